@@ -1,0 +1,104 @@
+"""Every name that both the declared infrastructure and the rollback command need, in one place.
+
+`components/` declares things under these names and `rollback/` finds them by these names; neither
+imports the other. Pure string functions: no I/O, no AWS, no Pulumi.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ENVIRONMENTS = ("dev", "sit", "prod")
+
+# The roles of the platform, by what their holder does. The deployer keeps the name that the
+# platform's accounts already use.
+DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "restore"
+ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
+_ROLE_NAMES = {
+    DEPLOYER: "github-actions-role",
+    ROLLBACK: "rollback-role",
+    APPROVER: "approver-role",
+    RESTORE: "restore-role",
+}
+# The GitHub environment whose jobs may take a role: one each. The restore role is taken where the
+# rollback role is.
+_GITHUB_ENVIRONMENTS = {
+    DEPLOYER: "deploy",
+    ROLLBACK: "rollback",
+    APPROVER: "rollback-approval",
+    RESTORE: "rollback",
+}
+
+GITHUB_OIDC_HOST = "token.actions.githubusercontent.com"
+GITHUB_OIDC_AUDIENCE = "sts.amazonaws.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of one environment: `Names(prefix="bbws-access", environment="dev")`."""
+
+    prefix: str
+    environment: str
+
+    @property
+    def stem(self) -> str:
+        """`bbws-access-dev`, which every name but the parameters' begins with."""
+        return f"{self.prefix}-{self.environment}"
+
+    def function(self, tail: str) -> str:
+        """The Lambda function of a catalogue entry: `team-service-get` gives
+        `bbws-access-dev-lambda-team-service-get`."""
+        return f"{self.stem}-lambda-{tail}"
+
+    @property
+    def function_prefix(self) -> str:
+        """What the name of every function of the environment begins with, catalogued or not."""
+        return f"{self.stem}-lambda-"
+
+    @property
+    def deployments_table(self) -> str:
+        return f"{self.stem}-ddb-deployments"
+
+    @property
+    def state_bucket(self) -> str:
+        return f"{self.stem}-terraform-state"
+
+    @property
+    def parameter_path(self) -> str:
+        """`/bbws-access/dev`, the SSM path of the release parameters."""
+        return f"/{self.prefix}/{self.environment}"
+
+    @property
+    def deployed_version(self) -> str:
+        return f"{self.parameter_path}/deployed-version"
+
+    @property
+    def terraform_commit(self) -> str:
+        return f"{self.parameter_path}/terraform-commit"
+
+    @property
+    def pulumi_commit(self) -> str:
+        return f"{self.parameter_path}/pulumi-commit"
+
+    def role(self, role: str) -> str:
+        """The IAM role's name: `role("rollback")` gives `bbws-access-dev-rollback-role`."""
+        return f"{self.stem}-{_ROLE_NAMES[role]}"
+
+    @property
+    def boundary(self) -> str:
+        """The permissions boundary that every role of this project carries."""
+        return f"{self.stem}-boundary"
+
+    def github_environment(self, role: str) -> str:
+        """The GitHub environment whose jobs may take `role`: `dev-rollback-approval`."""
+        return f"{self.environment}-{_GITHUB_ENVIRONMENTS[role]}"
+
+
+def arn(service: str, region: str, account: str, resource: str) -> str:
+    """An ARN in the partition of the region (`aws`, `aws-cn` or `aws-us-gov`)."""
+    partition = next(
+        (p for start, p in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")) if region.startswith(start)),
+        "aws",
+    )
+    place = "" if service == "iam" else region
+    return f"arn:{partition}:{service}:{place}:{account}:{resource}"

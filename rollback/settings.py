@@ -1,0 +1,276 @@
+"""What an environment is: `Pulumi.yaml` and `Pulumi.<environment>.yaml`, validated into `Settings`.
+
+`pulumi up` hands its configuration to `from_config`, and the command line reads the same two files
+with `load`, so that both see one environment through one model. A stack's value replaces the
+project's as a whole, as the engine does it. Unknown keys are refused, naming the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+from naming import Names
+from rollback.errors import UsageError
+
+PROJECT_FILE = "Pulumi.yaml"
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,15}")
+_FOREIGN_KEYS = ("aws:region", "aws:allowedAccountIds")
+_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+# Keys of a stack file and of a project file that are Pulumi's own business, not configuration.
+_STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Approval(_Model):
+    """Who has to say yes, per kind: `none` runs at once, `confirm` asks the same person for the
+    shown plan, `identity` takes another person under the approver role."""
+
+    aliases: Literal["none", "identity"]
+    infrastructure: Literal["confirm", "identity"]
+    table: Literal["identity"]
+    expires_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = 240
+
+
+class Rto(_Model):
+    """Time budgets in minutes, per scenario."""
+
+    code: Annotated[int, Field(ge=1)]
+    configuration: Annotated[int, Field(ge=1)]
+    infrastructure: Annotated[int, Field(ge=1)]
+    full: Annotated[int, Field(ge=1)]
+    table: Annotated[int, Field(ge=1)]
+
+
+class Pace(_Model):
+    """Requests a second to Lambda: control-plane calls with their burst, and GetFunction reads."""
+
+    writes: Annotated[float, Field(gt=0, le=1000)]
+    burst: Annotated[int, Field(ge=1, le=1000)]
+    reads: Annotated[float, Field(gt=0, le=10000)]
+
+
+class People(_Model):
+    """ARNs of IAM principals that may take a role, with MFA; approvers and on-call are disjoint."""
+
+    deployers: tuple[str, ...] = ()
+    on_call: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
+
+    @field_validator("approvers")
+    @classmethod
+    def _disjoint(cls, approvers: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        both = sorted(set(approvers) & set(info.data.get("on_call", ())))
+        if both:
+            raise ValueError(f"{', '.join(both)} is also on call: nobody approves their own rollback")
+        return approvers
+
+
+class Settings(_Model):
+    """One environment, validated. Frozen; the same values for `pulumi up` and for the command."""
+
+    environment: Annotated[str, Field(pattern=_ENVIRONMENT.pattern)]
+    account: Annotated[str, Field(pattern=r"^\d{12}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    prefix: Annotated[str, Field(pattern=_NAME, max_length=20)]
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$")]
+    protected_branch: str
+    alias: Annotated[str, Field(pattern=r"^[A-Za-z_-][A-Za-z0-9_-]{0,127}$")]
+    services: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
+    rto: Rto
+    pace: Pace
+    lease_seconds: Annotated[int, Field(ge=2, le=3600)]
+    smoke: tuple[str, ...]
+    people: People
+    approval: Approval
+
+    @field_validator("services")
+    @classmethod
+    def _catalogue(cls, services: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        owner: dict[str, str] = {}
+        for service, tails in services.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", service):
+                raise ValueError(f"'{service}' is no service name: lower-case letters, digits and _")
+            if not tails:
+                raise ValueError(f"service '{service}' has no function")
+            for tail in tails:
+                if not re.fullmatch(_NAME, tail):
+                    raise ValueError(f"'{tail}' is no function name: lower-case letters, digits and -")
+                if tail in owner:
+                    raise ValueError(f"function '{tail}' stands in '{owner[tail]}' and in '{service}'")
+                owner[tail] = service
+        return services
+
+    @property
+    def names(self) -> Names:
+        return Names(self.prefix, self.environment)
+
+    def functions(self, service: str) -> tuple[str, ...]:
+        """The full names of a service's functions, in the catalogue's order."""
+        return tuple(self.names.function(tail) for tail in self.services[service])
+
+    def catalogue(self) -> dict[str, str]:
+        """Full function name → service, for every function of the environment."""
+        return {function: service for service in self.services for function in self.functions(service)}
+
+    def service(self, name: str) -> str:
+        """`name` if the catalogue has that service.
+
+        Raises `UsageError` naming the nearest one where it has not.
+        """
+        if name not in self.services:
+            raise UsageError(
+                f"There is no service {name[:80]!r}.{_nearest(name, self.services)}",
+                next=f"Services: {', '.join(self.services)}.",
+            )
+        return name
+
+
+def from_config(project: str, environment: str, config: Mapping[str, Any]) -> Settings:
+    """The settings in `config`: full keys (`rollback:prefix`, `aws:region`) to values.
+
+    Values that are structured may be JSON text, as the engine hands them to a program.
+    Raises `UsageError` for an unknown key or a value that does not fit.
+    """
+    known = {to_camel(name) for name in Settings.model_fields} - {"environment", "account", "region"}
+    values: dict[str, Any] = {"environment": environment}
+    for key, value in config.items():
+        namespace, _, name = key.partition(":")
+        if namespace == project:
+            if name not in known:
+                raise UsageError(f"There is no setting '{key}'.{_nearest(name, known, prefix=f'{project}:')}")
+            values[name] = _decoded(Settings.model_fields, name, value)
+        elif namespace == "aws" and key not in _FOREIGN_KEYS:
+            raise UsageError(f"There is no setting '{key}'.{_nearest(key, _FOREIGN_KEYS)}")
+    accounts = _json(config.get("aws:allowedAccountIds"))
+    if not isinstance(accounts, list) or len(accounts) != 1:
+        raise UsageError(
+            f"Environment '{environment}' must name exactly one account in aws:allowedAccountIds.",
+            next=f'In Pulumi.{environment}.yaml: aws:allowedAccountIds: ["123456789012"]',
+        )
+    values["account"], values["region"] = accounts[0], config.get("aws:region")
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"Environment '{environment}' is not well configured: {_first(error, project)}") from None
+
+
+def load(root: Path, environment: str) -> Settings:
+    """The settings of `environment` from the project in `root`.
+
+    Raises `UsageError` where a file is missing, is no YAML, or does not fit the model.
+    """
+    project_text = _read(root / PROJECT_FILE, next="Run it inside a checkout of the platform's repository.")
+    if not _ENVIRONMENT.fullmatch(environment) or not (root / f"Pulumi.{environment}.yaml").is_file():
+        known = environments(root)
+        raise UsageError(
+            f"There is no environment {environment[:80]!r}.{_nearest(environment, known)}",
+            next=f"Environments: {', '.join(known)}.",
+        )
+    stack_text = _read(root / f"Pulumi.{environment}.yaml")
+    return parse(environment, project_text, stack_text)
+
+
+def parse(environment: str, project_text: str, stack_text: str) -> Settings:
+    """The settings that the texts of the two files give (`load` without the files)."""
+    project = _mapping(PROJECT_FILE, project_text)
+    stack = _mapping(f"Pulumi.{environment}.yaml", stack_text)
+    for key in stack:
+        if key not in _STACK_KEYS:
+            raise UsageError(f"Pulumi.{environment}.yaml: there is no key '{key}'.{_nearest(key, _STACK_KEYS)}")
+    name = str(project.get("name", ""))
+    config: dict[str, Any] = {}
+    for key, declared in (project.get("config") or {}).items():
+        full = key if ":" in key else f"{name}:{key}"
+        if isinstance(declared, dict):
+            value = declared.get("value", declared.get("default"))
+            if value is not None:
+                config[full] = value
+        else:
+            config[full] = declared
+    config.update(stack.get("config") or {})
+    return from_config(name, environment, config)
+
+
+def environments(root: Path) -> list[str]:
+    """The environments that the project in `root` has a file for."""
+    return sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in root.glob("Pulumi.*.yaml"))
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder from `start` upwards that holds a `Pulumi.yaml`.
+
+    Raises `UsageError` where there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder
+    raise UsageError(
+        f"There is no {PROJECT_FILE} here or in a folder above.",
+        next="Run it inside a checkout of the platform's repository.",
+    )
+
+
+def _read(path: Path, *, next: str = "") -> str:  # noqa: A002 - the word of RollbackError
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name} cannot be read: {error}.", next=next) from None
+
+
+def _mapping(name: str, text: str) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise UsageError(f"{name} is not valid YAML{where}.") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
+        raise UsageError(f"{name} must be a mapping with a mapping under 'config'.")
+    return document
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _decoded(fields: Mapping[str, Any], name: str, value: Any) -> Any:
+    """Structured values arrive as JSON text from the engine; plain text stays text."""
+    field = next(info for key, info in fields.items() if to_camel(key) == name)
+    return value if field.annotation is str else _json(value)
+
+
+def _nearest(word: str, known: Any, prefix: str = "") -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{prefix}{close[0]}'?" if close else ""
+
+
+def _first(error: ValidationError, project: str) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        owner: Any = Settings
+        for part in first["loc"][:-1]:
+            owner = next(i.annotation for k, i in owner.model_fields.items() if part in (k, to_camel(k)))
+        word = str(first["loc"][-1])
+        return f"there is no setting '{project}:{place}'.{_nearest(word, [to_camel(k) for k in owner.model_fields])}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{project}:{place}: {message}."
