@@ -47,7 +47,8 @@ class Names:
 
     def function(self, tail: str) -> str:
         """The Lambda function of a catalogue entry: `team-service-get` gives
-        `bbws-access-dev-lambda-team-service-get`."""
+        `bbws-access-dev-lambda-team-service-get`.
+        """
         return f"{self.stem}-lambda-{tail}"
 
     @property

@@ -35,7 +35,8 @@ class _Model(BaseModel):
 
 class Approval(_Model):
     """Who has to say yes, per kind: `none` runs at once, `confirm` asks the same person for the
-    shown plan, `identity` takes another person under the approver role."""
+    shown plan, `identity` takes another person under the approver role.
+    """
 
     aliases: Literal["none", "identity"]
     infrastructure: Literal["confirm", "identity"]
@@ -163,7 +164,9 @@ def from_config(project: str, environment: str, config: Mapping[str, Any]) -> Se
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise UsageError(f"Environment '{environment}' is not well configured: {_first(error, project)}") from None
+        raise UsageError(
+            f"Environment '{environment}' is not well configured: {_first(error, project)}"
+        ) from None
 
 
 def load(root: Path, environment: str) -> Settings:
@@ -188,7 +191,9 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
     stack = _mapping(f"Pulumi.{environment}.yaml", stack_text)
     for key in stack:
         if key not in _STACK_KEYS:
-            raise UsageError(f"Pulumi.{environment}.yaml: there is no key '{key}'.{_nearest(key, _STACK_KEYS)}")
+            raise UsageError(
+                f"Pulumi.{environment}.yaml: there is no key '{key}'.{_nearest(key, _STACK_KEYS)}"
+            )
     name = str(project.get("name", ""))
     config: dict[str, Any] = {}
     for key, declared in (project.get("config") or {}).items():
