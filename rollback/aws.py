@@ -1,0 +1,214 @@
+"""The account behind the caller's credentials: clients, identity, clock and pace.
+
+`connect` is where every verb begins: whose credentials are these, is this the account that the
+environment names, and does this machine's clock agree with AWS's? Everything else gets its clients from
+the `Account` that it returns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+
+from rollback.errors import Refused, RollbackError, UsageError
+from rollback.pace import TokenBucket
+from rollback.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_ssm import SSMClient
+
+# AWS refuses requests whose time is off by more than five minutes ("Troubleshooting Signature Version
+# 4 signing errors"); an approval's expiry and a record's times are as wrong as the clock is.
+MAX_SKEW_SECONDS = 300
+WORKERS = 16
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
+_SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Who:
+    """A role and the person who acts under it.
+
+    The person is the session's name: trust policies make it the user's name (`sts:RoleSessionName`)
+    and workflows make it the actor's. STS tells no caller its own source identity.
+    """
+
+    role: str
+    person: str
+
+    def __str__(self) -> str:
+        return f"{self.person} ({self.role})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Clients of one account and region, and the caller's identity."""
+
+    settings: Settings
+    caller: Who
+    lambda_: LambdaClient
+    dynamodb: DynamoDBClient
+    ssm: SSMClient
+    throttles: Throttles
+
+
+class Throttles:
+    """Counts the answers that said "too many requests", for the record and the benchmarks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def observe(self, response: tuple[Any, Any] | None, **_: Any) -> None:
+        """A botocore `response-received`-like hook (`needs-retry`): `response` is (http, parsed)."""
+        if response is not None and response[0].status_code == 429:  # noqa: PLR2004 - HTTP, RFC 6585
+            self.count += 1
+
+
+def connect(settings: Settings) -> Account:
+    """The account that the environment names, seen with the caller's credentials.
+
+    Raises `UsageError` (exit 2) without credentials, without a way to AWS or with a clock that is more
+    than five minutes off, and `Refused` (exit 3) for credentials of another account.
+    """
+    with explained("asking STS who the caller is", before=True):
+        session = boto3.Session(region_name=settings.region)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 5},
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=WORKERS * 2,
+        )
+        identity = session.client("sts", config=config).get_caller_identity()
+    _check_clock(identity["ResponseMetadata"]["HTTPHeaders"].get("date"))
+    if identity["Account"] != settings.account:
+        raise Refused(
+            f"These credentials belong to account {identity['Account']}, but {settings.environment} is "
+            f"account {settings.account}.",
+            next=f"Take credentials of account {settings.account}, or name another environment.",
+        )
+    throttles = Throttles()
+    lambda_ = session.client("lambda", config=config)
+    _pace(lambda_, settings, throttles)
+    return Account(
+        settings=settings,
+        caller=_who(identity["Arn"]),
+        lambda_=lambda_,
+        dynamodb=session.client("dynamodb", config=config),
+        ssm=session.client("ssm", config=config),
+        throttles=throttles,
+    )
+
+
+@contextmanager
+def explained(doing: str, *, before: bool = False) -> Iterator[None]:
+    """Turns botocore's errors into ours, naming what was being done.
+
+    `before` says that nothing can have been changed yet.
+    """
+    kind: type[RollbackError] = UsageError if before else RollbackError
+    try:
+        yield
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
+        raise UsageError(
+            "There are no AWS credentials.",
+            next="Sign in, or set AWS_PROFILE; for the local account: make up, and what it prints.",
+        ) from error
+    except (
+        exceptions.ProfileNotFound,
+        exceptions.ConfigParseError,
+        exceptions.TokenRetrievalError,
+        exceptions.SSOError,
+        exceptions.CredentialRetrievalError,
+    ) as error:
+        raise UsageError(f"The AWS credentials cannot be used: {error}", next="Sign in again.") from error
+    except exceptions.ClientError as error:
+        raise _client_error(error, doing, kind) from error
+    except exceptions.HTTPClientError as error:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
+        raise kind(
+            f"No answer from {endpoint} while {doing}: {_short(error)}",
+            next="Check the network"
+            + (" and AWS_ENDPOINT_URL (make up starts the local account)." if endpoint != "AWS" else "."),
+        ) from error
+    except (exceptions.BotoCoreError, ValueError) as error:
+        # ValueError: botocore's answer to an endpoint that is no URL.
+        raise kind(f"AWS could not be asked while {doing}: {_short(error)}") from error
+
+
+def code(error: exceptions.ClientError) -> str:
+    """The error code that AWS answered, e.g. `ResourceNotFoundException`."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _client_error(error: exceptions.ClientError, doing: str, kind: type[RollbackError]) -> RollbackError:
+    name, message = code(error), str(error.response.get("Error", {}).get("Message", ""))
+    if name in _SKEWED or (
+        name in _INVALID | {"InvalidSignatureException"} and "ignature" in message and "expired" in message
+    ):
+        return UsageError(f"AWS refused the request's time: {message}", next="Set this machine's clock.")
+    if name in _EXPIRED:
+        return UsageError("The AWS credentials have expired.", next="Sign in again.")
+    if name in _INVALID:
+        return UsageError(f"AWS does not know these credentials ({name}).", next="Sign in again.")
+    if name in _DENIED:
+        return kind(
+            f"Not allowed while {doing}: {message}",
+            next="Take the role that this verb needs (README, Permissions).",
+        )
+    if name == "ResourceNotFoundException" and "able" in message:
+        return kind(f"Not found while {doing}: {message}", next="Has `pulumi up` declared this environment?")
+    return kind(f"AWS answered {name} while {doing}: {message}")
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:300]
+
+
+def _who(arn: str) -> Who:
+    """`…:assumed-role/ROLE/SESSION` gives role and person; `…:user/NAME` and `…:root` are their own."""
+    resource = arn.split(":", 5)[5]
+    kind, _, rest = resource.partition("/")
+    if kind == "assumed-role":
+        role, _, session = rest.rpartition("/")
+        return Who(role=role, person=session)
+    return Who(role=kind, person=rest or kind)
+
+
+def _check_clock(date: str | None) -> None:
+    if date is None:
+        return
+    skew = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+    if abs(skew) > MAX_SKEW_SECONDS:
+        raise UsageError(
+            f"This machine's clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} AWS's.",
+            next="Set the clock (timedatectl set-ntp true), then try again.",
+        )
+
+
+def _pace(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:
+    writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst)
+    # Any second's calls are the rate and the burst together: 90 and 10 stay within 100.
+    reads = TokenBucket(rate=settings.pace.reads, burst=10)
+    events = client.meta.events
+
+    def before_send(event_name: str = "", **_: Any) -> None:
+        # GetFunction has a quota of its own; Invoke is no control-plane call.
+        operation = event_name.rsplit(".", 1)[-1]
+        if operation != "Invoke":
+            (reads if operation == "GetFunction" else writes).take()
+
+    events.register("before-send.lambda", before_send)
+    events.register("needs-retry.lambda", throttles.observe)

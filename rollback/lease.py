@@ -1,0 +1,253 @@
+"""The lock on one domain of an environment: a lease with a beat and a fencing number.
+
+A holder renews its beat every quarter of the lease. Nobody takes a lease away by the clock on the wall:
+a taker watches the beat for a whole lease on its own monotonic clock, and takes it only if it stood
+still. Every take raises the fencing number, and every write of the ledger that happens under a lease is
+conditional on it, so that an old holder that wakes up can write nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ulid import ULID
+
+from rollback.aws import Who
+from rollback.errors import Refused, RollbackError
+from rollback.table import Conflict, Item, Table, Write
+
+ALIASES = "aliases"
+
+
+class LeaseLost(RollbackError):
+    """Somebody else holds the lease now, or it could not be renewed in time: stop at once."""
+
+
+class Held(Refused):
+    """Somebody holds the lease. `owner` is the record on whose behalf."""
+
+    def __init__(self, item: Item, domain: str, environment: str) -> None:
+        self.owner = str(item["owner"])
+        holder = item.get("holder", {})
+        super().__init__(
+            f"{self.owner} holds the lease on {environment}/{domain}: {holder.get('person', '?')} on "
+            f"{holder.get('host', '?')} (pid {holder.get('pid', '?')}), last sign of life {item.get('beat_at', '?')}.",
+            next=f"Wait for it, or if it is dead: rollback resume {self.owner} --env {environment}, "
+            f"or rollback abort {self.owner} --env {environment}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clocks:
+    """Time, handed in: `now` is ISO 8601 in UTC, `monotonic` and `sleep` are seconds."""
+
+    now: Callable[[], str]
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(kw_only=True)
+class Lease:
+    """A lease that is held. `check` raises `LeaseLost` once it is not; `proof` is a write's condition."""
+
+    table: Table
+    environment: str
+    domain: str
+    owner: str
+    fence: int
+    nonce: str
+    seconds: int
+    clocks: Clocks
+    taken_over: bool = False
+    _renewed: float = field(init=False)
+    _lost: str = field(init=False, default="")
+    _stop: threading.Event = field(init=False, default_factory=threading.Event)
+    _thread: threading.Thread | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._renewed = self.clocks.monotonic()
+
+    def start(self) -> Lease:
+        """Keeps the beat in the background until `release`."""
+        self._thread = threading.Thread(target=self._beat, name=f"lease {self.domain}", daemon=True)
+        self._thread.start()
+        return self
+
+    def check(self) -> None:
+        """Raises `LeaseLost` where the lease was taken, or was not renewed for three quarters of it."""
+        if not self._lost and self.clocks.monotonic() - self._renewed > self.seconds * 0.75:
+            self._lost = "it could not be renewed in time"
+        if self._lost:
+            raise LeaseLost(
+                f"The lease on {self.environment}/{self.domain} is lost: {self._lost}.",
+                changed="What was done until then is in the record.",
+                next=f"rollback show {self.owner} --env {self.environment}",
+            )
+
+    def proof(self) -> Write:
+        """A member of a transaction that holds only while this process holds the lease."""
+        return Write(
+            name="lease",
+            key=(f"LOCK#{self.environment}", self.domain),
+            condition="nonce = :nonce AND fence = :fence",
+            values={":nonce": self.nonce, ":fence": self.fence},
+        )
+
+    def renew(self) -> None:
+        """One beat. A failed condition means that somebody took it; anything else is tried again later."""
+        started = self.clocks.monotonic()
+        try:
+            self.table.update(
+                Write(
+                    name="lease",
+                    key=(f"LOCK#{self.environment}", self.domain),
+                    update="SET beat = beat + :one, beat_at = :now",
+                    condition="nonce = :nonce AND fence = :fence",
+                    values={":one": 1, ":now": self.clocks.now(), ":nonce": self.nonce, ":fence": self.fence},
+                )
+            )
+        except Conflict:
+            self._lost = "somebody else has taken it"
+        except RollbackError:
+            return
+        else:
+            self._renewed = started
+
+    def release(self) -> None:
+        """Gives it back. Quietly nothing where it is lost already."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self.table.update(
+                Write(
+                    name="lease",
+                    key=(f"LOCK#{self.environment}", self.domain),
+                    update="SET released_at = :now REMOVE #owner, nonce",
+                    condition="nonce = :nonce AND fence = :fence",
+                    names={"#owner": "owner"},
+                    values={":now": self.clocks.now(), ":nonce": self.nonce, ":fence": self.fence},
+                )
+            )
+        except Conflict:
+            self._lost = self._lost or "somebody else has taken it"
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self.seconds / 4):
+            self.renew()
+            if self._lost:
+                return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leases:
+    """Takes leases of one environment for one caller."""
+
+    table: Table
+    environment: str
+    seconds: int
+    caller: Who
+    clocks: Clocks
+
+    def holder(self, domain: str) -> Item | None:
+        """The lease item while somebody holds it, for display and for errors."""
+        item = self.table.get(f"LOCK#{self.environment}", domain)
+        return item if item is not None and "owner" in item else None
+
+    def take(self, domain: str, owner: str) -> Lease:
+        """The lease, if it is free. Raises `Held` at once where it is not."""
+        nonce = str(ULID())
+        try:
+            item = self._write(domain, owner, nonce, "attribute_not_exists(#owner)", {})
+        except Conflict:
+            held = self.holder(domain)
+            if held is None:
+                return self.take(domain, owner)
+            if held.get("nonce") == nonce:  # our own write, whose answer was lost
+                item = held
+            else:
+                raise Held(held, domain, self.environment) from None
+        return self._lease(domain, item, taken_over=False)
+
+    def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
+        """The lease, free or left behind by a dead holder of the same record.
+
+        `waiting` is told the seconds still to watch. Raises `Held` where another record holds it or
+        the holder gave a sign of life.
+        """
+        held = self.holder(domain)
+        if held is None:
+            return self.take(domain, owner)
+        if held["owner"] != owner:
+            raise Held(held, domain, self.environment)
+        watch = max(self.seconds, int(held.get("lease_seconds", self.seconds)))
+        began = self.clocks.monotonic()
+        while (left := watch - (self.clocks.monotonic() - began)) > 0:
+            waiting(left)
+            self.clocks.sleep(min(1.0, left))
+            seen = self.holder(domain)
+            if seen is None:
+                return self.take(domain, owner)
+            if (seen["beat"], seen["fence"]) != (held["beat"], held["fence"]):
+                raise Held(seen, domain, self.environment)
+        nonce = str(ULID())
+        try:
+            item = self._write(
+                domain,
+                owner,
+                nonce,
+                "#owner = :old AND beat = :beat AND fence = :fence",
+                {":old": owner, ":beat": held["beat"], ":fence": held["fence"]},
+            )
+        except Conflict:
+            seen = self.holder(domain)
+            if seen is None or seen.get("nonce") != nonce:
+                raise Held(seen or held, domain, self.environment) from None
+            item = seen
+        return self._lease(domain, item, taken_over=True)
+
+    def _write(self, domain: str, owner: str, nonce: str, condition: str, values: dict[str, Any]) -> Item:
+        return self.table.update(
+            Write(
+                name="lease",
+                key=(f"LOCK#{self.environment}", domain),
+                update="SET #owner = :owner, nonce = :nonce, holder = :holder, lease_seconds = :seconds, "
+                "taken_at = :now, beat_at = :now, beat = :zero, fence = if_not_exists(fence, :zero) + :one",
+                condition=condition,
+                names={"#owner": "owner"},
+                values={
+                    ":owner": owner,
+                    ":nonce": nonce,
+                    ":holder": {
+                        "host": socket.gethostname(),
+                        "pid": os.getpid(),
+                        "person": self.caller.person,
+                        "role": self.caller.role,
+                    },
+                    ":seconds": self.seconds,
+                    ":now": self.clocks.now(),
+                    ":zero": 0,
+                    ":one": 1,
+                    **values,
+                },
+            )
+        )
+
+    def _lease(self, domain: str, item: Item, *, taken_over: bool) -> Lease:
+        return Lease(
+            table=self.table,
+            environment=self.environment,
+            domain=domain,
+            owner=str(item["owner"]),
+            fence=int(item["fence"]),
+            nonce=str(item["nonce"]),
+            seconds=self.seconds,
+            clocks=self.clocks,
+            taken_over=taken_over,
+        )

@@ -1,0 +1,147 @@
+"""What would change: a frozen plan, its digest, and what speaks against it.
+
+A plan is read only once and then believed: the displayer, the executor and the simulator all work on
+the same object. Its digest covers what would be done and what it would be done to, but no identifiers
+and no times, so that two plans of the same world have one digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from rollback.canonical import canonical, digest
+
+
+class Step(Protocol):
+    """One thing that a plan does. `changes` is false where it only confirms what stands."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def changes(self) -> bool: ...
+
+
+S = TypeVar("S", bound=Step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Something that speaks against a plan: what about, why, and what to type next."""
+
+    subject: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a person asked for.
+
+    `to` is a release's version or `previous`; `services` is empty for all of them; `without` names
+    functions to leave out.
+    """
+
+    to: str = "previous"
+    services: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    adopt_current: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan(Generic[S]):
+    """What a target would do.
+
+    `leaves` and `targets` map each service to the release it leaves and goes to. `request` is kept so
+    that the plan can be made again later and compared. `notices` and `refusals` are for people and are
+    not part of the digest.
+    """
+
+    kind: str
+    environment: str
+    account: str
+    region: str
+    request: Request
+    from_version: str
+    to_version: str
+    leaves: Mapping[str, str]
+    targets: Mapping[str, str]
+    steps: tuple[S, ...]
+    notices: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return tuple(self.targets)
+
+    @property
+    def changing(self) -> tuple[S, ...]:
+        """The steps that change something; the others confirm."""
+        return tuple(step for step in self.steps if step.changes)
+
+    def digest(self) -> str:
+        """64 hexadecimal digits over everything that approval is given for."""
+        return digest(
+            {
+                "kind": self.kind,
+                "environment": self.environment,
+                "account": self.account,
+                "region": self.region,
+                "options": {
+                    "without": sorted(self.request.without),
+                    "adopt_current": self.request.adopt_current,
+                },
+                "targets": self.targets,
+                "steps": sorted(canonical(step) for step in self.steps),
+            }
+        )
+
+
+# A chunk of a plan stays well below DynamoDB's 400 KB an item.
+_CHUNK_BYTES = 300_000
+
+
+def to_chunks(plan: Plan[Any]) -> list[str]:
+    """The plan as JSON texts of at most 300 kB each: the head first, then runs of steps."""
+    head = canonical({key: value for key, value in _fields(plan).items() if key != "steps"})
+    chunks = [head]
+    run: list[str] = []
+    size = 0
+    for text in map(canonical, plan.steps):
+        if run and size + len(text.encode()) > _CHUNK_BYTES:
+            chunks.append(f"[{','.join(run)}]")
+            run, size = [], 0
+        run.append(text)
+        size += len(text.encode()) + 1
+    if run:
+        chunks.append(f"[{','.join(run)}]")
+    return chunks
+
+
+def from_chunks(chunks: list[str], step: type[S]) -> Plan[S]:
+    """The plan that `to_chunks` wrote. Raises `pydantic.ValidationError` where a chunk is malformed."""
+    steps: list[S] = []
+    adapter = TypeAdapter(tuple[step, ...])  # type: ignore[valid-type] # the type is a value here on purpose
+    for chunk in chunks[1:]:
+        steps.extend(adapter.validate_json(chunk))
+    head = TypeAdapter(Plan[Any]).validate_json(chunks[0][:-1] + ',"steps":[]}')
+    return replace(head, steps=tuple(steps))
+
+
+def _fields(plan: Plan[Any]) -> dict[str, Any]:
+    return {
+        "kind": plan.kind,
+        "environment": plan.environment,
+        "account": plan.account,
+        "region": plan.region,
+        "request": plan.request,
+        "from_version": plan.from_version,
+        "to_version": plan.to_version,
+        "leaves": plan.leaves,
+        "targets": plan.targets,
+        "notices": plan.notices,
+        "refusals": plan.refusals,
+    }

@@ -1,0 +1,164 @@
+"""What was released, what stands, and what "previous" means: decided from the ledger's timeline alone.
+
+The timeline is the list of everything that changed what stands: deployments, adoptions, rollbacks. Each
+entry took its number in the transaction that wrote its record, so the order never depends on a clock.
+Each carries forward what every service stands at, so that the newest entry tells the whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.aws import Who
+from rollback.canonical import digest
+from rollback.errors import Refused, UsageError
+from rollback.records import Standing
+
+# A version must not look like a Lambda version number, and + and @ join the versions of a mixed
+# environment.
+VERSION = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+PREVIOUS = "previous"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One entry of the timeline.
+
+    `kind` is deployment, adoption, rollback, quarantine or lift; `version` is set for the first two;
+    `services` are those whose aliases the entry's record wrote; `stands` is what every service stands
+    at after it. `covers` is the head hash of the record.
+    """
+
+    seq: int
+    kind: str
+    id: str
+    version: str
+    at: str
+    by: Who
+    services: tuple[str, ...]
+    stands: Mapping[str, str]
+    covers: str
+    status: str = ""
+    commit: str = ""
+    previous: str = ""
+    hash: str = ""
+
+    @property
+    def is_release(self) -> bool:
+        return self.kind in ("deployment", "adoption")
+
+
+def entry_hash(entry: Entry) -> str:
+    """What an entry's hash covers: everything but the hash itself."""
+    return digest([getattr(entry, name) for name in Entry.__slots__ if name != "hash"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """A DEPLOYMENT# record: a set of function versions recorded together."""
+
+    deployment_id: str
+    version: str
+    environment: str
+    commit: str
+    stack_commit: str | None
+    terraform_commit: str | None
+    recorded_by: Who
+    recorded_at: str
+    services: tuple[str, ...]
+    manifest_hash: str
+    functions: int
+    adopted: bool = False
+    status: str = "COMPLETE"
+    schema: int = 1
+    manifest: Mapping[str, Standing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantine:
+    """A release that must not come back, for one service."""
+
+    service: str
+    version: str
+    reason: str
+    by: Who
+    at: str
+    rollback_id: str = ""
+
+
+def manifest_hash(manifest: Mapping[str, Standing]) -> str:
+    """Over what a release is made of: each function's version and code, not its alias's state."""
+    return digest({name: [standing.version, standing.code_sha256] for name, standing in manifest.items()})
+
+
+def checked_version(version: str) -> str:
+    """`version` if it can name a release. Raises `UsageError` where it cannot."""
+    if not VERSION.fullmatch(version) or version == PREVIOUS:
+        raise UsageError(
+            f"{version[:80]!r} cannot name a release.",
+            next="A release's version begins with a letter and has letters, digits, '.', '_' and '-', at most 64.",
+        )
+    return version
+
+
+def label(stands: Mapping[str, str]) -> str:
+    """What stands, in one word: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
+
+    The base is what most services stand at; the parameter `deployed-version` holds this.
+    """
+    if not stands:
+        return "none"
+    versions = list(stands.values())
+    base = max(sorted(set(versions)), key=versions.count)
+    others = [f"+{service}@{version}" for service, version in sorted(stands.items()) if version != base]
+    return base + "".join(others)
+
+
+def previous(
+    entries: Iterable[Entry],
+    stands: Mapping[str, str],
+    services: Sequence[str],
+    quarantined: Iterable[Quarantine],
+) -> dict[str, str]:
+    """For each service the newest release that was recorded before the one that stands.
+
+    `entries` come newest first and are read only as far as needed. Quarantined releases are passed
+    over, and so is what stands. Raises `Refused` naming the services that have none.
+    """
+    barred = {(item.service, item.version) for item in quarantined}
+    found: dict[str, str] = {}
+    reached: set[str] = set()
+    for entry in entries:
+        if len(found) == len(services):
+            break
+        if not entry.is_release:
+            continue
+        for service in services:
+            if service in found or service not in entry.services:
+                continue
+            if entry.version == stands.get(service):
+                reached.add(service)
+            elif service in reached and (service, entry.version) not in barred:
+                found[service] = entry.version
+    missing = [service for service in services if service not in found]
+    if missing:
+        unknown = [service for service in missing if service not in reached]
+        why = (
+            "no recorded release stands there"
+            if unknown
+            else "nothing older was recorded that is not quarantined"
+        )
+        raise Refused(
+            f"There is no previous release for {', '.join(missing)}: {why}.",
+            next="rollback release list shows what there is; name one with --to, or record the past with "
+            "rollback release adopt --version V.",
+        )
+    return {service: found[service] for service in services}
+
+
+def as_item(value: Any) -> dict[str, Any]:
+    """A dataclass's fields by name, for the ledger; slots make `vars` impossible."""
+    return {name: getattr(value, name) for name in type(value).__slots__}

@@ -1,0 +1,203 @@
+"""The deployments table as this project uses it: consistent reads, and writes that state their condition.
+
+Items go in and come out as plain Python values. Every write is a single put or a transaction whose
+members each say what must be true; a failed condition comes back as a `Conflict` that names which one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from rollback.aws import code, explained
+from rollback.canonical import plain
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+_SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
+# A transaction that met another one, or a throttle, is tried again by us: botocore does not.
+_TRIES = 8
+_TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+ABSENT = "attribute_not_exists(PK)"
+
+
+class Conflict(Exception):
+    """A condition did not hold. `what` is the name that the caller gave the failed write."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write:
+    """One member of a transaction: a put of `item`, an update of `key`, or a check of `key`.
+
+    `name` says what it is for; a failed condition raises `Conflict(name)`.
+    """
+
+    name: str
+    item: Item | None = None
+    key: tuple[str, str] | None = None
+    update: str | None = None
+    condition: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Table:
+    """One DynamoDB table with the keys PK and SK and the index GSI1."""
+
+    def __init__(
+        self, client: DynamoDBClient, name: str, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._sleep = sleep
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        """One item, read consistently."""
+        with explained(f"reading {pk} from {self.name}"):
+            answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
+        item = answer.get("Item")
+        return None if item is None else _read(item)
+
+    def query(
+        self, pk: str, prefix: str = "", *, newest_first: bool = False, page: int = 0
+    ) -> Iterator[Item]:
+        """The items of a partition whose SK begins with `prefix`, in order, read consistently page by page."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "ConsistentRead": True,
+            "ScanIndexForward": not newest_first,
+            "KeyConditionExpression": "PK = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+        }
+        if prefix:
+            request["KeyConditionExpression"] += " AND begins_with(SK, :sk)"
+            request["ExpressionAttributeValues"][":sk"] = {"S": prefix}
+        yield from self._pages(request, page)
+
+    def index(self, pk: str, *, page: int = 50) -> Iterator[Item]:
+        """The items of GSI1 under `pk`, newest first. Eventually consistent: for display only."""
+        yield from self._pages(
+            {
+                "TableName": self.name,
+                "IndexName": "GSI1",
+                "ScanIndexForward": False,
+                "KeyConditionExpression": "GSI1PK = :pk",
+                "ExpressionAttributeValues": {":pk": {"S": pk}},
+            },
+            page,
+        )
+
+    def update(self, write: Write) -> Item:
+        """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
+        with explained(f"writing {write.name} to {self.name}"):
+            try:
+                answer = self._client.update_item(**self._member(write), ReturnValues="ALL_NEW")
+            except ClientError as error:
+                if code(error) == "ConditionalCheckFailedException":
+                    raise Conflict(write.name) from None
+                raise
+        return _read(answer["Attributes"])
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        """All of `writes` or none. Raises `Conflict` naming the first whose condition did not hold.
+
+        botocore sends a client token along, so a lost answer that is retried is applied once.
+        """
+        members = [{_kind(write): self._member(write)} for write in writes]
+        for attempt in range(_TRIES):
+            with explained(f"writing {writes[0].name} to {self.name}"):
+                try:
+                    self._client.transact_write_items(TransactItems=members)  # type: ignore[arg-type] # built above
+                except ClientError as error:
+                    if code(error) != "TransactionCanceledException":
+                        raise
+                    reasons = [
+                        reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])
+                    ]
+                    for write, reason in zip(writes, reasons, strict=False):
+                        if reason == "ConditionalCheckFailed":
+                            raise Conflict(write.name) from None
+                    if attempt + 1 == _TRIES or not _TRANSIENT & set(reasons):
+                        raise
+                else:
+                    return
+            self._sleep(min(2.0, 0.05 * 2**attempt))
+
+    def _member(self, write: Write) -> Item:
+        member: Item = {"TableName": self.name}
+        if write.item is not None:
+            member["Item"] = _written(write.item)
+        else:
+            assert write.key is not None  # noqa: S101 - a Write has an item or a key
+            member["Key"] = _key(*write.key)
+        if write.update:
+            member["UpdateExpression"] = write.update
+        if write.condition:
+            member["ConditionExpression"] = write.condition
+        if write.names:
+            member["ExpressionAttributeNames"] = dict(write.names)
+        if write.values:
+            member["ExpressionAttributeValues"] = _written(write.values)
+        return member
+
+    def _pages(self, request: Item, page: int) -> Iterator[Item]:
+        if page:
+            request["Limit"] = page
+        while True:
+            with explained(f"querying {self.name}"):
+                answer = self._client.query(**request)
+            yield from map(_read, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _kind(write: Write) -> str:
+    if write.item is not None:
+        return "Put"
+    return "Update" if write.update else "ConditionCheck"
+
+
+def _key(pk: str, sk: str) -> Item:
+    return {"PK": {"S": pk}, "SK": {"S": sk}}
+
+
+def _written(values: Mapping[str, Any]) -> Item:
+    return {name: _SERIALIZER.serialize(_to_decimal(plain(value))) for name, value in values.items()}
+
+
+def _read(item: Mapping[str, Any]) -> Item:
+    return {name: _from_decimal(_DESERIALIZER.deserialize(value)) for name, value in item.items()}
+
+
+def _to_decimal(value: Any) -> Any:
+    """DynamoDB takes no floats; their shortest decimal form is what was meant."""
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dict):
+        return {key: _to_decimal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_decimal(item) for item in value]
+    return value
+
+
+def _from_decimal(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _from_decimal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_from_decimal(item) for item in value]
+    return value
