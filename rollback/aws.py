@@ -8,12 +8,13 @@ the `Account` that it returns.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore import exceptions
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_ssm import SSMClient
 
+T = TypeVar("T")
+R = TypeVar("R")
 # AWS refuses requests whose time is off by more than five minutes ("Troubleshooting Signature Version
 # 4 signing errors"); an approval's expiry and a record's times are as wrong as the clock is.
 MAX_SKEW_SECONDS = 300
@@ -63,6 +66,11 @@ class Account:
     dynamodb: DynamoDBClient
     ssm: SSMClient
     throttles: Throttles
+
+    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """`function` of every item, in order, several at a time. The first error is raised."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(function, items))
 
 
 class Throttles:

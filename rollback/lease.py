@@ -90,6 +90,10 @@ class Lease:
                 next=f"rollback show {self.owner} --env {self.environment}",
             )
 
+    def lose(self, why: str) -> None:
+        """Says that it is known to be lost; `check` will raise."""
+        self._lost = self._lost or why
+
     def proof(self) -> Write:
         """A member of a transaction that holds only while this process holds the lease."""
         return Write(
@@ -113,7 +117,7 @@ class Lease:
                 )
             )
         except Conflict:
-            self._lost = "somebody else has taken it"
+            self.lose("somebody else has taken it")
         except RollbackError:
             return
         else:
@@ -136,7 +140,7 @@ class Lease:
                 )
             )
         except Conflict:
-            self._lost = self._lost or "somebody else has taken it"
+            self.lose("somebody else has taken it")
 
     def _beat(self) -> None:
         while not self._stop.wait(self.seconds / 4):

@@ -55,7 +55,8 @@ class Request:
 class Plan(Generic[S]):
     """What a target would do.
 
-    `leaves` and `targets` map each service to the release it leaves and goes to. `request` is kept so
+    `leaves` and `targets` map each service to the release it leaves and goes to; `quarantines` are
+    those of `leaves` that must not come back, because the way goes back and not forward. `request` is kept so
     that the plan can be made again later and compared. `notices` and `refusals` are for people and are
     not part of the digest.
     """
@@ -69,6 +70,7 @@ class Plan(Generic[S]):
     to_version: str
     leaves: Mapping[str, str]
     targets: Mapping[str, str]
+    quarantines: Mapping[str, str]
     steps: tuple[S, ...]
     notices: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -95,6 +97,7 @@ class Plan(Generic[S]):
                     "adopt_current": self.request.adopt_current,
                 },
                 "targets": self.targets,
+                "quarantines": self.quarantines,
                 "steps": sorted(canonical(step) for step in self.steps),
             }
         )
@@ -142,6 +145,7 @@ def _fields(plan: Plan[Any]) -> dict[str, Any]:
         "to_version": plan.to_version,
         "leaves": plan.leaves,
         "targets": plan.targets,
+        "quarantines": plan.quarantines,
         "notices": plan.notices,
         "refusals": plan.refusals,
     }

@@ -8,7 +8,7 @@ Each carries forward what every service stands at, so that the newest entry tell
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,21 +117,51 @@ def label(stands: Mapping[str, str]) -> str:
     return base + "".join(others)
 
 
+class Timeline:
+    """The timeline's entries, newest first, each read at most once and only as far as anybody goes."""
+
+    def __init__(self, entries: Iterator[Entry]) -> None:
+        self._rest = entries
+        self._read: list[Entry] = []
+
+    def __iter__(self) -> Iterator[Entry]:
+        index = 0
+        while True:
+            if index == len(self._read):
+                entry = next(self._rest, None)
+                if entry is None:
+                    return
+                self._read.append(entry)
+            yield self._read[index]
+            index += 1
+
+    @property
+    def newest(self) -> Entry | None:
+        return next(iter(self), None)
+
+    @property
+    def stands(self) -> Mapping[str, str]:
+        """Service → the release it stands at; services that nothing was recorded for are missing."""
+        return self.newest.stands if self.newest else {}
+
+    def release_of(self, version: str) -> Entry | None:
+        """The newest entry that recorded `version`."""
+        return next((entry for entry in self if entry.is_release and entry.version == version), None)
+
+
 def previous(
-    entries: Iterable[Entry],
-    stands: Mapping[str, str],
-    services: Sequence[str],
-    quarantined: Iterable[Quarantine],
+    timeline: Timeline, services: Sequence[str], quarantined: Iterable[Quarantine]
 ) -> dict[str, str]:
     """For each service the newest release that was recorded before the one that stands.
 
-    `entries` come newest first and are read only as far as needed. Quarantined releases are passed
-    over, and so is what stands. Raises `Refused` naming the services that have none.
+    Quarantined releases are passed over, and so is what stands. Raises `Refused` naming the services
+    that have none.
     """
+    stands = timeline.stands
     barred = {(item.service, item.version) for item in quarantined}
     found: dict[str, str] = {}
     reached: set[str] = set()
-    for entry in entries:
+    for entry in timeline:
         if len(found) == len(services):
             break
         if not entry.is_release:

@@ -1,0 +1,331 @@
+"""What moving aliases would mean: reads the account and the ledger, then decides purely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from botocore.exceptions import ClientError
+
+from rollback.aws import Account, code, explained
+from rollback.errors import Refused, UsageError
+from rollback.lease import ALIASES
+from rollback.ledger import Ledger
+from rollback.plan import Plan, Refusal, Request
+from rollback.records import Standing
+from rollback.releases import PREVIOUS, Entry, Timeline, checked_version, label, previous
+from rollback.settings import Settings
+from rollback.targets.alias_state import Move, standings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What GetFunction told of a version, or of the one that an alias stands at."""
+
+    version: str
+    code_sha256: str
+    state: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AliasSeen:
+    """What GetAlias told."""
+
+    version: str
+    revision_id: str
+    weights: Mapping[str, float]
+
+
+def observe(account: Account, function: str, qualifier: str) -> Seen | None:
+    """A version of a function, by number or alias; None where function, alias or version is missing."""
+    with explained(f"reading {function}"):
+        try:
+            found = account.lambda_.get_function(FunctionName=function, Qualifier=qualifier)["Configuration"]
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return None
+            raise
+    return Seen(
+        version=found["Version"],
+        code_sha256=found["CodeSha256"],
+        state=found.get("State", "Active"),
+        description=found.get("Description", ""),
+    )
+
+
+def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | None:
+    """An alias with its RevisionId and weights; None where it is missing."""
+    with explained(f"reading alias {alias} of {function}"):
+        try:
+            found = account.lambda_.get_alias(FunctionName=function, Name=alias)
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return None
+            raise
+    return AliasSeen(
+        version=found["FunctionVersion"],
+        revision_id=found["RevisionId"],
+        weights=dict(found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})),
+    )
+
+
+def provisioned_status(account: Account, function: str, alias: str) -> str:
+    """READY, IN_PROGRESS, FAILED, or NONE where the alias has no provisioned concurrency."""
+    try:
+        answer = account.lambda_.get_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
+    except ClientError as error:
+        if code(error) == "ProvisionedConcurrencyConfigNotFoundException":
+            return "NONE"
+        raise
+    return str(answer["Status"])
+
+
+def strangers(account: Account, settings: Settings) -> list[str]:
+    """Functions of the environment that the catalogue does not know: listed, never touched."""
+    known = settings.catalogue()
+    with explained("listing the account's functions"):
+        pages = account.lambda_.get_paginator("list_functions").paginate()
+        names = [item["FunctionName"] for page in pages for item in page["Functions"]]
+    return sorted(
+        name for name in names if name.startswith(settings.names.function_prefix) and name not in known
+    )
+
+
+def recorded(
+    ledger: Ledger, timeline: Timeline, functions: Iterable[str], services: Mapping[str, str]
+) -> dict[str, Standing]:
+    """The last recorded state of each function's alias, from the newest record that wrote it.
+
+    `services` maps functions to services. Functions that no record ever wrote are left out.
+    """
+    wanted = set(functions)
+    found: dict[str, Standing] = {}
+    for entry in timeline:
+        if not wanted:
+            break
+        if not {services[name] for name in wanted} & set(entry.services):
+            continue
+        for name, standing in _written_by(ledger, entry).items():
+            if name in wanted:
+                found[name] = standing
+                wanted.discard(name)
+    return found
+
+
+def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
+    if entry.kind == "deployment":
+        return ledger.release(entry.id).manifest
+    if entry.kind == "rollback":
+        opened = ledger.load(entry.id)
+        return standings(opened.plan(Move), opened.events)
+    return {}
+
+
+def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
+    """The plan for `request`. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
+    settings = account.settings
+    services = tuple(dict.fromkeys(map(settings.service, request.services))) or tuple(settings.services)
+    catalogue = settings.catalogue()
+    for name in request.without:
+        if name not in catalogue:
+            raise UsageError(f"There is no function {name[:100]!r} in the catalogue to leave out.")
+    timeline = ledger.timeline()
+    stands = timeline.stands
+    targets, refusals = _targets(ledger, timeline, request, services)
+    functions = [
+        name for name, service in catalogue.items() if service in services and name not in request.without
+    ]
+    manifests = {
+        version: ledger.release(entry.id).manifest
+        for version in dict.fromkeys(targets.values())
+        if (entry := timeline.release_of(version))
+    }
+    last = recorded(ledger, timeline, functions, catalogue)
+    wishes = [
+        _Wish(
+            function=name,
+            service=catalogue[name],
+            target=manifests[targets[catalogue[name]]].get(name),
+            last=last.get(name),
+            adopt_current=request.adopt_current,
+        )
+        for name in functions
+    ]
+    steps: list[Move] = []
+    for step, problems in account.each(lambda wish: _step(account, wish), wishes):
+        refusals.extend(problems)
+        if step is not None:
+            steps.append(step)
+    if not any(step.changes for step in steps):
+        steps = _with_weights(account, steps)
+    leaves = {service: stands[service] for service in services if service in stands}
+    foreign = strangers(account, settings)
+    return Plan(
+        kind=ALIASES,
+        environment=settings.environment,
+        account=settings.account,
+        region=settings.region,
+        request=request,
+        from_version=label(leaves),
+        to_version=label(targets),
+        leaves=leaves,
+        targets=targets,
+        quarantines=_left_behind(timeline, leaves, targets),
+        steps=tuple(steps),
+        notices=_notices(settings, request, steps, foreign),
+        refusals=tuple(refusals),
+    )
+
+
+def _targets(
+    ledger: Ledger, timeline: Timeline, request: Request, services: Sequence[str]
+) -> tuple[dict[str, str], list[Refusal]]:
+    """Which release each service goes to, and what bars it."""
+    quarantined = ledger.quarantines()
+    if request.to == PREVIOUS:
+        return previous(timeline, services, quarantined), []
+    if request.to.isdigit():
+        raise UsageError(
+            _explain_number(ledger, timeline, request.to), next="Name a release: rollback release list"
+        )
+    entry = timeline.release_of(checked_version(request.to))
+    if entry is None:
+        known = list(dict.fromkeys(entry.version for entry in timeline if entry.is_release))
+        raise UsageError(
+            f"No release {request.to!r} is recorded.",
+            next=f"Recorded: {', '.join(known[:10]) or 'none'}.",
+        )
+    missing = [service for service in services if service not in entry.services]
+    if missing:
+        raise Refused(f"Release {request.to} holds nothing of {', '.join(missing)}.")
+    barred = {item.service: item for item in quarantined if item.version == request.to}
+    refusals = [
+        Refusal(
+            subject=service,
+            reason=f"{request.to} is quarantined: {barred[service].reason}",
+            remedy=f"rollback release lift {request.to} --services {service} --env {ledger.environment}",
+        )
+        for service in services
+        if service in barred
+    ]
+    return dict.fromkeys(services, request.to), refusals
+
+
+def _explain_number(ledger: Ledger, timeline: Timeline, number: str) -> str:
+    """A bare Lambda version number is answered with the releases that hold it."""
+    holders = []
+    for entry in timeline:
+        if entry.is_release:
+            manifest = ledger.release(entry.id).manifest
+            count = sum(standing.version == number for standing in manifest.values())
+            if count:
+                holders.append(f"{entry.version} ({count} functions)")
+    held = f"It is held by {', '.join(holders)}." if holders else "No recorded release holds it."
+    return f"{number[:20]} is a Lambda version number, not a release. {held}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wish:
+    """What is wanted of one function, and what is known of it, before the account is asked."""
+
+    function: str
+    service: str
+    target: Standing | None
+    last: Standing | None
+    adopt_current: bool
+
+
+def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
+    """One function's step, and what speaks against it. Two reads at most on GetFunction's own quota."""
+    name, alias, target, last = wish.function, account.settings.alias, wish.target, wish.last
+
+    def refuse(reason: str, remedy: str = "") -> Refusal:
+        return Refusal(subject=name, reason=reason, remedy=remedy or f"--except {name}")
+
+    if target is None:
+        return None, [refuse("the release has no version of it")]
+    now = observe(account, name, alias)
+    if now is None:
+        there = observe(account, name, "$LATEST")
+        return None, [refuse(f"it has no alias '{alias}'" if there else "the function does not exist")]
+    there = now if now.version == target.version else observe(account, name, target.version)
+    problems: list[Refusal] = []
+    if there is None:
+        problems.append(refuse(f"version {target.version} no longer exists"))
+    elif there.code_sha256 != target.code_sha256:
+        problems.append(refuse(f"version {target.version} holds other code than was recorded"))
+    elif there.state != "Active":
+        problems.append(refuse(f"version {target.version} is {there.state}, not Active"))
+    moved = last is not None and last.version != now.version
+    if moved and last is not None and not wish.adopt_current:
+        problems.append(
+            refuse(
+                f"somebody moved it to version {now.version} since version {last.version} was recorded",
+                f"--adopt-current to start from there, or --except {name}",
+            )
+        )
+    revision, weights = (last.revision_id, last.weights) if last is not None and not moved else (None, {})
+    if revision is None and not problems:
+        seen = observe_alias(account, name, alias)
+        if seen is not None:
+            revision, weights = seen.revision_id, seen.weights
+    step = Move(
+        function=name,
+        service=wish.service,
+        from_version=now.version,
+        to_version=target.version,
+        code_sha256=target.code_sha256,
+        revision_id=revision,
+        weights=weights,
+        provisioned=last.provisioned if last is not None else 0,
+    )
+    return step, problems
+
+
+def _with_weights(account: Account, steps: Sequence[Move]) -> list[Move]:
+    """Where no version has to move, a canary's leftover weights may still be the trouble: look."""
+
+    def look(step: Move) -> Move:
+        seen = observe_alias(account, step.function, account.settings.alias)
+        if seen is None or seen.version != step.from_version:
+            return step
+        return replace(step, revision_id=seen.revision_id, weights=seen.weights)
+
+    return account.each(look, steps)
+
+
+def _left_behind(timeline: Timeline, leaves: Mapping[str, str], targets: Mapping[str, str]) -> dict[str, str]:
+    """The releases to quarantine: those that are left for one that was recorded before them."""
+    order: dict[str, int] = {}
+    wanted = set(leaves.values()) | set(targets.values())
+    for entry in timeline:
+        if entry.is_release and entry.version in wanted:
+            order.setdefault(entry.version, entry.seq)
+            if len(order) == len(wanted):
+                break
+    return {
+        service: left
+        for service, left in leaves.items()
+        if left != targets[service] and order.get(left, 0) > order.get(targets[service], 0)
+    }
+
+
+def _notices(
+    settings: Settings, request: Request, steps: Sequence[Move], foreign: Sequence[str]
+) -> tuple[str, ...]:
+    notices = []
+    if request.without:
+        notices.append(f"Left out: {', '.join(request.without)}.")
+    if request.adopt_current:
+        notices.append("Starts from where the aliases stand now, also where somebody moved them.")
+    warm = [step.function for step in steps if step.provisioned and step.from_version != step.to_version]
+    if warm:
+        notices.append(f"Provisioned concurrency follows the alias and is waited for: {', '.join(warm)}.")
+    weighted = [step.function for step in steps if step.weights]
+    if weighted:
+        notices.append(f"Weights are cleared on: {', '.join(weighted)}.")
+    if foreign:
+        shown = ", ".join(foreign[:5]) + (" …" if len(foreign) > 5 else "")  # noqa: PLR2004 - enough to recognise
+        notices.append(f"Not in the catalogue of {settings.environment}, not touched: {shown}.")
+    return tuple(notices)

@@ -1,0 +1,319 @@
+"""Lambda aliases: how a release of functions is put back.
+
+One conditional write is also the read. Every control-plane call counts against 15 a second, so the plan
+takes each alias's RevisionId and weights from the last record that wrote them, and execution makes
+exactly one UpdateAlias a function, with that RevisionId, the target version and no weights. Only where
+the RevisionId has gone stale does one GetAlias decide: the alias still at the plan's *from* or *to* is
+ours to move, anything else is somebody else's release and is left alone.
+
+Every write puts a tag of its own into the alias's description, so it always changes something and gives
+a new RevisionId: what another process read before can then move nothing any more, and an answer that got
+lost is told apart from a stranger's write.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws import WORKERS, Account, code, explained
+from rollback.errors import RollbackError
+from rollback.lease import ALIASES, LeaseLost
+from rollback.ledger import Ledger
+from rollback.plan import Plan, Refusal, Request
+from rollback.records import Check, Event
+from rollback.releases import label
+from rollback.targets import alias_plan
+from rollback.targets.alias_state import Move, State, states
+from rollback.targets.protocol import Failure, Journal, Outcome
+
+# Progress is journalled in batches: what a crash loses of the last one, resume finds out by itself.
+_FLUSH_STEPS = 25
+_FLUSH_SECONDS = 1.0
+
+
+class _Foreign(Exception):
+    """Somebody else has changed the alias; the message says to what."""
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """Journals what was written in batches, by size and by time."""
+
+    journal: Journal
+    kind: str
+    clock: Callable[[], float]
+    done: int
+    _batch: dict[str, str] = field(default_factory=dict)
+    _flushed: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._flushed = self.clock()
+
+    def add(self, function: str, revision: str) -> None:
+        self._batch[function] = revision
+        self.done += 1
+        self.journal.progress(self.done)
+        if len(self._batch) >= _FLUSH_STEPS or self.clock() - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._batch:
+            self.journal.append(self.kind, {"functions": dict(self._batch)})
+            self._batch.clear()
+        self._flushed = self.clock()
+
+
+class Aliases:
+    """The target `aliases`: moves alias `live` of the catalogue's functions."""
+
+    kind = "aliases"
+    domain = ALIASES
+    step = Move
+
+    def __init__(
+        self,
+        account: Account,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._settings = account.settings
+        self._clock = clock
+        self._sleep = sleep
+
+    def plan(self, request: Request) -> Plan[Move]:
+        return alias_plan.make(self._account, self._ledger, request)
+
+    def refusals(self, plan: Plan[Move]) -> Sequence[Refusal]:
+        return plan.refusals
+
+    def execute(self, plan: Plan[Move], journal: Journal) -> Outcome:
+        known = states(plan, journal.events)
+        todo = [step for step in plan.steps if not known[step.function].moved]
+        outcome = self._write_all(todo, known, journal, back=False)
+        if outcome.ok:
+            outcome = replace(outcome, failures=self._await_provisioned(plan, journal))
+        return outcome
+
+    def undo(self, plan: Plan[Move], journal: Journal) -> Outcome:
+        """Puts back what was moved, and whatever a write without an answer may have moved.
+
+        After a takeover that is every function: an earlier process may still be about to move it, and
+        can no longer once its RevisionId has changed.
+        """
+        known = states(plan, journal.events)
+        todo = [
+            step
+            for step in plan.steps
+            if not (state := known[step.function]).reverted
+            and (state.moved or state.doubtful or journal.taken_over)
+        ]
+        return self._write_all(todo, known, journal, back=True)
+
+    def verify(self, plan: Plan[Move]) -> Sequence[Check]:
+        """Reads alias, version and code of every function; one check that names those which differ."""
+
+        def wrong(step: Move) -> str:
+            seen = alias_plan.observe(self._account, step.function, self._settings.alias)
+            if seen is None:
+                return f"{step.function}: gone"
+            if seen.version != step.to_version:
+                return f"{step.function}: stands at version {seen.version}, not {step.to_version}"
+            if seen.code_sha256 != step.code_sha256:
+                return f"{step.function}: version {seen.version} holds other code than was recorded"
+            return ""
+
+        with explained("verifying the aliases"):
+            found = [text for text in self._account.each(wrong, plan.steps) if text]
+        total = len(plan.steps)
+        detail = f"{total - len(found)} of {total} aliases at the plan's version and code"
+        return [Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))]
+
+    def publish(self, plan: Plan[Move], *, undone: bool) -> None:
+        newest = self._ledger.timeline().newest
+        stands = {**(newest.stands if newest else {}), **(plan.leaves if undone else plan.targets)}
+        with explained("writing the parameter deployed-version"):
+            self._account.ssm.put_parameter(
+                Name=self._settings.names.deployed_version, Value=label(stands), Type="String", Overwrite=True
+            )
+
+    def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
+        outcomes = [item["outcome"] for item in self.outcomes(plan, events)]
+        counted = {name: outcomes.count(name) for name in ("moved", "confirmed", "failed", "reverted")}
+        return {"planned": len(outcomes), **counted}
+
+    def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        known = states(plan, events)
+        failed = {
+            item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]
+        }
+
+        def outcome(step: Move) -> str:
+            state = known[step.function]
+            if state.moved:
+                return "moved" if step.to_version != step.from_version else "confirmed"
+            if state.reverted:
+                return "reverted"
+            return "failed" if step.function in failed else "untouched"
+
+        return [
+            {
+                "name": step.function,
+                "service": step.service,
+                "from": step.from_version,
+                "to": step.to_version,
+                "outcome": outcome(step),
+            }
+            for step in plan.steps
+        ]
+
+    # -- writing -------------------------------------------------------------------------------------
+
+    def _write_all(
+        self, todo: Sequence[Move], known: Mapping[str, State], journal: Journal, *, back: bool
+    ) -> Outcome:
+        """One write for each of `todo`, several at a time, journalled in batches.
+
+        A forward run stops at the first failure; a way back goes on, to bring back what it can.
+        """
+        halt, skipped = threading.Event(), threading.Event()
+        failures: list[Failure] = []
+        progress = _Progress(
+            journal=journal,
+            kind="reverted" if back else "moved",
+            clock=self._clock,
+            done=len(known) - len(todo),
+        )
+
+        def one(step: Move) -> str | None:
+            if halt.is_set() or journal.stopping():
+                skipped.set()
+                return None
+            return self._write(step, known[step.function], journal, back=back)
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            futures: dict[Future[str | None], Move] = {pool.submit(one, step): step for step in todo}
+            try:
+                for future in as_completed(futures):
+                    revision, failure = _settled(future, futures[future])
+                    if failure is not None:
+                        failures.append(failure)
+                        if not back:
+                            halt.set()
+                    if revision is not None:
+                        progress.add(futures[future].function, revision)
+            except BaseException:
+                halt.set()
+                raise
+        progress.flush()
+        return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
+
+    def _write(self, step: Move, state: State, journal: Journal, *, back: bool) -> str:
+        """Puts one alias at the plan, or back, and returns its new RevisionId.
+
+        Raises `_Foreign` where somebody else has moved it; nothing of theirs is overwritten.
+        """
+        version = state.version if back else step.to_version
+        weights = dict(state.weights) if back else {}
+        journal.check()
+        revision = self._update(step, version, weights, state.revision, journal.tag)
+        if revision is not None:
+            return revision
+        with explained(f"reading alias {self._settings.alias} of {step.function}"):
+            alias = self._account.lambda_.get_alias(FunctionName=step.function, Name=self._settings.alias)
+        stands = alias["FunctionVersion"]
+        found = dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))
+        description = alias.get("Description", "")
+        if description == journal.tag and stands == version and found == weights:
+            return str(alias["RevisionId"])  # ours: only the answer got lost
+        if stands not in (step.from_version, step.to_version):
+            raise _Foreign(f"somebody else moved it to version {stands}")
+        # Written down before it is overwritten. What an earlier holder of this record left there is not
+        # where the alias began; what anybody else left there is, and an undo goes back to it.
+        ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
+        journal.append(
+            "found",
+            {
+                "function": step.function,
+                "version": stands,
+                "weights": found,
+                "revision": alias["RevisionId"],
+                "start": not ours and not back and not state.moved,
+            },
+        )
+        if back and not ours and not state.moved and not state.doubtful:
+            weights = found if stands == version else weights
+        revision = self._update(step, version, weights, alias["RevisionId"], journal.tag)
+        if revision is None:
+            raise _Foreign("somebody else is changing it right now")
+        return revision
+
+    def _update(
+        self, step: Move, version: str, weights: Mapping[str, float], revision: str | None, tag: str
+    ) -> str | None:
+        """One conditional UpdateAlias: the new RevisionId, or None where `revision` has gone stale.
+
+        Raises `_Foreign` where the function, its alias or the version is gone.
+        """
+        with explained(f"moving {step.function}"):
+            try:
+                answer = self._account.lambda_.update_alias(
+                    FunctionName=step.function,
+                    Name=self._settings.alias,
+                    FunctionVersion=version,
+                    RoutingConfig={"AdditionalVersionWeights": dict(weights)},
+                    Description=tag,
+                    **({"RevisionId": revision} if revision else {}),
+                )
+            except ClientError as error:
+                if code(error) == "PreconditionFailedException":
+                    return None
+                if code(error) == "ResourceNotFoundException":
+                    raise _Foreign(f"the function, its alias or version {version} is gone") from None
+                raise
+        if answer["RevisionId"] == revision:
+            raise RollbackError(f"{step.function}: the alias was written but its RevisionId did not change.")
+        return str(answer["RevisionId"])
+
+    def _await_provisioned(self, plan: Plan[Move], journal: Journal) -> tuple[Failure, ...]:
+        """Waits until provisioned concurrency has followed the alias; it does so by itself."""
+        deadline = self._clock() + self._settings.rto.code * 60
+        waiting = [step for step in plan.steps if step.provisioned and step.changes]
+        failures: list[Failure] = []
+        while waiting and not failures and not journal.stopping():
+            journal.check()
+            still = []
+            for step in waiting:
+                with explained(f"reading the provisioned concurrency of {step.function}"):
+                    status = alias_plan.provisioned_status(self._account, step.function, self._settings.alias)
+                if status == "FAILED" or self._clock() > deadline:
+                    reason = f"its provisioned concurrency did not become ready ({status})"
+                    failures.append(Failure(subject=step.function, reason=reason))
+                elif status == "IN_PROGRESS":
+                    still.append(step)
+            waiting = still
+            if waiting:
+                self._sleep(2.0)
+        return tuple(failures)
+
+
+def _settled(future: Future[str | None], step: Move) -> tuple[str | None, Failure | None]:
+    """A finished write's RevisionId, or why it failed. A lost lease is no step's failure: it is raised."""
+    try:
+        return future.result(), None
+    except LeaseLost:
+        raise
+    except _Foreign as foreign:
+        return None, Failure(subject=step.function, reason=str(foreign), foreign=True)
+    except RollbackError as error:
+        return None, Failure(subject=step.function, reason=error.what)
