@@ -24,6 +24,11 @@ from rollback.errors import UsageError
 PROJECT_FILE = "Pulumi.yaml"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,15}")
 _FOREIGN_KEYS = ("aws:region", "aws:allowedAccountIds")
+_MAX_REVIEWERS = 6
+# `owner/name`, or `owner@ID/name@ID` where GitHub's tokens carry immutable ids in their subject.
+_REPOSITORY = r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@\d+/[A-Za-z0-9._-]+@\d+)$"
+# What the trust of a role asks for, MFA and a user's name, only an IAM user has.
+_USER = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:user/[\w+=,.@/-]{1,512}")
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Keys of a stack file and of a project file that are Pulumi's own business, not configuration.
 _STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
@@ -63,11 +68,19 @@ class Pace(_Model):
 
 
 class People(_Model):
-    """ARNs of IAM principals that may take a role, with MFA; approvers and on-call are disjoint."""
+    """ARNs of IAM users that may take a role, with MFA; approvers and on-call are disjoint."""
 
     deployers: tuple[str, ...] = ()
     on_call: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
+
+    @field_validator("deployers", "on_call", "approvers")
+    @classmethod
+    def _users(cls, people: tuple[str, ...]) -> tuple[str, ...]:
+        for person in people:
+            if not _USER.fullmatch(person):
+                raise ValueError(f"'{person}' is not the ARN of an IAM user")
+        return people
 
     @field_validator("approvers")
     @classmethod
@@ -78,6 +91,24 @@ class People(_Model):
         return approvers
 
 
+class Reviewers(_Model):
+    """Numeric GitHub ids of those who may approve in the approval environment.
+
+    GitHub takes at most six ("Deployments and environments", GitHub Docs). None given: the environments
+    are not declared.
+    """
+
+    teams: tuple[int, ...] = ()
+    users: tuple[int, ...] = ()
+
+    @field_validator("users")
+    @classmethod
+    def _few(cls, users: tuple[int, ...], info: Any) -> tuple[int, ...]:
+        if len(users) + len(info.data.get("teams", ())) > _MAX_REVIEWERS:
+            raise ValueError(f"GitHub takes at most {_MAX_REVIEWERS} reviewers, teams and users together")
+        return users
+
+
 class Settings(_Model):
     """One environment, validated. Frozen; the same values for `pulumi up` and for the command."""
 
@@ -85,7 +116,7 @@ class Settings(_Model):
     account: Annotated[str, Field(pattern=r"^\d{12}$")]
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     prefix: Annotated[str, Field(pattern=_NAME, max_length=20)]
-    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$")]
+    repository: Annotated[str, Field(pattern=_REPOSITORY)]
     protected_branch: str
     alias: Annotated[str, Field(pattern=r"^[A-Za-z_-][A-Za-z0-9_-]{0,127}$")]
     services: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
@@ -94,6 +125,7 @@ class Settings(_Model):
     lease_seconds: Annotated[int, Field(ge=2, le=3600)]
     smoke: tuple[str, ...]
     people: People
+    reviewers: Reviewers = Reviewers()
     approval: Approval
 
     @field_validator("services")
@@ -116,6 +148,11 @@ class Settings(_Model):
     @property
     def names(self) -> Names:
         return Names(self.prefix, self.environment)
+
+    @property
+    def repository_name(self) -> str:
+        """`owner/name`, without the ids that a token's subject may carry."""
+        return re.sub(r"@\d+", "", self.repository)
 
     def functions(self, service: str) -> tuple[str, ...]:
         """The full names of a service's functions, in the catalogue's order."""

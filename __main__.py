@@ -1,0 +1,69 @@
+"""Declares one environment: wires the components, nothing else."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.deployments_table import DeploymentsTable, DeploymentsTableArgs
+from components.github_roles import GithubRoles, GithubRolesArgs
+from components.live_aliases import LiveAliases, LiveAliasesArgs
+from components.policies import Scope
+from components.release_parameters import ReleaseParameters, ReleaseParametersArgs
+from components.rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
+from naming import APPROVER, DEPLOYER, RESTORE, ROLLBACK
+from rollback.errors import UsageError
+from rollback.settings import from_config
+
+try:
+    settings = from_config(pulumi.get_project(), pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
+except UsageError as error:
+    raise pulumi.RunError(f"{error} {error.next}".strip()) from None
+
+names = settings.names
+table = DeploymentsTable("deployments-table", DeploymentsTableArgs(names=names))
+parameters = ReleaseParameters("release-parameters", ReleaseParametersArgs(names=names))
+aliases = LiveAliases(
+    "live-aliases",
+    LiveAliasesArgs(
+        names=names,
+        alias=settings.alias,
+        functions=tuple(tail for tails in settings.services.values() for tail in tails),
+    ),
+)
+roles = GithubRoles(
+    "github-roles",
+    GithubRolesArgs(
+        scope=Scope(
+            names=names,
+            account=settings.account,
+            region=settings.region,
+            alias=settings.alias,
+            functions=tuple(settings.catalogue()),
+            tables=(f"{names.stem}-ddb-access-management",),
+        ),
+        repository=settings.repository,
+        people={
+            DEPLOYER: settings.people.deployers,
+            ROLLBACK: settings.people.on_call,
+            RESTORE: settings.people.on_call,
+            APPROVER: settings.people.approvers,
+        },
+    ),
+)
+environments = RollbackEnvironments(
+    "rollback-environments",
+    RollbackEnvironmentsArgs(
+        names=names,
+        repository=settings.repository_name,
+        protected_branch=settings.protected_branch,
+        owner=pulumi.Config("github").get("owner"),
+        teams=settings.reviewers.teams,
+        users=settings.reviewers.users,
+    ),
+)
+
+pulumi.export("deploymentsTable", table.table_name)
+pulumi.export("releaseParameters", parameters.parameter_names)
+pulumi.export("roleArns", roles.role_arns)
+pulumi.export("aliases", aliases.count)
+pulumi.export("githubEnvironments", environments.environments)

@@ -1,0 +1,137 @@
+"""What no role of this project can be made to do, whatever its policies say; and who may take a role.
+
+A permissions boundary is a ceiling: what it does not allow, a role's policies cannot give. It allows the
+actions of `policies` and denies, by name, what must not come back through a policy that somebody adds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.policies import LEDGER_WRITES, Document, Scope, Statement, document, granted
+from naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
+
+# Every way to write to IAM, as prefixes: a new action of a known kind is denied from its first day.
+_IAM_WRITES = (
+    "Add",
+    "Attach",
+    "Change",
+    "Create",
+    "Deactivate",
+    "Delete",
+    "Detach",
+    "Disable",
+    "Enable",
+    "PassRole",
+    "Put",
+    "Remove",
+    "Reset",
+    "Resync",
+    "Set",
+    "Tag",
+    "Untag",
+    "Update",
+    "Upload",
+)
+# What deletes or overwrites the ledger, or readies it for that: a TTL deletes, a resource policy lets
+# strangers in, UpdateTable lifts the deletion protection, UpdateContinuousBackups ends the recovery.
+_LEDGER_HARM = (
+    "dynamodb:BatchWriteItem",
+    "dynamodb:Delete*",
+    "dynamodb:ImportTable",
+    "dynamodb:PartiQL*",
+    "dynamodb:PutResourcePolicy",
+    "dynamodb:Restore*",
+    "dynamodb:UpdateContinuousBackups",
+    "dynamodb:UpdateTable",
+    "dynamodb:UpdateTimeToLive",
+)
+
+
+def boundary(scope: Scope) -> Document:
+    """The permissions boundary of all roles."""
+    return document(
+        [
+            # A ceiling speaks of actions; on what they may be done is for the roles' policies to say.
+            {"Sid": "Ceiling", "Effect": "Allow", "Action": granted(scope), "Resource": "*"},
+            _deny("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
+            _deny(
+                "OnlyApproversApprove",
+                LEDGER_WRITES,
+                scope.ledger,
+                {
+                    # Any approval among the keys is enough; a transaction may carry several.
+                    "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": "APPROVAL#*"},
+                    "ArnNotEquals": {"aws:PrincipalArn": scope.role(APPROVER)},
+                },
+            ),
+            # Its own role, policies, trust and boundary, and those of everybody else.
+            _deny(
+                "LeaveIdentityAlone",
+                [f"iam:{verb}" if verb == "PassRole" else f"iam:{verb}*" for verb in _IAM_WRITES],
+                "*",
+            ),
+        ]
+    )
+
+
+def trust(scope: Scope, repository: str, github_environment: str, people: tuple[str, ...]) -> Document:
+    """Who may take a role: the jobs of one GitHub environment, and `people` (ARNs of IAM users).
+
+    `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
+    where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
+    GitHub changelog of 2026-04-23). People need MFA; their session and its source identity must bear
+    their user name, so that "who" is never of the caller's choosing.
+    """
+    jobs: Statement = {
+        "Sid": "Jobs",
+        "Effect": "Allow",
+        "Principal": {"Federated": scope.oidc_provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": {
+                f"{GITHUB_OIDC_HOST}:aud": GITHUB_OIDC_AUDIENCE,
+                f"{GITHUB_OIDC_HOST}:sub": f"repo:{repository}:environment:{github_environment}",
+            }
+        },
+    }
+    if not people:
+        return document([jobs])
+    principal: dict[str, Any] = {"AWS": sorted(people)}
+    return document(
+        [
+            jobs,
+            {
+                "Sid": "People",
+                "Effect": "Allow",
+                "Principal": principal,
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "Bool": {"aws:MultiFactorAuthPresent": "true"},
+                    "StringEquals": {
+                        "sts:RoleSessionName": "${aws:username}",
+                        "sts:SourceIdentity": "${aws:username}",
+                    },
+                },
+            },
+            # On its own: the session's name is a condition key of AssumeRole only (Service
+            # Authorization Reference, AWS STS).
+            {
+                "Sid": "PeopleByName",
+                "Effect": "Allow",
+                "Principal": principal,
+                "Action": "sts:SetSourceIdentity",
+                "Condition": {"StringEquals": {"sts:SourceIdentity": "${aws:username}"}},
+            },
+        ]
+    )
+
+
+def _deny(
+    sid: str,
+    actions: tuple[str, ...] | list[str],
+    resources: str | list[str],
+    condition: Document | None = None,
+) -> Statement:
+    made: Statement = {"Sid": sid, "Effect": "Deny", "Action": list(actions), "Resource": resources}
+    return made | ({"Condition": condition} if condition else {})

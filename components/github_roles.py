@@ -1,0 +1,109 @@
+"""The roles of an environment, each taken by one GitHub environment's jobs and by configured people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+import naming
+from components.boundary import boundary, trust
+from components.policies import Scope, TooManyFunctions, function_policies, inline_policy, text
+from components.tags import tags
+from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK
+
+_DESCRIPTIONS = {
+    DEPLOYER: "Deploys and records releases; puts back stacks and Terraform configurations",
+    ROLLBACK: "Moves the aliases of the catalogue's functions, and keeps the record of it",
+    APPROVER: "Approves what somebody else has planned, and does nothing else",
+    RESTORE: "Restores tables beside the live ones to a point in time",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GithubRolesArgs:
+    """What the roles may touch, and who may take them.
+
+    `repository` is the repository as GitHub's tokens name it (`components.boundary.trust`); `people` maps
+    a role to the ARNs of IAM users that may take it beside its GitHub environment.
+    """
+
+    scope: Scope
+    repository: str
+    people: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class GithubRoles(pulumi.ComponentResource):
+    """GitHub's identity provider, the boundary, and the four roles under it.
+
+    An account has one provider for GitHub: where it exists already, it is imported, not made again.
+    """
+
+    role_arns: dict[str, pulumi.Output[str]]
+
+    def __init__(self, name: str, args: GithubRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("rollback:index:GithubRoles", name, None, opts)
+        names = args.scope.names
+        tagged = tags(names, "github-roles")
+        # Without them nobody can take a role on the bad day, so they do not go by mistake.
+        kept = pulumi.ResourceOptions(parent=self, protect=True)
+        aws.iam.OpenIdConnectProvider(
+            "github",
+            url=f"https://{naming.GITHUB_OIDC_HOST}",
+            client_id_lists=[naming.GITHUB_OIDC_AUDIENCE],
+            tags=tagged,
+            opts=kept,
+        )
+        ceiling = aws.iam.Policy(
+            "boundary",
+            name=names.boundary,
+            description="What no role of the rollback project can be made to do",
+            policy=text(boundary(args.scope)),
+            tags=tagged,
+            opts=kept,
+        )
+        self.role_arns = {}
+        for role in ROLES:
+            made = aws.iam.Role(
+                role,
+                name=names.role(role),
+                description=_DESCRIPTIONS[role],
+                assume_role_policy=text(
+                    trust(
+                        args.scope,
+                        args.repository,
+                        names.github_environment(role),
+                        tuple(args.people.get(role, ())),
+                    )
+                ),
+                permissions_boundary=ceiling.arn,
+                tags=tagged,
+                opts=kept,
+            )
+            self._permit(role, made, args.scope)
+            self.role_arns[role] = made.arn
+        self.register_outputs({"roleArns": self.role_arns})
+
+    def _permit(self, role: str, made: aws.iam.Role, scope: Scope) -> None:
+        """Gives a role its policies: the fixed ones inline, those of the functions managed, by the dozen."""
+        mine = pulumi.ResourceOptions(parent=self)
+        aws.iam.RolePolicy(
+            role, name="permissions", role=made.name, policy=text(inline_policy(role, scope)), opts=mine
+        )
+        try:
+            policies = function_policies(role, scope)
+        except TooManyFunctions as error:
+            raise pulumi.RunError(str(error)) from None
+        for number, policy in enumerate(policies, start=1):
+            label = f"{role}-functions-{number}"
+            managed = aws.iam.Policy(
+                label,
+                name=f"{scope.names.stem}-{label}",
+                description=f"The functions of the catalogue, for the {role} role, part {number}",
+                policy=text(policy),
+                tags=tags(scope.names, "github-roles"),
+                opts=mine,
+            )
+            aws.iam.RolePolicyAttachment(label, role=made.name, policy_arn=managed.arn, opts=mine)

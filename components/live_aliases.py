@@ -1,0 +1,91 @@
+"""The alias that callers invoke, on every function of the catalogue.
+
+The alias's existence is declared here; where it points, with which weights and what its description
+says is the rollback's. `ignore_changes` keeps a rollback through `pulumi up` only together with
+`options: refresh: always` in Pulumi.yaml, and only while nothing else of the resource can change:
+otherwise the update sends the version that the checkpoint remembers along. So an alias here has a
+function and a name, and nothing more must be added to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+import pulumi
+import pulumi_aws as aws
+
+from naming import Names
+
+# What the rollback writes (`UpdateAlias`), and Pulumi therefore leaves alone.
+THE_ROLLBACKS = ["functionVersion", "routingConfig", "description"]
+_UNPUBLISHED = "$LATEST"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveAliasesArgs:
+    """`functions` are the catalogue's entries (`team-service-get`); `alias` is the alias's name."""
+
+    names: Names
+    alias: str
+    functions: tuple[str, ...]
+
+
+class LiveAliases(pulumi.ComponentResource):
+    """One alias a function. A new one begins at the newest published version."""
+
+    count: int
+
+    def __init__(self, name: str, args: LiveAliasesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("rollback:index:LiveAliases", name, None, opts)
+        functions = {tail: args.names.function(tail) for tail in args.functions}
+        newest: pulumi.Output[dict[str, str]] = pulumi.Output.from_input(
+            _newest_versions(tuple(functions.values()), args.alias)
+        )
+        for tail, function in functions.items():
+            aws.lambda_.Alias(
+                tail,
+                name=args.alias,
+                function_name=function,
+                function_version=newest[function],
+                opts=pulumi.ResourceOptions(parent=self, protect=True, ignore_changes=THE_ROLLBACKS),
+            )
+        self.count = len(functions)
+        self.register_outputs({"count": self.count})
+
+
+async def _newest_versions(functions: Sequence[str], alias: str) -> dict[str, str]:
+    """Each function's newest published version.
+
+    Asked all at once: one after the other costs a real account a quarter of a second each. Raises
+    `pulumi.RunError` naming every function that is missing or has no published version.
+    """
+    # The version selects the provider that the resources use, too; the SDK's own calls send it along.
+    options = pulumi.InvokeOptions(version=metadata.version("pulumi-aws"))
+    answers = await asyncio.gather(
+        *(
+            pulumi.runtime.invoke_async(
+                "aws:lambda/getFunction:getFunction", {"functionName": function}, options
+            )
+            for function in functions
+        ),
+        return_exceptions=True,
+    )
+    versions: dict[str, str] = {}
+    problems: list[str] = []
+    for function, answer in zip(functions, answers, strict=True):
+        if isinstance(answer, BaseException):
+            problems.append(f"{function} cannot be read ({answer})")
+        elif answer["version"] == _UNPUBLISHED:
+            problems.append(f"{function} has no published version")
+        else:
+            versions[function] = answer["version"]
+    if problems:
+        raise pulumi.RunError(
+            f"Alias '{alias}' needs {len(functions)} functions with a published version, but:\n"
+            + "".join(f"  {problem}\n" for problem in problems)
+            + "Deploy and publish them first, or take them out of 'services' in Pulumi.yaml."
+        )
+    return versions

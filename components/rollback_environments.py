@@ -1,0 +1,96 @@
+"""The GitHub environments whose jobs may take the roles, declared with their protection.
+
+GitHub makes an environment that nobody declared the first time a job names it, and then without any
+protection. So they are declared before the first job: restricted to the protected branch, and the one
+that approves with required reviewers who cannot review their own run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_github as github
+
+from naming import APPROVER, DEPLOYER, ROLLBACK, Names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackEnvironmentsArgs:
+    """The repository (`owner/name`), its protected branch, and who reviews.
+
+    `owner` is the account that the GitHub provider is configured for (`github:owner`), None where it is
+    not configured. `teams` and `users` are the reviewers' numeric ids: a name can be given away, an id
+    cannot.
+    """
+
+    names: Names
+    repository: str
+    protected_branch: str
+    owner: str | None
+    teams: tuple[int, ...] = ()
+    users: tuple[int, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """The settings without which nothing can be declared on GitHub."""
+        return [
+            *([] if self.owner else ["github:owner"]),
+            *([] if self.teams or self.users else ["rollback:reviewers"]),
+        ]
+
+
+class RollbackEnvironments(pulumi.ComponentResource):
+    """`{env}-deploy`, `{env}-rollback` and `{env}-rollback-approval`; nothing, said aloud, without GitHub."""
+
+    environments: list[str]
+
+    def __init__(
+        self, name: str, args: RollbackEnvironmentsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("rollback:index:RollbackEnvironments", name, None, opts)
+        self.environments = []
+        if args.missing:
+            pulumi.log.warn(
+                f"The GitHub environments of {args.names.environment} are left out: "
+                f"{' and '.join(args.missing)} is not configured. Until they are declared, GitHub protects "
+                "none of them.",
+                self,
+            )
+        else:
+            self._declare(args)
+        self.register_outputs({"environments": self.environments})
+
+    def _declare(self, args: RollbackEnvironmentsArgs) -> None:
+        owner, repository = args.repository.split("/")
+        if owner.lower() != str(args.owner).lower():
+            raise pulumi.RunError(
+                f"github:owner is {args.owner!r}, but rollback:repository is {args.repository!r}: the "
+                "environments would be declared in a stranger's repository."
+            )
+        reviewers = github.RepositoryEnvironmentReviewerArgs(teams=list(args.teams), users=list(args.users))
+        # A destroyed environment comes back unprotected with the next job.
+        kept = pulumi.ResourceOptions(parent=self, protect=True)
+        for role in (DEPLOYER, ROLLBACK, APPROVER):
+            environment = args.names.github_environment(role)
+            approves = role == APPROVER
+            declared = github.RepositoryEnvironment(
+                environment,
+                repository=repository,
+                environment=environment,
+                can_admins_bypass=False,
+                deployment_branch_policy=github.RepositoryEnvironmentDeploymentBranchPolicyArgs(
+                    custom_branch_policies=True, protected_branches=False
+                ),
+                reviewers=[reviewers] if approves else None,
+                prevent_self_review=True if approves else None,
+                opts=kept,
+            )
+            github.RepositoryEnvironmentDeploymentPolicy(
+                environment,
+                repository=repository,
+                environment=declared.environment,
+                branch_pattern=args.protected_branch,
+                opts=kept,
+            )
+            self.environments.append(environment)
