@@ -1,0 +1,42 @@
+"""boto3 clients for the local account, with nothing taken from the caller's own AWS settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from rollback.settings import Settings
+
+
+def root(settings: Settings) -> dict[str, str]:
+    """The credentials of the account's root user: the emulator takes the account from the key."""
+    return {"AWS_ACCESS_KEY_ID": settings.account, "AWS_SECRET_ACCESS_KEY": "local"}
+
+
+def connect(
+    service: str, endpoint: str, settings: Settings, identity: Mapping[str, str] | None = None
+) -> Any:
+    """A client of `service` in the settings' region, as `identity` (`identity.assume`) or as root.
+
+    Threads may share it: it keeps 32 connections.
+    """
+    who = identity or root(settings)
+    # The stubs know each service by its literal name.
+    session: Any = boto3.session.Session()
+    return session.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=settings.region,
+        aws_access_key_id=who["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=who["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=who.get("AWS_SESSION_TOKEN"),
+        config=Config(
+            max_pool_connections=32,
+            retries={"mode": "standard"},
+            proxies={},
+            s3={"addressing_style": "path"},
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The AWS account itself: ministack on loopback, in its own tool environment."""

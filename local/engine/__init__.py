@@ -1,0 +1,1 @@
+"""The Pulumi engine and its Python language host, where no official ones are installed."""
