@@ -1,0 +1,63 @@
+"""The process: `pulumi-resource-aws [flags] ENGINE-ADDRESS` prints its port and serves until it is ended.
+
+It ends by SIGTERM or SIGINT, quietly, or with its parent, however that one ended.
+"""
+
+# grpc and protobuf come without types.
+# mypy: disable-error-code="import-untyped"
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import socket
+import sys
+import threading
+from concurrent import futures
+
+import grpc
+from pulumi.runtime.proto import provider_pb2_grpc
+
+from local.processes import watch_parent
+from local.provider.cloud import PARALLEL
+from local.provider.servicer import Servicer
+
+NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+def main() -> None:
+    """Serve while the engine lives. Never returns: the process exits without waiting for calls that hang."""
+    ended = threading.Event()
+    watch_parent(os.getppid(), ended.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    if not _reachable(sys.argv[1:]):
+        return
+    server = grpc.server(futures.ThreadPoolExecutor(PARALLEL, "call"), options=NO_LIMIT)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(
+        Servicer(importlib.metadata.version("pulumi-aws")), server
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    ended.wait()
+    os._exit(0)
+
+
+def _reachable(arguments: list[str]) -> bool:
+    """Whether the engine still listens: it may have died before the watch over it began."""
+    addresses = [word for word in arguments if not word.startswith("-")]
+    if not addresses:
+        return True
+    host, _, port = addresses[-1].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
