@@ -120,6 +120,12 @@ def connect(settings: Settings) -> Account:
     )
 
 
+def caller_account(region: str) -> str:
+    """The account that the caller's credentials belong to."""
+    with explained("asking STS who the caller is", before=True):
+        return boto3.client("sts", region_name=region).get_caller_identity()["Account"]
+
+
 @contextmanager
 def explained(doing: str, *, before: bool = False) -> Iterator[None]:
     """Turns botocore's errors into ours, naming what was being done.

@@ -35,10 +35,19 @@ class Held(Refused):
     def __init__(self, item: Item, domain: str, environment: str) -> None:
         self.owner = str(item["owner"])
         holder = item.get("holder", {})
+        who = f"{holder.get('person', '?')} on {holder.get('host', '?')} (pid {holder.get('pid', '?')})"
+        if item.get("parked_at"):
+            what = f"{self.owner} was interrupted at {item['parked_at']} and holds {environment}/{domain}: {who}."
+            then = "First"
+        else:
+            what = (
+                f"{self.owner} holds the lease on {environment}/{domain}: {who}, last sign of life "
+                f"{item.get('beat_at', '?')}."
+            )
+            then = "Wait for it, or if it is dead"
         super().__init__(
-            f"{self.owner} holds the lease on {environment}/{domain}: {holder.get('person', '?')} on "
-            f"{holder.get('host', '?')} (pid {holder.get('pid', '?')}), last sign of life {item.get('beat_at', '?')}.",
-            next=f"Wait for it, or if it is dead: rollback resume {self.owner} --env {environment}, "
+            what,
+            next=f"{then}: rollback resume {self.owner} --env {environment}, "
             f"or rollback abort {self.owner} --env {environment}.",
         )
 
@@ -64,7 +73,7 @@ class Lease:
     nonce: str
     seconds: int
     clocks: Clocks
-    taken_over: bool = False
+    in_flight: bool = False
     _renewed: float = field(init=False)
     _lost: str = field(init=False, default="")
     _stop: threading.Event = field(init=False, default_factory=threading.Event)
@@ -124,18 +133,23 @@ class Lease:
             self._renewed = started
 
     def release(self) -> None:
-        """Gives it back. Quietly nothing where it is lost already."""
+        """Gives it back; or, while a record is in flight, parks it for whoever resumes or aborts that.
+
+        A parked lease bars everybody else, but its owner need not watch it for a whole lease. Quietly
+        nothing where the lease is lost already.
+        """
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        parked = "SET parked_at = :now REMOVE nonce"
         try:
             self.table.update(
                 Write(
                     name="lease",
                     key=(f"LOCK#{self.environment}", self.domain),
-                    update="SET released_at = :now REMOVE #owner, nonce",
+                    update=parked if self.in_flight else "SET released_at = :now REMOVE #owner, nonce",
                     condition="nonce = :nonce AND fence = :fence",
-                    names={"#owner": "owner"},
+                    names={} if self.in_flight else {"#owner": "owner"},
                     values={":now": self.clocks.now(), ":nonce": self.nonce, ":fence": self.fence},
                 )
             )
@@ -177,7 +191,7 @@ class Leases:
                 item = held
             else:
                 raise Held(held, domain, self.environment) from None
-        return self._lease(domain, item, taken_over=False)
+        return self._lease(domain, item)
 
     def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
         """The lease, free or left behind by a dead holder of the same record.
@@ -190,7 +204,9 @@ class Leases:
             return self.take(domain, owner)
         if held["owner"] != owner:
             raise Held(held, domain, self.environment)
-        watch = max(self.seconds, int(held.get("lease_seconds", self.seconds)))
+        watch = (
+            0 if held.get("parked_at") else max(self.seconds, int(held.get("lease_seconds", self.seconds)))
+        )
         began = self.clocks.monotonic()
         while (left := watch - (self.clocks.monotonic() - began)) > 0:
             waiting(left)
@@ -214,7 +230,7 @@ class Leases:
             if seen is None or seen.get("nonce") != nonce:
                 raise Held(seen or held, domain, self.environment) from None
             item = seen
-        return self._lease(domain, item, taken_over=True)
+        return self._lease(domain, item)
 
     def _write(self, domain: str, owner: str, nonce: str, condition: str, values: dict[str, Any]) -> Item:
         return self.table.update(
@@ -222,7 +238,8 @@ class Leases:
                 name="lease",
                 key=(f"LOCK#{self.environment}", domain),
                 update="SET #owner = :owner, nonce = :nonce, holder = :holder, lease_seconds = :seconds, "
-                "taken_at = :now, beat_at = :now, beat = :zero, fence = if_not_exists(fence, :zero) + :one",
+                "taken_at = :now, beat_at = :now, beat = :zero, fence = if_not_exists(fence, :zero) + :one "
+                "REMOVE parked_at, released_at",
                 condition=condition,
                 names={"#owner": "owner"},
                 values={
@@ -243,7 +260,7 @@ class Leases:
             )
         )
 
-    def _lease(self, domain: str, item: Item, *, taken_over: bool) -> Lease:
+    def _lease(self, domain: str, item: Item) -> Lease:
         return Lease(
             table=self.table,
             environment=self.environment,
@@ -253,5 +270,4 @@ class Leases:
             nonce=str(item["nonce"]),
             seconds=self.seconds,
             clocks=self.clocks,
-            taken_over=taken_over,
         )

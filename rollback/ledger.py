@@ -25,7 +25,7 @@ from rollback.canonical import canonical, plain
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import Lease
 from rollback.plan import Plan, from_chunks, to_chunks
-from rollback.records import Entered, Event, Record, Standing, next_event
+from rollback.records import Entered, Event, Record, Standing, Status, next_event
 from rollback.releases import Entry, Quarantine, Release, Timeline, as_item, entry_hash
 from rollback.table import ABSENT, Conflict, Item, Table, Write
 
@@ -162,11 +162,13 @@ class Ledger:
 
     # -- records -----------------------------------------------------------------------------------
 
-    def open(self, record: Record, plan: Plan[Any], entered: Entered, lease: Lease | None) -> Record:
+    def open(
+        self, record: Record, status: Status, plan: Plan[Any], entered: Entered, lease: Lease | None
+    ) -> tuple[Record, Event]:
         """Writes a new record with its plan and first event. Raises `Refused` where the id is taken."""
         last = self.timeline().newest
         event = next_event(record, entered, anchor=last.hash if last else "")
-        record = replace(record, events=1, head=event.hash)
+        record = replace(record, status=status, events=1, head=event.hash)
         pk = f"ROLLBACK#{record.rollback_id}"
         chunks = to_chunks(plan)
         for number, text in enumerate(chunks[1:], start=2):
@@ -183,8 +185,8 @@ class Ledger:
                 ]
             )
         except Conflict as conflict:
-            raise self._contested(record, conflict) from None
-        return record
+            raise self._contested(record, conflict, lease) from None
+        return record, event
 
     def load(self, rollback_id: str) -> Opened:
         """A record with plan and journal. Raises `UsageError` where there is none in this environment."""
@@ -217,19 +219,19 @@ class Ledger:
         entered: Entered,
         lease: Lease | None,
         changes: Mapping[str, Any] | None = None,
-    ) -> Record:
+    ) -> tuple[Record, Event]:
         """Appends an event and changes the record with it, if nobody else has written to it meanwhile.
 
         Raises `LeaseLost` where the lease is no longer ours, `Refused` where the record moved.
         """
         if lease:
             lease.check()
-        after, writes = _advance(record, entered, changes or {})
+        after, event, writes = _advance(record, entered, changes or {})
         try:
             self.table.transact([*writes, *([lease.proof()] if lease else [])])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
-        return after
+        return after, event
 
     def close(
         self,
@@ -240,16 +242,16 @@ class Ledger:
         *,
         entry: Entry,
         quarantines: Sequence[Write] = (),
-    ) -> Record:
+    ) -> tuple[Record, Event]:
         """Ends a record: its last event, its new state, its timeline entry and quarantines, all or none."""
         for start in range(_TRANSACTION, len(quarantines), _TRANSACTION):
             self.table.transact(quarantines[start : start + _TRANSACTION])
-        after, writes = _advance(record, entered, changes)
+        after, event, writes = _advance(record, entered, changes)
         try:
             self.append(replace(entry, covers=after.head), [*writes, *quarantines[:_TRANSACTION]], lease)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
-        return after
+        return after, event
 
     def history(self, limit: int) -> Iterator[Record | Release | RollbackError]:
         """The newest records and releases, for display. A malformed one comes as the error that names it."""
@@ -326,13 +328,15 @@ class Ledger:
         )
 
 
-def _advance(record: Record, entered: Entered, changes: Mapping[str, Any]) -> tuple[Record, list[Write]]:
-    """The record after an event, and the writes that make it so if it stood as we knew it."""
+def _advance(
+    record: Record, entered: Entered, changes: Mapping[str, Any]
+) -> tuple[Record, Event, list[Write]]:
+    """The record after an event, the event, and the writes that make it so if it stood as we knew it."""
     event = next_event(record, entered)
     after = replace(record, **changes, events=event.number, head=event.hash)
-    changed = plain({**as_item(after)})
+    changed = plain(after)
     fields = ["events", "head", *changes]
-    return after, [
+    writes = [
         Write(
             name="record",
             key=(f"ROLLBACK#{record.rollback_id}", "METADATA"),
@@ -347,6 +351,7 @@ def _advance(record: Record, entered: Entered, changes: Mapping[str, Any]) -> tu
         ),
         _event_write(record, event),
     ]
+    return after, event, writes
 
 
 def _event_write(record: Record, event: Event) -> Write:

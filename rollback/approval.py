@@ -1,0 +1,128 @@
+"""Who has to say yes, and whether somebody did, to exactly that."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from naming import APPROVER
+from rollback.aws import Who
+from rollback.errors import Refused
+from rollback.ledger import Approval
+from rollback.records import Record, Status, now_iso
+from rollback.settings import PROJECT_FILE, Settings, parse
+
+Policy = Literal["none", "confirm", "identity"]
+_STRICTEST: tuple[Policy, ...] = ("none", "confirm", "identity")
+_KINDS = {"aliases": "aliases", "table": "table"}
+# Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
+MIN_DIGEST = 12
+
+
+def policy(settings: Settings, kind: str) -> Policy:
+    """What `settings` ask for, for a kind of rollback."""
+    asked: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
+    return asked
+
+
+def binding_policy(root: Path, settings: Settings, kind: str) -> Policy:
+    """What is asked for, by this checkout and by the protected branch, whichever asks for more.
+
+    Where that is another identity's approval, the settings must be those of the protected branch to the
+    letter: an edit in a checkout must not be able to approve itself. Raises `Refused` where they differ
+    or cannot be compared.
+    """
+    here = policy(settings, kind)
+    files = (PROJECT_FILE, f"Pulumi.{settings.environment}.yaml")
+    branch = settings.protected_branch
+    protected = [_on_branch(root, branch, name) for name in files]
+    if None in protected:
+        if here != "identity":
+            return here
+        raise Refused(
+            f"{settings.environment} needs approval, but its settings cannot be compared with branch '{branch}'.",
+            next=f"Run it in a git checkout that has branch '{branch}' (git fetch origin {branch}).",
+        )
+    texts = [text for text in protected if text is not None]
+    there = policy(parse(settings.environment, *texts), kind)
+    strictest = max(here, there, key=_STRICTEST.index)
+    if strictest == "identity":
+        changed = [
+            name
+            for name, text in zip(files, texts, strict=True)
+            if (root / name).read_text(encoding="utf-8") != text
+        ]
+        if changed:
+            raise Refused(
+                f"{settings.environment} needs approval, and {' and '.join(changed)} here differ from branch "
+                f"'{branch}'.",
+                next=f"Commit them to '{branch}' by review, or check out what stands there.",
+            )
+    return strictest
+
+
+def approve(record: Record, digest: str, by: Who, settings: Settings, now: datetime) -> Approval:
+    """The approval that `by` gives. Raises `Refused` where they may not, or mean another plan."""
+    if record.status is not Status.AWAITING_APPROVAL:
+        raise Refused(f"{record.rollback_id} is {record.status} and waits for no approval.")
+    if len(digest) < MIN_DIGEST or not record.digest.startswith(digest):
+        raise Refused(
+            "That is not the digest of this plan.",
+            next=f"Read the plan first: rollback show {record.rollback_id} --env {record.environment}",
+        )
+    if (reason := _unfit(by, record, settings)) is not None:
+        raise Refused(
+            reason, next=f"Another person, under {settings.names.role(APPROVER)}, has to approve it."
+        )
+    return Approval(
+        rollback_id=record.rollback_id,
+        digest=record.digest,
+        by=by,
+        at=now_iso(now),
+        expires_at=now_iso(now + timedelta(minutes=settings.approval.expires_minutes)),
+    )
+
+
+def standing(record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime) -> Approval:
+    """The approval that lets `record` go ahead. Raises `Refused` saying why there is none."""
+    why = "nobody has approved it"
+    for approval in sorted(approvals, key=lambda item: item.at):
+        if approval.digest != record.digest:
+            why = f"{approval.by} approved another plan"
+        elif (reason := _unfit(approval.by, record, settings)) is not None:
+            why = reason
+        elif datetime.fromisoformat(approval.expires_at) < now.astimezone(UTC):
+            why = f"the approval of {approval.by} expired at {approval.expires_at}"
+        else:
+            return approval
+    raise Refused(
+        f"{record.rollback_id} may not go ahead: {why}.",
+        next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}, "
+        f"by another person under {settings.names.role(APPROVER)}.",
+    )
+
+
+def _unfit(by: Who, record: Record, settings: Settings) -> str | None:
+    """Why this identity cannot approve this record; None where it can."""
+    starter = record.initiated_by
+    if by.person.casefold() == starter.person.casefold():
+        return f"{by.person} started it and cannot approve it"
+    if by.role == starter.role:
+        return f"it was started under the same role, {by.role}"
+    if by.role != settings.names.role(APPROVER):
+        return f"{by} does not act under {settings.names.role(APPROVER)}"
+    return None
+
+
+def _on_branch(root: Path, branch: str, name: str) -> str | None:
+    """A file as the protected branch has it; the remote's branch counts more than a local one."""
+    for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
+        shown = subprocess.run(
+            ["git", "-C", str(root), "show", f"{ref}:./{name}"], capture_output=True, text=True, check=False
+        )
+        if shown.returncode == 0:
+            return shown.stdout
+    return None

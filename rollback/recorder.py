@@ -1,0 +1,154 @@
+"""Writes a record while its lease is held: its journal, and its end.
+
+A `Recorder` is the journal that targets write to (`targets.protocol.Journal`). Every write is conditional
+on the lease and on the record being as we last saw it, so that two processes can never both be writing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.lease import Lease
+from rollback.ledger import Opened
+from rollback.plan import Plan
+from rollback.records import Check, Entered, Event, Record, Status, seconds_between
+from rollback.releases import Entry, Quarantine
+from rollback.session import Session
+from rollback.table import Write
+from rollback.targets.protocol import Failure, Target
+from rollback.ui import Ui
+
+
+@dataclass(kw_only=True)
+class Recorder:
+    """One record in flight. Its lease stays with the record until `close`."""
+
+    session: Session
+    target: Target
+    plan: Plan[Any]
+    record: Record
+    lease: Lease
+    ui: Ui
+    stop: threading.Event
+    taken_over: bool
+    events: list[Event] = field(default_factory=list)
+    _writing: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.lease.in_flight = True
+
+    @property
+    def tag(self) -> str:
+        return f"rollback/{self.record.rollback_id}/{self.lease.fence}"
+
+    def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+        with self._writing:
+            entered = Entered(kind=kind, at=self.session.clocks.now(), by=self.session.caller, data=data)
+            self.record, event = self.session.ledger.journal(self.record, entered, self.lease, changes)
+            self.events.append(event)
+
+    def check(self) -> None:
+        self.lease.check()
+
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
+    def progress(self, done: int) -> None:
+        self.ui.progress(done)
+
+    def failures(self, failures: Sequence[Failure]) -> None:
+        """Journals what did not go: later steps and later processes decide by it."""
+        if failures:
+            data = [
+                {"subject": item.subject, "reason": item.reason, "foreign": item.foreign} for item in failures
+            ]
+            self.append("failed", {"failures": data})
+
+    def counts(self) -> Mapping[str, int]:
+        return self.target.counts(self.plan, self.events)
+
+    def has(self, kind: str) -> bool:
+        """Whether the journal holds an event of this kind."""
+        return any(event.kind == kind for event in self.events)
+
+    def close(self, status: Status, checks: Sequence[Check], *, forward: bool) -> None:
+        """Ends the record. `forward` says that everything stands at the plan, well or not.
+
+        What was left is quarantined on the way forward, and let go again on the way back.
+        """
+        plan, record, now = self.plan, self.record, self.session.clocks.now()
+        stands = dict(plan.targets if forward else plan.leaves)
+        counts = self.counts()
+        elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
+        data = {"status": status, "counts": counts, "checks": checks, "stands": stands}
+        self.record, event = self.session.ledger.close(
+            record,
+            Entered(kind="closed", at=now, by=self.session.caller, data=data),
+            self.lease,
+            {
+                "status": status,
+                "completed_at": now,
+                "counts": counts,
+                "verification": tuple(checks),
+                "elapsed_seconds": round(max(0.0, elapsed), 3),
+            },
+            entry=_entry(self.session, record, status, services=plan.services, stands=stands),
+            quarantines=self._bars(now) if forward else self._lifts(now),
+        )
+        self.events.append(event)
+        self.lease.in_flight = False
+
+    def _bars(self, at: str) -> list[Write]:
+        return [
+            self.session.ledger.quarantine_write(
+                Quarantine(
+                    service=service,
+                    version=version,
+                    reason=self.record.reason,
+                    by=self.session.caller,
+                    at=at,
+                    rollback_id=self.record.rollback_id,
+                )
+            )
+            for service, version in self.plan.quarantines.items()
+        ]
+
+    def _lifts(self, at: str) -> list[Write]:
+        return [
+            self.session.ledger.lift_write(bar, self.session.caller, at)
+            for bar in self.session.ledger.quarantines()
+            if bar.rollback_id == self.record.rollback_id
+        ]
+
+
+def give_up(session: Session, opened: Opened, reason: str) -> tuple[Record, Event]:
+    """Ends a record that never began to act: ABORTED. Needs no lease."""
+    now = session.clocks.now()
+    return session.ledger.close(
+        opened.record,
+        Entered(kind="aborted", at=now, by=session.caller, data={"reason": reason}),
+        None,
+        {"status": Status.ABORTED, "completed_at": now},
+        entry=_entry(session, opened.record, Status.ABORTED, services=(), stands={}),
+    )
+
+
+def _entry(
+    session: Session, record: Record, status: Status, *, services: Sequence[str], stands: Mapping[str, str]
+) -> Entry:
+    """The timeline's entry of a record's end; the ledger numbers and chains it."""
+    return Entry(
+        seq=0,
+        kind="rollback",
+        id=record.rollback_id,
+        version="",
+        at=session.clocks.now(),
+        by=session.caller,
+        services=tuple(services),
+        stands=stands,
+        covers="",
+        status=status,
+    )

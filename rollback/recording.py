@@ -1,0 +1,402 @@
+"""Writes down what was released: after a deployment, or from an account's past."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+from ulid import ULID
+
+from rollback.aws import code, explained
+from rollback.errors import Refused, UsageError
+from rollback.flow import checked_reason
+from rollback.lease import ALIASES, Lease
+from rollback.records import Standing
+from rollback.releases import Entry, Quarantine, Release, Timeline, checked_version, label, manifest_hash
+from rollback.session import Session
+from rollback.table import Write
+from rollback.targets.alias_plan import observe, observe_alias, provisioned_status
+from rollback.ui import Ui
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commits:
+    """The commits that a release was made from; None where one is not known."""
+
+    code: str
+    stack: str | None = None
+    terraform: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What recording did: the release, what stands now, and notices. `new` is false where it was known."""
+
+    release: Release
+    stands: str
+    notices: tuple[str, ...] = ()
+    new: bool = True
+
+
+def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
+    """Records as `version` what alias `live` of every function stands at now, and writes the parameters.
+
+    Raises `Refused` where a function or its alias is missing, where the version was recorded with other
+    function versions, or where it is quarantined.
+    """
+    checked_version(version)
+    identifier = str(ULID())
+    with _lease(session, identifier) as lease:
+        timeline = session.ledger.timeline()
+        barred = sorted({bar.service for bar in session.ledger.quarantines() if bar.version == version})
+        if barred:
+            raise Refused(
+                f"{version} is quarantined for {', '.join(barred)}.",
+                next=f"Give the new deployment a version of its own, or: rollback release lift {version} "
+                f"--env {session.environment} --reason …",
+            )
+        manifest, notices = _read_live(session, ui)
+        release = _release(session, version, commits, manifest, identifier, adopted=False)
+        known = timeline.release_of(version)
+        if known is not None:
+            before = session.ledger.release(known.id)
+            if before.manifest_hash != release.manifest_hash:
+                raise Refused(
+                    f"{version} is recorded already, with other function versions: "
+                    f"{', '.join(_differing(before.manifest, manifest)[:5])}.",
+                    next="Give the new deployment a version of its own.",
+                )
+            if set(timeline.stands.values()) == {version} and before.manifest == manifest:
+                return Recorded(release=before, stands=label(timeline.stands), new=False)
+        stands = dict.fromkeys(release.services, version)
+        session.ledger.record_release(release, _entry(session, release, stands, "deployment"), lease)
+        _write_parameters(session, label({**timeline.stands, **stands}), commits)
+    return Recorded(release=release, stands=label({**timeline.stands, **stands}), notices=tuple(notices))
+
+
+def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
+    """Makes a release of the published versions whose description is exactly `version`.
+
+    For an account that has a past but no ledger. It changes what stands only for services whose aliases
+    all stand at those versions. Raises `Refused` naming the functions that have none or several.
+    """
+    checked_version(version)
+    identifier = str(ULID())
+    settings = session.settings
+    with _lease(session, identifier) as lease:
+        timeline = session.ledger.timeline()
+        if timeline.release_of(version) is not None:
+            raise Refused(f"{version} is recorded already.")
+        names = list(settings.catalogue())
+        ui.start("Reading published versions", len(names))
+        try:
+            found = dict(
+                zip(
+                    names,
+                    _counted(session, lambda name: _described(session, name, version), names, ui),
+                    strict=True,
+                )
+            )
+        finally:
+            ui.finish()
+        wrong = [
+            f"{name}: {len(versions) or 'no'} version{'s' if len(versions) != 1 else ''}"
+            for name, versions in found.items()
+            if len(versions) != 1
+        ]
+        if wrong:
+            raise Refused(
+                "\n".join(
+                    [f"{version} cannot be adopted: a function needs exactly one such version.", *wrong[:20]]
+                )
+            )
+        manifest = {name: versions[0] for name, versions in found.items()}
+        live = dict(
+            zip(
+                names,
+                session.account.each(lambda name: observe(session.account, name, settings.alias), names),
+                strict=True,
+            )
+        )
+        stands = {
+            service: version
+            for service in settings.services
+            if all(
+                (seen := live[name]) and seen.version == manifest[name].version
+                for name in settings.functions(service)
+            )
+        }
+        release = _release(session, version, commits, manifest, identifier, adopted=True)
+        session.ledger.record_release(release, _entry(session, release, stands, "adoption"), lease)
+        after = label({**timeline.stands, **stands})
+        if stands:
+            _write_parameters(session, after, commits)
+    return Recorded(release=release, stands=after)
+
+
+def quarantine(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
+    """Bars a recorded release for `services` (all that it covers where empty). Returns those barred."""
+    reason = checked_reason(reason)
+    entry = _known(session.ledger.timeline(), version)
+    chosen = _chosen(session, entry, services)
+    at = session.clocks.now()
+    writes = [
+        session.ledger.quarantine_write(
+            Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
+        )
+        for service in chosen
+    ]
+    _append(session, "quarantine", version, reason, writes)
+    return chosen
+
+
+def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
+    """Lets a quarantined release come back. Returns the services it was barred for."""
+    reason = checked_reason(reason)
+    chosen = [session.settings.service(service) for service in services]
+    bars = [
+        bar
+        for bar in session.ledger.quarantines()
+        if bar.version == version and (not chosen or bar.service in chosen)
+    ]
+    if not bars:
+        raise Refused(f"{version} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
+    at = session.clocks.now()
+    _append(
+        session, "lift", version, reason, [session.ledger.lift_write(bar, session.caller, at) for bar in bars]
+    )
+    return [bar.service for bar in bars]
+
+
+def commits_for(session: Session, commit: str, terraform: str | None) -> tuple[Commits, list[str]]:
+    """The commits of a release, checked; the stack's comes from the engine's history, if there is any."""
+    from rollback.engine import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
+
+    stack, notice = deployed_commit(session.root, session.settings)
+    checked = Commits(
+        code=checked_commit(session.root, commit),
+        stack=stack,
+        terraform=checked_commit(session.root, terraform) if terraform else None,
+    )
+    return checked, [notice] if notice else []
+
+
+def checked_commit(root: Path, commit: str) -> str:
+    """The full 40 digits of a commit; an abbreviation is looked up in the checkout.
+
+    Raises `UsageError` where it is none, or not a unique one.
+    """
+    if _SHA.fullmatch(commit):
+        return commit
+    if re.fullmatch(r"[0-9a-f]{7,39}", commit):
+        parsed = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if parsed.returncode == 0:
+            return parsed.stdout.strip()
+    raise UsageError(f"{commit[:80]!r} is no commit here.", next="Give all 40 digits: git rev-parse HEAD")
+
+
+def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]]:
+    """Where every alias stands, with RevisionId, weights and provisioned concurrency."""
+    alias = session.settings.alias
+    names = list(session.settings.catalogue())
+
+    def one(name: str) -> Standing | None:
+        seen, pointer = observe(session.account, name, alias), observe_alias(session.account, name, alias)
+        if seen is None or pointer is None:
+            return None
+        return Standing(
+            version=pointer.version,
+            code_sha256=seen.code_sha256,
+            revision_id=pointer.revision_id,
+            weights=pointer.weights,
+            provisioned=_provisioned(session, name),
+        )
+
+    ui.start("Reading aliases", len(names))
+    try:
+        found = dict(zip(names, _counted(session, one, names, ui), strict=True))
+    finally:
+        ui.finish()
+    missing = [name for name, standing in found.items() if standing is None]
+    if missing:
+        raise Refused(
+            f"No alias '{alias}' on: {', '.join(missing[:10])}.",
+            next="Deploy them, and `pulumi up` to declare their aliases; then record again.",
+        )
+    manifest = {name: standing for name, standing in found.items() if standing is not None}
+    weighted = [name for name, standing in manifest.items() if standing.weights]
+    return manifest, [f"Recorded with weights: {', '.join(weighted[:10])}."] if weighted else []
+
+
+def _counted(session: Session, function, names: Sequence[str], ui: Ui):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - generic in what `function` gives
+    done = Counter[str]()
+
+    def one(name: str):  # type: ignore[no-untyped-def] # noqa: ANN202
+        result = function(name)
+        done["n"] += 1
+        ui.progress(done["n"])
+        return result
+
+    return session.account.each(one, names)
+
+
+def _provisioned(session: Session, name: str) -> int:
+    """The provisioned concurrent executions on the alias; 0 where there are none."""
+    with explained(f"reading the provisioned concurrency of {name}"):
+        try:
+            answer = session.account.lambda_.get_provisioned_concurrency_config(
+                FunctionName=name, Qualifier=session.settings.alias
+            )
+        except ClientError as error:
+            if code(error) in ("ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"):
+                return 0
+            raise
+    return int(answer["RequestedProvisionedConcurrentExecutions"])
+
+
+def _described(session: Session, name: str, description: str) -> list[Standing]:
+    """The published versions of a function whose description is exactly `description`."""
+    with explained(f"listing the versions of {name}"):
+        try:
+            pages = list(
+                session.account.lambda_.get_paginator("list_versions_by_function").paginate(FunctionName=name)
+            )
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return []
+            raise
+    return [
+        Standing(version=item["Version"], code_sha256=item["CodeSha256"])
+        for page in pages
+        for item in page["Versions"]
+        if item["Version"] != "$LATEST" and item.get("Description", "") == description
+    ]
+
+
+def _release(
+    session: Session,
+    version: str,
+    commits: Commits,
+    manifest: Mapping[str, Standing],
+    identifier: str,
+    *,
+    adopted: bool,
+) -> Release:
+    return Release(
+        deployment_id=identifier,
+        version=version,
+        environment=session.environment,
+        commit=commits.code,
+        stack_commit=commits.stack,
+        terraform_commit=commits.terraform,
+        recorded_by=session.caller,
+        recorded_at=session.clocks.now(),
+        services=tuple(session.settings.services),
+        manifest_hash=manifest_hash(manifest),
+        functions=len(manifest),
+        adopted=adopted,
+        manifest=manifest,
+    )
+
+
+def _entry(session: Session, release: Release, stands: Mapping[str, str], kind: str) -> Entry:
+    return Entry(
+        seq=0,
+        kind=kind,
+        id=release.deployment_id,
+        version=release.version,
+        at=release.recorded_at,
+        by=session.caller,
+        services=release.services,
+        stands=stands,
+        covers=release.manifest_hash,
+        status=release.status,
+        commit=release.commit,
+    )
+
+
+def _write_parameters(session: Session, deployed: str, commits: Commits) -> None:
+    names = session.settings.names
+    values = {
+        names.deployed_version: deployed,
+        names.pulumi_commit: commits.stack,
+        names.terraform_commit: commits.terraform,
+    }
+    for name, value in values.items():
+        if value:
+            with explained(f"writing the parameter {name}"):
+                session.account.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+
+def _known(timeline: Timeline, version: str) -> Entry:
+    entry = timeline.release_of(checked_version(version))
+    if entry is None:
+        raise UsageError(f"No release {version!r} is recorded.", next="rollback release list")
+    return entry
+
+
+def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str]:
+    chosen = [session.settings.service(service) for service in services] or list(entry.services)
+    missing = [service for service in chosen if service not in entry.services]
+    if missing:
+        raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.")
+    return chosen
+
+
+def _append(session: Session, kind: str, version: str, reason: str, writes: Sequence[Write]) -> None:
+    entry = Entry(
+        seq=0,
+        kind=kind,
+        id=str(ULID()),
+        version=version,
+        at=session.clocks.now(),
+        by=session.caller,
+        services=(),
+        stands={},
+        covers="",
+        status=reason,
+    )
+    session.ledger.append(replace(entry), writes, None)
+
+
+def _differing(before: Mapping[str, Standing], now: Mapping[str, Standing]) -> list[str]:
+    return [
+        name
+        for name in sorted(set(before) | set(now))
+        if name not in before or name not in now or before[name].version != now[name].version
+    ]
+
+
+@contextmanager
+def _lease(session: Session, identifier: str) -> Iterator[Lease]:
+    """Nobody rolls back while it is read what stands."""
+    lease = session.leases.take(ALIASES, f"deployment-{identifier}").start()
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+__all__ = [
+    "Commits",
+    "Recorded",
+    "adopt",
+    "commits_for",
+    "lift",
+    "provisioned_status",
+    "quarantine",
+    "record",
+]

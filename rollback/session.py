@@ -1,0 +1,88 @@
+"""Everything that a verb needs to begin: settings, account, ledger and leases of one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rollback import settings as settings_module
+from rollback import targets
+from rollback.aws import Account, Who, caller_account, connect
+from rollback.errors import UsageError
+from rollback.lease import Clocks, Leases
+from rollback.ledger import Ledger
+from rollback.records import now_iso
+from rollback.settings import Settings
+from rollback.table import Table
+from rollback.targets.protocol import Target
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One environment, as one caller sees it. `root` is the checkout whose settings count."""
+
+    root: Path
+    settings: Settings
+    account: Account
+    ledger: Ledger
+    leases: Leases
+    clocks: Clocks
+    now: Callable[[], datetime] = _utc_now
+
+    @property
+    def caller(self) -> Who:
+        return self.account.caller
+
+    @property
+    def environment(self) -> str:
+        return self.settings.environment
+
+    def target(self, kind: str) -> Target:
+        return targets.make(kind, self.account, self.ledger)
+
+
+def begin(environment: str | None, start: Path | None = None) -> Session:
+    """The session for an environment, found from the folder `start` upwards (default: where we are).
+
+    Without a name it is the one environment whose account the caller's credentials belong to.
+    Raises `UsageError` or `Refused` as `settings.load` and `aws.connect` do.
+    """
+    root = settings_module.find_root(start or Path.cwd())
+    settings = settings_module.load(root, environment or _callers_environment(root))
+    account = connect(settings)
+    table = Table(account.dynamodb, settings.names.deployments_table)
+    clocks = Clocks(now=lambda: now_iso(_utc_now()))
+    return Session(
+        root=root,
+        settings=settings,
+        account=account,
+        ledger=Ledger(table, settings.environment),
+        leases=Leases(
+            table=table,
+            environment=settings.environment,
+            seconds=settings.lease_seconds,
+            caller=account.caller,
+            clocks=clocks,
+        ),
+        clocks=clocks,
+    )
+
+
+def _callers_environment(root: Path) -> str:
+    everything = [settings_module.load(root, name) for name in settings_module.environments(root)]
+    if not everything:
+        raise UsageError("No environment is configured here.")
+    account = caller_account(everything[0].region)
+    mine = [settings.environment for settings in everything if settings.account == account]
+    if len(mine) != 1:
+        raise UsageError(
+            f"Account {account} is that of {' and '.join(mine) or 'no environment'}.",
+            next="Name the environment with --env.",
+        )
+    return mine[0]

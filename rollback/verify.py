@@ -1,0 +1,52 @@
+"""Proves a release well: runs the team's own smoke command against what stands now."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from rollback.records import Check
+from rollback.settings import Settings
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_DETAIL = 200
+
+
+def clean(text: str) -> str:
+    """`text` without terminal escapes and control characters, fit to be stored and shown."""
+    return _CONTROL.sub("", text)
+
+
+def smoke(settings: Settings, root: Path) -> tuple[Check, str] | None:
+    """Runs the configured smoke command; the check and what it printed. None where none is configured.
+
+    The word `python` means the interpreter that this command runs under. The command sees
+    `TEST_ENVIRONMENT` and the caller's credentials, and has the RTO of a code rollback to finish.
+    """
+    if not settings.smoke:
+        return None
+    command = [sys.executable if settings.smoke[0] == "python" else settings.smoke[0], *settings.smoke[1:]]
+    try:
+        ran = subprocess.run(
+            command,
+            cwd=root,
+            env={**os.environ, "TEST_ENVIRONMENT": settings.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=settings.rto.code * 60,
+            check=False,
+        )
+    except OSError as error:
+        return Check(check="smoke", ok=False, detail=f"{command[0]} cannot be run: {error.strerror}"), ""
+    except subprocess.TimeoutExpired:
+        return Check(check="smoke", ok=False, detail=f"not finished after {settings.rto.code} minutes"), ""
+    output = clean(ran.stdout)
+    lines = [line.strip(" =") for line in output.splitlines() if line.strip(" =")]
+    last = lines[-1][:_DETAIL] if lines else "no output"
+    return Check(check="smoke", ok=ran.returncode == 0, detail=f"exit {ran.returncode}: {last}"), output
