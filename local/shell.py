@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -181,7 +180,7 @@ def _path() -> list[str]:
     """Our plugins, the engine where we have built one, this interpreter's folder, the caller's."""
     ours = [str(BIN)]
     built = build.built_engine()
-    if shutil.which("pulumi") is None and built is not None:
+    if built is not None and build.official_engine() is None:
         ours.append(str(built.parent))
     ours.append(str(Path(sys.executable).parent))
     return [*ours, *(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if p not in ours)]
