@@ -1,0 +1,354 @@
+"""The exact policies, and what must hold for all of them.
+
+`golden/*.json` hold them for a catalogue of two functions, with `<env>`, `<account>` and `<region>` where
+the environments differ. A change of a policy is a change of these files, to be read in review.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi_mocks import walk
+
+from components.boundary import boundary, trust
+from components.policies import (
+    ATTACHMENTS,
+    INLINE_LIMIT,
+    MANAGED_LIMIT,
+    Document,
+    Scope,
+    TooManyFunctions,
+    function_policies,
+    inline_policy,
+    text,
+)
+from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK
+from rollback.settings import load
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+STACKS = ("dev", "sit", "prod")
+every_stack = pytest.mark.parametrize("stack", STACKS)
+every_role = pytest.mark.parametrize("role", ROLES)
+ALICE, BOB = "arn:aws:iam::536580886816:user/alice", "arn:aws:iam::536580886816:user/bob"
+LEDGER_ACTIONS = ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Query", "UpdateItem")
+
+
+def scope(stack: str, *tails: str) -> Scope:
+    """An environment's scope, with these functions or with its whole catalogue."""
+    settings = load(ROOT, stack)
+    names = settings.names
+    return Scope(
+        names=names,
+        account=settings.account,
+        region=settings.region,
+        alias=settings.alias,
+        functions=tuple(map(names.function, tails)) or tuple(settings.catalogue()),
+        tables=(f"{names.stem}-ddb-access-management",),
+    )
+
+
+def many(count: int) -> Scope:
+    base = scope("dev")
+    return replace(
+        base, functions=tuple(base.names.function(f"team-service-get-{n:04d}") for n in range(count))
+    )
+
+
+def golden(name: str, of: Scope) -> Any:
+    words = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
+    values = {"<env>": of.names.environment, "<account>": of.account, "<region>": of.region}
+    for placeholder, value in values.items():
+        words = words.replace(placeholder, value)
+    return json.loads(words)
+
+
+def policies(role: str, of: Scope) -> list[Document]:
+    return [inline_policy(role, of), *function_policies(role, of)]
+
+
+def statements(role: str, of: Scope) -> list[dict[str, Any]]:
+    return [statement for policy in policies(role, of) for statement in walk(policy)]
+
+
+def of_action(role: str, of: Scope, action: str) -> list[dict[str, Any]]:
+    return [statement for statement in statements(role, of) if action in statement["Action"]]
+
+
+@every_stack
+@every_role
+def test_a_roles_policies_are_exactly_these(stack: str, role: str) -> None:
+    of = scope(stack, "team-service-get", "role-service-list")
+
+    assert policies(role, of) == golden(role, of)
+
+
+@every_stack
+def test_the_boundary_is_exactly_this(stack: str) -> None:
+    of = scope(stack, "team-service-get", "role-service-list")
+
+    assert boundary(of) == golden("boundary", of)
+
+
+@every_stack
+def test_the_trust_is_exactly_this(stack: str) -> None:
+    of = scope(stack)
+
+    made = trust(of, "bbws/access-platform", of.names.github_environment(ROLLBACK), (BOB, ALICE))
+
+    assert made == golden("trust", of)
+
+
+@every_stack
+def test_each_role_is_trusted_for_one_github_environment(stack: str) -> None:
+    of = scope(stack)
+
+    subjects = {}
+    for role in ROLES:
+        (jobs,) = trust(of, "bbws/access-platform", of.names.github_environment(role), ())["Statement"]
+        assert list(jobs["Condition"]) == ["StringEquals"], "exact, never a pattern"
+        subjects[role] = jobs["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+
+    assert subjects == {
+        DEPLOYER: f"repo:bbws/access-platform:environment:{stack}-deploy",
+        ROLLBACK: f"repo:bbws/access-platform:environment:{stack}-rollback",
+        RESTORE: f"repo:bbws/access-platform:environment:{stack}-rollback",
+        APPROVER: f"repo:bbws/access-platform:environment:{stack}-rollback-approval",
+    }
+
+
+@every_stack
+@every_role
+def test_no_permission_is_granted_by_a_pattern_of_actions(stack: str, role: str) -> None:
+    of = scope(stack)
+
+    for statement in [*statements(role, of), *walk(boundary(of))]:
+        assert statement["Effect"] == "Deny" or not any("*" in action for action in statement["Action"])
+        assert not {"NotAction", "NotResource"} & set(statement)
+
+
+@every_stack
+def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
+    of = scope(stack)
+    found = {
+        (where, statement["Sid"])
+        for where, every in [
+            *((role, statements(role, of)) for role in ROLES),
+            ("boundary", list(walk(boundary(of)))),
+        ]
+        for statement in every
+        if "*" in statement["Resource"]
+    }
+
+    assert found == {
+        (ROLLBACK, "ListFunctions"),  # the action takes no resource
+        (DEPLOYER, "ListFunctions"),
+        (DEPLOYER, "DescribeParameters"),  # the action takes no resource
+        ("boundary", "Ceiling"),  # a ceiling of actions; the roles' policies name the resources
+        ("boundary", "LeaveIdentityAlone"),  # a denial
+    }
+
+
+@every_stack
+@every_role
+def test_every_permission_on_the_ledgers_items_demands_a_leading_key_and_that_it_is_there(
+    stack: str, role: str
+) -> None:
+    of = scope(stack)
+
+    for statement in statements(role, of):
+        items = [action for action in statement["Action"] if action.split(":")[1] in LEDGER_ACTIONS]
+        if items and any(resource.startswith(of.ledger) for resource in statement["Resource"]):
+            assert set(statement["Condition"]) == {"ForAllValues:StringLike", "Null"}
+            assert statement["Condition"]["Null"] == {"dynamodb:LeadingKeys": "false"}, (
+                "ForAllValues alone is true for a request without any key"
+            )
+
+
+def written_keys(role: str, of: Scope) -> set[str]:
+    return {
+        pattern
+        for action in ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem")
+        for statement in of_action(role, of, action)
+        if of.ledger in statement["Resource"]
+        for pattern in statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    }
+
+
+@every_stack
+def test_who_writes_which_part_of_the_ledger(stack: str) -> None:
+    of = scope(stack)
+
+    assert {role: written_keys(role, of) for role in ROLES} == {
+        DEPLOYER: {"DEPLOYMENT#*", "ROLLBACK#*", f"LOCK#{stack}", f"RELEASE#{stack}"},
+        ROLLBACK: {"ROLLBACK#*", f"LOCK#{stack}", f"RELEASE#{stack}"},
+        APPROVER: {"APPROVAL#*"},
+        RESTORE: set(),
+    }
+
+
+@every_stack
+def test_only_the_approver_role_can_ever_write_an_approval(stack: str) -> None:
+    of = scope(stack)
+    (deny,) = [one for one in walk(boundary(of)) if one["Sid"] == "OnlyApproversApprove"]
+
+    assert deny["Effect"] == "Deny"
+    assert deny["Condition"]["ForAnyValue:StringLike"] == {"dynamodb:LeadingKeys": "APPROVAL#*"}
+    assert deny["Condition"]["ArnNotEquals"] == {
+        "aws:PrincipalArn": f"arn:aws:iam::{of.account}:role/bbws-access-{stack}-approver-role"
+    }
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["BatchWriteItem", "DeleteItem", "DeleteTable", "DeleteBackup", "DeleteResourcePolicy",
+     "PartiQLDelete", "PartiQLInsert", "PartiQLUpdate", "PutResourcePolicy", "RestoreTableFromBackup",
+     "RestoreTableToPointInTime", "UpdateContinuousBackups", "UpdateTable", "UpdateTimeToLive"],
+)  # fmt: skip
+def test_nobody_under_the_boundary_can_harm_the_ledger(action: str) -> None:
+    of = scope("prod")
+    (deny,) = [one for one in walk(boundary(of)) if one["Sid"] == "KeepLedger"]
+
+    assert deny["Effect"] == "Deny"
+    assert "Condition" not in deny
+    assert of.ledger in deny["Resource"]
+    assert any(fnmatch.fnmatchcase(f"dynamodb:{action}", pattern) for pattern in deny["Action"])
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["AddClientIDToOpenIDConnectProvider", "AttachRolePolicy", "CreatePolicyVersion", "CreateRole",
+     "CreateUser", "DeleteOpenIDConnectProvider", "DeleteRolePermissionsBoundary", "DeleteRolePolicy",
+     "DetachRolePolicy", "PassRole", "PutRolePermissionsBoundary", "PutRolePolicy",
+     "SetDefaultPolicyVersion", "TagRole", "UpdateAssumeRolePolicy",
+     "UpdateOpenIDConnectProviderThumbprint", "UpdateRole"],
+)  # fmt: skip
+def test_nobody_under_the_boundary_can_change_identities(action: str) -> None:
+    (deny,) = [one for one in walk(boundary(scope("prod"))) if one["Sid"] == "LeaveIdentityAlone"]
+
+    assert any(fnmatch.fnmatchcase(f"iam:{action}", pattern) for pattern in deny["Action"])
+    assert deny["Resource"] == ["*"]
+
+
+@every_stack
+@every_role
+def test_the_boundary_leaves_possible_what_the_roles_are_given(stack: str, role: str) -> None:
+    of = scope(stack)
+    (ceiling,) = [one for one in walk(boundary(of)) if one["Effect"] == "Allow"]
+
+    given = {action for statement in statements(role, of) for action in statement["Action"]}
+    assert given <= set(ceiling["Action"])
+    for deny in walk(boundary(of)):
+        if deny["Sid"] == "LeaveIdentityAlone":
+            assert not [
+                (action, pattern)
+                for action in given
+                for pattern in deny["Action"]
+                if fnmatch.fnmatchcase(action, pattern)
+            ]
+
+
+@every_stack
+def test_aliases_move_on_exactly_the_catalogues_functions(stack: str) -> None:
+    of = scope(stack)
+    arns = [f"arn:aws:lambda:{of.region}:{of.account}:function:{name}" for name in of.functions]
+
+    for role in (ROLLBACK, DEPLOYER):
+        moved = [
+            arn for statement in of_action(role, of, "lambda:UpdateAlias") for arn in statement["Resource"]
+        ]
+        assert moved == arns
+    invoked = [
+        arn for statement in of_action(ROLLBACK, of, "lambda:InvokeFunction") for arn in statement["Resource"]
+    ]
+    assert invoked == [f"{arn}:live" for arn in arns]
+
+
+@every_stack
+def test_the_restore_role_never_sees_the_ledger(stack: str) -> None:
+    of = scope(stack)
+    table = f"arn:aws:dynamodb:{of.region}:{of.account}:table/bbws-access-{stack}-ddb-access-management"
+
+    assert {resource for one in statements(RESTORE, of) for resource in one["Resource"]} == {
+        table,
+        f"{table}-restore-*",
+    }
+
+
+def test_the_ledger_cannot_be_configured_to_be_restored() -> None:
+    with pytest.raises(ValueError, match="is the ledger"):
+        replace(scope("dev"), tables=("bbws-access-dev-ddb-deployments",))
+
+
+def test_a_scope_without_a_table_to_restore_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs a table"):
+        replace(scope("dev"), tables=())
+
+
+@every_stack
+def test_no_role_reaches_into_another_environment(stack: str) -> None:
+    of = scope(stack)
+    others = [other for other in STACKS if other != stack]
+
+    for role in ROLES:
+        written = json.dumps(policies(role, of))
+        for other in others:
+            assert f"-{other}-" not in written
+            assert f"/{other}/" not in written
+            assert f"#{other}" not in written
+
+
+@every_stack
+@every_role
+def test_the_policies_of_the_whole_catalogue_fit_into_iams_limits(stack: str, role: str) -> None:
+    of = scope(stack)
+
+    assert len(of.functions) == 42
+    assert len(text(inline_policy(role, of))) <= INLINE_LIMIT
+    assert all(len(text(policy)) <= MANAGED_LIMIT for policy in function_policies(role, of))
+    assert len(text(boundary(of))) <= MANAGED_LIMIT
+
+
+@pytest.mark.parametrize("count", [1, 27, 28, 100, 270])
+def test_a_larger_catalogue_is_spread_over_managed_policies_and_none_is_left_out(count: int) -> None:
+    of = many(count)
+
+    made = function_policies(ROLLBACK, of)
+
+    moved = [
+        arn
+        for policy in made
+        for statement in walk(policy)
+        if statement["Sid"] == "MoveAliases"
+        for arn in statement["Resource"]
+    ]
+    assert moved == [of.function(name) for name in of.functions]
+    assert len(made) <= ATTACHMENTS
+    assert all(len(text(policy)) <= MANAGED_LIMIT for policy in made)
+
+
+def test_a_catalogue_beyond_ten_policies_is_refused_with_the_numbers() -> None:
+    with pytest.raises(TooManyFunctions) as raised:
+        function_policies(ROLLBACK, many(1000))
+
+    said = str(raised.value)
+    assert "1000 functions of bbws-access-dev need" in said
+    assert "bbws-access-dev-rollback-role" in said
+    assert "attaches 10" in said
+
+
+@pytest.mark.parametrize(("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])
+def test_every_arn_is_in_the_partition_of_the_region(region: str, partition: str) -> None:
+    of = replace(scope("dev"), region=region)
+
+    for role in ROLES:
+        for statement in statements(role, of):
+            assert all(
+                resource == "*" or resource.startswith(f"arn:{partition}:")
+                for resource in statement["Resource"]
+            )
