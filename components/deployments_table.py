@@ -39,7 +39,16 @@ class DeploymentsTable(pulumi.ComponentResource):
             attributes=[aws.dynamodb.TableAttributeArgs(name=key, type="S") for key in keys],
             global_secondary_indexes=[
                 aws.dynamodb.TableGlobalSecondaryIndexArgs(
-                    name=INDEX, hash_key=f"{INDEX}PK", range_key=f"{INDEX}SK", projection_type="ALL"
+                    name=INDEX,
+                    key_schemas=[
+                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(
+                            attribute_name=f"{INDEX}PK", key_type="HASH"
+                        ),
+                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(
+                            attribute_name=f"{INDEX}SK", key_type="RANGE"
+                        ),
+                    ],
+                    projection_type="ALL",
                 )
             ],
             # Nobody knows beforehand when the bad day is, and its burst must not be throttled.

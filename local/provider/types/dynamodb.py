@@ -18,15 +18,36 @@ if TYPE_CHECKING:
 
 PATIENCE = 600.0  # seconds for a table or an index to settle
 NAME = Field(required=True)
+KEYS = Field(
+    kind="list",
+    fields={"attributeName": NAME, "keyType": Field(required=True, choices=("HASH", "RANGE"))},
+)
 INDEX = {
     "name": NAME,
-    "hashKey": NAME,
+    "hashKey": Field(),
     "rangeKey": Field(),
+    "keySchemas": KEYS,
     "projectionType": Field(required=True, choices=("ALL", "INCLUDE", "KEYS_ONLY")),
     "nonKeyAttributes": Field(kind="set"),
     "readCapacity": Field(kind="number"),
     "writeCapacity": Field(kind="number"),
 }
+
+
+def with_plain_keys(indexes: Any) -> Any:
+    """Indexes with `hashKey` and `rangeKey`, be their keys given so or as `keySchemas`.
+
+    The official provider takes both and calls the first deprecated.
+    """
+    return [_plain_keys(one) for one in indexes] if isinstance(indexes, list) else indexes
+
+
+def _plain_keys(index: Any) -> Any:
+    if not isinstance(index, dict) or not isinstance(index.get("keySchemas"), list):
+        return index
+    words = {"HASH": "hashKey", "RANGE": "rangeKey"}
+    keys = {words.get(key.get("keyType")): key.get("attributeName") for key in index["keySchemas"]}
+    return {word: value for word, value in index.items() if word != "keySchemas"} | keys
 
 
 class Table(Resource):
@@ -43,7 +64,7 @@ class Table(Resource):
             required=True,
             fields={"name": NAME, "type": Field(required=True, choices=("S", "N", "B"))},
         ),
-        "globalSecondaryIndexes": Field(kind="set", fields=INDEX),
+        "globalSecondaryIndexes": Field(kind="set", fields=INDEX, canon=with_plain_keys),
         "readCapacity": Field(kind="number", computed=True),
         "writeCapacity": Field(kind="number", computed=True),
         "pointInTimeRecovery": Field(
@@ -72,7 +93,14 @@ class Table(Resource):
 
     def problems(self, inputs: Values) -> Iterator[Failure]:
         defined = {attribute["name"] for attribute in inputs["attributes"]}
-        owners = [inputs, *inputs.get("globalSecondaryIndexes", [])]
+        indexes = with_plain_keys(inputs.get("globalSecondaryIndexes", []))
+        for number, index in enumerate(indexes):
+            if not index.get("hashKey"):
+                yield Failure(
+                    key=f"globalSecondaryIndexes[{number}]",
+                    reason="one of keySchemas and hashKey is required",
+                )
+        owners = [inputs, *indexes]
         used = {owner[key] for owner in owners for key in ("hashKey", "rangeKey") if owner.get(key)}
         if unused := sorted(defined - used):
             yield Failure(
@@ -96,7 +124,9 @@ class Table(Resource):
         if inputs["billingMode"] == "PROVISIONED":
             settings["ProvisionedThroughput"] = _throughput(inputs)
         if indexes := inputs.get("globalSecondaryIndexes"):
-            settings["GlobalSecondaryIndexes"] = [_index(one, inputs["billingMode"]) for one in indexes]
+            settings["GlobalSecondaryIndexes"] = [
+                _index(one, inputs["billingMode"]) for one in with_plain_keys(indexes)
+            ]
         if inputs.get("serverSideEncryption", {}).get("enabled"):
             settings["SSESpecification"] = _encryption(inputs)
         if inputs.get("streamEnabled"):
@@ -225,8 +255,8 @@ def _steps(old: Values, new: Values, changed: Collection[str]) -> Iterator[dict[
 
 def _index_steps(old: Values, new: Values, mode: str) -> Iterator[dict[str, Any]]:
     spec = Field(kind="object", fields=INDEX)
-    was = {one["name"]: one for one in old.get("globalSecondaryIndexes", [])}
-    wanted = {one["name"]: one for one in new.get("globalSecondaryIndexes", [])}
+    was = {one["name"]: one for one in with_plain_keys(old.get("globalSecondaryIndexes", []))}
+    wanted = {one["name"]: one for one in with_plain_keys(new.get("globalSecondaryIndexes", []))}
     different = {
         name for name in was.keys() & wanted if normal(spec, was[name]) != normal(spec, wanted[name])
     }
