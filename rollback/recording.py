@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from botocore.exceptions import ClientError
 from ulid import ULID
@@ -21,9 +22,10 @@ from rollback.records import Standing
 from rollback.releases import Entry, Quarantine, Release, Timeline, checked_version, label, manifest_hash
 from rollback.session import Session
 from rollback.table import Write
-from rollback.targets.alias_plan import observe, observe_alias, provisioned_status
+from rollback.targets.alias_plan import observe, observe_alias
 from rollback.ui import Ui
 
+R = TypeVar("R")
 _SHA = re.compile(r"[0-9a-f]{40}")
 
 
@@ -182,7 +184,7 @@ def commits_for(session: Session, commit: str, terraform: str | None) -> tuple[C
 
     stack, notice = deployed_commit(session.root, session.settings)
     checked = Commits(
-        code=checked_commit(session.root, commit),
+        code=checked_commit(session.root, commit) if commit else "",
         stack=stack,
         terraform=checked_commit(session.root, terraform) if terraform else None,
     )
@@ -241,13 +243,13 @@ def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]
     return manifest, [f"Recorded with weights: {', '.join(weighted[:10])}."] if weighted else []
 
 
-def _counted(session: Session, function, names: Sequence[str], ui: Ui):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - generic in what `function` gives
-    done = Counter[str]()
+def _counted(session: Session, function: Callable[[str], R], names: Sequence[str], ui: Ui) -> list[R]:
+    """`function` of every name, in order, with progress."""
+    done = itertools.count(1)
 
-    def one(name: str):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def one(name: str) -> R:
         result = function(name)
-        done["n"] += 1
-        ui.progress(done["n"])
+        ui.progress(next(done))
         return result
 
     return session.account.each(one, names)
@@ -369,7 +371,7 @@ def _append(session: Session, kind: str, version: str, reason: str, writes: Sequ
         covers="",
         status=reason,
     )
-    session.ledger.append(replace(entry), writes, None)
+    session.ledger.append(entry, writes, None)
 
 
 def _differing(before: Mapping[str, Standing], now: Mapping[str, Standing]) -> list[str]:
@@ -388,15 +390,3 @@ def _lease(session: Session, identifier: str) -> Iterator[Lease]:
         yield lease
     finally:
         lease.release()
-
-
-__all__ = [
-    "Commits",
-    "Recorded",
-    "adopt",
-    "commits_for",
-    "lift",
-    "provisioned_status",
-    "quarantine",
-    "record",
-]

@@ -158,3 +158,11 @@ def now_iso(now: datetime) -> str:
 def seconds_between(start: str, end: str) -> float:
     """Seconds from one ISO time to another, never negative, to the millisecond."""
     return max(0.0, round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 3))
+
+
+def plain_record(record: Record) -> dict[str, Any]:
+    """The record as its JSON has it; `functions` is the target's to add."""
+    fields = plain(record)
+    fields["except"] = fields.pop("without")
+    fields["infrastructure"] = {"create": 0, "update": 0, "replace": 0, "delete": 0, "same": 0}
+    return {key: value for key, value in fields.items() if key not in ("events", "head", "schema")}

@@ -1,0 +1,165 @@
+"""What stands now: the one screen that an on-call person opens first, and the check of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rollback.errors import RollbackError
+from rollback.flow import next_for
+from rollback.lease import ALIASES
+from rollback.records import Check, Record, Standing, Status
+from rollback.releases import Quarantine, Timeline, label, previous
+from rollback.session import Session
+from rollback.targets.alias_plan import observe, observe_alias, recorded, strangers
+
+# Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
+EXACT_UP_TO = 100
+_RECENT = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stand:
+    """One function now: the version that its alias stands at, weights where they were read, and what
+    the ledger says it should be (None where nothing was recorded).
+    """
+
+    function: str
+    service: str
+    version: str | None
+    weights: Mapping[str, float]
+    expected: str | None
+
+    @property
+    def ok(self) -> bool:
+        return self.version is not None and not self.weights and self.expected in (None, self.version)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One service now: the release it stands at, and the one that `--to previous` would give."""
+
+    name: str
+    stands: str | None
+    previous: str | None
+    functions: tuple[Stand, ...]
+    quarantined: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """An environment now. `holder` is the lease item while somebody holds it."""
+
+    environment: str
+    account: str
+    region: str
+    stands: str
+    services: tuple[Service, ...]
+    in_flight: tuple[Record, ...]
+    holder: Mapping[str, object] | None
+    strangers: tuple[str, ...]
+    exact: bool
+    next: str
+
+
+def overview(session: Session, *, exact: bool = False) -> Overview:
+    """Reads what stands, what is in flight and where one could go back to."""
+    settings = session.settings
+    timeline = session.ledger.timeline()
+    bars = session.ledger.quarantines()
+    catalogue = settings.catalogue()
+    last = recorded(session.ledger, timeline, catalogue, catalogue)
+    exact = exact or len(catalogue) <= EXACT_UP_TO
+    stands = session.account.each(
+        lambda name: _stand(session, name, catalogue[name], last.get(name), exact=exact), catalogue
+    )
+    in_flight = _in_flight(session)
+    services = tuple(
+        Service(
+            name=service,
+            stands=timeline.stands.get(service),
+            previous=_previous(timeline, service, bars),
+            functions=tuple(stand for stand in stands if stand.service == service),
+            quarantined=tuple(bar.version for bar in bars if bar.service == service),
+        )
+        for service in settings.services
+    )
+    return Overview(
+        environment=settings.environment,
+        account=settings.account,
+        region=settings.region,
+        stands=label(timeline.stands),
+        services=services,
+        in_flight=in_flight,
+        holder=session.leases.holder(ALIASES),
+        strangers=tuple(strangers(session.account, settings)),
+        exact=exact,
+        next=_next(settings.environment, services, in_flight),
+    )
+
+
+def check(session: Session) -> Check:
+    """Whether every alias stands where the ledger says. Names those that do not."""
+    settings = session.settings
+    catalogue = settings.catalogue()
+    last = recorded(session.ledger, session.ledger.timeline(), catalogue, catalogue)
+
+    def wrong(name: str) -> str:
+        seen, expected = observe(session.account, name, settings.alias), last.get(name)
+        if seen is None:
+            return f"{name}: no alias '{settings.alias}'"
+        if expected is None:
+            return f"{name}: nothing is recorded of it"
+        if seen.version != expected.version:
+            return f"{name}: stands at version {seen.version}, recorded is {expected.version}"
+        if expected.code_sha256 and seen.code_sha256 != expected.code_sha256:
+            return f"{name}: version {seen.version} holds other code than was recorded"
+        return ""
+
+    found = [text for text in session.account.each(wrong, catalogue) if text]
+    detail = f"{len(catalogue) - len(found)} of {len(catalogue)} aliases stand as recorded"
+    return Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))
+
+
+def _stand(session: Session, name: str, service: str, last: Standing | None, *, exact: bool) -> Stand:
+    alias = session.settings.alias
+    expected = last.version if last else None
+    if exact:
+        pointer = observe_alias(session.account, name, alias)
+        version, weights = (pointer.version, pointer.weights) if pointer else (None, {})
+    else:
+        seen = observe(session.account, name, alias)
+        version, weights = (seen.version if seen else None), {}
+    return Stand(function=name, service=service, version=version, weights=weights, expected=expected)
+
+
+def _previous(timeline: Timeline, service: str, bars: list[Quarantine]) -> str | None:
+    try:
+        return previous(timeline, [service], bars)[service]
+    except RollbackError:
+        return None
+
+
+def _in_flight(session: Session) -> tuple[Record, ...]:
+    """Records that wait or run, among the newest; for display."""
+    waiting = (Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS)
+    return tuple(
+        item
+        for item in session.ledger.history(_RECENT)
+        if isinstance(item, Record) and item.status in waiting
+    )
+
+
+def _next(environment: str, services: tuple[Service, ...], in_flight: tuple[Record, ...]) -> str:
+    running = [record for record in in_flight if record.status is Status.IN_PROGRESS]
+    if running:
+        return next_for(running[0])
+    if in_flight:
+        return next_for(in_flight[0])
+    if all(service.stands is None for service in services):
+        return f"rollback release record --env {environment} --version V --commit SHA"
+    if any(service.previous for service in services):
+        return f'rollback lambda --env {environment} --reason "…"'
+    return (
+        f"rollback release adopt --env {environment} --version V --reason …, to have something to go back to"
+    )
