@@ -10,12 +10,16 @@ from local.provider.types.dynamodb import Table
 from local.provider.types.iam import Role, RolePolicy, RolePolicyAttachment
 from local.provider.types.iam_shared import OpenIdConnectProvider, Policy
 from local.provider.types.lambda_ import Alias
+from local.provider.types.s3 import Bucket, BucketObjectLockConfiguration, BucketVersioning
 from local.provider.types.ssm import Parameter
 
 TYPES: Final[Mapping[str, Resource]] = {
     resource.pulumi_type: resource
     for resource in (
         Alias(),
+        Bucket(),
+        BucketObjectLockConfiguration(),
+        BucketVersioning(),
         OpenIdConnectProvider(),
         Parameter(),
         Policy(),
