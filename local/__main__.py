@@ -12,6 +12,7 @@ from local import estate, identity, shell
 from local.clients import connect
 from local.errors import LocalError
 from local.paths import ROOT
+from local.progress import Progress
 from naming import ROLES
 from rollback.errors import RollbackError
 from rollback.settings import environments, load
@@ -22,14 +23,22 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
-    except (LocalError, RollbackError, ValueError) as error:
+    except RollbackError as error:
+        print(error, error.next, sep="\n" if error.next else "", file=sys.stderr)
+        return error.exit_code
+    except (LocalError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return code
 
 
 def _up(options: argparse.Namespace) -> int:
-    emulator = shell.up(_say, auth=not options.no_auth)
+    progress = Progress()
+    try:
+        shell.tools(progress)
+        emulator = shell.up(progress, auth=not options.no_auth)
+    finally:
+        progress.done()
     python = Path(sys.executable)
     shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
     print(
@@ -100,10 +109,6 @@ def _estate(options: argparse.Namespace) -> int:
         where = "published" if options.no_promote else f"published and promoted to '{settings.alias}'"
         print(f"{options.version}: {len(published)} functions {where} in {options.environment}.")
     return 0
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 def _words(text: str | None) -> list[str] | None:

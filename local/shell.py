@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,24 @@ def up(
                 progress=progress,
             )
             (folder / _RECORD).write_text(emulator.to_json(), encoding="utf-8")
-        for name in environments(root_dir):
-            prepare(emulator.endpoint, load(root_dir, name), progress=progress)
+        account = emulator.endpoint
+        with ThreadPoolExecutor() as pool:
+            list(
+                pool.map(
+                    lambda name: prepare(account, load(root_dir, name), progress=progress),
+                    environments(root_dir),
+                )
+            )
     return emulator
+
+
+def tools(progress: Callable[[str], None]) -> Path:
+    """The engine and the plugins that a local stack needs, made if they are not there (minutes, once).
+
+    Returns the `pulumi` that a shell with `environment` finds. Raises `LocalError`.
+    """
+    build.ensure_plugins()
+    return build.ensure_engine(progress)
 
 
 def down(folder: Path = LOCAL) -> bool:

@@ -31,7 +31,7 @@ def main() -> None:
     """Run the program that the arguments name."""
     parent = int(sys.argv.pop(1))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # The host lives on when a run is cancelled; its deafness to SIGINT must not be inherited.
+    # Cancelled by SIGINT, even where whoever started the engine had it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # This file's folder must not stand before the program's own modules.
     sys.path.pop(0)
