@@ -62,10 +62,11 @@ def _bind(wished: int) -> socket.socket:
 
 
 def _serve(listener: socket.socket, port: int) -> None:
-    from local.emulator import leading_keys  # noqa: PLC0415 - after GATEWAY_PORT, and quick to fail
+    from local.emulator import lambda_actions, leading_keys  # noqa: PLC0415 - after GATEWAY_PORT, and quick to fail
 
     app: Any = importlib.import_module("ministack.app")
     leading_keys.install()
+    lambda_actions.install()
     config: Any = importlib.import_module("hypercorn.config").Config()
     serve: Any = importlib.import_module("hypercorn.asyncio").serve
     config.bind = [f"fd://{listener.detach()}"]

@@ -1,0 +1,47 @@
+"""Teaches the emulator which IAM action a Lambda request is.
+
+It takes every request below `…/aliases` for ListAliases, and every PUT on a function for
+UpdateFunctionCode: a role that may only read and move aliases would be refused what AWS allows it, and the
+other way round. Here each operation is recognised by its route in botocore's own model of Lambda.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+# The operation's name is the action's but for these (AWS, "Actions, resources, and condition keys for
+# AWS Lambda").
+_ACTIONS = {"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"}
+
+
+def install() -> None:
+    """Puts the better reading in place, in this process."""
+    actions: Any = importlib.import_module("ministack.core.iam_actions")
+    routes = list(_routes())
+    fallback = actions._lambda_action  # noqa: SLF001 - the emulator offers no other place
+
+    def action(method: str, path: str) -> str | None:
+        for verb, pattern, name in routes:
+            if verb == method and pattern.fullmatch(path):
+                return name
+        found: str | None = fallback(method, path)
+        return found
+
+    actions._lambda_action = action  # noqa: SLF001
+
+
+def _routes() -> Iterator[tuple[str, re.Pattern[str], str]]:
+    """HTTP method, path and action of every operation.
+
+    Where two operations share a route but for its query (`?List=ALL`), the plainer one counts.
+    """
+    loaders: Any = importlib.import_module("botocore.loaders")
+    model = loaders.Loader().load_service_model("lambda", "service-2")
+    operations = sorted(model["operations"].items(), key=lambda item: "?" in item[1]["http"]["requestUri"])
+    for name, operation in operations:
+        uri = operation["http"]["requestUri"].partition("?")[0].rstrip("/")
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"[^/]+", re.escape(uri)) + "/?"
+        yield operation["http"]["method"], re.compile(pattern), _ACTIONS.get(name, name)
