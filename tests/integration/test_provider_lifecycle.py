@@ -1,0 +1,404 @@
+"""Each type through its whole life on the emulator, under the real engine.
+
+One stack, one story: the tests of this module run in their order and share what stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from provider_stack import ACCOUNT, Stack
+
+from local import processes
+from local.emulator import server
+from local.engine.build import ensure_engine, ensure_plugins
+
+pytestmark = pytest.mark.xdist_group("provider")
+
+PROGRAM = """
+import json
+import pulumi
+import pulumi_aws as aws
+
+REV, PATH, VALUE, RANGE, INDEX = "1", "/", "one", "SK", "GSI1"
+account = aws.get_caller_identity().account_id
+def allow(actions):
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": actions, "Resource": "*"}]})
+trust = json.dumps({"Version": "2012-10-17", "Statement": [{
+    "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}]})
+tags = {"rev": REV}
+table = aws.dynamodb.Table(
+    "table", name="deployments", billing_mode="PAY_PER_REQUEST", hash_key="PK", range_key=RANGE,
+    attributes=[{"name": n, "type": "S"} for n in ("PK", RANGE, INDEX + "PK")],
+    global_secondary_indexes=[{"name": INDEX, "hash_key": INDEX + "PK", "projection_type": "ALL"}],
+    point_in_time_recovery={"enabled": REV != "2"}, server_side_encryption={"enabled": True}, tags=tags)
+boundary = aws.iam.Policy("boundary", name="boundary", policy=allow(["s3:Get" + REV, "s3:List"]), tags=tags)
+role = aws.iam.Role(
+    "role", name="deployer", path=PATH, assume_role_policy=trust, permissions_boundary=boundary.arn,
+    description="rev " + REV, max_session_duration=7200, tags=tags)
+inline = aws.iam.RolePolicy("inline", name="inline", role=role.name, policy=allow(["s3:Get" + REV]))
+attached = aws.iam.RolePolicyAttachment("attached", role=role.name, policy_arn=boundary.arn)
+oidc = aws.iam.OpenIdConnectProvider(
+    "oidc", url="https://token.actions.githubusercontent.com", client_id_lists=["sts.amazonaws.com"],
+    tags={"fixed": "yes"})
+function = aws.lambda_.get_function(function_name="work")
+alias = aws.lambda_.Alias("live", name="live", function_name="work", function_version="1",
+    opts=pulumi.ResourceOptions(ignore_changes=["functionVersion", "routingConfig", "description"]))
+plain = aws.lambda_.Alias("plain", name="plain", function_name="work", function_version=REV,
+    routing_config={"additional_version_weights": {"3": 0.1}} if REV == "2" else None)
+parameter = aws.ssm.Parameter("parameter", name="/dev/version", type="String", value=VALUE, tags=tags)
+bucket = aws.s3.Bucket("bucket", bucket="reports", object_lock_enabled=True, tags=tags)
+versioning = aws.s3.BucketVersioning("versioning", bucket=bucket.bucket,
+    versioning_configuration={"status": "Enabled"})
+lock = aws.s3.BucketObjectLockConfiguration("lock", bucket=bucket.bucket,
+    rule={"default_retention": {"mode": "GOVERNANCE", "days": 30 if REV == "1" else 60}},
+    opts=pulumi.ResourceOptions(depends_on=[versioning]))
+pulumi.export("newest", function.version)
+pulumi.export("table", table.arn)
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("provider")
+    with server.running(auth=False) as emulator:
+        stack = Stack.create(
+            folder,
+            pulumi=ensure_engine(),
+            plugins=ensure_plugins(folder / "bin"),
+            endpoint=emulator.endpoint,
+        )
+        publish(stack, "work", versions=3)
+        yield stack
+
+
+def publish(stack: Stack, name: str, *, versions: int) -> None:
+    client = stack.aws("lambda")
+    for number in range(1, versions + 1):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("app.py", f"def handler(event, context):\n    return {number}\n")
+        if number == 1:
+            client.create_function(
+                FunctionName=name,
+                Runtime="python3.12",
+                Handler="app.handler",
+                Role=f"arn:aws:iam::{ACCOUNT}:role/work",
+                Code={"ZipFile": packed.getvalue()},
+                Publish=True,
+            )
+        else:
+            client.update_function_code(FunctionName=name, ZipFile=packed.getvalue(), Publish=True)
+
+
+def test_a_preview_of_new_resources_says_what_only_the_deployment_will_tell(stack: Stack) -> None:
+    stack.program(PROGRAM)
+
+    done = stack.run("preview")
+
+    assert done.code == 0, done.said
+    assert set(done.counts()) == {"create"}
+    assert not stack.aws("dynamodb").list_tables()["TableNames"]
+
+
+def test_up_creates_every_type_and_tells_the_outputs_of_the_real_one(stack: Stack) -> None:
+    stack.up()
+
+    made = stack.resources()
+    table = stack.aws("dynamodb").describe_table(TableName="deployments")["Table"]
+    role = stack.aws("iam").get_role(RoleName="deployer")["Role"]
+    outputs = json.loads(stack.pulumi("stack", "output", "--json").stdout)
+    assert table["GlobalSecondaryIndexes"][0]["IndexName"] == "GSI1"
+    assert made["table"]["outputs"]["arn"] == table["TableArn"] == outputs["table"]
+    assert made["table"]["id"] == "deployments"
+    assert made["role"]["outputs"]["arn"] == f"arn:aws:iam::{ACCOUNT}:role/deployer"
+    assert made["role"]["outputs"]["uniqueId"] == role["RoleId"]
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == made["boundary"]["outputs"]["arn"]
+    assert made["live"]["outputs"]["invokeArn"].endswith(":work:live/invocations")
+    assert made["parameter"]["outputs"]["version"] == 1
+    assert outputs["newest"] == "3", "getFunction gives the most recently published version"
+
+
+def test_a_parameters_value_is_secret_in_the_state(stack: Stack) -> None:
+    parameter = stack.resources()["parameter"]
+
+    assert "ciphertext" in parameter["inputs"]["value"]
+    assert "ciphertext" in parameter["outputs"]["value"]
+
+
+def test_a_second_up_changes_nothing_refreshed_or_not(stack: Stack) -> None:
+    assert stack.up().counts() == {}
+    assert stack.up("--refresh").counts() == {}
+
+
+def test_what_may_change_in_place_is_updated(stack: Stack) -> None:
+    stack.program(PROGRAM.replace('"1", "/"', '"2", "/"').replace('"one"', '"two"'))
+
+    done = stack.up()
+
+    iam, made = stack.aws("iam"), stack.resources()
+    policy = made["boundary"]["outputs"]["arn"]
+    backups = stack.aws("dynamodb").describe_continuous_backups(TableName="deployments")
+    alias = stack.aws("lambda").get_alias(FunctionName="work", Name="plain")
+    retention = stack.aws("s3").get_object_lock_configuration(Bucket="reports")["ObjectLockConfiguration"]
+    assert done.counts() == {"update": 8}
+    assert done.keys_of("role") == ["description", "tags"]
+    assert iam.get_role(RoleName="deployer")["Role"]["Description"] == "rev 2"
+    assert iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"] == "v2"
+    assert "s3:Get2" in json.dumps(iam.get_role_policy(RoleName="deployer", PolicyName="inline"), default=str)
+    assert (
+        backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+        == "DISABLED"
+    )
+    assert (alias["FunctionVersion"], alias["RoutingConfig"]["AdditionalVersionWeights"]) == ("2", {"3": 0.1})
+    assert stack.aws("ssm").get_parameter(Name="/dev/version")["Parameter"]["Value"] == "two"
+    assert made["parameter"]["outputs"]["version"] == 2
+    assert retention["Rule"]["DefaultRetention"]["Days"] == 60
+    assert stack.up("--refresh").counts() == {}
+
+
+def test_a_fixed_name_is_replaced_by_deleting_first_and_takes_its_dependents_along(stack: Stack) -> None:
+    changed = PROGRAM.replace('"1", "/", "one", "SK", "GSI1"', '"2", "/ops/", "two", "SORT", "GSI2"')
+    stack.program(changed)
+
+    done = stack.up()
+
+    table = stack.aws("dynamodb").describe_table(TableName="deployments")["Table"]
+    assert done.steps["table"] == ["delete-replaced", "replace", "create-replacement"]
+    assert done.steps["role"] == ["delete-replaced", "replace", "create-replacement"]
+    assert [key["AttributeName"] for key in table["KeySchema"]] == ["PK", "SORT"]
+    assert table["GlobalSecondaryIndexes"][0]["IndexName"] == "GSI2"
+    assert stack.aws("iam").get_role(RoleName="deployer")["Role"]["Path"] == "/ops/"
+    assert stack.up("--refresh").counts() == {}
+
+
+def test_refresh_sees_what_was_changed_behind_its_back_and_up_puts_it_right(stack: Stack) -> None:
+    iam, made = stack.aws("iam"), stack.resources()
+    iam.update_role(RoleName="deployer", Description="by hand", MaxSessionDuration=3600)
+    iam.delete_role_policy(RoleName="deployer", PolicyName="inline")
+    iam.detach_role_policy(RoleName="deployer", PolicyArn=made["boundary"]["outputs"]["arn"])
+    stack.aws("ssm").put_parameter(Name="/dev/version", Value="by hand", Overwrite=True)
+    stack.aws("dynamodb").tag_resource(
+        ResourceArn=made["table"]["outputs"]["arn"], Tags=[{"Key": "by", "Value": "hand"}]
+    )
+
+    refreshed = stack.run("refresh", "--yes", "--skip-preview")
+    seen = stack.resources()
+    done = stack.up()
+
+    assert refreshed.code == 0, refreshed.said
+    assert not {"inline", "attached"} & seen.keys(), "what is gone leaves the state"
+    assert seen["role"]["inputs"]["description"] == seen["role"]["outputs"]["description"] == "by hand"
+    assert seen["table"]["inputs"]["tags"] == {"rev": "2", "by": "hand"}
+    assert done.counts() == {"create": 2, "update": 3}
+    assert stack.aws("ssm").get_parameter(Name="/dev/version")["Parameter"]["Value"] == "two"
+    assert stack.up("--refresh").counts() == {}
+
+
+def test_an_alias_that_was_rolled_back_stays_where_it_was_put(stack: Stack) -> None:
+    client = stack.aws("lambda")
+    client.update_alias(
+        FunctionName="work",
+        Name="live",
+        FunctionVersion="2",
+        Description="rolled back",
+        RoutingConfig={"AdditionalVersionWeights": {"3": 0.2}},
+    )
+    text = (stack.folder / "__main__.py").read_text()
+    stack.program(
+        text.replace("tags = {", 'tags = {"near": "by", ').replace(
+            'function_version="1"', 'function_version="3"'
+        )
+    )
+
+    done = stack.up("--refresh")
+
+    now = client.get_alias(FunctionName="work", Name="live")
+    inputs = stack.resources()["live"]["inputs"]
+    assert "update" not in done.steps["live"]
+    assert done.counts()["update"] >= 5, "something else did change"
+    assert (now["FunctionVersion"], now["Description"]) == ("2", "rolled back")
+    assert now["RoutingConfig"]["AdditionalVersionWeights"] == {"3": 0.2}
+    assert (inputs["functionVersion"], inputs["description"]) == ("2", "rolled back")
+    assert stack.up("--refresh").counts() == {}
+
+
+def test_a_lost_object_can_be_imported_and_is_then_all_the_same(stack: Stack) -> None:
+    ids = {
+        "live": "work/live",
+        "role": "deployer",
+        "parameter": "/dev/version",
+        "oidc": f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com",
+    }
+    before = stack.resources()
+    # Dependents first, as the engine wants it; they are imported likewise.
+    ids |= {name: before[name]["id"] for name in ("inline", "attached")}
+    for name in ("attached", "inline", "live", "role", "parameter", "oidc"):
+        assert stack.pulumi("state", "delete", before[name]["urn"], "--yes", "--force").returncode == 0
+    listed = [{"type": before[name]["type"], "name": name, "id": id_} for name, id_ in ids.items()]
+    (stack.folder / "import.json").write_text(json.dumps({"resources": listed}))
+
+    done = stack.pulumi(
+        "import", "--file", "import.json", "--yes", "--protect=false", "--generate-code=false"
+    )
+
+    after = stack.resources()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert after["live"]["id"] == before["live"]["id"]
+    assert after["role"]["outputs"]["uniqueId"] == before["role"]["outputs"]["uniqueId"]
+    assert stack.up("--refresh").counts() == {}
+
+
+def test_an_object_that_is_already_there_is_the_real_error(stack: Stack) -> None:
+    stack.aws("ssm").put_parameter(Name="/dev/other", Value="x", Type="String")
+    text = (stack.folder / "__main__.py").read_text()
+    stack.program(text + 'aws.ssm.Parameter("other", name="/dev/other", type="String", value="hush-hush")\n')
+
+    done = stack.up(ok=False)
+
+    stack.program(text)
+    assert "ParameterAlreadyExists" in done.said
+    assert "hush-hush" not in json.dumps(done.events)
+    assert stack.aws("ssm").get_parameter(Name="/dev/other")["Parameter"]["Value"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("declared", "refusal"),
+    [
+        ('aws.sqs.Queue("queue")', "the local provider has no type aws:sqs/queue:Queue"),
+        (
+            'aws.ssm.Parameter("mistaken", type="String", value="x", value_wo_version=1)',
+            "'valueWoVersion' is no input of aws:ssm/parameter:Parameter here; did you mean 'value",
+        ),
+        ('aws.iam.Role("untrusted", assume_role_policy="{")', "contains an invalid JSON policy"),
+    ],
+)
+def test_what_the_provider_does_not_know_is_refused_at_preview(
+    stack: Stack, declared: str, refusal: str
+) -> None:
+    text = (stack.folder / "__main__.py").read_text()
+    stack.program(f"import pulumi_aws as aws\n{declared}\n")
+
+    done = stack.run("preview")
+
+    stack.program(text)
+    assert done.code != 0
+    assert refusal in done.said
+
+
+def test_a_missing_function_is_an_error_that_names_it(stack: Stack) -> None:
+    text = (stack.folder / "__main__.py").read_text()
+    stack.program(text.replace('function_name="work")', 'function_name="wrok")'))
+
+    done = stack.run("preview")
+
+    stack.program(text)
+    assert done.code != 0
+    assert f"reading Lambda Function (wrok): couldn't find resource: account {ACCOUNT}" in done.said
+
+
+def test_another_account_is_refused(stack: Stack) -> None:
+    assert (
+        stack.pulumi(
+            "config",
+            "set-all",
+            "--json",
+            json.dumps({"aws:allowedAccountIds": {"value": '["093646564004"]', "secret": False}}),
+        ).returncode
+        == 0
+    )
+
+    done = stack.run("preview")
+
+    assert stack.pulumi("config", "rm", "aws:allowedAccountIds").returncode == 0
+    assert done.code != 0
+    assert f"AWS account ID not allowed: {ACCOUNT}" in done.said
+
+
+def test_a_provider_ends_with_an_engine_that_was_killed(stack: Stack) -> None:
+    # Its program waits until the engine is gone, so that the provider is there while that happens.
+    text = (stack.folder / "__main__.py").read_text()
+    stack.program(
+        "import signal, pulumi_aws\npulumi_aws.get_caller_identity()\nprint('declared', flush=True)\nsignal.pause()\n"
+    )
+    engine = subprocess.Popen(
+        ["pulumi", "preview", "--non-interactive"],
+        cwd=stack.folder,
+        env=stack.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert engine.stdout
+    with engine.stdout as said:
+        assert any("declared" in line for line in said), "the program came to its end"
+        providers = children(engine.pid, "local.provider.main")
+        engine.kill()
+        engine.wait(10)
+
+    stack.program(text)
+    assert len(providers) >= 1
+    assert all(gone(pid) for pid in providers), "no provider outlives its engine"
+
+
+def children(parent: int, module: str) -> list[int]:
+    """The processes under `parent` whose command line names the module."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                ppid = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if ppid == parent and module in (entry / "cmdline").read_text():
+                    found.append(int(entry.name))
+    return found
+
+
+def gone(pid: int, *, within: float = 5.0) -> bool:
+    """Whether the process has ended, or ends in time."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if processes.started(pid) is None:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_deletion_protection_stands_in_the_way_and_its_removal_clears_it(stack: Stack) -> None:
+    client = stack.aws("dynamodb")
+    client.update_table(TableName="deployments", DeletionProtectionEnabled=True)
+
+    kept = stack.run("destroy", "--yes", "--skip-preview")
+    client.update_table(TableName="deployments", DeletionProtectionEnabled=False)
+    gone = stack.run("destroy", "--yes", "--skip-preview")
+
+    assert kept.code != 0
+    assert "deletion protection" in kept.said.lower()
+    assert gone.code == 0, gone.said
+    assert client.list_tables()["TableNames"] == []
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        stack.aws("iam").get_role(RoleName="deployer")
+
+
+def test_deleting_what_is_already_gone_is_no_error(stack: Stack, tmp_path: Path) -> None:
+    stack.program(
+        "import pulumi_aws as aws\n"
+        'aws.ssm.Parameter("gone", name="/dev/gone", type="String", value="x")\n'
+        'aws.lambda_.Alias("gone-too", name="gone", function_name="work", function_version="1")\n'
+    )
+    stack.up()
+    stack.aws("ssm").delete_parameter(Name="/dev/gone")
+    stack.aws("lambda").delete_alias(FunctionName="work", Name="gone")
+
+    done = stack.run("destroy", "--yes", "--skip-preview")
+
+    assert done.code == 0, done.said
