@@ -26,9 +26,13 @@ _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,15}")
 _FOREIGN_KEYS = ("aws:region", "aws:allowedAccountIds")
 _MAX_REVIEWERS = 6
 # `owner/name`, or `owner@ID/name@ID` where GitHub's tokens carry immutable ids in their subject.
-_REPOSITORY = r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@\d+/[A-Za-z0-9._-]+@\d+)$"
+_REPOSITORY = r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9._-]+@[0-9]+)$"
+# A branch's name that is neither an option of git's nor a pattern of GitHub's.
+_BRANCH = r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$"
+# "Lambda quotas", AWS Lambda Developer Guide.
+_FUNCTION_NAME = 64
 # What the trust of a role asks for, MFA and a user's name, only an IAM user has.
-_USER = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:user/[\w+=,.@/-]{1,512}")
+_USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Keys of a stack file and of a project file that are Pulumi's own business, not configuration.
 _STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
@@ -113,11 +117,11 @@ class Settings(_Model):
     """One environment, validated. Frozen; the same values for `pulumi up` and for the command."""
 
     environment: Annotated[str, Field(pattern=_ENVIRONMENT.pattern)]
-    account: Annotated[str, Field(pattern=r"^\d{12}$")]
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    account: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
     prefix: Annotated[str, Field(pattern=_NAME, max_length=20)]
     repository: Annotated[str, Field(pattern=_REPOSITORY)]
-    protected_branch: str
+    protected_branch: Annotated[str, Field(pattern=_BRANCH)]
     alias: Annotated[str, Field(pattern=r"^[A-Za-z_-][A-Za-z0-9_-]{0,127}$")]
     services: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
     rto: Rto
@@ -130,7 +134,8 @@ class Settings(_Model):
 
     @field_validator("services")
     @classmethod
-    def _catalogue(cls, services: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    def _catalogue(cls, services: dict[str, tuple[str, ...]], info: Any) -> dict[str, tuple[str, ...]]:
+        names = Names(info.data.get("prefix", ""), info.data.get("environment", ""))
         owner: dict[str, str] = {}
         for service, tails in services.items():
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", service):
@@ -142,6 +147,8 @@ class Settings(_Model):
                     raise ValueError(f"'{tail}' is no function name: lower-case letters, digits and -")
                 if tail in owner:
                     raise ValueError(f"function '{tail}' stands in '{owner[tail]}' and in '{service}'")
+                if len(names.function(tail)) > _FUNCTION_NAME:
+                    raise ValueError(f"'{names.function(tail)}' is longer than {_FUNCTION_NAME} characters")
                 owner[tail] = service
         return services
 
@@ -229,7 +236,7 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
     for key in stack:
         if key not in _STACK_KEYS:
             raise UsageError(
-                f"Pulumi.{environment}.yaml: there is no key '{key}'.{_nearest(key, _STACK_KEYS)}"
+                f"Pulumi.{environment}.yaml: there is no key '{key}'.{_nearest(str(key), _STACK_KEYS)}"
             )
     name = str(project.get("name", ""))
     config: dict[str, Any] = {}
@@ -273,16 +280,36 @@ def _read(path: Path, *, next: str = "") -> str:  # noqa: A002 - the word of Rol
 
 def _mapping(name: str, text: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise UsageError(f"{name} is not valid YAML{where}.") from None
+        problem = getattr(error, "problem", None) or getattr(error, "reason", "")
+        raise UsageError(f"{name} is not valid YAML{where}: {problem}.") from None
     if document is None:
         return {}
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise UsageError(f"{name} must be a mapping with a mapping under 'config'.")
+    for key in document.get("config") or {}:
+        if not isinstance(key, str):
+            raise UsageError(f"{name}: {key!r} is no setting's name.")
     return document
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as the engine reads it: a key that stands twice is an error, not a silent choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
 
 
 def _json(value: Any) -> Any:

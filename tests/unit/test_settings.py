@@ -1,0 +1,391 @@
+"""Settings: one model, two readers, and what each kind of mistake is answered with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rollback.errors import UsageError
+from rollback.settings import Settings, find_root, from_config, load, parse
+
+ROOT = Path(__file__).parents[2]
+STACKS = ("dev", "sit", "prod")
+PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+ALICE, BOB = "arn:aws:iam::536580886816:user/alice", "arn:aws:iam::536580886816:user/bob"
+
+
+def stack_of(environment: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(
+        (ROOT / f"Pulumi.{environment}.yaml").read_text(encoding="utf-8")
+    )
+    return document
+
+
+def engine_map(environment: str, **more: Any) -> dict[str, str]:
+    """What the engine hands to a program: full keys, every structured value as JSON text."""
+    config = {f"rollback:{key}": declared["default"] for key, declared in PROJECT["config"].items()}
+    config |= stack_of(environment)["config"] | more
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+
+
+def files(project: dict[str, Any] | None = None, **more: Any) -> Settings:
+    """The settings of dev from its two files, with keys of the stack's file replaced; None drops one."""
+    stack = stack_of("dev")
+    config = {key: value for key, value in (stack["config"] | more).items() if value is not None}
+    return parse("dev", json.dumps(project or PROJECT), json.dumps(stack | {"config": config}))
+
+
+def changed_project(**settings: Any) -> dict[str, Any]:
+    config = {**PROJECT["config"], **{key: {"default": value} for key, value in settings.items()}}
+    return {**PROJECT, "config": config}
+
+
+def refused(**more: Any) -> UsageError:
+    with pytest.raises(UsageError) as raised:
+        files(**more)
+    assert raised.value.exit_code == 2
+    return raised.value
+
+
+@pytest.mark.parametrize("environment", STACKS)
+def test_the_engines_map_and_the_files_give_the_same_settings(environment: str) -> None:
+    assert from_config("rollback", environment, engine_map(environment)) == load(ROOT, environment)
+
+
+def test_each_environment_is_its_own_account_and_region() -> None:
+    assert {name: (load(ROOT, name).account, load(ROOT, name).region) for name in STACKS} == {
+        "dev": ("536580886816", "eu-west-1"),
+        "sit": ("815856636111", "eu-west-1"),
+        "prod": ("093646564004", "af-south-1"),
+    }
+
+
+def test_the_catalogue_has_six_services_and_forty_two_functions() -> None:
+    settings = load(ROOT, "prod")
+
+    assert len(settings.services) == 6
+    assert len(settings.catalogue()) == 42
+    assert settings.catalogue()["bbws-access-prod-lambda-team-service-get"] == "team_service"
+
+
+def test_production_asks_another_identity_for_everything() -> None:
+    approval = load(ROOT, "prod").approval
+
+    assert (approval.aliases, approval.infrastructure, approval.table) == ("identity",) * 3
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest_one() -> None:
+    error = refused(**{"rollback:protectdBranch": "main"})
+
+    assert "no setting 'rollback:protectdBranch'" in error.what
+    assert "Did you mean 'rollback:protectedBranch'?" in error.what
+
+
+def test_an_unknown_key_inside_a_setting_is_answered_with_the_nearest_one() -> None:
+    error = refused(**{"rollback:rto": {"code": 5, "configuration": 5, "infra": 15, "full": 30, "table": 60}})
+
+    assert "rollback:rto.infra" in error.what or "rollback:rto.infrastructure" in error.what
+
+
+def test_a_misspelt_key_among_the_people_is_answered_with_the_nearest_one() -> None:
+    error = refused(**{"rollback:people": {"deployers": [], "oncall": [], "approvers": []}})
+
+    assert "'rollback:people.oncall'" in error.what
+    assert "onCall" in error.what
+
+
+def test_an_unknown_setting_of_the_provider_is_answered_with_the_nearest_one() -> None:
+    error = refused(**{"aws:regoin": "eu-west-1"})
+
+    assert "no setting 'aws:regoin'" in error.what
+    assert "aws:region" in error.what
+
+
+def test_a_setting_that_is_like_nothing_known_gets_no_guess() -> None:
+    assert "Did you mean" not in refused(**{"rollback:zzzzzzzz": 1}).what
+
+
+@pytest.mark.parametrize("namespace", ["github:owner", "pulumi:tags", "other:thing"])
+def test_keys_of_other_programs_are_none_of_ours(namespace: str) -> None:
+    assert files(**{namespace: "x"}) == load(ROOT, "dev")
+
+
+@pytest.mark.parametrize("accounts", [None, [], ["536580886816", "815856636111"], "536580886816", 5])
+def test_exactly_one_account_must_be_named(accounts: Any) -> None:
+    error = refused(**{"aws:allowedAccountIds": accounts})
+
+    assert "exactly one account in aws:allowedAccountIds" in error.what
+    assert "Pulumi.dev.yaml" in error.next
+
+
+def test_an_account_that_yaml_took_for_a_number_is_refused() -> None:
+    assert "account" in refused(**{"aws:allowedAccountIds": [536580886816]}).what
+
+
+@pytest.mark.parametrize("account", ["53658088681", "5365808868166", "dev", "53658088681\n", "٠٩٣٦٤٦٥٦٤٠٠٤"])
+def test_an_account_has_twelve_digits(account: str) -> None:
+    assert "account" in refused(**{"aws:allowedAccountIds": [account]}).what
+
+
+@pytest.mark.parametrize("region", [None, "", "Ireland", "eu-west", "eu-west-1; rm -rf /"])
+def test_a_region_must_be_one(region: Any) -> None:
+    assert "region" in refused(**{"aws:region": region}).what
+
+
+def test_a_stacks_value_replaces_the_projects_as_a_whole() -> None:
+    settings = files(**{"rollback:services": {"audit_service": ["audit-service-get"]}})
+
+    assert settings.services == {"audit_service": ("audit-service-get",)}, "not merged with the project's"
+
+
+def test_a_function_stands_in_the_catalogue_once() -> None:
+    error = refused(
+        **{"rollback:services": {"role_service": ["role-service-get"], "team_service": ["role-service-get"]}}
+    )
+
+    assert "function 'role-service-get' stands in 'role_service' and in 'team_service'" in error.what
+
+
+def test_a_function_stands_in_its_service_once() -> None:
+    error = refused(**{"rollback:services": {"role_service": ["role-service-get", "role-service-get"]}})
+
+    assert "'role-service-get' stands in 'role_service' and in 'role_service'" in error.what
+
+
+@pytest.mark.parametrize(
+    "services",
+    [
+        {},
+        {"team_service": []},
+        {"Team": ["team-get"]},
+        {"team-service": ["team-get"]},
+        {"team_service": ["../etc/passwd"]},
+        {"team_service": ["$(id)"]},
+        {"team_service": ["Team-Get"]},
+        {"team_service": ["-get"]},
+        {"team_service": ["team-get\n"]},
+        {"team_service": "team-get"},
+        ["team_service"],
+        "{not json",
+    ],
+)
+def test_a_catalogue_that_cannot_name_functions_is_refused(services: Any) -> None:
+    assert "rollback:services" in refused(**{"rollback:services": services}).what
+
+
+def test_a_function_whose_whole_name_is_too_long_for_lambda_is_refused() -> None:
+    tail = "a" * 50
+
+    assert "64" in refused(**{"rollback:services": {"team_service": [tail]}}).what
+
+
+def test_a_service_that_stands_twice_is_refused_with_its_line() -> None:
+    text = "config:\n  rollback:services:\n    team_service: [team-get]\n    team_service: [team-list]\n"
+
+    with pytest.raises(
+        UsageError, match=r"Pulumi\.dev\.yaml is not valid YAML \(line 4\): 'team_service' stands twice"
+    ):
+        parse("dev", json.dumps(PROJECT), text)
+
+
+def test_an_approver_is_never_on_call_too() -> None:
+    people = {"deployers": [], "onCall": [ALICE, BOB], "approvers": [BOB]}
+
+    error = refused(**{"rollback:people": people})
+
+    assert f"{BOB} is also on call: nobody approves their own rollback" in error.what
+    assert ALICE not in error.what
+
+
+def test_people_who_are_not_on_call_may_approve() -> None:
+    people = {"deployers": [ALICE], "onCall": [ALICE], "approvers": [BOB]}
+
+    assert files(**{"rollback:people": people}).people.approvers == (BOB,)
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "alice",
+        "arn:aws:iam::536580886816:root",
+        "arn:aws:iam::536580886816:role/admin",
+        "arn:aws:sts::536580886816:assumed-role/admin/alice",
+        "arn:aws:iam::536580886816:user/*",
+        "*",
+    ],
+)
+def test_only_users_can_be_trusted_by_name_and_mfa(arn: str) -> None:
+    error = refused(**{"rollback:people": {"onCall": [arn]}})
+
+    assert f"'{arn}' is not the ARN of an IAM user" in error.what
+
+
+@pytest.mark.parametrize("repository", ["bbws/access-platform", "bbws@42/access-platform@77"])
+def test_a_repository_is_named_with_ids_or_without(repository: str) -> None:
+    settings = files(**{"rollback:repository": repository})
+
+    assert settings.repository == repository
+    assert settings.repository_name == "bbws/access-platform"
+
+
+@pytest.mark.parametrize(
+    "repository",
+    ["", "bbws", "bbws/*", "bbws/a/b", "bbws@42/access-platform", "bbws/a:environment:x", "b/a\n"],
+)
+def test_a_repository_that_a_trust_could_misread_is_refused(repository: str) -> None:
+    assert "rollback:repository" in refused(**{"rollback:repository": repository}).what
+
+
+def test_github_takes_six_reviewers_and_no_seventh() -> None:
+    six = files(**{"rollback:reviewers": {"teams": [1, 2], "users": [3, 4, 5, 6]}})
+
+    error = refused(**{"rollback:reviewers": {"teams": [1, 2, 3], "users": [4, 5, 6, 7]}})
+
+    assert six.reviewers.teams == (1, 2)
+    assert "at most 6 reviewers" in error.what
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("approval", {"aliases": "maybe", "infrastructure": "confirm", "table": "identity"}),
+        ("approval", {"aliases": "none", "infrastructure": "confirm", "table": "confirm"}),
+        ("approval", {"aliases": "none", "infrastructure": "none", "table": "identity"}),
+        ("pace", {"writes": 0, "burst": 14, "reads": 90}),
+        ("pace", {"writes": "fast", "burst": 14, "reads": 90}),
+        ("leaseSeconds", 0),
+        ("leaseSeconds", "soon"),
+        ("alias", "live; id"),
+        ("alias", "7"),
+        ("prefix", "BBWS"),
+        ("prefix", "a" * 21),
+        ("smoke", "python"),
+        ("protectedBranch", ""),
+        ("protectedBranch", "--upload-pack=id"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_setting(key: str, value: Any) -> None:
+    assert f"rollback:{key}" in refused(**{f"rollback:{key}": value}).what
+
+
+def test_a_setting_that_is_nowhere_is_named() -> None:
+    assert "rollback:approval" in refused(**{"rollback:approval": None}).what
+
+
+def test_text_that_looks_like_json_stays_text() -> None:
+    config = engine_map("dev", **{"rollback:protectedBranch": "2026"})
+
+    assert from_config("rollback", "dev", config).protected_branch == "2026"
+
+
+def test_a_project_by_another_name_reads_its_own_keys() -> None:
+    project = {**PROJECT, "name": "other"}
+    stack = {key.replace("rollback:", "other:"): value for key, value in stack_of("dev")["config"].items()}
+
+    settings = parse("dev", json.dumps(project), json.dumps({"config": stack}))
+
+    assert settings == load(ROOT, "dev")
+
+
+def test_another_team_changes_one_line() -> None:
+    settings = files(changed_project(prefix="acme"))
+
+    assert settings.names.deployments_table == "acme-dev-ddb-deployments"
+    assert next(iter(settings.catalogue())) == "acme-dev-lambda-permission-service-create"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("config:\n  a: 1\n  b: [1,\n", 4), ("config: {a: 1\nb: }}", 2), ("a: b: c", 1), ("\tconfig: 1", 1)],
+)
+def test_a_bad_line_of_yaml_is_named_with_its_file(text: str, line: int) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse("dev", json.dumps(PROJECT), text)
+
+    assert f"Pulumi.dev.yaml is not valid YAML (line {line})" in raised.value.what
+
+
+def test_a_bad_line_of_the_project_is_named_with_its_file() -> None:
+    with pytest.raises(UsageError, match=r"^Pulumi\.yaml is not valid YAML \(line 2\)"):
+        parse("dev", "name: rollback\nconfig: [", "config: {}")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just text", "config: []", "config: text", "7"])
+def test_a_file_that_holds_something_else_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse("dev", json.dumps(PROJECT), text)
+
+
+@pytest.mark.parametrize("config", [[], "text", 7])
+def test_a_project_whose_config_is_no_mapping_is_refused(config: Any) -> None:
+    with pytest.raises(UsageError):
+        parse("dev", json.dumps(PROJECT | {"config": config}), "config: {}")
+
+
+@pytest.mark.parametrize("text", ["config: {7: x}", "7: x", "config: {[1]: x}", "config: {null: x}"])
+def test_keys_that_are_no_text_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse("dev", json.dumps(PROJECT), text)
+
+
+def test_a_control_character_is_answered_not_raised() -> None:
+    with pytest.raises(UsageError, match=r"Pulumi\.dev\.yaml is not valid YAML"):
+        parse("dev", json.dumps(PROJECT), "config: \x07")
+
+
+def test_an_unknown_key_of_a_stack_file_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(UsageError) as raised:
+        parse("dev", json.dumps(PROJECT), "confg: {}")
+
+    assert "there is no key 'confg'" in raised.value.what
+    assert "'config'" in raised.value.what
+
+
+@pytest.mark.parametrize("name", ["dve", "", "../dev", "dev/../prod", "DEV", "$(id)", "a" * 10_000])
+def test_an_unknown_environment_is_answered_with_those_there_are(name: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        load(ROOT, name)
+
+    assert "There is no environment" in raised.value.what
+    assert len(raised.value.what) < 200
+    assert raised.value.next == "Environments: dev, prod, sit."
+
+
+def test_a_misspelt_environment_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'prod'"):
+        load(ROOT, "prd")
+
+
+def test_a_folder_without_a_project_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no Pulumi\.yaml here"):
+        find_root(tmp_path)
+    with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read"):
+        load(tmp_path, "dev")
+
+
+def test_a_subfolder_finds_its_project(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+
+    assert find_root(tmp_path / "a" / "b") == tmp_path
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read"):
+        load(tmp_path, "dev")
+
+
+def test_a_service_is_found_by_its_whole_name_only() -> None:
+    settings = load(ROOT, "dev")
+
+    assert settings.service("role_service") == "role_service"
+    with pytest.raises(UsageError) as raised:
+        settings.service("role")
+    assert "There is no service 'role'" in raised.value.what
+    assert "team_service" in raised.value.next
