@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local import estate, identity, shell
 from local.clients import connect
+from local.emulator.tool import ensure_tool
 from local.errors import LocalError
 from local.paths import ROOT
 from local.progress import Progress
@@ -48,6 +49,17 @@ def _up(options: argparse.Namespace) -> int:
         f'  eval "$({shown} -m local env dev --as rollback --person alice)"\n'
         "End it with: make down"
     )
+    return 0
+
+
+def _tools(_: argparse.Namespace) -> int:
+    """Ready the engine, the plugins and the emulator without starting anything."""
+    progress = Progress()
+    try:
+        shell.tools(progress)
+        ensure_tool(progress)
+    finally:
+        progress.done()
     return 0
 
 
@@ -121,6 +133,9 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start the account, or find it running, and prepare it")
     up.add_argument("--no-auth", action="store_true", help="do not evaluate IAM policies")
     up.set_defaults(run=_up)
+    verbs.add_parser("tools", help="ready the engine and the emulator, start nothing").set_defaults(
+        run=_tools
+    )
     verbs.add_parser("down", help="stop it; its state is kept").set_defaults(run=_down)
     verbs.add_parser("status", help="whether it runs, and what is in it").set_defaults(run=_status)
     env = verbs.add_parser("env", help="print what points a shell at it")

@@ -1,0 +1,47 @@
+# Everything runs in .venv, which is made from the locked requirements when they have changed.
+PYTHON ?= python3
+VENV   := .venv/bin/python
+# Settings of the caller's own AWS or Pulumi never reach a test.
+CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
+          -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help venv tools up down demo test check lock bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: ## .venv from the locked requirements (nothing to do if they have not changed)
+	@$(PYTHON) local/bootstrap.py .
+
+tools: venv
+	@$(VENV) -m local tools
+
+up: venv ## start a local AWS account and say how to point a shell at it
+	@$(VENV) -m local up
+
+down: venv ## stop it; its state is kept
+	@$(VENV) -m local down
+
+demo: venv ## the whole story on a local account: deploy, break, roll back, approve
+	@$(VENV) -m local.demo
+
+test: tools ## unit, integration and end-to-end tests
+	@$(CLEAN) $(VENV) -m pytest -n 2 tests/unit tests/integration tests/e2e
+
+check: venv ## lint, format, types, and locks in step
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@$(VENV) -m local.locks
+
+lock: venv ## compile the locked requirements after a change of pyproject.toml
+	@$(VENV) -m local.locks --write
+
+bench: tools ## ours against the script that it replaces, as a table and in .local/bench.json
+	@$(VENV) -m local.bench
+
+clean: ## stop the local account; remove .venv, .local and caches (the engine is kept, it serves all checkouts)
+	@test ! -x $(VENV) || $(VENV) -m local down || true
+	@rm -rf .venv .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
