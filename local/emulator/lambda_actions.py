@@ -1,8 +1,9 @@
-"""Teaches the emulator which IAM action a Lambda request is.
+"""Teaches the emulator which IAM action a Lambda request is, and on which resource.
 
 It takes every request below `…/aliases` for ListAliases, and every PUT on a function for
 UpdateFunctionCode: a role that may only read and move aliases would be refused what AWS allows it, and the
-other way round. Here each operation is recognised by its route in botocore's own model of Lambda.
+other way round. Here each operation is recognised by its route in botocore's own model of Lambda. A request with a qualifier is authorised on the qualified ARN
+(`function:NAME:live`), so that a role can be allowed one alias of a function.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 
 # The operation's name is the action's but for these (AWS, "Actions, resources, and condition keys for
 # AWS Lambda").
+_PLAIN_ARN_COLONS = 6
+# The emulator hands over method, path, headers, body, query, region and account.
+_QUERY = 4
 _ACTIONS = {"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"}
 
 
@@ -30,7 +34,19 @@ def install() -> None:
         found: str | None = fallback(method, path)
         return found
 
+    unqualified = actions.extract_resource_arn
+
+    def resource(service: str, *request: Any) -> str:
+        arn: str = unqualified(service, *request)
+        query = request[_QUERY] or {}
+        qualifier = query.get("Qualifier") if service == "lambda" else None
+        if isinstance(qualifier, list):
+            qualifier = qualifier[0] if qualifier else None
+        plain = arn.count(":") == _PLAIN_ARN_COLONS and ":function:" in arn
+        return f"{arn}:{qualifier}" if qualifier and plain else arn
+
     actions._lambda_action = action  # noqa: SLF001
+    actions.extract_resource_arn = resource
 
 
 def _routes() -> Iterator[tuple[str, re.Pattern[str], str]]:
