@@ -62,11 +62,13 @@ def _bind(wished: int) -> socket.socket:
 
 
 def _serve(listener: socket.socket, port: int) -> None:
-    from local.emulator import lambda_actions, leading_keys  # noqa: PLC0415 - after GATEWAY_PORT, and quick to fail
+    # After GATEWAY_PORT, and quick to fail.
+    from local.emulator import identities, lambda_actions, leading_keys  # noqa: PLC0415
 
     app: Any = importlib.import_module("ministack.app")
     leading_keys.install()
     lambda_actions.install()
+    identities.install()
     config: Any = importlib.import_module("hypercorn.config").Config()
     serve: Any = importlib.import_module("hypercorn.asyncio").serve
     config.bind = [f"fd://{listener.detach()}"]

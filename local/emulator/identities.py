@@ -1,0 +1,67 @@
+"""Teaches the emulator who a role's session is in a policy, and what some requests are about.
+
+It fills `aws:PrincipalArn` with the session's ARN where AWS fills it with the role's, so that a denial for
+everybody but one role would hit that role, too; and it takes the tags of a table and an OIDC provider to
+be about nothing in particular. Runs inside the emulator's process; imports nothing of this project.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_SESSION = re.compile(r"arn:([a-z-]+):sts::(\d{12}):assumed-role/([^/]+)/[^/]+")
+# The emulator hands over method, path, headers, body, query, region and account.
+_BODY, _QUERY = 3, 4
+
+
+def install() -> None:
+    """Puts the better reading in place, in this process.
+
+    Raises AttributeError where a newer emulator has moved what is replaced.
+    """
+    actions: Any = importlib.import_module("ministack.core.iam_actions")
+    evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
+    resolve, resource = evaluator._resolve_condition_key, actions.extract_resource_arn  # noqa: SLF001 - no other place
+
+    def condition_key(key: str, context: Any) -> Any:
+        value = resolve(key, context)
+        if key.lower() == "aws:principalarn" and isinstance(value, str):
+            return role_of(value)
+        return value
+
+    def about(service: str, *request: Any) -> str:
+        arn: str = resource(service, *request)
+        return arn if arn != "*" else named(service, request[_BODY], request[_QUERY] or {})
+
+    evaluator._resolve_condition_key = condition_key  # noqa: SLF001
+    actions.extract_resource_arn = about
+
+
+def role_of(arn: str) -> str:
+    """The ARN of the role whose session `arn` is; any other ARN as it is.
+
+    A role's path, which a session does not tell, is taken to be `/`.
+    """
+    session = _SESSION.fullmatch(arn)
+    return "arn:{}:iam::{}:role/{}".format(*session.groups()) if session else arn
+
+
+def named(service: str, body: bytes, query: Mapping[str, Any]) -> str:
+    """The ARN that a request names as what it is about, or `*`."""
+    found: Any = None
+    if service == "dynamodb":
+        try:
+            found = json.loads(body or b"{}").get("ResourceArn")
+        except (ValueError, AttributeError):
+            found = None
+    elif service == "iam":
+        found = query.get("OpenIDConnectProviderArn")
+    if isinstance(found, list):
+        found = found[0] if found else None
+    return found if isinstance(found, str) and found else "*"
