@@ -22,6 +22,7 @@ from naming import Names
 # What the rollback writes (`UpdateAlias`), and Pulumi therefore leaves alone.
 THE_ROLLBACKS = ["functionVersion", "routingConfig", "description"]
 _UNPUBLISHED = "$LATEST"
+_GET_FUNCTION = "aws:lambda/getFunction:getFunction"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,9 +67,7 @@ async def _newest_versions(functions: Sequence[str], alias: str) -> dict[str, st
     options = pulumi.InvokeOptions(version=metadata.version("pulumi-aws"))
     answers = await asyncio.gather(
         *(
-            pulumi.runtime.invoke_async(
-                "aws:lambda/getFunction:getFunction", {"functionName": function}, options
-            )
+            pulumi.runtime.invoke_async(_GET_FUNCTION, {"functionName": function}, options)
             for function in functions
         ),
         return_exceptions=True,
@@ -77,7 +76,9 @@ async def _newest_versions(functions: Sequence[str], alias: str) -> dict[str, st
     problems: list[str] = []
     for function, answer in zip(functions, answers, strict=True):
         if isinstance(answer, BaseException):
-            problems.append(f"{function} cannot be read ({answer})")
+            # Engine and provider each put what they were doing before the cloud's own words.
+            reason = str(answer).rsplit(f"{_GET_FUNCTION}: ", 1)[-1].strip()
+            problems.append(f"{function} cannot be read ({reason})")
         elif answer["version"] == _UNPUBLISHED:
             problems.append(f"{function} has no published version")
         else:
