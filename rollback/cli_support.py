@@ -1,0 +1,105 @@
+"""What every verb of the command line shares: its options, its surroundings and its end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rollback.errors import RollbackError, UsageError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rollback.display import Terminal
+    from rollback.flow import Finished, Flow
+    from rollback.session import Session
+
+Env = Annotated[str, typer.Option("--env", "-e", help="Environment: dev, sit, prod.")]
+MaybeEnv = Annotated[
+    str | None, typer.Option("--env", "-e", help="Environment; default: the one whose account is yours.")
+]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Identifier = Annotated[str, typer.Argument(metavar="ID", help="A rollback's id.")]
+Services = Annotated[str, typer.Option("--services", "-s", help="all, or some: a,b")]
+Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
+Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]
+
+
+@contextmanager
+def verb(env: str | None, json: bool) -> Iterator[tuple[Session, Flow, Terminal]]:  # noqa: FBT001 - typer's
+    """A verb's surroundings: session, flow and terminal; errors become their exit codes."""
+    from rollback.display import Terminal
+
+    ui = Terminal(json_output=json)
+    stop = threading.Event()
+    try:
+        with _graceful(stop, ui):
+            from rollback.flow import Flow
+            from rollback.session import begin
+
+            session = begin(env)
+            yield session, Flow(session=session, ui=ui, stop=stop), ui
+    except RollbackError as error:
+        ui.error(error)
+        raise typer.Exit(error.exit_code) from None
+
+
+@contextmanager
+def _graceful(stop: threading.Event, ui: Terminal) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM asks to stop after what is under way; the second ends at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        ui.say("Stopping after what is under way; once more ends at once.")
+
+    before: dict[int, Any] = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end(session: Session, ui: Terminal, finished: Finished) -> None:
+    """Shows how a verb ended and raises what sets its exit code."""
+    from rollback.display import record_document, record_view, text
+
+    if finished.record is None or finished.plan is None:
+        ui.show(
+            text("Nothing to do: everything stands there already.") if finished.plan else "",
+            {"status": "NOTHING_TO_DO"},
+        )
+        return
+    target = session.target(finished.plan.kind)
+    document = record_document(finished.record, target.outcomes(finished.plan, finished.events))
+    ui.show(record_view(finished.record), document)
+    if finished.error is not None:
+        raise finished.error
+
+
+def names_in(services: str) -> tuple[str, ...]:
+    """`all` or a list with commas; empty for all."""
+    names = tuple(name.strip() for name in services.split(",") if name.strip())
+    if not names:
+        raise UsageError("--services names none.", next="--services all, or --services a,b")
+    return () if names == ("all",) else names
+
+
+def function_named(session: Session, name: str) -> str:
+    """A function by its full name, or by the catalogue's."""
+    full = session.settings.names.function(name)
+    return full if full in session.settings.catalogue() else name
+
+
+def who(session: Session) -> dict[str, str]:
+    return {"role": session.caller.role, "person": session.caller.person}
