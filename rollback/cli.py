@@ -22,7 +22,6 @@ from rollback.cli_support import (
     function_named,
     names_in,
     verb,
-    who,
 )
 from rollback.errors import RollbackError
 
@@ -107,9 +106,14 @@ def approve(
     with verb(env, json) as (session, flow, ui):
         opened = flow.approve(identifier, digest)
         ui.planned(opened.plan(session.target(opened.record.kind).step))
+        from rollback.canonical import plain
         from rollback.display import text
 
-        document = {"rollback_id": identifier, "digest": opened.record.digest, "approved_by": who(session)}
+        document = {
+            "rollback_id": identifier,
+            "digest": opened.record.digest,
+            "approved_by": plain(session.caller),
+        }
         ui.show(
             text(
                 f"Approved by {session.caller}. Next: rollback apply {identifier} --env {session.environment}"

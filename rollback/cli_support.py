@@ -99,7 +99,3 @@ def function_named(session: Session, name: str) -> str:
     """A function by its full name, or by the catalogue's."""
     full = session.settings.names.function(name)
     return full if full in session.settings.catalogue() else name
-
-
-def who(session: Session) -> dict[str, str]:
-    return {"role": session.caller.role, "person": session.caller.person}
