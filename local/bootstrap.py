@@ -6,7 +6,7 @@ pip takes uv from the lock, with its hash, and uv the rest: 3 s where pip needs 
 """
 
 # pathlib's and the type system's newer forms are what an old interpreter cannot read.
-# ruff: noqa: PTH100, PTH110, PTH118, PTH120, PTH123
+# ruff: noqa: PTH100, PTH103, PTH110, PTH118, PTH120, PTH123
 
 import fcntl
 import hashlib

@@ -1,0 +1,317 @@
+"""The emulator comes and goes as it should, and judges policies as AWS does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local import estate, identity, processes, shell
+from local.clients import connect
+from local.emulator import server
+from local.emulator.server import Emulator
+from local.paths import ROOT
+from naming import APPROVER, GITHUB_OIDC_HOST, ROLLBACK, arn
+from rollback.settings import Settings, load
+
+TABLE = "ledger"
+
+
+@pytest.fixture(scope="module")
+def dev() -> Settings:
+    return load(ROOT, "dev")
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Emulator]:
+    with server.running(auth=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def ledger(account: Emulator, dev: Settings) -> Any:
+    """A DynamoDB client under the rollback role, which may write ROLLBACK# and check LOCK#."""
+    root = connect("dynamodb", account.endpoint, dev)
+    root.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("PK", "SK", "GSI1PK")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "GSI1",
+                "KeySchema": [{"AttributeName": "GSI1PK", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    table = arn("dynamodb", dev.region, dev.account, f"table/{TABLE}")
+    _role(account, dev, ROLLBACK)
+    connect("iam", account.endpoint, dev).put_role_policy(
+        RoleName=dev.names.role(ROLLBACK),
+        PolicyName="ledger",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    _allow(["PutItem", "UpdateItem", "GetItem", "Query"], table, "ROLLBACK#*"),
+                    _allow(["ConditionCheckItem"], table, "LOCK#*"),
+                    _allow(["Query"], f"{table}/index/GSI1", "ENV#dev"),
+                ],
+            }
+        ),
+    )
+    return connect(
+        "dynamodb", account.endpoint, dev, identity.assume(account.endpoint, dev, ROLLBACK, "alice")
+    )
+
+
+def _allow(actions: list[str], resource: str, keys: str) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Action": [f"dynamodb:{action}" for action in actions],
+        "Resource": resource,
+        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}},
+    }
+
+
+def _role(account: Emulator, settings: Settings, role: str) -> None:
+    names = settings.names
+    trust = {
+        "Effect": "Allow",
+        "Principal": {
+            "Federated": arn("iam", settings.region, settings.account, f"oidc-provider/{GITHUB_OIDC_HOST}")
+        },
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {
+            "StringEquals": {
+                f"{GITHUB_OIDC_HOST}:aud": "sts.amazonaws.com",
+                f"{GITHUB_OIDC_HOST}:sub": (
+                    f"repo:{settings.repository}:environment:{names.github_environment(role)}"
+                ),
+            }
+        },
+    }
+    connect("iam", account.endpoint, settings).create_role(
+        RoleName=names.role(role),
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+
+
+def _item(key: str) -> dict[str, Any]:
+    return {"PK": {"S": key}, "SK": {"S": "METADATA"}, "GSI1PK": {"S": "ENV#dev"}}
+
+
+def _put(key: str) -> dict[str, Any]:
+    return {"Put": {"TableName": TABLE, "Item": _item(key)}}
+
+
+def _check(key: str) -> dict[str, Any]:
+    return {
+        "ConditionCheck": {
+            "TableName": TABLE,
+            "Key": {"PK": {"S": key}, "SK": {"S": "aliases"}},
+            "ConditionExpression": "attribute_not_exists(PK)",
+        }
+    }
+
+
+def _query(client: Any, key: str, **more: Any) -> int:
+    condition = {"KeyConditionExpression": "PK = :k", "ExpressionAttributeValues": {":k": {"S": key}}}
+    return int(client.query(TableName=TABLE, **{**condition, **more})["Count"])
+
+
+def _refused(do: Callable[[], object]) -> str:
+    with pytest.raises(ClientError) as caught:
+        do()
+    code: str = caught.value.response["Error"]["Code"]
+    assert code in ("AccessDeniedException", "AccessDenied"), caught.value
+    return str(caught.value)
+
+
+def test_a_single_write_is_judged_by_its_partition_key(ledger: Any) -> None:
+    ledger.put_item(TableName=TABLE, Item=_item("ROLLBACK#1"))
+
+    _refused(lambda: ledger.put_item(TableName=TABLE, Item=_item("APPROVAL#1")))
+    _refused(lambda: ledger.get_item(TableName=TABLE, Key={"PK": {"S": "LOCK#dev"}, "SK": {"S": "x"}}))
+
+
+def test_a_transaction_is_judged_item_by_item(ledger: Any, account: Emulator, dev: Settings) -> None:
+    ledger.transact_write_items(TransactItems=[_put("ROLLBACK#2"), _check("LOCK#dev")])
+
+    message = _refused(
+        lambda: ledger.transact_write_items(TransactItems=[_put("ROLLBACK#3"), _put("APPROVAL#3")])
+    )
+    assert "dynamodb:PutItem" in message
+    _refused(lambda: ledger.transact_write_items(TransactItems=[_put("ROLLBACK#3"), _check("RELEASE#dev")]))
+    _refused(lambda: ledger.transact_write_items(TransactItems=[_put("LOCK#dev"), _check("LOCK#dev")]))
+    root = connect("dynamodb", account.endpoint, dev)
+    assert _query(root, "ROLLBACK#3") == 0, "an allowed item was written with a denied one"
+
+
+def test_a_query_is_judged_by_the_key_it_asks_for(ledger: Any) -> None:
+    named = {"KeyConditionExpression": "#k = :k", "ExpressionAttributeNames": {"#k": "PK"}}
+    ledger.put_item(TableName=TABLE, Item=_item("ROLLBACK#4"))
+
+    assert _query(ledger, "ROLLBACK#4") == 1
+    assert _query(ledger, "ROLLBACK#4", **named) == 1
+    _refused(lambda: _query(ledger, "APPROVAL#4"))
+    _refused(lambda: _query(ledger, "APPROVAL#4", **named))
+
+
+def test_a_query_of_an_index_is_judged_by_the_index_key(ledger: Any) -> None:
+    index = {"IndexName": "GSI1", "KeyConditionExpression": "GSI1PK = :k"}
+    ledger.put_item(TableName=TABLE, Item=_item("ROLLBACK#5"))
+
+    assert _query(ledger, "ENV#dev", **index) >= 1
+    _refused(lambda: _query(ledger, "ENV#prod", **index))
+
+
+def test_a_role_is_taken_only_from_its_own_github_environment(account: Emulator, dev: Settings) -> None:
+    _role(account, dev, APPROVER)
+    who = identity.assume(account.endpoint, dev, APPROVER, "bob")
+
+    caller = connect("sts", account.endpoint, dev, who).get_caller_identity()
+
+    assert caller["Arn"] == f"arn:aws:sts::{dev.account}:assumed-role/{dev.names.role(APPROVER)}/bob"
+    _refused(
+        lambda: identity.assume(account.endpoint, dev, APPROVER, "bob", github_environment="dev-rollback")
+    )
+
+
+def test_a_role_of_another_repository_or_of_nobody_is_refused(account: Emulator, dev: Settings) -> None:
+    elsewhere = dev.model_copy(update={"repository": "somebody/else"})
+
+    _refused(lambda: identity.assume(account.endpoint, elsewhere, ROLLBACK, "eve"))
+    _refused(lambda: identity.assume(account.endpoint, dev, "restore", "alice"))
+
+
+def test_a_release_is_published_promoted_and_really_runs(account: Emulator, dev: Settings) -> None:
+    client = connect("lambda", account.endpoint, dev)
+    estate.establish(connect("iam", account.endpoint, dev), dev)
+    for what in estate.story(dev):
+        published = estate.release(client, dev, what, create_alias=True)
+        assert set(published) == set(what.changed)
+    broken, well = dev.functions("team_service")[0], dev.functions("audit_service")[0]
+
+    answer = estate.invoke(client, broken, dev.alias)
+    assert not answer.ok, "a broken function must raise"
+    assert "members is None" in answer.payload["errorMessage"]
+    assert estate.invoke(client, broken, "1").payload["version"] == "v1.0.0"
+    assert estate.invoke(client, well, dev.alias).payload == {
+        "service": "audit_service",
+        "function": well,
+        "version": "v1.2.0",
+    }
+    versions = client.list_versions_by_function(FunctionName=broken)["Versions"]
+    assert [v["Description"] for v in versions if v["Version"] != "$LATEST"] == ["v1.0.0", "v1.2.0"]
+
+
+def test_functions_that_are_nobodys_share_the_prefix(account: Emulator, dev: Settings) -> None:
+    client = connect("lambda", account.endpoint, dev)
+
+    made = estate.foreign(client, dev)
+
+    assert set(made) == {f"bbws-access-dev-lambda-{tail}" for tail in estate.FOREIGN}
+    assert not set(made) & set(dev.catalogue())
+    assert estate.invoke(client, next(iter(made)), dev.alias).ok
+
+
+def test_the_state_bucket_is_versioned_encrypted_and_closed(account: Emulator, dev: Settings) -> None:
+    s3 = connect("s3", account.endpoint, dev)
+    for _ in range(2):
+        shell.make_bucket(s3, dev)
+    bucket = dev.names.state_bucket
+
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+
+
+def test_an_account_is_started_and_stopped_twice_and_remembers(tmp_path: Path, dev: Settings) -> None:
+    for names in ([], [dev.names.state_bucket]):
+        with server.running(tmp_path / "state", auth=False) as emulator:
+            s3 = connect("s3", emulator.endpoint, dev)
+            assert [b["Name"] for b in s3.list_buckets()["Buckets"]] == names
+            shell.make_bucket(s3, dev)
+        assert not emulator.alive()
+        server.stop(emulator)  # once more: nothing happens
+
+
+def test_accounts_started_together_have_their_own_ports_and_contents(dev: Settings) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        emulators = list(pool.map(lambda _: server.start(None, auth=False), range(4)))
+    try:
+        shell.make_bucket(connect("s3", emulators[0].endpoint, dev), dev)
+        counts = [len(connect("s3", e.endpoint, dev).list_buckets()["Buckets"]) for e in emulators]
+
+        assert len({e.port for e in emulators}) == 4
+        assert counts == [1, 0, 0, 0]
+    finally:
+        for emulator in emulators:
+            server.stop(emulator)
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="sockets are listed here on Linux only")
+def test_it_listens_on_loopback_only(account: Emulator) -> None:
+    links = [os.readlink(link) for link in Path(f"/proc/{account.pid}/fd").iterdir()]  # noqa: PTH115
+    inodes = {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
+    listening = [
+        fields[1]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{account.pid}/net/{table}").read_text().splitlines()[1:]
+        if (fields := line.split())[3] == "0A" and fields[9] in inodes
+    ]
+
+    assert listening == [f"0100007F:{account.port:04X}"]
+
+
+def test_an_account_ends_with_its_parent_even_by_sigkill() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from local.emulator import server\n"
+        "e = server.start(None, auth=False)\n"
+        "print(e.pid, e.begun, e.log.parent, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid, begun, scratch = parent.stdout.readline().split()
+        assert processes.alive(int(pid), begun)
+        parent.send_signal(signal.SIGKILL)
+
+    assert _until(lambda: not processes.alive(int(pid), begun)), "the emulator has outlived its parent"
+    assert _until(lambda: not Path(scratch).exists()), "it has left its folder behind"
+
+
+def test_up_finds_what_is_up_and_down_ends_it(tmp_path: Path, dev: Settings) -> None:
+    first = shell.up(lambda _: None, auth=False, folder=tmp_path)
+    try:
+        again = shell.up(lambda _: None, auth=False, folder=tmp_path)
+
+        assert (again.pid, again.endpoint) == (first.pid, first.endpoint)
+        functions = connect("lambda", first.endpoint, dev)
+        pages = functions.get_paginator("list_functions").paginate()
+        assert sum(len(page["Functions"]) for page in pages) == 42 + len(estate.FOREIGN)
+    finally:
+        assert shell.down(tmp_path)
+    assert not first.alive()
+    assert not shell.down(tmp_path)
+
+
+def _until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether it becomes true within `seconds`; looked at often, so that no test waits longer than it must."""
+    deadline = time.monotonic() + seconds
+    while not (now := true()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return now

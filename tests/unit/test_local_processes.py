@@ -1,0 +1,51 @@
+"""Processes are known by pid and start time, so that a recycled pid is never ended."""
+
+import os
+import subprocess
+import sys
+
+from local import processes
+
+
+def _sleeper(code: str = "import sys; sys.stdin.read()") -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_a_process_is_ended_by_pid_and_start_time() -> None:
+    with _sleeper() as process:
+        begun = processes.started(process.pid)
+        assert begun is not None
+        assert processes.alive(process.pid, begun)
+
+        processes.end(process.pid, begun)
+
+        assert not processes.alive(process.pid, begun)
+
+
+def test_a_process_that_began_at_another_time_is_left_alone() -> None:
+    with _sleeper() as process:
+        begun = processes.started(process.pid)
+        processes.end(process.pid, "1")
+
+        assert processes.alive(process.pid, str(begun)), "another process that took the pid was ended"
+        process.terminate()
+
+
+def test_a_process_that_ignores_the_word_is_ended_by_force() -> None:
+    deaf = (
+        "import signal, sys; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); sys.stdin.read()"
+    )
+    with _sleeper(deaf) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        begun = processes.started(process.pid)
+        processes.end(process.pid, str(begun), grace=0.1)
+
+        assert not processes.alive(process.pid, str(begun))
+
+
+def test_there_is_no_start_time_for_no_process() -> None:
+    with _sleeper() as process:
+        process.terminate()
+    assert processes.started(process.pid) is None
+    assert processes.started(os.getpid()) is not None
