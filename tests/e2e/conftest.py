@@ -1,0 +1,73 @@
+"""An account for each test: declared once a worker by a real `pulumi up`, then stamped."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from estate_under_test import Platform, Template, declare, stamp
+
+from local import shell
+from local.emulator import server
+from local.emulator.server import Emulator
+from tests.proxy import Proxy
+
+_ACCOUNTS = itertools.count(700_000_000_000)
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    shell.tools(lambda _: None)
+    with server.running(auth=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def templates(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Template]:
+    """Environment → what a real `pulumi up` declares for it, done when it is first asked for."""
+    made: dict[str, Template] = {}
+
+    def template(environment: str) -> Template:
+        if environment not in made:
+            folder = tmp_path_factory.mktemp(f"template-{environment}")
+            made[environment] = declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
+        return made[environment]
+
+    return template
+
+
+@pytest.fixture
+def make(
+    emulator: Emulator, templates: Callable[[str], Template], tmp_path: Path
+) -> Iterator[Callable[[str], Platform]]:
+    """Makes an environment in an account of its own."""
+    made: list[Platform] = []
+
+    def one(environment: str) -> Platform:
+        account = str(next(_ACCOUNTS))
+        made.append(stamp(templates(environment), emulator.endpoint, account, tmp_path / account))
+        return made[-1]
+
+    yield one
+    for platform in made:
+        platform.end()
+
+
+@pytest.fixture
+def dev(make: Callable[[str], Platform]) -> Platform:
+    """dev, where a rollback of aliases runs at once; functions at v1.0.0, nothing recorded."""
+    return make("dev")
+
+
+@pytest.fixture
+def prod(make: Callable[[str], Platform]) -> Platform:
+    """prod, where another identity has to approve; functions at v1.0.0, nothing recorded."""
+    return make("prod")
+
+
+@pytest.fixture
+def proxy(emulator: Emulator) -> Iterator[Proxy]:
+    with Proxy(emulator.endpoint) as running:
+        yield running

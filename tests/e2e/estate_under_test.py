@@ -1,0 +1,520 @@
+"""An environment as a test sees it: its own account, its own checkout, and people who act under roles.
+
+    dev.release("v1.2.0", broken=["team_service"])
+    run = dev.rollback("lambda", "--reason", "500s", "--json", as_=ALICE)
+
+    assert run.code == 0
+
+Every verb is the console script, in a process of its own, under a role whose policies a real
+`pulumi up` has declared and which the emulator evaluates.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from boto3.dynamodb.types import TypeDeserializer
+
+from local import estate, identity, shell
+from local.clients import connect
+from local.paths import ROOT
+from naming import APPROVER, DEPLOYER, GITHUB_OIDC_HOST, ROLES, ROLLBACK
+from rollback.settings import Settings, load
+
+# Two services whose names begin alike, so that whoever maps by prefix touches the wrong one.
+CATALOGUE = {
+    "team_service": ["team-service-get", "team-service-list"],
+    "role_service": ["role-service-get", "role-service-assign"],
+    "role_service_admin": ["role-service-admin-get"],
+    "audit_service": ["audit-service-record"],
+}
+FUNCTIONS = [tail for tails in CATALOGUE.values() for tail in tails]
+LEASE_SECONDS = 4
+REASON = "team answers 500"
+PATIENCE = 60.0
+SCRIPT = ROOT / ".venv" / "bin" / "rollback"
+# Says what the test wants to hear: `.verdict` is its exit code.
+_SMOKE = """#!/bin/sh
+echo "asked about $TEST_ENVIRONMENT" | tee -a .smoked
+exit "$(cat .verdict 2>/dev/null || echo 0)"
+"""
+_DESERIALIZER = TypeDeserializer()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """Somebody under a role (a word of `naming.ROLES`)."""
+
+    role: str
+    name: str
+
+
+DAN = Person(role=DEPLOYER, name="dan")
+ALICE = Person(role=ROLLBACK, name="alice")
+BOB = Person(role=APPROVER, name="bob")
+ALICE_APPROVING = Person(role=APPROVER, name="alice")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be one JSON document and nothing else."""
+        return json.loads(self.out)
+
+    @property
+    def id(self) -> str:
+        return str(self.json["rollback_id"])
+
+    def __str__(self) -> str:
+        return f"exit {self.code}\n{self.err}\n{self.out}"
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A command that has been started. `finish` must be called; the fixture ends what is left."""
+
+    process: subprocess.Popen[str]
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def kill(self) -> Run:
+        """SIGKILL, as when the power goes."""
+        self.process.kill()
+        return self.finish()
+
+    def finish(self, timeout: float = PATIENCE) -> Run:
+        try:
+            out, err = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            raise AssertionError(f"it did not end within {timeout:.0f} s\n{err}\n{out}") from None
+        return Run(code=self.process.returncode, out=out, err=err)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """What `pulumi up` has declared in one account, to be stamped into others."""
+
+    settings: Settings
+    provider: Mapping[str, Any]
+    policies: Mapping[str, str]
+    roles: Mapping[str, Mapping[str, Any]]
+    table: Mapping[str, Any]
+    parameters: Mapping[str, str]
+
+
+@dataclass(kw_only=True)
+class Platform:
+    """One environment. `root` is the checkout that commands run in."""
+
+    endpoint: str
+    settings: Settings
+    root: Path
+    folder: Path
+    path: str = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    _identities: dict[Person, dict[str, str]] = field(default_factory=dict)
+    _started: list[Running] = field(default_factory=list)
+
+    # -- people ------------------------------------------------------------------------------------------
+
+    def variables(self, person: Person, *, endpoint: str | None = None) -> dict[str, str]:
+        """The environment of a command that `person` types."""
+        who = self._identities.get(person)
+        if who is None:
+            who = identity.assume(self.endpoint, self.settings, person.role, person.name)
+            self._identities[person] = who
+        return {
+            **shell.inherited(),
+            **shell.environment(endpoint or self.endpoint, self.settings, identity=who, folder=self.folder),
+            "PATH": self.path,
+            "HOME": str(self.folder),
+            "COLUMNS": "500",
+            "TERM": "dumb",
+            "NO_COLOR": "1",
+        }
+
+    def rollback(self, *words: str, as_: Person, **how: Any) -> Run:
+        """`rollback WORDS --env ENVIRONMENT`, to its end."""
+        return self.start(*words, as_=as_, **how).finish()
+
+    def start(self, *words: str, as_: Person, env: bool = True, **how: Any) -> Running:
+        """The same, without waiting. `env=False` leaves `--env` out."""
+        return self.command(
+            [str(SCRIPT), *words, *(["--env", self.settings.environment] if env else [])], as_=as_, **how
+        )
+
+    def command(
+        self,
+        command: Sequence[str],
+        *,
+        as_: Person,
+        endpoint: str | None = None,
+        cwd: Path | None = None,
+        extra: Mapping[str, str | None] | None = None,
+    ) -> Running:
+        """Any command in the checkout. `extra` sets variables, or takes away those that are None."""
+        variables: dict[str, str | None] = {**self.variables(as_, endpoint=endpoint), **(extra or {})}
+        process = subprocess.Popen(
+            command,
+            cwd=cwd or self.root,
+            env={name: value for name, value in variables.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        running = Running(process=process)
+        self._started.append(running)
+        return running
+
+    def end(self) -> None:
+        """Ends what a failed test has left."""
+        for running in self._started:
+            if running.process.poll() is None:
+                running.process.kill()
+            running.process.communicate()
+
+    # -- releases ----------------------------------------------------------------------------------------
+
+    def deploy(
+        self, version: str, *, changed: Iterable[str] | None = None, broken: Iterable[str] = ()
+    ) -> None:
+        """New code, published and promoted by the deployer; nothing is recorded."""
+        self.variables(DAN)
+        client = connect("lambda", self.endpoint, self.settings, self._identities[DAN])
+        estate.deploy(client, self.settings, version, changed=changed, broken=broken)
+
+    def record(self, version: str, *options: str, as_: Person = DAN) -> Run:
+        return self.rollback(
+            "release", "record", "--version", version, "--commit", "a" * 40, "--json", *options, as_=as_
+        )
+
+    def release(
+        self, version: str, *, changed: Iterable[str] | None = None, broken: Iterable[str] = ()
+    ) -> None:
+        """Deployed and recorded."""
+        self.deploy(version, changed=changed, broken=broken)
+        run = self.record(version)
+        assert run.code == 0, run
+
+    def story(self) -> None:
+        """v1.0.0, v1.1.0 and v1.2.0 of everything, the last of them bad."""
+        recorded = self.record("v1.0.0")
+        assert recorded.code == 0, recorded
+        self.release("v1.1.0")
+        self.release("v1.2.0", broken=["team_service"])
+
+    def waiting(self, *options: str) -> Run:
+        """A rollback that waits for approval."""
+        run = self.rollback("lambda", "--reason", REASON, "--json", *options, as_=ALICE)
+        assert run.code == 10, run
+        return run
+
+    def approve(self, run: Run, *, as_: Person = BOB, digest: str | None = None, **how: Any) -> Run:
+        words = ("approve", run.id, "--digest", digest or run.json["digest"], "--json")
+        return self.rollback(*words, as_=as_, **how)
+
+    def show(self, identifier: str, *, as_: Person = ALICE) -> Any:
+        run = self.rollback("show", identifier, "--json", as_=as_)
+        assert run.code == 0, run
+        return run.json
+
+    # -- what stands -------------------------------------------------------------------------------------
+
+    def name(self, tail: str) -> str:
+        return self.settings.names.function(tail)
+
+    def root_client(self, service: str) -> Any:
+        """A client of the account's root: what a test sees and does behind everybody's back."""
+        return connect(service, self.endpoint, self.settings)
+
+    def alias(self, tail: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.root_client("lambda").get_alias(
+            FunctionName=self.name(tail), Name=self.settings.alias
+        )
+        return found
+
+    def live(self) -> dict[str, tuple[str, dict[str, float]]]:
+        """Function (as the catalogue has it) → version and weights of its alias."""
+        client = self.root_client("lambda")
+        return {tail: _pointer(client, self.name(tail), self.settings.alias) for tail in FUNCTIONS}
+
+    def versions(self) -> dict[str, str]:
+        return {tail: version for tail, (version, _) in self.live().items()}
+
+    def move(self, tail: str, version: str, weights: Mapping[str, float] | None = None) -> None:
+        """Somebody moves an alias by hand."""
+        self.root_client("lambda").update_alias(
+            FunctionName=self.name(tail),
+            Name=self.settings.alias,
+            FunctionVersion=version,
+            RoutingConfig={"AdditionalVersionWeights": dict(weights or {})},
+        )
+
+    def deployed(self) -> str:
+        """The parameter `deployed-version`."""
+        names = self.settings.names
+        found = self.root_client("ssm").get_parameter(Name=names.deployed_version)
+        return str(found["Parameter"]["Value"])
+
+    def items(self) -> list[dict[str, Any]]:
+        """Everything in the deployments table."""
+        pages = (
+            self.root_client("dynamodb")
+            .get_paginator("scan")
+            .paginate(TableName=self.settings.names.deployments_table)
+        )
+        return [
+            {name: _DESERIALIZER.deserialize(value) for name, value in item.items()}
+            for page in pages
+            for item in page["Items"]
+        ]
+
+    def everything(self) -> dict[str, Any]:
+        """All that a command could change, to be compared. A lease counts as long as it is held."""
+        ssm, functions = self.root_client("ssm"), self.root_client("lambda")
+        path = self.settings.names.parameter_path
+        aliases = {
+            (name, found["Name"]): (found["FunctionVersion"], found.get("RoutingConfig"), found["RevisionId"])
+            for page in functions.get_paginator("list_functions").paginate()
+            for name in (entry["FunctionName"] for entry in page["Functions"])
+            for found in functions.list_aliases(FunctionName=name)["Aliases"]
+        }
+        parameters = {
+            item["Name"]: (item["Value"], item["Version"])
+            for item in ssm.get_parameters_by_path(Path=path)["Parameters"]
+        }
+        items = {
+            (item["PK"], item["SK"]): item if not item["PK"].startswith("LOCK#") else item.get("owner")
+            for item in self.items()
+        }
+        return {
+            "aliases": aliases,
+            "parameters": parameters,
+            "items": {key: item for key, item in items.items() if item is not None},
+        }
+
+    # -- the checkout ------------------------------------------------------------------------------------
+
+    def configure(self, **values: Any) -> None:
+        """Changes project-level settings, committed to main."""
+        path = self.root / "Pulumi.yaml"
+        project = yaml.safe_load(path.read_text())
+        for name, value in values.items():
+            project["config"][name]["default"] = value
+        path.write_text(yaml.safe_dump(project, sort_keys=False))
+        git(self.root, "commit", "-qam", "settings")
+
+    def clone(self) -> Path:
+        """Another machine's clone of the checkout."""
+        place = self.folder / f"clone-{time.monotonic_ns()}"
+        git(self.folder, "clone", "-q", str(self.root), str(place))
+        return place
+
+    def smoke_says(self, verdict: int) -> None:
+        (self.root / ".verdict").write_text(f"{verdict}\n")
+
+
+# -- making one ----------------------------------------------------------------------------------------------
+
+
+def declare(endpoint: str, environment: str, account: str, folder: Path) -> Template:
+    """A real `pulumi up` of this repository's program, with the small catalogue, in `account`."""
+    root = folder / "template"
+    checkout(root, environment, account, whole=True)
+    settings = load(root, environment)
+    shell.prepare(endpoint, settings)
+    pulumi(root, endpoint, settings, folder, "stack", "select", "--create", environment)
+    pulumi(root, endpoint, settings, folder, "up", "--yes", "--skip-preview", "--stack", environment)
+    return _read(endpoint, settings)
+
+
+def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *words: str) -> str:
+    """`pulumi WORDS` in a checkout under the account's root; what it printed."""
+    (folder / "pulumi").mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["pulumi", *words, "--non-interactive"],
+        cwd=root,
+        env={**shell.inherited(), **shell.environment(endpoint, settings, folder=folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def stamp(template: Template, endpoint: str, account: str, folder: Path) -> Platform:
+    """What `template` declares, in another account, with functions at v1.0.0 and a checkout that names it."""
+    root, environment = folder / "checkout", template.settings.environment
+    checkout(root, environment, account)
+    settings = load(root, environment)
+    iam, dynamodb, ssm, functions = (
+        connect(service, endpoint, settings) for service in ("iam", "dynamodb", "ssm", "lambda")
+    )
+
+    def ours(text: str) -> str:
+        return text.replace(template.settings.account, account)
+
+    iam.create_open_id_connect_provider(**template.provider)
+    for name, document in template.policies.items():
+        iam.create_policy(PolicyName=name, PolicyDocument=ours(document))
+    for name, role in template.roles.items():
+        iam.create_role(
+            RoleName=name,
+            AssumeRolePolicyDocument=ours(role["trust"]),
+            PermissionsBoundary=ours(role["boundary"]),
+        )
+        for policy, document in role["inline"].items():
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=ours(document))
+        for attached in role["attached"]:
+            iam.attach_role_policy(RoleName=name, PolicyArn=ours(attached))
+    dynamodb.create_table(**template.table)
+    for name, value in template.parameters.items():
+        ssm.put_parameter(Name=name, Value=value, Type="String")
+    estate.establish(iam, settings)
+    estate.deploy(functions, settings, "v1.0.0", create_alias=True)
+    return Platform(endpoint=endpoint, settings=settings, root=root, folder=folder)
+
+
+def checkout(root: Path, environment: str, account: str, *, whole: bool = False) -> None:
+    """A git repository on `main` whose settings name `account`; `whole` for the program, too."""
+    root.mkdir(parents=True)
+    if whole:
+        tracked = subprocess.run(
+            ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
+        ).stdout.split("\0")
+        for name in tracked:
+            if name and not name.startswith(("local/", "tests/unit", "tests/integration", "tests/e2e")):
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, root / name)
+        (root / ".venv").symlink_to(ROOT / ".venv")
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    values = {"services": CATALOGUE, "leaseSeconds": LEASE_SECONDS, "smoke": ["sh", "smoke.sh"]}
+    for name, value in values.items():
+        project["config"][name]["default"] = value
+    (root / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+    for name in ("dev", "prod"):
+        stack = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())
+        if name == environment:
+            stack["config"]["aws:allowedAccountIds"] = [account]
+        (root / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(stack, sort_keys=False))
+    (root / "smoke.sh").write_text(_SMOKE)
+    (root / ".gitignore").write_text(".verdict\n.smoked\n.venv\n.local\n__pycache__\n")
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "the platform")
+
+
+def git(root: Path, *words: str) -> str:
+    """`git WORDS` with nothing of the developer's own configuration."""
+    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *who, "-C", str(root), *words],
+        env={**shell.inherited(), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def together(*do: Callable[[], object]) -> None:
+    """Runs all at once and returns when all have ended; the first error is raised."""
+    errors: list[BaseException] = []
+
+    def one(what: Callable[[], object]) -> None:
+        try:
+            what()
+        except BaseException as error:  # noqa: BLE001 - raised below, in the test's own thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=one, args=(what,)) for what in do]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _read(endpoint: str, settings: Settings) -> Template:
+    """What an account has of the environment's own."""
+    iam, dynamodb, ssm = (connect(service, endpoint, settings) for service in ("iam", "dynamodb", "ssm"))
+    provider = iam.get_open_id_connect_provider(
+        OpenIDConnectProviderArn=f"arn:aws:iam::{settings.account}:oidc-provider/{GITHUB_OIDC_HOST}"
+    )
+    policies = {
+        found["PolicyName"]: json.dumps(
+            iam.get_policy_version(PolicyArn=found["Arn"], VersionId=found["DefaultVersionId"])[
+                "PolicyVersion"
+            ]["Document"]
+        )
+        for found in iam.list_policies(Scope="Local")["Policies"]
+    }
+    table = dynamodb.describe_table(TableName=settings.names.deployments_table)["Table"]
+    found = ssm.get_parameters_by_path(Path=settings.names.parameter_path)["Parameters"]
+    return Template(
+        settings=settings,
+        provider={
+            "Url": f"https://{GITHUB_OIDC_HOST}",
+            "ClientIDList": provider["ClientIDList"],
+            "ThumbprintList": provider["ThumbprintList"] or ["0" * 40],
+        },
+        policies=policies,
+        roles={settings.names.role(role): _role(iam, settings.names.role(role)) for role in ROLES},
+        table={
+            "TableName": table["TableName"],
+            "KeySchema": table["KeySchema"],
+            "AttributeDefinitions": table["AttributeDefinitions"],
+            "GlobalSecondaryIndexes": [
+                {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
+                for index in table["GlobalSecondaryIndexes"]
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        },
+        parameters={item["Name"]: item["Value"] for item in found},
+    )
+
+
+def _role(iam: Any, name: str) -> dict[str, Any]:
+    role = iam.get_role(RoleName=name)["Role"]
+    return {
+        "trust": json.dumps(role["AssumeRolePolicyDocument"]),
+        "boundary": role["PermissionsBoundary"]["PermissionsBoundaryArn"],
+        "inline": {
+            policy: json.dumps(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"])
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
+        },
+        "attached": [
+            item["PolicyArn"] for item in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        ],
+    }
+
+
+def _pointer(client: Any, name: str, alias: str) -> tuple[str, dict[str, float]]:
+    found = client.get_alias(FunctionName=name, Name=alias)
+    return found["FunctionVersion"], dict(found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))
