@@ -24,11 +24,11 @@ _ACTIONS = {"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunct
 def install() -> None:
     """Puts the better reading in place, in this process."""
     actions: Any = importlib.import_module("ministack.core.iam_actions")
-    routes = list(_routes())
+    known = list(routes())
     fallback = actions._lambda_action  # noqa: SLF001 - the emulator offers no other place
 
     def action(method: str, path: str) -> str | None:
-        for verb, pattern, name in routes:
+        for verb, pattern, name in known:
             if verb == method and pattern.fullmatch(path):
                 return name
         found: str | None = fallback(method, path)
@@ -49,7 +49,7 @@ def install() -> None:
     actions.extract_resource_arn = resource
 
 
-def _routes() -> Iterator[tuple[str, re.Pattern[str], str]]:
+def routes() -> Iterator[tuple[str, re.Pattern[str], str]]:
     """HTTP method, path and action of every operation.
 
     Where two operations share a route but for its query (`?List=ALL`), the plainer one counts.
