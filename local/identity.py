@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from local.clients import connect
 from naming import GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST, arn
 from rollback.settings import Settings
 
@@ -65,10 +69,59 @@ def assume(
         RoleSessionName=person,
         WebIdentityToken=token(settings.repository, environment, person),
     )["Credentials"]
+    return _variables(answer)
+
+
+def person(endpoint: str, settings: Settings, name: str, *, mfa: bool = True) -> dict[str, str]:
+    """Credentials of the IAM user `name`, who is made if need be, with MFA or without.
+
+    The same variables as `assume` gives.
+    """
+    iam = connect("iam", endpoint, settings)
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName=name)
+    # AWS needs no such policy where the role's trust names the user; the emulator does.
+    allowed = {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"], "Resource": "*"}
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="assume",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    known = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    if not mfa:
+        return known
+    serial = arn("iam", settings.region, settings.account, f"mfa/{name}")
+    sts = connect("sts", endpoint, settings, known)
+    return _variables(sts.get_session_token(SerialNumber=serial, TokenCode="000000")["Credentials"])
+
+
+def assume_as(
+    endpoint: str,
+    settings: Settings,
+    role: str,
+    who: Mapping[str, str],
+    *,
+    session: str,
+    source_identity: str | None = None,
+) -> dict[str, str]:
+    """Take `role` with a person's own credentials (`person`), as the trust for people demands it.
+
+    `source_identity` is the session's name unless given. Raises `REFUSED`.
+    """
+    answer = connect("sts", endpoint, settings, who).assume_role(
+        RoleArn=arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}"),
+        RoleSessionName=session,
+        SourceIdentity=session if source_identity is None else source_identity,
+    )
+    return _variables(answer["Credentials"])
+
+
+def _variables(credentials: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "AWS_ACCESS_KEY_ID": answer["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": answer["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": answer["SessionToken"],
+        "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": credentials["SessionToken"],
     }
 
 

@@ -22,6 +22,7 @@ import time
 from typing import Any
 
 _SHUTDOWN = 8.0
+_SWEEP_SECONDS = 10.0
 
 
 def main() -> None:
@@ -63,10 +64,12 @@ def _bind(wished: int) -> socket.socket:
 
 def _serve(listener: socket.socket, port: int) -> None:
     # After GATEWAY_PORT, and quick to fail.
-    from local.emulator import identities, lambda_actions, leading_keys  # noqa: PLC0415
+    from local.emulator import identities, lambda_actions, leading_keys, people  # noqa: PLC0415
 
     app: Any = importlib.import_module("ministack.app")
     leading_keys.install()
+    people.install()
+    _sweep_seldom(importlib.import_module("ministack.services.lambda_svc"))
     lambda_actions.install()
     identities.install()
     config: Any = importlib.import_module("hypercorn.config").Config()
@@ -81,6 +84,20 @@ def _serve(listener: socket.socket, port: int) -> None:
     # Whoever started us has read its line and may be gone; what follows goes to the log.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     asyncio.run(serve(app.app, config))
+
+
+def _sweep_seldom(functions: Any) -> None:
+    """Every code update looks through all versions of all functions for code that nobody needs any
+    more: minutes for a release of 5,000. Now and then is enough for a cache of files.
+    """
+    sweep, last = functions._sweep_extract_cache, [0.0]  # noqa: SLF001 - no other way in
+
+    def seldom() -> None:
+        if time.monotonic() - last[0] >= _SWEEP_SECONDS:
+            last[0] = time.monotonic()
+            sweep()
+
+    functions._sweep_extract_cache = seldom  # noqa: SLF001
 
 
 def _end_with(parent: int) -> None:

@@ -97,6 +97,8 @@ def start(
     bound = json.loads(line) if line else {}
     begun = processes.started(bound["pid"]) if bound else None
     if begun is None:
+        if process.stdin:
+            process.stdin.close()
         process.wait()
         last = "\n".join(_tail(log))
         raise LocalError(f"The local AWS account did not start (exit {process.returncode}).\n{last}")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from local.clients import connect
 from local.emulator import server
 from local.emulator.server import Emulator
 from local.paths import ROOT
-from naming import APPROVER, GITHUB_OIDC_HOST, ROLLBACK, arn
+from naming import APPROVER, DEPLOYER, GITHUB_OIDC_HOST, ROLLBACK, arn
 from rollback.settings import Settings, load
 
 TABLE = "ledger"
@@ -192,6 +192,45 @@ def test_a_role_of_another_repository_or_of_nobody_is_refused(account: Emulator,
 
     _refused(lambda: identity.assume(account.endpoint, elsewhere, ROLLBACK, "eve"))
     _refused(lambda: identity.assume(account.endpoint, dev, "restore", "alice"))
+
+
+def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(account: Emulator, dev: Settings) -> None:
+    people = {"AWS": [arn("iam", dev.region, dev.account, "user/carol")]}
+    named = {"sts:SourceIdentity": "${aws:username}"}
+    trust = [
+        {
+            "Effect": "Allow",
+            "Principal": people,
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "Bool": {"aws:MultiFactorAuthPresent": "true"},
+                "StringEquals": {**named, "sts:RoleSessionName": "${aws:username}"},
+            },
+        },
+        {
+            "Effect": "Allow",
+            "Principal": people,
+            "Action": "sts:SetSourceIdentity",
+            "Condition": {"StringEquals": named},
+        },
+    ]
+    iam = connect("iam", account.endpoint, dev)
+    document = {"Version": "2012-10-17", "Statement": trust}
+    iam.create_role(RoleName=dev.names.role(DEPLOYER), AssumeRolePolicyDocument=json.dumps(document))
+    carol = identity.person(account.endpoint, dev, "carol")
+
+    def take(who: Mapping[str, str], session: str, **more: str) -> dict[str, str]:
+        return identity.assume_as(account.endpoint, dev, DEPLOYER, who, session=session, **more)
+
+    caller = connect("sts", account.endpoint, dev, take(carol, "carol")).get_caller_identity()
+    assert caller["Arn"].endswith(f"assumed-role/{dev.names.role(DEPLOYER)}/carol")
+    _refused(lambda: take(carol, "dave"))
+    _refused(lambda: take(carol, "carol", source_identity="dave"))
+    _refused(lambda: take(identity.person(account.endpoint, dev, "carol", mfa=False), "carol"))
+    _refused(lambda: take(identity.person(account.endpoint, dev, "dave"), "dave"))
+    document["Statement"] = trust[:1]
+    iam.update_assume_role_policy(RoleName=dev.names.role(DEPLOYER), PolicyDocument=json.dumps(document))
+    _refused(lambda: take(carol, "carol"))
 
 
 def test_a_release_is_published_promoted_and_really_runs(account: Emulator, dev: Settings) -> None:
