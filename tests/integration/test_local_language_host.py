@@ -186,14 +186,15 @@ def test_a_program_ends_with_a_host_that_was_killed(project: Project) -> None:
         assert engine.wait(60) != 0
 
 
-def test_an_engine_that_is_done_is_not_kept_waiting(project: Project) -> None:
-    project.program("")
-    begun = time.monotonic()
+def test_the_host_ends_at_the_engines_word_for_which_the_engine_waits_five_seconds() -> None:
+    with subprocess.Popen(
+        [build.ensure_plugins() / "pulumi-language-python"], stdout=subprocess.PIPE
+    ) as host:
+        assert host.stdout is not None
+        assert int(host.stdout.readline())
+        host.send_signal(signal.SIGINT)
 
-    code, said = project.run("preview", "--stack", "s")
-
-    assert code == 0, said
-    assert time.monotonic() - begun < 5, "the engine waits 5 s for a plugin that does not end at its word"
+        assert host.wait(60) == 0
 
 
 def test_only_the_official_host_knows_other_toolchains(project: Project) -> None:
