@@ -1,0 +1,115 @@
+"""Sets up what the story needs, tells it, and takes down what it started, however it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from types import FrameType
+
+from rich.table import Table
+from rich.text import Text
+
+from local.demo import story
+from local.demo.stage import ClaimError, Stage
+from local.demo.world import World, checkout, dirty
+from local.emulator import server
+from local.errors import LocalError
+from local.paths import LOCAL, ROOT, locked
+from local.progress import Progress
+from local.shell import tools
+from rollback.errors import RollbackError
+
+FOLDER = LOCAL / "demo"
+_FAILED, _INTERRUPTED = 1, 130
+
+
+def main() -> int:
+    """0 if every claim held, 1 if one did not, 130 if somebody ended it."""
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    stage = Stage()
+    begun = time.monotonic()
+    try:
+        with locked(
+            LOCAL / "demo.lock", waiting=lambda: stage.say("Another demo runs here; waiting for it.")
+        ):
+            _tell(stage)
+    except KeyboardInterrupt:
+        stage.failed(f"Ended after {time.monotonic() - begun:.0f} s. The demo's account is stopped.")
+        return _INTERRUPTED
+    except ClaimError as error:
+        stage.failed(
+            f"The demo failed in {stage.where}.", str(error), f"What it left is in {_shown(FOLDER)}."
+        )
+        return _FAILED
+    except (LocalError, RollbackError, OSError) as error:
+        stage.failed(f"The demo could not go on in {stage.where}.", f"{type(error).__name__}: {error}")
+        return _FAILED
+    _summary(stage, time.monotonic() - begun)
+    return 0
+
+
+def _tell(stage: Stage) -> None:
+    """The story; the account that it plays on ends with it."""
+    stage.opening(
+        "One command puts a bad release back",
+        "Five chapters on an AWS account that lives on this machine: its own Lambda functions, which really "
+        "run, and its own IAM, which really refuses. Nothing outside this folder is touched.",
+    )
+    stage.chapter("A bare account becomes an environment")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    work = FOLDER / "checkout"
+    checkout(work)
+    changed = dirty(ROOT)
+    if changed:
+        files = "1 file is" if changed == 1 else f"{changed} files are"
+        stage.note(f"{files} not committed: the demo plays the last commit, without what you changed since.")
+    progress = Progress(sys.stdout)
+    try:
+        tools(progress)
+        emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log", progress=progress)
+    finally:
+        progress.done()
+    try:
+        story.tell(World(stage=stage, emulator=emulator, work=work, folder=FOLDER))
+    finally:
+        # A second Ctrl-C must not leave the account behind.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        server.stop(emulator)
+        signal.signal(signal.SIGINT, before)
+
+
+def _summary(stage: Stage, seconds: float) -> None:
+    table = Table(title="What was proved", title_justify="left", title_style="bold", expand=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("claims that held")
+    for number, act in enumerate(stage.acts, start=1):
+        table.add_row(str(number), f"{act.seconds:.1f}", Text(act.proved))
+    table.add_section()
+    claims = sum(act.claims for act in stage.acts)
+    table.add_row("", f"{seconds:.1f}", f"{claims} claims, all checked on the account itself")
+    stage.table(table)
+    stage.say("Go on by hand:")
+    for command, what in (
+        ("make up", "a local account to play with, and how to point a shell at it"),
+        (".venv/bin/rollback --help", "the verbs"),
+        ("less README.md", "how to run it on a real account"),
+        ("make test", "the same and everything that can go wrong, tested"),
+    ):
+        stage.hint(command, what)
+
+
+def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _shown(path: os.PathLike[str]) -> str:
+    return os.path.relpath(path, os.curdir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

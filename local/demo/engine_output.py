@@ -1,0 +1,72 @@
+"""What `pulumi up` says, in a few lines: what changed by type, what it warns of, and the totals."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+# On an account with the official plugins it says nothing of them: they stand where it looks first.
+_NOISE = re.compile(r"warning: using pulumi-(language-python|resource-aws) from \$PATH at ")
+_DONE = re.compile(
+    r"^ (?P<sign>[-+~]{1,2}) +(?P<type>\S+) (?P<name>\S+) +(?P<word>created|updated|deleted|replaced)\b(?P<rest>.*)"
+)
+# A resource that stays as it is; its warnings come again, in full, under Diagnostics.
+_SAME = re.compile(r"^    \S+:\S+ \S+ *(\d+ warnings?|warning: .*)?$")
+_UNDER_WAY = re.compile(
+    r"^( ([-+~]{1,2})? +\S+:\S+ \S+ +(creating|updating|deleting|replacing|refresh|refreshing|running|read)\b.*"
+    r"|@ updating\.*|Updating \(.*\):|View Live: .*|)$"
+)
+_DIFFERENCE = re.compile(r"\[diff: ([^\]]*)\]")
+_FEW = 4
+
+
+class Summary:
+    """Makes the lines; a warning that was shown once is not shown again."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, output: str) -> list[str]:
+        """The lines worth reading. What is not recognised is shown as it is."""
+        changes: Counter[tuple[str, str, str, str]] = Counter()
+        other: list[str] = []
+        for line in output.splitlines():
+            done = _DONE.match(line)
+            if done:
+                difference = _DIFFERENCE.search(done["rest"])
+                what = difference[1] if difference else ""
+                changes[done["sign"], done["type"], done["word"], what] += 1
+            elif not _SAME.match(line.rstrip()) and not _UNDER_WAY.match(line.rstrip()):
+                other.append(line.rstrip())
+        lines = [
+            f" {sign:<2} {count:>3} {kind} {word}{f' [{what}]' if what else ''}"
+            for (sign, kind, word, what), count in changes.items()
+            if not kind.startswith(("pulumi:", "rollback:index:"))
+        ]
+        return [*lines, *self._without_noise(other)]
+
+    def _without_noise(self, lines: list[str]) -> list[str]:
+        """Diagnostics come as a resource's line and its indented messages: both go, or both stay."""
+        kept: list[str] = []
+        header = ""
+        for line in lines:
+            if line == "Diagnostics:" or line.strip() == "" or _NOISE.search(line):
+                continue
+            if re.match(r"^  \S.*\):$", line):
+                header = line
+            elif line.startswith("    warning:") and line in self._seen:
+                continue
+            else:
+                if line.startswith("    warning:"):
+                    self._seen.add(line)
+                if header and line.startswith("    ") and not line.startswith("    warning:"):
+                    kept.append(header)
+                header = ""
+                kept.append(line)
+        return kept
+
+
+def totals(output: str) -> dict[str, int]:
+    """`{"created": 68}`, from the lines below `Resources:`."""
+    below = output.partition("Resources:")[2]
+    return {word: int(count) for count, word in re.findall(r"^\s+[-+~]*\s*(\d+) (\w+)", below, re.MULTILINE)}
