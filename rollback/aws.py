@@ -21,7 +21,7 @@ from botocore import exceptions
 from botocore.config import Config
 
 from rollback.errors import Refused, RollbackError, UsageError
-from rollback.pace import TokenBucket
+from rollback.pace import SlidingWindow, TokenBucket
 from rollback.settings import Settings
 
 if TYPE_CHECKING:
@@ -214,8 +214,8 @@ def _check_clock(date: str | None) -> None:
 
 def _pace(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:
     writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst)
-    # Any second's calls are the rate and the burst together: 90 and 10 stay within 100.
-    reads = TokenBucket(rate=settings.pace.reads, burst=10)
+    limit = max(1, int(settings.pace.reads))
+    reads = SlidingWindow(limit=limit, seconds=limit / settings.pace.reads)
     events = client.meta.events
 
     def before_send(event_name: str = "", **_: Any) -> None:

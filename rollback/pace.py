@@ -1,8 +1,8 @@
-"""Keeps calls below a quota: a token bucket for each, shared by all threads of the process.
+"""Keeps calls below a quota: a limit for each, shared by all threads of the process.
 
 Lambda allows 15 control-plane calls a second in an account and region, and 100 GetFunction calls
 (AWS, "Lambda quotas", API requests). Calls beyond are answered with a throttle that costs a retry, so
-it is faster never to exceed them. The bucket is asked before every attempt that leaves the process,
+it is faster never to exceed them. The limit is asked before every attempt that leaves the process,
 retries included.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -35,6 +36,35 @@ class TokenBucket:
             now = self.clock()
             slot = max(self._next, now - (self.burst - 1) / self.rate)
             self._next = slot + 1 / self.rate
+        wait = slot - now
+        if wait > 0:
+            self.sleep(wait)
+            return wait
+        return 0.0
+
+
+@dataclass(kw_only=True)
+class SlidingWindow:
+    """At most `limit` calls in any `seconds`, as early as that allows. `take` waits until one may go.
+
+    It keeps below a quota of that many a second however it is counted: by the second or by a bucket. A few
+    dozen reads, which are what a person waits for, go at once.
+    """
+
+    limit: int
+    seconds: float = 1.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _slots: deque[float] = field(init=False, default_factory=deque)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def take(self) -> float:
+        """Takes a call's place; returns the seconds waited for it."""
+        with self._lock:
+            now = slot = self.clock()
+            if len(self._slots) >= self.limit:
+                slot = max(now, self._slots.popleft() + self.seconds)
+            self._slots.append(slot)
         wait = slot - now
         if wait > 0:
             self.sleep(wait)

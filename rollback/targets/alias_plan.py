@@ -152,6 +152,8 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
         )
         for name in functions
     ]
+    # First, for what it takes from the control plane's quota is back by the time that aliases move.
+    foreign = strangers(account, settings)
     steps: list[Move] = []
     for step, problems in account.each(lambda wish: _step(account, wish), wishes):
         refusals.extend(problems)
@@ -160,7 +162,6 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
     if not any(step.changes for step in steps):
         steps = _with_weights(account, steps)
     leaves = {service: stands[service] for service in services if service in stands}
-    foreign = strangers(account, settings)
     return Plan(
         kind=ALIASES,
         environment=settings.environment,
