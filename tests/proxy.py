@@ -25,7 +25,7 @@ from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 _WAIT = 30.0
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -115,7 +115,7 @@ class Proxy:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
@@ -263,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = _carry
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = _carry  # noqa: N815 - the base class's names
 
 
 def _named(method: str, path: str, target: str, body: bytes) -> Request:

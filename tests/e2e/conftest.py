@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from estate_under_test import Platform, Template, declare, stamp
@@ -38,16 +39,25 @@ def templates(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> C
     return template
 
 
+@pytest.fixture(scope="session")
+def stories() -> dict[str, list[dict[str, Any]]]:
+    """Environment → what recording the three releases wrote, told once (`Platform.story`)."""
+    return {}
+
+
 @pytest.fixture
 def make(
-    emulator: Emulator, templates: Callable[[str], Template], tmp_path: Path
+    emulator: Emulator,
+    templates: Callable[[str], Template],
+    stories: dict[str, list[dict[str, Any]]],
+    tmp_path: Path,
 ) -> Iterator[Callable[[str], Platform]]:
     """Makes an environment in an account of its own."""
     made: list[Platform] = []
 
     def one(environment: str) -> Platform:
         account = str(next(_ACCOUNTS))
-        made.append(stamp(templates(environment), emulator.endpoint, account, tmp_path / account))
+        made.append(stamp(templates(environment), emulator.endpoint, account, tmp_path / account, stories))
         return made[-1]
 
     yield one

@@ -132,8 +132,10 @@ class Platform:
     root: Path
     folder: Path
     path: str = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    stories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _identities: dict[Person, dict[str, str]] = field(default_factory=dict)
     _started: list[Running] = field(default_factory=list)
+    _clients: dict[tuple[str, Person | None], Any] = field(default_factory=dict)
 
     # -- people ------------------------------------------------------------------------------------------
 
@@ -201,9 +203,7 @@ class Platform:
         self, version: str, *, changed: Iterable[str] | None = None, broken: Iterable[str] = ()
     ) -> None:
         """New code, published and promoted by the deployer; nothing is recorded."""
-        self.variables(DAN)
-        client = connect("lambda", self.endpoint, self.settings, self._identities[DAN])
-        estate.deploy(client, self.settings, version, changed=changed, broken=broken)
+        estate.deploy(self.client("lambda", DAN), self.settings, version, changed=changed, broken=broken)
 
     def record(self, version: str, *options: str, as_: Person = DAN) -> Run:
         return self.rollback(
@@ -218,12 +218,40 @@ class Platform:
         run = self.record(version)
         assert run.code == 0, run
 
+    def foreign(self) -> None:
+        """Functions that share the prefix but are not the platform's."""
+        estate.foreign(self.root_client("lambda"), self.settings)
+
     def story(self) -> None:
-        """v1.0.0, v1.1.0 and v1.2.0 of everything, the last of them bad."""
-        recorded = self.record("v1.0.0")
-        assert recorded.code == 0, recorded
-        self.release("v1.1.0")
-        self.release("v1.2.0", broken=["team_service"])
+        """v1.0.0, v1.1.0 and v1.2.0 of everything, the last of them bad.
+
+        Recorded by the command once a worker and environment; other accounts get a copy of what it
+        wrote, in which the RevisionIds are those of their own aliases.
+        """
+        told = self.stories.get(self.settings.environment)
+        if told is None:
+            recorded = self.record("v1.0.0")
+            assert recorded.code == 0, recorded
+            self.release("v1.1.0")
+            self.release("v1.2.0", broken=["team_service"])
+            self.stories[self.settings.environment] = self.raw_items()
+            return
+        self.deploy("v1.1.0")
+        self.deploy("v1.2.0", broken=["team_service"])
+        table, put = self.settings.names.deployments_table, self.root_client("dynamodb").put_item
+        manifests = [item for item in told if item["SK"]["S"].startswith("FUNCTIONS#")]
+        newest = max(item["PK"]["S"] for item in manifests)
+        for item in told:
+            if item in manifests and item["PK"]["S"] == newest:
+                manifest = json.loads(item["functions"]["S"])
+                for name, standing in manifest.items():
+                    standing["revision_id"] = self.alias_of(name)["RevisionId"]
+                put(TableName=table, Item={**item, "functions": {"S": json.dumps(manifest)}})
+            else:
+                put(TableName=table, Item=item)
+        self.root_client("ssm").put_parameter(
+            Name=self.settings.names.deployed_version, Value="v1.2.0", Type="String", Overwrite=True
+        )
 
     def waiting(self, *options: str) -> Run:
         """A rollback that waits for approval."""
@@ -232,7 +260,7 @@ class Platform:
         return run
 
     def approve(self, run: Run, *, as_: Person = BOB, digest: str | None = None, **how: Any) -> Run:
-        words = ("approve", run.id, "--digest", digest or run.json["digest"], "--json")
+        words = ("approve", run.id, "--digest", run.json["digest"] if digest is None else digest, "--json")
         return self.rollback(*words, as_=as_, **how)
 
     def show(self, identifier: str, *, as_: Person = ALICE) -> Any:
@@ -247,13 +275,25 @@ class Platform:
 
     def root_client(self, service: str) -> Any:
         """A client of the account's root: what a test sees and does behind everybody's back."""
-        return connect(service, self.endpoint, self.settings)
+        if (service, None) not in self._clients:
+            self._clients[service, None] = connect(service, self.endpoint, self.settings)
+        return self._clients[service, None]
+
+    def client(self, service: str, person: Person) -> Any:
+        """A client under a person's role."""
+        if (service, person) not in self._clients:
+            self.variables(person)
+            self._clients[service, person] = connect(
+                service, self.endpoint, self.settings, self._identities[person]
+            )
+        return self._clients[service, person]
 
     def alias(self, tail: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.root_client("lambda").get_alias(
-            FunctionName=self.name(tail), Name=self.settings.alias
-        )
-        return found
+        return self.alias_of(self.name(tail))
+
+    def alias_of(self, function: str) -> dict[str, Any]:
+        found = self.root_client("lambda").get_alias(FunctionName=function, Name=self.settings.alias)
+        return {name: value for name, value in found.items() if name != "ResponseMetadata"}
 
     def live(self) -> dict[str, tuple[str, dict[str, float]]]:
         """Function (as the catalogue has it) → version and weights of its alias."""
@@ -272,6 +312,20 @@ class Platform:
             RoutingConfig={"AdditionalVersionWeights": dict(weights or {})},
         )
 
+    def forbid(self, action: str, tail: str, *, role: str = ROLLBACK) -> None:
+        """From now on IAM denies a Lambda action on one function to a role."""
+        names, account = self.settings.names, self.settings.account
+        statement = {
+            "Effect": "Deny",
+            "Action": f"lambda:{action}",
+            "Resource": f"arn:aws:lambda:{self.settings.region}:{account}:function:{self.name(tail)}",
+        }
+        self.root_client("iam").put_role_policy(
+            RoleName=names.role(role),
+            PolicyName="denied-by-a-test",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
+
     def deployed(self) -> str:
         """The parameter `deployed-version`."""
         names = self.settings.names
@@ -280,16 +334,16 @@ class Platform:
 
     def items(self) -> list[dict[str, Any]]:
         """Everything in the deployments table."""
-        pages = (
-            self.root_client("dynamodb")
-            .get_paginator("scan")
-            .paginate(TableName=self.settings.names.deployments_table)
-        )
         return [
             {name: _DESERIALIZER.deserialize(value) for name, value in item.items()}
-            for page in pages
-            for item in page["Items"]
+            for item in self.raw_items()
         ]
+
+    def raw_items(self) -> list[dict[str, Any]]:
+        """The same as DynamoDB's JSON has it."""
+        scan = self.root_client("dynamodb").get_paginator("scan")
+        pages = scan.paginate(TableName=self.settings.names.deployments_table)
+        return [item for page in pages for item in page["Items"]]
 
     def everything(self) -> dict[str, Any]:
         """All that a command could change, to be compared. A lease counts as long as it is held."""
@@ -366,7 +420,9 @@ def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *words: 
     return done.stdout
 
 
-def stamp(template: Template, endpoint: str, account: str, folder: Path) -> Platform:
+def stamp(
+    template: Template, endpoint: str, account: str, folder: Path, stories: dict[str, list[dict[str, Any]]]
+) -> Platform:
     """What `template` declares, in another account, with functions at v1.0.0 and a checkout that names it."""
     root, environment = folder / "checkout", template.settings.environment
     checkout(root, environment, account)
@@ -396,7 +452,7 @@ def stamp(template: Template, endpoint: str, account: str, folder: Path) -> Plat
         ssm.put_parameter(Name=name, Value=value, Type="String")
     estate.establish(iam, settings)
     estate.deploy(functions, settings, "v1.0.0", create_alias=True)
-    return Platform(endpoint=endpoint, settings=settings, root=root, folder=folder)
+    return Platform(endpoint=endpoint, settings=settings, root=root, folder=folder, stories=stories)
 
 
 def checkout(root: Path, environment: str, account: str, *, whole: bool = False) -> None:

@@ -1,14 +1,34 @@
-"""The promises, each through the console script and under the role that the verb is for."""
+"""The promises of `rollback lambda`, through the console script and under the on-call role."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
-RECORD_FIELDS = {
-    "rollback_id", "kind", "environment", "from_version", "to_version", "services", "except", "reason",
-    "initiated_by", "initiated_at", "completed_at", "status", "digest", "approved_by", "counts", "functions",
-    "infrastructure", "verification", "rto_seconds", "elapsed_seconds", "waited_seconds",
-}  # fmt: skip
+FIELDS = [
+    "rollback_id",
+    "kind",
+    "environment",
+    "from_version",
+    "to_version",
+    "services",
+    "except",
+    "reason",
+    "initiated_by",
+    "initiated_at",
+    "completed_at",
+    "status",
+    "digest",
+    "approved_by",
+    "counts",
+    "functions",
+    "infrastructure",
+    "verification",
+    "rto_seconds",
+    "elapsed_seconds",
+    "waited_seconds",
+]
 
 
 def test_the_previous_release_is_put_back_verified_and_recorded(dev: Platform) -> None:
@@ -20,16 +40,23 @@ def test_the_previous_release_is_put_back_verified_and_recorded(dev: Platform) -
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
     assert dev.deployed() == "v1.1.0"
     record = run.json
-    assert set(record) >= RECORD_FIELDS
+    assert not set(FIELDS) - set(record)
+    assert (record["kind"], record["environment"]) == ("aliases", "dev")
     assert record["status"] == "COMPLETE"
     assert (record["from_version"], record["to_version"]) == ("v1.2.0", "v1.1.0")
+    assert record["services"] == ["team_service", "role_service", "role_service_admin", "audit_service"]
+    assert (record["except"], record["reason"]) == ([], REASON)
     assert record["initiated_by"] == {"role": "bbws-access-dev-rollback-role", "person": "alice"}
     assert record["counts"] == {"planned": 6, "moved": 6, "confirmed": 0, "failed": 0, "reverted": 0}
-    assert {item["outcome"] for item in record["functions"]} == {"moved"}
-    assert {(item["from"], item["to"]) for item in record["functions"]} == {("3", "2")}
+    assert {(item["from"], item["to"], item["outcome"]) for item in record["functions"]} == {
+        ("3", "2", "moved")
+    }
+    assert {item["name"] for item in record["functions"]} == {dev.name(tail) for tail in FUNCTIONS}
+    assert set(record["infrastructure"]) == {"create", "update", "replace", "delete", "same"}
     assert [item["ok"] for item in record["verification"]] == [True, True]
+    assert record["initiated_at"] < record["completed_at"]
     assert record["elapsed_seconds"] <= record["rto_seconds"] == 300
-    assert record["approved_by"] is None
+    assert (record["approved_by"], record["waited_seconds"]) == (None, 0)
     assert dev.show(run.id)["chain"] == "whole"
 
 
@@ -47,3 +74,257 @@ def test_json_is_one_document_and_nothing_else_on_standard_output(dev: Platform)
 
     assert [run.code for run in runs] == [0] * len(runs), "\n".join(map(str, runs))
     assert all(run.json for run in runs)
+
+
+def test_without_json_standard_output_is_empty_and_a_person_reads_what_was_done(dev: Platform) -> None:
+    dev.story()
+
+    run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 0, run
+    assert not run.out
+    assert "v1.2.0 → v1.1.0   6 to move, 0 to confirm" in run.err
+    assert "COMPLETE" in run.err
+    assert "300 s RTO" in run.err
+
+
+def test_a_second_rollback_goes_further_back_and_not_forward(dev: Platform) -> None:
+    dev.story()
+    dev.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    run = dev.rollback("lambda", "--reason", "still bad", "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert run.json["to_version"] == "v1.0.0"
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
+    third = dev.rollback("lambda", "--reason", "still bad", as_=ALICE)
+    assert third.code == 3, "there is nothing older, and the way is not forward"
+    assert "no previous release" in third.err
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
+
+
+def test_what_was_left_is_quarantined_refused_as_a_target_and_accepted_once_lifted(dev: Platform) -> None:
+    dev.story()
+    dev.rollback("lambda", "--reason", REASON, as_=ALICE)
+    before = dev.everything()
+
+    refused = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "again", as_=ALICE)
+
+    assert refused.code == 3, refused
+    assert "v1.2.0 is quarantined" in refused.err
+    assert "rollback release lift v1.2.0" in refused.err
+    assert dev.everything() == before
+    lifted = dev.rollback("release", "lift", "v1.2.0", "--reason", "mended", as_=DAN)
+    assert lifted.code == 0, lifted
+    accepted = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "again", "--json", as_=ALICE)
+    assert accepted.code == 0, accepted
+    assert dev.deployed() == "v1.2.0"
+    again = dev.rollback("lambda", "--reason", "back", "--json", as_=ALICE)
+    assert again.json["to_version"] == "v1.1.0", "the way forward quarantines nothing"
+
+
+def test_some_services_alone_leave_a_mixed_estate_whose_parameter_says_so(dev: Platform) -> None:
+    dev.story()
+
+    run = dev.rollback("lambda", "--services", "team_service", "--reason", REASON, "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert dev.versions() == {tail: "2" if tail.startswith("team-") else "3" for tail in FUNCTIONS}
+    assert dev.deployed() == "v1.2.0+team_service@v1.1.0"
+    assert run.json["services"] == ["team_service"]
+    status = dev.rollback("status", "--json", as_=ALICE).json
+    assert {item["name"]: item["stands"] for item in status["services"]} == {
+        "team_service": "v1.1.0",
+        "role_service": "v1.2.0",
+        "role_service_admin": "v1.2.0",
+        "audit_service": "v1.2.0",
+    }
+    assert {item["name"]: item["previous"] for item in status["services"]}["team_service"] == "v1.0.0"
+    assert {item["name"]: item["previous"] for item in status["services"]}["role_service"] == "v1.1.0"
+
+
+def test_previous_is_each_services_own_on_a_mixed_estate(dev: Platform) -> None:
+    dev.story()
+    dev.rollback("lambda", "--services", "team_service", "--reason", REASON, as_=ALICE)
+
+    run = dev.rollback("lambda", "--reason", "all of it", "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert dev.versions() == {tail: "1" if tail.startswith("team-") else "2" for tail in FUNCTIONS}
+    assert dev.deployed() == "v1.1.0+team_service@v1.0.0"
+
+
+def test_one_function_is_left_out_and_the_plan_the_digest_and_the_record_name_it(dev: Platform) -> None:
+    dev.story()
+    whole = dev.rollback("lambda", "--dry-run", "--json", as_=ALICE).json["digest"]
+
+    run = dev.rollback(
+        "lambda", "--except", dev.name("role-service-get"), "--reason", REASON, "--json", as_=ALICE
+    )
+
+    assert run.code == 0, run
+    assert dev.versions() == {tail: "3" if tail == "role-service-get" else "2" for tail in FUNCTIONS}
+    assert run.json["except"] == [dev.name("role-service-get")]
+    assert run.json["counts"]["planned"] == 5
+    assert f"Left out: {dev.name('role-service-get')}" in run.err
+    assert run.json["digest"] != whole
+
+
+def test_a_dry_run_changes_nothing_at_all(dev: Platform) -> None:
+    dev.story()
+    before = dev.everything()
+
+    plain = dev.rollback("lambda", "--dry-run", "--json", as_=ALICE)
+    shell = dev.rollback("lambda", "--as-shell", as_=ALICE)
+
+    assert (plain.code, shell.code) == (0, 0), f"{plain}\n{shell}"
+    assert dev.everything() == before
+    assert [(step["from_version"], step["to_version"]) for step in plain.json["steps"]] == [("3", "2")] * 6
+
+
+def test_a_plan_as_shell_does_the_same_through_the_aws_command_line(dev: Platform) -> None:
+    dev.story()
+    dev.move("team-service-get", "3", {"2": 0.1})
+    printed = dev.rollback("lambda", "--as-shell", "--adopt-current", as_=ALICE)
+    lines = printed.out.splitlines()
+    assert len(lines) == len(FUNCTIONS)
+    assert all(line.startswith("aws lambda update-alias ") for line in lines)
+    others = "\n".join(line for line in lines if "team-service-get" not in line)
+
+    done = dev.command(["sh", "-ec", others], as_=ALICE).finish()
+
+    assert done.code == 0, done
+    assert {tail: version for tail, version in dev.versions().items() if tail != "team-service-get"} == {
+        tail: "2" for tail in FUNCTIONS if tail != "team-service-get"
+    }
+    again = dev.command(["sh", "-ec", others], as_=ALICE).finish()
+    assert again.code != 0, "a line holds only for the alias as it was planned"
+    assert "PreconditionFailed" in again.err
+
+
+def test_nothing_to_do_is_exit_0_and_changes_nothing(dev: Platform) -> None:
+    dev.story()
+    before = dev.everything()
+
+    run = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "to be sure", "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert run.json == {"status": "NOTHING_TO_DO"}
+    assert dev.everything() == before
+
+
+def test_functions_outside_the_catalogue_are_listed_and_not_touched(dev: Platform) -> None:
+    dev.foreign()
+    dev.story()
+    stranger = dev.alias("role-service-admin-console")
+
+    run = dev.rollback("lambda", "--services", "role_service", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 0, run
+    assert "not touched" in run.err
+    assert dev.name("role-service-admin-console") in run.err
+    assert dev.alias("role-service-admin-console") == stranger
+
+
+def test_an_environment_is_known_by_the_callers_account_where_none_is_named(dev: Platform) -> None:
+    dev.story()
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    shown = dev.start("show", run.id, "--json", as_=ALICE, env=False).finish()
+
+    assert shown.code == 0, shown
+    assert shown.json["status"] == "COMPLETE"
+
+
+def test_a_failing_smoke_test_is_exit_5_and_the_left_release_is_quarantined_all_the_same(
+    dev: Platform,
+) -> None:
+    dev.story()
+    dev.smoke_says(7)
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    assert run.code == 5, run
+    assert run.json["status"] == "FAILED"
+    assert "asked about dev" in run.err
+    assert f"rollback verify {run.id} --env dev" in run.err
+    assert f"rollback abort {run.id} --env dev" in run.err
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+    assert dev.deployed() == "v1.1.0", "it says what is deployed, not whether it is well"
+    assert dev.rollback("lambda", "--to", "v1.2.0", "--reason", "x", as_=ALICE).code == 3
+
+
+def test_a_failed_verification_is_verified_again_once_it_is_mended(dev: Platform) -> None:
+    dev.story()
+    dev.smoke_says(7)
+    failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    still = dev.rollback("verify", failed.id, "--json", as_=ALICE)
+    assert still.code == 5, still
+    dev.smoke_says(0)
+
+    run = dev.rollback("verify", failed.id, "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert run.json["status"] == "COMPLETE"
+    assert all(item["ok"] for item in run.json["verification"])
+    assert dev.show(failed.id)["chain"] == "whole"
+
+
+def test_a_failed_verification_is_aborted_back_to_where_it_began(dev: Platform) -> None:
+    dev.story()
+    dev.smoke_says(7)
+    failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    run = dev.rollback("abort", failed.id, "--reason", "v1.2.0 was better", "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert run.json["status"] == "REVERTED"
+    assert run.json["counts"]["reverted"] == 6
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
+    assert dev.deployed() == "v1.2.0"
+    again = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "x", "--json", as_=ALICE)
+    assert again.json == {"status": "NOTHING_TO_DO"}, "what it quarantined is free again"
+
+
+def test_an_older_release_is_reached_after_a_failed_verification(dev: Platform) -> None:
+    dev.story()
+    dev.smoke_says(7)
+    failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    dev.smoke_says(0)
+
+    run = dev.rollback("lambda", "--to", "v1.0.0", "--reason", "older", "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
+    for verb in ("verify", "abort", "resume"):
+        late = dev.rollback(verb, failed.id, as_=ALICE)
+        assert late.code == 3, f"{verb} of a record that a later one has overtaken\n{late}"
+        assert run.id in late.err
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
+
+
+def test_verify_finds_an_alias_that_was_moved_by_hand(dev: Platform) -> None:
+    dev.story()
+    dev.move("audit-service-record", "1")
+
+    run = dev.rollback("verify", "--json", as_=ALICE)
+
+    assert run.code == 5, run
+    assert "audit-service-record: stands at version 1, recorded is 3" in run.out
+    assert "Nothing was changed." in run.err
+
+
+def test_another_checkout_tells_the_same_history(dev: Platform) -> None:
+    dev.story()
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    elsewhere: Path = dev.clone()
+
+    told = dev.rollback("history", "--json", as_=ALICE, cwd=elsewhere)
+
+    assert told.code == 0, told
+    assert [item.get("rollback_id", item.get("version")) for item in told.json] == [
+        run.id,
+        "v1.2.0",
+        "v1.1.0",
+        "v1.0.0",
+    ]

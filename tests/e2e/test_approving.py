@@ -1,0 +1,317 @@
+"""Where another identity has to say yes: prod, from the plan to the end, and every way to get round it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import yaml
+from estate_under_test import (
+    ALICE,
+    ALICE_APPROVING,
+    BOB,
+    DAN,
+    FUNCTIONS,
+    REASON,
+    Person,
+    Platform,
+    git,
+)
+
+from naming import APPROVER
+
+
+def test_a_rollback_waits_for_another_person_and_is_then_carried_out(prod: Platform) -> None:
+    prod.story()
+    before = prod.live()
+
+    waiting = prod.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    assert waiting.code == 10, waiting
+    assert waiting.json["status"] == "AWAITING_APPROVAL"
+    assert re.fullmatch(r"[0-9a-f]{64}", waiting.json["digest"])
+    assert f"rollback approve {waiting.id} --digest {waiting.json['digest'][:16]}" in waiting.err
+    assert prod.live() == before
+    approved = prod.approve(waiting)
+    assert approved.code == 0, approved
+    assert prod.live() == before, "an approval moves nothing"
+    applied = prod.rollback("apply", waiting.id, "--json", as_=ALICE)
+    assert applied.code == 0, applied
+    assert applied.json["status"] == "COMPLETE"
+    assert applied.json["approved_by"] == {"role": "bbws-access-prod-approver-role", "person": "bob"}
+    assert applied.json["initiated_by"] == {"role": "bbws-access-prod-rollback-role", "person": "alice"}
+    assert applied.json["waited_seconds"] > 0
+    assert prod.versions() == dict.fromkeys(FUNCTIONS, "2")
+    assert prod.deployed() == "v1.1.0"
+    assert prod.show(waiting.id)["chain"] == "whole"
+
+
+def test_one_service_is_put_back_and_status_shows_the_mixed_estate(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting("--services", "team_service")
+    prod.approve(waiting)
+
+    applied = prod.rollback("apply", waiting.id, "--json", as_=ALICE)
+
+    assert applied.code == 0, applied
+    assert prod.deployed() == "v1.2.0+team_service@v1.1.0"
+    status = prod.rollback("status", as_=ALICE)
+    assert "v1.2.0+team_service@v1.1.0" in status.err
+
+
+def test_nobody_approves_under_the_on_call_or_the_deployer_role(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    before = prod.everything()
+
+    refused = [prod.approve(waiting, as_=person) for person in (ALICE, DAN)]
+
+    assert [run.code for run in refused] == [3, 3], "\n".join(map(str, refused))
+    assert prod.everything() == before
+
+
+def test_iam_denies_an_approval_to_every_role_but_the_approvers(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    item = {
+        "PK": {"S": f"APPROVAL#{waiting.id}"},
+        "SK": {"S": "forged"},
+        "digest": {"S": waiting.json["digest"]},
+    }
+    before = prod.everything()
+
+    codes = [_put(prod, person, item) for person in (ALICE, DAN)]
+
+    assert codes == ["AccessDeniedException"] * 2
+    assert prod.everything() == before
+
+
+def test_the_requester_is_refused_under_the_approver_role_too(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    before = prod.everything()
+
+    refused = prod.approve(waiting, as_=ALICE_APPROVING)
+
+    assert refused.code == 3, refused
+    assert "alice started it and cannot approve it" in refused.err
+    assert prod.everything() == before
+
+
+def test_the_requester_is_the_same_person_however_the_name_is_spelt(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+
+    refused = prod.approve(waiting, as_=Person(role=APPROVER, name="Alice"))
+
+    assert refused.code == 3, refused
+
+
+def test_apply_without_an_approval_is_refused(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    before = prod.everything()
+
+    run = prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert run.code == 3, run
+    assert "nobody has approved it" in run.err
+    assert prod.everything() == before
+
+
+def test_an_approval_that_has_expired_is_refused_and_can_be_given_again(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    prod.approve(waiting)
+    past = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="milliseconds")
+    _rewrite_approval(prod, waiting.id, expires_at=past.replace("+00:00", "Z"))
+
+    run = prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert run.code == 3, run
+    assert "expired" in run.err
+    assert "rollback approve" in run.err
+    again = prod.approve(waiting)
+    assert again.code == 0, again
+    assert prod.rollback("apply", waiting.id, as_=ALICE).code == 0
+
+
+def test_an_approval_of_another_plan_is_refused(prod: Platform) -> None:
+    prod.story()
+    waiting, other = prod.waiting(), prod.waiting("--to", "v1.0.0")
+
+    refused = prod.approve(waiting, digest=other.json["digest"])
+
+    assert refused.code == 3, refused
+    assert "not the digest of this plan" in refused.err
+    prod.approve(waiting)
+    _rewrite_approval(prod, waiting.id, digest=other.json["digest"])
+    applied = prod.rollback("apply", waiting.id, as_=ALICE)
+    assert applied.code == 3, applied
+    assert "approved another plan" in applied.err
+
+
+def test_a_digest_may_be_shortened_but_not_to_a_few_digits(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    digest = waiting.json["digest"]
+
+    refused = [prod.approve(waiting, digest=short) for short in (digest[:11], "", "0" * 64)]
+    accepted = prod.approve(waiting, digest=digest[:12])
+
+    assert [run.code for run in refused] == [3, 3, 3], "\n".join(map(str, refused))
+    assert accepted.code == 0, accepted
+
+
+def test_an_alias_that_moved_after_the_approval_is_refused(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    prod.approve(waiting)
+    prod.move("team-service-get", "1")
+    before = prod.everything()
+
+    run = prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert run.code == 3, run
+    assert "no longer holds" in run.err
+    assert f"rollback abort {waiting.id}" in run.err
+    assert prod.everything() == before
+
+
+def test_a_release_recorded_after_the_approval_is_not_rolled_over(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    prod.approve(waiting)
+    prod.release("v1.3.0")
+
+    run = prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert run.code == 3, run
+    assert "no longer holds" in run.err
+    assert prod.versions() == dict.fromkeys(FUNCTIONS, "4")
+    aborted = prod.rollback("abort", waiting.id, "--json", as_=ALICE)
+    assert aborted.code == 0, aborted
+    assert aborted.json["status"] == "ABORTED"
+    assert prod.versions() == dict.fromkeys(FUNCTIONS, "4")
+
+
+def test_the_target_quarantined_after_the_approval_is_refused(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting("--to", "v1.1.0")
+    prod.approve(waiting)
+    barred = prod.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", as_=DAN)
+    assert barred.code == 0, barred
+
+    run = prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert run.code == 3, run
+    assert "quarantined" in run.err
+    assert prod.versions() == dict.fromkeys(FUNCTIONS, "3")
+
+
+def test_settings_edited_in_the_checkout_cannot_approve_themselves(prod: Platform) -> None:
+    prod.story()
+    before = prod.everything()
+    _ask_for_nobody(prod)
+
+    run = prod.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 3, run
+    assert "Pulumi.prod.yaml here differ from branch 'main'" in run.err
+    assert prod.everything() == before
+
+
+def test_settings_committed_to_another_branch_cannot_approve_themselves(prod: Platform) -> None:
+    prod.story()
+    before = prod.everything()
+    git(prod.root, "checkout", "-qb", "shortcut")
+    _ask_for_nobody(prod)
+    git(prod.root, "commit", "-qam", "no approval")
+
+    run = prod.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 3, run
+    assert prod.everything() == before
+
+
+def test_a_checkout_without_the_protected_branch_is_refused(prod: Platform) -> None:
+    prod.story()
+    git(prod.root, "branch", "-m", "main", "elsewhere")
+
+    run = prod.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 3, run
+    assert "cannot be compared with branch 'main'" in run.err
+
+
+def test_yes_never_replaces_another_persons_approval(prod: Platform) -> None:
+    prod.story()
+    before = prod.live()
+
+    run = prod.rollback("lambda", "--yes", "--reason", REASON, "--json", as_=ALICE)
+
+    assert run.code == 10, run
+    assert run.json["status"] == "AWAITING_APPROVAL"
+    assert prod.live() == before
+
+
+def test_a_plan_that_was_aborted_can_be_neither_approved_nor_applied(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    prod.rollback("abort", waiting.id, as_=ALICE)
+
+    approved, applied = prod.approve(waiting), prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert (approved.code, applied.code) == (3, 3), f"{approved}\n{applied}"
+    assert "ABORTED" in applied.err
+
+
+def test_an_applied_plan_is_not_applied_twice(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    prod.approve(waiting)
+    prod.rollback("apply", waiting.id, as_=ALICE)
+    before = prod.everything()
+
+    run = prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert run.code == 3, run
+    assert prod.everything() == before
+
+
+def test_an_approver_reads_the_plan_before_saying_yes(prod: Platform) -> None:
+    prod.story()
+    waiting = prod.waiting()
+
+    shown = prod.rollback("show", waiting.id, as_=BOB)
+
+    assert shown.code == 0, shown
+    assert waiting.json["digest"] in shown.err
+    assert "v1.2.0 → v1.1.0" in shown.err
+
+
+def _ask_for_nobody(prod: Platform) -> None:
+    path = prod.root / "Pulumi.prod.yaml"
+    stack = yaml.safe_load(path.read_text())
+    stack["config"]["rollback:approval"]["aliases"] = "none"
+    path.write_text(yaml.safe_dump(stack, sort_keys=False))
+
+
+def _rewrite_approval(prod: Platform, identifier: str, **fields: str) -> None:
+    """What no role of ours can do: changes an approval that was given."""
+    given = next(item for item in prod.items() if item["PK"] == f"APPROVAL#{identifier}")
+    prod.root_client("dynamodb").update_item(
+        TableName=prod.settings.names.deployments_table,
+        Key={"PK": {"S": given["PK"]}, "SK": {"S": given["SK"]}},
+        UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in fields),
+        ExpressionAttributeValues={f":{name}": {"S": value} for name, value in fields.items()},
+    )
+
+
+def _put(prod: Platform, person: Person, item: dict[str, dict[str, str]]) -> str:
+    client = prod.client("dynamodb", person)
+    try:
+        client.put_item(TableName=prod.settings.names.deployments_table, Item=item)
+    except client.exceptions.ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "written"

@@ -1,0 +1,225 @@
+"""The defects of the workflows that this replaces, one test each; each fails on the old behaviour."""
+
+from __future__ import annotations
+
+import json
+
+from estate_under_test import ALICE, FUNCTIONS, REASON, Platform, together
+
+
+def test_all_functions_are_put_back_and_not_only_the_first(dev: Platform) -> None:
+    """`((TOTAL++))` is false while TOTAL is 0, and `set -e` ends the script there."""
+    dev.story()
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert run.json["counts"]["moved"] == len(FUNCTIONS)
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+
+
+def test_the_record_that_was_opened_is_the_one_that_is_closed(dev: Platform) -> None:
+    """The record's id was no output of the job, so that the closing job updated `ROLLBACK#`."""
+    dev.story()
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    records = [item for item in dev.items() if item["PK"].startswith("ROLLBACK#")]
+    assert {item["PK"] for item in records} == {f"ROLLBACK#{run.id}"}
+    metadata = next(item for item in records if item["SK"] == "METADATA")
+    assert (metadata["status"], metadata["completed_at"]) == ("COMPLETE", run.json["completed_at"])
+
+
+def test_previous_does_not_play_ping_pong_between_two_releases(dev: Platform) -> None:
+    """The parameter's own history ends in what was just left, so that "previous" went there again."""
+    dev.story()
+
+    versions = [
+        dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE).json["to_version"] for _ in range(2)
+    ]
+
+    assert versions == ["v1.1.0", "v1.0.0"]
+
+
+def test_a_function_that_the_target_does_not_hold_is_refused_and_not_guessed_at(dev: Platform) -> None:
+    """Where no version bore the target's name, `Versions[-2]` was taken without a word."""
+    dev.story()
+    dev.root_client("lambda").delete_function(FunctionName=dev.name("team-service-get"), Qualifier="2")
+    before = dev.everything()
+
+    run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 3, run
+    assert f"{dev.name('team-service-get')}: version 2 no longer exists" in run.err
+    assert dev.everything() == before
+
+
+def test_a_service_whose_name_begins_like_another_is_left_alone(dev: Platform) -> None:
+    """`starts_with(…-role-service)` also matched the functions of `role_service_admin`."""
+    dev.foreign()
+    dev.story()
+
+    run = dev.rollback("lambda", "--services", "role_service", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 0, run
+    assert {tail for tail, version in dev.versions().items() if version == "2"} == {
+        "role-service-get",
+        "role-service-assign",
+    }
+    assert dev.alias("role-service-admin-console")["FunctionVersion"] == "1"
+
+
+def test_a_move_that_fails_is_a_failure(dev: Platform) -> None:
+    """`|| echo "Failed to update alias"` went on, and the run was green."""
+    dev.story()
+    dev.forbid("UpdateAlias", "team-service-list")
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    assert run.code == 4, run
+    assert run.json["status"] == "REVERTED"
+    assert "team-service-list" in run.err
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
+    assert dev.deployed() == "v1.2.0"
+
+
+def test_the_parameter_is_written_only_after_the_aliases_were_seen_to_stand(dev: Platform) -> None:
+    """`deployed-version` said the target's version before anything had been looked at."""
+    dev.story()
+    dev.forbid("UpdateAlias", "team-service-list")
+
+    dev.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    name = dev.settings.names.deployed_version
+    past = dev.root_client("ssm").get_parameter_history(Name=name)["Parameters"]
+    assert "v1.1.0" not in [item["Value"] for item in past[-2:]]
+
+
+def test_counts_hold_at_zero(dev: Platform) -> None:
+    """`grep -c … || echo 0` gave "0\\n0" where nothing matched."""
+    dev.story()
+
+    run = dev.rollback("lambda", "--services", "audit_service", "--reason", REASON, "--json", as_=ALICE)
+
+    assert run.json["counts"] == {"planned": 1, "moved": 1, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert run.json["infrastructure"] == {"create": 0, "update": 0, "replace": 0, "delete": 0, "same": 0}
+
+
+def test_a_verification_that_fails_is_no_warning(dev: Platform) -> None:
+    """Verify printed "Warning: Expected at least 40 Lambda functions" and was green."""
+    dev.story()
+    dev.smoke_says(1)
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    assert run.code == 5, run
+    assert run.json["status"] == "FAILED"
+
+
+def test_what_a_person_types_is_never_run(dev: Platform) -> None:
+    """`${{ inputs.* }}` was spliced into the shell's own text, and into JSON between quotes."""
+    dev.story()
+    reason = """$(touch pwned) `touch pwned`; touch pwned #"'},{"status":{"S":"COMPLETE"}}"""
+
+    run = dev.rollback("lambda", "--reason", reason, "--json", as_=ALICE)
+
+    assert run.code == 0, run
+    assert run.json["reason"] == reason
+    assert dev.show(run.id)["reason"] == reason
+    assert not (dev.root / "pwned").exists()
+
+
+def test_two_at_once_do_not_mix(dev: Platform) -> None:
+    """There was no lock, so that two runs moved the same aliases to different versions."""
+    dev.story()
+    runs = []
+
+    together(
+        lambda: runs.append(dev.rollback("lambda", "--to", "v1.1.0", "--reason", "a", as_=ALICE)),
+        lambda: runs.append(dev.rollback("lambda", "--to", "v1.0.0", "--reason", "b", as_=ALICE)),
+    )
+
+    assert 0 in {run.code for run in runs}, "\n".join(map(str, runs))
+    assert {run.code for run in runs} <= {0, 3}, "\n".join(map(str, runs))
+    assert len(set(dev.versions().values())) == 1
+
+
+def test_what_was_done_is_in_a_journal(dev: Platform) -> None:
+    """Nothing but the record's status was ever written: an interrupted run left no trace of how far it came."""
+    dev.story()
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    events = dev.show(run.id)["events"]
+    assert [event["kind"] for event in events] == ["planned", "moved", "closed"]
+    assert set(events[1]["data"]["functions"]) == {dev.name(tail) for tail in FUNCTIONS}
+
+
+def test_every_record_can_be_found_by_environment_and_time(dev: Platform) -> None:
+    """GSI1PK and GSI1SK were declared, and never written."""
+    dev.story()
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    found = dev.root_client("dynamodb").query(
+        TableName=dev.settings.names.deployments_table,
+        IndexName="GSI1",
+        KeyConditionExpression="GSI1PK = :env",
+        ExpressionAttributeValues={":env": {"S": "ENV#dev"}},
+        ScanIndexForward=False,
+    )["Items"]
+
+    assert found[0]["PK"]["S"] == f"ROLLBACK#{run.id}"
+    assert found[0]["GSI1SK"]["S"] == f"{run.json['initiated_at']}#{run.id}"
+    assert len(found) == 4
+
+
+def test_no_option_skips_the_review_in_prod(prod: Platform) -> None:
+    """`skip_plan_review: true` was there for everybody, in prod as well."""
+    prod.story()
+    before = prod.everything()
+
+    runs = [
+        prod.rollback("lambda", option, "--reason", REASON, as_=ALICE)
+        for option in ("--skip-plan-review", "--auto-approve", "--force", "--no-approval")
+    ]
+
+    assert [run.code for run in runs] == [2] * 4, "\n".join(map(str, runs))
+    assert prod.everything() == before
+
+
+def test_rollbacks_that_begin_in_the_same_second_have_ids_of_their_own(prod: Platform) -> None:
+    """`rollback-$(date +%Y%m%d%H%M%S)` gave two of them one id, and one record for both."""
+    prod.story()
+    runs = []
+
+    together(*[lambda: runs.append(prod.waiting())] * 4)
+
+    assert len({run.id for run in runs}) == 4
+    opened = [
+        item for item in prod.items() if item["PK"].startswith("ROLLBACK#") and item["SK"] == "METADATA"
+    ]
+    assert len(opened) == 4
+
+
+def test_what_is_approved_is_bound_to_what_stands(prod: Platform) -> None:
+    """The plan that was uploaded was applied whatever had happened since."""
+    prod.story()
+    waiting = prod.waiting()
+    prod.approve(waiting)
+    prod.move("role-service-get", "3", {"1": 0.5})
+    prod.move("role-service-get", "1")
+
+    run = prod.rollback("apply", waiting.id, as_=ALICE)
+
+    assert run.code == 3, run
+    assert prod.versions()["role-service-get"] == "1"
+    assert prod.versions()["team-service-get"] == "3"
+
+
+def test_the_record_is_json_that_any_tool_reads(dev: Platform) -> None:
+    """The item was pasted together from strings, so that a quote in the reason broke it."""
+    dev.story()
+
+    run = dev.rollback("lambda", "--reason", 'it said "no"', "--json", as_=ALICE)
+
+    assert json.loads(run.out)["reason"] == 'it said "no"'
