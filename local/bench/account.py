@@ -27,7 +27,7 @@ from rollback.settings import Settings, load
 ENVIRONMENT = "dev"
 GOOD = "v1.0.0"
 _FILES = ("Pulumi.yaml", f"Pulumi.{ENVIRONMENT}.yaml")
-_PROGRAM = ("__main__.py", "naming.py", "components", "rollback")
+_PROGRAM = ("naming.py", "components", "rollback")
 _COMMIT = "0" * 40
 # What is not measured does not wait.
 _UNPACED = {"writes": 1000, "burst": 1000, "reads": 10000}
@@ -51,6 +51,7 @@ class Account:
     settings: Settings
     checkout: Path
     unpaced: Path
+    roles: bool
     releases: int = field(default=0)
 
     @property
@@ -94,8 +95,11 @@ class Account:
         return ran
 
     def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
-        """A process's environment in this account, under a role that was really taken."""
-        who = identity.assume(self.endpoint, self.settings, role, "bench")
+        """A process's environment in this account, under a role that was really taken.
+
+        As the account's root where there are no roles.
+        """
+        who = identity.assume(self.endpoint, self.settings, role, "bench") if self.roles else None
         return _environment(endpoint or self.endpoint, self.settings, self.unpaced, who)
 
     def _record(self, version: str) -> None:
@@ -110,7 +114,8 @@ def running(
     """An account for as long as the block lasts, with `services` or this project's own catalogue.
 
     Functions at `GOOD`, the environment declared around them by a real `pulumi up`, policies evaluated,
-    the release recorded, no smoke command. Raises `LocalError`.
+    the release recorded, no smoke command. With `services` of its own it has no roles (`program`).
+    Raises `LocalError`.
     """
     checkout = _checkout(folder / "checkout", services)
     unpaced = _checkout(folder / "unpaced", services, pace=_UNPACED)
@@ -125,7 +130,13 @@ def running(
         env = _environment(emulator.endpoint, settings, unpaced, None)
         _pulumi(unpaced, env, "stack", "init", ENVIRONMENT)
         _pulumi(unpaced, env, "up", "--yes", "--skip-preview", "--stack", ENVIRONMENT)
-        account = Account(endpoint=emulator.endpoint, settings=settings, checkout=checkout, unpaced=unpaced)
+        account = Account(
+            endpoint=emulator.endpoint,
+            settings=settings,
+            checkout=checkout,
+            unpaced=unpaced,
+            roles=services is None,
+        )
         account._record(GOOD)  # noqa: SLF001 - this module's own
         yield account
 
@@ -171,6 +182,8 @@ def _checkout(
         shutil.copy(ROOT / name, folder / name)
     for name in _PROGRAM:
         (folder / name).symlink_to(ROOT / name)
+    program = ROOT / "__main__.py" if services is None else Path(__file__).parent / "program.py"
+    (folder / "__main__.py").symlink_to(program)
     (folder / ".venv").symlink_to(sys.prefix)
     project: dict[str, Any] = yaml.safe_load((folder / "Pulumi.yaml").read_text(encoding="utf-8"))
     config = project["config"]

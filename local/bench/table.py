@@ -19,7 +19,8 @@ from rich.table import Table
 class Row:
     """`ours` in `unit`, beside `theirs` where there is something to compare it with.
 
-    `at_most` or `at_least` bounds the ratio where there is one, else `ours`; None: shown for information.
+    `bar` bounds the ratio where there is one, else `ours`: from below where larger is `better`, else from
+    above. None: shown for information.
     """
 
     name: str
