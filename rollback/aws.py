@@ -167,6 +167,19 @@ def code(error: exceptions.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def was_refused(error: RollbackError) -> bool:
+    """Whether AWS itself said no at the first asking, so that nothing can have been done.
+
+    A throttle, a lost answer and whatever comes after one leave that open.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, exceptions.ClientError):
+        return False
+    metadata = cause.response.get("ResponseMetadata", {})
+    status = metadata.get("HTTPStatusCode", 0)
+    return 400 <= status < 500 and status not in (408, 429) and not metadata.get("RetryAttempts")  # noqa: PLR2004 - HTTP, RFC 9110
+
+
 def _client_error(error: exceptions.ClientError, doing: str, kind: type[RollbackError]) -> RollbackError:
     name, message = code(error), str(error.response.get("Error", {}).get("Message", ""))
     if name in _SKEWED or (

@@ -63,7 +63,13 @@ class Recorder:
         """Journals what did not go: later steps and later processes decide by it."""
         if failures:
             data = [
-                {"subject": item.subject, "reason": item.reason, "foreign": item.foreign} for item in failures
+                {
+                    "subject": item.subject,
+                    "reason": item.reason,
+                    "foreign": item.foreign,
+                    "refused": item.refused,
+                }
+                for item in failures
             ]
             self.append("failed", {"failures": data})
 

@@ -72,7 +72,8 @@ def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
         elif event.kind == "failed":
             for failure in event.data["failures"]:
                 name = failure["subject"]
-                known[name] = replace(known[name], doubtful=not failure["foreign"])
+                if not failure.get("refused"):
+                    known[name] = replace(known[name], doubtful=not failure["foreign"])
     return known
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws import WORKERS, Account, code, explained
+from rollback.aws import WORKERS, Account, code, explained, was_refused
 from rollback.errors import RollbackError
 from rollback.lease import ALIASES, LeaseLost
 from rollback.ledger import Ledger
@@ -316,4 +316,4 @@ def _settled(future: Future[str | None], step: Move) -> tuple[str | None, Failur
     except _Foreign as foreign:
         return None, Failure(subject=step.function, reason=str(foreign), foreign=True)
     except RollbackError as error:
-        return None, Failure(subject=step.function, reason=error.what)
+        return None, Failure(subject=step.function, reason=error.what, refused=was_refused(error))

@@ -15,11 +15,16 @@ from rollback.records import Check, Event
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A step that did not go: what, and why. `foreign` means that somebody else changed it meanwhile."""
+    """A step that did not go: what, and why.
+
+    `foreign` means that somebody else changed it meanwhile; `refused` that the service said no, so that
+    nothing of it was done. With neither it may have been done, and only the answer got lost.
+    """
 
     subject: str
     reason: str
     foreign: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
