@@ -71,8 +71,8 @@ def lambda_(
 ) -> None:
     """Put Lambda aliases back to an earlier release."""
     with verb(env, json) as (session, flow, ui):
-        from rollback.flow import checked_reason
         from rollback.plan import Request
+        from rollback.words import checked_reason
 
         request = Request(
             to=to,
@@ -235,8 +235,8 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
 
         from rollback.canonical import plain
         from rollback.display import plan_view, record_document, record_view, text
-        from rollback.flow import next_for
         from rollback.records import UNFINISHED, chain_break
+        from rollback.words import next_for
 
         opened = session.ledger.load(identifier)
         target = session.target(opened.record.kind)

@@ -18,18 +18,16 @@ from ulid import ULID
 from naming import APPROVER
 from rollback import approval
 from rollback.errors import AwaitingApproval, PutBack, Refused, RollbackError, UsageError, VerificationFailed
-from rollback.lease import ALIASES, Lease
-from rollback.ledger import Opened
-from rollback.plan import Plan, Refusal, Request
+from rollback.lease import ALIASES, Held, Lease
+from rollback.ledger import Approval, Opened
+from rollback.plan import Plan, Request
 from rollback.recorder import Recorder, give_up
-from rollback.records import Entered, Event, Record, Status, seconds_between
+from rollback.records import UNFINISHED, Check, Entered, Event, Record, Status, seconds_between
 from rollback.session import Session
-from rollback.targets.protocol import Target
+from rollback.targets.protocol import Failure, Target
 from rollback.ui import Ui
 from rollback.verify import smoke
-
-MAX_REASON = 500
-_SHOWN = 20
+from rollback.words import checked_reason, next_for, only, refuse, several
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +53,7 @@ class Flow:
         target = self.session.target(kind)
         plan = target.plan(request)
         self.ui.planned(plan)
-        _refuse(target.refusals(plan))
+        refuse(target.refusals(plan))
         return plan
 
     def start(self, kind: str, request: Request, reason: str) -> Finished:
@@ -77,7 +75,13 @@ class Flow:
             if not plan.changing:
                 return Finished(record=None, plan=plan)
             record = self._record(target, plan, reason, rollback_id, began)
-            record, event = self._open(record, plan, lease, Status.IN_PROGRESS)
+            self._not_stopped()
+            lease.in_flight = True
+            try:
+                record, event = self._open(record, plan, lease, Status.IN_PROGRESS)
+            except Refused:
+                lease.in_flight = False
+                raise
             return self._carry_on(self._recorder(target, plan, record, [event], lease))
 
     def approve(self, rollback_id: str, digest: str) -> Opened:
@@ -92,13 +96,12 @@ class Flow:
     def apply(self, rollback_id: str) -> Finished:
         """Carries out an approved plan, if everything in it still holds."""
         opened, target, plan = self._opened(rollback_id)
-        record = opened.record
-        _only(record, (Status.AWAITING_APPROVAL,), "it waits for no approval")
-        approval.binding_policy(self.session.root, self.session.settings, plan.kind)
-        given = approval.standing(
-            record, self.session.ledger.approvals(rollback_id), self.session.settings, self.session.now()
-        )
-        with self._locked(target.domain, rollback_id) as lease:
+        self._approved(opened.record)
+        with self._locked(target.domain, rollback_id, take_over=True) as lease:
+            opened, target, plan = self._opened(rollback_id)
+            record = opened.record
+            lease.in_flight = record.status is Status.IN_PROGRESS
+            self._approved(record)
             today = target.plan(plan.request)
             if today.digest() != record.digest:
                 raise Refused(
@@ -106,8 +109,10 @@ class Flow:
                     f"{record.digest[:16]} was approved.",
                     next=f"rollback abort {rollback_id} --env {record.environment}, then plan again.",
                 )
-            _refuse(target.refusals(today))
+            refuse(target.refusals(today))
             self.ui.planned(plan)
+            given = self._approved(record)
+            self._not_stopped()
             recorder = self._recorder(target, plan, record, opened.events, lease)
             recorder.append(
                 "approved",
@@ -121,6 +126,8 @@ class Flow:
 
     def resume(self, rollback_id: str) -> Finished:
         """Goes on where a run was interrupted, from any machine."""
+        if (ended := self._freed(rollback_id)) is not None:
+            return ended
         with self._taken_over(rollback_id, "resumed", "") as recorder:
             if recorder.has("reverting"):
                 return self._put_back(recorder, _why_reverting(recorder.events))
@@ -128,25 +135,35 @@ class Flow:
 
     def abort(self, rollback_id: str, reason: str = "") -> Finished:
         """Gives up a plan, or undoes what an unfinished run has done."""
+        reason = checked_reason(reason) if reason else ""
         try:
-            opened, _, plan = self._opened(rollback_id)
+            opened = self.session.ledger.load(rollback_id)
         except UsageError:
             return self._release_orphan(rollback_id)
         if opened.record.status in (Status.PLANNED, Status.AWAITING_APPROVAL):
             record, event = give_up(self.session, opened, reason)
-            return Finished(record=record, plan=plan, events=(*opened.events, event))
+            try:
+                self._freed(rollback_id)
+            except Held:
+                self.ui.say("It is being applied right now; that ends without having changed anything.")
+            return Finished(record=record, plan=None, events=(*opened.events, event))
+        if (ended := self._freed(rollback_id)) is not None:
+            return ended
         with self._taken_over(rollback_id, "aborting", reason) as recorder:
             return self._put_back(recorder, "")
 
     def verify(self, rollback_id: str) -> Finished:
         """Verifies again a record whose verification failed; it becomes COMPLETE where it passes now."""
-        opened, target, plan = self._opened(rollback_id)
-        _only(opened.record, (Status.FAILED,), "only a failed verification is verified again")
-        with self._locked(target.domain, rollback_id) as lease:
+        opened, target, _ = self._opened(rollback_id)
+        why = "only a failed verification is verified again"
+        only(opened.record, (Status.FAILED,), why)
+        with self._locked(target.domain, rollback_id, take_over=True) as lease:
+            opened, target, plan = self._opened(rollback_id)
+            lease.in_flight = opened.record.status is Status.IN_PROGRESS
+            only(opened.record, (Status.FAILED,), why)
             self._still_newest(opened, plan)
             recorder = self._recorder(target, plan, opened.record, opened.events, lease)
             if recorder.has("reverting"):
-                lease.in_flight = False
                 raise Refused(f"{rollback_id} was being put back.", next=next_for(opened.record))
             return self._verify(recorder)
 
@@ -170,15 +187,16 @@ class Flow:
             return self._interrupted(recorder)
         if not outcome.ok:
             recorder.failures(outcome.failures)
-            return self._put_back(recorder, _several(outcome.failures))
+            return self._put_back(recorder, several(outcome.failures))
         return self._verify(recorder)
 
     def _verify(self, recorder: Recorder) -> Finished:
         self.ui.say("Verifying …")
         plan = recorder.plan
         checks = list(recorder.target.verify(plan))
+        recorder.check()
+        checks += _published(recorder, undone=False)
         if all(check.ok for check in checks):
-            recorder.target.publish(plan, undone=False)
             proved = smoke(self.session.settings, self.session.root)
             if proved is not None:
                 checks.append(proved[0])
@@ -212,17 +230,20 @@ class Flow:
         recorder.failures(outcome.failures)
         name, env = recorder.record.rollback_id, self.session.environment
         ours = [failure for failure in outcome.failures if not failure.foreign]
+        recorder.check()
+        ours += [
+            Failure(subject=check.check, reason=check.detail) for check in _published(recorder, undone=True)
+        ]
         if ours:
             recorder.close(Status.FAILED, [], forward=False)
             return self._finished(
                 recorder,
                 RollbackError(
-                    f"{why + '. ' if why else ''}Putting it back failed as well: {_several(ours)}.",
+                    f"{why + '. ' if why else ''}Putting it back failed as well: {several(ours)}.",
                     changed=f"rollback show {name} --env {env} says what stands where.",
                     next=f"rollback abort {name} --env {env}, to try again to put it back.",
                 ),
             )
-        recorder.target.publish(recorder.plan, undone=True)
         recorder.close(Status.REVERTED, [], forward=False)
         if not why:
             return self._finished(recorder, None)
@@ -254,11 +275,42 @@ class Flow:
                 f"There is no rollback {owner[:80]!r} in {self.session.environment}.",
                 next=f"rollback history --env {self.session.environment}",
             )
-        with self._locked(ALIASES, owner, take_over=True):
+        with self._locked(ALIASES, owner, take_over=True) as lease:
+            lease.in_flight = False
             self.ui.say(f"{owner} had written nothing yet; its lease is free again.")
         return Finished(record=None, plan=None)
 
+    def _freed(self, rollback_id: str) -> Finished | None:
+        """An ended record, once its lease is free; None where it has not ended, or holds no lease.
+
+        Only a process that died while it applied a plan that was then given up leaves one behind.
+        """
+        opened = self.session.ledger.load(rollback_id)
+        domain = self.session.target(opened.record.kind).domain
+        held = self.session.leases.holder(domain)
+        if opened.record.status in UNFINISHED or held is None or held["owner"] != rollback_id:
+            return None
+        with self._locked(domain, rollback_id, take_over=True) as lease:
+            lease.in_flight = False
+            self.ui.say(f"{rollback_id} had ended; its lease is free again.")
+        return Finished(record=opened.record, plan=None, events=opened.events)
+
     # -- helpers ---------------------------------------------------------------------------------------
+
+    def _approved(self, record: Record) -> Approval:
+        """The approval by which `record` may go ahead now. Raises `Refused` where there is none."""
+        only(record, (Status.AWAITING_APPROVAL,), "it waits for no approval")
+        approval.binding_policy(self.session.root, self.session.settings, record.kind)
+        given = self.session.ledger.approvals(record.rollback_id)
+        return approval.standing(record, given, self.session.settings, self.session.now())
+
+    def _not_stopped(self) -> None:
+        if self.stop.is_set():
+            raise RollbackError("Interrupted before anything was changed.", changed="Nothing was changed.")
+
+    def _watching(self, owner: str, left: float) -> None:
+        self._not_stopped()
+        self.ui.waiting(f"Watching whether {owner} is dead", left)
 
     def _record(self, target: Target, plan: Plan[Any], reason: str, rollback_id: str, began: str) -> Record:
         return Record(
@@ -318,15 +370,17 @@ class Flow:
         """An unfinished record under its lease, with the takeover journalled."""
         opened, target, _ = self._opened(rollback_id)
         unfinished = (Status.IN_PROGRESS, Status.FAILED)
-        _only(opened.record, unfinished, "there is nothing to go on with")
+        only(opened.record, unfinished, "there is nothing to go on with")
         with self._locked(target.domain, rollback_id, take_over=True) as lease:
             opened, target, plan = self._opened(rollback_id)
-            _only(opened.record, unfinished, "there is nothing to go on with")
+            lease.in_flight = opened.record.status is Status.IN_PROGRESS
+            only(opened.record, unfinished, "there is nothing to go on with")
             if opened.record.status is Status.FAILED:
                 self._still_newest(opened, plan)
             self.ui.planned(plan)
             recorder = self._recorder(target, plan, opened.record, opened.events, lease, taken_over=True)
-            recorder.append(kind, {"fence": lease.fence, "reason": reason}, status=Status.IN_PROGRESS)
+            data = {"fence": lease.fence, "reason": reason}
+            recorder.append(kind, data, status=Status.IN_PROGRESS, completed_at=None)
             yield recorder
 
     def _still_newest(self, opened: Opened, plan: Plan[Any]) -> None:
@@ -343,9 +397,9 @@ class Flow:
     @contextmanager
     def _locked(self, domain: str, owner: str, *, take_over: bool = False) -> Iterator[Lease]:
         if take_over:
-            lease = self.session.leases.take_over(
-                domain, owner, lambda left: self.ui.waiting(f"Watching whether {owner} is dead", left)
-            )
+            lease = self.session.leases.take_over(domain, owner, lambda left: self._watching(owner, left))
+            # Parked again if anything goes wrong before it is known what its record needs.
+            lease.in_flight = True
         else:
             lease = self.session.leases.take(domain, owner)
         lease.start()
@@ -375,46 +429,13 @@ class Flow:
         )
 
 
-def checked_reason(reason: str) -> str:
-    """A reason on one line, neither empty nor endless. Raises `UsageError` otherwise."""
-    text = reason.strip()
-    if not text:
-        raise UsageError("A reason is needed.", next='--reason "what went wrong, in your words"')
-    if len(text) > MAX_REASON:
-        raise UsageError(f"The reason has {len(text):,} characters; {MAX_REASON} are allowed.")
-    if not text.isprintable():
-        raise UsageError("The reason must be one line of printable characters.")
-    return text
-
-
-def next_for(record: Record) -> str:
-    """What to type next for a record in this state."""
-    name = f"{record.rollback_id} --env {record.environment}"
-    return {
-        Status.AWAITING_APPROVAL: f"rollback apply {name}, once another person has approved it",
-        Status.IN_PROGRESS: f"rollback resume {name}, to finish it; rollback abort {name}, to undo it",
-        Status.FAILED: f"rollback verify {name}, once it is mended; rollback abort {name}, to undo it",
-    }.get(record.status, f"rollback show {name}")
-
-
-def _only(record: Record, allowed: Sequence[Status], why: str) -> None:
-    if record.status not in allowed:
-        raise Refused(f"{record.rollback_id} is {record.status}: {why}.", next=next_for(record))
-
-
-def _refuse(refusals: Sequence[Refusal]) -> None:
-    if refusals:
-        lines = [
-            f"{item.subject}: {item.reason}" + (f"  ({item.remedy})" if item.remedy else "")
-            for item in refusals
-        ]
-        more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-        raise Refused("\n".join(["The plan is refused:", *lines[:_SHOWN], *more]))
-
-
-def _several(failures: Sequence[Any]) -> str:
-    """The first failures in words."""
-    return "; ".join(f"{failure.subject}: {failure.reason}" for failure in failures[:5])
+def _published(recorder: Recorder, *, undone: bool) -> list[Check]:
+    """Says where others look it up what is deployed; a failed check where that was not possible."""
+    try:
+        recorder.target.publish(recorder.plan, undone=undone)
+    except RollbackError as error:
+        return [Check(check="parameter", ok=False, detail=error.what)]
+    return []
 
 
 def _why_reverting(events: Sequence[Event]) -> str:

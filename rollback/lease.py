@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ulid import ULID
@@ -63,7 +63,11 @@ class Clocks:
 
 @dataclass(kw_only=True)
 class Lease:
-    """A lease that is held. `check` raises `LeaseLost` once it is not; `proof` is a write's condition."""
+    """A lease that is held. `check` raises `LeaseLost` once it is not; `proof` is a write's condition.
+
+    `since` is the monotonic time before it was asked for: it may be as old as that. `in_flight` says that
+    it must not be given back before its record is closed; `given_back` that a closing write did so.
+    """
 
     table: Table
     environment: str
@@ -73,14 +77,16 @@ class Lease:
     nonce: str
     seconds: int
     clocks: Clocks
+    since: float
     in_flight: bool = False
+    given_back: bool = False
     _renewed: float = field(init=False)
     _lost: str = field(init=False, default="")
     _stop: threading.Event = field(init=False, default_factory=threading.Event)
     _thread: threading.Thread | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._renewed = self.clocks.monotonic()
+        self._renewed = self.since
 
     def start(self) -> Lease:
         """Keeps the beat in the background until `release`."""
@@ -112,6 +118,18 @@ class Lease:
             values={":nonce": self.nonce, ":fence": self.fence},
         )
 
+    def farewell(self) -> Write:
+        """A member of a record's last transaction: holds only while we hold the lease, and gives it back.
+
+        A process that dies right after it leaves no lease behind for a record that has ended.
+        """
+        return replace(
+            self.proof(),
+            update="SET released_at = :now REMOVE #owner, nonce",
+            names={"#owner": "owner"},
+            values={":now": self.clocks.now(), ":nonce": self.nonce, ":fence": self.fence},
+        )
+
     def renew(self) -> None:
         """One beat. A failed condition means that somebody took it; anything else is tried again later."""
         started = self.clocks.monotonic()
@@ -136,25 +154,22 @@ class Lease:
         """Gives it back; or, while a record is in flight, parks it for whoever resumes or aborts that.
 
         A parked lease bars everybody else, but its owner need not watch it for a whole lease. Quietly
-        nothing where the lease is lost already.
+        nothing where the lease is lost already; where the table does not answer it stands still, as that
+        of a dead process does, and what went wrong before counts more than that.
         """
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        parked = "SET parked_at = :now REMOVE nonce"
+        if self.given_back:
+            return
+        free = self.farewell()
+        parked = replace(free, update="SET parked_at = :now REMOVE nonce", names={})
         try:
-            self.table.update(
-                Write(
-                    name="lease",
-                    key=(f"LOCK#{self.environment}", self.domain),
-                    update=parked if self.in_flight else "SET released_at = :now REMOVE #owner, nonce",
-                    condition="nonce = :nonce AND fence = :fence",
-                    names={} if self.in_flight else {"#owner": "owner"},
-                    values={":now": self.clocks.now(), ":nonce": self.nonce, ":fence": self.fence},
-                )
-            )
+            self.table.update(parked if self.in_flight else free)
         except Conflict:
             self.lose("somebody else has taken it")
+        except RollbackError:
+            self.lose("it could not be given back")
 
     def _beat(self) -> None:
         while not self._stop.wait(self.seconds / 4):
@@ -180,7 +195,7 @@ class Leases:
 
     def take(self, domain: str, owner: str) -> Lease:
         """The lease, if it is free. Raises `Held` at once where it is not."""
-        nonce = str(ULID())
+        nonce, since = str(ULID()), self.clocks.monotonic()
         try:
             item = self._write(domain, owner, nonce, "attribute_not_exists(#owner)", {})
         except Conflict:
@@ -191,7 +206,7 @@ class Leases:
                 item = held
             else:
                 raise Held(held, domain, self.environment) from None
-        return self._lease(domain, item)
+        return self._lease(domain, item, since)
 
     def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
         """The lease, free or left behind by a dead holder of the same record.
@@ -216,7 +231,7 @@ class Leases:
                 return self.take(domain, owner)
             if (seen["beat"], seen["fence"]) != (held["beat"], held["fence"]):
                 raise Held(seen, domain, self.environment)
-        nonce = str(ULID())
+        nonce, since = str(ULID()), self.clocks.monotonic()
         try:
             item = self._write(
                 domain,
@@ -230,7 +245,7 @@ class Leases:
             if seen is None or seen.get("nonce") != nonce:
                 raise Held(seen or held, domain, self.environment) from None
             item = seen
-        return self._lease(domain, item)
+        return self._lease(domain, item, since)
 
     def _write(self, domain: str, owner: str, nonce: str, condition: str, values: dict[str, Any]) -> Item:
         return self.table.update(
@@ -260,7 +275,7 @@ class Leases:
             )
         )
 
-    def _lease(self, domain: str, item: Item) -> Lease:
+    def _lease(self, domain: str, item: Item, since: float) -> Lease:
         return Lease(
             table=self.table,
             environment=self.environment,
@@ -270,4 +285,5 @@ class Leases:
             nonce=str(item["nonce"]),
             seconds=self.seconds,
             clocks=self.clocks,
+            since=since,
         )

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from rollback.aws import Who
-from rollback.canonical import canonical, plain
+from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import Lease
 from rollback.plan import Plan, from_chunks, to_chunks
@@ -58,7 +58,18 @@ class Opened:
     events: tuple[Event, ...]
 
     def plan(self, step: type[Any]) -> Plan[Any]:
-        """The plan, with steps of the target's type. Raises `RollbackError` where it is malformed."""
+        """The plan, with steps of the target's type.
+
+        Raises `RollbackError` where it is malformed, or is not the one that was planned and approved.
+        """
+        said = self.events[0].data if self.events else {}
+        if said.get("plan") != digest(list(self.plan_chunks)) or said.get("digest") != self.record.digest:
+            raise RollbackError(
+                f"The plan of {self.record.rollback_id} is not the one that its journal began with: "
+                "it was changed in the table.",
+                changed="Nothing was changed by this command.",
+                next=f"rollback show {self.record.rollback_id} --env {self.record.environment}, and plan again.",
+            )
         try:
             return from_chunks(list(self.plan_chunks), step)
         except (ValidationError, ValueError, IndexError) as error:
@@ -84,16 +95,21 @@ class Ledger:
         items = self.table.query(f"RELEASE#{self.environment}", "QUARANTINE#")
         return [_model(Quarantine, item) for item in items if not item.get("lifted_at")]
 
-    def append(self, entry: Entry, writes: Sequence[Write], lease: Lease | None) -> Entry:
+    def append(self, entry: Entry, writes: Sequence[Write], proof: Write | None) -> Entry:
         """Puts `entry` at the timeline's end, in one transaction with `writes`.
 
         Takes the number after the newest one; where somebody else took it meanwhile, tries the next.
-        What the entry carries forward of `stands` is the newest entry's, with the entry's own on top.
+        What the entry carries forward of `stands` is the newest entry's, with the entry's own on top; an
+        empty version there says that nothing is known to stand. More writes than a transaction takes go
+        ahead of it: those at the end of `writes`.
         """
-        proof = [lease.proof()] if lease else []
+        proofs = [proof] if proof else []
+        for start in range(_TRANSACTION, len(writes), _TRANSACTION):
+            self.table.transact(writes[start : start + _TRANSACTION])
         for _ in range(_SEQ_TRIES):
             last = self.timeline().newest
-            stands = {**(last.stands if last else {}), **entry.stands}
+            merged = {**(last.stands if last else {}), **entry.stands}
+            stands = {service: version for service, version in merged.items() if version}
             bare = replace(
                 entry,
                 seq=last.seq + 1 if last else 1,
@@ -112,7 +128,7 @@ class Ledger:
                 condition=ABSENT,
             )
             try:
-                self.table.transact([put, *proof, *writes])
+                self.table.transact([put, *proofs, *writes[:_TRANSACTION]])
             except Conflict as conflict:
                 if conflict.what != "timeline":
                     raise
@@ -158,7 +174,7 @@ class Ledger:
             **_index(self.environment, release.recorded_at, release.deployment_id),
             **{name: value for name, value in as_item(release).items() if name != "manifest"},
         }
-        return self.append(entry, [Write(name="release", item=metadata, condition=ABSENT)], lease)
+        return self.append(entry, [Write(name="release", item=metadata, condition=ABSENT)], lease.proof())
 
     # -- records -----------------------------------------------------------------------------------
 
@@ -167,10 +183,11 @@ class Ledger:
     ) -> tuple[Record, Event]:
         """Writes a new record with its plan and first event. Raises `Refused` where the id is taken."""
         last = self.timeline().newest
+        chunks = to_chunks(plan)
+        entered = replace(entered, data={**entered.data, "plan": digest(chunks)})
         event = next_event(record, entered, anchor=last.hash if last else "")
         record = replace(record, status=status, events=1, head=event.hash)
         pk = f"ROLLBACK#{record.rollback_id}"
-        chunks = to_chunks(plan)
         for number, text in enumerate(chunks[1:], start=2):
             item = {"PK": pk, "SK": f"PLAN#{number:04d}", "plan": text}
             self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
@@ -243,14 +260,17 @@ class Ledger:
         entry: Entry,
         quarantines: Sequence[Write] = (),
     ) -> tuple[Record, Event]:
-        """Ends a record: its last event, its new state, its timeline entry and quarantines, all or none."""
-        for start in range(_TRANSACTION, len(quarantines), _TRANSACTION):
-            self.table.transact(quarantines[start : start + _TRANSACTION])
+        """Ends a record: its last event, its new state, its timeline entry, its quarantines and its lease,
+        all or none.
+        """
         after, event, writes = _advance(record, entered, changes)
+        farewell = lease.farewell() if lease else None
         try:
-            self.append(replace(entry, covers=after.head), [*writes, *quarantines[:_TRANSACTION]], lease)
+            self.append(replace(entry, covers=after.head), [*writes, *quarantines], farewell)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
+        if lease:
+            lease.given_back = True
         return after, event
 
     def history(self, limit: int) -> Iterator[Record | Release | RollbackError]:

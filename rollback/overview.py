@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rollback.errors import RollbackError
-from rollback.flow import next_for
 from rollback.lease import ALIASES
 from rollback.records import Check, Record, Standing, Status
 from rollback.releases import Quarantine, Timeline, label, previous
 from rollback.session import Session
 from rollback.targets.alias_plan import observe, observe_alias, recorded, strangers
+from rollback.words import next_for
 
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
 EXACT_UP_TO = 100

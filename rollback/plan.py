@@ -84,6 +84,12 @@ class Plan(Generic[S]):
         """The steps that change something; the others confirm."""
         return tuple(step for step in self.steps if step.changes)
 
+    def left(self, *, undone: bool) -> dict[str, str]:
+        """Service → the release it stands at once this is done, or undone; empty where none is known."""
+        return {
+            service: (self.leaves.get(service, "") if undone else to) for service, to in self.targets.items()
+        }
+
     def digest(self) -> str:
         """64 hexadecimal digits over everything that approval is given for."""
         return digest(

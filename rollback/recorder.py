@@ -7,11 +7,13 @@ on the lease and on the record being as we last saw it, so that two processes ca
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.lease import Lease
+from rollback.errors import Refused, RollbackError
+from rollback.lease import Lease, LeaseLost
 from rollback.ledger import Opened
 from rollback.plan import Plan
 from rollback.records import Check, Entered, Event, Record, Status, seconds_between
@@ -21,10 +23,16 @@ from rollback.table import Write
 from rollback.targets.protocol import Failure, Target
 from rollback.ui import Ui
 
+# Failures an event and characters a reason: an event stays below DynamoDB's 400 KB an item.
+_FAILURES, _REASON = 200, 500
+
 
 @dataclass(kw_only=True)
 class Recorder:
-    """One record in flight. Its lease stays with the record until `close`."""
+    """One record under its lease, which stays with it from IN_PROGRESS until `close`.
+
+    A write without an answer may have been done: before the next one the record is read again.
+    """
 
     session: Session
     target: Target
@@ -36,18 +44,22 @@ class Recorder:
     taken_over: bool
     events: list[Event] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
-
-    def __post_init__(self) -> None:
-        self.lease.in_flight = True
+    _unsure: bool = False
 
     @property
     def tag(self) -> str:
         return f"rollback/{self.record.rollback_id}/{self.lease.fence}"
 
     def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
-        with self._writing:
+        with self._written():
             entered = Entered(kind=kind, at=self.session.clocks.now(), by=self.session.caller, data=data)
-            self.record, event = self.session.ledger.journal(self.record, entered, self.lease, changes)
+            was = self.lease.in_flight
+            self.lease.in_flight = was or changes.get("status") is Status.IN_PROGRESS
+            try:
+                self.record, event = self.session.ledger.journal(self.record, entered, self.lease, changes)
+            except Refused:
+                self.lease.in_flight = was
+                raise
             self.events.append(event)
 
     def check(self) -> None:
@@ -61,17 +73,17 @@ class Recorder:
 
     def failures(self, failures: Sequence[Failure]) -> None:
         """Journals what did not go: later steps and later processes decide by it."""
-        if failures:
-            data = [
-                {
-                    "subject": item.subject,
-                    "reason": item.reason,
-                    "foreign": item.foreign,
-                    "refused": item.refused,
-                }
-                for item in failures
-            ]
-            self.append("failed", {"failures": data})
+        data = [
+            {
+                "subject": item.subject,
+                "reason": item.reason[:_REASON],
+                "foreign": item.foreign,
+                "refused": item.refused,
+            }
+            for item in failures
+        ]
+        for start in range(0, len(data), _FAILURES):
+            self.append("failed", {"failures": data[start : start + _FAILURES]})
 
     def counts(self) -> Mapping[str, int]:
         return self.target.counts(self.plan, self.events)
@@ -85,29 +97,48 @@ class Recorder:
 
         What was left is quarantined on the way forward, and let go again on the way back.
         """
-        plan, record, now = self.plan, self.record, self.session.clocks.now()
-        stands = dict(plan.targets if forward else plan.leaves)
-        counts = self.counts()
-        elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
-        data = {"status": status, "counts": counts, "checks": checks, "stands": stands}
-        self.record, event = self.session.ledger.close(
-            record,
-            Entered(kind="closed", at=now, by=self.session.caller, data=data),
-            self.lease,
-            {
-                "status": status,
-                "completed_at": now,
-                "counts": counts,
-                "verification": tuple(checks),
-                "elapsed_seconds": round(max(0.0, elapsed), 3),
-            },
-            entry=_entry(self.session, record, status, services=plan.services, stands=stands),
-            quarantines=self._bars(now) if forward else self._lifts(now),
-        )
-        self.events.append(event)
-        self.lease.in_flight = False
+        with self._written():
+            plan, record, now = self.plan, self.record, self.session.clocks.now()
+            stands = plan.left(undone=not forward)
+            counts = self.counts()
+            elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
+            data = {"status": status, "counts": counts, "checks": checks, "stands": stands}
+            self.record, event = self.session.ledger.close(
+                record,
+                Entered(kind="closed", at=now, by=self.session.caller, data=data),
+                self.lease,
+                {
+                    "status": status,
+                    "completed_at": now,
+                    "counts": counts,
+                    "verification": tuple(checks),
+                    "elapsed_seconds": round(max(0.0, elapsed), 3),
+                },
+                entry=_entry(self.session, record, status, services=plan.services, stands=stands),
+                quarantines=self._bars(now) if forward else self._lifts(now),
+            )
+            self.events.append(event)
+            self.lease.in_flight = False
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """One write at a time, upon the record as it is."""
+        with self._writing:
+            if self._unsure:
+                opened = self.session.ledger.load(self.record.rollback_id)
+                self.record, self.events[:] = opened.record, opened.events
+                self._unsure = False
+            try:
+                yield
+            except (Refused, LeaseLost):
+                raise
+            except RollbackError:
+                self._unsure = True
+                raise
 
     def _bars(self, at: str) -> list[Write]:
+        """What is barred already, by a person or by this record, stays as it is."""
+        barred = {(bar.service, bar.version) for bar in self.session.ledger.quarantines()}
         return [
             self.session.ledger.quarantine_write(
                 Quarantine(
@@ -120,6 +151,7 @@ class Recorder:
                 )
             )
             for service, version in self.plan.quarantines.items()
+            if (service, version) not in barred
         ]
 
     def _lifts(self, at: str) -> list[Write]:

@@ -16,7 +16,6 @@ from ulid import ULID
 
 from rollback.aws import code, explained
 from rollback.errors import Refused, UsageError
-from rollback.flow import checked_reason
 from rollback.lease import ALIASES, Lease
 from rollback.records import Standing
 from rollback.releases import Entry, Quarantine, Release, Timeline, checked_version, label, manifest_hash
@@ -24,6 +23,7 @@ from rollback.session import Session
 from rollback.table import Write
 from rollback.targets.alias_plan import observe, observe_alias
 from rollback.ui import Ui
+from rollback.words import checked_reason
 
 R = TypeVar("R")
 _SHA = re.compile(r"[0-9a-f]{40}")

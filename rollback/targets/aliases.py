@@ -140,8 +140,8 @@ class Aliases:
         return [Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))]
 
     def publish(self, plan: Plan[Move], *, undone: bool) -> None:
-        newest = self._ledger.timeline().newest
-        stands = {**(newest.stands if newest else {}), **(plan.leaves if undone else plan.targets)}
+        merged = {**self._ledger.timeline().stands, **plan.left(undone=undone)}
+        stands = {service: version for service, version in merged.items() if version}
         with explained("writing the parameter deployed-version"):
             self._account.ssm.put_parameter(
                 Name=self._settings.names.deployed_version, Value=label(stands), Type="String", Overwrite=True

@@ -1,0 +1,59 @@
+"""What the flow says and asks in words: reasons, refusals, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rollback.errors import Refused, UsageError
+from rollback.plan import Refusal
+from rollback.records import Record, Status
+
+MAX_REASON = 500
+_SHOWN = 20
+
+
+def checked_reason(reason: str) -> str:
+    """A reason on one line, neither empty nor endless. Raises `UsageError` otherwise."""
+    text = reason.strip()
+    if not text:
+        raise UsageError("A reason is needed.", next='--reason "what went wrong, in your words"')
+    if len(text) > MAX_REASON:
+        raise UsageError(f"The reason has {len(text):,} characters; {MAX_REASON} are allowed.")
+    if not text.isprintable():
+        raise UsageError("The reason must be one line of printable characters.")
+    return text
+
+
+def next_for(record: Record) -> str:
+    """What to type next for a record in this state."""
+    name = f"{record.rollback_id} --env {record.environment}"
+    return {
+        Status.AWAITING_APPROVAL: f"rollback apply {name}, once another person has approved it",
+        Status.IN_PROGRESS: f"rollback resume {name}, to finish it; rollback abort {name}, to undo it",
+        Status.FAILED: f"rollback verify {name}, once it is mended; rollback abort {name}, to undo it"
+        if record.verification
+        else f"rollback abort {name}, to try again to put it back",
+    }.get(record.status, f"rollback show {name}")
+
+
+def only(record: Record, allowed: Sequence[Status], why: str) -> None:
+    """Raises `Refused` where a record does not stand as a verb needs it."""
+    if record.status not in allowed:
+        raise Refused(f"{record.rollback_id} is {record.status}: {why}.", next=next_for(record))
+
+
+def refuse(refusals: Sequence[Refusal]) -> None:
+    """Raises `Refused` with all that speaks against a plan, if anything does."""
+    if refusals:
+        lines = [
+            f"{item.subject}: {item.reason}" + (f"  ({item.remedy})" if item.remedy else "")
+            for item in refusals
+        ]
+        more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        raise Refused("\n".join(["The plan is refused:", *lines[:_SHOWN], *more]))
+
+
+def several(failures: Sequence[Any]) -> str:
+    """The first failures in words."""
+    return "; ".join(f"{failure.subject}: {failure.reason}" for failure in failures[:5])

@@ -1,0 +1,228 @@
+"""AWS Lambda in memory, as far as an alias goes: under boto3's names, with the faults handed in.
+
+It honours an alias's RevisionId, gives 404 for what is not there, and takes aliases to existing versions
+only, as the service does. `before` and `after` are called around every request with its operation and
+function, in any thread: they may raise, block, or move something meanwhile. An error from `after` is an
+answer that got lost: the request was carried out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace, TracebackType
+from typing import Any
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+Hook = Callable[[str, str], None]
+
+
+def nothing(operation: str, function: str) -> None:
+    """The hook that does nothing."""
+
+
+def client_error(operation: str, code: str, message: str = "") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message or code}}, operation)
+
+
+def no_answer() -> ReadTimeoutError:
+    return ReadTimeoutError(endpoint_url="http://127.0.0.1")
+
+
+@dataclass(frozen=True)
+class Written:
+    """One UpdateAlias that was carried out."""
+
+    function: str
+    version: str
+    weights: Mapping[str, float]
+    description: str
+
+
+@dataclass
+class Alias:
+    version: str
+    revision: str
+    weights: dict[str, float] = field(default_factory=dict)
+    description: str = ""
+    provisioned: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Version:
+    sha: str
+    description: str = ""
+    state: str = "Active"
+
+
+class Functions:
+    """`revision_ignores_no_change`: an update that changes nothing keeps the RevisionId."""
+
+    def __init__(self, *, revision_ignores_no_change: bool = False) -> None:
+        self.versions: dict[str, dict[str, Version]] = {}
+        self.aliases: dict[str, Alias] = {}
+        self.writes: list[Written] = []
+        self.calls: list[tuple[str, str]] = []
+        self.before: Hook = nothing
+        self.after: Hook = nothing
+        self._lock = threading.RLock()
+        self._revisions = itertools.count(1)
+        self._keeps = revision_ignores_no_change
+
+    # -- what a test arranges ------------------------------------------------------------------------
+
+    def publish(self, function: str, description: str = "", **more: str) -> str:
+        """One more version of a function; returns its number."""
+        versions = self.versions.setdefault(function, {})
+        number = str(len(versions) + 1)
+        versions[number] = Version(sha=f"sha-{function}-{number}", description=description, **more)
+        return number
+
+    def point(
+        self, function: str, version: str, weights: Mapping[str, float] | None = None, description: str = ""
+    ) -> str:
+        """Moves the alias as anybody might; returns its new RevisionId."""
+        with self._lock:
+            alias = self.aliases.setdefault(function, Alias(version=version, revision=""))
+            alias.version, alias.weights = version, dict(weights or {})
+            alias.description, alias.revision = description, self._revision()
+            return alias.revision
+
+    def standing(self) -> dict[str, tuple[str, dict[str, float]]]:
+        """Function → (version, weights)."""
+        return {name: (alias.version, dict(alias.weights)) for name, alias in self.aliases.items()}
+
+    def called(self, operation: str) -> list[str]:
+        return [function for name, function in self.calls if name == operation]
+
+    # -- boto3's names -------------------------------------------------------------------------------
+
+    def get_function(self, *, FunctionName: str, Qualifier: str) -> dict[str, Any]:
+        with self._request("GetFunction", FunctionName):
+            number = Qualifier
+            if Qualifier not in self.versions.get(FunctionName, {}) and Qualifier != "$LATEST":
+                number = self._alias("GetFunction", FunctionName).version
+            if Qualifier == "$LATEST":
+                number = max(self._versions("GetFunction", FunctionName), key=int)
+            version = self._version("GetFunction", FunctionName, number)
+            configuration = {
+                "FunctionName": FunctionName,
+                "Version": number,
+                "CodeSha256": version.sha,
+                "State": version.state,
+                "Description": version.description,
+                "RevisionId": f"of-version-{number}",
+            }
+            return {"Configuration": configuration}
+
+    def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:
+        with self._request("GetAlias", FunctionName):
+            return self._described(self._alias("GetAlias", FunctionName))
+
+    def update_alias(
+        self,
+        *,
+        FunctionName: str,
+        Name: str,
+        FunctionVersion: str,
+        RoutingConfig: Mapping[str, Mapping[str, float]],
+        Description: str,
+        RevisionId: str | None = None,
+    ) -> dict[str, Any]:
+        with self._request("UpdateAlias", FunctionName):
+            alias = self._alias("UpdateAlias", FunctionName)
+            self._version("UpdateAlias", FunctionName, FunctionVersion)
+            if RevisionId is not None and RevisionId != alias.revision:
+                raise client_error("UpdateAlias", "PreconditionFailedException")
+            wished = (FunctionVersion, dict(RoutingConfig["AdditionalVersionWeights"]), Description)
+            changed = wished != (alias.version, alias.weights, alias.description)
+            alias.version, alias.weights, alias.description = wished
+            if changed or not self._keeps:
+                alias.revision = self._revision()
+            self.writes.append(Written(FunctionName, *wished))
+            return self._described(alias)
+
+    def get_provisioned_concurrency_config(self, *, FunctionName: str, Qualifier: str) -> dict[str, Any]:
+        with self._request("GetProvisionedConcurrencyConfig", FunctionName):
+            states = self._alias("GetProvisionedConcurrencyConfig", FunctionName).provisioned
+            if not states:
+                raise client_error(
+                    "GetProvisionedConcurrencyConfig", "ProvisionedConcurrencyConfigNotFoundException"
+                )
+            status = states.pop(0) if len(states) > 1 else states[0]
+            return {"Status": status, "RequestedProvisionedConcurrentExecutions": 5}
+
+    def get_paginator(self, name: str) -> Any:
+        return SimpleNamespace(paginate=getattr(self, f"_{name}"))
+
+    # -- helpers -------------------------------------------------------------------------------------
+
+    def _list_functions(self) -> Iterator[dict[str, Any]]:
+        yield {"Functions": [{"FunctionName": name} for name in sorted(self.versions)]}
+
+    def _list_versions_by_function(self, *, FunctionName: str) -> Iterator[dict[str, Any]]:
+        versions = self._versions("ListVersionsByFunction", FunctionName)
+        yield {"Versions": [{"Version": "$LATEST", "CodeSha256": "latest", "Description": ""}]}
+        yield {
+            "Versions": [
+                {"Version": number, "CodeSha256": version.sha, "Description": version.description}
+                for number, version in versions.items()
+            ]
+        }
+
+    def _request(self, operation: str, function: str) -> _Request:
+        return _Request(self, operation, function)
+
+    def _revision(self) -> str:
+        return f"revision-{next(self._revisions)}"
+
+    def _described(self, alias: Alias) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "FunctionVersion": alias.version,
+            "RevisionId": alias.revision,
+            "Description": alias.description,
+        }
+        if alias.weights:
+            described["RoutingConfig"] = {"AdditionalVersionWeights": dict(alias.weights)}
+        return described
+
+    def _versions(self, operation: str, function: str) -> dict[str, Version]:
+        if function not in self.versions:
+            raise client_error(operation, "ResourceNotFoundException", f"Function not found: {function}")
+        return self.versions[function]
+
+    def _version(self, operation: str, function: str, number: str) -> Version:
+        versions = self._versions(operation, function)
+        if number not in versions:
+            raise client_error(
+                operation, "ResourceNotFoundException", f"Function not found: {function}:{number}"
+            )
+        return versions[number]
+
+    def _alias(self, operation: str, function: str) -> Alias:
+        self._versions(operation, function)
+        if function not in self.aliases:
+            raise client_error(operation, "ResourceNotFoundException", "Cannot find alias arn")
+        return self.aliases[function]
+
+
+class _Request:
+    """One request: its hooks outside the service's lock, what it does inside."""
+
+    def __init__(self, service: Functions, operation: str, function: str) -> None:
+        self._service, self._named = service, (operation, function)
+
+    def __enter__(self) -> None:
+        self._service.before(*self._named)
+        self._service._lock.acquire()
+        self._service.calls.append(self._named)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._service._lock.release()
+        if error is None:
+            self._service.after(*self._named)

@@ -1,0 +1,207 @@
+"""A small platform over doubles: two services, three functions, one table, any number of callers.
+
+Lambda and SSM are in memory, the table is whatever DynamoDB client is handed in (moto's, in these tests).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rollback.aws import Account, Throttles, Who
+from rollback.flow import Finished, Flow
+from rollback.lease import Clocks, Leases
+from rollback.ledger import Ledger
+from rollback.plan import Request
+from rollback.recording import Commits, Recorded, adopt, record
+from rollback.session import Session
+from rollback.settings import Settings, parse
+from rollback.table import Table
+from tests.doubles.clock import Clock
+from tests.doubles.dying import Client, Life
+from tests.doubles.functions import Functions
+
+ALICE = Who(role="acme-dev-rollback-role", person="alice")
+BOB = Who(role="acme-dev-approver-role", person="bob")
+DAN = Who(role="acme-dev-github-actions-role", person="dan")
+SERVICES = {"teams": ["teams-get", "teams-list"], "roles": ["roles-get"]}
+TABLE = "acme-dev-ddb-deployments"
+SHA = "a" * 40
+
+
+def texts(**changed: Any) -> tuple[str, str]:
+    """The two settings files; `changed` replaces settings of the project, or `approval` of the stack."""
+    approval = {
+        "aliases": changed.pop("approval", "none"),
+        "infrastructure": "confirm",
+        "table": "identity",
+        "expiresMinutes": 60,
+    }
+    config: dict[str, Any] = {
+        "prefix": "acme",
+        "repository": "acme/platform",
+        "protectedBranch": "main",
+        "alias": "live",
+        "services": SERVICES,
+        "rto": {"code": 5, "configuration": 5, "infrastructure": 15, "full": 30, "table": 60},
+        "pace": {"writes": 1000, "burst": 1000, "reads": 10000},
+        "leaseSeconds": 60,
+        "smoke": [],
+        "people": {},
+        "reviewers": {},
+    } | changed
+    project = {"name": "rollback", "config": {name: {"default": value} for name, value in config.items()}}
+    stack = {
+        "config": {
+            "aws:region": "eu-west-1",
+            "aws:allowedAccountIds": ["111122223333"],
+            "rollback:approval": approval,
+        }
+    }
+    return json.dumps(project), json.dumps(stack)
+
+
+def settings(**changed: Any) -> Settings:
+    return parse("dev", *texts(**changed))
+
+
+def create_table(dynamodb: Any, name: str = TABLE) -> None:
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK", "GSI1PK", "GSI1SK")
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "GSI1",
+                "KeySchema": [
+                    {"AttributeName": "GSI1PK", "KeyType": "HASH"},
+                    {"AttributeName": "GSI1SK", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+class Parameters:
+    """SSM's parameters; `fail` is raised by the next writes while it is set."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.fail: Exception | None = None
+
+    def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool) -> None:
+        if self.fail is not None:
+            raise self.fail
+        self.values[Name] = Value
+
+
+@dataclass
+class Quiet:
+    """A person who says nothing and is told everything."""
+
+    said: list[str] = field(default_factory=list)
+
+    def planned(self, plan: Any) -> None: ...
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def waiting(self, why: str, seconds: float) -> None: ...
+    def start(self, what: str, total: int) -> None: ...
+    def progress(self, done: int) -> None: ...
+    def finish(self) -> None: ...
+    def output(self, text: str) -> None: ...
+
+
+@dataclass
+class World:
+    """The platform, and a way in for each caller."""
+
+    dynamodb: Any
+    root: Path
+    settings: Settings
+    functions: Functions = field(default_factory=Functions)
+    parameters: Parameters = field(default_factory=Parameters)
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.settings.catalogue())
+
+    @property
+    def deployed(self) -> str | None:
+        return self.parameters.values.get(self.settings.names.deployed_version)
+
+    def table(self) -> Table:
+        return Table(self.dynamodb, TABLE, sleep=lambda _: None)
+
+    def session(self, caller: Who = ALICE, life: Life | None = None) -> Session:
+        """One process of `caller`; its requests end with its `life`."""
+
+        def alive(client: Any) -> Any:
+            return client if life is None else Client(client, life)
+
+        table = Table(alive(self.dynamodb), TABLE, sleep=lambda _: None)
+        clocks = Clocks(now=self.clock.iso, monotonic=self.clock.monotonic, sleep=self.clock.sleep)
+        account = Account(
+            settings=self.settings,
+            caller=caller,
+            lambda_=alive(self.functions),
+            dynamodb=alive(self.dynamodb),
+            ssm=alive(self.parameters),
+            throttles=Throttles(),
+        )
+        return Session(
+            root=self.root,
+            settings=self.settings,
+            account=account,
+            ledger=Ledger(table, self.settings.environment),
+            leases=Leases(
+                table=table,
+                environment=self.settings.environment,
+                seconds=self.settings.lease_seconds,
+                caller=caller,
+                clocks=clocks,
+            ),
+            clocks=clocks,
+            now=self.clock.now,
+        )
+
+    def flow(
+        self, caller: Who = ALICE, life: Life | None = None, stop: threading.Event | None = None
+    ) -> Flow:
+        return Flow(session=self.session(caller, life), ui=Quiet(), stop=stop or threading.Event())
+
+    def release(self, version: str, only: Sequence[str] | None = None) -> None:
+        """Publishes a new version of functions (all, or `only` these) and points their aliases to it."""
+        for name in only or self.names:
+            self.functions.point(name, self.functions.publish(name, version))
+
+    def record(self, version: str) -> Recorded:
+        return record(self.session(DAN), version, Commits(code=SHA), Quiet())
+
+    def adopt(self, version: str) -> Recorded:
+        return adopt(self.session(DAN), version, Commits(code=SHA), Quiet())
+
+    def begin(self, **request: Any) -> Finished:
+        """`rollback lambda`, as alice."""
+        return self.flow().start("aliases", Request(**request), "it went bad")
+
+    def story(self) -> None:
+        """v1.0.0, v1.1.0 and v1.2.0 are released and recorded."""
+        for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
+            self.release(version)
+            self.record(version)
+
+    def versions(self) -> Mapping[str, str]:
+        return {name: alias.version for name, alias in self.functions.aliases.items()}
+
+    def timeline(self) -> Any:
+        return self.session().ledger.timeline()

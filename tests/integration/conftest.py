@@ -1,0 +1,31 @@
+"""What integration tests share: moto's DynamoDB in this process, and a small platform over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.doubles.world import World, create_table, settings
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="eu-west-1")
+        create_table(client)
+        yield client
+
+
+@pytest.fixture
+def world(dynamodb: Any, tmp_path: Path) -> World:
+    """Two services, three functions, no approval, no smoke command; nothing recorded yet."""
+    return World(dynamodb=dynamodb, root=tmp_path, settings=settings())
