@@ -10,7 +10,7 @@ from typing import Literal
 
 from naming import APPROVER
 from rollback.aws import Who
-from rollback.errors import Refused
+from rollback.errors import Refused, UsageError
 from rollback.ledger import Approval
 from rollback.records import Record, Status, now_iso
 from rollback.settings import PROJECT_FILE, Settings, parse
@@ -47,7 +47,13 @@ def binding_policy(root: Path, settings: Settings, kind: str) -> Policy:
             next=f"Run it in a git checkout that has branch '{branch}' (git fetch origin {branch}).",
         )
     texts = [text for text in protected if text is not None]
-    there = policy(parse(settings.environment, *texts), kind)
+    try:
+        there = policy(parse(settings.environment, *texts), kind)
+    except UsageError as error:
+        raise Refused(
+            f"The settings on branch '{branch}' are not for this checkout's command: {error.what}",
+            next=f"Check out what stands on '{branch}' (git fetch origin {branch}).",
+        ) from None
     strictest = max(here, there, key=_STRICTEST.index)
     if strictest == "identity":
         changed = [
@@ -121,7 +127,12 @@ def _on_branch(root: Path, branch: str, name: str) -> str | None:
     """A file as the protected branch has it; the remote's branch counts more than a local one."""
     for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
         shown = subprocess.run(
-            ["git", "-C", str(root), "show", f"{ref}:./{name}"], capture_output=True, text=True, check=False
+            ["git", "-C", str(root), "show", f"{ref}:./{name}"],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
         if shown.returncode == 0:
             return shown.stdout

@@ -195,7 +195,7 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
             f"Not allowed while {doing}: {message}",
             next="Take the role that this verb needs (README, Permissions).",
         )
-    if name == "ResourceNotFoundException" and "able" in message:
+    if name == "ResourceNotFoundException" and ("able" in message or "equested resource" in message):
         return kind(f"Not found while {doing}: {message}", next="Has `pulumi up` declared this environment?")
     return kind(f"AWS answered {name} while {doing}: {message}")
 

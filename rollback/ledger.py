@@ -218,7 +218,8 @@ class Ledger:
                 record = _model(Record, item)
             elif sk.startswith("PLAN#"):
                 chunks.append(str(item.get("plan", "")))
-                expected = int(item.get("chunks", expected))
+                parts = item.get("chunks", expected)
+                expected = parts if isinstance(parts, int) else -1
             elif sk.startswith("EVENT#"):
                 events.append(_model(Event, item))
         if record is None or record.environment != self.environment:
@@ -391,9 +392,10 @@ def _index(environment: str, at: str, identifier: str) -> Item:
 def _model(kind: type[T], item: Item) -> T:
     """`item` as a dataclass. Raises `RollbackError` naming the item and what is wrong with it."""
     adapter = _MODELS.setdefault(kind, TypeAdapter(kind))
-    if int(item.get("schema", SCHEMA)) > SCHEMA:
+    schema = item.get("schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
         raise RollbackError(
-            f"{item.get('PK')} was written by a newer version of this command (schema {item['schema']}).",
+            f"{item.get('PK')} was written by a newer version of this command (schema {schema}).",
             next="Update the checkout you run it from.",
         )
     fields = dict(item)

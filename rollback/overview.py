@@ -161,5 +161,6 @@ def _next(environment: str, services: tuple[Service, ...], in_flight: tuple[Reco
     if any(service.previous for service in services):
         return f'rollback lambda --env {environment} --reason "…"'
     return (
-        f"rollback release adopt --env {environment} --version V --reason …, to have something to go back to"
+        f"rollback release adopt --env {environment} --version V, then rollback lambda --env {environment} "
+        "--to V, to go back to what was before the ledger"
     )

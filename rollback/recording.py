@@ -27,6 +27,8 @@ from rollback.words import checked_reason
 
 R = TypeVar("R")
 _SHA = re.compile(r"[0-9a-f]{40}")
+# The two reads of an alias have to agree; somebody may move it between them.
+_LOOKS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +79,8 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
                     next="Give the new deployment a version of its own.",
                 )
             if set(timeline.stands.values()) == {version} and before.manifest == manifest:
+                # Whoever recorded it may have died before the parameters were written.
+                _write_parameters(session, label(timeline.stands), commits)
                 return Recorded(release=before, stands=label(timeline.stands), new=False)
         stands = dict.fromkeys(release.services, version)
         session.ledger.record_release(release, _entry(session, release, stands, "deployment"), lease)
@@ -216,9 +220,14 @@ def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]
     names = list(session.settings.catalogue())
 
     def one(name: str) -> Standing | None:
-        seen, pointer = observe(session.account, name, alias), observe_alias(session.account, name, alias)
-        if seen is None or pointer is None:
-            return None
+        for _ in range(_LOOKS):
+            seen, pointer = observe(session.account, name, alias), observe_alias(session.account, name, alias)
+            if seen is None or pointer is None:
+                return None
+            if seen.version == pointer.version:
+                break
+        else:
+            raise Refused(f"Somebody is moving {name} right now.", next="Record again once it stands still.")
         return Standing(
             version=pointer.version,
             code_sha256=seen.code_sha256,

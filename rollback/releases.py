@@ -21,6 +21,8 @@ from rollback.records import Standing
 # environment.
 VERSION = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 PREVIOUS = "previous"
+# A parameter of the standard tier takes 4 KB (Systems Manager quotas); a record's head has two labels.
+_LABEL = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,14 +109,16 @@ def checked_version(version: str) -> str:
 def label(stands: Mapping[str, str]) -> str:
     """What stands, in one word: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
 
-    The base is what most services stand at; the parameter `deployed-version` holds this.
+    The base is what most services stand at; the parameter `deployed-version` holds this. Where too many
+    services differ to be named, their number stands for them.
     """
     if not stands:
         return "none"
     versions = list(stands.values())
     base = max(sorted(set(versions)), key=versions.count)
     others = [f"+{service}@{version}" for service, version in sorted(stands.items()) if version != base]
-    return base + "".join(others)
+    text = base + "".join(others)
+    return text if len(text) <= _LABEL else f"{base}+{len(others)} services elsewhere"
 
 
 class Timeline:
@@ -183,8 +187,8 @@ def previous(
         )
         raise Refused(
             f"There is no previous release for {', '.join(missing)}: {why}.",
-            next="rollback release list shows what there is; name one with --to, or record the past with "
-            "rollback release adopt --version V.",
+            next="rollback release list shows what there is: name one with --to V. Of a time before the ledger: "
+            "rollback release adopt --version V --env E, then --to V.",
         )
     return {service: found[service] for service in services}
 

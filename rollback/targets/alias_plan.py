@@ -17,6 +17,8 @@ from rollback.releases import PREVIOUS, Entry, Timeline, checked_version, label,
 from rollback.settings import Settings
 from rollback.targets.alias_state import Move, standings
 
+_NAMED = 50
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
@@ -205,7 +207,8 @@ def _targets(
         Refusal(
             subject=service,
             reason=f"{request.to} is quarantined: {barred[service].reason}",
-            remedy=f"rollback release lift {request.to} --services {service} --env {ledger.environment}",
+            remedy=f"rollback release lift {request.to} --services {service} --env {ledger.environment} "
+            "--reason …",
         )
         for service in services
         if service in barred
@@ -269,7 +272,9 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
     revision, weights = (last.revision_id, last.weights) if last is not None and not moved else (None, {})
     if revision is None and not problems:
         seen = observe_alias(account, name, alias)
-        if seen is not None:
+        if seen is None or seen.version != now.version:
+            problems.append(refuse("somebody is moving it right now", "plan again"))
+        else:
             revision, weights = seen.revision_id, seen.weights
     step = Move(
         function=name,
@@ -297,18 +302,31 @@ def _with_weights(account: Account, steps: Sequence[Move]) -> list[Move]:
 
 
 def _left_behind(timeline: Timeline, leaves: Mapping[str, str], targets: Mapping[str, str]) -> dict[str, str]:
-    """The releases to quarantine: those that are left for one that was recorded before them."""
-    order: dict[str, int] = {}
+    """The releases to quarantine: those that are left for an older one.
+
+    Older is what was recorded before, and what was adopted without standing at that time: an adoption
+    says of a release that it belongs to the past, and not to which. In doubt what is left is barred;
+    to go on from there it can be lifted, but no rollback comes back to it by itself.
+    """
+    newest: dict[str, Entry] = {}
     wanted = set(leaves.values()) | set(targets.values())
     for entry in timeline:
         if entry.is_release and entry.version in wanted:
-            order.setdefault(entry.version, entry.seq)
-            if len(order) == len(wanted):
+            newest.setdefault(entry.version, entry)
+            if len(newest) == len(wanted):
                 break
+
+    def older(target: str, left: str, service: str) -> bool:
+        to, away = newest.get(target), newest.get(left)
+        if to is None or away is None:
+            return to is None
+        past = to.kind == "adoption" and to.stands.get(service) != target
+        return past or to.seq < away.seq
+
     return {
         service: left
         for service, left in leaves.items()
-        if left != targets[service] and order.get(left, 0) > order.get(targets[service], 0)
+        if left != targets[service] and older(targets[service], left, service)
     }
 
 
@@ -317,16 +335,21 @@ def _notices(
 ) -> tuple[str, ...]:
     notices = []
     if request.without:
-        notices.append(f"Left out: {', '.join(request.without)}.")
+        notices.append(f"Left out: {_some(request.without)}.")
     if request.adopt_current:
         notices.append("Starts from where the aliases stand now, also where somebody moved them.")
     warm = [step.function for step in steps if step.provisioned and step.from_version != step.to_version]
     if warm:
-        notices.append(f"Provisioned concurrency follows the alias and is waited for: {', '.join(warm)}.")
+        notices.append(f"Provisioned concurrency follows the alias and is waited for: {_some(warm)}.")
     weighted = [step.function for step in steps if step.weights]
     if weighted:
-        notices.append(f"Weights are cleared on: {', '.join(weighted)}.")
+        notices.append(f"Weights are cleared on: {_some(weighted)}.")
     if foreign:
-        shown = ", ".join(foreign[:5]) + (" …" if len(foreign) > 5 else "")  # noqa: PLR2004 - enough to recognise
-        notices.append(f"Not in the catalogue of {settings.environment}, not touched: {shown}.")
+        notices.append(f"Not in the catalogue of {settings.environment}, not touched: {_some(foreign)}.")
     return tuple(notices)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are: a plan's head stays below an item's size."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -6,9 +6,9 @@ exactly one UpdateAlias a function, with that RevisionId, the target version and
 the RevisionId has gone stale does one GetAlias decide: the alias still at the plan's *from* or *to* is
 ours to move, anything else is somebody else's release and is left alone.
 
-Every write puts a tag of its own into the alias's description, so it always changes something and gives
-a new RevisionId: what another process read before can then move nothing any more, and an answer that got
-lost is told apart from a stranger's write.
+Every write puts a tag of its own into the alias's description, one for the way there and one for the way
+back, so it always changes something and gives a new RevisionId: what another process read before can then
+move nothing any more, and an answer that got lost is told apart from a stranger's write.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -33,6 +33,9 @@ from rollback.targets import alias_plan
 from rollback.targets.alias_state import Move, State, states
 from rollback.targets.protocol import Failure, Journal, Outcome
 
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
+
 # Progress is journalled in batches: what a crash loses of the last one, resume finds out by itself.
 _FLUSH_STEPS = 25
 _FLUSH_SECONDS = 1.0
@@ -40,6 +43,10 @@ _FLUSH_SECONDS = 1.0
 
 class _Foreign(Exception):
     """Somebody else has changed the alias; the message says to what."""
+
+
+class _Gone(Exception):
+    """The function, its alias or the version is not there."""
 
 
 @dataclass(kw_only=True)
@@ -224,23 +231,43 @@ class Aliases:
         Raises `_Foreign` where somebody else has moved it; nothing of theirs is overwritten.
         """
         version = state.version if back else step.to_version
-        weights = dict(state.weights) if back else {}
+        weights = state.weights if back else {}
+        tag = f"{journal.tag}/back" if back else journal.tag
         journal.check()
-        revision = self._update(step, version, weights, state.revision, journal.tag)
-        if revision is not None:
-            return revision
-        with explained(f"reading alias {self._settings.alias} of {step.function}"):
-            alias = self._account.lambda_.get_alias(FunctionName=step.function, Name=self._settings.alias)
-        stands = alias["FunctionVersion"]
+        try:
+            revision = self._update(step, version, weights, state.revision, tag) if state.revision else None
+            if revision is None:
+                revision = self._write_upon(self._alias(step), step, state, journal, back=back)
+        except _Gone:
+            if back and alias_plan.observe_alias(self._account, step.function, self._settings.alias):
+                raise RollbackError(f"Version {version}, to go back to, no longer exists.") from None
+            raise _Foreign(f"the function, its alias or version {version} is gone") from None
+        return revision
+
+    def _write_upon(
+        self,
+        alias: AliasConfigurationResponseTypeDef,
+        step: Move,
+        state: State,
+        journal: Journal,
+        *,
+        back: bool,
+    ) -> str:
+        """As `_write`, where the RevisionId was stale: what GetAlias told decides."""
+        version = state.version if back else step.to_version
+        weights = state.weights if back else {}
+        tag = f"{journal.tag}/back" if back else journal.tag
+        stands, description = alias["FunctionVersion"], alias.get("Description", "")
         found = dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))
-        description = alias.get("Description", "")
-        if description == journal.tag and stands == version and found == weights:
-            return str(alias["RevisionId"])  # ours: only the answer got lost
-        if stands not in (step.from_version, step.to_version):
-            raise _Foreign(f"somebody else moved it to version {stands}")
-        # Written down before it is overwritten. What an earlier holder of this record left there is not
-        # where the alias began; what anybody else left there is, and an undo goes back to it.
+        if description == tag and stands == version and found == weights:
+            return alias["RevisionId"]  # ours: only the answer got lost
+        # What an earlier holder of this record left there is not where the alias began; what anybody else
+        # left there is, and an undo goes back to it, or leaves it alone where it never was ours.
         ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
+        theirs = not ours and not state.moved and not (back and state.doubtful)
+        if stands not in ({version} if back and theirs else {step.from_version, step.to_version}):
+            raise _Foreign(f"somebody else moved it to version {stands}")
+        # Written down before it is overwritten.
         journal.append(
             "found",
             {
@@ -248,22 +275,31 @@ class Aliases:
                 "version": stands,
                 "weights": found,
                 "revision": alias["RevisionId"],
-                "start": not ours and not back and not state.moved,
+                "start": theirs,
             },
         )
-        if back and not ours and not state.moved and not state.doubtful:
-            weights = found if stands == version else weights
-        revision = self._update(step, version, weights, alias["RevisionId"], journal.tag)
+        if back and theirs:
+            weights = found
+        revision = self._update(step, version, weights, alias["RevisionId"], tag)
         if revision is None:
             raise _Foreign("somebody else is changing it right now")
         return revision
 
+    def _alias(self, step: Move) -> AliasConfigurationResponseTypeDef:
+        with explained(f"reading alias {self._settings.alias} of {step.function}"):
+            try:
+                return self._account.lambda_.get_alias(FunctionName=step.function, Name=self._settings.alias)
+            except ClientError as error:
+                if code(error) == "ResourceNotFoundException":
+                    raise _Gone from None
+                raise
+
     def _update(
-        self, step: Move, version: str, weights: Mapping[str, float], revision: str | None, tag: str
+        self, step: Move, version: str, weights: Mapping[str, float], revision: str, tag: str
     ) -> str | None:
         """One conditional UpdateAlias: the new RevisionId, or None where `revision` has gone stale.
 
-        Raises `_Foreign` where the function, its alias or the version is gone.
+        Raises `_Gone` where the function, its alias or the version is gone.
         """
         with explained(f"moving {step.function}"):
             try:
@@ -273,13 +309,13 @@ class Aliases:
                     FunctionVersion=version,
                     RoutingConfig={"AdditionalVersionWeights": dict(weights)},
                     Description=tag,
-                    **({"RevisionId": revision} if revision else {}),
+                    RevisionId=revision,
                 )
             except ClientError as error:
                 if code(error) == "PreconditionFailedException":
                     return None
                 if code(error) == "ResourceNotFoundException":
-                    raise _Foreign(f"the function, its alias or version {version} is gone") from None
+                    raise _Gone from None
                 raise
         if answer["RevisionId"] == revision:
             raise RollbackError(f"{step.function}: the alias was written but its RevisionId did not change.")

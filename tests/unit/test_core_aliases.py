@@ -1,0 +1,476 @@
+"""Aliases on a Lambda in memory: what is moved, what is left alone, what is put back."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollback.aws import Account, Throttles
+from rollback.lease import LeaseLost
+from rollback.plan import Plan, Request
+from rollback.targets.alias_state import Move, standings, states
+from rollback.targets.aliases import Aliases
+from tests.doubles.clock import Clock
+from tests.doubles.functions import Functions, client_error, no_answer, nothing
+from tests.doubles.journal import BY, Memory
+from tests.doubles.world import settings
+
+A, B, C = "acme-dev-lambda-teams-get", "acme-dev-lambda-teams-list", "acme-dev-lambda-roles-get"
+
+
+class Estate:
+    """Three functions at version 2 of 3, planned to go to 1; A has a canary's weight on version 3."""
+
+    def __init__(self, *, keeps: bool = False) -> None:
+        self.functions = Functions(revision_ignores_no_change=keeps)
+        self.clock = Clock()
+        account: Any = Account(
+            settings=settings(),
+            caller=BY,
+            lambda_=self.functions,  # type: ignore[arg-type]
+            dynamodb=None,  # type: ignore[arg-type]
+            ssm=None,  # type: ignore[arg-type]
+            throttles=Throttles(),
+        )
+        ledger: Any = None
+        self.target = Aliases(account, ledger, clock=self.clock.monotonic, sleep=self.clock.sleep)
+        for name in (A, B, C):
+            for _ in range(3):
+                self.functions.publish(name)
+            self.functions.point(name, "2", {"3": 0.1} if name == A else {})
+        self.start = self.functions.standing()
+        self.journal = Memory()
+        self.plan = self.planned()
+
+    def planned(self, **changed: Any) -> Plan[Move]:
+        """`changed` replaces fields of B's step."""
+        steps = [
+            Move(
+                function=name,
+                service="teams",
+                from_version="2",
+                to_version="1",
+                code_sha256=f"sha-{name}-1",
+                revision_id=alias.revision,
+                weights=dict(alias.weights),
+            )
+            for name, alias in self.functions.aliases.items()
+        ]
+        steps = [replace(step, **changed) if step.function == B else step for step in steps]
+        return Plan(
+            kind="aliases",
+            environment="dev",
+            account="111122223333",
+            region="eu-west-1",
+            request=Request(),
+            from_version="v2",
+            to_version="v1",
+            leaves={"teams": "v2"},
+            targets={"teams": "v1"},
+            quarantines={},
+            steps=tuple(steps),
+        )
+
+    def execute(self, journal: Memory | None = None) -> Any:
+        return self.target.execute(self.plan, journal or self.journal)
+
+    def undo(self, journal: Memory | None = None) -> Any:
+        return self.target.undo(self.plan, journal or self.journal)
+
+    def counts(self, journal: Memory | None = None) -> dict[str, int]:
+        return dict(self.target.counts(self.plan, (journal or self.journal).events))
+
+
+@pytest.fixture(params=[False, True], ids=["every write a revision", "a write that changes nothing has none"])
+def estate(request: pytest.FixtureRequest) -> Estate:
+    return Estate(keeps=request.param)
+
+
+GOAL = {name: ("1", {}) for name in (A, B, C)}
+
+
+def once(estate: Estate, operation: str, function: str, action: Any, *, after: bool = False) -> None:
+    """`action` happens at the first such request, before it or after it."""
+
+    def hook(seen: str, name: str) -> None:
+        if (seen, name) == (operation, function):
+            setattr(estate.functions, "after" if after else "before", nothing)
+            action()
+
+    setattr(estate.functions, "after" if after else "before", hook)
+
+
+def throw(error: Exception) -> Any:
+    def action() -> None:
+        raise error
+
+    return action
+
+
+def test_one_write_a_function_moves_it_and_clears_its_weights(estate: Estate) -> None:
+    outcome = estate.execute()
+
+    assert outcome.ok
+    assert estate.functions.standing() == GOAL
+    assert sorted(estate.functions.called("UpdateAlias")) == sorted([A, B, C])
+    assert estate.functions.called("GetAlias") == []
+    assert estate.counts() == {"planned": 3, "moved": 3, "confirmed": 0, "failed": 0, "reverted": 0}
+
+
+def test_undo_restores_version_and_weights(estate: Estate) -> None:
+    estate.execute()
+
+    outcome = estate.undo()
+
+    assert outcome.ok
+    assert estate.functions.standing() == estate.start
+    assert standings(estate.plan, estate.journal.events)[A].weights == {"3": 0.1}
+
+
+def test_undo_of_what_was_only_confirmed_works_too(estate: Estate) -> None:
+    estate.plan = estate.planned(to_version="2", code_sha256=f"sha-{B}-2")
+    estate.execute()
+
+    outcome = estate.undo()
+
+    assert outcome.ok, outcome
+    assert estate.functions.standing() == estate.start
+
+
+def test_a_stale_revision_at_the_plans_start_is_written_down_and_moved(estate: Estate) -> None:
+    estate.functions.point(B, "2", {"3": 0.5}, "by hand")
+    estate.start = estate.functions.standing()
+
+    outcome = estate.execute()
+
+    assert outcome.ok
+    assert estate.functions.standing() == GOAL
+    assert estate.journal.kinds().count("found") == 1
+    estate.undo()
+    assert estate.functions.standing() == estate.start, "an undo goes back to what was found"
+
+
+def test_a_stale_revision_at_the_plans_end_is_confirmed_and_undo_leaves_it_there(estate: Estate) -> None:
+    estate.functions.point(B, "1", description="by hand")
+    estate.start = estate.functions.standing()
+
+    outcome = estate.execute()
+
+    assert outcome.ok
+    assert estate.functions.standing() == GOAL
+    estate.undo()
+    assert estate.functions.standing() == estate.start
+
+
+def test_somebody_elses_release_is_left_alone_and_named(estate: Estate) -> None:
+    estate.functions.point(B, "3", description="theirs")
+
+    outcome = estate.execute()
+
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
+    assert "moved it to version 3" in outcome.failures[0].reason
+    assert estate.functions.aliases[B].description == "theirs"
+
+
+def test_what_was_moved_before_a_foreign_release_was_met_is_put_back(estate: Estate) -> None:
+    estate.functions.point(B, "3", description="theirs")
+    outcome = estate.execute()
+    estate.journal.failed(outcome.failures)
+
+    outcome = estate.undo()
+
+    assert outcome.ok
+    assert estate.functions.standing() == {**estate.start, B: ("3", {})}
+    assert estate.functions.aliases[B].description == "theirs"
+
+
+def test_a_foreign_release_that_comes_between_the_read_and_the_second_write_is_left_alone(
+    estate: Estate,
+) -> None:
+    estate.functions.point(B, "2", description="by hand")
+    once(estate, "GetAlias", B, lambda: estate.functions.point(B, "3"), after=True)
+
+    outcome = estate.execute()
+
+    assert [failure.foreign for failure in outcome.failures] == [True]
+    assert estate.functions.aliases[B].version == "3"
+
+
+def test_a_foreign_write_between_moves_and_undo_is_left_alone(estate: Estate) -> None:
+    estate.execute()
+    estate.functions.point(B, "3", description="theirs")
+
+    outcome = estate.undo()
+
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
+    assert estate.functions.standing() == {**estate.start, B: ("3", {})}
+
+
+def test_a_lost_response_whose_retry_finds_the_revision_stale_is_accepted(estate: Estate) -> None:
+    def committed_unheard() -> None:
+        alias = estate.functions.aliases[B]
+        alias.version, alias.weights, alias.description = "1", {}, estate.journal.tag
+        alias.revision = "unheard"
+
+    once(estate, "UpdateAlias", B, committed_unheard)
+
+    outcome = estate.execute()
+
+    assert outcome.ok
+    assert estate.journal.kinds().count("found") == 0
+    assert states(estate.plan, estate.journal.events)[B].revision == "unheard"
+    estate.undo()
+    assert estate.functions.standing() == estate.start
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_write_without_an_answer_may_have_been_done_and_is_put_back(estate: Estate, done: bool) -> None:
+    once(estate, "UpdateAlias", B, throw(no_answer()), after=done)
+
+    outcome = estate.execute()
+
+    assert [(failure.subject, failure.foreign, failure.refused) for failure in outcome.failures] == [
+        (B, False, False)
+    ]
+    estate.journal.failed(outcome.failures)
+    assert estate.undo().ok
+    assert estate.functions.standing() == estate.start
+
+
+def test_a_function_that_vanished_stops_the_way_there_and_not_the_way_back(estate: Estate) -> None:
+    del estate.functions.aliases[B]
+
+    outcome = estate.execute()
+
+    assert [failure.foreign for failure in outcome.failures] == [True]
+    assert "gone" in outcome.failures[0].reason
+    estate.journal.failed(outcome.failures)
+    assert estate.undo().ok
+    assert estate.functions.aliases[A].version == "2"
+
+
+def test_a_start_that_no_longer_exists_is_no_way_back_and_no_strangers_doing(estate: Estate) -> None:
+    estate.execute()
+    del estate.functions.versions[B]["2"]
+
+    outcome = estate.undo()
+
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, False)]
+    assert "no longer exists" in outcome.failures[0].reason
+    assert standings(estate.plan, estate.journal.events)[B].version == "1", "it still stands where we put it"
+
+
+def test_a_step_without_a_known_revision_is_read_before_it_is_written(estate: Estate) -> None:
+    estate.plan = estate.planned(revision_id=None)
+    estate.functions.point(B, "3", description="theirs")
+
+    outcome = estate.execute()
+
+    assert [failure.foreign for failure in outcome.failures] == [True]
+    assert estate.functions.aliases[B].version == "3"
+
+
+def test_a_revision_that_does_not_change_is_an_error_and_not_a_success() -> None:
+    estate = Estate(keeps=True)
+    alias = estate.functions.aliases[B]
+    alias.description = estate.journal.tag
+    alias.version = "1"
+
+    outcome = estate.execute()
+
+    assert [failure.subject for failure in outcome.failures] == [B]
+    assert "RevisionId did not change" in outcome.failures[0].reason
+
+
+def test_a_refused_write_was_not_done(estate: Estate) -> None:
+    denied = client_error("UpdateAlias", "AccessDeniedException")
+    denied.response["ResponseMetadata"] = {"HTTPStatusCode": 403, "RetryAttempts": 0}  # type: ignore[typeddict-item]
+    once(estate, "UpdateAlias", B, throw(denied))
+
+    outcome = estate.execute()
+
+    assert [(failure.subject, failure.refused) for failure in outcome.failures] == [(B, True)]
+
+
+def test_the_way_there_stops_at_the_first_failure_and_the_way_back_brings_back_what_it_can(
+    estate: Estate,
+) -> None:
+    estate.execute()
+
+    def fail(operation: str, function: str) -> None:
+        if operation == "UpdateAlias" and function in (A, B):
+            raise no_answer()
+
+    estate.functions.before = fail
+    outcome = estate.undo()
+
+    assert {failure.subject for failure in outcome.failures} == {A, B}
+    assert estate.functions.aliases[C].version == "2"
+    assert estate.counts()["reverted"] == 1
+
+
+def test_asked_to_stop_it_begins_nothing_new_and_says_so(estate: Estate) -> None:
+    estate.journal.stop.set()
+
+    outcome = estate.execute()
+
+    assert outcome.interrupted
+    assert not outcome.ok
+    assert estate.functions.writes == []
+
+
+def test_a_lost_lease_ends_it_before_the_next_write(estate: Estate) -> None:
+    estate.journal.lost.set()
+
+    with pytest.raises(LeaseLost):
+        estate.execute()
+
+    assert estate.functions.writes == []
+
+
+def test_resume_moves_only_what_is_not_done_but_touches_what_an_old_holder_may_still_move(
+    estate: Estate,
+) -> None:
+    estate.journal.append("moved", {"functions": {A: estate.functions.point(A, "1")}})
+    heir = estate.journal.next_holder()
+    before = {name: alias.revision for name, alias in estate.functions.aliases.items()}
+
+    outcome = estate.execute(heir)
+
+    assert outcome.ok
+    assert estate.functions.standing() == GOAL
+    after = {name: alias.revision for name, alias in estate.functions.aliases.items()}
+    assert {name for name in before if before[name] != after[name]} == {B, C}
+
+
+def test_abort_after_a_takeover_touches_every_alias(estate: Estate) -> None:
+    before = {name: alias.revision for name, alias in estate.functions.aliases.items()}
+    heir = estate.journal.next_holder()
+
+    outcome = estate.undo(heir)
+
+    assert outcome.ok
+    assert estate.functions.standing() == estate.start
+    assert all(alias.revision != before[name] for name, alias in estate.functions.aliases.items())
+
+
+@pytest.mark.parametrize("verb", ["execute", "undo"])
+@pytest.mark.parametrize("pausing", ["UpdateAlias", "GetAlias", "UpdateAlias again"])
+def test_an_old_holder_that_wakes_up_moves_nothing(estate: Estate, verb: str, pausing: str) -> None:
+    paused, wake = threading.Event(), threading.Event()
+    seen: list[str] = []
+    if pausing != "UpdateAlias":
+        estate.functions.point(B, "2", description="by hand")
+        estate.start = estate.functions.standing()
+
+    def pause(operation: str, function: str) -> None:
+        if function == B and not paused.is_set():
+            seen.append(operation + (" again" if operation in seen else ""))
+            if seen[-1] == pausing:
+                paused.set()
+                wake.wait(20)
+
+    estate.functions.before = pause
+    old: list[Any] = []
+
+    def run() -> None:
+        try:
+            old.append(estate.execute())
+        except LeaseLost as lost:
+            old.append(lost)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert paused.wait(20)
+    heir = estate.journal.next_holder()
+    outcome = getattr(estate, verb)(heir)
+    assert outcome.ok, outcome
+    ended = {name: (alias.version, alias.revision) for name, alias in estate.functions.aliases.items()}
+    wake.set()
+    thread.join(20)
+
+    assert isinstance(old[0], LeaseLost)
+    assert {
+        name: (alias.version, alias.revision) for name, alias in estate.functions.aliases.items()
+    } == ended
+    assert estate.functions.standing() == (GOAL if verb == "execute" else estate.start)
+
+
+def test_abort_after_a_takeover_leaves_what_a_stranger_moved_to_the_target(estate: Estate) -> None:
+    heir = estate.journal.next_holder()
+    estate.functions.point(B, "1", description="theirs")
+
+    outcome = estate.undo(heir)
+
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
+    assert estate.functions.aliases[B].description == "theirs"
+
+
+def test_abort_after_a_takeover_keeps_the_weights_that_a_stranger_set(estate: Estate) -> None:
+    heir = estate.journal.next_holder()
+    estate.functions.point(B, "2", {"1": 0.5}, "theirs")
+
+    outcome = estate.undo(heir)
+
+    assert outcome.ok
+    assert estate.functions.standing()[B] == ("2", {"1": 0.5})
+    assert standings(estate.plan, heir.events)[B].weights == {"1": 0.5}
+
+
+def test_what_an_old_holder_moved_without_a_word_in_the_journal_is_put_back_to_the_start(
+    estate: Estate,
+) -> None:
+    estate.functions.point(A, "1", description=estate.journal.tag)
+    heir = estate.journal.next_holder()
+
+    outcome = estate.undo(heir)
+
+    assert outcome.ok
+    assert estate.functions.standing() == estate.start
+
+
+def test_provisioned_concurrency_is_waited_for(estate: Estate) -> None:
+    estate.functions.aliases[B].provisioned = ["IN_PROGRESS", "IN_PROGRESS", "READY"]
+    estate.plan = estate.planned(provisioned=5)
+
+    outcome = estate.execute()
+
+    assert outcome.ok
+    assert estate.clock.seconds == 4.0
+
+
+def test_provisioned_concurrency_that_does_not_become_ready_is_a_failure_that_is_put_back(
+    estate: Estate,
+) -> None:
+    estate.functions.aliases[B].provisioned = ["IN_PROGRESS"]
+    estate.plan = estate.planned(provisioned=5)
+
+    outcome = estate.execute()
+
+    assert [failure.subject for failure in outcome.failures] == [B]
+    assert estate.clock.seconds > 300
+    estate.journal.failed(outcome.failures)
+    assert estate.undo().ok
+    assert estate.functions.standing() == estate.start
+
+
+def test_verify_names_what_stands_elsewhere(estate: Estate) -> None:
+    estate.execute()
+    estate.functions.point(B, "3")
+
+    checks = estate.target.verify(estate.plan)
+
+    assert [check.ok for check in checks] == [False]
+    assert f"{B}: stands at version 3, not 1" in checks[0].detail
+
+
+def test_progress_is_journalled_in_batches(estate: Estate) -> None:
+    estate.execute()
+
+    moved = [event for event in estate.journal.events if event.kind == "moved"]
+
+    assert len(moved) == 1
+    assert set(moved[0].data["functions"]) == {A, B, C}
