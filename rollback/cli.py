@@ -114,12 +114,8 @@ def approve(
             "digest": opened.record.digest,
             "approved_by": plain(session.caller),
         }
-        ui.show(
-            text(
-                f"Approved by {session.caller}. Next: rollback apply {identifier} --env {session.environment}"
-            ),
-            document,
-        )
+        ui.show(text(f"Approved by {session.caller}.", "green"), document)
+        ui.next(f"rollback apply {identifier} --env {session.environment}")
 
 
 @app.command()

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.errors import RollbackError
+from rollback.layout import Blocks, aligned, hanging, unwrapped
 from rollback.plan import Plan
 from rollback.records import Event, Record, Status, plain_record
 from rollback.releases import Release
@@ -116,10 +116,14 @@ class Terminal:
             self.console.print(Text(f"  {line}"))
         if error.changed:
             self.console.print(Text(f"  {clean(error.changed)}"))
-        for index, line in enumerate(clean_lines(error.next)):
+        if error.next:
+            self.next(error.next)
+
+    def next(self, what: str) -> None:
+        """What to type next; a command is not broken, so that it can be copied."""
+        for index, line in enumerate(clean_lines(what)):
             self.console.print(
-                Text.assemble(("  next: " if index == 0 else "        ", "dim"), (line, "cyan")),
-                soft_wrap=True,
+                Text.assemble(("  next: " if index == 0 else "  ", "dim"), (line, "cyan")), soft_wrap=True
             )
 
 
@@ -130,10 +134,9 @@ def clean_lines(value: str) -> list[str]:
 
 def plan_view(plan: Plan[Any]) -> RenderableType:
     """The whole plan on one screen: what changes, a line a step, grouped by service."""
-    head = Text.assemble(
-        ("Plan  ", "bold"),
-        (f"{plan.environment} ", "bold"),
-        f"({plan.account}, {plan.region})   ",
+    head = Text.assemble(("Plan  ", "bold"), (plan.environment, "bold"), f" ({plan.account}, {plan.region})")
+    what = Text.assemble(
+        "      ",
         (plan.from_version, "red"),
         " → ",
         (plan.to_version, "green"),
@@ -143,30 +146,48 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     by_service: dict[str, list[Any]] = defaultdict(list)
     for step in plan.steps:
         by_service[step.service].append(step)
-    tables = [_service_table(service, steps, common, plan) for service, steps in by_service.items()]
-    notices = [Text(f"  {clean(notice)}", "yellow") for notice in plan.notices]
-    digest = Text(f"Digest {plan.digest()}", "dim")
-    prefix = [Text(f"Functions {common}…", "dim")] if common else []
-    return Group(head, *prefix, Columns(tables, padding=(0, 3)), *notices, digest)
+    blocks = Blocks([_service_block(service, steps, common, plan) for service, steps in by_service.items()])
+    notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
+    digest = text(f"Digest {plan.digest()}", "dim")
+    return Group(head, what, Text(), *_prefix_line(common), blocks, Text(), *notices, digest)
 
 
-def _service_table(service: str, steps: Sequence[Any], common: str, plan: Plan[Any]) -> Table:
-    table = Table(box=None, show_header=True, padding=(0, 1, 0, 0), pad_edge=False)
-    left, target = plan.leaves.get(service, "?"), plan.targets[service]
-    table.add_column(text(service, "bold"), no_wrap=True)
-    table.add_column(text(f"{left} →", "dim"), justify="right", no_wrap=True)
-    table.add_column(text(target, "dim"), no_wrap=True)
+def _prefix_line(common: str) -> list[Text]:
+    return [text(f"Functions {common}…", "dim")] if common else []
+
+
+def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[Any]) -> list[Text]:
+    """A service: what it leaves and goes to, and a line for each function that moves.
+
+    A function is called by what its name has beyond the plan's prefix and the service's own.
+    """
+    own = f"{service.replace('_', '-')}-"
+    rows = []
     for step in steps:
         if step.changes:
             weights = " ".join(f"{share:.0%} on {version}" for version, share in sorted(step.weights.items()))
-            start = f"{step.from_version}{f' ({weights})' if weights else ''} →"
-            table.add_row(
-                text(step.function[len(common) :]), text(start, "red"), text(step.to_version, "green")
+            start = f"{step.from_version}{f' ({weights})' if weights else ''}"
+            rows.append(
+                (
+                    text(f"  {step.function[len(common) :].removeprefix(own)}"),
+                    text(start, "red"),
+                    text("→"),
+                    text(step.to_version, "green"),
+                )
             )
-    same = len([step for step in steps if not step.changes])
-    if same:
-        table.add_row(text(f"{same} confirmed as they stand", "dim"), "", "")
-    return table
+    head = Text.assemble(
+        text(service, "bold"),
+        "  ",
+        text(plan.leaves.get(service, "?"), "red"),
+        " → ",
+        text(plan.targets[service], "green"),
+    )
+    same = len(steps) - len(rows)
+    return [
+        head,
+        *aligned(rows, right=(1,)),
+        *([text(f"  {same} as {'it stands' if same == 1 else 'they stand'}", "dim")] if same else []),
+    ]
 
 
 def record_view(
@@ -204,68 +225,85 @@ def record_view(
     rows.append(("digest", text(record.digest, "dim")))
     for name, value in rows:
         grid.add_row(name, value)
-    parts: list[RenderableType] = [text(f"Rollback {record.rollback_id}", "bold"), grid]
+    parts: list[RenderableType] = [Text(), text(f"Rollback {record.rollback_id}", "bold"), grid]
     journal = list(events)
     if journal:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("#", "at", "event", "by", "what"):
-            table.add_column(name, no_wrap=name != "what")
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for name in ("#", "at (UTC)", "event", "by", "what"):
+            table.add_column(name, no_wrap=name != "what", overflow="fold")
+        common = _common_prefix([name for event in journal for name in _functions(event)])
         for event in journal:
             table.add_row(
                 str(event.number),
                 text(event.at[11:23]),
                 text(event.kind),
                 text(event.by.person),
-                text(_said(event)),
+                text(_said(event, common)),
             )
-        parts.append(table)
+        parts.extend([Text(), table])
     return Group(*parts)
 
 
-def _said(event: Event) -> str:
-    """An event's data in a few words."""
+def _functions(event: Event) -> list[str]:
+    return list(event.data.get("functions", ()))
+
+
+def _said(event: Event, common: str) -> str:
+    """An event's data in a few words; what all functions' names begin with is left out."""
     data = event.data
     if "functions" in data:
-        names = list(data["functions"])
+        names = [name[len(common) :] for name in _functions(event)]
         return f"{len(names)}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"  # noqa: PLR2004
+    if event.kind == "planned":
+        return f"{data['steps']} steps" if "steps" in data else ""
     if event.kind == "failed":
         return "; ".join(f"{item['subject']}: {item['reason']}" for item in data["failures"][:3])
     if event.kind == "found":
         return f"{data['function']} stood at version {data['version']}, weights {data['weights'] or 'none'}"
     shown = {key: value for key, value in data.items() if not isinstance(value, (list, dict)) and value != ""}
+    if "digest" in shown:
+        shown["digest"] = f"{shown['digest'][:16]}…"
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
 def history_view(items: Sequence[Record | Release | RollbackError]) -> RenderableType:
     """Releases and rollbacks, newest first."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("when", "what", "version", "status", "by", "time", "reason / commit"):
-        table.add_column(name, no_wrap=name not in ("reason / commit", "version"), overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("when (UTC)", no_wrap=True)
+    # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
+    table.add_column("what", min_width=26, overflow="fold")
+    table.add_column("how", ratio=1, overflow="fold")
     for item in items:
         if isinstance(item, RollbackError):
-            table.add_row("", text("malformed", "bold red"), "", "", "", "", text(item.what, "red"))
+            table.add_row("", text("malformed", "bold red"), text(item.what, "red"))
         elif isinstance(item, Release):
+            what = "adopted" if item.adopted else "release"
+            commit = f", commit {item.commit[:12]}" if item.commit else ""
             table.add_row(
-                text(item.recorded_at[:19]),
-                text("adopted" if item.adopted else "release", "blue"),
-                text(item.version),
-                "",
-                text(item.recorded_by.person),
-                "",
-                text(item.commit[:12]),
+                _when(item.recorded_at),
+                Text.assemble(text(item.version, "bold"), " ", (what, "blue")),
+                text(f"by {item.recorded_by.person}{commit}"),
             )
         else:
-            elapsed = "" if item.elapsed_seconds is None else f"{item.elapsed_seconds:.1f} s"
+            elapsed = "" if item.elapsed_seconds is None else f" in {item.elapsed_seconds:.1f} s"
             table.add_row(
-                text(item.initiated_at[:19]),
-                text(f"rollback\n{item.rollback_id}"),
-                text(f"{item.from_version} → {item.to_version}"),
-                text(item.status, _STATUS.get(item.status, "")),
-                text(item.initiated_by.person),
-                text(elapsed),
-                text(item.reason),
+                _when(item.initiated_at),
+                Text.assemble(
+                    text(f"{item.from_version} → {item.to_version}", "bold"),
+                    "\n",
+                    text(item.rollback_id, "dim"),
+                ),
+                Text.assemble(
+                    text(item.status, _STATUS.get(item.status, "")),
+                    text(f"{elapsed}, by {item.initiated_by.person}\n"),
+                    text(item.reason),
+                ),
             )
     return table if items else text("Nothing is recorded yet.", "dim")
+
+
+def _when(at: str) -> Text:
+    return text(at[:19].replace("T", " "))
 
 
 def overview_view(view: Any) -> RenderableType:
@@ -275,7 +313,7 @@ def overview_view(view: Any) -> RenderableType:
         f"({view.account}, {view.region})  stands at ",
         (view.stands, "bold green"),
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("service", "stands", "functions", "back to", "quarantined"):
         table.add_column(name)
     odd: list[Text] = []
@@ -296,7 +334,7 @@ def overview_view(view: Any) -> RenderableType:
             text(", ".join(service.quarantined), "yellow"),
         )
         odd.extend(_odd(stand) for stand in wrong)
-    parts: list[RenderableType] = [head, table, *odd]
+    parts: list[RenderableType] = [head, Text(), table, Text(), *odd]
     if view.holder:
         holder = view.holder.get("holder", {})
         parts.append(
@@ -315,10 +353,10 @@ def overview_view(view: Any) -> RenderableType:
         for record in view.in_flight
     )
     if view.strangers:
-        parts.append(text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"))
+        parts.append(hanging("!", text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"), "dim"))
     if not view.exact:
         parts.append(text("Weights were not read; --exact reads them.", "dim"))
-    parts.append(Text.assemble(("next: ", "dim"), (view.next, "cyan")))
+    parts.append(unwrapped(Text.assemble(("next: ", "dim"), text(view.next, "cyan"))))
     return Group(*parts)
 
 
@@ -336,16 +374,15 @@ def _odd(stand: Any) -> Text:
 
 def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """The releases, newest first."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("seq", "version", "when", "by", "commit", "stands for", "quarantined for"):
-        table.add_column(name)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("version", "when (UTC)", "by", "commit", "stands for", "quarantined for"):
+        table.add_column(name, no_wrap=name in ("when (UTC)", "by", "commit"), overflow="fold")
     for row in rows:
         table.add_row(
-            str(row["seq"]),
             text(row["version"], "bold" if row["stands_for"] else ""),
-            text(row["at"][:19]),
-            text(row["by"]),
-            text(row["commit"][:12]),
+            _when(row["at"]),
+            text(row["by"].partition(" (")[0]),
+            text(row["commit"][:7]),
             text(_some(row["stands_for"], row["services"]), "green"),
             text(_some(row["quarantined_for"], row["services"]), "yellow"),
         )

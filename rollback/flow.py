@@ -173,8 +173,8 @@ class Flow:
         record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
         name, env = record.rollback_id, record.environment
         error = AwaitingApproval(
-            f"{name} waits for approval of digest {record.digest}.",
-            next=f"Another person, under {self.session.settings.names.role(APPROVER)}: "
+            f"{name} waits for approval of digest {record.digest[:16]}.",
+            next=f"Another person, under {self.session.settings.names.role(APPROVER)}:\n"
             f"rollback approve {name} --digest {record.digest[:16]} --env {env}\n"
             f"Then: rollback apply {name} --env {env}",
         )
