@@ -53,7 +53,7 @@ class RollbackEnvironments(pulumi.ComponentResource):
         if args.missing:
             pulumi.log.warn(
                 f"The GitHub environments of {args.names.environment} are left out: "
-                f"{' and '.join(args.missing)} is not configured. Until they are declared, GitHub protects "
+                f"{' and '.join(args.missing)} must be configured first. Until then GitHub protects "
                 "none of them.",
                 self,
             )
