@@ -16,8 +16,8 @@ _UNDER_WAY = re.compile(
     r"^( ([-+~]{1,2})? +\S+:\S+ \S+ +(creating|updating|deleting|replacing|refresh|refreshing|running|read)\b.*"
     r"|@ updating\.*|Updating \(.*\):|View Live: .*|)$"
 )
+_RESOURCE = re.compile(r"^  \S.*\):$")
 _DIFFERENCE = re.compile(r"\[diff: ([^\]]*)\]")
-_FEW = 4
 
 
 class Summary:
@@ -39,27 +39,29 @@ class Summary:
             elif not _SAME.match(line.rstrip()) and not _UNDER_WAY.match(line.rstrip()):
                 other.append(line.rstrip())
         lines = [
-            f" {sign:<2} {count:>3} {kind} {word}{f' [{what}]' if what else ''}"
+            f" {sign:<2}{count:>4} {kind} {word}{f' [{what}]' if what else ''}"
             for (sign, kind, word, what), count in changes.items()
             if not kind.startswith(("pulumi:", "rollback:index:"))
         ]
         return [*lines, *self._without_noise(other)]
 
     def _without_noise(self, lines: list[str]) -> list[str]:
-        """Diagnostics come as a resource's line and its indented messages: both go, or both stay."""
+        """Diagnostics without what says nothing; an error keeps the resource that it belongs to."""
         kept: list[str] = []
         header = ""
         for line in lines:
-            if line == "Diagnostics:" or line.strip() == "" or _NOISE.search(line):
+            told = line.strip()
+            if told in ("", "Diagnostics:") or _NOISE.search(line) or told in self._seen:
                 continue
-            if re.match(r"^  \S.*\):$", line):
+            if line == "Resources:":
+                header = ""
+            if _RESOURCE.match(line):
                 header = line
-            elif line.startswith("    warning:") and line in self._seen:
-                continue
+            elif told.startswith("warning:"):
+                self._seen.add(told)
+                kept.append(f" {told}")
             else:
-                if line.startswith("    warning:"):
-                    self._seen.add(line)
-                if header and line.startswith("    ") and not line.startswith("    warning:"):
+                if header and line.startswith("    "):
                     kept.append(header)
                 header = ""
                 kept.append(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import shlex
@@ -60,7 +61,13 @@ class Stage:
         default_factory=lambda: Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     )
     acts: list[Act] = field(default_factory=list)
+    # Whether commands may draw: false for what happens off stage, to be shown later.
+    drawing: bool = True
     _identity: str = ""
+    _running: subprocess.Popen[bytes] | None = None
+    _over: bool = False
+    # Whether something else than narration was shown last.
+    _apart: bool = False
 
     @property
     def where(self) -> str:
@@ -68,11 +75,33 @@ class Stage:
 
     @property
     def live(self) -> bool:
-        return self.console.is_terminal
+        return self.console.is_terminal and self.drawing
 
-    @property
-    def colour(self) -> bool:
-        return self.live and not self.console.no_color
+    def behind(self) -> Stage:
+        """A stage that nobody sees yet: what happens there is shown by `replay`."""
+        console = Console(
+            file=io.StringIO(),
+            width=self.console.width,
+            height=self.console.height,
+            force_terminal=self.console.is_terminal,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        return Stage(console=console, acts=[Act(title="", begun=time.monotonic())], drawing=False)
+
+    def replay(self, other: Stage) -> None:
+        """Show what happened on a stage behind this one."""
+        assert isinstance(other.console.file, io.StringIO)  # noqa: S101 - `behind` made it
+        self._write(other.console.file.getvalue().encode())
+        self.acts[-1].claims += sum(act.claims for act in other.acts)
+        self._identity, self._apart = other._identity, True
+
+    def end(self) -> None:
+        """End the command that runs, if one does; no other is begun."""
+        self._over = True
+        if self._running is not None:
+            _end(self._running)
 
     # -- narration ---------------------------------------------------------------------------------------
 
@@ -84,6 +113,7 @@ class Stage:
         self.close()
         self.acts.append(Act(title=title, begun=time.monotonic()))
         self._identity = ""
+        self._apart = False
         self.console.print()
         self.console.print(
             Rule(Text(f" {len(self.acts)}. {title} ", style="bold cyan"), align="left", style="cyan")
@@ -97,6 +127,9 @@ class Stage:
             act.proved = proved or act.proved
 
     def say(self, text: str) -> None:
+        if self._apart:
+            self.console.print()
+        self._apart = False
         self.console.print(Text(text))
 
     def note(self, text: str) -> None:
@@ -123,6 +156,7 @@ class Stage:
             told = f"\n  Seen instead: {seen}" if seen != "" else ""
             raise ClaimError(f"It is not so that {claim[0].lower()}{claim[1:]}.{told}")
         self.acts[-1].claims += 1
+        self._apart = True
         self.console.print(Padding(Text.assemble(("✓ ", "bold green"), (claim, "green")), (0, 0, 0, 2)))
 
     # -- commands ----------------------------------------------------------------------------------------
@@ -138,18 +172,20 @@ class Stage:
         show: Callable[[str], list[str]] | None = None,
         assign: Mapping[str, str] | None = None,
         pipe: bool = False,
+        wrap: bool = True,
     ) -> Ran:
         """Show a command and its output, and demand its exit code.
 
         The output is shown as it comes; or, with `show`, as the lines that it makes of all of it once
         the command has ended as expected (all of it otherwise). `who` is named where it is another one
         than before; `assign` are variables that belong to the command line. `pipe` keeps the command
-        from drawing for a terminal.
+        from drawing for a terminal. Without `wrap` the lines of `show` are cut at the width.
         """
-        if who and who != self._identity:
-            self.console.print(Text(f"as {who}:", style="dim"))
-            self._identity = who
+        self._apart = True
         self.console.print()
+        if who and who != self._identity:
+            self.console.print(Text(f"as {who}", style="dim"), soft_wrap=True)
+            self._identity = who
         self._typed([*(f"{name}={value}" for name, value in (assign or {}).items()), *command])
         begun = time.monotonic()
         process, reading = self._start(command, cwd, {**env, **(assign or {})}, pipe=pipe or not self.live)
@@ -164,17 +200,21 @@ class Stage:
             _end(process)
             raise
         finally:
+            self._running = None
             os.close(reading)
         output = raw.decode(errors="replace").replace("\r\n", "\n")
         if show:
-            lines = show(output) if code == expect else output.splitlines()
-            self._write("".join(f"{line}\n" for line in lines).encode())
+            for line in show(output) if code == expect else output.splitlines():
+                text = Text.from_ansi(line)
+                if not wrap:
+                    text.truncate(self.console.width, overflow="ellipsis")
+                self.console.print(text)
         elif raw and not raw.endswith(b"\n"):
             self._write(b"\n")
         if code != expect:
             raise ClaimError(f"{shlex.join(command)} ended with exit code {code}, and not with {expect}.")
         if expect:
-            self.console.print(Text(f"exit code {code}", style="dim"))
+            self.console.print(Text(f"(exit code {code})", style="dim"))
         return Ran(code=code, output=clean(output), seconds=time.monotonic() - begun)
 
     def _typed(self, words: Sequence[str]) -> None:
@@ -190,6 +230,8 @@ class Stage:
     def _start(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], *, pipe: bool
     ) -> tuple[subprocess.Popen[bytes], int]:
+        if self._over:
+            raise KeyboardInterrupt
         if pipe:
             reading, writing = os.pipe()
         else:
@@ -207,6 +249,7 @@ class Stage:
             start_new_session=True,
         )
         os.close(writing)
+        self._running = process
         return process, reading
 
     def _follow(self, reading: int, *, echo: bool) -> bytes:
@@ -223,7 +266,12 @@ class Stage:
                 self._write(part)
 
     def _write(self, raw: bytes) -> None:
-        self.console.file.flush()
+        """What a command printed, byte for byte."""
+        stream = self.console.file
+        if isinstance(stream, io.StringIO):
+            stream.write(raw.decode(errors="replace"))
+            return
+        stream.flush()
         sys.stdout.buffer.write(raw)
         sys.stdout.buffer.flush()
 

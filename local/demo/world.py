@@ -24,6 +24,7 @@ from naming import APPROVER, DEPLOYER, ROLLBACK
 from rollback.settings import Settings, load
 
 PEOPLE = {DEPLOYER: "dana", ROLLBACK: "olga", APPROVER: "adam"}
+_DUTIES = {"dana": "deployer", "olga": "on call", "adam": "approver"}
 # What a person's own git settings must not add to the demo's commits.
 _GIT = {
     "user.name": "Demo",
@@ -49,7 +50,7 @@ class World:
 
     def run(
         self,
-        command: str | Sequence[str],
+        command: Sequence[str],
         environment: str,
         role: str | None = None,
         *,
@@ -57,34 +58,30 @@ class World:
         expect: int = 0,
         show: Callable[[str], list[str]] | None = None,
         assign: Mapping[str, str] | None = None,
+        pipe: bool = False,
+        wrap: bool = True,
     ) -> Ran:
         """Show a command under a role of the environment (None: the account's root)."""
         person = person or PEOPLE.get(role or "", "")
         name = self.settings(environment).names.role(role) if role else ""
         return self.stage.run(
-            command.split() if isinstance(command, str) else command,
+            command,
             cwd=self.work,
             env=self.variables(environment, role, person),
-            who=f"{person}, under {name}" if role else f"root of the account of {environment}",
+            who=f"{person}, {_DUTIES[person]}, under {name}"
+            if role
+            else f"the account's root, in {environment}",
             expect=expect,
             show=show,
             assign=assign,
+            pipe=pipe,
+            wrap=wrap,
         )
 
     def up(self, environment: str, role: str | None = None, *flags: str) -> Ran:
         """`pulumi up`, summarised."""
-        settings = self.settings(environment)
-        person = PEOPLE.get(role or "", "")
-        return self.stage.run(
-            ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", *flags, "--stack", environment],
-            cwd=self.work,
-            env=self.variables(environment, role, person),
-            who=f"{person}, under {settings.names.role(role)}"
-            if role
-            else f"root of the account of {environment}",
-            show=self.summary,
-            pipe=True,
-        )
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", *flags]
+        return self.run([*command, "--stack", environment], environment, role, show=self.summary, pipe=True)
 
     def told(self, verb: str, environment: str, role: str = ROLLBACK) -> Any:
         """What a verb of `rollback` answers with `--json`, without showing it."""
