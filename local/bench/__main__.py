@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="exit 1 where a bar is missed")
     parser.add_argument("--quick", action="store_true", help="without the script and the large catalogue")
     options = parser.parse_args(arguments)
-    progress, rows = Progress(), []
+    progress, rows, heading = Progress(), [], table.machine()
     try:
         shell.tools(progress)
         for row in measure(progress, thorough=options.thorough, quick=options.quick):
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     progress.done()
     terminal = Console()
-    table.show(rows, terminal if terminal.is_terminal else Console(width=_WIDTH))
+    table.show(rows, heading, terminal if terminal.is_terminal else Console(width=_WIDTH))
     print(f"The same as JSON: {RESULT}")
     return 1 if options.strict and any(row.met is False for row in rows) else 0
 

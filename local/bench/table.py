@@ -70,12 +70,12 @@ def write(rows: Sequence[Row], path: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
-    """Prints the rows, with the machine in the heading."""
-    table = Table(title=machine(), box=box.SIMPLE_HEAD, title_justify="left", title_style="")
+def show(rows: Sequence[Row], heading: str, console: Console) -> None:
+    """Prints the rows under a heading."""
+    table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", title_style="")
     table.add_column("", overflow="fold")
-    for heading in ("ours", "theirs", "ratio", "bar"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for word in ("ours", "theirs", "ratio", "bar"):
+        table.add_column(word, justify="right", no_wrap=True)
     table.add_column("met")
     for row in rows:
         table.add_row(
@@ -90,10 +90,10 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 
 def machine() -> str:
-    """The machine in one line: cores, memory, Python, system."""
+    """The machine in one line, with what else it is doing just now."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{os.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores, {memory:.0f} GB, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
         f"{platform.system()} {platform.machine()}"
     )
 

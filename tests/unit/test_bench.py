@@ -1,0 +1,78 @@
+"""The bench: rows that judge themselves, and a measuring process that measures only its child."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from local.bench import account, table
+from local.bench.table import Row
+from local.errors import LocalError
+
+FASTER = Row(name="faster", ours=2.0, theirs=120.0, better="larger", bar=50)
+FLOOR = Row(name="floor", ours=2.16, theirs=1.8, bar=1.15)
+THROTTLED = Row(name="throttled", ours=0, unit="", bar=0)
+SHOWN = Row(name="shown", ours=61.0)
+
+
+def test_a_row_judges_its_ratio_where_there_is_one_and_else_its_figure() -> None:
+    assert (FASTER.ratio, FASTER.met, FASTER.bar_text) == (60.0, True, "≥ 50×")
+    assert (FLOOR.ratio, FLOOR.met, FLOOR.bar_text) == (pytest.approx(1.2), False, "≤ 1.15×")
+    assert (THROTTLED.ratio, THROTTLED.met, THROTTLED.bar_text) == (None, True, "≤ 0")
+    assert (SHOWN.ratio, SHOWN.met, SHOWN.bar_text) == (None, None, None)
+    assert Row(name="throttled", ours=1, unit="", bar=0).met is False
+    assert Row(name="slower", ours=2.0, theirs=99.0, better="larger", bar=50).met is False
+
+
+def test_the_document_has_exactly_the_promised_keys(tmp_path: Path) -> None:
+    table.write([FASTER, SHOWN], tmp_path / "new" / "bench.json")
+    rows = json.loads((tmp_path / "new" / "bench.json").read_text(encoding="utf-8"))
+    assert rows == [
+        {"name": "faster", "ours": 2.0, "theirs": 120.0, "ratio": 60.0, "bar": "≥ 50×", "met": True},
+        {"name": "shown", "ours": 61.0, "theirs": None, "ratio": None, "bar": None, "met": None},
+    ]
+
+
+def test_the_table_names_the_machine_and_every_miss() -> None:
+    out = io.StringIO()
+    table.show([FASTER, FLOOR, THROTTLED, SHOWN], table.machine(), Console(file=out, width=118))
+    text = out.getvalue()
+    assert f"{os.cpu_count()} cores" in text
+    assert "GB, load " in text
+    assert "Python 3." in text
+    (missed,) = [line for line in text.splitlines() if "NO" in line]
+    assert "floor" in missed
+
+
+def test_the_large_catalogue_has_its_size_and_no_name_twice() -> None:
+    services = account.generated(500)
+    names = [name for functions in services.values() for name in functions]
+    assert len(services) == 10
+    assert len(names) == len(set(names)) == 500
+
+
+def test_a_measured_process_is_charged_its_own_memory_only(tmp_path: Path) -> None:
+    ours = bytearray(150_000_000)
+    ours[::4096] = b"x" * len(ours[::4096])
+    ran = account.measured(
+        [sys.executable, "-S", "-c", "import time; time.sleep(0.2); print('said')"],
+        tmp_path,
+        dict(os.environ),
+    )
+    assert (ran.code, ran.output) == (0, "said\n")
+    assert 0.2 <= ran.seconds < 30
+    assert 1_000_000 < ran.memory < 100_000_000
+    assert ours
+
+
+def test_a_measured_process_that_fails_tells_why(tmp_path: Path) -> None:
+    ran = account.measured([sys.executable, "-S", "-c", "raise SystemExit('no')"], tmp_path, dict(os.environ))
+    assert (ran.code, ran.output) == (1, "no\n")
+    with pytest.raises(LocalError, match="could not be started"):
+        account.measured([str(tmp_path / "none")], tmp_path, dict(os.environ))
