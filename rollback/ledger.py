@@ -188,11 +188,11 @@ class Ledger:
         event = next_event(record, entered, anchor=last.hash if last else "")
         record = replace(record, status=status, events=1, head=event.hash)
         pk = f"ROLLBACK#{record.rollback_id}"
-        for number, text in enumerate(chunks[1:], start=2):
-            item = {"PK": pk, "SK": f"PLAN#{number:04d}", "plan": text}
-            self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
         head = {"PK": pk, "SK": "PLAN#0001", "plan": chunks[0], "chunks": len(chunks)}
         try:
+            for number, text in enumerate(chunks[1:], start=2):
+                item = {"PK": pk, "SK": f"PLAN#{number:04d}", "plan": text}
+                self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
             self.table.transact(
                 [
                     Write(name="record", item=self._metadata(record), condition=ABSENT),

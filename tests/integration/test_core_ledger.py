@@ -1,0 +1,451 @@
+"""The ledger on a table: conditions, conflicts, order, sizes, and items that are not as they should be."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from rollback.canonical import canonical
+from rollback.errors import Refused, RollbackError, UsageError
+from rollback.lease import ALIASES, LeaseLost
+from rollback.ledger import Approval
+from rollback.plan import Plan, Request
+from rollback.records import Entered, Record, Standing, Status, chain_break
+from rollback.releases import Entry, Quarantine, Release, entry_hash, manifest_hash
+from rollback.table import ABSENT, Conflict, Write
+from rollback.targets.alias_state import Move
+from tests.doubles.world import ALICE, BOB, TABLE, World
+
+ID = "01M80000000000000000000001"
+
+
+def plan(count: int = 3) -> Plan[Move]:
+    steps = tuple(
+        Move(
+            function=f"bbws-access-prod-lambda-{'x' * 30}-{number:05d}",
+            service="teams",
+            from_version="2",
+            to_version="1",
+            code_sha256="a" * 44,
+            revision_id=f"{number:036d}",
+            weights={"3": 0.1},
+        )
+        for number in range(count)
+    )
+    return Plan(
+        kind="aliases",
+        environment="dev",
+        account="111122223333",
+        region="eu-west-1",
+        request=Request(),
+        from_version="v2",
+        to_version="v1",
+        leaves={"teams": "v2"},
+        targets={"teams": "v1"},
+        quarantines={"teams": "v2"},
+        steps=steps,
+    )
+
+
+def record(what: Plan[Move], identifier: str = ID) -> Record:
+    return Record(
+        rollback_id=identifier,
+        kind="aliases",
+        environment="dev",
+        from_version="v2",
+        to_version="v1",
+        services=("teams",),
+        without=(),
+        reason="bad",
+        initiated_by=ALICE,
+        initiated_at="2026-11-24T12:00:00.000Z",
+        status=Status.PLANNED,
+        digest=what.digest(),
+        counts={"planned": len(what.steps)},
+        rto_seconds=300,
+    )
+
+
+def said(kind: str, **data: Any) -> Entered:
+    return Entered(kind=kind, at="2026-11-24T12:00:00.000Z", by=ALICE, data=data)
+
+
+def entry(kind: str = "rollback", **changed: Any) -> Entry:
+    return Entry(
+        **{
+            "seq": 0,
+            "kind": kind,
+            "id": ID,
+            "version": "",
+            "at": "",
+            "by": ALICE,
+            "services": ("teams",),
+            "stands": {"teams": "v1"},
+            "covers": "",
+            **changed,
+        }
+    )
+
+
+def opened(world: World, lease: Any = None, count: int = 3) -> Record:
+    what = plan(count)
+    data = said("planned", digest=what.digest())
+    return world.session().ledger.open(record(what), Status.IN_PROGRESS, what, data, lease)[0]
+
+
+def test_a_record_comes_back_as_it_was_written_with_its_plan_and_a_whole_chain(world: World) -> None:
+    ledger = world.session().ledger
+
+    written = opened(world)
+
+    back = ledger.load(ID)
+    assert back.record == written
+    assert back.plan(Move) == plan()
+    assert chain_break(back.record, back.events) is None
+
+
+def test_a_record_of_five_thousand_functions_fits(world: World) -> None:
+    opened(world, count=5000)
+
+    back = world.session().ledger.load(ID)
+
+    assert len(back.plan(Move).steps) == 5000
+    assert max(len(chunk.encode()) for chunk in back.plan_chunks) < 400_000
+
+
+def test_an_id_is_taken_once(world: World) -> None:
+    opened(world)
+
+    with pytest.raises(Refused):
+        opened(world)
+
+
+def test_of_two_who_write_to_a_record_the_second_is_refused(world: World) -> None:
+    ledger = world.session().ledger
+    first = opened(world)
+    second = ledger.load(ID).record
+
+    after, _ = ledger.journal(first, said("one"), None)
+    with pytest.raises(Refused, match="Somebody else changed"):
+        ledger.journal(second, said("other"), None)
+
+    assert [event.kind for event in ledger.load(ID).events] == ["planned", "one"]
+    ledger.journal(after, said("two"), None, {"status": Status.FAILED})
+    assert ledger.load(ID).record.status is Status.FAILED
+
+
+def test_an_old_holder_can_neither_journal_nor_close_nor_record(world: World) -> None:
+    session = world.session()
+    old = session.leases.take(ALIASES, ID)
+    current = opened(world, old)
+    session.leases.take_over(ALIASES, ID, lambda _: None)
+    old._renewed = world.clock.seconds  # as if it had been paused a moment ago only
+
+    with pytest.raises(LeaseLost):
+        session.ledger.journal(current, said("moved"), old)
+    old._lost = ""
+    with pytest.raises(LeaseLost):
+        session.ledger.close(
+            current, said("closed"), old, {"status": Status.COMPLETE}, entry=entry(), quarantines=()
+        )
+
+    back = session.ledger.load(ID)
+    assert [event.kind for event in back.events] == ["planned"]
+    assert back.record.status is Status.IN_PROGRESS
+    assert session.ledger.timeline().newest is None
+
+
+def test_closing_writes_record_event_timeline_and_quarantine_and_frees_the_lease_in_one(world: World) -> None:
+    session = world.session()
+    lease = session.leases.take(ALIASES, ID)
+    current = opened(world, lease)
+    bar = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="", rollback_id=ID)
+
+    after, event = session.ledger.close(
+        current,
+        said("closed"),
+        lease,
+        {"status": Status.COMPLETE},
+        entry=entry(),
+        quarantines=[session.ledger.quarantine_write(bar)],
+    )
+
+    newest = session.ledger.timeline().newest
+    assert newest is not None
+    assert (newest.seq, newest.covers, newest.stands) == (1, event.hash, {"teams": "v1"})
+    assert session.ledger.load(ID).record == after
+    assert session.ledger.quarantines() == [bar]
+    assert session.leases.holder(ALIASES) is None
+
+
+def test_more_quarantines_than_a_transaction_takes_are_all_written(world: World) -> None:
+    session = world.session()
+    current = opened(world)
+    bars = [
+        session.ledger.quarantine_write(
+            Quarantine(service=f"service_{number}", version="v2", reason="bad", by=ALICE, at="")
+        )
+        for number in range(250)
+    ]
+
+    session.ledger.close(current, said("closed"), None, {}, entry=entry(), quarantines=bars)
+
+    assert len(session.ledger.quarantines()) == 250
+
+
+def test_timeline_numbers_are_unique_and_chained_under_concurrent_appends(world: World) -> None:
+    def append(number: int) -> int:
+        ledger = world.session().ledger
+        return ledger.append(entry("quarantine", id=f"id-{number}", services=(), stands={}), [], None).seq
+
+    with ThreadPoolExecutor(4) as pool:
+        numbers = list(pool.map(append, range(12)))
+
+    assert sorted(numbers) == list(range(1, 13))
+    entries = list(reversed(list(world.session().ledger.timeline())))
+    assert [item.seq for item in entries] == list(range(1, 13))
+    assert all(item.hash == entry_hash(item) for item in entries)
+    assert all(after.previous == before.hash for before, after in pairwise(entries))
+
+
+def test_the_timeline_carries_forward_what_stands_and_drops_what_is_no_longer_known(world: World) -> None:
+    ledger = world.session().ledger
+
+    ledger.append(entry(stands={"teams": "v1", "roles": "v1"}), [], None)
+    ledger.append(entry(stands={"teams": "v2"}), [], None)
+    ledger.append(entry(stands={"roles": ""}), [], None)
+
+    assert [dict(item.stands) for item in ledger.timeline()] == [
+        {"teams": "v2"},
+        {"teams": "v2", "roles": "v1"},
+        {"teams": "v1", "roles": "v1"},
+    ]
+
+
+def test_a_release_of_five_thousand_functions_is_written_and_read(world: World) -> None:
+    session = world.session()
+    manifest = {
+        f"bbws-access-prod-lambda-{'x' * 35}-{number:05d}": Standing(
+            version="120", code_sha256="a" * 44, revision_id="r" * 36, weights={"121": 0.1}, provisioned=5
+        )
+        for number in range(5000)
+    }
+    release = Release(
+        deployment_id="D1",
+        version="v1",
+        environment="dev",
+        commit="a" * 40,
+        stack_commit=None,
+        terraform_commit=None,
+        recorded_by=ALICE,
+        recorded_at="2026-11-24T12:00:00.000Z",
+        services=("teams",),
+        manifest_hash=manifest_hash(manifest),
+        functions=5000,
+        manifest=manifest,
+    )
+
+    with_lease = session.leases.take(ALIASES, "deployment-D1")
+    session.ledger.record_release(release, entry("deployment", id="D1", version="v1"), with_lease)
+
+    assert session.ledger.release("D1") == release
+    sizes = [len(canonical(item)) for item in session.ledger.table.query("DEPLOYMENT#D1")]
+    assert max(sizes) < 400_000
+
+
+def test_history_is_the_newest_first_and_no_longer_than_asked(world: World) -> None:
+    ledger = world.session().ledger
+    for number in range(5):
+        what = plan()
+        item = replace(
+            record(what, f"01M8000000000000000000000{number}"),
+            initiated_at=f"2026-11-24T12:0{number}:00.000Z",
+        )
+        ledger.open(item, Status.COMPLETE, what, said("planned", digest=what.digest()), None)
+
+    found = list(ledger.history(3))
+
+    assert [item.rollback_id[-1] for item in found if isinstance(item, Record)] == ["4", "3", "2"]
+
+
+@pytest.mark.parametrize("identifier", ["", "nobody", "R" * 5000, "../x", "$(id)", "01M8\n"])
+def test_an_unknown_record_is_wrong_usage(world: World, identifier: str) -> None:
+    with pytest.raises(UsageError, match="There is no rollback"):
+        world.session().ledger.load(identifier)
+
+
+def test_a_record_of_another_environment_is_not_this_ones(world: World) -> None:
+    what = plan()
+    elsewhere = replace(record(what), environment="sit")
+    world.session().ledger.open(elsewhere, Status.PLANNED, what, said("planned"), None)
+
+    with pytest.raises(UsageError):
+        world.session().ledger.load(ID)
+
+
+def spoil(world: World, sk: str, name: str, value: Any, pk: str = f"ROLLBACK#{ID}") -> None:
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"PK": {"S": pk}, "SK": {"S": sk}},
+        UpdateExpression="SET #name = :value",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={":value": value},
+    )
+
+
+@pytest.mark.parametrize(
+    ("sk", "name", "value"),
+    [
+        ("METADATA", "status", {"S": "WELL"}),
+        ("METADATA", "initiated_by", {"S": "alice"}),
+        ("METADATA", "schema", {"S": "first"}),
+        ("METADATA", "events", {"S": "many"}),
+        ("EVENT#000001", "data", {"S": "{"}),
+        ("EVENT#000001", "data", {"N": "1"}),
+        ("EVENT#000001", "by", {"NULL": True}),
+        ("PLAN#0001", "chunks", {"S": "two"}),
+        ("PLAN#0001", "chunks", {"N": "3"}),
+    ],
+)
+def test_a_malformed_item_of_a_record_is_named(world: World, sk: str, name: str, value: Any) -> None:
+    opened(world)
+    spoil(world, sk, name, value)
+
+    with pytest.raises(RollbackError, match=ID) as raised:
+        world.session().ledger.load(ID)
+
+    assert raised.value.exit_code == 1
+
+
+@pytest.mark.parametrize("text", ["{}", "not json", '[{"function":"x"}]'])
+def test_a_plan_that_is_not_the_one_that_was_opened_is_refused(world: World, text: str) -> None:
+    opened(world)
+    spoil(world, "PLAN#0002", "plan", {"S": text})
+
+    with pytest.raises(RollbackError, match="changed in the table"):
+        world.session().ledger.load(ID).plan(Move)
+
+
+def test_a_record_whose_digest_was_changed_has_no_plan(world: World) -> None:
+    opened(world)
+    spoil(world, "METADATA", "digest", {"S": "0" * 64})
+
+    with pytest.raises(RollbackError, match="changed in the table"):
+        world.session().ledger.load(ID).plan(Move)
+
+
+def test_a_newer_schema_is_said_and_not_guessed(world: World) -> None:
+    opened(world)
+    spoil(world, "METADATA", "schema", {"N": "2"})
+
+    with pytest.raises(RollbackError, match="newer version of this command"):
+        world.session().ledger.load(ID)
+
+
+def test_a_malformed_record_in_the_history_is_named_among_the_others(world: World) -> None:
+    opened(world)
+    spoil(world, "METADATA", "status", {"S": "WELL"})
+
+    found = list(world.session().ledger.history(10))
+
+    assert [type(item) for item in found] == [RollbackError]
+    assert ID in str(found[0])
+
+
+def test_a_malformed_timeline_entry_is_named(world: World) -> None:
+    world.session().ledger.append(entry(), [], None)
+    spoil(world, "SEQ#0000000001", "stands", {"S": "v1"}, pk="RELEASE#dev")
+
+    with pytest.raises(RollbackError, match="RELEASE#dev / SEQ#0000000001"):
+        list(world.session().ledger.timeline())
+
+
+def test_a_manifest_that_lost_a_part_is_said_to_be_damaged(world: World) -> None:
+    world.story()
+    newest = world.timeline().newest
+    world.dynamodb.delete_item(
+        TableName=TABLE, Key={"PK": {"S": f"DEPLOYMENT#{newest.id}"}, "SK": {"S": "FUNCTIONS#0001"}}
+    )
+
+    with pytest.raises(RollbackError, match="damaged"):
+        world.session().ledger.release(newest.id)
+
+
+def test_a_lifted_quarantine_stays_written_and_bars_no_more(world: World) -> None:
+    ledger = world.session().ledger
+    bar = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="")
+    ledger.append(entry(), [ledger.quarantine_write(bar)], None)
+
+    ledger.append(entry(), [ledger.lift_write(bar, BOB, "2026-11-24T13:00:00.000Z")], None)
+
+    assert ledger.quarantines() == []
+    item = ledger.table.get("RELEASE#dev", "QUARANTINE#teams#v2")
+    assert item is not None
+    assert item["lifted_by"] == {"role": BOB.role, "person": BOB.person}
+
+
+def test_approvals_are_kept_apart_by_approver_and_time(world: World) -> None:
+    ledger = world.session().ledger
+    given = Approval(rollback_id=ID, digest="d", by=BOB, at="2026-11-24T12:00:00.000Z", expires_at="2026")
+
+    ledger.approve(given)
+    ledger.approve(replace(given, at="2026-11-24T13:00:00.000Z"))
+    with pytest.raises(Refused, match="recorded already"):
+        ledger.approve(given)
+
+    assert [item.at[11:13] for item in ledger.approvals(ID)] == ["12", "13"]
+
+
+def test_nothing_is_decided_by_the_index(world: World) -> None:
+    """An index that shows nothing, as it may for a while, changes no plan, no apply and no order."""
+    indexed: list[str] = []
+    query = world.dynamodb.query
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def query(self, **request: Any) -> Any:
+            if "IndexName" in request:
+                indexed.append(request["IndexName"])
+                return {"Items": []}
+            assert request["ConsistentRead"] is True
+            return query(**request)
+
+    world.story()
+    client, world.dynamodb = world.dynamodb, Watched()
+
+    assert world.begin().error is None
+    assert world.begin().error is None
+    assert set(world.versions().values()) == {"1"}
+    assert indexed == []
+
+
+def test_a_missing_table_is_named_with_the_way_to_it(world: World) -> None:
+    world.dynamodb.delete_table(TableName=TABLE)
+
+    with pytest.raises(RollbackError, match=TABLE) as raised:
+        world.session().ledger.load(ID)
+
+    assert "pulumi up" in raised.value.next
+
+
+def test_a_write_says_which_condition_failed(world: World) -> None:
+    table = world.table()
+    item = {"PK": "ROLLBACK#x", "SK": "A"}
+    table.transact([Write(name="first", item=item, condition=ABSENT)])
+
+    with pytest.raises(Conflict) as raised:
+        table.transact(
+            [
+                Write(name="well", item={"PK": "ROLLBACK#x", "SK": "B"}, condition=ABSENT),
+                Write(name="second", item=item, condition=ABSENT),
+            ]
+        )
+
+    assert raised.value.what == "second"
+    assert table.get("ROLLBACK#x", "B") is None
