@@ -17,8 +17,16 @@ from ulid import ULID
 
 from naming import APPROVER
 from rollback import approval
-from rollback.errors import AwaitingApproval, PutBack, Refused, RollbackError, UsageError, VerificationFailed
-from rollback.lease import ALIASES, Held, Lease
+from rollback.errors import (
+    AwaitingApproval,
+    Ended,
+    PutBack,
+    Refused,
+    RollbackError,
+    UsageError,
+    VerificationFailed,
+)
+from rollback.lease import ALIASES, Held, Lease, LeaseLost
 from rollback.ledger import Approval, Opened
 from rollback.plan import Plan, Request
 from rollback.recorder import Recorder, give_up
@@ -126,6 +134,7 @@ class Flow:
 
     def resume(self, rollback_id: str) -> Finished:
         """Goes on where a run was interrupted, from any machine."""
+        self._not_orphaned(rollback_id)
         if (ended := self._freed(rollback_id)) is not None:
             return ended
         with self._taken_over(rollback_id, "resumed", "") as recorder:
@@ -267,6 +276,19 @@ class Flow:
         )
         return self._finished(recorder, error)
 
+    def _not_orphaned(self, owner: str) -> None:
+        """Raises `Refused` for a holder of the lease that has no record: there is nothing to go on with."""
+        held = self.session.leases.holder(ALIASES)
+        if held is None or held["owner"] != owner:
+            return
+        try:
+            self.session.ledger.load(owner)
+        except UsageError:
+            raise Refused(
+                f"{owner} holds the lease on {self.session.environment}/{ALIASES} but had written nothing.",
+                next=f"rollback abort {owner} --env {self.session.environment}, which frees the lease.",
+            ) from None
+
     def _release_orphan(self, owner: str) -> Finished:
         """Frees a lease whose holder died before it wrote its record."""
         held = self.session.leases.holder(ALIASES)
@@ -405,11 +427,21 @@ class Flow:
         lease.start()
         try:
             yield lease
+        except KeyboardInterrupt:
+            if not lease.in_flight:
+                raise
+            name = f"{owner} --env {self.session.environment}"
+            raise Ended(
+                f"Ended at once, while {owner} was in flight.",
+                changed="What was under way may or may not have been done; whoever goes on finds out.",
+                next=f"rollback resume {name}, or rollback abort {name}",
+            ) from None
         except RollbackError as error:
-            if lease.in_flight and not error.next:
+            if lease.in_flight and not isinstance(error, LeaseLost):
                 name = f"{owner} --env {self.session.environment}"
                 error.changed = error.changed or "What was done until then is in the record."
-                error.next = f"rollback resume {name}, or rollback abort {name}"
+                then = f"rollback resume {name}, to finish it; rollback abort {name}, to undo it"
+                error.next = f"{error.next}\n{then}" if error.next else then
             raise
         finally:
             lease.release()

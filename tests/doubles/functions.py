@@ -103,7 +103,7 @@ class Functions:
     def get_function(self, *, FunctionName: str, Qualifier: str) -> dict[str, Any]:
         with self._request("GetFunction", FunctionName):
             number = Qualifier
-            if Qualifier not in self.versions.get(FunctionName, {}) and Qualifier != "$LATEST":
+            if not Qualifier.isdigit() and Qualifier != "$LATEST":
                 number = self._alias("GetFunction", FunctionName).version
             if Qualifier == "$LATEST":
                 number = max(self._versions("GetFunction", FunctionName), key=int)

@@ -1,0 +1,638 @@
+"""The flow over doubles: how each run ends, and what is true afterwards."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from rollback.errors import Refused, RollbackError, UsageError
+from rollback.lease import ALIASES
+from rollback.plan import Request
+from rollback.recording import Commits, lift, quarantine, record
+from rollback.records import Status, chain_break
+from rollback.releases import Release, label
+from rollback.targets.alias_plan import recorded
+from tests.doubles.functions import no_answer, nothing
+from tests.doubles.world import ALICE, DAN, SHA, TABLE, Quiet, World, settings
+
+GET, LIST, ROLES = (
+    "acme-dev-lambda-teams-get",
+    "acme-dev-lambda-teams-list",
+    "acme-dev-lambda-roles-get",
+)
+BAD_SMOKE = ["python", "-c", "raise SystemExit(1)"]
+
+
+def ended(world: World, finished: Any, status: Status, code: int) -> None:
+    """A run ended like this; the record, its chain, the lease and the parameter agree."""
+    assert (finished.error.exit_code if finished.error else 0) == code, finished.error
+    assert finished.record.status is status
+    opened = world.session().ledger.load(finished.record.rollback_id)
+    assert opened.record == finished.record
+    assert chain_break(opened.record, opened.events) is None
+    assert world.session().leases.holder(ALIASES) is None
+    assert world.deployed == label(world.timeline().stands)
+
+
+def bars(world: World) -> set[tuple[str, str]]:
+    return {(bar.service, bar.version) for bar in world.session().ledger.quarantines()}
+
+
+def with_smoke(world: World, *command: str) -> None:
+    world.settings = settings(smoke=list(command))
+
+
+def test_a_rollback_ends_complete_and_the_next_one_goes_further_back(world: World) -> None:
+    world.story()
+
+    first, second = world.begin(), world.begin()
+
+    ended(world, first, Status.COMPLETE, 0)
+    ended(world, second, Status.COMPLETE, 0)
+    assert (second.record and second.record.to_version) == "v1.0.0"
+    assert bars(world) == {(s, v) for s in ("teams", "roles") for v in ("v1.2.0", "v1.1.0")}
+    with pytest.raises(Refused, match="nothing older"):
+        world.begin()
+
+
+def test_failed_smoke_ends_failed_with_what_was_left_barred_and_can_be_verified_or_aborted(
+    world: World,
+) -> None:
+    world.story()
+    start = world.functions.standing()
+    with_smoke(world, *BAD_SMOKE)
+
+    finished = world.begin()
+
+    ended(world, finished, Status.FAILED, 5)
+    assert bars(world) == {("teams", "v1.2.0"), ("roles", "v1.2.0")}
+    assert "rollback verify" in finished.error.next
+    identifier = finished.record.rollback_id
+    ended(world, world.flow().verify(identifier), Status.FAILED, 5)
+    aborted = world.flow().abort(identifier)
+    ended(world, aborted, Status.REVERTED, 0)
+    assert world.functions.standing() == start
+    assert bars(world) == set(), "what was left is what stands again"
+
+
+def test_a_verification_that_passes_later_completes_the_record(world: World) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin().record.rollback_id
+    with_smoke(world)
+
+    finished = world.flow().verify(identifier)
+
+    ended(world, finished, Status.COMPLETE, 0)
+    with pytest.raises(Refused):
+        world.flow().verify(identifier)
+
+
+def test_a_failed_record_that_was_overtaken_can_change_nothing_any_more(world: World) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin().record.rollback_id
+    with_smoke(world)
+    ended(world, world.begin(to="v1.0.0"), Status.COMPLETE, 0)
+    before = world.functions.standing()
+
+    for verb in (world.flow().verify, world.flow().resume, world.flow().abort):
+        with pytest.raises(Refused, match="has changed the same services since"):
+            verb(identifier)
+
+    assert world.functions.standing() == before
+    assert world.session().leases.holder(ALIASES) is None
+    assert world.session().ledger.load(identifier).record.status is Status.FAILED
+
+
+def test_a_failed_record_that_others_services_passed_by_can_still_be_aborted(world: World) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin(services=("teams",)).record.rollback_id
+    with_smoke(world)
+    ended(world, world.begin(services=("roles",)), Status.COMPLETE, 0)
+
+    ended(world, world.flow().abort(identifier), Status.REVERTED, 0)
+
+    assert dict(world.timeline().stands) == {"teams": "v1.2.0", "roles": "v1.1.0"}
+    assert bars(world) == {("roles", "v1.2.0")}
+
+
+def test_a_persons_own_quarantine_outlives_the_abort_of_a_rollback(world: World) -> None:
+    world.story()
+    quarantine(world.session(DAN), "v1.2.0", ["teams"], "known bad")
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin().record.rollback_id
+
+    world.flow().abort(identifier)
+
+    assert bars(world) == {("teams", "v1.2.0")}
+    assert [bar.reason for bar in world.session().ledger.quarantines()] == ["known bad"]
+
+
+def test_a_strangers_release_met_on_the_way_puts_everything_back(world: World) -> None:
+    world.story()
+
+    def stranger(operation: str, function: str) -> None:
+        if operation == "UpdateAlias":
+            world.functions.before = nothing
+            world.functions.point(ROLES, world.functions.publish(ROLES, "theirs"))
+
+    world.functions.before = stranger
+    finished = world.begin()
+
+    ended(world, finished, Status.REVERTED, 4)
+    assert world.versions() == {GET: "3", LIST: "3", ROLES: "4"}
+    assert bars(world) == set()
+    assert dict(world.timeline().stands) == {"teams": "v1.2.0", "roles": "v1.2.0"}
+
+
+def test_a_way_back_that_fails_is_failed_and_can_be_tried_again(world: World) -> None:
+    world.story()
+    start = world.functions.standing()
+
+    def trouble(operation: str, function: str) -> None:
+        if operation == "UpdateAlias" and function == ROLES:
+            raise no_answer()
+
+    world.functions.after = trouble
+    finished = world.begin()
+
+    ended(world, finished, Status.FAILED, 1)
+    assert "rollback abort" in finished.error.next
+    with pytest.raises(Refused, match="was being put back") as raised:
+        world.flow().verify(finished.record.rollback_id)
+    assert "rollback abort" in raised.value.next
+    assert "rollback verify" not in raised.value.next
+    world.functions.after = nothing
+    ended(world, world.flow().abort(finished.record.rollback_id), Status.REVERTED, 0)
+    assert world.functions.standing() == start
+
+
+def test_a_parameter_that_cannot_be_written_fails_the_verification_and_holds_nobody_up(world: World) -> None:
+    world.story()
+    world.parameters.fail = no_answer()
+
+    finished = world.begin()
+
+    assert finished.error.exit_code == 5
+    assert finished.record.status is Status.FAILED
+    assert [check.check for check in finished.record.verification if not check.ok] == ["parameter"]
+    assert world.session().leases.holder(ALIASES) is None
+    world.parameters.fail = None
+    ended(world, world.flow().verify(finished.record.rollback_id), Status.COMPLETE, 0)
+
+
+def test_an_alias_that_moved_before_the_verification_is_named(world: World) -> None:
+    world.story()
+
+    def stranger(operation: str, function: str) -> None:
+        if len(world.functions.called("UpdateAlias")) == 3 and operation == "GetFunction":
+            world.functions.before = nothing
+            world.functions.point(ROLES, "1")
+
+    world.functions.before = stranger
+    finished = world.begin()
+
+    ended(world, finished, Status.FAILED, 5)
+    assert f"{ROLES}: stands at version 1, not 2" in finished.record.verification[0].detail
+
+
+def test_asked_to_stop_before_the_first_move_nothing_is_left_in_flight(world: World) -> None:
+    world.story()
+    stop = threading.Event()
+    stop.set()
+
+    with pytest.raises(RollbackError, match="before anything was changed"):
+        world.flow(stop=stop).start("aliases", Request(), "bad")
+
+    assert world.session().leases.holder(ALIASES) is None
+    assert all(isinstance(item, Release) for item in world.session().ledger.history(10))
+
+
+def test_asked_to_stop_in_the_middle_it_is_in_flight_and_goes_on_from_another_machine(world: World) -> None:
+    world.story()
+    stop = threading.Event()
+    world.functions.before = lambda operation, _: stop.set() if operation == "UpdateAlias" else None
+
+    finished = world.flow(stop=stop).start("aliases", Request(), "bad")
+
+    assert finished.error is not None
+    if finished.record and finished.record.status is Status.IN_PROGRESS:
+        with pytest.raises(Refused, match="was interrupted"):
+            world.begin()
+        assert world.clock.seconds == 0
+        finished = world.flow(DAN).resume(finished.record.rollback_id)
+        assert world.clock.seconds == 0, "a parked lease is not watched"
+    ended(world, finished, Status.COMPLETE, 0)
+
+
+def test_an_answer_that_the_ledger_lost_is_looked_up_before_the_next_write(world: World) -> None:
+    world.story()
+    client = world.dynamodb
+    lost: list[str] = []
+
+    class Losing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def transact_write_items(self, **request: Any) -> Any:
+            answer = client.transact_write_items(**request)
+            kinds = [
+                str(item.get("Put", {}).get("Item", {}).get("kind")) for item in request["TransactItems"]
+            ]
+            if any("failed" in kind for kind in kinds) and not lost:
+                lost.append("failed")
+                raise no_answer()
+            return answer
+
+    def trouble(operation: str, function: str) -> None:
+        if operation == "UpdateAlias" and function == ROLES:
+            world.functions.before = nothing
+            raise no_answer()
+
+    world.dynamodb, world.functions.before = Losing(), trouble
+
+    with pytest.raises(RollbackError) as raised:
+        world.begin()
+
+    assert lost
+    assert raised.value.exit_code == 1
+    owner = world.session().leases.holder(ALIASES)["owner"]  # type: ignore[index]
+    assert f"rollback abort {owner}" in raised.value.next
+    ended(world, world.flow().abort(owner), Status.REVERTED, 0)
+
+
+def test_a_step_that_could_not_be_journalled_is_found_again_and_the_run_is_put_back(world: World) -> None:
+    """A worker's 'found' was committed, its answer was not heard: the next event must not collide."""
+    world.story()
+    world.functions.point(ROLES, "3", description="by hand")
+    start = world.functions.standing()
+    client = world.dynamodb
+    lost: list[str] = []
+
+    class Losing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def transact_write_items(self, **request: Any) -> Any:
+            answer = client.transact_write_items(**request)
+            if "'found'" in str(request) and not lost:
+                lost.append("found")
+                raise no_answer()
+            return answer
+
+    world.dynamodb = Losing()
+    finished = world.begin()
+
+    assert lost
+    ended(world, finished, Status.REVERTED, 4)
+    assert world.functions.standing() == start
+
+
+def test_a_lease_is_parked_where_a_takeover_cannot_read_the_record(world: World) -> None:
+    world.story()
+    stop = threading.Event()
+    world.functions.before = lambda operation, _: stop.set() if operation == "UpdateAlias" else None
+    finished = world.flow(stop=stop).start("aliases", Request(), "bad")
+    world.functions.before = nothing
+    if finished.record.status is not Status.IN_PROGRESS:
+        pytest.skip("all three moves had begun")
+    client = world.dynamodb
+    taken: list[bool] = []
+
+    class Deaf:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def update_item(self, **request: Any) -> Any:
+            answer = client.update_item(**request)
+            taken.append(True)
+            return answer
+
+        def query(self, **request: Any) -> Any:
+            if len(taken) == 1:
+                raise no_answer()
+            return client.query(**request)
+
+    world.dynamodb = Deaf()
+    with pytest.raises(RollbackError, match="No answer"):
+        world.flow(DAN).resume(finished.record.rollback_id)
+    world.dynamodb = client
+
+    held = world.session().leases.holder(ALIASES)
+    assert held is not None
+    assert held["owner"] == finished.record.rollback_id
+    ended(world, world.flow(DAN).resume(finished.record.rollback_id), Status.COMPLETE, 0)
+
+
+def test_a_lease_that_died_before_its_record_is_freed_by_abort(world: World) -> None:
+    world.session(ALICE).leases.take(ALIASES, "01M8ORPHAN")
+
+    finished = world.flow(DAN).abort("01M8ORPHAN")
+
+    assert finished.record is None
+    assert world.session().leases.holder(ALIASES) is None
+    with pytest.raises(UsageError):
+        world.flow(DAN).abort("01M8ORPHAN")
+
+
+@pytest.mark.parametrize("reason", ["", " ", "a\nb", "a\x1b[31m", "x" * 10_000, "a\u202eb"])
+def test_a_reason_is_one_line_of_printable_text(world: World, reason: str) -> None:
+    world.story()
+
+    with pytest.raises(UsageError):
+        world.flow().start("aliases", Request(), reason)
+    if reason:
+        with pytest.raises(UsageError):
+            world.flow().abort("any", reason)
+
+
+# -- plans over the ledger ----------------------------------------------------------------------------
+
+
+def test_except_leaves_a_function_where_it_is_and_the_next_rollback_takes_it_along(world: World) -> None:
+    world.story()
+
+    ended(world, world.begin(without=(ROLES,)), Status.COMPLETE, 0)
+    assert world.versions() == {GET: "2", LIST: "2", ROLES: "3"}
+    ended(world, world.begin(), Status.COMPLETE, 0)
+
+    assert world.versions() == {GET: "1", LIST: "1", ROLES: "1"}
+
+
+def test_the_recorded_revision_is_that_of_the_last_record_that_wrote_the_alias(world: World) -> None:
+    world.story()
+    world.begin(services=("teams",))
+    world.begin(without=(LIST,), services=("teams",))
+    identifier = world.begin(services=("roles",)).record.rollback_id
+    session = world.session()
+    catalogue = world.settings.catalogue()
+
+    known = recorded(session.ledger, session.ledger.timeline(), catalogue, catalogue)
+
+    assert identifier
+    assert {name: item.revision_id for name, item in known.items()} == {
+        name: alias.revision for name, alias in world.functions.aliases.items()
+    }
+    assert {name: item.version for name, item in known.items()} == world.versions()
+
+
+def test_no_plan_reads_an_alias_whose_state_is_recorded(world: World) -> None:
+    world.story()
+    world.functions.calls.clear()
+
+    world.begin()
+
+    assert world.functions.called("GetAlias") == []
+    assert len(world.functions.called("UpdateAlias")) == 3
+
+
+def test_somebody_elses_move_refuses_the_plan_unless_adopted(world: World) -> None:
+    world.story()
+    world.functions.point(ROLES, "1")
+
+    with pytest.raises(Refused, match="somebody moved it to version 1 since version 3"):
+        world.begin()
+    finished = world.begin(adopt_current=True)
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert finished.record.adopted_current
+    assert set(world.versions().values()) == {"2"}
+
+
+def test_an_alias_that_moves_between_the_two_reads_of_a_plan_refuses_it(world: World) -> None:
+    world.story()
+    world.functions.point(ROLES, "1")
+
+    def stranger(operation: str, function: str) -> None:
+        if operation == "GetAlias":
+            world.functions.before = nothing
+            world.functions.point(ROLES, "3")
+
+    world.functions.before = stranger
+    with pytest.raises(Refused, match="somebody is moving it right now"):
+        world.begin(adopt_current=True)
+
+    assert world.functions.writes == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda f: f.versions[ROLES].pop("2"), "version 2 no longer exists"),
+        (lambda f: setattr(f.versions[ROLES]["2"], "sha", "other"), "holds other code"),
+        (lambda f: setattr(f.versions[ROLES]["2"], "state", "Inactive"), "Inactive, not Active"),
+        (lambda f: f.aliases.pop(ROLES), "it has no alias 'live'"),
+        (lambda f: (f.versions.pop(ROLES), f.aliases.pop(ROLES)), "the function does not exist"),
+    ],
+)
+def test_what_speaks_against_a_plan_is_named_and_nothing_is_written(
+    world: World, spoil: Any, why: str
+) -> None:
+    world.story()
+    spoil(world.functions)
+
+    with pytest.raises(Refused, match=why) as raised:
+        world.begin()
+
+    assert f"--except {ROLES}" in raised.value.what
+    assert world.functions.writes == []
+    assert world.session().leases.holder(ALIASES) is None
+
+
+def test_leftover_weights_alone_are_worth_a_rollback(world: World) -> None:
+    world.story()
+    world.begin()
+    world.functions.point(ROLES, "2", {"3": 0.1})
+
+    finished = world.begin(to="v1.1.0")
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert world.functions.standing()[ROLES] == ("2", {})
+
+
+def test_nothing_to_do_writes_nothing(world: World) -> None:
+    world.story()
+    world.begin()
+    before = len(world.functions.writes)
+
+    finished = world.begin(to="v1.1.0")
+
+    assert (finished.record, finished.error) == (None, None)
+    assert len(world.functions.writes) == before
+
+
+def test_a_bare_lambda_version_number_is_answered_with_the_release_that_holds_it(world: World) -> None:
+    world.story()
+
+    with pytest.raises(UsageError, match=r"v1\.1\.0 \(3 functions\)"):
+        world.begin(to="2")
+
+
+@pytest.mark.parametrize("to", ["v9", "../v1", "$(id)", "v1;ls", "v1.1.0 ", ""])
+def test_an_unknown_release_is_wrong_usage(world: World, to: str) -> None:
+    world.story()
+
+    with pytest.raises(UsageError):
+        world.begin(to=to)
+
+
+def test_a_quarantined_target_is_refused_with_the_way_to_lift_it(world: World) -> None:
+    world.story()
+    world.begin()
+
+    with pytest.raises(Refused) as raised:
+        world.begin(to="v1.2.0")
+
+    assert "rollback release lift v1.2.0 --services teams --env dev --reason" in raised.value.what
+
+
+# -- recording ---------------------------------------------------------------------------------------
+
+
+def test_a_recording_that_died_before_its_parameters_is_finished_by_recording_again(world: World) -> None:
+    world.release("v1.0.0")
+    world.parameters.fail = no_answer()
+    with pytest.raises(RollbackError):
+        world.record("v1.0.0")
+    world.parameters.fail = None
+
+    again = world.record("v1.0.0")
+
+    assert not again.new
+    assert world.deployed == "v1.0.0"
+    assert len(list(world.timeline())) == 1
+
+
+def test_a_version_is_recorded_with_other_functions_only_under_another_name(world: World) -> None:
+    world.story()
+    world.release("v1.2.0")
+
+    with pytest.raises(Refused, match="recorded already, with other function versions"):
+        world.record("v1.2.0")
+
+
+def test_a_quarantined_version_is_not_recorded(world: World) -> None:
+    world.story()
+    world.begin()
+
+    with pytest.raises(Refused, match="is quarantined"):
+        world.record("v1.2.0")
+
+
+def test_an_alias_that_moves_while_it_is_recorded_is_read_again(world: World) -> None:
+    world.release("v1.0.0")
+
+    def stranger(operation: str, function: str) -> None:
+        if (operation, function) == ("GetAlias", ROLES):
+            world.functions.before = nothing
+            world.functions.point(ROLES, world.functions.publish(ROLES, "v1.0.1"))
+
+    world.functions.before = stranger
+    release = world.record("v1.0.0").release
+
+    assert (release.manifest[ROLES].version, release.manifest[ROLES].code_sha256) == ("2", f"sha-{ROLES}-2")
+
+
+def test_an_adopted_past_can_be_gone_back_to_and_bars_what_was_left(world: World) -> None:
+    world.release("v1.0.0")
+    world.release("v1.1.0")
+    world.record("v1.1.0")
+    world.adopt("v1.0.0")
+    assert dict(world.timeline().stands) == {"teams": "v1.1.0", "roles": "v1.1.0"}
+
+    finished = world.begin(to="v1.0.0")
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert bars(world) == {("teams", "v1.1.0"), ("roles", "v1.1.0")}
+    with pytest.raises(Refused, match="no previous release"):
+        world.begin()
+
+
+def test_what_was_adopted_from_the_past_oldest_first_is_previous(world: World) -> None:
+    for version in ("v1.0.0", "v1.1.0"):
+        world.release(version)
+    world.adopt("v1.0.0")
+    world.adopt("v1.1.0")
+
+    finished = world.begin()
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert set(world.versions().values()) == {"1"}
+
+
+def test_an_abort_back_to_where_nothing_was_known_says_that_nothing_is_known(world: World) -> None:
+    world.release("v1.0.0")
+    world.release("v1.1.0")
+    world.adopt("v1.0.0")
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin(to="v1.0.0").record.rollback_id
+
+    finished = world.flow().abort(identifier)
+
+    ended(world, finished, Status.REVERTED, 0)
+    assert dict(world.timeline().stands) == {}
+    assert world.deployed == "none"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_function_with_no_version_of_that_description_or_several_is_named(world: World, count: int) -> None:
+    world.release("v1.0.0", only=[GET, LIST])
+    for _ in range(count):
+        world.release("v1.0.0", only=[ROLES])
+    world.functions.versions.setdefault(ROLES, {})
+
+    with pytest.raises(Refused, match=f"{ROLES}: {count or 'no'} version"):
+        world.adopt("v1.0.0")
+
+
+def test_lifting_lets_a_release_come_back_and_needs_a_bar(world: World) -> None:
+    world.story()
+    world.begin()
+
+    assert lift(world.session(DAN), "v1.2.0", [], "mended") == ["roles", "teams"]
+    with pytest.raises(Refused, match="is not quarantined"):
+        lift(world.session(DAN), "v1.2.0", [], "mended")
+    ended(world, world.begin(to="v1.2.0"), Status.COMPLETE, 0)
+
+    assert bars(world) == set(), "the way forward bars nothing"
+
+
+def test_a_recording_holds_the_lease_so_that_nobody_rolls_back_meanwhile(world: World) -> None:
+    world.story()
+    world.release("v1.3.0")
+    seen: list[str] = []
+
+    def meanwhile(operation: str, function: str) -> None:
+        world.functions.before = nothing
+        with pytest.raises(Refused) as raised:
+            world.begin()
+        seen.append(raised.value.what)
+
+    world.functions.before = meanwhile
+    record(world.session(DAN), "v1.3.0", Commits(code=SHA), Quiet())
+
+    assert "deployment-" in seen[0]
+    assert world.session().leases.holder(ALIASES) is None
+
+
+def test_a_tampered_plan_is_not_executed(world: World) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin().record.rollback_id
+    before = world.functions.standing()
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"PK": {"S": f"ROLLBACK#{identifier}"}, "SK": {"S": "PLAN#0002"}},
+        UpdateExpression="SET #plan = :plan",
+        ExpressionAttributeNames={"#plan": "plan"},
+        ExpressionAttributeValues={":plan": {"S": "[]"}},
+    )
+
+    with pytest.raises(RollbackError, match="changed in the table"):
+        world.flow().abort(identifier)
+
+    assert world.functions.standing() == before
