@@ -1,0 +1,203 @@
+"""What AWS, the clock and the smoke command answer, in this project's words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from botocore import exceptions
+
+from rollback import verify
+from rollback.aws import Who, _check_clock, _who, explained, was_refused
+from rollback.errors import RollbackError, UsageError
+from tests.doubles.functions import client_error, no_answer
+from tests.doubles.world import settings
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def answer(error: Exception, *, before: bool = False) -> RollbackError:
+    with pytest.raises(RollbackError) as raised, explained("doing it", before=before):
+        raise error
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "what", "then"),
+    [
+        (exceptions.NoCredentialsError(), 2, "no AWS credentials", "make up"),
+        (exceptions.ProfileNotFound(profile="x"), 2, "cannot be used", "Sign in"),
+        (client_error("X", "ExpiredToken"), 2, "have expired", "Sign in"),
+        (client_error("X", "InvalidClientTokenId"), 2, "does not know these credentials", "Sign in"),
+        (client_error("X", "RequestTimeTooSkewed", "too skewed"), 2, "request's time", "clock"),
+        (
+            client_error("X", "InvalidSignatureException", "Signature expired: 1 is now earlier"),
+            2,
+            "request's time",
+            "clock",
+        ),
+        (client_error("X", "AccessDeniedException", "no"), 1, "Not allowed while doing it: no", "role"),
+        (
+            client_error("GetItem", "ResourceNotFoundException", "Requested resource not found"),
+            1,
+            "Not found while doing it",
+            "pulumi up",
+        ),
+        (client_error("X", "ThrottlingException", "slow"), 1, "AWS answered ThrottlingException", ""),
+        (no_answer(), 1, "No answer from AWS while doing it", "network"),
+        (ValueError("Invalid endpoint: x"), 1, "could not be asked while doing it", ""),
+        (exceptions.NoRegionError(), 1, "could not be asked", ""),
+    ],
+    ids=str,
+)
+def test_each_trouble_has_its_words_its_code_and_its_next_step(
+    error: Exception, code: int, what: str, then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+
+    said = answer(error)
+
+    assert said.exit_code == code
+    assert what in said.what
+    assert then in said.next
+    assert said.__cause__ is error
+
+
+def test_what_goes_wrong_before_anything_can_have_changed_is_usage() -> None:
+    assert answer(no_answer(), before=True).exit_code == 2
+    assert answer(client_error("X", "AccessDenied"), before=True).exit_code == 2
+
+
+def test_an_error_of_our_own_passes_as_it_is() -> None:
+    ours = UsageError("ours")
+
+    assert answer(ours) is ours
+
+
+def test_a_local_endpoint_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+
+    said = answer(no_answer())
+
+    assert "http://127.0.0.1:1" in said.what
+    assert "make up" in said.next
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts", "refused"),
+    [(400, 0, True), (403, 0, True), (403, 1, False), (429, 0, False), (408, 0, False), (500, 0, False)],
+)
+def test_only_a_no_at_the_first_asking_was_not_done(status: int, attempts: int, refused: bool) -> None:
+    error = client_error("X", "Whatever")
+    error.response["ResponseMetadata"] = {"HTTPStatusCode": status, "RetryAttempts": attempts}  # type: ignore[typeddict-item]
+
+    assert was_refused(answer(error)) is refused
+    assert not was_refused(answer(no_answer()))
+
+
+@pytest.mark.parametrize("minutes", [-4, 0, 4])
+def test_a_clock_a_few_minutes_off_works(minutes: int) -> None:
+    with time_machine.travel(NOW, tick=False):
+        _check_clock(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
+
+
+@pytest.mark.parametrize(("minutes", "word"), [(-10, "ahead of"), (10, "behind")])
+def test_a_clock_ten_minutes_off_is_named(minutes: int, word: str) -> None:
+    with (
+        time_machine.travel(NOW, tick=False),
+        pytest.raises(UsageError, match="clock is 10 minutes") as raised,
+    ):
+        _check_clock(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
+
+    assert word in raised.value.what
+
+
+def test_an_answer_without_a_date_says_nothing_of_the_clock() -> None:
+    _check_clock(None)
+
+
+@pytest.mark.parametrize(
+    ("arn", "who"),
+    [
+        (
+            "arn:aws:sts::1:assumed-role/acme-rollback-role/alice",
+            Who(role="acme-rollback-role", person="alice"),
+        ),
+        ("arn:aws:sts::1:assumed-role/r/alice@example.com", Who(role="r", person="alice@example.com")),
+        ("arn:aws:iam::1:user/alice", Who(role="user", person="alice")),
+        ("arn:aws:iam::1:user/teams/alice", Who(role="user", person="teams/alice")),
+        ("arn:aws:iam::1:root", Who(role="root", person="root")),
+        ("arn:aws:sts::1:federated-user/bob", Who(role="federated-user", person="bob")),
+    ],
+)
+def test_an_identity_is_a_role_and_a_person(arn: str, who: Who) -> None:
+    assert _who(arn) == who
+
+
+# -- smoke ---------------------------------------------------------------------------------------------
+
+
+def smoked(*command: str, root: Path = Path("/"), **more: Any) -> tuple[Any, str]:
+    proved = verify.smoke(settings(smoke=list(command), **more), root)
+    assert proved is not None
+    return proved
+
+
+def test_no_smoke_command_proves_nothing() -> None:
+    assert verify.smoke(settings(), Path("/")) is None
+
+
+def test_the_smoke_command_runs_in_the_checkout_with_the_environments_name(tmp_path: Path) -> None:
+    program = "import os, sys; print(os.environ['TEST_ENVIRONMENT'], os.getcwd(), sys.executable)"
+
+    check, output = smoked("python", "-c", program, root=tmp_path)
+
+    assert check.ok
+    assert output.split() == ["dev", str(tmp_path), sys.executable]
+
+
+def test_its_exit_code_and_last_line_are_kept_and_nothing_of_what_came_before() -> None:
+    program = "print('password=hunter2'); print('=== 1 failed ==='); raise SystemExit(3)"
+
+    check, output = smoked("python", "-c", program)
+
+    assert (check.ok, check.detail) == (False, "exit 3: 1 failed")
+    assert "hunter2" in output, "the person sees it, the record does not"
+
+
+def test_a_silent_command_says_so_and_a_long_line_is_cut() -> None:
+    assert smoked("python", "-c", "")[0].detail == "exit 0: no output"
+    assert len(smoked("python", "-c", "print('x' * 5000)")[0].detail) < 250
+
+
+def test_control_characters_are_cleaned() -> None:
+    program = r"print('\x1b[31mred\x1b[0m \x9b1m \x07 \u202egnp\u202c end\r')"
+
+    check, output = smoked("python", "-X", "utf8", "-c", program)
+
+    assert "red" in check.detail
+    assert not set("\x1b\x9b\x07\r\u202e\u202c") & set(output + check.detail)
+
+
+def test_a_missing_command_is_a_failed_check() -> None:
+    check, _ = smoked("no-such-command-anywhere")
+
+    assert not check.ok
+    assert "cannot be run" in check.detail
+
+
+def test_a_command_that_does_not_end_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *words, **more: run(*words, **{**more, "timeout": 0.2}))
+
+    check, _ = smoked(
+        "python", "-c", "import sys; sys.stdin.read(); import threading; threading.Event().wait()"
+    )
+
+    assert (check.ok, check.detail) == (False, "not finished after 5 minutes")

@@ -1,0 +1,209 @@
+"""Approval: another person, another role, this plan, in time, by settings that nobody edited here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback import approval
+from rollback.aws import Who
+from rollback.errors import Refused
+from rollback.records import Record, Status
+from rollback.settings import Settings, load
+from tests.doubles.world import ALICE, BOB, settings, texts
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+DIGEST = "ab" * 32
+HERE = settings(approval="identity")
+
+
+def waiting(**changed: Any) -> Record:
+    record = Record(
+        rollback_id="R1",
+        kind="aliases",
+        environment="dev",
+        from_version="v2",
+        to_version="v1",
+        services=("teams",),
+        without=(),
+        reason="bad",
+        initiated_by=ALICE,
+        initiated_at="2026-11-24T11:00:00.000Z",
+        status=Status.AWAITING_APPROVAL,
+        digest=DIGEST,
+        counts={},
+        rto_seconds=300,
+    )
+    return replace(record, **changed)
+
+
+def given(by: Who = BOB, digest: str = DIGEST, record: Record | None = None) -> Any:
+    return approval.approve(record or waiting(), digest, by, HERE, NOW)
+
+
+def test_another_person_under_the_approver_role_approves_this_plan_for_a_while() -> None:
+    word = given(digest=DIGEST[:12])
+
+    assert (word.digest, word.by) == (DIGEST, BOB)
+    assert word.expires_at == "2026-11-24T13:00:00.000Z"
+    assert approval.standing(waiting(), [word], HERE, NOW) == word
+
+
+@pytest.mark.parametrize(
+    ("by", "why"),
+    [
+        (Who(role=BOB.role, person="alice"), "alice started it"),
+        (Who(role=BOB.role, person="ALICE"), "ALICE started it"),
+        (Who(role=ALICE.role, person="bob"), "the same role"),
+        (Who(role="acme-dev-github-actions-role", person="bob"), "does not act under acme-dev-approver-role"),
+        (Who(role="acme-prod-approver-role", person="bob"), "does not act under"),
+        (Who(role="user", person="bob"), "does not act under"),
+    ],
+)
+def test_nobody_else_may(by: Who, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        given(by)
+
+    with pytest.raises(Refused, match=why):
+        approval.standing(waiting(), [replace(given(), by=by)], HERE, NOW)
+
+
+@pytest.mark.parametrize("digest", ["", "ab", DIGEST[:11], "cd" * 32, DIGEST + "0", DIGEST[:20].upper()])
+def test_another_digest_or_too_little_of_it_is_another_plan(digest: str) -> None:
+    with pytest.raises(Refused, match="not the digest of this plan"):
+        given(digest=digest)
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.AWAITING_APPROVAL])
+def test_what_waits_for_nothing_is_not_approved(status: Status) -> None:
+    with pytest.raises(Refused, match="waits for no approval"):
+        given(record=waiting(status=status))
+
+
+def test_an_expired_approval_and_one_of_another_plan_do_not_stand() -> None:
+    word = given()
+
+    with pytest.raises(Refused, match="expired at 2026-11-24T13"):
+        approval.standing(waiting(), [word], HERE, NOW + timedelta(minutes=61))
+    with pytest.raises(Refused, match="approved another plan"):
+        approval.standing(waiting(), [replace(word, digest="0" * 64)], HERE, NOW)
+    with pytest.raises(Refused, match="nobody has approved it"):
+        approval.standing(waiting(), [], HERE, NOW)
+
+
+def test_one_approval_that_stands_is_enough() -> None:
+    old = replace(given(), expires_at="2026-11-24T11:00:00.000Z", at="2026-11-24T10:00:00.000Z")
+
+    assert approval.standing(waiting(), [given(), old], HERE, NOW) == given()
+
+
+# -- settings against the protected branch -------------------------------------------------------------
+
+
+def git(root: Path, *words: str) -> None:
+    subprocess.run(
+        ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com", *words],
+        check=True,
+        capture_output=True,
+    )
+
+
+def write(folder: Path, **changed: Any) -> Settings:
+    folder.mkdir(exist_ok=True)
+    project, stack = texts(**changed)
+    (folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
+    (folder / "Pulumi.dev.yaml").write_text(stack, encoding="utf-8")
+    return load(folder, "dev")
+
+
+@pytest.fixture(params=["", "project"], ids=["at the top", "in a subfolder"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A project whose settings, on branch main, ask for another identity's approval."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    project: Path = tmp_path / request.param
+    write(project, approval="identity")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "settings")
+    return project
+
+
+def policy(folder: Path) -> str:
+    return approval.binding_policy(folder, load(folder, "dev"), "aliases")
+
+
+def test_settings_as_the_protected_branch_has_them_count(folder: Path) -> None:
+    assert policy(folder) == "identity"
+
+
+def test_an_edit_in_the_checkout_cannot_approve_itself(folder: Path) -> None:
+    write(folder, approval="none")
+
+    with pytest.raises(Refused, match=r"Pulumi\.dev\.yaml here differ from branch 'main'"):
+        policy(folder)
+
+
+def test_a_commit_on_another_branch_cannot_either(folder: Path) -> None:
+    git(folder, "checkout", "-q", "-b", "quick-fix")
+    write(folder, approval="none")
+    git(folder, "commit", "-qam", "no approval")
+
+    with pytest.raises(Refused, match="differ from branch 'main'"):
+        policy(folder)
+
+
+def test_any_other_difference_is_refused_too(folder: Path) -> None:
+    write(folder, approval="identity", smoke=["true"])
+
+    with pytest.raises(Refused, match=r"Pulumi\.yaml here differ"):
+        policy(folder)
+
+
+def test_the_remotes_branch_counts_more_than_a_local_one(folder: Path) -> None:
+    git(folder, "update-ref", "refs/remotes/origin/main", "main")
+    write(folder, approval="none")
+    git(folder, "commit", "-qam", "no approval")
+
+    with pytest.raises(Refused, match="differ from branch 'main'"):
+        policy(folder)
+
+
+def test_without_the_protected_branch_approval_cannot_be_given(folder: Path) -> None:
+    git(folder, "branch", "-qm", "elsewhere")
+
+    with pytest.raises(Refused, match="cannot be compared with branch 'main'") as raised:
+        policy(folder)
+
+    assert "git fetch origin main" in raised.value.next
+
+
+def test_where_none_is_asked_for_an_edit_that_asks_for_none_needs_no_branch(tmp_path: Path) -> None:
+    write(tmp_path, approval="none")
+
+    assert policy(tmp_path) == "none"
+
+
+def test_a_checkout_that_asks_for_more_than_the_branch_must_equal_it_too(folder: Path) -> None:
+    write(folder, approval="none")
+    git(folder, "commit", "-qam", "none")
+    write(folder, approval="identity")
+
+    with pytest.raises(Refused, match="differ"):
+        policy(folder)
+
+
+def test_settings_on_the_branch_that_this_command_cannot_read_are_said_to_be(folder: Path) -> None:
+    good = (folder / "Pulumi.yaml").read_text(encoding="utf-8")
+    newer = json.loads(good)
+    newer["config"]["unheardOf"] = {"default": 1}
+    (folder / "Pulumi.yaml").write_text(json.dumps(newer), encoding="utf-8")
+    git(folder, "commit", "-qam", "newer")
+    (folder / "Pulumi.yaml").write_text(good, encoding="utf-8")
+
+    with pytest.raises(Refused, match="on branch 'main' are not for this checkout's command"):
+        policy(folder)
