@@ -74,14 +74,15 @@ def end(session: Session, ui: Terminal, finished: Finished) -> None:
     """Shows how a verb ended and raises what sets its exit code."""
     from rollback.display import record_document, record_view, text
 
-    if finished.record is None or finished.plan is None:
+    if finished.record is None:
         ui.show(
             text("Nothing to do: everything stands there already.") if finished.plan else "",
             {"status": "NOTHING_TO_DO"},
         )
         return
-    target = session.target(finished.plan.kind)
-    document = record_document(finished.record, target.outcomes(finished.plan, finished.events))
+    target, plan = session.target(finished.record.kind), finished.plan
+    functions = target.outcomes(plan, finished.events) if plan is not None else []
+    document = record_document(finished.record, functions)
     ui.show(record_view(finished.record), document)
     if finished.error is not None:
         raise finished.error

@@ -155,7 +155,7 @@ class Flow:
                 self._freed(rollback_id)
             except Held:
                 self.ui.say("It is being applied right now; that ends without having changed anything.")
-            return Finished(record=record, plan=None, events=(*opened.events, event))
+            return Finished(record=record, plan=self._readable(opened), events=(*opened.events, event))
         if (ended := self._freed(rollback_id)) is not None:
             return ended
         with self._taken_over(rollback_id, "aborting", reason) as recorder:
@@ -315,7 +315,14 @@ class Flow:
         with self._locked(domain, rollback_id, take_over=True) as lease:
             lease.in_flight = False
             self.ui.say(f"{rollback_id} had ended; its lease is free again.")
-        return Finished(record=opened.record, plan=None, events=opened.events)
+        return Finished(record=opened.record, plan=self._readable(opened), events=opened.events)
+
+    def _readable(self, opened: Opened) -> Plan[Any] | None:
+        """The plan of a record that ends; a damaged one is no reason not to end it."""
+        try:
+            return opened.plan(self.session.target(opened.record.kind).step)
+        except RollbackError:
+            return None
 
     # -- helpers ---------------------------------------------------------------------------------------
 

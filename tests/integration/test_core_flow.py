@@ -636,3 +636,33 @@ def test_a_tampered_plan_is_not_executed(world: World) -> None:
         world.flow().abort(identifier)
 
     assert world.functions.standing() == before
+
+
+def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_without(
+    world: World,
+) -> None:
+    world.story()
+    session = world.session()
+    flow = world.flow()
+    plan = flow.preview("aliases", Request())
+    target = session.target("aliases")
+    ids = ("01M80000000000000000000001", "01M80000000000000000000002")
+    for identifier in ids:
+        planned = flow._record(target, plan, "bad", identifier, session.clocks.now())
+        flow._open(planned, plan, None, Status.AWAITING_APPROVAL)
+    world.dynamodb.delete_item(
+        TableName=TABLE, Key={"PK": {"S": f"ROLLBACK#{ids[1]}"}, "SK": {"S": "PLAN#0002"}}
+    )
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"PK": {"S": f"ROLLBACK#{ids[1]}"}, "SK": {"S": "PLAN#0001"}},
+        UpdateExpression="SET chunks = :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+
+    whole, damaged = flow.abort(ids[0], "no"), flow.abort(ids[1], "no")
+
+    assert whole.record is not None
+    assert (whole.record.status, whole.plan) == (Status.ABORTED, plan)
+    assert damaged.record is not None
+    assert (damaged.record.status, damaged.plan) == (Status.ABORTED, None)
