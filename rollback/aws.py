@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 from botocore import exceptions
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.pace import SlidingWindow, TokenBucket
@@ -69,7 +70,7 @@ class Account:
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of every item, in order, several at a time. The first error is raised."""
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with workers() as pool:
             return list(pool.map(function, items))
 
 
@@ -83,6 +84,20 @@ class Throttles:
         """A botocore `response-received`-like hook (`needs-retry`): `response` is (http, parsed)."""
         if response is not None and response[0].status_code == 429:  # noqa: PLR2004 - HTTP, RFC 6585
             self.count += 1
+
+
+@contextmanager
+def workers() -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads whose end waits for what is under way, unless a person asks to end at once."""
+    pool = ThreadPoolExecutor(WORKERS)
+    wait = True
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        wait = False
+        raise
+    finally:
+        pool.shutdown(wait=wait, cancel_futures=not wait)
 
 
 def connect(settings: Settings) -> Account:
@@ -157,7 +172,7 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
             next="Check the network"
             + (" and AWS_ENDPOINT_URL (make up starts the local account)." if endpoint != "AWS" else "."),
         ) from error
-    except (exceptions.BotoCoreError, ValueError) as error:
+    except (exceptions.BotoCoreError, ResponseParserError, ValueError) as error:
         # ValueError: botocore's answer to an endpoint that is no URL.
         raise kind(f"AWS could not be asked while {doing}: {_short(error)}") from error
 

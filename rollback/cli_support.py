@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rollback.errors import RollbackError, UsageError
+from rollback.errors import Ended, RollbackError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -45,6 +47,11 @@ def verb(env: str | None, json: bool) -> Iterator[tuple[Session, Flow, Terminal]
 
             session = begin(env)
             yield session, Flow(session=session, ui=ui, stop=stop), ui
+    except (Ended, KeyboardInterrupt) as ended:
+        ui.error(ended if isinstance(ended, Ended) else Ended("Ended at once."))
+        # Threads that still wait for an answer would keep the process.
+        sys.stderr.flush()
+        os._exit(Ended.exit_code)
     except RollbackError as error:
         ui.error(error)
         raise typer.Exit(error.exit_code) from None

@@ -5,7 +5,8 @@
     ├── Refused                  exit 3   a guard, a lease, a digest, a wrong account; nothing was changed
     ├── PutBack                  exit 4   failed, and everything was put back as it was
     ├── VerificationFailed       exit 5   done, but verification failed
-    └── AwaitingApproval         exit 10  planned and recorded; waits for somebody's word
+    ├── AwaitingApproval         exit 10  planned and recorded; waits for somebody's word
+    └── Ended                  exit 130  ended at once by a second Ctrl-C; the record says how far
 
 `exit_code` is part of the command line's contract (README, "Exit codes").
 """
@@ -60,3 +61,9 @@ class AwaitingApproval(RollbackError):
 
     exit_code = 10
     changed_default = "Nothing was changed yet."
+
+
+class Ended(RollbackError):
+    """A person asked twice to stop: nothing was waited for. The exit code is a shell's for SIGINT."""
+
+    exit_code = 130

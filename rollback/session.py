@@ -54,7 +54,8 @@ def begin(environment: str | None, start: Path | None = None) -> Session:
     Raises `UsageError` or `Refused` as `settings.load` and `aws.connect` do.
     """
     root = settings_module.find_root(start or Path.cwd())
-    settings = settings_module.load(root, environment or _callers_environment(root))
+    name = _callers_environment(root) if environment is None else environment
+    settings = settings_module.load(root, name)
     account = connect(settings)
     table = Table(account.dynamodb, settings.names.deployments_table)
     clocks = Clocks(now=lambda: now_iso(_utc_now()))

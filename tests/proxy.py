@@ -19,7 +19,7 @@ import re
 import threading
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -93,6 +93,7 @@ class _Rule:
     first: int
     last: float
     function: str
+    containing: bytes
     before: Callable[[Request], Answer | bool | None] | None = None
     after: Callable[[Request], bool | None] | None = None
     seen: int = 0
@@ -108,7 +109,9 @@ class Proxy:
         self._lock = threading.Lock()
         self._local = threading.local()
         self.skew = timedelta(0)
+        # Requests by operation, and AWS's answers by operation and status.
         self.counts: Counter[str] = Counter()
+        self.answered: Counter[tuple[str, int]] = Counter()
         self._server = _Server(self)
 
     @property
@@ -133,46 +136,44 @@ class Proxy:
 
     # -- rules -------------------------------------------------------------------------------------------
 
-    def hold(self, operation: str, *, nth: int = 1, function: str = "") -> Held:
+    def hold(self, operation: str, **which: Any) -> Held:
         """The nth request and all later ones wait before AWS sees them."""
         held = self._keep(Held())
-        self._rule(
-            operation, nth, float("inf"), function, before=lambda _: None if held.stop_here() else False
-        )
+        self._rule(operation, None, which, before=lambda _: None if held.stop_here() else False)
         return held
 
-    def hold_answers(self, operation: str, *, nth: int = 1, function: str = "") -> Held:
+    def hold_answers(self, operation: str, **which: Any) -> Held:
         """The nth request and all later ones are carried out; their answers wait."""
         held = self._keep(Held())
-        self._rule(operation, nth, float("inf"), function, after=lambda _: held.stop_here())
+        self._rule(operation, None, which, after=lambda _: held.stop_here())
         return held
 
-    def drop_answer(self, operation: str, *, nth: int = 1, times: int = 1, function: str = "") -> None:
+    def drop_answer(self, operation: str, *, times: int = 1, **which: Any) -> None:
         """The request is carried out and its answer gets lost."""
-        self._rule(operation, nth, nth + times - 1, function, after=lambda _: False)
+        self._rule(operation, times, which, after=lambda _: False)
 
-    def refuse(
-        self, operation: str, *, status: int, code: str, nth: int = 1, times: int = 1, function: str = ""
-    ) -> None:
+    def refuse(self, operation: str, *, status: int, code: str, times: int = 1, **which: Any) -> None:
         """Answers with an error in AWS's stead: 429 and TooManyRequestsException is a throttle."""
         body = json.dumps({"__type": code, "message": "made by a test", "Type": "User"}).encode()
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", code)]
         answer = Answer(status=status, headers=headers, body=body)
-        self._rule(operation, nth, nth + times - 1, function, before=lambda _: answer)
+        self._rule(operation, times, which, before=lambda _: answer)
 
-    def meanwhile(
-        self, operation: str, do: Callable[[], object], *, nth: int = 1, function: str = ""
-    ) -> None:
+    def meanwhile(self, operation: str, do: Callable[[], object], **which: Any) -> None:
         """Something else happens right before AWS sees the nth request."""
 
         def act(_: Request) -> None:
             do()
 
-        self._rule(operation, nth, nth, function, before=act)
+        self._rule(operation, 1, which, before=act)
 
-    def _rule(self, operation: str, first: int, last: float, function: str, **what: Any) -> None:
+    def _rule(self, operation: str, times: int | None, which: Mapping[str, Any], **what: Any) -> None:
+        """`which` are `nth` (the first by default), `function`, and `containing`, a part of the body."""
+        options = {"nth": 1, "function": "", "containing": b"", **which}
+        first = options.pop("nth")
+        last = float("inf") if times is None else first + times - 1
         with self._lock:
-            self._rules.append(_Rule(operation=operation, first=first, last=last, function=function, **what))
+            self._rules.append(_Rule(operation=operation, first=first, last=last, **options, **what))
 
     def _keep(self, held: Held) -> Held:
         self._held.append(held)
@@ -200,6 +201,8 @@ class Proxy:
     def _meets(rule: _Rule, request: Request) -> bool:
         if rule.operation != request.operation or rule.function not in ("", request.function):
             return False
+        if rule.containing not in request.body:
+            return False
         rule.seen += 1
         return rule.first <= rule.seen <= rule.last
 
@@ -214,6 +217,8 @@ class Proxy:
             connection.endheaders(request.body)
             answer = connection.getresponse()
             body = answer.read()
+            with self._lock:
+                self.answered[request.operation, answer.status] += 1
             kept = [
                 (name, self._dated(name, value))
                 for name, value in answer.getheaders()

@@ -16,13 +16,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws import WORKERS, Account, code, explained, was_refused
+from rollback.aws import Account, code, explained, was_refused, workers
 from rollback.errors import RollbackError
 from rollback.lease import ALIASES, LeaseLost
 from rollback.ledger import Ledger
@@ -208,7 +208,7 @@ class Aliases:
                 return None
             return self._write(step, known[step.function], journal, back=back)
 
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with workers() as pool:
             futures: dict[Future[str | None], Move] = {pool.submit(one, step): step for step in todo}
             try:
                 for future in as_completed(futures):

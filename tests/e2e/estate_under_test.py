@@ -11,6 +11,7 @@ Every verb is the console script, in a process of its own, under a role whose po
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -92,6 +93,15 @@ class Running:
     """A command that has been started. `finish` must be called; the fixture ends what is left."""
 
     process: subprocess.Popen[str]
+    _said: str = ""
+
+    def wait_for(self, words: str) -> None:
+        """Returns when a line with `words` has come on standard error."""
+        assert self.process.stderr is not None
+        while words not in self._said:
+            line = self.process.stderr.readline()
+            assert line, f"it ended without having said {words!r}: {self._said}"
+            self._said += line
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -108,7 +118,7 @@ class Running:
             self.process.kill()
             out, err = self.process.communicate()
             raise AssertionError(f"it did not end within {timeout:.0f} s\n{err}\n{out}") from None
-        return Run(code=self.process.returncode, out=out, err=err)
+        return Run(code=self.process.returncode, out=out, err=self._said + err)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +277,11 @@ class Platform:
         run = self.rollback("show", identifier, "--json", as_=as_)
         assert run.code == 0, run
         return run.json
+
+    def told(self, identifier: str) -> list[str]:
+        """The kinds of a record's events in order; a batch may be journalled in parts."""
+        kinds = [event["kind"] for event in self.show(identifier)["events"]]
+        return [kind for kind, _ in itertools.groupby(kinds)]
 
     # -- what stands -------------------------------------------------------------------------------------
 

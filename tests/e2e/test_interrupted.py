@@ -1,0 +1,342 @@
+"""Ctrl-C and SIGKILL before, during and after the moves: the record tells the truth and is gone on from.
+
+The proxy holds the request that the process is at, so that the moment is certain.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Running
+
+from naming import ROLLBACK
+from tests.proxy import Held, Proxy
+
+CAROL = Person(role=ROLLBACK, name="carol")
+CANARY = "role-service-get"
+START = {**dict.fromkeys(FUNCTIONS, ("3", {})), CANARY: ("3", {"2": 0.25})}
+GOAL = dict.fromkeys(FUNCTIONS, ("2", {}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """Where a process is when it is killed, and whether what it had sent still arrives later."""
+
+    hold: Callable[[Proxy], Held]
+    waiting: int
+    lands: bool = False
+
+
+MOMENTS = {
+    "before the moves": Moment(hold=lambda proxy: proxy.hold("UpdateAlias"), waiting=len(FUNCTIONS)),
+    # The canary's alias is written twice: what it stood at is journalled in between.
+    "during the moves": Moment(hold=lambda proxy: proxy.hold("UpdateAlias", nth=4), waiting=3),
+    "during the moves, late ones landing": Moment(
+        hold=lambda proxy: proxy.hold("UpdateAlias", nth=4), waiting=3, lands=True
+    ),
+    "after the moves, before they were journalled": Moment(
+        hold=lambda proxy: proxy.hold_answers("UpdateAlias"), waiting=len(FUNCTIONS)
+    ),
+    "after the moves, before the parameter": Moment(hold=lambda proxy: proxy.hold("PutParameter"), waiting=1),
+}
+
+
+@pytest.fixture(params=MOMENTS)
+def killed(request: pytest.FixtureRequest, dev: Platform, proxy: Proxy) -> str:
+    """The id of a rollback whose process was killed with SIGKILL at one of the moments."""
+    moment = MOMENTS[request.param]
+    dev.story()
+    dev.move(CANARY, *START[CANARY])
+    held = moment.hold(proxy)
+    running = _start(dev, proxy)
+    held.wait(moment.waiting)
+
+    run = running.kill()
+
+    assert run.code == -signal.SIGKILL
+    held.release(forward=moment.lands)
+    return str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
+
+
+def test_resume_from_another_clone_finishes_what_a_killed_process_began(dev: Platform, killed: str) -> None:
+    _tells_the_truth(dev, killed)
+
+    run = dev.rollback("resume", killed, "--json", as_=CAROL, cwd=dev.clone())
+
+    assert run.code == 0, run
+    assert run.json["status"] == "COMPLETE"
+    assert dev.live() == GOAL
+    assert dev.deployed() == "v1.1.0"
+    _is_over(dev, killed)
+
+
+def test_abort_from_another_clone_restores_versions_and_weights(dev: Platform, killed: str) -> None:
+    _tells_the_truth(dev, killed)
+
+    run = dev.rollback("abort", killed, "--reason", "no", "--json", as_=CAROL, cwd=dev.clone())
+
+    assert run.code == 0, run
+    assert run.json["status"] == "REVERTED"
+    assert dev.live() == START
+    assert dev.deployed() == "v1.2.0"
+    _is_over(dev, killed)
+
+
+def test_killed_before_its_record_was_written_it_leaves_a_lease_that_abort_frees(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    held = proxy.hold("TransactWriteItems")
+    running = _start(dev, proxy)
+    held.wait()
+    running.kill()
+    held.release(forward=False)
+    before = dev.live()
+    barred = dev.rollback("lambda", "--reason", REASON, as_=CAROL)
+    owner = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
+    assert barred.code == 3, barred
+    assert f"rollback abort {owner} --env dev" in barred.err
+
+    resumed = dev.rollback("resume", owner, as_=CAROL)
+    freed = dev.rollback("abort", owner, "--json", as_=CAROL)
+
+    assert resumed.code in (2, 3), resumed
+    assert f"rollback abort {owner} --env dev" in resumed.err, "what to type next must be said"
+    assert freed.code == 0, freed
+    assert dev.live() == before
+    assert dev.rollback("lambda", "--reason", REASON, as_=CAROL).code == 0
+
+
+def test_killed_at_its_very_end_it_leaves_nothing_behind(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    held = proxy.hold_answers("TransactWriteItems", containing=b'"closed"')
+    running = _start(dev, proxy)
+    held.wait()
+
+    running.kill()
+
+    record = dev.rollback("history", "--json", as_=ALICE).json[0]
+    assert record["status"] == "COMPLETE"
+    again = dev.rollback("lambda", "--reason", "further", "--json", as_=ALICE)
+    assert again.code == 0, again
+    assert again.json["to_version"] == "v1.0.0"
+
+
+def test_killed_while_it_puts_back_abort_goes_on(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    dev.move(CANARY, *START[CANARY])
+    dev.smoke_says(1)
+    failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    held = proxy.hold("UpdateAlias", nth=3)
+    aborting = dev.start("abort", failed.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
+    held.wait(len(FUNCTIONS) - 2)
+    aborting.kill()
+    held.release(forward=False)
+    shown = dev.show(failed.id)
+    assert shown["status"] == "IN_PROGRESS"
+
+    run = dev.rollback("abort", failed.id, "--json", as_=CAROL)
+
+    assert run.code == 0, run
+    assert dev.live() == START
+    _is_over(dev, failed.id)
+
+
+def test_resume_does_not_go_forward_again_once_it_was_being_put_back(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    dev.smoke_says(1)
+    failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    held = proxy.hold("UpdateAlias", nth=3)
+    aborting = dev.start("abort", failed.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
+    held.wait(len(FUNCTIONS) - 2)
+    aborting.kill()
+    held.release(forward=False)
+
+    run = dev.rollback("resume", failed.id, "--json", as_=CAROL)
+
+    assert run.json["status"] == "REVERTED", run
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
+
+
+def test_nobody_takes_over_from_a_process_that_lives(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    held = proxy.hold("UpdateAlias")
+    running = _start(dev, proxy)
+    held.wait()
+    owner = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
+
+    runs = [dev.rollback(verb, owner, as_=CAROL) for verb in ("resume", "abort")]
+    held.release()
+    first = running.finish()
+
+    assert [run.code for run in runs] == [3, 3], "\n".join(map(str, runs))
+    assert all("holds the lease" in run.err for run in runs)
+    assert first.code == 0, first
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+
+
+def test_a_paused_process_that_wakes_up_after_a_takeover_moves_nothing(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    held = proxy.hold("UpdateAlias", nth=4)
+    running = _start(dev, proxy)
+    held.wait(3)
+    running.process.send_signal(signal.SIGSTOP)
+    owner = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
+    aborted = dev.rollback("abort", owner, "--json", as_=CAROL)
+    assert aborted.code == 0, aborted
+    settled = dev.everything()
+
+    held.release()
+    running.process.send_signal(signal.SIGCONT)
+    woken = running.finish()
+
+    assert woken.code not in (0, 5), woken
+    assert "Traceback" not in woken.err
+    assert dev.everything() == settled
+
+
+def test_ctrl_c_before_the_moves_changes_nothing(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    before = dev.everything()
+    held = proxy.hold("GetFunction")
+    running = _start(dev, proxy)
+    held.wait()
+
+    running.interrupt()
+    held.release()
+    run = running.finish()
+
+    assert run.code == 1, run
+    assert "Interrupted before anything was changed." in run.err
+    assert dev.everything() == before
+    assert dev.rollback("lambda", "--reason", REASON, as_=ALICE).code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_says_what_to_type(
+    dev: Platform, proxy: Proxy, number: int
+) -> None:
+    dev.story()
+    held = proxy.hold("UpdateAlias", nth=4)
+    running = _start(dev, proxy)
+    held.wait(3)
+
+    running.process.send_signal(number)
+    held.release()
+    run = running.finish()
+
+    assert run.code == 1, run
+    assert "Stopping after what is under way" in run.err
+    identifier = run.id
+    assert f"rollback resume {identifier} --env dev" in run.err
+    assert f"rollback abort {identifier} --env dev" in run.err
+    _tells_the_truth(dev, identifier)
+    resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
+    assert resumed.code == 0, resumed
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+    _is_over(dev, identifier)
+
+
+def test_an_interrupted_rollback_bars_another_until_it_is_resumed_or_aborted(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    held = proxy.hold("UpdateAlias", nth=4)
+    running = _start(dev, proxy)
+    held.wait(3)
+    running.interrupt()
+    held.release()
+    identifier = running.finish().id
+
+    others = [dev.rollback("lambda", "--reason", "other", as_=CAROL), dev.record("v1.3.0", as_=DAN)]
+
+    assert [run.code for run in others] == [3, 3], "\n".join(map(str, others))
+    assert all(f"First: rollback resume {identifier} --env dev" in run.err for run in others)
+    aborted = dev.rollback("abort", identifier, "--json", as_=CAROL)
+    assert aborted.code == 0, aborted
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
+
+
+def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    held = proxy.hold("UpdateAlias", nth=4)
+    running = _start(dev, proxy)
+    held.wait(3)
+
+    running.interrupt()
+    running.wait_for("once more ends at once")
+    running.interrupt()
+    run = running.finish(15)
+
+    assert run.code == 130, run
+    assert "Traceback" not in run.err
+    held.release()
+    identifier = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
+    assert f"rollback resume {identifier} --env dev" in run.err
+    resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
+    assert resumed.code == 0, resumed
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+    _is_over(dev, identifier)
+
+
+def test_ctrl_c_during_the_smoke_test_leaves_a_record_that_resume_finishes(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    held = proxy.hold("PutParameter")
+    running = _start(dev, proxy)
+    held.wait()
+
+    running.interrupt()
+    held.release()
+    run = running.finish()
+
+    assert run.code == 1, run
+    assert dev.show(run.id)["status"] == "IN_PROGRESS"
+    resumed = dev.rollback("resume", run.id, "--json", as_=CAROL)
+    assert resumed.code == 0, resumed
+    _is_over(dev, run.id)
+
+
+def test_resume_and_abort_of_what_has_ended_are_refused(dev: Platform) -> None:
+    dev.story()
+    done = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    before = dev.everything()
+
+    runs = [dev.rollback(verb, done.id, as_=ALICE) for verb in ("resume", "abort", "apply", "verify")]
+
+    assert [run.code for run in runs] == [3] * 4, "\n".join(map(str, runs))
+    assert all("COMPLETE" in run.err for run in runs)
+    assert dev.everything() == before
+
+
+# -- helpers -------------------------------------------------------------------------------------------------
+
+
+def _start(dev: Platform, proxy: Proxy) -> Running:
+    return dev.start("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)
+
+
+def _tells_the_truth(dev: Platform, identifier: str) -> None:
+    """Nothing is half-moved without the record saying so, and it says what to type next."""
+    shown, status = dev.rollback("show", identifier, as_=ALICE), dev.rollback("status", as_=ALICE)
+    document = dev.show(identifier)
+    live = {dev.name(tail): version for tail, (version, _) in dev.live().items()}
+    assert document["status"] == "IN_PROGRESS"
+    assert document["chain"] == "whole"
+    for item in document["functions"]:
+        assert live[item["name"]] in (item["from"], item["to"])
+        assert item["outcome"] != "moved" or live[item["name"]] == item["to"]
+    for run in (shown, status):
+        assert run.code == 0, run
+        assert f"rollback resume {identifier} --env dev" in run.err
+        assert f"rollback abort {identifier} --env dev" in run.err
+
+
+def _is_over(dev: Platform, identifier: str) -> None:
+    """The record is closed and whole, and the lease is free for the next."""
+    assert dev.show(identifier)["chain"] == "whole"
+    assert dev.rollback("status", "--json", as_=ALICE).json["holder"] is None

@@ -1,0 +1,204 @@
+"""What can happen to a move: a lost answer, a throttle, a canary, somebody else's release."""
+
+from __future__ import annotations
+
+from estate_under_test import ALICE, FUNCTIONS, REASON, Platform, Run
+
+from tests.proxy import Proxy
+
+VICTIM = "team-service-get"
+OTHERS = [tail for tail in FUNCTIONS if tail != VICTIM]
+
+
+def test_a_lost_answer_is_read_again_and_accepted_without_a_second_write(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    proxy.drop_answer("UpdateAlias", function=dev.name(VICTIM))
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 0, run
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+    assert proxy.answered["UpdateAlias", 200] == len(FUNCTIONS), "one write each"
+    assert proxy.answered["UpdateAlias", 412] == 1, "the retry, which found it done"
+    assert proxy.counts["GetAlias"] == 1
+    assert dev.told(run.id) == ["planned", "moved", "closed"]
+
+
+def test_without_trouble_each_alias_is_written_once_and_read_by_nothing_else(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 0, run
+    assert proxy.counts["UpdateAlias"] == len(FUNCTIONS)
+    assert proxy.counts["GetAlias"] == 0
+    assert proxy.counts["ListVersionsByFunction"] == 0
+
+
+def test_a_throttled_move_is_tried_again(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    proxy.refuse("UpdateAlias", status=429, code="TooManyRequestsException", times=2)
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 0, run
+    assert run.json["counts"]["moved"] == len(FUNCTIONS)
+    assert proxy.counts["UpdateAlias"] == len(FUNCTIONS) + 2
+
+
+def test_a_throttled_read_is_tried_again(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    proxy.refuse("GetFunction", status=429, code="TooManyRequestsException", times=3)
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 0, run
+
+
+def test_a_move_that_gets_no_answer_at_all_is_put_back_as_well(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    proxy.drop_answer("UpdateAlias", times=1, function=dev.name(VICTIM))
+    proxy.refuse(
+        "UpdateAlias", status=500, code="ServiceException", nth=2, times=4, function=dev.name(VICTIM)
+    )
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 4, run
+    assert run.json["status"] == "REVERTED"
+    assert VICTIM in run.err
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {})), "what was done without an answer, too"
+    assert dev.deployed() == "v1.2.0"
+
+
+def test_weights_that_were_added_by_hand_are_written_down_cleared_and_put_back(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    dev.move(VICTIM, "3", {"2": 0.1})
+    dev.smoke_says(1)
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 5, run
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
+    found = [event for event in dev.show(run.id)["events"] if event["kind"] == "found"]
+    assert [(event["data"]["function"], event["data"]["weights"]) for event in found] == [
+        (dev.name(VICTIM), {"2": 0.1})
+    ]
+    assert proxy.answered["UpdateAlias", 200] == len(FUNCTIONS)
+    undone = dev.rollback("abort", run.id, "--json", as_=ALICE)
+    assert undone.code == 0, undone
+    assert dev.live() == {**dict.fromkeys(OTHERS, ("3", {})), VICTIM: ("3", {"2": 0.1})}
+
+
+def test_an_alias_that_somebody_has_moved_to_the_target_already_is_confirmed(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    proxy.meanwhile("UpdateAlias", lambda: dev.move(VICTIM, "2", {"3": 0.5}), function=dev.name(VICTIM))
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 0, run
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
+
+
+def test_somebody_elses_release_during_the_moves_is_kept_named_and_the_rest_put_back(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    proxy.meanwhile("UpdateAlias", lambda: dev.move(VICTIM, "1"), function=dev.name(VICTIM))
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 4, run
+    assert run.json["status"] == "REVERTED"
+    assert f"{dev.name(VICTIM)}: somebody else moved it to version 1" in run.err
+    assert dev.versions() == {**dict.fromkeys(OTHERS, "3"), VICTIM: "1"}
+    assert dev.deployed() == "v1.2.0"
+    outcomes = {item["name"]: item["outcome"] for item in run.json["functions"]}
+    assert outcomes[dev.name(VICTIM)] == "failed"
+    assert set(outcomes.values()) <= {"failed", "reverted", "untouched"}
+    again = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
+    assert again.code == 3, "and it is known as moved by somebody, until a person says otherwise"
+
+
+def test_an_alias_that_is_deleted_during_the_moves_is_named(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    delete = dev.root_client("lambda").delete_alias
+    proxy.meanwhile(
+        "UpdateAlias",
+        lambda: delete(FunctionName=dev.name(VICTIM), Name="live"),
+        function=dev.name(VICTIM),
+    )
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 4, run
+    assert f"{dev.name(VICTIM)}: the function, its alias or version 2 is gone" in run.err
+    client = dev.root_client("lambda")
+    stands = {
+        client.get_alias(FunctionName=dev.name(tail), Name="live")["FunctionVersion"] for tail in OTHERS
+    }
+    assert stands == {"3"}
+
+
+def test_a_release_that_is_recorded_during_the_moves_is_refused(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    held = proxy.hold("UpdateAlias")
+    running = dev.start("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)
+    held.wait()
+
+    recorded = dev.record("v1.3.0")
+    held.release()
+    run = running.finish()
+
+    assert recorded.code == 3, recorded
+    assert "holds the lease on dev/aliases" in recorded.err
+    assert run.code == 0, run
+
+
+def test_the_table_that_answers_late_costs_nothing_but_time(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    proxy.refuse("TransactWriteItems", status=500, code="InternalServerError", times=2)
+    proxy.refuse("Query", status=400, code="ThrottlingException", times=2)
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 0, run
+    assert dev.show(run.id)["chain"] == "whole"
+
+
+def test_a_record_whose_writing_got_no_answer_is_written_once(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    proxy.drop_answer("TransactWriteItems", times=2)
+    proxy.drop_answer("UpdateItem", times=1)
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 0, run
+    assert dev.show(run.id)["chain"] == "whole"
+    assert dev.told(run.id) == ["planned", "moved", "closed"]
+    assert dev.rollback("status", "--json", as_=ALICE).json["holder"] is None
+
+
+def test_weights_that_were_added_after_the_approval_are_written_down_and_cleared(
+    prod: Platform, proxy: Proxy
+) -> None:
+    prod.story()
+    waiting = prod.waiting()
+    prod.approve(waiting)
+    prod.move(VICTIM, "3", {"2": 0.1})
+
+    run = prod.rollback("apply", waiting.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
+
+    assert run.code == 0, run
+    assert prod.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
+    assert "found" in prod.told(waiting.id)
+
+
+def _roll_back(dev: Platform, proxy: Proxy) -> Run:
+    return dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)
