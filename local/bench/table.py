@@ -54,7 +54,7 @@ class Row:
     def document(self) -> dict[str, Any]:
         """The row as `bench.json` has it."""
         return {
-            "name": self.name,
+            "name": self.name.strip(),
             "ours": _rounded(self.ours),
             "theirs": _rounded(self.theirs),
             "ratio": _rounded(self.ratio),
