@@ -94,7 +94,7 @@ class Flow:
 
     def approve(self, rollback_id: str, digest: str) -> Opened:
         """Writes down the caller's word for a plan. Raises `Refused` where it is not theirs to give."""
-        opened = self.session.ledger.load(rollback_id)
+        opened, _, _ = self._opened(rollback_id)
         given = approval.approve(
             opened.record, digest, self.session.caller, self.session.settings, self.session.now()
         )

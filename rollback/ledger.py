@@ -62,10 +62,11 @@ class Opened:
 
         Raises `RollbackError` where it is malformed, or is not the one that was planned and approved.
         """
-        said = self.events[0].data if self.events else {}
-        if said.get("plan") != digest(list(self.plan_chunks)) or said.get("digest") != self.record.digest:
+        first = self.events[0] if self.events else None
+        said = (first.data.get("plan"), first.data.get("digest"), first.by) if first else ()
+        if said != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by):
             raise RollbackError(
-                f"The plan of {self.record.rollback_id} is not the one that its journal began with: "
+                f"The plan of {self.record.rollback_id}, or who began it, is not what its journal began with: "
                 "it was changed in the table.",
                 changed="Nothing was changed by this command.",
                 next=f"rollback show {self.record.rollback_id} --env {self.record.environment}, and plan again.",

@@ -101,14 +101,19 @@ class Table:
 
     def update(self, write: Write) -> Item:
         """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
-        with explained(f"writing {write.name} to {self.name}"):
-            try:
-                answer = self._client.update_item(**self._member(write), ReturnValues="ALL_NEW")
-            except ClientError as error:
-                if code(error) == "ConditionalCheckFailedException":
-                    raise Conflict(write.name) from None
-                raise
-        return _read(answer["Attributes"])
+        for attempt in range(_TRIES):
+            with explained(f"writing {write.name} to {self.name}"):
+                try:
+                    answer = self._client.update_item(**self._member(write), ReturnValues="ALL_NEW")
+                except ClientError as error:
+                    if code(error) == "ConditionalCheckFailedException":
+                        raise Conflict(write.name) from None
+                    if code(error) != "TransactionConflictException" or attempt + 1 == _TRIES:
+                        raise
+                else:
+                    return _read(answer["Attributes"])
+            self._pause(attempt)
+        raise AssertionError("the last try has returned or raised")  # pragma: no cover
 
     def transact(self, writes: Sequence[Write]) -> None:
         """All of `writes` or none. Raises `Conflict` naming the first whose condition did not hold.
@@ -133,7 +138,10 @@ class Table:
                         raise
                 else:
                     return
-            self._sleep(min(2.0, 0.05 * 2**attempt))
+            self._pause(attempt)
+
+    def _pause(self, attempt: int) -> None:
+        self._sleep(min(2.0, 0.05 * 2**attempt))
 
     def _member(self, write: Write) -> Item:
         member: Item = {"TableName": self.name}

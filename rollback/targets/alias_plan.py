@@ -164,6 +164,7 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
     if not any(step.changes for step in steps):
         steps = _with_weights(account, steps)
     leaves = {service: stands[service] for service in services if service in stands}
+    quarantines = _left_behind(timeline, leaves, targets)
     return Plan(
         kind=ALIASES,
         environment=settings.environment,
@@ -174,9 +175,9 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
         to_version=label(targets),
         leaves=leaves,
         targets=targets,
-        quarantines=_left_behind(timeline, leaves, targets),
+        quarantines=quarantines,
         steps=tuple(steps),
-        notices=_notices(settings, request, steps, foreign),
+        notices=_notices(settings, request, steps, foreign, sorted(set(quarantines.values()))),
         refusals=tuple(refusals),
     )
 
@@ -331,9 +332,9 @@ def _left_behind(timeline: Timeline, leaves: Mapping[str, str], targets: Mapping
 
 
 def _notices(
-    settings: Settings, request: Request, steps: Sequence[Move], foreign: Sequence[str]
+    settings: Settings, request: Request, steps: Sequence[Move], foreign: Sequence[str], left: Sequence[str]
 ) -> tuple[str, ...]:
-    notices = []
+    notices = [f"Barred from coming back until it is lifted: {_some(left)}."] if left else []
     if request.without:
         notices.append(f"Left out: {_some(request.without)}.")
     if request.adopt_current:

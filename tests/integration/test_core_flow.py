@@ -49,6 +49,8 @@ def test_a_rollback_ends_complete_and_the_next_one_goes_further_back(world: Worl
 
     first, second = world.begin(), world.begin()
 
+    assert first.plan is not None
+    assert first.plan.notices == ("Barred from coming back until it is lifted: v1.2.0.",)
     ended(world, first, Status.COMPLETE, 0)
     ended(world, second, Status.COMPLETE, 0)
     assert (second.record and second.record.to_version) == "v1.0.0"

@@ -1,0 +1,163 @@
+"""The command line's own answers: wrong usage is exit 2 before anything is asked of anybody."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rollback.cli import app
+from rollback.cli_support import names_in
+from rollback.display import shell_lines
+from rollback.errors import UsageError
+from rollback.plan import Plan, Request
+from rollback.table import Conflict, Table, Write
+from rollback.targets.alias_state import Move
+from tests.doubles.functions import client_error
+from tests.doubles.world import texts
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout, without credentials and without a way to AWS."""
+    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lambda"],
+        ["lambda", "--env"],
+        ["lambda", "--env", "dev", "--no-such-option"],
+        ["lambda", "--env", "dev", "surplus"],
+        ["lamda", "--env", "dev"],
+        ["approve", "ID"],
+        ["approve", "--digest", "d"],
+        ["apply"],
+        ["resume"],
+        ["abort"],
+        ["show"],
+        ["history", "--env", "dev", "--limit", "0"],
+        ["history", "--env", "dev", "--limit", "many"],
+        ["history", "--env", "dev", "--kind", "moon"],
+        ["release", "record", "--env", "dev", "--version", "v1"],
+        ["release", "record", "--env", "dev", "--commit", "a"],
+        ["release", "quarantine", "v1", "--env", "dev"],
+        ["release", "lift", "--env", "dev"],
+        ["release", "unknown"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_2(project: Path, words: list[str]) -> None:
+    assert CliRunner().invoke(app, words).exit_code == 2
+
+
+@pytest.mark.parametrize("env", ["", "prd", "../dev", "dev\n", "d" * 5000, "$(id)"])
+def test_an_unknown_environment_is_exit_2_and_named(project: Path, env: str) -> None:
+    run = CliRunner().invoke(app, ["lambda", "--env", env, "--reason", "bad"])
+
+    assert run.exit_code == 2
+    assert "There is no environment" in run.output
+    assert "Environments: dev." in run.output
+
+
+def test_no_credentials_is_exit_2_and_says_how_to_get_some(project: Path) -> None:
+    run = CliRunner().invoke(app, ["status", "--env", "dev"])
+
+    assert run.exit_code == 2
+    assert "no AWS credentials" in run.output
+
+
+def test_outside_a_checkout_is_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    run = CliRunner().invoke(app, ["status", "--env", "dev"])
+
+    assert run.exit_code == 2
+    assert "Run it inside a checkout" in run.output
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [("all", ()), ("a", ("a",)), ("a,b", ("a", "b")), (" a , b ", ("a", "b")), ("a,,b", ("a", "b"))],
+)
+def test_services_are_all_or_a_list_with_commas(given: str, names: tuple[str, ...]) -> None:
+    assert names_in(given) == names
+
+
+@pytest.mark.parametrize("given", ["", " ", ",", " , "])
+def test_a_list_of_no_services_is_wrong_usage(given: str) -> None:
+    with pytest.raises(UsageError):
+        names_in(given)
+
+
+def test_the_plan_as_shell_is_quoted_and_conditional() -> None:
+    step = Move(
+        function="f; rm -rf /",
+        service="teams",
+        from_version="2",
+        to_version="1",
+        code_sha256="a",
+        revision_id="r $(id) 'x'",
+    )
+    plan: Plan[Any] = Plan(
+        kind="aliases",
+        environment="dev",
+        account="111122223333",
+        region="eu-west-1",
+        request=Request(),
+        from_version="v2",
+        to_version="v1",
+        leaves={},
+        targets={"teams": "v1"},
+        quarantines={},
+        steps=(step,),
+    )
+
+    (line,) = shell_lines(plan, "live")
+
+    assert shlex.split(line) == [
+        *["aws", "lambda", "update-alias", "--region", "eu-west-1", "--function-name", "f; rm -rf /"],
+        *["--name", "live", "--function-version", "1"],
+        *["--routing-config", '{"AdditionalVersionWeights":{}}', "--revision-id", "r $(id) 'x'"],
+    ]
+
+
+class Busy:
+    """A table whose item is in somebody's transaction for `times` requests."""
+
+    def __init__(self, times: int, then: Exception | None = None) -> None:
+        self.times, self.then = times, then
+
+    def update_item(self, **_: Any) -> Any:
+        if self.times:
+            self.times -= 1
+            raise client_error("UpdateItem", "TransactionConflictException")
+        if self.then:
+            raise self.then
+        return {"Attributes": {"PK": {"S": "x"}}}
+
+
+def test_an_item_in_somebodys_transaction_is_tried_again_and_judged_by_its_condition() -> None:
+    pauses: list[float] = []
+    write = Write(name="lease", key=("LOCK#dev", "aliases"), update="SET a = b")
+    free: Any = Busy(3)
+    taken: Any = Busy(2, client_error("UpdateItem", "ConditionalCheckFailedException"))
+
+    assert Table(free, "t", sleep=pauses.append).update(write) == {"PK": "x"}
+    with pytest.raises(Conflict, match="lease"):
+        Table(taken, "t", sleep=pauses.append).update(write)
+
+    assert pauses == [0.05, 0.1, 0.2, 0.05, 0.1]
