@@ -80,7 +80,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
                 )
             if set(timeline.stands.values()) == {version} and before.manifest == manifest:
                 # Whoever recorded it may have died before the parameters were written.
-                _write_parameters(session, label(timeline.stands), commits)
+                _write_parameters(session, label(timeline.stands), commits, again=True)
                 return Recorded(release=before, stands=label(timeline.stands), new=False)
         stands = dict.fromkeys(release.services, version)
         session.ledger.record_release(release, _entry(session, release, stands, "deployment"), lease)
@@ -339,8 +339,9 @@ def _entry(session: Session, release: Release, stands: Mapping[str, str], kind: 
     )
 
 
-def _write_parameters(session: Session, deployed: str, commits: Commits) -> None:
-    names = session.settings.names
+def _write_parameters(session: Session, deployed: str, commits: Commits, *, again: bool = False) -> None:
+    """Says where others look it up what is deployed; `again` leaves alone what says so already."""
+    names, ssm = session.settings.names, session.account.ssm
     values = {
         names.deployed_version: deployed,
         names.pulumi_commit: commits.stack,
@@ -349,7 +350,8 @@ def _write_parameters(session: Session, deployed: str, commits: Commits) -> None
     for name, value in values.items():
         if value:
             with explained(f"writing the parameter {name}"):
-                session.account.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+                if not (again and ssm.get_parameter(Name=name)["Parameter"]["Value"] == value):
+                    ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
 
 
 def _known(timeline: Timeline, version: str) -> Entry:

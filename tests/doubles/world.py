@@ -95,12 +95,17 @@ class Parameters:
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
+        self.written: list[str] = []
         self.fail: Exception | None = None
+
+    def get_parameter(self, *, Name: str) -> dict[str, dict[str, str]]:
+        return {"Parameter": {"Name": Name, "Value": self.values.get(Name, "none")}}
 
     def put_parameter(self, *, Name: str, Value: str, Type: str, Overwrite: bool) -> None:
         if self.fail is not None:
             raise self.fail
         self.values[Name] = Value
+        self.written.append(Name)
 
 
 @dataclass

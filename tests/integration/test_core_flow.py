@@ -506,6 +506,9 @@ def test_a_recording_that_died_before_its_parameters_is_finished_by_recording_ag
 
     assert not again.new
     assert world.deployed == "v1.0.0"
+    written = list(world.parameters.written)
+    world.record("v1.0.0")
+    assert world.parameters.written == written, "what says so already is left alone"
     assert len(list(world.timeline())) == 1
 
 
