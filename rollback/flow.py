@@ -299,7 +299,7 @@ class Flow:
             )
         with self._locked(ALIASES, owner, take_over=True) as lease:
             lease.in_flight = False
-            self.ui.say(f"{owner} had written nothing yet; its lease is free again.")
+            self.ui.say(f"{owner} left no rollback behind; its lease is free again.")
         return Finished(record=None, plan=None)
 
     def _freed(self, rollback_id: str) -> Finished | None:

@@ -23,6 +23,8 @@ from rollback.errors import Refused, RollbackError
 from rollback.table import Conflict, Item, Table, Write
 
 ALIASES = "aliases"
+# What the owner of a lease is called while a release is recorded, before its id.
+RECORDING = "deployment-"
 
 
 class LeaseLost(RollbackError):
@@ -45,11 +47,10 @@ class Held(Refused):
                 f"{item.get('beat_at', '?')}."
             )
             then = "Wait for it, or if it is dead"
-        super().__init__(
-            what,
-            next=f"{then}: rollback resume {self.owner} --env {environment}, "
-            f"or rollback abort {self.owner} --env {environment}.",
-        )
+        name = f"{self.owner} --env {environment}"
+        # A recording has nothing to go on with: it is freed, and begun again.
+        resume = "" if self.owner.startswith(RECORDING) else f"rollback resume {name}, or "
+        super().__init__(what, next=f"{then}: {resume}rollback abort {name}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from ulid import ULID
 
 from rollback.aws import code, explained
 from rollback.errors import Refused, UsageError
-from rollback.lease import ALIASES, Lease
+from rollback.lease import ALIASES, RECORDING, Lease
 from rollback.records import Standing
 from rollback.releases import Entry, Quarantine, Release, Timeline, checked_version, label, manifest_hash
 from rollback.session import Session
@@ -396,7 +396,7 @@ def _differing(before: Mapping[str, Standing], now: Mapping[str, Standing]) -> l
 @contextmanager
 def _lease(session: Session, identifier: str) -> Iterator[Lease]:
     """Nobody rolls back while it is read what stands."""
-    lease = session.leases.take(ALIASES, f"deployment-{identifier}").start()
+    lease = session.leases.take(ALIASES, f"{RECORDING}{identifier}").start()
     try:
         yield lease
     finally:

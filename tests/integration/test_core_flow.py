@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from typing import Any
 
@@ -15,7 +16,7 @@ from rollback.records import Status, chain_break
 from rollback.releases import Release, label
 from rollback.targets.alias_plan import recorded
 from tests.doubles.functions import no_answer, nothing
-from tests.doubles.world import ALICE, DAN, SHA, TABLE, Quiet, World, settings
+from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, Quiet, World, settings, texts
 
 GET, LIST, ROLES = (
     "acme-dev-lambda-teams-get",
@@ -615,12 +616,14 @@ def test_a_recording_holds_the_lease_so_that_nobody_rolls_back_meanwhile(world: 
         world.functions.before = nothing
         with pytest.raises(Refused) as raised:
             world.begin()
-        seen.append(raised.value.what)
+        seen.append(raised.value.what + raised.value.next)
 
     world.functions.before = meanwhile
     record(world.session(DAN), "v1.3.0", Commits(code=SHA), Quiet())
 
     assert "deployment-" in seen[0]
+    assert "rollback abort deployment-" in seen[0]
+    assert "rollback resume" not in seen[0]
     assert world.session().leases.holder(ALIASES) is None
 
 
@@ -671,3 +674,129 @@ def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_
     assert (whole.record.status, whole.plan) == (Status.ABORTED, plan)
     assert damaged.record is not None
     assert (damaged.record.status, damaged.plan) == (Status.ABORTED, None)
+
+
+# -- approval ----------------------------------------------------------------------------------------
+
+
+def approved_by(world: World, person: Any) -> str:
+    """A plan that waits, and the approval of `person`; the settings are those of branch main."""
+    world.settings = settings(approval="identity")
+    for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(approval="identity"), strict=True):
+        (world.root / name).write_text(content, encoding="utf-8")
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "settings"],
+    ):
+        subprocess.run(["git", "-C", str(world.root), *words], check=True)
+    waiting = world.begin()
+    assert waiting.error.exit_code == 10
+    assert waiting.record.status is Status.AWAITING_APPROVAL
+    assert world.functions.writes == []
+    identifier: str = waiting.record.rollback_id
+    if person is not None:
+        world.flow(person).approve(identifier, waiting.record.digest)
+    return identifier
+
+
+def refused(world: World, identifier: str, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        world.flow().apply(identifier)
+    assert world.functions.writes == []
+    assert world.session().leases.holder(ALIASES) is None
+    assert world.session().ledger.load(identifier).record.status is Status.AWAITING_APPROVAL
+
+
+def test_an_approved_plan_is_applied_once_and_says_who_approved_it(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    world.clock.sleep(600)
+
+    finished = world.flow().apply(identifier)
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert finished.record is not None
+    assert finished.record.approved_by == BOB
+    assert finished.record.waited_seconds == 600
+    assert finished.record.elapsed_seconds == 0
+    with pytest.raises(Refused, match="is COMPLETE"):
+        world.flow().apply(identifier)
+
+
+def test_a_plan_without_an_approval_is_not_applied(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, None)
+
+    refused(world, identifier, "nobody has approved it")
+
+
+def test_an_approval_that_expires_while_the_plan_is_checked_is_not_enough(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+
+    def slow(operation: str, function: str) -> None:
+        world.functions.before = nothing
+        world.clock.seconds += 3601
+
+    world.functions.before = slow
+    refused(world, identifier, "expired at")
+
+
+def test_a_world_that_moved_after_the_approval_is_refused(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    world.functions.point(ROLES, "2")
+
+    refused(world, identifier, "The plan no longer holds")
+
+
+def test_a_release_recorded_after_the_approval_changes_what_previous_means(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    world.release("v1.3.0")
+    world.record("v1.3.0")
+
+    refused(world, identifier, "The plan no longer holds")
+
+
+def test_a_target_quarantined_after_the_approval_is_refused(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    quarantine(world.session(DAN), "v1.1.0", [], "bad as well")
+
+    refused(world, identifier, "The plan no longer holds")
+
+
+def test_settings_edited_after_the_approval_are_refused(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    (world.root / "Pulumi.dev.yaml").write_text(texts(approval="none")[1], encoding="utf-8")
+
+    refused(world, identifier, "differ from branch 'main'")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("digest", {"S": "0" * 64}),
+        ("initiated_by", {"M": {"role": {"S": ALICE.role}, "person": {"S": "mallory"}}}),
+    ],
+)
+def test_what_approval_hangs_on_cannot_be_changed_in_the_table(world: World, name: str, value: Any) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"PK": {"S": f"ROLLBACK#{identifier}"}, "SK": {"S": "METADATA"}},
+        UpdateExpression="SET #name = :value",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={":value": value},
+    )
+
+    with pytest.raises(RollbackError, match="changed in the table"):
+        world.flow().apply(identifier)
+    with pytest.raises(RollbackError, match="changed in the table"):
+        world.flow(BOB).approve(identifier, "0" * 64)
+
+    assert world.functions.writes == []
