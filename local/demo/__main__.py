@@ -9,6 +9,7 @@ import sys
 import time
 from types import FrameType
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -24,11 +25,13 @@ from rollback.errors import RollbackError
 
 FOLDER = LOCAL / "demo"
 _FAILED, _INTERRUPTED = 1, 130
+_BUILT = 5.0  # seconds; finding it takes none
 
 
 def main() -> int:
     """0 if every claim held, 1 if one did not, 130 if somebody ended it."""
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
     stage = Stage()
     begun = time.monotonic()
     try:
@@ -43,6 +46,9 @@ def main() -> int:
         stage.failed(
             f"The demo failed in {stage.where}.", str(error), f"What it left is in {_shown(FOLDER)}."
         )
+        return _FAILED
+    except BrokenPipeError:  # whoever read is gone: there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except (LocalError, RollbackError, OSError) as error:
         stage.failed(f"The demo could not go on in {stage.where}.", f"{type(error).__name__}: {error}")
@@ -69,10 +75,13 @@ def _tell(stage: Stage) -> None:
         stage.note(f"{files} not committed: the demo plays the last commit, without what you changed since.")
     progress = Progress(sys.stdout)
     try:
-        tools(progress)
+        begun = time.monotonic()
+        engine, seconds = tools(progress), time.monotonic() - begun
         emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log", progress=progress)
     finally:
         progress.done()
+    how = f"built in {seconds:.0f} s, once a machine" if seconds > _BUILT else "which was there"
+    stage.say(f"The engine is {engine}, {how}.")
     try:
         story.tell(World(stage=stage, emulator=emulator, work=work, folder=FOLDER))
     finally:
@@ -83,7 +92,14 @@ def _tell(stage: Stage) -> None:
 
 
 def _summary(stage: Stage, seconds: float) -> None:
-    table = Table(title="What was proved", title_justify="left", title_style="bold", expand=False)
+    table = Table(
+        title="What was proved",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
     table.add_column("", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("claims that held")
@@ -91,13 +107,13 @@ def _summary(stage: Stage, seconds: float) -> None:
         table.add_row(str(number), f"{act.seconds:.1f}", Text(act.proved))
     table.add_section()
     claims = sum(act.claims for act in stage.acts)
-    table.add_row("", f"{seconds:.1f}", f"{claims} claims, all checked on the account itself")
+    table.add_row("", f"{seconds:.1f}", f"{claims} claims, each checked on the account itself")
     stage.table(table)
     stage.say("Go on by hand:")
     for command, what in (
         ("make up", "a local account to play with, and how to point a shell at it"),
         (".venv/bin/rollback --help", "the verbs"),
-        ("less README.md", "how to run it on a real account"),
+        *([("less README.md", "how to run it on a real account")] if (ROOT / "README.md").exists() else []),
         ("make test", "the same and everything that can go wrong, tested"),
     ):
         stage.hint(command, what)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.rule import Rule
 from rich.text import Text
 
@@ -189,11 +190,8 @@ class Stage:
         self._typed([*(f"{name}={value}" for name, value in (assign or {}).items()), *command])
         begun = time.monotonic()
         process, reading = self._start(command, cwd, {**env, **(assign or {})}, pipe=pipe or not self.live)
-        waiting = (
-            self.console.status(Text("…", style="dim")) if show and self.live else contextlib.nullcontext()
-        )
         try:
-            with waiting:
+            with self._waiting() if show and self.live else contextlib.nullcontext():
                 raw = self._follow(reading, echo=show is None)
             code = process.wait()
         except BaseException:
@@ -216,6 +214,14 @@ class Stage:
         if expect:
             self.console.print(Text(f"(exit code {code})", style="dim"))
         return Ran(code=code, output=clean(output), seconds=time.monotonic() - begun)
+
+    def _waiting(self) -> Progress:
+        """Seconds that run, while a command's output is not shown yet."""
+        waiting = Progress(
+            SpinnerColumn(), TimeElapsedColumn(), console=self.console, transient=True, redirect_stdout=False
+        )
+        waiting.add_task("")
+        return waiting
 
     def _typed(self, words: Sequence[str]) -> None:
         lines, line = [], "$"
