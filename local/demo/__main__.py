@@ -30,7 +30,7 @@ _BUILT = 5.0  # seconds; finding it takes none
 
 def main() -> int:
     """0 if every claim held, 1 if one did not, 130 if somebody ended it."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_ctrl_c)
     stage = Stage()
     begun = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local.demo.stage import ClaimError
 
-COMMIT = "Describe every alias and parameter"
+COMMIT = "Describe the aliases of team_service, and the parameters"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ EDITS = (
         path="components/live_aliases.py",
         old="                function_version=newest[function],\n",
         new="                function_version=newest[function],\n"
-        '                description="What callers invoke",\n',
+        '                description="What callers invoke" if tail.startswith("team-") else None,\n',
     ),
     Edit(
         path="components/release_parameters.py",
