@@ -8,6 +8,7 @@ from pathlib import Path
 from local.demo.stage import ClaimError
 
 COMMIT = "Describe the aliases of team_service, and the parameters"
+DESCRIPTION = "What callers invoke"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,14 +33,14 @@ class Edit:
 EDITS = (
     Edit(
         path="components/live_aliases.py",
-        old='["functionVersion", "routingConfig", "description"]',
-        new='["functionVersion", "routingConfig"]',
+        old="ignore_changes=THE_ROLLBACKS)",
+        new='ignore_changes=THE_ROLLBACKS[:2] if tail.startswith("team-") else THE_ROLLBACKS)',
     ),
     Edit(
         path="components/live_aliases.py",
         old="                function_version=newest[function],\n",
         new="                function_version=newest[function],\n"
-        '                description="What callers invoke" if tail.startswith("team-") else None,\n',
+        f'                description="{DESCRIPTION}" if tail.startswith("team-") else None,\n',
     ),
     Edit(
         path="components/release_parameters.py",

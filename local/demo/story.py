@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local import estate, shell
-from local.demo.edits import COMMIT, EDITS
+from local.demo.edits import COMMIT, DESCRIPTION, EDITS
 from local.demo.engine_output import Summary, totals
 from local.demo.stage import ClaimError, Stage
 from local.demo.world import PEOPLE, World
@@ -161,9 +161,9 @@ def it_stays(world: World, prod: Meanwhile) -> None:
         edit.apply(world.work)
     world.run(["git", "commit", "--all", "--message", COMMIT], "dev", DEPLOYER)
     changed = totals(world.up("dev", DEPLOYER).output)
-    described = {name for name, text in _descriptions(world, "dev").items() if text}
+    described = {name for name, text in _descriptions(world, "dev").items() if text == DESCRIPTION}
     stage.prove(
-        f"Just that was applied ({_in_words(changed)}): {len(described)} aliases have a description now",
+        f"Just that was applied ({_in_words(changed)}): {len(described)} aliases say '{DESCRIPTION}' now",
         set(changed) == {"updated", "unchanged"}
         and described == set(world.settings("dev").functions(VICTIM)),
         changed,
