@@ -83,7 +83,7 @@ def lambda_(
         if dry_run or as_shell:
             plan = flow.preview("aliases", request)
             if as_shell:
-                from rollback.display import shell_lines
+                from rollback.views import shell_lines
 
                 print("\n".join(shell_lines(plan, session.settings.alias)))  # noqa: T201 - the document
             elif json:
@@ -107,7 +107,7 @@ def approve(
         opened = flow.approve(identifier, digest)
         ui.planned(opened.plan(session.target(opened.record.kind).step))
         from rollback.canonical import plain
-        from rollback.display import text
+        from rollback.views import text
 
         document = {
             "rollback_id": identifier,
@@ -151,10 +151,10 @@ def verify(
             end(session, ui, flow.verify(identifier))
             return
         from rollback.canonical import plain
-        from rollback.display import text
         from rollback.errors import VerificationFailed
         from rollback.overview import check
         from rollback.verify import smoke
+        from rollback.views import text
 
         checks = [check(session)]
         proved = smoke(session.settings, session.root)
@@ -181,8 +181,8 @@ def status(
     """What stands, what is in flight, and what to type next."""
     with verb(env, json) as (session, _, ui):
         from rollback.canonical import plain
-        from rollback.display import overview_view
         from rollback.overview import overview
+        from rollback.views import overview_view
 
         view = overview(session, exact=exact)
         ui.show(overview_view(view), plain(view))
@@ -198,9 +198,9 @@ def history(
     """Releases and rollbacks, newest first."""
     with verb(env, json) as (session, _, ui):
         from rollback.canonical import plain
-        from rollback.display import history_view
         from rollback.records import Record, plain_record
         from rollback.releases import Release
+        from rollback.views import history_view
 
         items = [
             item
@@ -230,18 +230,23 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
         from rich.console import Group
 
         from rollback.canonical import plain
-        from rollback.display import plan_view, record_document, record_view, text
         from rollback.records import UNFINISHED, chain_break
+        from rollback.views import plan_view, record_document, record_view, text
         from rollback.words import next_for
 
         opened = session.ledger.load(identifier)
         target = session.target(opened.record.kind)
-        plan = opened.plan(target.step)
-        document = record_document(opened.record, target.outcomes(plan, opened.events))
         broken = chain_break(opened.record, opened.events)
-        parts = [plan_view(plan), record_view(opened.record, opened.events)]
+        parts, functions = [record_view(opened.record, opened.events)], []
+        try:
+            plan = opened.plan(target.step)
+            parts.insert(0, plan_view(plan))
+            functions = list(target.outcomes(plan, opened.events))
+        except RollbackError as error:
+            broken = broken or error.what
+        document = record_document(opened.record, functions)
         if broken:
-            parts.append(text(f"The journal was tampered with: {broken}.", "bold red"))
+            parts.append(text(f"The record was tampered with: {broken}.", "bold red"))
         if opened.record.status in UNFINISHED:
             parts.append(text(f"next: {next_for(opened.record)}", "cyan"))
         ui.show(Group(*parts), {**document, "events": plain(opened.events), "chain": broken or "whole"})

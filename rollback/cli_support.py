@@ -79,7 +79,7 @@ def _graceful(stop: threading.Event, ui: Terminal) -> Iterator[None]:
 
 def end(session: Session, ui: Terminal, finished: Finished) -> None:
     """Shows how a verb ended and raises what sets its exit code."""
-    from rollback.display import record_document, record_view, text
+    from rollback.views import record_document, record_view, text
 
     if finished.record is None:
         ui.show(

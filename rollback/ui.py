@@ -8,7 +8,9 @@ from rollback.plan import Plan
 
 
 class Ui(Protocol):
-    """A person, or nobody. `start`, `progress` and `finish` frame long work of `total` steps."""
+    """A person, or nobody. `start`, `progress` and `finish` frame long work of `total` steps, or of
+    a length nobody knows where `total` is 0.
+    """
 
     def planned(self, plan: Plan[Any]) -> None: ...
     def say(self, text: str) -> None: ...

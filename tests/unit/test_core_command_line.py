@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rollback.cli import app
 from rollback.cli_support import names_in
-from rollback.display import shell_lines
+from rollback.views import shell_lines
 from rollback.errors import UsageError
 from rollback.plan import Plan, Request
 from rollback.table import Conflict, Table, Write

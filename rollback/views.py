@@ -1,0 +1,334 @@
+"""What a person sees of plans, records and environments, as renderables; and the documents beside them.
+
+Everything that came from outside (reasons, names, answers) is shown as text, never as markup, and without
+control characters.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollback.errors import RollbackError
+from rollback.layout import Blocks, aligned, hanging, unwrapped
+from rollback.plan import Plan
+from rollback.records import Event, Record, Status, plain_record
+from rollback.releases import Release
+from rollback.verify import clean
+
+_STATUS = {
+    Status.COMPLETE: "green",
+    Status.REVERTED: "yellow",
+    Status.ABORTED: "dim",
+    Status.FAILED: "bold red",
+    Status.IN_PROGRESS: "cyan",
+    Status.AWAITING_APPROVAL: "magenta",
+}
+
+
+def text(value: object, style: str = "") -> Text:
+    """Anything as plain text, cleaned of control characters."""
+    return Text(clean(str(value)), style=style)
+
+
+def clean_lines(value: str) -> list[str]:
+    """The lines of a text, each cleaned."""
+    return [clean(line) for line in value.splitlines()]
+
+
+def plan_view(plan: Plan[Any]) -> RenderableType:
+    """The whole plan on one screen: what changes, a line a step, grouped by service."""
+    head = Text.assemble(("Plan  ", "bold"), (plan.environment, "bold"), f" ({plan.account}, {plan.region})")
+    what = Text.assemble(
+        "      ",
+        (plan.from_version, "red"),
+        " → ",
+        (plan.to_version, "green"),
+        f"   {len(plan.changing)} to move, {len(plan.steps) - len(plan.changing)} to confirm",
+    )
+    common = _common_prefix([step.function for step in plan.steps])
+    by_service: dict[str, list[Any]] = defaultdict(list)
+    for step in plan.steps:
+        by_service[step.service].append(step)
+    blocks = Blocks([_service_block(service, steps, common, plan) for service, steps in by_service.items()])
+    notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
+    digest = text(f"Digest {plan.digest()}", "dim")
+    return Group(head, what, Text(), *_prefix_line(common), blocks, Text(), *notices, digest)
+
+
+def _prefix_line(common: str) -> list[Text]:
+    return [text(f"Functions {common}…", "dim")] if common else []
+
+
+def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[Any]) -> list[Text]:
+    """A service: what it leaves and goes to, and a line for each function that moves.
+
+    A function is called by what its name has beyond the plan's prefix and the service's own.
+    """
+    own = f"{service.replace('_', '-')}-"
+    rows = []
+    for step in steps:
+        if step.changes:
+            weights = " ".join(f"{share:.0%} on {version}" for version, share in sorted(step.weights.items()))
+            start = f"{step.from_version}{f' ({weights})' if weights else ''}"
+            rows.append(
+                (
+                    text(f"  {step.function[len(common) :].removeprefix(own)}"),
+                    text(start, "red"),
+                    text("→"),
+                    text(step.to_version, "green"),
+                )
+            )
+    head = Text.assemble(
+        text(service, "bold"),
+        "  ",
+        text(plan.leaves.get(service, "?"), "red"),
+        " → ",
+        text(plan.targets[service], "green"),
+    )
+    same = len(steps) - len(rows)
+    return [
+        head,
+        *aligned(rows, right=(1,)),
+        *([text(f"  {same} as {'it stands' if same == 1 else 'they stand'}", "dim")] if same else []),
+    ]
+
+
+def record_view(
+    record: Record, events: Iterable[Event] = (), approvals: Iterable[Any] = ()
+) -> RenderableType:
+    """One record: what, who, when, how it went, and its journal."""
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    seconds = record.elapsed_seconds
+    counts = ", ".join(
+        f"{count} {name}" for name, count in record.counts.items() if count or name == "planned"
+    )
+    rows: list[tuple[str, Text]] = [
+        ("status", text(record.status, _STATUS.get(record.status, ""))),
+        ("what", text(f"{record.kind} of {record.environment}: {record.from_version} → {record.to_version}")),
+        ("services", text(", ".join(record.services))),
+        ("reason", text(record.reason)),
+        ("by", text(f"{record.initiated_by} at {record.initiated_at}")),
+        ("counts", text(counts)),
+    ]
+    if record.without:
+        rows.append(("except", text(", ".join(record.without), "yellow")))
+    if record.approved_by:
+        rows.append(("approved", text(record.approved_by)))
+    rows.extend(("approval", text(f"{item.by}, until {item.expires_at}")) for item in approvals)
+    if seconds is not None:
+        style = "green" if seconds <= record.rto_seconds else "red"
+        waited = f", {record.waited_seconds:.0f} s waiting for approval" if record.waited_seconds else ""
+        rows.append(("time", text(f"{seconds:.1f} s of {record.rto_seconds} s RTO{waited}", style)))
+    rows.extend(
+        (item.check, text(f"{'✓' if item.ok else '✗'} {item.detail}", "green" if item.ok else "red"))
+        for item in record.verification
+    )
+    rows.append(("digest", text(record.digest, "dim")))
+    for name, value in rows:
+        grid.add_row(name, value)
+    parts: list[RenderableType] = [Text(), text(f"Rollback {record.rollback_id}", "bold"), grid]
+    journal = list(events)
+    if journal:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for name in ("#", "at (UTC)", "event", "by", "what"):
+            table.add_column(name, no_wrap=name != "what", overflow="fold")
+        common = _common_prefix([name for event in journal for name in _functions(event)])
+        for event in journal:
+            table.add_row(
+                str(event.number),
+                text(event.at[11:23]),
+                text(event.kind),
+                text(event.by.person),
+                text(_said(event, common)),
+            )
+        parts.extend([Text(), table])
+    return Group(*parts)
+
+
+def _functions(event: Event) -> list[str]:
+    return list(event.data.get("functions", ()))
+
+
+def _said(event: Event, common: str) -> str:
+    """An event's data in a few words; what all functions' names begin with is left out."""
+    data = event.data
+    if "functions" in data:
+        names = [name[len(common) :] for name in _functions(event)]
+        return f"{len(names)}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"  # noqa: PLR2004
+    if event.kind == "planned":
+        return f"{data['steps']} steps" if "steps" in data else ""
+    if event.kind == "failed":
+        return "; ".join(f"{item['subject']}: {item['reason']}" for item in data["failures"][:3])
+    if event.kind == "found":
+        return f"{data['function']} stood at version {data['version']}, weights {data['weights'] or 'none'}"
+    shown = {key: value for key, value in data.items() if not isinstance(value, (list, dict)) and value != ""}
+    if "digest" in shown:
+        shown["digest"] = f"{shown['digest'][:16]}…"
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
+
+
+def history_view(items: Sequence[Record | Release | RollbackError]) -> RenderableType:
+    """Releases and rollbacks, newest first."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("when (UTC)", no_wrap=True)
+    # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
+    table.add_column("what", min_width=26, overflow="fold")
+    table.add_column("how", ratio=1, overflow="fold")
+    for item in items:
+        if isinstance(item, RollbackError):
+            table.add_row("", text("malformed", "bold red"), text(item.what, "red"))
+        elif isinstance(item, Release):
+            what = "adopted" if item.adopted else "release"
+            commit = f", commit {item.commit[:12]}" if item.commit else ""
+            table.add_row(
+                _when(item.recorded_at),
+                Text.assemble(text(item.version, "bold"), " ", (what, "blue")),
+                text(f"by {item.recorded_by.person}{commit}"),
+            )
+        else:
+            elapsed = "" if item.elapsed_seconds is None else f" in {item.elapsed_seconds:.1f} s"
+            table.add_row(
+                _when(item.initiated_at),
+                Text.assemble(
+                    text(f"{item.from_version} → {item.to_version}", "bold"),
+                    "\n",
+                    text(item.rollback_id, "dim"),
+                ),
+                Text.assemble(
+                    text(item.status, _STATUS.get(item.status, "")),
+                    text(f"{elapsed}, by {item.initiated_by.person}\n"),
+                    text(item.reason),
+                ),
+            )
+    return table if items else text("Nothing is recorded yet.", "dim")
+
+
+def _when(at: str) -> Text:
+    return text(at[:19].replace("T", " "))
+
+
+def overview_view(view: Any) -> RenderableType:
+    """An environment now (`rollback.overview.Overview`)."""
+    head = Text.assemble(
+        (f"{view.environment} ", "bold"),
+        f"({view.account}, {view.region})  stands at ",
+        (view.stands, "bold green"),
+    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("service", "stands", "functions", "back to", "quarantined"):
+        table.add_column(name)
+    odd: list[Text] = []
+    for service in view.services:
+        wrong = [stand for stand in service.functions if not stand.ok]
+        mark = (
+            Text(f"{len(service.functions)} as recorded")
+            if not wrong
+            else Text(f"{len(wrong)} differ", "bold red")
+        )
+        if service.stands is None:
+            mark = Text(f"{len(service.functions)} not recorded", "yellow")
+        table.add_row(
+            text(service.name),
+            text(service.stands or "–"),
+            mark,
+            text(service.previous or "–"),
+            text(", ".join(service.quarantined), "yellow"),
+        )
+        odd.extend(_odd(stand) for stand in wrong)
+    parts: list[RenderableType] = [head, Text(), table, Text(), *odd]
+    if view.holder:
+        holder = view.holder.get("holder", {})
+        parts.append(
+            text(
+                f"Lease held for {view.holder['owner']} by {holder.get('person')} on {holder.get('host')}, last "
+                f"sign of life {view.holder.get('beat_at')}",
+                "cyan",
+            )
+        )
+    parts.extend(
+        text(
+            f"{record.status}: {record.rollback_id}, {record.from_version} → {record.to_version}, by "
+            f"{record.initiated_by.person}: {record.reason}",
+            _STATUS.get(record.status, ""),
+        )
+        for record in view.in_flight
+    )
+    if view.strangers:
+        parts.append(hanging("!", text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"), "dim"))
+    if not view.exact:
+        parts.append(text("Weights were not read; --exact reads them.", "dim"))
+    parts.append(unwrapped(Text.assemble(("next: ", "dim"), text(view.next, "cyan"))))
+    return Group(*parts)
+
+
+def _odd(stand: Any) -> Text:
+    if stand.version is None:
+        what = "has no alias"
+    elif stand.weights:
+        what = "weights: " + ", ".join(
+            f"{share:.0%} on version {name}" for name, share in stand.weights.items()
+        )
+    else:
+        what = f"stands at version {stand.version}, recorded is {stand.expected}"
+    return Text(f"  {stand.function}: {what}", "red")
+
+
+def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The releases, newest first."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("version", "when (UTC)", "by", "commit", "stands for", "quarantined for"):
+        table.add_column(name, no_wrap=name in ("when (UTC)", "by", "commit"), overflow="fold")
+    for row in rows:
+        table.add_row(
+            text(row["version"], "bold" if row["stands_for"] else ""),
+            _when(row["at"]),
+            text(row["by"].partition(" (")[0]),
+            text(row["commit"][:7]),
+            text(_some(row["stands_for"], row["services"]), "green"),
+            text(_some(row["quarantined_for"], row["services"]), "yellow"),
+        )
+    return table if rows else text("No release is recorded yet.", "dim")
+
+
+def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:
+    return "all" if chosen and len(chosen) == len(everything) else ", ".join(chosen)
+
+
+def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
+    """The plan as AWS CLI commands, for whoever wants to type them; quoted for a POSIX shell."""
+    from shlex import join  # noqa: PLC0415 - one verb's option
+
+    lines = []
+    for step in plan.steps:
+        command = ["aws", "lambda", "update-alias", "--region", plan.region, "--function-name", step.function]
+        command += ["--name", alias, "--function-version", step.to_version]
+        command += ["--routing-config", '{"AdditionalVersionWeights":{}}']
+        if step.revision_id:
+            command += ["--revision-id", step.revision_id]
+        lines.append(join(command))
+    return lines
+
+
+def record_document(record: Record, functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record's JSON (README, "Records")."""
+    return {**plain_record(record), "functions": list(functions)}
+
+
+def _common_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to and with a last `-`."""
+    if len(names) < 2:  # noqa: PLR2004 - a prefix is common to several
+        return ""
+    low, high = min(names), max(names)
+    length = next(
+        (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+    )
+    return low[: low[:length].rfind("-") + 1]
