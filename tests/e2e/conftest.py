@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estate_under_test import Platform, Template, declare, stamp
+from estate_under_test import Platform, Template, declare, stamp, whole
 
 from local import shell
 from local.emulator import server
@@ -75,6 +75,14 @@ def dev(make: Callable[[str], Platform]) -> Platform:
 def prod(make: Callable[[str], Platform]) -> Platform:
     """prod, where another identity has to approve; functions at v1.0.0, nothing recorded."""
     return make("prod")
+
+
+@pytest.fixture
+def declared(emulator: Emulator, tmp_path: Path) -> Iterator[Platform]:
+    """dev as the engine itself has declared it, from a checkout of the whole program."""
+    platform = whole(emulator.endpoint, "dev", str(next(_ACCOUNTS)), tmp_path)
+    yield platform
+    platform.end()
 
 
 @pytest.fixture

@@ -226,7 +226,7 @@ class Platform:
         """Deployed and recorded."""
         self.deploy(version, changed=changed, broken=broken)
         run = self.record(version)
-        assert run.code == 0, run
+        assert run.code == 0, str(run)
 
     def foreign(self) -> None:
         """Functions that share the prefix but are not the platform's."""
@@ -241,7 +241,7 @@ class Platform:
         told = self.stories.get(self.settings.environment)
         if told is None:
             recorded = self.record("v1.0.0")
-            assert recorded.code == 0, recorded
+            assert recorded.code == 0, str(recorded)
             self.release("v1.1.0")
             self.release("v1.2.0", broken=["team_service"])
             self.stories[self.settings.environment] = self.raw_items()
@@ -266,7 +266,7 @@ class Platform:
     def waiting(self, *options: str) -> Run:
         """A rollback that waits for approval."""
         run = self.rollback("lambda", "--reason", REASON, "--json", *options, as_=ALICE)
-        assert run.code == 10, run
+        assert run.code == 10, str(run)
         return run
 
     def approve(self, run: Run, *, as_: Person = BOB, digest: str | None = None, **how: Any) -> Run:
@@ -275,7 +275,7 @@ class Platform:
 
     def show(self, identifier: str, *, as_: Person = ALICE) -> Any:
         run = self.rollback("show", identifier, "--json", as_=as_)
-        assert run.code == 0, run
+        assert run.code == 0, str(run)
         return run.json
 
     def told(self, identifier: str) -> list[str]:
@@ -410,13 +410,19 @@ class Platform:
 
 def declare(endpoint: str, environment: str, account: str, folder: Path) -> Template:
     """A real `pulumi up` of this repository's program, with the small catalogue, in `account`."""
-    root = folder / "template"
+    return _read(endpoint, whole(endpoint, environment, account, folder).settings)
+
+
+def whole(endpoint: str, environment: str, account: str, folder: Path) -> Platform:
+    """An environment that the engine has declared from a checkout of the whole program, `pulumi` on PATH."""
+    root = folder / "whole"
     checkout(root, environment, account, whole=True)
     settings = load(root, environment)
     shell.prepare(endpoint, settings)
     pulumi(root, endpoint, settings, folder, "stack", "select", "--create", environment)
     pulumi(root, endpoint, settings, folder, "up", "--yes", "--skip-preview", "--stack", environment)
-    return _read(endpoint, settings)
+    path = shell.environment(endpoint, settings, folder=folder)["PATH"]
+    return Platform(endpoint=endpoint, settings=settings, root=root, folder=folder, path=path)
 
 
 def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *words: str) -> str:

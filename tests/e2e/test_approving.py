@@ -27,16 +27,16 @@ def test_a_rollback_waits_for_another_person_and_is_then_carried_out(prod: Platf
 
     waiting = prod.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert waiting.code == 10, waiting
+    assert waiting.code == 10, str(waiting)
     assert waiting.json["status"] == "AWAITING_APPROVAL"
     assert re.fullmatch(r"[0-9a-f]{64}", waiting.json["digest"])
     assert f"rollback approve {waiting.id} --digest {waiting.json['digest'][:16]}" in waiting.err
     assert prod.live() == before
     approved = prod.approve(waiting)
-    assert approved.code == 0, approved
+    assert approved.code == 0, str(approved)
     assert prod.live() == before, "an approval moves nothing"
     applied = prod.rollback("apply", waiting.id, "--json", as_=ALICE)
-    assert applied.code == 0, applied
+    assert applied.code == 0, str(applied)
     assert applied.json["status"] == "COMPLETE"
     assert applied.json["approved_by"] == {"role": "bbws-access-prod-approver-role", "person": "bob"}
     assert applied.json["initiated_by"] == {"role": "bbws-access-prod-rollback-role", "person": "alice"}
@@ -53,7 +53,7 @@ def test_one_service_is_put_back_and_status_shows_the_mixed_estate(prod: Platfor
 
     applied = prod.rollback("apply", waiting.id, "--json", as_=ALICE)
 
-    assert applied.code == 0, applied
+    assert applied.code == 0, str(applied)
     assert prod.deployed() == "v1.2.0+team_service@v1.1.0"
     status = prod.rollback("status", as_=ALICE)
     assert "v1.2.0+team_service@v1.1.0" in status.err
@@ -93,7 +93,7 @@ def test_the_requester_is_refused_under_the_approver_role_too(prod: Platform) ->
 
     refused = prod.approve(waiting, as_=ALICE_APPROVING)
 
-    assert refused.code == 3, refused
+    assert refused.code == 3, str(refused)
     assert "alice started it and cannot approve it" in refused.err
     assert prod.everything() == before
 
@@ -104,7 +104,7 @@ def test_the_requester_is_the_same_person_however_the_name_is_spelt(prod: Platfo
 
     refused = prod.approve(waiting, as_=Person(role=APPROVER, name="Alice"))
 
-    assert refused.code == 3, refused
+    assert refused.code == 3, str(refused)
 
 
 def test_apply_without_an_approval_is_refused(prod: Platform) -> None:
@@ -114,7 +114,7 @@ def test_apply_without_an_approval_is_refused(prod: Platform) -> None:
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "nobody has approved it" in run.err
     assert prod.everything() == before
 
@@ -128,11 +128,11 @@ def test_an_approval_that_has_expired_is_refused_and_can_be_given_again(prod: Pl
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "expired" in run.err
     assert "rollback approve" in run.err
     again = prod.approve(waiting)
-    assert again.code == 0, again
+    assert again.code == 0, str(again)
     assert prod.rollback("apply", waiting.id, as_=ALICE).code == 0
 
 
@@ -142,12 +142,12 @@ def test_an_approval_of_another_plan_is_refused(prod: Platform) -> None:
 
     refused = prod.approve(waiting, digest=other.json["digest"])
 
-    assert refused.code == 3, refused
+    assert refused.code == 3, str(refused)
     assert "not the digest of this plan" in refused.err
     prod.approve(waiting)
     _rewrite_approval(prod, waiting.id, digest=other.json["digest"])
     applied = prod.rollback("apply", waiting.id, as_=ALICE)
-    assert applied.code == 3, applied
+    assert applied.code == 3, str(applied)
     assert "approved another plan" in applied.err
 
 
@@ -160,7 +160,7 @@ def test_a_digest_may_be_shortened_but_not_to_a_few_digits(prod: Platform) -> No
     accepted = prod.approve(waiting, digest=digest[:12])
 
     assert [run.code for run in refused] == [3, 3, 3], "\n".join(map(str, refused))
-    assert accepted.code == 0, accepted
+    assert accepted.code == 0, str(accepted)
 
 
 def test_an_alias_that_moved_after_the_approval_is_refused(prod: Platform) -> None:
@@ -172,7 +172,7 @@ def test_an_alias_that_moved_after_the_approval_is_refused(prod: Platform) -> No
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "no longer holds" in run.err
     assert f"rollback abort {waiting.id}" in run.err
     assert prod.everything() == before
@@ -186,11 +186,11 @@ def test_a_release_recorded_after_the_approval_is_not_rolled_over(prod: Platform
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "no longer holds" in run.err
     assert prod.versions() == dict.fromkeys(FUNCTIONS, "4")
     aborted = prod.rollback("abort", waiting.id, "--json", as_=ALICE)
-    assert aborted.code == 0, aborted
+    assert aborted.code == 0, str(aborted)
     assert aborted.json["status"] == "ABORTED"
     assert prod.versions() == dict.fromkeys(FUNCTIONS, "4")
 
@@ -200,11 +200,11 @@ def test_the_target_quarantined_after_the_approval_is_refused(prod: Platform) ->
     waiting = prod.waiting("--to", "v1.1.0")
     prod.approve(waiting)
     barred = prod.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", as_=DAN)
-    assert barred.code == 0, barred
+    assert barred.code == 0, str(barred)
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "quarantined" in run.err
     assert prod.versions() == dict.fromkeys(FUNCTIONS, "3")
 
@@ -216,7 +216,7 @@ def test_settings_edited_in_the_checkout_cannot_approve_themselves(prod: Platfor
 
     run = prod.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "Pulumi.prod.yaml here differ from branch 'main'" in run.err
     assert prod.everything() == before
 
@@ -230,7 +230,7 @@ def test_settings_committed_to_another_branch_cannot_approve_themselves(prod: Pl
 
     run = prod.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert prod.everything() == before
 
 
@@ -240,7 +240,7 @@ def test_a_checkout_without_the_protected_branch_is_refused(prod: Platform) -> N
 
     run = prod.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "cannot be compared with branch 'main'" in run.err
 
 
@@ -250,7 +250,7 @@ def test_yes_never_replaces_another_persons_approval(prod: Platform) -> None:
 
     run = prod.rollback("lambda", "--yes", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 10, run
+    assert run.code == 10, str(run)
     assert run.json["status"] == "AWAITING_APPROVAL"
     assert prod.live() == before
 
@@ -275,7 +275,7 @@ def test_an_applied_plan_is_not_applied_twice(prod: Platform) -> None:
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert prod.everything() == before
 
 
@@ -285,7 +285,7 @@ def test_an_approver_reads_the_plan_before_saying_yes(prod: Platform) -> None:
 
     shown = prod.rollback("show", waiting.id, as_=BOB)
 
-    assert shown.code == 0, shown
+    assert shown.code == 0, str(shown)
     assert waiting.json["digest"] in shown.err
     assert "v1.2.0 → v1.1.0" in shown.err
 

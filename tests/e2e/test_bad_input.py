@@ -143,7 +143,7 @@ def test_wrong_usage_is_said_in_a_sentence_and_changes_nothing(dev: Platform) ->
 def test_an_unknown_environment_is_named(dev: Platform, environment: str) -> None:
     run = dev.start("status", "--env", environment, as_=ALICE, env=False).finish()
 
-    assert run.code == 2, run
+    assert run.code == 2, str(run)
     _plain(run)
     assert "There is no environment" in run.err or "Name the environment" in run.err
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_well_configured_is_named(dev: Platform) -> None:
 
     run = dev.rollback("status", as_=ALICE)
 
-    assert run.code == 2, run
+    assert run.code == 2, str(run)
     assert "Did you mean 'rollback:approval'?" in run.err
     _plain(run)
 
@@ -162,7 +162,7 @@ def test_a_file_that_is_not_well_configured_is_named(dev: Platform) -> None:
 def test_outside_a_checkout_it_says_where_to_run_it(dev: Platform, tmp_path: Path) -> None:
     run = dev.rollback("status", as_=ALICE, cwd=tmp_path)
 
-    assert run.code == 2, run
+    assert run.code == 2, str(run)
     assert "There is no Pulumi.yaml" in run.err
     _plain(run)
 
@@ -173,7 +173,7 @@ def test_it_runs_from_a_folder_below_the_checkout(dev: Platform) -> None:
 
     run = dev.rollback("status", as_=ALICE, cwd=below)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
 
 
 def test_credentials_of_another_account_are_refused(make: Callable[[str], Platform]) -> None:
@@ -184,7 +184,7 @@ def test_credentials_of_another_account_are_refused(make: Callable[[str], Platfo
 
     run = mine.rollback("lambda", "--reason", REASON, as_=ALICE, extra=foreign)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert f"These credentials belong to account {theirs.settings.account}" in run.err
     assert mine.settings.account in run.err
     assert mine.everything() == before
@@ -206,7 +206,7 @@ def test_without_credentials_it_says_so(dev: Platform, which: str) -> None:
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE, extra=extra)
 
-    assert run.code == 2, run
+    assert run.code == 2, str(run)
     assert sentence in run.err
     assert "Nothing was changed." in run.err
     _plain(run)
@@ -226,7 +226,7 @@ def test_without_a_way_to_aws_it_says_so_soon(dev: Platform, which: str) -> None
         "lambda", "--reason", REASON, as_=ALICE, extra={"AWS_ENDPOINT_URL": ENDPOINTS[which]}
     ).finish(45)
 
-    assert run.code == 2, run
+    assert run.code == 2, str(run)
     assert "asking STS who the caller is" in run.err
     _plain(run)
 
@@ -236,7 +236,7 @@ def test_something_that_is_not_aws_is_named(dev: Platform, proxy: Proxy) -> None
 
     run = dev.rollback("status", as_=ALICE, endpoint=proxy.endpoint)
 
-    assert run.code == 2, run
+    assert run.code == 2, str(run)
     _plain(run)
 
 
@@ -268,12 +268,12 @@ def test_a_function_that_was_deleted_after_the_release_is_named_and_can_be_left_
 
     refused = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert refused.code == 3, refused
+    assert refused.code == 3, str(refused)
     assert f"{gone}: the function does not exist" in refused.err
     assert f"--except {gone}" in refused.err
     assert dev.everything() == before
     run = dev.rollback("lambda", "--except", gone, "--reason", REASON, "--json", as_=ALICE)
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["counts"]["moved"] == 5
 
 
@@ -285,7 +285,7 @@ def test_a_function_without_its_alias_is_named(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert f"{name}: it has no alias 'live'" in run.err
     assert dev.everything() == before
 
@@ -298,7 +298,7 @@ def test_a_target_version_that_was_deleted_after_the_release_is_named(dev: Platf
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert f"{name}: version 2 no longer exists" in run.err
     assert dev.everything() == before
 
@@ -310,12 +310,12 @@ def test_an_alias_that_somebody_moved_is_named_and_can_be_started_from(dev: Plat
 
     refused = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert refused.code == 3, refused
+    assert refused.code == 3, str(refused)
     assert "somebody moved it to version 1 since version 3 was recorded" in refused.err
     assert "--adopt-current" in refused.err
     assert dev.everything() == before
     run = dev.rollback("lambda", "--adopt-current", "--reason", REASON, "--json", as_=ALICE)
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["adopted_current"] is True
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
@@ -329,7 +329,7 @@ def test_a_canarys_leftover_weight_on_the_bad_version_is_cleared(dev: Platform) 
 
     run = dev.rollback("lambda", "--to", "v1.1.0", "--adopt-current", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
     assert run.json["counts"]["confirmed"] == 6
 
@@ -340,7 +340,7 @@ def test_a_weight_is_cleared_where_the_primary_stands_and_others_move(dev: Platf
 
     run = dev.rollback("lambda", "--adopt-current", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
     assert (run.json["counts"]["moved"], run.json["counts"]["confirmed"]) == (5, 1)
     assert "Weights are cleared on" in run.err
@@ -363,7 +363,7 @@ def test_a_malformed_record_is_named_and_the_others_are_still_shown(dev: Platfor
 
     run = dev.rollback("history", "--json", as_=ALICE)
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert item["PK"]["S"] in run.err
     assert "malformed" in run.err
     assert "Traceback" not in run.err
@@ -378,7 +378,7 @@ def test_a_malformed_timeline_stops_a_rollback_by_name(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert "RELEASE#dev / SEQ#0000000009 is malformed" in run.err
     assert "Traceback" not in run.err
     assert dev.everything() == before
@@ -402,7 +402,7 @@ def test_a_damaged_manifest_stops_a_rollback_by_name(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert chunk["PK"] in run.err
     assert dev.everything() == before
 
@@ -430,7 +430,7 @@ def test_a_clock_four_minutes_off_works(dev: Platform, proxy: Proxy, minutes: in
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
 
@@ -442,7 +442,7 @@ def test_a_clock_ten_minutes_off_is_named(dev: Platform, proxy: Proxy, minutes: 
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE, endpoint=proxy.endpoint)
 
-    assert run.code == 2, run
+    assert run.code == 2, str(run)
     assert f"This machine's clock is 10 minutes {word} AWS's." in run.err
     assert dev.everything() == before
 
@@ -453,7 +453,7 @@ def test_a_role_that_may_not_says_what_was_denied(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", REASON, as_=Person(role="approver", name="bob"))
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert "Not allowed" in run.err
     assert "Traceback" not in run.err
     assert dev.everything() == before
@@ -479,7 +479,7 @@ def test_fifty_started_together_run_one_and_the_others_say_who_holds_the_lease(
         assert f"{owner} holds the lease on dev/aliases: alice on " in run.err
         assert f"rollback resume {owner} --env dev" in run.err
         assert "Nothing was changed." in run.err
-    assert winner.code == 0, winner
+    assert winner.code == 0, str(winner)
     assert winner.id == owner
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
     assert len([item for item in dev.items() if item["PK"] == "RELEASE#dev" and "SEQ#" in item["SK"]]) == 4
@@ -505,10 +505,10 @@ def test_standard_output_that_nobody_reads_is_no_traceback(dev: Platform) -> Non
     dev.story()
     run = dev.command(["sh", "-c", f'"{SCRIPT}" history --json --env dev | true'], as_=ALICE).finish()
 
-    assert "Traceback" not in run.err, run
+    assert "Traceback" not in run.err, str(run)
 
 
 def _plain(run: Run) -> None:
     """A sentence for a person: no traceback, nothing on standard output."""
-    assert "Traceback" not in run.err, run
-    assert not run.out, run
+    assert "Traceback" not in run.err, str(run)
+    assert not run.out, str(run)

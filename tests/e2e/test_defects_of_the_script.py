@@ -13,7 +13,7 @@ def test_all_functions_are_put_back_and_not_only_the_first(dev: Platform) -> Non
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["counts"]["moved"] == len(FUNCTIONS)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
@@ -49,7 +49,7 @@ def test_a_function_that_the_target_does_not_hold_is_refused_and_not_guessed_at(
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert f"{dev.name('team-service-get')}: version 2 no longer exists" in run.err
     assert dev.everything() == before
 
@@ -61,7 +61,7 @@ def test_a_service_whose_name_begins_like_another_is_left_alone(dev: Platform) -
 
     run = dev.rollback("lambda", "--services", "role_service", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert {tail for tail, version in dev.versions().items() if version == "2"} == {
         "role-service-get",
         "role-service-assign",
@@ -76,7 +76,7 @@ def test_a_move_that_fails_is_a_failure(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 4, run
+    assert run.code == 4, str(run)
     assert run.json["status"] == "REVERTED"
     assert "team-service-list" in run.err
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
@@ -112,7 +112,7 @@ def test_a_verification_that_fails_is_no_warning(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 5, run
+    assert run.code == 5, str(run)
     assert run.json["status"] == "FAILED"
 
 
@@ -123,7 +123,7 @@ def test_what_a_person_types_is_never_run(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", reason, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["reason"] == reason
     assert dev.show(run.id)["reason"] == reason
     assert not (dev.root / "pwned").exists()
@@ -211,7 +211,7 @@ def test_what_is_approved_is_bound_to_what_stands(prod: Platform) -> None:
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert prod.versions()["role-service-get"] == "1"
     assert prod.versions()["team-service-get"] == "3"
 

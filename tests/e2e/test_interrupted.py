@@ -66,7 +66,7 @@ def test_resume_from_another_clone_finishes_what_a_killed_process_began(dev: Pla
 
     run = dev.rollback("resume", killed, "--json", as_=CAROL, cwd=dev.clone())
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["status"] == "COMPLETE"
     assert dev.live() == GOAL
     assert dev.deployed() == "v1.1.0"
@@ -78,7 +78,7 @@ def test_abort_from_another_clone_restores_versions_and_weights(dev: Platform, k
 
     run = dev.rollback("abort", killed, "--reason", "no", "--json", as_=CAROL, cwd=dev.clone())
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["status"] == "REVERTED"
     assert dev.live() == START
     assert dev.deployed() == "v1.2.0"
@@ -97,15 +97,15 @@ def test_killed_before_its_record_was_written_it_leaves_a_lease_that_abort_frees
     before = dev.live()
     barred = dev.rollback("lambda", "--reason", REASON, as_=CAROL)
     owner = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
-    assert barred.code == 3, barred
+    assert barred.code == 3, str(barred)
     assert f"rollback abort {owner} --env dev" in barred.err
 
     resumed = dev.rollback("resume", owner, as_=CAROL)
     freed = dev.rollback("abort", owner, "--json", as_=CAROL)
 
-    assert resumed.code in (2, 3), resumed
+    assert resumed.code in (2, 3), str(resumed)
     assert f"rollback abort {owner} --env dev" in resumed.err, "what to type next must be said"
-    assert freed.code == 0, freed
+    assert freed.code == 0, str(freed)
     assert dev.live() == before
     assert dev.rollback("lambda", "--reason", REASON, as_=CAROL).code == 0
 
@@ -121,7 +121,7 @@ def test_killed_at_its_very_end_it_leaves_nothing_behind(dev: Platform, proxy: P
     record = dev.rollback("history", "--json", as_=ALICE).json[0]
     assert record["status"] == "COMPLETE"
     again = dev.rollback("lambda", "--reason", "further", "--json", as_=ALICE)
-    assert again.code == 0, again
+    assert again.code == 0, str(again)
     assert again.json["to_version"] == "v1.0.0"
 
 
@@ -140,7 +140,7 @@ def test_killed_while_it_puts_back_abort_goes_on(dev: Platform, proxy: Proxy) ->
 
     run = dev.rollback("abort", failed.id, "--json", as_=CAROL)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.live() == START
     _is_over(dev, failed.id)
 
@@ -157,7 +157,7 @@ def test_resume_does_not_go_forward_again_once_it_was_being_put_back(dev: Platfo
 
     run = dev.rollback("resume", failed.id, "--json", as_=CAROL)
 
-    assert run.json["status"] == "REVERTED", run
+    assert run.json["status"] == "REVERTED", str(run)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
 
 
@@ -174,7 +174,7 @@ def test_nobody_takes_over_from_a_process_that_lives(dev: Platform, proxy: Proxy
 
     assert [run.code for run in runs] == [3, 3], "\n".join(map(str, runs))
     assert all("holds the lease" in run.err for run in runs)
-    assert first.code == 0, first
+    assert first.code == 0, str(first)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
 
@@ -186,14 +186,14 @@ def test_a_paused_process_that_wakes_up_after_a_takeover_moves_nothing(dev: Plat
     running.process.send_signal(signal.SIGSTOP)
     owner = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
     aborted = dev.rollback("abort", owner, "--json", as_=CAROL)
-    assert aborted.code == 0, aborted
+    assert aborted.code == 0, str(aborted)
     settled = dev.everything()
 
     held.release()
     running.process.send_signal(signal.SIGCONT)
     woken = running.finish()
 
-    assert woken.code not in (0, 5), woken
+    assert woken.code not in (0, 5), str(woken)
     assert "Traceback" not in woken.err
     assert dev.everything() == settled
 
@@ -209,7 +209,7 @@ def test_ctrl_c_before_the_moves_changes_nothing(dev: Platform, proxy: Proxy) ->
     held.release()
     run = running.finish()
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert "Interrupted before anything was changed." in run.err
     assert dev.everything() == before
     assert dev.rollback("lambda", "--reason", REASON, as_=ALICE).code == 0
@@ -228,14 +228,14 @@ def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_says_what_to_type(
     held.release()
     run = running.finish()
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert "Stopping after what is under way" in run.err
     identifier = run.id
     assert f"rollback resume {identifier} --env dev" in run.err
     assert f"rollback abort {identifier} --env dev" in run.err
     _tells_the_truth(dev, identifier)
     resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
-    assert resumed.code == 0, resumed
+    assert resumed.code == 0, str(resumed)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
     _is_over(dev, identifier)
 
@@ -256,7 +256,7 @@ def test_an_interrupted_rollback_bars_another_until_it_is_resumed_or_aborted(
     assert [run.code for run in others] == [3, 3], "\n".join(map(str, others))
     assert all(f"First: rollback resume {identifier} --env dev" in run.err for run in others)
     aborted = dev.rollback("abort", identifier, "--json", as_=CAROL)
-    assert aborted.code == 0, aborted
+    assert aborted.code == 0, str(aborted)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
 
 
@@ -271,13 +271,13 @@ def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform,
     running.interrupt()
     run = running.finish(15)
 
-    assert run.code == 130, run
+    assert run.code == 130, str(run)
     assert "Traceback" not in run.err
     held.release()
     identifier = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
     assert f"rollback resume {identifier} --env dev" in run.err
     resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
-    assert resumed.code == 0, resumed
+    assert resumed.code == 0, str(resumed)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
     _is_over(dev, identifier)
 
@@ -294,10 +294,10 @@ def test_ctrl_c_during_the_smoke_test_leaves_a_record_that_resume_finishes(
     held.release()
     run = running.finish()
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert dev.show(run.id)["status"] == "IN_PROGRESS"
     resumed = dev.rollback("resume", run.id, "--json", as_=CAROL)
-    assert resumed.code == 0, resumed
+    assert resumed.code == 0, str(resumed)
     _is_over(dev, run.id)
 
 
@@ -331,7 +331,7 @@ def _tells_the_truth(dev: Platform, identifier: str) -> None:
         assert live[item["name"]] in (item["from"], item["to"])
         assert item["outcome"] != "moved" or live[item["name"]] == item["to"]
     for run in (shown, status):
-        assert run.code == 0, run
+        assert run.code == 0, str(run)
         assert f"rollback resume {identifier} --env dev" in run.err
         assert f"rollback abort {identifier} --env dev" in run.err
 

@@ -16,7 +16,7 @@ def test_a_lost_answer_is_read_again_and_accepted_without_a_second_write(dev: Pl
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
     assert proxy.answered["UpdateAlias", 200] == len(FUNCTIONS), "one write each"
     assert proxy.answered["UpdateAlias", 412] == 1, "the retry, which found it done"
@@ -31,7 +31,7 @@ def test_without_trouble_each_alias_is_written_once_and_read_by_nothing_else(
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert proxy.counts["UpdateAlias"] == len(FUNCTIONS)
     assert proxy.counts["GetAlias"] == 0
     assert proxy.counts["ListVersionsByFunction"] == 0
@@ -43,7 +43,7 @@ def test_a_throttled_move_is_tried_again(dev: Platform, proxy: Proxy) -> None:
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["counts"]["moved"] == len(FUNCTIONS)
     assert proxy.counts["UpdateAlias"] == len(FUNCTIONS) + 2
 
@@ -54,7 +54,7 @@ def test_a_throttled_read_is_tried_again(dev: Platform, proxy: Proxy) -> None:
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
 
 
 def test_a_move_that_gets_no_answer_at_all_is_put_back_as_well(dev: Platform, proxy: Proxy) -> None:
@@ -66,7 +66,7 @@ def test_a_move_that_gets_no_answer_at_all_is_put_back_as_well(dev: Platform, pr
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 4, run
+    assert run.code == 4, str(run)
     assert run.json["status"] == "REVERTED"
     assert VICTIM in run.err
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {})), "what was done without an answer, too"
@@ -82,7 +82,7 @@ def test_weights_that_were_added_by_hand_are_written_down_cleared_and_put_back(
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 5, run
+    assert run.code == 5, str(run)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
     found = [event for event in dev.show(run.id)["events"] if event["kind"] == "found"]
     assert [(event["data"]["function"], event["data"]["weights"]) for event in found] == [
@@ -90,7 +90,7 @@ def test_weights_that_were_added_by_hand_are_written_down_cleared_and_put_back(
     ]
     assert proxy.answered["UpdateAlias", 200] == len(FUNCTIONS)
     undone = dev.rollback("abort", run.id, "--json", as_=ALICE)
-    assert undone.code == 0, undone
+    assert undone.code == 0, str(undone)
     assert dev.live() == {**dict.fromkeys(OTHERS, ("3", {})), VICTIM: ("3", {"2": 0.1})}
 
 
@@ -102,7 +102,7 @@ def test_an_alias_that_somebody_has_moved_to_the_target_already_is_confirmed(
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
 
 
@@ -114,7 +114,7 @@ def test_somebody_elses_release_during_the_moves_is_kept_named_and_the_rest_put_
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 4, run
+    assert run.code == 4, str(run)
     assert run.json["status"] == "REVERTED"
     assert f"{dev.name(VICTIM)}: somebody else moved it to version 1" in run.err
     assert dev.versions() == {**dict.fromkeys(OTHERS, "3"), VICTIM: "1"}
@@ -137,7 +137,7 @@ def test_an_alias_that_is_deleted_during_the_moves_is_named(dev: Platform, proxy
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 4, run
+    assert run.code == 4, str(run)
     assert f"{dev.name(VICTIM)}: the function, its alias or version 2 is gone" in run.err
     client = dev.root_client("lambda")
     stands = {
@@ -156,9 +156,9 @@ def test_a_release_that_is_recorded_during_the_moves_is_refused(dev: Platform, p
     held.release()
     run = running.finish()
 
-    assert recorded.code == 3, recorded
+    assert recorded.code == 3, str(recorded)
     assert "holds the lease on dev/aliases" in recorded.err
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
 
 
 def test_the_table_that_answers_late_costs_nothing_but_time(dev: Platform, proxy: Proxy) -> None:
@@ -168,7 +168,7 @@ def test_the_table_that_answers_late_costs_nothing_but_time(dev: Platform, proxy
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.show(run.id)["chain"] == "whole"
 
 
@@ -179,7 +179,7 @@ def test_a_record_whose_writing_got_no_answer_is_written_once(dev: Platform, pro
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.show(run.id)["chain"] == "whole"
     assert dev.told(run.id) == ["planned", "moved", "closed"]
     assert dev.rollback("status", "--json", as_=ALICE).json["holder"] is None
@@ -195,7 +195,7 @@ def test_weights_that_were_added_after_the_approval_are_written_down_and_cleared
 
     run = prod.rollback("apply", waiting.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert prod.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
     assert "found" in prod.told(waiting.id)
 

@@ -36,7 +36,7 @@ def test_the_previous_release_is_put_back_verified_and_recorded(dev: Platform) -
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
     assert dev.deployed() == "v1.1.0"
     record = run.json
@@ -81,7 +81,7 @@ def test_without_json_standard_output_is_empty_and_a_person_reads_what_was_done(
 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert not run.out
     assert "v1.2.0 → v1.1.0   6 to move, 0 to confirm" in run.err
     assert "COMPLETE" in run.err
@@ -94,7 +94,7 @@ def test_a_second_rollback_goes_further_back_and_not_forward(dev: Platform) -> N
 
     run = dev.rollback("lambda", "--reason", "still bad", "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["to_version"] == "v1.0.0"
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
     third = dev.rollback("lambda", "--reason", "still bad", as_=ALICE)
@@ -110,14 +110,14 @@ def test_what_was_left_is_quarantined_refused_as_a_target_and_accepted_once_lift
 
     refused = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "again", as_=ALICE)
 
-    assert refused.code == 3, refused
+    assert refused.code == 3, str(refused)
     assert "v1.2.0 is quarantined" in refused.err
     assert "rollback release lift v1.2.0" in refused.err
     assert dev.everything() == before
     lifted = dev.rollback("release", "lift", "v1.2.0", "--reason", "mended", as_=DAN)
-    assert lifted.code == 0, lifted
+    assert lifted.code == 0, str(lifted)
     accepted = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "again", "--json", as_=ALICE)
-    assert accepted.code == 0, accepted
+    assert accepted.code == 0, str(accepted)
     assert dev.deployed() == "v1.2.0"
     again = dev.rollback("lambda", "--reason", "back", "--json", as_=ALICE)
     assert again.json["to_version"] == "v1.1.0", "the way forward quarantines nothing"
@@ -128,7 +128,7 @@ def test_some_services_alone_leave_a_mixed_estate_whose_parameter_says_so(dev: P
 
     run = dev.rollback("lambda", "--services", "team_service", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == {tail: "2" if tail.startswith("team-") else "3" for tail in FUNCTIONS}
     assert dev.deployed() == "v1.2.0+team_service@v1.1.0"
     assert run.json["services"] == ["team_service"]
@@ -149,7 +149,7 @@ def test_previous_is_each_services_own_on_a_mixed_estate(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--reason", "all of it", "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == {tail: "1" if tail.startswith("team-") else "2" for tail in FUNCTIONS}
     assert dev.deployed() == "v1.1.0+team_service@v1.0.0"
 
@@ -162,7 +162,7 @@ def test_one_function_is_left_out_and_the_plan_the_digest_and_the_record_name_it
         "lambda", "--except", dev.name("role-service-get"), "--reason", REASON, "--json", as_=ALICE
     )
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == {tail: "3" if tail == "role-service-get" else "2" for tail in FUNCTIONS}
     assert run.json["except"] == [dev.name("role-service-get")]
     assert run.json["counts"]["planned"] == 5
@@ -193,7 +193,7 @@ def test_a_plan_as_shell_does_the_same_through_the_aws_command_line(dev: Platfor
 
     done = dev.command(["sh", "-ec", others], as_=ALICE).finish()
 
-    assert done.code == 0, done
+    assert done.code == 0, str(done)
     assert {tail: version for tail, version in dev.versions().items() if tail != "team-service-get"} == {
         tail: "2" for tail in FUNCTIONS if tail != "team-service-get"
     }
@@ -208,7 +208,7 @@ def test_nothing_to_do_is_exit_0_and_changes_nothing(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "to be sure", "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json == {"status": "NOTHING_TO_DO"}
     assert dev.everything() == before
 
@@ -220,7 +220,7 @@ def test_functions_outside_the_catalogue_are_listed_and_not_touched(dev: Platfor
 
     run = dev.rollback("lambda", "--services", "role_service", "--reason", REASON, as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert "not touched" in run.err
     assert dev.name("role-service-admin-console") in run.err
     assert dev.alias("role-service-admin-console") == stranger
@@ -232,7 +232,7 @@ def test_an_environment_is_known_by_the_callers_account_where_none_is_named(dev:
 
     shown = dev.start("show", run.id, "--json", as_=ALICE, env=False).finish()
 
-    assert shown.code == 0, shown
+    assert shown.code == 0, str(shown)
     assert shown.json["status"] == "COMPLETE"
 
 
@@ -244,7 +244,7 @@ def test_a_failing_smoke_test_is_exit_5_and_the_left_release_is_quarantined_all_
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 5, run
+    assert run.code == 5, str(run)
     assert run.json["status"] == "FAILED"
     assert "asked about dev" in run.err
     assert f"rollback verify {run.id} --env dev" in run.err
@@ -259,12 +259,12 @@ def test_a_failed_verification_is_verified_again_once_it_is_mended(dev: Platform
     dev.smoke_says(7)
     failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
     still = dev.rollback("verify", failed.id, "--json", as_=ALICE)
-    assert still.code == 5, still
+    assert still.code == 5, str(still)
     dev.smoke_says(0)
 
     run = dev.rollback("verify", failed.id, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["status"] == "COMPLETE"
     assert all(item["ok"] for item in run.json["verification"])
     assert dev.show(failed.id)["chain"] == "whole"
@@ -277,7 +277,7 @@ def test_a_failed_verification_is_aborted_back_to_where_it_began(dev: Platform) 
 
     run = dev.rollback("abort", failed.id, "--reason", "v1.2.0 was better", "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["status"] == "REVERTED"
     assert run.json["counts"]["reverted"] == 6
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
@@ -294,7 +294,7 @@ def test_an_older_release_is_reached_after_a_failed_verification(dev: Platform) 
 
     run = dev.rollback("lambda", "--to", "v1.0.0", "--reason", "older", "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
     for verb in ("verify", "abort", "resume"):
         late = dev.rollback(verb, failed.id, as_=ALICE)
@@ -309,7 +309,7 @@ def test_verify_finds_an_alias_that_was_moved_by_hand(dev: Platform) -> None:
 
     run = dev.rollback("verify", "--json", as_=ALICE)
 
-    assert run.code == 5, run
+    assert run.code == 5, str(run)
     assert "audit-service-record: stands at version 1, recorded is 3" in run.out
     assert "Nothing was changed." in run.err
 
@@ -321,7 +321,7 @@ def test_another_checkout_tells_the_same_history(dev: Platform) -> None:
 
     told = dev.rollback("history", "--json", as_=ALICE, cwd=elsewhere)
 
-    assert told.code == 0, told
+    assert told.code == 0, str(told)
     assert [item.get("rollback_id", item.get("version")) for item in told.json] == [
         run.id,
         "v1.2.0",

@@ -8,7 +8,7 @@ from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 def test_a_deployment_is_recorded_with_its_commit_and_its_parameters(dev: Platform) -> None:
     run = dev.record("v1.0.0", "--terraform-commit", "b" * 40)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["version"] == "v1.0.0"
     assert run.json["commit"] == "a" * 40
     assert run.json["terraform_commit"] == "b" * 40
@@ -25,7 +25,7 @@ def test_recording_the_same_release_again_changes_nothing(dev: Platform) -> None
 
     run = dev.record("v1.2.0")
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["new"] is False
     assert dev.everything() == before
 
@@ -37,7 +37,7 @@ def test_a_version_cannot_be_recorded_again_for_other_code(dev: Platform) -> Non
 
     run = dev.record("v1.2.0")
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "recorded already, with other function versions" in run.err
     assert dev.name("audit-service-record") in run.err
     assert dev.everything() == before
@@ -51,7 +51,7 @@ def test_a_quarantined_version_cannot_be_recorded_as_if_it_were_new(dev: Platfor
 
     run = dev.record("v1.2.0")
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert "quarantined" in run.err
     assert "rollback release lift v1.2.0" in run.err
 
@@ -59,7 +59,7 @@ def test_a_quarantined_version_cannot_be_recorded_as_if_it_were_new(dev: Platfor
 def test_the_on_call_role_may_not_record_a_release(dev: Platform) -> None:
     run = dev.record("v1.0.0", as_=ALICE)
 
-    assert run.code == 1, run
+    assert run.code == 1, str(run)
     assert "Not allowed" in run.err
     assert not [item for item in dev.items() if item["PK"].startswith("DEPLOYMENT#")]
     assert dev.rollback("status", "--json", as_=ALICE).json["holder"] is None
@@ -73,7 +73,7 @@ def test_a_release_is_recorded_on_a_mixed_estate(dev: Platform) -> None:
 
     assert dev.deployed() == "v1.3.0"
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == {tail: "2" if tail.startswith("team-") else "3" for tail in FUNCTIONS}, (
         "what was quarantined for the team service is passed over, for it alone"
     )
@@ -90,7 +90,7 @@ def test_an_account_with_a_past_is_adopted_and_then_rolled_back(dev: Platform) -
     assert (older.code, newer.code) == (0, 0), f"{older}\n{newer}"
     assert newer.json["adopted"] is True
     assert newer.json["stands"] == "v1.1.0"
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["to_version"] == "v1.0.0"
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
 
@@ -102,7 +102,7 @@ def test_a_function_with_no_or_several_versions_of_that_name_is_named_and_refuse
 
     run = dev.rollback("release", "adopt", "--version", "v1.1.0", as_=DAN)
 
-    assert run.code == 3, run
+    assert run.code == 3, str(run)
     assert f"{dev.name('team-service-get')}: 2 versions" in run.err
     assert f"{dev.name('audit-service-record')}: no version" in run.err
     assert dev.name("team-service-list") not in run.err
@@ -112,11 +112,11 @@ def test_a_function_with_no_or_several_versions_of_that_name_is_named_and_refuse
 def test_a_release_that_is_quarantined_by_hand_is_passed_over(dev: Platform) -> None:
     dev.story()
     barred = dev.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", "--json", as_=DAN)
-    assert barred.code == 0, barred
+    assert barred.code == 0, str(barred)
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert run.json["to_version"] == "v1.0.0"
 
 
@@ -128,7 +128,7 @@ def test_a_release_that_is_quarantined_for_one_service_stays_good_for_the_others
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.code == 0, run
+    assert run.code == 0, str(run)
     assert dev.versions() == {tail: "1" if tail.startswith("team-") else "2" for tail in FUNCTIONS}
 
 

@@ -1,0 +1,83 @@
+"""A rollback stays: `pulumi up` after every release and every rollback leaves what the rollback wrote."""
+
+from __future__ import annotations
+
+from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, git
+
+REAL_SMOKE = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/smoke"]
+
+
+def test_pulumi_up_after_every_release_and_rollback_leaves_aliases_and_parameters(declared: Platform) -> None:
+    dev = declared
+    dev.configure(smoke=REAL_SMOKE)
+    commit = git(dev.root, "rev-parse", "HEAD~1")
+
+    recorded = dev.record("v1.0.0")
+    assert recorded.code == 0, str(recorded)
+    assert recorded.json["stack_commit"] == commit, "that of the newest clean update"
+    _up_changes_nothing(dev)
+    dev.release("v1.1.0")
+    dev.release("v1.2.0", broken=["team_service"])
+    _up_changes_nothing(dev)
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
+    assert dev.deployed() == "v1.2.0"
+
+    bad = dev.rollback("verify", as_=ALICE)
+    assert bad.code == 5, str(bad)
+    assert "team-service-get: team_service v1.2.0: members is None" in bad.err
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    assert run.code == 0, str(run)
+    assert run.json["status"] == "COMPLETE"
+    _up_changes_nothing(dev)
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
+    assert dev.deployed() == "v1.1.0"
+
+    further = dev.rollback("lambda", "--services", "team_service", "--reason", REASON, "--json", as_=ALICE)
+    assert further.code == 0, str(further)
+    _change_something_near(dev)
+    changed = _up(dev)
+    assert changed.code == 0, str(changed)
+    assert dev.alias("team-service-get")["Description"] == "changed", "or this would prove nothing"
+    assert dev.versions() == {tail: "1" if tail.startswith("team-") else "2" for tail in FUNCTIONS}
+    assert dev.deployed() == "v1.1.0+team_service@v1.0.0"
+    _up_changes_nothing(dev)
+
+
+def _up_changes_nothing(dev: Platform) -> None:
+    run = _up(dev, "--expect-no-changes")
+    assert run.code == 0, str(run)
+
+
+def _up(dev: Platform, *options: str) -> Run:
+    """By the deployer, as a workflow does it."""
+    words = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "dev", *options]
+    return dev.command(words, as_=DAN).finish(120)
+
+
+def _change_something_near(dev: Platform) -> None:
+    """Another property of every alias, and a tag on every parameter, as a later commit may bring them."""
+    edits = {
+        "live_aliases.py": [
+            (
+                "function_version=newest[function],",
+                'function_version=newest[function], description="changed",',
+            ),
+            (
+                "ignore_changes=THE_ROLLBACKS",
+                'ignore_changes=[p for p in THE_ROLLBACKS if p != "description"]',
+            ),
+        ],
+        "release_parameters.py": [
+            (
+                'tags=tags(names, "release-parameters")',
+                'tags={**tags(names, "release-parameters"), "near": "x"}',
+            )
+        ],
+    }
+    for name, changes in edits.items():
+        path = dev.root / "components" / name
+        for before, after in changes:
+            assert path.read_text().count(before) == 1
+            path.write_text(path.read_text().replace(before, after))
+    git(dev.root, "commit", "-qam", "something near")
