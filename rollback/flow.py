@@ -158,6 +158,8 @@ class Flow:
             return Finished(record=record, plan=self._readable(opened), events=(*opened.events, event))
         if (ended := self._freed(rollback_id)) is not None:
             return ended
+        if opened.record.status in UNFINISHED and self._readable(opened) is None:
+            return self._abandon(rollback_id, reason)
         with self._taken_over(rollback_id, "aborting", reason) as recorder:
             return self._put_back(recorder, "")
 
@@ -317,6 +319,21 @@ class Flow:
             self.ui.say(f"{rollback_id} had ended; its lease is free again.")
         return Finished(record=opened.record, plan=self._readable(opened), events=opened.events)
 
+    def _abandon(self, rollback_id: str, reason: str) -> Finished:
+        """Ends a record whose plan is damaged: nothing can be put back by it, and nobody is barred by it."""
+        kind = self.session.ledger.load(rollback_id).record.kind
+        with self._locked(self.session.target(kind).domain, rollback_id, take_over=True) as lease:
+            opened = self.session.ledger.load(rollback_id)
+            record, event = give_up(self.session, opened, reason, lease)
+        env = self.session.environment
+        error = RollbackError(
+            f"The plan of {rollback_id} is damaged, so nothing could be put back by it.",
+            changed="The record is FAILED, and its lease is free.",
+            next=f"rollback status --env {env} says what stands where; then "
+            f"rollback lambda --env {env} --to V --adopt-current --reason …",
+        )
+        return Finished(record=record, plan=None, events=(*opened.events, event), error=error)
+
     def _readable(self, opened: Opened) -> Plan[Any] | None:
         """The plan of a record that ends; a damaged one is no reason not to end it."""
         try:
@@ -417,7 +434,8 @@ class Flow:
         for entry in self.session.ledger.timeline():
             if entry.id == opened.record.rollback_id:
                 return
-            if set(entry.services) & set(plan.services):
+            # An adoption writes no alias.
+            if entry.kind != "adoption" and set(entry.services) & set(plan.services):
                 raise Refused(
                     f"{entry.kind} {entry.id} has changed the same services since.",
                     next=f"rollback status --env {self.session.environment}",

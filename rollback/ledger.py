@@ -69,7 +69,8 @@ class Opened:
                 f"The plan of {self.record.rollback_id}, or who began it, is not what its journal began with: "
                 "it was changed in the table.",
                 changed="Nothing was changed by this command.",
-                next=f"rollback show {self.record.rollback_id} --env {self.record.environment}, and plan again.",
+                next=f"rollback show {self.record.rollback_id} --env {self.record.environment}; rollback abort "
+                "ends it, and puts nothing back.",
             )
         try:
             return from_chunks(list(self.plan_chunks), step)

@@ -130,7 +130,11 @@ class Recorder:
                 self._unsure = False
             try:
                 yield
-            except (Refused, LeaseLost):
+            except LeaseLost:
+                raise
+            except Refused as refused:
+                if self.lease.in_flight:  # not "nothing was changed"
+                    raise RollbackError(refused.what, next=refused.next) from None
                 raise
             except RollbackError:
                 self._unsure = True
@@ -162,15 +166,27 @@ class Recorder:
         ]
 
 
-def give_up(session: Session, opened: Opened, reason: str) -> tuple[Record, Event]:
-    """Ends a record that never began to act: ABORTED. Needs no lease."""
+def give_up(
+    session: Session, opened: Opened, reason: str, lease: Lease | None = None
+) -> tuple[Record, Event]:
+    """Ends a record and says nothing of what stands.
+
+    One that never began to act becomes ABORTED, and needs no lease. One that did, and whose plan is
+    damaged, becomes FAILED: that is all that can be said of it.
+    """
     now = session.clocks.now()
+    status = Status.ABORTED if lease is None else Status.FAILED
     return session.ledger.close(
         opened.record,
-        Entered(kind="aborted", at=now, by=session.caller, data={"reason": reason}),
-        None,
-        {"status": Status.ABORTED, "completed_at": now},
-        entry=_entry(session, opened.record, Status.ABORTED, services=(), stands={}),
+        Entered(
+            kind="aborted" if lease is None else "abandoned",
+            at=now,
+            by=session.caller,
+            data={"reason": reason},
+        ),
+        lease,
+        {"status": status, "completed_at": now, "verification": ()},
+        entry=_entry(session, opened.record, status, services=(), stands={}),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from botocore.exceptions import ClientError
 
 from rollback.aws import Account, code, explained
-from rollback.errors import Refused, UsageError
+from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import ALIASES
 from rollback.ledger import Ledger
 from rollback.plan import Plan, Refusal, Request
@@ -95,11 +95,17 @@ def strangers(account: Account, settings: Settings) -> list[str]:
 
 
 def recorded(
-    ledger: Ledger, timeline: Timeline, functions: Iterable[str], services: Mapping[str, str]
+    ledger: Ledger,
+    timeline: Timeline,
+    functions: Iterable[str],
+    services: Mapping[str, str],
+    *,
+    damaged: bool = False,
 ) -> dict[str, Standing]:
     """The last recorded state of each function's alias, from the newest record that wrote it.
 
-    `services` maps functions to services. Functions that no record ever wrote are left out.
+    `services` maps functions to services. Functions that no record ever wrote are left out. A damaged
+    record is an error that names it, or passed over where `damaged` says that the aliases count.
     """
     wanted = set(functions)
     found: dict[str, Standing] = {}
@@ -108,7 +114,18 @@ def recorded(
             break
         if not {services[name] for name in wanted} & set(entry.services):
             continue
-        for name, standing in _written_by(ledger, entry).items():
+        try:
+            written = _written_by(ledger, entry)
+        except RollbackError as error:
+            if damaged:
+                continue
+            then = (
+                "rollback lambda … --adopt-current starts from where the aliases stand, without that record."
+            )
+            raise RollbackError(
+                error.what, changed=error.changed, next=f"{error.next}\n{then}".strip()
+            ) from error
+        for name, standing in written.items():
             if name in wanted:
                 found[name] = standing
                 wanted.discard(name)
@@ -143,7 +160,7 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
         for version in dict.fromkeys(targets.values())
         if (entry := timeline.release_of(version))
     }
-    last = recorded(ledger, timeline, functions, catalogue)
+    last = recorded(ledger, timeline, functions, catalogue, damaged=request.adopt_current)
     wishes = [
         _Wish(
             function=name,

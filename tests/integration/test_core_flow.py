@@ -15,6 +15,7 @@ from rollback.recording import Commits, lift, quarantine, record
 from rollback.records import Status, chain_break
 from rollback.releases import Release, label
 from rollback.targets.alias_plan import recorded
+from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, Quiet, World, settings, texts
 
@@ -641,9 +642,19 @@ def test_a_tampered_plan_is_not_executed(world: World) -> None:
     )
 
     with pytest.raises(RollbackError, match="changed in the table"):
-        world.flow().abort(identifier)
+        world.flow().resume(identifier)
+    finished = world.flow().abort(identifier, "no other way")
 
     assert world.functions.standing() == before
+    assert finished.error is not None
+    assert "nothing could be put back" in finished.error.what
+    assert "--adopt-current" in finished.error.next
+    assert world.session().leases.holder(ALIASES) is None
+    with pytest.raises(RollbackError, match="changed in the table") as raised:
+        world.begin(to="v1.0.0")
+    assert "--adopt-current" in raised.value.next
+    with_smoke(world)
+    ended(world, world.begin(to="v1.0.0", adopt_current=True), Status.COMPLETE, 0)
 
 
 def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_without(
@@ -800,3 +811,38 @@ def test_what_approval_hangs_on_cannot_be_changed_in_the_table(world: World, nam
         world.flow(BOB).approve(identifier, "0" * 64)
 
     assert world.functions.writes == []
+
+
+def test_a_damaged_plan_in_flight_bars_nobody_once_it_is_given_up(world: World) -> None:
+    world.story()
+    life = Life(at=5)
+    with pytest.raises(Killed):
+        world.flow(life=life).start("aliases", Request(), "bad")
+    held = world.session().leases.holder(ALIASES)
+    assert held is not None
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"PK": {"S": f"ROLLBACK#{held['owner']}"}, "SK": {"S": "PLAN#0001"}},
+        UpdateExpression="SET #plan = :plan",
+        ExpressionAttributeNames={"#plan": "plan"},
+        ExpressionAttributeValues={":plan": {"S": "{}"}},
+    )
+
+    finished = world.flow(DAN).abort(str(held["owner"]))
+
+    assert finished.error is not None
+    assert finished.record is not None
+    assert finished.record.status is Status.FAILED
+    assert dict(world.timeline().stands) == {"teams": "v1.2.0", "roles": "v1.2.0"}
+    ended(world, world.begin(to="v1.1.0", adopt_current=True), Status.COMPLETE, 0)
+
+
+def test_an_adoption_overtakes_no_failed_record(world: World) -> None:
+    world.release("v0.9.0")
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin().record.rollback_id
+    with_smoke(world)
+    world.adopt("v0.9.0")
+
+    ended(world, world.flow().verify(identifier), Status.COMPLETE, 0)
