@@ -159,7 +159,7 @@ def test_a_new_alias_points_at_the_newest_published_version(stack: str) -> None:
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_a_missing_function_is_an_error_that_names_it_and_says_what_to_do(preview: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_a_missing_function_is_an_error_that_names_it_and_says_what_to_do(preview: bool) -> None:
     versions = dict.fromkeys(names("dev"), "1")
     for gone in ("team-service-get", "role-service-list"):
         del versions[f"bbws-access-dev-lambda-{gone}"]
