@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from rollback.display import Terminal
-    from rollback.flow import Finished, Flow
+    from rollback.flow import Flow
+    from rollback.holding import Finished
     from rollback.session import Session
 
 Env = Annotated[str, typer.Option("--env", "-e", help="Environment: dev, sit, prod.")]

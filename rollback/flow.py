@@ -7,10 +7,9 @@ but whoever resumes or aborts it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ulid import ULID
@@ -19,42 +18,26 @@ from naming import APPROVER
 from rollback import approval
 from rollback.errors import (
     AwaitingApproval,
-    Ended,
     PutBack,
     Refused,
     RollbackError,
     UsageError,
     VerificationFailed,
 )
-from rollback.lease import ALIASES, Held, Lease, LeaseLost
+from rollback.holding import Finished, Holding
+from rollback.lease import Held, Lease
 from rollback.ledger import Approval, Opened
 from rollback.plan import Plan, Request
 from rollback.recorder import Recorder, give_up
 from rollback.records import UNFINISHED, Check, Entered, Event, Record, Status, seconds_between
-from rollback.session import Session
 from rollback.targets.protocol import Failure, Target
-from rollback.ui import Ui
 from rollback.verify import smoke
 from rollback.words import checked_reason, next_for, only, refuse, several
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """How a verb ended: its record, if there is one, and the error that sets the exit code, if any."""
-
-    record: Record | None
-    plan: Plan[Any] | None
-    events: tuple[Event, ...] = ()
-    error: RollbackError | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
-class Flow:
-    """Runs the verbs of one session. `stop` is set when a person asks to stop."""
-
-    session: Session
-    ui: Ui
-    stop: threading.Event = field(default_factory=threading.Event)
+class Flow(Holding):
+    """Runs the verbs of one session."""
 
     def preview(self, kind: str, request: Request) -> Plan[Any]:
         """The plan alone. Raises `Refused` where a guard speaks against it."""
@@ -278,69 +261,6 @@ class Flow:
         )
         return self._finished(recorder, error)
 
-    def _not_orphaned(self, owner: str) -> None:
-        """Raises `Refused` for a holder of the lease that has no record: there is nothing to go on with."""
-        held = self.session.leases.holder(ALIASES)
-        if held is None or held["owner"] != owner:
-            return
-        try:
-            self.session.ledger.load(owner)
-        except UsageError:
-            raise Refused(
-                f"{owner} holds the lease on {self.session.environment}/{ALIASES} but had written nothing.",
-                next=f"rollback abort {owner} --env {self.session.environment}, which frees the lease.",
-            ) from None
-
-    def _release_orphan(self, owner: str) -> Finished:
-        """Frees a lease whose holder died before it wrote its record."""
-        held = self.session.leases.holder(ALIASES)
-        if held is None or held["owner"] != owner:
-            raise UsageError(
-                f"There is no rollback {owner[:80]!r} in {self.session.environment}.",
-                next=f"rollback history --env {self.session.environment}",
-            )
-        with self._locked(ALIASES, owner, take_over=True) as lease:
-            lease.in_flight = False
-            self.ui.say(f"{owner} left no rollback behind; its lease is free again.")
-        return Finished(record=None, plan=None)
-
-    def _freed(self, rollback_id: str) -> Finished | None:
-        """An ended record, once its lease is free; None where it has not ended, or holds no lease.
-
-        Only a process that died while it applied a plan that was then given up leaves one behind.
-        """
-        opened = self.session.ledger.load(rollback_id)
-        domain = self.session.target(opened.record.kind).domain
-        held = self.session.leases.holder(domain)
-        if opened.record.status in UNFINISHED or held is None or held["owner"] != rollback_id:
-            return None
-        with self._locked(domain, rollback_id, take_over=True) as lease:
-            lease.in_flight = False
-            self.ui.say(f"{rollback_id} had ended; its lease is free again.")
-        return Finished(record=opened.record, plan=self._readable(opened), events=opened.events)
-
-    def _abandon(self, rollback_id: str, reason: str) -> Finished:
-        """Ends a record whose plan is damaged: nothing can be put back by it, and nobody is barred by it."""
-        kind = self.session.ledger.load(rollback_id).record.kind
-        with self._locked(self.session.target(kind).domain, rollback_id, take_over=True) as lease:
-            opened = self.session.ledger.load(rollback_id)
-            record, event = give_up(self.session, opened, reason, lease)
-        env = self.session.environment
-        error = RollbackError(
-            f"The plan of {rollback_id} is damaged, so nothing could be put back by it.",
-            changed="The record is FAILED, and its lease is free.",
-            next=f"rollback status --env {env} says what stands where; then "
-            f"rollback lambda --env {env} --to V --adopt-current --reason …",
-        )
-        return Finished(record=record, plan=None, events=(*opened.events, event), error=error)
-
-    def _readable(self, opened: Opened) -> Plan[Any] | None:
-        """The plan of a record that ends; a damaged one is no reason not to end it."""
-        try:
-            return opened.plan(self.session.target(opened.record.kind).step)
-        except RollbackError:
-            return None
-
     # -- helpers ---------------------------------------------------------------------------------------
 
     def _approved(self, record: Record) -> Approval:
@@ -349,14 +269,6 @@ class Flow:
         approval.binding_policy(self.session.root, self.session.settings, record.kind)
         given = self.session.ledger.approvals(record.rollback_id)
         return approval.standing(record, given, self.session.settings, self.session.now())
-
-    def _not_stopped(self) -> None:
-        if self.stop.is_set():
-            raise RollbackError("Interrupted before anything was changed.", changed="Nothing was changed.")
-
-    def _watching(self, owner: str, left: float) -> None:
-        self._not_stopped()
-        self.ui.waiting(f"Watching whether {owner} is dead", left)
 
     def _record(self, target: Target, plan: Plan[Any], reason: str, rollback_id: str, began: str) -> Record:
         return Record(
@@ -440,36 +352,6 @@ class Flow:
                     f"{entry.kind} {entry.id} has changed the same services since.",
                     next=f"rollback status --env {self.session.environment}",
                 )
-
-    @contextmanager
-    def _locked(self, domain: str, owner: str, *, take_over: bool = False) -> Iterator[Lease]:
-        if take_over:
-            lease = self.session.leases.take_over(domain, owner, lambda left: self._watching(owner, left))
-            # Parked again if anything goes wrong before it is known what its record needs.
-            lease.in_flight = True
-        else:
-            lease = self.session.leases.take(domain, owner)
-        lease.start()
-        try:
-            yield lease
-        except KeyboardInterrupt:
-            if not lease.in_flight:
-                raise
-            name = f"{owner} --env {self.session.environment}"
-            raise Ended(
-                f"Ended at once, while {owner} was in flight.",
-                changed="What was under way may or may not have been done; whoever goes on finds out.",
-                next=f"rollback resume {name}, or rollback abort {name}",
-            ) from None
-        except RollbackError as error:
-            if lease.in_flight and not isinstance(error, LeaseLost):
-                name = f"{owner} --env {self.session.environment}"
-                error.changed = error.changed or "What was done until then is in the record."
-                then = f"rollback resume {name}, to finish it; rollback abort {name}, to undo it"
-                error.next = f"{error.next}\n{then}" if error.next else then
-            raise
-        finally:
-            lease.release()
 
     @contextmanager
     def _working(self, recorder: Recorder, what: str) -> Iterator[None]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rollback.aws import Account, Throttles, Who
-from rollback.flow import Finished, Flow
+from rollback.flow import Flow
+from rollback.holding import Finished
 from rollback.lease import Clocks, Leases
 from rollback.ledger import Ledger
 from rollback.plan import Request
