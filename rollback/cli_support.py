@@ -83,10 +83,14 @@ def end(session: Session, ui: Terminal, finished: Finished) -> None:
     from rollback.views import record_document, record_view, text
 
     if finished.record is None:
-        ui.show(
-            text("Nothing to do: everything stands there already.") if finished.plan else "",
-            {"status": "NOTHING_TO_DO"},
+        said = (
+            f"Nothing to do: every alias stands at the versions of {finished.plan.to_version} already. "
+            f"To go further back, name an older release with --to (rollback release list --env "
+            f"{session.environment})."
+            if finished.plan
+            else ""
         )
+        ui.show(text(said), {"status": "NOTHING_TO_DO"})
         return
     target, plan = session.target(finished.record.kind), finished.plan
     functions = target.outcomes(plan, finished.events) if plan is not None else []

@@ -175,7 +175,7 @@ class Flow(Holding):
         return Finished(record=record, plan=plan, events=(event,), error=error)
 
     def _carry_on(self, recorder: Recorder) -> Finished:
-        with self._working(recorder, "Moving"):
+        with self._working("Moving", len(recorder.plan.steps)):
             outcome = recorder.target.execute(recorder.plan, recorder)
         if outcome.interrupted:
             return self._interrupted(recorder)
@@ -185,17 +185,17 @@ class Flow(Holding):
         return self._verify(recorder)
 
     def _verify(self, recorder: Recorder) -> Finished:
-        self.ui.say("Verifying …")
-        plan = recorder.plan
-        checks = list(recorder.target.verify(plan))
-        recorder.check()
-        checks += _published(recorder, undone=False)
-        if all(check.ok for check in checks):
-            proved = smoke(self.session.settings, self.session.root)
-            if proved is not None:
+        plan, printed = recorder.plan, ""
+        with self._working("Verifying", 0):
+            checks = list(recorder.target.verify(plan))
+            recorder.check()
+            checks += _published(recorder, undone=False)
+            if all(check.ok for check in checks) and (
+                proved := smoke(self.session.settings, self.session.root)
+            ):
                 checks.append(proved[0])
-                if not proved[0].ok:
-                    self.ui.output(proved[1])
+                printed = "" if proved[0].ok else proved[1]
+        self.ui.output(printed)
         if self.stop.is_set():
             return self._interrupted(recorder)
         well = all(check.ok for check in checks)
@@ -217,7 +217,7 @@ class Flow(Holding):
         """Undoes; `why` is empty where a person asked for it."""
         if not recorder.has("reverting"):
             recorder.append("reverting", {"why": why})
-        with self._working(recorder, "Putting back"):
+        with self._working("Putting back", len(recorder.plan.steps)):
             outcome = recorder.target.undo(recorder.plan, recorder)
         if outcome.interrupted:
             return self._interrupted(recorder)
@@ -354,8 +354,8 @@ class Flow(Holding):
                 )
 
     @contextmanager
-    def _working(self, recorder: Recorder, what: str) -> Iterator[None]:
-        self.ui.start(what, len(recorder.plan.steps))
+    def _working(self, what: str, steps: int) -> Iterator[None]:
+        self.ui.start(what, steps)
         try:
             yield
         finally:
