@@ -78,11 +78,16 @@ def prod(make: Callable[[str], Platform]) -> Platform:
 
 
 @pytest.fixture
-def declared(emulator: Emulator, tmp_path: Path) -> Iterator[Platform]:
-    """dev as the engine itself has declared it, from a checkout of the whole program."""
-    platform = whole(emulator.endpoint, "dev", str(next(_ACCOUNTS)), tmp_path)
-    yield platform
-    platform.end()
+def declared(tmp_path: Path) -> Iterator[Platform]:
+    """dev as the engine itself has declared it, from a checkout of the whole program.
+
+    On an emulator of its own: a bucket's name, and so that of the state, is one for all accounts.
+    """
+    shell.tools(lambda _: None)
+    with server.running(auth=True) as own:
+        platform = whole(own.endpoint, "dev", str(next(_ACCOUNTS)), tmp_path)
+        yield platform
+        platform.end()
 
 
 @pytest.fixture
