@@ -328,3 +328,19 @@ def test_another_checkout_tells_the_same_history(dev: Platform) -> None:
         "v1.1.0",
         "v1.0.0",
     ]
+
+
+def test_provisioned_concurrency_is_recorded_named_in_the_plan_and_waited_for(dev: Platform) -> None:
+    function = dev.name(FUNCTIONS[0])
+    assert dev.record("v1.0.0").code == 0
+    dev.root_client("lambda").put_provisioned_concurrency_config(
+        FunctionName=function, Qualifier="live", ProvisionedConcurrentExecutions=5
+    )
+    dev.release("v1.1.0")
+
+    run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
+
+    assert run.code == 0, str(run)
+    assert "Provisioned concurrency follows the alias" in run.err
+    assert function in run.err.replace("\n", " ").replace("  ", "")
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
