@@ -76,7 +76,7 @@ def release_quarantine(
 ) -> None:
     """Bar a release: no rollback goes to it until it is lifted."""
     with verb(env, json) as (session, _, ui):
-        from rollback.recording import quarantine
+        from rollback.quarantine import quarantine
         from rollback.views import text
 
         chosen = quarantine(session, version, names_in(services), reason)
@@ -96,7 +96,7 @@ def release_lift(
 ) -> None:
     """Let a quarantined release come back."""
     with verb(env, json) as (session, _, ui):
-        from rollback.recording import lift
+        from rollback.quarantine import lift
         from rollback.views import text
 
         chosen = lift(session, version, names_in(services), reason)

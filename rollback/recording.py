@@ -18,12 +18,10 @@ from rollback.aws import code, explained
 from rollback.errors import Refused, UsageError
 from rollback.lease import ALIASES, RECORDING, Lease
 from rollback.records import Standing
-from rollback.releases import Entry, Quarantine, Release, Timeline, checked_version, label, manifest_hash
+from rollback.releases import Entry, Release, checked_version, label, manifest_hash
 from rollback.session import Session
-from rollback.table import Write
 from rollback.targets.alias_plan import observe, observe_alias
 from rollback.ui import Ui
-from rollback.words import checked_reason
 
 R = TypeVar("R")
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -146,40 +144,6 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
         if stands:
             _write_parameters(session, after, commits)
     return Recorded(release=release, stands=after)
-
-
-def quarantine(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
-    """Bars a recorded release for `services` (all that it covers where empty). Returns those barred."""
-    reason = checked_reason(reason)
-    entry = _known(session.ledger.timeline(), version)
-    chosen = _chosen(session, entry, services)
-    at = session.clocks.now()
-    writes = [
-        session.ledger.quarantine_write(
-            Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
-        )
-        for service in chosen
-    ]
-    _append(session, "quarantine", version, reason, writes)
-    return chosen
-
-
-def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
-    """Lets a quarantined release come back. Returns the services it was barred for."""
-    reason = checked_reason(reason)
-    chosen = [session.settings.service(service) for service in services]
-    bars = [
-        bar
-        for bar in session.ledger.quarantines()
-        if bar.version == version and (not chosen or bar.service in chosen)
-    ]
-    if not bars:
-        raise Refused(f"{version} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
-    at = session.clocks.now()
-    _append(
-        session, "lift", version, reason, [session.ledger.lift_write(bar, session.caller, at) for bar in bars]
-    )
-    return [bar.service for bar in bars]
 
 
 def commits_for(session: Session, commit: str, terraform: str | None) -> tuple[Commits, list[str]]:
@@ -352,37 +316,6 @@ def _write_parameters(session: Session, deployed: str, commits: Commits, *, agai
             with explained(f"writing the parameter {name}"):
                 if not (again and ssm.get_parameter(Name=name)["Parameter"]["Value"] == value):
                     ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
-
-
-def _known(timeline: Timeline, version: str) -> Entry:
-    entry = timeline.release_of(checked_version(version))
-    if entry is None:
-        raise UsageError(f"No release {version!r} is recorded.", next="rollback release list")
-    return entry
-
-
-def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str]:
-    chosen = [session.settings.service(service) for service in services] or list(entry.services)
-    missing = [service for service in chosen if service not in entry.services]
-    if missing:
-        raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.")
-    return chosen
-
-
-def _append(session: Session, kind: str, version: str, reason: str, writes: Sequence[Write]) -> None:
-    entry = Entry(
-        seq=0,
-        kind=kind,
-        id=str(ULID()),
-        version=version,
-        at=session.clocks.now(),
-        by=session.caller,
-        services=(),
-        stands={},
-        covers="",
-        status=reason,
-    )
-    session.ledger.append(entry, writes, None)
 
 
 def _differing(before: Mapping[str, Standing], now: Mapping[str, Standing]) -> list[str]:

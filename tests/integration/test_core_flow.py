@@ -11,7 +11,8 @@ import pytest
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import ALIASES
 from rollback.plan import Request
-from rollback.recording import Commits, lift, quarantine, record
+from rollback.quarantine import lift, quarantine
+from rollback.recording import Commits, record
 from rollback.records import Status, chain_break
 from rollback.releases import Release, label
 from rollback.targets.alias_plan import recorded

@@ -1,0 +1,78 @@
+"""Releases that must not come back: barred by a person, or let go again, each with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ulid import ULID
+
+from rollback.errors import Refused, UsageError
+from rollback.releases import Entry, Quarantine, Timeline, checked_version
+from rollback.session import Session
+from rollback.table import Write
+from rollback.words import checked_reason
+
+
+def quarantine(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
+    """Bars a recorded release for `services` (all that it covers where empty). Returns those barred."""
+    reason = checked_reason(reason)
+    entry = _known(session.ledger.timeline(), version)
+    chosen = _chosen(session, entry, services)
+    at = session.clocks.now()
+    writes = [
+        session.ledger.quarantine_write(
+            Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
+        )
+        for service in chosen
+    ]
+    _append(session, "quarantine", version, reason, writes)
+    return chosen
+
+
+def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
+    """Lets a quarantined release come back. Returns the services it was barred for."""
+    reason = checked_reason(reason)
+    chosen = [session.settings.service(service) for service in services]
+    bars = [
+        bar
+        for bar in session.ledger.quarantines()
+        if bar.version == version and (not chosen or bar.service in chosen)
+    ]
+    if not bars:
+        raise Refused(f"{version} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
+    at = session.clocks.now()
+    _append(
+        session, "lift", version, reason, [session.ledger.lift_write(bar, session.caller, at) for bar in bars]
+    )
+    return [bar.service for bar in bars]
+
+
+def _known(timeline: Timeline, version: str) -> Entry:
+    entry = timeline.release_of(checked_version(version))
+    if entry is None:
+        raise UsageError(f"No release {version!r} is recorded.", next="rollback release list")
+    return entry
+
+
+def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str]:
+    chosen = [session.settings.service(service) for service in services] or list(entry.services)
+    missing = [service for service in chosen if service not in entry.services]
+    if missing:
+        raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.")
+    return chosen
+
+
+def _append(session: Session, kind: str, version: str, reason: str, writes: Sequence[Write]) -> None:
+    entry = Entry(
+        seq=0,
+        kind=kind,
+        id=str(ULID()),
+        version=version,
+        at=session.clocks.now(),
+        by=session.caller,
+        services=(),
+        stands={},
+        covers="",
+        status=reason,
+    )
+    session.ledger.append(entry, writes, None)
