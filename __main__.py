@@ -39,7 +39,7 @@ roles = GithubRoles(
             region=settings.region,
             alias=settings.alias,
             functions=tuple(settings.catalogue()),
-            tables=(f"{names.stem}-ddb-access-management",),
+            tables=(names.access_table,),
         ),
         repository=settings.repository,
         people={

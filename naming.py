@@ -61,6 +61,16 @@ class Names:
         return f"{self.stem}-ddb-deployments"
 
     @property
+    def access_table(self) -> str:
+        """The platform's own table, which Terraform declares."""
+        return f"{self.stem}-ddb-access-management"
+
+    @property
+    def api(self) -> str:
+        """The REST API, which Terraform declares."""
+        return f"{self.stem}-apigw"
+
+    @property
     def state_bucket(self) -> str:
         return f"{self.stem}-terraform-state"
 

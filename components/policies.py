@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import naming
 from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK, Names
@@ -97,6 +98,15 @@ class Scope:
         # A bucket's ARN names neither account nor region.
         partition = self.arn("s3", "").split(":")[1]
         return f"arn:{partition}:s3:::{self.names.state_bucket}"
+
+    def apis(self, below: str) -> str:
+        """The REST APIs of the region, whose ARN names no account; `below` them, if given."""
+        return naming.arn("apigateway", self.region, "", f"/restapis{below}")
+
+    @property
+    def api_tags(self) -> str:
+        # A tagged resource's ARN is a single, encoded part of the path.
+        return naming.arn("apigateway", self.region, "", f"/tags/{quote(self.apis('/*'), safe='*')}")
 
     @property
     def parameters(self) -> list[str]:
@@ -244,6 +254,7 @@ def _deployer(scope: Scope) -> list[Statement]:
             leading_keys("DEPLOYMENT#*", "ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
         ),
         *_program(scope),
+        *_terraform_root(scope),
         *_state(scope),
     ]
 
@@ -277,6 +288,45 @@ def _program(scope: Scope) -> list[Statement]:
             scope.arn("iam", f"policy/{names.stem}-*"),
         ),
         statement("RefreshProvider", ["iam:GetOpenIDConnectProvider"], scope.oidc_provider),
+    ]
+
+
+def _terraform_root(scope: Scope) -> list[Statement]:
+    """What Terraform needs for `terraform/`, and no more: a root that grows takes its permissions here.
+
+    Its table is made and changed but never deleted. Its API has an id that nobody chooses, so that the
+    name decides where API Gateway tells it (Service Authorization Reference, Amazon API Gateway
+    Management): when an API is made, changed or deleted; not when it is read or tagged. What is below an
+    API (resources, methods, stages) has no name, and so is not allowed.
+    """
+    return [
+        statement(
+            "AccessTable",
+            [
+                *_TABLE_READS,
+                "dynamodb:CreateTable",
+                "dynamodb:TagResource",
+                "dynamodb:UntagResource",
+                "dynamodb:UpdateContinuousBackups",
+                "dynamodb:UpdateTable",
+            ],
+            scope.table(scope.names.access_table),
+        ),
+        statement("ReadApis", ["apigateway:GET"], scope.apis("/*")),
+        statement(
+            "MakeApi",
+            ["apigateway:POST"],
+            scope.apis(""),
+            {"StringEquals": {"apigateway:Request/ApiName": scope.names.api}},
+        ),
+        statement(
+            "ChangeApi",
+            ["apigateway:DELETE", "apigateway:PATCH"],
+            scope.apis("/*"),
+            {"StringEquals": {"apigateway:Resource/ApiName": scope.names.api}},
+        ),
+        # An API that is made with tags needs PUT on them, too.
+        statement("TagApis", ["apigateway:DELETE", "apigateway:PUT"], scope.api_tags),
     ]
 
 

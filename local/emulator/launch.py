@@ -64,9 +64,10 @@ def _bind(wished: int) -> socket.socket:
 
 def _serve(listener: socket.socket, port: int) -> None:
     # After GATEWAY_PORT, and quick to fail.
-    from local.emulator import identities, lambda_actions, leading_keys, people  # noqa: PLC0415
+    from local.emulator import api_names, identities, lambda_actions, leading_keys, people  # noqa: PLC0415
 
     app: Any = importlib.import_module("ministack.app")
+    api_names.install()
     leading_keys.install()
     people.install()
     _sweep_seldom(importlib.import_module("ministack.services.lambda_svc"))

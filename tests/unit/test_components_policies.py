@@ -49,7 +49,7 @@ def scope(stack: str, *tails: str) -> Scope:
         region=settings.region,
         alias=settings.alias,
         functions=tuple(map(names.function, tails)) or tuple(settings.catalogue()),
-        tables=(f"{names.stem}-ddb-access-management",),
+        tables=(names.access_table,),
     )
 
 
@@ -278,6 +278,34 @@ def test_the_restore_role_never_sees_the_ledger(stack: str) -> None:
         table,
         f"{table}-restore-*",
     }
+
+
+@every_stack
+def test_the_deployer_makes_and_changes_terraforms_table_and_nobody_deletes_it(stack: str) -> None:
+    of = scope(stack)
+    (ceiling,) = [one for one in walk(boundary(of)) if one["Effect"] == "Allow"]
+
+    assert [one["Resource"] for one in of_action(DEPLOYER, of, "dynamodb:UpdateTable")] == [
+        [of.table(of.names.access_table)]
+    ]
+    assert "dynamodb:DeleteTable" not in ceiling["Action"]
+
+
+@every_stack
+def test_an_api_is_made_changed_and_deleted_by_its_name_only(stack: str) -> None:
+    of = scope(stack)
+    below = f"arn:aws:apigateway:{of.region}::/restapis"
+    changes = [
+        one
+        for action in ("POST", "PATCH", "PUT", "DELETE")
+        for one in of_action(DEPLOYER, of, f"apigateway:{action}")
+        if one["Resource"][0].startswith(below)
+    ]
+
+    assert len(changes) == 3
+    for one in changes:
+        assert list(one["Condition"]) == ["StringEquals"], "exact, never a pattern"
+        assert list(one["Condition"]["StringEquals"].values()) == [f"bbws-access-{stack}-apigw"]
 
 
 def test_the_ledger_cannot_be_configured_to_be_restored() -> None:
