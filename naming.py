@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ENVIRONMENTS = ("dev", "sit", "prod")
+# Where a plan that somebody only has to confirm may be confirmed before it is seen.
+UNATTENDED = ("dev",)
 
 # The roles of the platform, by what their holder does. The deployer keeps the name that the
 # platform's accounts already use.

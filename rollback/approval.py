@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from naming import APPROVER
+from naming import APPROVER, UNATTENDED
 from rollback.aws import Who
 from rollback.errors import Refused, UsageError
 from rollback.ledger import Approval
@@ -90,6 +90,27 @@ def approve(record: Record, digest: str, by: Who, settings: Settings, now: datet
         at=now_iso(now),
         expires_at=now_iso(now + timedelta(minutes=settings.approval.expires_minutes)),
     )
+
+
+def may_be_confirmed_unseen(settings: Settings, asked: Policy) -> None:
+    """Raises `UsageError` where `--yes` does not replace a look at the plan."""
+    if asked == "confirm" and settings.environment not in UNATTENDED:
+        raise UsageError(
+            f"--yes is for {', '.join(UNATTENDED)} only: in {settings.environment} the shown plan is confirmed.",
+            next="Leave --yes out.",
+        )
+
+
+def confirmed(record: Record, digest: str) -> None:
+    """Raises `Refused` where `digest` does not confirm the plan of `record`."""
+    name = f"{record.rollback_id} --digest {record.digest[:16]} --env {record.environment}"
+    if not digest:
+        raise Refused(f"{record.rollback_id} has to be confirmed.", next=f"rollback apply {name}")
+    if len(digest) < MIN_DIGEST or not record.digest.startswith(digest.lower()):
+        raise Refused(
+            f"Digest {digest[:64]} is not that of {record.rollback_id}: its plan has {record.digest[:16]}.",
+            next=f"rollback show {record.rollback_id} --env {record.environment}",
+        )
 
 
 def standing(record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime) -> Approval:

@@ -67,6 +67,8 @@ class Account:
     dynamodb: DynamoDBClient
     ssm: SSMClient
     throttles: Throttles
+    # Any other service's client, of the same credentials and region.
+    client: Callable[[str], Any] = boto3.client  # type: ignore[assignment] # any service
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of every item, in order, several at a time. The first error is raised."""
@@ -132,6 +134,7 @@ def connect(settings: Settings) -> Account:
         dynamodb=session.client("dynamodb", config=config),
         ssm=session.client("ssm", config=config),
         throttles=throttles,
+        client=lambda service: session.client(service, config=config),  # type: ignore[call-overload] # any service
     )
 
 

@@ -47,7 +47,8 @@ def verb(env: str | None, json: bool) -> Iterator[tuple[Session, Flow, Terminal]
             from rollback.session import begin
 
             session = begin(env)
-            yield session, Flow(session=session, ui=ui, stop=stop), ui
+            with session.closing:
+                yield session, Flow(session=session, ui=ui, stop=stop), ui
     except (Ended, KeyboardInterrupt) as ended:
         ui.error(ended if isinstance(ended, Ended) else Ended("Ended at once."))
         # Threads that still wait for an answer would keep the process.

@@ -6,6 +6,7 @@ Colour only on a terminal, and never with `NO_COLOR`.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -70,6 +71,12 @@ class Terminal:
         lines = text_.rstrip().splitlines()
         for line in lines[-_TAIL:]:
             self.console.print(Padding(text(line, "dim"), (0, 0, 0, 4)))
+
+    def confirm(self, question: str) -> bool | None:
+        if not (sys.stdin.isatty() and self.console.is_terminal):
+            return None
+        answer = self.console.input(Text(f"{question} [y/N] ", style="bold"))
+        return answer.strip().casefold() in ("y", "yes")
 
     # -- results -----------------------------------------------------------------------------------------
 

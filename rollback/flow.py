@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ulid import ULID
@@ -25,7 +25,7 @@ from rollback.errors import (
     VerificationFailed,
 )
 from rollback.holding import Finished, Holding
-from rollback.lease import Held, Lease
+from rollback.lease import Held, Locks
 from rollback.ledger import Approval, Opened
 from rollback.plan import Plan, Request
 from rollback.recorder import Recorder, give_up
@@ -41,31 +41,35 @@ class Flow(Holding):
 
     def preview(self, kind: str, request: Request) -> Plan[Any]:
         """The plan alone. Raises `Refused` where a guard speaks against it."""
-        target = self.session.target(kind)
-        plan = target.plan(request)
-        self.ui.planned(plan)
-        refuse(target.refusals(plan))
-        return plan
+        return self._plan(self.session.target(kind), request)
 
-    def start(self, kind: str, request: Request, reason: str) -> Finished:
+    def start(self, kind: str, request: Request, reason: str, *, yes: bool = False) -> Finished:
         """Plans and, where nobody else has to say yes, does it.
 
-        Where nobody has to say yes the lease is taken first and one plan under it serves for both.
+        Where nobody has to say yes, or `yes` says it beforehand, the lease is taken first and one plan under
+        it serves for both.
         """
         reason = checked_reason(reason)
         began = self.session.clocks.now()
         target = self.session.target(kind)
         rollback_id = str(ULID())
-        if approval.binding_policy(self.session.root, self.session.settings, kind) != "none":
-            plan = self.preview(kind, request)
-            if not plan.changing:
-                return Finished(record=None, plan=plan)
-            return self._await_approval(self._record(target, plan, reason, rollback_id, began), plan)
-        with self._locked(target.domain, rollback_id) as lease:
-            plan = self.preview(kind, request)
+        policy = approval.binding_policy(self.session.root, self.session.settings, kind)
+        if yes:
+            approval.may_be_confirmed_unseen(self.session.settings, policy)
+        if policy == "identity" or (policy == "confirm" and not yes):
+            plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
             record = self._record(target, plan, reason, rollback_id, began)
+            target.keep(plan, rollback_id)
+            waiting = self._await_approval(target, record, plan, policy)
+            return waiting if policy == "identity" else self._asked(waiting, plan)
+        with self._locked(target.domains(request), rollback_id) as lease:
+            plan = self._plan(target, request)
+            if not plan.changing:
+                return Finished(record=None, plan=plan)
+            record = self._record(target, plan, reason, rollback_id, began)
+            target.keep(plan, rollback_id)
             self._not_stopped()
             lease.in_flight = True
             try:
@@ -84,16 +88,20 @@ class Flow(Holding):
         self.session.ledger.approve(given)
         return opened
 
-    def apply(self, rollback_id: str) -> Finished:
-        """Carries out an approved plan, if everything in it still holds."""
-        opened, target, plan = self._opened(rollback_id)
-        self._approved(opened.record)
-        with self._locked(target.domain, rollback_id, take_over=True) as lease:
+    def apply(self, rollback_id: str, digest: str = "") -> Finished:
+        """Carries out an approved plan, if everything in it still holds.
+
+        `digest` is the caller's own confirmation of it, where that is enough.
+        """
+        opened, _, _ = self._opened(rollback_id)
+        self._approved(opened.record, digest)
+        with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
             opened, target, plan = self._opened(rollback_id)
             record = opened.record
             lease.in_flight = record.status is Status.IN_PROGRESS
-            self._approved(record)
-            today = target.plan(plan.request)
+            self._approved(record, digest)
+            with self._working("Planning again", 0):
+                today = target.again(plan, rollback_id)
             if today.digest() != record.digest:
                 raise Refused(
                     f"The plan no longer holds: its digest is {today.digest()[:16]} now, "
@@ -102,14 +110,16 @@ class Flow(Holding):
                 )
             refuse(target.refusals(today))
             self.ui.planned(plan)
-            given = self._approved(record)
+            given = self._approved(record, digest)
             self._not_stopped()
             recorder = self._recorder(target, plan, record, opened.events, lease)
             recorder.append(
-                "approved",
-                {"digest": given.digest, "by": given.by, "at": given.at, "expires_at": given.expires_at},
+                "approved" if given else "confirmed",
+                {"digest": given.digest, "by": given.by, "at": given.at, "expires_at": given.expires_at}
+                if given
+                else {"digest": record.digest},
                 status=Status.IN_PROGRESS,
-                approved_by=given.by,
+                approved_by=given.by if given else None,
                 started_at=self.session.clocks.now(),
                 waited_seconds=seconds_between(record.initiated_at, self.session.clocks.now()),
             )
@@ -123,7 +133,12 @@ class Flow(Holding):
         with self._taken_over(rollback_id, "resumed", "") as recorder:
             if recorder.has("reverting"):
                 return self._put_back(recorder, _why_reverting(recorder.events))
-            return self._carry_on(recorder)
+            finished = self._carry_on(recorder)
+        if finished.anew and finished.record and finished.plan:
+            self.ui.say(f"What is left is more than was approved for {rollback_id}: it is planned anew.")
+            record = finished.record
+            return self.start(record.kind, finished.plan.request, record.reason)
+        return finished
 
     def abort(self, rollback_id: str, reason: str = "") -> Finished:
         """Gives up a plan, or undoes what an unfinished run has done."""
@@ -148,10 +163,10 @@ class Flow(Holding):
 
     def verify(self, rollback_id: str) -> Finished:
         """Verifies again a record whose verification failed; it becomes COMPLETE where it passes now."""
-        opened, target, _ = self._opened(rollback_id)
+        opened, _, _ = self._opened(rollback_id)
         why = "only a failed verification is verified again"
         only(opened.record, (Status.FAILED,), why)
-        with self._locked(target.domain, rollback_id, take_over=True) as lease:
+        with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
             opened, target, plan = self._opened(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, (Status.FAILED,), why)
@@ -163,26 +178,62 @@ class Flow(Holding):
 
     # -- the steps -------------------------------------------------------------------------------------
 
-    def _await_approval(self, record: Record, plan: Plan[Any]) -> Finished:
+    def _plan(self, target: Target, request: Request) -> Plan[Any]:
+        with self._working("Planning", 0):
+            plan = target.plan(request)
+        self.ui.planned(plan)
+        refuse(target.refusals(plan))
+        return plan
+
+    def _await_approval(
+        self, target: Target, record: Record, plan: Plan[Any], policy: approval.Policy
+    ) -> Finished:
         record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
-        name, env = record.rollback_id, record.environment
-        error = AwaitingApproval(
-            f"{name} waits for approval of digest {record.digest[:16]}.",
-            next=f"Another person, under {self.session.settings.names.role(APPROVER)}:\n"
-            f"rollback approve {name} --digest {record.digest[:16]} --env {env}\n"
-            f"Then: rollback apply {name} --env {env}",
-        )
+        name, env, shown = record.rollback_id, record.environment, record.digest[:16]
+        if policy == "confirm":
+            error = AwaitingApproval(
+                f"{name} waits until digest {shown} is confirmed.",
+                next=f"rollback apply {name} --digest {shown} --env {env}",
+            )
+        else:
+            error = AwaitingApproval(
+                f"{name} waits for approval of digest {shown}.",
+                next=f"Another person, under {self.session.settings.names.role(APPROVER)}:\n"
+                f"rollback approve {name} --digest {shown} --env {env}\n"
+                f"Then: rollback apply {name} --env {env}",
+            )
         return Finished(record=record, plan=plan, events=(event,), error=error)
 
+    def _asked(self, waiting: Finished, plan: Plan[Any]) -> Finished:
+        """Asks whoever sits there; where nobody does, the record waits."""
+        assert waiting.record is not None  # noqa: S101 - `_await_approval` made one
+        answer = self.ui.confirm(f"Do exactly this in {plan.environment}?")
+        if answer is None:
+            return waiting
+        if not answer:
+            return self.abort(waiting.record.rollback_id, "not confirmed")
+        return self.apply(waiting.record.rollback_id, waiting.record.digest)
+
     def _carry_on(self, recorder: Recorder) -> Finished:
-        with self._working("Moving", len(recorder.plan.steps)):
+        with self._working(recorder.target.doing, len(recorder.plan.steps)):
             outcome = recorder.target.execute(recorder.plan, recorder)
         if outcome.interrupted:
             return self._interrupted(recorder)
-        if not outcome.ok:
-            recorder.failures(outcome.failures)
-            return self._put_back(recorder, several(outcome.failures))
-        return self._verify(recorder)
+        if outcome.ok:
+            return self._verify(recorder)
+        recorder.failures(outcome.failures)
+        why = several(outcome.failures)
+        if outcome.put_back:
+            return self._put_back(recorder, why)
+        recorder.close(Status.FAILED, [], done=outcome.done)
+        counts = recorder.record.counts
+        standing = f" What stands at the plan stays so: {', '.join(outcome.done)}." if outcome.done else ""
+        error = RollbackError(
+            f"It failed: {why}.",
+            changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{standing}",
+            next=next_for(recorder.record),
+        )
+        return replace(self._finished(recorder, error), anew=outcome.anew)
 
     def _verify(self, recorder: Recorder) -> Finished:
         plan, printed = recorder.plan, ""
@@ -190,8 +241,10 @@ class Flow(Holding):
             checks = list(recorder.target.verify(plan))
             recorder.check()
             checks += _published(recorder, undone=False)
-            if all(check.ok for check in checks) and (
-                proved := smoke(self.session.settings, self.session.root)
+            if (
+                recorder.target.smoked
+                and all(check.ok for check in checks)
+                and (proved := smoke(self.session.settings, self.session.root))
             ):
                 checks.append(proved[0])
                 printed = "" if proved[0].ok else proved[1]
@@ -199,17 +252,17 @@ class Flow(Holding):
         if self.stop.is_set():
             return self._interrupted(recorder)
         well = all(check.ok for check in checks)
-        recorder.close(Status.COMPLETE if well else Status.FAILED, checks, forward=True)
+        recorder.close(Status.COMPLETE if well else Status.FAILED, checks, done=plan.subjects)
         error = None
         if not well:
             name, env = recorder.record.rollback_id, self.session.environment
             failed = "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
             error = VerificationFailed(
                 f"Everything was moved to {plan.to_version}, but verification failed: {failed}.",
-                changed=f"{plan.from_version} is quarantined all the same.",
+                changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines else "",
                 next=f"rollback verify {name} --env {env}, once it is mended; "
                 f"rollback abort {name} --env {env}, to go back to {plan.from_version}; or an "
-                f"older release: rollback lambda --env {env} --to V --reason …",
+                f"older one: rollback {recorder.target.verb} --env {env} --to … --reason …",
             )
         return self._finished(recorder, error)
 
@@ -229,7 +282,7 @@ class Flow(Holding):
             Failure(subject=check.check, reason=check.detail) for check in _published(recorder, undone=True)
         ]
         if ours:
-            recorder.close(Status.FAILED, [], forward=False)
+            recorder.close(Status.FAILED, [], undone=True)
             return self._finished(
                 recorder,
                 RollbackError(
@@ -238,7 +291,7 @@ class Flow(Holding):
                     next=f"rollback abort {name} --env {env}, to try again to put it back.",
                 ),
             )
-        recorder.close(Status.REVERTED, [], forward=False)
+        recorder.close(Status.REVERTED, [], undone=True)
         if not why:
             return self._finished(recorder, None)
         theirs = ", ".join(failure.subject for failure in outcome.failures)
@@ -256,17 +309,24 @@ class Flow(Holding):
         done = counts["moved"] + counts["confirmed"]
         error = RollbackError(
             "Interrupted.",
-            changed=f"Of {counts['planned']}, {done} are moved and {counts['reverted']} put back.",
+            changed=f"Of {counts['planned']}, {done} are done and {counts['reverted']} put back.",
             next=next_for(recorder.record),
         )
         return self._finished(recorder, error)
 
     # -- helpers ---------------------------------------------------------------------------------------
 
-    def _approved(self, record: Record) -> Approval:
-        """The approval by which `record` may go ahead now. Raises `Refused` where there is none."""
+    def _approved(self, record: Record, digest: str) -> Approval | None:
+        """The approval by which `record` may go ahead now; None where the caller's own word is enough.
+
+        Raises `Refused` where there is none, or where `digest` is given and is another plan's.
+        """
         only(record, (Status.AWAITING_APPROVAL,), "it waits for no approval")
-        approval.binding_policy(self.session.root, self.session.settings, record.kind)
+        policy = approval.binding_policy(self.session.root, self.session.settings, record.kind)
+        if policy == "confirm" or digest:
+            approval.confirmed(record, digest)
+        if policy == "confirm":
+            return None
         given = self.session.ledger.approvals(record.rollback_id)
         return approval.standing(record, given, self.session.settings, self.session.now())
 
@@ -285,12 +345,14 @@ class Flow(Holding):
             status=Status.PLANNED,
             digest=plan.digest(),
             counts=target.counts(plan, ()),
-            rto_seconds=self.session.settings.rto.code * 60,
+            rto_seconds=target.minutes * 60,
             adopted_current=plan.request.adopt_current,
+            domains=target.domains(plan.request),
+            infrastructure=plan.infrastructure,
         )
 
     def _open(
-        self, record: Record, plan: Plan[Any], lease: Lease | None, status: Status
+        self, record: Record, plan: Plan[Any], lease: Locks | None, status: Status
     ) -> tuple[Record, Event]:
         data = {"digest": record.digest, "reason": record.reason, "steps": len(plan.steps)}
         entered = Entered(kind="planned", at=record.initiated_at, by=self.session.caller, data=data)
@@ -307,7 +369,7 @@ class Flow(Holding):
         plan: Plan[Any],
         record: Record,
         events: Sequence[Event],
-        lease: Lease,
+        lease: Locks,
         *,
         taken_over: bool = False,
     ) -> Recorder:
@@ -326,10 +388,10 @@ class Flow(Holding):
     @contextmanager
     def _taken_over(self, rollback_id: str, kind: str, reason: str) -> Iterator[Recorder]:
         """An unfinished record under its lease, with the takeover journalled."""
-        opened, target, _ = self._opened(rollback_id)
+        opened, _, _ = self._opened(rollback_id)
         unfinished = (Status.IN_PROGRESS, Status.FAILED)
         only(opened.record, unfinished, "there is nothing to go on with")
-        with self._locked(target.domain, rollback_id, take_over=True) as lease:
+        with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
             opened, target, plan = self._opened(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, unfinished, "there is nothing to go on with")
@@ -347,9 +409,10 @@ class Flow(Holding):
             if entry.id == opened.record.rollback_id:
                 return
             # An adoption writes no alias.
-            if entry.kind != "adoption" and set(entry.services) & set(plan.services):
+            if entry.kind != "adoption" and set(entry.services) & set(plan.subjects):
+                same = "the same services" if plan.services else "the same"
                 raise Refused(
-                    f"{entry.kind} {entry.id} has changed the same services since.",
+                    f"{entry.kind} {entry.id} has changed {same} since.",
                     next=f"rollback status --env {self.session.environment}",
                 )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.errors import Ended, Refused, RollbackError, UsageError
-from rollback.lease import ALIASES, Lease, LeaseLost
+from rollback.lease import LeaseLost, Locks
 from rollback.ledger import Opened
 from rollback.plan import Plan
 from rollback.recorder import give_up
@@ -20,12 +20,16 @@ from rollback.ui import Ui
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """How a verb ended: its record, if there is one, and the error that sets the exit code, if any."""
+    """How a verb ended: its record, if there is one, and the error that sets the exit code, if any.
+
+    `anew` says that what is left needs a plan of its own.
+    """
 
     record: Record | None
     plan: Plan[Any] | None
     events: tuple[Event, ...] = ()
     error: RollbackError | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +41,13 @@ class Holding:
     stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def _locked(self, domain: str, owner: str, *, take_over: bool = False) -> Iterator[Lease]:
+    def _locked(self, domains: Sequence[str], owner: str, *, take_over: bool = False) -> Iterator[Locks]:
         if take_over:
-            lease = self.session.leases.take_over(domain, owner, lambda left: self._watching(owner, left))
+            lease = self.session.leases.hold_over(domains, owner, lambda left: self._watching(owner, left))
             # Parked again if anything goes wrong before it is known what its record needs.
             lease.in_flight = True
         else:
-            lease = self.session.leases.take(domain, owner)
-        lease.start()
+            lease = self.session.leases.hold(domains, owner)
         try:
             yield lease
         except KeyboardInterrupt:
@@ -76,26 +79,27 @@ class Holding:
 
     def _not_orphaned(self, owner: str) -> None:
         """Raises `Refused` for a holder of the lease that has no record: there is nothing to go on with."""
-        held = self.session.leases.holder(ALIASES)
-        if held is None or held["owner"] != owner:
+        held = self.session.leases.held_by(owner)
+        if not held:
             return
         try:
             self.session.ledger.load(owner)
         except UsageError:
             raise Refused(
-                f"{owner} holds the lease on {self.session.environment}/{ALIASES} but had written nothing.",
+                f"{owner} holds the lease on {self.session.environment}/{', '.join(held)} but had written "
+                "nothing.",
                 next=f"rollback abort {owner} --env {self.session.environment}, which frees the lease.",
             ) from None
 
     def _release_orphan(self, owner: str) -> Finished:
         """Frees a lease whose holder died before it wrote its record."""
-        held = self.session.leases.holder(ALIASES)
-        if held is None or held["owner"] != owner:
+        held = self.session.leases.held_by(owner)
+        if not held:
             raise UsageError(
                 f"There is no rollback {owner[:80]!r} in {self.session.environment}.",
                 next=f"rollback history --env {self.session.environment}",
             )
-        with self._locked(ALIASES, owner, take_over=True) as lease:
+        with self._locked(held, owner, take_over=True) as lease:
             lease.in_flight = False
             self.ui.say(f"{owner} left no rollback behind; its lease is free again.")
         return Finished(record=None, plan=None)
@@ -106,19 +110,17 @@ class Holding:
         Only a process that died while it applied a plan that was then given up leaves one behind.
         """
         opened = self.session.ledger.load(rollback_id)
-        domain = self.session.target(opened.record.kind).domain
-        held = self.session.leases.holder(domain)
-        if opened.record.status in UNFINISHED or held is None or held["owner"] != rollback_id:
+        if opened.record.status in UNFINISHED or not (held := self.session.leases.held_by(rollback_id)):
             return None
-        with self._locked(domain, rollback_id, take_over=True) as lease:
+        with self._locked(held, rollback_id, take_over=True) as lease:
             lease.in_flight = False
             self.ui.say(f"{rollback_id} had ended; its lease is free again.")
         return Finished(record=opened.record, plan=self._readable(opened), events=opened.events)
 
     def _abandon(self, rollback_id: str, reason: str) -> Finished:
         """Ends a record whose plan is damaged: nothing can be put back by it, and nobody is barred by it."""
-        kind = self.session.ledger.load(rollback_id).record.kind
-        with self._locked(self.session.target(kind).domain, rollback_id, take_over=True) as lease:
+        domains = self.session.ledger.load(rollback_id).record.domains
+        with self._locked(domains, rollback_id, take_over=True) as lease:
             opened = self.session.ledger.load(rollback_id)
             record, event = give_up(self.session, opened, reason, lease)
         env = self.session.environment

@@ -12,9 +12,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ulid import ULID
 
@@ -22,7 +22,7 @@ from rollback.aws import Who
 from rollback.errors import Refused, RollbackError
 from rollback.table import Conflict, Item, Table, Write
 
-ALIASES = "aliases"
+ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
 # What the owner of a lease is called while a release is recorded, before its id.
 RECORDING = "deployment-"
 
@@ -110,6 +110,12 @@ class Lease:
         """Says that it is known to be lost; `check` will raise."""
         self._lost = self._lost or why
 
+    def proofs(self) -> list[Write]:
+        return [self.proof()]
+
+    def farewells(self) -> list[Write]:
+        return [self.farewell()]
+
     def proof(self) -> Write:
         """A member of a transaction that holds only while this process holds the lease."""
         return Write(
@@ -179,6 +185,51 @@ class Lease:
                 return
 
 
+@dataclass(kw_only=True)
+class Locks:
+    """Leases that one record holds together: they are given back, parked and lost as one."""
+
+    leases: tuple[Lease, ...]
+    in_flight: bool = False
+    given_back: bool = False
+
+    @property
+    def fence(self) -> int:
+        """The fencing number of the first, which no other holder of these leases ever has."""
+        return self.leases[0].fence
+
+    def check(self) -> None:
+        for lease in self.leases:
+            lease.check()
+
+    def lose(self, why: str) -> None:
+        for lease in self.leases:
+            lease.lose(why)
+
+    def proofs(self) -> list[Write]:
+        return [lease.proof() for lease in self.leases]
+
+    def farewells(self) -> list[Write]:
+        return [lease.farewell() for lease in self.leases]
+
+    def release(self) -> None:
+        """Gives all back, or parks them (`Lease.release`); the last taken first."""
+        for lease in reversed(self.leases):
+            lease.in_flight, lease.given_back = self.in_flight, self.given_back
+            lease.release()
+
+
+class Hold(Protocol):
+    """What the ledger needs of leases: one, or several together."""
+
+    given_back: bool
+
+    def check(self) -> None: ...
+    def lose(self, why: str) -> None: ...
+    def proofs(self) -> list[Write]: ...
+    def farewells(self) -> list[Write]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Leases:
     """Takes leases of one environment for one caller."""
@@ -193,6 +244,11 @@ class Leases:
         """The lease item while somebody holds it, for display and for errors."""
         item = self.table.get(f"LOCK#{self.environment}", domain)
         return item if item is not None and "owner" in item else None
+
+    def held_by(self, owner: str) -> tuple[str, ...]:
+        """The domains whose leases `owner` holds."""
+        items = self.table.query(f"LOCK#{self.environment}")
+        return tuple(str(item["SK"]) for item in items if item.get("owner") == owner)
 
     def take(self, domain: str, owner: str) -> Lease:
         """The lease, if it is free. Raises `Held` at once where it is not."""
@@ -215,23 +271,66 @@ class Leases:
         `waiting` is told the seconds still to watch. Raises `Held` where another record holds it or
         the holder gave a sign of life.
         """
-        held = self.holder(domain)
-        if held is None:
-            return self.take(domain, owner)
-        if held["owner"] != owner:
-            raise Held(held, domain, self.environment)
-        watch = (
-            0 if held.get("parked_at") else max(self.seconds, int(held.get("lease_seconds", self.seconds)))
-        )
-        began = self.clocks.monotonic()
+        return self._seize(domain, owner, self._watch((domain,), owner, waiting)[domain])
+
+    def hold(self, domains: Sequence[str], owner: str) -> Locks:
+        """All of these leases, if they are free. Raises `Held` where one is not; none is kept then."""
+        taken: list[Lease] = []
+        try:
+            for domain in domains:
+                taken.append(self.take(domain, owner).start())  # noqa: PERF401 - those taken are given back
+        except BaseException:
+            Locks(leases=tuple(taken)).release()
+            raise
+        return Locks(leases=tuple(taken))
+
+    def hold_over(self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]) -> Locks:
+        """All of these leases as `take_over` takes one, watched at the same time.
+
+        Raises `Held` where one cannot be had; those taken are parked then, as what they are for may be in
+        flight.
+        """
+        watched = self._watch(domains, owner, waiting)
+        taken: list[Lease] = []
+        try:
+            for domain in domains:
+                taken.append(self._seize(domain, owner, watched[domain]).start())  # noqa: PERF401 - as above
+        except BaseException:
+            Locks(leases=tuple(taken), in_flight=True).release()
+            raise
+        return Locks(leases=tuple(taken))
+
+    def _watch(
+        self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]
+    ) -> dict[str, Item | None]:
+        """Each domain's holder, once it has given no sign of life for a whole lease; None where it is free."""
+        found = {domain: self.holder(domain) for domain in domains}
+        for domain, held in found.items():
+            if held is not None and held["owner"] != owner:
+                raise Held(held, domain, self.environment)
+        watched = {
+            domain: held for domain, held in found.items() if held is not None and not held.get("parked_at")
+        }
+        seconds = [max(self.seconds, int(held.get("lease_seconds", 0))) for held in watched.values()]
+        watch, began = max(seconds, default=0), self.clocks.monotonic()
         while (left := watch - (self.clocks.monotonic() - began)) > 0:
             waiting(left)
             self.clocks.sleep(min(1.0, left))
-            seen = self.holder(domain)
-            if seen is None:
-                return self.take(domain, owner)
-            if (seen["beat"], seen["fence"]) != (held["beat"], held["fence"]):
-                raise Held(seen, domain, self.environment)
+            for domain, held in watched.items():
+                seen = self.holder(domain)
+                if seen is None:
+                    found[domain] = None
+                elif (seen["beat"], seen["fence"]) != (held["beat"], held["fence"]):
+                    raise Held(seen, domain, self.environment)
+            watched = {domain: held for domain, held in watched.items() if found[domain] is not None}
+            if not watched:
+                break
+        return found
+
+    def _seize(self, domain: str, owner: str, held: Item | None) -> Lease:
+        """The lease of a holder that was watched, if it is still as it was seen."""
+        if held is None:
+            return self.take(domain, owner)
         nonce, since = str(ULID()), self.clocks.monotonic()
         try:
             item = self._write(

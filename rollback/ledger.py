@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from rollback.aws import Who
 from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, RollbackError, UsageError
-from rollback.lease import Lease
+from rollback.lease import Hold
 from rollback.plan import Plan, from_chunks, to_chunks
 from rollback.records import Entered, Event, Record, Standing, Status, next_event
 from rollback.releases import Entry, Quarantine, Release, Timeline, as_item, entry_hash
@@ -97,7 +97,7 @@ class Ledger:
         items = self.table.query(f"RELEASE#{self.environment}", "QUARANTINE#")
         return [_model(Quarantine, item) for item in items if not item.get("lifted_at")]
 
-    def append(self, entry: Entry, writes: Sequence[Write], proof: Write | None) -> Entry:
+    def append(self, entry: Entry, writes: Sequence[Write], proofs: Sequence[Write] = ()) -> Entry:
         """Puts `entry` at the timeline's end, in one transaction with `writes`.
 
         Takes the number after the newest one; where somebody else took it meanwhile, tries the next.
@@ -105,7 +105,6 @@ class Ledger:
         empty version there says that nothing is known to stand. More writes than a transaction takes go
         ahead of it: those at the end of `writes`.
         """
-        proofs = [proof] if proof else []
         for start in range(_TRANSACTION, len(writes), _TRANSACTION):
             self.table.transact(writes[start : start + _TRANSACTION])
         for _ in range(_SEQ_TRIES):
@@ -162,26 +161,26 @@ class Ledger:
             )
         return replace(release, manifest=manifest)
 
-    def record_release(self, release: Release, entry: Entry, lease: Lease) -> Entry:
+    def record_release(self, release: Release, entry: Entry, lease: Hold) -> Entry:
         """Writes the manifest, then the release and its timeline entry in one transaction."""
         pk = f"DEPLOYMENT#{release.deployment_id}"
         functions = sorted(release.manifest.items())
         for number, start in enumerate(range(0, len(functions), _MANIFEST_CHUNK), start=1):
             chunk = dict(functions[start : start + _MANIFEST_CHUNK])
             item = {"PK": pk, "SK": f"FUNCTIONS#{number:04d}", "functions": canonical(chunk)}
-            self.table.transact([Write(name="manifest", item=item, condition=ABSENT), lease.proof()])
+            self.table.transact([Write(name="manifest", item=item, condition=ABSENT), *lease.proofs()])
         metadata = {
             "PK": pk,
             "SK": "METADATA",
             **_index(self.environment, release.recorded_at, release.deployment_id),
             **{name: value for name, value in as_item(release).items() if name != "manifest"},
         }
-        return self.append(entry, [Write(name="release", item=metadata, condition=ABSENT)], lease.proof())
+        return self.append(entry, [Write(name="release", item=metadata, condition=ABSENT)], lease.proofs())
 
     # -- records -----------------------------------------------------------------------------------
 
     def open(
-        self, record: Record, status: Status, plan: Plan[Any], entered: Entered, lease: Lease | None
+        self, record: Record, status: Status, plan: Plan[Any], entered: Entered, lease: Hold | None
     ) -> tuple[Record, Event]:
         """Writes a new record with its plan and first event. Raises `Refused` where the id is taken."""
         last = self.timeline().newest
@@ -200,7 +199,7 @@ class Ledger:
                     Write(name="record", item=self._metadata(record), condition=ABSENT),
                     Write(name="plan", item=head, condition=ABSENT),
                     _event_write(record, event),
-                    *([lease.proof()] if lease else []),
+                    *(lease.proofs() if lease else []),
                 ]
             )
         except Conflict as conflict:
@@ -237,7 +236,7 @@ class Ledger:
         self,
         record: Record,
         entered: Entered,
-        lease: Lease | None,
+        lease: Hold | None,
         changes: Mapping[str, Any] | None = None,
     ) -> tuple[Record, Event]:
         """Appends an event and changes the record with it, if nobody else has written to it meanwhile.
@@ -248,7 +247,7 @@ class Ledger:
             lease.check()
         after, event, writes = _advance(record, entered, changes or {})
         try:
-            self.table.transact([*writes, *([lease.proof()] if lease else [])])
+            self.table.transact([*writes, *(lease.proofs() if lease else [])])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
         return after, event
@@ -257,7 +256,7 @@ class Ledger:
         self,
         record: Record,
         entered: Entered,
-        lease: Lease | None,
+        lease: Hold | None,
         changes: Mapping[str, Any],
         *,
         entry: Entry,
@@ -267,9 +266,9 @@ class Ledger:
         all or none.
         """
         after, event, writes = _advance(record, entered, changes)
-        farewell = lease.farewell() if lease else None
+        farewells = lease.farewells() if lease else []
         try:
-            self.append(replace(entry, covers=after.head), [*writes, *quarantines], farewell)
+            self.append(replace(entry, covers=after.head), [*writes, *quarantines], farewells)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
         if lease:
@@ -337,7 +336,7 @@ class Ledger:
             **as_item(record),
         }
 
-    def _contested(self, record: Record, conflict: Conflict, lease: Lease | None = None) -> RollbackError:
+    def _contested(self, record: Record, conflict: Conflict, lease: Hold | None = None) -> RollbackError:
         if conflict.what == "lease" and lease is not None:
             lease.lose("somebody else has taken it")
             try:

@@ -8,7 +8,7 @@ and no times, so that two plans of the same world have one digest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
@@ -41,24 +41,34 @@ class Refusal:
 class Request:
     """What a person asked for.
 
-    `to` is a release's version or `previous`; `services` is empty for all of them; `without` names
-    functions to leave out.
+    `to` is a release's version, a commit, a time or `previous`; `services` is empty for all of them;
+    `without` names functions to leave out; `allow_destroy` names what may be deleted or replaced though it
+    holds data (URNs, addresses). `stack` and `project` (a folder below the repository's root) are of another
+    stack than the environment's own; `table`, `cutover` and `delete_new` are of a table's restore.
     """
 
     to: str = "previous"
     services: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     adopt_current: bool = False
+    allow_destroy: tuple[str, ...] = ()
+    stack: str = ""
+    project: str = ""
+    table: str = ""
+    cutover: str = "none"
+    delete_new: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan(Generic[S]):
     """What a target would do.
 
-    `leaves` and `targets` map each service to the release it leaves and goes to; `quarantines` are
-    those of `leaves` that must not come back, because the way goes back and not forward. `request` is kept so
-    that the plan can be made again later and compared. `notices` and `refusals` are for people and are
-    not part of the digest.
+    `leaves` and `targets` map each subject to what it leaves and goes to: a service to its release, the
+    stack and the Terraform configuration (`releases.STACK`, `TERRAFORM`) to their commit. `quarantines` are
+    those of `leaves` that must not come back, because the way goes back and not forward. `facts` is what
+    else must still be so when the plan is carried out. `request` is kept so that the plan can be made
+    again later and compared. `infrastructure` counts resources by what happens to them. It, `notices` and
+    `refusals` are for people and are not part of the digest.
     """
 
     kind: str
@@ -72,12 +82,19 @@ class Plan(Generic[S]):
     targets: Mapping[str, str]
     quarantines: Mapping[str, str]
     steps: tuple[S, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    infrastructure: Mapping[str, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
     @property
-    def services(self) -> tuple[str, ...]:
+    def subjects(self) -> tuple[str, ...]:
+        """What the plan writes, services and infrastructure alike."""
         return tuple(self.targets)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return tuple(subject for subject in self.targets if not subject.startswith("@"))
 
     @property
     def changing(self) -> tuple[S, ...]:
@@ -85,9 +102,9 @@ class Plan(Generic[S]):
         return tuple(step for step in self.steps if step.changes)
 
     def left(self, *, undone: bool) -> dict[str, str]:
-        """Service → the release it stands at once this is done, or undone; empty where none is known."""
+        """Subject → what it stands at once this is done, or undone; empty where that is not known."""
         return {
-            service: (self.leaves.get(service, "") if undone else to) for service, to in self.targets.items()
+            subject: (self.leaves.get(subject, "") if undone else to) for subject, to in self.targets.items()
         }
 
     def digest(self) -> str:
@@ -99,9 +116,13 @@ class Plan(Generic[S]):
                 "account": self.account,
                 "region": self.region,
                 "options": {
-                    "without": sorted(self.request.without),
-                    "adopt_current": self.request.adopt_current,
+                    name: sorted(value) if isinstance(value, tuple) else value
+                    for name in Request.__slots__
+                    # What was asked for by another word is the same plan: `targets` says where it goes.
+                    if name not in ("to", "services")
+                    for value in (getattr(self.request, name),)
                 },
+                "facts": self.facts,
                 "targets": self.targets,
                 "quarantines": self.quarantines,
                 "steps": sorted(canonical(step) for step in self.steps),
@@ -152,6 +173,8 @@ def _fields(plan: Plan[Any]) -> dict[str, Any]:
         "leaves": plan.leaves,
         "targets": plan.targets,
         "quarantines": plan.quarantines,
+        "facts": plan.facts,
+        "infrastructure": plan.infrastructure,
         "notices": plan.notices,
         "refusals": plan.refusals,
     }

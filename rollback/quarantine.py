@@ -75,4 +75,4 @@ def _append(session: Session, kind: str, version: str, reason: str, writes: Sequ
         covers="",
         status=reason,
     )
-    session.ledger.append(entry, writes, None)
+    session.ledger.append(entry, writes)

@@ -7,13 +7,13 @@ on the lease and on the record being as we last saw it, so that two processes ca
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.errors import Refused, RollbackError
-from rollback.lease import Lease, LeaseLost
+from rollback.lease import LeaseLost, Locks
 from rollback.ledger import Opened
 from rollback.plan import Plan
 from rollback.records import Check, Entered, Event, Record, Status, seconds_between
@@ -38,13 +38,17 @@ class Recorder:
     target: Target
     plan: Plan[Any]
     record: Record
-    lease: Lease
+    lease: Locks
     ui: Ui
     stop: threading.Event
     taken_over: bool
     events: list[Event] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
     _unsure: bool = False
+
+    @property
+    def rollback_id(self) -> str:
+        return self.record.rollback_id
 
     @property
     def tag(self) -> str:
@@ -92,14 +96,19 @@ class Recorder:
         """Whether the journal holds an event of this kind."""
         return any(event.kind == kind for event in self.events)
 
-    def close(self, status: Status, checks: Sequence[Check], *, forward: bool) -> None:
-        """Ends the record. `forward` says that everything stands at the plan, well or not.
+    def close(
+        self, status: Status, checks: Sequence[Check], *, done: Collection[str] = (), undone: bool = False
+    ) -> None:
+        """Ends the record. `done` are the plan's subjects that stand at it, well or not; with `undone` all
+        stand again where it began. Where neither is said of a subject, nobody knows what it stands at.
 
-        What was left is quarantined on the way forward, and let go again on the way back.
+        What was left is quarantined where it is done, and let go again where all is undone.
         """
         with self._written():
             plan, record, now = self.plan, self.record, self.session.clocks.now()
-            stands = plan.left(undone=not forward)
+            stands = plan.left(undone=undone)
+            if not undone:
+                stands = {subject: to if subject in done else "" for subject, to in stands.items()}
             counts = self.counts()
             elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
             data = {"status": status, "counts": counts, "checks": checks, "stands": stands}
@@ -114,8 +123,8 @@ class Recorder:
                     "verification": tuple(checks),
                     "elapsed_seconds": round(max(0.0, elapsed), 3),
                 },
-                entry=_entry(self.session, record, status, services=plan.services, stands=stands),
-                quarantines=self._bars(now) if forward else self._lifts(now),
+                entry=_entry(self.session, record, status, services=plan.subjects, stands=stands),
+                quarantines=self._lifts(now) if undone else self._bars(now, done),
             )
             self.events.append(event)
             self.lease.in_flight = False
@@ -140,7 +149,7 @@ class Recorder:
                 self._unsure = True
                 raise
 
-    def _bars(self, at: str) -> list[Write]:
+    def _bars(self, at: str, done: Collection[str]) -> list[Write]:
         """What is barred already, by a person or by this record, stays as it is."""
         barred = {(bar.service, bar.version) for bar in self.session.ledger.quarantines()}
         return [
@@ -155,7 +164,7 @@ class Recorder:
                 )
             )
             for service, version in self.plan.quarantines.items()
-            if (service, version) not in barred
+            if service in done and (service, version) not in barred
         ]
 
     def _lifts(self, at: str) -> list[Write]:
@@ -167,7 +176,7 @@ class Recorder:
 
 
 def give_up(
-    session: Session, opened: Opened, reason: str, lease: Lease | None = None
+    session: Session, opened: Opened, reason: str, lease: Locks | None = None
 ) -> tuple[Record, Event]:
     """Ends a record and says nothing of what stands.
 

@@ -68,7 +68,7 @@ class Record:
     """A rollback's METADATA item. `events` and `head` are the journal's length and last hash.
 
     Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an
-    approval and is no part of `elapsed_seconds`.
+    approval and is no part of `elapsed_seconds`. `domains` are those that it locks.
     """
 
     rollback_id: str
@@ -92,11 +92,14 @@ class Record:
     elapsed_seconds: float | None = None
     waited_seconds: float = 0.0
     adopted_current: bool = False
+    domains: tuple[str, ...] = ()
+    infrastructure: Mapping[str, int] = field(default_factory=dict)
     events: int = 0
     head: str = ""
     schema: int = 1
 
 
+INFRASTRUCTURE = ("create", "update", "replace", "delete", "same")
 COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
 
 
@@ -164,5 +167,5 @@ def plain_record(record: Record) -> dict[str, Any]:
     """The record as its JSON has it; `functions` is the target's to add."""
     fields = plain(record)
     fields["except"] = fields.pop("without")
-    fields["infrastructure"] = {"create": 0, "update": 0, "replace": 0, "delete": 0, "same": 0}
-    return {key: value for key, value in fields.items() if key not in ("events", "head", "schema")}
+    fields["infrastructure"] = dict.fromkeys(INFRASTRUCTURE, 0) | fields["infrastructure"]
+    return {key: value for key, value in fields.items() if key not in ("domains", "events", "head", "schema")}

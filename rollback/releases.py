@@ -21,6 +21,9 @@ from rollback.records import Standing
 # environment.
 VERSION = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 PREVIOUS = "previous"
+# What else stands at something, beside the services, whose names have no @: the timeline's subjects for
+# the environment's stack and for its Terraform configuration, which stand at a commit.
+STACK, TERRAFORM = "@stack", "@terraform"
 # A parameter of the standard tier takes 4 KB (Systems Manager quotas); a record's head has two labels.
 _LABEL = 2000
 
@@ -110,8 +113,9 @@ def label(stands: Mapping[str, str]) -> str:
     """What stands, in one word: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
 
     The base is what most services stand at; the parameter `deployed-version` holds this. Where too many
-    services differ to be named, their number stands for them.
+    services differ to be named, their number stands for them. Infrastructure is left out.
     """
+    stands = {subject: version for subject, version in stands.items() if not subject.startswith("@")}
     if not stands:
         return "none"
     versions = list(stands.values())

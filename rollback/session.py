@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rollback.ledger import Ledger
 from rollback.records import now_iso
 from rollback.settings import Settings
 from rollback.table import Table
-from rollback.targets.protocol import Target
+from rollback.targets.protocol import Context, Target
 
 
 def _utc_now() -> datetime:
@@ -34,6 +35,8 @@ class Session:
     leases: Leases
     clocks: Clocks
     now: Callable[[], datetime] = _utc_now
+    # What targets leave to be cleared away when the verb ends.
+    closing: ExitStack = field(default_factory=ExitStack)
 
     @property
     def caller(self) -> Who:
@@ -44,7 +47,8 @@ class Session:
         return self.settings.environment
 
     def target(self, kind: str) -> Target:
-        return targets.make(kind, self.account, self.ledger)
+        context = Context(account=self.account, ledger=self.ledger, root=self.root, closing=self.closing)
+        return targets.make(kind, context)
 
 
 def begin(environment: str | None, start: Path | None = None) -> Session:

@@ -130,6 +130,7 @@ class Settings(_Model):
     smoke: tuple[str, ...]
     people: People
     reviewers: Reviewers = Reviewers()
+    holds_data: tuple[str, ...] = ()
     approval: Approval
 
     @field_validator("services")

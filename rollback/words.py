@@ -33,7 +33,7 @@ def next_for(record: Record) -> str:
         Status.IN_PROGRESS: f"rollback resume {name}, to finish it; rollback abort {name}, to undo it",
         Status.FAILED: f"rollback verify {name}, once it is mended; rollback abort {name}, to undo it"
         if record.verification
-        else f"rollback abort {name}, to try again to put it back",
+        else f"rollback resume {name}, to go on; rollback abort {name}, to put it back",
     }.get(record.status, f"rollback show {name}")
 
 

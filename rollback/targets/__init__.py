@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from rollback.aws import Account
+from importlib import import_module
+
 from rollback.errors import RollbackError
-from rollback.ledger import Ledger
-from rollback.targets import aliases
-from rollback.targets.protocol import Target
+from rollback.targets.protocol import Context, Target
 
-_MAKERS = {"aliases": aliases.Aliases}
+# Kind → module and class. Imported when asked for: some of them import much.
+_MAKERS = {
+    "aliases": ("rollback.targets.aliases", "Aliases"),
+}
 
 
-def make(kind: str, account: Account, ledger: Ledger) -> Target:
+def make(kind: str, context: Context) -> Target:
     """The target of `kind`. Raises `RollbackError` for a kind that this version does not know."""
     if kind not in _MAKERS:
         raise RollbackError(
             f"This version of the command cannot put back {kind!r}.", next="Update your checkout."
         )
-    return _MAKERS[kind](account, ledger)
+    module, name = _MAKERS[kind]
+    target: Target = getattr(import_module(module), name)(context)
+    return target

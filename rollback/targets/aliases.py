@@ -22,16 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws import Account, code, explained, was_refused, workers
+from rollback.aws import code, explained, was_refused, workers
 from rollback.errors import RollbackError
 from rollback.lease import ALIASES, LeaseLost
-from rollback.ledger import Ledger
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event
 from rollback.releases import label
 from rollback.targets import alias_plan
 from rollback.targets.alias_state import Move, State, states
-from rollback.targets.protocol import Failure, Journal, Outcome
+from rollback.targets.protocol import Context, Failure, Journal, Outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
@@ -81,28 +80,42 @@ class Aliases:
     """The target `aliases`: moves alias `live` of the catalogue's functions."""
 
     kind = "aliases"
-    domain = ALIASES
+    verb = "lambda"
+    doing = "Moving"
+    smoked = True
     step = Move
 
     def __init__(
         self,
-        account: Account,
-        ledger: Ledger,
+        context: Context,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._account = account
-        self._ledger = ledger
-        self._settings = account.settings
+        self._account = context.account
+        self._ledger = context.ledger
+        self._settings = context.account.settings
         self._clock = clock
         self._sleep = sleep
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.code
+
+    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+        return (ALIASES,)
 
     def plan(self, request: Request) -> Plan[Move]:
         return alias_plan.make(self._account, self._ledger, request)
 
+    def again(self, plan: Plan[Move], rollback_id: str) -> Plan[Move]:  # noqa: ARG002 - the Protocol's
+        return self.plan(plan.request)
+
     def refusals(self, plan: Plan[Move]) -> Sequence[Refusal]:
         return plan.refusals
+
+    def keep(self, plan: Plan[Move], rollback_id: str) -> None:
+        """Nothing: the plan says it all."""
 
     def execute(self, plan: Plan[Move], journal: Journal) -> Outcome:
         known = states(plan, journal.events)
@@ -110,7 +123,7 @@ class Aliases:
         outcome = self._write_all(todo, known, journal, back=False)
         if outcome.ok:
             outcome = replace(outcome, failures=self._await_provisioned(plan, journal))
-        return outcome
+        return replace(outcome, put_back=bool(outcome.failures))
 
     def undo(self, plan: Plan[Move], journal: Journal) -> Outcome:
         """Puts back what was moved, and whatever a write without an answer may have moved.

@@ -6,11 +6,31 @@ The flow alone knows the order, the lease, approval and the record; a target alo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event
+
+if TYPE_CHECKING:
+    from rollback.aws import Account
+    from rollback.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a target is made from. `root` is the checkout whose settings count.
+
+    What a target keeps from `plan` for `execute` (a worktree, an update plan) it gives to `closing`,
+    which the session ends, however the verb does.
+    """
+
+    account: Account
+    ledger: Ledger
+    root: Path
+    closing: ExitStack = field(default_factory=ExitStack)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +49,18 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How far an execution or an undo came. It went through where there is no failure and no stop."""
+    """How far an execution or an undo came. It went through where there is no failure and no stop.
+
+    `put_back` says that what was done must not stand as it is: the flow undoes it at once. `anew` says that
+    what is left is more than was approved, and needs a plan of its own. `done` names the plan's subjects that
+    stand at it although others do not.
+    """
 
     failures: tuple[Failure, ...] = ()
     interrupted: bool = False
+    put_back: bool = False
+    anew: bool = False
+    done: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -41,6 +69,10 @@ class Outcome:
 
 class Journal(Protocol):
     """A record's journal while its lease is held."""
+
+    @property
+    def rollback_id(self) -> str:
+        """The record's."""
 
     @property
     def events(self) -> Sequence[Event]:
@@ -68,17 +100,39 @@ class Journal(Protocol):
 
 
 class Target(Protocol):
-    """One kind of thing that can be put back."""
+    """One kind of thing that can be put back.
+
+    `verb` is what a person types for it, `doing` what is said while it works, `smoked` whether the smoke
+    command has a say in whether it went well.
+    """
 
     kind: str
-    domain: str
+    verb: str
+    doing: str
+    smoked: bool
     step: type[Any]
+
+    @property
+    def minutes(self) -> int:
+        """The RTO of this kind, from the settings."""
+
+    def domains(self, request: Request) -> tuple[str, ...]:
+        """What a rollback of this kind locks, in the order in which everybody takes them."""
 
     def plan(self, request: Request) -> Plan[Any]:
         """What would be done. Reads only."""
 
+    def again(self, plan: Plan[Any], rollback_id: str) -> Plan[Any]:
+        """What would be done now, to be compared with what was approved under `rollback_id`. Reads only.
+
+        Raises `Refused` where it is known that `plan` no longer holds.
+        """
+
     def refusals(self, plan: Plan[Any]) -> Sequence[Refusal]:
         """What speaks against the plan. Pure."""
+
+    def keep(self, plan: Plan[Any], rollback_id: str) -> None:
+        """Puts away what carrying out `plan` will need and what its record cannot hold."""
 
     def execute(self, plan: Plan[Any], journal: Journal) -> Outcome:
         """Does what the plan says, skipping what the journal says is done."""

@@ -28,6 +28,10 @@ class Memory:
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def rollback_id(self) -> str:
+        return self.record
+
+    @property
     def tag(self) -> str:
         return f"rollback/{self.record}/{self.fence}"
 

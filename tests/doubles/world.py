@@ -111,9 +111,10 @@ class Parameters:
 
 @dataclass
 class Quiet:
-    """A person who says nothing and is told everything."""
+    """A person who says nothing but `answer`, and is told everything."""
 
     said: list[str] = field(default_factory=list)
+    answer: bool | None = None
 
     def planned(self, plan: Any) -> None: ...
     def say(self, text: str) -> None:
@@ -124,6 +125,8 @@ class Quiet:
     def progress(self, done: int) -> None: ...
     def finish(self) -> None: ...
     def output(self, text: str) -> None: ...
+    def confirm(self, question: str) -> bool | None:
+        return self.answer
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from rollback.lease import LeaseLost
 from rollback.plan import Plan, Request
 from rollback.targets.alias_state import Move, standings, states
 from rollback.targets.aliases import Aliases
+from rollback.targets.protocol import Context
 from tests.doubles.clock import Clock
 from tests.doubles.functions import Functions, client_error, no_answer, nothing
 from tests.doubles.journal import BY, Memory
@@ -36,7 +38,8 @@ class Estate:
             throttles=Throttles(),
         )
         ledger: Any = None
-        self.target = Aliases(account, ledger, clock=self.clock.monotonic, sleep=self.clock.sleep)
+        context = Context(account=account, ledger=ledger, root=Path())
+        self.target = Aliases(context, clock=self.clock.monotonic, sleep=self.clock.sleep)
         for name in (A, B, C):
             for _ in range(3):
                 self.functions.publish(name)
