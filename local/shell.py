@@ -14,7 +14,7 @@ from local import estate
 from local.clients import connect, root
 from local.emulator import server
 from local.emulator.server import Emulator
-from local.engine import build
+from local.engine import build, terraform, terraform_provider
 from local.errors import LocalError
 from local.paths import BIN, LOCAL, ROOT, locked
 from rollback.settings import Settings, environments, load
@@ -22,7 +22,7 @@ from rollback.settings import Settings, environments, load
 _RECORD = "account.json"
 _LOCK = "account.lock"
 # Settings of the caller's own that would decide in our place.
-_FOREIGN = ("AWS_", "PULUMI_", "GITHUB_", "ACTIONS_")
+_FOREIGN = ("AWS_", "PULUMI_", "TF_", "GITHUB_", "ACTIONS_")
 _FOREIGN_NAMES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
 
@@ -33,7 +33,7 @@ def environment(
     identity: Mapping[str, str] | None = None,
     folder: Path = LOCAL,
 ) -> dict[str, str]:
-    """The variables that point AWS clients, Pulumi and `rollback` at the local account.
+    """The variables that point AWS clients, Pulumi, Terraform and `rollback` at the local account.
 
     `identity` comes from `identity.assume`; without it, the account's root. What a tool keeps goes
     under `folder`: `~/.aws` and `~/.pulumi` are neither read nor written. Add them to `inherited()`
@@ -58,6 +58,7 @@ def environment(
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # The plugins are those on PATH; nothing is to be downloaded in their place.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        **_terraform(emulator_endpoint),
         "NO_PROXY": _with_loopback("NO_PROXY"),
         "no_proxy": _with_loopback("no_proxy"),
         "PATH": os.pathsep.join(_path()),
@@ -108,11 +109,13 @@ def up(
 
 
 def tools(progress: Callable[[str], None]) -> Path:
-    """The engine and the plugins that a local stack needs, made if they are not there (minutes, once).
+    """The engine, Terraform and their plugins, made if they are not there (minutes, once).
 
     Returns the `pulumi` that a shell with `environment` finds. Raises `LocalError`.
     """
     build.ensure_plugins()
+    terraform_provider.ensure_provider(progress)
+    terraform.ensure_terraform(progress)
     return build.ensure_engine(progress)
 
 
@@ -194,12 +197,30 @@ def make_bucket(s3: Any, settings: Settings) -> None:
     )
 
 
+def _terraform(endpoint: str) -> dict[str, str]:
+    """What Terraform, OpenTofu and the root in `terraform/` read.
+
+    The provider finds the account through the root's variable `endpoint`, the state's backend through
+    `AWS_ENDPOINT_URL`.
+    """
+    config = terraform_provider.present_provider()
+    return {
+        "TF_VAR_endpoint": endpoint,
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+        **({"TF_CLI_CONFIG_FILE": str(config)} if config else {}),
+    }
+
+
 def _path() -> list[str]:
-    """Our plugins, the engine where we have built one, this interpreter's folder, the caller's."""
+    """Our plugins, the tools that we have built, this interpreter's folder, the caller's."""
     ours = [str(BIN)]
-    built = build.built_engine()
-    if built is not None and build.official_engine() is None:
-        ours.append(str(built.parent))
+    engine = build.built_engine()
+    if engine is not None and build.official_engine() is None:
+        ours.append(str(engine.parent))
+    tofu = terraform.built_terraform()
+    if tofu is not None and terraform.official_terraform() is None:
+        ours.append(str(tofu.parent))
     ours.append(str(Path(sys.executable).parent))
     return [*ours, *(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if p not in ours)]
 

@@ -1,1 +1,1 @@
-"""The Pulumi engine and its Python language host, where no official ones are installed."""
+"""The Pulumi engine, its Python language host, Terraform and its AWS provider, where none are installed."""

@@ -43,7 +43,7 @@ def built_engine() -> Path | None:
 
 def official_engine() -> Path | None:
     """A `pulumi` of the right major version on PATH that is not one of ours."""
-    found = shutil.which("pulumi", path=_path_without_ours())
+    found = shutil.which("pulumi", path=path_without_ours())
     if found is None:
         return None
     told = subprocess.run([found, "version"], capture_output=True, text=True, check=False, env=_quiet())
@@ -53,9 +53,9 @@ def official_engine() -> Path | None:
 
 def official_language_host() -> Path | None:
     """A Python language host on PATH, or beside an official engine, that is not ours."""
-    engine = shutil.which("pulumi", path=_path_without_ours())
+    engine = shutil.which("pulumi", path=path_without_ours())
     beside = str(Path(engine).resolve().parent) if engine else ""
-    found = shutil.which(_LANGUAGE_HOST, path=os.pathsep.join(filter(None, (_path_without_ours(), beside))))
+    found = shutil.which(_LANGUAGE_HOST, path=os.pathsep.join(filter(None, (path_without_ours(), beside))))
     return Path(found) if found else None
 
 
@@ -87,7 +87,8 @@ def _script(path: Path, module: str) -> None:
     making.replace(path)
 
 
-def _path_without_ours() -> str:
+def path_without_ours() -> str:
+    """PATH without what this project has built or written."""
     ours = {BIN.resolve(), PULUMI.place.parent}
     known = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(

@@ -1,0 +1,3 @@
+environment = "dev"
+account     = "536580886816"
+region      = "eu-west-1"

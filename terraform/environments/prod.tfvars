@@ -1,0 +1,3 @@
+environment = "prod"
+account     = "093646564004"
+region      = "af-south-1"

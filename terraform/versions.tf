@@ -1,0 +1,36 @@
+terraform {
+  required_version = ">= 1.10.0" # use_lockfile
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 3.39"
+    }
+  }
+
+  # The bucket and the region are the environment's: -backend-config (README.md).
+  backend "s3" {
+    key          = "access-management/terraform.tfstate"
+    encrypt      = true
+    use_lockfile = true
+  }
+}
+
+provider "aws" {
+  region              = var.region
+  allowed_account_ids = [var.account]
+
+  # Providers before 5 know no AWS_ENDPOINT_URL. Every service that the provider itself asks is named, too:
+  # it looks up the account's platforms in EC2 when it starts, and would wait for the real one.
+  dynamic "endpoints" {
+    for_each = var.endpoint == "" ? [] : [var.endpoint]
+
+    content {
+      apigateway = endpoints.value
+      dynamodb   = endpoints.value
+      ec2        = endpoints.value
+      iam        = endpoints.value
+      sts        = endpoints.value
+    }
+  }
+}
