@@ -31,7 +31,7 @@ resource "aws_dynamodb_table" "access_management" {
   }
 
   lifecycle {
-    # Whoever may do what is in it: no plan that would delete it is carried out.
+    # Who may do what is kept in it: a plan that would delete it is refused.
     prevent_destroy = true
   }
 }
