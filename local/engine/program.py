@@ -32,10 +32,24 @@ def main() -> None:
     parent = int(sys.argv.pop(1))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     # Cancelled by SIGINT, even where whoever started the engine had it ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupted)
+    sys.unraisablehook = _unraisable
     # This file's folder must not stand before the program's own modules.
     sys.path.pop(0)
     sys.exit(_run(_parser().parse_args()))
+
+
+def _interrupted(*_: object) -> None:
+    """The engine and the host may both say so; once is enough."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _unraisable(what: Any) -> None:
+    """An interrupt that came while an object was being cleared away would be printed, and then lost."""
+    if what.exc_type is KeyboardInterrupt:
+        os._exit(_FAILED)
+    sys.__unraisablehook__(what)
 
 
 def _parser() -> argparse.ArgumentParser:
