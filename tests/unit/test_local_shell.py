@@ -51,10 +51,11 @@ def test_the_variables_name_nothing_in_the_home_folder(
 
 
 def test_what_programs_inherit_holds_nobody_elses_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "PYTHONPATH"):
+    names = {"AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "TF_WORKSPACE", "GITHUB_TOKEN", "PYTHONPATH"}
+    for name in names:
         monkeypatch.setenv(name, "mine")
 
-    assert not {"AWS_PROFILE", "PULUMI_ACCESS_TOKEN", "GITHUB_TOKEN", "PYTHONPATH"} & set(shell.inherited())
+    assert not names & set(shell.inherited())
 
 
 def test_the_story_changes_thirty_functions_and_then_breaks_the_teams(dev: Settings) -> None:
