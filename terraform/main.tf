@@ -12,9 +12,10 @@ locals {
 resource "aws_dynamodb_table" "access_management" {
   name         = "${local.stem}-ddb-access-management"
   billing_mode = "PAY_PER_REQUEST"
-  hash_key     = "PK"
-  range_key    = "SK"
-  tags         = local.tags
+  # Provider 6 would rather have `key_schema`, and warns; 3.39 knows only these.
+  hash_key  = "PK"
+  range_key = "SK"
+  tags      = local.tags
 
   attribute {
     name = "PK"
