@@ -10,17 +10,22 @@ from typing import Annotated
 
 import typer
 
+from rollback.cli_infrastructure import register
 from rollback.cli_release import release_app
 from rollback.cli_support import (
+    ConfirmDead,
+    DryRun,
     Env,
     Identifier,
     Json,
     MaybeEnv,
     Reason,
     Services,
+    Yes,
     end,
     function_named,
     names_in,
+    preview_or_start,
     verb,
 )
 from rollback.errors import RollbackError
@@ -58,21 +63,16 @@ def lambda_(
             "--adopt-current", help="Start from where aliases stand, also where somebody moved them."
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and end there.")
-    ] = False,
+    dry_run: DryRun = False,
     as_shell: Annotated[
         bool, typer.Option("--as-shell", help="Print the plan as AWS CLI commands, and end there.")
     ] = False,
-    yes: Annotated[  # noqa: ARG001 - aliases are approved by another person or by nobody
-        bool, typer.Option("--yes", "-y", help="Confirm the plan (dev; never another's approval).")
-    ] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Put Lambda aliases back to an earlier release."""
     with verb(env, json) as (session, flow, ui):
         from rollback.plan import Request
-        from rollback.words import checked_reason
 
         request = Request(
             to=to,
@@ -80,19 +80,16 @@ def lambda_(
             without=tuple(function_named(session, name) for name in without or ()),
             adopt_current=adopt_current,
         )
-        if dry_run or as_shell:
+        if as_shell:
+            from rollback.plan_views import shell_lines
+
             plan = flow.preview("aliases", request)
-            if as_shell:
-                from rollback.views import shell_lines
-
-                print("\n".join(shell_lines(plan, session.settings.alias)))  # noqa: T201 - the document
-            elif json:
-                from rollback.canonical import plain
-
-                ui.show("", {"digest": plan.digest(), **plain(plan)})
+            print("\n".join(shell_lines(plan, session.settings.alias)))  # noqa: T201 - the document
             return
-        checked_reason(reason)
-        end(session, ui, flow.start("aliases", request, reason))
+        preview_or_start(session, flow, ui, "aliases", request, reason, dry_run=dry_run, yes=yes, json=json)
+
+
+register(app)
 
 
 @app.command()
@@ -107,7 +104,7 @@ def approve(
         opened = flow.approve(identifier, digest)
         ui.planned(opened.plan(session.target(opened.record.kind).step))
         from rollback.canonical import plain
-        from rollback.views import text
+        from rollback.layout import text
 
         document = {
             "rollback_id": identifier,
@@ -119,23 +116,38 @@ def approve(
 
 
 @app.command()
-def apply(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
-    """Carry out an approved plan."""
+def apply(
+    identifier: Identifier,
+    digest: Annotated[
+        str, typer.Option("--digest", help="The plan's digest, where your own word is enough.")
+    ] = "",
+    env: MaybeEnv = None,
+    json: Json = False,
+) -> None:
+    """Carry out an approved plan, or one that you confirm by its digest."""
     with verb(env, json) as (session, flow, ui):
-        end(session, ui, flow.apply(identifier))
+        end(session, ui, flow.apply(identifier, digest))
 
 
 @app.command()
-def resume(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
+def resume(
+    identifier: Identifier, env: MaybeEnv = None, confirm_dead: ConfirmDead = "", json: Json = False
+) -> None:
     """Finish what was interrupted, from any machine."""
-    with verb(env, json) as (session, flow, ui):
+    with verb(env, json, confirm_dead=confirm_dead) as (session, flow, ui):
         end(session, ui, flow.resume(identifier))
 
 
 @app.command()
-def abort(identifier: Identifier, env: MaybeEnv = None, reason: Reason = "", json: Json = False) -> None:
+def abort(
+    identifier: Identifier,
+    env: MaybeEnv = None,
+    reason: Reason = "",
+    confirm_dead: ConfirmDead = "",
+    json: Json = False,
+) -> None:
     """Give up a plan, or undo what an unfinished run has done."""
-    with verb(env, json) as (session, flow, ui):
+    with verb(env, json, confirm_dead=confirm_dead) as (session, flow, ui):
         end(session, ui, flow.abort(identifier, reason))
 
 
@@ -152,9 +164,9 @@ def verify(
             return
         from rollback.canonical import plain
         from rollback.errors import VerificationFailed
+        from rollback.layout import text
         from rollback.overview import check
         from rollback.verify import smoke
-        from rollback.views import text
 
         checks = [check(session)]
         proved = smoke(session.settings, session.root)
@@ -230,8 +242,10 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
         from rich.console import Group
 
         from rollback.canonical import plain
+        from rollback.layout import text
+        from rollback.plan_views import plan_view
         from rollback.records import UNFINISHED, chain_break
-        from rollback.views import plan_view, record_document, record_view, text
+        from rollback.views import record_document, record_view
         from rollback.words import next_for
 
         opened = session.ledger.load(identifier)

@@ -76,8 +76,8 @@ def release_quarantine(
 ) -> None:
     """Bar a release: no rollback goes to it until it is lifted."""
     with verb(env, json) as (session, _, ui):
+        from rollback.layout import text
         from rollback.quarantine import quarantine
-        from rollback.views import text
 
         chosen = quarantine(session, version, names_in(services), reason)
         ui.show(
@@ -96,8 +96,8 @@ def release_lift(
 ) -> None:
     """Let a quarantined release come back."""
     with verb(env, json) as (session, _, ui):
+        from rollback.layout import text
         from rollback.quarantine import lift
-        from rollback.views import text
 
         chosen = lift(session, version, names_in(services), reason)
         ui.show(
@@ -111,8 +111,8 @@ def _record(
 ) -> None:
     with verb(env, json) as (session, _, ui):
         from rollback.canonical import plain
+        from rollback.layout import text
         from rollback.recording import adopt, commits_for, record
-        from rollback.views import text
 
         commits, notices = commits_for(session, commit, terraform)
         recorded = (adopt if adopting else record)(session, version, commits, ui)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rollback.display import Terminal
     from rollback.flow import Flow
     from rollback.holding import Finished
+    from rollback.plan import Plan, Request
     from rollback.session import Session
 
 Env = Annotated[str, typer.Option("--env", "-e", help="Environment: dev, sit, prod.")]
@@ -31,11 +32,21 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on standar
 Identifier = Annotated[str, typer.Argument(metavar="ID", help="A rollback's id.")]
 Services = Annotated[str, typer.Option("--services", "-s", help="all, or some: a,b")]
 Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the plan (dev; never another's approval).")]
+ConfirmDead = Annotated[
+    str, typer.Option("--confirm-dead", metavar="HOST:PID", help="Whoever held the engine's lock is dead.")
+]
 Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]
 
 
 @contextmanager
-def verb(env: str | None, json: bool) -> Iterator[tuple[Session, Flow, Terminal]]:  # noqa: FBT001 - typer's
+def verb(
+    env: str | None,
+    json: bool,  # noqa: FBT001 - typer's
+    *,
+    confirm_dead: str = "",
+) -> Iterator[tuple[Session, Flow, Terminal]]:
     """A verb's surroundings: session, flow and terminal; errors become their exit codes."""
     from rollback.display import Terminal
 
@@ -46,7 +57,7 @@ def verb(env: str | None, json: bool) -> Iterator[tuple[Session, Flow, Terminal]
             from rollback.flow import Flow
             from rollback.session import begin
 
-            session = begin(env)
+            session = begin(env, confirm_dead=confirm_dead)
             with session.closing:
                 yield session, Flow(session=session, ui=ui, stop=stop), ui
     except (Ended, KeyboardInterrupt) as ended:
@@ -79,26 +90,60 @@ def _graceful(stop: threading.Event, ui: Terminal) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def preview_or_start(
+    session: Session,
+    flow: Flow,
+    ui: Terminal,
+    kind: str,
+    request: Request,
+    reason: str,
+    *,
+    dry_run: bool,
+    yes: bool,
+    json: bool,
+) -> None:
+    """The end of every verb that puts something back: only the plan, or all of it."""
+    from rollback.words import checked_reason
+
+    if not dry_run:
+        checked_reason(reason)
+        end(session, ui, flow.start(kind, request, reason, yes=yes))
+        return
+    plan = flow.preview(kind, request)
+    if json:
+        from rollback.canonical import plain
+
+        ui.show("", {"digest": plan.digest(), **plain(plan)})
+
+
 def end(session: Session, ui: Terminal, finished: Finished) -> None:
     """Shows how a verb ended and raises what sets its exit code."""
-    from rollback.views import record_document, record_view, text
+    from rollback.layout import text
+    from rollback.views import record_document, record_view
 
     if finished.record is None:
-        said = (
-            f"Nothing to do: every alias stands at the versions of {finished.plan.to_version} already. "
-            f"To go further back, name an older release with --to (rollback release list --env "
-            f"{session.environment})."
-            if finished.plan
-            else ""
-        )
+        said = _nothing_to_do(session.target(finished.plan.kind).verb, finished.plan) if finished.plan else ""
         ui.show(text(said), {"status": "NOTHING_TO_DO"})
         return
     target, plan = session.target(finished.record.kind), finished.plan
-    functions = target.outcomes(plan, finished.events) if plan is not None else []
-    document = record_document(finished.record, functions)
+    outcomes = target.outcomes(plan, finished.events) if plan is not None else []
+    document = record_document(finished.record, outcomes)
     ui.show(record_view(finished.record), document)
     if finished.error is not None:
         raise finished.error
+
+
+def _nothing_to_do(verb: str, plan: Plan[Any]) -> str:
+    env = plan.environment
+    if verb in ("lambda", "full"):
+        return (
+            f"Nothing to do: every alias stands at the versions of {plan.to_version} already. "
+            f"To go further back, name an older release with --to (rollback release list --env {env})."
+        )
+    return (
+        f"Nothing to do: everything is as {plan.to_version} has it already. To go further back, name an older "
+        f"commit with --to (rollback history --env {env})."
+    )
 
 
 def names_in(services: str) -> tuple[str, ...]:

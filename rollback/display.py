@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from rollback.errors import RollbackError
+from rollback.layout import clean_lines, text
 from rollback.plan import Plan
+from rollback.plan_views import plan_view
 from rollback.verify import clean
-from rollback.views import clean_lines, plan_view, text
 
 _TAIL = 25
 _SECONDS_BETWEEN_LINES = 15.0

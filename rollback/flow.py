@@ -62,7 +62,7 @@ class Flow(Holding):
                 return Finished(record=None, plan=plan)
             record = self._record(target, plan, reason, rollback_id, began)
             target.keep(plan, rollback_id)
-            waiting = self._await_approval(target, record, plan, policy)
+            waiting = self._await_approval(record, plan, policy)
             return waiting if policy == "identity" else self._asked(waiting, plan)
         with self._locked(target.domains(request), rollback_id) as lease:
             plan = self._plan(target, request)
@@ -185,9 +185,7 @@ class Flow(Holding):
         refuse(target.refusals(plan))
         return plan
 
-    def _await_approval(
-        self, target: Target, record: Record, plan: Plan[Any], policy: approval.Policy
-    ) -> Finished:
+    def _await_approval(self, record: Record, plan: Plan[Any], policy: approval.Policy) -> Finished:
         record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
         name, env, shown = record.rollback_id, record.environment, record.digest[:16]
         if policy == "confirm":
@@ -215,7 +213,7 @@ class Flow(Holding):
         return self.apply(waiting.record.rollback_id, waiting.record.digest)
 
     def _carry_on(self, recorder: Recorder) -> Finished:
-        with self._working(recorder.target.doing, len(recorder.plan.steps)):
+        with self._working(recorder.target.doing, recorder.counts()["planned"]):
             outcome = recorder.target.execute(recorder.plan, recorder)
         if outcome.interrupted:
             return self._interrupted(recorder)
@@ -270,7 +268,7 @@ class Flow(Holding):
         """Undoes; `why` is empty where a person asked for it."""
         if not recorder.has("reverting"):
             recorder.append("reverting", {"why": why})
-        with self._working("Putting back", len(recorder.plan.steps)):
+        with self._working("Putting back", recorder.counts()["planned"]):
             outcome = recorder.target.undo(recorder.plan, recorder)
         if outcome.interrupted:
             return self._interrupted(recorder)

@@ -9,7 +9,19 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rollback.verify import clean
+
 _GAP = 3
+
+
+def text(value: object, style: str = "") -> Text:
+    """Anything as plain text, cleaned of control characters."""
+    return Text(clean(str(value)), style=style)
+
+
+def clean_lines(value: str) -> list[str]:
+    """The lines of a text, each cleaned."""
+    return [clean(line) for line in value.splitlines()]
 
 
 @dataclass(frozen=True, slots=True)

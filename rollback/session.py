@@ -37,6 +37,8 @@ class Session:
     now: Callable[[], datetime] = _utc_now
     # What targets leave to be cleared away when the verb ends.
     closing: ExitStack = field(default_factory=ExitStack)
+    # `HOST:PID` of a holder of an engine's lock that a person says is dead.
+    confirm_dead: str = ""
 
     @property
     def caller(self) -> Who:
@@ -47,11 +49,17 @@ class Session:
         return self.settings.environment
 
     def target(self, kind: str) -> Target:
-        context = Context(account=self.account, ledger=self.ledger, root=self.root, closing=self.closing)
+        context = Context(
+            account=self.account,
+            ledger=self.ledger,
+            root=self.root,
+            closing=self.closing,
+            confirm_dead=self.confirm_dead,
+        )
         return targets.make(kind, context)
 
 
-def begin(environment: str | None, start: Path | None = None) -> Session:
+def begin(environment: str | None, start: Path | None = None, *, confirm_dead: str = "") -> Session:
     """The session for an environment, found from the folder `start` upwards (default: where we are).
 
     Without a name it is the one environment whose account the caller's credentials belong to.
@@ -76,6 +84,7 @@ def begin(environment: str | None, start: Path | None = None) -> Session:
             clocks=clocks,
         ),
         clocks=clocks,
+        confirm_dead=confirm_dead,
     )
 
 

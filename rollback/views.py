@@ -6,7 +6,6 @@ control characters.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,11 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.errors import RollbackError
-from rollback.layout import Blocks, aligned, hanging, unwrapped
-from rollback.plan import Plan
+from rollback.layout import hanging, text, unwrapped
+from rollback.plan_views import common_prefix
 from rollback.records import Event, Record, Status, plain_record
 from rollback.releases import Release
-from rollback.verify import clean
 
 _STATUS = {
     Status.COMPLETE: "green",
@@ -30,74 +28,6 @@ _STATUS = {
     Status.IN_PROGRESS: "cyan",
     Status.AWAITING_APPROVAL: "magenta",
 }
-
-
-def text(value: object, style: str = "") -> Text:
-    """Anything as plain text, cleaned of control characters."""
-    return Text(clean(str(value)), style=style)
-
-
-def clean_lines(value: str) -> list[str]:
-    """The lines of a text, each cleaned."""
-    return [clean(line) for line in value.splitlines()]
-
-
-def plan_view(plan: Plan[Any]) -> RenderableType:
-    """The whole plan on one screen: what changes, a line a step, grouped by service."""
-    head = Text.assemble(("Plan  ", "bold"), (plan.environment, "bold"), f" ({plan.account}, {plan.region})")
-    what = Text.assemble(
-        "      ",
-        (plan.from_version, "red"),
-        " → ",
-        (plan.to_version, "green"),
-        f"   {len(plan.changing)} to move, {len(plan.steps) - len(plan.changing)} to confirm",
-    )
-    common = _common_prefix([step.function for step in plan.steps])
-    by_service: dict[str, list[Any]] = defaultdict(list)
-    for step in plan.steps:
-        by_service[step.service].append(step)
-    blocks = Blocks([_service_block(service, steps, common, plan) for service, steps in by_service.items()])
-    notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
-    digest = text(f"Digest {plan.digest()}", "dim")
-    return Group(head, what, Text(), *_prefix_line(common), blocks, Text(), *notices, digest)
-
-
-def _prefix_line(common: str) -> list[Text]:
-    return [text(f"Functions {common}…", "dim")] if common else []
-
-
-def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[Any]) -> list[Text]:
-    """A service: what it leaves and goes to, and a line for each function that moves.
-
-    A function is called by what its name has beyond the plan's prefix and the service's own.
-    """
-    own = f"{service.replace('_', '-')}-"
-    rows = []
-    for step in steps:
-        if step.changes:
-            weights = " ".join(f"{share:.0%} on {version}" for version, share in sorted(step.weights.items()))
-            start = f"{step.from_version}{f' ({weights})' if weights else ''}"
-            rows.append(
-                (
-                    text(f"  {step.function[len(common) :].removeprefix(own)}"),
-                    text(start, "red"),
-                    text("→"),
-                    text(step.to_version, "green"),
-                )
-            )
-    head = Text.assemble(
-        text(service, "bold"),
-        "  ",
-        text(plan.leaves.get(service, "?"), "red"),
-        " → ",
-        text(plan.targets[service], "green"),
-    )
-    same = len(steps) - len(rows)
-    return [
-        head,
-        *aligned(rows, right=(1,)),
-        *([text(f"  {same} as {'it stands' if same == 1 else 'they stand'}", "dim")] if same else []),
-    ]
 
 
 def record_view(
@@ -141,7 +71,7 @@ def record_view(
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for name in ("#", "at (UTC)", "event", "by", "what"):
             table.add_column(name, no_wrap=name != "what", overflow="fold")
-        common = _common_prefix([name for event in journal for name in _functions(event)])
+        common = common_prefix([name for event in journal for name in _functions(event)])
         for event in journal:
             table.add_row(
                 str(event.number),
@@ -303,32 +233,10 @@ def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:
     return "all" if chosen and len(chosen) == len(everything) else ", ".join(chosen)
 
 
-def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
-    """The plan as AWS CLI commands, for whoever wants to type them; quoted for a POSIX shell."""
-    from shlex import join  # noqa: PLC0415 - one verb's option
-
-    lines = []
-    for step in plan.steps:
-        command = ["aws", "lambda", "update-alias", "--region", plan.region, "--function-name", step.function]
-        command += ["--name", alias, "--function-version", step.to_version]
-        command += ["--routing-config", '{"AdditionalVersionWeights":{}}']
-        if step.revision_id:
-            command += ["--revision-id", step.revision_id]
-        lines.append(join(command))
-    return lines
-
-
-def record_document(record: Record, functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record's JSON (README, "Records")."""
-    return {**plain_record(record), "functions": list(functions)}
-
-
-def _common_prefix(names: Sequence[str]) -> str:
-    """What all names begin with, up to and with a last `-`."""
-    if len(names) < 2:  # noqa: PLR2004 - a prefix is common to several
-        return ""
-    low, high = min(names), max(names)
-    length = next(
-        (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
-    )
-    return low[: low[:length].rfind("-") + 1]
+def record_document(record: Record, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record's JSON (README, "Records"): aliases under `functions`, everything else under `changes`."""
+    return {
+        **plain_record(record),
+        "functions": [outcome for outcome in outcomes if "service" in outcome],
+        "changes": [outcome for outcome in outcomes if "service" not in outcome],
+    }

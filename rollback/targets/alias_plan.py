@@ -16,6 +16,7 @@ from rollback.records import Standing
 from rollback.releases import PREVIOUS, Entry, Timeline, checked_version, label, previous
 from rollback.settings import Settings
 from rollback.targets.alias_state import Move, standings
+from rollback.targets.parts import FULL, Piece, events_of, parts
 
 _NAMED = 50
 
@@ -137,6 +138,9 @@ def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
         return ledger.release(entry.id).manifest
     if entry.kind == "rollback":
         opened = ledger.load(entry.id)
+        if opened.record.kind == FULL:
+            part = parts(opened.plan(Piece))[ALIASES]
+            return standings(part, events_of(part, opened.events))
         return standings(opened.plan(Move), opened.events)
     return {}
 

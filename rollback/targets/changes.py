@@ -129,8 +129,11 @@ def _destroys(change: Change, names: Names, holds_data: Sequence[str]) -> str:
         return f"it holds data and would be {change.op}d"
     if change.unprotects:
         return "it would lose its protection"
-    if change.op != UPDATE:
-        return ""
+    return _undoes(change, spelled, names) if change.op == UPDATE else ""
+
+
+def _undoes(change: Change, spelled: str, names: Names) -> str:
+    """What of an update would undo a release or a rollback."""
     if spelled == "lambda_alias" and set(change.properties) & _ALIAS:
         return "the version that its callers get would be changed, which undoes what was released or put back"
     ours = (names.deployed_version, names.pulumi_commit, names.terraform_commit)

@@ -24,13 +24,14 @@ class Context:
     """What a target is made from. `root` is the checkout whose settings count.
 
     What a target keeps from `plan` for `execute` (a worktree, an update plan) it gives to `closing`,
-    which the session ends, however the verb does.
+    which the session ends, however the verb does. `confirm_dead` is the `HOST:PID` that a person says is dead.
     """
 
     account: Account
     ledger: Ledger
     root: Path
     closing: ExitStack = field(default_factory=ExitStack)
+    confirm_dead: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,9 +13,9 @@ from rollback.cli import app
 from rollback.cli_support import names_in
 from rollback.errors import UsageError
 from rollback.plan import Plan, Request
+from rollback.plan_views import shell_lines
 from rollback.table import Conflict, Table, Write
 from rollback.targets.alias_state import Move
-from rollback.views import shell_lines
 from tests.doubles.functions import client_error
 from tests.doubles.world import texts
 

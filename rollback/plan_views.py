@@ -1,0 +1,161 @@
+"""What a person sees of a plan, whatever kind it is of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from rollback.layout import Blocks, aligned, hanging, text
+from rollback.plan import Plan
+from rollback.targets.alias_state import Move
+from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind
+from rollback.targets.parts import parts
+
+_PROPERTIES = 8
+
+# What stands before a resource: created, updated, replaced, deleted, only losing its protection.
+_MARKS = {
+    CREATE: ("+", "green"),
+    UPDATE: ("~", "yellow"),
+    REPLACE: ("±", "magenta"),
+    DELETE: ("−", "red"),
+    SAME: ("!", "yellow"),
+}
+
+
+def plan_view(plan: Plan[Any]) -> RenderableType:
+    """The whole plan on one screen: from where to where, what changes, and what to heed."""
+    head = Text.assemble(("Plan  ", "bold"), (plan.environment, "bold"), f" ({plan.account}, {plan.region})")
+    notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
+    digest = text(f"Digest {plan.digest()}", "dim")
+    several = parts(plan)
+    if several:
+        bodies = [
+            line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
+        ]
+        return Group(head, _way(plan, ""), Text(), *bodies, *notices, digest)
+    return Group(head, *_body(plan), Text(), *notices, digest)
+
+
+def _body(plan: Plan[Any]) -> list[RenderableType]:
+    first = plan.steps[0] if plan.steps else None
+    if isinstance(first, Move):
+        return _moves(plan)
+    if isinstance(first, Change):
+        return _changes(plan)
+    lines = [
+        hanging("·", text(line)) for step in plan.steps for line in getattr(step, "lines", (step.subject,))
+    ]
+    return [_way(plan, ""), Text(), *lines]
+
+
+def _way(plan: Plan[Any], summary: str) -> Text:
+    return Text.assemble(
+        "      ",
+        text(plan.from_version or "unknown", "red"),
+        " → ",
+        text(plan.to_version, "green"),
+        f"   {summary}" if summary else "",
+    )
+
+
+def _moves(plan: Plan[Any]) -> list[RenderableType]:
+    """Aliases: a line a function, grouped by service."""
+    way = _way(plan, f"{len(plan.changing)} to move, {len(plan.steps) - len(plan.changing)} to confirm")
+    common = common_prefix([step.function for step in plan.steps])
+    by_service: dict[str, list[Any]] = defaultdict(list)
+    for step in plan.steps:
+        by_service[step.service].append(step)
+    blocks = Blocks([_service_block(service, steps, common, plan) for service, steps in by_service.items()])
+    return [way, Text(), *_prefix_line(common), blocks]
+
+
+def _changes(plan: Plan[Any]) -> list[RenderableType]:
+    """Resources: a line each that changes, with what of it does."""
+    rows = []
+    for step in plan.changing:
+        mark, style = _MARKS[step.op]
+        said = "loses its protection" if step.unprotects else ""
+        said = "leaves the state only" if step.retains and step.op == DELETE else said
+        what = ", ".join(
+            [*step.properties[:_PROPERTIES], *(["…"] if len(step.properties) > _PROPERTIES else [])]
+        )
+        rows.append(
+            (
+                text(f"  {mark}", style),
+                text(kind(step.type), style),
+                text(step.urn.rpartition("::")[2]),
+                text(f"{what}{', ' if what and said else ''}{said}", "dim"),
+            )
+        )
+    counted = [f"{plan.infrastructure.get(op, 0)} to {op}" for op in (CREATE, UPDATE, REPLACE, DELETE)]
+    same = plan.infrastructure.get(SAME, 0)
+    return [_way(plan, ", ".join(counted)), Text(), *aligned(rows), text(f"  {same} stay as they are", "dim")]
+
+
+def _prefix_line(common: str) -> list[Text]:
+    return [text(f"Functions {common}…", "dim")] if common else []
+
+
+def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[Any]) -> list[Text]:
+    """A service: what it leaves and goes to, and a line for each function that moves.
+
+    A function is called by what its name has beyond the plan's prefix and the service's own.
+    """
+    own = f"{service.replace('_', '-')}-"
+    rows = []
+    for step in steps:
+        if step.changes:
+            weights = " ".join(f"{share:.0%} on {version}" for version, share in sorted(step.weights.items()))
+            start = f"{step.from_version}{f' ({weights})' if weights else ''}"
+            rows.append(
+                (
+                    text(f"  {step.function[len(common) :].removeprefix(own)}"),
+                    text(start, "red"),
+                    text("→"),
+                    text(step.to_version, "green"),
+                )
+            )
+    head = Text.assemble(
+        text(service, "bold"),
+        "  ",
+        text(plan.leaves.get(service, "?"), "red"),
+        " → ",
+        text(plan.targets[service], "green"),
+    )
+    same = len(steps) - len(rows)
+    return [
+        head,
+        *aligned(rows, right=(1,)),
+        *([text(f"  {same} as {'it stands' if same == 1 else 'they stand'}", "dim")] if same else []),
+    ]
+
+
+def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
+    """The plan as AWS CLI commands, for whoever wants to type them; quoted for a POSIX shell."""
+    from shlex import join  # noqa: PLC0415 - one verb's option
+
+    lines = []
+    for step in plan.steps:
+        command = ["aws", "lambda", "update-alias", "--region", plan.region, "--function-name", step.function]
+        command += ["--name", alias, "--function-version", step.to_version]
+        command += ["--routing-config", '{"AdditionalVersionWeights":{}}']
+        if step.revision_id:
+            command += ["--revision-id", step.revision_id]
+        lines.append(join(command))
+    return lines
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to and with a last `-`."""
+    if len(names) < 2:  # noqa: PLR2004 - a prefix is common to several
+        return ""
+    low, high = min(names), max(names)
+    length = next(
+        (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+    )
+    return low[: low[:length].rfind("-") + 1]
