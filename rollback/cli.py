@@ -6,7 +6,7 @@ Everything heavy is imported by the verb that needs it, so that `--help` is ther
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,10 @@ from rollback.cli_support import (
     verb,
 )
 from rollback.errors import RollbackError
+
+if TYPE_CHECKING:
+    from rollback.display import Terminal
+    from rollback.session import Session
 
 app = typer.Typer(
     name="rollback",
@@ -188,16 +192,42 @@ def verify(
 def status(
     env: Env,
     exact: Annotated[bool, typer.Option("--exact", help="Read weights, however many functions.")] = False,
+    commit: Annotated[
+        str, typer.Option("--commit", help="Only ask whether this commit may be deployed: exit 3 if not.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """What stands, what is in flight, and what to type next."""
     with verb(env, json) as (session, _, ui):
+        if commit:
+            _may_be_deployed(session, ui, commit)
+            return
         from rollback.canonical import plain
         from rollback.overview import overview
         from rollback.views import overview_view
 
         view = overview(session, exact=exact)
         ui.show(overview_view(view), plain(view))
+
+
+def _may_be_deployed(session: Session, ui: Terminal, commit: str) -> None:
+    from rollback.errors import Refused
+    from rollback.layout import text
+    from rollback.overview import barred
+    from rollback.recording import checked_commit
+
+    sha = checked_commit(session.root, commit)
+    why = barred(session, sha)
+    if why:
+        raise Refused(
+            f"Commit {sha[:12]} is quarantined in {session.environment}: {'; '.join(why)}.",
+            next=f"Deploy a commit that mends it; or rollback release lift {sha[:12]} --env "
+            f"{session.environment} --reason …",
+        )
+    ui.show(
+        text(f"Commit {sha[:12]} is not quarantined in {session.environment}."),
+        {"commit": sha, "quarantined": False},
+    )
 
 
 @app.command()

@@ -23,6 +23,8 @@ from rollback.errors import Refused, RollbackError
 from rollback.table import Conflict, Item, Table, Write
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
+# Whoever takes several takes them in this order, so that nobody waits in a circle.
+_ORDER = (ALIASES, STACK, TERRAFORM)
 # What the owner of a lease is called while a release is recorded, before its id.
 RECORDING = "deployment-"
 
@@ -245,10 +247,15 @@ class Leases:
         item = self.table.get(f"LOCK#{self.environment}", domain)
         return item if item is not None and "owner" in item else None
 
-    def held_by(self, owner: str) -> tuple[str, ...]:
-        """The domains whose leases `owner` holds."""
+    def holders(self) -> dict[str, Item]:
+        """Domain → the lease item, of all that somebody holds."""
         items = self.table.query(f"LOCK#{self.environment}")
-        return tuple(str(item["SK"]) for item in items if item.get("owner") == owner)
+        return {str(item["SK"]): item for item in items if "owner" in item}
+
+    def held_by(self, owner: str) -> tuple[str, ...]:
+        """The domains whose leases `owner` holds, in the order in which they are taken."""
+        held = [domain for domain, item in self.holders().items() if item["owner"] == owner]
+        return tuple(sorted(held, key=lambda domain: (*_ORDER, domain).index(domain)))
 
     def take(self, domain: str, owner: str) -> Lease:
         """The lease, if it is free. Raises `Held` at once where it is not."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from rollback import commits
 from rollback.errors import RollbackError
-from rollback.lease import ALIASES
 from rollback.records import Check, Record, Standing, Status
-from rollback.releases import Quarantine, Timeline, label, previous
+from rollback.releases import STACK, TERRAFORM, Quarantine, Timeline, label, previous
 from rollback.session import Session
 from rollback.targets.alias_plan import observe, observe_alias, recorded, strangers
 from rollback.words import next_for
@@ -47,16 +48,29 @@ class Service:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Infrastructure:
+    """The stack or the Terraform configuration: the commit it stands at, where the ledger knows it, that
+    commit's subject line, where this checkout has it, and the commits that must not come back.
+    """
+
+    name: str
+    stands: str | None
+    says: str
+    quarantined: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """An environment now. `holder` is the lease item while somebody holds it."""
+    """An environment now. `holders` maps domains to the lease items that somebody holds."""
 
     environment: str
     account: str
     region: str
     stands: str
     services: tuple[Service, ...]
+    infrastructure: tuple[Infrastructure, ...]
     in_flight: tuple[Record, ...]
-    holder: Mapping[str, object] | None
+    holders: Mapping[str, Mapping[str, Any]]
     strangers: tuple[str, ...]
     exact: bool
     next: str
@@ -90,11 +104,38 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         region=settings.region,
         stands=label(timeline.stands),
         services=services,
+        infrastructure=tuple(
+            _infrastructure(session, subject, timeline, bars) for subject in (STACK, TERRAFORM)
+        ),
         in_flight=in_flight,
-        holder=session.leases.holder(ALIASES),
+        holders=session.leases.holders(),
         strangers=tuple(strangers(session.account, settings)),
         exact=exact,
         next=_next(settings.environment, services, in_flight),
+    )
+
+
+def barred(session: Session, commit: str) -> list[str]:
+    """Why `commit` must not be deployed: each quarantine that covers it, in words."""
+    timeline, bars = session.ledger.timeline(), session.ledger.quarantines()
+    made = {entry.version for entry in timeline if entry.is_release and entry.commit == commit}
+    return [
+        f"{bar.service.removeprefix('@')}: {bar.reason}"
+        + (f" ({bar.version})" if bar.version in made else "")
+        for bar in bars
+        if bar.version == commit or bar.version in made
+    ]
+
+
+def _infrastructure(
+    session: Session, subject: str, timeline: Timeline, bars: list[Quarantine]
+) -> Infrastructure:
+    stands = timeline.stands.get(subject)
+    return Infrastructure(
+        name=subject.removeprefix("@"),
+        stands=stands,
+        says=commits.subject(session.root, stands) if stands else "",
+        quarantined=tuple(bar.version for bar in bars if bar.service == subject),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ulid import ULID
@@ -11,6 +12,9 @@ from rollback.releases import Entry, Quarantine, Timeline, checked_version
 from rollback.session import Session
 from rollback.table import Write
 from rollback.words import checked_reason
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_ABBREVIATED = 7
 
 
 def quarantine(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
@@ -30,13 +34,13 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
 
 
 def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
-    """Lets a quarantined release come back. Returns the services it was barred for."""
+    """Lets a quarantined release or commit come back. Returns what it was barred for."""
     reason = checked_reason(reason)
     chosen = [session.settings.service(service) for service in services]
     bars = [
         bar
         for bar in session.ledger.quarantines()
-        if bar.version == version and (not chosen or bar.service in chosen)
+        if _means(version, bar.version) and (not chosen or bar.service in chosen)
     ]
     if not bars:
         raise Refused(f"{version} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
@@ -44,7 +48,14 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
     _append(
         session, "lift", version, reason, [session.ledger.lift_write(bar, session.caller, at) for bar in bars]
     )
-    return [bar.service for bar in bars]
+    return [bar.service.removeprefix("@") for bar in bars]
+
+
+def _means(said: str, barred: str) -> bool:
+    """Whether `said` names what is barred: a release as it is, a commit by its first seven digits or more."""
+    return said == barred or (
+        len(said) >= _ABBREVIATED and bool(_SHA.fullmatch(barred)) and barred.startswith(said)
+    )
 
 
 def _known(timeline: Timeline, version: str) -> Entry:

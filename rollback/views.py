@@ -174,13 +174,20 @@ def overview_view(view: Any) -> RenderableType:
             text(", ".join(service.quarantined), "yellow"),
         )
         odd.extend(_odd(stand) for stand in wrong)
-    parts: list[RenderableType] = [head, Text(), table, Text(), *odd]
-    if view.holder:
-        holder = view.holder.get("holder", {})
+    parts: list[RenderableType] = [
+        head,
+        Text(),
+        table,
+        Text(),
+        *odd,
+        *map(_infrastructure, view.infrastructure),
+    ]
+    for domain, item in view.holders.items():
+        holder = item.get("holder", {})
         parts.append(
             text(
-                f"Lease held for {view.holder['owner']} by {holder.get('person')} on {holder.get('host')}, last "
-                f"sign of life {view.holder.get('beat_at')}",
+                f"Lease on {domain} held for {item['owner']} by {holder.get('person')} on {holder.get('host')}, "
+                f"last sign of life {item.get('beat_at')}",
                 "cyan",
             )
         )
@@ -198,6 +205,14 @@ def overview_view(view: Any) -> RenderableType:
         parts.append(text("Weights were not read; --exact reads them.", "dim"))
     parts.append(unwrapped(Text.assemble(("next: ", "dim"), text(view.next, "cyan"))))
     return Group(*parts)
+
+
+def _infrastructure(part: Any) -> Text:
+    stands = f"{part.stands[:12]} {part.says}".strip() if part.stands else "–"
+    barred = (
+        f"   quarantined: {', '.join(commit[:12] for commit in part.quarantined)}" if part.quarantined else ""
+    )
+    return Text.assemble(text(f"{part.name:<10}", "bold"), text(stands), text(barred, "yellow"))
 
 
 def _odd(stand: Any) -> Text:
