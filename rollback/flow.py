@@ -32,7 +32,7 @@ from rollback.recorder import Recorder, give_up
 from rollback.records import UNFINISHED, Check, Entered, Event, Record, Status, seconds_between
 from rollback.targets.protocol import Failure, Target
 from rollback.verify import smoke
-from rollback.words import checked_reason, next_for, only, refuse, several
+from rollback.words import checked_reason, named, next_for, only, refuse, several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +225,7 @@ class Flow(Holding):
             return self._put_back(recorder, why)
         recorder.close(Status.FAILED, [], done=outcome.done)
         counts = recorder.record.counts
-        standing = f" What stands at the plan stays so: {', '.join(outcome.done)}." if outcome.done else ""
+        standing = f" What stands at the plan stays so: {named(outcome.done)}." if outcome.done else ""
         error = RollbackError(
             f"It failed: {why}.",
             changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{standing}",

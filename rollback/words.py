@@ -57,3 +57,8 @@ def refuse(refusals: Sequence[Refusal]) -> None:
 def several(failures: Sequence[Any]) -> str:
     """The first failures in words."""
     return "; ".join(f"{failure.subject}: {failure.reason}" for failure in failures[:5])
+
+
+def named(subjects: Sequence[str]) -> str:
+    """What a plan writes, in words: services by their names, infrastructure without its mark."""
+    return ", ".join(subject.removeprefix("@") for subject in subjects)

@@ -1,0 +1,117 @@
+"""An infrastructure in memory: resources by name, each at a commit, and a target that puts them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.plan import Plan, Refusal, Request
+from rollback.records import Check, Event
+from rollback.releases import STACK
+from rollback.targets.changes import SAME, UPDATE, Change, counts
+from rollback.targets.protocol import Context, Failure, Journal, Outcome
+
+OLD, NEW = "0" * 40, "1" * 40
+
+
+@dataclass
+class Ground:
+    """`resources` maps names to the commit they are at. `trouble` is asked before each is written."""
+
+    resources: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("table", "api", "queue"), NEW))
+    trouble: Callable[[str], Failure | None] = lambda _: None
+    drifted: str = ""
+    published: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def target(self, kind: str, subject: str) -> Callable[[Context], Target]:
+        return lambda context: Target(context, self, kind, subject)
+
+
+class Target:
+    """Moves every resource to the commit asked for. Where it has drifted, what is left needs a new plan."""
+
+    doing = "Updating"
+    smoked = False
+    step = Change
+    minutes = 15
+
+    def __init__(self, context: Context, ground: Ground, kind: str = "stack", subject: str = STACK) -> None:
+        self.kind = self.verb = kind
+        self._subject, self._context, self._ground = subject, context, ground
+
+    def domains(self, request: Request) -> tuple[str, ...]:
+        return (self.kind,)
+
+    def plan(self, request: Request) -> Plan[Change]:
+        settings, ground = self._context.account.settings, self._ground
+        to = OLD if request.to == "previous" else request.to
+        steps = tuple(
+            Change(urn=name, type="aws_x", op=SAME if at == to else UPDATE, content=ground.drifted)
+            for name, at in sorted(ground.resources.items())
+        )
+        return Plan(
+            kind=self.kind,
+            environment=settings.environment,
+            account=settings.account,
+            region=settings.region,
+            request=request,
+            from_version=NEW[:7],
+            to_version=to[:7],
+            leaves={self._subject: NEW},
+            targets={self._subject: to},
+            quarantines={self._subject: NEW},
+            steps=steps,
+            facts={"state": str(sorted(ground.resources.items()))},
+            infrastructure=counts(steps),
+        )
+
+    def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:
+        return self.plan(plan.request)
+
+    def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
+        return plan.refusals
+
+    def keep(self, plan: Plan[Change], rollback_id: str) -> None:
+        self._ground.kept.append(rollback_id)
+
+    def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        if journal.taken_over and self._ground.drifted:
+            return Outcome(failures=(Failure(subject="table", reason="it has drifted"),), anew=True)
+        return self._write(plan, journal, plan.targets[self._subject], "changed")
+
+    def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        return self._write(plan, journal, plan.leaves[self._subject], "unchanged")
+
+    def _write(self, plan: Plan[Change], journal: Journal, commit: str, kind: str) -> Outcome:
+        for step in plan.changing:
+            if journal.stopping():
+                return Outcome(interrupted=True)
+            failure = self._ground.trouble(step.urn)
+            if failure is not None:
+                return Outcome(failures=(failure,))
+            self._ground.resources[step.urn] = commit
+            journal.append(kind, {"name": step.urn})
+        return Outcome()
+
+    def verify(self, plan: Plan[Change]) -> Sequence[Check]:
+        well = set(self._ground.resources.values()) == {plan.targets[self._subject]}
+        return [Check(check=self.kind, ok=well, detail=str(self._ground.resources))]
+
+    def publish(self, plan: Plan[Change], *, undone: bool) -> None:
+        self._ground.published.append(plan.left(undone=undone)[self._subject])
+
+    def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
+        done = {event.data["name"] for event in events if event.kind == "changed"}
+        back = {event.data["name"] for event in events if event.kind == "unchanged"}
+        return {"planned": len(plan.changing), "moved": len(done - back), "reverted": len(back)} | {
+            "confirmed": 0,
+            "failed": 0,
+        }
+
+    def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        done = {event.data["name"] for event in events if event.kind == "changed"}
+        return [
+            {"name": step.urn, "outcome": "moved" if step.urn in done else "untouched"} for step in plan.steps
+        ]

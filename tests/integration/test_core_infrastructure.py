@@ -1,0 +1,309 @@
+"""The flow over infrastructure in memory: confirmed, failing half-way, planned anew, and all at once."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from naming import UNATTENDED
+from rollback import targets
+from rollback.errors import Refused, UsageError
+from rollback.flow import Flow
+from rollback.holding import Finished
+from rollback.overview import barred, overview
+from rollback.plan import Request
+from rollback.quarantine import lift
+from rollback.recording import Commits, record
+from rollback.records import Status, chain_break
+from rollback.releases import STACK, TERRAFORM
+from rollback.targets.protocol import Context, Failure, Target
+from tests.doubles.functions import client_error
+from tests.doubles.ground import NEW, OLD, Ground
+from tests.doubles.world import DAN, SHA, Quiet, World
+
+WHY = "the queue was lost"
+
+
+@pytest.fixture
+def grounds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Ground]:
+    """A stack and a Terraform configuration in memory, in place of the real ones."""
+    made = {"stack": Ground(), "terraform": Ground()}
+    subjects = {"stack": STACK, "terraform": TERRAFORM}
+    real = targets.make
+
+    def make(kind: str, context: Context) -> Target:
+        if kind in made:
+            return made[kind].target(kind, subjects[kind])(context)
+        return real(kind, context)
+
+    monkeypatch.setattr(targets, "make", make)
+    return made
+
+
+@pytest.fixture
+def ground(grounds: dict[str, Ground]) -> Ground:
+    return grounds["stack"]
+
+
+def flow(world: World, *, answer: bool | None = None, stop: threading.Event | None = None) -> Flow:
+    return Flow(session=world.session(DAN), ui=Quiet(answer=answer), stop=stop or threading.Event())
+
+
+def start(world: World, kind: str = "stack", **how: Any) -> Finished:
+    answer = how.pop("answer", None)
+    yes = how.pop("yes", False)
+    return flow(world, answer=answer).start(kind, Request(**how), WHY, yes=yes)
+
+
+def ended(world: World, finished: Finished, status: Status, code: int) -> None:
+    """A run ended like this: record and chain agree, and nothing is locked."""
+    assert finished.record is not None
+    assert (finished.error.exit_code if finished.error else 0) == code, finished.error
+    opened = world.session().ledger.load(finished.record.rollback_id)
+    assert opened.record == finished.record
+    assert opened.record.status is status
+    assert chain_break(opened.record, opened.events) is None
+    assert world.session().leases.holders() == {}
+
+
+def fails_at(name: str) -> Any:
+    return lambda urn: Failure(subject=urn, reason="it said no") if urn == name else None
+
+
+def test_with_yes_one_plan_under_the_lease_serves_and_what_was_left_is_barred(
+    world: World, ground: Ground
+) -> None:
+    finished = start(world, yes=True)
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert set(ground.resources.values()) == {OLD}
+    assert ground.published == [OLD]
+    assert finished.record is not None
+    assert finished.record.infrastructure == {"create": 0, "update": 3, "replace": 0, "delete": 0, "same": 0}
+    assert finished.record.rto_seconds == 15 * 60
+    assert ground.kept == [finished.record.rollback_id]
+    assert world.timeline().stands == {STACK: OLD}
+    assert barred(world.session(), NEW) == [f"stack: {WHY}"]
+    assert barred(world.session(), OLD) == []
+    shown = {part.name: part for part in overview(world.session()).infrastructure}
+    assert (shown["stack"].stands, shown["stack"].quarantined) == (OLD, (NEW,))
+    assert world.deployed is None, "which tells of aliases"
+
+
+def test_a_commit_that_was_left_may_be_deployed_again_once_it_is_lifted(world: World, ground: Ground) -> None:
+    ended(world, start(world, yes=True), Status.COMPLETE, 0)
+    assert ground.resources
+
+    assert lift(world.session(), NEW[:9], (), "mended") == ["stack"]
+
+    assert barred(world.session(), NEW) == []
+
+
+def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, ground: Ground) -> None:
+    waiting = start(world)
+
+    ended(world, waiting, Status.AWAITING_APPROVAL, 10)
+    assert waiting.record is not None
+    identifier, digest = waiting.record.rollback_id, waiting.record.digest
+    assert waiting.error is not None
+    assert waiting.error.next == f"rollback apply {identifier} --digest {digest[:16]} --env dev"
+    assert set(ground.resources.values()) == {NEW}
+    with pytest.raises(Refused, match="has to be confirmed"):
+        flow(world).apply(identifier)
+    with pytest.raises(Refused, match="is not that of"):
+        flow(world).apply(identifier, "f" * 16)
+    with pytest.raises(Refused, match="is not that of"):
+        flow(world).apply(identifier, digest[:4])
+
+    done = flow(world).apply(identifier, digest[:16])
+
+    ended(world, done, Status.COMPLETE, 0)
+    opened = world.session().ledger.load(identifier)
+    assert [event.kind for event in opened.events][:2] == ["planned", "confirmed"]
+    assert opened.record.approved_by is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "at"), [(True, Status.COMPLETE, OLD), (False, Status.ABORTED, NEW)]
+)
+def test_whoever_sits_there_is_asked(
+    world: World, ground: Ground, answer: bool, status: Status, at: str
+) -> None:
+    finished = start(world, answer=answer)
+
+    ended(world, finished, status, 0)
+    assert set(ground.resources.values()) == {at}
+
+
+def test_a_plan_is_not_confirmed_unseen_but_where_that_is_allowed(
+    world: World, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rollback.approval.UNATTENDED", ())
+
+    with pytest.raises(UsageError, match="--yes is for"):
+        start(world, yes=True)
+
+    assert UNATTENDED == ("dev",)
+    assert set(ground.resources.values()) == {NEW}
+    assert world.session().leases.holders() == {}
+
+
+def test_a_world_that_moved_since_the_plan_is_refused_by_both_digests(world: World, ground: Ground) -> None:
+    waiting = start(world)
+    assert waiting.record is not None
+    ground.resources["topic"] = NEW
+
+    with pytest.raises(Refused, match=f"{waiting.record.digest[:16]} was approved"):
+        flow(world).apply(waiting.record.rollback_id, waiting.record.digest)
+
+    assert set(ground.resources.values()) == {NEW}
+
+
+def test_what_fails_half_way_is_not_put_back_but_can_be_resumed(world: World, ground: Ground) -> None:
+    ground.trouble = fails_at("queue")
+
+    failed = start(world, yes=True)
+
+    ended(world, failed, Status.FAILED, 1)
+    assert ground.resources == {"api": OLD, "queue": NEW, "table": NEW}
+    assert failed.record is not None
+    assert failed.error is not None
+    assert "rollback resume" in failed.error.next
+    assert "rollback abort" in failed.error.next
+    assert world.timeline().stands == {}, "nobody knows what it stands at"
+    assert barred(world.session(), NEW) == []
+    ground.trouble = lambda _: None
+    ended(world, flow(world).resume(failed.record.rollback_id), Status.COMPLETE, 0)
+    assert set(ground.resources.values()) == {OLD}
+
+
+def test_what_fails_half_way_can_be_aborted(world: World, ground: Ground) -> None:
+    ground.trouble = fails_at("queue")
+    failed = start(world, yes=True)
+    assert failed.record is not None
+    ground.trouble = lambda _: None
+
+    undone = flow(world).abort(failed.record.rollback_id)
+
+    ended(world, undone, Status.REVERTED, 0)
+    assert set(ground.resources.values()) == {NEW}
+    assert world.timeline().stands == {STACK: NEW}
+
+
+def test_what_is_left_and_is_more_than_was_approved_is_planned_anew(world: World, ground: Ground) -> None:
+    ground.trouble = fails_at("queue")
+    failed = start(world, yes=True)
+    assert failed.record is not None
+    ground.trouble, ground.drifted = (lambda _: None), "by hand"
+
+    anew = flow(world).resume(failed.record.rollback_id)
+
+    ended(world, anew, Status.AWAITING_APPROVAL, 10)
+    assert anew.record is not None
+    assert anew.record.rollback_id != failed.record.rollback_id
+    assert world.session().ledger.load(failed.record.rollback_id).record.status is Status.FAILED
+    assert anew.record.digest != failed.record.digest
+
+
+def released(world: World) -> None:
+    """v1 at OLD, v2 at NEW; both with their stack and Terraform commits."""
+    for version, commit in (("v1", OLD), ("v2", NEW)):
+        world.release(version)
+        commits = Commits(code=SHA, stack=commit, terraform=commit)
+        record(world.session(DAN), version, commits, Quiet())
+
+
+def test_full_puts_back_aliases_then_stack_then_terraform_under_one_record(
+    world: World, grounds: dict[str, Ground]
+) -> None:
+    released(world)
+
+    finished = start(world, "full", yes=True)
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert set(world.versions().values()) == {"1"}
+    assert [set(ground.resources.values()) for ground in grounds.values()] == [{OLD}, {OLD}]
+    assert world.deployed == "v1"
+    assert finished.record is not None
+    assert finished.record.counts["planned"] == 3 + 3 + 3
+    assert finished.record.infrastructure["update"] == 6
+    assert finished.record.domains == ("aliases", "stack", "terraform")
+    order = [event.data.get("part") for event in finished.events if event.kind == "part done"]
+    assert order == ["aliases", "stack", "terraform"]
+
+
+def test_after_full_the_next_rollback_knows_where_its_aliases_stand(
+    world: World, grounds: dict[str, Ground]
+) -> None:
+    released(world)
+    ended(world, start(world, "full", yes=True), Status.COMPLETE, 0)
+    assert grounds
+    lift(world.session(), "v2", (), "mended")
+    asked = len(world.functions.called("GetAlias"))
+
+    forward = world.begin(to="v2")
+
+    assert forward.record is not None
+    assert forward.record.status is Status.COMPLETE
+    assert set(world.versions().values()) == {"2"}
+    assert len(world.functions.called("GetAlias")) == asked, "its RevisionIds are those that full recorded"
+
+
+def test_a_later_part_that_fails_leaves_the_relief_standing_and_says_so(
+    world: World, grounds: dict[str, Ground]
+) -> None:
+    released(world)
+    grounds["terraform"].trouble = fails_at("table")
+
+    failed = start(world, "full", yes=True)
+
+    ended(world, failed, Status.FAILED, 1)
+    assert set(world.versions().values()) == {"1"}
+    assert world.deployed == "v1"
+    assert failed.error is not None
+    assert "roles, teams, stack" in failed.error.changed
+    assert failed.record is not None
+    assert world.timeline().stands == {"teams": "v1", "roles": "v1", STACK: OLD}
+    grounds["terraform"].trouble = lambda _: None
+    ended(world, flow(world).resume(failed.record.rollback_id), Status.COMPLETE, 0)
+    assert world.timeline().stands == {"teams": "v1", "roles": "v1", STACK: OLD, TERRAFORM: OLD}
+
+
+def test_aborting_full_undoes_the_last_part_first(world: World, grounds: dict[str, Ground]) -> None:
+    released(world)
+    before = world.functions.standing()
+    grounds["terraform"].trouble = fails_at("table")
+    failed = start(world, "full", yes=True)
+    assert failed.record is not None
+    grounds["terraform"].trouble = lambda _: None
+
+    undone = flow(world).abort(failed.record.rollback_id)
+
+    ended(world, undone, Status.REVERTED, 0)
+    assert world.functions.standing() == before
+    assert [set(ground.resources.values()) for ground in grounds.values()] == [{NEW}, {NEW}]
+    assert world.deployed == "v2"
+
+
+def test_aliases_that_fail_in_full_are_put_back_and_nothing_else_is_begun(
+    world: World, grounds: dict[str, Ground]
+) -> None:
+    released(world)
+    before = world.functions.standing()
+
+    refusals = iter([client_error("UpdateAlias", "AccessDeniedException")])
+
+    def refused(operation: str, function: str) -> None:
+        if operation == "UpdateAlias" and function == world.names[2] and (error := next(refusals, None)):
+            raise error
+
+    world.functions.before = refused
+
+    finished = start(world, "full", yes=True)
+
+    ended(world, finished, Status.REVERTED, 4)
+    assert world.functions.standing() == before
+    assert [set(ground.resources.values()) for ground in grounds.values()] == [{NEW}, {NEW}]
+    assert not any(ground.published for ground in grounds.values())
