@@ -66,8 +66,9 @@ def _known(timeline: Timeline, version: str) -> Entry:
 
 
 def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str]:
-    chosen = [session.settings.service(service) for service in services] or list(entry.services)
-    missing = [service for service in chosen if service not in entry.services]
+    held = [service for service in entry.services if not service.startswith("@")]
+    chosen = [session.settings.service(service) for service in services] or held
+    missing = [service for service in chosen if service not in held]
     if missing:
         raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.")
     return chosen

@@ -18,7 +18,7 @@ from rollback.aws import code, explained
 from rollback.errors import Refused, UsageError
 from rollback.lease import ALIASES, RECORDING, Lease
 from rollback.records import Standing
-from rollback.releases import Entry, Release, checked_version, label, manifest_hash
+from rollback.releases import STACK, TERRAFORM, Entry, Release, checked_version, label, manifest_hash
 from rollback.session import Session
 from rollback.targets.alias_plan import observe, observe_alias
 from rollback.ui import Ui
@@ -67,6 +67,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
             )
         manifest, notices = _read_live(session, ui)
         release = _release(session, version, commits, manifest, identifier, adopted=False)
+        stands = {**dict.fromkeys(release.services, version), **_positions(commits)}
         known = timeline.release_of(version)
         if known is not None:
             before = session.ledger.release(known.id)
@@ -76,11 +77,10 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
                     f"{', '.join(_differing(before.manifest, manifest)[:5])}.",
                     next="Give the new deployment a version of its own.",
                 )
-            if set(timeline.stands.values()) == {version} and before.manifest == manifest:
+            if stands.items() <= timeline.stands.items() and before.manifest == manifest:
                 # Whoever recorded it may have died before the parameters were written.
                 _write_parameters(session, label(timeline.stands), commits, again=True)
                 return Recorded(release=before, stands=label(timeline.stands), new=False)
-        stands = dict.fromkeys(release.services, version)
         session.ledger.record_release(release, _entry(session, release, stands, "deployment"), lease)
         _write_parameters(session, label({**timeline.stands, **stands}), commits)
     return Recorded(release=release, stands=label({**timeline.stands, **stands}), notices=tuple(notices))
@@ -295,12 +295,18 @@ def _entry(session: Session, release: Release, stands: Mapping[str, str], kind: 
         version=release.version,
         at=release.recorded_at,
         by=session.caller,
-        services=release.services,
+        services=(*release.services, *(subject for subject in stands if subject not in release.services)),
         stands=stands,
         covers=release.manifest_hash,
         status=release.status,
         commit=release.commit,
     )
+
+
+def _positions(commits: Commits) -> dict[str, str]:
+    """What the infrastructure stands at with a release, as far as its commits are known."""
+    known = {STACK: commits.stack, TERRAFORM: commits.terraform}
+    return {subject: commit for subject, commit in known.items() if commit}
 
 
 def _write_parameters(session: Session, deployed: str, commits: Commits, *, again: bool = False) -> None:

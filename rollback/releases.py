@@ -33,8 +33,8 @@ class Entry:
     """One entry of the timeline.
 
     `kind` is deployment, adoption, rollback, quarantine or lift; `version` is set for the first two;
-    `services` are those whose aliases the entry's record wrote; `stands` is what every service stands
-    at after it. `covers` is the head hash of the record.
+    `services` are those whose aliases the entry's record wrote, and `STACK` and `TERRAFORM` where it tells
+    their commit; `stands` is what every service and they stand at after it. `covers` is the head hash of the record.
     """
 
     seq: int
@@ -195,6 +195,30 @@ def previous(
             "rollback release adopt --version V --env E, then --to V.",
         )
     return {service: found[service] for service in services}
+
+
+def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Quarantine]) -> str:
+    """The commit that `subject` (`STACK`, `TERRAFORM`) stood at before the one it stands at.
+
+    Counted from where that was deployed, else from where a rollback brought it: so after a rollback it is
+    not what the rollback left, but what stood before what it went to. Quarantined commits are passed
+    over. Raises `Refused` where there is none, or where nobody knows what stands.
+    """
+    stands = timeline.stands.get(subject)
+    barred = {item.version for item in quarantined if item.service == subject}
+    written = [entry for entry in timeline if entry.kind != "adoption" and subject in entry.services]
+    here = [index for index, entry in enumerate(written) if entry.stands.get(subject) == stands]
+    deployed = [index for index in here if written[index].is_release]
+    start = next(iter(deployed or here), None) if stands else None
+    earlier = (entry.stands.get(subject) for entry in written[start:]) if start is not None else ()
+    for commit in earlier:
+        if commit and commit != stands and commit not in barred:
+            return commit
+    why = "nothing older was recorded that is not quarantined" if stands else "nobody recorded what stands"
+    raise Refused(
+        f"There is no previous commit of {subject.removeprefix('@')}: {why}.",
+        next="Name one with --to COMMIT: git log --oneline",
+    )
 
 
 def as_item(value: Any) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""Whether a process that somebody has written down still lives.
+
+A process is known by host, pid and start time: a pid alone is given to another one later.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A process as a journal has it: `user` and `host` as Terraform writes them into its locks."""
+
+    user: str
+    host: str
+    pid: int
+    began: str
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """A process of this machine and user, which lives."""
+        return cls(user=pwd.getpwuid(os.getuid()).pw_name, host=here(), pid=pid, began=began(pid))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+    @property
+    def who(self) -> str:
+        return f"{self.user}@{self.host}"
+
+    @property
+    def is_here(self) -> bool:
+        return self.host == here()
+
+    def alive(self) -> bool:
+        """Whether it still lives; it must have been started on this machine."""
+        return bool(self.began) and began(self.pid) == self.began
+
+    def end_group(self) -> None:
+        """Ends what a dead leader of a process group has left of it; no pid is given anew before that."""
+        if not began(self.pid):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+
+def here() -> str:
+    """This machine's name."""
+    return socket.gethostname()
+
+
+def began(pid: int) -> str:
+    """When a process of this machine was started, in the kernel's own words; empty for none or a dead one."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "" if Path("/proc/self/stat").exists() else _asked(pid)
+    # The command, in brackets, may hold anything; what follows the last bracket is fixed (proc(5)).
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _asked(pid: int) -> str:
+    """As `began`, where there is no /proc."""
+    told = subprocess.run(
+        ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    state, _, begun = told.stdout.strip().partition(" ")
+    return "" if state.startswith("Z") else begun.strip()

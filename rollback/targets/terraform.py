@@ -1,0 +1,346 @@
+"""Puts a Terraform configuration back: plans at a commit, applies exactly that plan, and proves it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rollback import commits, terraform_tool
+from rollback.aws import explained
+from rollback.errors import Refused, RollbackError, UsageError
+from rollback.lease import TERRAFORM as DOMAIN
+from rollback.plan import Plan, Refusal, Request
+from rollback.records import Check, Event
+from rollback.releases import PREVIOUS, TERRAFORM, Quarantine, previous_position
+from rollback.targets import changes, terraform_apply, terraform_plan, terraform_work
+from rollback.targets.changes import Change
+from rollback.targets.protocol import Context, Failure, Journal, Outcome
+from rollback.targets.terraform_plan import CHANGED, PUT_BACK
+from rollback.targets.terraform_state import LOCK_FILE, StateBucket, position
+from rollback.targets.terraform_work import Work
+from rollback.terraform_tool import Tool
+
+_FACTS = {"tool": "tool", "version": "version", "platform": "platform"}
+
+
+class Terraform:
+    """The target `terraform`: the access-management root at a commit of the protected branch."""
+
+    kind = verb = DOMAIN
+    doing = "Applying"
+    smoked = True
+    step = Change
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._account = context.account
+        self._ledger = context.ledger
+        self._settings = context.account.settings
+        self._root: Path = context.root
+        self._bucket = StateBucket(context.account)
+        self._work: Work | None = None
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.infrastructure
+
+    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+        return (DOMAIN,)
+
+    def plan(self, request: Request) -> Plan[Change]:
+        """The plan at the commit asked for, saved in a folder that the session clears away.
+
+        Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
+        """
+        if request.without:
+            raise UsageError("Terraform leaves nothing of a plan out.", next="Go back to a commit that does.")
+        tool = terraform_tool.find()
+        timeline, barred = self._ledger.timeline(), self._ledger.quarantines()
+        wanted = previous_position(timeline, TERRAFORM, barred) if request.to == PREVIOUS else request.to
+        commit = commits.find(self._root, wanted, self._settings.protected_branch)
+        self._must_hold(commit.sha)
+        standing = timeline.stands.get(TERRAFORM, "")
+        state = self._bucket.state()
+        work = self._opened(commit.sha, tool)
+        work.init(as_committed=self._locks_providers(commit.sha))
+        work.plan()
+        shown = work.show()
+        steps = terraform_plan.steps(shown, str(state.get("lineage") or secrets.token_hex()))
+        back = (
+            standing not in ("", commit.sha)
+            and commits.is_ancestor(self._root, standing, commit.sha) is not True
+        )
+        self._work = work
+        return Plan(
+            kind=self.kind,
+            environment=self._settings.environment,
+            account=self._settings.account,
+            region=self._settings.region,
+            # What was meant by another word is that commit, also when it is planned again.
+            request=replace(request, to=commit.sha),
+            from_version=standing[:12] or "unknown",
+            to_version=commit.sha[:12],
+            leaves={TERRAFORM: standing} if standing else {},
+            targets={TERRAFORM: commit.sha},
+            quarantines={TERRAFORM: standing} if back else {},
+            steps=steps,
+            facts={
+                "commit": commit.sha,
+                "plan": work.sha256(work.saved),
+                "lock-file": work.sha256(work.lock_file),
+                "folder": str(work.folder),
+                **{fact: getattr(tool, name) for fact, name in _FACTS.items()},
+                **position(state),
+            },
+            infrastructure=terraform_plan.counted(steps),
+            notices=_notices(shown, commit, standing if back else ""),
+            refusals=_barred(barred, commit.sha, self._settings.environment),
+        )
+
+    def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:
+        """The same plan, once it is known that this machine can carry out its file and that it still holds.
+
+        A saved plan is carried out as it is or not at all: planning anew would give another file.
+        """
+        commits.find(self._root, plan.facts["commit"], self._settings.protected_branch)
+        self._ready(plan, rollback_id)
+        if position(self._bucket.state()) != {name: plan.facts[name] for name in ("serial", "lineage")}:
+            raise Refused(
+                "The plan no longer holds: somebody has changed the Terraform state since it was made.",
+                next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
+            )
+        barred = _barred(self._ledger.quarantines(), plan.facts["commit"], plan.environment)
+        return replace(plan, refusals=barred)
+
+    def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
+        return [*plan.refusals, *self._against(plan.steps, plan.request)]
+
+    def keep(self, plan: Plan[Change], rollback_id: str) -> None:  # noqa: ARG002 - the Protocol's
+        """The plan's file and the lock file go to the state bucket, encrypted."""
+        assert self._work is not None  # noqa: S101 - it made this plan
+        self._bucket.keep(rollback_id, self._work.saved, self._work.lock_file)
+
+    def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned anew."""
+        if terraform_apply.begun(journal.events) is None:
+            return self._apply(self._ready(plan, journal.rollback_id), plan, journal, CHANGED)
+        if not self._over(journal):
+            return Outcome(interrupted=True)
+        try:
+            work = self._ready(plan, journal.rollback_id)
+            self._mend(work, journal)
+            remaining = self._planned(work)
+        except UsageError as error:
+            return Outcome(failures=(Failure(subject=self.kind, reason=error.what, refused=True),))
+        more = terraform_plan.beyond(remaining, plan.steps)
+        if more or self._against(remaining, plan.request):
+            return Outcome(
+                failures=tuple(
+                    Failure(subject=change.urn, reason=f"it would be {change.op}d now", refused=True)
+                    for change in more or remaining
+                    if change.changes
+                ),
+                anew=True,
+            )
+        left = [change.urn for change in remaining if change.changes]
+        journal.append("replanned", {"remaining": left, "sha256": work.sha256(work.saved)})
+        return self._apply(work, plan, journal, CHANGED) if left else Outcome()
+
+    def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        """Applies the commit that was left, where anything was applied at all."""
+        if not terraform_apply.touched(journal.events):
+            return Outcome()
+        left = plan.leaves.get(TERRAFORM, "")
+        if not left:
+            return _failed(
+                "it is not recorded which commit it stood at; name one: rollback terraform --to COMMIT"
+            )
+        if not self._over(journal):
+            return Outcome(interrupted=True)
+        try:
+            self._must_hold(left)
+            work = self._opened(left, terraform_tool.find())
+            work.init(as_committed=self._locks_providers(left))
+            self._mend(work, journal)
+            steps = self._planned(work)
+        except UsageError as error:
+            return _failed(error.what)
+        ours = terraform_plan.created(journal.events)
+        allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *ours))
+        if against := self._against(steps, allowed):
+            return Outcome(
+                failures=tuple(
+                    Failure(subject=one.subject, reason=one.reason, refused=True) for one in against
+                )
+            )
+        outcome = Outcome()
+        if any(change.changes for change in steps):
+            outcome = self._apply(work, plan, journal, PUT_BACK)
+        if outcome.ok:
+            journal.append("reverted", {"commit": left})
+        return outcome
+
+    def verify(self, plan: Plan[Change]) -> Sequence[Check]:
+        """An empty plan, the table, the API and the functions, as the account has them."""
+        work = self._work
+        if work is None or work.commit != plan.facts["commit"]:
+            work = self._opened(plan.facts["commit"], terraform_tool.find())
+            work.init(as_committed=self._locks_providers(work.commit))
+        differing = work.differs()
+        detail = (
+            f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
+        )
+        return [Check(check="terraform", ok=not differing, detail=detail), *self._checks()]
+
+    def publish(self, plan: Plan[Change], *, undone: bool) -> None:
+        commit = plan.left(undone=undone)[TERRAFORM] or "unknown"
+        with explained("writing the parameter terraform-commit"):
+            self._account.ssm.put_parameter(
+                Name=self._settings.names.terraform_commit, Value=commit, Type="String", Overwrite=True
+            )
+
+    def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
+        told = [item["outcome"] for item in self.outcomes(plan, events) if item["outcome"] != "same"]
+        counted = {name: told.count(name) for name in ("moved", "confirmed", "failed", "reverted")}
+        return {"planned": len(told), **counted}
+
+    def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        return terraform_plan.outcomes(plan.steps, events)
+
+    # -- helpers ---------------------------------------------------------------------------------------
+
+    def _against(self, steps: Sequence[Change], request: Request) -> list[Refusal]:
+        found = changes.refusals(steps, request, self._settings.names, self._settings.holds_data)
+        return [
+            replace(one, remedy="go back to a commit that leaves it alone")
+            if one.remedy.startswith("--except")
+            else one
+            for one in found
+        ]
+
+    def _apply(self, work: Work, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
+        return terraform_apply.apply(work, self._bucket, plan, journal, kind)
+
+    def _must_hold(self, commit: str) -> None:
+        """Raises `UsageError` where a commit has no configuration of the environment."""
+        folder = terraform_work.below(self._root)
+        for path in (folder, f"{folder}/{terraform_work.variables(self._settings.environment)}"):
+            if not commits.holds(self._root, commit, path):
+                raise UsageError(
+                    f"Commit {commit[:12]} has no {path}.",
+                    next=f"Name one that has: git log --oneline {self._settings.protected_branch} -- {folder}",
+                )
+
+    def _locks_providers(self, commit: str) -> bool:
+        return commits.holds(self._root, commit, f"{terraform_work.below(self._root)}/{LOCK_FILE}")
+
+    def _opened(self, commit: str, tool: Tool, place: str = "") -> Work:
+        """The configuration of a commit, until the session ends."""
+        return self._context.closing.enter_context(
+            terraform_work.opened(
+                self._root, commit, tool, self._settings, seconds=self.minutes * 60, place=place
+            )
+        )
+
+    def _ready(self, plan: Plan[Change], rollback_id: str) -> Work:
+        """The folder of the saved plan, as it was made. Raises `Refused` where it cannot be had like that."""
+        if self._work is not None and str(self._work.folder) == plan.facts["folder"]:
+            return self._work
+        tool = terraform_tool.find()
+        differs = [
+            f"{fact} is {here} here, {plan.facts[fact]} was recorded"
+            for fact, name in _FACTS.items()
+            if (here := getattr(tool, name)) != plan.facts[fact]
+        ]
+        if differs:
+            raise Refused(
+                f"A saved plan is for the very tool that made it: {'; '.join(differs)}.",
+                next=f"Apply it where these are the same, or: rollback abort {rollback_id} --env "
+                f"{plan.environment}, then plan again.",
+            )
+        work = self._opened(plan.facts["commit"], tool, plan.facts["folder"])
+        self._bucket.fetch(plan, rollback_id, work.folder)
+        work.lock_file.write_bytes((work.folder / LOCK_FILE).read_bytes())
+        work.init(as_committed=True)
+        self._work = work
+        return work
+
+    def _planned(self, work: Work) -> tuple[Change, ...]:
+        """What a new plan at a commit would do; it takes the saved one's place."""
+        work.plan()
+        return terraform_plan.steps(work.show(), secrets.token_hex())
+
+    def _over(self, journal: Journal) -> bool:
+        """Waits until an earlier run that still goes on has ended; false where a person asks to stop."""
+        process = terraform_apply.begun(journal.events)
+        deadline = time.monotonic() + self.minutes * 60
+        while process is not None and process.is_here and process.alive():
+            journal.check()
+            if journal.stopping():
+                return False
+            if time.monotonic() > deadline:
+                raise RollbackError(f"The earlier apply, process {process}, still goes on.")
+            time.sleep(0.2)
+        return True
+
+    def _mend(self, work: Work, journal: Journal) -> None:
+        """After a run that was killed: its lock is removed, and what it made comes into the state."""
+        terraform_apply.unlock(work, self._bucket.held(), journal, self._context.confirm_dead)
+        terraform_apply.adopt(work, self._bucket.state(), journal)
+
+    def _checks(self) -> list[Check]:
+        names, least = self._settings.names, self._settings.minimum_functions
+        with explained("verifying the table, the API and the functions"):
+            table = self._account.dynamodb.describe_table(TableName=names.access_table)["Table"][
+                "TableStatus"
+            ]
+            apis = [
+                item
+                for page in self._account.client("apigateway").get_paginator("get_rest_apis").paginate()
+                for item in page["items"]
+                if item["name"] == names.api
+            ]
+            functions = [
+                item
+                for page in self._account.lambda_.get_paginator("list_functions").paginate()
+                for item in page["Functions"]
+                if item["FunctionName"].startswith(names.function_prefix)
+            ]
+        return [
+            Check(check="table", ok=table == "ACTIVE", detail=f"{names.access_table} is {table}"),
+            Check(check="api", ok=len(apis) == 1, detail=f"{len(apis)} named {names.api}"),
+            Check(
+                check="functions",
+                ok=len(functions) >= least,
+                detail=f"{len(functions)}, at least {least} are asked for",
+            ),
+        ]
+
+
+def _failed(reason: str) -> Outcome:
+    return Outcome(failures=(Failure(subject=DOMAIN, reason=reason),))
+
+
+def _notices(shown: Mapping[str, Any], commit: commits.Commit, left: str) -> tuple[str, ...]:
+    notices = [f"{commit.sha[:12]} is: {commit.subject}"] if commit.subject else []
+    if left:
+        notices.append(f"Barred from coming back until it is lifted: {left[:12]}.")
+    if drift := terraform_plan.drifted(shown):
+        notices.append(f"Changed outside Terraform: {', '.join(drift[:50])}.")
+    return tuple(notices)
+
+
+def _barred(quarantined: Sequence[Quarantine], commit: str, environment: str) -> tuple[Refusal, ...]:
+    return tuple(
+        Refusal(
+            subject=TERRAFORM,
+            reason=f"{commit[:12]} is quarantined: {bar.reason}",
+            remedy=f"rollback release lift {commit} --env {environment} --reason …",
+        )
+        for bar in quarantined
+        if (bar.service, bar.version) == (TERRAFORM, commit)
+    )

@@ -1,0 +1,253 @@
+"""A commit's Terraform configuration, made ready to work in, and what the tool is asked to do there.
+
+A saved plan may name files by their absolute path (HashiCorp, "Running Terraform in automation"), so
+everything is under one folder, which another machine can make again where it was:
+
+    FOLDER/root            → the configuration in a worktree of the commit
+    FOLDER/data            what `init` makes, so that nobody's own .terraform is touched
+    FOLDER/plan.tfplan     the saved plan
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollback import commits, terraform_tool
+from rollback.errors import Refused, RollbackError, UsageError
+from rollback.processes import Process
+from rollback.settings import Settings
+from rollback.targets.terraform_state import KEY, LOCK_FILE, PLAN
+from rollback.terraform_tool import Diagnostic, Done, Line, Tool
+
+FOLDER = "terraform"
+_PREFIX = "access-rollback-terraform-"
+_MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
+# How long the state's lock is waited for: who holds it longer is told instead.
+_LOCK_TIMEOUT = "-lock-timeout=5s"
+_EMPTY, _CHANGES = 0, 2  # of -detailed-exitcode
+
+
+class Stale(Exception):
+    """The state has moved since the saved plan was made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A configuration in its folder, with `init` done. `seconds` is what any run gets."""
+
+    tool: Tool
+    settings: Settings
+    folder: Path
+    commit: str
+    seconds: float
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def saved(self) -> Path:
+        return self.folder / PLAN
+
+    @property
+    def lock_file(self) -> Path:
+        return self.root / LOCK_FILE
+
+    def sha256(self, file: Path) -> str:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def init(self, *, as_committed: bool) -> None:
+        """`terraform init` against the environment's own state; `as_committed` keeps to the lock file."""
+        options = {
+            "bucket": self.settings.names.state_bucket,
+            "key": KEY,
+            "region": self.settings.region,
+            "encrypt": "true",
+            "use_lockfile": "true",
+        }
+        if os.environ.get("AWS_ENDPOINT_URL"):
+            options |= {"use_path_style": "true"}
+        backend = [f"-backend-config={name}={value}" for name, value in options.items()]
+        done = self._run("init", *(["-lockfile=readonly"] if as_committed else []), *backend)
+        if done.code:
+            raise _explained(done.diagnostics, self, "init")
+
+    def plan(self) -> bool:
+        """Saves a plan; whether it changes anything. Raises `Refused` where what it takes is protected."""
+        done = self._planned(f"-out={self.saved}")
+        return done.code == _CHANGES
+
+    def differs(self) -> list[str]:
+        """The addresses that a new plan would change; empty where all is as the commit says."""
+        done = self._planned()
+        if done.code == _EMPTY:
+            return []
+        named = [
+            line["change"]["resource"]["addr"] for line in done.lines if line.get("type") == "planned_change"
+        ]
+        return named or ["outputs"]
+
+    def show(self) -> Mapping[str, Any]:
+        """The saved plan as JSON. It holds secrets."""
+        done = self._run("show", str(self.saved), json_lines=False)
+        if done.code:
+            raise _explained(done.diagnostics, self, "show")
+        shown: Mapping[str, Any] = json.loads(done.out)
+        return shown
+
+    def apply(
+        self,
+        *,
+        started: Callable[[Process], None],
+        told: Callable[[list[Line]], None],
+        stopping: Callable[[], bool],
+    ) -> tuple[Done, bool]:
+        """Applies exactly the saved plan; also, whether it was asked to stop. See `terraform_tool.follow`."""
+        return terraform_tool.follow(
+            [self.tool.path, "apply", "-json", "-input=false", _LOCK_TIMEOUT, str(self.saved)],
+            environment=self._environment,
+            cwd=self.root,
+            printed=self.folder / "printed",
+            seconds=self.seconds,
+            started=started,
+            told=told,
+            stopping=stopping,
+        )
+
+    def unlock(self, lock: str) -> None:
+        """Removes the state's lock, if it is still this one."""
+        done = self._run("force-unlock", "-force", lock, json_lines=False)
+        if done.code:
+            raise _explained(done.diagnostics, self, "force-unlock")
+
+    def adopt(self, address: str, identifier: str, *, instead: bool) -> str:
+        """Takes an object into the state, `instead` of the one that it knows; why not, where it cannot be."""
+        if instead and (done := self._run("state", "rm", _LOCK_TIMEOUT, address, json_lines=False)).code:
+            return str(done.diagnostics[0])
+        done = self._run(
+            "import", "-input=false", self._variables, _LOCK_TIMEOUT, address, identifier, json_lines=False
+        )
+        return str(done.diagnostics[0]) if done.code else ""
+
+    # -- helpers ---------------------------------------------------------------------------------------
+
+    @property
+    def _variables(self) -> str:
+        return f"-var-file={variables(self.settings.environment)}"
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        return {
+            # What the tool believes its folder to be called: not the worktree's own name.
+            "PWD": str(self.root),
+            "TF_DATA_DIR": str(self.folder / "data"),
+            **({"TF_VAR_endpoint": endpoint} if endpoint else {}),
+        }
+
+    def _planned(self, *words: str) -> Done:
+        done = self._run("plan", self._variables, "-detailed-exitcode", _LOCK_TIMEOUT, *words)
+        if done.code not in (_EMPTY, _CHANGES):
+            raise _explained(done.diagnostics, self, "plan")
+        return done
+
+    def _run(self, verb: str, *words: str, json_lines: bool = True) -> Done:
+        options = ["-json"] if json_lines or verb == "show" else ["-no-color"] if verb != "state" else []
+        return terraform_tool.run(
+            [self.tool.path, verb, *options, *(["-input=false"] if json_lines else []), *words],
+            environment=self._environment,
+            cwd=self.root,
+            seconds=self.seconds,
+        )
+
+
+@contextmanager
+def opened(
+    checkout: Path, commit: str, tool: Tool, settings: Settings, *, seconds: float, place: str = ""
+) -> Iterator[Work]:
+    """The configuration of a commit, in a folder of its own; at `place` where it has to be that one.
+
+    Raises `Refused` where it cannot be there.
+    """
+    folder = _made(Path(place)) if place else Path(tempfile.mkdtemp(prefix=_PREFIX))
+    try:
+        with commits.worktree(checkout, commit) as tree:
+            (folder / "root").symlink_to(tree / below(checkout))
+            yield Work(tool=tool, settings=settings, folder=folder, commit=commit, seconds=seconds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def below(checkout: Path) -> str:
+    """The configuration's folder below the repository's top."""
+    top = commits.top(checkout).resolve()
+    return (checkout.resolve().relative_to(top) / FOLDER).as_posix()
+
+
+def variables(environment: str) -> str:
+    """The environment's values, below the configuration's folder."""
+    return f"environments/{environment}.tfvars"
+
+
+def _made(folder: Path) -> Path:
+    """`folder`, made anew: what a run of ours that was killed has left there goes away."""
+    if not _MADE.fullmatch(folder.name):
+        raise RollbackError(f"{folder} is no folder of this command's.")
+    try:
+        if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
+            raise Refused(f"The plan was made in {folder}, which belongs to somebody else here.")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise Refused(
+            f"The plan was made in {folder}, which cannot be made here: {error.strerror}.",
+            next="Apply it on a machine that has such a folder, or abort it and plan again.",
+        ) from None
+    return folder
+
+
+def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
+    """What the tool said, in our words where they tell more."""
+    first, everything = told[0], " ".join(map(str, told))
+    name, commit, env = work.tool.name, work.commit[:12], work.settings.environment
+    if first.summary == "Instance cannot be destroyed":
+        return Refused(
+            f"At {commit} the plan would destroy what its own configuration protects: "
+            + "; ".join(" ".join(one.detail.split(" has lifecycle")[0].split()) for one in told)
+            + " (prevent_destroy).",
+            next="Go back to a commit that keeps it.",
+        )
+    if "acquiring the state lock" in first.summary or "acquiring the state lock" in everything:
+        return Refused(
+            f"Somebody else is at the Terraform state of {env}: {_holder(everything)}.",
+            next="Wait until they are done, then try again.",
+        )
+    if any(
+        words in everything
+        for words in ("ExpiredToken", "No valid credential sources", "InvalidClientTokenId")
+    ):
+        return UsageError(f"{name} cannot use the AWS credentials: {first}", next="Sign in again.")
+    if any(
+        words in everything for words in ("query available provider", "install provider", "provider package")
+    ):
+        return UsageError(
+            f"{name} cannot have the providers of {commit}: {first}",
+            next="Check the network, or name a mirror that has them in TF_CLI_CONFIG_FILE.",
+        )
+    return RollbackError(f"{name} {verb} failed at {commit}: {first}", changed="Nothing was changed.")
+
+
+def _holder(text: str) -> str:
+    who = re.search(r"Who:\s+(\S+)", text)
+    created = re.search(r"Created:\s+(\S+ \S+)", text)
+    return f"{who[1] if who else 'unknown'}{f', since {created[1]}' if created else ''}"
