@@ -131,6 +131,7 @@ class Settings(_Model):
     people: People
     reviewers: Reviewers = Reviewers()
     holds_data: tuple[str, ...] = ()
+    minimum_functions: Annotated[int, Field(ge=0)] = 40
     approval: Approval
 
     @field_validator("services")

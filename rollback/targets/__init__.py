@@ -11,6 +11,7 @@ from rollback.targets.protocol import Context, Target
 _MAKERS = {
     "aliases": ("rollback.targets.aliases", "Aliases"),
     "full": ("rollback.targets.full", "Full"),
+    "terraform": ("rollback.targets.terraform", "Terraform"),
 }
 
 
