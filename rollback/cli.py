@@ -50,6 +50,11 @@ class Kind(StrEnum):
 
     release = "release"
     aliases = "aliases"
+    stack = "stack"
+    terraform = "terraform"
+    table = "table"
+    cutover = "cutover"
+    full = "full"
 
 
 @app.command("lambda")
@@ -237,38 +242,32 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10000)] = 30,
     json: Json = False,
 ) -> None:
-    """Releases and rollbacks, newest first."""
+    """Releases, rollbacks and what the engine deployed, newest first."""
     with verb(env, json) as (session, _, ui):
-        from rollback.canonical import plain
-        from rollback.records import Record, plain_record
-        from rollback.releases import Release
+        from rollback.past import past
         from rollback.views import history_view
 
-        items = [
-            item
-            for item in session.ledger.history(limit)
-            if kind is None
-            or (kind is Kind.release and isinstance(item, Release))
-            or (isinstance(item, Record) and item.kind == kind.value)
-        ]
-        broken = [item for item in items if isinstance(item, RollbackError)]
-        document = [
-            {"malformed": item.what}
-            if isinstance(item, RollbackError)
-            else plain_record(item)
-            if isinstance(item, Record)
-            else {key: value for key, value in plain(item).items() if key != "manifest"}
-            for item in items
-        ]
-        ui.show(history_view(items), document)
-        if broken:
-            raise broken[0]
+        told = past(session, limit, kind.value if kind else None)
+        for notice in told.notices:
+            ui.say(notice)
+        document = [moment.document for moment in told.moments]
+        malformed = [{"malformed": error.what} for error in told.broken]
+        ui.show(history_view(told.moments, told.broken), [*document, *malformed])
+        if told.broken:
+            raise told.broken[0]
 
 
 @app.command()
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
-    """One rollback: its plan, its journal, and what to type next."""
+    """One rollback: its plan, its journal, and what to type next; or one entry of the engine's history."""
     with verb(env, json) as (session, _, ui):
+        from rollback.past import found
+        from rollback.views import history_view
+
+        moment = found(session, identifier)
+        if moment is not None:
+            ui.show(history_view([moment]), moment.document)
+            return
         from rich.console import Group
 
         from rollback.canonical import plain

@@ -1,4 +1,4 @@
-"""Holds a record's lease while a verb runs, and ends what a dead process left held."""
+"""Holds a record and its leases while a verb runs, and ends what a dead process left held."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from rollback.errors import Ended, Refused, RollbackError, UsageError
 from rollback.lease import LeaseLost, Locks
 from rollback.ledger import Opened
 from rollback.plan import Plan
-from rollback.recorder import give_up
-from rollback.records import UNFINISHED, Event, Record
+from rollback.recorder import Recorder, give_up
+from rollback.records import UNFINISHED, Event, Record, Status
 from rollback.session import Session
+from rollback.targets.protocol import Target
 from rollback.ui import Ui
+from rollback.words import only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,3 +140,69 @@ class Holding:
             return opened.plan(self.session.target(opened.record.kind).step)
         except RollbackError:
             return None
+
+    def _opened(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
+        opened = self.session.ledger.load(rollback_id)
+        target = self.session.target(opened.record.kind)
+        return opened, target, opened.plan(target.step)
+
+    def _recorder(
+        self,
+        target: Target,
+        plan: Plan[Any],
+        record: Record,
+        events: Sequence[Event],
+        lease: Locks,
+        *,
+        taken_over: bool = False,
+    ) -> Recorder:
+        return Recorder(
+            session=self.session,
+            target=target,
+            plan=plan,
+            record=record,
+            lease=lease,
+            ui=self.ui,
+            stop=self.stop,
+            taken_over=taken_over,
+            events=list(events),
+        )
+
+    @contextmanager
+    def _taken_over(self, rollback_id: str, kind: str, reason: str) -> Iterator[Recorder]:
+        """An unfinished record under its lease, with the takeover journalled."""
+        opened, _, _ = self._opened(rollback_id)
+        unfinished = (Status.IN_PROGRESS, Status.FAILED)
+        only(opened.record, unfinished, "there is nothing to go on with")
+        with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
+            opened, target, plan = self._opened(rollback_id)
+            lease.in_flight = opened.record.status is Status.IN_PROGRESS
+            only(opened.record, unfinished, "there is nothing to go on with")
+            if opened.record.status is Status.FAILED:
+                self._still_newest(opened, plan)
+            self.ui.planned(plan)
+            recorder = self._recorder(target, plan, opened.record, opened.events, lease, taken_over=True)
+            data = {"fence": lease.fence, "reason": reason}
+            recorder.append(kind, data, status=Status.IN_PROGRESS, completed_at=None)
+            yield recorder
+
+    def _still_newest(self, opened: Opened, plan: Plan[Any]) -> None:
+        """A closed record can be taken up again only while nothing later has written what it wrote."""
+        for entry in self.session.ledger.timeline():
+            if entry.id == opened.record.rollback_id:
+                return
+            # An adoption writes no alias.
+            if entry.kind != "adoption" and set(entry.services) & set(plan.subjects):
+                same = "the same services" if plan.services else "the same"
+                raise Refused(
+                    f"{entry.kind} {entry.id} has changed {same} since.",
+                    next=f"rollback status --env {self.session.environment}",
+                )
+
+    @contextmanager
+    def _working(self, what: str, steps: int) -> Iterator[None]:
+        self.ui.start(what, steps)
+        try:
+            yield
+        finally:
+            self.ui.finish()

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from rollback.errors import RollbackError
 from rollback.layout import hanging, text, unwrapped
+from rollback.past import Moment
 from rollback.plan_views import common_prefix
 from rollback.records import Event, Record, Status, plain_record
-from rollback.releases import Release
 
 _STATUS = {
     Status.COMPLETE: "green",
@@ -28,6 +28,13 @@ _STATUS = {
     Status.IN_PROGRESS: "cyan",
     Status.AWAITING_APPROVAL: "magenta",
 }
+# The engine's own words.
+_RESULTS = {str(status): style for status, style in _STATUS.items()} | {
+    "succeeded": "green",
+    "failed": "bold red",
+    "in-progress": "cyan",
+}
+_COUNTED = {"create": "+", "update": "~", "replace": "±", "delete": "−"}
 
 
 def record_view(
@@ -106,40 +113,38 @@ def _said(event: Event, common: str) -> str:
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
-def history_view(items: Sequence[Record | Release | RollbackError]) -> RenderableType:
-    """Releases and rollbacks, newest first."""
+def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
+    """Releases, rollbacks and the engine's updates, newest first."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("when (UTC)", no_wrap=True)
     # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
     table.add_column("what", min_width=26, overflow="fold")
     table.add_column("how", ratio=1, overflow="fold")
-    for item in items:
-        if isinstance(item, RollbackError):
-            table.add_row("", text("malformed", "bold red"), text(item.what, "red"))
-        elif isinstance(item, Release):
-            what = "adopted" if item.adopted else "release"
-            commit = f", commit {item.commit[:12]}" if item.commit else ""
-            table.add_row(
-                _when(item.recorded_at),
-                Text.assemble(text(item.version, "bold"), " ", (what, "blue")),
-                text(f"by {item.recorded_by.person}{commit}"),
-            )
-        else:
-            elapsed = "" if item.elapsed_seconds is None else f" in {item.elapsed_seconds:.1f} s"
-            table.add_row(
-                _when(item.initiated_at),
-                Text.assemble(
-                    text(f"{item.from_version} → {item.to_version}", "bold"),
-                    "\n",
-                    text(item.rollback_id, "dim"),
-                ),
-                Text.assemble(
-                    text(item.status, _STATUS.get(item.status, "")),
-                    text(f"{elapsed}, by {item.initiated_by.person}\n"),
-                    text(item.reason),
-                ),
-            )
-    return table if items else text("Nothing is recorded yet.", "dim")
+    for error in broken:
+        table.add_row("", text("malformed", "bold red"), text(error.what, "red"))
+    for moment in moments:
+        stands = Text("  ● stands", "green") if moment.stands else Text()
+        head = moment.way or moment.what
+        what = Text.assemble(text(head, "bold"), " ", text(moment.kind, "blue"), stands)
+        if moment.way:
+            what.append_text(Text.assemble("\n", text(moment.what, "dim")))
+        result = moment.result if moment.way or not moment.document.get("deployment_id") else ""
+        style = _RESULTS.get(result, "")
+        counted = " ".join(
+            f"{mark}{moment.changes[op]}" for op, mark in _COUNTED.items() if moment.changes.get(op)
+        )
+        elapsed = "" if moment.seconds is None else f" in {moment.seconds:.1f} s"
+        commit = (
+            f"commit {moment.commit[:12]}{' and more (dirty)' if moment.dirty else ''}"
+            if moment.commit
+            else ""
+        )
+        told = [part for part in (f"by {moment.who}" if moment.who else "", counted, commit) if part]
+        how = Text.assemble(text(f"{result}{elapsed}{', ' if result else ''}", style), text(", ".join(told)))
+        if moment.subject:
+            how.append_text(Text.assemble("\n", text(moment.subject)))
+        table.add_row(_when(moment.at), what, how)
+    return table if moments or broken else text("Nothing is recorded yet.", "dim")
 
 
 def _when(at: str) -> Text:

@@ -1,0 +1,123 @@
+"""What happened to an environment, as one list: releases, rollbacks, and what the engine deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback import commits
+from rollback.canonical import plain
+from rollback.engine import history
+from rollback.engine.history import Update
+from rollback.errors import RollbackError
+from rollback.records import Record, plain_record
+from rollback.releases import Release
+from rollback.session import Session
+
+RELEASE, UPDATE = "release", "stack"
+# What an entry of the engine's is called by: this, and when it began.
+_ENGINES = "up-"
+_ALL = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """One entry. `at` is ISO 8601 in UTC; `what` names it as `show` takes it; `result` is a record's status
+    or the engine's word. `stands` marks what made what stands now. `document` is the entry's own JSON.
+    """
+
+    at: str
+    kind: str
+    what: str
+    result: str
+    who: str
+    commit: str = ""
+    subject: str = ""
+    way: str = ""
+    seconds: float | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
+    stands: bool = False
+    dirty: bool = False
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """The newest moments first, what could not be read, and notices."""
+
+    moments: tuple[Moment, ...]
+    broken: tuple[RollbackError, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def past(session: Session, limit: int, kind: str | None = None) -> Past:
+    """The newest `limit` entries, of one kind or of all."""
+    moments: list[Moment] = []
+    broken: list[RollbackError] = []
+    notices: list[str] = []
+    for item in session.ledger.history(limit):
+        if isinstance(item, RollbackError):
+            broken.append(item)
+        elif kind in (None, RELEASE if isinstance(item, Release) else item.kind):
+            moments.append(_release(session, item) if isinstance(item, Release) else _record(item))
+    if kind in (None, UPDATE):
+        try:
+            moments.extend(map(_update, history(session.root, session.settings, limit)))
+        except RollbackError as error:
+            notices.append(f"What the engine deployed is not shown: {error.what}")
+    newest = sorted(moments, key=lambda moment: moment.at, reverse=True)[:limit]
+    return Past(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
+
+
+def found(session: Session, name: str) -> Moment | None:
+    """The engine's entry that `name` (as in `Moment.what`) stands for; None where it is none of the engine's."""
+    if not name.startswith(_ENGINES):
+        return None
+    return next((moment for moment in past(session, _ALL, UPDATE).moments if moment.what == name), None)
+
+
+def _release(session: Session, release: Release) -> Moment:
+    document = {key: value for key, value in plain(release).items() if key != "manifest"}
+    return Moment(
+        at=release.recorded_at,
+        kind="adoption" if release.adopted else RELEASE,
+        what=release.version,
+        result=release.status,
+        who=release.recorded_by.person,
+        commit=release.commit,
+        subject=commits.subject(session.root, release.commit) if release.commit else "",
+        stands=release.version in session.ledger.timeline().stands.values(),
+        document=document,
+    )
+
+
+def _record(record: Record) -> Moment:
+    return Moment(
+        at=record.initiated_at,
+        kind=record.kind,
+        what=record.rollback_id,
+        result=record.status,
+        who=record.initiated_by.person,
+        subject=record.reason,
+        way=f"{record.from_version or 'unknown'} → {record.to_version}",
+        seconds=record.elapsed_seconds,
+        changes={op: count for op, count in record.infrastructure.items() if count},
+        document=plain_record(record),
+    )
+
+
+def _update(update: Update) -> Moment:
+    return Moment(
+        at=update.at.replace("+00:00", "Z"),
+        kind=update.kind,
+        what=f"{_ENGINES}{update.at[:19].translate(str.maketrans('', '', '-:'))}",
+        result=update.result,
+        who=update.who,
+        commit=update.commit,
+        subject=update.subject,
+        changes=update.changes,
+        stands=update.stands,
+        dirty=update.dirty,
+        document=plain(update),
+    )
