@@ -39,7 +39,7 @@ roles = GithubRoles(
             region=settings.region,
             alias=settings.alias,
             functions=tuple(settings.catalogue()),
-            tables=(names.access_table,),
+            tables=settings.restorable,
         ),
         repository=settings.repository,
         people={

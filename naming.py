@@ -67,6 +67,14 @@ class Names:
         """The platform's own table, which Terraform declares."""
         return f"{self.stem}-ddb-access-management"
 
+    def table(self, tail: str) -> str:
+        """A table of the environment: `table("ddb-deployments")` gives `bbws-access-dev-ddb-deployments`."""
+        return f"{self.stem}-{tail}"
+
+    def table_parameter(self, table: str) -> str:
+        """The SSM parameter that says which table functions use in the place of `table`."""
+        return f"{self.parameter_path}/table/{table}"
+
     @property
     def api(self) -> str:
         """The REST API, which Terraform declares."""

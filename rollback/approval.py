@@ -17,7 +17,7 @@ from rollback.settings import PROJECT_FILE, Settings, parse
 
 Policy = Literal["none", "confirm", "identity"]
 _STRICTEST: tuple[Policy, ...] = ("none", "confirm", "identity")
-_KINDS = {"aliases": "aliases", "table": "table"}
+_KINDS = {"aliases": "aliases", "cutover": "table", "table": "table"}
 # Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
 MIN_DIGEST = 12
 

@@ -70,3 +70,23 @@ class SlidingWindow:
             self.sleep(wait)
             return wait
         return 0.0
+
+
+@dataclass(kw_only=True)
+class Budget:
+    """`rate` units a second, paid for after they were used: whoever used many waits until they are paid."""
+
+    rate: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _paid: float = field(init=False, default=float("-inf"))
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def spend(self, units: float) -> None:
+        """Accounts for `units` that were used, and returns once they are paid for."""
+        with self._lock:
+            now = self.clock()
+            self._paid = max(self._paid, now) + units / self.rate
+            wait = self._paid - now
+        if wait > 0:
+            self.sleep(wait)

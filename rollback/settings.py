@@ -64,11 +64,17 @@ class Rto(_Model):
 
 
 class Pace(_Model):
-    """Requests a second to Lambda: control-plane calls with their burst, and GetFunction reads."""
+    """Requests a second to Lambda: control-plane calls with their burst, and GetFunction reads.
+
+    `read_units` and `write_units` are DynamoDB's capacity units a second, for comparing tables and
+    copying items back.
+    """
 
     writes: Annotated[float, Field(gt=0, le=1000)]
     burst: Annotated[int, Field(ge=1, le=1000)]
     reads: Annotated[float, Field(gt=0, le=10000)]
+    read_units: Annotated[float, Field(ge=1, le=1_000_000)] = 2000
+    write_units: Annotated[float, Field(ge=1, le=1_000_000)] = 500
 
 
 class People(_Model):
@@ -130,6 +136,7 @@ class Settings(_Model):
     smoke: tuple[str, ...]
     people: People
     reviewers: Reviewers = Reviewers()
+    tables: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddb-access-management",)
     holds_data: tuple[str, ...] = ()
     minimum_functions: Annotated[int, Field(ge=0)] = 40
     approval: Approval
@@ -153,6 +160,22 @@ class Settings(_Model):
                     raise ValueError(f"'{names.function(tail)}' is longer than {_FUNCTION_NAME} characters")
                 owner[tail] = service
         return services
+
+    @field_validator("tables")
+    @classmethod
+    def _restorable(cls, tables: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        names = Names(info.data.get("prefix", ""), info.data.get("environment", ""))
+        for tail in tables:
+            if not re.fullmatch(_NAME, tail):
+                raise ValueError(f"'{tail}' is no table name: lower-case letters, digits and -")
+            if names.table(tail) == names.deployments_table:
+                raise ValueError(f"'{tail}' is the ledger: it is never restored over")
+        return tables
+
+    @property
+    def restorable(self) -> tuple[str, ...]:
+        """The full names of the tables that can be put back to a point in time."""
+        return tuple(map(self.names.table, self.tables))
 
     @property
     def names(self) -> Names:

@@ -1,0 +1,137 @@
+"""Writes a loss report's differences back into the live table, item by item and never over a stranger's change.
+
+Each write is conditional on the item being what the report saw. It is read right before, because a
+condition can ask whether attributes are as they were, but not whether there are others; then it is written
+on condition that all of them are still so.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws import code, explained, workers
+from rollback.pace import Budget
+from rollback.targets import items
+from rollback.targets.comparison import ONLY_LIVE, Difference
+from rollback.targets.items import Item
+from rollback.targets.loss import parsed
+
+WRITTEN, ALREADY, LEFT = "written", "already", "left"
+# A condition takes 300 operators (Developer Guide, "Service, account, and table quotas").
+_CONDITIONS = 100
+BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What is to become of one item: it must be `had` (None: not there), and becomes `wanted`."""
+
+    key: Item
+    had: Item | None
+    wanted: Item | None
+
+    def reversed(self) -> Change:
+        """The way back."""
+        return Change(key=self.key, had=self.wanted, wanted=self.had)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A line of the report by its number, and what is to be done for it; None where nothing is."""
+
+    number: int
+    change: Change | None
+
+
+def change(found: Difference, *, delete_new: bool) -> Change | None:
+    """What makes a difference go away: the restored item, in the place of what is there. Pure.
+
+    An item that only the live table has is new, and stays unless `delete_new`.
+    """
+    if found.kind == ONLY_LIVE and not delete_new:
+        return None
+    return Change(key=found.key, had=found.live, wanted=found.restored)
+
+
+def batches(lines: Iterable[bytes], start: int, *, delete_new: bool) -> Iterator[list[Line]]:
+    """The report's lines from number `start` on, by the batch."""
+    numbered = (
+        Line(number=number, change=change(parsed(text), delete_new=delete_new))
+        for number, text in enumerate(lines)
+        if number >= start
+    )
+    return iter(lambda: list(itertools.islice(numbered, BATCH)), [])
+
+
+def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:
+    """The part of a write that says what must be there for it. Pure."""
+    if had is None:
+        return {
+            "ConditionExpression": "attribute_not_exists(#k)",
+            "ExpressionAttributeNames": {"#k": key[0]},
+        }
+    names = [name for name in sorted(had) if name not in key][:_CONDITIONS]
+    if not names:
+        return {"ConditionExpression": "attribute_exists(#k)", "ExpressionAttributeNames": {"#k": key[0]}}
+    return {
+        "ConditionExpression": " AND ".join(f"#{n} = :{n}" for n in range(len(names))),
+        "ExpressionAttributeNames": {f"#{n}": name for n, name in enumerate(names)},
+        "ExpressionAttributeValues": {f":{n}": had[name] for n, name in enumerate(names)},
+    }
+
+
+@dataclass(kw_only=True)
+class Writer:
+    """Writes into `table` at its budgets."""
+
+    client: Any
+    table: str
+    reads: Budget
+    writes: Budget
+    check: Callable[[], None] = field(default=lambda: None)
+
+    def all(self, changes: Sequence[Change]) -> list[str]:
+        """`write` of each, several at a time, in order."""
+        with workers() as pool:
+            return list(pool.map(self.write, changes))
+
+    def write(self, wish: Change) -> str:
+        """WRITTEN, ALREADY where it was so before, or LEFT where somebody has changed the item."""
+        self.check()
+        now = self._now(wish)
+        if items.same(now, wish.wanted):
+            return ALREADY
+        if not items.same(now, wish.had):
+            return LEFT
+        request = {
+            "TableName": self.table,
+            "ReturnConsumedCapacity": "TOTAL",
+            **condition(wish.had, list(wish.key)),
+        }
+        with explained(f"writing an item of {self.table}"):
+            try:
+                if wish.wanted is None:
+                    answer = self.client.delete_item(Key=wish.key, **request)
+                else:
+                    answer = self.client.put_item(Item=wish.wanted, **request)
+            except ClientError as error:
+                if code(error) != "ConditionalCheckFailedException":
+                    raise
+                # Somebody was faster; or we were, and only the answer got lost.
+                return WRITTEN if items.same(self._now(wish), wish.wanted) else LEFT
+        self.writes.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1))
+        return WRITTEN
+
+    def _now(self, wish: Change) -> Item | None:
+        with explained(f"reading an item of {self.table}"):
+            answer = self.client.get_item(
+                TableName=self.table, Key=wish.key, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
+            )
+        self.reads.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1))
+        found: Item | None = answer.get("Item")
+        return found
