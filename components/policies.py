@@ -113,6 +113,11 @@ class Scope:
         paths = (self.names.deployed_version, self.names.pulumi_commit, self.names.terraform_commit)
         return [self.arn("ssm", f"parameter{path}") for path in paths]
 
+    @property
+    def table_parameters(self) -> list[str]:
+        paths = (self.names.table_parameter(table) for table in self.tables)
+        return [self.arn("ssm", f"parameter{path}") for path in paths]
+
 
 def statement(
     sid: str, actions: Sequence[str], resources: str | Sequence[str], condition: Document | None = None
@@ -232,6 +237,9 @@ def _rollback(scope: Scope) -> list[Statement]:
             scope.ledger,
             leading_keys("ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
         ),
+        # A table's data is touched under the restore role only. SetSourceIdentity: a person's session has
+        # one, and takes it along (IAM User Guide, "Monitor and control actions taken with assumed roles").
+        statement("RestoreTables", ["sts:AssumeRole", "sts:SetSourceIdentity"], scope.role(RESTORE)),
     ]
 
 
@@ -344,6 +352,7 @@ def _state(scope: Scope) -> list[Statement]:
 
 
 def _deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statement]:
+    arns = [scope.function(function) for function in functions]
     return [
         statement(
             "Deploy",
@@ -355,8 +364,10 @@ def _deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statemen
                 "lambda:UpdateAlias",
                 "lambda:UpdateFunctionCode",
             ],
-            [scope.function(function) for function in functions],
-        )
+            arns,
+        ),
+        # A stack, a Terraform configuration and a full rollback are proved by the smoke command, too.
+        statement("SmokeTest", ["lambda:InvokeFunction"], [f"{arn}:{scope.alias}" for arn in arns]),
     ]
 
 
@@ -375,28 +386,34 @@ def _approver(scope: Scope) -> list[Statement]:
 def _restore(scope: Scope) -> list[Statement]:
     """Restoring needs the source's permission and, on the new table, reads and writes that the restore
     itself never makes, DeleteItem among them (Developer Guide, "Using IAM with DynamoDB backup and
-    restore"; AWS re:Post, "DynamoDB not able to restore with deny DeleteItem").
+    restore"; AWS re:Post, "DynamoDB not able to restore with deny DeleteItem"). Only a copy is deleted.
     """
+    tables = [scope.table(table) for table in scope.tables]
     return [
         statement(
             "FromTables",
             [
                 *_TABLE_READS,
+                "dynamodb:BatchGetItem",
                 "dynamodb:CreateBackup",
                 "dynamodb:DeleteItem",
                 "dynamodb:GetItem",
+                "dynamodb:GetResourcePolicy",
                 "dynamodb:PutItem",
                 "dynamodb:RestoreTableToPointInTime",
                 "dynamodb:Scan",
             ],
-            [scope.table(table) for table in scope.tables],
+            tables,
         ),
+        statement("LookAtBackups", ["dynamodb:DescribeBackup"], [f"{arn}/backup/*" for arn in tables]),
         statement(
             "ToCopies",
             [
                 *_TABLE_READS,
+                "dynamodb:BatchGetItem",
                 "dynamodb:BatchWriteItem",
                 "dynamodb:DeleteItem",
+                "dynamodb:DeleteTable",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",
@@ -408,8 +425,14 @@ def _restore(scope: Scope) -> list[Statement]:
                 "dynamodb:UpdateTable",
                 "dynamodb:UpdateTimeToLive",
             ],
-            [scope.table(f"{table}-restore-*") for table in scope.tables],
+            [f"{arn}-restore-*" for arn in tables],
         ),
+        statement(
+            "KeepReports",
+            ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
+            f"{scope.bucket}/rollback/*",
+        ),
+        statement("PointToTables", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
     ]
 
 
