@@ -55,6 +55,8 @@ def boundary(scope: Scope) -> Document:
             # A ceiling speaks of actions; on what they may be done is for the roles' policies to say.
             {"Sid": "Ceiling", "Effect": "Allow", "Action": granted(scope), "Resource": "*"},
             _deny("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
+            # A copy may go again; a table never.
+            _deny("KeepTables", ("dynamodb:DeleteTable",), [scope.table(table) for table in scope.tables]),
             _deny(
                 "OnlyApproversApprove",
                 LEDGER_WRITES,
@@ -75,8 +77,15 @@ def boundary(scope: Scope) -> Document:
     )
 
 
-def trust(scope: Scope, repository: str, github_environment: str, people: tuple[str, ...]) -> Document:
-    """Who may take a role: the jobs of one GitHub environment, and `people` (ARNs of IAM users).
+def trust(
+    scope: Scope,
+    repository: str,
+    github_environment: str,
+    people: tuple[str, ...],
+    role: str | None = None,
+) -> Document:
+    """Who may take a role: the jobs of one GitHub environment, `people` (ARNs of IAM users), and whoever
+    has taken `role` already.
 
     `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
     where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
@@ -95,12 +104,19 @@ def trust(scope: Scope, repository: str, github_environment: str, people: tuple[
             }
         },
     }
+    taken: list[Statement] = []
+    if role is not None:
+        # The source identity of a person's session goes along.
+        actions = ["sts:AssumeRole", "sts:SetSourceIdentity"]
+        by: Document = {"AWS": scope.role(role)}
+        taken = [{"Sid": "Role", "Effect": "Allow", "Principal": by, "Action": actions}]
     if not people:
-        return document([jobs])
+        return document([jobs, *taken])
     principal: dict[str, Any] = {"AWS": sorted(people)}
     return document(
         [
             jobs,
+            *taken,
             {
                 "Sid": "People",
                 "Effect": "Allow",

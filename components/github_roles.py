@@ -21,6 +21,9 @@ _DESCRIPTIONS = {
     RESTORE: "Restores tables beside the live ones to a point in time",
 }
 
+# Role → the role that is taken before it.
+_VIA = {RESTORE: ROLLBACK}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GithubRolesArgs:
@@ -65,7 +68,9 @@ class GithubRoles(pulumi.ComponentResource):
             opts=kept,
         )
         self.role_arns = {}
+        roles: dict[str, aws.iam.Role] = {}
         for role in ROLES:
+            via = _VIA.get(role)
             made = aws.iam.Role(
                 role,
                 name=names.role(role),
@@ -76,12 +81,17 @@ class GithubRoles(pulumi.ComponentResource):
                         args.repository,
                         names.github_environment(role),
                         tuple(args.people.get(role, ())),
+                        via,
                     )
                 ),
                 permissions_boundary=ceiling.arn,
                 tags=tagged,
-                opts=kept,
+                # A trust can name only a role that is there.
+                opts=pulumi.ResourceOptions.merge(
+                    kept, pulumi.ResourceOptions(depends_on=[roles[via]] if via else [])
+                ),
             )
+            roles[role] = made
             self._permit(role, made, args.scope)
             self.role_arns[role] = made.arn
         self.register_outputs({"roleArns": self.role_arns})

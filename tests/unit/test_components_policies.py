@@ -276,19 +276,49 @@ def test_the_restore_role_never_sees_the_ledger(stack: str) -> None:
 
     assert {resource for one in statements(RESTORE, of) for resource in one["Resource"]} == {
         table,
+        f"{table}/backup/*",
         f"{table}-restore-*",
+        f"arn:aws:s3:::bbws-access-{stack}-terraform-state/rollback/*",
+        of.arn("ssm", f"parameter/bbws-access/{stack}/table/bbws-access-{stack}-ddb-access-management"),
+    }
+
+
+@every_stack
+def test_the_restore_role_is_taken_from_the_rollback_role_and_from_no_other(stack: str) -> None:
+    of = scope(stack)
+    restore, rollback = of.role(RESTORE), of.role(ROLLBACK)
+
+    (_, trusted) = trust(of, "bbws/access-platform", of.names.github_environment(RESTORE), (), ROLLBACK)[
+        "Statement"
+    ]
+
+    assert trusted["Principal"] == {"AWS": rollback}
+    assert trusted["Action"] == ["sts:AssumeRole", "sts:SetSourceIdentity"]
+    assert {role: [one["Resource"] for one in of_action(role, of, "sts:AssumeRole")] for role in ROLES} == {
+        ROLLBACK: [[restore]],
+        DEPLOYER: [],
+        APPROVER: [],
+        RESTORE: [],
     }
 
 
 @every_stack
 def test_the_deployer_makes_and_changes_terraforms_table_and_nobody_deletes_it(stack: str) -> None:
     of = scope(stack)
-    (ceiling,) = [one for one in walk(boundary(of)) if one["Effect"] == "Allow"]
+    (kept,) = [one for one in walk(boundary(of)) if one["Sid"] == "KeepTables"]
+    deleted = [
+        resource
+        for role in ROLES
+        for one in of_action(role, of, "dynamodb:DeleteTable")
+        for resource in one["Resource"]
+    ]
 
     assert [one["Resource"] for one in of_action(DEPLOYER, of, "dynamodb:UpdateTable")] == [
         [of.table(of.names.access_table)]
     ]
-    assert "dynamodb:DeleteTable" not in ceiling["Action"]
+    assert kept["Effect"] == "Deny"
+    assert kept["Resource"] == [of.table(of.names.access_table)]
+    assert deleted == [of.table(f"{of.names.access_table}-restore-*")], "a copy, and no table"
 
 
 @every_stack
