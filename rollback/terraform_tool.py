@@ -43,6 +43,11 @@ class Tool:
     version: str
     platform: str
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What has to be the same where a saved plan is carried out."""
+        return {"tool": self.name, "version": self.version, "platform": self.platform}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:

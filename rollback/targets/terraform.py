@@ -19,12 +19,11 @@ from rollback.releases import PREVIOUS, TERRAFORM, Quarantine, previous_position
 from rollback.targets import changes, terraform_apply, terraform_plan, terraform_work
 from rollback.targets.changes import Change
 from rollback.targets.protocol import Context, Failure, Journal, Outcome
+from rollback.targets.terraform_checks import checks
 from rollback.targets.terraform_plan import CHANGED, PUT_BACK
 from rollback.targets.terraform_state import LOCK_FILE, StateBucket, position
 from rollback.targets.terraform_work import Work
 from rollback.terraform_tool import Tool
-
-_FACTS = {"tool": "tool", "version": "version", "platform": "platform"}
 
 
 class Terraform:
@@ -93,7 +92,7 @@ class Terraform:
                 "plan": work.sha256(work.saved),
                 "lock-file": work.sha256(work.lock_file),
                 "folder": str(work.folder),
-                **{fact: getattr(tool, name) for fact, name in _FACTS.items()},
+                **tool.facts,
                 **position(state),
             },
             infrastructure=terraform_plan.counted(steps),
@@ -194,7 +193,7 @@ class Terraform:
         detail = (
             f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
         )
-        return [Check(check="terraform", ok=not differing, detail=detail), *self._checks()]
+        return [Check(check="terraform", ok=not differing, detail=detail), *checks(self._account)]
 
     def publish(self, plan: Plan[Change], *, undone: bool) -> None:
         commit = plan.left(undone=undone)[TERRAFORM] or "unknown"
@@ -253,8 +252,8 @@ class Terraform:
         tool = terraform_tool.find()
         differs = [
             f"{fact} is {here} here, {plan.facts[fact]} was recorded"
-            for fact, name in _FACTS.items()
-            if (here := getattr(tool, name)) != plan.facts[fact]
+            for fact, here in tool.facts.items()
+            if here != plan.facts[fact]
         ]
         if differs:
             raise Refused(
@@ -291,34 +290,6 @@ class Terraform:
         """After a run that was killed: its lock is removed, and what it made comes into the state."""
         terraform_apply.unlock(work, self._bucket.held(), journal, self._context.confirm_dead)
         terraform_apply.adopt(work, self._bucket.state(), journal)
-
-    def _checks(self) -> list[Check]:
-        names, least = self._settings.names, self._settings.minimum_functions
-        with explained("verifying the table, the API and the functions"):
-            table = self._account.dynamodb.describe_table(TableName=names.access_table)["Table"][
-                "TableStatus"
-            ]
-            apis = [
-                item
-                for page in self._account.client("apigateway").get_paginator("get_rest_apis").paginate()
-                for item in page["items"]
-                if item["name"] == names.api
-            ]
-            functions = [
-                item
-                for page in self._account.lambda_.get_paginator("list_functions").paginate()
-                for item in page["Functions"]
-                if item["FunctionName"].startswith(names.function_prefix)
-            ]
-        return [
-            Check(check="table", ok=table == "ACTIVE", detail=f"{names.access_table} is {table}"),
-            Check(check="api", ok=len(apis) == 1, detail=f"{len(apis)} named {names.api}"),
-            Check(
-                check="functions",
-                ok=len(functions) >= least,
-                detail=f"{len(functions)}, at least {least} are asked for",
-            ),
-        ]
 
 
 def _failed(reason: str) -> Outcome:

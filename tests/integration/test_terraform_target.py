@@ -1,0 +1,369 @@
+"""A Terraform configuration goes back for real: the tool, the emulator and the deployer's own role."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.boundary import boundary, trust
+from components.policies import Scope, inline_policy, text
+from local import estate, identity, shell
+from local.clients import connect
+from local.emulator import server
+from local.engine.terraform import ensure_terraform
+from local.engine.terraform_provider import ensure_provider
+from local.paths import ROOT
+from naming import DEPLOYER, GITHUB_OIDC_HOST
+from rollback import session as sessions
+from rollback import terraform_tool
+from rollback.errors import Refused
+from rollback.flow import Flow
+from rollback.holding import Finished
+from rollback.plan import Request
+from rollback.recording import Commits, record
+from rollback.records import Status
+from rollback.releases import TERRAFORM
+from rollback.settings import Settings, load
+from tests.doubles.world import Quiet, create_table
+from tests.e2e.estate_under_test import SCRIPT, checkout, git
+
+SECRET = "hunter2-never-shown"
+STATE = "access-management/terraform.tfstate"
+LOCK = f"{STATE}.tflock"
+API = "aws_api_gateway_rest_api.access"
+TABLE = "aws_dynamodb_table.access_management"
+ACCOUNT = "536580886816"
+# A resource whose making takes as long as a file is there.
+SLOW = """
+resource "terraform_data" "slow" {
+  provisioner "local-exec" {
+    command = "touch %s/began; while [ -e %s/wait ]; do sleep 0.1; done"
+  }
+  depends_on = [aws_api_gateway_rest_api.more]
+}
+resource "aws_api_gateway_rest_api" "more" {
+  name = "${local.stem}-apigw-more"
+}
+"""
+HIDDEN = """
+resource "terraform_data" "secret" {
+  input = sensitive("%s")
+}
+"""
+
+
+@dataclass(kw_only=True)
+class Place:
+    """An account with a deployed configuration, and the checkout it came from."""
+
+    endpoint: str
+    settings: Settings
+    root: Path
+    commits: dict[str, str]
+
+    @contextlib.contextmanager
+    def flow(self, answer: bool | None = None, confirm_dead: str = "") -> Iterator[Flow]:
+        """One run of the command."""
+        session = sessions.begin("dev", self.root, confirm_dead=confirm_dead)
+        with session.closing:
+            yield Flow(session=session, ui=Quiet(answer=answer), stop=threading.Event())
+
+    def go(self, to: str, **request: Any) -> Finished:
+        with self.flow() as flow:
+            return flow.start("terraform", Request(to=to, **request), "it went bad", yes=True)
+
+    def commit(self, name: str, change: Callable[[str], str]) -> str:
+        """A commit on main, with `main.tf` changed."""
+        main = self.root / "terraform" / "main.tf"
+        main.write_text(change(main.read_text()))
+        git(self.root, "add", ".")
+        git(self.root, "commit", "-q", "--allow-empty", "-m", name)
+        self.commits[name] = git(self.root, "rev-parse", "HEAD")
+        return self.commits[name]
+
+    def forward(self, name: str, change: Callable[[str], str]) -> None:
+        """A commit on main is deployed, and main goes on as before it."""
+        commit = self.commit(name, change)
+        finished = self.go(commit)
+        assert finished.error is None, finished.error
+        git(self.root, "checkout", "-q", f"{commit}~", "--", "terraform")
+        self.commit(f"{name}, reverted", lambda main: main)
+
+    def client(self, service: str) -> Any:
+        return connect(service, self.endpoint, self.settings)
+
+    def description(self) -> str:
+        apis = self.client("apigateway").get_rest_apis()["items"]
+        return next(str(api["description"]) for api in apis if api["name"] == self.settings.names.api)
+
+    def said(self) -> str:
+        """All that the ledger holds, as text."""
+        pages = (
+            self.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(TableName=self.settings.names.deployments_table)
+        )
+        return json.dumps([page["Items"] for page in pages])
+
+    def object(self, key: str) -> Any:
+        return self.client("s3").get_object(Bucket=self.settings.names.state_bucket, Key=key)
+
+    def put(self, key: str, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.client("s3").put_object(Bucket=self.settings.names.state_bucket, Key=key, Body=data)
+
+    def state(self) -> Any:
+        return json.loads(self.object(STATE)["Body"].read())
+
+    def parameter(self) -> str:
+        name = self.settings.names.terraform_commit
+        return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+
+
+def described(text_: str) -> Callable[[str], str]:
+    return lambda main: (
+        "\n".join(
+            f'  description = "{text_}"' if line.startswith("  description") else line
+            for line in main.splitlines()
+        )
+        + "\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Commits good and bad are deployed by the deployer, and good is recorded with a release."""
+    ensure_provider()
+    ensure_terraform()
+    folder = tmp_path_factory.mktemp("terraform")
+    root = folder / "checkout"
+    checkout(root, "dev", ACCOUNT)
+    project = yaml.safe_load((root / "Pulumi.yaml").read_text())
+    project["config"]["minimumFunctions"]["default"] = 6
+    project["config"]["smoke"]["default"] = []
+    (root / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+    shutil.copytree(ROOT / "terraform", root / "terraform", ignore=shutil.ignore_patterns(".terraform*"))
+    settings = load(root, "dev")
+    with server.running(auth=True) as emulator, pytest.MonkeyPatch.context() as patch:
+        shell.make_bucket(connect("s3", emulator.endpoint, settings), settings)
+        create_table(connect("dynamodb", emulator.endpoint, settings), settings.names.deployments_table)
+        estate.establish(connect("iam", emulator.endpoint, settings), settings)
+        estate.deploy(connect("lambda", emulator.endpoint, settings), settings, "v1.0.0", create_alias=True)
+        ssm = connect("ssm", emulator.endpoint, settings)
+        for name in (settings.names.deployed_version, settings.names.terraform_commit):
+            ssm.put_parameter(Name=name, Value="none", Type="String")
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "PULUMI_", "TF_")):
+                patch.delenv(name)
+        variables = shell.environment(
+            emulator.endpoint, settings, identity=deployer(emulator.endpoint, settings), folder=folder
+        )
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        made = Place(endpoint=emulator.endpoint, settings=settings, root=root, commits={})
+        good = made.commit("good", lambda main: described("good")(main) + HIDDEN % SECRET)
+        assert made.go(good).error is None
+        with made.flow() as flow:
+            record(flow.session, "v1.0.0", Commits(code=good, terraform=good), flow.ui)
+        yield made
+
+
+def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
+    """The variables of the deployer role, with its real trust, boundary and policy."""
+    names = settings.names
+    scope = Scope(
+        names=names,
+        account=settings.account,
+        region=settings.region,
+        alias=settings.alias,
+        functions=tuple(settings.catalogue()),
+        tables=(names.access_table,),
+    )
+    iam = connect("iam", endpoint, settings)
+    iam.create_open_id_connect_provider(
+        Url=f"https://{GITHUB_OIDC_HOST}", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["0" * 40]
+    )
+    ceiling = iam.create_policy(PolicyName=names.boundary, PolicyDocument=text(boundary(scope)))
+    iam.create_role(
+        RoleName=names.role(DEPLOYER),
+        AssumeRolePolicyDocument=text(
+            trust(scope, settings.repository, names.github_environment(DEPLOYER), people=())
+        ),
+        PermissionsBoundary=ceiling["Policy"]["Arn"],
+    )
+    iam.put_role_policy(
+        RoleName=names.role(DEPLOYER),
+        PolicyName="permissions",
+        PolicyDocument=text(inline_policy(DEPLOYER, scope)),
+    )
+    listed = {"Effect": "Allow", "Action": "apigateway:GET", "Resource": scope.apis("")}
+    iam.put_role_policy(
+        RoleName=names.role(DEPLOYER),
+        PolicyName="list-apis",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [listed]}),
+    )
+    return identity.assume(endpoint, settings, DEPLOYER, "dora")
+
+
+def test_previous_goes_back_to_the_deployed_commit_and_proves_it(place: Place) -> None:
+    place.forward("bad", described("bad"))
+
+    finished = place.go("previous")
+
+    made, plan = finished.record, finished.plan
+    assert finished.error is None and made is not None and plan is not None
+    assert made.status is Status.COMPLETE
+    assert made.infrastructure == {"create": 0, "update": 1, "replace": 0, "delete": 0, "same": 2}
+    assert made.counts == {"planned": 1, "moved": 1, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert [check.check for check in made.verification if check.ok] == [
+        "terraform",
+        "table",
+        "api",
+        "functions",
+    ]
+    assert place.description() == "good"
+    assert place.parameter() == place.commits["good"] == plan.targets[TERRAFORM]
+    with place.flow() as flow:
+        bars = {bar.version for bar in flow.session.ledger.quarantines()}
+        assert place.commits["bad"] in bars
+        with pytest.raises(Refused, match="nothing older"):
+            flow.preview("terraform", Request())
+
+
+def test_the_plan_is_kept_encrypted_and_no_secret_is_told(place: Place) -> None:
+    place.forward("another secret", lambda main: main.replace(SECRET, f"{SECRET}-2"))
+
+    finished = place.go("previous")
+
+    assert finished.record is not None and finished.plan is not None
+    kept = place.object(f"rollback/{finished.record.rollback_id}/plan.tfplan")
+    assert kept["ServerSideEncryption"] == "AES256"
+    assert hashlib.sha256(kept["Body"].read()).hexdigest() == finished.plan.facts["plan"]
+    assert SECRET in json.dumps(place.state())
+    assert SECRET not in place.said()
+
+
+def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.forward("bad again", described("bad again"))
+    with place.flow() as flow:
+        waiting = flow.start("terraform", Request(), "it went bad")
+    assert waiting.record is not None and waiting.plan is not None
+    waits, digest = waiting.record.rollback_id, waiting.record.digest
+    here = terraform_tool.find()
+
+    def apply() -> Finished:
+        with place.flow() as flow:
+            return flow.apply(waits, digest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(terraform_tool, "find", lambda: replace(here, version="1.10.0"))
+        with pytest.raises(Refused, match=f"version is 1.10.0 here, {here.version} was recorded"):
+            apply()
+    state = place.state()
+    place.put(STATE, {**state, "serial": state["serial"] + 1})
+    with pytest.raises(Refused, match="somebody has changed the Terraform state"):
+        apply()
+    place.put(STATE, state)
+    kept = f"rollback/{waits}/plan.tfplan"
+    body = place.object(kept)["Body"].read()
+    place.put(kept, {})
+    with pytest.raises(Refused, match="is not the one that was planned"):
+        apply()
+    place.client("s3").put_object(Bucket=place.settings.names.state_bucket, Key=kept, Body=body)
+    done = apply()
+
+    assert done.error is None and done.record is not None
+    assert done.record.digest == digest
+    assert place.description() == "good"
+
+
+def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> None:
+    without = place.commit(
+        "no table", lambda main: re.sub(r"(?ms)^resource .aws_dynamodb_table.*?^}\n", "", main)
+    )
+    outputs = place.root / "terraform" / "outputs.tf"
+    kept = outputs.read_text()
+    outputs.write_text(re.sub(r"(?ms)^output .table_name.*?^}\n", "", kept))
+    without = place.commit("no output", lambda main: main)
+    outputs.write_text(kept)
+    git(place.root, "checkout", "-q", place.commits["good"], "--", "terraform")
+    place.commit("as it was", lambda main: main)
+
+    with place.flow() as flow:
+        with pytest.raises(Refused, match="holds data and would be deleted"):
+            flow.preview("terraform", Request(to=without))
+        allowed = flow.preview("terraform", Request(to=without, allow_destroy=(TABLE,)))
+
+    assert allowed.infrastructure["delete"] == 1
+
+
+def test_another_ones_lock_is_left_alone(place: Place) -> None:
+    good = place.commits["good"]
+    place.put(LOCK, {"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"})
+
+    with place.flow() as flow, pytest.raises(Refused, match="alice@elsewhere"):
+        flow.preview("terraform", Request(to=good))
+
+    place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=LOCK)
+
+
+@pytest.mark.parametrize("verb", ["resume", "abort"])
+def test_an_apply_that_was_killed_is_finished_or_undone(place: Place, tmp_path: Path, verb: str) -> None:
+    hold = tmp_path / "wait"
+    hold.touch()
+    slow = place.commit("slow", lambda main: main + SLOW % (tmp_path, tmp_path))
+    place.commit("as it was", lambda main: main.replace(SLOW % (tmp_path, tmp_path), ""))
+    words = ("terraform", "--env", "dev", "--to", slow, "--reason", "x", "--yes", "--json")
+    process = subprocess.Popen(
+        [str(SCRIPT), *words], cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until(lambda: (tmp_path / "began").exists())
+    with place.flow() as flow:
+        (in_flight,) = flow.session.ledger.history(1)
+        waits = in_flight.rollback_id
+        until(lambda: "apigw-more" in str(place.client("apigateway").get_rest_apis()))
+        until(lambda: any(event.kind == "changed" for event in flow.session.ledger.load(waits).events))
+        (ran,) = (e.data["process"] for e in flow.session.ledger.load(waits).events if e.kind == "applying")
+    process.kill()
+    process.wait()
+    os.killpg(ran["pid"], signal.SIGKILL)
+    hold.unlink()
+
+    with place.flow() as flow:
+        finished = flow.resume(waits) if verb == "resume" else flow.abort(waits)
+
+    assert finished.error is None and finished.record is not None
+    more = [
+        api for api in place.client("apigateway").get_rest_apis()["items"] if api["name"].endswith("-more")
+    ]
+    if verb == "resume":
+        assert finished.record.status is Status.COMPLETE
+        assert len(more) == 1
+        place.forward("tidy", lambda main: main)
+    else:
+        assert finished.record.status is Status.REVERTED
+        assert more == []
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)
