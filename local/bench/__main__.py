@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from local import quota, shell
-from local.bench import account, script, table
+from local.bench import account, infrastructure, script, table
 from local.bench.account import ENVIRONMENT, Account, Ran
 from local.bench.table import Row
 from local.errors import LocalError
@@ -23,6 +23,8 @@ from naming import ROLLBACK
 
 RESULT = LOCAL / "bench.json"
 _MANY = 500
+# Resources, and how often they are measured.
+_INFRASTRUCTURE = ((10, 3), (300, 2))
 _RUNS = 3
 _WIDTH = 118
 # Load a core beyond which something else decides; the measuring itself makes less than one.
@@ -66,6 +68,8 @@ def measure(progress: Callable[[str], None], *, thorough: bool, quick: bool) -> 
             yield from at_hand(few, progress)
         if quick:
             return
+        for size, pairs in _INFRASTRUCTURE:
+            yield from infrastructure.rows(Path(scratch), progress, size, pairs)
         many = account.generated(_MANY)
         with account.running(Path(scratch) / "many", progress, many) as large:
             yield from against_quota(large, progress, runs=_RUNS if thorough else 1)
