@@ -10,6 +10,7 @@ from rollback.targets.protocol import Context, Target
 # Kind → module and class. Imported when asked for: some of them import much.
 _MAKERS = {
     "aliases": ("rollback.targets.aliases", "Aliases"),
+    "stack": ("rollback.targets.stack", "Stack"),
     "cutover": ("rollback.targets.cutover", "Cutover"),
     "full": ("rollback.targets.full", "Full"),
     "terraform": ("rollback.targets.terraform", "Terraform"),

@@ -59,7 +59,8 @@ class Change:
 
     `urn` is the engine's own name of it (a Pulumi URN, a Terraform address), `name` the one it has in the
     account, where known. `properties` are those that change. `content` hashes what it changes from and
-    to. `unprotects`: it loses its protection by it, silently; `retains`: it would leave the state only.
+    to, without what is `unknown` before something else is made. `unprotects`: it loses its protection by it,
+    silently; `retains`: it would leave the state only.
     """
 
     urn: str
@@ -68,6 +69,7 @@ class Change:
     name: str = ""
     properties: tuple[str, ...] = ()
     content: str = ""
+    unknown: tuple[str, ...] = ()
     unprotects: bool = False
     retains: bool = False
 
@@ -81,11 +83,16 @@ class Change:
 
 
 def kind(type_: str) -> str:
-    """A resource type in the one spelling: `aws:cloudwatch/logGroup:LogGroup` → `cloudwatch_log_group`."""
+    """A resource type in the one spelling: `aws:cloudwatch/logGroup:LogGroup` → `cloudwatch_log_group`.
+
+    A bridged provider's module names the type, too (and is `index/…` where it has no modules); a native
+    one's (`aws-native:logs:LogGroup`) does not.
+    """
     if ":" not in type_:
         return type_.partition("_")[2]
-    module = type_.split(":")[1]
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", module.replace("/", "_")).lower()
+    module, _, name = type_.partition(":")[2].partition(":")
+    spelled = module.removeprefix("index/") if "/" in module else f"{module}_{name}".rstrip("_")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", spelled.replace("/", "_")).lower()
 
 
 def counts(changes: Iterable[Change]) -> dict[str, int]:

@@ -1,0 +1,58 @@
+"""A stack's checkpoint as it counts for a digest. Pure.
+
+A checkpoint is read as it is stored, its secrets encrypted: nothing here ever sees one. What differs from
+run to run though nothing has changed is left out: times, the order of resources, where in a program they
+are declared, and what a refresh rewrites. A secret's ciphertext is part of it, and is new after every
+update, even one that changes nothing: such an update makes a plan stale, as it may have changed a secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollback.canonical import canonical
+
+_FLEETING = {"sourcePosition", "stackTrace", "created", "modified", "propertyDependencies"}
+
+Deployment = Mapping[str, Any]
+
+
+def read(exported: str) -> Deployment:
+    """The deployment in what `pulumi stack export` prints."""
+    deployment: Deployment = json.loads(exported)["deployment"] or {}
+    return deployment
+
+
+def resources(deployment: Deployment) -> Sequence[Mapping[str, Any]]:
+    """What the checkpoint knows, in its own order: a parent before its children."""
+    return deployment.get("resources") or ()
+
+
+def pending(deployment: Deployment) -> Sequence[Mapping[str, Any]]:
+    """What an update that was cut off had begun: `type` and `resource` each."""
+    return deployment.get("pending_operations") or ()
+
+
+def keyed(deployment: Deployment, value: Any) -> str:
+    """A hash of `value` that only who can read the state can compute: 64 hexadecimal digits.
+
+    The key is the state's own salt or wrapped key. It is in no record, so that what is hashed cannot be
+    found from one by trying.
+    """
+    key = canonical(deployment.get("secrets_providers") or {}).encode()
+    return hmac.new(key, canonical(value).encode(), hashlib.sha256).hexdigest()
+
+
+def digest(deployment: Deployment) -> str:
+    """A keyed hash over what a plan starts from."""
+    kept = [
+        {key: value for key, value in resource.items() if key not in _FLEETING}
+        for resource in resources(deployment)
+    ]
+    kept.sort(key=lambda resource: (resource["urn"], resource.get("id", "")))
+    begun = [[operation.get("type"), operation["resource"]["urn"]] for operation in pending(deployment)]
+    return keyed(deployment, [kept, sorted(begun)])

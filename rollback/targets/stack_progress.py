@@ -1,0 +1,201 @@
+"""What a stack's record tells of how far an update came. Pure, but for `Progress`, which writes it down.
+
+began      the engine was started: its process, and the CI run that it belongs to
+lock       it holds the stack's lock: the lock's uuid
+changed    resources that it is through with (`restored` on the way back): urn, op, ok
+ended      it has ended: its exit code, and whether it was locked out and did nothing
+adopted    what an earlier engine had begun was found and taken in
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.engine import steps
+from rollback.engine.backend import Lock
+from rollback.engine.command import Ended
+from rollback.plan import Plan
+from rollback.processes import Process, here
+from rollback.records import Event
+from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.targets.protocol import Failure, Journal
+
+BEGAN, LOCK, CHANGED, RESTORED, ENDED, ADOPTED = "began", "lock", "changed", "restored", "ended", "adopted"
+# Progress is journalled in batches: what a crash loses of the last one, a new preview finds out.
+_FLUSH_STEPS = 25
+_FLUSH_SECONDS = 1.0
+_MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "deleted", SAME: "unprotected"}
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Journals what the engine tells while it updates; `back` on the way back.
+
+    `locks` lists the stack's locks, to find the engine's own once it must hold it.
+    """
+
+    journal: Journal
+    changing: Collection[str]
+    locks: Callable[[], Sequence[Lock]]
+    back: bool = False
+    failures: dict[str, str] = field(default_factory=dict)
+    _process: Process | None = None
+    _locked: bool = False
+    _done: dict[str, bool] = field(default_factory=dict)
+    _batch: list[dict[str, Any]] = field(default_factory=list)
+    _flushed: float = field(default_factory=time.monotonic)
+
+    def began(self, process: Process) -> None:
+        self._process = process
+        run = os.environ.get("GITHUB_RUN_ID", "")
+        self.journal.append(
+            BEGAN,
+            {
+                "user": process.user,
+                "host": process.host,
+                "pid": process.pid,
+                "began": process.began,
+                "run": run,
+                "back": self.back,
+            },
+        )
+
+    def event(self, kind: str, data: Mapping[str, Any]) -> None:
+        if not self._locked:
+            self._find_lock()
+        if kind == "diagnosticEvent" and data.get("severity") == "error" and data.get("urn"):
+            self.failures.setdefault(data["urn"], _last(data["message"]))
+        if kind in ("resOutputsEvent", "resOpFailedEvent"):
+            metadata = data["metadata"]
+            op = steps.operation(metadata)
+            if op not in (None, SAME) and metadata["type"] != steps.STACK_TYPE:
+                self.through(metadata["urn"], op or "", ok=kind == "resOutputsEvent")
+        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+
+    def through(self, urn: str, op: str, *, ok: bool = True) -> None:
+        """The engine is through with a resource, or with one of the parts of its replacement."""
+        self._done[urn] = ok
+        self._batch.append({"urn": urn, "op": op, "ok": ok})
+        self.journal.progress(len(self._done.keys() & set(self.changing)))
+        if len(self._batch) >= _FLUSH_STEPS:
+            self.flush()
+
+    def ended(self, ended: Ended) -> None:
+        self.flush()
+        self.journal.append(ENDED, {"code": ended.code, "locked_out": ended.locked})
+
+    def flush(self) -> None:
+        if self._batch:
+            self.journal.append(RESTORED if self.back else CHANGED, {"resources": self._batch})
+            self._batch = []
+        self._flushed = time.monotonic()
+
+    def all_through(self, changes: Iterable[Change]) -> None:
+        """An update that went through has done all of it, said or not."""
+        for change in changes:
+            if not self._done.get(change.urn):
+                self.through(change.urn, change.op)
+        self.flush()
+
+    def _find_lock(self) -> None:
+        """The engine tells nothing before it holds the lock."""
+        self._locked = True
+        pid = self._process.pid if self._process else 0
+        for lock in self.locks():
+            if (lock.host, lock.pid) == (here(), pid):
+                self.journal.append(LOCK, {"uuid": lock.uuid})
+
+
+def processes(events: Iterable[Event]) -> list[Process]:
+    """The engines that this record has started."""
+    fields = ("user", "host", "pid", "began")
+    return [Process(**{name: event.data[name] for name in fields}) for event in events if event.kind == BEGAN]
+
+
+def locks(events: Iterable[Event]) -> set[str]:
+    """The uuids of the locks that they held."""
+    return {str(event.data["uuid"]) for event in events if event.kind == LOCK}
+
+
+def acted(events: Iterable[Event]) -> bool:
+    """Whether an engine may have done anything: one that was locked out has not."""
+    found = False
+    for event in events:
+        if event.kind == BEGAN:
+            before, found = found, True
+        elif event.kind == ENDED and event.data["locked_out"]:
+            found = before
+    return found
+
+
+def touched(events: Iterable[Event]) -> set[str]:
+    """The resources that an engine has been through with on the way there, well or not."""
+    return set(_through(events, CHANGED))
+
+
+def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
+    """One mapping for each resource that changes: its names, type and operation, and how it went."""
+    forward, back = _through(events, CHANGED), _through(events, RESTORED)
+    failed = {
+        item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]
+    }
+
+    def outcome(change: Change) -> str:
+        if back.get(change.urn):
+            return "reverted"
+        if forward.get(change.urn):
+            return _MOVED[change.op]
+        return "failed" if change.urn in failed or forward.get(change.urn) is False else "untouched"
+
+    return [
+        {
+            "name": change.urn.rpartition("::")[2],
+            "urn": change.urn,
+            "type": change.type,
+            "op": change.op,
+            "properties": change.properties,
+            "from": plan.from_version,
+            "to": plan.to_version,
+            "outcome": outcome(change),
+        }
+        for change in plan.changing
+    ]
+
+
+def counts(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:
+    """planned, moved, confirmed, failed and reverted resources."""
+    found = [item["outcome"] for item in outcomes(plan, events)]
+    return {
+        "planned": len(found),
+        "moved": sum(outcome in _MOVED.values() for outcome in found),
+        "confirmed": 0,
+        "failed": found.count("failed"),
+        "reverted": found.count("reverted"),
+    }
+
+
+def failures(subject: str, ended: Ended, progress: Progress) -> tuple[Failure, ...]:
+    """What an engine that did not go through has failed at."""
+    if progress.failures:
+        return tuple(Failure(subject=urn, reason=why) for urn, why in sorted(progress.failures.items()))
+    return (Failure(subject=subject, reason=ended.why),)
+
+
+def _through(events: Iterable[Event], kind: str) -> dict[str, bool]:
+    """URN → whether the last that was said of it was good."""
+    return {
+        item["urn"]: bool(item["ok"])
+        for event in events
+        if event.kind == kind
+        for item in event.data["resources"]
+    }
+
+
+def _last(message: str) -> str:
+    lines = [line for line in message.strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it failed"
