@@ -8,8 +8,7 @@ from typing import Any
 
 from rollback import commits
 from rollback.canonical import plain
-from rollback.engine import history
-from rollback.engine.history import Update
+from rollback.engine import Update, history
 from rollback.errors import RollbackError
 from rollback.records import Record, plain_record
 from rollback.releases import Release
