@@ -105,9 +105,9 @@ class Cutover:
             steps=tuple(_steps(request, table, copy, parameter, counts)),
             facts={
                 "table": table,
-                "table_id": live.get("TableId", ""),
+                "table_made_at": table_steps.made_at(live),
                 "copy": copy,
-                "copy_id": told.get("TableId", ""),
+                "copy_made_at": table_steps.made_at(told),
                 "report": report.key,
                 "sha256": report.sha256,
                 "lines": str(report.lines),

@@ -113,7 +113,7 @@ class TableRestore:
                 TableStep(do=_SETTINGS, on=copy, detail=", ".join(lacking) or "nothing is lacking"),
                 TableStep(do=_COMPARE, on=copy, detail=f"with {table}, item by item: the loss report"),
             ),
-            facts={"table_id": live.get("TableId", ""), "copy": copy, "at": table_time.iso(at)},
+            facts={"made_at": table_steps.made_at(live), "copy": copy, "at": table_time.iso(at)},
             notices=(
                 *notices,
                 table_time.estimate(live.get("TableSizeBytes", 0), self._settings.pace.read_units),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cached_property
 from typing import Any
 
@@ -200,6 +201,11 @@ def described(client: Any, table: str) -> Mapping[str, Any] | None:
                 return None
             raise
     return found
+
+
+def made_at(told: Mapping[str, Any]) -> str:
+    """By which a table is told from another of its name: when it was made."""
+    return str(told["CreationDateTime"].astimezone(UTC).isoformat())
 
 
 def within(units: float, table: Mapping[str, Any], what: str) -> float:
