@@ -131,7 +131,8 @@ class Terraform:
             return Outcome(interrupted=True)
         try:
             work = self._ready(plan, journal.rollback_id)
-            self._mend(work, journal)
+            self._unlock(work, journal)
+            self._adopt(plan, work, journal)
             remaining = self._planned(work)
         except UsageError as error:
             return Outcome(failures=(Failure(subject=self.kind, reason=error.what, refused=True),))
@@ -164,7 +165,8 @@ class Terraform:
             self._must_hold(left)
             work = self._opened(left, terraform_tool.find())
             work.init(as_committed=self._locks_providers(left))
-            self._mend(work, journal)
+            self._unlock(work, journal)
+            self._adopt(plan, None, journal)
             steps = self._planned(work)
         except UsageError as error:
             return _failed(error.what)
@@ -286,10 +288,18 @@ class Terraform:
             time.sleep(0.2)
         return True
 
-    def _mend(self, work: Work, journal: Journal) -> None:
-        """After a run that was killed: its lock is removed, and what it made comes into the state."""
+    def _unlock(self, work: Work, journal: Journal) -> None:
         terraform_apply.unlock(work, self._bucket.held(), journal, self._context.confirm_dead)
-        terraform_apply.adopt(work, self._bucket.state(), journal)
+
+    def _adopt(self, plan: Plan[Change], work: Work | None, journal: Journal) -> None:
+        """What a run that was killed has made comes into the state, by the configuration that declares it."""
+        state = self._bucket.state()
+        if not (lost := terraform_plan.lost(journal.events, state)):
+            return
+        if work is None:
+            work = self._opened(plan.facts["commit"], terraform_tool.find())
+            work.init(as_committed=self._locks_providers(work.commit))
+        terraform_apply.adopt(work, state, lost, journal)
 
 
 def _failed(reason: str) -> Outcome:

@@ -132,10 +132,13 @@ def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> N
     work.unlock(held.id)
 
 
-def adopt(work: Work, state: Mapping[str, Any], journal: Journal) -> None:
-    """Takes into the state what an apply that was killed had made and could not write there any more."""
+def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal: Journal) -> None:
+    """Takes into the state what an apply that was killed had made and could not write there any more.
+
+    What cannot be taken is journalled, too: the plan that follows tells what comes of it.
+    """
     known = terraform_plan.addresses(state)
-    for address, identifier in terraform_plan.lost(journal.events, state).items():
+    for address, identifier in lost.items():
         why_not = work.adopt(address, identifier, instead=address in known)
         journal.append("adopted", {"address": address, "id": identifier, "failed": why_not})
 
