@@ -47,12 +47,19 @@ def provide(engine: Engine, project: Mapping[str, Any], folder: Path, today: Pat
         if wanted in ("", known):
             return {}
         return {"PULUMI_PYTHON_CMD": str(_made(wanted, folder) / "bin" / "python")}
-    place = folder / virtualenv
+    place, there = folder / virtualenv, today / virtualenv
     if not place.exists():
-        there = today / virtualenv
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(there.resolve() if wanted == known and there.exists() else _made(wanted, folder))
+        _lend(there if wanted == known and there.exists() else _made(wanted, folder), place)
     return {}
+
+
+def _lend(virtualenv: Path, place: Path) -> None:
+    """Shows a virtualenv at `place` without git seeing it: a worktree with something new in it is dirty."""
+    place.mkdir(parents=True)
+    (place / ".gitignore").write_text("*\n", encoding="utf-8")
+    for part in virtualenv.resolve().iterdir():
+        if part.name != ".gitignore":
+            (place / part.name).symlink_to(part)
 
 
 def _wanted(folder: Path) -> str:

@@ -114,18 +114,24 @@ def standing(updates: Iterable[Update]) -> Update | None:
     return None
 
 
-def previous(updates: Iterable[Update], barred: Iterable[str]) -> Update:
+def previous(updates: Iterable[Update], barred: Iterable[str], after: Callable[[str, str], bool]) -> Update:
     """The newest update that went through, of another clean commit than stands, and not `barred`.
 
-    Raises `Refused` where there is none.
+    `after` says whether a commit comes after another. Where the way back to a commit failed, what it was
+    leaving comes after that and is no way back: the same way is. Raises `Refused` where there is none.
     """
     passed = set(barred)
     now: Update | None = None
+    left = False
     for update in updates:
         if now is None:
             now = update if update.deploys or update.kind == "destroy" else None
+        elif not update.clean or update.commit in passed:
+            continue
+        elif now.result != "succeeded" and update.commit != now.commit and after(update.commit, now.commit):
+            left = True
         # Where more than a commit was deployed, the commit alone is a way back.
-        elif update.clean and update.commit not in passed and (now.dirty or update.commit != now.commit):
+        elif update.commit != now.commit or now.dirty or left:
             return update
     raise Refused(
         "There is no previous commit of the stack: its history has no earlier successful update of another "

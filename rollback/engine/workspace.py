@@ -110,7 +110,11 @@ def workspace(
             folder=folder,
             config_file=config_file,
             config=checkpoint.keyed(state, config),
-            variables=dependencies.provide(engine, project, folder, where.today),
+            # A program's compiled modules would make the worktree differ from its commit.
+            variables={
+                "PYTHONDONTWRITEBYTECODE": "1",
+                **dependencies.provide(engine, project, folder, where.today),
+            },
             without=without,
         )
 

@@ -136,15 +136,17 @@ def _destroys(change: Change, names: Names, holds_data: Sequence[str]) -> str:
         return f"it holds data and would be {change.op}d"
     if change.unprotects:
         return "it would lose its protection"
-    return _undoes(change, spelled, names) if change.op == UPDATE else ""
+    return _undoes(change, spelled, names)
 
 
 def _undoes(change: Change, spelled: str, names: Names) -> str:
-    """What of an update would undo a release or a rollback."""
-    if spelled == "lambda_alias" and set(change.properties) & _ALIAS:
+    """What of a change would undo a release or a rollback."""
+    gone = change.op in (DELETE, REPLACE)
+    touched = set(change.properties) if change.op == UPDATE else set()
+    if spelled == "lambda_alias" and (gone or touched & _ALIAS):
         return "the version that its callers get would be changed, which undoes what was released or put back"
     ours = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
-    if spelled == "ssm_parameter" and change.name in ours and set(change.properties) & _VALUE:
+    if spelled == "ssm_parameter" and change.name in ours and (gone or touched & _VALUE):
         return "the value that releases and rollbacks write would be overwritten"
     return ""
 

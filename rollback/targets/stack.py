@@ -7,7 +7,7 @@ interrupted update has left is cleared away before anything is planned again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,9 +67,7 @@ class Stack:
         return plan
 
     def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:  # noqa: ARG002 - the Protocol's
-        (commit,) = plan.targets.values()
-        # What was called `previous` then may be another commit by now.
-        return replace(self.plan(replace(plan.request, to=commit)), request=plan.request)
+        return self.plan(plan.request)
 
     def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
         guards = self._guards(plan.steps, plan.request)
@@ -171,7 +169,7 @@ class Stack:
                     seconds=self._patience,
                     began=progress.began,
                     event=progress.event,
-                    stopping=_stopping(journal),
+                    stopping=stack_progress.stopping(journal),
                 )
             )
             progress.ended(ended)
@@ -205,7 +203,9 @@ class Stack:
         stack_recovery.clear(stack, journal)
         state = stack_recovery.adopt(stack, journal, self._patience, workspace)
         self._stands = workspace(state)
-        return stack_plan.preview(self._stands, state, self._patience, stopping=_stopping(journal))
+        return stack_plan.preview(
+            self._stands, state, self._patience, stopping=stack_progress.stopping(journal)
+        )
 
     def _guards(self, steps: Sequence[Change], request: Request) -> list[Refusal]:
         return changes.refusals(steps, request, self._settings.names, self._settings.holds_data)
@@ -215,11 +215,3 @@ class Stack:
         if key not in self._found:
             self._found[key] = stack_plan.find(self._context, request)
         return self._found[key]
-
-
-def _stopping(journal: Journal) -> Callable[[], bool]:
-    def stopping() -> bool:
-        journal.check()
-        return journal.stopping()
-
-    return stopping

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,6 +22,7 @@ from rollback.engine.updates import StackName, Update
 from rollback.engine.workspace import Where, Workspace, workspace
 from rollback.errors import Refused, UsageError
 from rollback.plan import Plan, Refusal, Request
+from rollback.processes import began, here
 from rollback.releases import PREVIOUS, STACK
 from rollback.settings import PROJECT_FILE
 from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, counts
@@ -80,12 +82,10 @@ class Preview:
     ended: Ended
     steps: tuple[Step, ...]
     drift: tuple[tuple[str, tuple[str, ...]], ...]
-    # What is left of an approved plan is compared without what was not known to it.
-    changes: tuple[Change, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        made = tuple(change(step, self.hashed) for step in self.steps)
-        object.__setattr__(self, "changes", made)
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(change(step, self.hashed) for step in self.steps)
 
     def hashed(self, value: Any) -> str:
         return checkpoint.keyed(self.state, value)
@@ -150,7 +150,8 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
-        request=request,
+        # What is `previous` today may be another commit once this one has been tried.
+        request=replace(request, to=commit.sha),
         from_version=_label(now),
         to_version=commit.sha[:_SHORT],
         leaves=leaves,
@@ -165,10 +166,12 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
     return plan, found
 
 
-def preview(made: Workspace, state: Deployment, seconds: float, **asks: Callable[[], bool]) -> Preview:
+def preview(
+    made: Workspace, state: Deployment, seconds: float, stopping: Callable[[], bool] = lambda: False
+) -> Preview:
     """Runs a workspace's program without doing anything."""
     events: list[tuple[str, Mapping[str, Any]]] = []
-    watch = Watch(seconds=seconds, event=lambda kind, data: events.append((kind, data)), **asks)  # type: ignore[arg-type] # `stopping` alone
+    watch = Watch(seconds=seconds, event=lambda kind, data: events.append((kind, data)), stopping=stopping)
     ended = made.preview(watch)
     return Preview(
         workspace=made,
@@ -198,9 +201,11 @@ def broken(found: Preview) -> EngineError:
 def free(held: Sequence[Lock]) -> None:
     """Raises `Refused` where somebody holds the stack's lock."""
     if held:
+        dead = all(lock.host == here() and not began(lock.pid) for lock in held)
         raise Refused(
-            f"The stack is being updated by {'; '.join(map(str, held))}.",
-            next="Wait for it. If that process is dead and no rollback's: pulumi cancel",
+            f"The stack is being updated by {'; '.join(map(str, held))}"
+            + (": that process has ended and left its lock." if dead else "."),
+            next="pulumi cancel, which removes the lock; then try again." if dead else "Wait for it.",
         )
 
 
@@ -268,7 +273,11 @@ def _updates(stack: Stack) -> list[Update]:
 
 def _target(stack: Stack, wanted: str, entries: Sequence[Update], barred: set[str]) -> Commit:
     if wanted == PREVIOUS:
-        return stack.commit(updates.previous(entries, barred).commit)
+        top = stack.where.top
+        found = updates.previous(
+            entries, barred, lambda one, other: bool(commits.is_ancestor(top, other, one))
+        )
+        return stack.commit(found.commit)
     commit = stack.commit(wanted)
     if commit.sha in barred:
         raise Refused(
@@ -316,6 +325,11 @@ def _notices(found: Preview, now: Update | None, commit: Commit, request: Reques
     if moved:
         more = f" and {len(moved) - _NOTICES} more" if len(moved) > _NOTICES else ""
         said.append(f"Changed behind the stack's back: {', '.join(moved[:_NOTICES])}{more}.")
+    begun = [one["resource"]["urn"].rpartition("::")[2] for one in checkpoint.pending(found.state)]
+    if begun:
+        said.append(
+            f"An earlier update was cut off at {', '.join(begun[:_NOTICES])}: whether these are there is not known."
+        )
     named = {step.urn for step in found.steps}
     said += [
         f"--allow-destroy {urn} names nothing here." for urn in request.allow_destroy if urn not in named

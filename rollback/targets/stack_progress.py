@@ -12,12 +12,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.engine import steps
 from rollback.engine.backend import Lock
 from rollback.engine.command import Ended
+from rollback.errors import RollbackError
 from rollback.plan import Plan
 from rollback.processes import Process, here
 from rollback.records import Event
@@ -106,9 +108,23 @@ class Progress:
         """The engine tells nothing before it holds the lock."""
         self._locked = True
         pid = self._process.pid if self._process else 0
-        for lock in self.locks():
+        # Without its uuid, host and pid tell a lock of ours.
+        held: Sequence[Lock] = ()
+        with suppress(RollbackError):
+            held = self.locks()
+        for lock in held:
             if (lock.host, lock.pid) == (here(), pid):
                 self.journal.append(LOCK, {"uuid": lock.uuid})
+
+
+def stopping(journal: Journal) -> Callable[[], bool]:
+    """Asks whether to stop; raises `LeaseLost` where the lease is no longer ours."""
+
+    def asked() -> bool:
+        journal.check()
+        return journal.stopping()
+
+    return asked
 
 
 def processes(events: Iterable[Event]) -> list[Process]:

@@ -73,8 +73,8 @@ def adopt(
     journal.check()
     repaired, taken = repair(state)
     stack.name.ask("import", feed=json.dumps({"version": 3, "deployment": repaired}))
-    stopping = _stopping(journal)
-    ended = workspace(state).refresh(Watch(seconds=seconds, stopping=stopping))
+    watch = Watch(seconds=seconds, stopping=stack_progress.stopping(journal))
+    ended = workspace(state).refresh(watch)
     if not ended.ok:
         raise failed("Reading what an interrupted update has left", ended)
     state = stack.state()
@@ -157,11 +157,3 @@ def _barred(lock: Lock, rollback_id: str, stack: Stack, *, mine: bool) -> Refuse
         next=f"Once it is certain that it is dead: rollback resume {rollback_id} --env {env} "
         f"--confirm-dead {lock.host}:{lock.pid}",
     )
-
-
-def _stopping(journal: Journal) -> Callable[[], bool]:
-    def stopping() -> bool:
-        journal.check()
-        return journal.stopping()
-
-    return stopping
