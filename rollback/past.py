@@ -55,7 +55,9 @@ def past(session: Session, limit: int, kind: str | None = None) -> Past:
     moments: list[Moment] = []
     broken: list[RollbackError] = []
     notices: list[str] = []
-    for item in session.ledger.history(limit):
+    for item in session.ledger.history(_ALL):
+        if len(moments) == limit:
+            break
         if isinstance(item, RollbackError):
             broken.append(item)
         elif kind in (None, RELEASE if isinstance(item, Release) else item.kind):

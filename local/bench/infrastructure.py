@@ -64,12 +64,12 @@ class Repository:
             raise LocalError(f"{shlex.join(words)} ended with {ran.code}:\n{ran.output[-2000:]}")
         return ran
 
-    def put_back(self, kind: str) -> float:
+    def put_back(self, kind: str, changed: int) -> float:
         """`rollback KIND` to the good commit, checked to have changed what it should; the seconds taken."""
         words = ("--env", ENVIRONMENT, "--to", self.good, "--reason", "measuring", "--yes", "--json")
         ran = self.measured(str(Path(sys.executable).parent / "rollback"), kind, *words)
         record = json.loads(ran.output)
-        if record["status"] != "COMPLETE" or record["infrastructure"]["update"] < self.size // 2:
+        if record["status"] != "COMPLETE" or record["infrastructure"]["update"] != changed:
             raise LocalError(f"It did not do its work: {record['status']}, {record['infrastructure']}")
         return ran.seconds
 
@@ -86,9 +86,13 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What is put back: by `rollback WORD`, or by a script; after it was deployed again by `forward`."""
+    """What is put back: by `rollback WORD`, or by a script; after it was deployed again by `forward`.
+
+    `changed` is how many of its resources a revision changes.
+    """
 
     word: str
+    changed: int
     script: str
     forward: Callable[[], None]
 
@@ -116,7 +120,7 @@ def _pairs(kind: Kind, where: Repository, progress: Callable[[str], None], pairs
     # What the first run alone has to make (a backend's folders, a provider's link) is nobody's.
     kind.forward()
     for number in range(1, pairs + 1):
-        again(number, ours, f"rollback {kind.word}", lambda: where.put_back(kind.word))
+        again(number, ours, f"rollback {kind.word}", lambda: where.put_back(kind.word, kind.changed))
         again(number, theirs, f"{kind.word} by hand", lambda: where.by_hand(kind.script))
     mine, hand = statistics.median(ours), statistics.median(theirs)
     return Row(
@@ -134,6 +138,7 @@ def _stack(where: Repository) -> Kind:
     steps = ("preview", "up --yes --skip-preview", "preview --expect-no-changes")
     return Kind(
         word="stack",
+        changed=where.size - programs.OWN,
         script=" && ".join(map(pulumi, steps)),
         forward=lambda: where.run(*shlex.split(pulumi("up --yes --skip-preview"))),
     )
@@ -153,6 +158,7 @@ def _terraform(where: Repository, tool: str) -> Kind:
     )
     return Kind(
         word="terraform",
+        changed=where.size - programs.ROOTS,
         script=f"{apply} && {tool} plan {var} -detailed-exitcode",
         forward=lambda: where.run("sh", "-ec", apply),
     )
