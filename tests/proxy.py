@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -96,6 +97,7 @@ class _Rule:
     containing: bytes
     before: Callable[[Request], Answer | bool | None] | None = None
     after: Callable[[Request], bool | None] | None = None
+    change: Callable[[Any], Any] | None = None
     seen: int = 0
 
 
@@ -167,6 +169,10 @@ class Proxy:
 
         self._rule(operation, 1, which, before=act)
 
+    def rewrite(self, operation: str, change: Callable[[Any], Any], **which: Any) -> None:
+        """AWS's good answers come back with their JSON as `change` makes it."""
+        self._rule(operation, None, which, change=change)
+
     def _rule(self, operation: str, times: int | None, which: Mapping[str, Any], **what: Any) -> None:
         """`which` are `nth` (the first by default), `function`, and `containing`, a part of the body."""
         options = {"nth": 1, "function": "", "containing": b"", **which}
@@ -195,6 +201,9 @@ class Proxy:
         answer = self._forward(request, headers)
         if any(rule.after(request) is False for rule in met if rule.after):
             return None
+        for rule in met:
+            if rule.change and answer.status == HTTPStatus.OK:
+                answer = _rewritten(answer, rule.change)
         return answer
 
     @staticmethod
@@ -269,6 +278,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = _carry  # noqa: N815 - the base class's names
+
+
+def _rewritten(answer: Answer, change: Callable[[Any], Any]) -> Answer:
+    """The answer with another body, and without the checksum of the one that it had."""
+    headers = [(name, value) for name, value in answer.headers if name.lower() != "x-amz-crc32"]
+    body = json.dumps(change(json.loads(answer.body))).encode()
+    return Answer(status=answer.status, headers=headers, body=body)
 
 
 def _named(method: str, path: str, target: str, body: bytes) -> Request:

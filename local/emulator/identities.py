@@ -1,8 +1,8 @@
 """Teaches the emulator who a role's session is in a policy, and what some requests are about.
 
 It fills `aws:PrincipalArn` with the session's ARN where AWS fills it with the role's, so that a denial for
-everybody but one role would hit that role, too; and it takes the tags of a table and an OIDC provider to
-be about nothing in particular. Runs inside the emulator's process; imports nothing of this project.
+everybody but one role would hit that role, too; and it takes the tags of a table, a backup, a table that is
+restored and an OIDC provider to be about nothing in particular. Runs inside the emulator's process; imports nothing of this project.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 _SESSION = re.compile(r"arn:([a-z-]+):sts::(\d{12}):assumed-role/([^/]+)/[^/]+")
 # The emulator hands over method, path, headers, body, query, region and account.
-_BODY, _QUERY = 3, 4
+_BODY, _QUERY, _REGION, _ACCOUNT = 3, 4, 5, 6
 
 
 def install() -> None:
@@ -37,7 +37,9 @@ def install() -> None:
 
     def about(service: str, *request: Any) -> str:
         arn: str = resource(service, *request)
-        return arn if arn != "*" else named(service, request[_BODY], request[_QUERY] or {})
+        if arn != "*":
+            return arn
+        return named(service, request[_BODY], request[_QUERY] or {}, request[_REGION], request[_ACCOUNT])
 
     evaluator._resolve_condition_key = condition_key  # noqa: SLF001
     actions.extract_resource_arn = about
@@ -52,14 +54,18 @@ def role_of(arn: str) -> str:
     return "arn:{}:iam::{}:role/{}".format(*session.groups()) if session else arn
 
 
-def named(service: str, body: bytes, query: Mapping[str, Any]) -> str:
-    """The ARN that a request names as what it is about, or `*`."""
+def named(service: str, body: bytes, query: Mapping[str, Any], region: str = "", account: str = "") -> str:
+    """The ARN of what a request names as what it is about, or `*`."""
     found: Any = None
     if service == "dynamodb":
         try:
-            found = json.loads(body or b"{}").get("ResourceArn")
-        except (ValueError, AttributeError):
-            found = None
+            asked = json.loads(body or b"{}")
+        except ValueError:
+            asked = {}
+        if isinstance(asked, dict):
+            found = asked.get("ResourceArn") or asked.get("BackupArn")
+            if isinstance(source := asked.get("SourceTableName"), str):
+                found = f"arn:aws:dynamodb:{region}:{account}:table/{source}"
     elif service == "iam":
         found = query.get("OpenIDConnectProviderArn")
     if isinstance(found, list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -22,8 +23,8 @@ from rollback.targets.comparison import Comparison, Stopped
 from rollback.targets.loss import Report, Reports
 from rollback.targets.protocol import Failure, Journal, Outcome
 
-# Seconds between two looks at what the service is doing.
-_LOOK = 5
+# Seconds between two looks at what the service is doing: soon at first, then seldom.
+_FIRST_LOOKS, _LOOK = (1, 1, 2, 3), 5
 # Of what a table is provisioned with, so much is left to its callers.
 _SHARE = 0.5
 
@@ -183,8 +184,9 @@ def counts(plan: Plan[TableStep], events: Sequence[Event]) -> dict[str, int]:
 
 def until(ready: Callable[[], bool], journal: Journal, sleep: Callable[[float], None]) -> None:
     """Looks until `ready`. Raises `Stopped` where a person asks to stop."""
+    waits = itertools.chain(_FIRST_LOOKS, itertools.repeat(_LOOK))
     while not ready():
-        for _ in range(_LOOK):
+        for _ in range(next(waits)):
             if journal.stopping():
                 raise Stopped
             journal.check()

@@ -29,6 +29,8 @@ def test_a_session_is_its_role_in_a_policy(caller: str, principal: str) -> None:
         ("dynamodb", f'{{"ResourceArn": "{TABLE}"}}'.encode(), {}, TABLE),
         ("iam", b"", {"OpenIDConnectProviderArn": [PROVIDER]}, PROVIDER),
         ("iam", b"", {"OpenIDConnectProviderArn": PROVIDER}, PROVIDER),
+        ("dynamodb", f'{{"BackupArn": "{TABLE}/backup/1"}}'.encode(), {}, f"{TABLE}/backup/1"),
+        ("dynamodb", b'{"SourceTableName": "t", "TargetTableName": "u"}', {}, "arn:aws:dynamodb:::table/t"),
         ("dynamodb", b"", {}, "*"),
         ("dynamodb", b"not json", {}, "*"),
         ("dynamodb", b"[]", {}, "*"),

@@ -1,0 +1,219 @@
+"""A table restored and cut over to under the real roles, with an approval for each, on the emulator.
+
+The emulator restores the present: what is written between the restore and its comparison is the difference.
+It tells no window worth the name either, so that a proxy answers with a real-shaped one; that the right
+second is asked for and restored is proved in `tests/integration/test_table_restore.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from estate_under_test import ALICE, BOB, DAN, Person, Platform, Template
+
+from local.clients import connect
+from local.emulator.server import Emulator
+from naming import RESTORE
+from rollback import session
+from rollback.flow import Flow
+from rollback.holding import Finished
+from rollback.plan import Request
+from rollback.records import Status
+from tests.doubles.world import Quiet
+from tests.proxy import Proxy
+
+REASON = "an import overwrote it"
+
+
+@dataclass
+class Table:
+    """The access-management table of one environment; commands reach it through a proxy."""
+
+    platform: Platform
+    proxy: Proxy
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def name(self) -> str:
+        return self.platform.settings.names.access_table
+
+    @property
+    def root(self) -> Any:
+        return self.platform.root_client("dynamodb")
+
+    def put(self, key: str, **attributes: Any) -> None:
+        self.root.put_item(TableName=self.name, Item={"PK": {"S": key}, "SK": {"S": "-"}, **attributes})
+
+    def items(self, table: str) -> dict[str, Any]:
+        return {
+            item["PK"]["S"]: {name: value for name, value in item.items() if name not in ("PK", "SK")}
+            for item in self.root.scan(TableName=table)["Items"]
+        }
+
+    def flow(self, person: Person) -> Flow:
+        """As a command of `person` has it."""
+        for name, value in self.platform.variables(person, endpoint=self.proxy.endpoint).items():
+            self.monkeypatch.setenv(name, value)
+        begun = session.begin(self.platform.settings.environment, self.platform.root)
+        return Flow(session=begun, ui=Quiet(), stop=threading.Event())
+
+    def done(self, kind: str, **request: Any) -> Finished:
+        """Asked for by alice, approved by bob, applied by alice."""
+        waiting = self.flow(ALICE).start(kind, Request(table=self.name, **request), REASON)
+        assert waiting.record is not None
+        identifier = waiting.record.rollback_id
+        self.flow(BOB).approve(identifier, waiting.record.digest)
+        return self.flow(ALICE).apply(identifier)
+
+    def object(self, finished: Finished) -> Any:
+        assert finished.record is not None
+        key = f"rollback/{finished.record.rollback_id}/loss.jsonl"
+        return self.platform.root_client("s3").get_object(
+            Bucket=self.platform.settings.names.state_bucket, Key=key
+        )
+
+
+def remove(s3: Any, bucket: str) -> None:
+    """A bucket with all versions of all that is in it."""
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    kinds = ("Versions", "DeleteMarkers")
+    for found in (item for page in pages for kind in kinds for item in page.get(kind, [])):
+        s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
+    s3.delete_bucket(Bucket=bucket)
+
+
+@pytest.fixture
+def bucket(dev: Platform, emulator: Emulator, templates: Callable[[str], Template]) -> Iterator[None]:
+    """The state bucket of `dev`: a bucket's name is one for all accounts, so that it changes hands here."""
+    name, region = dev.settings.names.state_bucket, dev.settings.region
+    first = connect("s3", emulator.endpoint, templates("dev").settings)
+    with contextlib.suppress(first.exceptions.NoSuchBucket):
+        remove(first, name)
+    mine = dev.root_client("s3")
+    mine.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    yield
+    remove(mine, name)
+
+
+@pytest.fixture
+def table(dev: Platform, bucket: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Table:
+    names, root = dev.settings.names, dev.root_client("dynamodb")
+    root.create_table(
+        TableName=names.access_table,
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
+        BillingMode="PAY_PER_REQUEST",
+        Tags=[{"Key": "team", "Value": "access"}],
+        DeletionProtectionEnabled=True,
+    )
+    root.update_continuous_backups(
+        TableName=names.access_table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    proxy.rewrite("DescribeContinuousBackups", window)
+    return Table(platform=dev, proxy=proxy, monkeypatch=monkeypatch)
+
+
+def window(answer: Any) -> Any:
+    """What AWS tells of a table whose recovery has been on for long."""
+    now = datetime.now(UTC)
+    recovery = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    if recovery["PointInTimeRecoveryStatus"] == "ENABLED":
+        recovery["EarliestRestorableDateTime"] = (now - timedelta(days=35)).timestamp()
+        recovery["LatestRestorableDateTime"] = (now - timedelta(minutes=5)).timestamp()
+    return answer
+
+
+def an_hour_ago() -> str:
+    return (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+
+
+def then_overwritten(table: Table) -> Callable[[], None]:
+    """What happens to the live table between the restore and its comparison."""
+
+    def do() -> None:
+        table.put("alice", role={"S": "nobody"})
+        table.put("carol", role={"S": "reader"})
+        table.root.delete_item(TableName=table.name, Key={"PK": {"S": "bob"}, "SK": {"S": "-"}})
+
+    return do
+
+
+def test_a_table_is_restored_compared_and_copied_back_under_the_restore_role(table: Table) -> None:
+    table.put("alice", role={"S": "admin"})
+    table.put("bob", role={"S": "reader"})
+    table.proxy.meanwhile("TagResource", then_overwritten(table))
+
+    restore = table.done("table", to=an_hour_ago())
+
+    assert restore.error is None, restore.error
+    assert restore.record is not None
+    assert restore.plan is not None
+    assert (restore.record.status, restore.record.approved_by) == (
+        Status.COMPLETE,
+        restore.record.approved_by,
+    )
+    kept = table.object(restore)
+    assert kept["ServerSideEncryption"] == "AES256"
+    lines = [json.loads(line) for line in kept["Body"].read().decode().splitlines()]
+    assert {line["key"]["PK"]["S"]: line["kind"] for line in lines} == {
+        "alice": "different",
+        "bob": "only_restored",
+        "carol": "only_live",
+    }
+
+    cut = table.done("cutover", to=f"restored:{restore.record.rollback_id}", cutover="copy-back")
+
+    assert cut.error is None, cut.error
+    assert table.items(table.name) == {
+        "alice": {"role": {"S": "admin"}},
+        "bob": {"role": {"S": "reader"}},
+        "carol": {"role": {"S": "reader"}},
+    }
+    assert table.root.list_backups(TableName=table.name)["BackupSummaries"]
+
+
+def test_the_parameter_is_pointed_under_the_restore_role(table: Table) -> None:
+    names, ssm = table.platform.settings.names, table.platform.root_client("ssm")
+    parameter = names.table_parameter(table.name)
+    ssm.put_parameter(Name=parameter, Value=table.name, Type="String", Overwrite=True)
+    table.put("alice", role={"S": "admin"})
+    restore = table.done("table", to=an_hour_ago())
+    assert restore.record is not None
+    assert restore.plan is not None
+
+    cut = table.done("cutover", to=f"restored:{restore.record.rollback_id}", cutover="parameter")
+
+    assert cut.error is None, cut.error
+    assert ssm.get_parameter(Name=parameter)["Parameter"]["Value"] == restore.plan.facts["copy"]
+
+
+def test_a_table_without_recovery_is_refused(table: Table) -> None:
+    table.root.update_continuous_backups(
+        TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+    )
+
+    with pytest.raises(Exception, match="point-in-time recovery is off"):
+        table.done("table", to=an_hour_ago())
+
+
+def test_the_restore_role_is_taken_by_the_rollback_role_alone(table: Table) -> None:
+    with pytest.raises(Exception, match=r"may not take .*restore-role"):
+        table.flow(DAN).start("table", Request(table=table.name, to=an_hour_ago()), REASON)
+
+
+@pytest.mark.parametrize("action", ["get_item", "put_item"])
+def test_the_restore_role_cannot_touch_the_ledger(table: Table, action: str) -> None:
+    client = table.platform.client("dynamodb", Person(role=RESTORE, name="alice"))
+    key = {"PK": {"S": "ROLLBACK#x"}, "SK": {"S": "METADATA"}}
+    member = {"Key": key} if action == "get_item" else {"Item": key}
+
+    with pytest.raises(ClientError, match=r"AccessDenied|not authorized"):
+        getattr(client, action)(TableName=table.platform.settings.names.deployments_table, **member)
