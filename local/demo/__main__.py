@@ -61,7 +61,7 @@ def _tell(stage: Stage) -> None:
     """The story; the account that it plays on ends with it."""
     stage.opening(
         "One command puts a bad release back",
-        "Five chapters on an AWS account that lives on this machine: its own Lambda functions, which really "
+        "Eight chapters on an AWS account that lives on this machine: its own Lambda functions, which really "
         "run, and its own IAM, which really refuses. Nothing outside this folder is touched.",
     )
     stage.chapter("A bare account becomes an environment")
