@@ -17,17 +17,22 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process as a journal has it: `user` and `host` as Terraform writes them into its locks."""
+    """A process as a journal has it: `user` and `host` as Terraform writes them into its locks.
+
+    `space` is the one in which its pid counts: a container has its own, and may share its host's name.
+    """
 
     user: str
     host: str
     pid: int
     began: str
+    space: str = ""
 
     @classmethod
     def of(cls, pid: int) -> Process:
         """A process of this machine and user, which lives."""
-        return cls(user=pwd.getpwuid(os.getuid()).pw_name, host=here(), pid=pid, began=began(pid))
+        user = pwd.getpwuid(os.getuid()).pw_name
+        return cls(user=user, host=here(), pid=pid, began=began(pid), space=_space())
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
@@ -38,7 +43,7 @@ class Process:
 
     @property
     def is_here(self) -> bool:
-        return self.host == here()
+        return (self.host, self.space) == (here(), _space())
 
     def alive(self) -> bool:
         """Whether it still lives; it must have been started on this machine."""
@@ -64,7 +69,19 @@ def began(pid: int) -> str:
         return "" if Path("/proc/self/stat").exists() else _asked(pid)
     # The command, in brackets, may hold anything; what follows the last bracket is fixed (proc(5)).
     fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in "ZX" else fields[19]
+    return "" if fields[0] in "ZX" else f"{_boot()}/{fields[19]}"
+
+
+def _boot() -> str:
+    """This start of the machine, from which the kernel counts."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _space() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _asked(pid: int) -> str:

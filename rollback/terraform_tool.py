@@ -34,6 +34,10 @@ _HELD = 'read -r go && exec "$@"'
 Line = Mapping[str, Any]
 
 
+class ToolFailed(RollbackError):
+    """The tool ended badly, or did not end in its time."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tool:
     """The tool on this machine: `name` is terraform or tofu, `platform` as in `linux_amd64`."""
@@ -135,7 +139,7 @@ def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seco
             out, errors = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             stop(process)
-            raise RollbackError(
+            raise ToolFailed(
                 f"{Path(words[0]).name} {words[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
             ) from None
         except BaseException:
@@ -151,6 +155,7 @@ def follow(
     cwd: Path,
     printed: Path,
     seconds: float,
+    inherits: Sequence[int],
     started: Callable[[Process], None],
     told: Callable[[list[Line]], None],
     stopping: Callable[[], bool],
@@ -170,6 +175,7 @@ def follow(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=inherits,
         ) as process,
         printed.open(encoding="utf-8", errors="replace") as tail,
     ):

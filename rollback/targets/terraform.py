@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from rollback.targets.terraform_checks import checks
 from rollback.targets.terraform_plan import CHANGED, PUT_BACK
 from rollback.targets.terraform_state import LOCK_FILE, StateBucket, position
 from rollback.targets.terraform_work import Work
-from rollback.terraform_tool import Tool
+from rollback.terraform_tool import Tool, ToolFailed
 
 
 class Terraform:
@@ -64,10 +65,10 @@ class Terraform:
         self._must_hold(commit.sha)
         standing = timeline.stands.get(TERRAFORM, "")
         state = self._bucket.state()
-        work = self._opened(commit.sha, tool)
-        work.init(as_committed=self._locks_providers(commit.sha))
-        work.plan()
-        shown = work.show()
+        with _changing_nothing():
+            work = self._fresh(commit.sha, tool)
+            work.plan()
+            shown = work.show()
         steps = terraform_plan.steps(shown, str(state.get("lineage") or secrets.token_hex()))
         back = (
             standing not in ("", commit.sha)
@@ -132,9 +133,9 @@ class Terraform:
         try:
             work = self._ready(plan, journal.rollback_id)
             self._unlock(work, journal)
-            self._adopt(plan, work, journal)
+            self._adopt(work.commit, journal, CHANGED)
             remaining = self._planned(work)
-        except UsageError as error:
+        except (ToolFailed, UsageError) as error:
             return Outcome(failures=(Failure(subject=self.kind, reason=error.what, refused=True),))
         more = terraform_plan.beyond(remaining, plan.steps)
         if more or self._against(remaining, plan.request):
@@ -163,12 +164,12 @@ class Terraform:
             return Outcome(interrupted=True)
         try:
             self._must_hold(left)
-            work = self._opened(left, terraform_tool.find())
-            work.init(as_committed=self._locks_providers(left))
+            work = self._fresh(left, terraform_tool.find())
             self._unlock(work, journal)
-            self._adopt(plan, None, journal)
+            self._adopt(plan.facts["commit"], journal, CHANGED)
+            self._adopt(left, journal, PUT_BACK)
             steps = self._planned(work)
-        except UsageError as error:
+        except (ToolFailed, UsageError) as error:
             return _failed(error.what)
         ours = terraform_plan.created(journal.events)
         allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *ours))
@@ -189,8 +190,7 @@ class Terraform:
         """An empty plan, the table, the API and the functions, as the account has them."""
         work = self._work
         if work is None or work.commit != plan.facts["commit"]:
-            work = self._opened(plan.facts["commit"], terraform_tool.find())
-            work.init(as_committed=self._locks_providers(work.commit))
+            work = self._fresh(plan.facts["commit"], terraform_tool.find())
         differing = work.differs()
         detail = (
             f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
@@ -205,12 +205,10 @@ class Terraform:
             )
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
-        told = [item["outcome"] for item in self.outcomes(plan, events) if item["outcome"] != "same"]
-        counted = {name: told.count(name) for name in ("moved", "confirmed", "failed", "reverted")}
-        return {"planned": len(told), **counted}
+        return terraform_plan.progress(plan, events)
 
     def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        return terraform_plan.outcomes(plan.steps, events)
+        return terraform_plan.outcomes(plan, events)
 
     # -- helpers ---------------------------------------------------------------------------------------
 
@@ -236,8 +234,12 @@ class Terraform:
                     next=f"Name one that has: git log --oneline {self._settings.protected_branch} -- {folder}",
                 )
 
-    def _locks_providers(self, commit: str) -> bool:
-        return commits.holds(self._root, commit, f"{terraform_work.below(self._root)}/{LOCK_FILE}")
+    def _fresh(self, commit: str, tool: Tool) -> Work:
+        """The configuration of a commit, ready to work in."""
+        work = self._opened(commit, tool)
+        locked = commits.holds(self._root, commit, f"{terraform_work.below(self._root)}/{LOCK_FILE}")
+        work.init(as_committed=locked)
+        return work
 
     def _opened(self, commit: str, tool: Tool, place: str = "") -> Work:
         """The configuration of a commit, until the session ends."""
@@ -265,8 +267,9 @@ class Terraform:
             )
         work = self._opened(plan.facts["commit"], tool, plan.facts["folder"])
         self._bucket.fetch(plan, rollback_id, work.folder)
-        work.lock_file.write_bytes((work.folder / LOCK_FILE).read_bytes())
-        work.init(as_committed=True)
+        if plan.facts["lock-file"]:
+            work.lock_file.write_bytes((work.folder / LOCK_FILE).read_bytes())
+        work.init(as_committed=bool(plan.facts["lock-file"]))
         self._work = work
         return work
 
@@ -291,15 +294,21 @@ class Terraform:
     def _unlock(self, work: Work, journal: Journal) -> None:
         terraform_apply.unlock(work, self._bucket.held(), journal, self._context.confirm_dead)
 
-    def _adopt(self, plan: Plan[Change], work: Work | None, journal: Journal) -> None:
+    def _adopt(self, commit: str, journal: Journal, kind: str) -> None:
         """What a run that was killed has made comes into the state, by the configuration that declares it."""
         state = self._bucket.state()
-        if not (lost := terraform_plan.lost(journal.events, state)):
-            return
-        if work is None:
-            work = self._opened(plan.facts["commit"], terraform_tool.find())
-            work.init(as_committed=self._locks_providers(work.commit))
-        terraform_apply.adopt(work, state, lost, journal)
+        if lost := terraform_plan.lost(journal.events, state, kind):
+            work = self._fresh(commit, terraform_tool.find())
+            terraform_apply.adopt(work, state, lost, journal)
+
+
+@contextmanager
+def _changing_nothing() -> Iterator[None]:
+    try:
+        yield
+    except RollbackError as error:
+        error.changed = error.changed or "Nothing was changed."
+        raise
 
 
 def _failed(reason: str) -> Outcome:

@@ -31,7 +31,7 @@ class _Told:
     kind: str
     bucket: StateBucket
     sha256: str
-    done: int
+    done: set[str]
     touched: bool = False
     _batch: list[dict[str, str]] = field(default_factory=list)
     _flushed: float = field(default_factory=time.monotonic)
@@ -62,13 +62,13 @@ class _Told:
         identifier = str(hook.get("id_value", "")) if hook.get("id_key") == "id" else ""
         item = {"address": hook["resource"]["addr"], "action": hook["action"], "id": identifier}
         self._batch.append(item)
-        self.done += 1
-        self.journal.progress(self.done)
+        self.done.add(item["address"])
+        self.journal.progress(len(self.done))
 
 
 def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
     """Applies the folder's saved plan; `kind` says whether that is towards `plan` or back from it."""
-    done = len(terraform_plan.moved(plan.steps, journal.events)) if kind == CHANGED else 0
+    done = terraform_plan.moved(plan.steps, journal.events) if kind == CHANGED else set()
     told = _Told(journal=journal, kind=kind, bucket=bucket, sha256=work.sha256(work.saved), done=done)
     ended, asked = work.apply(started=told.started, told=told.lines, stopping=journal.stopping)
     told.flush()

@@ -12,11 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rollback.canonical import canonical
+from rollback.errors import RollbackError
+from rollback.plan import Plan
 from rollback.records import Event
 from rollback.targets import changes
 from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
 
-# The step that stands for what changes in the state alone: outputs, and addresses that move.
+# The step that stands for what changes in the state alone: outputs, addresses that move, imports.
 STATE = "state"
 # The kinds of the events that tell which resources were written, on the way to the plan and back from it.
 CHANGED, PUT_BACK = "changed", "put-back"
@@ -31,9 +33,9 @@ _OPS: Mapping[tuple[str, ...], str] = {
     ("create", "forget"): REPLACE,
 }
 # What an approved change may still need once it was begun: a replacement whose first half is done needs the
-# other, an object that was created and adopted is brought in line.
+# other, an object that was created is brought in line, or made again where its making was cut short.
 _LEFT_OF = {
-    CREATE: {CREATE, UPDATE},
+    CREATE: {CREATE, UPDATE, REPLACE},
     UPDATE: {UPDATE},
     REPLACE: {REPLACE, CREATE, DELETE, UPDATE},
     DELETE: {DELETE},
@@ -98,25 +100,41 @@ def moved(plan_steps: Sequence[Change], events: Sequence[Event]) -> set[str]:
     }
 
 
-def outcomes(plan_steps: Sequence[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """One mapping a step, as the record's JSON has it."""
-    done = moved(plan_steps, events)
+def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
+    """One mapping a change, as the record's JSON has it."""
+    done = moved(plan.steps, events)
     back = any(event.kind == "reverted" for event in events)
     begun = {item["address"] for e in events if e.kind == CHANGED for item in e.data["resources"]}
     failed = {item["subject"] for e in events if e.kind == "failed" for item in e.data["failures"]}
 
     def outcome(change: Change) -> str:
-        if not change.changes:
-            return "same"
         if change.urn in done:
-            return "moved"
-        if back:
-            return "reverted" if change.urn in begun else "untouched"
+            return f"{change.op}d"
+        if back and change.urn in begun:
+            return "reverted"
         return "failed" if change.urn in failed else "untouched"
 
     return [
-        {"name": change.urn, "from": "", "to": change.op, "outcome": outcome(change)} for change in plan_steps
+        {
+            "name": change.urn,
+            "urn": change.urn,
+            "type": change.type,
+            "op": change.op,
+            "properties": change.properties,
+            "from": plan.from_version,
+            "to": plan.to_version,
+            "outcome": outcome(change),
+        }
+        for change in plan.changing
     ]
+
+
+def progress(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:
+    """planned, moved, confirmed, failed and reverted resources."""
+    told = [item["outcome"] for item in outcomes(plan, events)]
+    ends = {"failed": told.count("failed"), "reverted": told.count("reverted")}
+    done = len(told) - told.count("untouched") - sum(ends.values())
+    return {"planned": len(told), "moved": done, "confirmed": 0, **ends}
 
 
 def addresses(state: Mapping[str, Any]) -> dict[str, str]:
@@ -135,8 +153,8 @@ def addresses(state: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def lost(events: Iterable[Event], state: Mapping[str, Any]) -> dict[str, str]:
-    """Address → id of what was created and journalled, and which the state does not know.
+def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """Address → id of what was created and journalled as `kind`, and which the state does not know.
 
     Terraform writes its state every now and then: what it made just before it was killed is not in there.
     """
@@ -157,8 +175,11 @@ def lost(events: Iterable[Event], state: Mapping[str, Any]) -> dict[str, str]:
                     del made[address]
     return {
         address: identifier
-        for address, (_, identifier) in made.items()
-        if identifier and known.get(address) != identifier and (address not in known or address in gone)
+        for address, (towards, identifier) in made.items()
+        if towards == kind
+        and identifier
+        and known.get(address) != identifier
+        and (address not in known or address in gone)
     }
 
 
@@ -180,7 +201,9 @@ def _is_change(one: Mapping[str, Any]) -> bool:
 def _change(one: Mapping[str, Any], key: str) -> Change:
     change = one["change"]
     actions = tuple(change["actions"])
-    op = _OPS[actions]
+    op = _OPS.get(actions)
+    if op is None:
+        raise RollbackError(f"This command does not know what {'/'.join(actions)} of {one['address']} means.")
     before, after = change.get("before") or {}, change.get("after") or {}
     unknown = change.get("after_unknown") or {}
     masked = _masked(change.get("before_sensitive")) | _masked(change.get("after_sensitive"))
@@ -196,7 +219,8 @@ def _change(one: Mapping[str, Any], key: str) -> Change:
         op=op,
         name=_name(str(one["type"]), {**after, **before}, masked),
         properties=tuple(sorted(touched)) if op in (UPDATE, REPLACE) else (),
-        content=_hashed([before, after, unknown], key) if op != SAME else "",
+        content=_hashed([before, after], key) if op != SAME else "",
+        unknown=tuple(sorted(name for name, value in unknown.items() if value is True)) if op != SAME else (),
         retains="forget" in actions,
     )
 
@@ -234,4 +258,9 @@ def _state_alone(shown: Mapping[str, Any]) -> tuple[str, ...]:
         for one in shown.get("resource_changes", ())
         if one.get("previous_address", one["address"]) != one["address"]
     ]
-    return tuple(sorted(outputs) + sorted(moves))
+    taken = [
+        f"import {one['address']}"
+        for one in shown.get("resource_changes", ())
+        if one["change"].get("importing")
+    ]
+    return tuple(sorted(outputs) + sorted(moves) + sorted(taken))

@@ -68,7 +68,7 @@ class StateBucket:
 
     def keep(self, rollback_id: str, *files: Path) -> None:
         """Puts files away under a record's id, encrypted: a plan holds secrets in the clear."""
-        for file in files:
+        for file in filter(Path.exists, files):
             with explained("keeping the saved plan in the state bucket"):
                 self._s3.put_object(
                     Bucket=self.name,
@@ -83,6 +83,8 @@ class StateBucket:
         Raises `Refused` where either is gone or is not what the record's digest covers.
         """
         for name, fact in ((PLAN, "plan"), (LOCK_FILE, "lock-file")):
+            if not plan.facts[fact]:
+                continue
             found = self._read(f"rollback/{rollback_id}/{name}")
             if found is None or hashlib.sha256(found).hexdigest() != plan.facts[fact]:
                 what = "is gone from the state bucket" if found is None else "is not the one that was planned"

@@ -6,10 +6,12 @@ everything is under one folder, which another machine can make again where it wa
     FOLDER/root            → the configuration in a worktree of the commit
     FOLDER/data            what `init` makes, so that nobody's own .terraform is touched
     FOLDER/plan.tfplan     the saved plan
+    FOLDER/held            locked as long as the process that made the folder lives, or an apply in it does
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +19,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,18 +29,15 @@ from rollback.errors import Refused, RollbackError, UsageError
 from rollback.processes import Process
 from rollback.settings import Settings
 from rollback.targets.terraform_state import KEY, LOCK_FILE, PLAN
-from rollback.terraform_tool import Diagnostic, Done, Line, Tool
+from rollback.terraform_tool import Diagnostic, Done, Line, Tool, ToolFailed
 
 FOLDER = "terraform"
 _PREFIX = "access-rollback-terraform-"
+_HELD = "held"
 _MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
 # How long the state's lock is waited for: who holds it longer is told instead.
 _LOCK_TIMEOUT = "-lock-timeout=5s"
 _EMPTY, _CHANGES = 0, 2  # of -detailed-exitcode
-
-
-class Stale(Exception):
-    """The state has moved since the saved plan was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +49,7 @@ class Work:
     folder: Path
     commit: str
     seconds: float
+    held: int
 
     @property
     def root(self) -> Path:
@@ -64,7 +64,8 @@ class Work:
         return self.root / LOCK_FILE
 
     def sha256(self, file: Path) -> str:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        """A file's hash; empty where there is no such file: a root without providers has no lock file."""
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
 
     def init(self, *, as_committed: bool) -> None:
         """`terraform init` against the environment's own state; `as_committed` keeps to the lock file."""
@@ -82,10 +83,9 @@ class Work:
         if done.code:
             raise _explained(done.diagnostics, self, "init")
 
-    def plan(self) -> bool:
-        """Saves a plan; whether it changes anything. Raises `Refused` where what it takes is protected."""
-        done = self._planned(f"-out={self.saved}")
-        return done.code == _CHANGES
+    def plan(self) -> None:
+        """Saves a plan. Raises `Refused` where what it would destroy is protected."""
+        self._planned(f"-out={self.saved}")
 
     def differs(self) -> list[str]:
         """The addresses that a new plan would change; empty where all is as the commit says."""
@@ -119,6 +119,7 @@ class Work:
             cwd=self.root,
             printed=self.folder / "printed",
             seconds=self.seconds,
+            inherits=(self.held,),
             started=started,
             told=told,
             stopping=stopping,
@@ -179,13 +180,23 @@ def opened(
 
     Raises `Refused` where it cannot be there.
     """
+    _clear_dead()
     folder = _made(Path(place)) if place else Path(tempfile.mkdtemp(prefix=_PREFIX))
-    try:
-        with commits.worktree(checkout, commit) as tree:
-            (folder / "root").symlink_to(tree / below(checkout))
-            yield Work(tool=tool, settings=settings, folder=folder, commit=commit, seconds=seconds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with (folder / _HELD).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            with commits.worktree(checkout, commit) as tree:
+                (folder / "root").symlink_to(tree / below(checkout))
+                yield Work(
+                    tool=tool,
+                    settings=settings,
+                    folder=folder,
+                    commit=commit,
+                    seconds=seconds,
+                    held=held.fileno(),
+                )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def below(checkout: Path) -> str:
@@ -197,6 +208,14 @@ def below(checkout: Path) -> str:
 def variables(environment: str) -> str:
     """The environment's values, below the configuration's folder."""
     return f"environments/{environment}.tfvars"
+
+
+def _clear_dead() -> None:
+    """Removes what processes of ours that were killed have left: their plans hold secrets."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError), (folder / _HELD).open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _made(folder: Path) -> Path:
@@ -232,6 +251,11 @@ def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
             f"Somebody else is at the Terraform state of {env}: {_holder(everything)}.",
             next="Wait until they are done, then try again.",
         )
+    if "lock file" in everything or "locked provider" in everything:
+        return UsageError(
+            f"The {LOCK_FILE} of {commit} does not fit the providers that can be had here: {first}",
+            next="Name a mirror that has what it asks for in TF_CLI_CONFIG_FILE.",
+        )
     if any(
         words in everything
         for words in ("ExpiredToken", "No valid credential sources", "InvalidClientTokenId")
@@ -244,7 +268,7 @@ def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
             f"{name} cannot have the providers of {commit}: {first}",
             next="Check the network, or name a mirror that has them in TF_CLI_CONFIG_FILE.",
         )
-    return RollbackError(f"{name} {verb} failed at {commit}: {first}", changed="Nothing was changed.")
+    return ToolFailed(f"{name} {verb} failed at {commit}: {first}")
 
 
 def _holder(text: str) -> str:

@@ -39,6 +39,7 @@ from rollback.recording import Commits, record
 from rollback.records import Status
 from rollback.releases import TERRAFORM
 from rollback.settings import Settings, load
+from rollback.targets import terraform_work
 from tests.doubles.world import Quiet, create_table
 from tests.e2e.estate_under_test import SCRIPT, checkout, git
 
@@ -220,16 +221,18 @@ def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
     return identity.assume(endpoint, settings, DEPLOYER, "dora")
 
 
-def test_previous_goes_back_to_the_deployed_commit_and_proves_it(place: Place) -> None:
-    place.forward("bad", described("bad"))
+def test_previous_goes_back_to_the_deployed_commit_proves_it_and_tells_no_secret(place: Place) -> None:
+    place.forward("bad", lambda main: described("bad")(main).replace(SECRET, f"{SECRET}-2"))
 
     finished = place.go("previous")
 
+    assert finished.error is None
     made, plan = finished.record, finished.plan
-    assert finished.error is None and made is not None and plan is not None
+    assert made
+    assert plan
     assert made.status is Status.COMPLETE
-    assert made.infrastructure == {"create": 0, "update": 1, "replace": 0, "delete": 0, "same": 2}
-    assert made.counts == {"planned": 1, "moved": 1, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert made.infrastructure == {"create": 0, "update": 2, "replace": 0, "delete": 0, "same": 1}
+    assert made.counts == {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0}
     assert [check.check for check in made.verification if check.ok] == [
         "terraform",
         "table",
@@ -238,24 +241,18 @@ def test_previous_goes_back_to_the_deployed_commit_and_proves_it(place: Place) -
     ]
     assert place.description() == "good"
     assert place.parameter() == place.commits["good"] == plan.targets[TERRAFORM]
+    assert not git(place.root, "status", "--porcelain", "--ignored", "terraform")
+    assert len(git(place.root, "worktree", "list").splitlines()) == 1
+    kept = place.object(f"rollback/{made.rollback_id}/plan.tfplan")
+    assert kept["ServerSideEncryption"] == "AES256"
+    assert hashlib.sha256(kept["Body"].read()).hexdigest() == plan.facts["plan"]
+    assert SECRET in json.dumps(place.state())
+    assert SECRET not in place.said()
     with place.flow() as flow:
         bars = {bar.version for bar in flow.session.ledger.quarantines()}
         assert place.commits["bad"] in bars
         with pytest.raises(Refused, match="nothing older"):
             flow.preview("terraform", Request())
-
-
-def test_the_plan_is_kept_encrypted_and_no_secret_is_told(place: Place) -> None:
-    place.forward("another secret", lambda main: main.replace(SECRET, f"{SECRET}-2"))
-
-    finished = place.go("previous")
-
-    assert finished.record is not None and finished.plan is not None
-    kept = place.object(f"rollback/{finished.record.rollback_id}/plan.tfplan")
-    assert kept["ServerSideEncryption"] == "AES256"
-    assert hashlib.sha256(kept["Body"].read()).hexdigest() == finished.plan.facts["plan"]
-    assert SECRET in json.dumps(place.state())
-    assert SECRET not in place.said()
 
 
 def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
@@ -264,7 +261,7 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
     place.forward("bad again", described("bad again"))
     with place.flow() as flow:
         waiting = flow.start("terraform", Request(), "it went bad")
-    assert waiting.record is not None and waiting.plan is not None
+    assert waiting.record
     waits, digest = waiting.record.rollback_id, waiting.record.digest
     here = terraform_tool.find()
 
@@ -289,7 +286,8 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
     place.client("s3").put_object(Bucket=place.settings.names.state_bucket, Key=kept, Body=body)
     done = apply()
 
-    assert done.error is None and done.record is not None
+    assert done.error is None
+    assert done.record
     assert done.record.digest == digest
     assert place.description() == "good"
 
@@ -314,7 +312,8 @@ def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> Non
     assert allowed.infrastructure["delete"] == 1
 
 
-def test_another_ones_lock_is_left_alone(place: Place) -> None:
+def test_another_ones_lock_is_left_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terraform_work, "_LOCK_TIMEOUT", "-lock-timeout=0s")
     good = place.commits["good"]
     place.put(LOCK, {"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"})
 
@@ -355,7 +354,8 @@ def test_an_apply_that_was_killed_is_finished_or_undone(
     with place.flow() as flow:
         finished = flow.resume(waits) if verb == "resume" else flow.abort(waits)
 
-    assert finished.error is None and finished.record is not None
+    assert finished.error is None
+    assert finished.record
     more = [
         api for api in place.client("apigateway").get_rest_apis()["items"] if api["name"].endswith("-more")
     ]

@@ -1,0 +1,146 @@
+"""At which commits the infrastructure stood, as the timeline tells it, and which of them is "previous"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from rollback.errors import Refused
+from rollback.plan import Request
+from rollback.quarantine import quarantine
+from rollback.recording import Commits, record
+from rollback.releases import TERRAFORM, Entry, Quarantine, Timeline, label, previous_position
+from tests.doubles.world import DAN, SHA, Quiet, World
+
+A, B, C, D = ("a" * 40, "b" * 40, "c" * 40, "d" * 40)
+
+
+def timeline(*entries: tuple[str, str]) -> Timeline:
+    """Kind and commit of each entry, oldest first; an empty commit is that of one that nobody knows."""
+    made = []
+    for number, (kind, commit) in enumerate(entries, start=1):
+        made.append(
+            Entry(
+                seq=number,
+                kind=kind,
+                id=str(number),
+                version="v" if kind == "deployment" else "",
+                at="",
+                by=DAN,
+                services=(TERRAFORM,),
+                stands={TERRAFORM: commit},
+                covers="",
+            )
+        )
+    return Timeline(reversed(made))
+
+
+def barred(*commits: str) -> Sequence[Quarantine]:
+    return [Quarantine(service=TERRAFORM, version=one, reason="bad", by=DAN, at="") for one in commits]
+
+
+@pytest.mark.parametrize(
+    ("entries", "bars", "previous"),
+    [
+        pytest.param([("deployment", A), ("deployment", B)], [], A, id="the one before"),
+        pytest.param([("deployment", A), ("deployment", B), ("deployment", B)], [], A, id="distinct"),
+        pytest.param(
+            [("deployment", A), ("deployment", B), ("deployment", C)], [B], A, id="not a barred one"
+        ),
+        pytest.param(
+            [("deployment", A), ("deployment", B), ("deployment", C), ("rollback", B)],
+            [C],
+            A,
+            id="further back",
+        ),
+        pytest.param(
+            [("deployment", A), ("deployment", B), ("deployment", C), ("rollback", B)],
+            [],
+            A,
+            id="no ping-pong, also where what was left was let come back",
+        ),
+        pytest.param([("deployment", A), ("deployment", B), ("deployment", A)], [], B, id="deployed again"),
+        pytest.param(
+            [("deployment", A), ("deployment", B), ("rollback", A), ("deployment", D)],
+            [B],
+            A,
+            id="fixed forward",
+        ),
+        pytest.param([("rollback", A), ("rollback", B)], [], A, id="without any deployment"),
+    ],
+)
+def test_previous_is_what_stood_before(
+    entries: list[tuple[str, str]], bars: list[str], previous: str
+) -> None:
+    assert previous_position(timeline(*entries), TERRAFORM, barred(*bars)) == previous
+
+
+@pytest.mark.parametrize(
+    ("entries", "why"),
+    [
+        ([], "nobody recorded what stands"),
+        ([("deployment", A), ("deployment", B), ("rollback", "")], "nobody recorded what stands"),
+        ([("deployment", A)], "nothing older"),
+        ([("deployment", A), ("deployment", B), ("rollback", A)], "nothing older"),
+    ],
+)
+def test_without_a_previous_one_it_is_said_why(entries: list[tuple[str, str]], why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        previous_position(timeline(*entries), TERRAFORM, barred(B))
+
+
+def test_another_subjects_quarantine_bars_nothing() -> None:
+    other = [Quarantine(service="teams", version=A, reason="bad", by=DAN, at="")]
+
+    assert previous_position(timeline(("deployment", A), ("deployment", B)), TERRAFORM, other) == A
+
+
+# -- what a deployment tells ---------------------------------------------------------------------------------
+
+
+def deployed(world: World, version: str, terraform: str | None) -> bool:
+    """Whether it was new."""
+    commits = Commits(code=SHA, terraform=terraform)
+    return record(world.session(DAN), version, commits, Quiet()).new
+
+
+def test_a_deployment_tells_the_commit_it_was_recorded_with(world: World) -> None:
+    world.release("v1.0.0")
+    deployed(world, "v1.0.0", A)
+    world.release("v1.1.0")
+    deployed(world, "v1.1.0", B)
+    world.release("v1.2.0")
+    deployed(world, "v1.2.0", None)
+
+    stands = world.timeline().stands
+
+    assert stands == {"teams": "v1.2.0", "roles": "v1.2.0", TERRAFORM: B}
+    assert label(stands) == "v1.2.0"
+    assert previous_position(world.timeline(), TERRAFORM, []) == A
+
+
+def test_recording_again_is_new_only_if_it_tells_another_commit(world: World) -> None:
+    world.release("v1.0.0")
+
+    assert [deployed(world, "v1.0.0", commit) for commit in (None, A, A, None, B)] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_release_is_put_back_and_barred_without_its_infrastructure(world: World) -> None:
+    for version, commit in (("v1.0.0", A), ("v1.1.0", B)):
+        world.release(version)
+        deployed(world, version, commit)
+
+    barred_for = quarantine(world.session(DAN), "v1.0.0", (), "bad")
+    finished = world.flow().start("aliases", Request(to="v1.1.0"), "it went bad")
+
+    assert barred_for == ["teams", "roles"]
+    assert finished.plan is not None
+    assert set(finished.plan.targets) == {"teams", "roles"}
+    assert world.timeline().stands[TERRAFORM] == B
