@@ -320,7 +320,8 @@ def _terraform_root(scope: Scope) -> list[Statement]:
             ],
             scope.table(scope.names.access_table),
         ),
-        statement("ReadApis", ["apigateway:GET"], scope.apis("/*")),
+        # The list of them, too: there must be exactly one of the name.
+        statement("ReadApis", ["apigateway:GET"], [scope.apis(""), scope.apis("/*")]),
         statement(
             "MakeApi",
             ["apigateway:POST"],

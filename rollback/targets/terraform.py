@@ -22,7 +22,7 @@ from rollback.targets.changes import Change
 from rollback.targets.protocol import Context, Failure, Journal, Outcome
 from rollback.targets.terraform_checks import checks
 from rollback.targets.terraform_plan import CHANGED, PUT_BACK
-from rollback.targets.terraform_state import LOCK_FILE, StateBucket, position
+from rollback.targets.terraform_state import LOCK_FILE, POSITION, StateBucket, position
 from rollback.targets.terraform_work import Work
 from rollback.terraform_tool import Tool, ToolFailed
 
@@ -108,7 +108,7 @@ class Terraform:
         """
         commits.find(self._root, plan.facts["commit"], self._settings.protected_branch)
         self._ready(plan, rollback_id)
-        if position(self._bucket.state()) != {name: plan.facts[name] for name in ("serial", "lineage")}:
+        if position(self._bucket.state()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
                 "The plan no longer holds: somebody has changed the Terraform state since it was made.",
                 next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
@@ -155,32 +155,30 @@ class Terraform:
         """Applies the commit that was left, where anything was applied at all."""
         if not terraform_apply.touched(journal.events):
             return Outcome()
-        left = plan.leaves.get(TERRAFORM, "")
-        if not left:
+        if not (left := plan.leaves.get(TERRAFORM, "")):
             return _failed(
                 "it is not recorded which commit it stood at; name one: rollback terraform --to COMMIT"
             )
         if not self._over(journal):
             return Outcome(interrupted=True)
+        if terraform_apply.overtaken(journal.events, self._bucket.state()):
+            return _failed(
+                "somebody has changed the Terraform state since, which going back would undo as well; see what "
+                f"that means: rollback terraform --to {left[:12]}"
+            )
         try:
-            self._must_hold(left)
-            work = self._fresh(left, terraform_tool.find())
-            self._unlock(work, journal)
-            self._adopt(plan.facts["commit"], journal, CHANGED)
-            self._adopt(left, journal, PUT_BACK)
-            steps = self._planned(work)
+            work, steps = self._back_to(left, plan, journal)
         except (ToolFailed, UsageError) as error:
             return _failed(error.what)
         ours = terraform_plan.created(journal.events)
         allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *ours))
-        if against := self._against(steps, allowed):
-            return Outcome(
-                failures=tuple(
-                    Failure(subject=one.subject, reason=one.reason, refused=True) for one in against
-                )
+        outcome = Outcome(
+            failures=tuple(
+                Failure(subject=one.subject, reason=one.reason, refused=True)
+                for one in self._against(steps, allowed)
             )
-        outcome = Outcome()
-        if any(change.changes for change in steps):
+        )
+        if outcome.ok and any(change.changes for change in steps):
             outcome = self._apply(work, plan, journal, PUT_BACK)
         if outcome.ok:
             journal.append("reverted", {"commit": left})
@@ -277,6 +275,15 @@ class Terraform:
         """What a new plan at a commit would do; it takes the saved one's place."""
         work.plan()
         return terraform_plan.steps(work.show(), secrets.token_hex())
+
+    def _back_to(self, left: str, plan: Plan[Change], journal: Journal) -> tuple[Work, tuple[Change, ...]]:
+        """What it takes to go back to the commit that was left, with everything known that was done."""
+        self._must_hold(left)
+        work = self._fresh(left, terraform_tool.find())
+        self._unlock(work, journal)
+        self._adopt(plan.facts["commit"], journal, CHANGED)
+        self._adopt(left, journal, PUT_BACK)
+        return work, self._planned(work)
 
     def _over(self, journal: Journal) -> bool:
         """Waits until an earlier run that still goes on has ended; false where a person asks to stop."""

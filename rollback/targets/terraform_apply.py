@@ -16,7 +16,7 @@ from rollback.targets import terraform_plan
 from rollback.targets.changes import Change
 from rollback.targets.protocol import Failure, Journal, Outcome
 from rollback.targets.terraform_plan import CHANGED
-from rollback.targets.terraform_state import Held, StateBucket
+from rollback.targets.terraform_state import POSITION, Held, StateBucket, position
 from rollback.targets.terraform_work import Work
 from rollback.terraform_tool import Diagnostic, Line
 
@@ -73,7 +73,8 @@ def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal,
     ended, asked = work.apply(started=told.started, told=told.lines, stopping=journal.stopping)
     told.flush()
     well = ended.code == 0
-    journal.append("ended", {"code": ended.code, "touched": told.touched, "all": well and kind == CHANGED})
+    facts = {"code": ended.code, "touched": told.touched, "all": well and kind == CHANGED}
+    journal.append("ended", {**facts, **position(bucket.state())})
     if well:
         return Outcome()
     if asked and journal.stopping():
@@ -97,6 +98,14 @@ def touched(events: Sequence[Event]) -> bool:
     if last is not None and last.kind == "applying":
         return True
     return any(event.kind == "ended" and event.data["touched"] for event in events)
+
+
+def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
+    """Whether somebody else has written the state since this record's last apply, as far as that is known."""
+    last = next((e for e in reversed(events) if e.kind in ("applying", "ended", "adopted")), None)
+    if last is None or last.kind != "ended":
+        return False
+    return {name: last.data[name] for name in POSITION} != position(state)
 
 
 def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> None:

@@ -18,6 +18,8 @@ from rollback.plan import Plan
 from rollback.targets.changes import Change
 
 KEY = "access-management/terraform.tfstate"
+# The facts by which a state is known again.
+POSITION = ("serial", "lineage")
 PLAN, LOCK_FILE = "plan.tfplan", ".terraform.lock.hcl"
 
 
@@ -106,7 +108,7 @@ class StateBucket:
 
 
 def position(state: Mapping[str, Any]) -> dict[str, str]:
-    """The facts by which a state is known again. Its lineage is the key of hashes, and is told as a hash."""
+    """Where a state stands. Its lineage is the key of hashes, and so is told as a hash."""
     lineage = str(state.get("lineage", ""))
     return {
         "serial": str(state.get("serial", 0)),

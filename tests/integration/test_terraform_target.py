@@ -212,12 +212,6 @@ def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
         PolicyName="permissions",
         PolicyDocument=text(inline_policy(DEPLOYER, scope)),
     )
-    listed = {"Effect": "Allow", "Action": "apigateway:GET", "Resource": scope.apis("")}
-    iam.put_role_policy(
-        RoleName=names.role(DEPLOYER),
-        PolicyName="list-apis",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [listed]}),
-    )
     return identity.assume(endpoint, settings, DEPLOYER, "dora")
 
 

@@ -1,0 +1,246 @@
+"""How an apply ends, what its journal says then, and whose lock may be removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from rollback.errors import Refused
+from rollback.plan import Plan, Request
+from rollback.processes import Process
+from rollback.targets import terraform_apply
+from rollback.targets.changes import UPDATE, Change
+from rollback.targets.terraform_apply import apply, overtaken, touched, unlock
+from rollback.targets.terraform_plan import CHANGED, PUT_BACK
+from rollback.targets.terraform_state import Held, StateBucket, position
+from rollback.targets.terraform_work import Work
+from rollback.terraform_tool import Diagnostic, Done
+from tests.doubles.journal import Memory
+
+API = "aws_api_gateway_rest_api.access"
+DEAD = Process(user="root", host="somewhere", pid=4711, began="long ago")
+HERE = replace(Process.of(1), pid=2**22 + 1, began="long ago")
+HELD = Held(id="L1", who="root@somewhere", created="2026-11-24T12:00:00Z", operation="apply")
+STATE = {"serial": 7, "lineage": "of-this-state"}
+
+
+@dataclass
+class Tool:
+    """A folder whose apply says `lines` and ends with `code`."""
+
+    code: int = 0
+    lines: Sequence[Mapping[str, Any]] = ()
+    errors: Sequence[Diagnostic] = ()
+    asked: bool = False
+    seconds: float = 900
+    saved: Path = Path("plan.tfplan")
+    unlocked: list[str] = field(default_factory=list)
+
+    def sha256(self, file: Path) -> str:
+        return f"sha256 of {file}"
+
+    def apply(
+        self,
+        *,
+        started: Callable[[Process], None],
+        told: Callable[[Sequence[Any]], None],
+        stopping: Callable[[], bool],  # noqa: ARG002 - Work's
+    ) -> tuple[Any, bool]:
+        started(DEAD)
+        told(self.lines)
+        done = Done(code=self.code, out="")
+        return (done if not self.errors else _Failed(code=self.code, diagnostics=self.errors)), self.asked
+
+    def unlock(self, lock: str) -> None:
+        self.unlocked.append(lock)
+
+
+@dataclass
+class _Failed:
+    code: int
+    diagnostics: Sequence[Diagnostic]
+
+
+@dataclass
+class Bucket:
+    lock: Held | None = None
+
+    def held(self) -> Held | None:
+        return self.lock
+
+    def state(self) -> Mapping[str, Any]:
+        return STATE
+
+
+def hook(type_: str, action: str = "update", identifier: str = "") -> Mapping[str, Any]:
+    resource = {"resource": {"addr": API}, "action": action, "id_key": "id", "id_value": identifier}
+    return {"type": type_, "hook": resource}
+
+
+def applied(tool: Tool, journal: Memory, *, lock: Held | None = None, kind: str = CHANGED) -> Any:
+    plan = Plan(
+        kind="terraform",
+        environment="dev",
+        account="111122223333",
+        region="eu-west-1",
+        request=Request(),
+        from_version="bad",
+        to_version="good",
+        leaves={},
+        targets={},
+        quarantines={},
+        steps=(Change(urn=API, type="aws_api_gateway_rest_api", op=UPDATE),),
+    )
+    return apply(cast("Work", tool), cast("StateBucket", Bucket(lock)), plan, journal, kind)
+
+
+def begun(process: Process, *, lock: str = "", ended: bool = False) -> Memory:
+    journal = Memory()
+    journal.append("applying", {"process": asdict(process)})
+    if lock:
+        journal.append("locked", {"id": lock})
+    if ended:
+        journal.append("ended", {"code": 1, "touched": True, "all": False, **position(STATE)})
+    return journal
+
+
+def freed(journal: Memory, held: Held | None, confirmed: str = "") -> list[str]:
+    tool = Tool()
+    unlock(cast("Work", tool), held, journal, confirmed)
+    return tool.unlocked
+
+
+def test_an_apply_journals_its_process_its_lock_and_what_it_changed() -> None:
+    journal = Memory()
+
+    outcome = applied(
+        Tool(lines=[hook("apply_start"), hook("apply_complete", identifier="x")]), journal, lock=HELD
+    )
+
+    assert outcome.ok
+    assert journal.kinds() == ["applying", "locked", "changed", "ended"]
+    assert journal.events[1].data["id"] == "L1"
+    assert journal.events[2].data["resources"] == [{"address": API, "action": "update", "id": "x"}]
+    assert journal.events[3].data["all"] is True
+
+
+def test_a_stale_plan_is_said_in_our_words_and_touched_nothing() -> None:
+    journal = Memory()
+
+    outcome = applied(Tool(code=1, errors=[Diagnostic(summary="Saved plan is stale")]), journal)
+
+    (failure,) = outcome.failures
+    assert "somebody has changed the Terraform state" in failure.reason
+    assert failure.refused
+    assert not touched(journal.events)
+
+
+def test_a_resource_that_failed_is_named_and_nothing_is_put_back_by_itself() -> None:
+    errors = [Diagnostic(summary="No", detail="not allowed", address=API)]
+
+    outcome = applied(Tool(code=1, lines=[hook("apply_start")], errors=errors), journal := Memory())
+
+    assert [(one.subject, one.reason, one.refused) for one in outcome.failures] == [
+        (API, "No: not allowed", False)
+    ]
+    assert not outcome.put_back
+    assert touched(journal.events)
+
+
+def test_a_person_who_asks_to_stop_interrupts_it() -> None:
+    journal = Memory()
+    journal.stop.set()
+
+    assert applied(Tool(code=1, asked=True), journal).interrupted
+
+
+def test_an_apply_beyond_its_time_has_failed() -> None:
+    (failure,) = applied(Tool(code=1, asked=True), Memory()).failures
+
+    assert "did not end within 15 minutes" in failure.reason
+
+
+def test_an_apply_that_went_through_although_it_was_to_stop_is_done() -> None:
+    journal = Memory()
+    journal.stop.set()
+
+    assert applied(Tool(asked=True), journal).ok
+
+
+def test_a_killed_apply_may_have_changed_anything() -> None:
+    assert touched(begun(DEAD).events)
+    assert not touched(Memory().events)
+
+
+def test_going_back_is_told_apart_from_going_there() -> None:
+    journal = Memory()
+
+    applied(Tool(lines=[hook("apply_start"), hook("apply_complete")]), journal, kind=PUT_BACK)
+
+    assert "put-back" in journal.kinds()
+    assert journal.events[-1].data["all"] is False
+
+
+def test_somebody_elses_apply_since_is_noticed() -> None:
+    journal = begun(DEAD, ended=True)
+
+    assert not overtaken(journal.events, STATE)
+    assert overtaken(journal.events, {**STATE, "serial": 8})
+    assert overtaken(journal.events, {**STATE, "lineage": "another"})
+    assert not overtaken(begun(DEAD).events, {**STATE, "serial": 8})
+
+
+# -- whose lock it is ----------------------------------------------------------------------------------------
+
+
+def test_no_lock_is_no_trouble() -> None:
+    assert freed(begun(HERE), None) == []
+
+
+def test_a_lock_of_ours_is_removed_once_its_process_is_dead() -> None:
+    journal = begun(HERE, lock="L1")
+
+    assert freed(journal, HELD) == ["L1"]
+    assert journal.events[-1].kind == "unlocked"
+
+
+def test_a_lock_that_was_not_journalled_yet_is_ours_by_its_holder_and_time() -> None:
+    assert freed(begun(HERE), replace(HELD, who=HERE.who)) == ["L1"]
+
+
+@pytest.mark.parametrize("journal", [Memory(), begun(HERE), begun(HERE, lock="L2")])
+def test_another_ones_lock_is_refused_and_its_holder_named(journal: Memory) -> None:
+    with pytest.raises(Refused, match="root@somewhere"):
+        freed(journal, HELD, confirmed="somewhere:4711")
+
+
+def test_a_lock_from_before_our_apply_is_not_ours() -> None:
+    journal = begun(HERE)
+    journal.events[0] = replace(journal.events[0], at="2026-11-24T13:00:00Z")
+
+    with pytest.raises(Refused):
+        freed(journal, replace(HELD, who=HERE.who))
+
+
+def test_of_another_machines_apply_a_person_says_that_it_is_dead() -> None:
+    journal = begun(DEAD, lock="L1")
+
+    with pytest.raises(Refused) as raised:
+        freed(journal, HELD)
+    with pytest.raises(Refused):
+        freed(journal, HELD, confirmed="somewhere:1")
+
+    assert "--confirm-dead somewhere:4711" in raised.value.next
+    assert freed(journal, HELD, confirmed="somewhere:4711") == ["L1"]
+    assert journal.events[-1].data["confirmed"] == "somewhere:4711"
+
+
+def test_the_newest_process_is_the_one_that_counts() -> None:
+    journal = begun(DEAD)
+    journal.append("applying", {"process": asdict(HERE)})
+
+    assert terraform_apply.begun(journal.events) == HERE
