@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from rollback.aws import explained
+from rollback.errors import RollbackError
 from rollback.pace import Budget
 from rollback.targets import items
 from rollback.targets.items import Item
@@ -110,7 +111,7 @@ class Comparison:
             if not asked:
                 return found
             self.budget.sleep(min(2.0, 0.05 * 2**attempt))
-        raise TimeoutError(f"{table} keeps leaving keys unread")
+        raise RollbackError(f"{table} keeps leaving keys unread.", next="Lower pace.readUnits.")
 
     def _looked_at(self, keys: Sequence[Item]) -> Iterator[Difference]:
         """Both sides of `keys` as they are now; what has become equal meanwhile is left out."""

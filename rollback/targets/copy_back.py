@@ -8,6 +8,7 @@ on condition that all of them are still so.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +17,14 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import code, explained, workers
 from rollback.pace import Budget
+from rollback.records import Event
 from rollback.targets import items
 from rollback.targets.comparison import ONLY_LIVE, Difference
 from rollback.targets.items import Item
 from rollback.targets.loss import parsed
 
 WRITTEN, ALREADY, LEFT = "written", "already", "left"
+WANTED, CHANGED, UNDONE = "wanted", "changed", "undone"
 # A condition takes 300 operators (Developer Guide, "Service, account, and table quotas").
 _CONDITIONS = 100
 BATCH = 500
@@ -38,6 +41,12 @@ class Change:
     def reversed(self) -> Change:
         """The way back."""
         return Change(key=self.key, had=self.wanted, wanted=self.had)
+
+    def stands(self, now: Item | None) -> str:
+        """What has become of the item that is `now`: as WANTED, CHANGED by somebody else, or still UNDONE."""
+        if items.same(now, self.wanted):
+            return WANTED
+        return UNDONE if items.same(now, self.had) else CHANGED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +75,24 @@ def batches(lines: Iterable[bytes], start: int, *, delete_new: bool) -> Iterator
         if number >= start
     )
     return iter(lambda: list(itertools.islice(numbered, BATCH)), [])
+
+
+def wrote(events: Sequence[Event]) -> tuple[int, Counter[str]]:
+    """How many lines of the report a journal has through, and what became of them."""
+    through, counted = 0, Counter({WRITTEN: 0, ALREADY: 0, LEFT: 0})
+    for event in events:
+        if event.kind == "wrote":
+            through = event.data["through"]
+            counted[WRITTEN] += event.data[WRITTEN]
+            counted[LEFT] += len(event.data[LEFT])
+            counted[ALREADY] += len(event.data[ALREADY])
+    return through, counted
+
+
+def untouched(events: Sequence[Event]) -> set[int]:
+    """The lines whose items were never written, because they were changed or so already."""
+    lines = (event.data for event in events if event.kind == "wrote")
+    return {number for data in lines for name in (LEFT, ALREADY) for number in data[name]}
 
 
 def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:

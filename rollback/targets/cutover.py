@@ -28,7 +28,18 @@ from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event, Status
 from rollback.targets import items, table_settings, table_steps
 from rollback.targets.comparison import DIFFERENT, ONLY_LIVE, ONLY_RESTORED, Stopped
-from rollback.targets.copy_back import ALREADY, LEFT, WRITTEN, Change, Writer, batches
+from rollback.targets.copy_back import (
+    ALREADY,
+    CHANGED,
+    LEFT,
+    UNDONE,
+    WANTED,
+    WRITTEN,
+    Writer,
+    batches,
+    untouched,
+    wrote,
+)
 from rollback.targets.loss import Report
 from rollback.targets.protocol import Context, Failure, Journal, Outcome
 from rollback.targets.table_steps import Tables, TableStep, until
@@ -226,7 +237,7 @@ class Cutover:
         """Batch after batch. What is found done in the first one after a takeover was done by us."""
         # Nothing is written upon a report that is not the one that was approved.
         self._tables.reports.check(self._report(plan))
-        through, _ = _wrote(journal.events)
+        through, _ = wrote(journal.events)
         ours = any(event.kind == "writing" for event in journal.events)
         if not ours:
             journal.append("writing", {"report": plan.facts["report"]})
@@ -249,7 +260,7 @@ class Cutover:
             )
             self._tell_left(journal, batch[-1].number, [line for line in todo if found[line.number] == LEFT])
             ours = False
-        _, counted = _wrote(journal.events)
+        _, counted = wrote(journal.events)
         return {"items": dict(counted)}
 
     def _tell_left(self, journal: Journal, number: int, lines: Sequence[Any]) -> None:
@@ -262,14 +273,8 @@ class Cutover:
         """The way back of every line that was, or may have been, written."""
         if not any(event.kind == "writing" for event in journal.events):
             return Outcome()
-        through, _ = _wrote(journal.events)
-        kept = {
-            number
-            for event in journal.events
-            if event.kind == "wrote"
-            for name in (LEFT, ALREADY)
-            for number in event.data[name]
-        }
+        through, _ = wrote(journal.events)
+        kept = untouched(journal.events)
         writer, left = self._writer(plan, journal), 0
         lines = self._tables.reports.lines(self._report(plan))
         for batch in batches(lines, 0, delete_new=plan.request.delete_new):
@@ -310,12 +315,12 @@ class Cutover:
             for start in range(0, len(wishes), 100):
                 part = wishes[start : start + 100]
                 now = compared.fetch(table, [wish.key for wish in part])
-                counted.update(_stands(wish, now.get(items.text(wish.key))) for wish in part)
+                counted.update(wish.stands(now.get(items.text(wish.key))) for wish in part)
         detail = (
-            f"{counted['wanted']} of {sum(counted.values())} items are as restored, "
-            f"{counted['changed']} somebody has changed, {counted['undone']} are still as they were"
+            f"{counted[WANTED]} of {sum(counted.values())} items are as restored, "
+            f"{counted[CHANGED]} somebody has changed, {counted[UNDONE]} are still as they were"
         )
-        return Check(check="items", ok=not counted["undone"], detail=detail)
+        return Check(check="items", ok=not counted[UNDONE], detail=detail)
 
     # -- the parameter -------------------------------------------------------------------------------
 
@@ -388,21 +393,3 @@ def _refusals(table: str, copy: str, told: Mapping[str, Any], parameter: str, st
     if stood == copy:
         found.append(Refusal(subject=parameter, reason=f"it names {copy} already"))
     return found
-
-
-def _wrote(events: Sequence[Event]) -> tuple[int, Counter[str]]:
-    """How many lines of the report are through, and what became of them."""
-    through, counted = 0, Counter({WRITTEN: 0, ALREADY: 0, LEFT: 0})
-    for event in events:
-        if event.kind == "wrote":
-            through = event.data["through"]
-            counted[WRITTEN] += event.data[WRITTEN]
-            counted[LEFT] += len(event.data[LEFT])
-            counted[ALREADY] += len(event.data[ALREADY])
-    return through, counted
-
-
-def _stands(wish: Change, now: items.Item | None) -> str:
-    if items.same(now, wish.wanted):
-        return "wanted"
-    return "undone" if items.same(now, wish.had) else "changed"

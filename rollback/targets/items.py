@@ -69,7 +69,7 @@ def _written(value: Mapping[str, Any]) -> Any:
     if kind == "B":
         return {kind: base64.b64encode(content).decode()}
     if kind == "BS":
-        return {kind: sorted(base64.b64encode(one).decode() for one in content)}
+        return {kind: [base64.b64encode(one).decode() for one in sorted(content)]}
     return value
 
 

@@ -103,10 +103,12 @@ class Estate:
 
 
 class Stopping:
-    """A client during whose call number `after` somebody presses Ctrl-C, so that it is the last."""
+    """A client during whose call number `after` somebody presses Ctrl-C; the process ends with it, if it `dies`."""
 
-    def __init__(self, client: Any, stop: threading.Event, name: str, after: int = 1) -> None:
-        self._client, self._stop, self._name, self._left = client, stop, name, after
+    def __init__(
+        self, client: Any, stop: threading.Event, name: str, *, after: int = 1, dies: bool = True
+    ) -> None:
+        self._client, self._stop, self._name, self._left, self._dies = client, stop, name, after, dies
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._client, name)
@@ -116,7 +118,7 @@ class Stopping:
                 self._left -= 1
                 if self._left == 0:
                     self._stop.set()
-                if self._left < 0:
+                if self._left < 0 and self._dies:
                     raise RollbackError("the process is gone")
             return call(*words, **request)
 
@@ -334,6 +336,22 @@ def test_an_interrupted_restore_is_gone_on_with(estate: Estate, monkeypatch: pyt
 
     assert done.error is None
     assert len(estate.history.restored) == 1, "it was waited for, not begun again"
+
+
+def test_a_comparison_that_was_interrupted_is_begun_again(estate: Estate) -> None:
+    story(estate)
+    healthy = estate.clients["dynamodb"]
+    estate.clients["dynamodb"] = Stopping(healthy, estate.stop, "scan", dies=False)
+    interrupted = estate.restored(estate.at(-30))
+    assert interrupted.record is not None
+    assert interrupted.record.status is Status.IN_PROGRESS
+    assert not estate.clients["s3"].list_objects_v2(Bucket=BUCKET).get("Contents")
+    estate.stop.clear()
+
+    done = estate.flow().resume(estate.id(interrupted))
+
+    assert done.error is None
+    assert estate.losses(done) == {"alice": "different", "bob": "only_restored", "carol": "only_live"}
 
 
 def test_an_aborted_restore_takes_its_table_away_again(estate: Estate) -> None:
