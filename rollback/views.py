@@ -51,11 +51,15 @@ def record_view(
     rows: list[tuple[str, Text]] = [
         ("status", text(record.status, _STATUS.get(record.status, ""))),
         ("what", text(f"{record.kind} of {record.environment}: {record.from_version} → {record.to_version}")),
-        ("services", text(", ".join(record.services))),
         ("reason", text(record.reason)),
         ("by", text(f"{record.initiated_by} at {record.initiated_at}")),
         ("counts", text(counts)),
     ]
+    if record.services:
+        rows.insert(2, ("services", text(", ".join(record.services))))
+    changed = ", ".join(f"{count} {op}" for op, count in record.infrastructure.items() if count)
+    if changed:
+        rows.append(("resources", text(changed)))
     if record.without:
         rows.append(("except", text(", ".join(record.without), "yellow")))
     if record.approved_by:

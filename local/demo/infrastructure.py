@@ -121,7 +121,8 @@ def full(world: World) -> None:
 def _rollback(world: World, verb: str, *options: str) -> Any:
     """Shows a rollback; its record."""
     world.run(["rollback", verb, "--env", _ENV, *options], _ENV, DEPLOYER)
-    return world.told(f"history --kind {verb} --limit 1", _ENV, DEPLOYER)[0]
+    told = world.told(f"history --kind {verb} --limit 9", _ENV, DEPLOYER)
+    return next(entry for entry in told if "rollback_id" in entry)
 
 
 def _commit(world: World, message: str, *edits: Edit) -> str:
@@ -160,7 +161,7 @@ def _init(world: World, tool: str) -> None:
     settings = world.settings(_ENV)
     options = {"bucket": settings.names.state_bucket, "region": settings.region, "use_path_style": "true"}
     backend = [f"-backend-config={name}={value}" for name, value in options.items()]
-    world.run([tool, "-chdir=terraform", "init", *backend], _ENV, DEPLOYER, show=_last)
+    world.run([tool, "-chdir=terraform", "init", "-no-color", *backend], _ENV, DEPLOYER, show=_last)
 
 
 def _apply(world: World, tool: str) -> None:
