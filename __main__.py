@@ -21,7 +21,9 @@ except UsageError as error:
 
 names = settings.names
 table = DeploymentsTable("deployments-table", DeploymentsTableArgs(names=names))
-parameters = ReleaseParameters("release-parameters", ReleaseParametersArgs(names=names))
+parameters = ReleaseParameters(
+    "release-parameters", ReleaseParametersArgs(names=names, tables=settings.restorable)
+)
 aliases = LiveAliases(
     "live-aliases",
     LiveAliasesArgs(

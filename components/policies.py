@@ -283,8 +283,10 @@ def _program(scope: Scope) -> list[Statement]:
         statement(
             "RefreshParameters",
             ["ssm:AddTagsToResource", "ssm:ListTagsForResource", "ssm:RemoveTagsFromResource"],
-            scope.parameters,
+            [*scope.parameters, *scope.table_parameters],
         ),
+        # Which table functions use is not the deployer's to change.
+        statement("ReadTableParameters", ["ssm:GetParameter"], scope.table_parameters),
         statement(
             "RefreshRoles",
             ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"],

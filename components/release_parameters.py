@@ -1,4 +1,6 @@
-"""The SSM parameters that say what is deployed: they exist by declaration, their values by release."""
+"""The SSM parameters that say what is deployed, and which tables functions use: they exist by declaration,
+their values by release and rollback.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,16 @@ NOTHING_YET = "none"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseParametersArgs:
-    """Whose parameters they are."""
+    """Whose parameters they are, and the full names of the tables that can be put back."""
 
     names: Names
+    tables: tuple[str, ...]
 
 
 class ReleaseParameters(pulumi.ComponentResource):
-    """`deployed-version`, `terraform-commit` and `pulumi-commit` of one environment."""
+    """`deployed-version`, `terraform-commit` and `pulumi-commit` of one environment, and `table/NAME` for each
+    table: it names the table itself, until a rollback points it to a restored one.
+    """
 
     parameter_names: list[pulumi.Output[str]]
 
@@ -31,16 +36,19 @@ class ReleaseParameters(pulumi.ComponentResource):
     ) -> None:
         super().__init__("rollback:index:ReleaseParameters", name, None, opts)
         names = args.names
+        first = dict.fromkeys(
+            (names.deployed_version, names.terraform_commit, names.pulumi_commit), NOTHING_YET
+        ) | {names.table_parameter(table): table for table in args.tables}
         self.parameter_names = [
             aws.ssm.Parameter(
-                path.rsplit("/", 1)[-1],
+                path.removeprefix(f"{names.parameter_path}/").replace("/", "-"),
                 name=path,
                 type=aws.ssm.ParameterType.STRING,
-                value=NOTHING_YET,
+                value=value,
                 tags=tags(names, "release-parameters"),
                 # A release and a rollback write the value; `pulumi up` must leave it as they did.
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["value"]),
             ).name
-            for path in (names.deployed_version, names.terraform_commit, names.pulumi_commit)
+            for path, value in first.items()
         ]
         self.register_outputs({"parameterNames": self.parameter_names})

@@ -122,11 +122,15 @@ def test_the_ledger_has_the_keys_of_its_records_and_every_protection(stack: str)
 
 
 @every_stack
-def test_a_parameter_starts_with_none_and_its_value_is_never_written_again(stack: str) -> None:
+def test_a_parameter_starts_with_none_or_its_table_and_its_value_is_never_written_again(stack: str) -> None:
     parameters = declared(stack).of(PARAMETER)
+    table = f"bbws-access-{stack}-ddb-access-management"
 
-    assert {one.inputs["name"] for one in parameters.values()} == {
-        f"/bbws-access/{stack}/{word}" for word in ("deployed-version", "terraform-commit", "pulumi-commit")
+    assert {one.inputs["name"]: one.inputs["value"]["value"] for one in parameters.values()} == {
+        f"/bbws-access/{stack}/deployed-version": "none",
+        f"/bbws-access/{stack}/terraform-commit": "none",
+        f"/bbws-access/{stack}/pulumi-commit": "none",
+        f"/bbws-access/{stack}/table/{table}": table,
     }
     for one in parameters.values():
         assert one.ignore_changes == ["value"]
