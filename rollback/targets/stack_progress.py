@@ -30,6 +30,7 @@ BEGAN, LOCK, CHANGED, RESTORED, ENDED, ADOPTED = "began", "lock", "changed", "re
 # Progress is journalled in batches: what a crash loses of the last one, a new preview finds out.
 _FLUSH_STEPS = 25
 _FLUSH_SECONDS = 1.0
+_NEVER_REACHED = "expected resource operations for"
 _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "deleted", SAME: "unprotected"}
 
 
@@ -54,23 +55,13 @@ class Progress:
     def began(self, process: Process) -> None:
         self._process = process
         run = os.environ.get("GITHUB_RUN_ID", "")
-        self.journal.append(
-            BEGAN,
-            {
-                "user": process.user,
-                "host": process.host,
-                "pid": process.pid,
-                "began": process.began,
-                "run": run,
-                "back": self.back,
-            },
-        )
+        self.journal.append(BEGAN, {"process": process, "run": run, "back": self.back})
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         if not self._locked:
             self._find_lock()
-        if kind == "diagnosticEvent" and data.get("severity") == "error" and data.get("urn"):
-            self.failures.setdefault(data["urn"], _last(data["message"]))
+        if kind == "diagnosticEvent" and data.get("severity") == "error":
+            self._failed(data.get("urn", ""), data["message"])
         if kind in ("resOutputsEvent", "resOpFailedEvent"):
             metadata = data["metadata"]
             op = steps.operation(metadata)
@@ -104,6 +95,11 @@ class Progress:
                 self.through(change.urn, change.op)
         self.flush()
 
+    def _failed(self, urn: str, message: str) -> None:
+        # Where something fails, the engine says so of every planned step that it never came to, too.
+        if urn and not message.startswith(_NEVER_REACHED):
+            self.failures.setdefault(urn, _last(message))
+
     def _find_lock(self) -> None:
         """The engine tells nothing before it holds the lock."""
         self._locked = True
@@ -129,8 +125,7 @@ def stopping(journal: Journal) -> Callable[[], bool]:
 
 def processes(events: Iterable[Event]) -> list[Process]:
     """The engines that this record has started."""
-    fields = ("user", "host", "pid", "began")
-    return [Process(**{name: event.data[name] for name in fields}) for event in events if event.kind == BEGAN]
+    return [Process(**event.data["process"]) for event in events if event.kind == BEGAN]
 
 
 def locks(events: Iterable[Event]) -> set[str]:

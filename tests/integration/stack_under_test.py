@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import yaml
 
 from rollback.aws import Account, Throttles
-from rollback.errors import RollbackError
+from rollback.engine.workspace import Workspace
 from rollback.plan import Plan, Request
 from rollback.settings import parse
 from rollback.targets.changes import Change
 from rollback.targets.protocol import Context
 from rollback.targets.stack import Stack
-from tests.doubles.journal import Memory
 from tests.doubles.world import ALICE, Parameters, texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,12 +66,21 @@ class Estate:
     project: str = ""
     ledger: Bars = field(default_factory=Bars)
     parameters: Parameters = field(default_factory=Parameters)
+    workspace: Workspace | None = None
     _open: list[ExitStack] = field(default_factory=list)
 
     @classmethod
     def create(
-        cls, folder: Path, *, path: str, endpoint: str, backend: str = "", project: str = ""
+        cls,
+        folder: Path,
+        *,
+        path: str,
+        endpoint: str,
+        backend: str = "",
+        bucket: str = "",
+        project: str = "",
     ) -> Estate:
+        """An empty stack `dev`, its state in a folder or in a `bucket` that `backend` names."""
         root, account = folder / "checkout", str(next(_ACCOUNTS))
         for part in (root / project, folder / "home", folder / "state"):
             part.mkdir(parents=True)
@@ -101,6 +110,9 @@ class Estate:
         estate.write("Pulumi.yaml", json.dumps(text))
         estate.write("Pulumi.dev.yaml", json.dumps(stack))
         estate.git("init", "-q", "-b", "main")
+        if bucket:
+            place: Any = {"LocationConstraint": REGION}
+            estate.aws("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
         estate.pulumi("stack", "init", "dev")
         return estate
 
@@ -122,6 +134,12 @@ class Estate:
         stack = json.loads((self.program / "Pulumi.dev.yaml").read_text())
         stack |= values.pop("top", {})
         stack["config"] |= {f"rollback:{name}": value for name, value in values.items()}
+        self.write("Pulumi.dev.yaml", json.dumps(stack))
+
+    def secret(self, name: str, value: str) -> None:
+        """Sets a secret of the stack's configuration, encrypted as the engine does it."""
+        self.pulumi("config", "set", "--secret", f"rollback:{name}", value, "--stack", "dev")
+        stack = yaml.safe_load((self.program / "Pulumi.dev.yaml").read_text())
         self.write("Pulumi.dev.yaml", json.dumps(stack))
 
     def git(self, *words: str) -> str:
@@ -191,7 +209,10 @@ class Estate:
         return Stack(context, patience=patience)
 
     def plan(self, to: str = "previous", **request: Any) -> Plan[Change]:
-        return self.target().plan(Request(to=to, **request))
+        target = self.target()
+        plan = target.plan(Request(to=to, **request))
+        self.workspace = target._stands
+        return plan
 
     def close(self) -> None:
         """Ends the processes' sessions."""
@@ -223,10 +244,3 @@ class Estate:
 def ops(plan: Plan[Change]) -> dict[str, str]:
     """Resource → what is done to it, for those that change."""
     return {step.urn.rpartition("::")[2]: step.op for step in plan.changing}
-
-
-def journal(**fields: Any) -> Memory:
-    return Memory(**fields)
-
-
-__all__ = ["HEAD", "Estate", "Memory", "RollbackError", "journal", "ops"]

@@ -1,0 +1,256 @@
+"""What a rollback of a stack would do, planned by the real engine; nothing is done.
+
+One stack, deployed once: each test commits what it is about and plans to go there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack_under_test import ROOT, Estate, ops
+
+from local.emulator import server
+from local.engine.build import ensure_engine, ensure_plugins
+from rollback.errors import Refused, RollbackError, UsageError
+from rollback.plan import Request, to_chunks
+from rollback.processes import began
+from rollback.releases import STACK, Quarantine
+from rollback.targets.stack_plan import find
+from tests.doubles.world import ALICE
+
+pytestmark = pytest.mark.xdist_group("stack-plan")
+
+OLD = """
+parameter("a", "one", protect=True)
+table("data", protect=True)
+table("spare", retain_on_delete=True)
+parameter("secret", pulumi.Config().require_secret("password"))
+"""
+NEW = OLD.replace('"one"', '"two"') + 'parameter("b", "new")\npulumi.export("rev", 2)\n'
+SECRET = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Estate, str, str]]:
+    """The stack, the commit before and the commit that stands."""
+    path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
+    with server.running(auth=False) as emulator, pytest.MonkeyPatch.context() as patch:
+        estate = Estate.create(tmp_path_factory.mktemp("plan"), path=path, endpoint=emulator.endpoint)
+        for name, value in estate.environment.items():
+            patch.setenv(name, value)
+        estate.secret("password", SECRET)
+        old, new = estate.deploy(OLD, "the first"), estate.deploy(NEW, "the second")
+        yield estate, old, new
+
+
+@pytest.fixture(autouse=True)
+def _tidy(deployed: tuple[Estate, str, str]) -> Iterator[None]:
+    """Nothing is left of a plan: no worktree, no temporary file, no change in the checkout."""
+    estate, _, new = deployed
+    yield
+    estate.close()
+    estate.git("reset", "-q", "--hard", new)
+    assert estate.git("worktree", "list").count("\n") == 0
+
+
+def test_previous_is_planned_resource_by_resource_and_two_previews_have_one_digest(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, old, new = deployed
+
+    plan, again = estate.plan(), estate.plan(old[:10])
+
+    assert ops(plan) == {"a": "update", "b": "delete", "rollback-dev": "update"}
+    assert plan.infrastructure == {"create": 0, "update": 2, "replace": 0, "delete": 1, "same": 3}
+    assert (plan.leaves, plan.targets, plan.quarantines) == ({STACK: new}, {STACK: old}, {STACK: new})
+    assert (plan.from_version, plan.to_version) == (new[:12], old[:12])
+    assert again.digest() == plan.digest()
+    assert estate.git("status", "--short") == ""
+
+
+def test_a_secret_is_in_the_clear_nowhere(
+    deployed: tuple[Estate, str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    estate, old, _ = deployed
+    target = estate.target()
+
+    plan = target.plan(Request(to=old))
+    with pytest.raises(RollbackError) as error:
+        estate.plan(estate.commit("raise Exception(pulumi.Config().require('password'))"))
+
+    said = capfd.readouterr()
+    texts = [*to_chunks(plan), said.out, said.err, error.value.what]
+    assert not [text for text in texts if SECRET in text]
+    update_plan = Path(target._ready.preview.workspace.plan_file) if target._ready else None
+    assert update_plan
+    assert SECRET not in update_plan.read_text()
+    estate.close()
+    assert not update_plan.exists()
+
+
+def test_a_state_that_has_moved_or_a_resource_that_has_drifted_makes_another_digest(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, old, _ = deployed
+    before = estate.plan(old)
+
+    estate.aws("ssm").put_parameter(Name="/demo/b", Value="by hand", Type="String", Overwrite=True)
+    drifted = estate.plan(old)
+    estate.up()
+    moved = estate.plan(old)
+
+    assert "Changed behind the stack's back: b (insecureValue)." in drifted.notices
+    assert len({before.digest(), drifted.digest(), moved.digest()}) == 3
+    assert before.facts["checkpoint"] == drifted.facts["checkpoint"] != moved.facts["checkpoint"]
+
+
+def test_a_quarantined_commit_is_refused_and_passed_over(deployed: tuple[Estate, str, str]) -> None:
+    estate, old, _ = deployed
+    bar = Quarantine(service=STACK, version=old, reason="bad", by=ALICE, at="")
+    estate.ledger.barred.append(bar)
+
+    try:
+        with pytest.raises(Refused, match="is quarantined"):
+            estate.plan(old)
+        with pytest.raises(Refused, match="no previous commit"):
+            estate.plan()
+    finally:
+        estate.ledger.barred.remove(bar)
+
+
+def test_what_holds_data_or_protection_is_refused_until_it_is_named(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, _, _ = deployed
+    target = estate.target()
+    without = OLD.replace('table("data", protect=True)', "").replace(
+        'table("spare", retain_on_delete=True)', ""
+    )
+    sha = estate.commit(without.replace(", protect=True", ""))
+
+    plan = target.plan(Request(to=sha))
+    refusals = {one.subject.rpartition("::")[2]: one for one in target.refusals(plan)}
+
+    assert refusals["data"].reason == "it is protected and would be deleted; protection is never lifted here"
+    assert "retain_on_delete" in refusals["spare"].reason
+    assert refusals["a"].reason == "it would lose its protection"
+    allowed = tuple(one.subject for one in refusals.values() if one.subject != refusals["data"].subject)
+    kept = Request(to=sha, allow_destroy=allowed, without=(refusals["data"].subject,))
+    plan = target.plan(kept)
+    assert ops(plan) == {"a": "update", "b": "delete", "spare": "delete", "rollback-dev": "update"}
+    assert not target.refusals(plan)
+
+
+def test_a_program_that_raises_is_told_by_its_last_lines(deployed: tuple[Estate, str, str]) -> None:
+    estate, _, _ = deployed
+    sha = estate.commit("raise RuntimeError('no such team')", "broken")
+
+    with pytest.raises(RollbackError, match="RuntimeError: no such team") as error:
+        estate.plan(sha)
+
+    assert error.value.changed == "Nothing was changed."
+
+
+def test_a_program_that_hangs_is_stopped_when_its_time_is_up(deployed: tuple[Estate, str, str]) -> None:
+    estate, _, _ = deployed
+    pid = estate.folder / "pid"
+    program = (
+        f"import os, pathlib, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\ntime.sleep(300)"
+    )
+    sha = estate.commit(program, "hangs")
+
+    with pytest.raises(RollbackError, match="did not finish within the time limit"):
+        estate.target(patience=3).plan(Request(to=sha))
+
+    assert not began(int(pid.read_text()))
+
+
+def test_a_commit_without_the_project_or_its_stack_is_told_so(deployed: tuple[Estate, str, str]) -> None:
+    estate, _, _ = deployed
+    estate.git("rm", "-q", "Pulumi.dev.yaml")
+    without_stack = estate.commit(OLD, "no stack")
+    estate.git("mv", "Pulumi.yaml", "elsewhere.yaml")
+    without_project = estate.commit(OLD, "no project")
+    estate.write("Pulumi.yaml", json.dumps({"name": "other", "runtime": "python"}))
+    other = estate.commit(OLD, "another project")
+    estate.git("checkout", "-q", deployed[2], "--", "Pulumi.yaml", "Pulumi.dev.yaml")
+
+    for sha, words in (
+        (without_stack, "Pulumi.dev.yaml is missing"),
+        (without_project, "holds no Pulumi project"),
+        (other, "the project is called 'other', not 'rollback'"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            estate.plan(sha)
+
+
+def test_a_commit_of_another_branch_is_refused(deployed: tuple[Estate, str, str]) -> None:
+    estate, _, _ = deployed
+    estate.git("checkout", "-q", "-b", "feature")
+    sha = estate.commit(OLD, "not reviewed")
+    estate.git("checkout", "-q", "main")
+
+    with pytest.raises(Refused, match="is not part of"):
+        estate.plan(sha)
+
+
+def test_the_stack_is_read_with_todays_salt_whatever_the_commit_had(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, _, new = deployed
+    estate.config(password="plain", top={"encryptionsalt": "v1:AAAAAAAAAAA=:v1:none:none"})
+    other = estate.commit(OLD, "another salt, no secret")
+    estate.git("checkout", "-q", new, "--", "Pulumi.dev.yaml")
+    estate.config(top={"encryptionsalt": "v1:AAAAAAAAAAA=:v1:none:none"})
+    unreadable = estate.commit(OLD, "another salt")
+    estate.git("checkout", "-q", new, "--", "Pulumi.dev.yaml")
+
+    assert ops(estate.plan(other))["secret"] == "update"
+    with pytest.raises(UsageError, match=r"rollback:password in Pulumi\.dev\.yaml of commit"):
+        estate.plan(unreadable)
+
+
+def test_a_commit_gets_its_own_dependencies_or_an_error_with_the_last_words_of_pip(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, _, _ = deployed
+    project = json.loads((estate.program / "Pulumi.yaml").read_text())
+    project["runtime"]["options"]["virtualenv"] = "venv"
+    estate.write("Pulumi.yaml", json.dumps(project))
+    (estate.program / "venv").symlink_to(ROOT / ".venv")
+    estate.write(".gitignore", "venv\n")
+    same = estate.commit(OLD, "as today")
+    estate.write("requirements.txt", "./no-such-package\n")
+    unsatisfiable = estate.commit(OLD, "cannot be installed")
+    estate.git("rm", "-q", "requirements.txt")
+    estate.commit(OLD)
+
+    with pytest.raises(UsageError, match=r"cannot be installed:\n(.|\n)*no-such-package"):
+        estate.plan(unsatisfiable)
+    plan, workspace = estate.plan(same), estate.workspace
+    assert ops(plan)["a"] == "update"
+    assert workspace is not None
+    clean = subprocess.run(
+        ["git", "-C", workspace.folder, "status", "--short"], capture_output=True, text=True, check=True
+    )
+    assert clean.stdout == ""
+
+
+def test_another_stack_and_another_folder_are_found_or_told_to_be_missing(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, _, _ = deployed
+    context = estate.target()._context
+
+    assert find(context, Request(stack="blue")).subject == "@stack/rollback/blue"
+    with pytest.raises(UsageError, match="no stack 'blue'"):
+        estate.plan("HEAD", stack="blue")
+    with pytest.raises(UsageError, match=r"There is no Pulumi\.yaml in infra"):
+        estate.plan("HEAD", project="infra")
+    with pytest.raises(UsageError, match="below the repository's top"):
+        estate.plan("HEAD", project="../infra")
