@@ -27,7 +27,7 @@ MINIMUM = (1, 10)  # the first with the S3 backend's `use_lockfile`, of both
 # Of the caller's own TF_ variables only those have a say that tell where providers, modules and the keys of
 # encrypted states are; TF_CLI_ARGS, TF_LOG, TF_VAR_… and the like would change what is planned, or tell it.
 _KEPT = re.compile(r"TF_(CLI_CONFIG_FILE|PLUGIN_CACHE_DIR|TOKEN_\w+|ENCRYPTION)")
-_POLL, _GRACE = 0.05, 60.0
+_POLL, _GRACE, _AT_ONCE = 0.05, 60.0, 3.0
 # Waits for a word before it becomes the tool: nothing runs of which nobody has written down who it is.
 _HELD = 'read -r go && exec "$@"'
 
@@ -137,13 +137,13 @@ def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seco
     ) as process:
         try:
             out, errors = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            stop(process)
+        except subprocess.TimeoutExpired as error:
+            stop(process, error)
             raise ToolFailed(
                 f"{Path(words[0]).name} {words[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
             ) from None
-        except BaseException:
-            stop(process)
+        except BaseException as error:
+            stop(process, error)
             raise
     return Done(code=process.returncode, out=out, errors=errors)
 
@@ -192,17 +192,17 @@ def follow(
                 elif asked and time.monotonic() > deadline:
                     _kill(process)
             _hand_on(rest + tail.read() + "\n", told)
-        except BaseException:
-            stop(process)
+        except BaseException as error:
+            stop(process, error)
             raise
     return Done(code=process.returncode, out=printed.read_text(encoding="utf-8", errors="replace")), asked
 
 
-def stop(process: subprocess.Popen[Any]) -> None:
-    """Ends a run gracefully if it can be."""
+def stop(process: subprocess.Popen[Any], why: BaseException) -> None:
+    """Ends a run gracefully if it can be; a person who asks a second time does not want to wait."""
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(_GRACE)
+        process.wait(_AT_ONCE if isinstance(why, KeyboardInterrupt) else _GRACE)
     except subprocess.TimeoutExpired:
         _kill(process)
     except BaseException:

@@ -64,6 +64,7 @@ class Terraform:
         commit = commits.find(self._root, wanted, self._settings.protected_branch)
         self._must_hold(commit.sha)
         standing = timeline.stands.get(TERRAFORM, "")
+        self._bucket.must_be_free()
         state = self._bucket.state()
         with _changing_nothing():
             work = self._fresh(commit.sha, tool)
@@ -108,6 +109,7 @@ class Terraform:
         """
         commits.find(self._root, plan.facts["commit"], self._settings.protected_branch)
         self._ready(plan, rollback_id)
+        self._bucket.must_be_free()
         if position(self._bucket.state()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
                 "The plan no longer holds: somebody has changed the Terraform state since it was made.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -155,5 +156,9 @@ def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal
 def _failure(told: Diagnostic, touched_any: bool) -> Failure:  # noqa: FBT001 - private
     if told.summary == "Saved plan is stale":
         reason = "the saved plan is stale: somebody has changed the Terraform state since it was made"
+        return Failure(subject=DOMAIN, reason=reason, refused=True)
+    if told.summary == "Error acquiring the state lock":
+        who = re.search(r"Who:\s+(\S+)", told.detail)
+        reason = f"somebody else is at the Terraform state: {who[1] if who else 'it is not known who'}"
         return Failure(subject=DOMAIN, reason=reason, refused=True)
     return Failure(subject=told.address or DOMAIN, reason=str(told), refused=not touched_any)

@@ -68,6 +68,15 @@ class StateBucket:
             operation=str(info.get("Operation", "")).removeprefix("OperationType").lower(),
         )
 
+    def must_be_free(self) -> None:
+        """Raises `Refused` naming who is at the state, where somebody is."""
+        if (held := self.held()) is not None:
+            raise Refused(
+                f"Somebody else is at the Terraform state: {held}.",
+                next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
+                f"force-unlock {held.id}",
+            )
+
     def keep(self, rollback_id: str, *files: Path) -> None:
         """Puts files away under a record's id, encrypted: a plan holds secrets in the clear."""
         for file in filter(Path.exists, files):

@@ -37,6 +37,9 @@ _HELD = "held"
 _MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
 # How long the state's lock is waited for: who holds it longer is told instead.
 _LOCK_TIMEOUT = "-lock-timeout=5s"
+# A plan writes no state. It needs no lock: what moves meanwhile makes it stale, and a run that is killed
+# leaves none behind.
+_NO_LOCK = "-lock=false"
 _EMPTY, _CHANGES = 0, 2  # of -detailed-exitcode
 
 
@@ -82,6 +85,7 @@ class Work:
         done = self._run("init", *(["-lockfile=readonly"] if as_committed else []), *backend)
         if done.code:
             raise _explained(done.diagnostics, self, "init")
+        self._must_share_the_state(options)
 
     def plan(self) -> None:
         """Saves a plan. Raises `Refused` where what it would destroy is protected."""
@@ -142,6 +146,21 @@ class Work:
 
     # -- helpers ---------------------------------------------------------------------------------------
 
+    def _must_share_the_state(self, options: Mapping[str, str]) -> None:
+        """A configuration that keeps its state elsewhere would find nothing there, and make all of it again."""
+        made = self.folder / "data" / "terraform.tfstate"
+        backend = json.loads(made.read_text(encoding="utf-8")).get("backend") if made.exists() else None
+        kept = (backend or {}).get("config") or {}
+        if (
+            not backend
+            or backend["type"] != "s3"
+            or any(kept.get(n) != options[n] for n in ("bucket", "key"))
+        ):
+            raise Refused(
+                f"The configuration of {self.commit[:12]} does not keep its state in {options['bucket']}.",
+                next='Go back to a commit that declares backend "s3".',
+            )
+
     @property
     def _variables(self) -> str:
         return f"-var-file={variables(self.settings.environment)}"
@@ -157,7 +176,7 @@ class Work:
         }
 
     def _planned(self, *words: str) -> Done:
-        done = self._run("plan", self._variables, "-detailed-exitcode", _LOCK_TIMEOUT, *words)
+        done = self._run("plan", self._variables, "-detailed-exitcode", _NO_LOCK, *words)
         if done.code not in (_EMPTY, _CHANGES):
             raise _explained(done.diagnostics, self, "plan")
         return done
@@ -238,18 +257,13 @@ def _made(folder: Path) -> Path:
 def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
     """What the tool said, in our words where they tell more."""
     first, everything = told[0], " ".join(map(str, told))
-    name, commit, env = work.tool.name, work.commit[:12], work.settings.environment
+    name, commit = work.tool.name, work.commit[:12]
     if first.summary == "Instance cannot be destroyed":
         return Refused(
             f"At {commit} the plan would destroy what its own configuration protects: "
             + "; ".join(" ".join(one.detail.split(" has lifecycle")[0].split()) for one in told)
             + " (prevent_destroy).",
             next="Go back to a commit that keeps it.",
-        )
-    if "acquiring the state lock" in first.summary or "acquiring the state lock" in everything:
-        return Refused(
-            f"Somebody else is at the Terraform state of {env}: {_holder(everything)}.",
-            next="Wait until they are done, then try again.",
         )
     if "lock file" in everything or "locked provider" in everything:
         return UsageError(
@@ -269,9 +283,3 @@ def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
             next="Check the network, or name a mirror that has them in TF_CLI_CONFIG_FILE.",
         )
     return ToolFailed(f"{name} {verb} failed at {commit}: {first}")
-
-
-def _holder(text: str) -> str:
-    who = re.search(r"Who:\s+(\S+)", text)
-    created = re.search(r"Created:\s+(\S+ \S+)", text)
-    return f"{who[1] if who else 'unknown'}{f', since {created[1]}' if created else ''}"

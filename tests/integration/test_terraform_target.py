@@ -39,7 +39,6 @@ from rollback.recording import Commits, record
 from rollback.records import Status
 from rollback.releases import TERRAFORM
 from rollback.settings import Settings, load
-from rollback.targets import terraform_work
 from tests.doubles.world import Quiet, create_table
 from tests.e2e.estate_under_test import SCRIPT, checkout, git
 
@@ -306,8 +305,19 @@ def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> Non
     assert allowed.infrastructure["delete"] == 1
 
 
-def test_another_ones_lock_is_left_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform_work, "_LOCK_TIMEOUT", "-lock-timeout=0s")
+def test_a_configuration_whose_state_is_elsewhere_is_refused(place: Place) -> None:
+    versions = place.root / "terraform" / "versions.tf"
+    kept = versions.read_text()
+    versions.write_text(re.sub(r'(?ms)^  backend "s3".*?^  }\n', "", kept))
+    elsewhere = place.commit("no backend", lambda main: main)
+    versions.write_text(kept)
+    place.commit("a backend again", lambda main: main)
+
+    with place.flow() as flow, pytest.raises(Refused, match="does not keep its state"):
+        flow.preview("terraform", Request(to=elsewhere))
+
+
+def test_another_ones_lock_is_left_alone(place: Place) -> None:
     good = place.commits["good"]
     place.put(LOCK, {"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"})
 

@@ -139,6 +139,14 @@ def test_a_stale_plan_is_said_in_our_words_and_touched_nothing() -> None:
     assert not touched(journal.events)
 
 
+def test_a_lock_that_somebody_took_meanwhile_is_told_with_its_holder() -> None:
+    told = Diagnostic(summary="Error acquiring the state lock", detail="Lock Info:\n  ID:  1\n  Who:   a@b\n")
+
+    outcome = applied(Tool(code=1, errors=[told]), Memory())
+
+    assert outcome.failures[0].reason == "somebody else is at the Terraform state: a@b"
+
+
 def test_a_resource_that_failed_is_named_and_nothing_is_put_back_by_itself() -> None:
     errors = [Diagnostic(summary="No", detail="not allowed", address=API)]
 
