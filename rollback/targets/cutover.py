@@ -261,7 +261,7 @@ class Cutover:
             self._tell_left(journal, batch[-1].number, [line for line in todo if found[line.number] == LEFT])
             ours = False
         _, counted = wrote(journal.events)
-        return {"items": dict(counted)}
+        return {"items": ", ".join(f"{count:,} {what}" for what, count in counted.items())}
 
     def _tell_left(self, journal: Journal, number: int, lines: Sequence[Any]) -> None:
         """The keys of items that were left alone: people's data, and so beside the report."""

@@ -269,7 +269,7 @@ class TableRestore:
         table_settings.give(self._dynamodb, copy, given, journal, self._sleep)
         # Tags and the like are told with a delay.
         until(lambda: not table_settings.named(lacking()), journal, self._sleep)
-        return {"given": table_settings.named(given)}
+        return {"given": ", ".join(table_settings.named(given))}
 
     def _compare(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
         return self._tables.reported(plan.from_version, plan.facts["copy"], journal)

@@ -19,7 +19,14 @@ from rollback.pace import Budget
 from rollback.plan import Plan
 from rollback.records import Event
 from rollback.settings import Settings
-from rollback.targets.comparison import Comparison, Stopped
+from rollback.targets.comparison import (
+    DIFFERENT,
+    EXPIRED,
+    ONLY_LIVE,
+    ONLY_RESTORED,
+    Comparison,
+    Stopped,
+)
 from rollback.targets.loss import Report, Reports
 from rollback.targets.protocol import Failure, Journal, Outcome
 
@@ -93,7 +100,9 @@ class Tables:
         """Compares and writes the loss report; what the journal says of it."""
         compared = self.comparison(live, restored, journal)
         report = self.reports.write(journal.rollback_id, compared.differences(), compared.counted)
-        return {"report": report, "counts": compared.counted()}
+        counts = compared.counted()
+        place = f"s3://{self.settings.names.state_bucket}/{report.key}"
+        return {"report": report, "counts": counts, "loss": in_words(counts), "kept": place}
 
 
 Doing = Mapping[str, Callable[[TableStep, Journal], Mapping[str, Any]]]
@@ -208,6 +217,14 @@ def described(client: Any, table: str) -> Mapping[str, Any] | None:
 def made_at(told: Mapping[str, Any]) -> str:
     """By which a table is told from another of its name: when it was made."""
     return str(told["CreationDateTime"].astimezone(UTC).isoformat())
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """The counts of a comparison as a person reads them."""
+    return (
+        f"{counts[DIFFERENT]:,} different, {counts[ONLY_LIVE]:,} only live, {counts[ONLY_RESTORED]:,} only "
+        f"restored (and {counts[EXPIRED]:,} expired) of {counts['live_items']:,} and {counts['restored_items']:,}"
+    )
 
 
 def within(units: float, table: Mapping[str, Any], what: str) -> float:

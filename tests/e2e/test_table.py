@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,17 +16,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from estate_under_test import ALICE, BOB, DAN, Person, Platform, Template
+from estate_under_test import ALICE, DAN, Person, Platform, Run, Template
 
 from local.clients import connect
 from local.emulator.server import Emulator
 from naming import RESTORE
-from rollback import session
-from rollback.flow import Flow
-from rollback.holding import Finished
-from rollback.plan import Request
-from rollback.records import Status
-from tests.doubles.world import Quiet
 from tests.proxy import Proxy
 
 REASON = "an import overwrote it"
@@ -35,11 +28,10 @@ REASON = "an import overwrote it"
 
 @dataclass
 class Table:
-    """The access-management table of one environment; commands reach it through a proxy."""
+    """The access-management table of one environment; alice's commands reach it through a proxy."""
 
     platform: Platform
     proxy: Proxy
-    monkeypatch: pytest.MonkeyPatch
 
     @property
     def name(self) -> str:
@@ -58,27 +50,32 @@ class Table:
             for item in self.root.scan(TableName=table)["Items"]
         }
 
-    def flow(self, person: Person) -> Flow:
-        """As a command of `person` has it."""
-        for name, value in self.platform.variables(person, endpoint=self.proxy.endpoint).items():
-            self.monkeypatch.setenv(name, value)
-        begun = session.begin(self.platform.settings.environment, self.platform.root)
-        return Flow(session=begun, ui=Quiet(), stop=threading.Event())
+    def rollback(self, *words: str, as_: Person = ALICE) -> Run:
+        return self.platform.rollback(*words, "--json", as_=as_, endpoint=self.proxy.endpoint)
 
-    def done(self, kind: str, **request: Any) -> Finished:
-        """Asked for by alice, approved by bob, applied by alice."""
-        waiting = self.flow(ALICE).start(kind, Request(table=self.name, **request), REASON)
-        assert waiting.record is not None
-        identifier = waiting.record.rollback_id
-        self.flow(BOB).approve(identifier, waiting.record.digest)
-        return self.flow(ALICE).apply(identifier)
+    def waiting(self, *words: str, as_: Person = ALICE) -> Run:
+        return self.rollback("table", "--table", self.name, "--reason", REASON, *words, as_=as_)
 
-    def object(self, finished: Finished) -> Any:
-        assert finished.record is not None
-        key = f"rollback/{finished.record.rollback_id}/loss.jsonl"
-        return self.platform.root_client("s3").get_object(
-            Bucket=self.platform.settings.names.state_bucket, Key=key
+    def approved(self, *words: str) -> str:
+        """The id of what alice has asked for and bob has approved."""
+        waiting = self.waiting(*words)
+        assert waiting.code == 10, str(waiting)
+        assert self.platform.approve(waiting).code == 0
+        return waiting.id
+
+    def done(self, *words: str) -> Run:
+        """The same, applied by alice."""
+        run = self.rollback("apply", self.approved(*words))
+        assert run.code == 0, str(run)
+        return run
+
+    def losses(self, identifier: str) -> dict[str, str]:
+        kept = self.platform.root_client("s3").get_object(
+            Bucket=self.platform.settings.names.state_bucket, Key=f"rollback/{identifier}/loss.jsonl"
         )
+        assert kept["ServerSideEncryption"] == "AES256"
+        lines = [json.loads(line) for line in kept["Body"].read().decode().splitlines()]
+        return {line["key"]["PK"]["S"]: line["kind"] for line in lines}
 
 
 def remove(s3: Any, bucket: str) -> None:
@@ -104,7 +101,7 @@ def bucket(dev: Platform, emulator: Emulator, templates: Callable[[str], Templat
 
 
 @pytest.fixture
-def table(dev: Platform, bucket: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Table:
+def table(dev: Platform, bucket: None, proxy: Proxy) -> Table:
     names, root = dev.settings.names, dev.root_client("dynamodb")
     root.create_table(
         TableName=names.access_table,
@@ -118,7 +115,7 @@ def table(dev: Platform, bucket: None, proxy: Proxy, monkeypatch: pytest.MonkeyP
         TableName=names.access_table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
     proxy.rewrite("DescribeContinuousBackups", window)
-    return Table(platform=dev, proxy=proxy, monkeypatch=monkeypatch)
+    return Table(platform=dev, proxy=proxy)
 
 
 def window(answer: Any) -> Any:
@@ -151,33 +148,38 @@ def test_a_table_is_restored_compared_and_copied_back_under_the_restore_role(tab
     table.put("bob", role={"S": "reader"})
     table.proxy.meanwhile("TagResource", then_overwritten(table))
 
-    restore = table.done("table", to=an_hour_ago())
+    restore = table.done("--to", an_hour_ago())
 
-    assert restore.error is None, restore.error
-    assert restore.record is not None
-    assert restore.plan is not None
-    assert (restore.record.status, restore.record.approved_by) == (
-        Status.COMPLETE,
-        restore.record.approved_by,
-    )
-    kept = table.object(restore)
-    assert kept["ServerSideEncryption"] == "AES256"
-    lines = [json.loads(line) for line in kept["Body"].read().decode().splitlines()]
-    assert {line["key"]["PK"]["S"]: line["kind"] for line in lines} == {
-        "alice": "different",
-        "bob": "only_restored",
-        "carol": "only_live",
-    }
+    assert restore.json["status"] == "COMPLETE"
+    assert restore.json["approved_by"]["person"] == "bob"
+    assert table.losses(restore.id) == {"alice": "different", "bob": "only_restored", "carol": "only_live"}
 
-    cut = table.done("cutover", to=f"restored:{restore.record.rollback_id}", cutover="copy-back")
+    cut = table.done("--to", f"restored:{restore.id}", "--cutover", "copy-back")
 
-    assert cut.error is None, cut.error
+    assert cut.json["status"] == "COMPLETE"
     assert table.items(table.name) == {
         "alice": {"role": {"S": "admin"}},
         "bob": {"role": {"S": "reader"}},
         "carol": {"role": {"S": "reader"}},
     }
     assert table.root.list_backups(TableName=table.name)["BackupSummaries"]
+    assert table.losses(cut.id) == {"carol": "only_live"}
+
+
+def test_a_restore_that_was_killed_while_it_compared_is_resumed(table: Table) -> None:
+    table.put("alice", role={"S": "admin"})
+    identifier = table.approved("--to", an_hour_ago())
+    held = table.proxy.hold("Scan")
+    running = table.platform.start("apply", identifier, as_=ALICE, endpoint=table.proxy.endpoint)
+    held.wait()
+    running.kill()
+    held.release()
+
+    done = table.rollback("resume", identifier)
+
+    assert done.code == 0, str(done)
+    assert table.proxy.counts["RestoreTableToPointInTime"] == 1
+    assert table.losses(identifier) == {}
 
 
 def test_the_parameter_is_pointed_under_the_restore_role(table: Table) -> None:
@@ -185,14 +187,11 @@ def test_the_parameter_is_pointed_under_the_restore_role(table: Table) -> None:
     parameter = names.table_parameter(table.name)
     ssm.put_parameter(Name=parameter, Value=table.name, Type="String", Overwrite=True)
     table.put("alice", role={"S": "admin"})
-    restore = table.done("table", to=an_hour_ago())
-    assert restore.record is not None
-    assert restore.plan is not None
+    restore = table.done("--to", an_hour_ago())
 
-    cut = table.done("cutover", to=f"restored:{restore.record.rollback_id}", cutover="parameter")
+    table.done("--to", f"restored:{restore.id}", "--cutover", "parameter")
 
-    assert cut.error is None, cut.error
-    assert ssm.get_parameter(Name=parameter)["Parameter"]["Value"] == restore.plan.facts["copy"]
+    assert ssm.get_parameter(Name=parameter)["Parameter"]["Value"] == restore.json["to_version"]
 
 
 def test_a_table_without_recovery_is_refused(table: Table) -> None:
@@ -200,13 +199,18 @@ def test_a_table_without_recovery_is_refused(table: Table) -> None:
         TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
     )
 
-    with pytest.raises(Exception, match="point-in-time recovery is off"):
-        table.done("table", to=an_hour_ago())
+    run = table.waiting("--to", an_hour_ago())
+
+    assert run.code == 3
+    assert "point-in-time recovery is off" in run.err
 
 
 def test_the_restore_role_is_taken_by_the_rollback_role_alone(table: Table) -> None:
-    with pytest.raises(Exception, match=r"may not take .*restore-role"):
-        table.flow(DAN).start("table", Request(table=table.name, to=an_hour_ago()), REASON)
+    run = table.waiting("--to", an_hour_ago(), as_=DAN)
+
+    assert run.code == 3
+    assert "may not take" in run.err
+    assert table.platform.settings.names.role(RESTORE) in run.err
 
 
 @pytest.mark.parametrize("action", ["get_item", "put_item"])

@@ -212,6 +212,7 @@ def test_the_record_tells_the_counts_and_no_keys(estate: Estate) -> None:
     assert told["counts"] == {
         "live_items": 3, "restored_items": 3, "different": 1, "only_live": 1, "only_restored": 1, "expired": 0,
     }  # fmt: skip
+    assert told["loss"] == "1 different, 1 only live, 1 only restored (and 0 expired) of 3 and 3"
     assert not any("alice" in str(event.data) or "carol" in str(event.data) for event in done.events)
     summary = json.loads(estate.object(done, "loss.json"))
     assert summary["first_keys"]["only_live"] == [{"id": {"S": "carol"}}]
@@ -409,7 +410,7 @@ def test_an_item_that_was_changed_since_the_report_is_left_alone(estate: Estate)
     assert done.error is None
     assert estate.items(PEOPLE)["alice"] == {"role": {"S": "nobody"}, "note": {"S": "an attribute more"}}
     (told,) = [event.data for event in done.events if "items" in event.data]
-    assert told["items"] == {"written": 1, "already": 0, "left": 1}
+    assert told["items"] == "1 written, 0 already, 1 left"
     assert json.loads(estate.object(done, "left-000000002.jsonl")) == {"id": {"S": "alice"}}
     assert done.record is not None
     assert "1 somebody has changed" in done.record.verification[0].detail
