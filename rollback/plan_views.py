@@ -92,9 +92,11 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
                 text(f"{what}{', ' if what and said else ''}{said}", "dim"),
             )
         )
-    counted = [f"{plan.infrastructure.get(op, 0)} to {op}" for op in (CREATE, UPDATE, REPLACE, DELETE)]
+    ops = (CREATE, UPDATE, REPLACE, DELETE)
+    counted = [f"{plan.infrastructure[op]} to {op}" for op in ops if plan.infrastructure.get(op)]
     same = plan.infrastructure.get(SAME, 0)
-    return [_way(plan, ", ".join(counted)), Text(), *aligned(rows), text(f"  {same} stay as they are", "dim")]
+    stay = text(f"  {same} {'stays as it is' if same == 1 else 'stay as they are'}", "dim")
+    return [_way(plan, ", ".join(counted) or "nothing to change"), Text(), *aligned(rows), stay]
 
 
 def _prefix_line(common: str) -> list[Text]:

@@ -17,7 +17,8 @@ from naming import DEPLOYER
 MENDED, WORSE = "v1.3.0", "v1.4.0"
 VICTIM = "team_service"
 _ENV = "dev"
-_PARAMETERS, _ROOT = "components/release_parameters.py", "terraform/main.tf"
+_PARAMETERS = "components/release_parameters.py"
+_ROOT, _OUTPUTS = "terraform/main.tf", "terraform/outputs.tf"
 _TAGS, _WRONG = 'tags=tags(names, "release-parameters"),', "cost-centre"
 _WRONG_TAGS = f'tags={{**tags(names, "release-parameters"), "{_WRONG}": "0000"}},'
 _SAYS, _LIES = "The access platform's API", "Unused, may be deleted"
@@ -63,14 +64,11 @@ def terraform(world: World) -> None:
     names = world.settings(_ENV).names
     stage.prove(f"Terraform has made {names.access_table} and {names.api}", _api(world) == _SAYS, _api(world))
     _release(world, MENDED)
-    text = (world.work / _ROOT).read_text(encoding="utf-8")
-    without = _commit(world, "Let somebody else keep the table", _without_table(text))
-    worse = _commit(
-        world,
-        "Say what the API is for; the table is ours after all",
-        Edit(path=_ROOT, old=_without_table(text).new, new=text.replace(_SAYS, _LIES)),
-        Edit(path=_PARAMETERS, old=_TAGS, new=_WRONG_TAGS),
-    )
+    away = _without_table(world)
+    without = _commit(world, "Let somebody else keep the table", *away)
+    back = [Edit(path=edit.path, old=edit.new, new=edit.old.replace(_SAYS, _LIES)) for edit in away]
+    tagged = Edit(path=_PARAMETERS, old=_TAGS, new=_WRONG_TAGS)
+    worse = _commit(world, "Say what the API is for; the table is ours after all", *back, tagged)
     _apply(world, tool)
     world.up(_ENV, DEPLOYER)
     _release(world, WORSE, broken=[VICTIM])
@@ -139,13 +137,16 @@ def _head(world: World) -> str:
     return told.stdout.strip()
 
 
-def _without_table(text: str) -> Edit:
+def _without_table(world: World) -> list[Edit]:
     """Takes the table, and what is said of it, out of the root."""
-    begin, end = (
-        text.index('resource "aws_dynamodb_table"'),
-        text.index('resource "aws_api_gateway_rest_api"'),
-    )
-    return Edit(path=_ROOT, old=text, new=text[:begin] + text[end:])
+    edits = []
+    for path, begin, end in (
+        (_ROOT, 'resource "aws_dynamodb_table"', 'resource "aws_api_gateway_rest_api"'),
+        (_OUTPUTS, 'output "table_name"', 'output "api_id"'),
+    ):
+        text = (world.work / path).read_text(encoding="utf-8")
+        edits.append(Edit(path=path, old=text, new=text[: text.index(begin)] + text[text.index(end) :]))
+    return edits
 
 
 def _release(world: World, version: str, broken: tuple[str, ...] | list[str] = ()) -> None:
