@@ -1,0 +1,138 @@
+"""A bad commit of this repository's own program is deployed, and `rollback stack` puts it back.
+
+One environment, declared once by the engine: the tests of this module run in their order and share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from estate_under_test import DAN, REASON, Platform, git, pulumi, whole
+
+from local import shell
+from local.emulator import server
+from rollback.releases import STACK
+from tests.proxy import Proxy
+
+pytestmark = pytest.mark.xdist_group("e2e-stack")
+
+ACCOUNT = "690000000001"
+PROGRAM = "components/release_parameters.py"
+
+
+@dataclass(kw_only=True)
+class Story:
+    """The platform, and its commits: `good` stood before each test, which deploys a bad one."""
+
+    platform: Platform
+    good: str
+    bad: list[str] = field(default_factory=list)
+
+    def deploy_a_bad_one(self) -> str:
+        """Tags that nobody expects, merged and deployed."""
+        path = self.platform.root / PROGRAM
+        number = len(self.bad) + 1
+        path.write_text(
+            path.read_text().replace('"release-parameters"', f'"release-parameters-bad-{number}"')
+        )
+        git(self.platform.root, "commit", "-qam", f"a bad one, number {number}")
+        self.bad.append(git(self.platform.root, "rev-parse", "HEAD"))
+        self.up()
+        git(self.platform.root, "revert", "--no-edit", "HEAD")
+        return self.bad[-1]
+
+    def up(self) -> None:
+        platform = self.platform
+        words = ("up", "--yes", "--skip-preview", "--stack", "dev")
+        pulumi(platform.root, platform.endpoint, platform.settings, platform.folder, *words)
+
+    def tag(self) -> str:
+        """What the parameters are tagged with in the account."""
+        ssm, names = self.platform.root_client("ssm"), self.platform.settings.names
+        tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=names.deployed_version)
+        return next(tag["Value"] for tag in tags["TagList"] if tag["Key"] == "component")
+
+    def commit(self) -> str:
+        """The parameter `pulumi-commit`."""
+        ssm, names = self.platform.root_client("ssm"), self.platform.settings.names
+        return str(ssm.get_parameter(Name=names.pulumi_commit)["Parameter"]["Value"])
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    shell.tools(lambda _: None)
+    with server.running(auth=True) as emulator:
+        platform = whole(emulator.endpoint, "dev", ACCOUNT, tmp_path_factory.mktemp("stack"))
+        yield Story(platform=platform, good=git(platform.root, "rev-parse", "HEAD"))
+        platform.end()
+
+
+def test_a_bad_commit_is_put_back_verified_and_quarantined(story: Story) -> None:
+    dev, bad = story.platform, story.deploy_a_bad_one()
+    assert story.tag() == "release-parameters-bad-1"
+
+    shown = dev.rollback("stack", "--dry-run", as_=DAN)
+    run = dev.rollback("stack", "--reason", REASON, "--yes", "--json", as_=DAN)
+
+    assert shown.code == 0, str(shown)
+    assert run.code == 0, str(run)
+    record = run.json
+    assert (record["status"], record["from_version"], record["to_version"]) == (
+        "COMPLETE",
+        bad[:12],
+        story.good[:12],
+    )
+    assert {one["outcome"] for one in record["changes"]} == {"updated"}
+    assert record["counts"]["moved"] == record["infrastructure"]["update"] > 0
+    assert story.tag() == "release-parameters"
+    assert story.commit() == story.good
+    (newest, *_) = dev.rollback("history", "--kind", "stack", "--json", as_=DAN).json
+    assert (newest["commit"], newest["stands"], newest["dirty"]) == (story.good, True, False)
+    assert dev.rollback("status", "--commit", bad, as_=DAN).code == 3
+    (bar,) = [item for item in dev.items() if item["SK"] == f"QUARANTINE#{STACK}#{bad}"]
+    assert bar["rollback_id"] == run.id
+    assert git(dev.root, "status", "--short") == ""
+    assert git(dev.root, "worktree", "list").count("\n") == 0
+
+
+def test_killed_while_it_updates_it_is_finished_by_resume(story: Story) -> None:
+    dev, _ = story.platform, story.deploy_a_bad_one()
+    name = _killed_while_it_updates(story)
+
+    run = dev.rollback("resume", name, "--json", as_=DAN)
+
+    assert run.code == 0, str(run)
+    assert run.json["status"] == "COMPLETE"
+    assert story.tag() == "release-parameters"
+    assert story.commit() == story.good
+
+
+def test_killed_while_it_updates_it_is_undone_by_abort(story: Story) -> None:
+    dev, bad = story.platform, story.deploy_a_bad_one()
+    name = _killed_while_it_updates(story)
+
+    run = dev.rollback("abort", name, "--reason", "not now", "--json", as_=DAN)
+
+    assert run.code == 0, str(run)
+    assert run.json["status"] == "REVERTED"
+    assert story.tag() == "release-parameters-bad-3"
+    assert story.commit() == bad
+
+
+def _killed_while_it_updates(story: Story) -> str:
+    """A rollback whose command gets SIGKILL when the engine has changed the first resource; its id."""
+    dev = story.platform
+    with Proxy(dev.endpoint) as proxy:
+        held = proxy.hold_answers("AddTagsToResource")
+        running = dev.start(
+            "stack", "--to", story.good, "--reason", REASON, "--yes", as_=DAN, endpoint=proxy.endpoint
+        )
+        held.wait()
+        running.kill()
+        held.release()
+    records = [
+        item for item in dev.items() if item["SK"] == "METADATA" and item["PK"].startswith("ROLLBACK#")
+    ]
+    return str(max(item["rollback_id"] for item in records if item["status"] == "IN_PROGRESS"))
