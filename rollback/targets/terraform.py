@@ -188,14 +188,7 @@ class Terraform:
 
     def verify(self, plan: Plan[Change]) -> Sequence[Check]:
         """An empty plan, the table, the API and the functions, as the account has them."""
-        work = self._work
-        if work is None or work.commit != plan.facts["commit"]:
-            work = self._fresh(plan.facts["commit"], terraform_tool.find())
-        differing = work.differs()
-        detail = (
-            f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
-        )
-        return [Check(check="terraform", ok=not differing, detail=detail), *checks(self._account)]
+        return [self._is_as_planned(plan.facts["commit"]), *checks(self._account)]
 
     def publish(self, plan: Plan[Change], *, undone: bool) -> None:
         commit = plan.left(undone=undone)[TERRAFORM] or "unknown"
@@ -223,6 +216,18 @@ class Terraform:
 
     def _apply(self, work: Work, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
         return terraform_apply.apply(work, self._bucket, plan, journal, kind)
+
+    def _is_as_planned(self, commit: str) -> Check:
+        """Whether a new plan at the commit is empty. One that cannot be made proves nothing."""
+        work = self._work
+        try:
+            if work is None or work.commit != commit:
+                work = self._fresh(commit, terraform_tool.find())
+            differing = work.differs()
+        except (ToolFailed, UsageError) as error:
+            return Check(check="terraform", ok=False, detail=error.what)
+        said = f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
+        return Check(check="terraform", ok=not differing, detail=said)
 
     def _must_hold(self, commit: str) -> None:
         """Raises `UsageError` where a commit has no configuration of the environment."""
