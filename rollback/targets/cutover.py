@@ -366,14 +366,14 @@ def _steps(
 
 
 def _notices(request: Request, table: str, counts: Mapping[str, int]) -> list[str]:
-    new = f"{counts[ONLY_LIVE]:,} items that only {table} has"
     if request.cutover == PARAMETER:
         return [
-            f"Callers lose {new} and see {counts[DIFFERENT]:,} in their old state; {table} keeps them all.",
+            f"Callers lose {counts[ONLY_LIVE]:,} items, which only {table} has.",
+            f"They see {counts[DIFFERENT]:,} in their old state.",
             f"What is written to {table} until every function has read the parameter again is lost to them.",
         ]
     return [
-        f"{new.capitalize()} are {'deleted' if request.delete_new else 'kept'}.",
+        f"What only {table} has ({counts[ONLY_LIVE]:,} items) is {'deleted' if request.delete_new else 'kept'}.",
         "An item that somebody has changed since the loss report is left alone and reported.",
     ]
 

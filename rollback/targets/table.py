@@ -272,7 +272,12 @@ class TableRestore:
         return {"given": ", ".join(table_settings.named(given))}
 
     def _compare(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
-        return self._tables.reported(plan.from_version, plan.facts["copy"], journal)
+        told = self._tables.reported(plan.from_version, plan.facts["copy"], journal)
+        then = (
+            f"rollback table --env {plan.environment} --table {plan.from_version} "
+            f"--to restored:{journal.rollback_id} --cutover copy-back|parameter"
+        )
+        return {**told, "next": then}
 
     def _delete(self, plan: Plan[TableStep], copy: str, journal: Journal) -> None:
         told = table_steps.described(self._dynamodb, copy)

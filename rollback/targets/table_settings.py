@@ -2,7 +2,9 @@
 
 A restore brings the items, the indexes, the capacity and the encryption; tags, time to live, streams,
 point-in-time recovery, deletion protection, autoscaling, alarms and policies it does not (Amazon DynamoDB
-API Reference, RestoreTableToPointInTime).
+API Reference, RestoreTableToPointInTime). The last three are not given but said: an alarm and a policy name
+their table, and IAM cannot tell one table's autoscaling from another's, so that a role that may give it
+could rescale every table of the account.
 """
 
 from __future__ import annotations
@@ -21,16 +23,20 @@ from rollback.targets.table_steps import described, time_to_live, until
 # By which a restored table is known to be a record's own.
 OWNER_TAG = "rollback-id"
 _RESERVED = "aws:"
+# Where the service does not say otherwise (API Reference, PointInTimeRecoverySpecification).
+_DAYS = 35
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableSettings:
-    """Of a table, all that can be given to another. `stream` is the view type, or empty."""
+    """Of a table, all that can be given to another. `stream` is the view type, or empty; `recovery` is how
+    many days point-in-time recovery reaches back, 0 where it is off.
+    """
 
     tags: Mapping[str, str] = field(default_factory=dict)
     time_to_live: str = ""
     stream: str = ""
-    recovery: bool = False
+    recovery: int = 0
     deletion_protection: bool = False
 
 
@@ -51,7 +57,9 @@ def read(client: Any, table: str) -> TableSettings:
         tags={name: value for name, value in tags.items() if not name.startswith(_RESERVED)},
         time_to_live=time_to_live(client, table),
         stream=stream.get("StreamViewType", "") if stream.get("StreamEnabled") else "",
-        recovery=recovery.get("PointInTimeRecoveryStatus") == "ENABLED",
+        recovery=recovery.get("RecoveryPeriodInDays", _DAYS)
+        if recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
+        else 0,
         deletion_protection=bool(told.get("DeletionProtectionEnabled")),
     )
 
@@ -62,7 +70,7 @@ def missing(live: TableSettings, copy: TableSettings) -> TableSettings:
         tags={name: value for name, value in live.tags.items() if copy.tags.get(name) != value},
         time_to_live=live.time_to_live if live.time_to_live != copy.time_to_live else "",
         stream=live.stream if live.stream != copy.stream else "",
-        recovery=live.recovery and not copy.recovery,
+        recovery=live.recovery if live.recovery != copy.recovery else 0,
         deletion_protection=live.deletion_protection and not copy.deletion_protection,
     )
 
@@ -70,7 +78,7 @@ def missing(live: TableSettings, copy: TableSettings) -> TableSettings:
 def named(settings: TableSettings) -> list[str]:
     """The settings that are there, in words."""
     return [
-        f"{entry.name.replace('_', ' ')}{f' ({value})' if isinstance(value, str) else ''}"
+        f"{entry.name.replace('_', ' ')}{f' ({value})' if type(value) in (str, int) else ''}"
         for entry in fields(settings)
         if (value := getattr(settings, entry.name))
     ]
@@ -113,14 +121,25 @@ def give(
                 TableName=copy,
                 TimeToLiveSpecification={"Enabled": True, "AttributeName": lacking.time_to_live},
             )
-        if lacking.recovery:
-            client.update_continuous_backups(
-                TableName=copy, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-            )
+    if lacking.recovery:
+        until(lambda: _recoverable(client, copy, lacking.recovery), journal, sleep)
     if lacking.stream:
         updated(StreamSpecification={"StreamEnabled": True, "StreamViewType": lacking.stream})
     if lacking.deletion_protection:
         updated(DeletionProtectionEnabled=True)
+
+
+def _recoverable(client: Any, table: str, days: int) -> bool:
+    """Switches point-in-time recovery on; False where a table is too new for it."""
+    wanted = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": days}
+    with explained(f"switching on the recovery of {table}"):
+        try:
+            client.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=wanted)
+        except ClientError as error:
+            if code(error) != "ContinuousBackupsUnavailableException":
+                raise
+            return False
+    return True
 
 
 def active(client: Any, table: str) -> bool:

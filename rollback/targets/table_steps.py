@@ -52,6 +52,11 @@ class TableStep:
     def changes(self) -> bool:
         return True
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What a plan shows of it."""
+        return (f"{self.subject}: {self.detail}",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:

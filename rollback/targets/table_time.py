@@ -87,10 +87,11 @@ def compare_seconds(size_bytes: int, read_units: float) -> float:
 
 def estimate(size_bytes: int, read_units: float) -> str:
     """How long it will take, and where that is known from."""
-    minutes = compare_seconds(size_bytes, read_units) / 60
+    seconds = compare_seconds(size_bytes, read_units)
+    said = f"{seconds / 60:,.0f} minutes" if seconds > 120 else f"{seconds:.0f} seconds"  # noqa: PLR2004 - minutes from two
     return (
         "The restore takes less than an hour in 95 of 100 cases, by its partitions more than by its size "
         '(Developer Guide, "Backup and restore: how it works"); comparing '
-        f"2 × {size_bytes / 2**20:,.1f} MB at {read_units:,.0f} read units a second about {minutes:,.1f} minutes. "
+        f"2 × {size_bytes / 2**20:,.1f} MB at {read_units:,.0f} read units a second about {said}. "
         "DynamoDB renews the size that it tells every six hours or so."
     )

@@ -140,7 +140,8 @@ def create(dynamodb: Any, *, again: bool = False) -> None:
         DeletionProtectionEnabled=True,
     )
     dynamodb.update_continuous_backups(
-        TableName=PEOPLE, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        TableName=PEOPLE,
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 7},
     )
     dynamodb.update_time_to_live(
         TableName=PEOPLE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
@@ -228,7 +229,7 @@ def test_a_restored_table_gets_the_settings_that_a_restore_leaves_out(estate: Es
     assert (has.time_to_live, has.stream, has.recovery, has.deletion_protection) == (
         "ttl",
         "NEW_IMAGE",
-        True,
+        7,
         True,
     )
 

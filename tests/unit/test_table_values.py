@@ -286,12 +286,12 @@ def test_a_new_item_is_kept_unless_it_is_to_be_deleted() -> None:
 
 
 def test_what_a_copy_lacks_is_what_the_live_table_has() -> None:
-    live = TableSettings(tags={"a": "1", "b": "2"}, time_to_live="ttl", recovery=True, stream="NEW_IMAGE")
+    live = TableSettings(tags={"a": "1", "b": "2"}, time_to_live="ttl", recovery=7, stream="NEW_IMAGE")
 
     assert missing(live, live) == TableSettings()
     lacking = missing(live, TableSettings(tags={"a": "1", "mine": "x"}, stream="NEW_IMAGE"))
-    assert lacking == TableSettings(tags={"b": "2"}, time_to_live="ttl", recovery=True)
-    assert named(lacking) == ["tags", "time to live (ttl)", "recovery"]
+    assert lacking == TableSettings(tags={"b": "2"}, time_to_live="ttl", recovery=7)
+    assert named(lacking) == ["tags", "time to live (ttl)", "recovery (7)"]
 
 
 @given(units=st.lists(st.floats(0, 500), min_size=1, max_size=20))
