@@ -286,7 +286,8 @@ def _program(scope: Scope) -> list[Statement]:
             [*scope.parameters, *scope.table_parameters],
         ),
         # Which table functions use is not the deployer's to change.
-        statement("ReadTableParameters", ["ssm:GetParameter"], scope.table_parameters),
+        # A property beside the value is written with it: the engine sends the value that it has read.
+        statement("TableParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
         statement(
             "RefreshRoles",
             ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"],
