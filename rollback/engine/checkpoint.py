@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,38 +20,37 @@ _FLEETING = {"sourcePosition", "stackTrace", "created", "modified", "propertyDep
 Deployment = Mapping[str, Any]
 
 
-def read(exported: str) -> Deployment:
-    """The deployment in what `pulumi stack export` prints."""
-    deployment: Deployment = json.loads(exported)["deployment"] or {}
-    return deployment
+def deployment(exported: Mapping[str, Any]) -> Deployment:
+    """The deployment in what `pulumi stack export` prints; empty for a stack that never had one."""
+    return exported.get("deployment") or {}
 
 
-def resources(deployment: Deployment) -> Sequence[Mapping[str, Any]]:
+def resources(state: Deployment) -> Sequence[Mapping[str, Any]]:
     """What the checkpoint knows, in its own order: a parent before its children."""
-    return deployment.get("resources") or ()
+    return state.get("resources") or ()
 
 
-def pending(deployment: Deployment) -> Sequence[Mapping[str, Any]]:
+def pending(state: Deployment) -> Sequence[Mapping[str, Any]]:
     """What an update that was cut off had begun: `type` and `resource` each."""
-    return deployment.get("pending_operations") or ()
+    return state.get("pending_operations") or ()
 
 
-def keyed(deployment: Deployment, value: Any) -> str:
+def keyed(state: Deployment, value: Any) -> str:
     """A hash of `value` that only who can read the state can compute: 64 hexadecimal digits.
 
     The key is the state's own salt or wrapped key. It is in no record, so that what is hashed cannot be
     found from one by trying.
     """
-    key = canonical(deployment.get("secrets_providers") or {}).encode()
+    key = canonical(state.get("secrets_providers") or {}).encode()
     return hmac.new(key, canonical(value).encode(), hashlib.sha256).hexdigest()
 
 
-def digest(deployment: Deployment) -> str:
+def digest(state: Deployment) -> str:
     """A keyed hash over what a plan starts from."""
     kept = [
         {key: value for key, value in resource.items() if key not in _FLEETING}
-        for resource in resources(deployment)
+        for resource in resources(state)
     ]
     kept.sort(key=lambda resource: (resource["urn"], resource.get("id", "")))
-    begun = [[operation.get("type"), operation["resource"]["urn"]] for operation in pending(deployment)]
-    return keyed(deployment, [kept, sorted(begun)])
+    begun = [[operation.get("type"), operation["resource"]["urn"]] for operation in pending(state)]
+    return keyed(state, [kept, sorted(begun)])

@@ -86,9 +86,10 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """The `pulumi` on PATH, with the variables that its commands get."""
+    """The `pulumi` on PATH, with the variables that its commands get. `backend` is the state's URL."""
 
     program: str
+    backend: str
     variables: Mapping[str, str]
 
     @classmethod
@@ -103,7 +104,7 @@ class Engine:
             "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
             "NO_COLOR": "1",
         }
-        return cls(program=program, variables={**os.environ, **ours})
+        return cls(program=program, backend=backend, variables={**os.environ, **ours})
 
     def version(self) -> str:
         """Its version. Raises `UsageError` for another major one than this command knows."""

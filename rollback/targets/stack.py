@@ -14,7 +14,6 @@ from typing import Any
 from rollback import lease
 from rollback.aws import explained
 from rollback.engine.checkpoint import Deployment
-from rollback.engine.command import Watch
 from rollback.engine.workspace import Workspace
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event
@@ -86,7 +85,7 @@ class Stack:
         if journal.stopping():
             return Outcome(interrupted=True)
         if not preview.ended.ok:
-            return Outcome(failures=(Failure(subject=subject, reason=preview.ended.why),))
+            return Outcome(failures=(Failure(subject=subject, reason=stack_plan.broken(preview).what),))
         if more := stack_plan.beyond(plan.steps, preview):
             reason = f"it would change by more than was approved: {', '.join(more[:_SHOWN])}"
             return Outcome(failures=(Failure(subject=subject, reason=reason),), anew=True)
@@ -105,7 +104,7 @@ class Stack:
         if journal.stopping():
             return Outcome(interrupted=True)
         if not preview.ended.ok:
-            return Outcome(failures=(Failure(subject=subject, reason=preview.ended.why),))
+            return Outcome(failures=(Failure(subject=subject, reason=stack_plan.broken(preview).what),))
         created = tuple(step.urn for step in plan.steps if step.op in (CREATE, REPLACE))
         allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *created))
         # Protection stands again as it stood before.
@@ -164,20 +163,19 @@ class Stack:
             back=back,
         )
         if any(change.changes for change in preview.changes):
-            ended = preview.workspace.up(
-                Watch(
-                    seconds=self._patience,
-                    began=progress.began,
-                    event=progress.event,
-                    stopping=stack_progress.stopping(journal),
-                )
-            )
+            ended = preview.workspace.up(progress.watch(self._patience))
             progress.ended(ended)
             if ended.locked:
                 held = "; ".join(map(str, self._stack(plan.request).locks.held())) or "somebody"
-                reason = f"the stack was locked by {held} a moment earlier"
                 return Outcome(
-                    failures=(Failure(subject=subject, reason=reason, refused=True),), put_back=not back
+                    failures=(
+                        Failure(
+                            subject=subject,
+                            reason=f"the stack was locked by {held} a moment earlier",
+                            refused=True,
+                        ),
+                    ),
+                    put_back=not back and not stack_progress.acted(journal.events),
                 )
             if ended.late:
                 reason = f"it did not finish within {self._patience / 60:.0f} minutes and was stopped"

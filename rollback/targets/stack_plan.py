@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -51,18 +52,23 @@ class Stack:
     def subject(self) -> str:
         return STACK if self.own else f"{STACK}/{self.where.project}/{self.where.stack}"
 
-    @property
+    @cached_property
     def locks(self) -> Locks:
         return Locks(
-            url=self.name.engine.variables["PULUMI_BACKEND_URL"],
+            url=self.name.engine.backend,
             project=self.where.project,
             stack=self.where.stack,
-            s3=lambda: self.context.account.client("s3"),
+            s3=cache(lambda: self.context.account.client("s3")),
         )
+
+    def exported(self) -> Mapping[str, Any]:
+        """What the engine exports: the checkpoint as it is now, its secrets encrypted, and its format."""
+        found: Mapping[str, Any] = json.loads(self.name.ask("export"))
+        return found
 
     def state(self) -> Deployment:
         """The checkpoint as it is now, its secrets encrypted."""
-        return checkpoint.read(self.name.ask("export"))
+        return checkpoint.deployment(self.exported())
 
     def commit(self, wanted: str) -> Commit:
         return commits.find(self.where.top, wanted, self.context.account.settings.protected_branch)
@@ -142,7 +148,7 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
         "config": found.workspace.config,
         "engine": version,
         "stack": f"{stack.where.project}/{stack.where.stack}",
-        "backend": urlsplit(engine.variables["PULUMI_BACKEND_URL"])._replace(query="").geturl(),
+        "backend": _shown(engine.backend),
     }
     settings = stack.context.account.settings
     plan = Plan(
@@ -335,6 +341,11 @@ def _notices(found: Preview, now: Update | None, commit: Commit, request: Reques
         f"--allow-destroy {urn} names nothing here." for urn in request.allow_destroy if urn not in named
     ]
     return said
+
+
+def _shown(backend: str) -> str:
+    """Where the state is, without how it is reached."""
+    return urlsplit(backend)._replace(query="").geturl()
 
 
 def _folder(project: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rollback.engine import steps
 from rollback.engine.backend import Lock
-from rollback.engine.command import Ended
+from rollback.engine.command import Ended, Watch
 from rollback.errors import RollbackError
 from rollback.plan import Plan
 from rollback.processes import Process, here
@@ -51,6 +51,10 @@ class Progress:
     _done: dict[str, bool] = field(default_factory=dict)
     _batch: list[dict[str, Any]] = field(default_factory=list)
     _flushed: float = field(default_factory=time.monotonic)
+
+    def watch(self, seconds: float) -> Watch:
+        """What the engine is run with, to be told and stopped by the journal."""
+        return Watch(seconds=seconds, began=self.began, event=self.event, stopping=stopping(self.journal))
 
     def began(self, process: Process) -> None:
         self._process = process

@@ -18,13 +18,14 @@ from typing import Any
 from rollback.engine import checkpoint
 from rollback.engine.backend import Lock
 from rollback.engine.checkpoint import Deployment
-from rollback.engine.command import Watch, failed
+from rollback.engine.command import failed
 from rollback.engine.workspace import Workspace
 from rollback.errors import Refused, RollbackError
 from rollback.processes import Process
 from rollback.targets import stack_progress
 from rollback.targets.protocol import Journal
 from rollback.targets.stack_plan import Stack
+from rollback.targets.stack_progress import Progress
 
 _GRACE = 60.0
 _POLL = 0.1
@@ -66,15 +67,17 @@ def adopt(
 
     Raises `RollbackError` where the engine cannot read what there is.
     """
-    state = stack.state()
+    exported = stack.exported()
+    state = checkpoint.deployment(exported)
     begun = checkpoint.pending(state)
     if not begun:
         return state
     journal.check()
     repaired, taken = repair(state)
-    stack.name.ask("import", feed=json.dumps({"version": 3, "deployment": repaired}))
-    watch = Watch(seconds=seconds, stopping=stack_progress.stopping(journal))
-    ended = workspace(state).refresh(watch)
+    stack.name.ask("import", feed=json.dumps({**exported, "deployment": repaired}))
+    progress = Progress(journal=journal, changing=(), locks=stack.locks.held)
+    ended = workspace(state).refresh(progress.watch(seconds))
+    progress.ended(ended)
     if not ended.ok:
         raise failed("Reading what an interrupted update has left", ended)
     state = stack.state()
