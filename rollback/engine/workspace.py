@@ -94,7 +94,7 @@ def workspace(
     settings cannot read; `RollbackError` where its dependencies cannot be had.
     """
     project = project_at(where, commit)
-    config = _config(where, commit, project, state)
+    config = stack_config(where, commit, project, state)
     text = yaml.safe_dump(config, sort_keys=True)
     with (
         commits.worktree(where.top, commit.sha) as tree,
@@ -139,8 +139,13 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
     return project
 
 
-def _config(where: Where, commit: Commit, project: Mapping[str, Any], state: Deployment) -> dict[str, Any]:
-    """The commit's stack file with today's encryption settings."""
+def stack_config(
+    where: Where, commit: Commit, project: Mapping[str, Any], state: Deployment
+) -> dict[str, Any]:
+    """The commit's stack file with today's encryption settings.
+
+    Raises `UsageError` where there is none, and for values that were encrypted under other settings.
+    """
     path = where.stack_file(project)
     text = commits.read(where.top, commit.sha, _path(where, path))
     if text is None:

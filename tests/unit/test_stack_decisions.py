@@ -1,0 +1,453 @@
+"""What the stack's target decides, without an engine: guards, what was approved, what a dead engine left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from naming import Names
+from rollback.canonical import digest
+from rollback.commits import Commit
+from rollback.engine.backend import Lock, Locks
+from rollback.engine.command import Ended
+from rollback.engine.steps import Step
+from rollback.engine.workspace import Where, project_at, stack_config
+from rollback.errors import Refused, UsageError
+from rollback.plan import Plan, Request
+from rollback.processes import Process
+from rollback.targets import stack_plan, stack_progress, stack_recovery
+from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind, refusals
+from rollback.targets.protocol import Failure
+from rollback.targets.stack_plan import Preview, beyond
+from rollback.targets.stack_progress import Progress
+from tests.doubles.journal import Memory
+
+NAMES = Names("acme", "dev")
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+TABLE = "aws:dynamodb/table:Table"
+ALIAS = "aws:lambda/alias:Alias"
+PARAMETER = "aws:ssm/parameter:Parameter"
+
+
+def change(op: str, type_: str = PARAMETER, **fields: Any) -> Change:
+    return Change(urn=fields.pop("urn", "urn:x"), type=type_, op=op, **fields)
+
+
+# -- guards ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type_", "spelled"),
+    [
+        ("aws:cloudwatch/logGroup:LogGroup", "cloudwatch_log_group"),
+        ("aws:s3/bucketV2:BucketV2", "s3_bucket_v2"),
+        ("aws:iam/openIdConnectProvider:OpenIdConnectProvider", "iam_open_id_connect_provider"),
+        ("github:index/repositoryEnvironment:RepositoryEnvironment", "repository_environment"),
+        ("aws-native:dynamodb:Table", "dynamodb_table"),
+        ("acme:Thing", "thing"),
+        ("aws_dynamodb_table", "dynamodb_table"),
+    ],
+)
+def test_a_type_has_one_spelling(type_: str, spelled: str) -> None:
+    assert kind(type_) == spelled
+
+
+@pytest.mark.parametrize(
+    ("one", "why"),
+    [
+        (change(DELETE, TABLE), "it holds data and would be deleted"),
+        (change(REPLACE, "aws:rds/instance:Instance"), "it holds data and would be replaced"),
+        (change(DELETE, "acme:index/vault:Vault"), "it holds data and would be deleted"),
+        (change(DELETE, retains=True), "retain_on_delete"),
+        (change(SAME, unprotects=True), "it would lose its protection"),
+        (change(UPDATE, ALIAS, properties=("functionVersion",)), "undoes what was released or put back"),
+        (change(DELETE, ALIAS), "undoes what was released or put back"),
+        (
+            change(UPDATE, name=NAMES.deployed_version, properties=("value",)),
+            "releases and rollbacks write would be overwritten",
+        ),
+    ],
+)
+def test_what_destroys_is_refused_until_it_is_named(one: Change, why: str) -> None:
+    (refusal,) = refusals([one], Request(), NAMES, ["vault"])
+
+    assert why in refusal.reason
+    assert "--allow-destroy" in refusal.remedy
+    assert not refusals([one], Request(allow_destroy=(one.urn,)), NAMES, ["vault"])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        change(CREATE, TABLE),
+        change(UPDATE, TABLE, properties=("tags",)),
+        change(DELETE),
+        change(UPDATE, ALIAS, properties=("description",)),
+        change(UPDATE, name="/acme/dev/other", properties=("value",)),
+        change(UPDATE, "aws:iam/role:Role", name=NAMES.role("deployer"), properties=("tags", "tagsAll")),
+    ],
+)
+def test_what_destroys_nothing_goes_through(one: Change) -> None:
+    assert not refusals([one], Request(), NAMES)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        change(DELETE, TABLE, name=NAMES.deployments_table),
+        change(SAME, TABLE, name=NAMES.deployments_table, unprotects=True),
+        change(UPDATE, "aws:iam/role:Role", name=NAMES.role("approver"), properties=("assumeRolePolicy",)),
+        change(REPLACE, "aws:iam/rolePolicy:RolePolicy", name=f"{NAMES.role('rollback')}:inline"),
+        change(
+            UPDATE,
+            "aws:iam/policy:Policy",
+            name=f"arn:aws:iam::1:policy/{NAMES.boundary}",
+            properties=("policy",),
+        ),
+        change(UPDATE, "github:index/repositoryEnvironment:RepositoryEnvironment", properties=("reviewers",)),
+    ],
+)
+def test_nobody_saws_off_the_branch_that_they_sit_on(one: Change) -> None:
+    (refusal,) = refusals([one], Request(allow_destroy=(one.urn,)), NAMES)
+
+    assert "this tool stands on it" in refusal.reason
+    assert refusal.remedy.startswith("--except 'urn:x'")
+
+
+# -- what was approved -----------------------------------------------------------------------------------
+
+
+def step(op: str, *, name: str = "a", new: Any = None, **fields: Any) -> Step:
+    return Step(urn=f"urn:pulumi:dev::demo::{PARAMETER}::{name}", type=PARAMETER, op=op, new=new, **fields)
+
+
+def found(*steps: Step) -> Preview:
+    return Preview(workspace=None, state={}, ended=Ended(), steps=steps, drift=())  # type: ignore[arg-type] # never asked
+
+
+def left(approved: Sequence[Step], now: Sequence[Step]) -> list[str]:
+    """The names of what is more than was approved."""
+    return [urn.rpartition("::")[2] for urn in beyond(found(*approved).changes, found(*now))]
+
+
+def test_what_is_left_of_a_plan_is_within_it() -> None:
+    approved = [
+        step(UPDATE, new={"v": 2}),
+        step(DELETE, name="b"),
+        step(SAME, name="c", new={"v": 1}),
+        step(REPLACE, name="d", new={"v": 1}),
+        step(CREATE, name="e", new={"v": 1}),
+    ]
+
+    assert left(approved, approved) == []
+    assert left(approved, []) == []
+    assert left(approved, [step(DELETE, name="b"), step(SAME, new={"v": 2})]) == []
+    # A replacement that was cut off: the new one is there, or the old one is gone.
+    assert left(approved, [step(DELETE, name="d")]) == []
+    assert left(approved, [step(CREATE, name="d", new={"v": 1})]) == []
+    # One that was found there and taken in becomes what it was to be.
+    assert left(approved, [step(UPDATE, name="e", new={"v": 1})]) == []
+
+
+def test_what_was_not_known_to_the_plan_has_a_value_since() -> None:
+    approved = [step(CREATE, new={"name": "x", "arn": UNKNOWN})]
+
+    assert left(approved, [step(CREATE, new={"name": "x", "arn": "arn:aws:x"})]) == []
+    assert left(approved, [step(CREATE, new={"name": "y", "arn": "arn:aws:x"})]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        step(UPDATE, new={"v": 3}),
+        step(DELETE),
+        step(REPLACE, new={"v": 2}),
+        step(UPDATE, name="c", new={"v": 2}),
+        step(CREATE, name="new", new={}),
+        step(SAME, name="c", new={"v": 1}, unprotects=True),
+        step(UPDATE, new={"v": 2}, unprotects=True),
+    ],
+)
+def test_anything_more_needs_a_plan_of_its_own(more: Step) -> None:
+    approved = [step(UPDATE, new={"v": 2}), step(SAME, name="c", new={"v": 1})]
+
+    assert left(approved, [more])
+
+
+def test_a_change_holds_no_value_but_its_hashes() -> None:
+    secret = {
+        "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+        "ciphertext": "[secret]",
+    }
+    made = stack_plan.change(step(UPDATE, old={"v": "was"}, new={"v": "will", "s": secret}), digest)
+
+    assert len(made.content) == 64
+    assert not {"was", "will"} & set(made.content)
+    assert stack_plan.change(step(SAME, new={"v": 1}), digest).content == ""
+
+
+# -- what the journal tells ------------------------------------------------------------------------------
+
+
+def plan(*steps: Step) -> Plan[Change]:
+    return Plan(
+        kind="stack",
+        environment="dev",
+        account="1",
+        region="eu-west-1",
+        request=Request(),
+        from_version="new",
+        to_version="old",
+        leaves={"@stack": "b" * 40},
+        targets={"@stack": "a" * 40},
+        quarantines={},
+        steps=found(*steps).changes,
+    )
+
+
+def told(kind_: str, one: Step, op: str) -> tuple[str, Any]:
+    return kind_, {"metadata": {"op": op, "urn": one.urn, "type": one.type}}
+
+
+def ours(pid: int = 77, host: str = "") -> Process:
+    """An engine on this machine, unless `host` is another one."""
+    here = Process.of(os.getpid())
+    return replace(here, user="dan", host=host or here.host, pid=pid, began="1")
+
+
+def test_a_record_tells_resource_by_resource_how_far_it_came() -> None:
+    a, b, c = step(UPDATE, new={"v": 2}), step(DELETE, name="b"), step(CREATE, name="c", new={})
+    wanted, journal = plan(a, b, c, step(SAME, name="d")), Memory()
+    lock = Lock(uuid="0f1e", user="dan", host=ours().host, pid=77, at="", place="")
+    progress = Progress(journal=journal, changing={a.urn, b.urn, c.urn}, locks=lambda: [lock])
+
+    progress.began(ours())
+    progress.event("preludeEvent", {})
+    for event in (told("resOutputsEvent", a, "update"), told("resOpFailedEvent", b, "delete")):
+        progress.event(*event)
+    progress.event("diagnosticEvent", {"severity": "error", "urn": b.urn, "message": "deleting b:\nno\n"})
+    progress.event(
+        "diagnosticEvent",
+        {"severity": "error", "urn": c.urn, "message": "expected resource operations for c but none"},
+    )
+    progress.ended(Ended(code=1))
+    failures = stack_progress.failures("@stack", Ended(code=1), progress)
+    journal.failed(failures)
+
+    assert failures == (Failure(subject=b.urn, reason="no"),)
+    assert [one["outcome"] for one in stack_progress.outcomes(wanted, journal.events)] == [
+        "updated",
+        "failed",
+        "untouched",
+    ]
+    assert stack_progress.counts(wanted, journal.events) == {
+        "planned": 3,
+        "moved": 1,
+        "confirmed": 0,
+        "failed": 1,
+        "reverted": 0,
+    }
+    assert journal.kinds() == ["began", "lock", "changed", "ended", "failed"]
+    assert stack_progress.locks(journal.events) == {"0f1e"}
+    assert stack_progress.processes(journal.events) == [ours()]
+
+
+def test_what_was_put_back_is_reverted() -> None:
+    a = step(UPDATE, new={"v": 2})
+    wanted, journal = plan(a), Memory()
+
+    for back in (False, True):
+        progress = Progress(journal=journal, changing={a.urn}, locks=list, back=back)
+        progress.all_through(wanted.changing)
+
+    assert stack_progress.counts(wanted, journal.events)["reverted"] == 1
+    assert stack_progress.counts(wanted, journal.events)["moved"] == 0
+
+
+def test_an_engine_that_was_locked_out_has_done_nothing() -> None:
+    journal = Memory()
+    progress = Progress(journal=journal, changing=(), locks=list)
+    assert not stack_progress.acted(journal.events)
+
+    progress.began(ours())
+    assert stack_progress.acted(journal.events)
+    progress.ended(Ended(code=1, said=["error: the stack is currently locked by 1 lock(s)."]))
+
+    assert not stack_progress.acted(journal.events)
+    progress.began(ours())
+    progress.ended(Ended(code=1))
+    assert stack_progress.acted(journal.events)
+
+
+# -- what a dead engine left -----------------------------------------------------------------------------
+
+
+def test_what_was_being_created_is_put_into_the_checkpoint_under_its_id() -> None:
+    def begun(logical: str, type_: str, operation: str = "creating", **inputs: Any) -> dict[str, Any]:
+        resource = {"urn": f"urn::{logical}", "type": type_, "inputs": inputs, "parent": "urn::stack"}
+        return {"type": operation, "resource": resource}
+
+    state = {
+        "resources": [{"urn": "urn::stack"}, {"urn": "urn::there", "id": "there"}],
+        "pending_operations": [
+            begun("p", PARAMETER, name="/demo/p"),
+            begun("r", "aws:iam/rolePolicy:RolePolicy", role="worker", name="inline"),
+            begun("there", PARAMETER, name="there"),
+            begun("no", "aws:x/y:Y", size=3),
+            begun("changed", PARAMETER, "updating", name="changed"),
+        ],
+    }
+
+    repaired, taken = stack_recovery.repair(state)
+
+    assert taken == ["urn::p", "urn::r"]
+    assert [(one["urn"], one.get("id")) for one in repaired["resources"]] == [
+        ("urn::stack", None),
+        ("urn::there", "there"),
+        ("urn::p", "/demo/p"),
+        ("urn::r", "worker:inline"),
+    ]
+    assert repaired["resources"][2]["outputs"] == {"name": "/demo/p"}
+    assert repaired["pending_operations"] == []
+    assert len(state["resources"]) == 2
+
+
+def held(folder: Path, confirmed: str) -> Any:
+    """A stack as far as its locks go."""
+    settings = SimpleNamespace(environment="dev")
+    context = SimpleNamespace(confirm_dead=confirmed, account=SimpleNamespace(settings=settings))
+    locks = Locks(url=f"file://{folder}", project="demo", stack="dev", s3=lambda: None)
+    return SimpleNamespace(locks=locks, context=context)
+
+
+def write_lock(folder: Path, *, pid: int, host: str) -> None:
+    place = folder / ".pulumi/locks/organization/demo/dev"
+    place.mkdir(parents=True)
+    text = {"pid": pid, "username": "dan", "hostname": host, "timestamp": "2026-11-24T18:28:52Z"}
+    (place / "0f1e.json").write_text(json.dumps(text))
+
+
+def dead_engine(folder: Path, *, confirmed: str = "", host: str = "", mine: bool = True) -> Memory:
+    """A journal whose engine is dead, and its lock, which `clear` is asked to clear away."""
+    process = ours(pid=2**22 + 1, host=host)
+    journal = Memory(taken_over=True)
+    if mine:
+        journal.append("began", {"process": process, "run": "", "back": False})
+    write_lock(folder, pid=process.pid, host=process.host)
+    stack_recovery.clear(held(folder, confirmed), journal)
+    return journal
+
+
+def test_the_lock_of_an_engine_of_ours_that_is_dead_is_removed(tmp_path: Path) -> None:
+    journal = dead_engine(tmp_path)
+
+    assert journal.kinds() == ["began", "unlocked"]
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [({"mine": False}, "no engine of this rollback"), ({"host": "elsewhere"}, "on another machine")],
+)
+def test_any_other_lock_stays_until_a_person_says_that_its_holder_is_dead(
+    tmp_path: Path, case: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Refused, match=words) as refused:
+        dead_engine(tmp_path / "one", **case)
+
+    assert list((tmp_path / "one").rglob("*.json"))
+    holder = refused.value.next.rpartition(" ")[2]
+    journal = dead_engine(tmp_path / "two", confirmed=holder, **case)
+    assert [event.data["proof"] for event in journal.events if event.kind == "unlocked"] == [
+        "a person says that it is dead"
+    ]
+
+
+# -- a commit's configuration ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A project of today, whose salt is `v1:today`; `commit` has the files that it is given instead."""
+
+    where: Where
+
+    def commit(self, **files: str) -> Commit:
+        top, names = self.where.top, [name.replace("__", "/").replace("_", ".") for name in files]
+        git(top, "rm", "-q", "-r", "--cached", "--ignore-unmatch", ".")
+        for name, text in zip(names, files.values(), strict=True):
+            blob = git(top, "hash-object", "-w", "--stdin", feed=text)
+            git(top, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
+        git(top, "commit", "-q", "--allow-empty", "-m", "a commit")
+        return Commit(sha=git(top, "rev-parse", "HEAD"), subject="")
+
+
+def git(top: Path, *words: str, feed: str = "") -> str:
+    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    command = ["git", *who, "-C", str(top), *words]
+    return subprocess.run(command, input=feed, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Repository:
+    git(tmp_path, "init", "-q", "-b", "main")
+    (tmp_path / "Pulumi.dev.yaml").write_text("encryptionsalt: v1:today\n")
+    return Repository(where=Where(top=tmp_path, folder=".", project="demo", stack="dev"))
+
+
+def test_a_commit_keeps_its_values_and_gets_todays_encryption(project: Repository) -> None:
+    commit = project.commit(
+        Pulumi_dev_yaml="encryptionsalt: v1:then\nconfig: {demo:v: 1}\nenvironment: [shared]\n"
+    )
+
+    config = stack_config(project.where, commit, {"name": "demo"}, {})
+
+    assert config == {"encryptionsalt": "v1:today", "config": {"demo:v": 1}, "environment": ["shared"]}
+
+
+def test_where_today_says_nothing_of_encryption_the_checkpoint_does(project: Repository) -> None:
+    commit = project.commit(Pulumi_dev_yaml="config: {}\n")
+    (project.where.top / "Pulumi.dev.yaml").unlink()
+    salted = {"secrets_providers": {"type": "passphrase", "state": {"salt": "v1:state"}}}
+    wrapped = {"secrets_providers": {"type": "cloud", "state": {"url": "awskms://k", "encryptedkey": "x"}}}
+
+    assert stack_config(project.where, commit, {}, salted) == {"config": {}, "encryptionsalt": "v1:state"}
+    assert stack_config(project.where, commit, {}, wrapped) == {
+        "config": {},
+        "secretsprovider": "awskms://k",
+        "encryptedkey": "x",
+    }
+
+
+def test_a_secret_under_another_salt_is_named(project: Repository) -> None:
+    commit = project.commit(
+        config__Pulumi_dev_yaml="encryptionsalt: v1:then\n"
+        "config: {demo:plain: 1, demo:deep: {a: [{secure: v1:x}]}}\n"
+    )
+
+    with pytest.raises(UsageError, match=r"^demo:deep in config/Pulumi\.dev\.yaml of commit"):
+        stack_config(project.where, commit, {"stackConfigDir": "config"}, {})
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, r"holds no Pulumi project in \./"),
+        ({"Pulumi_yaml": "name: other\n"}, "the project is called 'other', not 'demo'"),
+        ({"Pulumi_yaml": "- demo\n"}, "is no mapping"),
+        ({"Pulumi_yaml": "a: ["}, "is not valid YAML"),
+    ],
+)
+def test_a_commit_without_the_project_is_told_so(
+    project: Repository, files: dict[str, str], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        project_at(project.where, project.commit(**files))
