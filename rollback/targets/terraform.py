@@ -112,7 +112,8 @@ class Terraform:
         self._bucket.must_be_free()
         if position(self._bucket.state()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
-                "The plan no longer holds: somebody has changed the Terraform state since it was made.",
+                f"The plan of digest {plan.digest()[:16]} no longer holds: somebody has changed the Terraform state "
+                "since it was made.",
                 next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
             )
         barred = _barred(self._ledger.quarantines(), plan.facts["commit"], plan.environment)

@@ -50,7 +50,9 @@ class _Told:
                     self.journal.append("locked", {"id": held.id, "who": held.who})
             elif line.get("type") == "apply_complete":
                 self._add(line["hook"])
-        if self._batch and time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+        # The id of what was made is known nowhere else until Terraform writes its state, minutes later maybe.
+        made = any(item["action"] == "create" for item in self._batch)
+        if made or time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -69,7 +71,7 @@ class _Told:
 
 def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
     """Applies the folder's saved plan; `kind` says whether that is towards `plan` or back from it."""
-    done = terraform_plan.moved(plan.steps, journal.events) if kind == CHANGED else set()
+    done = terraform_plan.moved(plan, journal.events) if kind == CHANGED else set()
     told = _Told(journal=journal, kind=kind, bucket=bucket, sha256=work.sha256(work.saved), done=done)
     ended, asked = work.apply(started=told.started, told=told.lines, stopping=journal.stopping)
     told.flush()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -76,33 +75,26 @@ def beyond(remaining: Iterable[Change], approved: Iterable[Change]) -> list[Chan
     ]
 
 
-def completed(events: Iterable[Event]) -> Counter[str]:
-    """Address → how many of its actions are journalled as complete."""
-    return Counter(
-        item["address"] for event in events if event.kind == CHANGED for item in event.data["resources"]
-    )
-
-
-def moved(plan_steps: Sequence[Change], events: Sequence[Event]) -> set[str]:
+def moved(plan: Plan[Change], events: Iterable[Event]) -> set[str]:
     """The addresses of the changes that are done, as far as the journal knows."""
-    changing = {change.urn: change for change in plan_steps if change.changes}
-    done: set[str] = set()
+    everything = {change.urn for change in plan.changing}
+    missing = {change.urn: 2 if change.op == REPLACE else 1 for change in plan.changing}
     for event in events:
-        if event.kind == "ended" and event.data.get("all"):
-            done = set(changing)
+        if event.kind == CHANGED:
+            for item in event.data["resources"]:
+                missing[item["address"]] = missing.get(item["address"], 0) - 1
         elif event.kind == "replanned":
-            done = set(changing) - set(event.data["remaining"])
+            missing = {urn: int(urn in event.data["remaining"]) for urn in everything}
+        elif event.kind == "ended" and event.data["all"]:
+            missing = dict.fromkeys(everything, 0)
         elif event.kind == "reverted":
-            done = set()
-    actions = completed(events if not any(event.kind == "reverted" for event in events) else ())
-    return done | {
-        urn for urn, change in changing.items() if actions[urn] >= (2 if change.op == REPLACE else 1)
-    }
+            missing = dict.fromkeys(everything, 1)
+    return {urn for urn in everything if missing[urn] <= 0}
 
 
 def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
     """One mapping a change, as the record's JSON has it."""
-    done = moved(plan.steps, events)
+    done = moved(plan, events)
     back = any(event.kind == "reverted" for event in events)
     begun = {item["address"] for e in events if e.kind == CHANGED for item in e.data["resources"]}
     failed = {item["subject"] for e in events if e.kind == "failed" for item in e.data["failures"]}

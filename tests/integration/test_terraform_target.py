@@ -123,9 +123,8 @@ class Place:
     def object(self, key: str) -> Any:
         return self.client("s3").get_object(Bucket=self.settings.names.state_bucket, Key=key)
 
-    def put(self, key: str, body: Any) -> None:
-        data = json.dumps(body).encode()
-        self.client("s3").put_object(Bucket=self.settings.names.state_bucket, Key=key, Body=data)
+    def put(self, key: str, body: bytes) -> None:
+        self.client("s3").put_object(Bucket=self.settings.names.state_bucket, Key=key, Body=body)
 
     def state(self) -> Any:
         return json.loads(self.object(STATE)["Body"].read())
@@ -266,17 +265,21 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
         patch.setattr(terraform_tool, "find", lambda: replace(here, version="1.10.0"))
         with pytest.raises(Refused, match=f"version is 1.10.0 here, {here.version} was recorded"):
             apply()
-    state = place.state()
-    place.put(STATE, {**state, "serial": state["serial"] + 1})
-    with pytest.raises(Refused, match="somebody has changed the Terraform state"):
+    state = place.object(STATE)["Body"].read()
+    moved = json.loads(state) | {"serial": json.loads(state)["serial"] + 1}
+    place.put(STATE, json.dumps(moved).encode())
+    with pytest.raises(
+        Refused, match=f"{digest[:16]} no longer holds: somebody has changed the Terraform state"
+    ):
         apply()
     place.put(STATE, state)
-    kept = f"rollback/{waits}/plan.tfplan"
-    body = place.object(kept)["Body"].read()
-    place.put(kept, {})
-    with pytest.raises(Refused, match="is not the one that was planned"):
-        apply()
-    place.client("s3").put_object(Bucket=place.settings.names.state_bucket, Key=kept, Body=body)
+    for name, what in (("plan.tfplan", "plan"), (".terraform.lock.hcl", "lock file")):
+        kept = f"rollback/{waits}/{name}"
+        body = place.object(kept)["Body"].read()
+        place.put(kept, b"another")
+        with pytest.raises(Refused, match=f"saved {what} of {waits} is not the one that was planned"):
+            apply()
+        place.put(kept, body)
     done = apply()
 
     assert done.error is None
@@ -319,7 +322,7 @@ def test_a_configuration_whose_state_is_elsewhere_is_refused(place: Place) -> No
 
 def test_another_ones_lock_is_left_alone(place: Place) -> None:
     good = place.commits["good"]
-    place.put(LOCK, {"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"})
+    place.put(LOCK, b'{"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"}')
 
     with place.flow() as flow, pytest.raises(Refused, match="alice@elsewhere"):
         flow.preview("terraform", Request(to=good))

@@ -221,6 +221,14 @@ def test_what_a_new_plan_no_longer_has_is_done() -> None:
     assert [item["outcome"] for item in told] == ["updated", "untouched"]
 
 
+def test_what_has_to_be_made_again_is_not_done() -> None:
+    plan = planned(change(API, CREATE))
+    again = (wrote(CHANGED, (API, "create", "1")), ("replanned", {"remaining": [API]}))
+
+    assert progress(plan, journal(*again))["moved"] == 0
+    assert progress(plan, journal(*again, wrote(CHANGED, (API, "create", "2"))))["moved"] == 1
+
+
 def test_what_was_put_back_is_told_as_that() -> None:
     plan = planned(change(API, UPDATE), change(TABLE, UPDATE))
 
