@@ -97,6 +97,24 @@ def test_a_bad_commit_is_put_back_verified_and_quarantined(story: Story) -> None
     assert git(dev.root, "worktree", "list").count("\n") == 0
 
 
+def test_a_confirmed_plan_is_carried_out_only_while_nothing_has_moved(story: Story) -> None:
+    dev, bad = story.platform, story.deploy_a_bad_one()
+    first = dev.rollback("stack", "--to", story.good, "--reason", REASON, "--json", as_=DAN)
+    story.up()
+
+    moved = dev.rollback("apply", first.id, "--digest", first.json["digest"], as_=DAN)
+    dev.rollback("abort", first.id, "--reason", "it has moved", as_=DAN)
+    second = dev.rollback("stack", "--to", bad, "--reason", REASON, "--json", as_=DAN)
+    applied = dev.rollback("apply", second.id, "--digest", second.json["digest"], "--json", as_=DAN)
+
+    assert first.code == second.code == 10, str(first)
+    assert moved.code == 3, str(moved)
+    assert first.json["digest"][:16] in moved.err
+    assert applied.code == 0, str(applied)
+    assert story.commit() == bad
+    assert dev.rollback("status", "--commit", story.good, as_=DAN).code == 0
+
+
 def test_killed_while_it_updates_it_is_finished_by_resume(story: Story) -> None:
     dev, _ = story.platform, story.deploy_a_bad_one()
     name = _killed_while_it_updates(story)
@@ -117,7 +135,7 @@ def test_killed_while_it_updates_it_is_undone_by_abort(story: Story) -> None:
 
     assert run.code == 0, str(run)
     assert run.json["status"] == "REVERTED"
-    assert story.tag() == "release-parameters-bad-3"
+    assert story.tag() == f"release-parameters-bad-{len(story.bad)}"
     assert story.commit() == bad
 
 
