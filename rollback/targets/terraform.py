@@ -108,7 +108,6 @@ class Terraform:
         A saved plan is carried out as it is or not at all: planning anew would give another file.
         """
         commits.find(self._root, plan.facts["commit"], self._settings.protected_branch)
-        self._ready(plan, rollback_id)
         self._bucket.must_be_free()
         if position(self._bucket.state()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
@@ -116,6 +115,7 @@ class Terraform:
                 "since it was made.",
                 next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
             )
+        self._ready(plan, rollback_id)
         barred = _barred(self._ledger.quarantines(), plan.facts["commit"], plan.environment)
         return replace(plan, refusals=barred)
 

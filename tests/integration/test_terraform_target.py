@@ -96,13 +96,17 @@ class Place:
         self.commits[name] = git(self.root, "rev-parse", "HEAD")
         return self.commits[name]
 
-    def forward(self, name: str, change: Callable[[str], str]) -> None:
-        """A commit on main is deployed, and main goes on as before it."""
+    def aside(self, name: str, change: Callable[[str], str]) -> str:
+        """A commit on main, which goes on as it was before it."""
         commit = self.commit(name, change)
-        finished = self.go(commit)
-        assert finished.error is None, finished.error
         git(self.root, "checkout", "-q", f"{commit}~", "--", "terraform")
         self.commit(f"{name}, reverted", lambda main: main)
+        return commit
+
+    def forward(self, name: str, change: Callable[[str], str]) -> None:
+        """Such a commit is deployed."""
+        finished = self.go(self.aside(name, change))
+        assert finished.error is None, finished.error
 
     def client(self, service: str) -> Any:
         return connect(service, self.endpoint, self.settings)
@@ -214,6 +218,7 @@ def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
 
 
 def test_previous_goes_back_to_the_deployed_commit_proves_it_and_tells_no_secret(place: Place) -> None:
+    stood, described_as = place.parameter(), place.description()
     place.forward("bad", lambda main: described("bad")(main).replace(SECRET, f"{SECRET}-2"))
 
     finished = place.go("previous")
@@ -231,8 +236,8 @@ def test_previous_goes_back_to_the_deployed_commit_proves_it_and_tells_no_secret
         "api",
         "functions",
     ]
-    assert place.description() == "good"
-    assert place.parameter() == place.commits["good"] == plan.targets[TERRAFORM]
+    assert place.description() == described_as
+    assert place.parameter() == stood == plan.targets[TERRAFORM]
     assert not git(place.root, "status", "--porcelain", "--ignored", "terraform")
     assert len(git(place.root, "worktree", "list").splitlines()) == 1
     kept = place.object(f"rollback/{made.rollback_id}/plan.tfplan")
@@ -241,18 +246,16 @@ def test_previous_goes_back_to_the_deployed_commit_proves_it_and_tells_no_secret
     assert SECRET in json.dumps(place.state())
     assert SECRET not in place.said()
     with place.flow() as flow:
-        bars = {bar.version for bar in flow.session.ledger.quarantines()}
-        assert place.commits["bad"] in bars
-        with pytest.raises(Refused, match="nothing older"):
-            flow.preview("terraform", Request())
+        barred = [bar.version for bar in flow.session.ledger.quarantines() if bar.service == TERRAFORM]
+    assert barred == [place.commits["bad"]]
 
 
 def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.forward("bad again", described("bad again"))
+    wanted = place.aside("kept", described("kept"))
     with place.flow() as flow:
-        waiting = flow.start("terraform", Request(), "it went bad")
+        waiting = flow.start("terraform", Request(to=wanted), "it went bad")
     assert waiting.record
     waits, digest = waiting.record.rollback_id, waiting.record.digest
     here = terraform_tool.find()
@@ -285,7 +288,7 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
     assert done.error is None
     assert done.record
     assert done.record.digest == digest
-    assert place.description() == "good"
+    assert place.description() == "kept"
 
 
 def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> None:
@@ -340,8 +343,7 @@ def test_an_apply_that_was_killed_is_finished_or_undone(
         monkeypatch.setenv(name, value)
     hold = tmp_path / "wait"
     hold.touch()
-    slow = place.commit("slow", lambda main: main + SLOW % (tmp_path, tmp_path))
-    place.commit("as it was", lambda main: main.replace(SLOW % (tmp_path, tmp_path), ""))
+    slow = place.aside("slow", lambda main: main + SLOW % (tmp_path, tmp_path))
     words = ("terraform", "--env", "dev", "--to", slow, "--reason", "x", "--yes", "--json")
     process = subprocess.Popen(
         [str(SCRIPT), *words], cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
