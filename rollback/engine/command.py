@@ -27,13 +27,15 @@ from rollback.processes import Process
 INSTALLER = "https://www.pulumi.com/docs/install/"
 _MAJOR = "3"
 _GATE = 'read -r go && exec "$@"'
-_TICK = 0.1
+# Seconds between two looks, and how many in which nothing is said are enough of a dead one.
+_TICK, _QUIET = 0.1, 20
 # A graceful end waits for the calls to the cloud that are under way.
 _GRACE = 60.0
 _LAST_LINES = 12
 _EVENT = ("sequence", "timestamp")
 
 Facts = Mapping[str, Any]
+_Lines = queue.Queue[tuple[str | None, bool]]
 
 
 class EngineError(RollbackError):
@@ -151,10 +153,11 @@ class Engine:
             errors="replace",
             start_new_session=True,
         )
+        lines = _lines(process)
         try:
             watch.began(Process.of(process.pid))
             _go(process)
-            return _watched(process, watch)
+            return _watched(process, lines, watch)
         finally:
             _end(process)
 
@@ -172,12 +175,13 @@ def _go(process: subprocess.Popen[str]) -> None:
         process.stdin.close()
 
 
-def _watched(process: subprocess.Popen[str], watch: Watch) -> Ended:
-    ended, lines = Ended(), _lines(process)
+def _watched(process: subprocess.Popen[str], lines: _Lines, watch: Watch) -> Ended:
+    ended = Ended()
     deadline = time.monotonic() + watch.seconds
     asked: float | None = None
-    open_pipes = 2
-    while open_pipes:
+    open_pipes, quiet = 2, 0
+    # What the engine has left behind may hold its pipes open for ever.
+    while open_pipes and (quiet < _QUIET or process.poll() is None):
         if asked is None:
             ended.late = time.monotonic() > deadline
             ended.stopped = watch.stopping()
@@ -189,7 +193,9 @@ def _watched(process: subprocess.Popen[str], watch: Watch) -> Ended:
         try:
             line, told = lines.get(timeout=_TICK)
         except queue.Empty:
+            quiet += 1
             continue
+        quiet = 0
         if line is None:
             open_pipes -= 1
         elif told:
@@ -212,9 +218,9 @@ def _tell(line: str, ended: Ended, watch: Watch) -> None:
     watch.event(kind, event[kind])
 
 
-def _lines(process: subprocess.Popen[str]) -> queue.Queue[tuple[str | None, bool]]:
+def _lines(process: subprocess.Popen[str]) -> _Lines:
     """The lines of both pipes as they come, those of standard output marked; None at the end of each."""
-    found: queue.Queue[tuple[str | None, bool]] = queue.Queue()
+    found: _Lines = queue.Queue()
 
     def read(pipe: IO[str], told: bool) -> None:  # noqa: FBT001 - a thread's arguments
         with pipe:
