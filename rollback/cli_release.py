@@ -58,7 +58,7 @@ def release_list(env: Env, json: Json = False) -> None:
                         "at": entry.at,
                         "by": str(entry.by),
                         "commit": entry.commit,
-                        "services": list(entry.services),
+                        "services": [name for name in entry.services if not name.startswith("@")],
                         "stands_for": stands,
                         "quarantined_for": [bar.service for bar in bars if bar.version == entry.version],
                     }

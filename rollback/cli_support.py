@@ -129,6 +129,9 @@ def end(session: Session, ui: Terminal, finished: Finished) -> None:
     outcomes = target.outcomes(plan, finished.events) if plan is not None else []
     document = record_document(finished.record, outcomes)
     ui.show(record_view(finished.record), document)
+    then = next((event.data["next"] for event in reversed(finished.events) if event.data.get("next")), "")
+    if then and finished.error is None:
+        ui.next(then)
     if finished.error is not None:
         raise finished.error
 

@@ -15,7 +15,7 @@ from rollback.settings import from_config
 settings = from_config(pulumi.get_project(), pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
 names = settings.names
 DeploymentsTable("deployments-table", DeploymentsTableArgs(names=names))
-ReleaseParameters("release-parameters", ReleaseParametersArgs(names=names))
+ReleaseParameters("release-parameters", ReleaseParametersArgs(names=names, tables=()))
 LiveAliases(
     "live-aliases",
     LiveAliasesArgs(

@@ -14,7 +14,7 @@ from naming import Names
 
 names = Names("bbws-access", "dev")
 DeploymentsTable("deployments-table", DeploymentsTableArgs(names=names))
-ReleaseParameters("release-parameters", ReleaseParametersArgs(names=names))
+ReleaseParameters("release-parameters", ReleaseParametersArgs(names=names, tables=()))
 for number in range({more}):
     aws.ssm.Parameter(
         f"bench-{{number}}", name=f"/bench/{{number}}", type="String", value="x", description="{revision}"

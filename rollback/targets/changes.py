@@ -146,7 +146,8 @@ def _undoes(change: Change, spelled: str, names: Names) -> str:
     if spelled == "lambda_alias" and (gone or touched & _ALIAS):
         return "the version that its callers get would be changed, which undoes what was released or put back"
     ours = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
-    if spelled == "ssm_parameter" and change.name in ours and (gone or touched & _VALUE):
+    written = change.name in ours or change.name.startswith(names.table_parameter(""))
+    if spelled == "ssm_parameter" and written and (gone or touched & _VALUE):
         return "the value that releases and rollbacks write would be overwritten"
     return ""
 

@@ -62,7 +62,7 @@ def test_the_on_call_role_may_not_record_a_release(dev: Platform) -> None:
     assert run.code == 1, str(run)
     assert "Not allowed" in run.err
     assert not [item for item in dev.items() if item["PK"].startswith("DEPLOYMENT#")]
-    assert dev.rollback("status", "--json", as_=ALICE).json["holder"] is None
+    assert dev.rollback("status", "--json", as_=ALICE).json["holders"] == {}
 
 
 def test_a_release_is_recorded_on_a_mixed_estate(dev: Platform) -> None:

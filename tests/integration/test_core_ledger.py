@@ -200,7 +200,7 @@ def test_more_quarantines_than_a_transaction_takes_are_all_written(world: World)
 def test_timeline_numbers_are_unique_and_chained_under_concurrent_appends(world: World) -> None:
     def append(number: int) -> int:
         ledger = world.session().ledger
-        return ledger.append(entry("quarantine", id=f"id-{number}", services=(), stands={}), [], None).seq
+        return ledger.append(entry("quarantine", id=f"id-{number}", services=(), stands={}), []).seq
 
     with ThreadPoolExecutor(4) as pool:
         numbers = list(pool.map(append, range(12)))
@@ -215,9 +215,9 @@ def test_timeline_numbers_are_unique_and_chained_under_concurrent_appends(world:
 def test_the_timeline_carries_forward_what_stands_and_drops_what_is_no_longer_known(world: World) -> None:
     ledger = world.session().ledger
 
-    ledger.append(entry(stands={"teams": "v1", "roles": "v1"}), [], None)
-    ledger.append(entry(stands={"teams": "v2"}), [], None)
-    ledger.append(entry(stands={"roles": ""}), [], None)
+    ledger.append(entry(stands={"teams": "v1", "roles": "v1"}), [])
+    ledger.append(entry(stands={"teams": "v2"}), [])
+    ledger.append(entry(stands={"roles": ""}), [])
 
     assert [dict(item.stands) for item in ledger.timeline()] == [
         {"teams": "v2"},
@@ -357,7 +357,7 @@ def test_a_malformed_record_in_the_history_is_named_among_the_others(world: Worl
 
 
 def test_a_malformed_timeline_entry_is_named(world: World) -> None:
-    world.session().ledger.append(entry(), [], None)
+    world.session().ledger.append(entry(), [])
     spoil(world, "SEQ#0000000001", "stands", {"S": "v1"}, pk="RELEASE#dev")
 
     with pytest.raises(RollbackError, match="RELEASE#dev / SEQ#0000000001"):
@@ -378,9 +378,9 @@ def test_a_manifest_that_lost_a_part_is_said_to_be_damaged(world: World) -> None
 def test_a_lifted_quarantine_stays_written_and_bars_no_more(world: World) -> None:
     ledger = world.session().ledger
     bar = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="")
-    ledger.append(entry(), [ledger.quarantine_write(bar)], None)
+    ledger.append(entry(), [ledger.quarantine_write(bar)])
 
-    ledger.append(entry(), [ledger.lift_write(bar, BOB, "2026-11-24T13:00:00.000Z")], None)
+    ledger.append(entry(), [ledger.lift_write(bar, BOB, "2026-11-24T13:00:00.000Z")])
 
     assert ledger.quarantines() == []
     item = ledger.table.get("RELEASE#dev", "QUARANTINE#teams#v2")
