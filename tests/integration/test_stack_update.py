@@ -1,7 +1,7 @@
 """A stack put back by the real engine: done, undone, cut off at any moment, and gone on with.
 
 One stack in a bucket, its project in a subfolder, deployed once: the tests of this module run in their order
-and share what stands. Each leaves the stack at the commit before.
+and share what stands. Each goes from one of two commits to the other.
 """
 
 from __future__ import annotations
@@ -41,10 +41,25 @@ BUCKET = "stack-update-state"
 
 @dataclass(kw_only=True)
 class World:
+    """The stack and its two commits; `stands` is where the last test has left it."""
+
     estate: Estate
     proxy: Proxy
     old: str
     new: str
+    stands: str
+
+    @property
+    def other(self) -> str:
+        return self.old if self.stands == self.new else self.new
+
+    def values(self, commit: str) -> dict[str, str]:
+        """The parameters that a commit declares."""
+        return {"a": "one", "gone": "was"} if commit == self.old else {"a": "two", "b": "new"}
+
+    def created(self, commit: str) -> str:
+        """The parameter that is made on the way to a commit."""
+        return "gone" if commit == self.old else "b"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for name, value in estate.environment.items():
             patch.setenv(name, value)
         old, new = estate.deploy(OLD, "the first"), estate.deploy(NEW, "the second")
-        yield World(estate=estate, proxy=proxy, old=old, new=new)
+        yield World(estate=estate, proxy=proxy, old=old, new=new, stands=new)
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +94,7 @@ def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(
     outcome = target.execute(plan, journal)
 
     assert outcome == Outcome()
-    assert estate.values() == {"a": "one", "gone": "was"}
+    assert estate.values() == world.values(world.old)
     assert [(check.check, check.ok) for check in target.verify(plan)] == [("stack", True)]
     assert target.counts(plan, journal.events) == {
         "planned": 4,
@@ -95,13 +110,15 @@ def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(
         ("update", "succeeded", world.new, False, False),
         ("update", "succeeded", world.old, False, False),
     ]
+    world.stands = world.old
 
 
 def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: World) -> None:
+    """The person deploys the new commit, which the rollback was to go to as well."""
     estate, target, journal = world.estate, world.estate.target(), Memory()
     plan = target.plan(Request(to=world.new))
     held = world.proxy.hold("PutParameter")
-    other = threading.Thread(target=lambda: estate.up(ok=False))
+    other = threading.Thread(target=estate.up)
     other.start()
     held.wait()
 
@@ -114,38 +131,36 @@ def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: Worl
     assert target.undo(plan, journal) == Outcome()
     held.release()
     other.join()
-    estate.git("checkout", "-q", world.old)
-    estate.up()
-    estate.git("checkout", "-q", "main")
+    world.stands = world.new
 
 
 def test_ctrl_c_lets_the_engine_end_in_good_order_and_resume_goes_on(world: World) -> None:
-    estate, target, journal = world.estate, world.estate.target(), Memory()
-    plan = target.plan(Request(to=world.new))
+    estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
+    plan = target.plan(Request(to=goal))
     held = world.proxy.hold_answers("PutParameter")
 
     done = _beside(lambda: target.execute(plan, journal))
     held.wait()
     journal.stop.set()
-    threading.Timer(1.0, held.release).start()
+    threading.Timer(0.5, held.release).start()
     interrupted = done()
-    again = journal.next_holder()
-    resumed = estate.target().execute(plan, again)
+    resumed = estate.target().execute(plan, journal.next_holder())
 
     assert interrupted == Outcome(interrupted=True)
     assert _locks(estate) == []
     assert resumed == Outcome()
-    assert estate.values() == {"a": "two", "b": "new"}
-    _go(world, world.old)
+    assert estate.values() == world.values(goal)
+    world.stands = goal
 
 
 @pytest.mark.parametrize("way", ["resume", "abort"])
 def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_with(
     world: World, way: str
 ) -> None:
-    estate, target, journal = world.estate, world.estate.target(), Memory()
-    plan = target.plan(Request(to=world.new))
-    held = world.proxy.hold_answers("PutParameter", containing=b"/demo/b")
+    estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
+    plan = target.plan(Request(to=goal))
+    created = world.created(goal)
+    held = world.proxy.hold_answers("PutParameter", containing=f"/demo/{created}".encode())
 
     killed = _killed(target, plan, journal, held)
     assert killed.failures
@@ -160,21 +175,16 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
         "ours, and its process has ended"
     ]
     (adopted,) = [event.data for event in again.events if event.kind == "adopted"]
-    assert [urn.rpartition("::")[2] for urn in adopted["urns"]] == ["b"]
-    new, old = {"a": "two", "b": "new"}, {"a": "one", "gone": "was"}
-    assert estate.values() == (new if way == "resume" else old)
+    assert [urn.rpartition("::")[2] for urn in adopted["urns"]] == [created]
     if way == "resume":
-        assert {one["outcome"] for one in other.outcomes(plan, again.events)} == {
-            "created",
-            "updated",
-            "deleted",
-        }
-        _go(world, world.old)
+        world.stands = goal
+        assert "untouched" not in {one["outcome"] for one in other.outcomes(plan, again.events)}
+    assert estate.values() == world.values(world.stands)
 
 
 def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
-    estate, target, journal = world.estate, world.estate.target(), Memory()
-    plan = target.plan(Request(to=world.new))
+    estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
+    plan = target.plan(Request(to=goal))
     elsewhere = Process(user="dan", host="elsewhere", pid=7, began="1", space="")
     journal.append("began", {"process": elsewhere, "run": "", "back": False})
     key = ".pulumi/locks/organization/rollback/dev/0f1e.json"
@@ -191,29 +201,33 @@ def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
     assert [event.data for event in again.events if event.kind == "unlocked"] == [
         {"uuid": "0f1e", "holder": "elsewhere:7", "proof": "a person says that it is dead"}
     ]
-    _go(world, world.old)
+    world.stands = goal
 
 
 def test_an_engine_that_fails_half_way_says_at_what_and_resume_does_the_rest(world: World) -> None:
-    estate, target, journal = world.estate, world.estate.target(), Memory()
-    plan = target.plan(Request(to=world.new))
-    world.proxy.refuse("PutParameter", status=400, code="ParameterLimitExceeded", containing=b"/demo/b")
+    estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
+    plan = target.plan(Request(to=goal))
+    name = world.created(goal)
+
+    body = f"/demo/{name}".encode()
+    world.proxy.refuse("PutParameter", status=400, code="ParameterLimitExceeded", containing=body)
 
     outcome = target.execute(plan, journal)
     journal.failed(outcome.failures)
 
-    assert [one.subject.rpartition("::")[2] for one in outcome.failures] == ["b"]
+    assert [one.subject.rpartition("::")[2] for one in outcome.failures] == [name]
     assert "ParameterLimitExceeded" in outcome.failures[0].reason
     assert not outcome.put_back
-    counts = target.counts(plan, journal.events)
-    assert counts["failed"] == 1
-    assert _told(estate)[0][:3] == ("update", "failed", world.new)
+    assert target.counts(plan, journal.events)["failed"] == 1
+    assert _told(estate)[0][:3] == ("update", "failed", goal)
     assert estate.target().execute(plan, journal.next_holder()) == Outcome()
-    assert estate.values() == {"a": "two", "b": "new"}
+    assert estate.values() == world.values(goal)
+    world.stands = goal
 
 
 def test_what_is_more_than_was_approved_is_planned_anew(world: World) -> None:
-    """The stack stands at the new commit; a resource that the plan did not touch has changed since."""
+    """Somebody deploys the new commit with something more in it after the plan to leave it was made."""
+    assert world.stands == world.new
     estate, target, journal = world.estate, world.estate.target(), Memory()
     plan = target.plan(Request(to=world.old))
     elsewhere = Process(user="dan", host="x", pid=1, began="1", space="")
@@ -253,12 +267,6 @@ def _told(estate: Estate) -> list[tuple[str, str, str, bool, bool]]:
     """The engine's history: kind, result, commit, whether dirty, whether it stands."""
     told = history(estate.program, parse("dev", *texts()), 100)
     return [(one.kind, one.result, one.commit, one.dirty, one.stands) for one in told]
-
-
-def _go(world: World, commit: str) -> None:
-    """Back to where a test begins."""
-    target = world.estate.target()
-    assert target.execute(target.plan(Request(to=commit)), Memory()) == Outcome()
 
 
 def _locks(estate: Estate) -> list[str]:
