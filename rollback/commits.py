@@ -120,6 +120,7 @@ def top(root: Path) -> Path:
 def worktree(root: Path, sha: str) -> Iterator[Path]:
     """A folder with the files of a commit, which is removed again however the block ends.
 
+    It stands in a folder that nobody else may read; what is put beside it goes with it.
     What processes that were killed have left behind is cleared away, too. Raises `UsageError` where git
     cannot check the commit out (a partial clone lacks its files).
     """

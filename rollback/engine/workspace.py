@@ -7,7 +7,6 @@ the engine notes down in its history whether something did.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,12 +95,9 @@ def workspace(
     project = project_at(where, commit)
     config = stack_config(where, commit, project, state)
     text = yaml.safe_dump(config, sort_keys=True)
-    with (
-        commits.worktree(where.top, commit.sha) as tree,
-        tempfile.TemporaryDirectory(prefix="rollback-config-") as beside,
-    ):
+    with commits.worktree(where.top, commit.sha) as tree:
         folder = tree / where.folder
-        config_file = Path(beside) / f"Pulumi.{where.stack}.yaml"
+        config_file = tree.with_name(f"Pulumi.{where.stack}.yaml")
         config_file.write_text(text, encoding="utf-8")
         yield Workspace(
             engine=engine,

@@ -103,7 +103,17 @@ class Preview:
 
 
 def find(context: Context, request: Request) -> Stack:
-    """The stack that `request` names. Raises `UsageError` where there is no such project or engine."""
+    """The stack that `request` names.
+
+    Raises `UsageError` where there is no such project or no engine, or where what is to be left as it is is
+    no URN.
+    """
+    for left in request.without:
+        if not left.startswith("urn:pulumi:"):
+            raise UsageError(
+                f"--except {left[:80]!r} is no resource of a stack.",
+                next="Name it by its URN, as the plan does: pulumi stack --show-urns",
+            )
     settings = context.account.settings
     top = commits.top(context.root)
     folder = _folder(request.project) if request.project else str(context.root.resolve().relative_to(top))

@@ -9,13 +9,13 @@ adopted    what an earlier engine had begun was found and taken in
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollback import ci
 from rollback.engine import steps
 from rollback.engine.backend import Lock
 from rollback.engine.command import Ended, Watch
@@ -58,8 +58,7 @@ class Progress:
 
     def began(self, process: Process) -> None:
         self._process = process
-        run = os.environ.get("GITHUB_RUN_ID", "")
-        self.journal.append(BEGAN, {"process": process, "run": run, "back": self.back})
+        self.journal.append(BEGAN, {"process": process, "run": ci.this_run(), "back": self.back})
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         if not self._locked:
@@ -132,9 +131,15 @@ def processes(events: Iterable[Event]) -> list[Process]:
     return [Process(**event.data["process"]) for event in events if event.kind == BEGAN]
 
 
-def locks(events: Iterable[Event]) -> set[str]:
-    """The uuids of the locks that they held."""
-    return {str(event.data["uuid"]) for event in events if event.kind == LOCK}
+def locks(events: Iterable[Event]) -> dict[str, str]:
+    """The uuid of each lock that they held, and the CI run that its engine belonged to."""
+    found, run = {}, ""
+    for event in events:
+        if event.kind == BEGAN:
+            run = str(event.data["run"])
+        elif event.kind == LOCK:
+            found[str(event.data["uuid"])] = run
+    return found
 
 
 def acted(events: Iterable[Event]) -> bool:

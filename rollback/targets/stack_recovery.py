@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from rollback import ci
 from rollback.engine import checkpoint
 from rollback.engine.backend import Lock
 from rollback.engine.checkpoint import Deployment
@@ -47,15 +48,15 @@ def clear(stack: Stack, journal: Journal) -> None:
     that, and a person has to say it.
     """
     ours = stack_progress.processes(journal.events)
-    uuids = stack_progress.locks(journal.events)
+    runs = stack_progress.locks(journal.events)
     held = stack.locks.held()
     for process in ours:
         if process.is_here:
             _end(process, journal)
     for lock in held:
-        proof = _proof(lock, ours, uuids, stack.context.confirm_dead)
+        proof = _proof(lock, ours, runs, stack.context.confirm_dead)
         if not proof:
-            raise _barred(lock, journal.rollback_id, stack, mine=_mine(lock, ours, uuids))
+            raise _barred(lock, journal.rollback_id, stack, mine=_mine(lock, ours, runs))
         journal.append("unlocked", {"uuid": lock.uuid, "holder": f"{lock.host}:{lock.pid}", "proof": proof})
         stack.locks.remove(lock)
 
@@ -137,17 +138,21 @@ def _end(process: Process, journal: Journal) -> None:
         raise RollbackError(f"The engine {process} of this rollback does not end.")
 
 
-def _mine(lock: Lock, ours: Sequence[Process], uuids: set[str]) -> bool:
-    return lock.uuid in uuids or any((one.host, one.pid) == (lock.host, lock.pid) for one in ours)
+def _mine(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str]) -> bool:
+    return lock.uuid in runs or any((one.host, one.pid) == (lock.host, lock.pid) for one in ours)
 
 
-def _proof(lock: Lock, ours: Sequence[Process], uuids: set[str], confirmed: str) -> str:
+def _proof(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str], confirmed: str) -> str:
     """Why a lock's holder is known to be dead; empty where it is not known."""
     if confirmed == f"{lock.host}:{lock.pid}":
         return "a person says that it is dead"
     here = [one for one in ours if one.is_here and (one.host, one.pid) == (lock.host, lock.pid)]
-    if _mine(lock, ours, uuids) and here and not any(one.alive() for one in here):
+    if here and not any(one.alive() for one in here):
         return "ours, and its process has ended"
+    # The lease was taken over from whoever held it.
+    run = runs.get(lock.uuid, "")
+    if run and not here and ci.has_ended(run):
+        return f"ours, and its CI run {run} has ended"
     return ""
 
 

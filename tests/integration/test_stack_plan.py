@@ -252,5 +252,7 @@ def test_another_stack_and_another_folder_are_found_or_told_to_be_missing(
         estate.plan("HEAD", stack="blue")
     with pytest.raises(UsageError, match=r"There is no Pulumi\.yaml in infra"):
         estate.plan("HEAD", project="infra")
+    with pytest.raises(UsageError, match="no resource of a stack"):
+        estate.plan("HEAD", without=("data",))
     with pytest.raises(UsageError, match="below the repository's top"):
         estate.plan("HEAD", project="../infra")

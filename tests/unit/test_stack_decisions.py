@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -256,7 +258,7 @@ def test_a_record_tells_resource_by_resource_how_far_it_came() -> None:
         "reverted": 0,
     }
     assert journal.kinds() == ["began", "lock", "changed", "ended", "failed"]
-    assert stack_progress.locks(journal.events) == {"0f1e"}
+    assert stack_progress.locks(journal.events) == {"0f1e": ""}
     assert stack_progress.processes(journal.events) == [ours()]
 
 
@@ -369,6 +371,52 @@ def test_any_other_lock_stays_until_a_person_says_that_its_holder_is_dead(
     assert [event.data["proof"] for event in journal.events if event.kind == "unlocked"] == [
         "a person says that it is dead"
     ]
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """GitHub's API on loopback: run → its status."""
+    runs: dict[str, str] = {}
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            run = self.path.removeprefix("/repos/acme/platform/actions/runs/")
+            known = run in runs and self.headers["Authorization"] == "Bearer token"
+            body = json.dumps({"status": runs.get(run)}).encode()
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setenv("GITHUB_REPOSITORY", "acme/platform")
+        monkeypatch.setenv("GITHUB_TOKEN", "token")
+        yield runs
+        server.shutdown()
+
+
+@pytest.mark.parametrize("status", ["completed", "in_progress", None])
+def test_the_lock_of_another_machine_is_removed_once_its_run_has_ended(
+    tmp_path: Path, github: dict[str, str], status: str | None
+) -> None:
+    process, journal = ours(host="runner"), Memory(taken_over=True)
+    journal.append("began", {"process": process, "run": "4711", "back": False})
+    journal.append("lock", {"uuid": "0f1e"})
+    write_lock(tmp_path, pid=process.pid, host="runner")
+    github.update({"4711": status} if status else {})
+
+    if status == "completed":
+        stack_recovery.clear(held(tmp_path, ""), journal)
+        assert journal.events[-1].data["proof"] == "ours, and its CI run 4711 has ended"
+        assert not list(tmp_path.rglob("*.json"))
+        return
+    with pytest.raises(Refused, match="on another machine"):
+        stack_recovery.clear(held(tmp_path, ""), journal)
+    assert list(tmp_path.rglob("*.json"))
 
 
 # -- a commit's configuration ----------------------------------------------------------------------------
