@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -112,6 +112,17 @@ def standing(updates: Iterable[Update]) -> Update | None:
         if update.kind == "destroy" and update.result == "succeeded":
             return None
     return None
+
+
+def left(updates: Sequence[Update], target: str) -> Update | None:
+    """The update that is left on the way to commit `target`: what stands.
+
+    Where that is a failed way to the very same commit, what was being left is left still.
+    """
+    now = standing(updates)
+    if now is None or now.result == "succeeded" or now.commit != target:
+        return now
+    return standing(update for update in updates if update.result == "succeeded")
 
 
 def previous(updates: Iterable[Update], barred: Iterable[str], after: Callable[[str, str], bool]) -> Update:

@@ -158,8 +158,9 @@ class Stack:
         subject = next(iter(plan.targets))
         progress = Progress(
             journal=journal,
-            changing={step.urn for step in plan.changing},
             locks=self._stack(plan.request).locks.held,
+            changing={step.urn for step in plan.changing},
+            before=stack_progress.touched(journal.events, back=back),
             back=back,
         )
         if any(change.changes for change in preview.changes):

@@ -146,8 +146,8 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
         barred = {bar.version for bar in ledger.quarantines() if bar.service == stack.subject}
         free(stack.locks.held())
         version, entries, state = asked.result(), told.result(), exported.result()
-    now = updates.standing(entries)
     commit = _target(stack, request.to, entries, barred)
+    now, last = updates.left(entries, commit.sha), updates.standing(entries)
     found = preview(stack.workspace(commit, state, request.without), state, seconds)
     if not found.ended.ok and not found.protected:
         raise broken(found)
@@ -176,7 +176,7 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
         steps=found.changes,
         facts=facts,
         infrastructure=counts(found.changes),
-        notices=tuple(_notices(found, now, commit, request)),
+        notices=(*_notices(found, now, last, commit), *_misnamed(found, request)),
         refusals=tuple(map(_is_protected, found.protected)),
     )
     return plan, found
@@ -323,7 +323,7 @@ def _is_protected(step: Step) -> Refusal:
     )
 
 
-def _notices(found: Preview, now: Update | None, commit: Commit, request: Request) -> list[str]:
+def _notices(found: Preview, now: Update | None, last: Update | None, commit: Commit) -> list[str]:
     said = [f"Goes to {commit.sha[:_SHORT]}: {commit.subject}"]
     if now is None:
         said.append("It is not known what stands: the stack's history holds no update.")
@@ -332,8 +332,8 @@ def _notices(found: Preview, now: Update | None, commit: Commit, request: Reques
             f"What stands was deployed from commit {now.commit[:_SHORT]} with changes that were not committed: "
             "it cannot be come back to."
         )
-    elif now.result != "succeeded":
-        said.append(f"The last update, to {now.commit[:_SHORT]}, did not go through ({now.result}).")
+    if last and last.result != "succeeded":
+        said.append(f"The last update, to {last.commit[:_SHORT]}, did not go through ({last.result}).")
     moved = [
         f"{urn.rpartition('::')[2]} ({', '.join(properties) if properties else 'gone'})"
         for urn, properties in found.drift
@@ -346,11 +346,12 @@ def _notices(found: Preview, now: Update | None, commit: Commit, request: Reques
         said.append(
             f"An earlier update was cut off at {', '.join(begun[:_NOTICES])}: whether these are there is not known."
         )
-    named = {step.urn for step in found.steps}
-    said += [
-        f"--allow-destroy {urn} names nothing here." for urn in request.allow_destroy if urn not in named
-    ]
     return said
+
+
+def _misnamed(found: Preview, request: Request) -> list[str]:
+    named = {step.urn for step in found.steps}
+    return [f"--allow-destroy {urn} names nothing here." for urn in request.allow_destroy if urn not in named]
 
 
 def _shown(backend: str) -> str:

@@ -10,7 +10,8 @@ adopted    what an earlier engine had begun was found and taken in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,12 +39,14 @@ _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "de
 class Progress:
     """Journals what the engine tells while it updates; `back` on the way back.
 
-    `locks` lists the stack's locks, to find the engine's own once it must hold it.
+    `changing` are the plan's resources, `before` those that an earlier engine was through with. `locks`
+    lists the stack's locks, to find the engine's own once it must hold it.
     """
 
     journal: Journal
-    changing: Collection[str]
     locks: Callable[[], Sequence[Lock]]
+    changing: AbstractSet[str] = frozenset()
+    before: AbstractSet[str] = frozenset()
     back: bool = False
     failures: dict[str, str] = field(default_factory=dict)
     _process: Process | None = None
@@ -77,7 +80,7 @@ class Progress:
         """The engine is through with a resource, or with one of the parts of its replacement."""
         self._done[urn] = ok
         self._batch.append({"urn": urn, "op": op, "ok": ok})
-        self.journal.progress(len(self._done.keys() & set(self.changing)))
+        self.journal.progress(len((self._done.keys() | self.before) & self.changing))
         if len(self._batch) >= _FLUSH_STEPS:
             self.flush()
 
@@ -153,9 +156,9 @@ def acted(events: Iterable[Event]) -> bool:
     return found
 
 
-def touched(events: Iterable[Event]) -> set[str]:
-    """The resources that an engine has been through with on the way there, well or not."""
-    return set(_through(events, CHANGED))
+def touched(events: Iterable[Event], *, back: bool = False) -> set[str]:
+    """The resources that an engine has been through with on the way there, or back, well or not."""
+    return set(_through(events, RESTORED if back else CHANGED))
 
 
 def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:

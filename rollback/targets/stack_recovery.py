@@ -49,11 +49,10 @@ def clear(stack: Stack, journal: Journal) -> None:
     """
     ours = stack_progress.processes(journal.events)
     runs = stack_progress.locks(journal.events)
-    held = stack.locks.held()
     for process in ours:
         if process.is_here:
             _end(process, journal)
-    for lock in held:
+    for lock in stack.locks.held():
         proof = _proof(lock, ours, runs, stack.context.confirm_dead)
         if not proof:
             raise _barred(lock, journal.rollback_id, stack, mine=_mine(lock, ours, runs))
@@ -76,7 +75,7 @@ def adopt(
     journal.check()
     repaired, taken = repair(state)
     stack.name.ask("import", feed=json.dumps({**exported, "deployment": repaired}))
-    progress = Progress(journal=journal, changing=(), locks=stack.locks.held)
+    progress = Progress(journal=journal, locks=stack.locks.held)
     ended = workspace(state).refresh(progress.watch(seconds))
     progress.ended(ended)
     if not ended.ok:

@@ -9,7 +9,7 @@ import pytest
 
 from rollback.engine import checkpoint
 from rollback.engine.steps import drift, steps, unknown
-from rollback.engine.updates import Update, marked, previous, project_name, standing
+from rollback.engine.updates import Update, left, marked, previous, project_name, standing
 from rollback.errors import Refused
 
 A, B, C, D = ("abcd"[number] * 40 for number in range(4))
@@ -152,6 +152,15 @@ def test_after_a_deployment_that_failed_previous_is_what_it_was_to_replace() -> 
 
 def test_after_a_way_back_that_failed_previous_is_not_what_it_was_leaving() -> None:
     assert before(update(A, "failed"), update(B), update(A)) == A
+
+
+def test_what_a_failed_way_back_was_leaving_is_left_still() -> None:
+    history = (update(A, "failed"), update(B), update(A))
+
+    assert left(history, A) == history[1]
+    assert left(history, C) == history[0]
+    assert left(history[1:], A) == history[1]
+    assert left((), A) is None
 
 
 def test_from_a_dirty_update_previous_is_its_own_commit() -> None:

@@ -276,7 +276,7 @@ def test_what_was_put_back_is_reverted() -> None:
 
 def test_an_engine_that_was_locked_out_has_done_nothing() -> None:
     journal = Memory()
-    progress = Progress(journal=journal, changing=(), locks=list)
+    progress = Progress(journal=journal, locks=list)
     assert not stack_progress.acted(journal.events)
 
     progress.began(ours())
