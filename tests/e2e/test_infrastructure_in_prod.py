@@ -1,0 +1,114 @@
+"""Infrastructure goes back in prod, where another identity has to say yes: a stack, Terraform, everything.
+
+One environment, declared once by the engine; each test has it go bad in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from estate_under_test import BOB, DAN, FUNCTIONS, Person, Run
+from infrastructure_under_test import GOOD, Ground, declared
+
+from naming import APPROVER
+
+pytestmark = pytest.mark.xdist_group("e2e-infrastructure-in-prod")
+
+DAN_APPROVING = Person(role=APPROVER, name="dan")
+
+
+@pytest.fixture(scope="module")
+def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with declared("prod", tmp_path_factory) as ground:
+        yield ground
+
+
+def test_a_stack_goes_back_once_another_person_has_approved_it(prod: Ground) -> None:
+    prod.goes_bad("stack")
+
+    waiting = prod.waiting("stack", "--to", prod.good, "--yes")
+    refused = prod.platform.approve(waiting, as_=DAN_APPROVING)
+    approved = prod.platform.approve(waiting)
+    before = prod.standing()
+    applied = prod.apply_plan(waiting)
+
+    assert refused.code == 3, str(refused)
+    assert "dan started it and cannot approve it" in refused.err
+    assert approved.code == 0, str(approved)
+    assert before == prod.before, "neither a plan nor an approval changes anything"
+    was_approved(applied)
+    assert prod.is_good("stack")
+
+
+def test_terraform_goes_back_only_while_the_approval_of_another_person_stands(prod: Ground) -> None:
+    prod.goes_bad("terraform")
+    waiting = prod.waiting("terraform", "--to", prod.good)
+    unapproved = prod.apply_plan(waiting)
+    prod.platform.approve(waiting)
+    expire(prod, waiting)
+
+    expired = prod.apply_plan(waiting)
+    before = prod.standing()
+    again = prod.platform.approve(waiting)
+    applied = prod.apply_plan(waiting)
+
+    assert (unapproved.code, expired.code) == (3, 3), f"{unapproved}\n{expired}"
+    assert "nobody has approved it" in unapproved.err
+    assert "the approval of bob" in expired.err
+    assert "expired at" in expired.err
+    assert before == prod.before
+    assert again.code == 0, str(again)
+    was_approved(applied)
+    assert prod.is_good("terraform")
+
+
+def test_everything_goes_back_under_one_approval(prod: Ground) -> None:
+    prod.goes_bad("stack", "terraform", "functions")
+
+    waiting = prod.waiting("full", "--to", GOOD)
+    shown = prod.platform.rollback("show", waiting.id, as_=BOB)
+    approved = prod.platform.approve(waiting)
+    before = prod.standing()
+    applied = prod.apply_plan(waiting)
+
+    assert shown.code == 0, str(shown)
+    assert waiting.json["digest"] in shown.err
+    assert approved.code == 0, str(approved)
+    assert before == prod.before
+    was_approved(applied)
+    assert applied.json["infrastructure"]["update"] > 1
+    assert prod.standing().versions == dict.fromkeys(FUNCTIONS, "1")
+    assert prod.platform.deployed() == GOOD
+    assert prod.is_good("stack")
+    assert prod.is_good("terraform")
+    parts = [event["data"]["part"] for event in prod.platform.show(waiting.id)["events"] if event["kind"] == "part done"]
+    assert parts == ["aliases", "stack", "terraform"]
+    barred = prod.platform.rollback("status", "--commit", prod.bad, as_=DAN)
+    assert barred.code == 3, str(barred)
+    assert "stack: " in barred.err
+    assert "terraform: " in barred.err
+
+
+def was_approved(applied: Run) -> None:
+    """It was carried out, and the record tells who asked for it and who said yes."""
+    assert applied.code == 0, str(applied)
+    assert applied.json["status"] == "COMPLETE"
+    assert applied.json["initiated_by"] == {"role": "bbws-access-prod-github-actions-role", "person": "dan"}
+    assert applied.json["approved_by"] == {"role": "bbws-access-prod-approver-role", "person": "bob"}
+    assert applied.json["waited_seconds"] > 0
+    assert all(check["ok"] for check in applied.json["verification"])
+
+
+def expire(prod: Ground, waiting: Run) -> None:
+    """What no role of ours can do: an approval that was given ends a minute ago."""
+    platform = prod.platform
+    given = next(item for item in platform.items() if item["PK"] == f"APPROVAL#{waiting.id}")
+    past = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="milliseconds")
+    platform.root_client("dynamodb").update_item(
+        TableName=platform.settings.names.deployments_table,
+        Key={"PK": {"S": given["PK"]}, "SK": {"S": given["SK"]}},
+        UpdateExpression="SET expires_at = :past",
+        ExpressionAttributeValues={":past": {"S": past.replace("+00:00", "Z")}},
+    )
