@@ -1,0 +1,214 @@
+"""Infrastructure goes back in dev: confirmed, refused, raced, cut short, and told of afterwards.
+
+One environment, declared once by the engine; each test has it go bad in its own way. A stack's way back
+alone is in `test_stack.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from estate_under_test import DAN, FUNCTIONS, Run, git
+from infrastructure_under_test import GOOD, Ground, declared
+
+from local.paths import ROOT
+from tests.proxy import Proxy
+
+pytestmark = pytest.mark.xdist_group("e2e-infrastructure")
+
+PROGRAM, CONFIGURATION = "__main__.py", "terraform/main.tf"
+PATCH = "apigateway:PATCH"
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with declared("dev", tmp_path_factory) as ground:
+        yield ground
+
+
+def test_a_plan_is_confirmed_by_its_digest_and_bars_what_was_left_until_that_is_lifted(dev: Ground) -> None:
+    bad = dev.goes_bad("terraform")
+
+    waiting = dev.waiting("terraform", "--to", "previous")
+    digest = waiting.json["digest"]
+    refused = [dev.apply_plan(waiting), dev.apply_plan(waiting, "--digest", "0" * 64)]
+    before = dev.standing()
+    applied = dev.apply_plan(waiting, "--digest", digest[:16])
+
+    assert f"rollback apply {waiting.id} --digest {digest[:16]} --env dev" in waiting.err
+    assert [run.code for run in refused] == [3, 3], "\n".join(map(str, refused))
+    assert "has to be confirmed" in refused[0].err
+    assert f"its plan has {digest[:16]}" in refused[1].err
+    assert before == dev.before
+    assert applied.code == 0, str(applied)
+    assert (applied.json["status"], applied.json["approved_by"]) == ("COMPLETE", None)
+    assert dev.is_good("terraform")
+    assert [may_be_deployed(dev, commit) for commit in (bad, dev.good)] == [3, 0]
+    lifted = dev.platform.rollback("release", "lift", bad[:12], "--reason", "mended", as_=DAN)
+    assert lifted.code == 0, str(lifted)
+    assert may_be_deployed(dev, bad) == 0
+
+
+def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Ground) -> None:
+    dev.goes_bad("terraform")
+    waiting = dev.waiting("terraform", "--to", dev.good)
+    dev.goes_bad("terraform")
+
+    run = dev.apply_plan(waiting, "--digest", waiting.json["digest"])
+
+    assert run.code == 3, str(run)
+    assert f"The plan of digest {waiting.json['digest'][:16]} no longer holds" in run.err
+    assert "somebody has changed the Terraform state since it was made" in run.err
+    assert f"rollback abort {waiting.id}" in run.err
+    assert dev.standing() == dev.before
+    given_up(dev, waiting)
+
+
+def test_yes_confirms_nothing_in_sit(dev: Ground) -> None:
+    sit = dev.platform.clone()
+    (sit / "Pulumi.sit.yaml").write_text((sit / "Pulumi.dev.yaml").read_text())
+
+    run = dev.rollback("stack", "--env", "sit", "--to", dev.good, "--yes", env=False, cwd=sit)
+
+    assert run.code == 2, str(run)
+    assert "--yes is for dev only" in run.err
+
+
+def test_what_is_not_committed_neither_goes_along_nor_gets_lost(dev: Ground) -> None:
+    dev.goes_bad("stack", "terraform")
+    root = dev.platform.root
+    for path in (PROGRAM, CONFIGURATION):
+        (root / path).write_text((root / path).read_text() + "\nnobody can run this\n")
+    (root / "notes.txt").write_text("of mine\n")
+    before = dev.checkout()
+
+    runs = [dev.rollback(verb, "--to", dev.good, "--yes") for verb in ("stack", "terraform")]
+    after = dev.checkout()
+    (root / "notes.txt").unlink()
+    git(root, "checkout", "--", PROGRAM, CONFIGURATION)
+
+    assert [run.code for run in runs] == [0, 0], "\n".join(map(str, runs))
+    assert dev.is_good("stack")
+    assert dev.is_good("terraform")
+    assert after == before
+
+
+def test_of_two_that_put_the_stack_back_at_once_one_runs(dev: Ground) -> None:
+    dev.goes_bad("stack")
+    with Proxy(dev.platform.endpoint) as proxy:
+        held = proxy.hold("AddTagsToResource")
+        first = dev.start("stack", "--to", dev.good, "--yes", endpoint=proxy.endpoint)
+        held.wait()
+
+        second = dev.rollback("stack", "--to", dev.good, "--yes")
+        held.release()
+        done = first.finish()
+
+    assert second.code == 3, str(second)
+    assert done.id in second.err
+    assert done.code == 0, str(done)
+    assert dev.is_good("stack")
+
+
+def test_the_history_tells_what_the_engine_did_and_which_of_it_stands(dev: Ground) -> None:
+    bad = dev.goes_bad("stack")
+    root = dev.platform.root
+    program = (root / PROGRAM).read_text()
+    longer_ago(dev, 10)
+    dev.edit("components/release_parameters.py", '"release-parameters")', '"by-hand")')
+    dev.up()
+    git(root, "checkout", "--", "components")
+    (root / PROGRAM).write_text('raise RuntimeError("not today")\n')
+    dev.commit("it does not run")
+    dev.pulumi("up", "--skip-preview", ok=False)
+    (root / PROGRAM).write_text(program)
+    dev.commit("it runs again")
+    elsewhere = dev.platform.clone()
+    (elsewhere / ".venv").symlink_to(ROOT / ".venv")
+    git(elsewhere, "commit", "--allow-empty", "-qm", "never deployed")
+    dev.pulumi("refresh", "--skip-preview", cwd=elsewhere)
+
+    run = dev.platform.rollback("history", "--kind", "stack", "--limit", "200", "--json", as_=DAN)
+    entries = [entry for entry in run.json if "rollback_id" not in entry]
+    refresh, failed, dirty, clean, *_ = entries
+    failed_at = failed["at"][:19].translate(str.maketrans("", "", "-:"))
+    shown = dev.platform.rollback("show", f"up-{failed_at}", "--json", as_=DAN)
+
+    assert run.code == 0, str(run)
+    assert len(entries) > 10
+    assert [entry["stands"] for entry in entries] == [False, False, True] + [False] * (len(entries) - 3)
+    assert (refresh["kind"], refresh["commit"]) == ("refresh", git(elsewhere, "rev-parse", "HEAD"))
+    assert (failed["kind"], failed["result"], failed["subject"]) == ("update", "failed", "it does not run")
+    assert (dirty["result"], dirty["dirty"]) == ("succeeded", True)
+    assert dirty["changes"]["update"] > 0
+    assert (clean["commit"], clean["dirty"]) == (bad, False)
+    assert shown.json == failed
+
+
+def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_resume(dev: Ground) -> None:
+    failed = fails_in_its_last_part(dev)
+
+    stood, record = dev.standing(), dev.platform.show(failed.id)
+    resumed = dev.platform.rollback("resume", failed.id, "--json", as_=DAN)
+
+    assert "What stands at the plan stays so: " in failed.err
+    assert "team_service" in failed.err
+    assert "rollback resume" in failed.err
+    assert record["status"] == "FAILED"
+    assert stood.versions == dict.fromkeys(FUNCTIONS, "1")
+    assert (stood.tag, stood.commits["deployed-version"]) == ("release-parameters", GOOD)
+    assert dev.before is not None
+    assert stood.says == dev.before.says
+    assert resumed.code == 0, str(resumed)
+    assert resumed.json["status"] == "COMPLETE"
+    assert dev.is_good("stack")
+    assert dev.is_good("terraform")
+    assert may_be_deployed(dev, dev.bad) == 3
+
+
+def test_full_that_fails_in_its_last_part_is_undone_by_abort(dev: Ground) -> None:
+    failed = fails_in_its_last_part(dev)
+
+    aborted = dev.platform.rollback("abort", failed.id, "--reason", "not now", "--json", as_=DAN)
+
+    assert aborted.code == 0, str(aborted)
+    assert aborted.json["status"] == "REVERTED"
+    assert dev.standing() == dev.before
+    assert may_be_deployed(dev, dev.bad) == 0
+
+
+def fails_in_its_last_part(dev: Ground) -> Run:
+    """A full rollback whose role may not change the API."""
+    dev.goes_bad("stack", "terraform", "functions")
+    with dev.denied(PATCH):
+        failed = dev.rollback("full", "--to", GOOD, "--yes")
+    assert failed.code == 1, str(failed)
+    assert failed.json["status"] == "FAILED"
+    assert failed.json["counts"]["failed"] > 0
+    return failed
+
+
+def may_be_deployed(dev: Ground, commit: str) -> int:
+    return dev.platform.rollback("status", "--commit", commit, as_=DAN).code
+
+
+def given_up(dev: Ground, waiting: Run) -> None:
+    run = dev.platform.rollback("abort", waiting.id, as_=DAN)
+    assert run.code == 0, str(run)
+
+
+def longer_ago(dev: Ground, times: int) -> None:
+    """The engine's first update of the stack happened that many times more, a day apart and before it."""
+    s3, bucket = dev.platform.root_client("s3"), dev.platform.settings.names.state_bucket
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=".pulumi/history/")["Contents"]
+    first = min(item["Key"] for item in listed if item["Key"].endswith(".history.json"))
+    update: Any = json.loads(s3.get_object(Bucket=bucket, Key=first)["Body"].read())
+    stem, _, moment = first.removesuffix(".history.json").rpartition("-")
+    for days in range(1, times + 1):
+        seconds = days * 86_400
+        earlier = {name: update[name] - seconds for name in ("startTime", "endTime")}
+        key = f"{stem}-{int(moment) - seconds * 10**9}.history.json"
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({**update, **earlier}).encode())
