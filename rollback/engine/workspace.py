@@ -62,9 +62,10 @@ class Workspace:
         """Where a preview leaves the update plan that binds the update."""
         return self.config_file.with_name("update-plan.json")
 
-    def preview(self, watch: Watch) -> Ended:
-        """What the program would do, after a refresh. Saves the update plan."""
-        return self._run("preview", "--save-plan", str(self.plan_file), watch=watch)
+    def preview(self, watch: Watch, *, save: bool = True) -> Ended:
+        """What the program would do, after a refresh. Saves the update plan, if it is to be carried out."""
+        options = ("--save-plan", str(self.plan_file)) if save else ()
+        return self._run("preview", *options, watch=watch)
 
     def up(self, watch: Watch) -> Ended:
         """Does what the last preview said, and no other step."""

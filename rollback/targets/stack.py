@@ -124,7 +124,7 @@ class Stack:
         if made is None or made.commit.sha != commit:
             stack = self._stack(plan.request)
             made = stack.workspace(stack.commit(commit), stack.state(), plan.request.without)
-        found = stack_plan.preview(made, {}, self._patience)
+        found = stack_plan.preview(made, {}, self._patience, save=False)
         left = [change for change in found.changes if change.changes]
         if not found.ended.ok:
             detail = f"the program does not run: {found.ended.why}"

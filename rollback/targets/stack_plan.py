@@ -183,12 +183,17 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
 
 
 def preview(
-    made: Workspace, state: Deployment, seconds: float, stopping: Callable[[], bool] = lambda: False
+    made: Workspace,
+    state: Deployment,
+    seconds: float,
+    stopping: Callable[[], bool] = lambda: False,
+    *,
+    save: bool = True,
 ) -> Preview:
     """Runs a workspace's program without doing anything."""
     events: list[tuple[str, Mapping[str, Any]]] = []
     watch = Watch(seconds=seconds, event=lambda kind, data: events.append((kind, data)), stopping=stopping)
-    ended = made.preview(watch)
+    ended = made.preview(watch, save=save)
     return Preview(
         workspace=made,
         state=state,
