@@ -66,9 +66,10 @@ def record_view(
         rows.append(("approved", text(record.approved_by)))
     rows.extend(("approval", text(f"{item.by}, until {item.expires_at}")) for item in approvals)
     if seconds is not None:
-        style = "green" if seconds <= record.rto_seconds else "red"
+        within = seconds <= record.rto_seconds
+        budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
         waited = f", {record.waited_seconds:.0f} s waiting for approval" if record.waited_seconds else ""
-        rows.append(("time", text(f"{seconds:.1f} s of {record.rto_seconds} s RTO{waited}", style)))
+        rows.append(("time", text(f"{seconds:.1f} s{budget}{waited}", "green" if within else "red")))
     rows.extend(
         (item.check, text(f"{'✓' if item.ok else '✗'} {item.detail}", "green" if item.ok else "red"))
         for item in record.verification

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from naming import UNATTENDED
 from rollback import targets
@@ -19,9 +21,10 @@ from rollback.recording import Commits, record
 from rollback.records import Status, chain_break
 from rollback.releases import STACK, TERRAFORM
 from rollback.targets.protocol import Context, Failure, Target
+from rollback.views import record_view
 from tests.doubles.functions import client_error
 from tests.doubles.ground import NEW, OLD, Ground
-from tests.doubles.world import DAN, SHA, Quiet, World
+from tests.doubles.world import DAN, SHA, Quiet, World, settings
 
 WHY = "the queue was lost"
 
@@ -159,6 +162,23 @@ def test_a_world_that_moved_since_the_plan_is_refused_by_both_digests(world: Wor
         flow(world).apply(waiting.record.rollback_id, waiting.record.digest)
 
     assert set(ground.resources.values()) == {NEW}
+
+
+def test_an_rto_that_is_exceeded_is_recorded_and_said_and_is_no_failure(world: World, ground: Ground) -> None:
+    def slow(_: str) -> None:
+        world.clock.sleep(400)
+
+    world.settings = settings(leaseSeconds=3600)
+    ground.trouble = slow
+
+    finished = start(world, yes=True)
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert finished.record is not None
+    assert (finished.record.elapsed_seconds, finished.record.rto_seconds) == (1200, 900)
+    said = io.StringIO()
+    Console(file=said, width=120).print(record_view(finished.record))
+    assert "1200.0 s, over the RTO of 900 s" in said.getvalue()
 
 
 def test_what_fails_half_way_is_not_put_back_but_can_be_resumed(world: World, ground: Ground) -> None:
