@@ -28,6 +28,8 @@ from naming import DEPLOYER
 
 ACCOUNT = "690000000002"
 GOOD = "v1.0.0"
+# Seconds: several engines one after the other, on a machine that has other things to do.
+PATIENCE = 180.0
 _PARAMETERS, _TAGGED = "components/release_parameters.py", "release-parameters"
 _ROOT, _SAYS = "terraform/main.tf", "The access platform's API"
 _DENIED = "denied-by-a-test"
@@ -101,7 +103,7 @@ class Ground:
 
     def pulumi(self, *words: str, ok: bool = True, cwd: Path | None = None) -> None:
         stack = ("--yes", "--non-interactive", "--stack", self.platform.settings.environment)
-        run = self.platform.command(["pulumi", *words, *stack], as_=DAN, cwd=cwd).finish(timeout=120)
+        run = self.platform.command(["pulumi", *words, *stack], as_=DAN, cwd=cwd).finish(timeout=PATIENCE)
         assert (run.code == 0) is ok, str(run)
 
     def apply(self) -> None:
@@ -116,13 +118,14 @@ class Ground:
     # -- what is typed -----------------------------------------------------------------------------------
 
     def rollback(self, *words: str, as_: Person = DAN, **how: Any) -> Run:
-        return self.start(*words, as_=as_, **how).finish(timeout=120)
+        return self.start(*words, as_=as_, **how).finish(timeout=PATIENCE)
 
     def start(self, verb: str, *words: str, as_: Person = DAN, **how: Any) -> Running:
         return self.platform.start(verb, *words, "--reason", REASON, "--json", as_=as_, **how)
 
-    def apply_plan(self, waiting: Run, *words: str) -> Run:
-        return self.platform.start("apply", waiting.id, "--json", *words, as_=DAN).finish(timeout=120)
+    def goes_on(self, verb: str, run: Run, *words: str) -> Run:
+        """`apply`, `resume` or `abort` of what an earlier run has left."""
+        return self.platform.start(verb, run.id, "--json", *words, as_=DAN).finish(timeout=PATIENCE)
 
     def waiting(self, verb: str, *words: str) -> Run:
         run = self.rollback(verb, *words)
@@ -186,7 +189,7 @@ class Ground:
         """What it keeps is kept outside the checkout."""
         extra = {"TF_DATA_DIR": str(self.platform.folder / "terraform")}
         command = [self.tool, "-chdir=terraform", *words, "-no-color", "-input=false"]
-        run = self.platform.command(command, as_=DAN, extra=extra).finish(timeout=120)
+        run = self.platform.command(command, as_=DAN, extra=extra).finish(timeout=PATIENCE)
         assert run.code == 0, str(run)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from estate_under_test import DAN, FUNCTIONS, Run, git
-from infrastructure_under_test import GOOD, Ground, declared
+from infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 
 from local.paths import ROOT
 from tests.proxy import Proxy
@@ -34,9 +34,9 @@ def test_a_plan_is_confirmed_by_its_digest_and_bars_what_was_left_until_that_is_
 
     waiting = dev.waiting("terraform", "--to", "previous")
     digest = waiting.json["digest"]
-    refused = [dev.apply_plan(waiting), dev.apply_plan(waiting, "--digest", "0" * 64)]
+    refused = [dev.goes_on("apply", waiting), dev.goes_on("apply", waiting, "--digest", "0" * 64)]
     before = dev.standing()
-    applied = dev.apply_plan(waiting, "--digest", digest[:16])
+    applied = dev.goes_on("apply", waiting, "--digest", digest[:16])
 
     assert f"rollback apply {waiting.id} --digest {digest[:16]} --env dev" in waiting.err
     assert [run.code for run in refused] == [3, 3], "\n".join(map(str, refused))
@@ -57,7 +57,7 @@ def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Ground) 
     waiting = dev.waiting("terraform", "--to", dev.good)
     dev.goes_bad("terraform")
 
-    run = dev.apply_plan(waiting, "--digest", waiting.json["digest"])
+    run = dev.goes_on("apply", waiting, "--digest", waiting.json["digest"])
 
     assert run.code == 3, str(run)
     assert f"The plan of digest {waiting.json['digest'][:16]} no longer holds" in run.err
@@ -105,7 +105,7 @@ def test_of_two_that_put_the_stack_back_at_once_one_runs(dev: Ground) -> None:
 
         second = dev.rollback("stack", "--to", dev.good, "--yes")
         held.release()
-        done = first.finish()
+        done = first.finish(timeout=PATIENCE)
 
     assert second.code == 3, str(second)
     assert done.id in second.err
@@ -152,7 +152,7 @@ def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_r
     failed = fails_in_its_last_part(dev)
 
     stood, record = dev.standing(), dev.platform.show(failed.id)
-    resumed = dev.platform.rollback("resume", failed.id, "--json", as_=DAN)
+    resumed = dev.goes_on("resume", failed)
 
     assert "What stands at the plan stays so: " in failed.err
     assert "team_service" in failed.err
@@ -172,7 +172,7 @@ def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_r
 def test_full_that_fails_in_its_last_part_is_undone_by_abort(dev: Ground) -> None:
     failed = fails_in_its_last_part(dev)
 
-    aborted = dev.platform.rollback("abort", failed.id, "--reason", "not now", "--json", as_=DAN)
+    aborted = dev.goes_on("abort", failed, "--reason", "not now")
 
     assert aborted.code == 0, str(aborted)
     assert aborted.json["status"] == "REVERTED"
@@ -196,7 +196,7 @@ def may_be_deployed(dev: Ground, commit: str) -> int:
 
 
 def given_up(dev: Ground, waiting: Run) -> None:
-    run = dev.platform.rollback("abort", waiting.id, as_=DAN)
+    run = dev.goes_on("abort", waiting)
     assert run.code == 0, str(run)
 
 

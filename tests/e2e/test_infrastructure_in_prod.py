@@ -32,7 +32,7 @@ def test_a_stack_goes_back_once_another_person_has_approved_it(prod: Ground) -> 
     refused = prod.platform.approve(waiting, as_=DAN_APPROVING)
     approved = prod.platform.approve(waiting)
     before = prod.standing()
-    applied = prod.apply_plan(waiting)
+    applied = prod.goes_on("apply", waiting)
 
     assert refused.code == 3, str(refused)
     assert "dan started it and cannot approve it" in refused.err
@@ -45,14 +45,14 @@ def test_a_stack_goes_back_once_another_person_has_approved_it(prod: Ground) -> 
 def test_terraform_goes_back_only_while_the_approval_of_another_person_stands(prod: Ground) -> None:
     prod.goes_bad("terraform")
     waiting = prod.waiting("terraform", "--to", prod.good)
-    unapproved = prod.apply_plan(waiting)
+    unapproved = prod.goes_on("apply", waiting)
     prod.platform.approve(waiting)
     expire(prod, waiting)
 
-    expired = prod.apply_plan(waiting)
+    expired = prod.goes_on("apply", waiting)
     before = prod.standing()
     again = prod.platform.approve(waiting)
-    applied = prod.apply_plan(waiting)
+    applied = prod.goes_on("apply", waiting)
 
     assert (unapproved.code, expired.code) == (3, 3), f"{unapproved}\n{expired}"
     assert "nobody has approved it" in unapproved.err
@@ -71,7 +71,7 @@ def test_everything_goes_back_under_one_approval(prod: Ground) -> None:
     shown = prod.platform.rollback("show", waiting.id, as_=BOB)
     approved = prod.platform.approve(waiting)
     before = prod.standing()
-    applied = prod.apply_plan(waiting)
+    applied = prod.goes_on("apply", waiting)
 
     assert shown.code == 0, str(shown)
     assert waiting.json["digest"] in shown.err
@@ -83,7 +83,11 @@ def test_everything_goes_back_under_one_approval(prod: Ground) -> None:
     assert prod.platform.deployed() == GOOD
     assert prod.is_good("stack")
     assert prod.is_good("terraform")
-    parts = [event["data"]["part"] for event in prod.platform.show(waiting.id)["events"] if event["kind"] == "part done"]
+    parts = [
+        event["data"]["part"]
+        for event in prod.platform.show(waiting.id)["events"]
+        if event["kind"] == "part done"
+    ]
     assert parts == ["aliases", "stack", "terraform"]
     barred = prod.platform.rollback("status", "--commit", prod.bad, as_=DAN)
     assert barred.code == 3, str(barred)
