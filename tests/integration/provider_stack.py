@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import os
+import shutil
 import subprocess
+import zipfile
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +18,9 @@ from typing import Any
 import boto3
 
 ROOT = Path(__file__).resolve().parents[2]
-ACCOUNT, REGION = "536580886816", "eu-west-1"
+REGION = "eu-west-1"
+# The emulator keeps an account for each access key that is an account's number.
+_ACCOUNTS = map(str, itertools.count(536580886816))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +64,12 @@ class Stack:
             "HOME": str(folder / "home"),
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_BACKEND_URL": f"file://{folder}/state",
+            "PULUMI_STACK": "dev",
             "PULUMI_CONFIG_PASSPHRASE": "passphrase",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
             "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_ACCESS_KEY_ID": next(_ACCOUNTS),
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -69,6 +77,17 @@ class Stack:
         stack = cls(folder=project, environment=environment)
         assert stack.pulumi("stack", "init", "dev").returncode == 0
         return stack
+
+    def another(self, folder: Path) -> Stack:
+        """A copy of this one, in an empty account: less to wait for than `stack init`."""
+        for part in ("project", "state"):
+            shutil.copytree(self.folder.parent / part, folder / part)
+        own = {"PULUMI_BACKEND_URL": f"file://{folder}/state", "AWS_ACCESS_KEY_ID": next(_ACCOUNTS)}
+        return Stack(folder=folder / "project", environment=self.environment | own)
+
+    @property
+    def account(self) -> str:
+        return self.environment["AWS_ACCESS_KEY_ID"]
 
     def pulumi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -108,11 +127,39 @@ class Stack:
         exported = json.loads(self.pulumi("stack", "export").stdout)
         return {one["urn"].rsplit("::", 1)[1]: one for one in exported["deployment"]["resources"]}
 
+    def forget(self, names: Collection[str]) -> None:
+        """Take resources out of the checkpoint; they stay in the account."""
+        exported = json.loads(self.pulumi("stack", "export").stdout)
+        kept = [r for r in exported["deployment"]["resources"] if r["urn"].rsplit("::", 1)[1] not in names]
+        exported["deployment"]["resources"] = kept
+        checkpoint = self.folder.parent / "checkpoint.json"
+        checkpoint.write_text(json.dumps(exported))
+        assert self.pulumi("stack", "import", "--file", str(checkpoint)).returncode == 0
+
     def aws(self, service: str) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]
             region_name=REGION,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id=ACCOUNT,
+            aws_access_key_id=self.account,
             aws_secret_access_key="secret",
         )
+
+    def publish(self, name: str, *, versions: int) -> None:
+        """Make a function of that many versions, as a deployment of its code would."""
+        client = self.aws("lambda")
+        for number in range(1, versions + 1):
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                archive.writestr("app.py", f"def handler(event, context):\n    return {number}\n")
+            if number == 1:
+                client.create_function(
+                    FunctionName=name,
+                    Runtime="python3.12",
+                    Handler="app.handler",
+                    Role=f"arn:aws:iam::{self.account}:role/work",
+                    Code={"ZipFile": packed.getvalue()},
+                    Publish=True,
+                )
+            else:
+                client.update_function_code(FunctionName=name, ZipFile=packed.getvalue(), Publish=True)
