@@ -103,12 +103,19 @@ def test_of_two_that_put_the_stack_back_at_once_one_runs(dev: Ground) -> None:
         first = dev.start("stack", "--to", dev.good, "--yes", endpoint=proxy.endpoint)
         held.wait()
 
-        second = dev.rollback("stack", "--to", dev.good, "--yes")
+        others = [
+            dev.rollback("stack", "--to", dev.good, "--yes"),
+            dev.rollback("full", "--to", GOOD, "--yes"),
+        ]
+        holders = {
+            item["SK"] for item in dev.platform.items() if item["PK"] == "LOCK#dev" and item.get("owner")
+        }
         held.release()
         done = first.finish(timeout=PATIENCE)
 
-    assert second.code == 3, str(second)
-    assert done.id in second.err
+    assert [run.code for run in others] == [3, 3], "\n".join(map(str, others))
+    assert all(done.id in run.err for run in others)
+    assert holders == {"stack"}, "what full had taken before it was refused is free"
     assert done.code == 0, str(done)
     assert dev.is_good("stack")
 
