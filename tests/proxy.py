@@ -28,7 +28,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-_WAIT = 30.0
+# Nobody waits that long on a quiet machine.
+_WAIT = 120.0
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 _FUNCTIONS = r"/2015-03-31/functions/(?P<function>[^/]+)"
 # The routes of AWS Lambda's API Reference, as far as anything here asks for them.
@@ -71,7 +72,7 @@ class Held:
     _forward: bool = True
 
     def wait(self, count: int = 1) -> None:
-        """Returns when `count` more of them are waiting; AssertionError after half a minute."""
+        """Returns when `count` more of them are waiting; AssertionError after two minutes."""
         for _ in range(count):
             assert self._arrived.acquire(timeout=_WAIT), "the request that was waited for never came"
 
@@ -137,6 +138,13 @@ class Proxy:
         self._server.server_close()
 
     # -- rules -------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Lets go on what waits, and forgets all rules."""
+        with self._lock:
+            self._rules.clear()
+        while self._held:
+            self._held.pop().release()
 
     def hold(self, operation: str, **which: Any) -> Held:
         """The nth request and all later ones wait before AWS sees them."""

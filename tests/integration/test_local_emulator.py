@@ -37,7 +37,20 @@ def account() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
-def ledger(account: Emulator, dev: Settings) -> Any:
+def rollback_role(account: Emulator, dev: Settings) -> str:
+    _role(account, dev, ROLLBACK)
+    return dev.names.role(ROLLBACK)
+
+
+@pytest.fixture(scope="module")
+def functions(account: Emulator, dev: Settings) -> Any:
+    """A Lambda client of an account that has the functions' execution role."""
+    estate.establish(connect("iam", account.endpoint, dev), dev)
+    return connect("lambda", account.endpoint, dev)
+
+
+@pytest.fixture(scope="module")
+def ledger(account: Emulator, dev: Settings, rollback_role: str) -> Any:
     """A DynamoDB client under the rollback role, which may write ROLLBACK# and check LOCK#."""
     root = connect("dynamodb", account.endpoint, dev)
     root.create_table(
@@ -54,9 +67,8 @@ def ledger(account: Emulator, dev: Settings) -> Any:
         BillingMode="PAY_PER_REQUEST",
     )
     table = arn("dynamodb", dev.region, dev.account, f"table/{TABLE}")
-    _role(account, dev, ROLLBACK)
     connect("iam", account.endpoint, dev).put_role_policy(
-        RoleName=dev.names.role(ROLLBACK),
+        RoleName=rollback_role,
         PolicyName="ledger",
         PolicyDocument=json.dumps(
             {
@@ -187,7 +199,9 @@ def test_a_role_is_taken_only_from_its_own_github_environment(account: Emulator,
     )
 
 
-def test_a_role_of_another_repository_or_of_nobody_is_refused(account: Emulator, dev: Settings) -> None:
+def test_a_role_of_another_repository_or_of_nobody_is_refused(
+    account: Emulator, dev: Settings, rollback_role: str
+) -> None:
     elsewhere = dev.model_copy(update={"repository": "somebody/else"})
 
     _refused(lambda: identity.assume(account.endpoint, elsewhere, ROLLBACK, "eve"))
@@ -233,35 +247,31 @@ def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(account: Emul
     _refused(lambda: take(carol, "carol"))
 
 
-def test_a_release_is_published_promoted_and_really_runs(account: Emulator, dev: Settings) -> None:
-    client = connect("lambda", account.endpoint, dev)
-    estate.establish(connect("iam", account.endpoint, dev), dev)
+def test_a_release_is_published_promoted_and_really_runs(functions: Any, dev: Settings) -> None:
     for what in estate.story(dev):
-        published = estate.release(client, dev, what, create_alias=True)
+        published = estate.release(functions, dev, what, create_alias=True)
         assert set(published) == set(what.changed)
     broken, well = dev.functions("team_service")[0], dev.functions("audit_service")[0]
 
-    answer = estate.invoke(client, broken, dev.alias)
+    answer = estate.invoke(functions, broken, dev.alias)
     assert not answer.ok, "a broken function must raise"
     assert "members is None" in answer.payload["errorMessage"]
-    assert estate.invoke(client, broken, "1").payload["version"] == "v1.0.0"
-    assert estate.invoke(client, well, dev.alias).payload == {
+    assert estate.invoke(functions, broken, "1").payload["version"] == "v1.0.0"
+    assert estate.invoke(functions, well, dev.alias).payload == {
         "service": "audit_service",
         "function": well,
         "version": "v1.2.0",
     }
-    versions = client.list_versions_by_function(FunctionName=broken)["Versions"]
+    versions = functions.list_versions_by_function(FunctionName=broken)["Versions"]
     assert [v["Description"] for v in versions if v["Version"] != "$LATEST"] == ["v1.0.0", "v1.2.0"]
 
 
-def test_functions_that_are_nobodys_share_the_prefix(account: Emulator, dev: Settings) -> None:
-    client = connect("lambda", account.endpoint, dev)
-
-    made = estate.foreign(client, dev)
+def test_functions_that_are_nobodys_share_the_prefix(functions: Any, dev: Settings) -> None:
+    made = estate.foreign(functions, dev)
 
     assert set(made) == {f"bbws-access-dev-lambda-{tail}" for tail in estate.FOREIGN}
     assert not set(made) & set(dev.catalogue())
-    assert estate.invoke(client, next(iter(made)), dev.alias).ok
+    assert estate.invoke(functions, next(iter(made)), dev.alias).ok
 
 
 def test_the_state_bucket_is_versioned_encrypted_and_closed(account: Emulator, dev: Settings) -> None:
@@ -339,8 +349,7 @@ def test_up_finds_what_is_up_and_down_ends_it(tmp_path: Path, dev: Settings) -> 
         again = shell.up(lambda _: None, auth=False, folder=tmp_path)
 
         assert (again.pid, again.endpoint) == (first.pid, first.endpoint)
-        functions = connect("lambda", first.endpoint, dev)
-        pages = functions.get_paginator("list_functions").paginate()
+        pages = connect("lambda", first.endpoint, dev).get_paginator("list_functions").paginate()
         assert sum(len(page["Functions"]) for page in pages) == 42 + len(estate.FOREIGN)
     finally:
         assert shell.down(tmp_path)

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from rollback.processes import began
 from rollback.releases import STACK, Quarantine
 from rollback.targets.stack_plan import find
 from tests.doubles.world import ALICE
+from tests.sharing import Shared
 
 pytestmark = pytest.mark.xdist_group("stack-plan")
 
@@ -35,12 +37,11 @@ NEW = OLD.replace('"one"', '"two"') + 'parameter("b", "new")\npulumi.export("rev
 SECRET = "correct-horse-battery"
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Estate, str, str]]:
-    """The stack, the commit before and the commit that stands."""
+@contextmanager
+def made(folder: Path) -> Iterator[tuple[Estate, str, str]]:
     path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
     with server.running(auth=False) as emulator, pytest.MonkeyPatch.context() as patch:
-        estate = Estate.create(tmp_path_factory.mktemp("plan"), path=path, endpoint=emulator.endpoint)
+        estate = Estate.create(folder, path=path, endpoint=emulator.endpoint)
         for name, value in estate.environment.items():
             patch.setenv(name, value)
         estate.secret("password", SECRET)
@@ -48,14 +49,26 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Estate,
         yield estate, old, new
 
 
-@pytest.fixture(autouse=True)
-def _tidy(deployed: tuple[Estate, str, str]) -> Iterator[None]:
-    """Nothing is left of a plan: no worktree, no temporary file, no change in the checkout."""
-    estate, _, new = deployed
-    yield
-    estate.close()
-    estate.git("reset", "-q", "--hard", new)
-    assert estate.git("worktree", "list").count("\n") == 0
+@pytest.fixture(scope="module")
+def estates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[tuple[Estate, str, str]]]:
+    with Shared(lambda: made(tmp_path_factory.mktemp("plan"))) as shared:
+        yield shared
+
+
+@pytest.fixture
+def deployed(
+    estates: Shared[tuple[Estate, str, str]], request: pytest.FixtureRequest
+) -> Iterator[tuple[Estate, str, str]]:
+    """The stack, the commit before and the commit that stands.
+
+    Nothing is left of a plan: no worktree, no temporary file, no change in the checkout.
+    """
+    with estates.lent(request) as (estate, old, new):
+        yield estate, old, new
+        estate.close()
+        estate.git("checkout", "-q", "--force", "main")
+        estate.git("reset", "-q", "--hard", new)
+        assert estate.git("worktree", "list").count("\n") == 0
 
 
 def test_previous_is_planned_resource_by_resource_and_two_previews_have_one_digest(

@@ -1,7 +1,7 @@
 """A stack put back by the real engine: done, undone, cut off at any moment, and gone on with.
 
-One stack in a bucket, its project in a subfolder, deployed once: the tests of this module run in their order
-and share what stands. Each goes from one of two commits to the other.
+One stack in a bucket, its project in a subfolder, and two commits that have both been deployed. Each test
+finds one of them standing, at rest, and is about the way to the other: which one is which is nothing to it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from stack_under_test import REGION, Estate
@@ -31,27 +33,50 @@ from rollback.targets.stack import Stack
 from tests.doubles.journal import Memory
 from tests.doubles.world import texts
 from tests.proxy import Held, Proxy
+from tests.sharing import Shared
 
 pytestmark = pytest.mark.xdist_group("stack-update")
 
 OLD = 'parameter("a", "one")\nparameter("gone", "was")\ntable("data")\n'
 NEW = 'parameter("a", "two")\nparameter("b", "new")\ntable("data")\npulumi.export("rev", 2)\n'
 BUCKET = "stack-update-state"
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
 class World:
-    """The stack and its two commits; `stands` is where the last test has left it."""
+    """The stack and its two commits. `stands` is the one that a test which passes has left, at rest."""
 
     estate: Estate
     proxy: Proxy
     old: str
     new: str
     stands: str
+    threads: list[threading.Thread] = field(default_factory=list)
 
     @property
     def other(self) -> str:
         return self.old if self.stands == self.new else self.new
+
+    def end(self) -> None:
+        """Nothing waits any more, nothing runs any more."""
+        self.proxy.forget()
+        while self.threads:
+            self.threads.pop().join()
+        self.estate.close()
+
+    def beside(self, do: Callable[[], T]) -> Callable[[], T]:
+        """Runs `do` in a thread; what is returned waits for it."""
+        found: list[T] = []
+        thread = threading.Thread(target=lambda: found.append(do()))
+        self.threads.append(thread)
+        thread.start()
+
+        def wait() -> T:
+            thread.join()
+            return found[0]
+
+        return wait
 
     def values(self, commit: str) -> dict[str, str]:
         """The parameters that a commit declares."""
@@ -62,8 +87,8 @@ class World:
         return "gone" if commit == self.old else "b"
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@contextmanager
+def made(folder: Path) -> Iterator[World]:
     path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
     with (
         server.running(auth=False) as emulator,
@@ -71,7 +96,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         pytest.MonkeyPatch.context() as patch,
     ):
         backend = f"s3://{BUCKET}?endpoint={emulator.endpoint}&s3ForcePathStyle=true&region={REGION}"
-        folder = tmp_path_factory.mktemp("update")
         estate = Estate.create(
             folder, path=path, endpoint=proxy.endpoint, backend=backend, bucket=BUCKET, project="infra"
         )
@@ -81,20 +105,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(estate=estate, proxy=proxy, old=old, new=new, stands=new)
 
 
-@pytest.fixture(autouse=True)
-def _closed(world: World) -> Iterator[None]:
-    yield
-    world.estate.close()
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[World]]:
+    with Shared(lambda: made(tmp_path_factory.mktemp("update"))) as shared:
+        yield shared
+
+
+@pytest.fixture
+def world(worlds: Shared[World], request: pytest.FixtureRequest) -> Iterator[World]:
+    with worlds.lent(request) as world:
+        yield world
+        world.end()
 
 
 def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(world: World) -> None:
-    estate, target, journal = world.estate, world.estate.target(), Memory()
+    estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
     plan = target.plan(Request())
 
     outcome = target.execute(plan, journal)
 
     assert outcome == Outcome()
-    assert estate.values() == world.values(world.old)
+    assert estate.values() == world.values(goal)
     assert [(check.check, check.ok) for check in target.verify(plan)] == [("stack", True)]
     assert target.counts(plan, journal.events) == {
         "planned": 4,
@@ -104,34 +135,50 @@ def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(
         "reverted": 0,
     }
     target.publish(plan, undone=False)
-    assert estate.parameters.values == {"/acme/dev/pulumi-commit": world.old}
-    assert _told(estate)[:3] == [
-        ("update", "succeeded", world.old, False, True),
-        ("update", "succeeded", world.new, False, False),
-        ("update", "succeeded", world.old, False, False),
-    ]
-    world.stands = world.old
+    assert estate.parameters.values == {"/acme/dev/pulumi-commit": goal}
+    newest, *others = _told(estate)
+    assert newest == ("update", "succeeded", goal, False, True)
+    assert ("update", "succeeded", world.stands, False, False) in others
+    assert not any(one[4] for one in others)
+    world.stands = goal
+
+
+def test_a_history_of_more_than_the_engines_ten_is_told_to_its_end(world: World) -> None:
+    s3, prefix = world.estate.aws("s3"), ".pulumi/history/rollback/dev/"
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
+    entries = [key for key in keys if key.endswith(".history.json")]
+    earlier = [f"{prefix}dev-{number:019}.history.json" for number in range(1, 11)]
+    for key in earlier:
+        s3.copy_object(Bucket=BUCKET, Key=key, CopySource={"Bucket": BUCKET, "Key": min(entries)})
+
+    told = _told(world.estate)
+
+    for key in earlier:
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    assert len(told) == len(entries) + 10
+    assert told[-10:] == [told[-11]] * 10
 
 
 def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: World) -> None:
-    """The person deploys the new commit, which the rollback was to go to as well."""
-    estate, target, journal = world.estate, world.estate.target(), Memory()
-    plan = target.plan(Request(to=world.new))
+    """The person deploys the commit which the rollback was to go to as well."""
+    estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
+    plan = target.plan(Request(to=goal))
     held = world.proxy.hold("PutParameter")
-    other = threading.Thread(target=estate.up)
-    other.start()
+    estate.git("checkout", "-q", goal)
+    deployed = world.beside(estate.up)
     held.wait()
 
     outcome = target.execute(plan, journal)
     with pytest.raises(Refused, match=r"The stack is being updated by .*@.* \(pid \d+\)"):
-        estate.plan(world.old)
+        estate.plan(world.stands)
 
     assert outcome.put_back
     assert "locked by" in outcome.failures[0].reason
     assert target.undo(plan, journal) == Outcome()
     held.release()
-    other.join()
-    world.stands = world.new
+    deployed()
+    estate.git("checkout", "-q", "main")
+    world.stands = goal
 
 
 def test_ctrl_c_lets_the_engine_end_in_good_order_and_resume_goes_on(world: World) -> None:
@@ -139,7 +186,7 @@ def test_ctrl_c_lets_the_engine_end_in_good_order_and_resume_goes_on(world: Worl
     plan = target.plan(Request(to=goal))
     held = world.proxy.hold_answers("PutParameter")
 
-    done = _beside(lambda: target.execute(plan, journal))
+    done = world.beside(lambda: target.execute(plan, journal))
     held.wait()
     journal.stop.set()
     threading.Timer(0.5, held.release).start()
@@ -162,7 +209,7 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
     created = world.created(goal)
     held = world.proxy.hold_answers("PutParameter", containing=f"/demo/{created}".encode())
 
-    killed = _killed(target, plan, journal, held)
+    killed = _killed(world, target, plan, journal, held)
     assert killed.failures
     assert len(_locks(estate)) == 1
     again = journal.next_holder()
@@ -176,10 +223,10 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
     ]
     (adopted,) = [event.data for event in again.events if event.kind == "adopted"]
     assert [urn.rpartition("::")[2] for urn in adopted["urns"]] == [created]
-    if way == "resume":
-        world.stands = goal
-        assert "untouched" not in {one["outcome"] for one in other.outcomes(plan, again.events)}
-    assert estate.values() == world.values(world.stands)
+    assert way == "abort" or "untouched" not in {one["outcome"] for one in other.outcomes(plan, again.events)}
+    stands = goal if way == "resume" else world.stands
+    assert estate.values() == world.values(stands)
+    world.stands = stands
 
 
 def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
@@ -225,42 +272,41 @@ def test_an_engine_that_fails_half_way_says_at_what_and_resume_does_the_rest(wor
     world.stands = goal
 
 
-def test_what_is_more_than_was_approved_is_planned_anew(world: World) -> None:
-    """Somebody deploys the new commit with something more in it after the plan to leave it was made."""
-    assert world.stands == world.new
-    estate, target, journal = world.estate, world.estate.target(), Memory()
-    plan = target.plan(Request(to=world.old))
+def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to_come_back_to(
+    world: World,
+) -> None:
+    """Somebody deploys what stands with something more in it after the plan to leave it was made."""
+    estate, journal, stands = world.estate, Memory(), world.stands
+    plan = estate.target().plan(Request(to=world.other))
     elsewhere = Process(user="dan", host="x", pid=1, began="1", space="")
     journal.append("began", {"process": elsewhere, "run": "", "back": False})
-    estate.git("checkout", "-q", world.new)
+    estate.git("checkout", "-q", stands)
     estate.write("__main__.py", (estate.program / "__main__.py").read_text() + 'parameter("more", "than")\n')
     estate.up()
     estate.git("checkout", "-q", "--force", "main")
-
-    outcome = estate.target().execute(plan, journal.next_holder())
-
-    assert outcome.anew
-    assert "more than was approved" in outcome.failures[0].reason
-    assert _told(estate)[0][3] is True
-
-
-def test_a_dirty_update_is_no_commit_to_come_back_to_and_a_refresh_deploys_none(world: World) -> None:
-    """What stands is the new commit with something more, as the test before has left it."""
-    estate, target, journal = world.estate, world.estate.target(), Memory()
     estate.pulumi("refresh", "--yes", "--skip-preview", "--stack", "dev")
 
+    anew = estate.target().execute(plan, journal.next_holder())
+    target, journal = estate.target(), Memory()
     plan = target.plan(Request())
-
-    assert plan.targets == {STACK: world.new}
-    assert (plan.leaves, plan.quarantines, plan.from_version) == ({}, {}, f"{world.new[:12]}-dirty")
-    assert target.execute(plan, journal) == Outcome()
+    done = target.execute(plan, journal)
     failed = estate.target().undo(plan, journal.next_holder())
+
+    assert anew.anew
+    assert "more than was approved" in anew.failures[0].reason
+    assert plan.targets == {STACK: stands}
+    assert (plan.leaves, plan.quarantines, plan.from_version) == ({}, {}, f"{stands[:12]}-dirty")
+    assert done == Outcome()
     assert "not known which commit stood there" in failed.failures[0].reason
     told = _told(estate)
-    assert [one[0] for one in told[:3]] == ["update", "refresh", "update"]
-    assert [one[4] for one in told] == [True] + [False] * (len(told) - 1)
-    assert len(told) > 10
-    assert deployed_commit(estate.program, parse("dev", *texts())) == (world.new, "")
+    assert [(one[0], one[3], one[4]) for one in told[:3]] == [
+        ("update", False, True),
+        ("refresh", False, False),
+        ("update", True, False),
+    ]
+    assert not any(one[4] for one in told[3:])
+    assert deployed_commit(estate.program, parse("dev", *texts())) == (stands, "")
+    world.stands = stands
 
 
 def _told(estate: Estate) -> list[tuple[str, str, str, bool, bool]]:
@@ -274,22 +320,9 @@ def _locks(estate: Estate) -> list[str]:
     return [item["Key"] for item in listed.get("Contents", [])]
 
 
-def _beside(do: Callable[[], Outcome]) -> Callable[[], Outcome]:
-    """Runs `do` in a thread; what is returned waits for it."""
-    found: list[Outcome] = []
-    thread = threading.Thread(target=lambda: found.append(do()))
-    thread.start()
-
-    def wait() -> Outcome:
-        thread.join()
-        return found[0]
-
-    return wait
-
-
-def _killed(target: Stack, plan: Plan[Change], journal: Memory, held: Held) -> Outcome:
+def _killed(world: World, target: Stack, plan: Plan[Change], journal: Memory, held: Held) -> Outcome:
     """An update whose engine gets SIGKILL while it creates a parameter that is there already."""
-    done = _beside(lambda: target.execute(plan, journal))
+    done = world.beside(lambda: target.execute(plan, journal))
     held.wait()
     pid: Any = next(event.data["process"]["pid"] for event in journal.events if event.kind == "began")
     os.kill(pid, signal.SIGKILL)

@@ -202,9 +202,11 @@ def test_a_state_that_somebody_holds_is_left_alone(standing: Root, account: Emul
     lock = {"Bucket": dev.names.state_bucket, "Key": f"{STATE}.tflock"}
     s3.put_object(**lock, Body=json.dumps(held).encode())
 
-    said = standing.plan(code=1)
+    try:
+        said = standing.plan(code=1)
+    finally:
+        s3.delete_object(**lock)
 
-    s3.delete_object(**lock)
     assert "Error acquiring the state lock" in said
 
 

@@ -327,10 +327,11 @@ def test_another_ones_lock_is_left_alone(place: Place) -> None:
     good = place.commits["good"]
     place.put(LOCK, b'{"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"}')
 
-    with place.flow() as flow, pytest.raises(Refused, match="alice@elsewhere"):
-        flow.preview("terraform", Request(to=good))
-
-    place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=LOCK)
+    try:
+        with place.flow() as flow, pytest.raises(Refused, match="alice@elsewhere"):
+            flow.preview("terraform", Request(to=good))
+    finally:
+        place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=LOCK)
 
 
 @pytest.mark.parametrize("verb", ["resume", "abort"])
