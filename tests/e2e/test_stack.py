@@ -1,13 +1,15 @@
 """A bad commit of this repository's own program is deployed, and `rollback stack` puts it back.
 
-One environment, declared once by the engine: the tests of this module run in their order and share it.
+One environment, declared once by the engine. Each test deploys a bad commit of its own over what it finds.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from estate_under_test import DAN, REASON, Platform, git, pulumi, whole
@@ -16,6 +18,7 @@ from local import shell
 from local.emulator import server
 from rollback.releases import STACK
 from tests.proxy import Proxy
+from tests.sharing import Shared
 
 pytestmark = pytest.mark.xdist_group("e2e-stack")
 
@@ -25,7 +28,7 @@ PROGRAM = "components/release_parameters.py"
 
 @dataclass(kw_only=True)
 class Story:
-    """The platform, and its commits: `good` stood before each test, which deploys a bad one."""
+    """The platform, and its commits: the good one that it was declared from, and the bad ones since."""
 
     platform: Platform
     good: str
@@ -55,24 +58,42 @@ class Story:
         tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=names.deployed_version)
         return str(next(tag["Value"] for tag in tags["TagList"] if tag["Key"] == "component"))
 
+    def stands(self) -> str:
+        """The commit that stands, as the tags tell."""
+        _, bad, number = self.tag().partition("-bad-")
+        return self.bad[int(number) - 1] if bad else self.good
+
     def commit(self) -> str:
         """The parameter `pulumi-commit`."""
         ssm, names = self.platform.root_client("ssm"), self.platform.settings.names
         return str(ssm.get_parameter(Name=names.pulumi_commit)["Parameter"]["Value"])
 
 
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+@contextmanager
+def told(folder: Path) -> Iterator[Story]:
     shell.tools(lambda _: None)
     with server.running(auth=True) as emulator:
-        platform = whole(emulator.endpoint, "dev", ACCOUNT, tmp_path_factory.mktemp("stack"))
+        platform = whole(emulator.endpoint, "dev", ACCOUNT, folder)
         yield Story(platform=platform, good=git(platform.root, "rev-parse", "HEAD"))
         platform.end()
 
 
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[Story]]:
+    with Shared(lambda: told(tmp_path_factory.mktemp("stack"))) as shared:
+        yield shared
+
+
+@pytest.fixture
+def story(stories: Shared[Story], request: pytest.FixtureRequest) -> Iterator[Story]:
+    with stories.lent(request) as story:
+        yield story
+
+
 def test_a_bad_commit_is_put_back_verified_and_quarantined(story: Story) -> None:
-    dev, bad = story.platform, story.deploy_a_bad_one()
-    assert story.tag() == "release-parameters-bad-1"
+    dev, stood, tag = story.platform, story.stands(), story.tag()
+    bad = story.deploy_a_bad_one()
+    assert story.stands() == bad
 
     shown = dev.rollback("stack", "--dry-run", as_=DAN)
     run = dev.rollback("stack", "--reason", REASON, "--yes", "--json", as_=DAN)
@@ -83,14 +104,14 @@ def test_a_bad_commit_is_put_back_verified_and_quarantined(story: Story) -> None
     assert (record["status"], record["from_version"], record["to_version"]) == (
         "COMPLETE",
         bad[:12],
-        story.good[:12],
+        stood[:12],
     )
     assert {one["outcome"] for one in record["changes"]} == {"updated"}
     assert record["counts"]["moved"] == record["infrastructure"]["update"] > 0
-    assert story.tag() == "release-parameters"
-    assert story.commit() == story.good
+    assert story.tag() == tag
+    assert story.commit() == stood
     (newest, *_) = dev.rollback("history", "--kind", "stack", "--json", as_=DAN).json
-    assert (newest["commit"], newest["stands"], newest["dirty"]) == (story.good, True, False)
+    assert (newest["commit"], newest["stands"], newest["dirty"]) == (stood, True, False)
     assert dev.rollback("status", "--commit", bad, as_=DAN).code == 3
     (bar,) = [item for item in dev.items() if item["SK"] == f"QUARANTINE#{STACK}#{bad}"]
     assert bar["rollback_id"] == run.id
@@ -138,7 +159,7 @@ def test_killed_while_it_updates_it_is_undone_by_abort(story: Story) -> None:
 
     assert run.code == 0, str(run)
     assert run.json["status"] == "REVERTED"
-    assert story.tag() == f"release-parameters-bad-{len(story.bad)}"
+    assert story.stands() == bad
     assert story.commit() == bad
 
 
