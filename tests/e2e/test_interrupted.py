@@ -339,4 +339,4 @@ def _tells_the_truth(dev: Platform, identifier: str) -> None:
 def _is_over(dev: Platform, identifier: str) -> None:
     """The record is closed and whole, and the lease is free for the next."""
     assert dev.show(identifier)["chain"] == "whole"
-    assert dev.rollback("status", "--json", as_=ALICE).json["holder"] is None
+    assert dev.rollback("status", "--json", as_=ALICE).json["holders"] == {}

@@ -182,7 +182,7 @@ def test_a_record_whose_writing_got_no_answer_is_written_once(dev: Platform, pro
     assert run.code == 0, str(run)
     assert dev.show(run.id)["chain"] == "whole"
     assert dev.told(run.id) == ["planned", "moved", "closed"]
-    assert dev.rollback("status", "--json", as_=ALICE).json["holder"] is None
+    assert dev.rollback("status", "--json", as_=ALICE).json["holders"] == {}
 
 
 def test_weights_that_were_added_after_the_approval_are_written_down_and_cleared(
