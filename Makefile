@@ -27,6 +27,7 @@ demo: venv ## the whole story on a local account: deploy, break, roll back, appr
 	@$(VENV) -m local.demo
 
 test: tools ## unit, integration and end-to-end tests
+	@$(VENV) -m compileall -q naming.py components local rollback
 	@$(CLEAN) $(VENV) -m pytest -n 3 --dist loadgroup tests/unit tests/integration tests/e2e
 
 check: venv ## lint, format, types, and locks in step
