@@ -252,7 +252,7 @@ def history(
             ui.say(notice)
         document = [moment.document for moment in told.moments]
         malformed = [{"malformed": error.what} for error in told.broken]
-        ui.show(history_view(told.moments, told.broken), [*document, *malformed])
+        ui.show(history_view(told.moments, told.broken), [*malformed, *document])
         if told.broken:
             raise told.broken[0]
 
