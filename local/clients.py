@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,11 @@ import boto3
 from botocore.config import Config
 
 from rollback.settings import Settings
+
+# One session for all: what it has read of the services' models is a good part of what a client costs.
+# Making clients is the one thing that threads may not do with it at the same time.
+_SESSION: Any = boto3.session.Session()
+_MAKING = threading.Lock()
 
 
 def root(settings: Settings) -> dict[str, str]:
@@ -24,19 +30,18 @@ def connect(
     Threads may share it: it keeps 32 connections.
     """
     who = identity or root(settings)
-    # The stubs know each service by its literal name.
-    session: Any = boto3.session.Session()
-    return session.client(
-        service,
-        endpoint_url=endpoint,
-        region_name=settings.region,
-        aws_access_key_id=who["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=who["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token=who.get("AWS_SESSION_TOKEN"),
-        config=Config(
-            max_pool_connections=32,
-            retries={"mode": "standard"},
-            proxies={},
-            s3={"addressing_style": "path"},
-        ),
-    )
+    with _MAKING:
+        return _SESSION.client(
+            service,
+            endpoint_url=endpoint,
+            region_name=settings.region,
+            aws_access_key_id=who["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=who["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=who.get("AWS_SESSION_TOKEN"),
+            config=Config(
+                max_pool_connections=32,
+                retries={"mode": "standard"},
+                proxies={},
+                s3={"addressing_style": "path"},
+            ),
+        )
