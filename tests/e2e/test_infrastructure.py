@@ -17,8 +17,6 @@ from infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 from local.paths import ROOT
 from tests.proxy import Proxy
 
-pytestmark = pytest.mark.xdist_group("e2e-infrastructure")
-
 PROGRAM, CONFIGURATION = "__main__.py", "terraform/main.tf"
 PATCH = "apigateway:PATCH"
 

@@ -14,8 +14,6 @@ from infrastructure_under_test import GOOD, Ground, declared
 
 from naming import APPROVER
 
-pytestmark = pytest.mark.xdist_group("e2e-infrastructure-in-prod")
-
 DAN_APPROVING = Person(role=APPROVER, name="dan")
 
 

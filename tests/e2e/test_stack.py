@@ -20,8 +20,6 @@ from rollback.releases import STACK
 from tests.proxy import Proxy
 from tests.sharing import Shared
 
-pytestmark = pytest.mark.xdist_group("e2e-stack")
-
 ACCOUNT = "690000000001"
 PROGRAM = "components/release_parameters.py"
 

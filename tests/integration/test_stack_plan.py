@@ -25,8 +25,6 @@ from rollback.targets.stack_plan import find
 from tests.doubles.world import ALICE
 from tests.sharing import Shared
 
-pytestmark = pytest.mark.xdist_group("stack-plan")
-
 OLD = """
 parameter("a", "one", protect=True)
 table("data", protect=True)

@@ -35,8 +35,6 @@ from tests.doubles.world import texts
 from tests.proxy import Held, Proxy
 from tests.sharing import Shared
 
-pytestmark = pytest.mark.xdist_group("stack-update")
-
 OLD = 'parameter("a", "one")\nparameter("gone", "was")\ntable("data")\n'
 NEW = 'parameter("a", "two")\nparameter("b", "new")\ntable("data")\npulumi.export("rev", 2)\n'
 BUCKET = "stack-update-state"
