@@ -70,6 +70,11 @@ class Account:
     # Any other service's client, of the same credentials and region.
     client: Callable[[str], Any] = boto3.client  # type: ignore[assignment] # any service
 
+    def publish(self, parameter: str, value: str) -> None:
+        """Writes a parameter by which others look up what is deployed."""
+        with explained(f"writing the parameter {parameter.rpartition('/')[2]}"):
+            self.ssm.put_parameter(Name=parameter, Value=value, Type="String", Overwrite=True)
+
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of every item, in order, several at a time. The first error is raised."""
         with workers() as pool:

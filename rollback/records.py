@@ -6,7 +6,7 @@ covers the head of the environment's timeline at that time, so that a record can
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -151,6 +151,11 @@ def chain_break(record: Record, events: Sequence[Event]) -> str | None:
     if len(events) != record.events or (previous or "") != record.head:
         return f"the journal has {len(events)} events, the record says {record.events}"
     return None
+
+
+def failed_subjects(events: Iterable[Event]) -> set[str]:
+    """The subjects of the steps that a journal says did not go."""
+    return {item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]}
 
 
 def now_iso(now: datetime) -> str:

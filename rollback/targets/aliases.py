@@ -26,7 +26,7 @@ from rollback.aws import code, explained, was_refused, workers
 from rollback.errors import RollbackError
 from rollback.lease import ALIASES, LeaseLost
 from rollback.plan import Plan, Refusal, Request
-from rollback.records import Check, Event
+from rollback.records import Check, Event, failed_subjects
 from rollback.releases import label
 from rollback.targets import alias_plan
 from rollback.targets.alias_state import Move, State, states
@@ -162,10 +162,7 @@ class Aliases:
     def publish(self, plan: Plan[Move], *, undone: bool) -> None:
         merged = {**self._ledger.timeline().stands, **plan.left(undone=undone)}
         stands = {service: version for service, version in merged.items() if version}
-        with explained("writing the parameter deployed-version"):
-            self._account.ssm.put_parameter(
-                Name=self._settings.names.deployed_version, Value=label(stands), Type="String", Overwrite=True
-            )
+        self._account.publish(self._settings.names.deployed_version, label(stands))
 
     def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
         outcomes = [item["outcome"] for item in self.outcomes(plan, events)]
@@ -174,9 +171,7 @@ class Aliases:
 
     def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         known = states(plan, events)
-        failed = {
-            item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]
-        }
+        failed = failed_subjects(events)
 
         def outcome(step: Move) -> str:
             state = known[step.function]

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from naming import GITHUB_OIDC_HOST, ROLES, Names
-from rollback.plan import Refusal, Request
+from rollback.plan import Plan, Refusal, Request
 from rollback.records import INFRASTRUCTURE
 
 CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
@@ -99,6 +100,20 @@ def counts(changes: Iterable[Change]) -> dict[str, int]:
     """How many resources are created, updated, replaced, deleted, and stay."""
     counted = Counter(change.op for change in changes)
     return {op: counted[op] for op in INFRASTRUCTURE}
+
+
+def told(plan: Plan[Change], change: Change, name: str, outcome: str) -> dict[str, Any]:
+    """A change as the record's JSON has it, and how it went."""
+    return {
+        "name": name,
+        "urn": change.urn,
+        "type": change.type,
+        "op": change.op,
+        "properties": change.properties,
+        "from": plan.from_version,
+        "to": plan.to_version,
+        "outcome": outcome,
+    }
 
 
 def refusals(

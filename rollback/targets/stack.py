@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rollback import lease
-from rollback.aws import explained
 from rollback.engine.checkpoint import Deployment
 from rollback.engine.workspace import Workspace
 from rollback.plan import Plan, Refusal, Request
@@ -138,10 +137,7 @@ class Stack:
     def publish(self, plan: Plan[Change], *, undone: bool) -> None:
         commit = plan.left(undone=undone).get(STACK)
         if commit:
-            with explained("writing the parameter pulumi-commit"):
-                self._context.account.ssm.put_parameter(
-                    Name=self._settings.names.pulumi_commit, Value=commit, Type="String", Overwrite=True
-                )
+            self._context.account.publish(self._settings.names.pulumi_commit, commit)
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
         return stack_progress.counts(plan, events)

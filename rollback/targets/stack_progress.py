@@ -23,8 +23,8 @@ from rollback.engine.command import Ended, Watch
 from rollback.errors import RollbackError
 from rollback.plan import Plan
 from rollback.processes import Process, here
-from rollback.records import Event
-from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.records import Event, failed_subjects
+from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, told
 from rollback.targets.protocol import Failure, Journal
 
 BEGAN, LOCK, CHANGED, RESTORED, ENDED, ADOPTED = "began", "lock", "changed", "restored", "ended", "adopted"
@@ -164,9 +164,7 @@ def touched(events: Iterable[Event], *, back: bool = False) -> set[str]:
 def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
     """One mapping for each resource that changes: its names, type and operation, and how it went."""
     forward, back = _through(events, CHANGED), _through(events, RESTORED)
-    failed = {
-        item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]
-    }
+    failed = failed_subjects(events)
 
     def outcome(change: Change) -> str:
         if back.get(change.urn):
@@ -175,19 +173,7 @@ def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]
             return _MOVED[change.op]
         return "failed" if change.urn in failed or forward.get(change.urn) is False else "untouched"
 
-    return [
-        {
-            "name": change.urn.rpartition("::")[2],
-            "urn": change.urn,
-            "type": change.type,
-            "op": change.op,
-            "properties": change.properties,
-            "from": plan.from_version,
-            "to": plan.to_version,
-            "outcome": outcome(change),
-        }
-        for change in plan.changing
-    ]
+    return [told(plan, change, change.urn.rpartition("::")[2], outcome(change)) for change in plan.changing]
 
 
 def counts(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:

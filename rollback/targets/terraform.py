@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rollback import commits, terraform_tool
-from rollback.aws import explained
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import TERRAFORM as DOMAIN
 from rollback.plan import Plan, Refusal, Request
@@ -196,10 +195,7 @@ class Terraform:
 
     def publish(self, plan: Plan[Change], *, undone: bool) -> None:
         commit = plan.left(undone=undone)[TERRAFORM] or "unknown"
-        with explained("writing the parameter terraform-commit"):
-            self._account.ssm.put_parameter(
-                Name=self._settings.names.terraform_commit, Value=commit, Type="String", Overwrite=True
-            )
+        self._account.publish(self._settings.names.terraform_commit, commit)
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
         return terraform_plan.progress(plan, events)

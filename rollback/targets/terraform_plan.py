@@ -13,7 +13,7 @@ from typing import Any
 from rollback.canonical import canonical
 from rollback.errors import RollbackError
 from rollback.plan import Plan
-from rollback.records import Event
+from rollback.records import Event, failed_subjects
 from rollback.targets import changes
 from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
 
@@ -97,7 +97,7 @@ def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]
     done = moved(plan, events)
     back = any(event.kind == "reverted" for event in events)
     begun = {item["address"] for e in events if e.kind == CHANGED for item in e.data["resources"]}
-    failed = {item["subject"] for e in events if e.kind == "failed" for item in e.data["failures"]}
+    failed = failed_subjects(events)
 
     def outcome(change: Change) -> str:
         if change.urn in done:
@@ -106,19 +106,7 @@ def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]
             return "reverted"
         return "failed" if change.urn in failed else "untouched"
 
-    return [
-        {
-            "name": change.urn,
-            "urn": change.urn,
-            "type": change.type,
-            "op": change.op,
-            "properties": change.properties,
-            "from": plan.from_version,
-            "to": plan.to_version,
-            "outcome": outcome(change),
-        }
-        for change in plan.changing
-    ]
+    return [changes.told(plan, change, change.urn, outcome(change)) for change in plan.changing]
 
 
 def progress(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:
