@@ -9,18 +9,13 @@ table, and reports what the live one had got until then.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from naming import RESTORE
-from rollback import assumed
-from rollback.assumed import Clients
 from rollback.aws import code, explained
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.pace import Budget
@@ -41,53 +36,25 @@ from rollback.targets.copy_back import (
     wrote,
 )
 from rollback.targets.loss import Report
-from rollback.targets.protocol import Context, Failure, Journal, Outcome
-from rollback.targets.table_steps import Tables, TableStep, until
+from rollback.targets.protocol import Failure, Journal, Outcome
+from rollback.targets.table_steps import TableStep, until
+from rollback.targets.table_target import TableTarget
 from rollback.targets.table_time import HOW, RESTORED
 
 COPY_BACK, PARAMETER = "copy-back", "parameter"
 _BACKUP, _WRITE, _POINT, _COMPARE = "back up", "write into", "point", "compare"
 
 
-class Cutover:
-    """The target `cutover`. `clients` gives the restore role's clients; otherwise it is taken when needed."""
+class Cutover(TableTarget):
+    """The target `cutover`."""
 
     kind = "cutover"
-    verb = "table"
     doing = "Cutting over"
     smoked = True
-    step = TableStep
-
-    def __init__(
-        self,
-        context: Context,
-        *,
-        clients: Clients | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._account = context.account
-        self._ledger = context.ledger
-        self._settings = context.account.settings
-        self._given = clients
-        self._now = now
-        self._sleep = sleep
-
-    @cached_property
-    def _tables(self) -> Tables:
-        clients = self._given or assumed.clients(self._account, RESTORE)
-        return Tables(clients=clients, settings=self._settings)
 
     @cached_property
     def _ssm(self) -> Any:
         return self._tables.clients("ssm")
-
-    @property
-    def minutes(self) -> int:
-        return self._settings.rto.table
-
-    def domains(self, request: Request) -> tuple[str, ...]:
-        return (table_steps.domain(request.table),)
 
     def plan(self, request: Request) -> Plan[TableStep]:
         """Raises `UsageError` for what is no restore, `Refused` for one that is not COMPLETE."""
@@ -127,12 +94,6 @@ class Cutover:
             notices=tuple(_notices(request, table, counts)),
             refusals=tuple(_refusals(table, copy, told, parameter, stood)),
         )
-
-    def again(self, plan: Plan[TableStep], rollback_id: str) -> Plan[TableStep]:  # noqa: ARG002 - the Protocol's
-        return self.plan(plan.request)
-
-    def refusals(self, plan: Plan[TableStep]) -> Sequence[Refusal]:
-        return plan.refusals
 
     def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
         """Nothing: the loss report is kept already."""

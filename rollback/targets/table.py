@@ -10,18 +10,13 @@ the restore role, which may not touch the record.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cached_property
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from naming import RESTORE
-from rollback import assumed
-from rollback.assumed import Clients
 from rollback.aws import code, explained
 from rollback.errors import RollbackError, UsageError
 from rollback.plan import Plan, Refusal, Request
@@ -29,54 +24,26 @@ from rollback.records import Check, Event
 from rollback.releases import checked_version
 from rollback.targets import table_settings, table_steps, table_time
 from rollback.targets.comparison import EXPIRED, Stopped
-from rollback.targets.protocol import Context, Failure, Journal, Outcome
+from rollback.targets.protocol import Failure, Journal, Outcome
 from rollback.targets.table_settings import OWNER_TAG
-from rollback.targets.table_steps import Tables, TableStep, until
+from rollback.targets.table_steps import TableStep, until
+from rollback.targets.table_target import TableTarget
 from rollback.targets.table_time import BEFORE, RELEASE, RESTORED, Window
 
 _RESTORE, _SETTINGS, _COMPARE = "restore", "equip", "compare"
 _EXISTS = ("TableAlreadyExistsException", "ResourceInUseException")
 
 
-class TableRestore:
-    """The target `table`. `clients` gives the restore role's clients; otherwise it is taken when needed."""
+class TableRestore(TableTarget):
+    """The target `table`."""
 
     kind = "table"
-    verb = "table"
     doing = "Restoring"
     smoked = False
-    step = TableStep
-
-    def __init__(
-        self,
-        context: Context,
-        *,
-        clients: Clients | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._account = context.account
-        self._ledger = context.ledger
-        self._settings = context.account.settings
-        self._given = clients
-        self._now = now
-        self._sleep = sleep
-
-    @cached_property
-    def _tables(self) -> Tables:
-        clients = self._given or assumed.clients(self._account, RESTORE)
-        return Tables(clients=clients, settings=self._settings)
 
     @property
     def _dynamodb(self) -> Any:
         return self._tables.dynamodb
-
-    @property
-    def minutes(self) -> int:
-        return self._settings.rto.table
-
-    def domains(self, request: Request) -> tuple[str, ...]:
-        return (table_steps.domain(request.table),)
 
     def plan(self, request: Request) -> Plan[TableStep]:
         """Raises `UsageError` for a table, a time or a record that is none."""
@@ -123,12 +90,6 @@ class TableRestore:
             ),
             refusals=tuple(refusals),
         )
-
-    def again(self, plan: Plan[TableStep], rollback_id: str) -> Plan[TableStep]:  # noqa: ARG002 - the Protocol's
-        return self.plan(plan.request)
-
-    def refusals(self, plan: Plan[TableStep]) -> Sequence[Refusal]:
-        return plan.refusals
 
     def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
         """Nothing: the plan says it all."""

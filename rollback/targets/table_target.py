@@ -1,0 +1,59 @@
+"""What the two targets of a table have in common: who acts on it, what it locks, how it is planned again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+
+from naming import RESTORE
+from rollback import assumed
+from rollback.assumed import Clients
+from rollback.plan import Plan, Refusal, Request
+from rollback.targets import table_steps
+from rollback.targets.protocol import Context
+from rollback.targets.table_steps import Tables, TableStep
+
+
+class TableTarget:
+    """A target of a table. `clients` gives the restore role's clients; otherwise it is taken when needed."""
+
+    verb = "table"
+    step = TableStep
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        clients: Clients | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._account = context.account
+        self._ledger = context.ledger
+        self._settings = context.account.settings
+        self._given = clients
+        self._now = now
+        self._sleep = sleep
+
+    @cached_property
+    def _tables(self) -> Tables:
+        clients = self._given or assumed.clients(self._account, RESTORE)
+        return Tables(clients=clients, settings=self._settings)
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.table
+
+    def domains(self, request: Request) -> tuple[str, ...]:
+        return (table_steps.domain(request.table),)
+
+    def plan(self, request: Request) -> Plan[TableStep]:
+        raise NotImplementedError
+
+    def again(self, plan: Plan[TableStep], rollback_id: str) -> Plan[TableStep]:  # noqa: ARG002 - the Protocol's
+        return self.plan(plan.request)
+
+    def refusals(self, plan: Plan[TableStep]) -> Sequence[Refusal]:
+        return plan.refusals
