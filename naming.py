@@ -16,11 +16,14 @@ UNATTENDED = ("dev",)
 # platform's accounts already use.
 DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "restore"
 ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
+# Taken by people only, when the ledger is gone or the approver is absent: no workflow of GitHub's has it.
+BREAK_GLASS = "break-glass"
 _ROLE_NAMES = {
     DEPLOYER: "github-actions-role",
     ROLLBACK: "rollback-role",
     APPROVER: "approver-role",
     RESTORE: "restore-role",
+    BREAK_GLASS: "break-glass-role",
 }
 # The GitHub environment whose jobs may take a role: one each. The restore role is taken where the
 # rollback role is.
@@ -83,6 +86,12 @@ class Names:
     @property
     def state_bucket(self) -> str:
         return f"{self.stem}-terraform-state"
+
+    def audit_bucket(self, account: str) -> str:
+        """The bucket that keeps the heads of the ledger. Its name is the account's: buckets share one
+        namespace with all the world.
+        """
+        return f"{self.stem}-audit-trail-{account}"
 
     @property
     def parameter_path(self) -> str:

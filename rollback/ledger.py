@@ -25,7 +25,7 @@ from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import Hold
 from rollback.plan import Plan, from_chunks, to_chunks
-from rollback.records import Entered, Event, Record, Standing, Status, next_event
+from rollback.records import Approval, Entered, Event, Record, Standing, Status, next_event
 from rollback.releases import Entry, Quarantine, Release, Timeline, as_item, entry_hash
 from rollback.table import ABSENT, Conflict, Item, Table, Write
 
@@ -36,17 +36,6 @@ _MANIFEST_CHUNK = 1000
 _TRANSACTION = 90
 _SEQ_TRIES = 10
 _MODELS: dict[type, TypeAdapter[Any]] = {}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Approval:
-    """Somebody's word for one digest. `expires_at` is ISO 8601 in UTC."""
-
-    rollback_id: str
-    digest: str
-    by: Who
-    at: str
-    expires_at: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -99,6 +99,17 @@ class Record:
     schema: int = 1
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Approval:
+    """Somebody's word for one digest. `expires_at` is ISO 8601 in UTC."""
+
+    rollback_id: str
+    digest: str
+    by: Who
+    at: str
+    expires_at: str
+
+
 INFRASTRUCTURE = ("create", "update", "replace", "delete", "same")
 COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
 

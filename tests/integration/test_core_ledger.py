@@ -12,9 +12,8 @@ import pytest
 from rollback.canonical import canonical
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import ALIASES, LeaseLost
-from rollback.ledger import Approval
 from rollback.plan import Plan, Request
-from rollback.records import Entered, Record, Standing, Status, chain_break
+from rollback.records import Approval, Entered, Record, Standing, Status, chain_break
 from rollback.releases import Entry, Quarantine, Release, entry_hash, manifest_hash
 from rollback.table import ABSENT, Conflict, Write
 from rollback.targets.alias_state import Move
