@@ -1,14 +1,16 @@
 """What no role of this project can be made to do, whatever its policies say; and who may take a role.
 
 A permissions boundary is a ceiling: what it does not allow, a role's policies cannot give. It allows the
-actions of `policies` and denies, by name, what must not come back through a policy that somebody adds.
+actions of `permissions` and denies, by name, what must not come back through a policy that somebody adds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from components.policies import LEDGER_WRITES, Document, Scope, Statement, document, granted
+from components.permissions import granted
+from components.policies import LEDGER_WRITES, Document, Scope, Statement, document
 from naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
 
 # Every way to write to IAM, as prefixes: a new action of a known kind is denied from its first day.
@@ -110,37 +112,39 @@ def trust(
         actions = ["sts:AssumeRole", "sts:SetSourceIdentity"]
         by: Document = {"AWS": scope.role(role)}
         taken = [{"Sid": "Role", "Effect": "Allow", "Principal": by, "Action": actions}]
-    if not people:
-        return document([jobs, *taken])
+    return document([jobs, *taken, *(people_may_take(people) if people else ())])
+
+
+def people_may_take(people: Sequence[str]) -> list[Statement]:
+    """The statements of a trust by which `people` (ARNs of IAM users, one at least) take a role.
+
+    They need MFA; their session and its source identity must bear their user name.
+    """
     principal: dict[str, Any] = {"AWS": sorted(people)}
-    return document(
-        [
-            jobs,
-            *taken,
-            {
-                "Sid": "People",
-                "Effect": "Allow",
-                "Principal": principal,
-                "Action": "sts:AssumeRole",
-                "Condition": {
-                    "Bool": {"aws:MultiFactorAuthPresent": "true"},
-                    "StringEquals": {
-                        "sts:RoleSessionName": "${aws:username}",
-                        "sts:SourceIdentity": "${aws:username}",
-                    },
+    return [
+        {
+            "Sid": "People",
+            "Effect": "Allow",
+            "Principal": principal,
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "Bool": {"aws:MultiFactorAuthPresent": "true"},
+                "StringEquals": {
+                    "sts:RoleSessionName": "${aws:username}",
+                    "sts:SourceIdentity": "${aws:username}",
                 },
             },
-            # On its own: the session's name is a condition key of AssumeRole only (Service
-            # Authorization Reference, AWS STS).
-            {
-                "Sid": "PeopleByName",
-                "Effect": "Allow",
-                "Principal": principal,
-                "Action": "sts:SetSourceIdentity",
-                "Condition": {"StringEquals": {"sts:SourceIdentity": "${aws:username}"}},
-            },
-        ]
-    )
+        },
+        # On its own: the session's name is a condition key of AssumeRole only (Service
+        # Authorization Reference, AWS STS).
+        {
+            "Sid": "PeopleByName",
+            "Effect": "Allow",
+            "Principal": principal,
+            "Action": "sts:SetSourceIdentity",
+            "Condition": {"StringEquals": {"sts:SourceIdentity": "${aws:username}"}},
+        },
+    ]
 
 
 def _deny(

@@ -10,7 +10,8 @@ import pulumi_aws as aws
 
 import naming
 from components.boundary import boundary, trust
-from components.policies import Scope, TooManyFunctions, function_policies, inline_policy, text
+from components.permissions import function_policies, inline_policy
+from components.policies import Scope, TooManyFunctions, text
 from components.tags import tags
 from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK
 
@@ -45,6 +46,7 @@ class GithubRoles(pulumi.ComponentResource):
     """
 
     role_arns: dict[str, pulumi.Output[str]]
+    boundary_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: GithubRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rollback:index:GithubRoles", name, None, opts)
@@ -67,6 +69,7 @@ class GithubRoles(pulumi.ComponentResource):
             tags=tagged,
             opts=kept,
         )
+        self.boundary_arn = ceiling.arn
         self.role_arns = {}
         roles: dict[str, aws.iam.Role] = {}
         for role in ROLES:

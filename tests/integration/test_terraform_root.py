@@ -14,7 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from components.boundary import boundary, trust
-from components.policies import Scope, inline_policy, text
+from components.permissions import inline_policy
+from components.policies import Scope, text
 from local import identity, shell
 from local.clients import connect
 from local.emulator import server

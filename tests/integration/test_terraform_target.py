@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from components.boundary import boundary, trust
-from components.policies import Scope, inline_policy, text
+from components.permissions import inline_policy
+from components.policies import Scope, text
 from local import estate, identity, shell
 from local.clients import connect, root
 from local.emulator import server

@@ -16,6 +16,7 @@ import pytest
 from pulumi_mocks import walk
 
 from components.boundary import boundary, trust
+from components.permissions import function_policies, inline_policy
 from components.policies import (
     ATTACHMENTS,
     INLINE_LIMIT,
@@ -23,8 +24,6 @@ from components.policies import (
     Document,
     Scope,
     TooManyFunctions,
-    function_policies,
-    inline_policy,
     text,
 )
 from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK

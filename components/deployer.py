@@ -1,0 +1,133 @@
+"""What the deployer may do: record releases, `pulumi up` of this program, Terraform, and the states of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components.policies import LEDGER_WRITES, TABLE_READS, Scope, Statement, leading_keys, statement
+from naming import BREAK_GLASS, ROLES
+
+
+def deployer(scope: Scope) -> list[Statement]:
+    """What the deployer may do, beside reading what every role of an environment reads."""
+    env = scope.names.environment
+    return [
+        statement(
+            "WriteReleases",
+            LEDGER_WRITES,
+            scope.ledger,
+            leading_keys("DEPLOYMENT#*", "ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
+        ),
+        *_program(scope),
+        *_terraform_root(scope),
+        *_state(scope),
+    ]
+
+
+def _program(scope: Scope) -> list[Statement]:
+    """What `pulumi up` of this very program needs to refresh everything, and to change what is not
+    a ground this tool stands on: the table's settings and the roles are an administrator's.
+    """
+    names = scope.names
+    return [
+        statement(
+            "RefreshTable",
+            [*TABLE_READS, "dynamodb:TagResource", "dynamodb:UntagResource"],
+            scope.ledger,
+        ),
+        # DescribeParameters takes no resource.
+        statement("DescribeParameters", ["ssm:DescribeParameters"], "*"),
+        statement(
+            "RefreshParameters",
+            ["ssm:AddTagsToResource", "ssm:ListTagsForResource", "ssm:RemoveTagsFromResource"],
+            [*scope.parameters, *scope.table_parameters],
+        ),
+        # Which table functions use is not the deployer's to change.
+        # A property beside the value is written with it: the engine sends the value that it has read.
+        statement("TableParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
+        statement(
+            "RefreshRoles",
+            ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"],
+            [scope.role(role) for role in (*ROLES, BREAK_GLASS)],
+        ),
+        statement(
+            "RefreshPolicies",
+            ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"],
+            scope.arn("iam", f"policy/{names.stem}-*"),
+        ),
+        statement("RefreshProvider", ["iam:GetOpenIDConnectProvider"], scope.oidc_provider),
+    ]
+
+
+def _terraform_root(scope: Scope) -> list[Statement]:
+    """What Terraform needs for `terraform/`, and no more: a root that grows takes its permissions here.
+
+    Its table is made and changed but never deleted. Its API has an id that nobody chooses, so that the
+    name decides where API Gateway tells it (Service Authorization Reference, Amazon API Gateway
+    Management): when an API is made, changed or deleted; not when it is read or tagged. What is below an
+    API (resources, methods, stages) has no name, and so is not allowed.
+    """
+    return [
+        statement(
+            "AccessTable",
+            [
+                *TABLE_READS,
+                "dynamodb:CreateTable",
+                "dynamodb:TagResource",
+                "dynamodb:UntagResource",
+                "dynamodb:UpdateContinuousBackups",
+                "dynamodb:UpdateTable",
+            ],
+            scope.table(scope.names.access_table),
+        ),
+        # The list of them, too: there must be exactly one of the name.
+        statement("ReadApis", ["apigateway:GET"], [scope.apis(""), scope.apis("/*")]),
+        statement(
+            "MakeApi",
+            ["apigateway:POST"],
+            scope.apis(""),
+            {"StringEquals": {"apigateway:Request/ApiName": scope.names.api}},
+        ),
+        statement(
+            "ChangeApi",
+            ["apigateway:DELETE", "apigateway:PATCH"],
+            scope.apis("/*"),
+            {"StringEquals": {"apigateway:Resource/ApiName": scope.names.api}},
+        ),
+        # An API that is made with tags needs PUT on them, too.
+        statement("TagApis", ["apigateway:DELETE", "apigateway:PUT"], scope.api_tags),
+    ]
+
+
+def _state(scope: Scope) -> list[Statement]:
+    """The engine's and Terraform's state; objects are versioned, and only locks are ever deleted."""
+    return [
+        statement("FindState", ["s3:GetBucketVersioning", "s3:ListBucket"], scope.bucket),
+        statement("KeepState", ["s3:GetObject", "s3:PutObject"], f"{scope.bucket}/*"),
+        statement(
+            "Unlock",
+            ["s3:DeleteObject"],
+            [f"{scope.bucket}/.pulumi/locks/*", f"{scope.bucket}/*.tflock"],
+        ),
+    ]
+
+
+def deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statement]:
+    """What the deployer may do to functions of the catalogue."""
+    arns = [scope.function(function) for function in functions]
+    return [
+        statement(
+            "Deploy",
+            [
+                "lambda:CreateAlias",
+                "lambda:GetFunctionCodeSigningConfig",
+                "lambda:GetFunctionConfiguration",
+                "lambda:PublishVersion",
+                "lambda:UpdateAlias",
+                "lambda:UpdateFunctionCode",
+            ],
+            arns,
+        ),
+        # A stack, a Terraform configuration and a full rollback are proved by the smoke command, too.
+        statement("SmokeTest", ["lambda:InvokeFunction"], [f"{arn}:{scope.alias}" for arn in arns]),
+    ]

@@ -1,0 +1,192 @@
+"""Who may do what: each role's permissions as a pure function of an environment, returning JSON values.
+
+Exactly the calls that the role's verbs make, each on exactly what it is made on. Where an action takes
+no resource, `"*"` stands alone with it and the reason beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from components.deployer import deployer, deployer_functions
+from components.policies import (
+    LEDGER_READS,
+    LEDGER_WRITES,
+    TABLE_READS,
+    Document,
+    Scope,
+    Statement,
+    document,
+    leading_keys,
+    packed_for,
+    statement,
+)
+from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK
+
+_LAMBDA_READS = (
+    "lambda:GetAlias",
+    "lambda:GetFunction",
+    "lambda:GetProvisionedConcurrencyConfig",
+    "lambda:ListVersionsByFunction",
+)
+
+
+def inline_policy(role: str, scope: Scope) -> Document:
+    """What `role` may do apart from the functions' own permissions (`function_policies`)."""
+    return document(_INLINE[role](scope))
+
+
+def function_policies(role: str, scope: Scope) -> tuple[Document, ...]:
+    """What `role` may do to each function of the catalogue, in as few managed policies as hold it.
+
+    Empty for a role that touches no function. Raises `TooManyFunctions` where a role could not carry
+    them all.
+    """
+    return packed_for(role, scope, _FUNCTIONS[role]) if role in _FUNCTIONS else ()
+
+
+def granted(scope: Scope) -> list[str]:
+    """Every action that any role may do: what the boundary has to leave possible."""
+    one = scope.functions[:1]
+    statements = [
+        granting
+        for role in ROLES
+        for granting in (
+            *_INLINE[role](scope),
+            *(_FUNCTIONS[role](scope, one) if role in _FUNCTIONS else ()),
+        )
+    ]
+    return sorted({action for granting in statements for action in granting["Action"]})
+
+
+def _environment_reads(scope: Scope) -> list[Statement]:
+    """What every plan and every status looks at."""
+    env = scope.names.environment
+    return [
+        statement(
+            "ReadLedger",
+            LEDGER_READS,
+            scope.ledger,
+            leading_keys("DEPLOYMENT#*", "ROLLBACK#*", "APPROVAL#*", f"LOCK#{env}", f"RELEASE#{env}"),
+        ),
+        statement(
+            "ReadHistory",
+            ["dynamodb:Query"],
+            f"{scope.ledger}/index/GSI1",
+            leading_keys(f"ENV#{env}"),
+        ),
+        # Wider than the catalogue on purpose: what the account has beyond it is listed, not touched.
+        statement(
+            "ReadFunctions",
+            _LAMBDA_READS,
+            scope.function(f"{scope.names.function_prefix}*"),
+        ),
+        # ListFunctions takes no resource.
+        statement("ListFunctions", ["lambda:ListFunctions"], "*"),
+        statement("ReleaseParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.parameters),
+    ]
+
+
+def _rollback(scope: Scope) -> list[Statement]:
+    env = scope.names.environment
+    return [
+        *_environment_reads(scope),
+        statement(
+            "WriteRecords",
+            LEDGER_WRITES,
+            scope.ledger,
+            leading_keys("ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
+        ),
+        # A table's data is touched under the restore role only. SetSourceIdentity: a person's session has
+        # one, and takes it along (IAM User Guide, "Monitor and control actions taken with assumed roles").
+        statement("RestoreTables", ["sts:AssumeRole", "sts:SetSourceIdentity"], scope.role(RESTORE)),
+    ]
+
+
+def _rollback_functions(scope: Scope, functions: Sequence[str]) -> list[Statement]:
+    arns = [scope.function(function) for function in functions]
+    return [
+        statement("MoveAliases", ["lambda:UpdateAlias"], arns),
+        statement("SmokeTest", ["lambda:InvokeFunction"], [f"{arn}:{scope.alias}" for arn in arns]),
+    ]
+
+
+def _deployer(scope: Scope) -> list[Statement]:
+    return [*_environment_reads(scope), *deployer(scope)]
+
+
+def _approver(scope: Scope) -> list[Statement]:
+    return [
+        statement(
+            "ReadWhatIsAsked",
+            ["dynamodb:GetItem", "dynamodb:Query"],
+            scope.ledger,
+            leading_keys("ROLLBACK#*"),
+        ),
+        statement("Approve", ["dynamodb:PutItem"], scope.ledger, leading_keys("APPROVAL#*")),
+    ]
+
+
+def _restore(scope: Scope) -> list[Statement]:
+    """Restoring needs the source's permission and, on the new table, reads and writes that the restore
+    itself never makes, DeleteItem among them (Developer Guide, "Using IAM with DynamoDB backup and
+    restore"; AWS re:Post, "DynamoDB not able to restore with deny DeleteItem"). Only a copy is deleted.
+    """
+    tables = [scope.table(table) for table in scope.tables]
+    return [
+        statement(
+            "FromTables",
+            [
+                *TABLE_READS,
+                "dynamodb:BatchGetItem",
+                "dynamodb:CreateBackup",
+                "dynamodb:DeleteItem",
+                "dynamodb:GetItem",
+                "dynamodb:GetResourcePolicy",
+                "dynamodb:PutItem",
+                "dynamodb:RestoreTableToPointInTime",
+                "dynamodb:Scan",
+            ],
+            tables,
+        ),
+        statement("LookAtBackups", ["dynamodb:DescribeBackup"], [f"{arn}/backup/*" for arn in tables]),
+        statement(
+            "ToCopies",
+            [
+                *TABLE_READS,
+                "dynamodb:BatchGetItem",
+                "dynamodb:BatchWriteItem",
+                "dynamodb:DeleteItem",
+                "dynamodb:DeleteTable",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:RestoreTableToPointInTime",
+                "dynamodb:Scan",
+                "dynamodb:TagResource",
+                "dynamodb:UpdateContinuousBackups",
+                "dynamodb:UpdateItem",
+                "dynamodb:UpdateTable",
+                "dynamodb:UpdateTimeToLive",
+            ],
+            [f"{arn}-restore-*" for arn in tables],
+        ),
+        statement(
+            "KeepReports",
+            ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
+            f"{scope.bucket}/rollback/*",
+        ),
+        statement("PointToTables", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
+    ]
+
+
+_INLINE: dict[str, Callable[[Scope], list[Statement]]] = {
+    DEPLOYER: _deployer,
+    ROLLBACK: _rollback,
+    APPROVER: _approver,
+    RESTORE: _restore,
+}
+_FUNCTIONS: dict[str, Callable[[Scope, Sequence[str]], list[Statement]]] = {
+    DEPLOYER: deployer_functions,
+    ROLLBACK: _rollback_functions,
+}
