@@ -18,13 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from rollback.aws import Who
 from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import Hold
-from rollback.plan import Plan, from_chunks, to_chunks
+from rollback.plan import Plan, from_chunks, reader, to_chunks
 from rollback.records import Approval, Entered, Event, Record, Standing, Status, next_event
 from rollback.releases import Entry, Quarantine, Release, Timeline, as_item, entry_hash
 from rollback.table import ABSENT, Conflict, Item, Table, Write
@@ -35,7 +35,6 @@ SCHEMA = 1
 _MANIFEST_CHUNK = 1000
 _TRANSACTION = 90
 _SEQ_TRIES = 10
-_MODELS: dict[type, TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +137,7 @@ class Ledger:
         for sk, item in sorted(items.items()):
             if sk.startswith("FUNCTIONS#"):
                 try:
-                    chunk = TypeAdapter(dict[str, Standing]).validate_json(item["functions"])
+                    chunk = reader(dict[str, Standing]).validate_json(item["functions"])
                 except (ValidationError, KeyError) as error:
                     raise _malformed(pk, sk, error) from error
                 manifest.update(chunk)
@@ -381,7 +380,7 @@ def _index(environment: str, at: str, identifier: str) -> Item:
 
 def _model(kind: type[T], item: Item) -> T:
     """`item` as a dataclass. Raises `RollbackError` naming the item and what is wrong with it."""
-    adapter = _MODELS.setdefault(kind, TypeAdapter(kind))
+    adapter = reader(kind)  # type: ignore[arg-type] # every class is hashable
     schema = item.get("schema", SCHEMA)
     if isinstance(schema, int) and schema > SCHEMA:
         raise RollbackError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
@@ -154,11 +155,17 @@ def to_chunks(plan: Plan[Any]) -> list[str]:
 def from_chunks(chunks: list[str], step: type[S]) -> Plan[S]:
     """The plan that `to_chunks` wrote. Raises `pydantic.ValidationError` where a chunk is malformed."""
     steps: list[S] = []
-    adapter = TypeAdapter(tuple[step, ...])  # type: ignore[valid-type] # the type is a value here on purpose
+    adapter = reader(tuple[step, ...])  # type: ignore[valid-type] # the type is a value here on purpose
     for chunk in chunks[1:]:
         steps.extend(adapter.validate_json(chunk))
-    head = TypeAdapter(Plan[Any]).validate_json(chunks[0][:-1] + ',"steps":[]}')
+    head: Plan[S] = reader(Plan[Any]).validate_json(chunks[0][:-1] + ',"steps":[]}')
     return replace(head, steps=tuple(steps))
+
+
+@cache
+def reader(kind: Any) -> TypeAdapter[Any]:
+    """What reads values of the type `kind`. To make one takes milliseconds: each is made once."""
+    return TypeAdapter(kind)
 
 
 def _fields(plan: Plan[Any]) -> dict[str, Any]:
