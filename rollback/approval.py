@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -28,7 +28,28 @@ def policy(settings: Settings, kind: str) -> Policy:
     return asked
 
 
-def binding_policy(root: Path, settings: Settings, kind: str) -> Policy:
+def on_branch(root: Path, branch: str, name: str) -> str | None:
+    """A file as the protected branch has it; the remote's branch counts more than a local one."""
+    for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
+        shown = subprocess.run(
+            ["git", "-C", str(root), "show", f"{ref}:./{name}"],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        if shown.returncode == 0:
+            return shown.stdout
+    return None
+
+
+def binding_policy(
+    root: Path,
+    settings: Settings,
+    kind: str,
+    read: Callable[[Path, str, str], str | None] = on_branch,
+) -> Policy:
     """What is asked for, by this checkout and by the protected branch, whichever asks for more.
 
     Where that is another identity's approval, the settings must be those of the protected branch to the
@@ -38,7 +59,7 @@ def binding_policy(root: Path, settings: Settings, kind: str) -> Policy:
     here = policy(settings, kind)
     files = (PROJECT_FILE, f"Pulumi.{settings.environment}.yaml")
     branch = settings.protected_branch
-    protected = [_on_branch(root, branch, name) for name in files]
+    protected = [read(root, branch, name) for name in files]
     if None in protected:
         if here != "identity":
             return here
@@ -141,20 +162,4 @@ def _unfit(by: Who, record: Record, settings: Settings) -> str | None:
         return f"it was started under the same role, {by.role}"
     if by.role != settings.names.role(APPROVER):
         return f"{by} does not act under {settings.names.role(APPROVER)}"
-    return None
-
-
-def _on_branch(root: Path, branch: str, name: str) -> str | None:
-    """A file as the protected branch has it; the remote's branch counts more than a local one."""
-    for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
-        shown = subprocess.run(
-            ["git", "-C", str(root), "show", f"{ref}:./{name}"],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-        if shown.returncode == 0:
-            return shown.stdout
     return None

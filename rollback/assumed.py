@@ -18,8 +18,9 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError
 
 from naming import ROLLBACK, arn
-from rollback.aws import WORKERS, Account, code, explained
+from rollback.aws import Account, code, explained
 from rollback.errors import Refused
+from rollback.workers import WORKERS
 
 Clients = Callable[[str], Any]
 _MODE = {"mode": "standard", "total_max_attempts": 8}

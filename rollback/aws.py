@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +23,7 @@ from botocore.parsers import ResponseParserError
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.pace import SlidingWindow, TokenBucket
 from rollback.settings import Settings
+from rollback.workers import WORKERS, Pool, workers
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,7 +35,6 @@ R = TypeVar("R")
 # AWS refuses requests whose time is off by more than five minutes ("Troubleshooting Signature Version
 # 4 signing errors"); an approval's expiry and a record's times are as wrong as the clock is.
 MAX_SKEW_SECONDS = 300
-WORKERS = 16
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
@@ -69,6 +68,7 @@ class Account:
     throttles: Throttles
     # Any other service's client, of the same credentials and region.
     client: Callable[[str], Any] = boto3.client  # type: ignore[assignment] # any service
+    workers: Callable[[], AbstractContextManager[Pool]] = workers
 
     def publish(self, parameter: str, value: str) -> None:
         """Writes a parameter by which others look up what is deployed."""
@@ -77,7 +77,7 @@ class Account:
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of every item, in order, several at a time. The first error is raised."""
-        with workers() as pool:
+        with self.workers() as pool:
             return list(pool.map(function, items))
 
 
@@ -91,20 +91,6 @@ class Throttles:
         """A botocore `response-received`-like hook (`needs-retry`): `response` is (http, parsed)."""
         if response is not None and response[0].status_code == 429:  # noqa: PLR2004 - HTTP, RFC 6585
             self.count += 1
-
-
-@contextmanager
-def workers() -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads whose end waits for what is under way, unless a person asks to end at once."""
-    pool = ThreadPoolExecutor(WORKERS)
-    wait = True
-    try:
-        yield pool
-    except KeyboardInterrupt:
-        wait = False
-        raise
-    finally:
-        pool.shutdown(wait=wait, cancel_futures=not wait)
 
 
 def connect(settings: Settings) -> Account:

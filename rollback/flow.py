@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ulid import ULID
-
 from naming import APPROVER
 from rollback import approval
 from rollback.errors import (
@@ -51,8 +49,8 @@ class Flow(Holding):
         reason = checked_reason(reason)
         began = self.session.clocks.now()
         target = self.session.target(kind)
-        rollback_id = str(ULID())
-        policy = approval.binding_policy(self.session.root, self.session.settings, kind)
+        rollback_id = self.session.clocks.identifier()
+        policy = self.session.policy(kind)
         if yes:
             approval.may_be_confirmed_unseen(self.session.settings, policy)
         if policy == "identity" or (policy == "confirm" and not yes):
@@ -319,7 +317,7 @@ class Flow(Holding):
         Raises `Refused` where there is none, or where `digest` is given and is another plan's.
         """
         only(record, (Status.AWAITING_APPROVAL,), "it waits for no approval")
-        policy = approval.binding_policy(self.session.root, self.session.settings, record.kind)
+        policy = self.session.policy(record.kind)
         if policy == "confirm" or digest:
             approval.confirmed(record, digest)
         if policy == "confirm":

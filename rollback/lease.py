@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ulid import ULID
-
 from rollback.aws import Who
+from rollback.clocks import Clocks
 from rollback.errors import Refused, RollbackError
 from rollback.table import Conflict, Item, Table, Write
 
@@ -55,15 +52,6 @@ class Held(Refused):
         super().__init__(what, next=f"{then}: {resume}rollback abort {name}.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clocks:
-    """Time, handed in: `now` is ISO 8601 in UTC, `monotonic` and `sleep` are seconds."""
-
-    now: Callable[[], str]
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-
 @dataclass(kw_only=True)
 class Lease:
     """A lease that is held. `check` raises `LeaseLost` once it is not; `proof` is a write's condition.
@@ -85,16 +73,14 @@ class Lease:
     given_back: bool = False
     _renewed: float = field(init=False)
     _lost: str = field(init=False, default="")
-    _stop: threading.Event = field(init=False, default_factory=threading.Event)
-    _thread: threading.Thread | None = field(init=False, default=None)
+    _end: Callable[[], None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._renewed = self.since
 
     def start(self) -> Lease:
         """Keeps the beat in the background until `release`."""
-        self._thread = threading.Thread(target=self._beat, name=f"lease {self.domain}", daemon=True)
-        self._thread.start()
+        self._end = self.clocks.beating(f"lease {self.domain}", self.seconds / 4, self._beat)
         return self
 
     def check(self) -> None:
@@ -166,9 +152,8 @@ class Lease:
         nothing where the lease is lost already; where the table does not answer it stands still, as that
         of a dead process does, and what went wrong before counts more than that.
         """
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._end is not None:
+            self._end()
         if self.given_back:
             return
         free = self.farewell()
@@ -180,11 +165,10 @@ class Lease:
         except RollbackError:
             self.lose("it could not be given back")
 
-    def _beat(self) -> None:
-        while not self._stop.wait(self.seconds / 4):
-            self.renew()
-            if self._lost:
-                return
+    def _beat(self) -> bool:
+        """One beat; whether there is to be another."""
+        self.renew()
+        return not self._lost
 
 
 @dataclass(kw_only=True)
@@ -259,7 +243,7 @@ class Leases:
 
     def take(self, domain: str, owner: str) -> Lease:
         """The lease, if it is free. Raises `Held` at once where it is not."""
-        nonce, since = str(ULID()), self.clocks.monotonic()
+        nonce, since = self.clocks.identifier(), self.clocks.monotonic()
         try:
             item = self._write(domain, owner, nonce, "attribute_not_exists(#owner)", {})
         except Conflict:
@@ -338,7 +322,7 @@ class Leases:
         """The lease of a holder that was watched, if it is still as it was seen."""
         if held is None:
             return self.take(domain, owner)
-        nonce, since = str(ULID()), self.clocks.monotonic()
+        nonce, since = self.clocks.identifier(), self.clocks.monotonic()
         try:
             item = self._write(
                 domain,

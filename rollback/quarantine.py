@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ulid import ULID
-
 from rollback.errors import Refused, UsageError
 from rollback.releases import Entry, Quarantine, Timeline, checked_version
 from rollback.session import Session
@@ -78,7 +76,7 @@ def _append(session: Session, kind: str, version: str, reason: str, writes: Sequ
     entry = Entry(
         seq=0,
         kind=kind,
-        id=str(ULID()),
+        id=session.clocks.identifier(),
         version=version,
         at=session.clocks.now(),
         by=session.caller,

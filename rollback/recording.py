@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from botocore.exceptions import ClientError
-from ulid import ULID
 
 from rollback.aws import code, explained
 from rollback.errors import Refused, UsageError
@@ -55,7 +54,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
     function versions, or where it is quarantined.
     """
     checked_version(version)
-    identifier = str(ULID())
+    identifier = session.clocks.identifier()
     with _lease(session, identifier) as lease:
         timeline = session.ledger.timeline()
         barred = sorted({bar.service for bar in session.ledger.quarantines() if bar.version == version})
@@ -93,7 +92,7 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
     all stand at those versions. Raises `Refused` naming the functions that have none or several.
     """
     checked_version(version)
-    identifier = str(ULID())
+    identifier = session.clocks.identifier()
     settings = session.settings
     with _lease(session, identifier) as lease:
         timeline = session.ledger.timeline()

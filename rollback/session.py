@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rollback import approval, targets
 from rollback import settings as settings_module
-from rollback import targets
 from rollback.aws import Account, Who, caller_account, connect
+from rollback.clocks import Clocks
 from rollback.errors import UsageError
-from rollback.lease import Clocks, Leases
+from rollback.lease import Leases
 from rollback.ledger import Ledger
 from rollback.records import now_iso
 from rollback.settings import Settings
@@ -35,6 +36,8 @@ class Session:
     leases: Leases
     clocks: Clocks
     now: Callable[[], datetime] = _utc_now
+    # A file's text as a branch has it: of (root, branch, name).
+    on_branch: Callable[[Path, str, str], str | None] = approval.on_branch
     # What targets leave to be cleared away when the verb ends.
     closing: ExitStack = field(default_factory=ExitStack)
     # `HOST:PID` of a holder of an engine's lock that a person says is dead.
@@ -48,11 +51,16 @@ class Session:
     def environment(self) -> str:
         return self.settings.environment
 
+    def policy(self, kind: str) -> approval.Policy:
+        """Who has to say yes to a kind of rollback. Raises `Refused` as `approval.binding_policy` does."""
+        return approval.binding_policy(self.root, self.settings, kind, self.on_branch)
+
     def target(self, kind: str) -> Target:
         context = Context(
             account=self.account,
             ledger=self.ledger,
             root=self.root,
+            clocks=self.clocks,
             closing=self.closing,
             confirm_dead=self.confirm_dead,
         )

@@ -14,15 +14,13 @@ move nothing any more, and an answer that got lost is told apart from a stranger
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws import code, explained, was_refused, workers
+from rollback.aws import code, explained, was_refused
 from rollback.errors import RollbackError
 from rollback.lease import ALIASES, LeaseLost
 from rollback.plan import Plan, Refusal, Request
@@ -85,18 +83,12 @@ class Aliases:
     smoked = True
     step = Move
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, context: Context) -> None:
         self._account = context.account
         self._ledger = context.ledger
         self._settings = context.account.settings
-        self._clock = clock
-        self._sleep = sleep
+        self._clock = context.clocks.monotonic
+        self._sleep = context.clocks.sleep
 
     @property
     def minutes(self) -> int:
@@ -216,17 +208,16 @@ class Aliases:
                 return None
             return self._write(step, known[step.function], journal, back=back)
 
-        with workers() as pool:
-            futures: dict[Future[str | None], Move] = {pool.submit(one, step): step for step in todo}
+        with self._account.workers() as pool:
             try:
-                for future in as_completed(futures):
-                    revision, failure = _settled(future, futures[future])
+                for step, result in pool.unordered(one, todo):
+                    revision, failure = _settled(step, result)
                     if failure is not None:
                         failures.append(failure)
                         if not back:
                             halt.set()
                     if revision is not None:
-                        progress.add(futures[future].function, revision)
+                        progress.add(step.function, revision)
             except BaseException:
                 halt.set()
                 raise
@@ -351,10 +342,10 @@ class Aliases:
         return tuple(failures)
 
 
-def _settled(future: Future[str | None], step: Move) -> tuple[str | None, Failure | None]:
+def _settled(step: Move, result: Callable[[], str | None]) -> tuple[str | None, Failure | None]:
     """A finished write's RevisionId, or why it failed. A lost lease is no step's failure: it is raised."""
     try:
-        return future.result(), None
+        return result(), None
     except LeaseLost:
         raise
     except _Foreign as foreign:

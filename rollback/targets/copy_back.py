@@ -15,13 +15,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws import code, explained, workers
+from rollback.aws import code, explained
 from rollback.pace import Budget
 from rollback.records import Event
 from rollback.targets import items
 from rollback.targets.comparison import ONLY_LIVE, Difference
 from rollback.targets.items import Item
 from rollback.targets.loss import parsed
+from rollback.workers import workers
 
 WRITTEN, ALREADY, LEFT = "written", "already", "left"
 WANTED, CHANGED, UNDONE = "wanted", "changed", "undone"

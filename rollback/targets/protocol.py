@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rollback.clocks import Clocks
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event
 
@@ -30,6 +31,7 @@ class Context:
     account: Account
     ledger: Ledger
     root: Path
+    clocks: Clocks
     closing: ExitStack = field(default_factory=ExitStack)
     confirm_dead: str = ""
 

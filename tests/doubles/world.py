@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rollback.aws import Account, Throttles, Who
+from rollback.clocks import Clocks
 from rollback.flow import Flow
 from rollback.holding import Finished
-from rollback.lease import Clocks, Leases
+from rollback.lease import Leases
 from rollback.ledger import Ledger
 from rollback.plan import Request
 from rollback.recording import Commits, Recorded, adopt, record

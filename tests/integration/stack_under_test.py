@@ -16,6 +16,7 @@ import boto3
 import yaml
 
 from rollback.aws import Account, Throttles
+from rollback.clocks import Clocks
 from rollback.engine.workspace import Workspace
 from rollback.plan import Plan, Request
 from rollback.settings import parse
@@ -203,6 +204,7 @@ class Estate:
             account=account,
             ledger=self.ledger,  # type: ignore[arg-type] # a double
             root=self.program,
+            clocks=Clocks(now=lambda: ""),
             closing=closing,
             confirm_dead=confirm_dead,
         )

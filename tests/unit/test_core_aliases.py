@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rollback.aws import Account, Throttles
+from rollback.clocks import Clocks
 from rollback.lease import LeaseLost
 from rollback.plan import Plan, Request
 from rollback.targets.alias_state import Move, standings, states
@@ -38,8 +39,8 @@ class Estate:
             throttles=Throttles(),
         )
         ledger: Any = None
-        context = Context(account=account, ledger=ledger, root=Path())
-        self.target = Aliases(context, clock=self.clock.monotonic, sleep=self.clock.sleep)
+        clocks = Clocks(now=self.clock.iso, monotonic=self.clock.monotonic, sleep=self.clock.sleep)
+        self.target = Aliases(Context(account=account, ledger=ledger, root=Path(), clocks=clocks))
         for name in (A, B, C):
             for _ in range(3):
                 self.functions.publish(name)

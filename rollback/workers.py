@@ -1,0 +1,55 @@
+"""Several at a time: the threads in which a verb asks the same of many functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+WORKERS = 16
+
+
+class Pool(Protocol):
+    """Does one thing to many."""
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """The results in order; the first error is raised."""
+
+    def unordered(
+        self, function: Callable[[T], R], items: Iterable[T]
+    ) -> Iterator[tuple[T, Callable[[], R]]]:
+        """Each item as soon as it is done, with what gives its result or raises its error."""
+
+
+class Threads:
+    """A `Pool` of threads."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self._executor = executor
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        return self._executor.map(function, items)
+
+    def unordered(
+        self, function: Callable[[T], R], items: Iterable[T]
+    ) -> Iterator[tuple[T, Callable[[], R]]]:
+        futures: dict[Future[R], T] = {self._executor.submit(function, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures[future], future.result
+
+
+@contextmanager
+def workers() -> Iterator[Pool]:
+    """A pool of threads whose end waits for what is under way, unless a person asks to end at once."""
+    executor = ThreadPoolExecutor(WORKERS)
+    wait = True
+    try:
+        yield Threads(executor)
+    except KeyboardInterrupt:
+        wait = False
+        raise
+    finally:
+        executor.shutdown(wait=wait, cancel_futures=not wait)
