@@ -209,6 +209,11 @@ def entry_key(seq: int) -> str:
     return f"{TIMELINE}SEQ-{seq:010d}.json"
 
 
+def number(key: str) -> int:
+    """The number of the timeline's entry that is kept under `key`."""
+    return int(key.removeprefix(f"{TIMELINE}SEQ-").removesuffix(".json"))
+
+
 def release_key(deployment_id: str) -> str:
     """Where a release is kept."""
     return f"{RELEASES}{deployment_id}.json"

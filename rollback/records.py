@@ -68,7 +68,8 @@ class Record:
     """A rollback's METADATA item. `events` and `head` are the journal's length and last hash.
 
     Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an
-    approval and is no part of `elapsed_seconds`. `domains` are those that it locks.
+    approval and is no part of `elapsed_seconds`. `domains` are those that it locks. `emergency` says that it was
+    made without the ledger, and adopted from a journal.
     """
 
     rollback_id: str
@@ -94,6 +95,7 @@ class Record:
     adopted_current: bool = False
     domains: tuple[str, ...] = ()
     infrastructure: Mapping[str, int] = field(default_factory=dict)
+    emergency: bool = False
     events: int = 0
     head: str = ""
     schema: int = 1
