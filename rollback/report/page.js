@@ -1,0 +1,34 @@
+// Filters the timeline, and opens everything for the printer. Without it the page is whole.
+(() => {
+  const form = document.querySelector("form"), count = document.querySelector("output");
+  const moments = [...document.querySelectorAll("ol.moments > li")];
+  if (form) {
+    form.hidden = false;
+    const filter = () => {
+      const { words, kind, result } = Object.fromEntries(new FormData(form));
+      const wanted = words.trim().toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const moment of moments) {
+        const text = moment.textContent.toLowerCase();
+        moment.hidden = !(
+          (!kind || moment.dataset.kind === kind) &&
+          (!result || moment.dataset.result === result) &&
+          wanted.every((word) => text.includes(word))
+        );
+        shown += !moment.hidden;
+      }
+      count.textContent = `${shown} of ${moments.length}`;
+    };
+    form.addEventListener("input", filter);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    filter();
+  }
+  const open = () => {
+    const one = location.hash && document.getElementById(location.hash.slice(1));
+    const details = one && one.querySelector("details");
+    if (details) { details.open = true; one.scrollIntoView(); }
+  };
+  addEventListener("hashchange", open);
+  open();
+  addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details")) one.open = true; });
+})();
