@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pulumi
 
+from components.break_glass import BreakGlass, BreakGlassArgs
 from components.deployments_table import DeploymentsTable, DeploymentsTableArgs
 from components.github_roles import GithubRoles, GithubRolesArgs
 from components.live_aliases import LiveAliases, LiveAliasesArgs
 from components.policies import Scope
 from components.release_parameters import ReleaseParameters, ReleaseParametersArgs
 from components.rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
-from naming import APPROVER, DEPLOYER, RESTORE, ROLLBACK
+from naming import APPROVER, BREAK_GLASS, DEPLOYER, RESTORE, ROLLBACK
 from rollback.errors import UsageError
 from rollback.settings import from_config
 
@@ -32,17 +33,18 @@ aliases = LiveAliases(
         functions=tuple(tail for tails in settings.services.values() for tail in tails),
     ),
 )
+scope = Scope(
+    names=names,
+    account=settings.account,
+    region=settings.region,
+    alias=settings.alias,
+    functions=tuple(settings.catalogue()),
+    tables=settings.restorable,
+)
 roles = GithubRoles(
     "github-roles",
     GithubRolesArgs(
-        scope=Scope(
-            names=names,
-            account=settings.account,
-            region=settings.region,
-            alias=settings.alias,
-            functions=tuple(settings.catalogue()),
-            tables=settings.restorable,
-        ),
+        scope=scope,
         repository=settings.repository,
         people={
             DEPLOYER: settings.people.deployers,
@@ -51,6 +53,10 @@ roles = GithubRoles(
             APPROVER: settings.people.approvers,
         },
     ),
+)
+break_glass = BreakGlass(
+    "break-glass",
+    BreakGlassArgs(scope=scope, boundary=roles.boundary_arn, people=settings.people.break_glass),
 )
 environments = RollbackEnvironments(
     "rollback-environments",
@@ -66,6 +72,6 @@ environments = RollbackEnvironments(
 
 pulumi.export("deploymentsTable", table.table_name)
 pulumi.export("releaseParameters", parameters.parameter_names)
-pulumi.export("roleArns", roles.role_arns)
+pulumi.export("roleArns", roles.role_arns | {BREAK_GLASS: break_glass.role_arn})
 pulumi.export("aliases", aliases.count)
 pulumi.export("githubEnvironments", environments.environments)

@@ -78,13 +78,18 @@ class Pace(_Model):
 
 
 class People(_Model):
-    """ARNs of IAM users that may take a role, with MFA; approvers and on-call are disjoint."""
+    """ARNs of IAM users that may take a role, with MFA.
+
+    Nobody among the approvers is on call, or may break the glass: they are the second pair of eyes, before a
+    rollback and after an emergency.
+    """
 
     deployers: tuple[str, ...] = ()
     on_call: tuple[str, ...] = ()
+    break_glass: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
 
-    @field_validator("deployers", "on_call", "approvers")
+    @field_validator("deployers", "on_call", "break_glass", "approvers")
     @classmethod
     def _users(cls, people: tuple[str, ...]) -> tuple[str, ...]:
         for person in people:
@@ -98,6 +103,9 @@ class People(_Model):
         both = sorted(set(approvers) & set(info.data.get("on_call", ())))
         if both:
             raise ValueError(f"{', '.join(both)} is also on call: nobody approves their own rollback")
+        both = sorted(set(approvers) & set(info.data.get("break_glass", ())))
+        if both:
+            raise ValueError(f"{', '.join(both)} may also break the glass: nobody reviews their own emergency")
         return approvers
 
 

@@ -72,7 +72,8 @@ def test_every_resource_belongs_to_its_component_and_carries_no_alias(stack: str
 
     for resource in run_.resources:
         if resource.type.startswith("aws:"):
-            assert resource.parent_type == f"rollback:index:{owners.get(resource.type, 'GithubRoles')}"
+            roles = "BreakGlass" if resource.name.startswith("break-glass") else "GithubRoles"
+            assert resource.parent_type == f"rollback:index:{owners.get(resource.type, roles)}"
             assert f"urn:pulumi:{stack}::rollback::" in resource.parent
         assert not resource.aliases
 
@@ -85,7 +86,7 @@ def test_what_must_outlive_a_mistake_is_protected_and_the_rest_is_free_to_change
         (TABLE, "deployments"),
         (PROVIDER, "github"),
         (POLICY, "boundary"),
-        *((ROLE, role) for role in ("deployer", "rollback", "approver", "restore")),
+        *((ROLE, role) for role in ("deployer", "rollback", "approver", "restore", "break-glass")),
         *((ALIAS, tail) for tails in settings(stack).services.values() for tail in tails),
     }
 
@@ -200,14 +201,16 @@ def test_every_role_carries_the_boundary(stack: str) -> None:
 
     assert {role.inputs["name"] for role in roles.values()} == {
         f"bbws-access-{stack}-{tail}"
-        for tail in ("github-actions-role", "rollback-role", "approver-role", "restore-role")
-    }
+        for tail in (
+            "github-actions-role", "rollback-role", "approver-role", "restore-role", "break-glass-role",
+        )
+    }  # fmt: skip
     for role in roles.values():
         assert (
             role.inputs["permissionsBoundary"]
             == f"arn:aws:iam::{account}:policy/bbws-access-{stack}-boundary"
         )
-        assert role.inputs["tags"]["component"] == "github-roles"
+        assert role.inputs["tags"]["component"] in ("github-roles", "break-glass")
 
 
 @every_stack
@@ -231,6 +234,8 @@ def test_managed_policies_are_attached_to_the_role_they_are_named_after(stack: s
         (f"bbws-access-{stack}-github-actions-role", f"bbws-access-{stack}-deployer-functions-2"),
         (f"bbws-access-{stack}-rollback-role", f"bbws-access-{stack}-rollback-functions-1"),
         (f"bbws-access-{stack}-rollback-role", f"bbws-access-{stack}-rollback-functions-2"),
+        (f"bbws-access-{stack}-break-glass-role", f"bbws-access-{stack}-break-glass-functions-1"),
+        (f"bbws-access-{stack}-break-glass-role", f"bbws-access-{stack}-break-glass-functions-2"),
     }
     assert {one.inputs["role"] for one in run_.of(INLINE).values()} == {
         role.inputs["name"] for role in run_.of(ROLE).values()
@@ -249,8 +254,8 @@ def test_the_program_says_what_it_has_declared(stack: str) -> None:
 
 
 def test_configured_people_may_take_their_role_and_no_other() -> None:
-    alice, carol = (f"arn:aws:iam::536580886816:user/{name}" for name in ("alice", "carol"))
-    people = {"onCall": [alice], "approvers": [carol], "deployers": []}
+    alice, carol, olga = (f"arn:aws:iam::536580886816:user/{name}" for name in ("alice", "carol", "olga"))
+    people = {"onCall": [alice], "approvers": [carol], "deployers": [], "breakGlass": [olga]}
 
     run_ = run(program, config=configuration("dev", **{"rollback:people": people}))
 
@@ -262,7 +267,13 @@ def test_configured_people_may_take_their_role_and_no_other() -> None:
         ]
         for name, role in run_.of(ROLE).items()
     }
-    assert trusted == {"rollback": [[alice]], "restore": [[alice]], "approver": [[carol]], "deployer": []}
+    assert trusted == {
+        "rollback": [[alice]],
+        "restore": [[alice]],
+        "approver": [[carol]],
+        "deployer": [],
+        "break-glass": [[olga]],
+    }
 
 
 def test_a_setting_that_does_not_exist_ends_the_program_with_the_nearest_one() -> None:

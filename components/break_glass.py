@@ -1,0 +1,136 @@
+"""The role for the night when the ledger is gone or nobody is there who could approve.
+
+It moves the aliases of the catalogue's functions, reads what the audit trail keeps of releases, and sees whether
+the ledger answers. It writes nothing but aliases. People take it, with MFA and under their own name; no workflow
+does. Whoever takes it is seen: `rollback lambda --emergency` is loud, and IAM tells when the role was last used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.boundary import people_may_take
+from components.policies import (
+    Document,
+    Scope,
+    Statement,
+    TooManyFunctions,
+    document,
+    leading_keys,
+    packed_for,
+    statement,
+    text,
+)
+from components.tags import tags
+from naming import BREAK_GLASS
+
+
+def permissions(scope: Scope) -> Document:
+    """What the role may do apart from the functions' own permissions (`function_permissions`)."""
+    env = scope.names.environment
+    return document(
+        [
+            # Whether it answers, how it stands to the archive, and what a restore has left out.
+            statement(
+                "SeeWhetherTheLedgerAnswers",
+                ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"],
+                scope.ledger,
+            ),
+            statement(
+                "ReadTimeline",
+                ["dynamodb:GetItem", "dynamodb:Query"],
+                scope.ledger,
+                leading_keys(f"RELEASE#{env}"),
+            ),
+            statement(
+                "ReadFunctions",
+                ["lambda:GetAlias", "lambda:GetFunction", "lambda:GetProvisionedConcurrencyConfig"],
+                scope.function(f"{scope.names.function_prefix}*"),
+            ),
+            statement("FindArchive", ["s3:ListBucketVersions"], scope.trail),
+            statement("ReadArchive", ["s3:GetObjectVersion"], f"{scope.trail}/*"),
+        ]
+    )
+
+
+def function_permissions(scope: Scope) -> tuple[Document, ...]:
+    """What the role may do to each function, in as few managed policies as hold it.
+
+    Raises `TooManyFunctions` where it could not carry them all.
+    """
+    return packed_for(BREAK_GLASS, scope, _functions)
+
+
+def trust(people: Sequence[str]) -> Document:
+    """Who may take the role: `people` (ARNs of IAM users) with MFA, as themselves; with none, nobody."""
+    if people:
+        return document(people_may_take(people))
+    # A trust policy needs a statement.
+    return document([{"Sid": "Nobody", "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}])
+
+
+def _functions(scope: Scope, functions: Sequence[str]) -> list[Statement]:
+    arns = [scope.function(function) for function in functions]
+    return [
+        statement("MoveAliases", ["lambda:UpdateAlias"], arns),
+        statement("SmokeTest", ["lambda:InvokeFunction"], [f"{arn}:{scope.alias}" for arn in arns]),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BreakGlassArgs:
+    """What the role may touch, its ceiling's ARN, and the ARNs of the IAM users that may take it."""
+
+    scope: Scope
+    boundary: pulumi.Input[str]
+    people: tuple[str, ...] = ()
+
+
+class BreakGlass(pulumi.ComponentResource):
+    """The break-glass role with its policies."""
+
+    role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: BreakGlassArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("rollback:index:BreakGlass", name, None, opts)
+        names, tagged = args.scope.names, tags(args.scope.names, "break-glass")
+        role = aws.iam.Role(
+            BREAK_GLASS,
+            name=names.role(BREAK_GLASS),
+            description="Emergencies only: moves aliases back while the ledger does not answer",
+            assume_role_policy=text(trust(args.people)),
+            permissions_boundary=args.boundary,
+            # Nobody is to hold it for longer than an emergency takes.
+            max_session_duration=3600,
+            tags=tagged,
+            opts=pulumi.ResourceOptions(parent=self, protect=True),
+        )
+        mine = pulumi.ResourceOptions(parent=self)
+        aws.iam.RolePolicy(
+            BREAK_GLASS,
+            name="permissions",
+            role=role.name,
+            policy=text(permissions(args.scope)),
+            opts=mine,
+        )
+        try:
+            policies = function_permissions(args.scope)
+        except TooManyFunctions as error:
+            raise pulumi.RunError(str(error)) from None
+        for number, policy in enumerate(policies, start=1):
+            label = f"{BREAK_GLASS}-functions-{number}"
+            managed = aws.iam.Policy(
+                label,
+                name=f"{names.stem}-{label}",
+                description=f"The functions of the catalogue, for the {BREAK_GLASS} role, part {number}",
+                policy=text(policy),
+                tags=tagged,
+                opts=mine,
+            )
+            aws.iam.RolePolicyAttachment(label, role=role.name, policy_arn=managed.arn, opts=mine)
+        self.role_arn = role.arn
+        self.register_outputs({"roleArn": self.role_arn})
