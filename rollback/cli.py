@@ -5,11 +5,14 @@ Everything heavy is imported by the verb that needs it, so that `--help` is ther
 
 from __future__ import annotations
 
+import io
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rollback import cli_report
 from rollback.cli_infrastructure import register
 from rollback.cli_release import release_app
 from rollback.cli_support import (
@@ -91,14 +94,16 @@ def lambda_(
         )
         if as_shell:
             from rollback.plan_views import shell_lines
+            from rollback.streams import write_out
 
             plan = flow.preview("aliases", request)
-            print("\n".join(shell_lines(plan, session.settings.alias)))  # noqa: T201 - the document
+            write_out("\n".join(shell_lines(plan, session.settings.alias)))
             return
         preview_or_start(session, flow, ui, "aliases", request, reason, dry_run=dry_run, yes=yes, json=json)
 
 
 register(app)
+cli_report.register(app)
 
 
 @app.command()
@@ -171,6 +176,8 @@ def verify(
         if identifier is not None:
             end(session, ui, flow.verify(identifier))
             return
+        from rich.console import Group
+
         from rollback.canonical import plain
         from rollback.errors import VerificationFailed
         from rollback.layout import text
@@ -183,8 +190,8 @@ def verify(
             checks.append(proved[0])
             if not proved[0].ok:
                 ui.output(proved[1])
-        lines = "\n".join(f"{'✓' if item.ok else '✗'} {item.check}: {item.detail}" for item in checks)
-        ui.show(text(lines), {"verification": plain(checks)})
+        lines = [text(f"{'✓' if item.ok else '✗'} {item.check}: {item.detail}") for item in checks]
+        ui.show(Group(*lines), {"verification": plain(checks)})
         if not all(item.ok for item in checks):
             raise VerificationFailed(
                 "What stands did not verify.",
@@ -297,4 +304,19 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
 
 def main() -> None:
     """Runs the command line; the exit codes are README's."""
-    app()
+    from rollback.printable import clean
+    from rollback.streams import steady
+
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        # Wrong usage names what was typed, which may hold anything.
+        said = io.StringIO()
+        error.show(said)  # type: ignore[attr-defined] # all that come here have it
+        stderr = steady(sys.stderr)
+        stderr.write(f"{clean(said.getvalue())}\n")
+        stderr.flush()
+        code = error.exit_code
+    except typer.Abort:
+        code = 1
+    sys.exit(code)

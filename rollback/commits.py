@@ -1,7 +1,8 @@
 """The commits of the checkout: whether one may be gone back to, and what it holds.
 
-Git is asked with its hooks and filters off: a commit's files are read as they were committed, and
-nothing of the checkout, of its configuration's commands or of its index has a say in that or is written.
+Whoever may write into a repository's `.git` may have commands there: hooks, filters, monitors, remotes.
+Git is asked with all of them off, and without a way to any other machine: a commit's files are read as they
+were committed, and nothing of the checkout or of its index has a say in that or is written.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,31 @@ _QUIET = {
     "GIT_LFS_SKIP_SMUDGE": "1",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
+    # None: a clone that lacks objects would ask its remote for them, by whatever command it names for that.
+    "GIT_ALLOW_PROTOCOL": "",
+    # A commit is what its digits say, and not what somebody has put in its place.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null/none",
     "LC_ALL": "C",
 }
-# Variables by which whoever calls us (a hook, say) points git at another repository.
-_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+# Whoever calls us (a hook, say) may point git at another repository; only where its own settings are is kept.
+_KEPT = re.compile(
+    r"GIT_(EXEC_PATH|CEILING_DIRECTORIES|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|(KEY|VALUE)_\d+))"
+)
+_OFF = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "safe.bareRepository=explicit",
+    "advice.detachedHead=false",
+)
+# How a commit's files come into a worktree: all of them, and as they were committed.
+_WHOLE = ("core.sparseCheckout=false", "core.autocrlf=false", "submodule.recurse=false")
+_SHA = re.compile(r"[0-9a-fA-F]{4,64}")
+_LINK = "120000"
+_NAMED = 5
+# What a filter's settings are set to.
+_EMPTY, _FALSE = "ROLLBACK_GIT_EMPTY", "ROLLBACK_GIT_FALSE"
+_VALUES = {_EMPTY: "", _FALSE: "false"}
 _REVISION = re.compile(r"[0-9a-fA-F]{4,40}|[A-Za-z0-9_][A-Za-z0-9._/+-]*([~^][0-9]*)*")
 
 
@@ -48,11 +70,10 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
     of the protected branch: nobody goes back to a stranger's branch.
     """
     _must_be_a_checkout(root)
-    known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
-    if not _REVISION.fullmatch(wanted) or known.returncode:
+    sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
+    if sha is None:
         clone = "in this clone, which is shallow" if is_shallow(root) else "here"
         raise UsageError(f"There is no commit {wanted[:80]!r} {clone}.", next=_where_else(root, branch))
-    sha = known.stdout.strip()
     ref = protected(root, branch)
     merged = _git(root, "merge-base", "--is-ancestor", sha, ref)
     if merged.returncode:
@@ -65,6 +86,12 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
             else f"Name a commit of '{branch}': git log --oneline {branch}",
         )
     return Commit(sha=sha, subject=subject(root, sha))
+
+
+def resolved(root: Path, wanted: str) -> str | None:
+    """All digits of the commit that `wanted` names; None where it names none here."""
+    known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
+    return None if known.returncode else known.stdout.strip()
 
 
 def protected(root: Path, branch: str) -> str:
@@ -85,7 +112,7 @@ def is_shallow(root: Path) -> bool:
 
 def is_ancestor(root: Path, older: str, newer: str) -> bool | None:
     """Whether `older` is part of the history of `newer`; None where either is not known here."""
-    code = _git(root, "merge-base", "--is-ancestor", older, newer).returncode
+    code = _git(root, "merge-base", "--is-ancestor", "--end-of-options", older, newer).returncode
     return {0: True, 1: False}.get(code)
 
 
@@ -102,45 +129,78 @@ def read(root: Path, sha: str, path: str) -> str | None:
 
 def subject(root: Path, sha: str) -> str:
     """The first line of a commit's message; empty where the commit is not known here."""
+    if not _SHA.fullmatch(sha):
+        # It comes from a record or from the engine's history, which may say anything.
+        return ""
     return _git(root, "show", "-s", "--no-show-signature", "--format=%s", sha, "--").stdout.strip()
-
-
-def dirty(root: Path) -> bool:
-    """Whether the checkout differs from its commit, untracked files included."""
-    return bool(_git(root, "status", "--porcelain").stdout.strip())
 
 
 def top(root: Path) -> Path:
     """The top folder of the repository that `root` is in. Raises `UsageError` where it is in none."""
     _must_be_a_checkout(root)
-    return Path(_git(root, "rev-parse", "--show-toplevel").stdout.strip())
+    told = _git(root, "rev-parse", "--show-toplevel")
+    found = Path(told.stdout.removesuffix("\n"))
+    if told.returncode or not root.resolve().is_relative_to(found.resolve()):
+        raise UsageError(
+            f"{root} is no work tree of its repository.",
+            next="Look at core.worktree and core.bare: git config --show-origin --get-regexp '^core'",
+        )
+    return found
 
 
 @contextmanager
-def worktree(root: Path, sha: str) -> Iterator[Path]:
+def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
     """A folder with the files of a commit, which is removed again however the block ends.
 
     It stands in a folder that nobody else may read; what is put beside it goes with it.
     What processes that were killed have left behind is cleared away, too. Raises `UsageError` where git
-    cannot check the commit out (a partial clone lacks its files).
+    cannot check the commit out (a partial clone lacks its files), and `Refused` where links at or below
+    `folder`, in which it is worked, lead out of it: what they lead to is no part of the commit.
     """
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    place = folder / "tree"
-    with (folder / _HELD).open("w") as held:
+    around = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    place = around / "tree"
+    with (around / _HELD).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         try:
             _clear_dead(root)
-            added = _git(root, "worktree", "add", "--detach", "--force", str(place), sha)
-            if added.returncode:
+            made = _git(
+                root, "worktree", "add", "--detach", "--force", "--no-checkout", "--", str(place), sha
+            )
+            if not made.returncode:
+                # Which filters are configured is asked in there: an include may hold for this place alone.
+                made = _git(
+                    place, "reset", "--hard", "--quiet", options=(*_options(_WHOLE), *_filters(place))
+                )
+            if made.returncode:
                 raise UsageError(
-                    f"Commit {sha[:12]} cannot be checked out: {_last(added.stderr)}.",
+                    f"Commit {sha[:12]} cannot be checked out: {_last(made.stderr)}.",
                     next=f"git fetch origin {sha}",
                 )
+            _must_be_its_own(place, sha, folder)
             yield place
         finally:
             _git(root, "worktree", "remove", "--force", "--force", str(place))
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(around, ignore_errors=True)
             _git(root, "worktree", "prune")
+
+
+def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
+    """Raises `Refused` where a link at or below `folder` leads out of the worktree."""
+    listed = _git(place, "ls-tree", "-r", "-z", "--full-tree", sha, "--", folder).stdout.split("\0")
+    links = [path for entry, _, path in (one.partition("\t") for one in listed) if entry.startswith(_LINK)]
+    home = os.path.realpath(place)
+
+    def leads(path: str) -> str:
+        return os.path.realpath(place / path)
+
+    out = [path for path in (folder, *links) if os.path.commonpath([home, leads(path)]) != home]
+    if out:
+        raise Refused(
+            f"Commit {sha[:12]} has links that lead out of it: "
+            + ", ".join(f"{path} → {leads(path)}" for path in out[:_NAMED])
+            + (" …" if len(out) > _NAMED else "."),
+            next="Go back to a commit whose files are its own.",
+        )
 
 
 def _clear_dead(root: Path) -> None:
@@ -180,14 +240,16 @@ def _last(text: str) -> str:
     return lines[-1].removeprefix("fatal: ").rstrip(".")[:300] if lines else "git says nothing"
 
 
-def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    filters = _filters(root) if words[:2] == ("worktree", "add") else ()
-    options = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "advice.detachedHead=false", *filters]
-    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+def _git(root: Path, *words: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _KEPT.fullmatch(name)
+    }
     try:
         return subprocess.run(
-            ["git", "-C", str(root), *(word for option in options for word in ("-c", option)), *words],
-            env=environment | _QUIET,
+            ["git", "-C", str(root), *_options(_OFF), *options, *words],
+            env=environment | _QUIET | _VALUES,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -200,8 +262,21 @@ def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
         raise RollbackError(f"git {words[0]} did not answer within two minutes.") from None
 
 
-def _filters(root: Path) -> list[str]:
-    """Options by which no filter that is configured here runs on a checkout."""
-    named = _git(root, "config", "--name-only", "--get-regexp", r"^filter\..*\.(smudge|process|required)$")
-    off = {"smudge": "", "process": "", "required": "false"}
-    return [f"{name}={off[name.rpartition('.')[2]]}" for name in set(named.stdout.split())]
+def _options(settings: Sequence[str]) -> list[str]:
+    return [word for setting in settings for word in ("-c", setting)]
+
+
+def _filters(place: Path) -> list[str]:
+    """Options by which no filter that is configured here runs on a checkout.
+
+    By variables, because a filter may be called anything: after `-c` a name ends at its first `=`.
+    """
+    named = _git(
+        place, "config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(smudge|process|required)$"
+    )
+    off = {"smudge": _EMPTY, "process": _EMPTY, "required": _FALSE}
+    return [
+        f"--config-env={name}={off[name.rpartition('.')[2]]}"
+        for name in set(named.stdout.split("\0"))
+        if name
+    ]

@@ -1,6 +1,7 @@
 """The terminal: tables and progress on standard error, documents on standard output.
 
-Colour only on a terminal, and never with `NO_COLOR`.
+Colour only on a terminal, and never with `NO_COLOR`. Whether anybody can be shown anything has no say in
+what is done: standard error may be closed, full or gone.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from rollback.errors import RollbackError
-from rollback.layout import clean_lines, text
+from rollback.layout import text
 from rollback.plan import Plan
 from rollback.plan_views import plan_view
-from rollback.verify import clean
+from rollback.printable import lines
+from rollback.streams import steady, write_out
 
 _TAIL = 25
 _SECONDS_BETWEEN_LINES = 15.0
@@ -29,7 +31,9 @@ class Terminal:
     """Shows what happens (`rollback.ui.Ui`), and the results of verbs."""
 
     def __init__(self, *, json_output: bool = False, width: int | None = None) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, width=width)
+        self.console = Console(
+            file=steady(sys.stderr), highlight=False, markup=False, emoji=False, width=width
+        )
         self.json_output = json_output
         self._progress: Progress | None = None
         self._task: Any = None
@@ -41,7 +45,8 @@ class Terminal:
         self.console.print(plan_view(plan))
 
     def say(self, text_: str) -> None:
-        self.console.print(text(text_, "dim"))
+        for line in lines(text_):
+            self.console.print(text(line, "dim"))
 
     def waiting(self, why: str, seconds: float) -> None:
         now = time.monotonic()
@@ -54,7 +59,10 @@ class Terminal:
     def start(self, what: str, total: int) -> None:
         counted = [BarColumn(bar_width=40), MofNCompleteColumn()] if total else []
         self._progress = Progress(
-            TextColumn("{task.description}"), *counted, TimeElapsedColumn(), console=self.console
+            TextColumn("{task.description}", markup=False),
+            *counted,
+            TimeElapsedColumn(),
+            console=self.console,
         )
         self._task = self._progress.add_task(what, total=total or None)
         self._progress.start()
@@ -69,8 +77,7 @@ class Terminal:
             self._progress = None
 
     def output(self, text_: str) -> None:
-        lines = text_.rstrip().splitlines()
-        for line in lines[-_TAIL:]:
+        for line in lines(text_.rstrip())[-_TAIL:]:
             self.console.print(Padding(text(line, "dim"), (0, 0, 0, 4)))
 
     def confirm(self, question: str) -> bool | None:
@@ -82,29 +89,32 @@ class Terminal:
     # -- results -----------------------------------------------------------------------------------------
 
     def show(self, view: RenderableType, document: Any) -> None:
-        """A verb's result: a view for a person, or with --json one document on standard output."""
+        """A verb's result: a view for a person, or with --json one document on standard output.
+
+        Raises `RollbackError` where that cannot be written.
+        """
         if self.json_output:
-            print(json.dumps(document, indent=2, ensure_ascii=False, default=str))  # noqa: T201 - the document
+            # In ASCII whatever it holds: any terminal and any encoding takes it, and none acts upon it.
+            write_out(json.dumps(document, indent=2, default=str))
         else:
             self.console.print(view)
 
     def error(self, error: RollbackError) -> None:
         """What happened, what was changed, and what to type next."""
         waiting = error.exit_code == 10  # noqa: PLR2004 - AwaitingApproval
-        first, *rest = clean_lines(error.what)
+        first, *rest = lines(error.what)
         self.console.print(
             Text.assemble(("● " if waiting else "✗ ", "magenta" if waiting else "bold red"), (first, "bold"))
         )
         for line in rest:
-            self.console.print(Text(f"  {line}"))
+            self.console.print(text(f"  {line}"))
         if error.changed:
-            self.console.print(Text(f"  {clean(error.changed)}"))
+            self.console.print(text(f"  {error.changed}"))
         if error.next:
             self.next(error.next)
 
     def next(self, what: str) -> None:
         """What to type next; a command is not broken, so that it can be copied."""
-        for index, line in enumerate(clean_lines(what)):
-            self.console.print(
-                Text.assemble(("  next: " if index == 0 else "  ", "dim"), (line, "cyan")), soft_wrap=True
-            )
+        for index, line in enumerate(lines(what)):
+            head = ("  next: " if index == 0 else "  ", "dim")
+            self.console.print(Text.assemble(head, text(line, "cyan")), soft_wrap=True)

@@ -9,19 +9,14 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollback.verify import clean
+from rollback.printable import line
 
 _GAP = 3
 
 
 def text(value: object, style: str = "") -> Text:
-    """Anything as plain text, cleaned of control characters."""
-    return Text(clean(str(value)), style=style)
-
-
-def clean_lines(value: str) -> list[str]:
-    """The lines of a text, each cleaned."""
-    return [clean(line) for line in value.splitlines()]
+    """Anything as plain text on one line, without what a terminal would act upon."""
+    return Text(line(str(value)), style=style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ class Blocks:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         if not self.blocks:
             return
-        widest = max(line.cell_len for block in self.blocks for line in block)
+        widest = max(part.cell_len for block in self.blocks for part in block)
         count = max(1, min(len(self.blocks), (options.max_width + _GAP) // (widest + _GAP)))
         columns: list[list[Text]] = [[] for _ in range(count)]
         for block in self.blocks:
@@ -55,13 +50,13 @@ def aligned(rows: Sequence[tuple[Text, ...]], right: Sequence[int] = ()) -> list
     widths = [max(row[index].cell_len for row in rows) for index in range(len(rows[0]))] if rows else []
     lines = []
     for row in rows:
-        line = Text()
+        whole = Text()
         for index, (cell, width) in enumerate(zip(row, widths, strict=True)):
             filler = " " * (width - cell.cell_len)
-            line.append_text(Text.assemble(filler, cell) if index in right else Text.assemble(cell, filler))
-            line.append(" ")
-        line.rstrip()
-        lines.append(line)
+            whole.append_text(Text.assemble(filler, cell) if index in right else Text.assemble(cell, filler))
+            whole.append(" ")
+        whole.rstrip()
+        lines.append(whole)
     return lines
 
 

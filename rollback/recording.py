@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TypeVar
 from botocore.exceptions import ClientError
 
 from rollback.aws import code, explained
+from rollback.commits import resolved
 from rollback.errors import Refused, UsageError
 from rollback.lease import ALIASES, RECORDING, Lease
 from rollback.records import Standing
@@ -165,15 +165,9 @@ def checked_commit(root: Path, commit: str) -> str:
     """
     if _SHA.fullmatch(commit):
         return commit
-    if re.fullmatch(r"[0-9a-f]{7,39}", commit):
-        parsed = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if parsed.returncode == 0:
-            return parsed.stdout.strip()
+    known = resolved(root, commit) if re.fullmatch(r"[0-9a-f]{7,39}", commit) else None
+    if known is not None:
+        return known
     raise UsageError(f"{commit[:80]!r} is no commit here.", next="Give all 40 digits: git rev-parse HEAD")
 
 

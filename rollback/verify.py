@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
+from rollback.printable import clean
 from rollback.records import Check
 from rollback.settings import Settings
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _DETAIL = 200
-
-
-def clean(text: str) -> str:
-    """`text` without terminal escapes and control characters, fit to be stored and shown."""
-    return _CONTROL.sub("", text)
 
 
 def smoke(settings: Settings, root: Path) -> tuple[Check, str] | None:

@@ -161,7 +161,7 @@ def overview_view(view: Any) -> RenderableType:
     head = Text.assemble(
         (f"{view.environment} ", "bold"),
         f"({view.account}, {view.region})  stands at ",
-        (view.stands, "bold green"),
+        text(view.stands, "bold green"),
     )
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("service", "stands", "functions", "back to", "quarantined"):
@@ -234,7 +234,7 @@ def _odd(stand: Any) -> Text:
         )
     else:
         what = f"stands at version {stand.version}, recorded is {stand.expected}"
-    return Text(f"  {stand.function}: {what}", "red")
+    return text(f"  {stand.function}: {what}", "red")
 
 
 def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -24,7 +24,7 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.rule import Rule
 from rich.text import Text
 
-from rollback.verify import clean
+from rollback.printable import clean
 
 _GRACE = 10.0
 _READ = 65536

@@ -96,7 +96,7 @@ def workspace(
     project = project_at(where, commit)
     config = stack_config(where, commit, project, state)
     text = yaml.safe_dump(config, sort_keys=True)
-    with commits.worktree(where.top, commit.sha) as tree:
+    with commits.worktree(where.top, commit.sha, where.folder) as tree:
         folder = tree / where.folder
         config_file = tree.with_name(f"Pulumi.{where.stack}.yaml")
         config_file.write_text(text, encoding="utf-8")

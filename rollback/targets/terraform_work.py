@@ -204,7 +204,7 @@ def opened(
     with (folder / _HELD).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         try:
-            with commits.worktree(checkout, commit) as tree:
+            with commits.worktree(checkout, commit, below(checkout)) as tree:
                 (folder / "root").symlink_to(tree / below(checkout))
                 yield Work(
                     tool=tool,

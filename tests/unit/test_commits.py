@@ -132,14 +132,221 @@ def test_a_worktree_runs_no_hook_and_no_filter_and_leaves_nothing(root: Path, gi
 
     with commits.worktree(root, git("rev-parse", "HEAD")) as place:
         assert (place / "file").read_text() == "two"
-        assert not commits.dirty(place)
+        assert git("-c", "filter.spy.required=false", "status", "--porcelain", at=place) == ""
         assert git("rev-parse", "--abbrev-ref", "HEAD", at=place) == "HEAD"
 
     assert not ran.exists()
     assert not place.parent.exists()
     assert git("worktree", "list").count("\n") == 0
     assert (root / "file").read_text() == "edited"
-    assert commits.dirty(root)
+    assert git("-c", "filter.spy.required=false", "status", "--porcelain") == "M file"
+
+
+@pytest.mark.parametrize("name", ["spy", "my=x", "Upper", "a.b"])
+@pytest.mark.parametrize("kind", ["smudge", "process"])
+def test_no_filter_runs_whatever_it_is_called(root: Path, git: Git, name: str, kind: str) -> None:
+    ran = root.parent / "ran"
+    _with_filter(root, git, name)
+    git("config", f"filter.{name}.{kind}", f"touch {ran}; cat")
+
+    with commits.worktree(root, git("rev-parse", "HEAD")) as place:
+        assert (place / "file").read_text() == "two"
+
+    assert not ran.exists()
+
+
+def test_no_filter_runs_that_is_configured_for_worktrees_alone(root: Path, git: Git) -> None:
+    ran, included = root.parent / "ran", root.parent / "included"
+    _with_filter(root, git, "spy")
+    included.write_text(f'[filter "spy"]\n\tsmudge = touch {ran}; cat\n')
+    git("config", "includeIf.gitdir:**/worktrees/**.path", str(included))
+
+    with commits.worktree(root, git("rev-parse", "HEAD")) as place:
+        assert (place / "file").read_text() == "two"
+
+    assert not ran.exists()
+
+
+def test_neither_monitors_nor_any_hook_run(root: Path, git: Git) -> None:
+    ran = root.parent / "ran"
+    spy = root.parent / "spy"
+    spy.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    spy.chmod(0o755)
+    hooks = root / "hooks"
+    hooks.mkdir()
+    for name in ("post-checkout", "reference-transaction", "post-index-change", "fsmonitor-watchman"):
+        (hooks / name).symlink_to(spy)
+    git("config", "core.hooksPath", str(hooks))
+    git("config", "core.fsmonitor", str(spy))
+    git("config", "core.pager", str(spy))
+    ran.unlink(missing_ok=True)
+
+    commits.find(root, "HEAD", "main")
+    with commits.worktree(root, "HEAD"):
+        pass
+
+    assert not ran.exists()
+
+
+def test_a_clone_that_lacks_a_commit_asks_nobody_for_it(root: Path, git: Git) -> None:
+    ran = root.parent / "ran"
+    git("config", "core.repositoryformatversion", "1")
+    git("config", "extensions.partialClone", "origin")
+    git("config", "remote.origin.promisor", "true")
+    git("config", "remote.origin.url", "ssh://nobody.invalid/it")
+    git("config", "core.sshCommand", f"touch {ran}; false")
+
+    assert commits.resolved(root, "a" * 40) is None
+    assert commits.read(root, "a" * 40, "file") is None
+    assert not commits.holds(root, "b" * 40, "file")
+    assert commits.is_ancestor(root, "c" * 40, "main") is None
+
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("word", ["--output=ran", "--help", "-n1", "HEAD", "$(touch ran)", "a" * 10_000, "é"])
+def test_what_a_record_calls_a_commit_is_no_option(root: Path, git: Git, word: str) -> None:
+    assert commits.subject(root, word) == ""
+    if word != "HEAD":
+        assert commits.is_ancestor(root, word, "main") is None
+        assert not commits.holds(root, word, "file")
+        assert commits.read(root, word, "file") is None
+
+    assert git("status", "--porcelain") == ""
+
+
+def test_a_commit_is_what_its_digits_say_and_not_what_was_put_in_its_place(root: Path, git: Git) -> None:
+    stranger, sha = git("rev-parse", "feature"), git("rev-parse", "HEAD~1")
+    git("replace", sha, git("rev-parse", "HEAD"))
+    (root / ".git" / "info").mkdir(exist_ok=True)
+    (root / ".git" / "info" / "grafts").write_text(f"{git('rev-parse', 'main')} {stranger}\n")
+
+    assert commits.read(root, sha, "file") == "one"
+    assert commits.subject(root, sha) == "write one"
+    assert commits.is_ancestor(root, stranger, "main") is False
+    with commits.worktree(root, sha) as place:
+        assert (place / "file").read_text() == "one"
+
+
+def test_a_worktree_has_all_files_where_the_checkout_shows_only_some(root: Path, git: Git) -> None:
+    (root / "below").mkdir()
+    (root / "below" / "other").write_text("a\nb\n")
+    git("add", "-A")
+    git("commit", "-qm", "below")
+    git("sparse-checkout", "set", "--no-cone", "/file")
+    git("config", "core.autocrlf", "true")
+    assert not (root / "below").exists()
+
+    with commits.worktree(root, git("rev-parse", "HEAD")) as place:
+        assert (place / "below" / "other").read_bytes() == b"a\nb\n"
+
+
+@pytest.mark.parametrize("folder", [".", "below"])
+@pytest.mark.parametrize("link", ["/etc/passwd", "../../../other", "round"])
+def test_links_that_lead_out_of_a_commit_are_refused_where_it_is_worked(
+    root: Path, git: Git, link: str, folder: str
+) -> None:
+    (root / "below").mkdir()
+    (root / "below" / "inside").symlink_to("../file")
+    (root / "below" / "out").symlink_to("../round" if link == "round" else link)
+    (root / "round").symlink_to("/etc")
+    git("add", "-A")
+    git("commit", "-qm", "links")
+
+    with (
+        pytest.raises(Refused, match=r"links that lead out of it: .*below/out → /") as error,
+        commits.worktree(root, git("rev-parse", "HEAD"), folder),
+    ):
+        pass
+
+    assert "inside" not in error.value.what
+    assert git("worktree", "list").count("\n") == 0
+
+
+def test_a_folder_that_is_itself_a_link_out_is_refused_and_links_elsewhere_are_not(
+    root: Path, git: Git
+) -> None:
+    (root / "good").mkdir()
+    (root / "good" / "file").write_text("good")
+    (root / "good" / "inside").symlink_to("../file")
+    (root / "bad").symlink_to("/tmp")
+    git("add", "-A")
+    git("commit", "-qm", "links")
+    sha = git("rev-parse", "HEAD")
+
+    with commits.worktree(root, sha, "good") as place:
+        assert (place / "good" / "inside").read_text() == "two"
+    with pytest.raises(Refused, match="bad → "), commits.worktree(root, sha, "bad"):
+        pass
+    with pytest.raises(Refused, match="bad/below → "), commits.worktree(root, sha, "bad/below"):
+        pass
+
+
+def test_submodules_are_not_fetched(root: Path, git: Git) -> None:
+    ran = root.parent / "ran"
+    (root / ".gitmodules").write_text(
+        f'[submodule "evil"]\n\tpath = evil\n\turl = ext::touch {ran}\n\tupdate = !touch {ran}\n'
+    )
+    git("update-index", "--add", "--cacheinfo", f"160000,{'a' * 40},evil")
+    git("add", ".gitmodules")
+    git("commit", "-qm", "a submodule")
+    for name, value in (
+        ("submodule.recurse", "true"),
+        ("submodule.evil.active", "true"),
+        ("submodule.evil.url", f"ext::touch {ran}"),
+        ("submodule.evil.update", f"!touch {ran}"),
+        ("protocol.ext.allow", "always"),
+    ):
+        git("config", name, value)
+
+    with commits.worktree(root, git("rev-parse", "HEAD")) as place:
+        assert list((place / "evil").iterdir()) == []
+
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("core.worktree", "/usr"), ("core.bare", "true")])
+def test_a_repository_that_says_its_files_are_elsewhere_is_told_so(
+    root: Path, git: Git, name: str, value: str
+) -> None:
+    git("config", name, value)
+
+    with pytest.raises(UsageError, match="is no work tree of its repository"):
+        commits.top(root)
+
+
+def test_a_repository_among_a_commits_files_has_no_say(root: Path, git: Git) -> None:
+    ran = root.parent / "ran"
+    below = root / "below"
+    git("init", "-q", "--bare", str(below))
+    git("config", "-f", str(below / "config"), "core.fsmonitor", f"touch {ran}")
+
+    with pytest.raises(UsageError, match="is no git checkout"):
+        commits.top(below)
+
+    assert not ran.exists()
+
+
+def test_the_callers_variables_point_at_no_other_repository(
+    root: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha, other = git("rev-parse", "main"), tmp_path / "other"
+    git("init", "-q", str(other))
+    for name in ("GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(name, str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_NAMESPACE", "other")
+    monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "nonsense")
+    monkeypatch.setenv("GIT_TRACE", str(tmp_path / "traced"))
+
+    assert commits.find(root, "main", "main").sha == sha
+    assert not (tmp_path / "traced").exists()
+
+
+def _with_filter(root: Path, git: Git, name: str) -> None:
+    (root / ".gitattributes").write_text(f"file filter={name}\n")
+    git("add", "-A")
+    git("commit", "-qm", "a filter")
 
 
 def test_what_a_killed_process_has_left_is_cleared_away(root: Path, git: Git, tmp_path: Path) -> None:

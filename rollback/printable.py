@@ -1,0 +1,49 @@
+"""Text from outside, made fit to be shown on a terminal and to be stored.
+
+Reasons, names, commit subjects, answers of AWS and of tools may hold anything: escape sequences that move
+the cursor or set a title, marks that turn the direction of writing, characters of no width. Sequences are
+dropped; every other character that cannot be printed is shown as Python would write it, so that whoever
+reads it sees that it is there.
+"""
+
+from __future__ import annotations
+
+import re
+
+# CSI; OSC, up to BEL or ST; DCS, SOS, PM and APC up to ST (ECMA-48, xterm's control sequences).
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[PX^_][^\x1b]*\x1b\\"
+)
+
+
+class _Shown(dict[int, str]):
+    """Code point → what is shown for it, worked out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        self[code] = char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        if char.isspace() and char > "\x7f":
+            # A no-break space is a space to whoever reads it; the separators of lines are none.
+            self[code] = " " if char not in "\x85\u2028\u2029" else self[code]
+        return self[code]
+
+
+_LINE = _Shown({ord("\t"): " "})
+_LINES = _Shown({ord("\t"): "\t", ord("\n"): "\n"})
+
+
+def line(text: str) -> str:
+    """`text` on one line: a line break in it is shown, not made."""
+    return text if text.isprintable() else _SEQUENCE.sub("", text).translate(_LINE)
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text, each fit to be shown."""
+    return clean(text).split("\n")
+
+
+def clean(text: str) -> str:
+    """`text` with its lines and tabs, and nothing else that a terminal would act upon."""
+    return _SEQUENCE.sub("", text.replace("\r\n", "\n")).translate(_LINES).rstrip("\n")
