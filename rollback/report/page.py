@@ -49,35 +49,34 @@ def page(report: Report) -> str:
     only = next(iter(report.told.values())) if not report.moments and len(report.told) == 1 else None
     title = f"Rollback {only.record.rollback_id}" if only else f"Rollbacks of {report.environment}"
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    return str(
-        h.html(lang="en")[
-            h.head[
-                h.meta(charset="utf-8"),
-                h.meta(http_equiv="Content-Security-Policy", content=policy),
-                h.meta(name="viewport", content="width=device-width, initial-scale=1"),
-                h.meta(name="referrer", content="no-referrer"),
-                h.title[title],
-                h.style[Markup(style)],  # noqa: S704 - a file of ours
+    document = h.html(lang="en")[
+        h.head[
+            h.meta(charset="utf-8"),
+            h.meta(http_equiv="Content-Security-Policy", content=policy),
+            h.meta(name="viewport", content="width=device-width, initial-scale=1"),
+            h.meta(name="referrer", content="no-referrer"),
+            h.title[title],
+            h.style[Markup(style)],  # noqa: S704 - a file of ours
+        ],
+        h.body[
+            h.header[
+                h.h1[title],
+                h.p(".soft")[f"{report.environment}, account {report.account}, {report.region}"],
             ],
-            h.body[
-                h.header[
-                    h.h1[title],
-                    h.p(".soft")[f"{report.environment}, account {report.account}, {report.region}"],
-                ],
-                h.main[
-                    [h.p(".notice")[_cut(notice, _NOTICE)] for notice in report.notices],
-                    _now(report.now) if report.now else None,
-                    _one(only) if only else _timeline(report),
-                ],
-                h.footer[
-                    f"As of {_when(report.at)} UTC. Times are UTC. What a record holds in full: ",
-                    h.code["rollback show ID --json"],
-                    ".",
-                ],
-                h.script[Markup(script)],  # noqa: S704 - as above
+            h.main[
+                [h.p(".notice")[_cut(notice, _NOTICE)] for notice in report.notices],
+                _now(report.now) if report.now else None,
+                _one(only) if only else _timeline(report),
             ],
-        ]
-    )
+            h.footer[
+                f"As of {_when(report.at)} UTC. Times are UTC. What a record holds in full: ",
+                h.code["rollback show ID --json"],
+                ".",
+            ],
+            h.script[Markup(script)],  # noqa: S704 - as above
+        ],
+    ]
+    return "".join(document.iter_chunks())
 
 
 # -- what stands now -----------------------------------------------------------------------------------------
@@ -142,9 +141,11 @@ def _timeline(report: Report) -> h.Element:
     return h.section(aria_labelledby="past")[
         h.h2("#past")["Releases and rollbacks, newest first"],
         h.form(hidden=True, role="search")[
-            h.label["Words", h.input(type="search", name="words", placeholder="reason, person, version …")],
-            h.label["Kind", _choice("kind", kinds)],
-            h.label["Result", _choice("result", results)],
+            _labelled(
+                "words", h.input("#words", type="search", name="words", placeholder="who, why, what …")
+            ),
+            _labelled("kind", _choice("kind", kinds)),
+            _labelled("result", _choice("result", results)),
             h.span(".soft")["Shown: ", h.output],
         ],
         h.ol(".moments")[
@@ -160,8 +161,14 @@ def _timeline(report: Report) -> h.Element:
     ]
 
 
+def _labelled(name: str, field: h.Node) -> h.Element:
+    return h.div(".field")[h.label(for_=name)[name.capitalize()], field]
+
+
 def _choice(name: str, options: Sequence[str]) -> h.Element:
-    return h.select(name=name)[h.option(value="")["all"], [h.option(value=one)[one] for one in options]]
+    return h.select(f"#{name}", name=name)[
+        h.option(value="")["all"], [h.option(value=one)[one] for one in options]
+    ]
 
 
 def _moment(moment: Moment, told: Told | None) -> h.Element:

@@ -1,0 +1,219 @@
+"""The report as a person meets it, in a real browser; and as Markdown."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from playwright.sync_api import Browser, sync_playwright
+
+from rollback.plan import Request
+from rollback.report import Report, gather, page, summary
+from tests.doubles.world import World, create_table, settings, texts
+
+# Quiet on a machine without a way out, and without a sandbox that root cannot have.
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_HOSTILE = (
+    '<img src=x onerror="document.title=1"><script>document.title=2</script> | `x` @all [a](javascript:b)'
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        assert not os.environ.get("CI"), f"none of {', '.join(names)} is on PATH"
+        pytest.skip(f"none of {', '.join(names)} is on PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of three releases, and a rollback for a reason that means harm."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
+        (root / name).write_text(text, encoding="utf-8")
+    with mock_aws():
+        client = boto3.client(
+            "dynamodb", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+        )
+        create_table(client)
+        world = World(dynamodb=client, root=root, settings=settings())
+        world.story()
+        world.flow().start("aliases", Request(), _HOSTILE)
+        return gather(world.session(), 50)
+
+
+class Opened:
+    """A report in a browser, and what the browser said of it and asked for."""
+
+    def __init__(self, browser: Browser, path: Path, document: str, **context: Any) -> None:
+        path.write_text(document, encoding="utf-8")
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page = browser.new_context(**context).new_page()
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+
+def test_the_page_tells_what_stands_and_what_happened_and_asks_for_nothing_else(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(report))
+
+    text = opened.page.inner_text("body")
+    assert all(word in text for word in ("teams", "roles", "v1.1.0", "v1.2.0 → v1.1.0", "alice"))
+    assert opened.page.locator("ol.moments > li").count() == 4
+    assert opened.said == []
+    assert len(opened.asked) == 1, "a page that works where there is no network"
+
+
+def test_a_reason_is_text_and_never_markup(report: Report, browser: Browser, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(report))
+
+    assert _HOSTILE in opened.page.locator(".why").first.inner_text()
+    assert opened.page.locator("img").count() == 0
+    assert opened.page.locator("script").count() == 1
+    assert opened.page.title() == "Rollbacks of dev"
+
+
+def test_a_script_that_got_in_all_the_same_would_not_run(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    document = page(report).replace("<footer>", "<script>document.title = 'in'</script><footer>")
+
+    opened = Opened(browser, tmp_path / "report.html", document)
+
+    assert opened.page.title() == "Rollbacks of dev"
+    assert opened.page.locator("script").count() == 2, "it did get in"
+
+
+def test_the_timeline_is_filtered_by_words_kind_and_result(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(report))
+    shown = opened.page.locator("ol.moments > li:visible")
+
+    opened.page.get_by_label("Kind").select_option("aliases")
+    assert (shown.count(), opened.page.locator("output").inner_text()) == (1, "1 of 4")
+    opened.page.get_by_label("Kind").select_option("")
+    opened.page.get_by_label("Words").fill("V1.0.0 dan")
+    assert shown.count() == 1
+    opened.page.get_by_label("Result").select_option("COMPLETE")
+    opened.page.get_by_label("Words").fill("no such word")
+    assert shown.count() == 0
+
+
+def test_a_record_is_opened_by_keyboard_alone(report: Report, browser: Browser, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(report))
+
+    for _ in range(20):
+        opened.page.keyboard.press("Tab")
+        if opened.page.evaluate("document.activeElement.tagName") == "SUMMARY":
+            break
+    opened.page.keyboard.press("Enter")
+
+    assert opened.page.locator("details[open] h3").all_inner_texts() == [
+        "Verification",
+        "Plan, 3 steps",
+        "Journal",
+    ]
+
+
+def test_whatever_can_be_used_has_a_name_to_be_read_out(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(report))
+
+    for name in ("Words", "Kind", "Result"):
+        assert opened.page.get_by_label(name, exact=True).count() == 1
+    nameless = opened.page.evaluate(
+        "[...document.querySelectorAll('input,select,meter,[role=region],section')].filter("
+        "e => !(e.ariaLabel || e.labels?.length || e.getAttribute('aria-labelledby') || e.querySelector('h3'))).length"
+    )
+    assert nameless == 0
+    assert opened.page.locator("html[lang=en]").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_readable_on_a_phone_by_day_and_by_night(
+    report: Report, browser: Browser, tmp_path: Path, scheme: str
+) -> None:
+    document = page(report)
+    opened = Opened(
+        browser,
+        tmp_path / "report.html",
+        document,
+        color_scheme=scheme,
+        viewport={"width": 360, "height": 740},
+    )
+    opened.page.locator("summary").click()
+
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 360, "no scrolling sideways"
+    faint = opened.page.evaluate(_CONTRAST)
+    assert faint == [], "WCAG 2.2 AA asks for 4.5 to 1"
+
+
+def test_printing_opens_every_record(report: Report, browser: Browser, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(report))
+
+    opened.page.emulate_media(media="print")
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+    assert opened.page.locator("details:not([open])").count() == 0
+    assert not opened.page.locator("form").is_visible()
+
+
+def test_a_record_that_was_tampered_with_is_told_so_first(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    (name, one), *_ = report.told.items()
+    forged = replace(one, events=one.events[:-1], broken="event 4 is missing")
+    alone = replace(report, now=None, moments=(), told={name: forged})
+
+    opened = Opened(browser, tmp_path / "report.html", page(alone))
+
+    assert "tampered with: event 4 is missing" in opened.page.locator(".alarm").inner_text()
+    assert "whole" not in opened.page.inner_text("dl")
+
+
+def test_markdown_takes_nothing_of_a_reason_for_its_own(report: Report) -> None:
+    text = summary(next(iter(report.told.values())))
+
+    assert "<" not in text.replace("\\<", "")
+    assert "\\@all \\[a\\]\\(javascript\\:b\\)" in text
+    assert {line.count(" | ") for line in text.splitlines() if line.startswith("| **")} == {1}
+
+
+# Texts whose colour is too near to that of the ground behind them.
+_CONTRAST = """() => {
+  const rgb = (c) => c.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const ground = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3]) return c; } return [255, 255, 255]; };
+  return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && !['SCRIPT', 'OPTION'].includes(e.tagName)
+    && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())).filter((e) => {
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))];
+    return (Math.max(a, b) + .05) / (Math.min(a, b) + .05) < 4.5; }).map((e) => e.outerHTML.slice(0, 80));
+}"""
