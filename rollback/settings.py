@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from naming import Names
+from rollback import yaml_text
 from rollback.errors import UsageError
 
 PROJECT_FILE = "Pulumi.yaml"
@@ -38,6 +38,12 @@ _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 _STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
 
 
+# Up to a week.
+Minutes = Annotated[int, Field(ge=1, le=7 * 24 * 60)]
+# A word of a command: the system takes no NUL in it.
+_Word = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
 
@@ -50,17 +56,17 @@ class Approval(_Model):
     aliases: Literal["none", "identity"]
     infrastructure: Literal["confirm", "identity"]
     table: Literal["identity"]
-    expires_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = 240
+    expires_minutes: Minutes = 240
 
 
 class Rto(_Model):
     """Time budgets in minutes, per scenario."""
 
-    code: Annotated[int, Field(ge=1)]
-    configuration: Annotated[int, Field(ge=1)]
-    infrastructure: Annotated[int, Field(ge=1)]
-    full: Annotated[int, Field(ge=1)]
-    table: Annotated[int, Field(ge=1)]
+    code: Minutes
+    configuration: Minutes
+    infrastructure: Minutes
+    full: Minutes
+    table: Minutes
 
 
 class Pace(_Model):
@@ -105,7 +111,9 @@ class People(_Model):
             raise ValueError(f"{', '.join(both)} is also on call: nobody approves their own rollback")
         both = sorted(set(approvers) & set(info.data.get("break_glass", ())))
         if both:
-            raise ValueError(f"{', '.join(both)} may also break the glass: nobody reviews their own emergency")
+            raise ValueError(
+                f"{', '.join(both)} may also break the glass: nobody reviews their own emergency"
+            )
         return approvers
 
 
@@ -141,7 +149,7 @@ class Settings(_Model):
     rto: Rto
     pace: Pace
     lease_seconds: Annotated[int, Field(ge=2, le=3600)]
-    smoke: tuple[str, ...]
+    smoke: tuple[_Word, ...]
     people: People
     reviewers: Reviewers = Reviewers()
     tables: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddb-access-management",)
@@ -209,7 +217,8 @@ class Settings(_Model):
         """
         if name not in self.services:
             raise UsageError(
-                f"There is no service {name[:80]!r}.{_nearest(name, self.services)}",
+                # Letters of other alphabets look alike: they are told as what they are.
+                f"There is no service {name[:80]!a}.{_nearest(name, self.services)}",
                 next=f"Services: {', '.join(self.services)}.",
             )
         return name
@@ -251,14 +260,16 @@ def load(root: Path, environment: str) -> Settings:
 
     Raises `UsageError` where a file is missing, is no YAML, or does not fit the model.
     """
-    project_text = _read(root / PROJECT_FILE, next="Run it inside a checkout of the platform's repository.")
-    if not _ENVIRONMENT.fullmatch(environment) or not (root / f"Pulumi.{environment}.yaml").is_file():
-        known = environments(root)
+    project_text = yaml_text.read(
+        root / PROJECT_FILE, root, next="Run it inside a checkout of the platform's repository."
+    )
+    known = environments(root)
+    if environment not in known:
         raise UsageError(
-            f"There is no environment {environment[:80]!r}.{_nearest(environment, known)}",
+            f"There is no environment {environment[:80]!a}.{_nearest(environment, known)}",
             next=f"Environments: {', '.join(known)}.",
         )
-    stack_text = _read(root / f"Pulumi.{environment}.yaml")
+    stack_text = yaml_text.read(root / f"Pulumi.{environment}.yaml", root)
     return parse(environment, project_text, stack_text)
 
 
@@ -286,8 +297,9 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
 
 
 def environments(root: Path) -> list[str]:
-    """The environments that the project in `root` has a file for."""
-    return sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in root.glob("Pulumi.*.yaml"))
+    """The environments that the project in `root` has a file for; what cannot name one is passed over."""
+    names = (path.name[len("Pulumi.") : -len(".yaml")] for path in root.glob("Pulumi.*.yaml"))
+    return sorted(name for name in names if _ENVIRONMENT.fullmatch(name))
 
 
 def find_root(start: Path) -> Path:
@@ -304,24 +316,9 @@ def find_root(start: Path) -> Path:
     )
 
 
-def _read(path: Path, *, next: str = "") -> str:  # noqa: A002 - the word of RollbackError
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} cannot be read: {error}.", next=next) from None
-
-
 def _mapping(name: str, text: str) -> dict[str, Any]:
-    try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", "")
-        raise UsageError(f"{name} is not valid YAML{where}: {problem}.") from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
+    document = yaml_text.mapping(name, text)
+    if not isinstance(document.get("config") or {}, dict):
         raise UsageError(f"{name} must be a mapping with a mapping under 'config'.")
     for key in document.get("config") or {}:
         if not isinstance(key, str):
@@ -329,27 +326,11 @@ def _mapping(name: str, text: str) -> dict[str, Any]:
     return document
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as the engine reads it: a key that stands twice is an error, not a silent choice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"'{key.value}' stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
 def _json(value: Any) -> Any:
     if isinstance(value, str):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 

@@ -12,12 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rollback import commits
+from rollback import commits, yaml_text
 from rollback.engine.backend import backend_url
 from rollback.engine.command import Engine
-from rollback.errors import Refused, RollbackError
+from rollback.errors import Refused, RollbackError, UsageError
 from rollback.settings import PROJECT_FILE, Settings
 
 # `history` answers ten entries unless a page size is given.
@@ -95,10 +93,9 @@ def stack_name(engine: Engine, project: str, stack: str) -> Iterator[StackName]:
 def project_name(text: str) -> str:
     """The name that a `Pulumi.yaml` gives its project; empty where it gives none."""
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError:
+        return str(yaml_text.mapping(PROJECT_FILE, text).get("name", ""))
+    except UsageError:
         return ""
-    return str(document.get("name", "")) if isinstance(document, dict) else ""
 
 
 def standing(updates: Iterable[Update]) -> Update | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from rollback import commits
+from rollback import commits, yaml_text
 from rollback.commits import Commit
 from rollback.engine import checkpoint, dependencies
 from rollback.engine.checkpoint import Deployment
@@ -127,7 +127,7 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
             f"Commit {commit.sha[:12]} holds no Pulumi project in {where.folder}/.",
             next=f"git log --oneline -- {_path(where, _PROJECT_FILES[0])} shows since when there is one.",
         )
-    project = _mapping(text, f"Pulumi.yaml of commit {commit.sha[:12]}")
+    project = yaml_text.mapping(f"Pulumi.yaml of commit {commit.sha[:12]}", text)
     if project.get("name") != where.project:
         raise UsageError(
             f"At commit {commit.sha[:12]} the project is called {str(project.get('name'))[:80]!r}, not "
@@ -147,7 +147,7 @@ def stack_config(
     text = commits.read(where.top, commit.sha, _path(where, path))
     if text is None:
         raise UsageError(f"Commit {commit.sha[:12]} holds no configuration of the stack: {path} is missing.")
-    config = dict(_mapping(text, f"{path} of commit {commit.sha[:12]}"))
+    config = dict(yaml_text.mapping(f"{path} of commit {commit.sha[:12]}", text))
     then, now = _encryption(config), _todays(where, path, state)
     if secured := _secured(config.get("config") or {}):
         differs = {name: then.get(name) for name in _ENCRYPTION[1:]} != {
@@ -167,7 +167,7 @@ def _todays(where: Where, path: str, state: Deployment) -> dict[str, Any]:
     """Today's encryption settings: the checkout's stack file has them, else the checkpoint."""
     file = where.today / path
     if file.is_file():
-        found = _encryption(_mapping(file.read_text(encoding="utf-8"), path))
+        found = _encryption(yaml_text.mapping(path, yaml_text.read(file, where.top)))
         if found.keys() & set(_ENCRYPTION[1:]):
             return found
     provider = state.get("secrets_providers") or {}
@@ -192,16 +192,6 @@ def _secured(config: Mapping[str, Any]) -> list[str]:
         return isinstance(value, list) and any(map(encrypted, value))
 
     return [str(key) for key, value in config.items() if encrypted(value)]
-
-
-def _mapping(text: str, what: str) -> Mapping[str, Any]:
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UsageError(f"{what} is not valid YAML.") from None
-    if not isinstance(document, dict):
-        raise UsageError(f"{what} is no mapping.")
-    return document
 
 
 def _path(where: Where, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from rollback import commits
+from rollback import commits, yaml_text
 from rollback.commits import Commit
 from rollback.engine import checkpoint, steps, updates
 from rollback.engine.backend import Lock, Locks, backend_url
@@ -30,6 +31,8 @@ from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Chan
 from rollback.targets.protocol import Context
 
 KIND = "stack"
+# "Stacks", Pulumi's documentation: what a stack may be called.
+_STACK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHORT = 12
 _NOTICES = 10
 # Half of a change's content: the hash of what it changes from, then that of what it changes to.
@@ -116,6 +119,11 @@ def find(context: Context, request: Request) -> Stack:
             )
     settings = context.account.settings
     top = commits.top(context.root)
+    if not _STACK.fullmatch(request.stack or settings.environment):
+        raise UsageError(
+            f"--stack {request.stack[:80]!a} is no stack's name.",
+            next="Give it without organization and project, which are the program's own.",
+        )
     folder = _folder(request.project) if request.project else str(context.root.resolve().relative_to(top))
     stack = request.stack or settings.environment
     engine = Engine.found(backend_url(settings))
@@ -125,7 +133,7 @@ def find(context: Context, request: Request) -> Stack:
             f"There is no {PROJECT_FILE} in {folder}/ of this checkout.",
             next="Name the project's folder, from the repository's top, with --project-dir.",
         )
-    project = updates.project_name(file.read_text(encoding="utf-8"))
+    project = updates.project_name(yaml_text.read(file, top))
     name = context.closing.enter_context(updates.stack_name(engine, project, stack))
     own = stack == settings.environment and (top / folder).resolve() == context.root.resolve()
     where = Where(top=top, folder=folder, project=project, stack=stack)
@@ -368,7 +376,7 @@ def _folder(project: str) -> str:
     path = PurePosixPath(project)
     if path.is_absolute() or ".." in path.parts:
         raise UsageError(
-            f"--project-dir {project[:80]!r} must be a folder below the repository's top.",
+            f"--project-dir {project[:80]!a} must be a folder below the repository's top.",
             next="Give it as git names it, e.g. infra/network.",
         )
     return str(path)

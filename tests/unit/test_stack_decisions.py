@@ -490,7 +490,7 @@ def test_a_secret_under_another_salt_is_named(project: Repository) -> None:
     [
         ({}, r"holds no Pulumi project in \./"),
         ({"Pulumi_yaml": "name: other\n"}, "the project is called 'other', not 'demo'"),
-        ({"Pulumi_yaml": "- demo\n"}, "is no mapping"),
+        ({"Pulumi_yaml": "- demo\n"}, "must be a mapping"),
         ({"Pulumi_yaml": "a: ["}, "is not valid YAML"),
     ],
 )
