@@ -1,10 +1,10 @@
 """DynamoDB's expressions, as far as this project writes them: read once, then kept as plain functions.
 
-    condition   attribute_exists(path), attribute_not_exists(path), operand = operand, AND, ( )
+    condition   attribute_exists(path), attribute_not_exists(path), path = :value, AND, ( )
     update      SET path = operand [+ operand | - operand], … REMOVE path, …
     key         path = :value [AND begins_with(path, :value)]
 
-A path is the name of an attribute of the item, or `#name`; an operand is a path, `:value` or, in an update,
+A path is the name of an attribute of the item, or `#name`; an operand is a path, `:value` or
 `if_not_exists(path, operand)`. Whatever else DynamoDB may understand raises `Unmodelled`; what it refuses
 raises `Invalid`.
 
@@ -33,7 +33,8 @@ _Test = Callable[[Item, "Terms"], bool]
 # "The maximum length of any expression string is 4 KB" ("Quotas in Amazon DynamoDB").
 _LONGEST = 4096
 _TOKEN = re.compile(r"\s*([:#][A-Za-z0-9_]+|[A-Za-z][A-Za-z0-9_]*|[=,()+-])\s*")
-_WORDS = frozenset(("AND", "SET", "REMOVE"))
+# What is no name although it looks like one.
+_WORDS = frozenset(("ADD", "AND", "BETWEEN", "DELETE", "IN", "NOT", "OR", "REMOVE", "SET"))
 _RESERVED = frozenset((Path(__file__).parent / "reserved_words.txt").read_text(encoding="utf-8").split())
 _PARSED = 1024
 
@@ -269,10 +270,10 @@ def _test(read: _Reader) -> _Test:
         read.must(")")
         wanted = word == "attribute_exists"
         return lambda item, terms: (_named(path, terms) in item) is wanted
-    left = _operand(read)
+    path = read.path()
     read.must("=")
-    right = _operand(read)
-    return lambda item, terms: equal(left(item, terms), right(item, terms))
+    value = read.value()
+    return lambda item, terms: equal(item.get(_named(path, terms)), terms.values[value])
 
 
 def _listed(read: _Reader, one: Callable[[_Reader], Any]) -> Iterator[Any]:
@@ -285,12 +286,12 @@ def _listed(read: _Reader, one: Callable[[_Reader], Any]) -> Iterator[Any]:
 def _assignment(read: _Reader) -> tuple[str, _Operand]:
     target = read.path()
     read.must("=")
-    left = _operand(read, update=True)
+    left = _operand(read)
     sign = read.peek()
     if sign not in ("+", "-"):
         return target, left
     read.take()
-    right = _operand(read, update=True)
+    right = _operand(read)
 
     def summed(item: Item, terms: Terms) -> Value | None:
         one, other = left(item, terms), right(item, terms)
@@ -304,16 +305,16 @@ def _assignment(read: _Reader) -> tuple[str, _Operand]:
     return target, summed
 
 
-def _operand(read: _Reader, *, update: bool = False) -> _Operand:
+def _operand(read: _Reader) -> _Operand:
     if read.peek().startswith(":"):
         value = read.value()
         return lambda _, terms: terms.values[value]
-    if update and read.peek() == "if_not_exists":
+    if read.peek() == "if_not_exists":
         read.take()
         read.must("(")
         path = read.path()
         read.must(",")
-        otherwise = _operand(read, update=True)
+        otherwise = _operand(read)
         read.must(")")
 
         def kept(item: Item, terms: Terms) -> Value | None:

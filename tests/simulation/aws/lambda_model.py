@@ -24,6 +24,7 @@ LATEST = "$LATEST"
 _ARN = "arn:aws:lambda:eu-west-1:111122223333:function"
 # What one page holds unless less is asked for (ListFunctions; ListVersionsByFunction).
 _PAGE = 50
+_LONGEST_DESCRIPTION = 256
 
 
 class AliasSeen(NamedTuple):
@@ -209,7 +210,11 @@ class Lambda:
         weights = alias.weights
         if RoutingConfig is not None:
             weights = self._weights("UpdateAlias", FunctionName, version, RoutingConfig)
+        elif version in weights:
+            raise Unmodelled(f"a move of {FunctionName} to version {version}, where it has a weight already")
         description = alias.description if Description is None else Description
+        if len(description) > _LONGEST_DESCRIPTION:
+            raise refused("UpdateAlias", "ValidationException", "The description is too long.")
         same = (version, weights, description) == (alias.version, alias.weights, alias.description)
         after = _Alias(
             version=version,
