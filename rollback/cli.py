@@ -305,7 +305,7 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
 def main() -> None:
     """Runs the command line; the exit codes are README's."""
     from rollback.printable import clean
-    from rollback.streams import steady
+    from rollback.streams import to_nowhere, warn
 
     try:
         code = app(standalone_mode=False)
@@ -313,10 +313,13 @@ def main() -> None:
         # Wrong usage names what was typed, which may hold anything.
         said = io.StringIO()
         error.show(said)  # type: ignore[attr-defined] # all that come here have it
-        stderr = steady(sys.stderr)
-        stderr.write(f"{clean(said.getvalue())}\n")
-        stderr.flush()
+        warn(clean(said.getvalue()))
         code = error.exit_code
     except typer.Abort:
+        code = 1
+    except OSError as error:
+        # Of a verb they are told by itself: this is a help text that could not be written.
+        to_nowhere(sys.stdout)
+        warn(f"The help could not be written to standard output: {error.strerror}.")
         code = 1
     sys.exit(code)

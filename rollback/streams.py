@@ -26,11 +26,18 @@ def write_out(document: str) -> None:
             why = str(error.strerror)
         else:
             return
-        _to_nowhere(sys.stdout)
+        to_nowhere(sys.stdout)
     raise RollbackError(
         f"The answer could not be written to standard output: {why}.",
         next="What was done is done, and recorded: rollback status shows it.",
     )
+
+
+def warn(text: str) -> None:
+    """Says something on standard error, if there is any."""
+    stderr = steady(sys.stderr)
+    stderr.write(f"{text}\n")
+    stderr.flush()
 
 
 def steady(stream: IO[str] | None) -> IO[str]:
@@ -56,14 +63,14 @@ class _Steady:
             self._gone()
 
     def _gone(self) -> None:
-        _to_nowhere(self._stream)
+        to_nowhere(self._stream)
         self._stream = _nowhere()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _to_nowhere(stream: IO[str]) -> None:
+def to_nowhere(stream: IO[str]) -> None:
     """What is left in a stream's buffer would be tried once more, and told, when the process ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

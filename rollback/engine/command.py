@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,13 @@ from rollback.processes import Process
 
 INSTALLER = "https://www.pulumi.com/docs/install/"
 _MAJOR = "3"
+# Of the caller's own PULUMI_ variables only those have a say that tell who they are, where states and plugins
+# are, and how secrets are read. PULUMI_OPTION_…, PULUMI_SKIP_CHECKPOINTS, PULUMI_DEBUG_GRPC and the like would
+# change what is planned, or write down what is secret.
+_KEPT = re.compile(
+    r"PULUMI_(HOME|ACCESS_TOKEN|API|ORG|BACKEND_URL|CONFIG_PASSPHRASE(_FILE)?|PYTHON_CMD|SELF_MANAGED_STATE_\w+"
+    r"|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS|PLUGIN_DOWNLOAD_URL_OVERRIDES)"
+)
 _GATE = 'read -r go && exec "$@"'
 # Seconds between two looks, and how many in which nothing is said are enough of a dead one.
 _TICK, _QUIET = 0.1, 20
@@ -106,12 +114,24 @@ class Engine:
             "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
             "NO_COLOR": "1",
         }
-        return cls(program=program, backend=backend, variables={**os.environ, **ours})
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PULUMI_") or _KEPT.fullmatch(name)
+        }
+        return cls(program=program, backend=backend, variables={**kept, **ours})
 
     def version(self) -> str:
         """Its version. Raises `UsageError` for another major one than this command knows."""
         told = subprocess.run(
-            [self.program, "version"], env=self.variables, capture_output=True, text=True, check=False
+            [self.program, "version"],
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
         version = told.stdout.strip().removeprefix("v")
         if version.partition(".")[0] != _MAJOR:
@@ -130,6 +150,8 @@ class Engine:
             input=feed,
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             start_new_session=True,
         )

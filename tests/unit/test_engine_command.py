@@ -40,6 +40,23 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return make
 
 
+def test_the_callers_variables_change_nothing_of_what_is_done(
+    engine: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PULUMI_OPTION_TARGET", "PULUMI_SKIP_CHECKPOINTS", "PULUMI_DEBUG_GRPC", "PULUMI_STACK"):
+        monkeypatch.setenv(name, "junk")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "kept")
+
+    told = engine("env").ask(tmp_path)
+
+    assert "junk" not in told
+    assert "PULUMI_CONFIG_PASSPHRASE=kept" in told
+
+
+def test_what_the_engine_prints_may_be_no_text(engine: Make, tmp_path: Path) -> None:
+    assert engine(r"printf '\303\251\377'").ask(tmp_path) == "é\ufffd"
+
+
 def test_the_process_is_told_before_it_does_anything(engine: Make, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     seen: list[tuple[Process, bool]] = []
