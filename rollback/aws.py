@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from rollback.errors import Refused, RollbackError, UsageError
-from rollback.pace import SlidingWindow, TokenBucket
+from rollback.pace import Limit, SlidingWindow, TokenBucket
 from rollback.settings import Settings
 from rollback.workers import WORKERS, Pool, workers
 
@@ -38,6 +38,9 @@ MAX_SKEW_SECONDS = 300
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+_THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
+# At the least pace, shared by all threads, that many take longer than the RTO of a code rollback.
+_THROTTLED_ATTEMPTS = 20
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
@@ -66,8 +69,8 @@ class Account:
     dynamodb: DynamoDBClient
     ssm: SSMClient
     throttles: Throttles
-    # Any other service's client, of the same credentials and region.
-    client: Callable[[str], Any] = boto3.client  # type: ignore[assignment] # any service
+    # Any other service's client, of the same credentials and region; more words are botocore's `Config`'s.
+    client: Callable[..., Any] = boto3.client
     workers: Callable[[], AbstractContextManager[Pool]] = workers
 
     def publish(self, parameter: str, value: str) -> None:
@@ -82,15 +85,10 @@ class Account:
 
 
 class Throttles:
-    """Counts the answers that said "too many requests", for the record and the benchmarks."""
+    """Counts the answers that said "too many requests": somebody else was using the quota, too."""
 
     def __init__(self) -> None:
         self.count = 0
-
-    def observe(self, response: tuple[Any, Any] | None, **_: Any) -> None:
-        """A botocore `response-received`-like hook (`needs-retry`): `response` is (http, parsed)."""
-        if response is not None and response[0].status_code == 429:  # noqa: PLR2004 - HTTP, RFC 6585
-            self.count += 1
 
 
 def connect(settings: Settings) -> Account:
@@ -115,17 +113,23 @@ def connect(settings: Settings) -> Account:
             f"account {settings.account}.",
             next=f"Take credentials of account {settings.account}, or name another environment.",
         )
+
+    def client(service: str, **more: Any) -> Any:
+        # The environment may name an endpoint for one service alone, and one that is none.
+        with explained(f"looking for {service}'s endpoint", before=True):
+            return session.client(service, config=config.merge(Config(**more)))  # type: ignore[call-overload] # any service
+
     throttles = Throttles()
-    lambda_ = session.client("lambda", config=config)
-    _pace(lambda_, settings, throttles)
+    lambda_ = client("lambda")
+    paced(lambda_, settings, throttles)
     return Account(
         settings=settings,
         caller=_who(identity["Arn"]),
         lambda_=lambda_,
-        dynamodb=session.client("dynamodb", config=config),
-        ssm=session.client("ssm", config=config),
+        dynamodb=client("dynamodb"),
+        ssm=client("ssm"),
         throttles=throttles,
-        client=lambda service: session.client(service, config=config),  # type: ignore[call-overload] # any service
+        client=client,
     )
 
 
@@ -234,17 +238,40 @@ def _check_clock(date: str | None) -> None:
         )
 
 
-def _pace(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:
+def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:
+    """Asks the pace before every attempt, and lets it learn from every throttle.
+
+    A throttled call was not carried out: it goes again as soon as the pace lets it, and so often that
+    another team's deployment does not end a rollback.
+    """
     writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst)
     limit = max(1, int(settings.pace.reads))
     reads = SlidingWindow(limit=limit, seconds=limit / settings.pace.reads)
-    events = client.meta.events
 
-    def before_send(event_name: str = "", **_: Any) -> None:
+    def quota(event_name: str) -> Limit | None:
         # GetFunction has a quota of its own; Invoke is no control-plane call.
         operation = event_name.rsplit(".", 1)[-1]
-        if operation != "Invoke":
-            (reads if operation == "GetFunction" else writes).take()
+        return {"Invoke": None, "GetFunction": reads}.get(operation, writes)
 
-    events.register("before-send.lambda", before_send)
-    events.register("needs-retry.lambda", throttles.observe)
+    def before_send(event_name: str = "", **_: Any) -> None:
+        if (asked := quota(event_name)) is not None:
+            asked.take()
+
+    def needs_retry(
+        response: tuple[Any, Any] | None, attempts: int, event_name: str = "", **_: Any
+    ) -> float | None:
+        """As botocore has it: seconds to wait before the next attempt, or None to leave it to others."""
+        asked = quota(event_name)
+        if asked is None or response is None or not _throttled(*response):
+            return None
+        throttles.count += 1
+        asked.throttled()
+        return 0.0 if attempts < _THROTTLED_ATTEMPTS else None
+
+    client.meta.events.register("before-send.lambda", before_send)
+    client.meta.events.register_first("needs-retry.lambda", needs_retry)  # type: ignore[arg-type] # an answer counts
+
+
+def _throttled(http: Any, parsed: Any) -> bool:
+    name = parsed.get("Error", {}).get("Code", "")
+    return http.status_code == 429 or name in _THROTTLES  # noqa: PLR2004 - HTTP, RFC 6585

@@ -1,75 +1,175 @@
-"""Keeps calls below a quota: a limit for each, shared by all threads of the process.
+"""Keeps calls below a quota that others share: a limit for each, used by all threads of the process.
 
 Lambda allows 15 control-plane calls a second in an account and region, and 100 GetFunction calls
 (AWS, "Lambda quotas", API requests). Calls beyond are answered with a throttle that costs a retry, so
 it is faster never to exceed them. The limit is asked before every attempt that leaves the process,
-retries included.
+retries included. The quota is the account's: a throttle says that somebody else is using it, too, and
+how much of it is left can only be learned by trying.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+# Seconds in which the pace would rise from nothing to what is configured, by as much in every second.
+# A pace that was halved once is back after half of it, soon enough for an RTO of minutes. While another
+# team's deployment takes half of the quota, it is felt anew every eight seconds or so, not at each call.
+RECOVERY = 30.0
+# The least share of the configured pace: with Lambda's quota about one control-plane call a second. Whoever
+# is throttled even so is not the one who takes the quota.
+LEAST = 1 / 16
 
 
-@dataclass(kw_only=True)
-class TokenBucket:
-    """`rate` tokens a second, at most `burst` saved up. `take` waits until one is free."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learned:
+    """Which share of the configured pace is used. Pure; times are monotonic seconds."""
+
+    share: float = 1.0
+    since: float = float("-inf")
+
+    def at(self, now: float) -> float:
+        """The share at a time: as it was left by the last throttle, and what has been regained since."""
+        if self.share >= 1:
+            return 1.0
+        return min(1.0, self.share + max(0.0, now - self.since) / RECOVERY)
+
+    def throttled(self, now: float) -> Learned:
+        """Half of what it was."""
+        return Learned(share=max(LEAST, self.at(now) / 2), since=now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bucket:
+    """`rate` tokens a second, at most `burst` saved up; both by the share that was learned. Pure.
+
+    It is kept as the time `next` at which it would have been full but for `burst` tokens.
+    """
 
     rate: float
     burst: int
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    _next: float = field(init=False, default=float("-inf"))
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    next: float = float("-inf")
+    learned: Learned = Learned()
+
+    def reserve(self, now: float) -> tuple[Bucket, float]:
+        """The bucket without the next token, and the time from which on that may be used."""
+        share = self.learned.at(max(now, self.next))
+        rate, burst = self.rate * share, max(1, int(self.burst * share))
+        slot = max(self.next, now - (burst - 1) / rate)
+        return replace(self, next=slot + 1 / rate), max(slot, now)
+
+    def throttled(self, now: float) -> Bucket:
+        """Nothing is saved up any more, and tokens that are not used yet are given back."""
+        learned = self.learned.throttled(now)
+        return replace(self, next=now + 1 / (self.rate * learned.share), learned=learned)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """At most `limit` calls in any `seconds`, by the share that was learned. Pure.
+
+    `slots` are the times of the last calls, oldest first.
+    """
+
+    limit: int
+    seconds: float = 1.0
+    slots: tuple[float, ...] = ()
+    learned: Learned = Learned()
+
+    def reserve(self, now: float) -> tuple[Window, float]:
+        """The window with one more call, and the time from which on that may go."""
+        limit = max(1, int(self.limit * self.learned.at(now)))
+        slot = max(now, self.slots[-1]) if self.slots else now
+        if len(self.slots) >= limit:
+            slot = max(slot, self.slots[-limit] + self.seconds)
+        return replace(self, slots=(*self.slots[1 - self.limit :], slot) if self.limit > 1 else (slot,)), slot
+
+    def throttled(self, now: float) -> Window:
+        """Calls that have not gone yet are forgotten."""
+        gone = tuple(slot for slot in self.slots if slot <= now)
+        return replace(self, slots=gone, learned=self.learned.throttled(now))
+
+
+class _Rule(Protocol):
+    """What decides when a call may go."""
+
+    def reserve(self, now: float) -> tuple[_Rule, float]: ...
+    def throttled(self, now: float) -> _Rule: ...
+
+
+class Limit:
+    """What all threads ask before a call, and tell of a throttle.
+
+    `clock` and `sleep` are seconds, monotonic.
+    """
+
+    def __init__(self, rule: _Rule, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self.clock, self.sleep = clock, sleep
+        self._rule = rule
+        self._lessons = 0
+        # How many throttles were known when this thread's last call went.
+        self._knew = threading.local()
+        self._lock = threading.Lock()
 
     def take(self) -> float:
-        """Takes a token; returns the seconds waited for it.
+        """Waits until a call may go; returns the seconds waited for it."""
+        waited = 0.0
+        while True:
+            with self._lock:
+                now, lessons = self.clock(), self._lessons
+                self._rule, slot = self._rule.reserve(now)
+            if (wait := slot - now) > 0:
+                self.sleep(wait)
+                waited += wait
+            # Whoever waited while a throttle came waits again, at what was learned from it.
+            if wait <= 0 or lessons == self._lessons:
+                self._knew.lessons = lessons
+                return waited
 
-        The bucket is kept as the time at which it would have been full but for `burst` tokens, so that
-        the order of threads does not matter and nobody wakes up in vain.
+    def throttled(self) -> None:
+        """Learns that this thread's last call was beyond the quota.
+
+        Calls that went before the last lesson teach nothing new: several are under way at a time.
         """
         with self._lock:
-            now = self.clock()
-            slot = max(self._next, now - (self.burst - 1) / self.rate)
-            self._next = slot + 1 / self.rate
-        wait = slot - now
-        if wait > 0:
-            self.sleep(wait)
-            return wait
-        return 0.0
+            if getattr(self._knew, "lessons", 0) == self._lessons:
+                self._rule = self._rule.throttled(self.clock())
+                self._lessons += 1
 
 
-@dataclass(kw_only=True)
-class SlidingWindow:
-    """At most `limit` calls in any `seconds`, as early as that allows. `take` waits until one may go.
+class TokenBucket(Limit):
+    """A `Bucket` for threads."""
+
+    def __init__(
+        self,
+        *,
+        rate: float,
+        burst: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(Bucket(rate=rate, burst=burst), clock, sleep)
+
+
+class SlidingWindow(Limit):
+    """A `Window` for threads.
 
     It keeps below a quota of that many a second however it is counted: by the second or by a bucket. A few
     dozen reads, which are what a person waits for, go at once.
     """
 
-    limit: int
-    seconds: float = 1.0
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    _slots: deque[float] = field(init=False, default_factory=deque)
-    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
-
-    def take(self) -> float:
-        """Takes a call's place; returns the seconds waited for it."""
-        with self._lock:
-            now = slot = self.clock()
-            if len(self._slots) >= self.limit:
-                slot = max(now, self._slots.popleft() + self.seconds)
-            self._slots.append(slot)
-        wait = slot - now
-        if wait > 0:
-            self.sleep(wait)
-            return wait
-        return 0.0
+    def __init__(
+        self,
+        *,
+        limit: int,
+        seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(Window(limit=limit, seconds=seconds), clock, sleep)
 
 
 @dataclass(kw_only=True)
