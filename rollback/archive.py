@@ -15,10 +15,11 @@ encrypts with SSE-S3, tells without a read whether it is what the ledger says.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import TypeAdapter, ValidationError
@@ -30,11 +31,22 @@ from rollback.records import Approval
 from rollback.releases import Entry, Release
 
 T = TypeVar("T")
+R = TypeVar("R")
 TIMELINE, RELEASES, APPROVALS = "timeline/", "releases/", "approvals/"
 _THERE = {"PreconditionFailed", "412"}
 # Two writers at once; S3 asks to try again ("How to prevent object overwrites with conditional writes").
 _BUSY = {"ConditionalRequestConflict", "409"}
 _TRIES = 3
+
+
+class Each(Protocol):
+    """Does one thing to many, in any order; the results are in theirs."""
+
+    def __call__(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]: ...
+
+
+def _one_by_one(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [function(item) for item in items]
 
 
 class NotDeclared(RollbackError):
@@ -60,23 +72,31 @@ class Kept:
 
 
 class Archive:
-    """The bucket of one environment. `client` gives the S3 client when it is first needed."""
+    """The bucket of one environment. `client` gives the S3 client when it is first needed; `each` is
+    `Account.each`.
+    """
 
-    def __init__(self, client: Callable[[], Any], bucket: str, account: str) -> None:
+    def __init__(
+        self, client: Callable[[], Any], bucket: str, account: str, each: Each = _one_by_one
+    ) -> None:
         self.bucket = bucket
+        self._each = each
         self._make = client
         self._made: Any = None
+        self._making = threading.Lock()
         # A bucket of that name in a stranger's account is not ours.
         self._where = {"Bucket": bucket, "ExpectedBucketOwner": account}
 
     # -- putting -------------------------------------------------------------------------------------
 
-    def offer_entry(self, entry: Entry) -> bool:
-        """Keeps an entry of the timeline, if none of its number is kept. Whether it was not.
+    def offer_entries(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Keeps those of the timeline's entries that nothing is kept of yet, at the same time; returns them.
 
-        One write that is also the read: what is kept there already is not looked at.
+        One write for each that is also the read: what is kept under a number already is not looked at.
         """
-        return self._put(entry_key(entry.seq), canonical(entry))
+        texts = [(entry_key(entry.seq), canonical(entry)) for entry in entries]
+        new = self._each(lambda text: self._put(*text), texts)
+        return [entry for entry, was_new in zip(entries, new, strict=True) if was_new]
 
     def keep_entry(self, entry: Entry) -> bool:
         """Keeps an entry of the timeline. False where it was kept already.
@@ -128,8 +148,7 @@ class Archive:
 
     def releases(self) -> Iterator[Release]:
         """The kept releases, newest first, each read when it is asked for."""
-        # ULIDs sort by time; what S3 lists is in order.
-        for kept in reversed(list(self.kept(RELEASES))):
+        for kept in reversed(list(self.kept(RELEASES))):  # ULIDs sort by time
             yield self._model(Release, kept)
 
     def text(self, kept: Kept) -> str:
@@ -142,9 +161,10 @@ class Archive:
 
     @property
     def _client(self) -> Any:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
 
     def _keep(self, key: str, text: str) -> bool:
         if self._put(key, text):

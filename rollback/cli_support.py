@@ -59,7 +59,11 @@ def verb(
 
             session = begin(env, confirm_dead=confirm_dead)
             with session.closing:
-                yield session, Flow(session=session, ui=ui, stop=stop), ui
+                try:
+                    yield session, Flow(session=session, ui=ui, stop=stop), ui
+                finally:
+                    for notice in session.ledger.notices:
+                        ui.say(notice)
     except (Ended, KeyboardInterrupt) as ended:
         ui.error(ended if isinstance(ended, Ended) else Ended("Ended at once."))
         # Threads that still wait for an answer would keep the process.

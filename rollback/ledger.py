@@ -1,38 +1,47 @@
 """What happened: records with their journals, the timeline of releases, quarantines and approvals.
 
-| PK | SK | what |
-|---|---|---|
-| `DEPLOYMENT#<id>` | `METADATA`, `FUNCTIONS#0001`… | a release and its manifest |
-| `ROLLBACK#<id>` | `METADATA`, `PLAN#0001`…, `EVENT#000001`… | a record, its plan, its journal |
-| `APPROVAL#<rollback id>` | `<approver>` | a digest, and until when |
-| `RELEASE#<env>` | `SEQ#0000000001`…, `QUARANTINE#<service>#<version>` | the timeline; what must not come back |
-
 Decisions read the base table consistently; only `history` reads the index. An item that does not fit its
-model is named, never passed over.
+model is named, never passed over. How items look is in `items`.
+
+Nothing stands for itself. An event covers the one before it and the record as it leaves it; the timeline has
+an entry for each record that begins and for each end, and for each release, over what they say (`covers`)
+and over the entry before. The heads of it also go into the archive, where there is one.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
+from rollback import keeping
+from rollback.archive import Archive
 from rollback.aws import Who
-from rollback.canonical import canonical, digest, plain
+from rollback.canonical import digest, plain
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.items import (
+    METADATA,
+    approval_item,
+    entry_item,
+    event_item,
+    malformed,
+    manifest_in,
+    manifest_items,
+    model,
+    plan_items,
+    quarantine_item,
+    record_item,
+    release_item,
+)
 from rollback.lease import Hold
-from rollback.plan import Plan, from_chunks, reader, to_chunks
-from rollback.records import Approval, Entered, Event, Record, Standing, Status, next_event
-from rollback.releases import Entry, Quarantine, Release, Timeline, as_item, entry_hash
-from rollback.table import ABSENT, Conflict, Item, Table, Write
+from rollback.plan import Plan, from_chunks, to_chunks
+from rollback.records import ADOPTED, SCHEMA, Approval, Entered, Event, Record, Standing, Status, next_event
+from rollback.releases import OPENED, Entry, Quarantine, Release, Timeline, as_item, entry_hash, release_hash
+from rollback.table import ABSENT, Conflict, Table, Write
 
-T = TypeVar("T")
-SCHEMA = 1
-# Below DynamoDB's 400 KB an item and 100 members a transaction.
-_MANIFEST_CHUNK = 1000
+# Below DynamoDB's 100 members a transaction.
 _TRANSACTION = 90
 _SEQ_TRIES = 10
 
@@ -44,6 +53,11 @@ class Opened:
     record: Record
     plan_chunks: tuple[str, ...]
     events: tuple[Event, ...]
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the journal of an emergency is here as a whole."""
+        return any(event.kind == ADOPTED for event in self.events)
 
     def plan(self, step: type[Any]) -> Plan[Any]:
         """The plan, with steps of the target's type.
@@ -63,67 +77,125 @@ class Opened:
         try:
             return from_chunks(list(self.plan_chunks), step)
         except (ValidationError, ValueError, IndexError) as error:
-            raise _malformed(f"ROLLBACK#{self.record.rollback_id}", "PLAN#", error) from error
+            raise malformed(f"ROLLBACK#{self.record.rollback_id}", "PLAN#", error) from error
 
 
 class Ledger:
-    """The deployments table of one environment, in this project's words."""
+    """The deployments table of one environment, in this project's words.
 
-    def __init__(self, table: Table, environment: str) -> None:
+    `archive` keeps its heads outside of it. That it could not is no error: `notices` say so. `watch` is told
+    the timeline's head whenever somebody begins to read it, and may raise (`rollback.ground`).
+    """
+
+    def __init__(self, table: Table, environment: str, archive: Archive | None = None) -> None:
         self.table = table
         self.environment = environment
+        self.archive = archive
+        self.notices: list[str] = []
+        self.watch: Callable[[Entry | None], None] = lambda _: None
+
+    def newest(self) -> Entry | None:
+        """The head of the timeline, read anew and not watched."""
+        return next(self._entries(), None)
 
     # -- the timeline ------------------------------------------------------------------------------
 
     def timeline(self) -> Timeline:
         """Everything that changed what stands, newest first, read page by page as far as one goes."""
+        return Timeline(self._watched(self._entries()))
+
+    def _entries(self) -> Iterator[Entry]:
         items = self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25)
-        return Timeline(_model(Entry, item) for item in items)
+        return (model(Entry, item) for item in items)
+
+    def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        newest = next(entries, None)
+        self.watch(newest)
+        if newest is not None:
+            yield newest
+            yield from entries
 
     def quarantines(self) -> list[Quarantine]:
         """What must not come back now; lifted ones are left out."""
         items = self.table.query(f"RELEASE#{self.environment}", "QUARANTINE#")
-        return [_model(Quarantine, item) for item in items if not item.get("lifted_at")]
+        return [model(Quarantine, item) for item in items if not item.get("lifted_at")]
 
-    def append(self, entry: Entry, writes: Sequence[Write], proofs: Sequence[Write] = ()) -> Entry:
-        """Puts `entry` at the timeline's end, in one transaction with `writes`.
+    def append(
+        self,
+        entry: Entry,
+        writes: Sequence[Write] = (),
+        proofs: Sequence[Write] = (),
+        *,
+        bars: Sequence[Quarantine] = (),
+        lifts: Sequence[Quarantine] = (),
+    ) -> Entry:
+        """Puts `entry` at the timeline's end, in one transaction with `writes`, `bars` and `lifts`.
 
-        Takes the number after the newest one; where somebody else took it meanwhile, tries the next.
-        What the entry carries forward of `stands` is the newest entry's, with the entry's own on top; an
-        empty version there says that nothing is known to stand. More writes than a transaction takes go
-        ahead of it: those at the end of `writes`.
+        What is barred and lifted is so by whom the entry is by, and at its time: the entry covers it. What the
+        entry carries forward of `stands` is the newest entry's, with the entry's own on top; an empty version
+        there says that nothing is known to stand. More writes than a transaction takes go ahead of it: those
+        at the end.
         """
+        appended, before = self._append(entry, writes, proofs, bars=bars, lifts=lifts)
+        self._keep(appended, before)
+        return appended
+
+    def _append(
+        self,
+        entry: Entry,
+        writes: Sequence[Write],
+        proofs: Sequence[Write],
+        *,
+        bars: Sequence[Quarantine] = (),
+        lifts: Sequence[Quarantine] = (),
+    ) -> tuple[Entry, Iterator[Entry]]:
+        entry = replace(entry, bars=tuple(map(_bar, bars)), lifts=tuple(map(_bar, lifts)))
+        barring = [replace(bar, by=entry.by, at=entry.at) for bar in bars]
+        writes = [
+            *writes,
+            *(Write(name="quarantine", item=quarantine_item(self.environment, bar)) for bar in barring),
+            *(self._lift(bar, entry.by, entry.at) for bar in lifts),
+        ]
         for start in range(_TRANSACTION, len(writes), _TRANSACTION):
             self.table.transact(writes[start : start + _TRANSACTION])
+        return self._numbered(lambda _: (entry, writes[:_TRANSACTION]), proofs)
+
+    def _numbered(
+        self, make: Callable[[Entry | None], tuple[Entry, Sequence[Write]]], proofs: Sequence[Write]
+    ) -> tuple[Entry, Iterator[Entry]]:
+        """Appends what `make` makes of the newest entry, and gives it with those before it, newest first.
+
+        Takes the number after the newest one; where somebody else took it meanwhile, tries the next.
+        """
         for _ in range(_SEQ_TRIES):
-            last = self.timeline().newest
+            before = self._entries()
+            last = next(before, None)
+            entry, writes = make(last)
             merged = {**(last.stands if last else {}), **entry.stands}
-            stands = {service: version for service, version in merged.items() if version}
             bare = replace(
                 entry,
                 seq=last.seq + 1 if last else 1,
-                stands=stands,
+                stands={service: version for service, version in merged.items() if version},
                 previous=last.hash if last else "",
                 hash="",
+                schema=SCHEMA,
             )
             numbered = replace(bare, hash=entry_hash(bare))
-            put = Write(
-                name="timeline",
-                item={
-                    "PK": f"RELEASE#{self.environment}",
-                    "SK": f"SEQ#{numbered.seq:010d}",
-                    **as_item(numbered),
-                },
-                condition=ABSENT,
-            )
+            put = Write(name="timeline", item=entry_item(self.environment, numbered), condition=ABSENT)
             try:
-                self.table.transact([put, *proofs, *writes[:_TRANSACTION]])
+                self.table.transact([put, *proofs, *writes])
             except Conflict as conflict:
                 if conflict.what != "timeline":
                     raise
                 continue
-            return numbered
+            return numbered, (iter(()) if last is None else _joined(last, before))
         raise RollbackError("The timeline is being written by others without pause.", next="Try again.")
+
+    def _keep(self, entry: Entry, before: Iterator[Entry], release: Release | None = None) -> None:
+        """Puts the head of what has been written into the archive, and what an earlier command left out."""
+        if self.archive is not None:
+            notice = keeping.keep(self.archive, entry, before, release, self.release)
+            self.notices += [notice] if notice else []
 
     # -- releases ----------------------------------------------------------------------------------
 
@@ -131,17 +203,13 @@ class Ledger:
         """A release with its manifest. Raises `RollbackError` where it is missing or malformed."""
         pk = f"DEPLOYMENT#{deployment_id}"
         items = {item["SK"]: item for item in self.table.query(pk)}
-        if "METADATA" not in items:
+        if METADATA not in items:
             raise RollbackError(f"{pk} is named by the timeline but is not in {self.table.name}.")
         manifest: dict[str, Standing] = {}
         for sk, item in sorted(items.items()):
             if sk.startswith("FUNCTIONS#"):
-                try:
-                    chunk = reader(dict[str, Standing]).validate_json(item["functions"])
-                except (ValidationError, KeyError) as error:
-                    raise _malformed(pk, sk, error) from error
-                manifest.update(chunk)
-        release = _model(Release, items["METADATA"] | {"manifest": {}})
+                manifest.update(manifest_in(item))
+        release = model(Release, items[METADATA] | {"manifest": {}})
         if len(manifest) != release.functions:
             raise RollbackError(
                 f"{pk} should hold {release.functions} functions but holds {len(manifest)}: its manifest is "
@@ -150,49 +218,62 @@ class Ledger:
         return replace(release, manifest=manifest)
 
     def record_release(self, release: Release, entry: Entry, lease: Hold) -> Entry:
-        """Writes the manifest, then the release and its timeline entry in one transaction."""
-        pk = f"DEPLOYMENT#{release.deployment_id}"
-        functions = sorted(release.manifest.items())
-        for number, start in enumerate(range(0, len(functions), _MANIFEST_CHUNK), start=1):
-            chunk = dict(functions[start : start + _MANIFEST_CHUNK])
-            item = {"PK": pk, "SK": f"FUNCTIONS#{number:04d}", "functions": canonical(chunk)}
+        """Writes the manifest, then the release and its timeline entry, which covers both, in one transaction."""
+        for item in manifest_items(release):
             self.table.transact([Write(name="manifest", item=item, condition=ABSENT), *lease.proofs()])
-        metadata = {
-            "PK": pk,
-            "SK": "METADATA",
-            **_index(self.environment, release.recorded_at, release.deployment_id),
-            **{name: value for name, value in as_item(release).items() if name != "manifest"},
-        }
-        return self.append(entry, [Write(name="release", item=metadata, condition=ABSENT)], lease.proofs())
+        write = Write(name="release", item=release_item(release), condition=ABSENT)
+        entry = replace(entry, covers=release_hash(release))
+        appended, before = self._append(entry, [write], lease.proofs())
+        self._keep(appended, before, release)
+        return appended
 
     # -- records -----------------------------------------------------------------------------------
 
     def open(
         self, record: Record, status: Status, plan: Plan[Any], entered: Entered, lease: Hold | None
     ) -> tuple[Record, Event]:
-        """Writes a new record with its plan and first event. Raises `Refused` where the id is taken."""
-        last = self.timeline().newest
+        """Writes a new record with its plan, its first event and its entry in the timeline.
+
+        Raises `Refused` where the id is taken.
+        """
         chunks = to_chunks(plan)
         entered = replace(entered, data={**entered.data, "plan": digest(chunks)})
-        event = next_event(record, entered, anchor=last.hash if last else "")
-        record = replace(record, status=status, events=1, head=event.hash)
-        pk = f"ROLLBACK#{record.rollback_id}"
-        head = {"PK": pk, "SK": "PLAN#0001", "plan": chunks[0], "chunks": len(chunks)}
-        try:
-            for number, text in enumerate(chunks[1:], start=2):
-                item = {"PK": pk, "SK": f"PLAN#{number:04d}", "plan": text}
-                self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
-            self.table.transact(
-                [
-                    Write(name="record", item=self._metadata(record), condition=ABSENT),
-                    Write(name="plan", item=head, condition=ABSENT),
-                    _event_write(record, event),
-                    *(lease.proofs() if lease else []),
-                ]
+        head, *rest = plan_items(record.rollback_id, chunks)
+        made: list[tuple[Record, Event]] = []
+
+        def begun(last: Entry | None) -> tuple[Entry, Sequence[Write]]:
+            after = replace(record, status=status)
+            event = next_event(record, entered, after=after, anchor=last.hash if last else "")
+            after = replace(after, events=event.number, head=event.hash)
+            made[:] = [(after, event)]
+            entry = Entry(
+                seq=0,
+                kind=OPENED,
+                id=record.rollback_id,
+                version="",
+                at=entered.at,
+                by=entered.by,
+                services=(),
+                stands={},
+                covers=event.hash,
+                status=status,
             )
+            return entry, [
+                Write(name="record", item=record_item(after), condition=ABSENT),
+                Write(name="plan", item=head, condition=ABSENT),
+                _event_write(record, event),
+            ]
+
+        try:
+            for item in rest:
+                self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
+            entry, before = self._numbered(begun, lease.proofs() if lease else [])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
-        return record, event
+        # One that acts at once is kept with its end.
+        if status is not Status.IN_PROGRESS:
+            self._keep(entry, before)
+        return made[0]
 
     def load(self, rollback_id: str) -> Opened:
         """A record with plan and journal. Raises `UsageError` where there is none in this environment."""
@@ -203,14 +284,14 @@ class Ledger:
         expected = 0
         for item in self.table.query(pk):
             sk = str(item["SK"])
-            if sk == "METADATA":
-                record = _model(Record, item)
+            if sk == METADATA:
+                record = model(Record, item)
             elif sk.startswith("PLAN#"):
                 chunks.append(str(item.get("plan", "")))
                 parts = item.get("chunks", expected)
                 expected = parts if isinstance(parts, int) else -1
             elif sk.startswith("EVENT#"):
-                events.append(_model(Event, item))
+                events.append(model(Event, item))
         if record is None or record.environment != self.environment:
             raise UsageError(
                 f"There is no rollback {rollback_id[:80]!r} in {self.environment}.",
@@ -248,19 +329,22 @@ class Ledger:
         changes: Mapping[str, Any],
         *,
         entry: Entry,
-        quarantines: Sequence[Write] = (),
+        bars: Sequence[Quarantine] = (),
+        lifts: Sequence[Quarantine] = (),
     ) -> tuple[Record, Event]:
-        """Ends a record: its last event, its new state, its timeline entry, its quarantines and its lease,
-        all or none.
+        """Ends a record: its last event, its new state, its timeline entry, what it bars and lifts, and its
+        lease, all or none.
         """
         after, event, writes = _advance(record, entered, changes)
         farewells = lease.farewells() if lease else []
+        covering = replace(entry, covers=after.head)
         try:
-            self.append(replace(entry, covers=after.head), [*writes, *quarantines], farewells)
+            appended, before = self._append(covering, writes, farewells, bars=bars, lifts=lifts)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
         if lease:
             lease.given_back = True
+        self._keep(appended, before)
         return after, event
 
     def history(self, limit: int) -> Iterator[Record | Release | RollbackError]:
@@ -270,59 +354,39 @@ class Ledger:
                 return
             try:
                 if str(item["PK"]).startswith("DEPLOYMENT#"):
-                    yield _model(Release, item | {"manifest": {}})
+                    yield model(Release, item | {"manifest": {}})
                 else:
-                    yield _model(Record, item)
+                    yield model(Record, item)
             except RollbackError as error:
                 yield error
 
-    # -- quarantine and approval ---------------------------------------------------------------------
+    # -- approvals -----------------------------------------------------------------------------------
 
-    def quarantine_write(self, quarantine: Quarantine) -> Write:
-        """Bars a release for a service; an earlier bar, lifted or not, is replaced."""
-        return Write(
-            name="quarantine",
-            item={
-                "PK": f"RELEASE#{self.environment}",
-                "SK": f"QUARANTINE#{quarantine.service}#{quarantine.version}",
-                **as_item(quarantine),
-            },
-        )
+    def approve(self, approval: Approval) -> None:
+        """Writes down an approval. Raises `Refused` where the same person gave one before for the record."""
+        write = Write(name="approval", item=approval_item(approval), condition=ABSENT)
+        try:
+            self.table.transact([write])
+        except Conflict:
+            raise Refused("This approval is recorded already.") from None
+        if self.archive is not None and (notice := keeping.keep_approval(self.archive, approval)):
+            self.notices.append(notice)
 
-    def lift_write(self, quarantine: Quarantine, by: Who, at: str) -> Write:
+    def approvals(self, rollback_id: str) -> list[Approval]:
+        """What was said to a record's plan."""
+        return [model(Approval, item) for item in self.table.query(f"APPROVAL#{rollback_id}")]
+
+    # -- helpers -------------------------------------------------------------------------------------
+
+    def _lift(self, bar: Quarantine, by: Who, at: str) -> Write:
         """Lifts a bar; the item stays, saying who lifted it."""
         return Write(
             name="quarantine",
-            key=(f"RELEASE#{self.environment}", f"QUARANTINE#{quarantine.service}#{quarantine.version}"),
+            key=(f"RELEASE#{self.environment}", f"QUARANTINE#{_bar(bar)}"),
             update="SET lifted_at = :at, lifted_by = :by",
             condition="attribute_exists(PK)",
             values={":at": at, ":by": as_item(by)},
         )
-
-    def approve(self, approval: Approval) -> None:
-        """Writes down an approval. Raises `Refused` where the same person gave one before for the record."""
-        item = {
-            "PK": f"APPROVAL#{approval.rollback_id}",
-            "SK": f"{approval.by.role}/{approval.by.person}#{approval.at}",
-            **as_item(approval),
-        }
-        try:
-            self.table.transact([Write(name="approval", item=item, condition=ABSENT)])
-        except Conflict:
-            raise Refused("This approval is recorded already.") from None
-
-    def approvals(self, rollback_id: str) -> list[Approval]:
-        return [_model(Approval, item) for item in self.table.query(f"APPROVAL#{rollback_id}")]
-
-    # -- helpers -------------------------------------------------------------------------------------
-
-    def _metadata(self, record: Record) -> Item:
-        return {
-            "PK": f"ROLLBACK#{record.rollback_id}",
-            "SK": "METADATA",
-            **_index(self.environment, record.initiated_at, record.rollback_id),
-            **as_item(record),
-        }
 
     def _contested(self, record: Record, conflict: Conflict, lease: Hold | None = None) -> RollbackError:
         if conflict.what == "lease" and lease is not None:
@@ -342,19 +406,20 @@ def _advance(
     record: Record, entered: Entered, changes: Mapping[str, Any]
 ) -> tuple[Record, Event, list[Write]]:
     """The record after an event, the event, and the writes that make it so if it stood as we knew it."""
-    event = next_event(record, entered)
-    after = replace(record, **changes, events=event.number, head=event.hash)
-    changed = plain(after)
+    changed = replace(record, **changes)
+    event = next_event(record, entered, after=changed)
+    after = replace(changed, events=event.number, head=event.hash)
+    values = plain(after)
     fields = ["events", "head", *changes]
     writes = [
         Write(
             name="record",
-            key=(f"ROLLBACK#{record.rollback_id}", "METADATA"),
+            key=(f"ROLLBACK#{record.rollback_id}", METADATA),
             update="SET " + ", ".join(f"#{name} = :{name}" for name in fields),
             condition="#events = :before AND #head = :was",
             names={f"#{name}": name for name in fields},
             values={
-                **{f":{name}": changed[name] for name in fields},
+                **{f":{name}": values[name] for name in fields},
                 ":before": record.events,
                 ":was": record.head,
             },
@@ -365,44 +430,14 @@ def _advance(
 
 
 def _event_write(record: Record, event: Event) -> Write:
-    item = {
-        "PK": f"ROLLBACK#{record.rollback_id}",
-        "SK": f"EVENT#{event.number:06d}",
-        **as_item(event),
-        "data": canonical(event.data),
-    }
-    return Write(name="event", item=item, condition=ABSENT)
+    return Write(name="event", item=event_item(record.rollback_id, event), condition=ABSENT)
 
 
-def _index(environment: str, at: str, identifier: str) -> Item:
-    return {"GSI1PK": f"ENV#{environment}", "GSI1SK": f"{at}#{identifier}"}
+def _bar(quarantine: Quarantine) -> str:
+    """How a timeline's entry calls a bar."""
+    return f"{quarantine.service}#{quarantine.version}"
 
 
-def _model(kind: type[T], item: Item) -> T:
-    """`item` as a dataclass. Raises `RollbackError` naming the item and what is wrong with it."""
-    adapter = reader(kind)  # type: ignore[arg-type] # every class is hashable
-    schema = item.get("schema", SCHEMA)
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise RollbackError(
-            f"{item.get('PK')} was written by a newer version of this command (schema {schema}).",
-            next="Update the checkout you run it from.",
-        )
-    fields = dict(item)
-    try:
-        if kind is Event:
-            fields["data"] = json.loads(fields["data"])
-        return adapter.validate_python(fields)  # type: ignore[no-any-return] # the adapter's type is `kind`
-    except (ValidationError, KeyError, ValueError, TypeError) as error:
-        raise _malformed(str(item.get("PK")), str(item.get("SK")), error) from error
-
-
-def _malformed(pk: str, sk: str, error: Exception) -> RollbackError:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        detail = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    else:
-        detail = f"{type(error).__name__}: {error}"
-    return RollbackError(
-        f"The ledger's item {pk} / {sk} is malformed: {detail}",
-        next="Mend that item (it was not written by this command), then try again.",
-    )
+def _joined(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:
+    yield first
+    yield from rest

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from rollback.errors import Refused, UsageError
 from rollback.releases import Entry, Quarantine, Timeline, checked_version
 from rollback.session import Session
-from rollback.table import Write
 from rollback.words import checked_reason
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -21,13 +20,11 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
     entry = _known(session.ledger.timeline(), version)
     chosen = _chosen(session, entry, services)
     at = session.clocks.now()
-    writes = [
-        session.ledger.quarantine_write(
-            Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
-        )
+    bars = [
+        Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
         for service in chosen
     ]
-    _append(session, "quarantine", version, reason, writes)
+    session.ledger.append(_entry(session, "quarantine", version, reason, at), bars=bars)
     return chosen
 
 
@@ -42,10 +39,7 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
     ]
     if not bars:
         raise Refused(f"{version} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
-    at = session.clocks.now()
-    _append(
-        session, "lift", version, reason, [session.ledger.lift_write(bar, session.caller, at) for bar in bars]
-    )
+    session.ledger.append(_entry(session, "lift", version, reason, session.clocks.now()), lifts=bars)
     return [bar.service.removeprefix("@") for bar in bars]
 
 
@@ -72,17 +66,16 @@ def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str
     return chosen
 
 
-def _append(session: Session, kind: str, version: str, reason: str, writes: Sequence[Write]) -> None:
-    entry = Entry(
+def _entry(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
+    return Entry(
         seq=0,
         kind=kind,
         id=session.clocks.identifier(),
         version=version,
-        at=session.clocks.now(),
+        at=at,
         by=session.caller,
         services=(),
         stands={},
         covers="",
         status=reason,
     )
-    session.ledger.append(entry, writes)

@@ -19,7 +19,6 @@ from rollback.plan import Plan
 from rollback.records import Check, Entered, Event, Record, Status, seconds_between
 from rollback.releases import Entry, Quarantine
 from rollback.session import Session
-from rollback.table import Write
 from rollback.targets.protocol import Failure, Target
 from rollback.ui import Ui
 
@@ -123,8 +122,9 @@ class Recorder:
                     "verification": tuple(checks),
                     "elapsed_seconds": round(max(0.0, elapsed), 3),
                 },
-                entry=_entry(self.session, record, status, services=plan.subjects, stands=stands),
-                quarantines=self._lifts(now) if undone else self._bars(now, done),
+                entry=_entry(self.session, record, status, now, services=plan.subjects, stands=stands),
+                bars=() if undone else self._bars(now, done),
+                lifts=self._lifts() if undone else (),
             )
             self.events.append(event)
             self.lease.in_flight = False
@@ -149,30 +149,25 @@ class Recorder:
                 self._unsure = True
                 raise
 
-    def _bars(self, at: str, done: Collection[str]) -> list[Write]:
+    def _bars(self, at: str, done: Collection[str]) -> list[Quarantine]:
         """What is barred already, by a person or by this record, stays as it is."""
         barred = {(bar.service, bar.version) for bar in self.session.ledger.quarantines()}
         return [
-            self.session.ledger.quarantine_write(
-                Quarantine(
-                    service=service,
-                    version=version,
-                    reason=self.record.reason,
-                    by=self.session.caller,
-                    at=at,
-                    rollback_id=self.record.rollback_id,
-                )
+            Quarantine(
+                service=service,
+                version=version,
+                reason=self.record.reason,
+                by=self.session.caller,
+                at=at,
+                rollback_id=self.record.rollback_id,
             )
             for service, version in self.plan.quarantines.items()
             if service in done and (service, version) not in barred
         ]
 
-    def _lifts(self, at: str) -> list[Write]:
-        return [
-            self.session.ledger.lift_write(bar, self.session.caller, at)
-            for bar in self.session.ledger.quarantines()
-            if bar.rollback_id == self.record.rollback_id
-        ]
+    def _lifts(self) -> list[Quarantine]:
+        bars = self.session.ledger.quarantines()
+        return [bar for bar in bars if bar.rollback_id == self.record.rollback_id]
 
 
 def give_up(
@@ -195,12 +190,18 @@ def give_up(
         ),
         lease,
         {"status": status, "completed_at": now, "verification": ()},
-        entry=_entry(session, opened.record, status, services=(), stands={}),
+        entry=_entry(session, opened.record, status, now, services=(), stands={}),
     )
 
 
 def _entry(
-    session: Session, record: Record, status: Status, *, services: Sequence[str], stands: Mapping[str, str]
+    session: Session,
+    record: Record,
+    status: Status,
+    at: str,
+    *,
+    services: Sequence[str],
+    stands: Mapping[str, str],
 ) -> Entry:
     """The timeline's entry of a record's end; the ledger numbers and chains it."""
     return Entry(
@@ -208,7 +209,7 @@ def _entry(
         kind="rollback",
         id=record.rollback_id,
         version="",
-        at=session.clocks.now(),
+        at=at,
         by=session.caller,
         services=tuple(services),
         stands=stands,

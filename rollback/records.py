@@ -1,7 +1,8 @@
 """What a record says: pure data and pure functions, without a table.
 
-A record's events form a chain: each event's hash covers its content and the hash before it. The first
-covers the head of the environment's timeline at that time, so that a record cannot be moved either.
+A record's events form a chain: each event's hash covers its content, the hash before it, and the record as
+it stands after it. The first covers the head of the environment's timeline at that time, so that a record
+cannot be moved either.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from typing import Any
 
 from rollback.aws import Who
 from rollback.canonical import digest, plain
+
+# What the ledger's items look like. 2: each event covers the record, and the timeline tells of each beginning.
+SCHEMA = 2
+# The event by which the journal of an emergency is adopted as a whole.
+ADOPTED = "imported"
 
 
 class Status(StrEnum):
@@ -52,7 +58,7 @@ class Entered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One entry of a record's journal. `data` is JSON."""
+    """One entry of a record's journal. `data` is JSON; `record` covers the record after it (`record_hash`)."""
 
     number: int
     kind: str
@@ -61,6 +67,7 @@ class Event:
     data: Mapping[str, Any]
     previous: str
     hash: str
+    record: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +105,7 @@ class Record:
     emergency: bool = False
     events: int = 0
     head: str = ""
-    schema: int = 1
+    schema: int = SCHEMA
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,8 +138,11 @@ class Standing:
     provisioned: int = 0
 
 
-def next_event(record: Record, entry: Entered, anchor: str = "") -> Event:
-    """The event that follows `record`'s journal. `anchor` is the timeline's head, for a first event."""
+def next_event(record: Record, entry: Entered, anchor: str = "", *, after: Record | None = None) -> Event:
+    """The event that follows `record`'s journal and leaves the record as `after` (as it was, if None).
+
+    `anchor` is the timeline's head, for a first event.
+    """
     bare = Event(
         number=record.events + 1,
         kind=entry.kind,
@@ -141,8 +151,14 @@ def next_event(record: Record, entry: Entered, anchor: str = "") -> Event:
         data=plain(entry.data),
         previous=record.head or anchor,
         hash="",
+        record=record_hash(record if after is None else after),
     )
     return replace(bare, hash=event_hash(record.rollback_id, bare))
+
+
+def record_hash(record: Record) -> str:
+    """Over everything that a record says, but how far its journal goes: that is the chain's."""
+    return digest(replace(record, events=0, head=""))
 
 
 def event_hash(record_id: str, event: Event) -> str:
@@ -163,6 +179,8 @@ def chain_break(record: Record, events: Sequence[Event]) -> str | None:
         previous = event.hash
     if len(events) != record.events or (previous or "") != record.head:
         return f"the journal has {len(events)} events, the record says {record.events}"
+    if events and events[-1].record != record_hash(record):
+        return "the record does not say what its last event left"
     return None
 
 

@@ -1,7 +1,7 @@
 """What was released, what stands, and what "previous" means: decided from the ledger's timeline alone.
 
-The timeline is the list of everything that changed what stands: deployments, adoptions, rollbacks. Each
-entry took its number in the transaction that wrote its record, so the order never depends on a clock.
+The timeline is the list of everything that changed what stands: deployments, adoptions, rollbacks; and of what
+began. Each entry took its number in the transaction that wrote its record, so the order never depends on a clock.
 Each carries forward what every service stands at, so that the newest entry tells the whole.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from rollback.aws import Who
 from rollback.canonical import digest
 from rollback.errors import Refused, UsageError
-from rollback.records import Standing
+from rollback.records import SCHEMA, Standing
 
 # A version must not look like a Lambda version number, and + and @ join the versions of a mixed
 # environment.
@@ -24,6 +24,8 @@ PREVIOUS = "previous"
 # What else stands at something, beside the services, whose names have no @: the timeline's subjects for
 # the environment's stack and for its Terraform configuration, which stand at a commit.
 STACK, TERRAFORM = "@stack", "@terraform"
+# The kind of an entry that tells of a record's beginning.
+OPENED = "opened"
 # A parameter of the standard tier takes 4 KB (Systems Manager quotas); a record's head has two labels.
 _LABEL = 2000
 
@@ -32,9 +34,11 @@ _LABEL = 2000
 class Entry:
     """One entry of the timeline.
 
-    `kind` is deployment, adoption, rollback, quarantine or lift; `version` is set for the first two;
-    `services` are those whose aliases the entry's record wrote, and `STACK` and `TERRAFORM` where it tells
-    their commit; `stands` is what every service and they stand at after it. `covers` is the head hash of the record.
+    `kind` is deployment, adoption, opened, rollback (a record's end), quarantine or lift; `version` is set
+    for the first two; `services` are those whose aliases the entry's record wrote, and `STACK` and `TERRAFORM`
+    where it tells their commit; `stands` is what every service and they stand at after it. `bars` and `lifts`
+    are what was barred and let go with it, `<service>#<version>` each, by the same person at the same time.
+    `covers` is the head hash of the record, or `release_hash`.
     """
 
     seq: int
@@ -48,6 +52,10 @@ class Entry:
     covers: str
     status: str = ""
     commit: str = ""
+    bars: tuple[str, ...] = ()
+    lifts: tuple[str, ...] = ()
+    # An entry that says nothing of it is of the first schema.
+    schema: int = 1
     previous: str = ""
     hash: str = ""
 
@@ -78,7 +86,7 @@ class Release:
     functions: int
     adopted: bool = False
     status: str = "COMPLETE"
-    schema: int = 1
+    schema: int = SCHEMA
     manifest: Mapping[str, Standing] = field(default_factory=dict)
 
 
@@ -97,6 +105,11 @@ class Quarantine:
 def manifest_hash(manifest: Mapping[str, Standing]) -> str:
     """Over what a release is made of: each function's version and code, not its alias's state."""
     return digest({name: [standing.version, standing.code_sha256] for name, standing in manifest.items()})
+
+
+def release_hash(release: Release) -> str:
+    """Over everything that a release says, its manifest with the aliases' state, too."""
+    return digest(release)
 
 
 def checked_version(version: str) -> str:

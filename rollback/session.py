@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rollback import approval, targets
 from rollback import settings as settings_module
+from rollback.archive import Archive
 from rollback.aws import Account, Who, caller_account, connect
 from rollback.clocks import Clocks
 from rollback.errors import UsageError
@@ -83,7 +84,7 @@ def begin(environment: str | None, start: Path | None = None, *, confirm_dead: s
         root=root,
         settings=settings,
         account=account,
-        ledger=Ledger(table, settings.environment),
+        ledger=Ledger(table, settings.environment, _archive(account)),
         leases=Leases(
             table=table,
             environment=settings.environment,
@@ -93,6 +94,17 @@ def begin(environment: str | None, start: Path | None = None, *, confirm_dead: s
         ),
         clocks=clocks,
         confirm_dead=confirm_dead,
+    )
+
+
+def _archive(account: Account) -> Archive:
+    """What is kept beside the ledger. It gives up soon: nobody waits for it on a bad day."""
+    settings = account.settings
+    return Archive(
+        lambda: account.client("s3", connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2}),
+        settings.names.audit_bucket(settings.account),
+        settings.account,
+        account.each,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rollback.archive import Archive
 from rollback.aws import Account, Throttles, Who
 from rollback.clocks import Clocks
 from rollback.flow import Flow
@@ -23,6 +24,7 @@ from rollback.recording import Commits, Recorded, adopt, record
 from rollback.session import Session
 from rollback.settings import Settings, parse
 from rollback.table import Table
+from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life
 from tests.doubles.functions import Functions
@@ -139,6 +141,7 @@ class World:
     settings: Settings
     functions: Functions = field(default_factory=Functions)
     parameters: Parameters = field(default_factory=Parameters)
+    bucket: Bucket = field(default_factory=Bucket)
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -151,6 +154,11 @@ class World:
 
     def table(self) -> Table:
         return Table(self.dynamodb, TABLE, sleep=lambda _: None)
+
+    def archive(self, client: Any = None) -> Archive:
+        account = self.settings.account
+        bucket = self.bucket if client is None else client
+        return Archive(lambda: bucket, self.settings.names.audit_bucket(account), account)
 
     def session(self, caller: Who = ALICE, life: Life | None = None) -> Session:
         """One process of `caller`; its requests end with its `life`."""
@@ -172,7 +180,7 @@ class World:
             root=self.root,
             settings=self.settings,
             account=account,
-            ledger=Ledger(table, self.settings.environment),
+            ledger=Ledger(table, self.settings.environment, self.archive(alive(self.bucket))),
             leases=Leases(
                 table=table,
                 environment=self.settings.environment,

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from rollback.canonical import canonical
 from rollback.errors import Refused, RollbackError, UsageError
@@ -148,14 +149,12 @@ def test_an_old_holder_can_neither_journal_nor_close_nor_record(world: World) ->
         session.ledger.journal(current, said("moved"), old)
     old._lost = ""
     with pytest.raises(LeaseLost):
-        session.ledger.close(
-            current, said("closed"), old, {"status": Status.COMPLETE}, entry=entry(), quarantines=()
-        )
+        session.ledger.close(current, said("closed"), old, {"status": Status.COMPLETE}, entry=entry())
 
     back = session.ledger.load(ID)
     assert [event.kind for event in back.events] == ["planned"]
     assert back.record.status is Status.IN_PROGRESS
-    assert session.ledger.timeline().newest is None
+    assert [item.kind for item in session.ledger.timeline()] == ["opened"]
 
 
 def test_closing_writes_record_event_timeline_and_quarantine_and_frees_the_lease_in_one(world: World) -> None:
@@ -170,12 +169,13 @@ def test_closing_writes_record_event_timeline_and_quarantine_and_frees_the_lease
         lease,
         {"status": Status.COMPLETE},
         entry=entry(),
-        quarantines=[session.ledger.quarantine_write(bar)],
+        bars=[bar],
     )
 
     newest = session.ledger.timeline().newest
     assert newest is not None
-    assert (newest.seq, newest.covers, newest.stands) == (1, event.hash, {"teams": "v1"})
+    assert (newest.seq, newest.covers, newest.stands) == (2, event.hash, {"teams": "v1"})
+    assert newest.bars == ("teams#v2",)
     assert session.ledger.load(ID).record == after
     assert session.ledger.quarantines() == [bar]
     assert session.leases.holder(ALIASES) is None
@@ -185,13 +185,11 @@ def test_more_quarantines_than_a_transaction_takes_are_all_written(world: World)
     session = world.session()
     current = opened(world)
     bars = [
-        session.ledger.quarantine_write(
-            Quarantine(service=f"service_{number}", version="v2", reason="bad", by=ALICE, at="")
-        )
+        Quarantine(service=f"service_{number}", version="v2", reason="bad", by=ALICE, at="")
         for number in range(250)
     ]
 
-    session.ledger.close(current, said("closed"), None, {}, entry=entry(), quarantines=bars)
+    session.ledger.close(current, said("closed"), None, {}, entry=entry(), bars=bars)
 
     assert len(session.ledger.quarantines()) == 250
 
@@ -199,7 +197,7 @@ def test_more_quarantines_than_a_transaction_takes_are_all_written(world: World)
 def test_timeline_numbers_are_unique_and_chained_under_concurrent_appends(world: World) -> None:
     def append(number: int) -> int:
         ledger = world.session().ledger
-        return ledger.append(entry("quarantine", id=f"id-{number}", services=(), stands={}), []).seq
+        return ledger.append(entry("quarantine", id=f"id-{number}", services=(), stands={})).seq
 
     with ThreadPoolExecutor(4) as pool:
         numbers = list(pool.map(append, range(12)))
@@ -214,9 +212,9 @@ def test_timeline_numbers_are_unique_and_chained_under_concurrent_appends(world:
 def test_the_timeline_carries_forward_what_stands_and_drops_what_is_no_longer_known(world: World) -> None:
     ledger = world.session().ledger
 
-    ledger.append(entry(stands={"teams": "v1", "roles": "v1"}), [])
-    ledger.append(entry(stands={"teams": "v2"}), [])
-    ledger.append(entry(stands={"roles": ""}), [])
+    ledger.append(entry(stands={"teams": "v1", "roles": "v1"}))
+    ledger.append(entry(stands={"teams": "v2"}))
+    ledger.append(entry(stands={"roles": ""}))
 
     assert [dict(item.stands) for item in ledger.timeline()] == [
         {"teams": "v2"},
@@ -339,7 +337,7 @@ def test_a_record_whose_digest_was_changed_has_no_plan(world: World) -> None:
 
 def test_a_newer_schema_is_said_and_not_guessed(world: World) -> None:
     opened(world)
-    spoil(world, "METADATA", "schema", {"N": "2"})
+    spoil(world, "METADATA", "schema", {"N": "3"})
 
     with pytest.raises(RollbackError, match="newer version of this command"):
         world.session().ledger.load(ID)
@@ -356,7 +354,7 @@ def test_a_malformed_record_in_the_history_is_named_among_the_others(world: Worl
 
 
 def test_a_malformed_timeline_entry_is_named(world: World) -> None:
-    world.session().ledger.append(entry(), [])
+    world.session().ledger.append(entry())
     spoil(world, "SEQ#0000000001", "stands", {"S": "v1"}, pk="RELEASE#dev")
 
     with pytest.raises(RollbackError, match="RELEASE#dev / SEQ#0000000001"):
@@ -377,9 +375,9 @@ def test_a_manifest_that_lost_a_part_is_said_to_be_damaged(world: World) -> None
 def test_a_lifted_quarantine_stays_written_and_bars_no_more(world: World) -> None:
     ledger = world.session().ledger
     bar = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="")
-    ledger.append(entry(), [ledger.quarantine_write(bar)])
+    ledger.append(entry(), bars=[bar])
 
-    ledger.append(entry(), [ledger.lift_write(bar, BOB, "2026-11-24T13:00:00.000Z")])
+    ledger.append(entry(by=BOB, at="2026-11-24T13:00:00.000Z"), lifts=[bar])
 
     assert ledger.quarantines() == []
     item = ledger.table.get("RELEASE#dev", "QUARANTINE#teams#v2")
@@ -448,3 +446,82 @@ def test_a_write_says_which_condition_failed(world: World) -> None:
 
     assert raised.value.what == "second"
     assert table.get("ROLLBACK#x", "B") is None
+
+
+def kept(world: World) -> list[tuple[int, str]]:
+    return [(item.seq, item.kind) for item in world.archive().entries()]
+
+
+def test_the_head_of_every_release_and_of_every_end_is_kept_outside_the_ledger(world: World) -> None:
+    world.story()
+    world.begin()
+
+    entries = sorted(world.timeline(), key=lambda item: item.seq)
+    assert list(world.archive().entries()) == entries
+    assert [item.kind for item in entries] == ["deployment"] * 3 + ["opened", "rollback"]
+    releases = [world.session().ledger.release(item.id) for item in entries[:3]]
+    assert list(world.archive().releases()) == list(reversed(releases))
+
+
+def test_an_end_costs_three_writes_at_the_same_time_and_nothing_is_read(world: World) -> None:
+    world.story()
+    world.bucket.asked.clear()
+
+    world.begin()
+
+    assert world.bucket.asked == ["PutObject"] * 3, "the end, the beginning, and the one before: it is there"
+
+
+def test_an_archive_that_does_not_answer_fails_nothing_is_said_and_made_up_for(world: World) -> None:
+    world.release("v1.0.0")
+    world.record("v1.0.0")
+    world.bucket.fail = EndpointConnectionError(endpoint_url="https://s3")
+    world.release("v1.1.0")
+    ledger = world.session().ledger
+
+    world.record("v1.1.0")
+    ledger.append(entry("quarantine", services=(), stands={}))
+
+    world.bucket.fail = None
+    assert kept(world) == [(1, "deployment")]
+    (notice,) = ledger.notices
+    assert notice.startswith("The audit trail lacks entry 3 of the timeline: ")
+
+    world.begin()
+
+    assert [seq for seq, _ in kept(world)] == [1, 2, 3, 4, 5]
+    assert len(list(world.archive().releases())) == 2
+
+
+def test_an_environment_without_the_bucket_is_told_how_to_declare_it(world: World) -> None:
+    world.bucket.exists = False
+    ledger = world.session().ledger
+
+    ledger.append(entry())
+
+    (notice,) = ledger.notices
+    assert "There is no bucket acme-dev-audit-trail-111122223333" in notice
+    assert "pulumi up" in notice
+
+
+def test_a_ledger_that_was_rewritten_is_noticed_by_the_next_write(world: World) -> None:
+    ledger = world.session().ledger
+    ledger.append(entry(stands={"teams": "v1"}))
+    world.dynamodb.delete_item(
+        TableName=TABLE, Key={"PK": {"S": "RELEASE#dev"}, "SK": {"S": "SEQ#0000000001"}}
+    )
+
+    ledger.append(entry(stands={"teams": "v2"}))
+
+    (notice,) = ledger.notices
+    assert "holds something else under timeline/SEQ-0000000001.json" in notice
+    (first,) = world.archive().entries()
+    assert first.stands == {"teams": "v1"}, "what was kept first stays"
+
+
+def test_an_approval_is_kept_too(world: World) -> None:
+    given = Approval(rollback_id=ID, digest="d", by=BOB, at="2026-11-24T12:00:00.000Z", expires_at="2026")
+
+    world.session().ledger.approve(given)
+
+    assert list(world.bucket.versions) == [f"approvals/{ID}/{BOB.role}/bob/2026-11-24T12:00:00.000Z.json"]
