@@ -40,7 +40,7 @@ def release_adopt(
 @release_app.command("list")
 def release_list(env: Env, json: Json = False) -> None:
     """The recorded releases, newest first, and what stands where."""
-    with verb(env, json) as (session, _, ui):
+    with verb(env, json, reading=True) as (session, _, ui):
         from rollback.views import releases_view
 
         timeline = session.ledger.timeline()

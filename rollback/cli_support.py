@@ -46,8 +46,14 @@ def verb(
     json: bool,  # noqa: FBT001 - typer's
     *,
     confirm_dead: str = "",
+    first: bool = False,
+    reading: bool = False,
 ) -> Iterator[tuple[Session, Flow, Terminal]]:
-    """A verb's surroundings: session, flow and terminal; errors become their exit codes."""
+    """A verb's surroundings: session, flow and terminal; errors become their exit codes.
+
+    A ledger that has lost entries bars what decides by its timeline. `first` says to look before anything else;
+    `reading`, that what is only shown is shown all the same, and said.
+    """
     from rollback.display import Terminal
 
     ui = Terminal(json_output=json)
@@ -56,12 +62,22 @@ def verb(
         with _graceful(stop, ui):
             from rollback.flow import Flow
             from rollback.session import begin
+            from rollback.table import Unanswered
 
             session = begin(env, confirm_dead=confirm_dead)
             with session.closing:
                 try:
+                    if first or reading:
+                        session.watch_first(strict=not reading)
                     yield session, Flow(session=session, ui=ui, stop=stop), ui
+                except Unanswered as error:
+                    from rollback.ground import advice
+
+                    error.next = advice(error, session.settings)
+                    raise
                 finally:
+                    for alarm in session.alarms:
+                        ui.alarm(alarm)
                     for notice in session.ledger.notices:
                         ui.say(notice)
     except (Ended, KeyboardInterrupt) as ended:
@@ -72,6 +88,16 @@ def verb(
     except RollbackError as error:
         ui.error(error)
         raise typer.Exit(error.exit_code) from None
+    except OSError as error:
+        # A full disk, a folder that may not be written, too many open files: no fault of this command.
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        refused = RollbackError(
+            f"This machine refused: {what}.",
+            changed="What was done before, if anything, is recorded.",
+            next=f"rollback status --env {env or 'ENVIRONMENT'}",
+        )
+        ui.error(refused)
+        raise typer.Exit(refused.exit_code) from None
 
 
 @contextmanager

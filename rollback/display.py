@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -85,6 +86,16 @@ class Terminal:
             return None
         answer = self.console.input(Text(f"{question} [y/N] ", style="bold"))
         return answer.strip().casefold() in ("y", "yes")
+
+    def typed(self, question: str) -> str | None:
+        """What a person types; None where nobody sits there."""
+        if not (sys.stdin.isatty() and self.console.is_terminal):
+            return None
+        return self.console.input(Text(question, style="bold red")).strip()
+
+    def alarm(self, text_: str) -> None:
+        """What must not be overlooked, whatever else is on the screen."""
+        self.console.print(Panel(text(text_), style="bold white on red", border_style="bold white on red"))
 
     # -- results -----------------------------------------------------------------------------------------
 

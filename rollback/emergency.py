@@ -240,7 +240,7 @@ class Emergency:
             "by": self.session.caller,
             "holder": clocks.identifier(),
             "now": clocks.now,
-            "told": self.ui.progress,
+            "shown": self.ui.progress,
             "stop": self.stop,
         }
 

@@ -40,7 +40,8 @@ IMPORTED = ".imported"
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a journal's file says, its chain verified. `record` is as the events have left it.
+    """What a journal's file says, its chain verified. `began` is the record as it began, `record` as the events
+    have left it.
 
     `head` is the hash of the last event; `whole` is the length in bytes of the lines that count.
     """
@@ -48,9 +49,9 @@ class Told:
     path: Path
     account: str
     region: str
+    began: Record
     record: Record
     plan: Plan[Move]
-    chunks: tuple[str, ...]
     events: tuple[Event, ...]
     whole: int
 
@@ -68,6 +69,11 @@ def folder() -> Path:
 def found(place: Path, environment: str, account: str) -> list[Path]:
     """The journals of an environment that no ledger has yet, as far as this machine knows; oldest first."""
     return sorted(place.glob(f"emergency-{environment}-{account}-*{_SUFFIX}"))
+
+
+def place_of(place: Path, record: Record, account: str) -> Path:
+    """The file of a record's journal."""
+    return place / f"emergency-{record.environment}-{account}-{record.rollback_id}{_SUFFIX}"
 
 
 def identifier(path: Path) -> str:
@@ -97,19 +103,18 @@ def read(path: Path) -> Told:
     try:
         events = tuple(_EVENT.validate_json(line) for line in lines[1:])
         plan = from_chunks(list(chunks), Move)
-    except (ValidationError, ValueError, IndexError) as error:
+        why = _wrong(head, record, plan, chunks, events)
+    except (ValidationError, ValueError, KeyError, IndexError, TypeError) as error:
         raise _tampered(path, _first(error)) from None
-    if not events:
-        raise UsageError(f"{path} has a plan and no event: nothing was done by it.")
-    if why := _wrong(head, record, plan, chunks, events):
+    if why:
         raise _tampered(path, why)
     return Told(
         path=path,
         account=account,
         region=region,
+        began=record,
         record=fold(record, events),
         plan=plan,
-        chunks=chunks,
         events=events,
         whole=whole,
     )
@@ -122,33 +127,39 @@ def _wrong(
     chunks: Sequence[str],
     events: Sequence[Event],
 ) -> str | None:
-    """What does not hold together, in words; None where all does."""
+    """What does not hold together, in words; None where all does. May raise where a value is none at all."""
+    if not events:
+        return "it has no event"
     if events[0].previous != digest(head):
         return "its head was changed"
     said = (events[0].data.get("plan"), events[0].data.get("digest"), events[0].by)
     if said != (digest(list(chunks)), plan.digest(), record.initiated_by):
         return "its plan was changed"
-    return chain_break(replace(record, events=len(events), head=events[-1].hash), events)
+    return chain_break(fold(record, events), events)
 
 
 def fold(record: Record, events: Sequence[Event]) -> Record:
     """The record after its events. Pure."""
-    record = replace(record, status=Status.IN_PROGRESS, events=len(events), head=events[-1].hash)
     for event in events:
-        if event.kind == "closed":
-            record = replace(
-                record,
-                status=Status(event.data["status"]),
-                completed_at=event.at,
-                counts=event.data["counts"],
-                verification=_CHECKS.validate_python(event.data["checks"]),
-                elapsed_seconds=seconds_between(record.initiated_at, event.at),
-            )
-        elif event.kind in ("resumed", "reverting"):
-            record = replace(record, status=Status.IN_PROGRESS, completed_at=None)
-        elif event.kind == "interrupted":
-            record = replace(record, counts=event.data["counts"])
+        record = replace(_after(record, event), events=event.number, head=event.hash)
     return record
+
+
+def _after(record: Record, told: Entered | Event) -> Record:
+    """The record as `told` leaves it, but for its journal's length and head."""
+    data = plain(told.data)
+    if told.kind == "closed":
+        return replace(
+            record,
+            status=Status(data["status"]),
+            completed_at=told.at,
+            counts=data["counts"],
+            verification=_CHECKS.validate_python(data["checks"]),
+            elapsed_seconds=seconds_between(record.initiated_at, told.at),
+        )
+    if told.kind in ("resumed", "reverting"):
+        return replace(record, status=Status.IN_PROGRESS, completed_at=None)
+    return replace(record, counts=data["counts"]) if told.kind == "interrupted" else record
 
 
 @dataclass(kw_only=True)
@@ -165,7 +176,7 @@ class FileJournal:
     by: Who
     holder: str
     now: Callable[[], str]
-    told: Callable[[int], None]
+    shown: Callable[[int], None]
     stop: threading.Event
     taken_over: bool
     events: list[Event] = field(default_factory=list)
@@ -190,8 +201,7 @@ class FileJournal:
             "record": plain(record),
             "plan": chunks,
         }
-        name = f"emergency-{plan.environment}-{plan.account}-{record.rollback_id}{_SUFFIX}"
-        path = place / name
+        path = place_of(place, record, plan.account)
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Never an earlier file's place, nor through a link.
@@ -245,13 +255,14 @@ class FileJournal:
         """Writes an event, which is on the disk when it returns. Raises `RollbackError` where it is not."""
         with self._writing:
             entered = Entered(kind=kind, at=self.now(), by=self.by, data=data)
-            event = next_event(self.record, entered, self._anchor)
+            after = _after(self.record, entered)
+            event = next_event(self.record, entered, self._anchor, after=after)
             try:
                 self._put(canonical(event))
             except OSError as error:
                 raise RollbackError(f"The journal {self.path} cannot be written: {error.strerror}.") from None
             self.events.append(event)
-            self.record = fold(self.record, self.events)
+            self.record = replace(after, events=event.number, head=event.hash)
 
     def check(self) -> None:
         """Nothing: there is no lease."""
@@ -260,7 +271,7 @@ class FileJournal:
         return self.stop.is_set()
 
     def progress(self, done: int) -> None:
-        self.told(done)
+        self.shown(done)
 
     def has(self, kind: str) -> bool:
         return any(event.kind == kind for event in self.events)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
-from rollback.archive import TIMELINE, Archive, number
+from rollback.archive import Archive
 from rollback.aws import Account
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import ALIASES
@@ -24,7 +24,7 @@ from rollback.targets.alias_plan import AliasSeen, Seen, observe, observe_alias
 from rollback.targets.alias_state import Move
 
 # Whoever looks for "previous" looks no further back, nor for what was barred.
-_FAR, _ENTRIES = 30, 200
+_FAR, _ENTRIES = 30, 100
 _NAMED = 20
 UNKNOWN = (
     "Not known without the ledger: releases barred since the last entry of the archive, whether the environment "
@@ -44,16 +44,16 @@ class Now:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bars:
-    """Releases that must not come back, as far as is known: (service, version); service "" means all.
+    """Releases that must not come back, as far as the archive tells, `<service>#<version>` each.
 
     `until` is the time of the newest entry that told.
     """
 
-    barred: frozenset[tuple[str, str]] = frozenset()
+    barred: frozenset[str] = frozenset()
     until: str = ""
 
     def __contains__(self, wanted: tuple[str, str]) -> bool:
-        return wanted in self.barred or ("", wanted[1]) in self.barred
+        return "#".join(wanted) in self.barred
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,32 +81,13 @@ def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now])
 
 
 def bars(entries: Iterable[Entry]) -> Bars:
-    """What the timeline's entries (in order) tell of quarantines. Pure.
-
-    A quarantine's entry does not name its services: it counts for all. What a rollback left is barred for the
-    services that it took to a release that was recorded before.
-    """
-    barred: set[tuple[str, str]] = set()
-    recorded: dict[str, int] = {}
-    before: Mapping[str, str] = {}
-    until = ""
-    for entry in entries:
-        if entry.is_release:
-            recorded[entry.version] = entry.seq
-        elif entry.kind == "quarantine":
-            barred.add(("", entry.version))
-        elif entry.kind == "lift":
-            barred = {bar for bar in barred if bar[1] != entry.version}
-        elif entry.kind == "rollback":
-            for service in entry.services:
-                left, to = before.get(service), entry.stands.get(service)
-                if left and to and left != to:
-                    if recorded.get(to, 0) < recorded.get(left, 0):
-                        barred.add((service, left))
-                    else:
-                        barred.discard((service, to))  # an abort brought it back, and lifted it
-        before, until = entry.stands, entry.at
-    return Bars(barred=frozenset(barred), until=until)
+    """What the timeline's entries, newest first, tell of quarantines. Pure."""
+    newest_first = list(entries)
+    barred: set[str] = set()
+    for entry in reversed(newest_first):
+        barred |= set(entry.bars)
+        barred -= set(entry.lifts)
+    return Bars(barred=frozenset(barred), until=newest_first[0].at if newest_first else "")
 
 
 def previous(
@@ -126,11 +107,10 @@ def previous(
         service: _Search(service=service, functions=functions) for service, functions in services.items()
     }
     for release in islice(releases, _FAR):
-        open_ = [search for search in searches.values() if search.after is None]
-        if not open_:
-            break
-        for search in open_:
+        for search in searches.values():
             search.look(release, now, known)
+        if all(search.after for search in searches.values()):
+            break
     missing = [service for service, search in searches.items() if search.target is None]
     if missing:
         raise Refused(
@@ -158,7 +138,7 @@ class _Search:
     before: list[Release] = field(default_factory=list)
 
     def look(self, release: Release, now: Mapping[str, Now], known: Bars) -> None:
-        if self.service not in release.services:
+        if self.after is not None or self.service not in release.services:
             return
         how = relation(release, self.functions, now)
         if how == "stands":
@@ -222,7 +202,7 @@ def make(
     functions = [name for names in chosen.values() for name in names]
     read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
     now = {name: seen for name, seen in read.items() if seen is not None}
-    known = bars(recent(archive))
+    known = bars(islice(archive.entries(), _ENTRIES))
     if request.to == PREVIOUS:
         choice = previous(_checked(archive.releases()), chosen, now, known)
     else:
@@ -257,12 +237,6 @@ def make(
         notices=_notices(services, choice, known),
         refusals=tuple(refusals),
     )
-
-
-def recent(archive: Archive) -> Iterator[Entry]:
-    """The newest entries of the timeline that the archive has, in order."""
-    keys = [kept.key for kept in archive.kept(TIMELINE)]
-    return archive.entries(after=number(keys[-_ENTRIES - 1]) if len(keys) > _ENTRIES else 0)
 
 
 def _newer(

@@ -174,6 +174,11 @@ class Holding:
         opened, _, _ = self._opened(rollback_id)
         unfinished = (Status.IN_PROGRESS, Status.FAILED)
         only(opened.record, unfinished, "there is nothing to go on with")
+        if opened.record.emergency and opened.record.status is Status.IN_PROGRESS and not opened.adopted:
+            raise Refused(
+                f"{rollback_id} is an emergency's, and its journal was imported in part only.",
+                next=f"rollback ledger import FILE --env {opened.record.environment}, once more.",
+            )
         with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
             opened, target, plan = self._opened(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from rollback import commits
+from rollback.emergency_journal import folder, found, identifier
 from rollback.errors import RollbackError
-from rollback.records import Check, Record, Standing, Status
+from rollback.ground import protections
+from rollback.records import Check, Record, Standing, Status, now_iso
 from rollback.releases import STACK, TERRAFORM, Quarantine, Timeline, label, previous
 from rollback.session import Session
 from rollback.targets.alias_plan import observe, observe_alias, recorded, strangers
@@ -17,6 +21,10 @@ from rollback.words import next_for
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
 EXACT_UP_TO = 100
 _RECENT = 50
+# Records that wait or run.
+_WAITING = (Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS)
+# For how long an emergency is what `status` says first.
+_LOUD = timedelta(days=14)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +69,11 @@ class Infrastructure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """An environment now. `holders` maps domains to the lease items that somebody holds."""
+    """An environment now. `holders` maps domains to the lease items that somebody holds.
+
+    `emergencies` are journals on this machine that the ledger has not, and the newest emergencies that it has, in
+    words; `warnings` say what is wrong with the ledger's table as a whole.
+    """
 
     environment: str
     account: str
@@ -74,6 +86,8 @@ class Overview:
     strangers: tuple[str, ...]
     exact: bool
     next: str
+    emergencies: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def overview(session: Session, *, exact: bool = False) -> Overview:
@@ -87,7 +101,8 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     stands = session.account.each(
         lambda name: _stand(session, name, catalogue[name], last.get(name), exact=exact), catalogue
     )
-    in_flight = _in_flight(session)
+    recent = [item for item in session.ledger.history(_RECENT) if isinstance(item, Record)]
+    in_flight = tuple(record for record in recent if record.status in _WAITING)
     services = tuple(
         Service(
             name=service,
@@ -112,7 +127,44 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         strangers=tuple(strangers(session.account, settings)),
         exact=exact,
         next=_next(settings.environment, services, in_flight),
+        emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
+        warnings=(*session.alarms, *_unprotected(session)),
     )
+
+
+def _left_behind(session: Session) -> list[str]:
+    """Journals of emergencies on this machine that the ledger has not."""
+
+    def known(path: Path) -> bool:
+        try:
+            return session.ledger.load(identifier(path)).adopted
+        except RollbackError:
+            return False
+
+    return [
+        f"EMERGENCY {identifier(path)}: its journal is on this machine only. rollback ledger import {path} --env "
+        f"{session.environment}"
+        for path in found(folder(), session.environment, session.settings.account)
+        if not known(path)
+    ]
+
+
+def _recent_emergencies(session: Session, recent: Sequence[Record]) -> list[str]:
+    since = now_iso(session.now() - _LOUD)
+    return [
+        f"EMERGENCY {record.rollback_id} ({record.status}) at {record.initiated_at} by "
+        f"{record.initiated_by.person}: {record.from_version} → {record.to_version}, {record.reason}"
+        for record in recent
+        if record.emergency and record.initiated_at > since
+    ]
+
+
+def _unprotected(session: Session) -> list[str]:
+    """What the ledger's table lacks, as one that was restored does; nothing where it may not be described."""
+    missing = protections(session.account.dynamodb, session.ledger.table.name)
+    if not missing:
+        return []
+    return [f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up gives it back."]
 
 
 def barred(session: Session, commit: str) -> list[str]:
@@ -179,16 +231,6 @@ def _previous(timeline: Timeline, service: str, bars: list[Quarantine]) -> str |
         return previous(timeline, [service], bars)[service]
     except RollbackError:
         return None
-
-
-def _in_flight(session: Session) -> tuple[Record, ...]:
-    """Records that wait or run, among the newest; for display."""
-    waiting = (Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS)
-    return tuple(
-        item
-        for item in session.ledger.history(_RECENT)
-        if isinstance(item, Record) and item.status in waiting
-    )
 
 
 def _next(environment: str, services: tuple[Service, ...], in_flight: tuple[Record, ...]) -> str:

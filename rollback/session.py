@@ -14,6 +14,7 @@ from rollback.archive import Archive
 from rollback.aws import Account, Who, caller_account, connect
 from rollback.clocks import Clocks
 from rollback.errors import UsageError
+from rollback.ground import Watch
 from rollback.lease import Leases
 from rollback.ledger import Ledger
 from rollback.records import now_iso
@@ -43,6 +44,8 @@ class Session:
     closing: ExitStack = field(default_factory=ExitStack)
     # `HOST:PID` of a holder of an engine's lock that a person says is dead.
     confirm_dead: str = ""
+    # Looks whether the ledger is the one that it was.
+    watch: Watch | None = None
 
     @property
     def caller(self) -> Who:
@@ -51,6 +54,17 @@ class Session:
     @property
     def environment(self) -> str:
         return self.settings.environment
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What is wrong with the ledger as a whole, as far as it was looked at."""
+        return tuple(self.watch.said) if self.watch is not None else ()
+
+    def watch_first(self, *, strict: bool) -> None:
+        """Looks whether the ledger is the one that it was. Raises `LostEntries` if `strict`, else `alarms` say."""
+        if self.watch is not None:
+            self.watch.strict = strict
+            self.watch.look_at_the_head()
 
     def policy(self, kind: str) -> approval.Policy:
         """Who has to say yes to a kind of rollback. Raises `Refused` as `approval.binding_policy` does."""
@@ -79,12 +93,18 @@ def begin(environment: str | None, start: Path | None = None, *, confirm_dead: s
     settings = settings_module.load(root, name)
     account = connect(settings)
     table = Table(account.dynamodb, settings.names.deployments_table)
+    ledger = Ledger(table, settings.environment, _archive(account))
+    watch = Watch(
+        archive=ledger.archive, environment=settings.environment, table=table.name, again=ledger.newest
+    )
+    ledger.watch = watch.look
     clocks = Clocks(now=lambda: now_iso(_utc_now()))
     return Session(
         root=root,
         settings=settings,
         account=account,
-        ledger=Ledger(table, settings.environment, _archive(account)),
+        ledger=ledger,
+        watch=watch,
         leases=Leases(
             table=table,
             environment=settings.environment,

@@ -8,25 +8,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 from rollback.aws import code, explained
 from rollback.canonical import plain
+from rollback.errors import RollbackError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Item = dict[str, Any]
-_SERIALIZER, _DESERIALIZER = TypeSerializer(), TypeDeserializer()
+
+
+class _Reader(TypeDeserializer):
+    """Takes every number that DynamoDB holds: boto3's own raises for zeros beyond the 38th digit."""
+
+    def _deserialize_n(self, value: str) -> Decimal:
+        return Decimal(value)
+
+
+_SERIALIZER, _DESERIALIZER = TypeSerializer(), _Reader()
 # A transaction that met another one, or a throttle, is tried again by us: botocore does not.
 _TRIES = 8
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 ABSENT = "attribute_not_exists(PK)"
+
+
+# How a table does not answer.
+GONE, THROTTLED, UNREACHABLE = "gone", "throttled", "unreachable"
+_GONE = {"ResourceNotFoundException", "TableNotFoundException"}
+_THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+}
+_HTTP_SERVER_ERROR = 500
+
+
+class Unanswered(RollbackError):
+    """The table cannot be asked: `how` says why. Whether a write was done is not known, as ever."""
+
+    def __init__(self, what: str, how: str, *, changed: str, next: str) -> None:  # noqa: A002 - the word of RollbackError
+        super().__init__(what, changed=changed, next=next)
+        self.how = how
 
 
 class Conflict(Exception):
@@ -65,7 +96,7 @@ class Table:
 
     def get(self, pk: str, sk: str) -> Item | None:
         """One item, read consistently."""
-        with explained(f"reading {pk} from {self.name}"):
+        with asked(f"reading {pk} from {self.name}"):
             answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
         item = answer.get("Item")
         return None if item is None else _read(item)
@@ -102,7 +133,7 @@ class Table:
     def update(self, write: Write) -> Item:
         """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
         for attempt in range(_TRIES):
-            with explained(f"writing {write.name} to {self.name}"):
+            with asked(f"writing {write.name} to {self.name}"):
                 try:
                     answer = self._client.update_item(**self._member(write), ReturnValues="ALL_NEW")
                 except ClientError as error:
@@ -122,7 +153,7 @@ class Table:
         """
         members = [{_kind(write): self._member(write)} for write in writes]
         for attempt in range(_TRIES):
-            with explained(f"writing {writes[0].name} to {self.name}"):
+            with asked(f"writing {writes[0].name} to {self.name}"):
                 try:
                     self._client.transact_write_items(TransactItems=members)  # type: ignore[arg-type] # built above
                 except ClientError as error:
@@ -164,12 +195,41 @@ class Table:
         if page:
             request["Limit"] = page
         while True:
-            with explained(f"querying {self.name}"):
+            with asked(f"querying {self.name}"):
                 answer = self._client.query(**request)
             yield from map(_read, answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+@contextmanager
+def asked(doing: str) -> Iterator[None]:
+    """As `explained`, and tells apart how a table does not answer."""
+    try:
+        with explained(doing):
+            yield
+    except RollbackError as error:
+        how = unanswered(error.__cause__)
+        if how is None:
+            raise
+        words = {GONE: "The table does not exist.", THROTTLED: "The table is throttled."}
+        what = f"{words.get(how, 'The table cannot be reached.')} {error.what}"
+        raise Unanswered(what, how, changed=error.changed, next=error.next) from error.__cause__
+
+
+def unanswered(cause: BaseException | None) -> str | None:
+    """How a table does not answer, by botocore's error; None where it did, if only to refuse. Pure."""
+    if isinstance(cause, HTTPClientError):
+        return UNREACHABLE
+    if not isinstance(cause, ClientError):
+        return None
+    if code(cause) in _GONE:
+        return GONE
+    if code(cause) in _THROTTLED:
+        return THROTTLED
+    status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return UNREACHABLE if status >= _HTTP_SERVER_ERROR else None
 
 
 def _kind(write: Write) -> str:

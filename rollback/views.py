@@ -34,6 +34,7 @@ _RESULTS = {str(status): style for status, style in _STATUS.items()} | {
     "failed": "bold red",
     "in-progress": "cyan",
 }
+_LOUD = "bold white on red"
 _COUNTED = {"create": "+", "update": "~", "replace": "±", "delete": "−"}
 
 
@@ -77,7 +78,8 @@ def record_view(
     rows.append(("digest", text(record.digest, "dim")))
     for name, value in rows:
         grid.add_row(name, value)
-    parts: list[RenderableType] = [Text(), text(f"Rollback {record.rollback_id}", "bold"), grid]
+    head = text(f"Rollback {record.rollback_id}", "bold")
+    parts: list[RenderableType] = [Text(), *_alarm(record), head, grid]
     journal = list(events)
     if journal:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -94,6 +96,11 @@ def record_view(
             )
         parts.extend([Text(), table])
     return Group(*parts)
+
+
+def _alarm(record: Record) -> list[Text]:
+    said = "EMERGENCY: without lease and approval, by a journal on one machine"
+    return [text(said, _LOUD)] if record.emergency else []
 
 
 def _functions(event: Event) -> list[str]:
@@ -130,7 +137,8 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
     for moment in moments:
         stands = Text("  ● stands", "green") if moment.stands else Text()
         head = moment.way or moment.what
-        what = Text.assemble(text(head, "bold"), " ", text(moment.kind, "blue"), stands)
+        loud = Text("  EMERGENCY", _LOUD) if moment.document.get("emergency") else Text()
+        what = Text.assemble(text(head, "bold"), " ", text(moment.kind, "blue"), stands, loud)
         if moment.way:
             what.append_text(Text.assemble("\n", text(moment.what, "dim")))
         result = moment.result if moment.way or not moment.document.get("deployment_id") else ""
@@ -185,6 +193,8 @@ def overview_view(view: Any) -> RenderableType:
         )
         odd.extend(_odd(stand) for stand in wrong)
     parts: list[RenderableType] = [
+        *(text(line, _LOUD) for line in view.emergencies),
+        *(text(f"! {line}", "bold red") for line in view.warnings),
         head,
         Text(),
         table,

@@ -1,0 +1,287 @@
+"""The journal on this machine: chained, on the disk before anything moves, and never overwriting another."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback.aws import Who
+from rollback.emergency_journal import FileJournal, folder, found, read
+from rollback.errors import Refused, RollbackError, UsageError
+from rollback.plan import Plan, Request
+from rollback.records import Record, Status
+from rollback.targets.alias_state import Move
+from rollback.targets.protocol import Failure
+
+OLGA = Who(role="acme-dev-break-glass-role", person="olga")
+PLAN: Plan[Move] = Plan(
+    kind="aliases",
+    environment="dev",
+    account="111122223333",
+    region="eu-west-1",
+    request=Request(),
+    from_version="v2",
+    to_version="v1",
+    leaves={"teams": "v2"},
+    targets={"teams": "v1"},
+    quarantines={"teams": "v2"},
+    steps=tuple(
+        Move(
+            function=name,
+            service="teams",
+            from_version="2",
+            to_version="1",
+            code_sha256=name,
+            revision_id="r1",
+            weights={"1": 0.25},
+        )
+        for name in ("get", "list")
+    ),
+)
+RECORD = Record(
+    rollback_id="01EMERGENCY",
+    kind="aliases",
+    environment="dev",
+    from_version="v2",
+    to_version="v1",
+    services=("teams",),
+    without=(),
+    reason="it went bad",
+    initiated_by=OLGA,
+    initiated_at="2026-11-24T12:00:00.000Z",
+    status=Status.IN_PROGRESS,
+    digest=PLAN.digest(),
+    counts={"planned": 2},
+    rto_seconds=300,
+    emergency=True,
+)
+
+
+def hands() -> dict[str, Any]:
+    ticks = itertools.count()
+    return {
+        "by": OLGA,
+        "holder": "H1",
+        "now": lambda: f"2026-11-24T12:00:{next(ticks):02d}.000Z",
+        "shown": lambda _: None,
+        "stop": threading.Event(),
+    }
+
+
+def written(place: Path) -> Path:
+    """A whole journal: moved, and closed."""
+    journal = FileJournal.create(place, RECORD, PLAN, **hands())
+    journal.append("moved", {"functions": {"get": "r2", "list": "r3"}})
+    journal.append("closed", {"status": Status.COMPLETE, "counts": {"planned": 2, "moved": 2}, "checks": []})
+    journal.close()
+    return journal.path
+
+
+def test_what_was_written_is_read_again_with_the_record_as_it_ended(tmp_path: Path) -> None:
+    told = read(written(tmp_path))
+
+    assert told.plan == PLAN
+    assert told.began == RECORD
+    assert [event.kind for event in told.events] == ["planned", "moved", "closed"]
+    assert (told.record.status, told.record.counts["moved"]) == (Status.COMPLETE, 2)
+    assert (told.record.events, told.record.head) == (3, told.events[-1].hash)
+
+
+def test_nobody_else_reads_it_and_its_folder_is_the_users(tmp_path: Path) -> None:
+    path = written(tmp_path / "state" / "rollback")
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_an_earlier_journal_is_never_overwritten(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    before = path.read_bytes()
+
+    with pytest.raises(UsageError, match="cannot be written: File exists"):
+        FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+
+    assert path.read_bytes() == before
+
+
+def test_nothing_is_followed_that_lies_in_its_place(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "emergency-dev-111122223333-01EMERGENCY.jsonl").symlink_to(elsewhere)
+
+    with pytest.raises(UsageError, match="cannot be written"):
+        FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+
+    assert not elsewhere.exists()
+
+
+def test_every_event_is_on_the_disk_before_append_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        synced.append(os.fstat(handle).st_size)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+    journal.append(
+        "found", {"function": "get", "version": "3", "weights": {}, "revision": "r", "start": True}
+    )
+
+    assert synced[-1] == journal.path.stat().st_size
+    journal.close()
+
+
+def lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def edits(line: bytes) -> list[bytes]:
+    """The line with each of its values changed in turn."""
+    document = json.loads(line)
+    changed = []
+
+    def walk(node: Any, put: Any) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(value, lambda new, node=node, key=key: node.__setitem__(key, new))
+        elif isinstance(node, list) and node:
+            for index, value in enumerate(node):
+                walk(value, lambda new, node=node, index=index: node.__setitem__(index, new))
+        else:
+            put("x" if isinstance(node, str) else 99)
+            changed.append(json.dumps(document).encode() + b"\n")
+            put(node)
+
+    walk(document, None)
+    return changed
+
+
+def test_every_single_change_of_a_value_is_seen(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    lines = lines_of(path)
+    tried = 0
+
+    for number, line in enumerate(lines):
+        for edited in edits(line):
+            path.write_bytes(b"".join([*lines[:number], edited, *lines[number + 1 :]]))
+            with pytest.raises((Refused, UsageError)):
+                read(path)
+            tried += 1
+
+    assert tried > 60
+
+
+@pytest.mark.parametrize("order", [[0, 2, 1, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2, 2, 3], [1, 2, 3], [0]])
+def test_lines_that_are_swapped_missing_or_doubled_are_seen(tmp_path: Path, order: list[int]) -> None:
+    path = written(tmp_path)
+    lines = lines_of(path)
+    path.write_bytes(b"".join(lines[number] for number in order))
+
+    with pytest.raises((Refused, UsageError)):
+        read(path)
+
+
+def test_a_last_line_that_was_cut_off_does_not_count_and_is_written_anew(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes()[:-7])
+
+    told = read(path)
+    journal = FileJournal.go_on(told, **hands())
+    journal.append("resumed", {})
+    journal.close()
+
+    assert [event.kind for event in told.events] == ["planned", "moved"]
+    assert [event.kind for event in read(path).events] == ["planned", "moved", "resumed"]
+
+
+def test_two_processes_are_never_at_one_journal(tmp_path: Path) -> None:
+    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+
+    with pytest.raises(Refused, match="Another process on this machine"):
+        FileJournal.go_on(read(journal.path), **hands())
+
+    journal.close()
+    FileJournal.go_on(read(journal.path), **hands()).close()
+
+
+def test_a_journal_that_went_on_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    told = read(path)
+    other = FileJournal.go_on(told, **hands())
+    other.append("resumed", {})
+    other.close()
+
+    with pytest.raises(Refused, match="written to by another process"):
+        FileJournal.go_on(told, **hands())
+
+
+def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:20]))
+
+    with pytest.raises(RollbackError, match="cannot be written: No space left"):
+        journal.append("moved", {"functions": {"get": "r2"}})
+
+    monkeypatch.setattr(os, "write", real)
+    journal.append("moved", {"functions": {"get": "r2"}})
+    journal.close()
+    assert [event.kind for event in read(journal.path).events] == ["planned", "moved"]
+
+
+def test_each_holder_has_a_tag_of_its_own_under_the_records(tmp_path: Path) -> None:
+    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+    journal.failures([Failure(subject="get", reason="no")])
+    journal.close()
+
+    other = FileJournal.go_on(read(journal.path), **hands() | {"holder": "H2"})
+    other.close()
+
+    assert (journal.tag, other.tag) == ("rollback/01EMERGENCY/H1", "rollback/01EMERGENCY/H2")
+    assert (journal.taken_over, other.taken_over) == (False, True)
+
+
+def test_journals_of_other_environments_and_those_imported_are_not_found(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    (tmp_path / f"{path.name}.imported").touch()
+    FileJournal.create(
+        tmp_path, replace(RECORD, environment="sit"), replace(PLAN, environment="sit"), **hands()
+    ).close()
+
+    assert found(tmp_path, "dev", "111122223333") == [path]
+    assert found(tmp_path / "nowhere", "dev", "111122223333") == []
+
+
+def test_the_folder_follows_the_users_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    assert folder() == tmp_path / "rollback"
+
+
+def test_what_is_no_journal_says_so(tmp_path: Path) -> None:
+    for content in (b"", b"{}\n", b"no json\n", b'{"journal": 7, "record": {}}\n', b"\xff\n"):
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        with pytest.raises(UsageError):
+            read(path)
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read(tmp_path / "nothing")
+
+
+def test_a_newer_journal_is_said_to_be_newer(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"journal":1', b'"journal":2', 1))
+
+    with pytest.raises(UsageError, match="newer version"):
+        read(path)
