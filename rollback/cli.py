@@ -13,6 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollback import cli_report
+from rollback.cli_emergency import (
+    AlthoughAnswers,
+    AlthoughQuarantined,
+    Emergent,
+    Options,
+    Resume,
+    Undo,
+    emergency,
+    ledger_app,
+    only_in_an_emergency,
+)
 from rollback.cli_infrastructure import register
 from rollback.cli_release import release_app
 from rollback.cli_support import (
@@ -46,6 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(release_app, name="release")
+app.add_typer(ledger_app, name="ledger")
 
 
 class Kind(StrEnum):
@@ -80,18 +92,35 @@ def lambda_(
         bool, typer.Option("--as-shell", help="Print the plan as AWS CLI commands, and end there.")
     ] = False,
     yes: Yes = False,
+    in_emergency: Emergent = False,
+    resume_file: Resume = None,
+    undo_file: Undo = None,
+    although_answers: AlthoughAnswers = False,
+    although_quarantined: AlthoughQuarantined = False,
     json: Json = False,
 ) -> None:
     """Put Lambda aliases back to an earlier release."""
     with verb(env, json) as (session, flow, ui):
         from rollback.plan import Request
 
+        options = Options(
+            reason=reason,
+            resume=resume_file,
+            undo=undo_file,
+            although_answers=although_answers,
+            although_quarantined=although_quarantined,
+            dry_run=dry_run,
+        )
         request = Request(
             to=to,
             services=names_in(services),
             without=tuple(function_named(session, name) for name in without or ()),
             adopt_current=adopt_current,
         )
+        if in_emergency:
+            emergency(session, ui, flow.stop, request, options)
+            return
+        only_in_an_emergency(options)
         if as_shell:
             from rollback.plan_views import shell_lines
             from rollback.streams import write_out
@@ -139,7 +168,7 @@ def apply(
     json: Json = False,
 ) -> None:
     """Carry out an approved plan, or one that you confirm by its digest."""
-    with verb(env, json) as (session, flow, ui):
+    with verb(env, json, first=True) as (session, flow, ui):
         end(session, ui, flow.apply(identifier, digest))
 
 
@@ -148,7 +177,7 @@ def resume(
     identifier: Identifier, env: MaybeEnv = None, confirm_dead: ConfirmDead = "", json: Json = False
 ) -> None:
     """Finish what was interrupted, from any machine."""
-    with verb(env, json, confirm_dead=confirm_dead) as (session, flow, ui):
+    with verb(env, json, confirm_dead=confirm_dead, first=True) as (session, flow, ui):
         end(session, ui, flow.resume(identifier))
 
 
@@ -161,7 +190,7 @@ def abort(
     json: Json = False,
 ) -> None:
     """Give up a plan, or undo what an unfinished run has done."""
-    with verb(env, json, confirm_dead=confirm_dead) as (session, flow, ui):
+    with verb(env, json, confirm_dead=confirm_dead, first=True) as (session, flow, ui):
         end(session, ui, flow.abort(identifier, reason))
 
 
@@ -172,7 +201,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Verify what stands; or, with an ID, a rollback whose verification failed."""
-    with verb(env, json) as (session, flow, ui):
+    with verb(env, json, first=identifier is not None, reading=identifier is None) as (session, flow, ui):
         if identifier is not None:
             end(session, ui, flow.verify(identifier))
             return
@@ -210,7 +239,7 @@ def status(
     json: Json = False,
 ) -> None:
     """What stands, what is in flight, and what to type next."""
-    with verb(env, json) as (session, _, ui):
+    with verb(env, json, reading=True) as (session, _, ui):
         if commit:
             _may_be_deployed(session, ui, commit)
             return
@@ -250,7 +279,7 @@ def history(
     json: Json = False,
 ) -> None:
     """Releases, rollbacks and what the engine deployed, newest first."""
-    with verb(env, json) as (session, _, ui):
+    with verb(env, json, reading=True) as (session, _, ui):
         from rollback.past import past
         from rollback.views import history_view
 
@@ -267,7 +296,7 @@ def history(
 @app.command()
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
     """One rollback: its plan, its journal, and what to type next; or one entry of the engine's history."""
-    with verb(env, json) as (session, _, ui):
+    with verb(env, json, reading=True) as (session, _, ui):
         from rollback.past import found
         from rollback.views import history_view
 
