@@ -66,7 +66,9 @@ class Adoption(Holding):
                 next="Find out who moved them. --although-moved adopts the journal all the same, and says of their "
                 "services that nobody knows what stands.",
             )
-        with self._locked((ALIASES,), told.record.rollback_id, take_over=known is not None) as lease:
+        # An earlier import that died may have left the lease behind, before or after it wrote the record.
+        with self._locked((ALIASES,), told.record.rollback_id, take_over=True) as lease:
+            lease.in_flight = known is not None
             record = self._opened_anew(told, known, lease)
             for event in told.events[record.events :]:
                 record, _ = self.session.ledger.journal(record, _entered(event), lease)

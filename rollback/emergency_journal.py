@@ -26,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from rollback.aws import Who
 from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.lease import LeaseLost
 from rollback.plan import Plan, from_chunks, to_chunks
 from rollback.records import Check, Entered, Event, Record, Status, chain_break, next_event, seconds_between
 from rollback.targets.alias_state import Move
@@ -166,8 +167,9 @@ def _after(record: Record, told: Entered | Event) -> Record:
 class FileJournal:
     """A journal that is being written (`targets.protocol.Journal`). One process at a time has it.
 
-    `holder` is a name that no other process ever has. There is no lease to lose: what keeps another process of the same rollback away is the file's lock, on
-    this machine, and on others each alias's RevisionId.
+    `holder` is a name that no other process ever has, and later ones sort after it. There is no lease: what
+    keeps another process of the same rollback away is the file's lock, on this machine, and on others each
+    alias's RevisionId and the tag that a later holder has left on it.
     """
 
     path: Path
@@ -252,7 +254,15 @@ class FileJournal:
         return f"rollback/{self.record.rollback_id}/{self.holder}"
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Writes an event, which is on the disk when it returns. Raises `RollbackError` where it is not."""
+        """Writes an event, which is on the disk when it returns. Raises `RollbackError` where it is not, and
+        `LeaseLost` where an alias tells that another process has gone on with this emergency since.
+        """
+        if kind == "found" and self._fenced_by(str(data["tag"])):
+            raise LeaseLost(
+                "Another process has gone on with this emergency, from a copy of the journal.",
+                changed=f"What was done until then is in {self.path}.",
+                next="Whoever goes on has the last word; rollback status says what stands.",
+            )
         with self._writing:
             entered = Entered(kind=kind, at=self.now(), by=self.by, data=data)
             after = _after(self.record, entered)
@@ -285,6 +295,11 @@ class FileJournal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def _fenced_by(self, tag: str) -> bool:
+        """Whether an alias bears the tag of a later holder. Holders' names sort by the time that they began."""
+        name, _, holder = tag.removesuffix("/back").rpartition("/")
+        return name == self.tag.rpartition("/")[0] and holder > self.holder
 
     def _take(self, handle: int) -> None:
         self._file = handle

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
-from rollback.archive import Archive
+from rollback.archive import TIMELINE, Archive, number
 from rollback.aws import Account
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import ALIASES
@@ -81,13 +81,20 @@ def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now])
 
 
 def bars(entries: Iterable[Entry]) -> Bars:
-    """What the timeline's entries, newest first, tell of quarantines. Pure."""
-    newest_first = list(entries)
+    """What the timeline's entries, in order, tell of quarantines. Pure."""
     barred: set[str] = set()
-    for entry in reversed(newest_first):
+    until = ""
+    for entry in entries:
         barred |= set(entry.bars)
         barred -= set(entry.lifts)
-    return Bars(barred=frozenset(barred), until=newest_first[0].at if newest_first else "")
+        until = entry.at
+    return Bars(barred=frozenset(barred), until=until)
+
+
+def recent(archive: Archive) -> Iterator[Entry]:
+    """The newest entries of the timeline that the archive has, in order."""
+    keys = [kept.key for kept in archive.kept(TIMELINE)]
+    return archive.entries(after=number(keys[-_ENTRIES - 1]) if len(keys) > _ENTRIES else 0)
 
 
 def previous(
@@ -195,14 +202,15 @@ def make(
     for name in request.without:
         if name not in catalogue:
             raise UsageError(f"There is no function {name[:100]!r} in the catalogue to leave out.")
-    chosen = {
+    kept = {
         service: [name for name in settings.functions(service) if name not in request.without]
         for service in services
     }
+    chosen = {service: names for service, names in kept.items() if names}
     functions = [name for names in chosen.values() for name in names]
     read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
     now = {name: seen for name, seen in read.items() if seen is not None}
-    known = bars(islice(archive.entries(), _ENTRIES))
+    known = bars(recent(archive))
     if request.to == PREVIOUS:
         choice = previous(_checked(archive.releases()), chosen, now, known)
     else:
@@ -234,7 +242,7 @@ def make(
         quarantines=_newer(left, choice.targets, now, chosen),
         steps=tuple(steps),
         facts={f"release {release.version}": release.manifest_hash for release in choice.targets.values()},
-        notices=_notices(services, choice, known),
+        notices=_notices(tuple(chosen), choice, known),
         refusals=tuple(refusals),
     )
 

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from naming import BREAK_GLASS
 from rollback.archive import TIMELINE, Archive, entry_key, number
 from rollback.errors import Refused, RollbackError
+from rollback.ledger import Ledger
 from rollback.records import SCHEMA
 from rollback.releases import Entry
 from rollback.settings import Settings
@@ -47,6 +48,18 @@ class Watch:
     strict: bool = True
     said: list[str] = field(default_factory=list)
     _looked: bool = False
+
+    @classmethod
+    def over(cls, ledger: Ledger) -> Watch:
+        """A watch that `ledger` asks whenever somebody begins to read its timeline."""
+        watch = cls(
+            archive=ledger.archive,
+            environment=ledger.environment,
+            table=ledger.table.name,
+            again=ledger.newest,
+        )
+        ledger.watch = watch.look
+        return watch
 
     def look_at_the_head(self) -> None:
         """Reads the head itself, for verbs that may not come to it, or too late. One that is malformed is

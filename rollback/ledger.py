@@ -39,7 +39,7 @@ from rollback.lease import Hold
 from rollback.plan import Plan, from_chunks, to_chunks
 from rollback.records import ADOPTED, SCHEMA, Approval, Entered, Event, Record, Standing, Status, next_event
 from rollback.releases import OPENED, Entry, Quarantine, Release, Timeline, as_item, entry_hash, release_hash
-from rollback.table import ABSENT, Conflict, Table, Write
+from rollback.table import ABSENT, Conflict, Item, Table, Write
 
 # Below DynamoDB's 100 members a transaction.
 _TRANSACTION = 90
@@ -266,7 +266,7 @@ class Ledger:
 
         try:
             for item in rest:
-                self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
+                self._put_once(item)
             entry, before = self._numbered(begun, lease.proofs() if lease else [])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
@@ -274,6 +274,14 @@ class Ledger:
         if status is not Status.IN_PROGRESS:
             self._keep(entry, before)
         return made[0]
+
+    def _put_once(self, item: Item) -> None:
+        """Puts a part of a plan, unless an import that died has put the same before."""
+        try:
+            self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
+        except Conflict:
+            if self.table.get(item["PK"], item["SK"]) != item:
+                raise
 
     def load(self, rollback_id: str) -> Opened:
         """A record with plan and journal. Raises `UsageError` where there is none in this environment."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import takewhile
 
 from rollback.archive import Archive
 from rollback.errors import Refused, RollbackError
@@ -72,7 +71,7 @@ def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
     Raises `Refused` where they do not: the table was written to after it had lost them.
     """
     last = newest.seq if newest is not None else 0
-    missing = list(takewhile(lambda entry: entry.seq > last, archive.entries()))[::-1]
+    missing = list(archive.entries(after=last))
     before = newest.hash if newest is not None else ""
     for number, entry in enumerate(missing, start=last + 1):
         whole = entry.schema < SCHEMA or entry.hash == entry_hash(entry)

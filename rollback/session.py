@@ -94,17 +94,13 @@ def begin(environment: str | None, start: Path | None = None, *, confirm_dead: s
     account = connect(settings)
     table = Table(account.dynamodb, settings.names.deployments_table)
     ledger = Ledger(table, settings.environment, _archive(account))
-    watch = Watch(
-        archive=ledger.archive, environment=settings.environment, table=table.name, again=ledger.newest
-    )
-    ledger.watch = watch.look
     clocks = Clocks(now=lambda: now_iso(_utc_now()))
     return Session(
         root=root,
         settings=settings,
         account=account,
         ledger=ledger,
-        watch=watch,
+        watch=Watch.over(ledger),
         leases=Leases(
             table=table,
             environment=settings.environment,

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's
 
 from rollback.aws import code, explained
 from rollback.canonical import plain
@@ -220,7 +220,7 @@ def asked(doing: str) -> Iterator[None]:
 
 def unanswered(cause: BaseException | None) -> str | None:
     """How a table does not answer, by botocore's error; None where it did, if only to refuse. Pure."""
-    if isinstance(cause, HTTPClientError):
+    if isinstance(cause, (HTTPClientError, ConnectionError)):
         return UNREACHABLE
     if not isinstance(cause, ClientError):
         return None

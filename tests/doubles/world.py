@@ -16,6 +16,7 @@ from rollback.archive import Archive
 from rollback.aws import Account, Throttles, Who
 from rollback.clocks import Clocks
 from rollback.flow import Flow
+from rollback.ground import Watch
 from rollback.holding import Finished
 from rollback.lease import Leases
 from rollback.ledger import Ledger
@@ -167,6 +168,7 @@ class World:
             return client if life is None else Client(client, life)
 
         table = Table(alive(self.dynamodb), TABLE, sleep=lambda _: None)
+        ledger = Ledger(table, self.settings.environment, self.archive(alive(self.bucket)))
         clocks = Clocks(now=self.clock.iso, monotonic=self.clock.monotonic, sleep=self.clock.sleep)
         account = Account(
             settings=self.settings,
@@ -180,7 +182,8 @@ class World:
             root=self.root,
             settings=self.settings,
             account=account,
-            ledger=Ledger(table, self.settings.environment, self.archive(alive(self.bucket))),
+            ledger=ledger,
+            watch=Watch.over(ledger),
             leases=Leases(
                 table=table,
                 environment=self.settings.environment,

@@ -16,6 +16,7 @@ import pytest
 from rollback.aws import Who
 from rollback.emergency_journal import FileJournal, folder, found, read
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.lease import LeaseLost
 from rollback.plan import Plan, Request
 from rollback.records import Record, Status
 from rollback.targets.alias_state import Move
@@ -135,7 +136,7 @@ def test_every_event_is_on_the_disk_before_append_returns(
     monkeypatch.setattr(os, "fsync", fsync)
     journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
     journal.append(
-        "found", {"function": "get", "version": "3", "weights": {}, "revision": "r", "start": True}
+        "found", {"function": "get", "version": "3", "weights": {}, "revision": "r", "start": True, "tag": ""}
     )
 
     assert synced[-1] == journal.path.stat().st_size
@@ -250,6 +251,18 @@ def test_each_holder_has_a_tag_of_its_own_under_the_records(tmp_path: Path) -> N
 
     assert (journal.tag, other.tag) == ("rollback/01EMERGENCY/H1", "rollback/01EMERGENCY/H2")
     assert (journal.taken_over, other.taken_over) == (False, True)
+
+
+def test_a_holder_that_finds_a_later_ones_tag_stops_and_an_earlier_ones_is_no_reason(tmp_path: Path) -> None:
+    found_there = {"function": "get", "version": "2", "weights": {}, "revision": "r9", "start": False}
+    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands() | {"holder": "H2"})
+
+    journal.append("found", found_there | {"tag": "rollback/01EMERGENCY/H1"})
+    journal.append("found", found_there | {"tag": "rollback/01OTHER/H3"})
+    with pytest.raises(LeaseLost, match="from a copy of the journal"):
+        journal.append("found", found_there | {"tag": "rollback/01EMERGENCY/H3/back"})
+
+    journal.close()
 
 
 def test_journals_of_other_environments_and_those_imported_are_not_found(tmp_path: Path) -> None:

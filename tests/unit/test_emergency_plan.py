@@ -151,10 +151,10 @@ def test_a_release_that_the_archive_has_not_is_answered_with_those_it_has() -> N
 
 def test_what_the_archive_tells_of_quarantines_is_what_was_barred_and_not_lifted() -> None:
     told = [
-        entry(4, bars=("roles#v1",)),
-        entry(3, lifts=("teams#v3",), kind="lift"),
-        entry(2, bars=("teams#v3", "teams#v2")),
         entry(1),
+        entry(2, bars=("teams#v3", "teams#v2")),
+        entry(3, lifts=("teams#v3",), kind="lift"),
+        entry(4, bars=("roles#v1",)),
     ]
 
     known = bars(told)
