@@ -275,6 +275,7 @@ class Aliases:
                 "weights": found,
                 "revision": alias["RevisionId"],
                 "start": theirs,
+                "tag": description,
             },
         )
         if back and theirs:
