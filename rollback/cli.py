@@ -6,9 +6,11 @@ Everything heavy is imported by the verb that needs it, so that `--help` is ther
 from __future__ import annotations
 
 import io
+import os
 import sys
+from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -351,4 +353,12 @@ def main() -> None:
         to_nowhere(sys.stdout)
         warn(f"The help could not be written to standard output: {error.strerror}.")
         code = 1
-    sys.exit(code)
+    _leave(code or 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process, in which everything is closed by now, without taking it apart: a tenth of a second."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -98,8 +98,10 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     catalogue = settings.catalogue()
     last = recorded(session.ledger, timeline, catalogue, catalogue)
     exact = exact or len(catalogue) <= EXACT_UP_TO
-    stands = session.account.each(
-        lambda name: _stand(session, name, catalogue[name], last.get(name), exact=exact), catalogue
+    foreign, stands = session.account.beside(
+        lambda: strangers(session.account, settings),
+        lambda name: _stand(session, name, catalogue[name], last.get(name), exact=exact),
+        catalogue,
     )
     recent = [item for item in session.ledger.history(_RECENT) if isinstance(item, Record)]
     in_flight = tuple(record for record in recent if record.status in _WAITING)
@@ -124,7 +126,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         ),
         in_flight=in_flight,
         holders=session.leases.holders(),
-        strangers=tuple(strangers(session.account, settings)),
+        strangers=tuple(foreign),
         exact=exact,
         next=_next(settings.environment, services, in_flight),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),

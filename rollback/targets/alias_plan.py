@@ -175,10 +175,12 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
         )
         for name in functions
     ]
-    # First, for what it takes from the control plane's quota is back by the time that aliases move.
-    foreign = strangers(account, settings)
+    # What the list takes from the control plane's quota is back by the time that aliases move.
+    foreign, read = account.beside(
+        lambda: strangers(account, settings), lambda wish: _step(account, wish), wishes
+    )
     steps: list[Move] = []
-    for step, problems in account.each(lambda wish: _step(account, wish), wishes):
+    for step, problems in read:
         refusals.extend(problems)
         if step is not None:
             steps.append(step)
