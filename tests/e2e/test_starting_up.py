@@ -10,10 +10,10 @@ import pytest
 
 _IMPORTED = """
 import contextlib, io, json, sys
-from rollback.cli import main
+from rollback.cli import app
 sys.argv = ["rollback", *json.loads(sys.argv[1])]
 with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
-    main()
+    app()
 print(json.dumps({"said": said.getvalue(), "modules": sorted(sys.modules)}))
 """
 
