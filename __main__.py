@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+from components.audit_trail import AuditTrail, AuditTrailArgs
 from components.break_glass import BreakGlass, BreakGlassArgs
 from components.deployments_table import DeploymentsTable, DeploymentsTableArgs
 from components.github_roles import GithubRoles, GithubRolesArgs
@@ -22,6 +23,10 @@ except UsageError as error:
 
 names = settings.names
 table = DeploymentsTable("deployments-table", DeploymentsTableArgs(names=names))
+trail = AuditTrail(
+    "audit-trail",
+    AuditTrailArgs(names=names, account=settings.account, retention_days=settings.audit_retention_days),
+)
 parameters = ReleaseParameters(
     "release-parameters", ReleaseParametersArgs(names=names, tables=settings.restorable)
 )
@@ -71,6 +76,7 @@ environments = RollbackEnvironments(
 )
 
 pulumi.export("deploymentsTable", table.table_name)
+pulumi.export("auditTrail", trail.bucket_name)
 pulumi.export("releaseParameters", parameters.parameter_names)
 pulumi.export("roleArns", roles.role_arns | {BREAK_GLASS: break_glass.role_arn})
 pulumi.export("aliases", aliases.count)

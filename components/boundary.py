@@ -48,6 +48,18 @@ _LEDGER_HARM = (
     "dynamodb:UpdateTable",
     "dynamodb:UpdateTimeToLive",
 )
+# What deletes from the audit trail, shortens what it keeps, or lets others do so.
+_TRAIL_HARM = (
+    "s3:Bypass*",
+    "s3:Delete*",
+    "s3:PutBucket*",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutObjectAcl",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutReplicationConfiguration",
+)
 
 
 def boundary(scope: Scope) -> Document:
@@ -57,6 +69,7 @@ def boundary(scope: Scope) -> Document:
             # A ceiling speaks of actions; on what they may be done is for the roles' policies to say.
             {"Sid": "Ceiling", "Effect": "Allow", "Action": granted(scope), "Resource": "*"},
             _deny("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
+            _deny("KeepTrail", _TRAIL_HARM, [scope.trail, f"{scope.trail}/*"]),
             # A copy may go again; a table never.
             _deny("KeepTables", ("dynamodb:DeleteTable",), [scope.table(table) for table in scope.tables]),
             _deny(

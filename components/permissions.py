@@ -87,10 +87,20 @@ def _environment_reads(scope: Scope) -> list[Statement]:
     ]
 
 
+def _trail(scope: Scope) -> list[Statement]:
+    """The heads of the ledger: put, and read back to compare; a version is the oldest one where there are two."""
+    return [
+        statement("KeepHeads", ["s3:PutObject"], [f"{scope.trail}/releases/*", f"{scope.trail}/timeline/*"]),
+        statement("ListHeads", ["s3:ListBucketVersions"], scope.trail),
+        statement("ReadHeads", ["s3:GetObjectVersion"], f"{scope.trail}/*"),
+    ]
+
+
 def _rollback(scope: Scope) -> list[Statement]:
     env = scope.names.environment
     return [
         *_environment_reads(scope),
+        *_trail(scope),
         statement(
             "WriteRecords",
             LEDGER_WRITES,
@@ -112,7 +122,7 @@ def _rollback_functions(scope: Scope, functions: Sequence[str]) -> list[Statemen
 
 
 def _deployer(scope: Scope) -> list[Statement]:
-    return [*_environment_reads(scope), *deployer(scope)]
+    return [*_environment_reads(scope), *_trail(scope), *deployer(scope)]
 
 
 def _approver(scope: Scope) -> list[Statement]:
@@ -124,6 +134,7 @@ def _approver(scope: Scope) -> list[Statement]:
             leading_keys("ROLLBACK#*"),
         ),
         statement("Approve", ["dynamodb:PutItem"], scope.ledger, leading_keys("APPROVAL#*")),
+        statement("KeepApprovals", ["s3:PutObject"], f"{scope.trail}/approvals/*"),
     ]
 
 

@@ -154,6 +154,8 @@ class Settings(_Model):
     reviewers: Reviewers = Reviewers()
     tables: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddb-access-management",)
     holds_data: tuple[str, ...] = ()
+    # "The maximum retention period is 100 years" (Amazon S3 User Guide, "Object Lock considerations").
+    audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400
     minimum_functions: Annotated[int, Field(ge=0)] = 40
     approval: Approval
 

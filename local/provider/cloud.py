@@ -135,6 +135,8 @@ MISSING = frozenset(
         "404",
         "NotFound",
         "ObjectLockConfigurationNotFoundError",
+        "NoSuchPublicAccessBlockConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
         "TableNotFoundException",
     }
 )

@@ -183,6 +183,8 @@ def _ground(change: Change, names: Names) -> str | None:
 
 def _is_ground(spelled: str, name: str, names: Names) -> bool:
     roles = {names.role(role) for role in ROLES}
+    if spelled.startswith("s3_bucket") and name.startswith(names.audit_bucket("")):
+        return True  # with its versioning, lock, encryption, and whatever else is said of it
     grounds: Mapping[str, bool] = {
         "dynamodb_table": name == names.deployments_table,
         "iam_role": name in roles,

@@ -74,6 +74,10 @@ versioning = aws.s3.BucketVersioning("versioning", bucket=bucket.bucket,
 lock = aws.s3.BucketObjectLockConfiguration("lock", bucket=bucket.bucket,
     rule={{"default_retention": {{"mode": "GOVERNANCE", "days": 30 if REV == "1" else 60}}}},
     opts=pulumi.ResourceOptions(depends_on=[versioning]))
+encryption = aws.s3.BucketServerSideEncryptionConfiguration("encryption", bucket=bucket.bucket,
+    rules=[{{"apply_server_side_encryption_by_default": {{"sse_algorithm": "AES256"}}}}])
+closed = aws.s3.BucketPublicAccessBlock("closed", bucket=bucket.bucket, block_public_policy=True,
+    restrict_public_buckets=True, block_public_acls=REV != "1")
 """
 
 
@@ -160,7 +164,14 @@ def test_what_may_change_in_place_is_updated_and_a_fixed_name_is_replaced_by_del
     backups = stack.aws("dynamodb").describe_continuous_backups(TableName="deployments")
     alias = stack.aws("lambda").get_alias(FunctionName="work", Name="plain")
     locked = stack.aws("s3").get_object_lock_configuration(Bucket=f"reports-{stack.account}")
-    assert done.counts() == {"update": 8}
+    assert done.counts() == {"update": 9}
+    closed = stack.aws("s3").get_public_access_block(Bucket=f"reports-{stack.account}")
+    assert closed["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "IgnorePublicAcls": False,
+        "BlockPublicPolicy": True,
+        "RestrictPublicBuckets": True,
+    }
     assert done.keys_of("role") == ["description", "tags"]
     assert iam.get_role(RoleName="deployer")["Role"]["Description"] == "rev 2"
     assert iam.get_policy(PolicyArn=policy)["Policy"]["DefaultVersionId"] == "v2"

@@ -24,6 +24,7 @@ with warnings.catch_warnings():
     # The SDK loads a module when first touched, and warns of a deprecated resource inside that nobody asked for.
     warnings.simplefilter("ignore", DeprecationWarning)
     assert aws.lambda_.Alias
+    assert aws.s3.Bucket
 
 # The resources whose ARN other resources are given.
 _ARNS = {

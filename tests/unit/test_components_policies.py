@@ -221,6 +221,43 @@ def test_nobody_under_the_boundary_can_harm_the_ledger(action: str) -> None:
 
 @pytest.mark.parametrize(
     "action",
+    ["BypassGovernanceRetention", "DeleteBucket", "DeleteBucketPolicy", "DeleteObject", "DeleteObjectVersion",
+     "PutBucketAcl", "PutBucketObjectLockConfiguration", "PutBucketOwnershipControls", "PutBucketPolicy",
+     "PutBucketPublicAccessBlock", "PutBucketVersioning", "PutEncryptionConfiguration",
+     "PutLifecycleConfiguration", "PutObjectAcl", "PutObjectLegalHold", "PutObjectRetention",
+     "PutReplicationConfiguration"],
+)  # fmt: skip
+def test_nobody_under_the_boundary_can_weaken_the_trail(action: str) -> None:
+    of = scope("prod")
+    (deny,) = [one for one in walk(boundary(of)) if one["Sid"] == "KeepTrail"]
+
+    assert deny["Effect"] == "Deny"
+    assert "Condition" not in deny
+    assert deny["Resource"] == [of.trail, f"{of.trail}/*"]
+    assert any(fnmatch.fnmatchcase(f"s3:{action}", pattern) for pattern in deny["Action"])
+
+
+@every_stack
+def test_who_puts_what_into_the_trail(stack: str) -> None:
+    of = scope(stack)
+    bucket = f"arn:aws:s3:::bbws-access-{stack}-audit-trail-{of.account}"
+
+    put = {
+        role: [
+            resource
+            for one in of_action(role, of, "s3:PutObject")
+            for resource in one["Resource"]
+            if "audit-trail" in resource
+        ]
+        for role in ROLES
+    }
+
+    heads = [f"{bucket}/releases/*", f"{bucket}/timeline/*"]
+    assert put == {DEPLOYER: heads, ROLLBACK: heads, APPROVER: [f"{bucket}/approvals/*"], RESTORE: []}
+
+
+@pytest.mark.parametrize(
+    "action",
     ["AddClientIDToOpenIDConnectProvider", "AttachRolePolicy", "CreatePolicyVersion", "CreateRole",
      "CreateUser", "DeleteOpenIDConnectProvider", "DeleteRolePermissionsBoundary", "DeleteRolePolicy",
      "DetachRolePolicy", "PassRole", "PutRolePermissionsBoundary", "PutRolePolicy",

@@ -115,6 +115,14 @@ def test_what_destroys_nothing_goes_through(one: Change) -> None:
             properties=("policy",),
         ),
         change(UPDATE, "github:index/repositoryEnvironment:RepositoryEnvironment", properties=("reviewers",)),
+        change(DELETE, "aws:s3/bucket:Bucket", name=NAMES.audit_bucket("1")),
+        change(
+            UPDATE,
+            "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+            name=NAMES.audit_bucket("1"),
+            properties=("rule",),
+        ),
+        change(DELETE, "aws_s3_bucket_versioning", name=NAMES.audit_bucket("1")),
     ],
 )
 def test_nobody_saws_off_the_branch_that_they_sit_on(one: Change) -> None:

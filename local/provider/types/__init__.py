@@ -11,6 +11,7 @@ from local.provider.types.iam import Role, RolePolicy, RolePolicyAttachment
 from local.provider.types.iam_shared import OpenIdConnectProvider, Policy
 from local.provider.types.lambda_ import Alias
 from local.provider.types.s3 import Bucket, BucketObjectLockConfiguration, BucketVersioning
+from local.provider.types.s3_safety import BucketPublicAccessBlock, BucketServerSideEncryptionConfiguration
 from local.provider.types.ssm import Parameter
 
 TYPES: Final[Mapping[str, Resource]] = {
@@ -19,6 +20,8 @@ TYPES: Final[Mapping[str, Resource]] = {
         Alias(),
         Bucket(),
         BucketObjectLockConfiguration(),
+        BucketPublicAccessBlock(),
+        BucketServerSideEncryptionConfiguration(),
         BucketVersioning(),
         OpenIdConnectProvider(),
         Parameter(),
