@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -24,6 +24,13 @@ ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
 _ORDER = (ALIASES, STACK, TERRAFORM)
 # What the owner of a lease is called while a release is recorded, before its id.
 RECORDING = "deployment-"
+
+
+# What a lease item that is held has, and of which type.
+_FIELDS: Mapping[str, type] = {"owner": str, "beat": int, "fence": int}
+_MORE: Mapping[str, type] = {"holder": dict, "lease_seconds": int, "beat_at": str, "parked_at": str}
+# As long as a lease can be configured to be: whoever writes a longer one into the table is not waited for.
+_LONGEST = 3600
 
 
 class LeaseLost(RollbackError):
@@ -229,12 +236,12 @@ class Leases:
     def holder(self, domain: str) -> Item | None:
         """The lease item while somebody holds it, for display and for errors."""
         item = self.table.get(f"LOCK#{self.environment}", domain)
-        return item if item is not None and "owner" in item else None
+        return _well_formed(item) if item is not None and "owner" in item else None
 
     def holders(self) -> dict[str, Item]:
         """Domain → the lease item, of all that somebody holds."""
         items = self.table.query(f"LOCK#{self.environment}")
-        return {str(item["SK"]): item for item in items if "owner" in item}
+        return {str(item["SK"]): _well_formed(item) for item in items if "owner" in item}
 
     def held_by(self, owner: str) -> tuple[str, ...]:
         """The domains whose leases `owner` holds, in the order in which they are taken."""
@@ -302,7 +309,9 @@ class Leases:
         watched = {
             domain: held for domain, held in found.items() if held is not None and not held.get("parked_at")
         }
-        seconds = [max(self.seconds, int(held.get("lease_seconds", 0))) for held in watched.values()]
+        seconds = [
+            max(self.seconds, min(_LONGEST, held.get("lease_seconds", 0))) for held in watched.values()
+        ]
         watch, began = max(seconds, default=0), self.clocks.monotonic()
         while (left := watch - (self.clocks.monotonic() - began)) > 0:
             waiting(left)
@@ -378,3 +387,15 @@ class Leases:
             clocks=self.clocks,
             since=since,
         )
+
+
+def _well_formed(item: Item) -> Item:
+    """A lease item that somebody holds, as it is. Raises `RollbackError` where it is none of ours."""
+    wrong = [name for name, kind in _FIELDS.items() if not isinstance(item.get(name), kind)]
+    wrong += [name for name, kind in _MORE.items() if not isinstance(item.get(name, kind()), kind)]
+    if wrong:
+        raise RollbackError(
+            f"The ledger's item {item['PK']} / {item['SK']} is malformed: {', '.join(wrong)}.",
+            next="Mend that item (it was not written by this command), then try again.",
+        )
+    return item

@@ -14,9 +14,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's
+from botocore.exceptions import (  # noqa: A004 - botocore's
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+)
 
-from rollback.aws import code, explained
+from rollback.aws import code, denied, explained
 from rollback.canonical import plain
 from rollback.errors import RollbackError
 
@@ -27,10 +32,15 @@ Item = dict[str, Any]
 
 
 class _Reader(TypeDeserializer):
-    """Takes every number that DynamoDB holds: boto3's own raises for zeros beyond the 38th digit."""
+    """Takes all that DynamoDB holds: boto3's own raises for a number with zeros beyond the 38th digit, and
+    gives for bytes what cannot be printed.
+    """
 
     def _deserialize_n(self, value: str) -> Decimal:
         return Decimal(value)
+
+    def _deserialize_b(self, value: bytes) -> bytes:
+        return value
 
 
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), _Reader()
@@ -96,7 +106,7 @@ class Table:
 
     def get(self, pk: str, sk: str) -> Item | None:
         """One item, read consistently."""
-        with asked(f"reading {pk} from {self.name}"):
+        with self._asked(f"reading {pk} from {self.name}"):
             answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
         item = answer.get("Item")
         return None if item is None else _read(item)
@@ -133,7 +143,7 @@ class Table:
     def update(self, write: Write) -> Item:
         """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
         for attempt in range(_TRIES):
-            with asked(f"writing {write.name} to {self.name}"):
+            with self._asked(f"writing {write.name} to {self.name}"):
                 try:
                     answer = self._client.update_item(**self._member(write), ReturnValues="ALL_NEW")
                 except ClientError as error:
@@ -153,7 +163,7 @@ class Table:
         """
         members = [{_kind(write): self._member(write)} for write in writes]
         for attempt in range(_TRIES):
-            with asked(f"writing {writes[0].name} to {self.name}"):
+            with self._asked(f"writing {writes[0].name} to {self.name}"):
                 try:
                     self._client.transact_write_items(TransactItems=members)  # type: ignore[arg-type] # built above
                 except ClientError as error:
@@ -170,6 +180,32 @@ class Table:
                 else:
                     return
             self._pause(attempt)
+
+    @contextmanager
+    def _asked(self, doing: str) -> Iterator[None]:
+        """As `explained`, and tells apart how the table does not answer."""
+        try:
+            with explained(doing):
+                yield
+        except RollbackError as error:
+            how = unanswered(error.__cause__)
+            # A role that may read certain partitions is refused where there is no table to have any.
+            if how is None and denied(error.__cause__) and self._is_gone():
+                how = GONE
+            if how is None:
+                raise
+            words = {GONE: "The table does not exist.", THROTTLED: "The table is throttled."}
+            what = f"{words.get(how, 'The table cannot be reached.')} {error.what}"
+            raise Unanswered(what, how, changed=error.changed, next=error.next) from error.__cause__
+
+    def _is_gone(self) -> bool:
+        try:
+            self._client.describe_table(TableName=self.name)
+        except ClientError as error:
+            return code(error) in _GONE
+        except BotoCoreError:
+            return False
+        return False
 
     def _pause(self, attempt: int) -> None:
         self._sleep(min(2.0, 0.05 * 2**attempt))
@@ -195,27 +231,12 @@ class Table:
         if page:
             request["Limit"] = page
         while True:
-            with asked(f"querying {self.name}"):
+            with self._asked(f"querying {self.name}"):
                 answer = self._client.query(**request)
             yield from map(_read, answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-
-@contextmanager
-def asked(doing: str) -> Iterator[None]:
-    """As `explained`, and tells apart how a table does not answer."""
-    try:
-        with explained(doing):
-            yield
-    except RollbackError as error:
-        how = unanswered(error.__cause__)
-        if how is None:
-            raise
-        words = {GONE: "The table does not exist.", THROTTLED: "The table is throttled."}
-        what = f"{words.get(how, 'The table cannot be reached.')} {error.what}"
-        raise Unanswered(what, how, changed=error.changed, next=error.next) from error.__cause__
 
 
 def unanswered(cause: BaseException | None) -> str | None:

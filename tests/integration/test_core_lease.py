@@ -48,6 +48,52 @@ def test_a_free_lease_is_taken_and_a_held_one_names_its_holder(world: World) -> 
     assert can_write(world, lease)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("beat", {"S": "soon"}),
+        ("fence", {"NULL": True}),
+        ("owner", {"B": b"\xff"}),
+        ("owner", {"M": {}}),
+        ("holder", {"S": "alice"}),
+        ("lease_seconds", {"L": []}),
+        ("beat_at", {"N": "1E125"}),
+    ],
+)
+def test_a_lease_item_that_was_tampered_with_is_named(world: World, name: str, value: Any) -> None:
+    world.session(ALICE).leases.take(ALIASES, "R1")
+    stored = world.dynamodb.get_item(TableName=world.table().name, Key=LOCK)["Item"]
+    world.dynamodb.put_item(TableName=world.table().name, Item={**stored, name: value})
+    leases = world.session(DAN).leases
+
+    for act in (
+        lambda: leases.take(ALIASES, "R2"),
+        lambda: leases.take_over(ALIASES, "R1", quiet),
+        leases.holders,
+    ):
+        with pytest.raises(RollbackError, match=f"LOCK#dev / aliases is malformed: {name}"):
+            act()
+
+
+def test_a_lease_that_says_it_lasts_for_ever_is_watched_for_an_hour(world: World) -> None:
+    world.session(ALICE).leases.take(ALIASES, "R1")
+    stored = world.dynamodb.get_item(TableName=world.table().name, Key=LOCK)["Item"]
+    world.dynamodb.put_item(
+        TableName=world.table().name, Item={**stored, "lease_seconds": {"N": "999999999"}}
+    )
+
+    class Told(Exception):
+        pass
+
+    def waiting(left: float) -> None:
+        raise Told(left)
+
+    with pytest.raises(Told) as told:
+        world.session(DAN).leases.take_over(ALIASES, "R1", waiting)
+
+    assert told.value.args[0] <= 3600
+
+
 def test_a_lease_that_was_given_back_is_free_and_its_fence_only_grows(world: World) -> None:
     first = world.session().leases.take(ALIASES, "R1")
     first.release()
