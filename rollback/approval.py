@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from naming import APPROVER, UNATTENDED
+from rollback import commits
 from rollback.aws import Who
 from rollback.errors import Refused, UsageError
-from rollback.ledger import Approval
-from rollback.records import Record, Status, now_iso
+from rollback.records import Approval, Record, Status, now_iso
 from rollback.settings import PROJECT_FILE, Settings, parse
 
 Policy = Literal["none", "confirm", "identity"]
@@ -31,16 +30,9 @@ def policy(settings: Settings, kind: str) -> Policy:
 def on_branch(root: Path, branch: str, name: str) -> str | None:
     """A file as the protected branch has it; the remote's branch counts more than a local one."""
     for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
-        shown = subprocess.run(
-            ["git", "-C", str(root), "show", f"{ref}:./{name}"],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-        if shown.returncode == 0:
-            return shown.stdout
+        text = commits.read(root, ref, f"./{name}")
+        if text is not None:
+            return text
     return None
 
 
