@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,10 +129,18 @@ def read(root: Path, sha: str, path: str) -> str | None:
 
 def subject(root: Path, sha: str) -> str:
     """The first line of a commit's message; empty where the commit is not known here."""
-    if not _SHA.fullmatch(sha):
-        # It comes from a record or from the engine's history, which may say anything.
-        return ""
-    return _git(root, "show", "-s", "--no-show-signature", "--format=%s", sha, "--").stdout.strip()
+    return subjects(root, [sha]).get(sha, "")
+
+
+def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
+    """Commit, by all its digits, → the first line of its message, of those that are known here: git is asked once."""
+    # They come from records or from the engine's history, which may say anything.
+    wanted = [sha for sha in dict.fromkeys(shas) if _SHA.fullmatch(sha)]
+    if not wanted:
+        return {}
+    words = ("log", "-s", "--no-walk=unsorted", "--ignore-missing", "--no-show-signature", "--format=%H %s")
+    told = _git(root, *words, *wanted, "--").stdout.splitlines()
+    return {sha: text.strip() for sha, _, text in (line.partition(" ") for line in told)}
 
 
 def top(root: Path) -> Path:

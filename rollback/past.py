@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,16 +52,18 @@ class Past:
 
 def past(session: Session, limit: int, kind: str | None = None) -> Past:
     """The newest `limit` entries, of one kind or of all."""
-    moments: list[Moment] = []
+    items: list[Release | Record] = []
     broken: list[RollbackError] = []
     notices: list[str] = []
     for item in session.ledger.history(_ALL):
-        if len(moments) == limit:
+        if len(items) == limit:
             break
         if isinstance(item, RollbackError):
             broken.append(item)
         elif kind in (None, RELEASE if isinstance(item, Release) else item.kind):
-            moments.append(_release(session, item) if isinstance(item, Release) else _record(item))
+            items.append(item)
+    releases = _releases(session, [item for item in items if isinstance(item, Release)])
+    moments = [next(releases) if isinstance(item, Release) else _record(item) for item in items]
     if kind in (None, UPDATE):
         try:
             moments.extend(map(_update, history(session.root, session.settings, limit)))
@@ -78,19 +80,24 @@ def found(session: Session, name: str) -> Moment | None:
     return next((moment for moment in past(session, _ALL, UPDATE).moments if moment.what == name), None)
 
 
-def _release(session: Session, release: Release) -> Moment:
-    document = {key: value for key, value in plain(release).items() if key != "manifest"}
-    return Moment(
-        at=release.recorded_at,
-        kind="adoption" if release.adopted else RELEASE,
-        what=release.version,
-        result=release.status,
-        who=release.recorded_by.person,
-        commit=release.commit,
-        subject=commits.subject(session.root, release.commit) if release.commit else "",
-        stands=release.version in session.ledger.timeline().stands.values(),
-        document=document,
-    )
+def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]:
+    """What is the same for all of them, what stands and what commits say, is asked once."""
+    if not releases:
+        return
+    standing = set(session.ledger.timeline().stands.values())
+    subjects = commits.subjects(session.root, [release.commit for release in releases])
+    for release in releases:
+        yield Moment(
+            at=release.recorded_at,
+            kind="adoption" if release.adopted else RELEASE,
+            what=release.version,
+            result=release.status,
+            who=release.recorded_by.person,
+            commit=release.commit,
+            subject=subjects.get(release.commit, ""),
+            stands=release.version in standing,
+            document={key: value for key, value in plain(release).items() if key != "manifest"},
+        )
 
 
 def _record(record: Record) -> Moment:

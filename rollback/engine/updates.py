@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -167,13 +166,10 @@ def history(
     """
     text = (root / PROJECT_FILE).read_text(encoding="utf-8")
     engine = Engine.found(backend_url(settings))
-    subject: Callable[[str], str] = cache(lambda sha: commits.subject(root, sha))
     with stack_name(engine, project or project_name(text), stack or settings.environment) as asked:
         found = list(islice(marked(asked.updates()), limit))
-    return [
-        replace(update, subject=(subject(update.commit) if update.commit else "") or update.subject)
-        for update in found
-    ]
+    subjects = commits.subjects(root, [update.commit for update in found])
+    return [replace(update, subject=subjects.get(update.commit) or update.subject) for update in found]
 
 
 def deployed_commit(root: Path, settings: Settings) -> tuple[str | None, str]:

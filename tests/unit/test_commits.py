@@ -112,6 +112,10 @@ def test_a_commits_files_are_read_without_a_checkout(root: Path, git: Git) -> No
     assert not commits.holds(root, sha, "none")
     assert commits.subject(root, sha) == "write one"
     assert commits.subject(root, "f" * 40) == ""
+    assert commits.subjects(root, ["f" * 40, sha, "", git("rev-parse", "HEAD"), "0" * 40, sha]) == {
+        sha: "write one",
+        git("rev-parse", "HEAD"): "write two",
+    }
     assert commits.is_ancestor(root, sha, "main") is True
     assert commits.is_ancestor(root, "main", sha) is False
     assert commits.is_ancestor(root, "f" * 40, sha) is None
