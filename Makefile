@@ -30,11 +30,12 @@ test: tools ## unit, integration and end-to-end tests
 	@$(VENV) -m compileall -q naming.py components local rollback
 	@$(CLEAN) $(VENV) -m pytest -n 3 --dist loadfile tests/e2e tests/integration tests/unit
 
-check: venv ## lint, format, types, and locks in step
+check: venv ## lint, format, types, workflows, and locks in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@$(VENV) -m local.locks
+	@$(VENV) -m local.workflows
 
 lock: venv ## compile the locked requirements after a change of pyproject.toml
 	@$(VENV) -m local.locks --write

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from rollback import cli_report
+from rollback.cli_ci import ci_app
 from rollback.cli_emergency import (
     AlthoughAnswers,
     AlthoughQuarantined,
@@ -59,6 +60,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(release_app, name="release")
+app.add_typer(ci_app, name="ci")
 app.add_typer(ledger_app, name="ledger")
 
 

@@ -75,8 +75,9 @@ class Record:
     """A rollback's METADATA item. `events` and `head` are the journal's length and last hash.
 
     Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an
-    approval and is no part of `elapsed_seconds`. `domains` are those that it locks. `emergency` says that it was
-    made without the ledger, and adopted from a journal.
+    approval and is no part of `elapsed_seconds`. `domains` are those that it locks. `run` is the CI run
+    that began it, empty for a person's; `notified` is where its message on Slack stands. `emergency` says
+    that it was made without the ledger, and adopted from a journal.
     """
 
     rollback_id: str
@@ -103,6 +104,8 @@ class Record:
     domains: tuple[str, ...] = ()
     infrastructure: Mapping[str, int] = field(default_factory=dict)
     emergency: bool = False
+    run: str = ""
+    notified: str = ""
     events: int = 0
     head: str = ""
     schema: int = SCHEMA
