@@ -75,6 +75,12 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             f"{scope.ledger}/index/GSI1",
             leading_keys(f"ENV#{env}"),
         ),
+        # Whether it is there, and protected: of a table that is gone no partition can be allowed.
+        statement(
+            "SeeLedger",
+            ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"],
+            scope.ledger,
+        ),
         # Wider than the catalogue on purpose: what the account has beyond it is listed, not touched.
         statement(
             "ReadFunctions",

@@ -204,6 +204,11 @@ def code(error: exceptions.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def denied(cause: BaseException | None) -> bool:
+    """Whether AWS answered that the caller is not allowed to."""
+    return isinstance(cause, exceptions.ClientError) and code(cause) in _DENIED
+
+
 def was_refused(error: RollbackError) -> bool:
     """Whether AWS itself said no at the first asking, so that nothing can have been done.
 

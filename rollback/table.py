@@ -14,12 +14,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import (  # noqa: A004 - botocore's
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 
 from rollback.aws import code, denied, explained
 from rollback.canonical import plain
@@ -241,7 +237,7 @@ class Table:
 
 def unanswered(cause: BaseException | None) -> str | None:
     """How a table does not answer, by botocore's error; None where it did, if only to refuse. Pure."""
-    if isinstance(cause, (HTTPClientError, ConnectionError)):
+    if isinstance(cause, (HTTPClientError, NoConnection)):
         return UNREACHABLE
     if not isinstance(cause, ClientError):
         return None

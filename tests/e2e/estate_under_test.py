@@ -30,7 +30,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from local import estate, identity, shell
 from local.clients import connect
 from local.paths import ROOT
-from naming import APPROVER, DEPLOYER, GITHUB_OIDC_HOST, ROLES, ROLLBACK
+from naming import APPROVER, BREAK_GLASS, DEPLOYER, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.settings import Settings, load
 
 # Two services whose names begin alike, so that whoever maps by prefix touches the wrong one.
@@ -55,7 +55,7 @@ _DESERIALIZER = TypeDeserializer()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
-    """Somebody under a role (a word of `naming.ROLES`)."""
+    """Somebody under a role (a word of `naming.ROLES`, or `naming.BREAK_GLASS`)."""
 
     role: str
     name: str
@@ -65,6 +65,7 @@ DAN = Person(role=DEPLOYER, name="dan")
 ALICE = Person(role=ROLLBACK, name="alice")
 BOB = Person(role=APPROVER, name="bob")
 ALICE_APPROVING = Person(role=APPROVER, name="alice")
+OLGA = Person(role=BREAK_GLASS, name="olga")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,7 @@ class Template:
 
 @dataclass(kw_only=True)
 class Platform:
-    """One environment. `root` is the checkout that commands run in."""
+    """One environment. `root` is the checkout that commands run in, `table` the ledger's as it is created."""
 
     endpoint: str
     settings: Settings
@@ -143,6 +144,7 @@ class Platform:
     folder: Path
     path: str = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
     stories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
     _identities: dict[Person, dict[str, str]] = field(default_factory=dict)
     _started: list[Running] = field(default_factory=list)
     _clients: dict[tuple[str, Person | None], Any] = field(default_factory=dict)
@@ -153,7 +155,11 @@ class Platform:
         """The environment of a command that `person` types."""
         who = self._identities.get(person)
         if who is None:
-            who = identity.assume(self.endpoint, self.settings, person.role, person.name)
+            if person.role == BREAK_GLASS:  # no workflow's: a user takes it, with MFA
+                user = identity.person(self.endpoint, self.settings, person.name)
+                who = identity.assume_as(self.endpoint, self.settings, person.role, user, session=person.name)
+            else:
+                who = identity.assume(self.endpoint, self.settings, person.role, person.name)
             self._identities[person] = who
         return {
             **shell.inherited(),
@@ -469,11 +475,24 @@ def stamp(
         for attached in role["attached"]:
             iam.attach_role_policy(RoleName=name, PolicyArn=ours(attached))
     dynamodb.create_table(**template.table)
+    # With a lock a bucket is versioned; nothing here waits for a retention to end.
+    connect("s3", endpoint, settings).create_bucket(
+        Bucket=settings.names.audit_bucket(account),
+        ObjectLockEnabledForBucket=True,
+        CreateBucketConfiguration={"LocationConstraint": settings.region},
+    )
     for name, value in template.parameters.items():
         ssm.put_parameter(Name=name, Value=value, Type="String")
     estate.establish(iam, settings)
     estate.deploy(functions, settings, "v1.0.0", create_alias=True)
-    return Platform(endpoint=endpoint, settings=settings, root=root, folder=folder, stories=stories)
+    return Platform(
+        endpoint=endpoint,
+        settings=settings,
+        root=root,
+        folder=folder,
+        stories=stories,
+        table=template.table,
+    )
 
 
 def checkout(root: Path, environment: str, account: str, *, whole: bool = False) -> None:
@@ -489,7 +508,13 @@ def checkout(root: Path, environment: str, account: str, *, whole: bool = False)
                 shutil.copy(ROOT / name, root / name)
         (root / ".venv").symlink_to(ROOT / ".venv")
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
-    values = {"services": CATALOGUE, "leaseSeconds": LEASE_SECONDS, "smoke": ["sh", "smoke.sh"]}
+    people = {"breakGlass": [f"arn:aws:iam::{account}:user/{OLGA.name}"]}
+    values = {
+        "services": CATALOGUE,
+        "leaseSeconds": LEASE_SECONDS,
+        "smoke": ["sh", "smoke.sh"],
+        "people": people,
+    }
     for name, value in values.items():
         project["config"][name]["default"] = value
     (root / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
@@ -562,7 +587,9 @@ def _read(endpoint: str, settings: Settings) -> Template:
             "ThumbprintList": provider["ThumbprintList"] or ["0" * 40],
         },
         policies=policies,
-        roles={settings.names.role(role): _role(iam, settings.names.role(role)) for role in ROLES},
+        roles={
+            settings.names.role(role): _role(iam, settings.names.role(role)) for role in (*ROLES, BREAK_GLASS)
+        },
         table={
             "TableName": table["TableName"],
             "KeySchema": table["KeySchema"],

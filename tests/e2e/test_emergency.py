@@ -1,0 +1,142 @@
+"""The night on which the ledger is gone: under the break-glass role, with its policies evaluated."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from estate_under_test import ALICE, DAN, FUNCTIONS, OLGA, Platform, Run
+
+from local import estate
+from tests.proxy import Proxy
+
+OLD, BAD = "v1.0.0", "v1.1.0"
+CANARY = "role-service-get"
+
+
+def released(platform: Platform) -> None:
+    """v1.0.0 and v1.1.0, which is bad, are recorded by the command: the archive has them."""
+    recorded = platform.record(OLD)
+    assert recorded.code == 0, str(recorded)
+    platform.release(BAD, broken=["team_service"])
+
+
+def ledger(platform: Platform) -> dict[str, Any]:
+    return {"TableName": platform.settings.names.deployments_table}
+
+
+def emergency(platform: Platform, *words: str, **how: Any) -> Run:
+    return platform.rollback(
+        "lambda", "--emergency", "--reason", "the ledger is gone", "--json", *words, as_=OLGA, **how
+    )
+
+
+def answers(platform: Platform) -> set[str]:
+    """What the functions themselves say that they are."""
+    client = platform.root_client("lambda")
+    said = [estate.invoke(client, platform.name(tail), platform.settings.alias) for tail in FUNCTIONS]
+    return {answer.payload["version"] if answer.ok else "raises" for answer in said}
+
+
+def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
+    dev: Platform, proxy: Proxy
+) -> None:
+    released(dev)
+    dev.move(CANARY, "2", {"1": 0.25})
+    dynamodb = dev.root_client("dynamodb")
+
+    # While the ledger answers there is no emergency.
+    refused = emergency(dev)
+    assert refused.code == 3, str(refused)
+    assert "The ledger answers" in refused.err
+    unsaid = emergency(dev, "--although-the-ledger-answers")
+    assert unsaid.code == 3, "a second word takes a terminal"
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+
+    # Gone: every verb says so, and what to type.
+    dynamodb.delete_table(**ledger(dev))
+    lost = dev.rollback("status", as_=ALICE)
+    assert lost.code == 1
+    assert "The table does not exist" in lost.err
+    assert "rollback lambda --emergency --env dev" in lost.err
+
+    # Killed in the middle, and gone on with.
+    held = proxy.hold("UpdateAlias", nth=3)
+    running = dev.start(
+        "lambda", "--emergency", "--reason", "the ledger is gone", as_=OLGA, endpoint=proxy.endpoint
+    )
+    held.wait(3)
+    assert running.kill().code == -signal.SIGKILL
+    held.release(forward=False)
+    (journal,) = Path(dev.folder, ".local", "state", "rollback").glob("emergency-dev-*.jsonl")
+    done = emergency(dev, "--resume", str(journal))
+    assert done.code == 0, str(done)
+    assert "EMERGENCY" in done.err
+    assert (done.json["status"], done.json["emergency"], done.json["imported"]) == ("COMPLETE", True, False)
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("1", {}))
+    assert answers(dev) == {OLD}
+
+    # A new table is empty, and is recognised; what the archive has is put back.
+    dynamodb.create_table(**dev.table)
+    empty = dev.rollback("lambda", "--reason", "again", as_=ALICE)
+    assert empty.code == 3, str(empty)
+    assert "new and empty" in empty.err
+    mended = dev.rollback("ledger", "mend", "--reason", "the table is back", "--json", as_=DAN)
+    assert mended.code == 0, str(mended)
+    assert mended.json["entries"] == 2
+    reminded = dev.rollback("status", as_=ALICE)
+    assert reminded.code == 0, str(reminded)
+    assert f"rollback ledger import {journal} --env dev" in reminded.err
+
+    # Imported, the ledger tells it as its own, loudly.
+    imported = dev.rollback("ledger", "import", str(journal), "--json", as_=ALICE)
+    assert imported.code == 0, str(imported)
+    identifier = imported.id
+    assert identifier == done.id
+    status = dev.rollback("status", "--json", as_=ALICE)
+    assert status.json["stands"] == dev.deployed() == OLD
+    assert [line.split()[:2] for line in status.json["emergencies"]] == [["EMERGENCY", identifier]]
+    history = dev.rollback("history", as_=ALICE)
+    assert "EMERGENCY" in history.err
+    shown = dev.show(identifier)
+    assert (shown["status"], shown["emergency"], shown["chain"]) == ("COMPLETE", True, "whole")
+    assert shown["initiated_by"]["person"] == "olga"
+
+
+def test_the_break_glass_role_moves_aliases_and_writes_nothing_else(dev: Platform) -> None:
+    table, names = ledger(dev), dev.settings.names
+    key = {"PK": {"S": "RELEASE#dev"}, "SK": {"S": "SEQ#0000000001"}}
+    dynamodb, s3 = dev.client("dynamodb", OLGA), dev.client("s3", OLGA)
+
+    assert "Item" not in dynamodb.get_item(**table, Key=key)
+    assert dynamodb.describe_table(**table)["Table"]["TableStatus"] == "ACTIVE"
+    for forbidden in (
+        lambda: dynamodb.put_item(**table, Item=key),
+        lambda: dynamodb.get_item(**table, Key={"PK": {"S": "APPROVAL#x"}, "SK": {"S": "x"}}),
+        lambda: dynamodb.delete_table(**table),
+        lambda: s3.put_object(Bucket=names.audit_bucket(dev.settings.account), Key="releases/x", Body=b""),
+        lambda: dev.client("ssm", OLGA).put_parameter(
+            Name=names.deployed_version, Value="x", Type="String", Overwrite=True
+        ),
+        lambda: dev.client("lambda", OLGA).publish_version(FunctionName=dev.name(CANARY)),
+    ):
+        with pytest.raises(ClientError) as raised:
+            forbidden()
+        assert raised.value.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException")
+
+
+def test_nobody_but_the_break_glass_role_acts_in_an_emergency(dev: Platform) -> None:
+    run = dev.rollback("lambda", "--emergency", "--reason", "it is late", as_=ALICE)
+
+    assert run.code == 3, str(run)
+    assert "bbws-access-dev-break-glass-role only" in run.err
+
+
+def test_options_of_an_emergency_are_refused_without_one(dev: Platform) -> None:
+    run = dev.rollback("lambda", "--undo", "x", "--reason", "it is late", as_=ALICE)
+
+    assert run.code == 2, str(run)
+    assert "--undo is for --emergency only" in run.err
