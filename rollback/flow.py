@@ -62,7 +62,8 @@ class Flow(Holding):
             waiting = self._await_approval(record, plan, policy)
             return waiting if policy == "identity" else self._asked(waiting, plan)
         with self._locked(target.domains(request), rollback_id) as lease:
-            plan = self._plan(target, request)
+            with self._reading(lease):
+                plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
             record = self._record(target, plan, reason, rollback_id, began)

@@ -71,6 +71,23 @@ class Holding:
         finally:
             lease.release()
 
+    @contextmanager
+    def _reading(self, lease: Locks) -> Iterator[None]:
+        """What is planned under a lease counts only if it was held all the while. Raises `LeaseLost`."""
+        why: RollbackError | None = None
+        try:
+            yield
+        except RollbackError as error:
+            why = error
+        try:
+            lease.check()
+        except LeaseLost as lost:
+            lost.changed = "Nothing was changed."
+            lost.next = f"rollback status --env {self.session.environment}"
+            raise lost from why
+        if why is not None:
+            raise why
+
     def _watching(self, owner: str, left: float) -> None:
         self._not_stopped()
         self.ui.waiting(f"Watching whether {owner} is dead", left)

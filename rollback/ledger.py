@@ -240,6 +240,7 @@ class Ledger:
         entered = replace(entered, data={**entered.data, "plan": digest(chunks)})
         head, *rest = plan_items(record.rollback_id, chunks)
         made: list[tuple[Record, Event]] = []
+        proofs = lease.proofs() if lease else []
 
         def begun(last: Entry | None) -> tuple[Entry, Sequence[Write]]:
             after = replace(record, status=status)
@@ -266,8 +267,8 @@ class Ledger:
 
         try:
             for item in rest:
-                self._put_once(item)
-            entry, before = self._numbered(begun, lease.proofs() if lease else [])
+                self._put_once(item, proofs)
+            entry, before = self._numbered(begun, proofs)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
         # One that acts at once is kept with its end.
@@ -275,12 +276,12 @@ class Ledger:
             self._keep(entry, before)
         return made[0]
 
-    def _put_once(self, item: Item) -> None:
+    def _put_once(self, item: Item, proofs: Sequence[Write] = ()) -> None:
         """Puts a part of a plan, unless an import that died has put the same before."""
         try:
-            self.table.transact([Write(name="plan", item=item, condition=ABSENT)])
-        except Conflict:
-            if self.table.get(item["PK"], item["SK"]) != item:
+            self.table.transact([*proofs, Write(name="plan", item=item, condition=ABSENT)])
+        except Conflict as conflict:
+            if conflict.what != "plan" or self.table.get(item["PK"], item["SK"]) != item:
                 raise
 
     def load(self, rollback_id: str) -> Opened:
@@ -324,7 +325,8 @@ class Ledger:
             lease.check()
         after, event, writes = _advance(record, entered, changes or {})
         try:
-            self.table.transact([*writes, *(lease.proofs() if lease else [])])
+            # Of several conditions that fail, it is the lease that says why.
+            self.table.transact([*(lease.proofs() if lease else []), *writes])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
         return after, event

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rollback.errors import Refused, RollbackError, UsageError
-from rollback.lease import ALIASES
+from rollback.lease import ALIASES, LeaseLost
 from rollback.plan import Request
 from rollback.quarantine import lift, quarantine
 from rollback.recording import Commits, record
@@ -753,6 +753,25 @@ def test_an_approval_that_expires_while_the_plan_is_checked_is_not_enough(world:
 
     world.functions.before = slow
     refused(world, identifier, "expired at")
+
+
+@pytest.mark.parametrize("went", ["well", "wrong"])
+def test_what_was_planned_while_the_lease_ran_out_counts_for_nothing(world: World, went: str) -> None:
+    world.story()
+    if went == "wrong":
+        world.functions.point(ROLES, "2")
+
+    def paused(operation: str, function: str) -> None:
+        world.functions.before = nothing
+        world.clock.seconds += 61
+
+    world.functions.before = paused
+
+    with pytest.raises(LeaseLost) as raised:
+        world.flow().start("aliases", Request(), "it went bad")
+
+    assert raised.value.changed == "Nothing was changed."
+    assert raised.value.next == "rollback status --env dev"
 
 
 def test_a_world_that_moved_after_the_approval_is_refused(world: World) -> None:

@@ -157,6 +157,29 @@ def test_an_old_holder_can_neither_journal_nor_close_nor_record(world: World) ->
     assert [item.kind for item in session.ledger.timeline()] == ["opened"]
 
 
+def test_of_several_conditions_that_fail_the_lost_lease_is_the_one_that_is_told(world: World) -> None:
+    session = world.session()
+    old = session.leases.take(ALIASES, ID)
+    current = opened(world, old)
+    new = session.leases.take_over(ALIASES, ID, lambda _: None)
+    session.ledger.journal(current, said("resumed"), new)
+    old._renewed = world.clock.seconds  # as if it had been paused a moment ago only
+
+    with pytest.raises(LeaseLost):
+        session.ledger.journal(current, said("moved"), old)
+
+
+def test_an_old_holder_leaves_no_part_of_a_plan_behind(world: World) -> None:
+    session = world.session()
+    old = session.leases.take(ALIASES, ID)
+    session.leases.take_over(ALIASES, ID, lambda _: None)
+
+    with pytest.raises(LeaseLost):
+        opened(world, old, count=5000)
+
+    assert not list(session.ledger.table.query(f"ROLLBACK#{ID}"))
+
+
 def test_closing_writes_record_event_timeline_and_quarantine_and_frees_the_lease_in_one(world: World) -> None:
     session = world.session()
     lease = session.leases.take(ALIASES, ID)
