@@ -137,6 +137,14 @@ class Proxy:
         self._thread.join()
         self._server.server_close()
 
+    def gone(self, *, but: int = 0) -> None:
+        """Takes no more calls, and returns when those that a dead process had sent are through.
+
+        `but` so many wait for something else. What it had sent and is not taken yet never arrives.
+        """
+        self._server.shutdown()
+        assert self._server.all_closed(but=but), "a connection stayed open"
+
     # -- rules -------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
@@ -258,7 +266,25 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        self._open = 0
+        self._closing = threading.Condition()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._closing:
+            self._open += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        with self._closing:
+            self._open -= 1
+            self._closing.notify_all()
+
+    def all_closed(self, *, but: int) -> bool:
+        """Waits until no more than `but` connections are open; whether that came to be."""
+        with self._closing:
+            return self._closing.wait_for(lambda: self._open <= but, _WAIT)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed has closed its connection: that is what the test is about."""
