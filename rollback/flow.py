@@ -7,7 +7,7 @@ but whoever resumes or aborts it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -236,7 +236,7 @@ class Flow(Holding):
         with self._working("Verifying", 0):
             checks = list(recorder.target.verify(plan))
             recorder.check()
-            checks += _published(recorder, undone=False)
+            checks += _published(recorder, plan.left(undone=False))
             if (
                 recorder.target.smoked
                 and all(check.ok for check in checks)
@@ -275,10 +275,13 @@ class Flow(Holding):
         ours = [failure for failure in outcome.failures if not failure.foreign]
         recorder.check()
         ours += [
-            Failure(subject=check.check, reason=check.detail) for check in _published(recorder, undone=True)
+        lost = {failure.part for failure in ours}
+        done = tuple(subject for subject in recorder.plan.subjects if subject not in lost)
+            Failure(subject=check.check, reason=check.detail)
+            for check in _published(recorder, recorder.stands(done, undone=True))
         ]
         if ours:
-            recorder.close(Status.FAILED, [], undone=True)
+            recorder.close(Status.FAILED, [], done=done, undone=True)
             return self._finished(
                 recorder,
                 RollbackError(
@@ -287,7 +290,7 @@ class Flow(Holding):
                     next=f"rollback abort {name} --env {env}, to try again to put it back.",
                 ),
             )
-        recorder.close(Status.REVERTED, [], undone=True)
+        recorder.close(Status.REVERTED, [], done=done, undone=True)
         if not why:
             return self._finished(recorder, None)
         theirs = ", ".join(failure.subject for failure in outcome.failures)
@@ -361,10 +364,10 @@ class Flow(Holding):
         )
 
 
-def _published(recorder: Recorder, *, undone: bool) -> list[Check]:
+def _published(recorder: Recorder, stands: Mapping[str, str]) -> list[Check]:
     """Says where others look it up what is deployed; a failed check where that was not possible."""
     try:
-        recorder.target.publish(recorder.plan, undone=undone)
+        recorder.target.publish(recorder.plan, stands)
     except RollbackError as error:
         return [Check(check="parameter", ok=False, detail=error.what)]
     return []

@@ -95,19 +95,22 @@ class Recorder:
         """Whether the journal holds an event of this kind."""
         return any(event.kind == kind for event in self.events)
 
+    def stands(self, done: Collection[str], *, undone: bool) -> dict[str, str]:
+        """Subject → what it stands at where it is among `done`, or undone; empty where it is not."""
+        left = self.plan.left(undone=undone)
+        return {subject: to if subject in done else "" for subject, to in left.items()}
+
     def close(
         self, status: Status, checks: Sequence[Check], *, done: Collection[str] = (), undone: bool = False
     ) -> None:
-        """Ends the record. `done` are the plan's subjects that stand at it, well or not; with `undone` all
-        stand again where it began. Where neither is said of a subject, nobody knows what it stands at.
+        """Ends the record. `done` are the plan's subjects that stand at it, well or not; with `undone` those
+        that stand again where it began. Nobody knows what the others stand at.
 
-        What was left is quarantined where it is done, and let go again where all is undone.
+        What was left is quarantined where it is done, and let go again where it is undone.
         """
         with self._written():
             plan, record, now = self.plan, self.record, self.session.clocks.now()
-            stands = plan.left(undone=undone)
-            if not undone:
-                stands = {subject: to if subject in done else "" for subject, to in stands.items()}
+            stands = self.stands(done, undone=undone)
             counts = self.counts()
             elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
             data = {"status": status, "counts": counts, "checks": checks, "stands": stands}

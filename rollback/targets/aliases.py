@@ -151,10 +151,10 @@ class Aliases:
         detail = f"{total - len(found)} of {total} aliases at the plan's version and code"
         return [Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))]
 
-    def publish(self, plan: Plan[Move], *, undone: bool) -> None:
-        merged = {**self._ledger.timeline().stands, **plan.left(undone=undone)}
-        stands = {service: version for service, version in merged.items() if version}
-        self._account.publish(self._settings.names.deployed_version, label(stands))
+    def publish(self, plan: Plan[Move], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
+        merged = {**self._ledger.timeline().stands, **stands}
+        known = {service: version for service, version in merged.items() if version}
+        self._account.publish(self._settings.names.deployed_version, label(known))
 
     def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
         outcomes = [item["outcome"] for item in self.outcomes(plan, events)]
@@ -352,4 +352,6 @@ def _settled(step: Move, result: Callable[[], str | None]) -> tuple[str | None, 
     except _Foreign as foreign:
         return None, Failure(subject=step.function, reason=str(foreign), foreign=True)
     except RollbackError as error:
-        return None, Failure(subject=step.function, reason=error.what, refused=was_refused(error))
+        return None, Failure(
+            subject=step.function, reason=error.what, refused=was_refused(error), part=step.service
+        )

@@ -137,7 +137,7 @@ class Cutover(TableTarget):
             Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "as the live table's"),
         ]
 
-    def publish(self, plan: Plan[TableStep], *, undone: bool) -> None:
+    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
         """Nothing: the parameter itself is what the steps are about."""
 
     def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:

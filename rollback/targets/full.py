@@ -90,7 +90,7 @@ class Full:
                         put_back=outcome.put_back and not done,
                         done=(*done, *outcome.done),
                     )
-                self._targets[kind].publish(part, undone=False)
+                self._targets[kind].publish(part, part.left(undone=False))
                 journal.append(_DONE, {"part": kind})
             done.extend(part.subjects)
             before += len(part.steps)
@@ -120,10 +120,10 @@ class Full:
             for check in self._targets[kind].verify(part)
         ]
 
-    def publish(self, plan: Plan[Piece], *, undone: bool) -> None:
+    def publish(self, plan: Plan[Piece], stands: Mapping[str, str]) -> None:
         for kind, part in parts(plan).items():
             if part.changing:
-                self._targets[kind].publish(part, undone=undone)
+                self._targets[kind].publish(part, {subject: stands[subject] for subject in part.subjects})
 
     def counts(self, plan: Plan[Piece], events: Sequence[Event]) -> Mapping[str, int]:
         each = [

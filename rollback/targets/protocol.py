@@ -42,12 +42,14 @@ class Failure:
 
     `foreign` means that somebody else changed it meanwhile; `refused` that the service said no, so that
     nothing of it was done. With neither it may have been done, and only the answer got lost.
+    `part` is the one of the plan's subjects of which nobody can say any more what it stands at.
     """
 
     subject: str
     reason: str
     foreign: bool = False
     refused: bool = False
+    part: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,8 +148,11 @@ class Target(Protocol):
     def verify(self, plan: Plan[Any]) -> Sequence[Check]:
         """Whether everything stands at the plan. Reads only."""
 
-    def publish(self, plan: Plan[Any], *, undone: bool) -> None:
-        """Writes where others look it up what is deployed now."""
+    def publish(self, plan: Plan[Any], stands: Mapping[str, str]) -> None:
+        """Writes where others look it up what is deployed now.
+
+        `stands` maps the plan's subjects to what they stand at; it is empty where nobody knows.
+        """
 
     def counts(self, plan: Plan[Any], events: Sequence[Event]) -> Mapping[str, int]:
         """planned, moved, confirmed, failed and reverted steps. Pure."""

@@ -134,8 +134,8 @@ class Stack:
             detail = f"{len(found.changes)} resources as commit {plan.to_version} declares them"
         return [Check(check="stack", ok=found.ended.ok and not left, detail=detail)]
 
-    def publish(self, plan: Plan[Change], *, undone: bool) -> None:
-        commit = plan.left(undone=undone).get(STACK)
+    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
+        commit = stands.get(STACK)
         if commit:
             self._context.account.publish(self._settings.names.pulumi_commit, commit)
 

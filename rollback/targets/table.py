@@ -133,7 +133,7 @@ class TableRestore(TableTarget):
         )
         return [*checks, self._counted(has.tags.get(OWNER_TAG, ""), copy)]
 
-    def publish(self, plan: Plan[TableStep], *, undone: bool) -> None:
+    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
         """Nothing: callers have what they had."""
 
     def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:

@@ -193,8 +193,8 @@ class Terraform:
             others = pool.submit(checks, self._account)
             return [self._is_as_planned(plan.facts["commit"]), *others.result()]
 
-    def publish(self, plan: Plan[Change], *, undone: bool) -> None:
-        commit = plan.left(undone=undone)[TERRAFORM] or "unknown"
+    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
+        commit = stands[TERRAFORM] or "unknown"
         self._account.publish(self._settings.names.terraform_commit, commit)
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:

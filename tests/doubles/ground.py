@@ -99,8 +99,8 @@ class Target:
         well = set(self._ground.resources.values()) == {plan.targets[self._subject]}
         return [Check(check=self.kind, ok=well, detail=str(self._ground.resources))]
 
-    def publish(self, plan: Plan[Change], *, undone: bool) -> None:
-        self._ground.published.append(plan.left(undone=undone)[self._subject])
+    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:
+        self._ground.published.append(stands[self._subject])
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
         done = {event.data["name"] for event in events if event.kind == "changed"}

@@ -132,7 +132,7 @@ def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(
         "failed": 0,
         "reverted": 0,
     }
-    target.publish(plan, undone=False)
+    target.publish(plan, plan.left(undone=False))
     assert estate.parameters.values == {"/acme/dev/pulumi-commit": goal}
     newest, *others = _told(estate)
     assert newest == ("update", "succeeded", goal, False, True)
