@@ -1,0 +1,52 @@
+"""How often a verb asks AWS: no fact is asked for twice, and a fleet costs what its functions cost."""
+
+from __future__ import annotations
+
+from estate_under_test import ALICE, FUNCTIONS, REASON, Platform
+
+from tests.proxy import Proxy
+
+COUNT = len(FUNCTIONS)
+# Who asks; the heads that are kept outside of the ledger.
+ALWAYS = {"GetCallerIdentity": 1, "ListObjectVersions": 1}
+READING = ALWAYS | {"ListFunctions": 1}
+# Beats of the lease, batches of the journal, and heads that an earlier command could not keep: these follow
+# the clock and the past, not what is asked for.
+_OTHERS = {"UpdateItem", "TransactWriteItems", "PutObject"}
+
+
+def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+
+    assert _calls(dev, proxy, "status") == READING | {
+        "GetAlias": COUNT,
+        # The timeline, what is barred, the newest manifest, the leases, the newest records.
+        "Query": 6,
+        "DescribeTable": 1,
+        "DescribeContinuousBackups": 1,
+    }
+    # The timeline and the newest manifest; what stands, and nothing else.
+    assert _calls(dev, proxy, "verify") == ALWAYS | {"Query": 3, "GetFunction": COUNT}
+    assert _calls(dev, proxy, "history") == ALWAYS | {"Query": 3}
+    # Where each alias stands, and the version that it goes to.
+    assert _calls(dev, proxy, "lambda", "--dry-run") == READING | {"Query": 4, "GetFunction": 2 * COUNT}
+    # And whether each stands there; the timeline once more for each entry that is written, and at its end.
+    assert _calls(dev, proxy, "lambda", "--reason", REASON) == READING | {
+        "Query": 8,
+        "GetFunction": 3 * COUNT,
+        "UpdateAlias": COUNT,
+        "PutParameter": 1,
+    }
+
+
+def _calls(dev: Platform, proxy: Proxy, *words: str) -> dict[str, int]:
+    """How often each operation was asked for by a verb."""
+    proxy.counts.clear()
+    run = dev.rollback(*words, as_=ALICE, endpoint=proxy.endpoint)
+    assert run.code == 0, str(run)
+    named = {"GET": "ListObjectVersions", "PUT": "PutObject"}
+    counted: dict[str, int] = {}
+    for operation, count in proxy.counts.items():
+        name = named[operation.split(" ", 1)[0]] if "audit-trail" in operation else operation
+        counted[name] = counted.get(name, 0) + count
+    return {name: count for name, count in counted.items() if name not in _OTHERS}
