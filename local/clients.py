@@ -23,11 +23,16 @@ def root(settings: Settings) -> dict[str, str]:
 
 
 def connect(
-    service: str, endpoint: str, settings: Settings, identity: Mapping[str, str] | None = None
+    service: str,
+    endpoint: str,
+    settings: Settings,
+    identity: Mapping[str, str] | None = None,
+    *,
+    attempts: int = 3,
 ) -> Any:
     """A client of `service` in the settings' region, as `identity` (`identity.assume`) or as root.
 
-    Threads may share it: it keeps 32 connections.
+    Threads may share it: it keeps 32 connections. It asks `attempts` times at most.
     """
     who = identity or root(settings)
     with _MAKING:
@@ -40,7 +45,7 @@ def connect(
             aws_session_token=who.get("AWS_SESSION_TOKEN"),
             config=Config(
                 max_pool_connections=32,
-                retries={"mode": "standard"},
+                retries={"mode": "standard", "total_max_attempts": attempts},
                 proxies={},
                 s3={"addressing_style": "path"},
             ),

@@ -1,20 +1,26 @@
-"""`python -m local.bench`: one table, and the same in `.local/bench.json`."""
+"""`python -m local.bench`: one table, and the same in `.local/bench.json`.
+
+Rows of 5,000 functions take three quarters of an hour: without `--all` they are those that were published last.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from local import quota, shell
-from local.bench import account, infrastructure, script, table
-from local.bench.account import ENVIRONMENT, Account, Ran
+from local import shell
+from local.bench import account, infrastructure, paced, readme, script, table
+from local.bench.account import ENVIRONMENT, Account
 from local.bench.table import Row
 from local.errors import LocalError
 from local.paths import LOCAL
@@ -22,57 +28,91 @@ from local.progress import Progress
 from naming import ROLLBACK
 
 RESULT = LOCAL / "bench.json"
-_MANY = 500
+_MANY, _HUGE = 500, 5000
 # Resources, and how often they are measured.
 _INFRASTRUCTURE = ((10, 3), (300, 2))
 _RUNS = 3
-_WIDTH = 118
+_HISTORY = 1000
+_WIDTH = 132
 # Load a core beyond which something else decides; the measuring itself makes less than one.
 _BUSY = 1.5
-_MEGABYTE = 1e6
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; the exit code: 0 measured, 1 failed or, with `--strict`, a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m local.bench", description=__doc__)
+    parser.add_argument("--all", action="store_true", help=f"{_HUGE} functions as well: 45 minutes more")
     parser.add_argument("--thorough", action="store_true", help="three runs of everything, in pairs")
     parser.add_argument("--strict", action="store_true", help="exit 1 where a bar is missed")
-    parser.add_argument("--quick", action="store_true", help="without the script and the large catalogue")
+    parser.add_argument("--quick", action="store_true", help="only the platform's own functions, no script")
+    parser.add_argument("--publish", action="store_true", help="into docs/bench.json and README.md, too")
     options = parser.parse_args(arguments)
-    progress, rows, heading = Progress(), [], table.machine()
+    progress, heading, began = Progress(), table.machine(), time.monotonic()
+    measured: list[dict[str, Any]] = []
+    minutes = 1 if options.quick else 60 if options.all else 12
+    print(f"About {minutes} minutes on two cores.", file=sys.stderr)
     try:
         shell.tools(progress)
-        for row in measure(progress, thorough=options.thorough, quick=options.quick):
-            rows.append(row)
-            table.write(rows, RESULT)
+        for row in measure(progress, everything=options.all, thorough=options.thorough, quick=options.quick):
+            measured.append(row.document())
+            table.write(measured, RESULT)
     except LocalError as error:
         progress.done()
         print(error, file=sys.stderr)
         return 1
     progress.done()
+    rows = [*measured, *published(measured)]
+    table.write(rows, RESULT)
     terminal = Console()
     table.show(rows, heading, terminal if terminal.is_terminal else Console(width=_WIDTH))
     if (load := os.getloadavg()[1]) > _BUSY * (os.cpu_count() or 1):
         print(f"The machine was busy with other things (load {load:.0f}): trust no ratio to the script.")
-    print(f"The same as JSON: {RESULT}")
-    return 1 if options.strict and any(row.met is False for row in rows) else 0
+    print(f"The same as JSON: {RESULT}. It took {(time.monotonic() - began) / 60:.0f} minutes.")
+    if options.publish:
+        readme.publish(measured, heading)
+    return 1 if options.strict and any(row["met"] is False for row in rows) else 0
 
 
-def measure(progress: Callable[[str], None], *, thorough: bool, quick: bool) -> Iterator[Row]:
+def published(measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the largest catalogue that were not measured this time, as they were published, with their date."""
+    if not readme.RESULT.exists():
+        return []
+    told = json.loads(readme.RESULT.read_text(encoding="utf-8"))
+    names = {row["name"] for row in measured}
+    return [
+        {**row, "name": f"{row['name']} ({told['at']})"}
+        for row in told["rows"]
+        if str(_HUGE) in row["name"] and row["name"] not in names
+    ]
+
+
+def measure(
+    progress: Callable[[str], None], *, everything: bool, thorough: bool, quick: bool
+) -> Iterator[Row]:
     """Every row, in the order of the table."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         with account.running(Path(scratch) / "few", progress) as few:
             if not quick:
                 yield from against_script(few, progress, pairs=_RUNS if thorough else 1)
-            yield from against_quota(few, progress, runs=_RUNS)
+            yield from paced.rows(paced.alone(few, progress, runs=_RUNS))
+            yield from paced.shared(few, progress)
             yield from at_hand(few, progress)
         if quick:
             return
         for size, pairs in _INFRASTRUCTURE:
             yield from infrastructure.rows(Path(scratch), progress, size, pairs)
-        many = account.generated(_MANY)
-        with account.running(Path(scratch) / "many", progress, many) as large:
-            yield from against_quota(large, progress, runs=_RUNS if thorough else 1)
+        with account.running(Path(scratch) / "many", progress, account.generated(_MANY)) as many:
+            told = paced.alone(many, progress, runs=_RUNS if thorough else 1)
+            yield from paced.rows(told)
+            yield from paced.shared(many, progress)
+        if not everything:
+            return
+        with account.running(Path(scratch) / "huge", progress, account.generated(_HUGE)) as huge:
+            most = paced.alone(huge, progress, runs=1)
+            yield from paced.rows(most)
+            yield paced.growth(told, most)
+            yield from paced.large(huge, progress)
+            yield from paced.shared(huge, progress)
 
 
 def against_script(few: Account, progress: Callable[[str], None], *, pairs: int) -> Iterator[Row]:
@@ -96,66 +136,26 @@ def against_script(few: Account, progress: Callable[[str], None], *, pairs: int)
         again(ours, paced=True)
     while len(unpaced) < _RUNS:
         again(unpaced, paced=False)
-    script_seconds, rate = statistics.median(theirs), quota.AWS[quota.CONTROL]
+    script_seconds, rate = statistics.median(theirs), paced.RATE
     for name, seconds, bar in (
         (f"rollback lambda of {count}, against the script it replaces", statistics.median(ours), 50.0),
-        ("  without pacing, which an account with a quota would throttle", statistics.median(unpaced), None),
-        ("  what the quota alone asks of any rollback", (count - rate.burst) / rate.rate, None),
+        ("without pacing, which an account with a quota would throttle", statistics.median(unpaced), None),
+        ("what the quota alone asks of any rollback", (count - rate.burst) / rate.rate, None),
     ):
         yield Row(name=name, ours=seconds, theirs=script_seconds, better="larger", bar=bar)
 
 
-def against_quota(where: Account, progress: Callable[[str], None], *, runs: int) -> Iterator[Row]:
-    """A rollback under the enforced quota: its writes against the floor, throttles, and what it needs."""
-    count = len(where.functions)
-    rate = quota.AWS[quota.CONTROL]
-    windows: list[quota.Window] = []
-    whole: list[Ran] = []
-    with quota.running(where.endpoint) as proxy:
-        for number in range(runs):
-            progress(f"{count} functions: releasing what is rolled back next")
-            where.release()
-            progress(f"{count} functions under the quota: {number + 1} of {runs}")
-            proxy.reset()
-            whole.append(where.put_back(endpoint=proxy.endpoint))
-            windows.append(proxy.window)
-    if any(window.calls["UpdateAlias"] < count for window in windows):
-        raise LocalError("The rollback did not go through the quota's proxy.")
-    seconds = statistics.median(window.seconds("UpdateAlias") for window in windows)
-    throttled = max(window.throttled.total() for window in windows)
-    yield Row(
-        name=f"{count} under the quota: first to last UpdateAlias, against the floor",
-        ours=seconds,
-        theirs=(count - rate.burst) / rate.rate,
-        bar=1.15,
-    )
-    yield Row(name=f"{count} under the quota: throttled calls", ours=throttled, unit="", bar=0)
-    yield Row(
-        name=f"{count} under the quota: whole process", ours=statistics.median(ran.seconds for ran in whole)
-    )
-    memory = max(ran.memory for ran in whole) / _MEGABYTE
-    yield Row(name=f"{count} under the quota: peak memory", ours=memory, unit="MB", bar=150)
-
-
 def at_hand(few: Account, progress: Callable[[str], None]) -> Iterator[Row]:
     """What is asked for while somebody waits at the keyboard."""
-    count = len(few.functions)
-    progress("help and status: measuring")
+    progress("help, status and history: measuring")
+    few.rollback("--help")  # its bytecode is compiled once
     helps = [few.rollback("--help").seconds for _ in range(_RUNS)]
-    yield Row(name="rollback --help", ours=statistics.median(helps), bar=0.4)
-    seconds: list[float] = []
-    throttled = 0
-    with quota.running(few.endpoint) as proxy:
-        for _ in range(_RUNS):
-            proxy.reset()
-            seconds.append(few.rollback("status", "--env", ENVIRONMENT, endpoint=proxy.endpoint).seconds)
-            throttled = max(throttled, proxy.window.throttled.total())
-    yield Row(
-        name=f"rollback status of {count}, weights included, under the quota",
-        ours=statistics.median(seconds),
-        bar=3,
-    )
-    yield Row(name="  its throttled calls", ours=throttled, unit="", bar=0)
+    yield Row(name="rollback --help", ours=statistics.median(helps), bar=0.3)
+    yield from paced.status(few, runs=_RUNS, bar=3, says="weights included, under the quota")
+    few.remember(_HISTORY)
+    words = ("history", "--env", ENVIRONMENT, "--limit", str(_HISTORY))
+    histories = [few.rollback(*words).seconds for _ in range(_RUNS)]
+    yield Row(name=f"rollback history of {_HISTORY} entries", ours=statistics.median(histories), bar=2)
 
 
 if __name__ == "__main__":

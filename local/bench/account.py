@@ -29,6 +29,9 @@ GOOD = "v1.0.0"
 _FILES = ("Pulumi.yaml", f"Pulumi.{ENVIRONMENT}.yaml")
 _PROGRAM = ("naming.py", "components", "rollback")
 _COMMIT = "0" * 40
+# Aliases that the engine declares: it writes its whole state for each.
+_DECLARED = 1000
+_BATCH = 25
 # What is not measured does not wait.
 _UNPACED = {"writes": 1000, "burst": 1000, "reads": 10000}
 
@@ -94,6 +97,32 @@ class Account:
             raise LocalError(f"The rollback did not do its work: {record['status']}, {record['counts']}")
         return ran
 
+    def remember(self, count: int) -> None:
+        """Makes the past longer by so many records and releases, by turns: copies of the newest of each."""
+        table = self.settings.names.deployments_table
+        client = connect("dynamodb", self.endpoint, self.settings)
+        found = client.query(
+            TableName=table,
+            IndexName="GSI1",
+            ScanIndexForward=False,
+            KeyConditionExpression="GSI1PK = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"ENV#{ENVIRONMENT}"}},
+        )["Items"]
+        kinds = [
+            next(item for item in found if item["PK"]["S"].startswith(kind))
+            for kind in ("ROLLBACK#", "DEPLOYMENT#")
+        ]
+        copies = [_copy(kinds[number % 2], number) for number in range(count)]
+        for start in range(0, count, _BATCH):
+            puts = [{"PutRequest": {"Item": item}} for item in copies[start : start + _BATCH]]
+            client.batch_write_item(RequestItems={table: puts})
+
+    def largest_item(self) -> int:
+        """Bytes of the ledger's largest item, as JSON."""
+        client = connect("dynamodb", self.endpoint, self.settings)
+        pages = client.get_paginator("scan").paginate(TableName=self.settings.names.deployments_table)
+        return max(len(json.dumps(item).encode()) for page in pages for item in page["Items"])
+
     def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
         """A process's environment in this account, under a role that was really taken.
 
@@ -114,8 +143,8 @@ def running(
     """An account for as long as the block lasts, with `services` or this project's own catalogue.
 
     Functions at `GOOD`, the environment declared around them by a real `pulumi up`, policies evaluated,
-    the release recorded, no smoke command. With `services` of its own it has no roles (`program`).
-    Raises `LocalError`.
+    the release recorded, no smoke command. With `services` of its own it has no roles, and the aliases of
+    more than a thousand functions are made with them (`program`). Raises `LocalError`.
     """
     checkout = _checkout(folder / "checkout", services)
     unpaced = _checkout(folder / "unpaced", services, pace=_UNPACED)
@@ -125,9 +154,12 @@ def running(
         progress(f"{count} functions: deploying")
         shell.make_bucket(connect("s3", emulator.endpoint, settings), settings)
         estate.establish(connect("iam", emulator.endpoint, settings), settings)
-        estate.deploy(connect("lambda", emulator.endpoint, settings), settings, GOOD)
+        declared = count <= _DECLARED
+        functions = connect("lambda", emulator.endpoint, settings)
+        estate.deploy(functions, settings, GOOD, create_alias=not declared)
         progress(f"{count} functions: pulumi up")
         env = _environment(emulator.endpoint, settings, unpaced, None)
+        env["BENCH_ALIASES"] = "declared" if declared else "there"
         _pulumi(unpaced, env, "stack", "init", ENVIRONMENT)
         _pulumi(unpaced, env, "up", "--yes", "--skip-preview", "--stack", ENVIRONMENT)
         account = Account(
@@ -171,6 +203,25 @@ def measured(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Ra
         raise LocalError(f"{command[0]} could not be started:\n{done.stderr[-2000:]}")
     told = json.loads(text)
     return Ran(**told, output=done.stdout if not told["code"] else done.stderr + done.stdout)
+
+
+def _copy(item: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A METADATA item of another id, an hour and more before it."""
+    identifier, at = (
+        f"{number:026d}",
+        f"2026-01-01T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000Z",
+    )
+    kind = item["PK"]["S"].partition("#")[0]
+    fields = {"ROLLBACK": ("rollback_id", "initiated_at"), "DEPLOYMENT": ("deployment_id", "recorded_at")}[
+        kind
+    ]
+    return {
+        **item,
+        "PK": {"S": f"{kind}#{identifier}"},
+        "GSI1SK": {"S": f"{at}#{identifier}"},
+        fields[0]: {"S": identifier},
+        fields[1]: {"S": at},
+    }
 
 
 def _checkout(

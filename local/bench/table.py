@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,9 @@ from typing import Any, Literal
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+# From here on three digits are too few.
+_WHOLE = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,7 @@ class Row:
         """The row as `bench.json` has it."""
         return {
             "name": self.name.strip(),
+            "unit": self.unit,
             "ours": _rounded(self.ours),
             "theirs": _rounded(self.theirs),
             "ratio": _rounded(self.ratio),
@@ -63,39 +67,59 @@ class Row:
         }
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
-    """Writes the rows as JSON."""
+def write(documents: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Writes rows, as `Row.document` gives them, as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps([row.document() for row in rows], indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(json.dumps(documents, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def show(rows: Sequence[Row], heading: str, console: Console) -> None:
-    """Prints the rows under a heading."""
+def show(documents: Sequence[Mapping[str, Any]], heading: str, console: Console) -> None:
+    """Prints rows under a heading."""
     table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", title_style="")
     table.add_column("", overflow="fold")
     for word in ("ours", "theirs", "ratio", "bar"):
         table.add_column(word, justify="right", no_wrap=True)
     table.add_column("met")
-    for row in rows:
-        table.add_row(
-            row.name,
-            f"{row.ours:,.4g}{_spaced(row.unit)}",
-            "" if row.theirs is None else f"{row.theirs:,.4g}{_spaced(row.unit)}",
-            "" if row.ratio is None else f"{row.ratio:.2f}×",
-            row.bar_text or "",
-            {True: "yes", False: "NO", None: ""}[row.met],
-        )
+    for document in documents:
+        table.add_row(*texts(document))
     console.print(table)
+
+
+def texts(document: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
+    """A row's name, ours, theirs, ratio, bar and whether it is met, as people read them."""
+    unit, ratio = _spaced(document["unit"]), document["ratio"]
+    ours, theirs = (
+        "" if figure is None else f"{figure:,.3g}{unit}" if figure < _WHOLE else f"{figure:,.0f}{unit}"
+        for figure in (document["ours"], document["theirs"])
+    )
+    met = {True: "yes", False: "NO", None: ""}[document["met"]]
+    return (
+        document["name"],
+        ours,
+        theirs,
+        "" if ratio is None else f"{ratio:.2f}×",
+        document["bar"] or "",
+        met,
+    )
 
 
 def machine() -> str:
     """The machine in one line, with what else it is doing just now."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{os.cpu_count()} cores, {memory:.0f} GB, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
+        f"{_processor()}{os.cpu_count()} cores, {memory:.0f} GB, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
         f"{platform.system()} {platform.machine()}"
     )
+
+
+def _processor() -> str:
+    """The processor's name where the kernel tells it (Linux on most), with a comma."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, " if names else ""
 
 
 def _spaced(unit: str) -> str:

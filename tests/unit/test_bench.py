@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local.bench import account, table
+from local.bench import account, readme, table
 from local.bench.table import Row
 from local.errors import LocalError
 
@@ -31,23 +31,55 @@ def test_a_row_judges_its_ratio_where_there_is_one_and_else_its_figure() -> None
 
 
 def test_the_document_has_exactly_the_promised_keys(tmp_path: Path) -> None:
-    table.write([FASTER, SHOWN], tmp_path / "new" / "bench.json")
+    table.write([FASTER.document(), SHOWN.document()], tmp_path / "new" / "bench.json")
     rows = json.loads((tmp_path / "new" / "bench.json").read_text(encoding="utf-8"))
-    assert rows == [
-        {"name": "faster", "ours": 2.0, "theirs": 120.0, "ratio": 60.0, "bar": "≥ 50×", "met": True},
-        {"name": "shown", "ours": 61.0, "theirs": None, "ratio": None, "bar": None, "met": None},
-    ]
+    faster = {"name": "faster", "ours": 2.0, "theirs": 120.0, "ratio": 60.0, "bar": "≥ 50×", "met": True}
+    shown = {"name": "shown", "ours": 61.0, "theirs": None, "ratio": None, "bar": None, "met": None}
+    assert rows == [{**faster, "unit": "s"}, {**shown, "unit": "s"}]
 
 
 def test_the_table_names_the_machine_and_every_miss() -> None:
     out = io.StringIO()
-    table.show([FASTER, FLOOR, THROTTLED, SHOWN], table.machine(), Console(file=out, width=118))
+    rows = [row.document() for row in (FASTER, FLOOR, THROTTLED, SHOWN)]
+    table.show(rows, table.machine(), Console(file=out, width=118))
     text = out.getvalue()
     assert f"{os.cpu_count()} cores" in text
     assert "GB, load " in text
     assert "Python 3." in text
     (missed,) = [line for line in text.splitlines() if "NO" in line]
     assert "floor" in missed
+
+
+def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> None:
+    told = {
+        "machine": "2 cores",
+        "at": "2026-11-25",
+        "rows": [
+            {**FLOOR.document(), "at": "2026-11-25"},
+            {**THROTTLED.document(), "at": "2026-11-24"},
+            {**SHOWN.document(), "ours": 5000.4, "at": "2026-11-25"},
+        ],
+    }
+    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+
+    new = readme.replaced(text, told)
+
+    assert new.splitlines() == [
+        "before",
+        readme.BEGIN,
+        "Measured on 2 cores, on 2026-11-25, on the local account.",
+        "",
+        "| what | ours | theirs | ratio | bar | met |",
+        "|---|--:|--:|--:|--:|---|",
+        "| floor | 2.16 s | 1.8 s | 1.20× | ≤ 1.15× | NO |",
+        "| throttled (2026-11-24) | 0 |  |  | ≤ 0 | yes |",
+        "| shown | 5,000 s |  |  |  |  |",
+        readme.END,
+        "after",
+    ]
+    assert readme.replaced(new, told) == new
+    with pytest.raises(LocalError, match="has no lines"):
+        readme.replaced("without markers", told)
 
 
 def test_the_large_catalogue_has_its_size_and_no_name_twice() -> None:

@@ -1,0 +1,82 @@
+"""`python -m local.bench.readme`: README's measured figures are those of docs/bench.json, between two markers.
+
+With `--write` they are made so; without it, exit 1 says that they are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from local.bench.table import texts
+from local.errors import LocalError
+from local.paths import ROOT
+
+RESULT = ROOT / "docs" / "bench.json"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+_FIX = "python -m local.bench.readme --write"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 in step (or made so), 1 not."""
+    parser = argparse.ArgumentParser(prog="python -m local.bench.readme", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="replace what stands between the markers")
+    options = parser.parse_args(arguments)
+    text = README.read_text(encoding="utf-8")
+    try:
+        wanted = replaced(text, json.loads(RESULT.read_text(encoding="utf-8")))
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if options.write:
+        README.write_text(wanted, encoding="utf-8")
+    elif wanted != text:
+        print(f"README.md does not show what docs/bench.json holds. Run: {_FIX}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def publish(rows: Sequence[Mapping[str, Any]], machine: str) -> None:
+    """Puts rows that were measured now into docs/bench.json and README.md; rows of before that were not
+    measured stay, each with its day and machine.
+    """
+    at = datetime.now(UTC).date().isoformat()
+    before = json.loads(RESULT.read_text(encoding="utf-8"))["rows"] if RESULT.exists() else []
+    names = {row["name"] for row in rows}
+    kept = [row for row in before if row["name"] not in names]
+    told = {"machine": machine, "at": at, "rows": [*({**row, "at": at} for row in rows), *kept]}
+    RESULT.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    main(["--write"])
+
+
+def replaced(text: str, told: Mapping[str, Any]) -> str:
+    """README's text with the figures of `told`. Raises `LocalError` where the markers are missing."""
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise LocalError(f"README.md has no lines {BEGIN} and {END} for the measured figures.")
+    return f"{head}{BEGIN}\n{section(told)}{END}{tail}"
+
+
+def section(told: Mapping[str, Any]) -> str:
+    """The figures as a Markdown table, the machine named."""
+    lines = [
+        f"Measured on {told['machine']}, on {told['at']}, on the local account.",
+        "",
+        "| what | ours | theirs | ratio | bar | met |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    for row in told["rows"]:
+        name, *figures = texts(row)
+        day = f" ({row['at']})" if row["at"] != told["at"] else ""
+        lines.append(f"| {name}{day} | {' | '.join(figures)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
