@@ -313,13 +313,14 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
         from rollback.canonical import plain
         from rollback.layout import text
         from rollback.plan_views import plan_view
-        from rollback.records import UNFINISHED, chain_break
+        from rollback.records import SCHEMA, UNFINISHED, chain_break
         from rollback.views import record_document, record_view
         from rollback.words import next_for
 
         opened = session.ledger.load(identifier)
         target = session.target(opened.record.kind)
-        broken = chain_break(opened.record, opened.events)
+        older = opened.record.schema < SCHEMA
+        broken = None if older else chain_break(opened.record, opened.events)
         parts, functions = [record_view(opened.record, opened.events)], []
         try:
             plan = opened.plan(target.step)
@@ -330,9 +331,15 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
         document = record_document(opened.record, functions)
         if broken:
             parts.append(text(f"The record was tampered with: {broken}.", "bold red"))
+        whole = "whole"
+        if older:
+            whole = (
+                f"not verified: written by an older version of this command (schema {opened.record.schema})"
+            )
+            parts.append(text(f"Its chain is {whole}.", "yellow"))
         if opened.record.status in UNFINISHED:
             parts.append(text(f"next: {next_for(opened.record)}", "cyan"))
-        ui.show(Group(*parts), {**document, "events": plain(opened.events), "chain": broken or "whole"})
+        ui.show(Group(*parts), {**document, "events": plain(opened.events), "chain": broken or whole})
 
 
 def main() -> None:
