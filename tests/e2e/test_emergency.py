@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from estate_under_test import ALICE, DAN, FUNCTIONS, OLGA, Platform, Run
+from estate_under_test import ALICE, DAN, FUNCTIONS, OLGA, SCRIPT, Platform, Run
 
 from local import estate
 from tests.proxy import Proxy
@@ -41,6 +45,32 @@ def answers(platform: Platform) -> set[str]:
     return {answer.payload["version"] if answer.ok else "raises" for answer in said}
 
 
+def journals(platform: Platform) -> set[Path]:
+    return set(Path(platform.folder, ".local", "state", "rollback").glob("emergency-dev-*.jsonl"))
+
+
+def on_a_terminal(platform: Platform, word: str) -> int:
+    """Past the guard that the ledger answers, typing `word`; the exit code."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [str(SCRIPT), "lambda", "--emergency", "--although-the-ledger-answers", "--reason", "it lies",
+         "--env", "dev"],
+        cwd=platform.root,
+        env=platform.variables(OLGA) | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, f"{word}\n".encode())
+    with contextlib.suppress(OSError):  # the other end is closed
+        while os.read(ours, 65536):
+            pass
+    os.close(ours)
+    return process.wait(60)
+
+
 def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     dev: Platform, proxy: Proxy
 ) -> None:
@@ -48,7 +78,29 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     dev.move(CANARY, "2", {"1": 0.25})
     dynamodb = dev.root_client("dynamodb")
 
-    # While the ledger answers there is no emergency.
+    first = while_it_answers(dev)
+    dynamodb.delete_table(**ledger(dev))
+    every_verb_says_what_to_type(dev)
+    identifier = killed_in_the_middle_and_gone_on_with(dev, proxy)
+    (journal,) = journals(dev) - {first}
+    dynamodb.create_table(**dev.table)
+    a_new_table_is_recognised_and_mended(dev, journal)
+    imported = dev.rollback("ledger", "import", str(journal), "--json", as_=ALICE)
+
+    assert imported.code == 0, str(imported)
+    assert imported.id == identifier
+    status = dev.rollback("status", "--json", as_=ALICE)
+    assert status.json["stands"] == dev.deployed() == OLD
+    told = [line.split()[1].rstrip(":") for line in status.json["emergencies"]]
+    assert told == [first.stem.rpartition("-")[2], identifier], "one on this machine only, one in the ledger"
+    assert "EMERGENCY" in dev.rollback("history", as_=ALICE).err
+    shown = dev.show(identifier)
+    assert (shown["status"], shown["emergency"], shown["chain"]) == ("COMPLETE", True, "whole")
+    assert shown["initiated_by"]["person"] == "olga"
+
+
+def while_it_answers(dev: Platform) -> Path:
+    """There is no emergency, unless it is said twice; that one is undone. Returns its journal."""
     refused = emergency(dev)
     assert refused.code == 3, str(refused)
     assert "The ledger answers" in refused.err
@@ -56,14 +108,28 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     assert unsaid.code == 3, "a second word takes a terminal"
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
-    # Gone: every verb says so, and what to type.
-    dynamodb.delete_table(**ledger(dev))
-    lost = dev.rollback("status", as_=ALICE)
-    assert lost.code == 1
-    assert "The table does not exist" in lost.err
-    assert "rollback lambda --emergency --env dev" in lost.err
+    before = dev.live()
+    assert on_a_terminal(dev, "prod") == 3, "another environment's name"
+    assert on_a_terminal(dev, "dev") == 0
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("1", {}))
+    (journal,) = journals(dev)
+    undone = emergency(dev, "--undo", str(journal))
+    assert undone.code == 0, str(undone)
+    assert (undone.json["status"], dev.live()) == ("REVERTED", before)
+    return journal
 
-    # Killed in the middle, and gone on with.
+
+def every_verb_says_what_to_type(dev: Platform) -> None:
+    for words in (["status"], ["lambda", "--reason", "it is bad"]):
+        lost = dev.rollback(*words, as_=ALICE)
+        assert lost.code == 1, str(lost)
+        assert "The table does not exist" in lost.err
+        assert "rollback lambda --emergency --env dev" in lost.err
+
+
+def killed_in_the_middle_and_gone_on_with(dev: Platform, proxy: Proxy) -> str:
+    """The functions answer with the old release afterwards. Returns the emergency's id."""
+    known = journals(dev)
     held = proxy.hold("UpdateAlias", nth=3)
     running = dev.start(
         "lambda", "--emergency", "--reason", "the ledger is gone", as_=OLGA, endpoint=proxy.endpoint
@@ -71,39 +137,30 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     held.wait(3)
     assert running.kill().code == -signal.SIGKILL
     held.release(forward=False)
-    (journal,) = Path(dev.folder, ".local", "state", "rollback").glob("emergency-dev-*.jsonl")
+    (journal,) = journals(dev) - known
+
     done = emergency(dev, "--resume", str(journal))
+
     assert done.code == 0, str(done)
     assert "EMERGENCY" in done.err
     assert (done.json["status"], done.json["emergency"], done.json["imported"]) == ("COMPLETE", True, False)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("1", {}))
     assert answers(dev) == {OLD}
+    return done.id
 
-    # A new table is empty, and is recognised; what the archive has is put back.
-    dynamodb.create_table(**dev.table)
+
+def a_new_table_is_recognised_and_mended(dev: Platform, journal: Path) -> None:
     empty = dev.rollback("lambda", "--reason", "again", as_=ALICE)
     assert empty.code == 3, str(empty)
     assert "new and empty" in empty.err
+
     mended = dev.rollback("ledger", "mend", "--reason", "the table is back", "--json", as_=DAN)
+
     assert mended.code == 0, str(mended)
     assert mended.json["entries"] == 2
     reminded = dev.rollback("status", as_=ALICE)
     assert reminded.code == 0, str(reminded)
     assert f"rollback ledger import {journal} --env dev" in reminded.err
-
-    # Imported, the ledger tells it as its own, loudly.
-    imported = dev.rollback("ledger", "import", str(journal), "--json", as_=ALICE)
-    assert imported.code == 0, str(imported)
-    identifier = imported.id
-    assert identifier == done.id
-    status = dev.rollback("status", "--json", as_=ALICE)
-    assert status.json["stands"] == dev.deployed() == OLD
-    assert [line.split()[:2] for line in status.json["emergencies"]] == [["EMERGENCY", identifier]]
-    history = dev.rollback("history", as_=ALICE)
-    assert "EMERGENCY" in history.err
-    shown = dev.show(identifier)
-    assert (shown["status"], shown["emergency"], shown["chain"]) == ("COMPLETE", True, "whole")
-    assert shown["initiated_by"]["person"] == "olga"
 
 
 def test_the_break_glass_role_moves_aliases_and_writes_nothing_else(dev: Platform) -> None:
