@@ -1,0 +1,167 @@
+"""How a schedule ends: everybody finishes or dies, what is left is resumed or aborted, and all must agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollback.errors import RollbackError
+from rollback.ledger import Ledger
+from rollback.records import chain_break
+from rollback.releases import entry_hash, label
+from rollback.table import Table
+from tests.doubles.world import TABLE
+from tests.simulation.process import Process
+from tests.simulation.truth import LOCK
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+ENDS = ("COMPLETE", "REVERTED", "ABORTED")
+# A person tries again a few times before they call for help.
+_TRIES = 4
+
+
+def finish(process: Process) -> None:
+    """Lets a process run to its end."""
+    if not process.ended:
+        process.run(lambda _: False)
+    check(process.world)
+
+
+def check(world: World) -> None:
+    """Raises what anything that ran has broken."""
+    if world.broken is not None:
+        raise world.broken
+
+
+def settle(world: World, *, abort: bool) -> None:
+    """Brings a schedule to its end, with nothing more going wrong."""
+    world.dynamodb.index_lag = 0
+    for process in world.processes:
+        if not process.ended:
+            world.tell(f"{process.name} goes on to its end")
+            finish(process)
+            world.tell(f"… which is {said(process)}")
+    world.deliver()
+    check(world)
+    # Who is under way bars the others.
+    for unfinished in ("IN_PROGRESS", "AWAITING_APPROVAL", "FAILED"):
+        for record, status in reversed(list(world.truth.records())):
+            if status == unfinished:
+                _end(world, record, abort=abort)
+        if unfinished != "FAILED":
+            _free(world)
+    agree(world)
+
+
+def said(process: Process) -> str:
+    """How a process ended, in few words."""
+    if process.dead:
+        return "that it was killed"
+    error = process.error or getattr(process.result, "error", None)
+    return "done" if error is None else f"{type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def _end(world: World, record: str, *, abort: bool) -> None:
+    """Somebody else resumes or aborts what is unfinished, until it has ended."""
+    for number in range(_TRIES):
+        status = world.truth._status(record)
+        if status in ENDS:
+            return
+        verb = "resume" if status == "IN_PROGRESS" and not abort and number < 2 else "abort"
+        world.tell(f"carol's {verb} ends {record}, which is {status}")
+        process = world.begin("carol", verb, lambda flow, verb=verb: getattr(flow, verb)(record))
+        finish(process)
+        world.tell(f"… with {said(process)}")
+        if world.truth._status(record) == "FAILED" and (
+            _hopeless(world, record) or _superseded(world, record)
+        ):
+            return
+    status = world.truth._status(record)
+    if status not in ENDS:
+        raise world.violated(f"{record} can neither be resumed nor aborted to an end: it is {status}")
+
+
+def _superseded(world: World, record: str) -> bool:
+    """Whether something later has written what a closed record wrote: it is past."""
+    services = set(world.truth.stories[record].head["targets"])
+    for entry in reversed(world.truth.timeline):
+        if entry["id"] == record:
+            return False
+        if services & set(entry["services"]):
+            return True
+    return False
+
+
+def _hopeless(world: World, record: str) -> bool:
+    """Whether a way back is gone: the version to go back to was deleted meanwhile."""
+    return any(
+        step["from_version"] not in world.functions._functions[name].versions
+        or world.truth.history[name][0].seen is None
+        for name, step in world.truth.stories[record].steps.items()
+        if name in world.functions._functions
+    )
+
+
+def _free(world: World) -> None:
+    """What nobody needs any more does not bar anybody."""
+    lock = world.item(*LOCK) or {}
+    if "owner" in lock:
+        owner = str(lock["owner"])
+        process = world.begin("carol", "abort", lambda flow: flow.abort(owner))
+        finish(process)
+        world.tell(f"carol frees the lease of {owner}: {said(process)}")
+    if "owner" in (world.item(*LOCK) or {}):
+        raise world.violated(f"the lease of {lock['owner']} cannot be freed")
+
+
+def agree(world: World) -> None:
+    """Records, their chains, the timeline, the parameter and the aliases tell the same."""
+    ledger = Ledger(Table(world.dynamodb, TABLE), "dev")  # type: ignore[arg-type] # a model
+    entries = list(ledger.timeline())
+    previous = ""
+    for number, entry in enumerate(reversed(entries), start=1):
+        if (entry.seq, entry.previous, entry.hash) != (number, previous, entry_hash(entry)):
+            raise world.violated(f"timeline entry {number} does not follow the one before it")
+        previous = entry.hash
+    covered = {entry.id: entry for entry in reversed(entries)}
+    for record, status in world.truth.records():
+        if not status:
+            continue
+        try:
+            opened = ledger.load(record)
+        except RollbackError as error:
+            raise world.violated(f"{record} cannot be read: {error.what}") from error
+        if (wrong := chain_break(opened.record, opened.events)) is not None:
+            raise world.violated(f"the chain of {record} is broken: {wrong}")
+        if status in (*ENDS, "FAILED"):
+            entry = covered.get(record)
+            if entry is None or (entry.covers, entry.status) != (opened.record.head, status):
+                raise world.violated(f"the timeline does not tell how {record} ended")
+    _stands(world, dict(entries[0].stands))
+    told = world.parameters.snapshot().get(world.settings.names.deployed_version)
+    if told != label(entries[0].stands) and not world.truth.told_late:
+        raise world.violated(f"the parameter says {told}, the ledger {label(entries[0].stands)}")
+
+
+def _stands(world: World, stands: dict[str, str]) -> None:
+    """What the timeline says of a service is where its aliases stand, but for what others have moved."""
+    manifests = {
+        entry["version"]: world.partition(f"DEPLOYMENT#{entry['id']}")
+        for entry in world.truth.timeline
+        if entry["kind"] == "deployment"
+    }
+    for service, version in stands.items():
+        if service.startswith("@"):
+            continue
+        manifest = world.manifest(manifests[version])
+        for name in world.settings.functions(service):
+            past = world.truth.history[name]
+            last = past[-1]
+            if not last.record or last.seen is None or last.seen.version == manifest[name]:
+                continue
+            # Put back to where somebody else had moved it meanwhile, which no record of ours tells.
+            if not (last.tag.endswith("/back") and any(s.at == last.at and not s.record for s in past)):
+                raise world.violated(
+                    f"the ledger says that {service} stands at {version}, but {name} is at {last.at}"
+                )

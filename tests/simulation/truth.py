@@ -1,0 +1,351 @@
+"""What must be so after every call, and what must be so in the end: said independently of the product.
+
+Every request that arrives is watched here. What the account and the ledger hold is read from the models
+themselves, so that nothing that the product believes can hide what it did.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.doubles.world import TABLE
+from tests.simulation.aws.lambda_model import AliasSeen
+from tests.simulation.calls import Call, key
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
+
+LOCK = ("LOCK#dev", "aliases")
+OPEN = ("PLANNED", "AWAITING_APPROVAL", "IN_PROGRESS", "FAILED")
+
+
+class Violation(AssertionError):
+    """An invariant that did not hold."""
+
+
+class Stood(NamedTuple):
+    """How an alias stood once somebody had written it; `record` is empty where that was no rollback.
+
+    None where it was gone. `tag` names the rollback, its holder and its direction.
+    """
+
+    record: str
+    tag: str
+    seen: AliasSeen | None
+
+    @property
+    def at(self) -> tuple[str, tuple[tuple[str, float], ...]] | None:
+        """What has to come back byte for byte."""
+        return None if self.seen is None else (self.seen.version, self.seen.weights)
+
+
+@dataclass
+class Story:
+    """What a record was seen to say: `steps` by function, `found` pairs of function and RevisionId."""
+
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    head: dict[str, Any] = field(default_factory=dict)
+    found: set[tuple[str, str]] = field(default_factory=set)
+    kinds: list[str] = field(default_factory=list)
+    fences: set[str] = field(default_factory=set)
+    # Function → how many writes of its alias had been seen when the record was opened.
+    began: dict[str, int] = field(default_factory=dict)
+
+
+class Truth:
+    """Watches one world."""
+
+    def __init__(self, world: World, kept: Any) -> None:
+        self._world = world
+        self.history: dict[str, list[Stood]]
+        self.timeline: list[dict[str, Any]]
+        self.stories: dict[str, Story]
+        self.history, self.timeline, self._lock_changed = kept or ({}, [], 0.0)
+        self.stories = {}
+        # Whether the parameter was last written by a request that had been on its way for long: Systems
+        # Manager knows no conditional write, so nobody can keep that from overwriting what came after.
+        self.told_late = False
+
+    def kept(self) -> Any:
+        return self.history, self.timeline, self._lock_changed
+
+    # -- what happens ----------------------------------------------------------------------------------
+
+    def foreign(self, function: str) -> None:
+        """Somebody else has written an alias, or taken it away."""
+        self.history.setdefault(function, []).append(Stood("", "", self._world.alias(function)))
+
+    def watched(
+        self, process: Process, call: Call, method: Callable[..., Any], request: Mapping[str, Any]
+    ) -> Any:
+        operation = call.operation
+        if operation == "update_alias":
+            before = self._world.alias(request["FunctionName"])
+            answer = method(**request)
+            self._moved(process, request["FunctionName"], before)
+            return answer
+        if operation == "transact_write_items":
+            return self._transaction(process, method, request)
+        if operation == "update_item":
+            return self._lease(process, method, request)
+        answer = method(**request)
+        if operation == "put_parameter":
+            self.told_late = self._world.delivering
+        if operation == "get_function" and request.get("Qualifier") == "live":
+            name = request["FunctionName"]
+            process.looked[name] = len(self.history.get(name, ()))
+        return answer
+
+    def _moved(self, process: Process, function: str, before: AliasSeen | None) -> None:
+        after = self._world.alias(function)
+        assert after is not None
+        if after == before:
+            return
+        past = self.history[function]
+        record, _, rest = after.description.removeprefix("rollback/").partition("/")
+        if not after.description.startswith("rollback/"):
+            raise self._world.violated(f"{process.name} wrote {function} without saying for which rollback")
+        story = self.stories.get(record)
+        if story is None or function not in story.steps:
+            raise self._world.violated(f"{process.name} wrote {function}, which no plan of {record} names")
+        status = self._status(record)
+        if status != "IN_PROGRESS":
+            raise self._world.violated(f"{process.name} wrote {function} although {record} is {status}")
+        fence, _, back = rest.partition("/")
+        self._one_write(process, function, after.description, story, back=bool(back), fence=fence)
+        self._nothing_foreign_lost(process, function, before, story)
+        step = story.steps[function]
+        if not back and (after.version, after.weights) != (step["to_version"], ()):
+            raise self._world.violated(f"{process.name} moved {function} to {after.version}{after.weights}")
+        past.append(Stood(record, after.description, after))
+
+    def _one_write(
+        self, process: Process, function: str, tag: str, story: Story, *, back: bool, fence: str
+    ) -> None:
+        past = self.history[function]
+        if any(stood.tag == tag for stood in past):
+            raise self._world.violated(f"{process.name} wrote {function} twice under {tag}")
+        if back and "reverting" not in story.kinds:
+            raise self._world.violated(f"{process.name} put {function} back without saying so first")
+        if fence not in story.fences:
+            raise self._world.violated(f"{process.name} wrote {function} under {tag}, which took nothing")
+        later = [int(stood.tag.split("/")[2]) for stood in past if stood.tag]
+        if later and int(fence) < max(later):
+            raise self._world.violated(
+                f"two owners: {process.name} wrote {function} under {fence}, after {max(later)} had"
+            )
+
+    def _nothing_foreign_lost(
+        self,
+        process: Process,
+        function: str,
+        before: AliasSeen | None,
+        story: Story,
+    ) -> None:
+        past = self.history[function]
+        assert before is not None
+        if past[-1].record:
+            return
+        step = story.steps[function]
+        known = before.revision == step["revision_id"] or (function, before.revision) in story.found
+        if not known:
+            raise self._world.violated(
+                f"{process.name} overwrote {function} as somebody else had left it, unjournalled"
+            )
+        ours = {step["from_version"], step["to_version"]}
+        if before.version not in ours:
+            raise self._world.violated(
+                f"{process.name} overwrote {function}, which somebody else had moved to {before.version}"
+            )
+
+    def _lease(self, process: Process, method: Callable[..., Any], request: Mapping[str, Any]) -> Any:
+        before = self._world.item(*LOCK)
+        answer = method(**request)
+        after = self._world.item(*LOCK) or {}
+        taken = request["UpdateExpression"].startswith("SET #owner = :owner")
+        if taken:
+            process.nonces.add(after["nonce"])
+            if before and before.get("nonce") and "owner" in before:
+                silence = self._world.now - self._lock_changed
+                if silence < self._world.settings.lease_seconds - 0.001:
+                    raise self._world.violated(
+                        f"{process.name} took the lease of {before['owner']}, silent for {silence:.0f} s only"
+                    )
+        self._lock_changed = self._world.now
+        self._flight_is_barred(process)
+        return answer
+
+    def _transaction(self, process: Process, method: Callable[..., Any], request: Mapping[str, Any]) -> Any:
+        table = self._world.dynamodb._tables[TABLE]
+        members = request["TransactItems"]
+        lock, position = self._world.item(*LOCK), table.position
+        records = {pk.partition("#")[2] for pk, _ in map(key, members) if pk.startswith("ROLLBACK#")}
+        before = {record: self._status(record) for record in records}
+        answer = method(**request)
+        if table.position == position:
+            return answer
+        for member in members:
+            pk, sk = key(member)
+            item = next(iter(member.values())).get("Item")
+            if pk.startswith("ROLLBACK#"):
+                self._wrote(pk.partition("#")[2], sk, item)
+            elif sk.startswith("SEQ#"):
+                self._ordered(process, item)
+            elif pk.startswith("APPROVAL#"):
+                self._approved(process, pk.partition("#")[2])
+        for record in records:
+            self._owned(process, record, before[record], lock)
+            self._ends(process, record, before[record])
+        self._flight_is_barred(process)
+        return answer
+
+    def _wrote(self, record: str, sk: str, item: Mapping[str, Any] | None) -> None:
+        story = self.stories.setdefault(record, Story())
+        if item is None:
+            return
+        if sk == "PLAN#0001":
+            story.head = json.loads(item["plan"]["S"])
+            story.began = {name: len(past) for name, past in self.history.items()}
+        elif sk.startswith("PLAN#"):
+            story.steps |= {step["function"]: step for step in json.loads(item["plan"]["S"])}
+        elif sk.startswith("EVENT#"):
+            kind, data = item["kind"]["S"], json.loads(item["data"]["S"])
+            story.kinds.append(kind)
+            if kind in ("planned", "approved", "confirmed", "resumed", "aborting"):
+                lock = self._world.item(*LOCK) or {}
+                story.fences.add(str(lock.get("fence")))
+            if kind == "found":
+                story.found.add((data["function"], data["revision"]))
+
+    def _ordered(self, process: Process, item: Mapping[str, Any]) -> None:
+        number = int(item["seq"]["N"])
+        if number != len(self.timeline) + 1:
+            raise self._world.violated(f"{process.name} wrote timeline entry {number} out of order")
+        entry = self._world.item(item["PK"]["S"], item["SK"]["S"])
+        assert entry is not None
+        for past in self.timeline:
+            same = "deployment" == past["kind"] == entry["kind"] and past["version"] == entry["version"]
+            if same and past["covers"] != entry["covers"]:
+                raise self._world.violated(f"{process.name} recorded another {entry['version']}")
+        self.timeline.append(entry)
+
+    def _owned(self, process: Process, record: str, was: str, lock: Mapping[str, Any] | None) -> None:
+        """Whatever is written of a rollback that is under way, its holder writes."""
+        now = self._status(record)
+        if "IN_PROGRESS" not in (was, now):
+            return
+        if not lock or lock.get("owner") != record or lock.get("nonce") not in process.nonces:
+            raise self._world.violated(f"{process.name} wrote {record} without holding its lease")
+
+    def _flight_is_barred(self, process: Process) -> None:
+        lock = self._world.item(*LOCK) or {}
+        for record in self.stories:
+            if self._status(record) == "IN_PROGRESS" and lock.get("owner") != record:
+                raise self._world.violated(f"after {process.name}, {record} is under way without its lease")
+
+    def _approved(self, process: Process, record: str) -> None:
+        said = process.said
+        metadata = self._metadata(record)
+        if not said or not str(metadata.get("digest", "")).startswith(said):
+            raise self._world.violated(f"{process.name} approved {record} with another plan's digest")
+
+    def _ends(self, process: Process, record: str, was: str) -> None:
+        now = self._status(record)
+        if now == was:
+            return
+        story = self.stories[record]
+        if now == "IN_PROGRESS" and was in ("", "AWAITING_APPROVAL"):
+            self._as_planned(process, record, story)
+        if now == "COMPLETE":
+            self._complete(process, record, story)
+        if now == "REVERTED":
+            self._reverted(process, record, story)
+
+    def _as_planned(self, process: Process, record: str, story: Story) -> None:
+        """What begins is what was planned, and what was planned is what was asked for."""
+        for name, step in story.steps.items():
+            seen, past = self._world.alias(name), self.history[name]
+            if (seen is None or seen.version != step["from_version"]) and len(past) <= process.looked.get(
+                name, 0
+            ):
+                raise self._world.violated(
+                    f"{process.name} began {record}, but {name} does not stand where its plan begins"
+                )
+        if story.head["request"]["to"] == "previous":
+            for service, to in story.head["targets"].items():
+                expected = self._previous(service)
+                if to != expected:
+                    raise self._world.violated(
+                        f"{process.name}: previous of {service} is {expected}, {record} goes to {to}"
+                    )
+
+    def _previous(self, service: str) -> str | None:
+        """The release recorded before the one that stands, by the order in which they were committed."""
+        stands = self.timeline[-1]["stands"].get(service)
+        barred = {
+            item["version"]
+            for item in self._world.partition("RELEASE#dev")
+            if str(item["SK"]).startswith(f"QUARANTINE#{service}#") and not item.get("lifted_at")
+        }
+        reached = False
+        for entry in reversed(self.timeline):
+            if entry["kind"] != "deployment":
+                continue
+            if entry["version"] == stands:
+                reached = True
+            elif reached and entry["version"] not in barred:
+                return str(entry["version"])
+        return None
+
+    def _complete(self, process: Process, record: str, story: Story) -> None:
+        for name, step in story.steps.items():
+            past = self.history[name]
+            ours = [stood for stood in past if stood.record == record]
+            if ours and ours[-1].at == (step["to_version"], ()):
+                if past[-1] is ours[-1]:
+                    continue
+                # Somebody else may have come after it was looked at; and weights are not looked at again.
+                seen = past[-1].seen
+                if not past[-1].record and (
+                    len(past) > process.looked.get(name, 0)
+                    or (seen is not None and seen.version == step["to_version"])
+                ):
+                    continue
+            raise self._world.violated(
+                f"{process.name} called {record} COMPLETE, but {name} stands at {past[-1].at}"
+            )
+
+    def _reverted(self, process: Process, record: str, story: Story) -> None:
+        for name in story.steps:
+            past = self.history[name]
+            began = story.began[name]
+            # A rollback of its own, closed before, may have written it; what this one wrote does not count.
+            allowed = {
+                stood.at
+                for number, stood in enumerate(past)
+                if number >= began - 1 and stood.record != record
+            }
+            if past[-1].at not in allowed:
+                raise self._world.violated(
+                    f"{process.name} called {record} REVERTED, but {name} stands at {past[-1].at}, "
+                    f"not at {sorted(map(str, allowed))}"
+                )
+
+    # -- what is --------------------------------------------------------------------------------------
+
+    def records(self) -> Iterator[tuple[str, str]]:
+        """Every rollback with its status."""
+        for record in self.stories:
+            yield record, self._status(record)
+
+    def _metadata(self, record: str) -> Mapping[str, Any]:
+        return self._world.item(f"ROLLBACK#{record}", "METADATA") or {}
+
+    def _status(self, record: str) -> str:
+        # Unread, for it is asked for at every write.
+        item = self._world.dynamodb._tables[TABLE].item((f"ROLLBACK#{record}", "METADATA"))
+        return "" if item is None else str(item["status"]["S"])
