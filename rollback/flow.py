@@ -7,7 +7,8 @@ but whoever resumes or aborts it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from rollback.errors import (
     VerificationFailed,
 )
 from rollback.holding import Finished, Holding
-from rollback.lease import Held, Locks
+from rollback.lease import Held, LeaseLost, Locks
 from rollback.ledger import Approval, Opened
 from rollback.plan import Plan, Request
 from rollback.recorder import Recorder, give_up
@@ -233,22 +234,23 @@ class Flow(Holding):
 
     def _verify(self, recorder: Recorder) -> Finished:
         plan, printed = recorder.plan, ""
-        with self._working("Verifying", 0):
-            checks = list(recorder.target.verify(plan))
-            recorder.check()
-            checks += _published(recorder, plan.left(undone=False))
-            if (
-                recorder.target.smoked
-                and all(check.ok for check in checks)
-                and (proved := smoke(self.session.settings, self.session.root))
-            ):
-                checks.append(proved[0])
-                printed = "" if proved[0].ok else proved[1]
-        self.ui.output(printed)
-        if self.stop.is_set():
-            return self._interrupted(recorder)
-        well = all(check.ok for check in checks)
-        recorder.close(Status.COMPLETE if well else Status.FAILED, checks, done=plan.subjects)
+        with ExitStack() as published:
+            with self._working("Verifying", 0):
+                checks = list(recorder.target.verify(plan))
+                recorder.check()
+                checks += published.enter_context(_published(recorder, plan.left(undone=False)))
+                if (
+                    recorder.target.smoked
+                    and all(check.ok for check in checks)
+                    and (proved := smoke(self.session.settings, self.session.root))
+                ):
+                    checks.append(proved[0])
+                    printed = "" if proved[0].ok else proved[1]
+            self.ui.output(printed)
+            if self.stop.is_set():
+                return self._interrupted(recorder)
+            well = all(check.ok for check in checks)
+            recorder.close(Status.COMPLETE if well else Status.FAILED, checks, done=plan.subjects)
         error = None
         if not well:
             name, env = recorder.record.rollback_id, self.session.environment
@@ -273,15 +275,13 @@ class Flow(Holding):
         recorder.failures(outcome.failures)
         name, env = recorder.record.rollback_id, self.session.environment
         ours = [failure for failure in outcome.failures if not failure.foreign]
-        recorder.check()
-        ours += [
         lost = {failure.part for failure in ours}
         done = tuple(subject for subject in recorder.plan.subjects if subject not in lost)
-            Failure(subject=check.check, reason=check.detail)
-            for check in _published(recorder, recorder.stands(done, undone=True))
-        ]
+        recorder.check()
+        with _published(recorder, recorder.stands(done, undone=True)) as said:
+            ours += [Failure(subject=check.check, reason=check.detail) for check in said]
+            recorder.close(Status.FAILED if ours else Status.REVERTED, [], done=done, undone=True)
         if ours:
-            recorder.close(Status.FAILED, [], done=done, undone=True)
             return self._finished(
                 recorder,
                 RollbackError(
@@ -290,7 +290,6 @@ class Flow(Holding):
                     next=f"rollback abort {name} --env {env}, to try again to put it back.",
                 ),
             )
-        recorder.close(Status.REVERTED, [], done=done, undone=True)
         if not why:
             return self._finished(recorder, None)
         theirs = ", ".join(failure.subject for failure in outcome.failures)
@@ -364,8 +363,22 @@ class Flow(Holding):
         )
 
 
-def _published(recorder: Recorder, stands: Mapping[str, str]) -> list[Check]:
-    """Says where others look it up what is deployed; a failed check where that was not possible."""
+@contextmanager
+def _published(recorder: Recorder, stands: Mapping[str, str]) -> Iterator[list[Check]]:
+    """Says where others look it up what is deployed; a failed check where that was not possible.
+
+    A parameter has no conditional write: whoever finds out afterwards that the lease was lost, and so may have
+    overwritten what its next holder has said, says again what stands.
+    """
+    try:
+        yield _publish(recorder, stands)
+    except LeaseLost as lost:
+        if failed := _publish(recorder, recorder.stands_now()):
+            lost.changed += f" What the parameters say may be wrong: {failed[0].detail}"
+        raise
+
+
+def _publish(recorder: Recorder, stands: Mapping[str, str]) -> list[Check]:
     try:
         recorder.target.publish(recorder.plan, stands)
     except RollbackError as error:

@@ -100,6 +100,16 @@ class Recorder:
         left = self.plan.left(undone=undone)
         return {subject: to if subject in done else "" for subject, to in left.items()}
 
+    def stands_now(self) -> Mapping[str, str]:
+        """What the plan's subjects stand at, for one who has lost the lease: as the ledger has it, or as its
+        holder is about to have it.
+        """
+        opened = self.session.ledger.load(self.record.rollback_id)
+        if opened.record.status is Status.IN_PROGRESS:
+            return self.plan.left(undone=any(event.kind == "reverting" for event in opened.events))
+        stands = self.session.ledger.timeline().stands
+        return {subject: stands.get(subject, "") for subject in self.plan.targets}
+
     def close(
         self, status: Status, checks: Sequence[Check], *, done: Collection[str] = (), undone: bool = False
     ) -> None:

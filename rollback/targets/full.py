@@ -90,8 +90,9 @@ class Full:
                         put_back=outcome.put_back and not done,
                         done=(*done, *outcome.done),
                     )
-                self._targets[kind].publish(part, part.left(undone=False))
+                # In this order: what was journalled under the lease may be said without it.
                 journal.append(_DONE, {"part": kind})
+                self._targets[kind].publish(part, part.left(undone=False))
             done.extend(part.subjects)
             before += len(part.steps)
             journal.progress(before)

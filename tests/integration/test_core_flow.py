@@ -774,6 +774,27 @@ def test_what_was_planned_while_the_lease_ran_out_counts_for_nothing(world: Worl
     assert raised.value.next == "rollback status --env dev"
 
 
+def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.story()
+    stood, put = world.deployed, world.parameters.put_parameter
+
+    def late(**what: Any) -> None:
+        monkeypatch.undo()
+        (held,) = world.session().leases.holders().values()
+        assert world.flow(BOB).abort(str(held["owner"])).error is None
+        put(**what)
+        assert world.deployed != stood, "there is no conditional write of a parameter"
+
+    monkeypatch.setattr(world.parameters, "put_parameter", late)
+
+    with pytest.raises(LeaseLost):
+        world.flow().start("aliases", Request(), "it went bad")
+
+    assert world.deployed == stood
+
+
 def test_a_world_that_moved_after_the_approval_is_refused(world: World) -> None:
     world.story()
     identifier = approved_by(world, BOB)
