@@ -113,6 +113,12 @@ class Archive:
         """Keeps an approval; otherwise as `keep_entry`."""
         return self._keep(approval_key(approval), canonical(approval))
 
+    def keep(self, value: Entry | Release | Approval) -> bool:
+        """Keeps any of them."""
+        if isinstance(value, Entry):
+            return self.keep_entry(value)
+        return self.keep_release(value) if isinstance(value, Release) else self.keep_approval(value)
+
     # -- reading -------------------------------------------------------------------------------------
 
     def kept(self, prefix: str, after: str = "") -> Iterator[Kept]:
@@ -156,6 +162,12 @@ class Archive:
         with self._explained(f"reading {kept.key} from {self.bucket}"):
             answer = self._client.get_object(**self._where, Key=kept.key, VersionId=kept.version_id)
             return str(answer["Body"].read().decode())
+
+    def says(self, kept: Kept, value: Entry | Release | Approval) -> bool:
+        """Whether a key's first version says exactly `value`. Read only where the ETag does not tell."""
+        if kept.holds(canonical(value)):
+            return True
+        return bool(kept.version_id) and self._model(type(value), kept) == value
 
     # -- helpers -------------------------------------------------------------------------------------
 

@@ -6,7 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+# Most of what there is, and nothing to do for it.
+_ATOMS = {str, int, bool, type(None)}
 
 
 def canonical(value: Any) -> str:
@@ -20,7 +24,7 @@ def canonical(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """The SHA-256 of `canonical(value)`, as 64 hexadecimal digits."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()
 
 
 def plain(value: Any) -> Any:
@@ -28,8 +32,22 @@ def plain(value: Any) -> Any:
 
     DynamoDB has one kind of number and gives 1.0 back as 1: a value must hash alike before and after.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if kind is dict:
+        return {str(key): plain(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [plain(item) for item in value]
+    if (names := _fields(kind)) is not None:  # type: ignore[arg-type] # every class is hashable
+        return {name: plain(getattr(value, name)) for name in names}
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """`plain` of what is seldom."""
+    if isinstance(value, str):  # a member of an enum
+        return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -39,3 +57,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None where it is none."""
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from rollback import cli_report
+from rollback import cli_audit, cli_report
 from rollback.cli_ci import ci_app
 from rollback.cli_emergency import (
     AlthoughAnswers,
@@ -137,6 +137,7 @@ def lambda_(
 
 register(app)
 cli_report.register(app)
+cli_audit.register(app)
 
 
 @app.command()

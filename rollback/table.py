@@ -123,18 +123,21 @@ class Table:
             request["ExpressionAttributeValues"][":sk"] = {"S": prefix}
         yield from self._pages(request, page)
 
-    def index(self, pk: str, *, page: int = 50) -> Iterator[Item]:
-        """The items of GSI1 under `pk`, newest first. Eventually consistent: for display only."""
-        yield from self._pages(
-            {
-                "TableName": self.name,
-                "IndexName": "GSI1",
-                "ScanIndexForward": False,
-                "KeyConditionExpression": "GSI1PK = :pk",
-                "ExpressionAttributeValues": {":pk": {"S": pk}},
-            },
-            page,
-        )
+    def index(self, pk: str, *, page: int = 50, only: Sequence[str] = ()) -> Iterator[Item]:
+        """The items of GSI1 under `pk`, newest first, or `only` these attributes of them.
+
+        Eventually consistent: for display only.
+        """
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": "GSI1",
+            "ScanIndexForward": False,
+            "KeyConditionExpression": "GSI1PK = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+        }
+        if only:
+            request["ProjectionExpression"] = ", ".join(only)
+        yield from self._pages(request, page)
 
     def update(self, write: Write) -> Item:
         """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
