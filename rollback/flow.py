@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from naming import APPROVER
-from rollback import approval
+from rollback import approval, ci
 from rollback.errors import (
     AwaitingApproval,
     PutBack,
@@ -24,10 +24,10 @@ from rollback.errors import (
 )
 from rollback.holding import Finished, Holding
 from rollback.lease import Held, LeaseLost, Locks
-from rollback.ledger import Approval, Opened
+from rollback.ledger import Opened
 from rollback.plan import Plan, Request
 from rollback.recorder import Recorder, give_up
-from rollback.records import UNFINISHED, Check, Entered, Event, Record, Status, seconds_between
+from rollback.records import UNFINISHED, Approval, Check, Entered, Event, Record, Status, seconds_between
 from rollback.targets.protocol import Failure, Target
 from rollback.verify import smoke
 from rollback.words import checked_reason, named, next_for, only, refuse, several
@@ -41,11 +41,13 @@ class Flow(Holding):
         """The plan alone. Raises `Refused` where a guard speaks against it."""
         return self._plan(self.session.target(kind), request)
 
-    def start(self, kind: str, request: Request, reason: str, *, yes: bool = False) -> Finished:
+    def start(
+        self, kind: str, request: Request, reason: str, *, yes: bool = False, hold: bool = False
+    ) -> Finished:
         """Plans and, where nobody else has to say yes, does it.
 
         Where nobody has to say yes, or `yes` says it beforehand, the lease is taken first and one plan under
-        it serves for both.
+        it serves for both. With `hold` it ends with the plan in any case, and `apply` goes on.
         """
         reason = checked_reason(reason)
         began = self.session.clocks.now()
@@ -54,14 +56,14 @@ class Flow(Holding):
         policy = self.session.policy(kind)
         if yes:
             approval.may_be_confirmed_unseen(self.session.settings, policy)
-        if policy == "identity" or (policy == "confirm" and not yes):
+        if hold or policy == "identity" or (policy == "confirm" and not yes):
             plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
             record = self._record(target, plan, reason, rollback_id, began)
             target.keep(plan, rollback_id)
             waiting = self._await_approval(record, plan, policy)
-            return waiting if policy == "identity" else self._asked(waiting, plan)
+            return waiting if hold or policy == "identity" else self._asked(waiting, plan)
         with self._locked(target.domains(request), rollback_id) as lease:
             with self._reading(lease):
                 plan = self._plan(target, request)
@@ -187,7 +189,7 @@ class Flow(Holding):
     def _await_approval(self, record: Record, plan: Plan[Any], policy: approval.Policy) -> Finished:
         record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
         name, env, shown = record.rollback_id, record.environment, record.digest[:16]
-        if policy == "confirm":
+        if policy in ("none", "confirm"):
             error = AwaitingApproval(
                 f"{name} waits until digest {shown} is confirmed.",
                 next=f"rollback apply {name} --digest {shown} --env {env}",
@@ -323,7 +325,7 @@ class Flow(Holding):
         policy = self.session.policy(record.kind)
         if policy == "confirm" or digest:
             approval.confirmed(record, digest)
-        if policy == "confirm":
+        if policy in ("none", "confirm"):
             return None
         given = self.session.ledger.approvals(record.rollback_id)
         return approval.standing(record, given, self.session.settings, self.session.now())
@@ -347,6 +349,7 @@ class Flow(Holding):
             adopted_current=plan.request.adopt_current,
             domains=target.domains(plan.request),
             infrastructure=plan.infrastructure,
+            run=ci.this_run(),
         )
 
     def _open(
