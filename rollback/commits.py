@@ -73,7 +73,7 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
     sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
     if sha is None:
         clone = "in this clone, which is shallow" if is_shallow(root) else "here"
-        raise UsageError(f"There is no commit {wanted[:80]!r} {clone}.", next=_where_else(root, branch))
+        raise UsageError(f"There is no commit {wanted[:80]!a} {clone}.", next=_where_else(root, branch))
     ref = protected(root, branch)
     merged = _git(root, "merge-base", "--is-ancestor", sha, ref)
     if merged.returncode:

@@ -115,7 +115,7 @@ class Holding:
         held = self.session.leases.held_by(owner)
         if not held:
             raise UsageError(
-                f"There is no rollback {owner[:80]!r} in {self.session.environment}.",
+                f"There is no rollback {owner[:80]!a} in {self.session.environment}.",
                 next=f"rollback history --env {self.session.environment}",
             )
         with self._locked(held, owner, take_over=True) as lease:

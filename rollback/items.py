@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from rollback.canonical import canonical
 from rollback.errors import RollbackError
 from rollback.plan import reader
+from rollback.printable import line
 from rollback.records import SCHEMA, Approval, Event, Record, Standing
 from rollback.releases import Entry, Quarantine, Release, as_item
 from rollback.table import Item
@@ -126,7 +127,7 @@ def model(kind: type[T], item: Item) -> T:
         if kind is Event:
             fields["data"] = json.loads(fields["data"])
         return adapter.validate_python(fields)  # type: ignore[no-any-return] # the adapter's type is `kind`
-    except (ValidationError, KeyError, ValueError, TypeError) as error:
+    except (ValidationError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise malformed(str(item.get("PK")), str(item.get("SK")), error) from error
 
 
@@ -138,7 +139,7 @@ def malformed(pk: str, sk: str, error: Exception) -> RollbackError:
     else:
         detail = f"{type(error).__name__}: {error}"
     return RollbackError(
-        f"The ledger's item {pk} / {sk} is malformed: {detail}",
+        line(f"The ledger's item {pk} / {sk} is malformed: {detail}"),
         next="Mend that item (it was not written by this command), then try again.",
     )
 

@@ -10,6 +10,7 @@ and over the entry before. The heads of it also go into the archive, where there
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +44,8 @@ from rollback.table import ABSENT, Conflict, Item, Table, Write
 
 # Below DynamoDB's 100 members a transaction.
 _TRANSACTION = 90
+# What can be a rollback's id; anything else is none, and no key of a table's either.
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SEQ_TRIES = 10
 
 
@@ -291,7 +294,7 @@ class Ledger:
         chunks: list[str] = []
         events: list[Event] = []
         expected = 0
-        for item in self.table.query(pk):
+        for item in self.table.query(pk) if _ID.fullmatch(rollback_id) else ():
             sk = str(item["SK"])
             if sk == METADATA:
                 record = model(Record, item)
@@ -303,7 +306,7 @@ class Ledger:
                 events.append(model(Event, item))
         if record is None or record.environment != self.environment:
             raise UsageError(
-                f"There is no rollback {rollback_id[:80]!r} in {self.environment}.",
+                f"There is no rollback {rollback_id[:80]!a} in {self.environment}.",
                 next=f"rollback history --env {self.environment}",
             )
         if len(chunks) != expected:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from rollback.errors import RollbackError
 from rollback.layout import Blocks, aligned, hanging, text
 from rollback.plan import Plan
 from rollback.targets.alias_state import Move
@@ -138,7 +139,10 @@ def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[A
 
 
 def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
-    """The plan as AWS CLI commands, for whoever wants to type them; quoted for a POSIX shell."""
+    """The plan as AWS CLI commands, for whoever wants to type them; quoted for a POSIX shell.
+
+    Raises `RollbackError` where the ledger holds something that cannot be typed.
+    """
     from shlex import join  # noqa: PLC0415 - one verb's option
 
     lines = []
@@ -148,6 +152,9 @@ def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
         command += ["--routing-config", '{"AdditionalVersionWeights":{}}']
         if step.revision_id:
             command += ["--revision-id", step.revision_id]
+        if not join(command).isprintable():
+            # Quoted as it may be, a line break or an escape in it is for no terminal and no shell.
+            raise RollbackError(f"The command for {step.function} cannot be written for a shell.")
         lines.append(join(command))
     return lines
 

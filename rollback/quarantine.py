@@ -38,7 +38,7 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
         if _means(version, bar.version) and (not chosen or bar.service in chosen)
     ]
     if not bars:
-        raise Refused(f"{version} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
+        raise Refused(f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
     session.ledger.append(_entry(session, "lift", version, reason, session.clocks.now()), lifts=bars)
     return [bar.service.removeprefix("@") for bar in bars]
 

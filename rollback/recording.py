@@ -168,7 +168,7 @@ def checked_commit(root: Path, commit: str) -> str:
     known = resolved(root, commit) if re.fullmatch(r"[0-9a-f]{7,39}", commit) else None
     if known is not None:
         return known
-    raise UsageError(f"{commit[:80]!r} is no commit here.", next="Give all 40 digits: git rev-parse HEAD")
+    raise UsageError(f"{commit[:80]!a} is no commit here.", next="Give all 40 digits: git rev-parse HEAD")
 
 
 def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]]:

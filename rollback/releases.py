@@ -116,7 +116,7 @@ def checked_version(version: str) -> str:
     """`version` if it can name a release. Raises `UsageError` where it cannot."""
     if not VERSION.fullmatch(version) or version == PREVIOUS:
         raise UsageError(
-            f"{version[:80]!r} cannot name a release.",
+            f"{version[:80]!a} cannot name a release.",
             next="A release's version begins with a letter and has letters, digits, '.', '_' and '-', at most 64.",
         )
     return version

@@ -35,6 +35,8 @@ _RESULTS = {str(status): style for status, style in _STATUS.items()} | {
     "in-progress": "cyan",
 }
 _LOUD = "bold white on red"
+# Characters of an event's data that nobody here can have written.
+_STRANGE = 200
 _COUNTED = {"create": "+", "update": "~", "replace": "±", "delete": "−"}
 
 
@@ -104,11 +106,20 @@ def _alarm(record: Record) -> list[Text]:
 
 
 def _functions(event: Event) -> list[str]:
-    return list(event.data.get("functions", ()))
+    found = event.data.get("functions", ())
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def _said(event: Event, common: str) -> str:
-    """An event's data in a few words; what all functions' names begin with is left out."""
+    """An event's data in a few words; as it is where it is none of this command's."""
+    try:
+        return _in_words(event, common)
+    except (KeyError, TypeError):
+        return str(dict(event.data))[:_STRANGE]
+
+
+def _in_words(event: Event, common: str) -> str:
+    """What all functions' names begin with is left out. Raises `KeyError` or `TypeError` for strange data."""
     data = event.data
     if "functions" in data:
         names = [name[len(common) :] for name in _functions(event)]

@@ -130,7 +130,7 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
     project = yaml_text.mapping(f"Pulumi.yaml of commit {commit.sha[:12]}", text)
     if project.get("name") != where.project:
         raise UsageError(
-            f"At commit {commit.sha[:12]} the project is called {str(project.get('name'))[:80]!r}, not "
+            f"At commit {commit.sha[:12]} the project is called {str(project.get('name'))[:80]!a}, not "
             f"{where.project!r}: its stacks are others.",
         )
     return project

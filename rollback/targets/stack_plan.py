@@ -114,7 +114,7 @@ def find(context: Context, request: Request) -> Stack:
     for left in request.without:
         if not left.startswith("urn:pulumi:"):
             raise UsageError(
-                f"--except {left[:80]!r} is no resource of a stack.",
+                f"--except {left[:80]!a} is no resource of a stack.",
                 next="Name it by its URN, as the plan does: pulumi stack --show-urns",
             )
     settings = context.account.settings

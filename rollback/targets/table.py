@@ -158,7 +158,7 @@ class TableRestore(TableTarget):
             at, _ = table_time.parsed(entry.at)
             return at, [f"{table_time.iso(at)} is when {version} was recorded, after it was deployed."]
         if to.startswith(RESTORED):
-            raise UsageError(f"{to[:80]} needs --cutover copy-back or --cutover parameter.")
+            raise UsageError(f"{to[:80]!a} needs --cutover copy-back or --cutover parameter.")
         at, said = table_time.parsed(to)
         return at, [said] if said else []
 

@@ -117,7 +117,7 @@ def known(settings: Settings, table: str) -> str:
     """`table` if it is one that may be restored. Raises `UsageError` otherwise."""
     if table not in settings.restorable:
         raise UsageError(
-            f"{table[:255]!r} is not a table that can be restored here.",
+            f"{table[:80]!a} is not a table that can be restored here.",
             next=f"--table {' or '.join(settings.restorable)}",
         )
     return table

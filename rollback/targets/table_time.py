@@ -34,7 +34,7 @@ def parsed(text: str) -> tuple[datetime, str]:
         if "T" not in text.upper() and " " not in text:
             raise ValueError  # noqa: TRY301 - a date alone is no time of the day
     except ValueError:
-        raise UsageError(f"{text[:80]!r} is no time to go back to.", next=HOW) from None
+        raise UsageError(f"{text[:80]!a} is no time to go back to.", next=HOW) from None
     said = ""
     if time.tzinfo is None:
         time, said = time.replace(tzinfo=UTC), f"{text} names no zone and is taken as UTC."
