@@ -68,7 +68,7 @@ class Kept:
 
     def holds(self, text: str) -> bool:
         """Whether its ETag says that it holds exactly `text`; if not, it may have to be read."""
-        return self.etag == hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        return self.etag == hashlib.md5(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 class Archive:
@@ -199,7 +199,7 @@ class Archive:
                     self._client.put_object(
                         **self._where,
                         Key=key,
-                        Body=text.encode(),
+                        Body=text.encode(errors="surrogatepass"),
                         ContentType="application/json",
                         IfNoneMatch="*",
                     )
