@@ -97,6 +97,8 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     shown = dev.show(identifier)
     assert (shown["status"], shown["emergency"], shown["chain"]) == ("COMPLETE", True, "whole")
     assert shown["initiated_by"]["person"] == "olga"
+    audited = dev.rollback("audit", as_=ALICE)
+    assert audited.code == 0, str(audited)
 
 
 def while_it_answers(dev: Platform) -> Path:

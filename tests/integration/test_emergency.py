@@ -153,11 +153,15 @@ def test_the_plan_says_what_cannot_be_known(night: Night) -> None:
 
 def test_one_write_a_function_and_every_one_under_a_tag_of_the_record(night: Night) -> None:
     night.ledger_gone()
+    seen = night.world.functions.called("GetAlias")
 
     finished = night.begin()
 
     assert finished.record is not None
     assert sorted(written.function for written in night.world.functions.writes) == sorted((GET, LIST, ROLES))
+    assert len(night.world.functions.called("GetAlias")) == len(seen) + 3, (
+        "the plan's, and none before a write"
+    )
     assert all(
         written.description.startswith(f"rollback/{finished.record.rollback_id}/")
         for written in night.world.functions.writes

@@ -1,0 +1,89 @@
+"""What an imported journal says of what stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollback.aws import Who
+from rollback.emergency_import import difference, stands_after
+from rollback.plan import Plan, Request
+from rollback.records import Event, Standing
+from rollback.targets.alias_plan import AliasSeen
+from rollback.targets.alias_state import Move
+
+OLGA = Who(role="break-glass", person="olga")
+PLAN: Plan[Move] = Plan(
+    kind="aliases",
+    environment="dev",
+    account="111122223333",
+    region="eu-west-1",
+    request=Request(),
+    from_version="v2",
+    to_version="v1",
+    leaves={"teams": "v2"},
+    targets={"teams": "v1", "roles": "v1"},
+    quarantines={},
+    steps=tuple(
+        Move(
+            function=name,
+            service=service,
+            from_version="2",
+            to_version="1",
+            code_sha256=name,
+            revision_id="r",
+        )
+        for name, service in (("get", "teams"), ("list", "teams"), ("role", "roles"))
+    ),
+)
+
+
+def event(kind: str, **data: Any) -> Event:
+    return Event(number=1, kind=kind, at="", by=OLGA, data=data, previous="", hash="")
+
+
+def moved(*names: str) -> Event:
+    return event("moved", functions=dict.fromkeys(names, "r2"))
+
+
+def back(*names: str) -> Event:
+    return event("reverted", functions=dict.fromkeys(names, "r3"))
+
+
+LOST = event("failed", failures=[{"subject": "role", "reason": "", "foreign": False, "refused": False}])
+
+
+@pytest.mark.parametrize(
+    ("events", "since", "stands"),
+    [
+        ([moved("get", "list", "role")], [], {"teams": "v1", "roles": "v1"}),
+        ([moved("get", "list")], [], {"teams": "v1", "roles": ""}),
+        ([moved("get")], [], {"teams": "", "roles": ""}),
+        ([moved("get", "list"), back("get")], [], {"teams": "", "roles": ""}),
+        ([moved("get", "list"), back("get", "list")], [], {"teams": "v2", "roles": ""}),
+        ([moved("get", "list", "role")], ["list"], {"teams": "", "roles": "v1"}),
+        ([LOST], [], {"teams": "v2", "roles": ""}),
+    ],
+)
+def test_a_service_stands_at_a_release_only_where_all_of_its_functions_are_known_to(
+    events: list[Event], since: list[str], stands: dict[str, str]
+) -> None:
+    assert stands_after(PLAN, events, since) == stands
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (AliasSeen(version="1", revision_id="any", weights={"2": 0.25}), ""),
+        (AliasSeen(version="2", revision_id="any", weights={"2": 0.25}), "it stands at version 2"),
+        (AliasSeen(version="1", revision_id="any", weights={}), "weights none"),
+        (None, "its alias is gone"),
+    ],
+)
+def test_an_alias_differs_by_version_and_weights(seen: AliasSeen | None, says: str) -> None:
+    left = Standing(version="1", code_sha256="", weights={"2": 0.25})
+
+    said = difference("get", left, seen)
+
+    assert (says in said) if says else said == ""
