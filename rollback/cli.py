@@ -5,6 +5,7 @@ Everything heavy is imported by the verb that needs it, so that `--help` is ther
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -345,6 +346,8 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
 
 def main() -> None:
     """Runs the command line; the exit codes are README's."""
+    # Nothing of what is imported is garbage; `verb` has it looked for again once all is there.
+    gc.disable()
     from rollback.printable import clean
     from rollback.streams import to_nowhere, warn
 

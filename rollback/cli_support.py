@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -65,6 +66,9 @@ def verb(
             from rollback.table import Unanswered
 
             session = begin(env, confirm_dead=confirm_dead)
+            if not gc.isenabled():
+                gc.freeze()
+                gc.enable()
             with session.closing:
                 try:
                     if first or reading:
