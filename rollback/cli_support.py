@@ -155,6 +155,8 @@ def end(session: Session, ui: Terminal, finished: Finished) -> None:
     from rollback.layout import text
     from rollback.views import record_document, record_view
 
+    if throttled := session.account.throttles.count:
+        ui.say(f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower.")
     if finished.record is None:
         said = _nothing_to_do(session.target(finished.plan.kind).verb, finished.plan) if finished.plan else ""
         ui.show(text(said), {"status": "NOTHING_TO_DO"})
