@@ -110,6 +110,11 @@ class Names:
     def pulumi_commit(self) -> str:
         return f"{self.parameter_path}/pulumi-commit"
 
+    @property
+    def slack(self) -> str:
+        """The SecureString that holds a bot's token or a webhook's address."""
+        return f"{self.parameter_path}/slack"
+
     def role(self, role: str) -> str:
         """The IAM role's name: `role("rollback")` gives `bbws-access-dev-rollback-role`."""
         return f"{self.stem}-{_ROLE_NAMES[role]}"

@@ -90,6 +90,7 @@ def _environment_reads(scope: Scope) -> list[Statement]:
         # ListFunctions takes no resource.
         statement("ListFunctions", ["lambda:ListFunctions"], "*"),
         statement("ReleaseParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.parameters),
+        statement("TellSlack", ["ssm:GetParameter"], scope.slack),
     ]
 
 

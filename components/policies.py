@@ -115,6 +115,10 @@ class Scope:
         return [self.arn("ssm", f"parameter{path}") for path in paths]
 
     @property
+    def slack(self) -> str:
+        return self.arn("ssm", f"parameter{self.names.slack}")
+
+    @property
     def table_parameters(self) -> list[str]:
         paths = (self.names.table_parameter(table) for table in self.tables)
         return [self.arn("ssm", f"parameter{path}") for path in paths]

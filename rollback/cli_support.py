@@ -65,7 +65,7 @@ def verb(
             from rollback.session import begin
             from rollback.table import Unanswered
 
-            session = begin(env, confirm_dead=confirm_dead)
+            session = begin(env, confirm_dead=confirm_dead, say=ui.say)
             if not gc.isenabled():
                 gc.freeze()
                 gc.enable()

@@ -187,7 +187,7 @@ class Flow(Holding):
         return plan
 
     def _await_approval(self, record: Record, plan: Plan[Any], policy: approval.Policy) -> Finished:
-        record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
+        record, *events = self._told_where(*self._open(record, plan, None, Status.AWAITING_APPROVAL))
         name, env, shown = record.rollback_id, record.environment, record.digest[:16]
         if policy in ("none", "confirm"):
             error = AwaitingApproval(
@@ -201,7 +201,17 @@ class Flow(Holding):
                 f"rollback approve {name} --digest {shown} --env {env}\n"
                 f"Then: rollback apply {name} --env {env}",
             )
-        return Finished(record=record, plan=plan, events=(event,), error=error)
+        return Finished(record=record, plan=plan, events=tuple(events), error=error)
+
+    def _told_where(self, record: Record, event: Event) -> tuple[Any, ...]:
+        """Writes down where the message of a waiting record stands: another process will go on with it."""
+        notifier = self.session.notifier
+        if notifier is None or not (place := notifier.place(record)):
+            return record, event
+        now, by = self.session.clocks.now(), self.session.caller
+        entered = Entered(kind="notified", at=now, by=by, data={"message": place})
+        after, told = self.session.ledger.journal(record, entered, None, {"notified": place})
+        return after, event, told
 
     def _asked(self, waiting: Finished, plan: Plan[Any]) -> Finished:
         """Asks whoever sits there; where nobody does, the record waits."""
@@ -357,7 +367,9 @@ class Flow(Holding):
     ) -> tuple[Record, Event]:
         data = {"digest": record.digest, "reason": record.reason, "steps": len(plan.steps)}
         entered = Entered(kind="planned", at=record.initiated_at, by=self.session.caller, data=data)
-        return self.session.ledger.open(record, status, plan, entered, lease)
+        record, event = self.session.ledger.open(record, status, plan, entered, lease)
+        self.session.told(record)
+        return record, event
 
     @staticmethod
     def _finished(recorder: Recorder, error: RollbackError | None) -> Finished:

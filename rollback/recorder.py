@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rollback.errors import Refused, RollbackError
@@ -64,6 +64,8 @@ class Recorder:
                 self.lease.in_flight = was
                 raise
             self.events.append(event)
+        if self.session.notifier is not None:
+            self.session.told(replace(self.record, counts=self.counts()))
 
     def check(self) -> None:
         self.lease.check()
@@ -141,6 +143,7 @@ class Recorder:
             )
             self.events.append(event)
             self.lease.in_flight = False
+        self.session.told(self.record)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -193,7 +196,7 @@ def give_up(
     """
     now = session.clocks.now()
     status = Status.ABORTED if lease is None else Status.FAILED
-    return session.ledger.close(
+    record, event = session.ledger.close(
         opened.record,
         Entered(
             kind="aborted" if lease is None else "abandoned",
@@ -205,6 +208,8 @@ def give_up(
         {"status": status, "completed_at": now, "verification": ()},
         entry=_entry(session, opened.record, status, now, services=(), stands={}),
     )
+    session.told(record)
+    return record, event
 
 
 def _entry(

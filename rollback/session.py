@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rollback import approval, targets
+from rollback import approval, notify, targets
 from rollback import settings as settings_module
 from rollback.archive import Archive
 from rollback.aws import Account, Who, caller_account, connect
@@ -17,7 +17,8 @@ from rollback.errors import UsageError
 from rollback.ground import Watch
 from rollback.lease import Leases
 from rollback.ledger import Ledger
-from rollback.records import now_iso
+from rollback.notify import Notifier
+from rollback.records import Record, now_iso
 from rollback.settings import Settings
 from rollback.table import Table
 from rollback.targets.protocol import Context, Target
@@ -46,6 +47,13 @@ class Session:
     confirm_dead: str = ""
     # Looks whether the ledger is the one that it was.
     watch: Watch | None = None
+    # Tells the team; None where nobody is to be told.
+    notifier: Notifier | None = None
+
+    def told(self, record: Record) -> None:
+        """A record was begun, has gone on or has ended."""
+        if self.notifier is not None:
+            self.notifier.told(record)
 
     @property
     def caller(self) -> Who:
@@ -82,11 +90,18 @@ class Session:
         return targets.make(kind, context)
 
 
-def begin(environment: str | None, start: Path | None = None, *, confirm_dead: str = "") -> Session:
+def begin(
+    environment: str | None,
+    start: Path | None = None,
+    *,
+    confirm_dead: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> Session:
     """The session for an environment, found from the folder `start` upwards (default: where we are).
 
     Without a name it is the one environment whose account the caller's credentials belong to.
-    Raises `UsageError` or `Refused` as `settings.load` and `aws.connect` do.
+    `say` is told what went wrong beside the rollback. Raises `UsageError` or `Refused` as `settings.load` and
+    `aws.connect` do.
     """
     root = settings_module.find_root(start or Path.cwd())
     name = _callers_environment(root) if environment is None else environment
@@ -95,6 +110,10 @@ def begin(environment: str | None, start: Path | None = None, *, confirm_dead: s
     table = Table(account.dynamodb, settings.names.deployments_table)
     ledger = Ledger(table, settings.environment, _archive(account))
     clocks = Clocks(now=lambda: now_iso(_utc_now()))
+    closing = ExitStack()
+    notifier = notify.notifier(account, say)
+    if notifier is not None:
+        closing.callback(notifier.close)
     return Session(
         root=root,
         settings=settings,
@@ -109,7 +128,9 @@ def begin(environment: str | None, start: Path | None = None, *, confirm_dead: s
             clocks=clocks,
         ),
         clocks=clocks,
+        closing=closing,
         confirm_dead=confirm_dead,
+        notifier=notifier,
     )
 
 

@@ -33,6 +33,8 @@ _BRANCH = r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$"
 _FUNCTION_NAME = 64
 # What the trust of a role asks for, MFA and a user's name, only an IAM user has.
 _USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")
+# A channel's name or id; empty: nobody is told.
+_CHANNEL = r"^(|#?[\w-]{1,80})$"
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Keys of a stack file and of a project file that are Pulumi's own business, not configuration.
 _STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
@@ -150,6 +152,7 @@ class Settings(_Model):
     pace: Pace
     lease_seconds: Annotated[int, Field(ge=2, le=3600)]
     smoke: tuple[_Word, ...]
+    slack_channel: Annotated[str, Field(pattern=_CHANNEL)] = ""
     people: People
     reviewers: Reviewers = Reviewers()
     tables: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddb-access-management",)

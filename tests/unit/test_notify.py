@@ -1,0 +1,145 @@
+"""What the team is told on Slack, and that nothing depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.aws import Who
+from rollback.notify import Bot, Hook, Notifier, message
+from rollback.records import Check, Record, Status
+from tests.doubles.slack import Slack, slack
+
+_RECORD = Record(
+    rollback_id="01K",
+    kind="aliases",
+    environment="dev",
+    from_version="v2",
+    to_version="v1",
+    services=("teams",),
+    without=(),
+    reason="it went bad",
+    initiated_by=Who(role="rollback-role", person="alice"),
+    initiated_at="2026-11-24T12:00:00.000Z",
+    status=Status.IN_PROGRESS,
+    digest="d" * 64,
+    counts={"planned": 3, "moved": 2},
+    rto_seconds=300,
+)
+_DONE = replace(_RECORD, status=Status.COMPLETE, elapsed_seconds=3.2)
+
+
+@pytest.fixture
+def team() -> Iterator[Slack]:
+    with slack() as running:
+        yield running
+
+
+def _shown(body: Any) -> str:
+    return "\n".join(
+        one["text"]
+        for block in body["blocks"]
+        for one in [
+            *([block["text"]] if "text" in block else []),
+            *block.get("fields", []),
+            *block.get("elements", []),
+        ]
+    )
+
+
+def test_a_bot_has_one_message_a_rollback_and_updates_it(team: Slack) -> None:
+    said: list[str] = []
+    notifier = Notifier(
+        make=lambda: Bot(token="xoxb-1", channel="#oncall", address=team.address), say=said.append
+    )
+
+    notifier.told(_RECORD)
+    notifier.told(_DONE)
+    notifier.close()
+
+    assert (team.calls, said) == (["chat.postMessage", "chat.update"], [])
+    (body,) = team.messages.values()
+    assert all(
+        word in _shown(body)
+        for word in ("dev", "v2 → v1", "alice", "it went bad", "3.2 s of 300 s", "COMPLETE")
+    )
+
+
+def test_another_process_updates_the_message_of_the_first(team: Slack) -> None:
+    first = Bot(token="xoxb-1", channel="#oncall", address=team.address)
+    first.send(_RECORD, message(_RECORD))
+    channel, ts = first.messages["01K"]
+
+    later = replace(_DONE, notified=f"{channel}/{ts}")
+    Bot(token="xoxb-1", channel="#oncall", address=team.address).send(later, message(later))
+
+    assert team.calls == ["chat.postMessage", "chat.update"]
+    assert len(team.messages) == 1
+
+
+def test_a_webhook_is_told_of_the_beginning_and_of_the_end(team: Slack) -> None:
+    notifier = Notifier(make=lambda: Hook(address=team.hook), say=lambda _: None)
+
+    for record in (_RECORD, replace(_RECORD, counts={"planned": 3, "moved": 3}), _DONE):
+        notifier.told(record)
+    notifier.close()
+
+    assert team.calls == ["hook", "hook"]
+
+
+def test_a_slack_that_fails_is_said_and_nothing_more(team: Slack) -> None:
+    team.broken = True
+    said: list[str] = []
+    notifier = Notifier(make=lambda: Hook(address=team.hook), say=said.append)
+
+    notifier.told(_RECORD)
+    notifier.told(_DONE)
+    notifier.close()
+
+    assert len(said) == 1
+    assert "Slack was not told" in said[0]
+
+
+def test_a_slack_that_cannot_be_reached_is_said_and_nothing_more() -> None:
+    said: list[str] = []
+    notifier = Notifier(
+        make=lambda: Bot(token="xoxb-1", channel="#oncall", address="http://127.0.0.1:9/"), say=said.append
+    )
+
+    notifier.told(_DONE)
+    notifier.close()
+
+    assert "Slack was not told" in said[0]
+    assert "xoxb" not in said[0]
+
+
+def test_an_emergency_and_a_failed_check_are_loud() -> None:
+    checks = (Check(check="smoke", ok=False, detail="exit 1"),)
+    failed = replace(_RECORD, status=Status.FAILED, emergency=True, verification=checks)
+
+    shown = _shown(message(failed))
+
+    assert "EMERGENCY" in shown
+    assert "smoke: exit 1" in shown
+
+
+@given(st.text(min_size=1, max_size=4000), st.lists(st.text(min_size=1, max_size=60), max_size=80))
+def test_whatever_a_record_says_slack_takes_it_and_takes_none_of_it_for_markup(
+    reason: str, services: list[str]
+) -> None:
+    record = replace(_DONE, reason=reason, services=tuple(services), to_version=reason[:200])
+
+    told = message(record, "https://github.example/run/1")
+
+    assert Slack(address="").told("chat.postMessage", told)[1]["ok"], "within Slack's own limits"
+    marked = [
+        block["text"]["text"]
+        for block in told["blocks"]
+        if block["type"] == "section" and block.get("text", {}).get("type") == "mrkdwn"
+    ]
+    assert marked == ["<https://github.example/run/1|The run, with its report>"]
