@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,20 +38,20 @@ class Side:
     publish_next: Callable[[str, str], str]
     provision: Callable[[str], None]
     name: str = ""
-    _made: set[str] = field(default_factory=set)
+    _made: Counter[str] = field(default_factory=Counter)
 
     # -- Lambda ----------------------------------------------------------------------------------------
 
     def publish(self, description: str = "", function: str = "") -> str:
         """One more version of a function, which is made where it is not there."""
         function = function or self.name
-        publish = self.publish_next if function in self._made else self.publish_first
-        self._made.add(function)
+        publish = self.publish_next if self._made[function] else self.publish_first
+        self._made[function] += 1
         return publish(function, description)
 
     def versions(self, count: int = 3) -> str:
-        """A function with versions and an alias at the last one; the alias's RevisionId."""
-        for number in range(1, count + 1):
+        """A function with so many versions and an alias at the last one; the alias's RevisionId."""
+        for number in range(self._made[self.name] + 1, count + 1):
             self.publish(f"v{number}")
         made = self.lambda_.create_alias(FunctionName=self.name, Name=ALIAS, FunctionVersion=str(count))
         return str(made["RevisionId"])

@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.simulation.aws.answers import Answer, Unmodelled, answered, refused
-from tests.simulation.aws.dynamodb_storage import TOO_LARGE, TOO_LARGE_AFTER, Key, Table
+from tests.simulation.aws.dynamodb_storage import TOO_LARGE, TOO_LARGE_AFTER, Key, Mismatch, Table
 from tests.simulation.aws.expressions import Invalid, Item, Terms, Value, condition, key_condition, update
 
 _LARGEST_PAGE = 1024 * 1024
@@ -164,6 +164,8 @@ class DynamoDB:
             outcomes = [_outcome(wish) for wish in self._wishes(TransactItems)]
             if sum(one.size for one in outcomes) > _LARGEST_TRANSACTION:
                 raise Invalid("The items of the transaction are larger than 4 MB")  # noqa: TRY301 - as all others
+        except Mismatch as mismatch:
+            raise Unmodelled(f"a transaction with {mismatch}") from mismatch
         except Invalid as invalid:
             raise _validation(operation, invalid) from None
         reasons = [one.reason for one in outcomes]
@@ -328,6 +330,8 @@ def _outcome(wish: _Wish) -> _Outcome:
         return _Outcome(wish=wish, reason={"Code": "ConditionalCheckFailed", "Message": message})
     try:
         item, size = wish.made()
+    except Mismatch:
+        raise
     except Invalid as invalid:
         return _Outcome(wish=wish, reason={"Code": "ValidationError", "Message": str(invalid)})
     return _Outcome(wish=wish, reason={"Code": "None"}, item=item, size=size)

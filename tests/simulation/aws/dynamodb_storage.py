@@ -21,6 +21,10 @@ _LARGEST = 400 * 1024
 _DIGITS = 38
 
 
+class Mismatch(Invalid):
+    """A key of another type than the schema's, which a transaction answers in its own way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An item as a write left it, and its size in bytes; None where it was deleted."""
@@ -54,7 +58,7 @@ class Table:
         for name in (self.hash_key, self.range_key):
             value = item.get(name, {}).get("S")
             if not isinstance(value, str):
-                raise Invalid(
+                raise Mismatch(
                     "The provided key element does not match the schema"
                     if alone
                     else f"One or more parameter values were invalid: Missing the key {name} in the item"
@@ -73,9 +77,15 @@ class Table:
         if size > _LARGEST:
             raise Invalid(too_large)
         for name in {name for keys in self.indexes.values() for name in keys}:
-            if name in item and not item[name].get("S"):
+            if name in item and "S" not in item[name]:
+                raise Mismatch(
+                    f"One or more parameter values were invalid: Type mismatch for Index Key {name}"
+                )
+            if name in item and not item[name]["S"]:
                 raise Invalid(
-                    f"One or more parameter values were invalid: Type mismatch for Index Key {name}, or it is empty"
+                    "One or more parameter values are not valid. A value specified for a secondary index key is "
+                    f"not supported. The AttributeValue for a key attribute cannot contain an empty string "
+                    f"value. IndexKey: {name}"
                 )
         return size
 
