@@ -11,6 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -278,8 +279,12 @@ def load(root: Path, environment: str) -> Settings:
     return parse(environment, project_text, stack_text)
 
 
+@lru_cache(maxsize=8)
 def parse(environment: str, project_text: str, stack_text: str) -> Settings:
-    """The settings that the texts of the two files give (`load` without the files)."""
+    """The settings that the texts of the two files give (`load` without the files).
+
+    The same texts, a checkout's and its protected branch's as a rule, are parsed once.
+    """
     project = _mapping(PROJECT_FILE, project_text)
     stack = _mapping(f"Pulumi.{environment}.yaml", stack_text)
     for key in stack:
