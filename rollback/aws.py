@@ -8,7 +8,6 @@ the `Account` that it returns.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -95,19 +94,6 @@ class Account:
         return first, rest
 
 
-class Later:
-    """A client that is made when it is first needed: each costs a few hundredths of a second."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._made = make, None
-        self._lock = threading.Lock()
-
-    def __getattr__(self, name: str) -> Any:
-        with self._lock:
-            self._made = self._made or self._make()
-        return getattr(self._made, name)
-
-
 class Throttles:
     """Counts the answers that said "too many requests": somebody else was using the quota, too."""
 
@@ -151,7 +137,7 @@ def connect(settings: Settings) -> Account:
         caller=_who(identity["Arn"]),
         lambda_=lambda_,
         dynamodb=client("dynamodb"),
-        ssm=Later(lambda: client("ssm")),  # type: ignore[arg-type] # stands for one
+        ssm=client("ssm"),
         throttles=throttles,
         client=client,
     )
