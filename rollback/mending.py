@@ -136,7 +136,8 @@ def _bars(entry: Entry, reason: str) -> Sequence[Quarantine]:
         Quarantine(
             service=bar.partition("#")[0],
             version=bar.partition("#")[2],
-            reason=f"put back from the archive: {reason}",
+            # A person's is the entry's own; that of a record is lost with it.
+            reason=entry.status if entry.kind == "quarantine" else f"put back from the archive: {reason}",
             by=entry.by,
             at=entry.at,
             rollback_id=entry.id if entry.kind == "rollback" else "",

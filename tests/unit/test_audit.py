@@ -20,8 +20,11 @@ from botocore.exceptions import EndpointConnectionError
 
 from rollback.archive import Archive, entry_key
 from rollback.audit import Audited, Walk, audit
-from rollback.audit_checks import Chain, Finding, bars_findings
+from rollback.audit_checks import Chain, Finding, bars_findings, record_partition
+from rollback.canonical import plain
+from rollback.items import event_item, model, record_item
 from rollback.ledger import Ledger
+from rollback.records import Event, Record, event_hash, record_hash
 from rollback.table import Item, Table
 from tests.doubles.bucket import Bucket
 from tests.doubles.trail import Key, Shelf, items_of, past
@@ -292,6 +295,46 @@ def test_a_record_with_a_chain_of_its_own_is_named_whatever_it_says_of_itself(tr
 
         assert finding.pk.endswith("#01M8ZZZZZZZZZZZZZZZZZZZZZZ")
         assert finding.what == "no entry of the timeline tells of it"
+
+
+def forged(trail: Trail, rollback_id: str, number: int, *, cut: bool) -> list[Item]:
+    """A record whose event `number` was changed, or the journal cut off behind it, and its own chain computed anew."""
+    ours = [item for item in trail.items if item["PK"] == f"ROLLBACK#{rollback_id}"]
+    record = next(model(Record, item) for item in ours if item["SK"] == "METADATA")
+    events = [model(Event, item) for item in ours if item["SK"].startswith("EVENT#")][
+        : number if cut else None
+    ]
+    previous = events[0].previous
+    for place, event in enumerate(events):
+        changed = replace(event, at="2020-01-01T00:00:00.000Z") if place == number - 1 and not cut else event
+        covers = record_hash(record) if place == len(events) - 1 else event.record
+        bare = replace(changed, previous=previous, record=covers)
+        events[place] = replace(bare, hash=event_hash(rollback_id, bare))
+        previous = events[place].hash
+    after = replace(record, events=len(events), head=previous)
+    kept = [item for item in ours if not item["SK"].startswith("EVENT#") and item["SK"] != "METADATA"]
+    made = [record_item(after), *(event_item(rollback_id, event) for event in events)]
+    return [*kept, *(cast("Item", plain(item)) for item in made)]
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["changed", "cut off"])
+def test_a_record_whose_whole_chain_was_computed_anew_is_not_what_the_timeline_covers(
+    trail: Trail, cut: bool
+) -> None:
+    tried = 0
+    for identifier, claim in trail.chain.claims.items():
+        if claim.kind == "record":
+            count = sum(
+                1
+                for item in trail.items
+                if (item["PK"], item["SK"][:6]) == (f"ROLLBACK#{identifier}", "EVENT#")
+            )
+            for number in range(1, count if cut else count + 1):
+                part = record_partition(identifier, claim, forged(trail, identifier, number, cut=cut))
+                assert part.findings, (identifier, number)
+                tried += 1
+
+    assert tried > 20
 
 
 def test_an_approval_that_was_slipped_in_is_never_archived_and_that_is_said(trail: Trail) -> None:
