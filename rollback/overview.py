@@ -98,12 +98,12 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     catalogue = settings.catalogue()
     last = recorded(session.ledger, timeline, catalogue, catalogue)
     exact = exact or len(catalogue) <= EXACT_UP_TO
-    foreign, stands = session.account.beside(
-        lambda: strangers(session.account, settings),
+    around, stands = session.account.beside(
+        lambda: _around(session),
         lambda name: _stand(session, name, catalogue[name], last.get(name), exact=exact),
         catalogue,
     )
-    recent = [item for item in session.ledger.history(_RECENT) if isinstance(item, Record)]
+    recent = around.recent
     in_flight = tuple(record for record in recent if record.status in _WAITING)
     services = tuple(
         Service(
@@ -125,12 +125,31 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             _infrastructure(session, subject, timeline, bars) for subject in (STACK, TERRAFORM)
         ),
         in_flight=in_flight,
-        holders=session.leases.holders(),
-        strangers=tuple(foreign),
+        holders=around.holders,
+        strangers=around.strangers,
         exact=exact,
         next=_next(settings.environment, services, in_flight),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
-        warnings=(*session.alarms, *_unprotected(session)),
+        warnings=(*session.alarms, *around.unprotected),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Around:
+    """What is read while the aliases are, which the quota makes wait."""
+
+    strangers: tuple[str, ...]
+    recent: list[Record]
+    holders: Mapping[str, Mapping[str, Any]]
+    unprotected: tuple[str, ...]
+
+
+def _around(session: Session) -> _Around:
+    return _Around(
+        strangers=tuple(strangers(session.account, session.settings)),
+        recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
+        holders=session.leases.holders(),
+        unprotected=tuple(_unprotected(session)),
     )
 
 
