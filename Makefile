@@ -30,18 +30,19 @@ test: tools ## unit, integration and end-to-end tests
 	@$(VENV) -m compileall -q naming.py components local rollback
 	@$(CLEAN) $(VENV) -m pytest -n 3 --dist loadfile tests/e2e tests/integration tests/unit
 
-check: venv ## lint, format, types, workflows, and locks in step
+check: venv ## lint, format, types, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@$(VENV) -m local.locks
 	@$(VENV) -m local.workflows
+	@$(VENV) -m local.bench.readme
 
 lock: venv ## compile the locked requirements after a change of pyproject.toml
 	@$(VENV) -m local.locks --write
 
-bench: tools ## ours against the script that it replaces, as a table and in .local/bench.json
-	@$(VENV) -m local.bench
+bench: tools ## ours against the script and the quota, as a table and in .local/bench.json (ARGS=--all: 5,000 functions, too)
+	@$(VENV) -m local.bench $(ARGS)
 
 clean: ## stop the local account; remove .venv, .local and caches (the engine is kept, it serves all checkouts)
 	@test ! -x $(VENV) || $(VENV) -m local down || true
