@@ -65,6 +65,23 @@ def make(
         platform.end()
 
 
+@pytest.fixture(scope="module")
+def untouched(
+    emulator: Emulator,
+    templates: Callable[[str], Template],
+    stories: dict[str, list[dict[str, Any]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Platform]:
+    """dev with its three releases, for all tests of a file: they leave it as they find it."""
+    account = str(next(_ACCOUNTS))
+    platform = stamp(
+        templates("dev"), emulator.endpoint, account, tmp_path_factory.mktemp("untouched"), stories
+    )
+    platform.story()
+    yield platform
+    platform.end()
+
+
 @pytest.fixture
 def dev(make: Callable[[str], Platform]) -> Platform:
     """dev, where a rollback of aliases runs at once; functions at v1.0.0, nothing recorded."""

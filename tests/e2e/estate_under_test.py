@@ -17,21 +17,25 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
 
 from local import estate, identity, shell
 from local.clients import connect
 from local.paths import ROOT
 from naming import APPROVER, BREAK_GLASS, DEPLOYER, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.settings import Settings, load
+from tests import planted
 
 # Two services whose names begin alike, so that whoever maps by prefix touches the wrong one.
 CATALOGUE = {
@@ -119,7 +123,9 @@ class Running:
             self.process.kill()
             out, err = self.process.communicate()
             raise AssertionError(f"it did not end within {timeout:.0f} s\n{err}\n{out}") from None
-        return Run(code=self.process.returncode, out=out, err=self._said + err)
+        run = Run(code=self.process.returncode, out=out, err=self._said + err)
+        planted.heard(str(self.process.args), run.out, run.err)
+        return run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +151,8 @@ class Platform:
     path: str = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
     stories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
+    # Where commands keep what is temporary. Near the root: the name of a plugin's socket has few characters.
+    temporary: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rb-")))
     _identities: dict[Person, dict[str, str]] = field(default_factory=dict)
     _started: list[Running] = field(default_factory=list)
     _clients: dict[tuple[str, Person | None], Any] = field(default_factory=dict)
@@ -161,6 +169,8 @@ class Platform:
             else:
                 who = identity.assume(self.endpoint, self.settings, person.role, person.name)
             self._identities[person] = who
+            planted.also(who["AWS_SECRET_ACCESS_KEY"])
+            planted.also(who["AWS_SESSION_TOKEN"])
         return {
             **shell.inherited(),
             **shell.environment(endpoint or self.endpoint, self.settings, identity=who, folder=self.folder),
@@ -169,6 +179,11 @@ class Platform:
             "COLUMNS": "500",
             "TERM": "dumb",
             "NO_COLOR": "1",
+            # None of these may ever come up again (`tests.planted`).
+            "SLACK_USER_TOKEN": planted.secret("slack"),
+            "GITHUB_TOKEN": planted.secret("github"),
+            "TF_VAR_planted": planted.secret("terraform"),
+            "TMPDIR": str(self.temporary),
         }
 
     def rollback(self, *words: str, as_: Person, **how: Any) -> Run:
@@ -207,11 +222,18 @@ class Platform:
         return running
 
     def end(self) -> None:
-        """Ends what a failed test has left."""
+        """Ends what a failed test has left; what commands have stored and left is kept for the search."""
         for running in self._started:
             if running.process.poll() is None:
                 running.process.kill()
             running.process.communicate()
+        with suppress(ClientError):  # a test may have deleted the table
+            planted.heard(
+                f"the ledger of {self.settings.account}", json.dumps(self.raw_items(), default=repr)
+            )
+        for folder in (self.folder, self.temporary):
+            planted.left(f"in {folder.name}", folder)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
     # -- releases ----------------------------------------------------------------------------------------
 
@@ -416,7 +438,11 @@ class Platform:
 
 def declare(endpoint: str, environment: str, account: str, folder: Path) -> Template:
     """A real `pulumi up` of this repository's program, with the small catalogue, in `account`."""
-    return _read(endpoint, whole(endpoint, environment, account, folder).settings)
+    platform = whole(endpoint, environment, account, folder)
+    try:
+        return _read(endpoint, platform.settings)
+    finally:
+        platform.end()
 
 
 def whole(endpoint: str, environment: str, account: str, folder: Path) -> Platform:
