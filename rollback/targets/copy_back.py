@@ -115,13 +115,14 @@ def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Writer:
-    """Writes into `table` at its budgets."""
+    """Writes into `table` at its budgets. `wrote` is told of each change that this process has made."""
 
     client: Any
     table: str
     reads: Budget
     writes: Budget
     check: Callable[[], None] = field(default=lambda: None)
+    wrote: Callable[[Change], None] = field(default=lambda _: None)
 
     def all(self, changes: Sequence[Change]) -> list[str]:
         """`write` of each, several at a time, in order."""
@@ -141,6 +142,8 @@ class Writer:
             "ReturnConsumedCapacity": "TOTAL",
             **condition(wish.had, list(wish.key)),
         }
+        # Once more: the read may have taken long.
+        self.check()
         with explained(f"writing an item of {self.table}"):
             try:
                 if wish.wanted is None:
@@ -152,6 +155,7 @@ class Writer:
                     raise
                 # Somebody was faster; or we were, and only the answer got lost.
                 return WRITTEN if items.same(self._now(wish), wish.wanted) else LEFT
+        self.wrote(wish)
         self.writes.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1))
         return WRITTEN
 

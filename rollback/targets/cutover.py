@@ -10,7 +10,8 @@ table, and reports what the live one had got until then.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import code, explained
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.lease import LeaseLost
 from rollback.pace import Budget
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event, Status
@@ -107,7 +109,11 @@ class Cutover(TableTarget):
                 plan.facts["table"], plan.facts["copy"], journal
             ),
         }
-        return table_steps.run(plan, journal, doing)
+        try:
+            return table_steps.run(plan, journal, doing)
+        except LeaseLost:
+            self._put_right(journal)
+            raise
 
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         """Puts back the items that were written, where they are still so; or the parameter."""
@@ -174,6 +180,22 @@ class Cutover(TableTarget):
                     return ""
                 raise
 
+    @cached_property
+    def _late(self) -> list[Callable[[], object]]:
+        """How to take back what was written and is not journalled yet."""
+        return []
+
+    def _put_right(self, journal: Journal) -> None:
+        """Takes back what this process wrote after it had lost its lease, where its record is being undone.
+
+        Neither an item nor a parameter has a fence: a process that was stopped right before a write makes it
+        when it wakes up, if what stands is again what it had expected.
+        """
+        events = self._ledger.load(journal.rollback_id).events
+        if any(event.kind == "reverting" for event in events):
+            for take_back in self._late:
+                take_back()
+
     # -- copying back --------------------------------------------------------------------------------
 
     def _report(self, plan: Plan[TableStep]) -> Report:
@@ -203,6 +225,8 @@ class Cutover(TableTarget):
         if not ours:
             journal.append("writing", {"report": plan.facts["report"]})
         writer = self._writer(plan, journal)
+        again = replace(writer, check=lambda: None)
+        writer.wrote = lambda change: self._late.append(lambda: again.write(change.reversed()))
         lines = self._tables.reports.lines(self._report(plan))
         for batch in batches(lines, through, delete_new=plan.request.delete_new):
             if journal.stopping():
@@ -219,6 +243,7 @@ class Cutover(TableTarget):
                     ALREADY: [number for number, result in found.items() if result == ALREADY and not ours],
                 },
             )
+            self._late.clear()
             self._tell_left(journal, batch[-1].number, [line for line in todo if found[line.number] == LEFT])
             ours = False
         _, counted = wrote(journal.events)
@@ -291,7 +316,10 @@ class Cutover(TableTarget):
         if value not in (plan.facts["stood"], plan.facts["copy"]):
             raise RollbackError(f"Somebody else has pointed {parameter} to {value}.")
         journal.append("pointing", {"from": plan.facts["stood"], "to": plan.facts["copy"]})
+        self._late.append(lambda: self._point_back(plan, journal))
         self._put(parameter, plan.facts["copy"])
+        journal.append("pointed", {"to": plan.facts["copy"]})
+        self._late.clear()
         return {"parameter": parameter}
 
     def _point_back(self, plan: Plan[TableStep], journal: Journal) -> Outcome:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from rollback.errors import Refused, UsageError
+from rollback.lease import LeaseLost
 from rollback.targets import copy_back
 from tests.doubles.tables import (
     ALICE_THEN,
@@ -20,6 +24,30 @@ from tests.doubles.tables import (
     story,
 )
 from tests.doubles.world import World
+
+
+class Paused:
+    """A client whose process sleeps right before its first call of `name`, and wakes up after `meanwhile`."""
+
+    def __init__(self, client: Any, name: str, meanwhile: Callable[[], None]) -> None:
+        self._client, self._name, self._meanwhile = client, name, deque([meanwhile])
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def through(*words: Any, **request: Any) -> Any:
+            if name == self._name:
+                with suppress(IndexError):
+                    self._meanwhile.popleft()()
+            return call(*words, **request)
+
+        return through
+
+
+def others(estate: Estate, verb: str) -> None:
+    """Another process resumes or aborts what is under way."""
+    (held,) = estate.world.session().leases.holders().values()
+    assert getattr(estate.flow(), verb)(str(held["owner"])).error is None
 
 
 @pytest.fixture
@@ -97,6 +125,39 @@ def test_a_copy_back_that_died_is_resumed_or_undone(
 
         assert done.error is None
         assert estate.items(PEOPLE) == (before if end == "abort" else estate.items(estate.copy(restore)))
+
+
+@pytest.mark.parametrize("end", ["abort", "resume"])
+def test_an_item_that_a_paused_process_writes_after_it_was_undone_is_taken_back_by_it(
+    estate: Estate, end: str
+) -> None:
+    story(estate)
+    restore = estate.restored(estate.at(-30))
+    before = estate.items(PEOPLE)
+    estate.clients["dynamodb"] = Paused(estate.clients["dynamodb"], "put_item", lambda: others(estate, end))
+
+    with pytest.raises(LeaseLost):
+        estate.cut_over(restore, "copy-back")
+
+    if end == "abort":
+        assert estate.items(PEOPLE) == before
+    else:
+        assert estate.items(PEOPLE)["alice"] == ALICE_THEN
+        assert estate.items(PEOPLE)["bob"] == READER
+
+
+def test_a_parameter_that_a_paused_process_points_after_it_was_undone_is_pointed_back_by_it(
+    estate: Estate,
+) -> None:
+    story(estate)
+    restore = estate.restored(estate.at(-30))
+    estate.point(PEOPLE)
+    estate.clients["ssm"] = Paused(estate.clients["ssm"], "put_parameter", lambda: others(estate, "abort"))
+
+    with pytest.raises(LeaseLost):
+        estate.cut_over(restore, "parameter")
+
+    assert estate.pointed() == PEOPLE
 
 
 def test_a_report_that_is_not_the_approved_one_moves_nothing(estate: Estate) -> None:
