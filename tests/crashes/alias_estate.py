@@ -21,6 +21,7 @@ from naming import ROLLBACK
 from rollback.ledger import Ledger
 from rollback.records import chain_break
 from rollback.table import Table
+from tests.crashes import calls
 from tests.crashes.forks import Child, Forks
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform
 
@@ -168,7 +169,7 @@ class AliasEstate:
             ),
             records=tuple(_told(item) for item in items if _is_record(item)),
             holders=tuple(item["SK"] for item in items if "owner" in item),
-            kept=tuple(sorted({version["Key"] for version in self._versions()})),
+            kept=tuple(sorted({calls.named(version["Key"], self.known) for version in self._versions()})),
         )
 
     def owner(self) -> str | None:

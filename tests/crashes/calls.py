@@ -39,8 +39,12 @@ def name(request: Request, known: Mapping[str, str]) -> str | None:
     """
     if is_renewal(request):
         return None
-    called = _ACCOUNT.sub("<account>", f"{request.operation} {_about(request)}".strip())
-    return _ULID.sub(lambda found: known.get(found[0], "<run>"), called)
+    return named(_ACCOUNT.sub("<account>", f"{request.operation} {_about(request)}".strip()), known)
+
+
+def named(text: str, known: Mapping[str, str]) -> str:
+    """A text with ids by what they are called."""
+    return _ULID.sub(lambda found: known.get(found[0], "<run>"), text)
 
 
 def is_renewal(request: Request) -> bool:
