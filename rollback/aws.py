@@ -8,6 +8,7 @@ the `Account` that it returns.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -99,6 +100,11 @@ class Throttles:
 
     def __init__(self) -> None:
         self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
 
 
 def connect(settings: Settings) -> Account:
@@ -279,7 +285,7 @@ def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> Non
         asked = quota(event_name)
         if asked is None or response is None or not _throttled(*response):
             return None
-        throttles.count += 1
+        throttles.add()
         asked.throttled()
         return 0.0 if attempts < _THROTTLED_ATTEMPTS else None
 
