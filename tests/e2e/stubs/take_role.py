@@ -1,0 +1,21 @@
+"""Credentials of `ROLE` for the steps that follow, as the action of that name gives them."""
+
+import os
+from pathlib import Path
+
+from local import identity
+from naming import ROLES
+from rollback.settings import environments, load
+
+root = Path.cwd()
+arn, region, person = (os.environ[name] for name in ("ROLE", "REGION", "PERSON"))
+settings, role = next(
+    (settings, role)
+    for settings in (load(root, name) for name in environments(root))
+    for role in ROLES
+    if arn == f"arn:aws:iam::{settings.account}:role/{settings.names.role(role)}"
+    and region == settings.region
+)
+given = identity.assume(os.environ["AWS_ENDPOINT_URL"], settings, role, person)
+with Path(os.environ["GITHUB_ENV"]).open("a", encoding="utf-8") as file:
+    file.writelines(f"{name}={value}\n" for name, value in (given | {"AWS_REGION": region}).items())

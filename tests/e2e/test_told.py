@@ -1,0 +1,27 @@
+"""The team is told on Slack, and a Slack that is down stands in nobody's way."""
+
+from __future__ import annotations
+
+from estate_under_test import ALICE, REASON, Platform
+
+from tests.doubles.slack import slack
+
+
+def test_a_webhook_is_told_of_a_rollback_and_its_failure_fails_nothing(dev: Platform) -> None:
+    dev.story()
+    with slack() as team:
+        told = dev.rollback(
+            "lambda", "--reason", REASON, "--json", as_=ALICE, extra={"SLACK_WEBHOOK_URL": team.hook}
+        )
+        team.broken = True
+        untold = dev.rollback(
+            "lambda", "--reason", REASON, "--json", as_=ALICE, extra={"SLACK_WEBHOOK_URL": team.hook}
+        )
+
+    assert [told.code, untold.code] == [0, 0], f"{told}{untold}"
+    shown = [str(body) for body in team.messages.values()]
+    assert len(shown) == 2
+    assert REASON in shown[0]
+    assert "COMPLETE" in shown[1]
+    assert "Slack was not told" in untold.err
+    assert "Slack" not in told.err

@@ -1,0 +1,88 @@
+"""The workflows, run: what a person starts on GitHub does what the same command does on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from actions_under_test import GitHub, github, run
+from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
+
+_HOSTILE = """"; touch pwned; $(touch pwned) `touch pwned` ${{ github.token }} '<b>' | it's bad"""
+
+
+@pytest.fixture
+def hub() -> Iterator[GitHub]:
+    with github() as running:
+        yield running
+
+
+def test_in_prod_the_reviewer_is_the_one_who_approved(prod: Platform, hub: GitHub) -> None:
+    prod.story()
+    hub.approved("prod-rollback-approval", "bob")
+
+    done = run(prod, "rollback-lambda.yml", {"environment": "prod", "reason": REASON}, hub)
+
+    assert done.jobs == dict.fromkeys(("plan", "approval", "apply", "end"), "success"), str(done)
+    shown = prod.show(done.outputs["rollback_id"])
+    assert shown["status"] == "COMPLETE"
+    assert shown["approved_by"] == {"role": "bbws-access-prod-approver-role", "person": "bob"}
+
+
+def test_without_a_review_nothing_is_approved_and_the_record_is_closed(prod: Platform, hub: GitHub) -> None:
+    prod.story()
+    before = prod.live()
+
+    done = run(prod, "rollback-lambda.yml", {"environment": "prod", "reason": REASON}, hub)
+
+    assert done.jobs == {"plan": "success", "approval": "failure", "end": "success"}, str(done)
+    assert "Nobody has reviewed this run" in done.log
+    assert prod.live() == before
+    assert prod.show(done.outputs["rollback_id"])["status"] == "ABORTED"
+
+
+def test_a_reason_that_means_harm_is_only_a_reason_and_such_a_target_is_none(
+    dev: Platform, hub: GitHub
+) -> None:
+    dev.story()
+    before = dev.everything()
+    inputs = {"environment": "dev", "reason": REASON, "target_version": "--yes $(touch pwned)"}
+    refused = run(dev, "rollback-lambda.yml", inputs, hub)
+    assert refused.jobs == {"plan": "failure"}, str(refused)
+    assert dev.everything() == before
+
+    done = run(dev, "rollback-lambda.yml", {"environment": "dev", "reason": _HOSTILE}, hub)
+
+    assert done.jobs == {"plan": "success", "apply": "success", "end": "success"}, str(done)
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+    assert "rollback is COMPLETE" in done.summary
+    assert dev.show(done.outputs["rollback_id"])["reason"] == _HOSTILE
+    assert not list(dev.folder.rglob("pwned"))
+    assert "<b>" not in done.summary.replace(r"\<b\>", "")
+
+
+def test_the_next_attempt_of_a_run_goes_on_with_its_record(dev: Platform, hub: GitHub) -> None:
+    dev.story()
+    dev.configure(smoke=["sh", "-c", "exit $VERDICT"])
+    inputs = {"environment": "dev", "reason": REASON}
+    failed = run(dev, "rollback-lambda.yml", inputs, hub, number=77, env={"VERDICT": "1"})
+    assert failed.jobs == {"plan": "success", "apply": "failure", "end": "success"}, str(failed)
+    assert "rollback is FAILED" in failed.summary
+
+    again = run(dev, "rollback-lambda.yml", inputs, hub, number=77, env={"VERDICT": "0"})
+
+    assert again.jobs == {"plan": "success", "apply": "success", "end": "success"}, str(again)
+    assert again.outputs["rollback_id"] == failed.outputs["rollback_id"]
+    assert dev.show(again.outputs["rollback_id"])["status"] == "COMPLETE"
+    assert len(dev.rollback("history", "--kind", "aliases", "--json", as_=ALICE).json) == 1
+
+
+def test_a_release_is_recorded_by_the_deployment_that_made_it(dev: Platform, hub: GitHub) -> None:
+    dev.deploy("v1.1.0")
+    inputs = {"environment": "dev", "version": "v1.1.0", "commit": "b" * 40}
+
+    done = run(dev, "release-recorded.yml", inputs, hub, actor="dan", event="workflow_call")
+
+    assert done.jobs == {"record": "success"}, str(done)
+    listed = dev.rollback("release", "list", "--json", as_=DAN).json
+    assert [(row["version"], row["commit"]) for row in listed] == [("v1.1.0", "b" * 40)]
