@@ -6,13 +6,12 @@ Rows of 5,000 functions take three quarters of an hour: without `--all` they are
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     progress.done()
-    rows = [*measured, *published(measured)]
+    rows = [*measured, *published(measured, readme.told())]
     table.write(rows, RESULT)
     terminal = Console()
     table.show(rows, heading, terminal if terminal.is_terminal else Console(width=_WIDTH))
@@ -73,14 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if options.strict and any(row["met"] is False for row in rows) else 0
 
 
-def published(measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the largest catalogue that were not measured this time, as they were published, with their date."""
-    if not readme.RESULT.exists():
-        return []
-    told = json.loads(readme.RESULT.read_text(encoding="utf-8"))
+def published(measured: Sequence[Mapping[str, Any]], told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the largest catalogue that were not measured this time, as they were published, with their day."""
     names = {row["name"] for row in measured}
     return [
-        {**row, "name": f"{row['name']} ({told['at']})"}
+        {**row, "name": f"{row['name']} ({row['at']})"}
         for row in told["rows"]
         if str(_HUGE) in row["name"] and row["name"] not in names
     ]

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     text = README.read_text(encoding="utf-8")
     try:
-        wanted = replaced(text, json.loads(RESULT.read_text(encoding="utf-8")))
+        wanted = replaced(text, told())
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
@@ -46,35 +46,41 @@ def publish(rows: Sequence[Mapping[str, Any]], machine: str) -> None:
     measured stay, each with its day and machine.
     """
     at = datetime.now(UTC).date().isoformat()
-    before = json.loads(RESULT.read_text(encoding="utf-8"))["rows"] if RESULT.exists() else []
     names = {row["name"] for row in rows}
-    kept = [row for row in before if row["name"] not in names]
-    told = {"machine": machine, "at": at, "rows": [*({**row, "at": at} for row in rows), *kept]}
-    RESULT.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    kept = [row for row in told()["rows"] if row["name"] not in names]
+    new = {"machine": machine, "at": at, "rows": [*({**row, "at": at} for row in rows), *kept]}
+    RESULT.write_text(json.dumps(new, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     main(["--write"])
 
 
-def replaced(text: str, told: Mapping[str, Any]) -> str:
-    """README's text with the figures of `told`. Raises `LocalError` where the markers are missing."""
+def told() -> dict[str, Any]:
+    """What was published last: machine, day, and rows, each with its own day."""
+    if not RESULT.exists():
+        return {"machine": "", "at": "", "rows": []}
+    return dict(json.loads(RESULT.read_text(encoding="utf-8")))
+
+
+def replaced(text: str, figures: Mapping[str, Any]) -> str:
+    """README's text with `figures` (as `told` gives them). Raises `LocalError` where the markers are missing."""
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise LocalError(f"README.md has no lines {BEGIN} and {END} for the measured figures.")
-    return f"{head}{BEGIN}\n{section(told)}{END}{tail}"
+    return f"{head}{BEGIN}\n{section(figures)}{END}{tail}"
 
 
-def section(told: Mapping[str, Any]) -> str:
+def section(figures: Mapping[str, Any]) -> str:
     """The figures as a Markdown table, the machine named."""
     lines = [
-        f"Measured on {told['machine']}, on {told['at']}, on the local account.",
+        f"Measured on {figures['machine']}, on {figures['at']}, on the local account.",
         "",
         "| what | ours | theirs | ratio | bar | met |",
         "|---|--:|--:|--:|--:|---|",
     ]
-    for row in told["rows"]:
-        name, *figures = texts(row)
-        day = f" ({row['at']})" if row["at"] != told["at"] else ""
-        lines.append(f"| {name}{day} | {' | '.join(figures)} |")
+    for row in figures["rows"]:
+        name, *shown = texts(row)
+        day = f" ({row['at']})" if row["at"] != figures["at"] else ""
+        lines.append(f"| {name}{day} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
 
 

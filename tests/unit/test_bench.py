@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from local.bench import account, readme, table
+from local.bench.__main__ import published
 from local.bench.table import Row
 from local.errors import LocalError
 
@@ -80,6 +81,18 @@ def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> 
     assert readme.replaced(new, told) == new
     with pytest.raises(LocalError, match="has no lines"):
         readme.replaced("without markers", told)
+
+
+def test_rows_of_5000_functions_that_were_not_measured_are_shown_as_they_were_published() -> None:
+    rows = [
+        {"name": "42 functions: x", "at": "2026-11-24"},
+        {"name": "5000 functions: x", "at": "2026-11-24"},
+        {"name": "5000 functions: y", "at": "2026-11-23"},
+    ]
+
+    kept = published([{"name": "5000 functions: x"}], {"rows": rows})
+
+    assert kept == [{"name": "5000 functions: y (2026-11-23)", "at": "2026-11-23"}]
 
 
 def test_the_large_catalogue_has_its_size_and_no_name_twice() -> None:
