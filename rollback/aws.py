@@ -179,7 +179,7 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
         raise UsageError(f"The AWS credentials cannot be used: {error}", next="Sign in again.") from error
     except exceptions.ClientError as error:
         raise _client_error(error, doing, kind) from error
-    except exceptions.HTTPClientError as error:
+    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
         raise kind(
             f"No answer from {endpoint} while {doing}: {_short(error)}",

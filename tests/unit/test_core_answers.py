@@ -51,6 +51,12 @@ def answer(error: Exception, *, before: bool = False) -> RollbackError:
         ),
         (client_error("X", "ThrottlingException", "slow"), 1, "AWS answered ThrottlingException", ""),
         (no_answer(), 1, "No answer from AWS while doing it", "network"),
+        (
+            exceptions.EndpointConnectionError(endpoint_url="https://x"),
+            1,
+            "No answer from AWS while doing it",
+            "network",
+        ),
         (ValueError("Invalid endpoint: x"), 1, "could not be asked while doing it", ""),
         (exceptions.NoRegionError(), 1, "could not be asked", ""),
     ],
