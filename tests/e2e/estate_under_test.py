@@ -452,9 +452,28 @@ def whole(endpoint: str, environment: str, account: str, folder: Path) -> Platfo
     settings = load(root, environment)
     shell.prepare(endpoint, settings)
     pulumi(root, endpoint, settings, folder, "stack", "select", "--create", environment)
+    _plant(root, endpoint, settings, folder)
     pulumi(root, endpoint, settings, folder, "up", "--yes", "--skip-preview", "--stack", environment)
     path = shell.environment(endpoint, settings, folder=folder)["PATH"]
     return Platform(endpoint=endpoint, settings=settings, root=root, folder=folder, path=path)
+
+
+def _plant(root: Path, endpoint: str, settings: Settings, folder: Path) -> None:
+    """A secret in the stack's configuration, which the program hands on: to an output, and to what is changed
+    by every bad commit.
+    """
+    token = 'pulumi.Config("planted").require_secret("token")'
+    parameters, program = root / "components" / "release_parameters.py", root / "__main__.py"
+    plain = 'tags=tags(names, "release-parameters")'
+    text = parameters.read_text()
+    assert plain in text
+    parameters.write_text(
+        text.replace(plain, f'tags={{**tags(names, "release-parameters"), "planted": {token}}}')
+    )
+    program.write_text(f'{program.read_text()}\npulumi.export("planted", {token})\n')
+    words = ("config", "set", "planted:token", planted.secret("pulumi"), "--secret")
+    pulumi(root, endpoint, settings, folder, *words, "--stack", settings.environment)
+    git(root, "commit", "-qam", "a secret")
 
 
 def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *words: str) -> str:
