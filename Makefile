@@ -6,7 +6,7 @@ CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AW
           -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools up down demo test check lock bench clean
+.PHONY: help venv tools up down demo test check lock bench soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lock: venv ## compile the locked requirements after a change of pyproject.toml
 
 bench: tools ## ours against the script and the quota, as a table and in .local/bench.json (ARGS=--all: 5,000 functions, too)
 	@$(VENV) -m local.bench $(ARGS)
+
+soak: tools ## every crash point and every schedule, to the end (an hour)
+	@$(CLEAN) $(VENV) -m tests.crashes
 
 clean: ## stop the local account; remove .venv, .local and caches (the engine is kept, it serves all checkouts)
 	@test ! -x $(VENV) || $(VENV) -m local down || true

@@ -1,6 +1,6 @@
 """Every crash point, as `make soak` runs them: a table of where a process ended, and how that was gone on from.
 
-    python -m tests.crashes [aliases] [--at-once N]
+    python -m tests.crashes [aliases] [table] [ground] [--at-once N]
 
 Exits 1 where a promise was not kept.
 """
@@ -14,22 +14,25 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from local import shell
+from local.clients import connect
 from local.emulator import server
-from tests.crashes import aliases
-from tests.crashes.alias_estate import AliasEstate
+from tests.crashes import aliases, ground_scenes, scenes, table_scenes
+from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.forks import Forks
 from tests.crashes.report import Row, table
 from tests.e2e.estate_under_test import declare, stamp
 
+Suite = Callable[[int], Sequence[Row]]
 _ACCOUNTS = itertools.count(710_000_000_000)
 
 
 def main() -> int:
     """Runs what is asked for, prints its tables; the exit code."""
-    suites: dict[str, Callable[[int], Sequence[Row]]] = {"aliases": of_aliases}
+    suites: dict[str, Suite] = {"aliases": of_aliases, "table": of_tables, "ground": of_ground}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", nargs="*", choices=[*suites, []], help=f"default: {' '.join(suites)}")
     parser.add_argument(
@@ -65,6 +68,41 @@ def of_aliases(at_once: int) -> list[Row]:
             *aliases.run_all(estates, seen, aliases.every(seen), aliases.killed),
             *aliases.run_all(estates, seen, aliases.owned(seen), aliases.stopped),
         ]
+
+
+def of_tables(at_once: int) -> Sequence[Row]:
+    """A restore and a copy-back, killed and stopped."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
+        emulator = stack.enter_context(server.running(auth=True))
+        forks = stack.enter_context(Forks())
+        template = declare(emulator.endpoint, "dev", str(next(_ACCOUNTS)), folder / "template")
+        account = str(next(_ACCOUNTS))
+        platform = stamp(template, emulator.endpoint, account, folder / account, {})
+        platform.configure(leaseSeconds=LEASE_SECONDS)
+        # A bucket's name is one for all accounts: that of the template has it from its declaration.
+        table_scenes.remove(connect("s3", emulator.endpoint, template.settings), platform)
+        return _killed_and_stopped(stack.enter_context(table_scenes.scenes(platform, forks)))
+
+
+def of_ground(at_once: int) -> Sequence[Row]:
+    """A stack and a Terraform configuration, killed and stopped."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
+        forks = stack.enter_context(Forks())
+        return _killed_and_stopped(stack.enter_context(ground_scenes.scenes(forks, folder)))
+
+
+def _killed_and_stopped(made: Sequence[scenes.Scene]) -> list[Row]:
+    rows: list[Row] = []
+    for scene in made:
+        seen = scenes.undisturbed(scene)
+        found = [
+            *scenes.killed(scene, seen, scenes.some(seen)),
+            *scenes.stopped(scene, seen, scenes.owned(seen)),
+        ]
+        rows += [replace(row, phase=f"{scene.name}: {row.phase}") for row in found]
+    return rows
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def _kill(estate: AliasEstate, point: Point) -> None:
                 proxy.let_go(forward=False)
                 return
         # A machine that is too slow to keep a lease of two seconds tells nothing of this point.
-        _must(_TOO_SLOW in ended.err, f"it never came to {point.call}: {ended}")
+        must(_TOO_SLOW in ended.err, f"it never came to {point.call}: {ended}")
         estate.reset()
     raise Wrong(f"too slow for the lease, {_TRIES} times")
 
@@ -166,12 +166,12 @@ def _gone_on(estate: AliasEstate, seen: Undisturbed, then: str) -> str:
     if status == "COMPLETE":
         # It died after its last write: there is nothing to go on with, and nothing is lost. What the audit
         # trail lacks comes with the next record.
-        _must(run.code == 3 and "COMPLETE" in run.err, str(run))
+        must(run.code == 3 and "COMPLETE" in run.err, str(run))
         _equal(replace(estate.state(), kept=seen.goal.kept), seen.goal)
         return "was COMPLETE"
-    _must(run.code == 0, str(run))
+    must(run.code == 0, str(run))
     _equal(estate.state(), seen.goal if then == RESUME else _reverted(seen, estate.state()))
-    _must(estate.chain_break(record) is None, "the chain is broken")
+    must(estate.chain_break(record) is None, "the chain is broken")
     return str(run.json["status"])
 
 
@@ -180,18 +180,18 @@ def _without_record(estate: AliasEstate, seen: Undisturbed, owner: str | None, t
     _equal(replace(estate.state(), holders=()), seen.before)
     if owner is not None:
         barred = estate.start(*VERB, as_=CAROL).wait()
-        _must(barred.code == 3 and f"rollback abort {owner} --env dev" in barred.err, str(barred))
+        must(barred.code == 3 and f"rollback abort {owner} --env dev" in barred.err, str(barred))
         shown = estate.start("show", owner, as_=CAROL).wait()
-        _must(shown.code == 2, str(shown))
+        must(shown.code == 2, str(shown))
         resumed = estate.start("resume", owner, as_=CAROL).wait()
-        _must(resumed.code == 3 and f"rollback abort {owner} --env dev" in resumed.err, str(resumed))
+        must(resumed.code == 3 and f"rollback abort {owner} --env dev" in resumed.err, str(resumed))
         freed = estate.start("abort", owner, as_=CAROL).wait()
-        _must(freed.code == 0, str(freed))
+        must(freed.code == 0, str(freed))
     _equal(estate.state(), seen.before)
     if then == ABORT:
         return "nothing begun" if owner is None else "lease freed"
     again = estate.start(*VERB, as_=CAROL).wait()
-    _must(again.code == 0, str(again))
+    must(again.code == 0, str(again))
     _equal(estate.state(), seen.goal)
     return "begun anew" if owner is None else "freed, begun anew"
 
@@ -205,26 +205,24 @@ def _tells_the_truth(estate: AliasEstate, record: str) -> str:
         if event["kind"] == "moved"
         for name in event["data"]["functions"]
     }
-    _must(document["chain"] == "whole", document["chain"])
+    must(document["chain"] == "whole", document["chain"])
     outcomes = [item["outcome"] for item in document["functions"]]
     for item in document["functions"]:
         tail = item["name"].partition("-lambda-")[2]
         claimed = item["outcome"] in ("moved", "confirmed")
-        _must(
-            claimed == (item["name"] in journalled), f"{tail} is {item['outcome']}, journalled {journalled}"
-        )
+        must(claimed == (item["name"] in journalled), f"{tail} is {item['outcome']}, journalled {journalled}")
         allowed = [GOAL[tail]] if claimed else [START[tail], GOAL[tail]]
-        _must(live[tail] in allowed, f"{tail} is {item['outcome']} and stands at {live[tail]}")
+        must(live[tail] in allowed, f"{tail} is {item['outcome']} and stands at {live[tail]}")
     for name in ("moved", "confirmed"):
-        _must(document["counts"][name] <= outcomes.count(name), f"{document['counts']} of {outcomes}")
+        must(document["counts"][name] <= outcomes.count(name), f"{document['counts']} of {outcomes}")
     status = str(document["status"])
-    _must(status in ("IN_PROGRESS", "COMPLETE"), status)
+    must(status in ("IN_PROGRESS", "COMPLETE"), status)
     return status
 
 
 def _shown(estate: AliasEstate, record: str) -> Any:
     run = estate.start("show", record, "--json", as_=CAROL).wait()
-    _must(run.code == 0, str(run))
+    must(run.code == 0, str(run))
     return run.json
 
 
@@ -270,9 +268,9 @@ def _stop(estate: AliasEstate, seen: Undisturbed, case: Case) -> str:
                 _woken(child.wait())
                 now = _all(estate)
                 for name, wanted in settled.items():
-                    _must(now[name] == wanted, f"it moved something: {_difference(wanted, now[name])}")
+                    must(now[name] == wanted, f"it moved something: {_difference(wanted, now[name])}")
                 return outcome
-        _must(_TOO_SLOW in ended.err, f"it never came to {case.point.call}: {ended}")
+        must(_TOO_SLOW in ended.err, f"it never came to {case.point.call}: {ended}")
         estate.reset()
     raise Wrong(f"too slow for the lease, {_TRIES} times")
 
@@ -286,9 +284,9 @@ def _all(estate: AliasEstate) -> dict[str, dict[Any, Any]]:
 
 
 def _woken(run: Run) -> None:
-    _must(run.code in (1, 3), str(run))
-    _must("lease" in run.err and "lost" in run.err, str(run))
-    _must("Traceback" not in run.err, str(run))
+    must(run.code in (1, 3), str(run))
+    must("lease" in run.err and "lost" in run.err, str(run))
+    must("Traceback" not in run.err, str(run))
 
 
 def owned(seen: Undisturbed) -> list[Case]:
@@ -305,13 +303,14 @@ def owned(seen: Undisturbed) -> list[Case]:
 # -- helpers -------------------------------------------------------------------------------------------------
 
 
-def _must(true: bool, why: str) -> None:
+def must(true: bool, why: str) -> None:
+    """Raises `Wrong` where it is not so."""
     if not true:
         raise Wrong(why)
 
 
 def _equal(now: State, wanted: State) -> None:
-    _must(now == wanted, _difference(vars(wanted), vars(now)))
+    must(now == wanted, _difference(vars(wanted), vars(now)))
 
 
 def _difference(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -16,8 +16,14 @@ from typing import Any
 from tests.proxy import Request
 
 _ULID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b")
-_ACCOUNT = re.compile(r"\b\d{12}\b")
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# What is another in each run: a lock's name, a time in nanoseconds, a second, an account, a number.
+_PASSING = (
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
+    (re.compile(r"\b\d{16,}\b"), "<time>"),
+    (re.compile(r"\b\d{8}t\d{6}\b"), "<second>"),
+    (re.compile(r"\b\d{12}\b"), "<account>"),
+    (re.compile(r"SEQ-\d{10}"), "SEQ"),
+)
 _BATCHES = ("moved", "reverted", "progress")
 
 
@@ -39,7 +45,10 @@ def name(request: Request, known: Mapping[str, str]) -> str | None:
     """
     if is_renewal(request):
         return None
-    return named(_ACCOUNT.sub("<account>", f"{request.operation} {_about(request)}".strip()), known)
+    called = f"{request.operation} {_about(request)}".strip()
+    for pattern, word in _PASSING:
+        called = pattern.sub(word, called)
+    return named(called, known)
 
 
 def named(text: str, known: Mapping[str, str]) -> str:
@@ -73,7 +82,8 @@ def _about(request: Request) -> str:
     if "Key" in body:
         keys = "/".join(map(_value, body["Key"].values()))
         return f"{keys} {_doing(body.get('UpdateExpression', ''))}"
-    return _named(body)
+    where = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
+    return _named(body) or " ".join(where.get("prefix", []))
 
 
 def _named(body: Mapping[str, Any]) -> str:

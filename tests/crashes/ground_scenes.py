@@ -1,0 +1,157 @@
+"""The scenes of infrastructure: a stack and a Terraform configuration, deployed badly and put back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.paths import ROOT
+from tests.crashes import calls
+from tests.crashes.forks import Child, Forks
+from tests.e2e.estate_under_test import DAN, REASON, Person, Run
+
+# The modules of end-to-end tests import each other as pytest has them.
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+from infrastructure_under_test import Ground, declared, git
+
+ERIN = Person(role=DAN.role, name="erin")
+_LOCK = (
+    ("identify", lambda call: call.startswith("GetCallerIdentity")),
+    ("lock", lambda call: call.endswith(" take")),
+)
+_END = (
+    ("publish", lambda call: call.startswith("PutParameter")),
+    ("close", lambda call: "QUARANTINE#" in call),
+)
+STACK_PHASES: calls.Phases = (
+    *_LOCK,
+    ("plan", lambda call: not call.endswith(" take")),
+    ("record", lambda call: call.endswith(" planned")),
+    ("update", lambda call: "/.pulumi/locks/" in call),
+    ("change", lambda call: call.startswith("AddTagsToResource")),
+    ("end", lambda call: "/.pulumi/history/" in call),
+    *_END,
+)
+TERRAFORM_PHASES: calls.Phases = (
+    *_LOCK,
+    ("plan", lambda call: not call.endswith(" take")),
+    ("record", lambda call: call.endswith(" planned")),
+    ("change", lambda call: call.startswith("PATCH /restapis")),
+    ("state", lambda call: call.startswith("PUT /bbws-access-dev-terraform-state/access-management")),
+    *_END,
+)
+
+
+@dataclass(kw_only=True)
+class GroundScene:
+    """One kind of infrastructure: a verb, and what of the account tells how it stands."""
+
+    ground: Ground
+    forks: Forks
+    name: str
+    phases: calls.Phases
+    known: dict[str, str] = field(default_factory=dict)
+    clone: Path = field(init=False)
+    _before: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self.clone = self.ground.platform.clone()
+        (self.clone / ".venv").symlink_to(ROOT / ".venv")
+
+    @property
+    def upstream(self) -> str:
+        return self.ground.platform.endpoint
+
+    # -- what is typed -----------------------------------------------------------------------------------
+
+    def fresh(self) -> None:
+        """Bad: deployed so where the run before has put it back."""
+        if self.ground.is_good(self.name):
+            self.ground.goes_bad(self.name)
+        git(self.clone, "pull", "-q")
+        self._before = max(self._records(), default="")
+
+    def begin(self, endpoint: str) -> Child:
+        words = (self.name, "--to", self.ground.good, "--reason", REASON, "--yes", "--json")
+        return self._start(*words, as_=DAN, endpoint=endpoint)
+
+    def type(self, *words: str) -> Run:
+        return self._start(*words, as_=ERIN, endpoint=self.upstream).wait()
+
+    def _start(self, *words: str, as_: Person, endpoint: str) -> Child:
+        platform = self.ground.platform
+        cwd = platform.root if as_ == DAN else self.clone
+        return self.forks.start([*words, "--env", "dev"], platform.variables(as_, endpoint=endpoint), cwd)
+
+    # -- what there is -----------------------------------------------------------------------------------
+
+    def record(self) -> str | None:
+        return next((name for name in self._records() if name > self._before), None)
+
+    def owner(self) -> str | None:
+        return next((str(item["owner"]) for item in self.ground.platform.items() if "owner" in item), None)
+
+    def stands(self) -> dict[str, Any]:
+        """Good or bad by what the account says; and what an engine may leave behind."""
+        now = self.ground.standing()
+        says, commit = (now.tag, "pulumi-commit") if self.name == "stack" else (now.says, "terraform-commit")
+        words = {self.ground.good: "good", self.ground.bad: "bad"}
+        return {
+            "says": "bad" if "bad" in says.lower() else "good",
+            "commit": words.get(now.commits[commit], now.commits[commit]),
+            "locks": [key for key in self._keys() if "/locks/" in key or key.endswith(".tflock")],
+            "pending": self._pending(),
+            "functions": dict(now.versions),
+            "holder": self.owner(),
+        }
+
+    def _records(self) -> list[str]:
+        found = (item for item in self.ground.platform.items() if item["SK"] == "METADATA")
+        return [str(item["rollback_id"]) for item in found if item["PK"].startswith("ROLLBACK#")]
+
+    @property
+    def _bucket(self) -> str:
+        return self.ground.platform.settings.names.state_bucket
+
+    def _keys(self) -> list[str]:
+        pages = self.ground.platform.root_client("s3").get_paginator("list_objects_v2")
+        return [
+            item["Key"] for page in pages.paginate(Bucket=self._bucket) for item in page.get("Contents", [])
+        ]
+
+    def _pending(self) -> list[str]:
+        """The operations that the stack's checkpoint has as not ended."""
+        s3 = self.ground.platform.root_client("s3")
+        (key,) = [
+            key for key in self._keys() if key.startswith(".pulumi/stacks/") and key.endswith("dev.json")
+        ]
+        text = s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        latest = json.loads(text)["checkpoint"]["latest"] or {}
+        return [one["resource"]["urn"] for one in latest.get("pending_operations") or []]
+
+
+@dataclass(frozen=True)
+class _Factory:
+    """As much of pytest's factory of folders as `declared` needs."""
+
+    folder: Path
+
+    def mktemp(self, name: str) -> Path:
+        (self.folder / name).mkdir()
+        return self.folder / name
+
+
+@contextmanager
+def scenes(forks: Forks, folder: Path) -> Iterator[list[GroundScene]]:
+    """Both scenes of one environment, declared by the engines themselves."""
+    with declared("dev", _Factory(folder)) as ground:
+        ground.goes_bad("stack", "terraform")
+        yield [
+            GroundScene(ground=ground, forks=forks, name="stack", phases=STACK_PHASES),
+            GroundScene(ground=ground, forks=forks, name="terraform", phases=TERRAFORM_PHASES),
+        ]
