@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from rollback.errors import RollbackError
 from rollback.ledger import Ledger
+from rollback.recording import Commits
+from rollback.recording import record as record_release
 from rollback.records import chain_break
 from rollback.releases import entry_hash, label
 from rollback.table import Table
-from tests.doubles.world import TABLE
+from tests.doubles.world import SHA, TABLE
 from tests.simulation.process import Process
 from tests.simulation.truth import LOCK
 
@@ -51,6 +53,7 @@ def settle(world: World, *, abort: bool) -> None:
                 _end(world, record, abort=abort)
         if unfinished != "FAILED":
             _free(world)
+    _record_again(world)
     agree(world)
 
 
@@ -103,6 +106,24 @@ def _hopeless(world: World, record: str) -> bool:
     )
 
 
+def _record_again(world: World) -> None:
+    """A recording that ended before it could say what is deployed is begun again, as a deployment's job is."""
+    newest = world.truth.timeline[-1]
+    if newest["kind"] != "deployment" or _told(world) == label(newest["stands"]):
+        return
+    version = str(newest["version"])
+    world.tell(f"dan records {version} again")
+    process = world.begin(
+        "dan", "record", lambda flow: record_release(flow.session, version, Commits(code=SHA), flow.ui)
+    )
+    finish(process)
+    world.tell(f"… with {said(process)}")
+
+
+def _told(world: World) -> str | None:
+    return world.parameters.snapshot().get(world.settings.names.deployed_version)
+
+
 def _free(world: World) -> None:
     """What nobody needs any more does not bar anybody."""
     lock = world.item(*LOCK) or {}
@@ -139,7 +160,7 @@ def agree(world: World) -> None:
             if entry is None or (entry.covers, entry.status) != (opened.record.head, status):
                 raise world.violated(f"the timeline does not tell how {record} ended")
     _stands(world, dict(entries[0].stands))
-    told = world.parameters.snapshot().get(world.settings.names.deployed_version)
+    told = _told(world)
     if told != label(entries[0].stands) and not world.truth.told_late:
         raise world.violated(f"the parameter says {told}, the ledger {label(entries[0].stands)}")
 

@@ -24,6 +24,23 @@ PHASES = (
     "abort",
     "record",
 )
+# How many calls a process makes at least in a phase; of these, how many write.
+LEAST = {
+    "plan": (6, 0),
+    "lease": (1, 1),
+    "beat": (1, 1),
+    "open": (3, 2),
+    "approve": (2, 1),
+    "apply": (4, 1),
+    "execute": (3, 3),
+    "verify": (3, 0),
+    "publish": (1, 1),
+    "close": (3, 1),
+    "undo": (1, 1),
+    "resume": (3, 1),
+    "abort": (3, 1),
+    "record": (4, 2),
+}
 # What the flow says that it is doing, and the phase that this is; and what comes once it has done that.
 _STAGES = {
     "Planning": "plan",
@@ -69,7 +86,7 @@ class Stage:
     def phase(self, operation: str, about: str, *, beat: bool) -> str:
         if beat:
             return "beat"
-        if about.startswith("LOCK#"):
+        if about.startswith("LOCK#") and operation != "transact_write_items":
             return "lease"
         if operation in ("put_parameter", "get_parameter"):
             return "publish"

@@ -192,3 +192,10 @@ IMPOSSIBLE: dict[tuple[str, str], str] = {
     ("lease expiry", "approve"): "who approves holds no lease",
 }
 CELLS = tuple(cell for cell in product(FAULTS, PHASES) if cell not in IMPOSSIBLE)
+# Where two may meet at an alias: schedules begin there half as often as in all cells together.
+HOT = tuple(
+    product(
+        ("lost answer", "late delivery", "crash", "foreign write", "lease expiry", "second operator"),
+        ("execute", "undo"),
+    )
+)

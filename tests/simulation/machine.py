@@ -8,7 +8,8 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.simulation.faults import CELLS, FAULTS, WRITTEN, on_the_way
+from tests.simulation.calls import LEAST
+from tests.simulation.faults import CELLS, FAULTS, HOT, WRITTEN, on_the_way
 from tests.simulation.play import Manner, Play
 from tests.simulation.process import Process
 from tests.simulation.world import World
@@ -21,6 +22,7 @@ manners = st.builds(
     slow=st.sampled_from((False, False, False, True)),
 )
 variants = st.integers(0, 59)
+cells = st.sampled_from(CELLS) | st.sampled_from(CELLS) | st.sampled_from(HOT)
 numbers = st.integers(0, 3)
 # What else happens to the same process: so many calls later, which fault, and how.
 further = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(tuple(FAULTS)), variants), max_size=2)
@@ -32,9 +34,11 @@ class Schedules(RuleBasedStateMachine):
 
     struck: ClassVar[Counter[tuple[str, str]]] = Counter()
     schedules: ClassVar[int] = 0
+    # Where every schedule begins; None where that is drawn, too.
+    first: ClassVar[tuple[str, str] | None] = None
 
     @initialize(
-        cell=st.sampled_from(CELLS),
+        cell=cells,
         policy=st.sampled_from(POLICIES),
         keeps=st.booleans(),
         canary=st.booleans(),
@@ -55,6 +59,7 @@ class Schedules(RuleBasedStateMachine):
         variant: int,
         more: Further,
     ) -> None:
+        cell = self.first or cell
         _, phase = cell
         if phase in ("approve", "apply"):
             policy = "identity"
@@ -63,7 +68,7 @@ class Schedules(RuleBasedStateMachine):
         self._trouble(cell, manner, number, variant, more)
 
     @rule(
-        cell=st.sampled_from(CELLS),
+        cell=cells,
         manner=manners,
         number=st.sampled_from((1, 1, 1, 2, 3, 4)),
         variant=variants,
@@ -158,6 +163,7 @@ class Schedules(RuleBasedStateMachine):
         self, cell: tuple[str, str], manner: Manner, number: int, variant: int, more: Further
     ) -> None:
         play, (fault, phase) = self.play, cell
+        number = min(number, LEAST[phase][fault in WRITTEN])
         process = play.ready(phase, manner, variant // 3)
         if phase == "beat":
             if play.to(process, "execute", min(number, 2)):

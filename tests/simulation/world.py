@@ -104,8 +104,6 @@ class World:
             self.delivering = True
             try:
                 letter.deliver()
-            except Violation:
-                raise
             except Exception as error:  # noqa: BLE001 - nobody hears the answer
                 self.tell(f"… and is refused: {type(error).__name__}")
             finally:
