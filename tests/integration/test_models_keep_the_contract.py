@@ -341,6 +341,7 @@ def test_an_item_comes_back_as_it_was_put(side: Side) -> None:
         "note": {"S": "ü → 🜚"},
         "none": {"NULL": True},
         "yes": {"BOOL": True},
+        "bytes": {"B": b"\x00\xff"},
         "number": {"N": "-12.5"},
         "list": {"L": [{"S": ""}, {"N": "1"}, {"L": []}]},
         "map": {"M": {"inner": {"M": {"deep": {"S": "x"}}}, "empty": {"M": {}}}},
@@ -368,6 +369,17 @@ def test_a_put_without_condition_replaces_the_whole_item(side: Side) -> None:
     side.put(two={"S": "3"})
 
     assert side.item() == side.key() | {"two": {"S": "3"}}
+
+
+def test_an_item_that_is_deleted_is_gone_and_may_be_the_first_again(side: Side) -> None:
+    side.indexed("a", "1")
+
+    for _ in range(2):
+        side.dynamodb.delete_item(TableName=TABLE, Key=side.key())
+
+    assert side.item() is None
+    assert side.query()["Items"] == side.index()["Items"] == []
+    side.put(condition=ABSENT)
 
 
 def test_an_update_changes_what_it_names_and_tells_the_whole_item(side: Side) -> None:
@@ -534,11 +546,26 @@ def test_a_table_that_is_not_there_is_not_found(side: Side) -> None:
             lambda: side.dynamodb.put_item(**where, Item=side.key()),
             lambda: side.dynamodb.update_item(**where, Key=side.key(), UpdateExpression="REMOVE x"),
             lambda: side.dynamodb.query(**where, **condition),
+            lambda: side.dynamodb.describe_table(**where),
+            lambda: side.dynamodb.delete_table(**where),
             lambda: side.transact({"ConditionCheck": check}),
         )
     }
 
     assert refused == {("ResourceNotFoundException", 400)}
+
+
+def test_a_table_tells_its_indexes_and_what_protects_it(side: Side) -> None:
+    told = side.dynamodb.describe_table(TableName=TABLE)["Table"]
+    backups = side.dynamodb.describe_continuous_backups(TableName=TABLE)["ContinuousBackupsDescription"]
+
+    assert told["TableStatus"] == "ACTIVE"
+    assert [index["IndexName"] for index in told["GlobalSecondaryIndexes"]] == ["GSI1"]
+    assert not told.get("DeletionProtectionEnabled")
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "DISABLED"
+    # TableNotFoundException in DynamoDB's API reference; the emulator names it as all others.
+    gone = refusal(lambda: side.dynamodb.describe_continuous_backups(TableName="nowhere"))
+    assert gone in (("TableNotFoundException", 400), ("ResourceNotFoundException", 400))
 
 
 def test_an_item_holds_400_kilobytes_and_not_a_byte_more(side: Side) -> None:

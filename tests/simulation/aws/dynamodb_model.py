@@ -19,10 +19,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.simulation.aws.answers import Answer, Unmodelled, answered, refused
-from tests.simulation.aws.dynamodb_storage import TOO_LARGE, TOO_LARGE_AFTER, Key, Mismatch, Table
+from tests.simulation.aws.dynamodb_storage import TOO_LARGE, TOO_LARGE_AFTER, Key, Mismatch, Table, page
 from tests.simulation.aws.expressions import Invalid, Item, Terms, Value, condition, key_condition, update
 
-_LARGEST_PAGE = 1024 * 1024
 _LARGEST_TRANSACTION = 4 * 1024 * 1024
 _MEMBERS = 100
 # "A client request token is valid for 10 minutes after the first request that uses it completes."
@@ -124,6 +123,32 @@ class DynamoDB:
         )
         return answered(TableDescription={"TableName": TableName, "TableStatus": "ACTIVE"})
 
+    def describe_table(self, *, TableName: str) -> Answer:
+        table = self._table("DescribeTable", TableName)
+        indexes = [{"IndexName": name, "IndexStatus": "ACTIVE"} for name in table.indexes]
+        return answered(
+            Table={
+                "TableName": TableName,
+                "TableStatus": "ACTIVE",
+                "GlobalSecondaryIndexes": indexes,
+                "DeletionProtectionEnabled": False,
+            }
+        )
+
+    def describe_continuous_backups(self, *, TableName: str) -> Answer:
+        if TableName not in self._tables:
+            raise refused(
+                "DescribeContinuousBackups", "TableNotFoundException", f"Table not found: {TableName}"
+            )
+        recovery = {"PointInTimeRecoveryStatus": "DISABLED"}
+        told = {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}
+        return answered(ContinuousBackupsDescription=told)
+
+    def delete_table(self, *, TableName: str) -> Answer:
+        self._table("DeleteTable", TableName)
+        del self._tables[TableName]
+        return answered(TableDescription={"TableName": TableName, "TableStatus": "DELETING"})
+
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> Answer:
         table = self._table("GetItem", TableName)
         try:
@@ -147,6 +172,17 @@ class DynamoDB:
             raise Unmodelled(f"ReturnValues {ReturnValues}")
         item = self._write("UpdateItem", request, _UPDATE)
         return answered(Attributes=dict(item)) if ReturnValues == "ALL_NEW" else answered()
+
+    def delete_item(self, *, TableName: str, Key: Item) -> Answer:
+        """What is not there is deleted as well. The product deletes nothing of a ledger; its tests do."""
+        table = self._table("DeleteItem", TableName)
+        try:
+            key = table.key(Key, alone=True)
+        except Invalid as invalid:
+            raise _validation("DeleteItem", invalid) from None
+        if table.item(key) is not None:
+            table.write(key, None, 0)
+        return answered()
 
     def transact_write_items(
         self, *, TransactItems: Sequence[Mapping[str, Any]], ClientRequestToken: str | None = None
@@ -204,13 +240,13 @@ class DynamoDB:
         """
         table = self._table("Query", TableName)
         try:
-            keys = _keys(table, IndexName, consistent=ConsistentRead)
+            keys = table.keys(IndexName, consistent=ConsistentRead)
             asked = key_condition(KeyConditionExpression)
             terms = _terms(ExpressionAttributeNames, ExpressionAttributeValues, asked.uses)
             hash_value, prefix = asked.asked(*keys, terms)
             if Limit is not None and Limit < 1:
                 raise Invalid("Limit: Member must have value greater than or equal to 1")  # noqa: TRY301 - as all others
-            after = None if ExclusiveStartKey is None else _start(table, keys, ExclusiveStartKey)
+            after = None if ExclusiveStartKey is None else table.start(keys, ExclusiveStartKey)
         except Invalid as invalid:
             raise _validation("Query", invalid) from None
         if IndexName is not None:
@@ -219,7 +255,7 @@ class DynamoDB:
             found = table.partition(hash_value, 0 if ConsistentRead else self.base_lag)
         ordered = sorted(
             (
-                (_order(table, keys, item), item, size)
+                (table.order(keys, item), item, size)
                 for item, size in found
                 if item[keys[1]]["S"].startswith(prefix)
             ),
@@ -228,7 +264,7 @@ class DynamoDB:
         )
         if after is not None:
             ordered = [one for one in ordered if (one[0] > after if ScanIndexForward else one[0] < after)]
-        items, stopped = _page([(item, size) for _, item, size in ordered], Limit)
+        items, stopped = page([(item, size) for _, item, size in ordered], Limit)
         answer = answered(Items=items, Count=len(items), ScannedCount=len(items))
         if stopped:
             names = {table.hash_key, table.range_key, *keys}
@@ -362,40 +398,3 @@ def _terms(
             f"An expression attribute name or value used in an expression is not defined: {undefined}"
         )
     return Terms(names=names or {}, values=values or {})
-
-
-def _keys(table: Table, index: str | None, *, consistent: bool) -> tuple[str, str]:
-    """The names of the keys by which a query asks."""
-    if index is None:
-        return table.hash_key, table.range_key
-    if index not in table.indexes:
-        raise Invalid(f"The table does not have the specified index: {index}")
-    if consistent:
-        raise Invalid("Consistent reads are not supported on global secondary indexes")
-    return table.indexes[index]
-
-
-def _order(table: Table, keys: tuple[str, str], item: Item) -> tuple[str, str, str]:
-    """By sort key, in the order of their UTF-8; among equals of an index by the table's own keys."""
-    return item[keys[1]]["S"], item[table.hash_key]["S"], item[table.range_key]["S"]
-
-
-def _start(table: Table, keys: tuple[str, str], start: Item) -> tuple[str, str, str]:
-    names = {table.hash_key, table.range_key, *keys}
-    if start.keys() != names or any("S" not in value for value in start.values()):
-        raise Invalid("The provided starting key is invalid")
-    return _order(table, keys, start)
-
-
-def _page(found: Sequence[tuple[Item, int]], limit: int | None) -> tuple[list[dict[str, Value]], bool]:
-    """The items of a page, and whether it stopped at its limits."""
-    page: list[dict[str, Value]] = []
-    total = 0
-    for item, size in found:
-        if page and total + size > _LARGEST_PAGE:
-            return page, True
-        page.append(dict(item))
-        total += size
-        if len(page) == limit:
-            return page, True
-    return page, False

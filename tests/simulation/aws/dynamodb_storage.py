@@ -6,18 +6,19 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.aws.answers import Unmodelled
-from tests.simulation.aws.expressions import Invalid, Item
+from tests.simulation.aws.expressions import Invalid, Item, Value
 
 # The values of an item's two keys.
 Key = tuple[str, str]
 TOO_LARGE = "Item size has exceeded the maximum allowed size"
 TOO_LARGE_AFTER = "Item size to update has exceeded the maximum allowed size"
 _LARGEST = 400 * 1024
+_LARGEST_PAGE = 1024 * 1024
 _DIGITS = 38
 
 
@@ -89,6 +90,28 @@ class Table:
                 )
         return size
 
+    def keys(self, index: str | None, *, consistent: bool) -> tuple[str, str]:
+        """The names of the keys by which a query asks. Raises `Invalid` where it may not."""
+        if index is None:
+            return self.hash_key, self.range_key
+        if index not in self.indexes:
+            raise Invalid(f"The table does not have the specified index: {index}")
+        if consistent:
+            raise Invalid("Consistent reads are not supported on global secondary indexes")
+        return self.indexes[index]
+
+    def order(self, keys: tuple[str, str], item: Item) -> tuple[str, str, str]:
+        """By sort key, in the order of their UTF-8; among equals of an index by the table's own keys."""
+        return item[keys[1]]["S"], item[self.hash_key]["S"], item[self.range_key]["S"]
+
+    def start(self, keys: tuple[str, str], start: Item) -> tuple[str, str, str]:
+        """Where a page ended. Raises `Invalid` where it is none of that table or index."""
+        if start.keys() != {self.hash_key, self.range_key, *keys} or any(
+            "S" not in one for one in start.values()
+        ):
+            raise Invalid("The provided starting key is invalid")
+        return self.order(keys, start)
+
     def item(self, key: Key) -> Item | None:
         found = self.now.get(key[0], {}).get(key[1])
         return None if found is None else found.item
@@ -136,6 +159,20 @@ class Table:
                     yield item, stored.size
 
 
+def page(found: Sequence[tuple[Item, int]], limit: int | None) -> tuple[list[dict[str, Value]], bool]:
+    """The items of a page, and whether it stopped at its limits."""
+    items: list[dict[str, Value]] = []
+    total = 0
+    for item, size in found:
+        if items and total + size > _LARGEST_PAGE:
+            return items, True
+        items.append(dict(item))
+        total += size
+        if len(items) == limit:
+            return items, True
+    return items, False
+
+
 def _size(item: Item) -> int:
     return sum(_length(name) + _value_size(value) for name, value in item.items())
 
@@ -149,6 +186,8 @@ def _value_size(value: Mapping[str, Any]) -> int:
         return _length(content)
     if kind == "N":
         return _number_size(content)
+    if kind == "B":
+        return len(content)
     if kind in ("BOOL", "NULL"):
         return 1
     if kind == "L":
