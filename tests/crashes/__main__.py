@@ -80,7 +80,6 @@ def of_tables(at_once: int) -> Sequence[Row]:
         account = str(next(_ACCOUNTS))
         platform = stamp(template, emulator.endpoint, account, folder / account, {})
         platform.configure(leaseSeconds=LEASE_SECONDS)
-        # A bucket's name is one for all accounts: that of the template has it from its declaration.
         table_scenes.remove(connect("s3", emulator.endpoint, template.settings), platform)
         return _killed_and_stopped(stack.enter_context(table_scenes.scenes(platform, forks)))
 

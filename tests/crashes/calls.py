@@ -82,8 +82,11 @@ def _about(request: Request) -> str:
     if "Key" in body:
         keys = "/".join(map(_value, body["Key"].values()))
         return f"{keys} {_doing(body.get('UpdateExpression', ''))}"
-    where = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
-    return _named(body) or " ".join(where.get("prefix", []))
+    asked = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
+    if request.body.startswith(b"Action="):
+        asked = urllib.parse.parse_qs(request.body.decode())
+    fields = ("prefix", "RoleName", "PolicyArn", "OpenIDConnectProviderArn")
+    return _named(body) or " ".join(_tail(value) for field in fields for value in asked.get(field, []))
 
 
 def _named(body: Mapping[str, Any]) -> str:

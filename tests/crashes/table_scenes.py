@@ -173,6 +173,7 @@ COPY_PHASES: calls.Phases = (
     *RESTORE_PHASES[:4],
     ("back up", lambda call: call.startswith("CreateBackup")),
     ("write", lambda call: call.endswith(" writing")),
+    ("put", lambda call: call.startswith("PutItem")),
     ("wrote", lambda call: call.endswith(" wrote")),
     ("compare", lambda call: call.startswith("Scan")),
     ("close", lambda call: call.endswith(" closed")),
@@ -196,11 +197,14 @@ def scenes(platform: Platform, forks: Forks) -> Iterator[list[TableScene]]:
             CopyBack(name="copy back", phases=COPY_PHASES, **with_both),
             Restore(name="restore", phases=RESTORE_PHASES, **with_both),
         ]
+    remove(platform.root_client("s3"), platform)
 
 
 def remove(s3: Any, platform: Platform) -> None:
-    """The state bucket, with all that is in it, in whosever account it is."""
+    """Removes the state bucket from an account that has it: its name is one for all accounts."""
     bucket = platform.settings.names.state_bucket
+    if bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        return
     found = s3.list_object_versions(Bucket=bucket)
     for version in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]:
         s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])

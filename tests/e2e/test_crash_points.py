@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from estate_under_test import ROOT, Template, git, stamp
+from estate_under_test import ROOT, Platform, Template, git, stamp
 
+from local.clients import connect
 from local.emulator.server import Emulator
-from tests.crashes import aliases
-from tests.crashes.alias_estate import AliasEstate
+from tests.crashes import aliases, scenes, table_scenes
+from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.forks import Forks
 from tests.crashes.report import table
 
@@ -33,20 +34,27 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def bench(
-    emulator: Emulator, templates: Callable[[str], Template], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
-    with Forks() as forks:
+    forks: Forks,
+    emulator: Emulator,
+    templates: Callable[[str], Template],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Bench:
+    def estate() -> AliasEstate:
+        account = str(next(_ACCOUNTS))
+        folder = tmp_path_factory.mktemp(account)
+        platform = stamp(templates("dev"), emulator.endpoint, account, folder / account, {})
+        return AliasEstate(platform=platform, forks=forks)
 
-        def estate() -> AliasEstate:
-            account = str(next(_ACCOUNTS))
-            folder = tmp_path_factory.mktemp(account)
-            platform = stamp(templates("dev"), emulator.endpoint, account, folder / account, {})
-            return AliasEstate(platform=platform, forks=forks)
-
-        estates = [estate() for _ in range(AT_ONCE)]
-        seed = git(ROOT, "rev-parse", "HEAD")
-        yield Bench(estates=estates, seen=aliases.undisturbed(estates[0]), seed=seed)
+    estates = [estate() for _ in range(AT_ONCE)]
+    seed = git(ROOT, "rev-parse", "HEAD")
+    return Bench(estates=estates, seen=aliases.undisturbed(estates[0]), seed=seed)
 
 
 def test_killed_at_any_call_it_is_finished_or_undone_from_another_clone(bench: Bench) -> None:
@@ -64,4 +72,19 @@ def test_stopped_at_any_call_it_moves_nothing_once_another_has_gone_on(bench: Be
 
     rows = aliases.run_all(bench.estates, bench.seen, cases, aliases.stopped)
 
+    assert not [row for row in rows if row.wrong], table(rows)
+
+
+def test_stopped_at_its_first_item_a_copy_back_that_was_aborted_leaves_the_table_as_it_was(
+    forks: Forks, dev: Platform, templates: Callable[[str], Template]
+) -> None:
+    table_scenes.remove(connect("s3", dev.endpoint, templates("dev").settings), dev)
+    dev.configure(leaseSeconds=LEASE_SECONDS)
+    with table_scenes.scenes(dev, forks) as (scene, _):
+        seen = scenes.undisturbed(scene)
+        cases = [case for case in scenes.owned(seen) if seen.phases[case.point.call] == "put"]
+
+        rows = scenes.stopped(scene, seen, cases[:1])
+
+    assert [(row.point, row.then) for row in rows] == [("before PutItem access-management", "abort")]
     assert not [row for row in rows if row.wrong], table(rows)
