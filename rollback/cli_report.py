@@ -38,6 +38,7 @@ def report(
     with verb(env, json) as (session, _, ui):
         from rollback.layout import text
         from rollback.report import gather, page, summary, told
+        from rollback.streams import write_out
 
         if markdown and identifier is None:
             raise UsageError("--markdown is of one rollback.", next="rollback report ID --markdown")
@@ -46,7 +47,7 @@ def report(
         found = told(session, identifier) if identifier else gather(session, limit)
         document = summary(found.told[identifier]) if markdown and identifier else page(found)
         if output == _STDOUT or (markdown and not output):
-            print(document, end="")  # noqa: T201 - the document
+            write_out(document.removesuffix("\n"))
             return
         path = Path(output or f"rollback-{identifier or session.environment}.html")
         try:

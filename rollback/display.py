@@ -21,7 +21,7 @@ from rollback.errors import RollbackError
 from rollback.layout import text
 from rollback.plan import Plan
 from rollback.plan_views import plan_view
-from rollback.printable import lines
+from rollback.printable import line, lines
 from rollback.streams import steady, write_out
 
 _TAIL = 25
@@ -46,8 +46,8 @@ class Terminal:
         self.console.print(plan_view(plan))
 
     def say(self, text_: str) -> None:
-        for line in lines(text_):
-            self.console.print(text(line, "dim"))
+        for each in lines(text_):
+            self.console.print(text(each, "dim"))
 
     def waiting(self, why: str, seconds: float) -> None:
         now = time.monotonic()
@@ -65,7 +65,7 @@ class Terminal:
             TimeElapsedColumn(),
             console=self.console,
         )
-        self._task = self._progress.add_task(what, total=total or None)
+        self._task = self._progress.add_task(line(what), total=total or None)
         self._progress.start()
 
     def progress(self, done: int) -> None:
@@ -78,13 +78,13 @@ class Terminal:
             self._progress = None
 
     def output(self, text_: str) -> None:
-        for line in lines(text_.rstrip())[-_TAIL:]:
-            self.console.print(Padding(text(line, "dim"), (0, 0, 0, 4)))
+        for each in lines(text_.rstrip())[-_TAIL:]:
+            self.console.print(Padding(text(each, "dim"), (0, 0, 0, 4)))
 
     def confirm(self, question: str) -> bool | None:
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
-        answer = self.console.input(Text(f"{question} [y/N] ", style="bold"))
+        answer = self.console.input(text(f"{question} [y/N] ", "bold"))
         return answer.strip().casefold() in ("y", "yes")
 
     def typed(self, question: str) -> str | None:
@@ -117,8 +117,8 @@ class Terminal:
         self.console.print(
             Text.assemble(("● " if waiting else "✗ ", "magenta" if waiting else "bold red"), (first, "bold"))
         )
-        for line in rest:
-            self.console.print(text(f"  {line}"))
+        for each in rest:
+            self.console.print(text(f"  {each}"))
         if error.changed:
             self.console.print(text(f"  {error.changed}"))
         if error.next:
@@ -126,6 +126,6 @@ class Terminal:
 
     def next(self, what: str) -> None:
         """What to type next; a command is not broken, so that it can be copied."""
-        for index, line in enumerate(lines(what)):
+        for index, each in enumerate(lines(what)):
             head = ("  next: " if index == 0 else "  ", "dim")
-            self.console.print(Text.assemble(head, text(line, "cyan")), soft_wrap=True)
+            self.console.print(Text.assemble(head, text(each, "cyan")), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -11,13 +12,15 @@ from rollback.errors import RollbackError
 
 
 def write_out(document: str) -> None:
-    """Writes what a verb answers to standard output.
+    """Writes what a verb answers to standard output, as UTF-8 whatever the locale says.
 
     Raises `RollbackError` where it cannot: whoever asked has no answer, whatever was done.
     """
     why = "it is closed"
     if sys.stdout is not None:
         try:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
             sys.stdout.write(f"{document}\n")
             sys.stdout.flush()
         except BrokenPipeError:
@@ -42,11 +45,11 @@ def warn(text: str) -> None:
 
 def steady(stream: IO[str] | None) -> IO[str]:
     """`stream`, but writing to it never fails: a terminal that goes away must not stop a rollback half way."""
-    return cast("IO[str]", _Steady(stream or _nowhere()))
+    return cast("IO[str]", _Steady(_Nowhere() if stream is None else stream))
 
 
 class _Steady:
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str] | io.TextIOBase) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
@@ -64,17 +67,18 @@ class _Steady:
 
     def _gone(self) -> None:
         to_nowhere(self._stream)
-        self._stream = _nowhere()
+        self._stream = _Nowhere()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def to_nowhere(stream: IO[str]) -> None:
+def to_nowhere(stream: IO[str] | io.TextIOBase) -> None:
     """What is left in a stream's buffer would be tried once more, and told, when the process ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _nowhere() -> IO[str]:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - as long as the process
+class _Nowhere(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)

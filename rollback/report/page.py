@@ -76,7 +76,8 @@ def page(report: Report) -> str:
             h.script[Markup(script)],  # noqa: S704 - as above
         ],
     ]
-    return "".join(document.iter_chunks())
+    # Escaped by now; what is left are characters that turn the direction of writing, or have no width.
+    return clean("".join(document.iter_chunks()))
 
 
 # -- what stands now -----------------------------------------------------------------------------------------

@@ -280,10 +280,20 @@ def test_whatever_the_ledger_says_is_shown_and_never_acted_upon(untouched: Platf
             "status": answer("status", "--json"),
             "show": answer("show", next(iter(written)), "--json"),
         }
+        pages = {
+            "all": answer("report", "--output", "-"),
+            **{f"page {name}": answer("report", name, "--output", "-") for name in list(written)[:6]},
+            **{f"summary {name}": answer("report", name, "--markdown") for name in list(written)[:6]},
+        }
 
-    assert {name: run.code for name, run in (seen | documents).items() if run.code} == {}
-    raw_ = [name for name, run in (seen | documents).items() if not _printable(run.out + run.err)]
-    assert not raw_
+    every = seen | documents | pages
+    assert {name: run.code for name, run in every.items() if run.code} == {}
+    assert {name: acts for name, run in every.items() if (acts := _acting(run.out + run.err))} == {}
+    for name, run in pages.items():
+        assert "<script>alert" not in run.out, name
+        assert "<img" not in run.out, name
+        assert not name.startswith("summary") or "](javascript:" not in run.out, name
+    assert "&lt;script&gt;alert(1)" in pages["all"].out, "HTML is text"
     for text in MARKUP.values():
         assert text in seen["history"].err, "markup is text"
     assert "rollback abort ALL" not in "".join(
@@ -439,8 +449,9 @@ def _copy(platform: Platform, folder: Path) -> Path:
     return Path(shutil.copytree(platform.root, folder / "checkout", symlinks=True))
 
 
-def _printable(text: str) -> bool:
-    return all(char.isprintable() or char == "\n" for char in text)
+def _acting(text: str) -> set[str]:
+    """The characters that a terminal, or whoever reads, would not see."""
+    return {char for char in text if not char.isprintable() and char != "\n"}
 
 
 def _wrong(runs: Mapping[str, Run], wanted: Mapping[str, tuple[int, str]]) -> str:
