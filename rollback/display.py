@@ -91,7 +91,7 @@ class Terminal:
         """What a person types; None where nobody sits there."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
-        return self.console.input(Text(question, style="bold red")).strip()
+        return self.console.input(text(question, "bold red")).strip()
 
     def alarm(self, text_: str) -> None:
         """What must not be overlooked, whatever else is on the screen."""
