@@ -1,4 +1,4 @@
-"""What integration tests share: moto's DynamoDB in this process, and a small platform over it."""
+"""What integration tests share: a small platform over DynamoDB in memory, or over moto's."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 from moto import mock_aws
 
 from tests.doubles.world import World, create_table, settings
+from tests.simulation.aws.dynamodb_model import DynamoDB
 
 
 class OneByOne:
-    """Threads take turns: moto's conditions are checked and written in two steps."""
+    """Threads take turns: conditions are checked and written in two steps, by the model and by moto."""
 
     def __init__(self, client: Any) -> None:
         self._client, self._lock = client, threading.Lock()
@@ -31,7 +32,8 @@ class OneByOne:
 
 
 @pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """moto's DynamoDB; other services' clients of boto3 are moto's as well, as long as it is there."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
@@ -43,6 +45,14 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture
-def world(dynamodb: Any, tmp_path: Path) -> World:
+def world(tmp_path: Path) -> World:
     """Two services, three functions, no approval, no smoke command; nothing recorded yet."""
+    dynamodb = OneByOne(DynamoDB())
+    create_table(dynamodb)
     return World(dynamodb=dynamodb, root=tmp_path, settings=settings())
+
+
+@pytest.fixture
+def moto_world(moto: Any, tmp_path: Path) -> World:
+    """The same where tables are more than the ledger: they can be scanned, backed up and restored."""
+    return World(dynamodb=moto, root=tmp_path, settings=settings())

@@ -206,7 +206,7 @@ def test_a_plan_that_was_given_up_while_it_was_applied_moves_nothing_and_holds_n
         world.dynamodb.update_item(
             TableName=TABLE,
             Key={"PK": {"S": "LOCK#dev"}, "SK": {"S": ALIASES}},
-            UpdateExpression="ADD beat :one",
+            UpdateExpression="SET beat = beat + :one",
             ExpressionAttributeValues={":one": {"N": "1"}},
         )
 

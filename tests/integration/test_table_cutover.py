@@ -51,8 +51,8 @@ def others(estate: Estate, verb: str) -> None:
 
 
 @pytest.fixture
-def estate(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
-    with estate_of(world, monkeypatch) as made:
+def estate(moto_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+    with estate_of(moto_world, monkeypatch) as made:
         yield made
 
 

@@ -27,8 +27,8 @@ from tests.doubles.world import World
 
 
 @pytest.fixture
-def estate(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
-    with estate_of(world, monkeypatch) as made:
+def estate(moto_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+    with estate_of(moto_world, monkeypatch) as made:
         yield made
 
 
