@@ -508,9 +508,12 @@ def test_a_request_gives_exactly_the_names_and_values_that_it_uses(side: Side) -
     side.put()
 
     assert refusal(lambda: side.change("SET x = :n", values={**ONE, ":m": {"N": "1"}})) == INVALID
-    assert refusal(lambda: side.change("SET x = :m", values=ONE)) == INVALID
+    assert refusal(lambda: side.change("SET x = :m")) == INVALID
     assert refusal(lambda: side.change("SET x = :n", values=ONE, names={"#y": "y"})) == INVALID
-    assert refusal(lambda: side.change("SET #x = :n", values=ONE, names={"#y": "y"})) == INVALID
+    assert refusal(lambda: side.change("SET #x = :n", values=ONE)) == INVALID
+    for empty in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
+        update = {**side.changing("REMOVE x"), empty: {}}
+        assert refusal(lambda update=update: side.dynamodb.update_item(**update)) == INVALID
 
 
 def test_a_key_is_two_texts_that_are_not_empty_and_nothing_else(side: Side) -> None:
@@ -900,11 +903,11 @@ def test_a_parameter_that_is_not_there_is_not_found(side: Side) -> None:
 
 
 def test_a_model_remembers_what_a_parameter_was(model: Side) -> None:
-    for value in ("v1", "v2", "v1"):
+    for value in ("v1", "v2", "v3"):
         model.ssm.put_parameter(Name="/x", Value=value, Type="String", Overwrite=True)
 
-    assert model.ssm.history("/x") == ["v1", "v2", "v1"]
-    assert model.ssm.snapshot() == {"/x": "v1"}
+    assert model.ssm.history("/x") == ["v1", "v2", "v3"]
+    assert model.ssm.snapshot() == {"/x": "v3"}
 
 
 # -- S3 ----------------------------------------------------------------------------------------------------

@@ -126,8 +126,8 @@ class Table:
             partition.pop(key[1], None)
             return
         partition[key[1]] = stored
-        for name, (hash_key, range_key) in self.indexes.items():
-            if hash_key in item and range_key in item:
+        for name, (hash_key, _) in self.indexes.items():
+            if hash_key in item:
                 self.members.setdefault((name, item[hash_key]["S"]), set()).add(key)
 
     def then(self, key: Key, position: int) -> Stored | None:

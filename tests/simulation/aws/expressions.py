@@ -163,10 +163,8 @@ def key_condition(text: str) -> KeyCondition:
     return KeyCondition(uses=frozenset(read.uses), **parts)
 
 
-def equal(one: Value | None, other: Value | None) -> bool:
+def equal(one: Value, other: Value) -> bool:
     """Whether two values are the same: numbers by what they are worth, not by how they are written."""
-    if one is None or other is None:
-        return False
     if one == other:
         return True
     (kind, left), (other_kind, right) = *one.items(), *other.items()
@@ -273,7 +271,12 @@ def _test(read: _Reader) -> _Test:
     path = read.path()
     read.must("=")
     value = read.value()
-    return lambda item, terms: equal(item.get(_named(path, terms)), terms.values[value])
+
+    def same(item: Item, terms: Terms) -> bool:
+        found = item.get(_named(path, terms))
+        return found is not None and equal(found, terms.values[value])
+
+    return same
 
 
 def _listed(read: _Reader, one: Callable[[_Reader], Any]) -> Iterator[Any]:
