@@ -28,7 +28,7 @@ demo: venv ## the whole story on a local account: deploy, break, roll back, appr
 
 test: tools ## unit, integration and end-to-end tests
 	@$(VENV) -m compileall -q naming.py components local rollback
-	@$(CLEAN) $(VENV) -m pytest -n 3 --dist loadfile tests/e2e tests/integration tests/unit
+	@$(CLEAN) $(VENV) -m pytest -n 3 --dist loadfile tests/e2e tests/integration tests/simulation tests/unit
 
 check: venv ## lint, format, types, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .
@@ -45,6 +45,7 @@ bench: tools ## ours against the script and the quota, as a table and in .local/
 	@$(VENV) -m local.bench $(ARGS)
 
 soak: tools ## every crash point and every schedule, to the end (an hour)
+	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 600
 	@$(CLEAN) $(VENV) -m tests.crashes
 
 clean: ## stop the local account; remove .venv, .local and caches (the engine is kept, it serves all checkouts)

@@ -52,7 +52,7 @@ def _mutants(schedules: int, seed: int) -> list[str]:
     survived = []
     for mutant in MUTANTS:
         with mutant.at_large(), redirect_stdout(StringIO()):
-            after = caught_after(schedules, seed)
+            after = caught_after(schedules, seed, mutant.where)
         print(f"{mutant.name}: " + ("survived" if after is None else f"noticed after {after}"), flush=True)  # noqa: T201
         survived += [mutant.name] if after is None else []
     return survived

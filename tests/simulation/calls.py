@@ -32,7 +32,7 @@ LEAST = {
     "open": (3, 2),
     "approve": (2, 1),
     "apply": (4, 1),
-    "execute": (3, 3),
+    "execute": (4, 4),
     "verify": (3, 0),
     "publish": (1, 1),
     "close": (3, 1),

@@ -143,19 +143,17 @@ def other(play: Play, process: Process, _call: Call, variant: int) -> None:
     if play.crowded:
         return
     unfinished, waiting = play.records("IN_PROGRESS", "FAILED"), play.records("AWAITING_APPROVAL")
-    kind = variant % 3
+    kind, far = variant % 4, variant // 4
     person = "carol" if process.who is not play.world.people["carol"] else "alice"
-    if unfinished and kind < 2:
+    if kind == 3:
+        second = play.deploy()
+    elif unfinished and kind < 2:
         second = play.act(person, ("resume", "abort")[kind], unfinished[-1])
     elif waiting and kind < 2:
         second = play.act(person, ("apply", "abort")[kind], waiting[-1])
     else:
-        second = play.rollback(person, to=("previous", "v1.0.0")[variant // 3 % 2])
-    calls = (0, 3, 7, 12, 20)[variant // 3 % 5]
-    if calls:
-        play.go(second, calls)
-    else:
-        play.finish(second)
+        second = play.rollback(person, to=("previous", "v1.0.0")[far % 2])
+    play.some_way(second, far)
 
 
 def skew(play: Play, process: Process, _call: Call, variant: int) -> None:

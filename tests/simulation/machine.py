@@ -168,7 +168,7 @@ class Schedules(RuleBasedStateMachine):
         if phase == "beat":
             if play.to(process, "execute", min(number, 2)):
                 play.strike_beat(process, fault, on_the_way(fault, variant))
-        elif play.to(process, phase, number, writing=fault in WRITTEN):
+        elif play.to(process, phase, number, writing=fault in WRITTEN or phase == "lease"):
             play.strike(process, fault, variant)
         for calls, other, how in more:
             self._struck(process, other, calls, how)

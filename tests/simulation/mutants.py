@@ -18,9 +18,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`changes` are pairs of what stands once in the module's text, and what stands there instead."""
+    """`changes` are pairs of what stands once in the module's text, and what stands there instead.
+
+    `where` is the cell, fault and phase, with which the schedules begin that look for it.
+    """
 
     name: str
+    where: tuple[str, str]
     module: str
     changes: tuple[tuple[str, str], ...]
 
@@ -85,26 +89,45 @@ _MINE = "        if description == tag and stands == version and found == weight
 _WRITE = '        revision = self._update(step, version, weights, alias["RevisionId"], tag)\n'
 
 MUTANTS = (
-    Mutant("no RevisionId sent", _ALIASES, (("                    RevisionId=revision,\n", ""),)),
+    Mutant(
+        "no RevisionId sent",
+        ("foreign write", "execute"),
+        _ALIASES,
+        (("                    RevisionId=revision,\n", ""),),
+    ),
     Mutant(
         "weights skipped",
+        ("crash", "execute"),
         _ALIASES,
         (('                    RoutingConfig={"AdditionalVersionWeights": dict(weights)},\n', ""),),
     ),
     Mutant(
         "weights not put back",
+        ("crash", "undo"),
         _ALIASES,
         (('{"AdditionalVersionWeights": dict(weights)}', '{"AdditionalVersionWeights": {}}'),),
     ),
-    Mutant("foreign write taken for ours", _ALIASES, ((_MINE, "        if stands == version:\n"),)),
+    Mutant(
+        "foreign write taken for ours",
+        ("foreign write", "execute"),
+        _ALIASES,
+        ((_MINE, "        if stands == version:\n"),),
+    ),
     Mutant(
         "foreign release overwritten",
+        ("foreign write", "execute"),
         _ALIASES,
         (("        if stands not in ({version}", "        if False and stands not in ({version}"),),
     ),
-    Mutant("lost answer treated as failure", _ALIASES, ((_MINE, "        if False:\n"),)),
+    Mutant(
+        "lost answer treated as failure",
+        ("lost answer", "execute"),
+        _ALIASES,
+        ((_MINE, "        if False:\n"),),
+    ),
     Mutant(
         "journal after overwrite",
+        ("foreign write", "execute"),
         _ALIASES,
         (
             (
@@ -116,26 +139,31 @@ MUTANTS = (
     ),
     Mutant(
         "REVERTED without undo of a doubtful write",
+        ("lost answer", "execute"),
         _ALIASES,
         (("(state.moved or state.doubtful or journal.taken_over)", "(state.moved or journal.taken_over)"),),
     ),
     Mutant(
         "taken over without touching what may be moved",
+        ("crash", "execute"),
         _ALIASES,
         (("(state.moved or state.doubtful or journal.taken_over)", "(state.moved or state.doubtful)"),),
     ),
     Mutant(
         "no fence in the description",
+        ("crash", "undo"),
         "rollback.recorder",
         (("{self.record.rollback_id}/{self.lease.fence}", "{self.record.rollback_id}/1"),),
     ),
     Mutant(
         "no lease condition on a write",
+        ("lease expiry", "execute"),
         "rollback.ledger",
         (("[*(lease.proofs() if lease else []), *writes]", "[*writes]"),),
     ),
     Mutant(
         "a decision read from GSI1",
+        ("stale index", "record"),
         "rollback.recording",
         (
             (
@@ -149,6 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "order by clock",
+        ("clock skew", "record"),
         "rollback.ledger",
         (
             (
@@ -162,6 +191,7 @@ MUTANTS = (
     ),
     Mutant(
         "lease released before the record is closed",
+        ("server error", "execute"),
         _LEASE,
         (
             (
@@ -172,11 +202,13 @@ MUTANTS = (
     ),
     Mutant(
         "takeover without watching",
+        ("second operator", "execute"),
         _LEASE,
         (("watch, began = max(seconds, default=0), ", "watch, began = 0, "),),
     ),
     Mutant(
         "takeover of what gave a sign of life",
+        ("second operator", "lease"),
         _LEASE,
         (
             (
@@ -191,11 +223,13 @@ MUTANTS = (
     ),
     Mutant(
         "stale plan accepted at apply",
+        ("second operator", "apply"),
         "rollback.flow",
         (("            if today.digest() != record.digest:\n", "            if False:\n"),),
     ),
     Mutant(
         "approval digest not compared",
+        ("throttle", "approve"),
         "rollback.approval",
         (
             (
@@ -209,6 +243,7 @@ MUTANTS = (
     ),
     Mutant(
         "COMPLETE although verification failed",
+        ("foreign write", "verify"),
         "rollback.flow",
         (("        well = all(check.ok for check in checks)\n", "        well = True\n"),),
     ),

@@ -130,7 +130,7 @@ class Play:
         """A process that will come to `phase`, with all that has to happen before it."""
         if phase == "record":
             return self.deploy(manner)
-        if phase in ("undo", "abort", "resume"):
+        if phase in ("undo", "abort", "resume") or (phase == "lease" and variant % 2):
             process = self.forward(manner)
             where = ("execute", "verify", "publish", "close")[variant % 4]
             self.to(process, where, 1 + variant // 4 % 2)
@@ -197,6 +197,24 @@ class Play:
         if process.waits is not None and not calls:
             return True
         return self.run(process, made)
+
+    def some_way(self, process: Process, far: int) -> None:
+        """To its end; or until it is about to take a lease, has it, or moves its first or second alias."""
+        left = 1 + far // 5 % 2
+
+        def moving(call: Call) -> bool:
+            nonlocal left
+            left -= call.operation == "update_alias"
+            return left <= 0
+
+        until: Callable[[Call], bool] = (
+            lambda _: False,
+            lambda call: call.phase == "lease" and call.writes,
+            lambda call: bool(process.nonces) and call.phase != "lease",
+            moving,
+            moving,
+        )[far % 5]
+        self.run(process, until)
 
     def finish(self, process: Process) -> None:
         self.run(process, lambda _: False)

@@ -63,8 +63,8 @@ def part(cell: tuple[str, str], schedules: int, seed: int) -> tuple[int, Counter
     return machine.schedules, machine.struck, ""
 
 
-def caught_after(schedules: int, number: int) -> int | None:
-    """After how many schedules an invariant was broken; None where it was not."""
+def caught_after(schedules: int, number: int, first: tuple[str, str] | None = None) -> int | None:
+    """After how many schedules, each beginning with `first`, an invariant was broken; None where none was."""
     counted: Counter[str] = Counter()
 
     class Machine(Schedules):
@@ -72,6 +72,7 @@ def caught_after(schedules: int, number: int) -> int | None:
             counted["schedules"] += 1
             super().teardown()
 
+    Machine.first = first
     wished = settings(
         max_examples=schedules,
         stateful_step_count=_STEPS,
