@@ -299,6 +299,25 @@ def test_functions_are_listed_page_by_page_each_once(side: Side) -> None:
     assert [one["FunctionName"] for page in through for one in page["Functions"]] == found
 
 
+def test_a_paginator_of_a_model_reads_all_pages_and_what_vanishes_meanwhile_takes_nothing_along() -> None:
+    model = modelled(Lambda(page=2))
+    model.versions(4)
+    for number in range(4):
+        model.publish(function=f"more-{number}")
+
+    pages = model.lambda_.get_paginator("list_versions_by_function").paginate(FunctionName=model.name)
+    functions = model.lambda_.get_paginator("list_functions").paginate()
+    first = next(functions)
+    model.lambda_.delete_function(FunctionName=first["Functions"][-1]["FunctionName"])
+
+    assert [len(page["Versions"]) for page in pages] == [2, 2, 1]
+    assert [one["FunctionName"] for one in first["Functions"]] == ["model", "more-0"]
+    assert [[one["FunctionName"] for one in page["Functions"]] for page in functions] == [
+        ["more-1", "more-2"],
+        ["more-3"],
+    ]
+
+
 def test_provisioned_concurrency_is_told_or_is_not_there(side: Side) -> None:
     side.versions()
     asked = {"FunctionName": side.name, "Qualifier": ALIAS}
@@ -868,6 +887,7 @@ def test_a_model_refuses_to_guess(model: Side) -> None:
         lambda: model.query(KeyConditionExpression="PK = :pk AND SK > :pk"),
         lambda: model.transact({"Delete": model.changing()}),
         lambda: model.transact(model.putting(GSI1SK={"N": "1"})),
+        lambda: model.transact({"Update": model.changing("SET GSI1SK = :n", values=ONE)}),
         lambda: model.put(n={"SS": ["a"]}),
         lambda: model.dynamodb.put_item(TableName=TABLE, Item=model.key(), ReturnValues="ALL_OLD"),
         lambda: model.ssm.put_parameter(Name="/x", Value="1", Type="SecureString"),

@@ -131,10 +131,10 @@ class Table:
                 self.members.setdefault((name, item[hash_key]["S"]), set()).add(key)
 
     def then(self, key: Key, position: int) -> Stored | None:
-        """How an item stood after that write; None where it did not."""
+        """How an item stood after that write; None where it had not been written yet."""
         for stored in reversed(self.past.get(key, ())):
             if stored.position <= position:
-                return stored if stored.item is not None else None
+                return stored
         return None
 
     def partition(self, hash_value: str, lag: int) -> Iterator[tuple[Item, int]]:
