@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from rollback.aws import code, explained
 from rollback.canonical import canonical
 from rollback.errors import RollbackError
+from rollback.plan import reader
 from rollback.records import Approval
 from rollback.releases import Entry, Release
 
@@ -68,7 +69,9 @@ class Kept:
 
     def holds(self, text: str) -> bool:
         """Whether its ETag says that it holds exactly `text`; if not, it may have to be read."""
-        return self.etag == hashlib.md5(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+        return (
+            self.etag == hashlib.md5(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+        )
 
 
 class Archive:
@@ -228,7 +231,7 @@ class Archive:
     def _model(self, kind: type[T], kept: Kept) -> T:
         text = self.text(kept)
         try:
-            found: T = TypeAdapter(kind).validate_json(text)
+            found: T = reader(kind).validate_json(text)  # type: ignore[arg-type] # every class is hashable
         except ValidationError as error:
             raise RollbackError(
                 f"{kept.key} in {self.bucket} is malformed: {error.errors()[0]['msg']}"
