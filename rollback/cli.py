@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from rollback import cli_audit, cli_report
+from rollback import cli_audit, cli_freeze, cli_report
 from rollback.cli_ci import ci_app
 from rollback.cli_emergency import (
     AlthoughAnswers,
@@ -138,6 +138,7 @@ def lambda_(
 
 register(app)
 cli_report.register(app)
+cli_freeze.register(app)
 cli_audit.register(app)
 
 
@@ -259,10 +260,12 @@ def status(
 
 def _may_be_deployed(session: Session, ui: Terminal, commit: str) -> None:
     from rollback.errors import Refused
+    from rollback.freeze import respected
     from rollback.layout import text
     from rollback.overview import barred
     from rollback.recording import checked_commit
 
+    respected(session)
     sha = checked_commit(session.root, commit)
     why = barred(session, sha)
     if why:

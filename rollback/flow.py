@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from naming import APPROVER
-from rollback import approval, ci
+from rollback import approval, ci, freeze
 from rollback.errors import (
     AwaitingApproval,
     PutBack,
@@ -50,6 +50,7 @@ class Flow(Holding):
         it serves for both. With `hold` it ends with the plan in any case, and `apply` goes on.
         """
         reason = checked_reason(reason)
+        freeze.respected(self.session)
         began = self.session.clocks.now()
         target = self.session.target(kind)
         rollback_id = self.session.clocks.identifier()
@@ -94,6 +95,7 @@ class Flow(Holding):
 
         `digest` is the caller's own confirmation of it, where that is enough.
         """
+        freeze.respected(self.session)
         opened, _, _ = self._opened(rollback_id)
         self._approved(opened.record, digest)
         with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:

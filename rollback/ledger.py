@@ -123,6 +123,11 @@ class Ledger:
         items = self.table.query(f"RELEASE#{self.environment}", "QUARANTINE#")
         return [model(Quarantine, item) for item in items if not item.get("lifted_at")]
 
+    def bar(self, service: str, version: str) -> Quarantine | None:
+        """One bar, if it stands now."""
+        item = self.table.get(f"RELEASE#{self.environment}", f"QUARANTINE#{service}#{version}")
+        return None if item is None or item.get("lifted_at") else model(Quarantine, item)
+
     def append(
         self,
         entry: Entry,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rollback import commits
+from rollback import commits, freeze
 from rollback.emergency_journal import folder, found, identifier
 from rollback.errors import RollbackError
 from rollback.ground import protections
@@ -86,6 +86,7 @@ class Overview:
     strangers: tuple[str, ...]
     exact: bool
     next: str
+    frozen: str = ""
     emergencies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -129,6 +130,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         strangers=around.strangers,
         exact=exact,
         next=_next(settings.environment, services, in_flight),
+        frozen=next((freeze.told(bar) for bar in bars if bar.service == freeze.SUBJECT), ""),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
         warnings=(*session.alarms, *around.unprotected),
     )

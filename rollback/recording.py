@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
+from rollback import freeze
 from rollback.aws import code, explained
 from rollback.commits import resolved
 from rollback.errors import Refused, UsageError
@@ -54,6 +55,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
     function versions, or where it is quarantined.
     """
     checked_version(version)
+    freeze.respected(session)
     identifier = session.clocks.identifier()
     with _lease(session, identifier) as lease:
         timeline = session.ledger.timeline()
@@ -92,6 +94,7 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
     all stand at those versions. Raises `Refused` naming the functions that have none or several.
     """
     checked_version(version)
+    freeze.respected(session)
     identifier = session.clocks.identifier()
     settings = session.settings
     with _lease(session, identifier) as lease:

@@ -206,6 +206,7 @@ def overview_view(view: Any) -> RenderableType:
     parts: list[RenderableType] = [
         *(text(line, _LOUD) for line in view.emergencies),
         *(text(f"! {line}", "bold red") for line in view.warnings),
+        *([text(f"FROZEN by {view.frozen}", "bold cyan")] if view.frozen else []),
         head,
         Text(),
         table,

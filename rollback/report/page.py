@@ -86,6 +86,7 @@ def page(report: Report) -> str:
 def _now(now: Overview) -> h.Element:
     return h.section(aria_labelledby="now")[
         h.h2("#now")["What stands now"],
+        h.p(".notice")[f"Frozen by {clean(now.frozen)}"] if now.frozen else None,
         [
             h.p(".notice")[
                 _pill(record.status),

@@ -1,0 +1,92 @@
+"""A freeze: its holder goes on, everybody else is refused, and what is in flight may end."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollback.aws import Who
+from rollback.errors import Refused
+from rollback.freeze import freeze, frozen, respected, unfreeze
+from rollback.overview import overview
+from rollback.plan import Request
+from rollback.records import Status
+from tests.doubles.world import ALICE, DAN, World
+
+CAROL = Who(role=ALICE.role, person="carol")
+
+
+@pytest.fixture
+def cold(world: World) -> World:
+    """Three releases, and alice has frozen the environment."""
+    world.story()
+    freeze(world.session(ALICE), "looking into it")
+    return world
+
+
+def test_others_neither_deploy_nor_roll_back(cold: World) -> None:
+    before = cold.versions()
+
+    with pytest.raises(Refused, match=r"frozen: alice .*looking into it"):
+        cold.flow(CAROL).start("aliases", Request(), "it went bad")
+    with pytest.raises(Refused, match="frozen"):
+        cold.record("v1.3.0")
+    with pytest.raises(Refused, match="frozen"):
+        respected(cold.session(DAN))
+
+    assert cold.versions() == before
+
+
+def test_its_holder_goes_on(cold: World) -> None:
+    assert cold.begin().record is not None
+
+    assert cold.deployed == "v1.1.0"
+
+
+def test_whoever_lets_it_go_is_recorded_and_all_go_on(cold: World) -> None:
+    unfreeze(cold.session(CAROL), "alice is asleep")
+
+    assert frozen(cold.session().ledger) is None
+    cold.flow(CAROL).start("aliases", Request(), "it went bad")
+    entry = next(entry for entry in cold.timeline() if entry.kind == "unfreeze")
+    assert (entry.by.person, entry.status) == ("carol", "alice is asleep")
+
+
+def test_what_is_in_flight_can_be_given_up_by_anybody(world: World) -> None:
+    world.story()
+    waiting = world.flow(CAROL).start("aliases", Request(), "it went bad", hold=True).record
+    assert waiting is not None
+    freeze(world.session(ALICE), "looking into it")
+
+    with pytest.raises(Refused, match="frozen"):
+        world.flow(CAROL).apply(waiting.rollback_id, waiting.digest)
+    ended = world.flow(CAROL).abort(waiting.rollback_id, "frozen").record
+
+    assert ended is not None
+    assert ended.status is Status.ABORTED
+
+
+def test_it_is_frozen_once_and_let_go_once(cold: World) -> None:
+    with pytest.raises(Refused, match="frozen already: alice"):
+        freeze(cold.session(CAROL), "me too")
+    unfreeze(cold.session(ALICE), "done")
+
+    with pytest.raises(Refused, match="is not frozen"):
+        unfreeze(cold.session(ALICE), "done")
+    assert freeze(cold.session(CAROL), "again").by == CAROL
+
+
+def test_status_says_so_first(cold: World) -> None:
+    assert "alice" in overview(cold.session()).frozen
+
+
+def test_a_held_plan_of_a_kind_that_needs_no_approval_is_applied_by_its_digest(world: World) -> None:
+    world.story()
+    waiting = world.flow().start("aliases", Request(), "it went bad", hold=True)
+    assert waiting.record is not None
+    assert waiting.record.status is Status.AWAITING_APPROVAL
+
+    ended = world.flow().apply(waiting.record.rollback_id, waiting.record.digest).record
+
+    assert ended is not None
+    assert ended.status is Status.COMPLETE
+    assert world.deployed == "v1.1.0"
