@@ -55,7 +55,7 @@ def test_a_missing_table_is_named(dev: Platform) -> None:
     for run in runs:
         assert table in run.err
         _plain(run)
-    assert all("Has `pulumi up` declared this environment?" in run.err for run in runs[:3])
+    assert all("Relief" in run.err and "--emergency" in run.err for run in runs[:3])
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
 
 
