@@ -11,6 +11,7 @@ Every verb is the console script, in a process of its own, under a role whose po
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
 import os
@@ -152,7 +153,7 @@ class Platform:
     stories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
     # Where commands keep what is temporary. Near the root: the name of a plugin's socket has few characters.
-    temporary: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rb-")))
+    temporary: Path = field(default_factory=lambda: _temporary())
     _identities: dict[Person, dict[str, str]] = field(default_factory=dict)
     _started: list[Running] = field(default_factory=list)
     _clients: dict[tuple[str, Person | None], Any] = field(default_factory=dict)
@@ -431,6 +432,13 @@ class Platform:
 
     def smoke_says(self, verdict: int) -> None:
         (self.root / ".verdict").write_text(f"{verdict}\n")
+
+
+def _temporary() -> Path:
+    """A folder that goes away with this process, if nobody removes it before."""
+    place = Path(tempfile.mkdtemp(prefix="rb-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
 
 
 # -- making one ----------------------------------------------------------------------------------------------
