@@ -141,6 +141,13 @@ class Template:
     parameters: Mapping[str, str]
 
 
+def _temporary() -> Path:
+    """A folder that goes away with this process, if nobody removes it before."""
+    place = Path(tempfile.mkdtemp(prefix="rb-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
+
+
 @dataclass(kw_only=True)
 class Platform:
     """One environment. `root` is the checkout that commands run in, `table` the ledger's as it is created."""
@@ -153,7 +160,7 @@ class Platform:
     stories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
     # Where commands keep what is temporary. Near the root: the name of a plugin's socket has few characters.
-    temporary: Path = field(default_factory=lambda: _temporary())
+    temporary: Path = field(default_factory=_temporary)
     _identities: dict[Person, dict[str, str]] = field(default_factory=dict)
     _started: list[Running] = field(default_factory=list)
     _clients: dict[tuple[str, Person | None], Any] = field(default_factory=dict)
@@ -432,13 +439,6 @@ class Platform:
 
     def smoke_says(self, verdict: int) -> None:
         (self.root / ".verdict").write_text(f"{verdict}\n")
-
-
-def _temporary() -> Path:
-    """A folder that goes away with this process, if nobody removes it before."""
-    place = Path(tempfile.mkdtemp(prefix="rb-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return place
 
 
 # -- making one ----------------------------------------------------------------------------------------------
