@@ -10,7 +10,7 @@ table, and reports what the live one had got until then.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,6 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import code, explained
 from rollback.errors import Refused, RollbackError, UsageError
-from rollback.lease import LeaseLost
 from rollback.pace import Budget
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event, Status
@@ -109,11 +108,7 @@ class Cutover(TableTarget):
                 plan.facts["table"], plan.facts["copy"], journal
             ),
         }
-        try:
-            return table_steps.run(plan, journal, doing)
-        except LeaseLost:
-            self._put_right(journal)
-            raise
+        return self._run(plan, journal, doing)
 
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         """Puts back the items that were written, where they are still so; or the parameter."""
@@ -179,22 +174,6 @@ class Cutover(TableTarget):
                 if code(error) == "ParameterNotFound":
                     return ""
                 raise
-
-    @cached_property
-    def _late(self) -> list[Callable[[], object]]:
-        """How to take back what was written and is not journalled yet."""
-        return []
-
-    def _put_right(self, journal: Journal) -> None:
-        """Takes back what this process wrote after it had lost its lease, where its record is being undone.
-
-        Neither an item nor a parameter has a fence: a process that was stopped right before a write makes it
-        when it wakes up, if what stands is again what it had expected.
-        """
-        events = self._ledger.load(journal.rollback_id).events
-        if any(event.kind == "reverting" for event in events):
-            for take_back in self._late:
-                take_back()
 
     # -- copying back --------------------------------------------------------------------------------
 

@@ -74,7 +74,11 @@ class Reports:
     account: str
 
     def write(
-        self, rollback_id: str, differences: Iterable[Difference], counts: Callable[[], Mapping[str, int]]
+        self,
+        rollback_id: str,
+        differences: Iterable[Difference],
+        counts: Callable[[], Mapping[str, int]],
+        name: str = "loss",
     ) -> Report:
         """Streams the differences to the bucket. `counts` is asked when all of them are through."""
         first: dict[str, list[Any]] = defaultdict(list)
@@ -86,12 +90,12 @@ class Reports:
                 yield line(found)
 
         text = _Text(lines())
-        key = f"rollback/{rollback_id}/loss.jsonl"
+        key = f"rollback/{rollback_id}/{name}.jsonl"
         with explained(f"writing {key}"):
             self.client.upload_fileobj(text, self.bucket, key, ExtraArgs=self._guarded(), Config=_TRANSFER)
         report = Report(key=key, sha256=text.hash.hexdigest(), lines=text.count)
         summary = {"counts": counts(), "first_keys": first, "sha256": report.sha256}
-        self.put(rollback_id, "loss.json", json.dumps(summary, indent=2))
+        self.put(rollback_id, f"{name}.json", json.dumps(summary, indent=2))
         return report
 
     def put(self, rollback_id: str, name: str, text: str) -> None:

@@ -26,7 +26,7 @@ from rollback.targets import table_settings, table_steps, table_time
 from rollback.targets.comparison import EXPIRED, Stopped
 from rollback.targets.protocol import Failure, Journal, Outcome
 from rollback.targets.table_settings import OWNER_TAG
-from rollback.targets.table_steps import TableStep, until
+from rollback.targets.table_steps import TableStep, Unheld, Waiting, until
 from rollback.targets.table_target import TableTarget
 from rollback.targets.table_time import BEFORE, RELEASE, RESTORED, Window
 
@@ -100,7 +100,7 @@ class TableRestore(TableTarget):
             _SETTINGS: lambda _, journal: self._equip(plan, journal),
             _COMPARE: lambda _, journal: self._compare(plan, journal),
         }
-        return table_steps.run(plan, journal, doing)
+        return self._run(plan, journal, doing)
 
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         """Deletes the restored table where this record has made it; callers have never had it."""
@@ -195,6 +195,7 @@ class TableRestore(TableTarget):
             if not begun:
                 journal.append("restoring", {"table": table, "copy": copy, "at": plan.facts["at"]})
                 begun = True
+            self._late.append(lambda: self._delete(plan, copy, Unheld(journal)))
             with explained(f"restoring {table} as of {plan.facts['at']}"):
                 try:
                     self._dynamodb.restore_table_to_point_in_time(
@@ -207,6 +208,9 @@ class TableRestore(TableTarget):
             told = table_steps.described(self._dynamodb, copy)
         if not begun or not self._made_from(told or {}, table, at):
             raise RollbackError(f"{copy} was made by somebody else.")
+        if self._late:
+            journal.append("restored", {"copy": copy})
+            self._late.clear()
         until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
         return {"copy": copy}
 
@@ -240,7 +244,7 @@ class TableRestore(TableTarget):
         )
         return {**told, "next": then}
 
-    def _delete(self, plan: Plan[TableStep], copy: str, journal: Journal) -> None:
+    def _delete(self, plan: Plan[TableStep], copy: str, journal: Waiting) -> None:
         told = table_steps.described(self._dynamodb, copy)
         if told is None:
             return

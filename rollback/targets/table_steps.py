@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -104,7 +104,9 @@ class Tables:
     def reported(self, live: str, restored: str, journal: Journal) -> dict[str, Any]:
         """Compares and writes the loss report; what the journal says of it."""
         compared = self.comparison(live, restored, journal)
-        report = self.reports.write(journal.rollback_id, compared.differences(), compared.counted)
+        # One who was stopped while writing it must not write over that of who has taken over.
+        name = f"loss-{journal.tag.rpartition('/')[2]}" if journal.taken_over else "loss"
+        report = self.reports.write(journal.rollback_id, compared.differences(), compared.counted, name)
         counts = compared.counted()
         place = f"s3://{self.settings.names.state_bucket}/{report.key}"
         return {"report": report, "counts": counts, "loss": in_words(counts), "kept": place}
@@ -196,7 +198,27 @@ def counts(plan: Plan[TableStep], events: Sequence[Event]) -> dict[str, int]:
     }
 
 
-def until(ready: Callable[[], bool], journal: Journal, sleep: Callable[[float], None]) -> None:
+class Waiting(Protocol):
+    """Of a journal, what matters to somebody who waits."""
+
+    def check(self) -> None: ...
+    def stopping(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Unheld:
+    """For who takes back what was done after the lease was lost: there is nothing more to lose."""
+
+    journal: Journal
+
+    def check(self) -> None:
+        """It is lost, and known to be."""
+
+    def stopping(self) -> bool:
+        return self.journal.stopping()
+
+
+def until(ready: Callable[[], bool], journal: Waiting, sleep: Callable[[float], None]) -> None:
     """Looks until `ready`. Raises `Stopped` where a person asks to stop."""
     waits = itertools.chain(_FIRST_LOOKS, itertools.repeat(_LOOK))
     while not ready():

@@ -10,10 +10,12 @@ from functools import cached_property
 from naming import RESTORE
 from rollback import assumed
 from rollback.assumed import Clients
+from rollback.errors import RollbackError
+from rollback.lease import LeaseLost
 from rollback.plan import Plan, Refusal, Request
 from rollback.targets import table_steps
-from rollback.targets.protocol import Context
-from rollback.targets.table_steps import Tables, TableStep
+from rollback.targets.protocol import Context, Journal, Outcome
+from rollback.targets.table_steps import Doing, Tables, TableStep
 
 
 class TableTarget:
@@ -51,6 +53,30 @@ class TableTarget:
 
     def plan(self, request: Request) -> Plan[TableStep]:
         raise NotImplementedError
+
+    def _run(self, plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
+        """The steps in order. What was done after the lease was lost is taken back, where the record is being
+        undone.
+
+        Nothing of a table has a fence: a process that was stopped right before a call makes it when it wakes
+        up, if what stands is again what it had expected. It finds out at its next journal entry.
+        """
+        try:
+            return table_steps.run(plan, journal, doing)
+        except LeaseLost as lost:
+            events = self._ledger.load(journal.rollback_id).events
+            if any(event.kind == "reverting" for event in events):
+                for take_back in self._late:
+                    try:
+                        take_back()
+                    except RollbackError as error:
+                        lost.changed += f" What was done after that could not be taken back: {error.what}"
+            raise
+
+    @cached_property
+    def _late(self) -> list[Callable[[], object]]:
+        """How to take back what was done and is not journalled yet."""
+        return []
 
     def again(self, plan: Plan[TableStep], rollback_id: str) -> Plan[TableStep]:  # noqa: ARG002 - the Protocol's
         return self.plan(plan.request)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -82,7 +83,9 @@ class Estate:
         return restore.plan.facts["copy"]
 
     def losses(self, finished: Finished) -> dict[str, str]:
-        lines = [json.loads(line) for line in self.object(finished).splitlines()]
+        (report,) = (event.data["report"] for event in finished.events if "loss" in event.data)
+        text = self.object(finished, report["key"].rpartition("/")[2])
+        lines = [json.loads(line) for line in text.splitlines()]
         return {line["key"]["id"]["S"]: line["kind"] for line in lines}
 
     def point(self, table: str) -> None:
@@ -93,7 +96,7 @@ class Estate:
         name = self.world.settings.names.table_parameter(PEOPLE)
         return str(self.clients["ssm"].get_parameter(Name=name)["Parameter"]["Value"])
 
-    def object(self, finished: Finished, name: str = "loss.jsonl") -> str:
+    def object(self, finished: Finished, name: str) -> str:
         key = f"rollback/{self.id(finished)}/{name}"
         found = self.clients["s3"].get_object(Bucket=BUCKET, Key=key)
         assert found["ServerSideEncryption"] == "AES256"
@@ -121,6 +124,30 @@ class Stopping:
             return call(*words, **request)
 
         return one
+
+
+class Paused:
+    """A client whose process sleeps right before its first call of `name`, and wakes up after `meanwhile`."""
+
+    def __init__(self, client: Any, name: str, meanwhile: Callable[[], None]) -> None:
+        self._client, self._name, self._meanwhile = client, name, deque([meanwhile])
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def through(*words: Any, **request: Any) -> Any:
+            if name == self._name:
+                with suppress(IndexError):
+                    self._meanwhile.popleft()()
+            return call(*words, **request)
+
+        return through
+
+
+def others(estate: Estate, verb: str) -> None:
+    """Another process resumes or aborts what is under way."""
+    (held,) = estate.world.session().leases.holders().values()
+    assert getattr(estate.flow(), verb)(str(held["owner"])).error is None
 
 
 def create(dynamodb: Any, *, again: bool = False) -> None:

@@ -70,9 +70,13 @@ class Table:
         return run
 
     def losses(self, identifier: str) -> dict[str, str]:
-        kept = self.platform.root_client("s3").get_object(
-            Bucket=self.platform.settings.names.state_bucket, Key=f"rollback/{identifier}/loss.jsonl"
-        )
+        s3, bucket = self.platform.root_client("s3"), self.platform.settings.names.state_bucket
+        (key,) = {
+            event["data"]["report"]["key"]
+            for event in self.platform.show(identifier)["events"]
+            if "loss" in event["data"]
+        }
+        kept = s3.get_object(Bucket=bucket, Key=key)
         assert kept["ServerSideEncryption"] == "AES256"
         lines = [json.loads(line) for line in kept["Body"].read().decode().splitlines()]
         return {line["key"]["PK"]["S"]: line["kind"] for line in lines}

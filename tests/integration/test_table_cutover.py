@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,35 +16,13 @@ from tests.doubles.tables import (
     PEOPLE,
     READER,
     Estate,
+    Paused,
     Stopping,
     estate_of,
+    others,
     story,
 )
 from tests.doubles.world import World
-
-
-class Paused:
-    """A client whose process sleeps right before its first call of `name`, and wakes up after `meanwhile`."""
-
-    def __init__(self, client: Any, name: str, meanwhile: Callable[[], None]) -> None:
-        self._client, self._name, self._meanwhile = client, name, deque([meanwhile])
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._client, name)
-
-        def through(*words: Any, **request: Any) -> Any:
-            if name == self._name:
-                with suppress(IndexError):
-                    self._meanwhile.popleft()()
-            return call(*words, **request)
-
-        return through
-
-
-def others(estate: Estate, verb: str) -> None:
-    """Another process resumes or aborts what is under way."""
-    (held,) = estate.world.session().leases.holders().values()
-    assert getattr(estate.flow(), verb)(str(held["owner"])).error is None
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from rollback.errors import Refused, UsageError
+from rollback.lease import LeaseLost
 from rollback.plan import Request
-from rollback.records import Status
+from rollback.records import Record, Status
 from rollback.targets import table_settings
 from tests.doubles.tables import (
     ALICE_THEN,
@@ -18,9 +19,11 @@ from tests.doubles.tables import (
     PEOPLE,
     READER,
     Estate,
+    Paused,
     Stopping,
     create,
     estate_of,
+    others,
     story,
 )
 from tests.doubles.world import World
@@ -195,6 +198,32 @@ def test_a_comparison_that_was_interrupted_is_begun_again(estate: Estate) -> Non
 
     assert done.error is None
     assert estate.losses(done) == {"alice": "different", "bob": "only_restored", "carol": "only_live"}
+
+
+def test_a_table_that_a_paused_process_restores_after_it_was_undone_is_deleted_by_it(estate: Estate) -> None:
+    story(estate)
+    tables = estate.dynamodb.list_tables()["TableNames"]
+    name = "restore_table_to_point_in_time"
+    estate.clients["dynamodb"] = Paused(estate.clients["dynamodb"], name, lambda: others(estate, "abort"))
+
+    with pytest.raises(LeaseLost):
+        estate.restored(estate.at(-30))
+
+    assert estate.dynamodb.list_tables()["TableNames"] == tables
+
+
+def test_a_report_that_a_paused_process_writes_is_not_that_of_who_has_taken_over(estate: Estate) -> None:
+    story(estate)
+    estate.clients["s3"] = Paused(estate.clients["s3"], "upload_fileobj", lambda: others(estate, "resume"))
+    with pytest.raises(LeaseLost):
+        estate.restored(estate.at(-30))
+    (record, *_) = estate.world.session().ledger.history(1)
+    assert isinstance(record, Record)
+
+    done = estate.approved(estate.wait("cutover", to=f"restored:{record.rollback_id}", cutover="copy-back"))
+
+    assert done.error is None
+    assert estate.items(PEOPLE)["alice"] == ALICE_THEN
 
 
 def test_an_aborted_restore_takes_its_table_away_again(estate: Estate) -> None:
