@@ -261,9 +261,11 @@ class Aliases:
         if description == tag and stands == version and found == weights:
             return alias["RevisionId"]  # ours: only the answer got lost
         # What an earlier holder of this record left there is not where the alias began; what anybody else
-        # left there is, and an undo goes back to it, or leaves it alone where it never was ours.
+        # left there is, and an undo goes back to it, or leaves it alone where it never was ours. Whoever
+        # wrote it after us, and has it at the version to go back to, keeps their weights.
         ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
-        theirs = not ours and not state.moved and not (back and state.doubtful)
+        never = not state.moved and not (back and state.doubtful)
+        theirs = not ours and (never or (back and stands == version))
         if stands not in ({version} if back and theirs else {step.from_version, step.to_version}):
             raise _Foreign(f"somebody else moved it to version {stands}")
         # Written down before it is overwritten.

@@ -108,16 +108,27 @@ def _hopeless(world: World, record: str) -> bool:
 
 def _record_again(world: World) -> None:
     """A recording that ended before it could say what is deployed is begun again, as a deployment's job is."""
-    newest = world.truth.timeline[-1]
-    if newest["kind"] != "deployment" or _told(world) == label(newest["stands"]):
+    begun = [process for process in world.processes if process.verb == "record"]
+    failed = [process for process in begun if process.dead or process.error]
+    if not failed or _told(world) == label(world.truth.timeline[-1]["stands"]):
         return
-    version = str(newest["version"])
-    world.tell(f"dan records {version} again")
-    process = world.begin(
-        "dan", "record", lambda flow: record_release(flow.session, version, Commits(code=SHA), flow.ui)
-    )
-    finish(process)
-    world.tell(f"… with {said(process)}")
+    for version in (begun[-1].said, "v3.0.0"):
+        if version == "v3.0.0":
+            world.tell(f"dan deploys {version}")
+            world.release(version)
+        world.tell(f"dan records {version} again")
+        process = world.begin(
+            "dan",
+            "record",
+            lambda flow, version=version: record_release(flow.session, version, Commits(code=SHA), flow.ui),
+        )
+        finish(process)
+        world.tell(f"… with {said(process)}")
+        if process.error is None:
+            return
+    # Where a function is missing nobody can record: the parameter waits until it is there again.
+    if any(world.alias(name) is None for name in world.names):
+        world.truth.excused = True
 
 
 def _told(world: World) -> str | None:
@@ -161,7 +172,7 @@ def agree(world: World) -> None:
                 raise world.violated(f"the timeline does not tell how {record} ended")
     _stands(world, dict(entries[0].stands))
     told = _told(world)
-    if told != label(entries[0].stands) and not world.truth.told_late:
+    if told != label(entries[0].stands) and not world.truth.excused:
         raise world.violated(f"the parameter says {told}, the ledger {label(entries[0].stands)}")
 
 

@@ -90,13 +90,15 @@ class Play:
         version = f"v2.{self._released}.0"
         self.world.tell(f"dan deploys {version}")
         self.world.release(version)
-        return self.begin(
+        process = self.begin(
             "dan",
             "record",
             lambda flow: record(flow.session, version, Commits(code=SHA), flow.ui),
             manner,
             f", of {version}",
         )
+        process.said = version
+        return process
 
     def act(
         self,

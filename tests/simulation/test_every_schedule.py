@@ -91,3 +91,22 @@ def test_an_undisturbed_rollback_makes_one_write_a_function() -> None:
     written = [past[-1] for past in play.world.truth.history.values()]
     assert [stood.at for stood in written] == [("2", ())] * 3
     play.settle(abort=False)
+
+
+def test_a_foreign_canary_survives_the_undo_of_a_write_without_an_answer() -> None:
+    """Somebody gives the version that stands a new weight; our write is throttled to its end, and undone."""
+    play = Play(World(), "none")
+    world = play.world
+    process = play.rollback()
+    play.to(process, "execute")
+    name = world.names[0]
+    world.functions.point(name, "live", "3", {"2": 0.25}, "theirs")
+    world.truth.foreign(name)
+
+    play.strike(process, "throttle", 1)
+    play.finish(process)
+
+    assert [status for _, status in world.truth.records()] == ["REVERTED"]
+    alias = world.alias(name)
+    assert alias is not None
+    assert (alias.version, alias.weights) == ("3", (("2", 0.25),))

@@ -68,7 +68,7 @@ class Truth:
         self.stories = {}
         # Whether the parameter was last written by a request that had been on its way for long: Systems
         # Manager knows no conditional write, so nobody can keep that from overwriting what came after.
-        self.told_late = False
+        self.excused = False
 
     def kept(self) -> Any:
         return self.history, self.timeline, self._lock_changed
@@ -94,7 +94,7 @@ class Truth:
             return self._lease(process, method, request)
         answer = method(**request)
         if operation == "put_parameter":
-            self.told_late = self._world.delivering
+            self.excused = self._world.delivering
         if operation == "get_function" and request.get("Qualifier") == "live":
             name = request["FunctionName"]
             process.looked[name] = len(self.history.get(name, ()))
@@ -129,7 +129,8 @@ class Truth:
         self, process: Process, function: str, tag: str, story: Story, *, back: bool, fence: str
     ) -> None:
         past = self.history[function]
-        if any(stood.tag == tag for stood in past):
+        # Again only upon what somebody else has written meanwhile, which is journalled first.
+        if any(stood.tag == tag for stood in past) and past[-1].record:
             raise self._world.violated(f"{process.name} wrote {function} twice under {tag}")
         if back and "reverting" not in story.kinds:
             raise self._world.violated(f"{process.name} put {function} back without saying so first")
@@ -325,12 +326,15 @@ class Truth:
         for name in story.steps:
             past = self.history[name]
             began = story.began[name]
-            # A rollback of its own, closed before, may have written it; what this one wrote does not count.
-            allowed = {
+            # Another rollback, closed before, may have written it; what this one wrote does not count.
+            others = [
                 stood.at
                 for number, stood in enumerate(past)
                 if number >= began - 1 and stood.record != record
-            }
+            ]
+            # Who moves it to where we move it cannot be told from who touches what we have moved.
+            alike = others[-1] is not None and others[-1][0] == story.steps[name]["to_version"]
+            allowed = set(others) if alike else {others[-1]}
             if past[-1].at not in allowed:
                 raise self._world.violated(
                     f"{process.name} called {record} REVERTED, but {name} stands at {past[-1].at}, "
