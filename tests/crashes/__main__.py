@@ -93,14 +93,17 @@ def of_ground(at_once: int) -> Sequence[Row]:
 
 
 def _killed_and_stopped(made: Sequence[scenes.Scene]) -> list[Row]:
+    """Row by row, as this takes long."""
     rows: list[Row] = []
     for scene in made:
         seen = scenes.undisturbed(scene)
-        found = [
-            *scenes.killed(scene, seen, scenes.some(seen)),
-            *scenes.stopped(scene, seen, scenes.owned(seen)),
-        ]
-        rows += [replace(row, phase=f"{scene.name}: {row.phase}") for row in found]
+        for what, found in (
+            ("killed", scenes.killed(scene, seen, scenes.some(seen))),
+            ("stopped", scenes.stopped(scene, seen, scenes.owned(seen))),
+        ):
+            for row in found:
+                rows.append(replace(row, phase=f"{scene.name}, {what}: {row.phase}"))
+                print(f"{rows[-1].phase}: {row.point}, {row.then}: {row.wrong or row.outcome}", flush=True)  # noqa: T201
     return rows
 
 
