@@ -45,7 +45,7 @@ bench: tools ## ours against the script and the quota, as a table and in .local/
 	@$(VENV) -m local.bench $(ARGS)
 
 soak: tools ## every crash point and every schedule, to the end (an hour)
-	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 600
+	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200
 	@$(CLEAN) $(VENV) -m tests.crashes
 
 clean: ## stop the local account; remove .venv, .local and caches (the engine is kept, it serves all checkouts)

@@ -15,8 +15,8 @@ from tests.simulation.world import World
 
 # Each of the cells begins three: more than 500 in all, always the same ones.
 _EACH = 3
-# What a mutant gets before it has survived; the slowest needs a third of it.
-_BOUND = 600
+# What a mutant gets before it has survived; the slowest needs a quarter of it.
+_BOUND = 1200
 
 
 def test_every_fault_in_every_phase_leaves_all_invariants_whole() -> None:

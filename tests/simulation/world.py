@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from rollback.aws import Who
@@ -169,14 +169,21 @@ def _seen(functions: Lambda, function: str) -> AliasSeen | None:
     return AliasSeen(alias.version, tuple(sorted(alias.weights.items())), alias.description, alias.revision)
 
 
+class Checkout:
+    """A folder that holds the two settings files; that is all that is asked of it."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = files
+
+    def __truediv__(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(read_text=lambda encoding: self._files[name])  # noqa: ARG005 - a Path's
+
+
 @cache
-def _settings(policy: str) -> tuple[Settings, dict[str, str], Path]:
+def _settings(policy: str) -> tuple[Settings, dict[str, str], Any]:
     project, stack = texts(approval=policy, services=SERVICES)
-    root = Path(tempfile.mkdtemp(prefix="simulated-"))
     files = {"Pulumi.yaml": project, "Pulumi.dev.yaml": stack}
-    for name, text in files.items():
-        (root / name).write_text(text, encoding="utf-8")
-    return parse("dev", project, stack), files, root
+    return parse("dev", project, stack), files, Checkout(files)
 
 
 def _story(policy: str, keeps: bool, canary: bool) -> Any:
