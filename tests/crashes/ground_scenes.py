@@ -58,6 +58,7 @@ class GroundScene:
     known: dict[str, str] = field(default_factory=dict)
     clone: Path = field(init=False)
     _before: str = field(init=False, default="")
+    _bad: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self.clone = self.ground.platform.clone()
@@ -71,8 +72,8 @@ class GroundScene:
 
     def fresh(self) -> None:
         """Bad: deployed so where the run before has put it back."""
-        if self.ground.is_good(self.name):
-            self.ground.goes_bad(self.name)
+        if not self._bad or self.ground.is_good(self.name):
+            self._bad = self.ground.goes_bad(self.name)
         git(self.clone, "pull", "-q")
         self._before = max(self._records(), default="")
 
@@ -100,7 +101,7 @@ class GroundScene:
         """Good or bad by what the account says; and what an engine may leave behind."""
         now = self.ground.standing()
         says, commit = (now.tag, "pulumi-commit") if self.name == "stack" else (now.says, "terraform-commit")
-        words = {self.ground.good: "good", self.ground.bad: "bad"}
+        words = {self.ground.good: "good", self._bad: "bad"}
         return {
             "says": "bad" if "bad" in says.lower() else "good",
             "commit": words.get(now.commits[commit], now.commits[commit]),
@@ -150,7 +151,6 @@ class _Factory:
 def scenes(forks: Forks, folder: Path) -> Iterator[list[GroundScene]]:
     """Both scenes of one environment, declared by the engines themselves."""
     with declared("dev", _Factory(folder)) as ground:
-        ground.goes_bad("stack", "terraform")
         yield [
             GroundScene(ground=ground, forks=forks, name="stack", phases=STACK_PHASES),
             GroundScene(ground=ground, forks=forks, name="terraform", phases=TERRAFORM_PHASES),
