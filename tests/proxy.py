@@ -110,7 +110,8 @@ class Proxy:
         self._rules: list[_Rule] = []
         self._held: list[Held] = []
         self._lock = threading.Lock()
-        self._local = threading.local()
+        # In the thread that carries a request: `connection`, the socket that it came by.
+        self.serving = threading.local()
         self.skew = timedelta(0)
         # Requests by operation, and AWS's answers by operation and status.
         self.counts: Counter[str] = Counter()
@@ -300,6 +301,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _carry(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = _named(self.command, self.path, self.headers.get("X-Amz-Target", ""), body)
+        self.server.proxy.serving.connection = self.connection
         answer = self.server.proxy.carry(request, self.headers.items())
         if answer is None:
             self.close_connection = True

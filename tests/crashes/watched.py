@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -43,7 +44,9 @@ class Watched(Proxy):
                 self._watching.notify_all()
 
     def let_go(self, *, forward: bool) -> None:
-        """The call that waits goes on; without `forward` it, or its answer, is lost."""
+        """The call that waits goes on; without `forward`, or where its process has died, it or its answer is
+        lost.
+        """
         self._lands = forward
         self._go.set()
 
@@ -76,4 +79,12 @@ class Watched(Proxy):
         self.hit.set()
         with self._watching:
             self._watching.notify_all()
-        return self._go.wait(_WAIT) and self._lands
+        return self._go.wait(_WAIT) and self._lands and not self._hung_up()
+
+    def _hung_up(self) -> bool:
+        try:
+            return not self.serving.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
