@@ -50,13 +50,13 @@ class Flow(Holding):
         it serves for both. With `hold` it ends with the plan in any case, and `apply` goes on.
         """
         reason = checked_reason(reason)
-        freeze.respected(self.session)
         began = self.session.clocks.now()
         target = self.session.target(kind)
         rollback_id = self.session.clocks.identifier()
         policy = self.session.policy(kind)
         if yes:
             approval.may_be_confirmed_unseen(self.session.settings, policy)
+        freeze.respected(self.session)
         if hold or policy == "identity" or (policy == "confirm" and not yes):
             plan = self._plan(target, request)
             if not plan.changing:

@@ -70,8 +70,8 @@ def _change_something_near(dev: Platform) -> None:
         ],
         "release_parameters.py": [
             (
-                'tags=tags(names, "release-parameters")',
-                'tags={**tags(names, "release-parameters"), "near": "x"}',
+                '**tags(names, "release-parameters")',
+                '**tags(names, "release-parameters"), "near": "x"',
             )
         ],
     }

@@ -176,7 +176,7 @@ def test_a_program_that_hangs_is_stopped_when_its_time_is_up(deployed: tuple[Est
     sha = estate.commit(program, "hangs")
 
     with pytest.raises(RollbackError, match="did not finish within the time limit"):
-        estate.target(patience=3).plan(Request(to=sha))
+        estate.target(patience=8).plan(Request(to=sha))
 
     assert not began(int(pid.read_text()))
 

@@ -106,7 +106,7 @@ def test_a_command_is_shown_with_what_it_prints(tmp_path: Path) -> None:
 
     ran = stage.run(_say("hello"), cwd=tmp_path, env=dict(os.environ))
 
-    assert ran.output == "hello\n"
+    assert ran.output == "hello"
     assert written.getvalue().splitlines()[-1] == "hello"
 
 
