@@ -14,6 +14,7 @@ from local import shell
 from local.emulator import server
 from local.emulator.server import Emulator
 from tests.proxy import Proxy
+from tests.warm import Warm
 
 _ACCOUNTS = itertools.count(700_000_000_000)
 
@@ -22,6 +23,12 @@ _ACCOUNTS = itertools.count(700_000_000_000)
 def emulator() -> Iterator[Emulator]:
     shell.tools(lambda _: None)
     with server.running(auth=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    with Warm() as running:
         yield running
 
 
@@ -50,6 +57,7 @@ def make(
     emulator: Emulator,
     templates: Callable[[str], Template],
     stories: dict[str, list[dict[str, Any]]],
+    warm: Warm,
     tmp_path: Path,
 ) -> Iterator[Callable[[str], Platform]]:
     """Makes an environment in an account of its own."""
@@ -58,6 +66,7 @@ def make(
     def one(environment: str) -> Platform:
         account = str(next(_ACCOUNTS))
         made.append(stamp(templates(environment), emulator.endpoint, account, tmp_path / account, stories))
+        made[-1].warm = warm
         return made[-1]
 
     yield one

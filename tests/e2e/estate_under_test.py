@@ -37,6 +37,7 @@ from local.paths import ROOT
 from naming import APPROVER, BREAK_GLASS, DEPLOYER, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.settings import Settings, load
 from tests import planted
+from tests.warm import Warm
 
 # Two services whose names begin alike, so that whoever maps by prefix touches the wrong one.
 CATALOGUE = {
@@ -158,6 +159,7 @@ class Platform:
     folder: Path
     path: str = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
     stories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    warm: Warm | None = None
     table: Mapping[str, Any] = field(default_factory=dict)
     # Where commands keep what is temporary. Near the root: the name of a plugin's socket has few characters.
     temporary: Path = field(default_factory=_temporary)
@@ -194,9 +196,24 @@ class Platform:
             "TMPDIR": str(self.temporary),
         }
 
-    def rollback(self, *words: str, as_: Person, **how: Any) -> Run:
-        """`rollback WORDS --env ENVIRONMENT`, to its end."""
-        return self.start(*words, as_=as_, **how).finish()
+    def rollback(
+        self,
+        *words: str,
+        as_: Person,
+        env: bool = True,
+        cwd: Path | None = None,
+        extra: Mapping[str, str | None] | None = None,
+        endpoint: str | None = None,
+    ) -> Run:
+        """`rollback WORDS --env ENVIRONMENT`, to its end, in a process that is forked where there is a server."""
+        if self.warm is None or not self.warm.free():
+            return self.start(*words, as_=as_, env=env, cwd=cwd, extra=extra, endpoint=endpoint).finish()
+        typed = [*words, *(["--env", self.settings.environment] if env else [])]
+        variables: dict[str, str | None] = {**self.variables(as_, endpoint=endpoint), **(extra or {})}
+        given = {name: value for name, value in variables.items() if value is not None}
+        code, out, err = self.warm.run(typed, given, cwd or self.root)
+        planted.heard(str(typed), out, err)
+        return Run(code=code, out=out, err=err)
 
     def start(self, *words: str, as_: Person, env: bool = True, **how: Any) -> Running:
         """The same, without waiting. `env=False` leaves `--env` out."""

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,20 +26,14 @@ from hostile_items import (
     shown,
 )
 from hostile_words import HARMLESS, NOWHERE, VARIABLES, WORDS
-from warm import Warm
 
 from local.engine.terraform import ensure_terraform
 from rollback.items import record_item
 from tests.planted import heard
 from tests.proxy import Answer, Proxy
+from tests.warm import Warm
 
 Ask = Callable[[Row], Run]
-
-
-@pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    with Warm() as running:
-        yield running
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ surroundings when it starts (its streams' encodings, say) must be tested with th
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +35,9 @@ _PATIENCE = 60
 
 class Warm:
     """The process that forks, as long as the block lasts."""
+
+    def __init__(self) -> None:
+        self._asking = threading.Lock()
 
     def __enter__(self) -> Self:
         self._server = subprocess.Popen(
@@ -50,11 +55,15 @@ class Warm:
     ) -> None:
         self._server.communicate()
 
+    def free(self) -> bool:
+        """Whether nobody else is waiting for an answer."""
+        return not self._asking.locked()
+
     def run(self, words: Sequence[str], variables: Mapping[str, str], cwd: Path) -> tuple[int, str, str]:
         """A command's exit code (-14: it hung), standard output and standard error."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        with self._asking, tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
             asked = {
                 "words": [str(_SCRIPT), *words],
                 "variables": dict(variables),
@@ -73,6 +82,7 @@ def _serve() -> None:
     for found in pkgutil.walk_packages(rollback.__path__, "rollback."):
         if not found.name.endswith(".__main__"):
             importlib.import_module(found.name)
+    gc.freeze()  # what is here already is nobody's garbage
     script = compile(_SCRIPT.read_text(encoding="utf-8"), _SCRIPT, "exec")
     for line in sys.stdin:
         asked = json.loads(line)
@@ -93,6 +103,7 @@ def _become(script: CodeType, asked: Mapping[str, Any]) -> None:
         os.chdir(asked["cwd"])
         os.environ.clear()
         os.environ.update(asked["variables"])
+        tempfile.tempdir = None  # may have been looked up
         sys.argv = asked["words"]
         exec(script, {"__name__": "__main__"})  # noqa: S102 - the console script
     except SystemExit as ended:
