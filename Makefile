@@ -28,7 +28,7 @@ demo: venv ## the whole story on a local account: deploy, break, roll back, appr
 
 test: tools ## unit, integration and end-to-end tests
 	@$(VENV) -m compileall -q naming.py components local rollback
-	@$(CLEAN) $(VENV) -m pytest -n 3 --dist loadfile tests/e2e tests/integration tests/simulation tests/unit
+	@$(CLEAN) $(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e tests/integration tests/simulation tests/unit
 
 check: venv ## lint, format, types, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .
