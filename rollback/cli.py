@@ -220,7 +220,7 @@ def verify(
         from rollback.overview import check
         from rollback.verify import smoke
 
-        checks = [check(session)]
+        checks = check(session)
         proved = smoke(session.settings, session.root)
         if proved is not None:
             checks.append(proved[0])

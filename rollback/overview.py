@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback import commits, freeze
+from rollback.aws import explained
 from rollback.emergency_journal import folder, found, identifier
 from rollback.errors import RollbackError
 from rollback.ground import protections
@@ -214,11 +215,12 @@ def _infrastructure(
     )
 
 
-def check(session: Session) -> Check:
-    """Whether every alias stands where the ledger says. Names those that do not."""
+def check(session: Session) -> list[Check]:
+    """Whether every alias stands where the ledger says, and the parameter says so. Names what does not."""
     settings = session.settings
     catalogue = settings.catalogue()
-    last = recorded(session.ledger, session.ledger.timeline(), catalogue, catalogue)
+    timeline = session.ledger.timeline()
+    last = recorded(session.ledger, timeline, catalogue, catalogue)
 
     def wrong(name: str) -> str:
         seen, expected = observe(session.account, name, settings.alias), last.get(name)
@@ -234,7 +236,17 @@ def check(session: Session) -> Check:
 
     found = [text for text in session.account.each(wrong, catalogue) if text]
     detail = f"{len(catalogue) - len(found)} of {len(catalogue)} aliases stand as recorded"
-    return Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))
+    aliases = Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))
+    return [aliases, _parameter(session, label(timeline.stands))] if timeline.stands else [aliases]
+
+
+def _parameter(session: Session, stands: str) -> Check:
+    """Whether others are told what stands: a parameter has no condition, and the last writer wins."""
+    name = session.settings.names.deployed_version
+    with explained(f"reading the parameter {name}"):
+        said = session.account.ssm.get_parameter(Name=name)["Parameter"].get("Value", "")
+    what = f"it says {said}" + ("" if said == stands else f", the ledger says {stands}")
+    return Check(check="parameter", ok=said == stands, detail=what)
 
 
 def _stand(session: Session, name: str, service: str, last: Standing | None, *, exact: bool) -> Stand:
