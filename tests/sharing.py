@@ -15,9 +15,6 @@ A test finds it as one that passed has left it, and the next one after a failure
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
@@ -26,19 +23,6 @@ from typing import Generic, Self, TypeVar
 import pytest
 
 T = TypeVar("T")
-
-
-def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[], T]) -> T:
-    """What `make` makes, made once in a whole run: by the first of its workers that asks, for all of them."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return make()
-    place = tmp_path_factory.getbasetemp().parent / name
-    with place.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            place.write_bytes(pickle.dumps(make()))
-    made: T = pickle.loads(place.read_bytes())  # noqa: S301 - another worker's of this run
-    return made
 
 
 class Shared(Generic[T]):

@@ -14,7 +14,6 @@ from local import shell
 from local.emulator import server
 from local.emulator.server import Emulator
 from tests.proxy import Proxy
-from tests.sharing import once
 from tests.warm import Warm
 
 _ACCOUNTS = itertools.count(700_000_000_000)
@@ -41,11 +40,7 @@ def templates(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> C
     def template(environment: str) -> Template:
         if environment not in made:
             folder = tmp_path_factory.mktemp(f"template-{environment}")
-            made[environment] = once(
-                tmp_path_factory,
-                f"declared-{environment}",
-                lambda: declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder),
-            )
+            made[environment] = declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
         return made[environment]
 
     return template
