@@ -14,11 +14,11 @@ import pulumi
 import pulumi_aws as aws
 
 from components.boundary import people_may_take
+from components.permits import permit
 from components.policies import (
     Document,
     Scope,
     Statement,
-    TooManyFunctions,
     document,
     leading_keys,
     packed_for,
@@ -109,28 +109,14 @@ class BreakGlass(pulumi.ComponentResource):
             tags=tagged,
             opts=pulumi.ResourceOptions(parent=self, protect=True),
         )
-        mine = pulumi.ResourceOptions(parent=self)
-        aws.iam.RolePolicy(
+        permit(
+            self,
             BREAK_GLASS,
-            name="permissions",
-            role=role.name,
-            policy=text(permissions(args.scope)),
-            opts=mine,
+            role,
+            scope=args.scope,
+            tagged=tagged,
+            inline=permissions(args.scope),
+            functions=function_permissions,
         )
-        try:
-            policies = function_permissions(args.scope)
-        except TooManyFunctions as error:
-            raise pulumi.RunError(str(error)) from None
-        for number, policy in enumerate(policies, start=1):
-            label = f"{BREAK_GLASS}-functions-{number}"
-            managed = aws.iam.Policy(
-                label,
-                name=f"{names.stem}-{label}",
-                description=f"The functions of the catalogue, for the {BREAK_GLASS} role, part {number}",
-                policy=text(policy),
-                tags=tagged,
-                opts=mine,
-            )
-            aws.iam.RolePolicyAttachment(label, role=role.name, policy_arn=managed.arn, opts=mine)
         self.role_arn = role.arn
         self.register_outputs({"roleArn": self.role_arn})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import pulumi
 import pulumi_aws as aws
@@ -11,7 +12,8 @@ import pulumi_aws as aws
 import naming
 from components.boundary import boundary, trust
 from components.permissions import function_policies, inline_policy
-from components.policies import Scope, TooManyFunctions, text
+from components.permits import permit
+from components.policies import Scope, text
 from components.tags import tags
 from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK
 
@@ -95,28 +97,14 @@ class GithubRoles(pulumi.ComponentResource):
                 ),
             )
             roles[role] = made
-            self._permit(role, made, args.scope)
+            permit(
+                self,
+                role,
+                made,
+                scope=args.scope,
+                tagged=tagged,
+                inline=inline_policy(role, args.scope),
+                functions=partial(function_policies, role),
+            )
             self.role_arns[role] = made.arn
         self.register_outputs({"roleArns": self.role_arns})
-
-    def _permit(self, role: str, made: aws.iam.Role, scope: Scope) -> None:
-        """Gives a role its policies: the fixed ones inline, those of the functions managed, by the dozen."""
-        mine = pulumi.ResourceOptions(parent=self)
-        aws.iam.RolePolicy(
-            role, name="permissions", role=made.name, policy=text(inline_policy(role, scope)), opts=mine
-        )
-        try:
-            policies = function_policies(role, scope)
-        except TooManyFunctions as error:
-            raise pulumi.RunError(str(error)) from None
-        for number, policy in enumerate(policies, start=1):
-            label = f"{role}-functions-{number}"
-            managed = aws.iam.Policy(
-                label,
-                name=f"{scope.names.stem}-{label}",
-                description=f"The functions of the catalogue, for the {role} role, part {number}",
-                policy=text(policy),
-                tags=tags(scope.names, "github-roles"),
-                opts=mine,
-            )
-            aws.iam.RolePolicyAttachment(label, role=made.name, policy_arn=managed.arn, opts=mine)

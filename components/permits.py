@@ -1,0 +1,43 @@
+"""Gives a role its policies: the fixed ones inline, those of the functions managed, by the dozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pulumi
+import pulumi_aws as aws
+
+from components.policies import Document, Scope, TooManyFunctions, text
+
+
+def permit(
+    parent: pulumi.Resource,
+    role: str,
+    made: aws.iam.Role,
+    *,
+    scope: Scope,
+    tagged: Mapping[str, str],
+    inline: Document,
+    functions: Callable[[Scope], tuple[Document, ...]],
+) -> None:
+    """Declares the policies of `role` (a word of `naming`) as children of `parent`.
+
+    Raises `pulumi.RunError` where the functions are too many for one role.
+    """
+    mine = pulumi.ResourceOptions(parent=parent)
+    aws.iam.RolePolicy(role, name="permissions", role=made.name, policy=text(inline), opts=mine)
+    try:
+        policies = functions(scope)
+    except TooManyFunctions as error:
+        raise pulumi.RunError(str(error)) from None
+    for number, policy in enumerate(policies, start=1):
+        label = f"{role}-functions-{number}"
+        managed = aws.iam.Policy(
+            label,
+            name=f"{scope.names.stem}-{label}",
+            description=f"The functions of the catalogue, for the {role} role, part {number}",
+            policy=text(policy),
+            tags=tagged,
+            opts=mine,
+        )
+        aws.iam.RolePolicyAttachment(label, role=made.name, policy_arn=managed.arn, opts=mine)
