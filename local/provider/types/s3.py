@@ -81,7 +81,21 @@ class Bucket(Resource):
         client.delete_bucket(Bucket=id_)
 
 
-class BucketVersioning(Resource):
+class BucketSetting(Resource):
+    """What is said of a bucket, apart from it, and known by its name: making it is putting it."""
+
+    outputs: ClassVar = ()
+    identity: ClassVar = ("bucket",)
+
+    def create(self, cloud: Cloud, inputs: Values) -> str:
+        self.update(cloud, inputs["bucket"], inputs, inputs, ())
+        return str(inputs["bucket"])
+
+    def existing_id(self, cloud: Cloud, inputs: Values) -> str:
+        return str(inputs["bucket"])
+
+
+class BucketVersioning(BucketSetting):
     """`aws:s3/bucketVersioning:BucketVersioning`, known by the bucket's name."""
 
     pulumi_type: ClassVar = "aws:s3/bucketVersioning:BucketVersioning"
@@ -97,15 +111,6 @@ class BucketVersioning(Resource):
         ),
         "region": REGION,
     }
-    outputs: ClassVar = ()
-    identity: ClassVar = ("bucket",)
-
-    def create(self, cloud: Cloud, inputs: Values) -> str:
-        self.update(cloud, inputs["bucket"], inputs, inputs, ())
-        return str(inputs["bucket"])
-
-    def existing_id(self, cloud: Cloud, inputs: Values) -> str:
-        return str(inputs["bucket"])
 
     def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
         answer = unless_missing(lambda: cloud.s3(known).get_bucket_versioning(Bucket=id_))
@@ -135,7 +140,7 @@ class BucketVersioning(Resource):
                 raise
 
 
-class BucketObjectLockConfiguration(Resource):
+class BucketObjectLockConfiguration(BucketSetting):
     """`aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration`, known by the bucket's name."""
 
     pulumi_type: ClassVar = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"
@@ -158,15 +163,6 @@ class BucketObjectLockConfiguration(Resource):
         ),
         "region": REGION,
     }
-    outputs: ClassVar = ()
-    identity: ClassVar = ("bucket",)
-
-    def create(self, cloud: Cloud, inputs: Values) -> str:
-        self.update(cloud, inputs["bucket"], inputs, inputs, ())
-        return str(inputs["bucket"])
-
-    def existing_id(self, cloud: Cloud, inputs: Values) -> str:
-        return str(inputs["bucket"])
 
     def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
         answer: Any = unless_missing(lambda: cloud.s3(known).get_object_lock_configuration(Bucket=id_))

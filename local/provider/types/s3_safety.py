@@ -8,13 +8,13 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 
 from local.provider.cloud import Cloud, unless_missing
-from local.provider.resource import Found, Resource
+from local.provider.resource import Found
 from local.provider.schema import REGION, Field
-from local.provider.types.s3 import BUCKET
+from local.provider.types.s3 import BUCKET, BucketSetting
 from local.provider.values import Values
 
 
-class BucketServerSideEncryptionConfiguration(Resource):
+class BucketServerSideEncryptionConfiguration(BucketSetting):
     """`aws:s3/bucketServerSideEncryptionConfiguration:…`, known by the bucket's name.
 
     A bucket is always encrypted; without this, with S3's own key.
@@ -41,15 +41,6 @@ class BucketServerSideEncryptionConfiguration(Resource):
         ),
         "region": REGION,
     }
-    outputs: ClassVar = ()
-    identity: ClassVar = ("bucket",)
-
-    def create(self, cloud: Cloud, inputs: Values) -> str:
-        self.update(cloud, inputs["bucket"], inputs, inputs, ())
-        return str(inputs["bucket"])
-
-    def existing_id(self, cloud: Cloud, inputs: Values) -> str:
-        return str(inputs["bucket"])
 
     def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
         answer: Any = unless_missing(lambda: cloud.s3(known).get_bucket_encryption(Bucket=id_))
@@ -73,7 +64,7 @@ class BucketServerSideEncryptionConfiguration(Resource):
         cloud.s3(state).delete_bucket_encryption(Bucket=id_)
 
 
-class BucketPublicAccessBlock(Resource):
+class BucketPublicAccessBlock(BucketSetting):
     """`aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock`, known by the bucket's name."""
 
     pulumi_type: ClassVar = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -89,15 +80,6 @@ class BucketPublicAccessBlock(Resource):
         "skipDestroy": Field(kind="bool", unread=True),
         "region": REGION,
     }
-    outputs: ClassVar = ()
-    identity: ClassVar = ("bucket",)
-
-    def create(self, cloud: Cloud, inputs: Values) -> str:
-        self.update(cloud, inputs["bucket"], inputs, inputs, ())
-        return str(inputs["bucket"])
-
-    def existing_id(self, cloud: Cloud, inputs: Values) -> str:
-        return str(inputs["bucket"])
 
     def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
         answer: Any = unless_missing(lambda: cloud.s3(known).get_public_access_block(Bucket=id_))
