@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from rollback.cli_support import Env, Identifier, Reason, names_in, verb
 
 if TYPE_CHECKING:
     from rollback.session import Session
+    from rollback.settings import Settings
 
 ci_app = typer.Typer(no_args_is_help=True, help="What the workflows call, each a step of a job.")
 
@@ -36,22 +39,12 @@ class Role(StrEnum):
 @ci_app.command("role")
 def role(which: Annotated[Role, typer.Argument(metavar="ROLE")], env: Env) -> None:
     """Hand on a role's ARN and the environment's region; asks nobody."""
-    from rollback.display import Terminal
-    from rollback.errors import RollbackError
-
-    ui = Terminal(json_output=False)
-    try:
-        from pathlib import Path
-
+    with _asking_nobody(env) as settings:
         from naming import arn
-        from rollback import ci, settings
+        from rollback import ci
 
-        found = settings.load(settings.find_root(Path.cwd()), env)
-        name = found.names.role(which.value)
-        ci.output(arn=arn("iam", found.region, found.account, f"role/{name}"), region=found.region)
-    except RollbackError as error:
-        ui.error(error)
-        raise typer.Exit(error.exit_code) from None
+        name = settings.names.role(which.value)
+        ci.output(arn=arn("iam", settings.region, settings.account, f"role/{name}"), region=settings.region)
 
 
 @ci_app.command("plan")
@@ -107,19 +100,11 @@ def plan(
 @ci_app.command("reviewer")
 def reviewer(env: Env) -> None:
     """Hand on who has reviewed this run; asks GitHub alone."""
-    from pathlib import Path
+    with _asking_nobody(env) as settings:
+        from naming import APPROVER
+        from rollback import ci
 
-    from naming import APPROVER
-    from rollback import ci, settings
-    from rollback.display import Terminal
-    from rollback.errors import RollbackError
-
-    try:
-        found = settings.load(settings.find_root(Path.cwd()), env)
-        ci.output(person=ci.reviewer(found.names.github_environment(APPROVER)))
-    except RollbackError as error:
-        Terminal(json_output=False).error(error)
-        raise typer.Exit(error.exit_code) from None
+        ci.output(person=ci.reviewer(settings.names.github_environment(APPROVER)))
 
 
 @ci_app.command("apply")
@@ -156,6 +141,22 @@ def ended(
         if waiting and approval in ("failure", "cancelled"):
             flow.abort(identifier, "it was not approved")
         ci.summarise(summary(told(session, identifier).told[identifier]))
+
+
+@contextmanager
+def _asking_nobody(env: str) -> Iterator[Settings]:
+    """The surroundings of a verb that needs no credentials: the settings; errors become their exit codes."""
+    from pathlib import Path
+
+    from rollback import settings
+    from rollback.display import Terminal
+    from rollback.errors import RollbackError
+
+    try:
+        yield settings.load(settings.find_root(Path.cwd()), env)
+    except RollbackError as error:
+        Terminal(json_output=False).error(error)
+        raise typer.Exit(error.exit_code) from None
 
 
 def _target(kind: Kind, to: str) -> str:

@@ -28,7 +28,7 @@ from rollback.targets.alias_state import Move
 from rollback.targets.protocol import Failure, Outcome, Target
 from rollback.ui import Ui
 from rollback.verify import smoke
-from rollback.words import checked_reason, refuse, several
+from rollback.words import checked_reason, not_put_back, put_back, refuse, several, so_far, unwell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +121,8 @@ class Emergency:
         self._close(journal, target, Status.COMPLETE if well else Status.FAILED, checks)
         error = None
         if not well:
-            failed = "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
             error = VerificationFailed(
-                f"Everything was moved to {journal.plan.to_version}, but verification failed: {failed}.",
+                f"Everything was moved to {journal.plan.to_version}, but verification failed: {unwell(checks)}.",
                 next=f"{self._word(journal)} --resume {journal.path}, to verify again; --undo {journal.path}, to "
                 "go back; or an older one: --to …",
             )
@@ -143,18 +142,16 @@ class Emergency:
         self._close(journal, target, Status.REVERTED, [])
         if not why:
             return self._finished(journal, None)
-        theirs = ", ".join(failure.subject for failure in outcome.failures)
-        left = f" Left as somebody else has it: {theirs}." if theirs else ""
         error = PutBack(
             f"It failed: {why}.",
-            changed=f"Everything that had been moved was put back as it was.{left}",
+            changed=put_back(outcome.failures),
             next=f"{self._word(journal)}, with --except for what does not go, or --to another release.",
         )
         return self._finished(journal, error)
 
     def _stuck(self, journal: FileJournal, why: str, failures: list[Failure]) -> RollbackError:
         return RollbackError(
-            f"{why + '. ' if why else ''}Putting it back failed as well: {several(failures)}.",
+            not_put_back(why, failures),
             changed=f"What stands where is in {journal.path}.",
             next=f"{self._word(journal)} --undo {journal.path}, to try again to put it back.",
         )
@@ -162,10 +159,9 @@ class Emergency:
     def _interrupted(self, journal: FileJournal, target: Target) -> Finished:
         counts = target.counts(journal.plan, journal.events)
         journal.append("interrupted", {"counts": counts})
-        done = counts["moved"] + counts["confirmed"]
         error = RollbackError(
             "Interrupted.",
-            changed=f"Of {counts['planned']}, {done} are done and {counts['reverted']} put back.",
+            changed=so_far(counts),
             next=f"{self._word(journal)} --resume {journal.path}, to finish it; --undo {journal.path}, to undo it",
         )
         return self._finished(journal, error)

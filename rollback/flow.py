@@ -30,7 +30,18 @@ from rollback.recorder import Recorder, give_up
 from rollback.records import UNFINISHED, Approval, Check, Entered, Event, Record, Status, seconds_between
 from rollback.targets.protocol import Failure, Target
 from rollback.verify import smoke
-from rollback.words import checked_reason, named, next_for, only, refuse, several
+from rollback.words import (
+    checked_reason,
+    named,
+    next_for,
+    not_put_back,
+    only,
+    put_back,
+    refuse,
+    several,
+    so_far,
+    unwell,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,9 +279,8 @@ class Flow(Holding):
         error = None
         if not well:
             name, env = recorder.record.rollback_id, self.session.environment
-            failed = "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
             error = VerificationFailed(
-                f"Everything was moved to {plan.to_version}, but verification failed: {failed}.",
+                f"Everything was moved to {plan.to_version}, but verification failed: {unwell(checks)}.",
                 changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines else "",
                 next=f"rollback verify {name} --env {env}, once it is mended; "
                 f"rollback abort {name} --env {env}, to go back to {plan.from_version}; or an "
@@ -299,18 +309,16 @@ class Flow(Holding):
             return self._finished(
                 recorder,
                 RollbackError(
-                    f"{why + '. ' if why else ''}Putting it back failed as well: {several(ours)}.",
+                    not_put_back(why, ours),
                     changed=f"rollback show {name} --env {env} says what stands where.",
                     next=f"rollback abort {name} --env {env}, to try again to put it back.",
                 ),
             )
         if not why:
             return self._finished(recorder, None)
-        theirs = ", ".join(failure.subject for failure in outcome.failures)
-        left = f" Left as somebody else has it: {theirs}." if theirs else ""
         error = PutBack(
             f"It failed: {why}.",
-            changed=f"Everything that had been moved was put back as it was.{left}",
+            changed=put_back(outcome.failures),
             next=f"rollback show {name} --env {env}",
         )
         return self._finished(recorder, error)
@@ -318,10 +326,9 @@ class Flow(Holding):
     def _interrupted(self, recorder: Recorder) -> Finished:
         counts = recorder.counts()
         recorder.append("interrupted", {"counts": counts}, counts=counts)
-        done = counts["moved"] + counts["confirmed"]
         error = RollbackError(
             "Interrupted.",
-            changed=f"Of {counts['planned']}, {done} are done and {counts['reverted']} put back.",
+            changed=so_far(counts),
             next=next_for(recorder.record),
         )
         return self._finished(recorder, error)

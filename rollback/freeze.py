@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from rollback.errors import Refused
 from rollback.ledger import Ledger
-from rollback.releases import Entry, Quarantine
+from rollback.quarantine import said
+from rollback.releases import Quarantine
 from rollback.session import Session
 from rollback.words import checked_reason
 
@@ -22,7 +23,7 @@ def freeze(session: Session, reason: str) -> Quarantine:
         raise Refused(f"{session.environment} is frozen already: {told(standing)}.")
     at = session.clocks.now()
     bar = Quarantine(service=SUBJECT, version=EVERYTHING, reason=reason, by=session.caller, at=at)
-    session.ledger.append(_entry(session, "freeze", reason, at), bars=[bar])
+    session.ledger.append(said(session, "freeze", "", reason, at), bars=[bar])
     return bar
 
 
@@ -32,7 +33,7 @@ def unfreeze(session: Session, reason: str) -> Quarantine:
     standing = frozen(session.ledger)
     if standing is None:
         raise Refused(f"{session.environment} is not frozen.")
-    session.ledger.append(_entry(session, "unfreeze", reason, session.clocks.now()), lifts=[standing])
+    session.ledger.append(said(session, "unfreeze", "", reason, session.clocks.now()), lifts=[standing])
     return standing
 
 
@@ -54,18 +55,3 @@ def respected(session: Session) -> None:
 def told(standing: Quarantine) -> str:
     """A freeze in words."""
     return f"{standing.by} since {standing.at}: {standing.reason}"
-
-
-def _entry(session: Session, kind: str, reason: str, at: str) -> Entry:
-    return Entry(
-        seq=0,
-        kind=kind,
-        id=session.clocks.identifier(),
-        version="",
-        at=at,
-        by=session.caller,
-        services=(),
-        stands={},
-        covers="",
-        status=reason,
-    )

@@ -18,7 +18,8 @@ from rollback import ci
 from rollback.aws import Account, explained
 from rollback.errors import RollbackError
 from rollback.printable import line
-from rollback.records import Record, Status
+from rollback.records import MARKS, Record, Status
+from rollback.words import unwell
 
 # "Reference: blocks" and "composition objects", Slack API: characters.
 _HEADER, _FIELD, _SECTION = 150, 2000, 3000
@@ -37,7 +38,6 @@ _MARKS = {
     Status.ABORTED: "🚫",
 }
 _ENDS = (Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED)
-_COUNTED = {"create": "+", "update": "~", "replace": "±", "delete": "−"}
 
 
 class Sender(Protocol):
@@ -63,7 +63,7 @@ def message(record: Record, run: str = "") -> dict[str, Any]:
         "Approved by": str(record.approved_by or ""),
         "Reason": record.reason,
         "Took": _took(record),
-        "Failed": "; ".join(f"{one.check}: {one.detail}" for one in record.verification if not one.ok),
+        "Failed": unwell(record.verification),
     }
     shown = [_plain(f"{name}\n{value}", _FIELD) for name, value in facts.items() if value]
     blocks = [
@@ -220,7 +220,7 @@ def _reference(notified: str) -> tuple[str, str] | None:
 
 
 def _changes(record: Record) -> str:
-    return " ".join(f"{mark}{record.infrastructure.get(op, 0)}" for op, mark in _COUNTED.items())
+    return " ".join(f"{mark}{record.infrastructure.get(op, 0)}" for op, mark in MARKS.items() if op != "same")
 
 
 def _took(record: Record) -> str:

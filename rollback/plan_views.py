@@ -12,20 +12,15 @@ from rich.text import Text
 from rollback.errors import RollbackError
 from rollback.layout import Blocks, aligned, hanging, text
 from rollback.plan import Plan
+from rollback.records import MARKS
 from rollback.targets.alias_state import Move
 from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind
 from rollback.targets.parts import parts
 
 _PROPERTIES = 8
 
-# What stands before a resource: created, updated, replaced, deleted, only losing its protection.
-_MARKS = {
-    CREATE: ("+", "green"),
-    UPDATE: ("~", "yellow"),
-    REPLACE: ("±", "magenta"),
-    DELETE: ("−", "red"),
-    SAME: ("!", "yellow"),
-}
+# SAME: it only loses its protection.
+_STYLES = {CREATE: "green", UPDATE: "yellow", REPLACE: "magenta", DELETE: "red", SAME: "yellow"}
 
 
 def plan_view(plan: Plan[Any]) -> RenderableType:
@@ -79,7 +74,7 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
     """Resources: a line each that changes, with what of it does."""
     rows = []
     for step in plan.changing:
-        mark, style = _MARKS[step.op]
+        mark, style = MARKS[step.op], _STYLES[step.op]
         said = "loses its protection" if step.unprotects else ""
         said = "leaves the state only" if step.retains and step.op == DELETE else said
         what = ", ".join(

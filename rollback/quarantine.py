@@ -24,7 +24,7 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
         Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
         for service in chosen
     ]
-    session.ledger.append(_entry(session, "quarantine", version, reason, at), bars=bars)
+    session.ledger.append(said(session, "quarantine", version, reason, at), bars=bars)
     return chosen
 
 
@@ -39,7 +39,7 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
     ]
     if not bars:
         raise Refused(f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
-    session.ledger.append(_entry(session, "lift", version, reason, session.clocks.now()), lifts=bars)
+    session.ledger.append(said(session, "lift", version, reason, session.clocks.now()), lifts=bars)
     return [bar.service.removeprefix("@") for bar in bars]
 
 
@@ -66,7 +66,8 @@ def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str
     return chosen
 
 
-def _entry(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
+def said(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
+    """The timeline's entry of a person's word, which changes nothing of what stands; the ledger numbers it."""
     return Entry(
         seq=0,
         kind=kind,

@@ -123,6 +123,8 @@ class Approval:
 
 
 INFRASTRUCTURE = ("create", "update", "replace", "delete", "same")
+# What stands before a resource, by what happens to it.
+MARKS = dict(zip(INFRASTRUCTURE, "+~±−!", strict=True))
 COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
 
 

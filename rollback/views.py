@@ -18,7 +18,9 @@ from rollback.errors import RollbackError
 from rollback.layout import hanging, text, unwrapped
 from rollback.past import Moment
 from rollback.plan_views import common_prefix
-from rollback.records import Event, Record, Status, plain_record
+from rollback.records import MARKS, Event, Record, Status, plain_record
+from rollback.targets.changes import SAME
+from rollback.words import counted, resources
 
 _STATUS = {
     Status.COMPLETE: "green",
@@ -37,7 +39,6 @@ _RESULTS = {str(status): style for status, style in _STATUS.items()} | {
 _LOUD = "bold white on red"
 # Characters of an event's data that nobody here can have written.
 _STRANGE = 200
-_COUNTED = {"create": "+", "update": "~", "replace": "±", "delete": "−"}
 
 
 def record_view(
@@ -48,19 +49,16 @@ def record_view(
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     seconds = record.elapsed_seconds
-    counts = ", ".join(
-        f"{count} {name}" for name, count in record.counts.items() if count or name == "planned"
-    )
     rows: list[tuple[str, Text]] = [
         ("status", text(record.status, _STATUS.get(record.status, ""))),
         ("what", text(f"{record.kind} of {record.environment}: {record.from_version} → {record.to_version}")),
         ("reason", text(record.reason)),
         ("by", text(f"{record.initiated_by} at {record.initiated_at}")),
-        ("counts", text(counts)),
+        ("counts", text(counted(record))),
     ]
     if record.services:
         rows.insert(2, ("services", text(", ".join(record.services))))
-    changed = ", ".join(f"{count} {op}" for op, count in record.infrastructure.items() if count)
+    changed = resources(record)
     if changed:
         rows.append(("resources", text(changed)))
     if record.without:
@@ -155,7 +153,9 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
         result = moment.result if moment.way or not moment.document.get("deployment_id") else ""
         style = _RESULTS.get(result, "")
         counted = " ".join(
-            f"{mark}{moment.changes[op]}" for op, mark in _COUNTED.items() if moment.changes.get(op)
+            f"{mark}{moment.changes[op]}"
+            for op, mark in MARKS.items()
+            if op != SAME and moment.changes.get(op)
         )
         elapsed = "" if moment.seconds is None else f" in {moment.seconds:.1f} s"
         commit = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollback.errors import Refused, UsageError
 from rollback.plan import Refusal
-from rollback.records import Record, Status
+from rollback.records import Check, Record, Status
 
 MAX_REASON = 500
 _SHOWN = 20
@@ -62,3 +62,37 @@ def several(failures: Sequence[Any]) -> str:
 def named(subjects: Sequence[str]) -> str:
     """What a plan writes, in words: services by their names, infrastructure without its mark."""
     return ", ".join(subject.removeprefix("@") for subject in subjects)
+
+
+def counted(record: Record) -> str:
+    """How far a record's steps came; what is none is left out, but not how many were planned."""
+    counts = record.counts.items()
+    return ", ".join(f"{count} {name}" for name, count in counts if count or name == "planned")
+
+
+def resources(record: Record) -> str:
+    """How many resources a record creates, updates and so on; empty where it has none."""
+    return ", ".join(f"{count} {op}" for op, count in record.infrastructure.items() if count)
+
+
+def unwell(checks: Sequence[Check]) -> str:
+    """The checks that failed, and what was seen."""
+    return "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
+
+
+def not_put_back(why: str, failures: Sequence[Any]) -> str:
+    """That an undo failed as well; `why` is what it was begun for, empty where a person asked for it."""
+    return f"{why + '. ' if why else ''}Putting it back failed as well: {several(failures)}."
+
+
+def put_back(others: Sequence[Any]) -> str:
+    """That an undo has put back everything but what `others` tell of: somebody else has it."""
+    theirs = ", ".join(failure.subject for failure in others)
+    left = f" Left as somebody else has it: {theirs}." if theirs else ""
+    return f"Everything that had been moved was put back as it was.{left}"
+
+
+def so_far(counts: Mapping[str, int]) -> str:
+    """How far an interrupted run came."""
+    done = counts["moved"] + counts["confirmed"]
+    return f"Of {counts['planned']}, {done} are done and {counts['reverted']} put back."

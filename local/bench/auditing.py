@@ -107,7 +107,7 @@ class File:
         etag = hashlib.md5(Body, usedforsecurity=False).hexdigest()
         self._db.execute("INSERT OR IGNORE INTO objects VALUES (?, ?)", (Key, etag))
 
-    def list_object_versions(self, *, Prefix: str, KeyMarker: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
+    def list_object_versions(self, *, Prefix: str, KeyMarker: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
         """A page of a thousand keys, each with its one version."""
         found = self._db.execute(
             "SELECT key, etag FROM objects WHERE key > ? AND key LIKE ? ORDER BY key LIMIT 1000",

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from rollback.printable import clean
+from rollback.records import MARKS
 from rollback.report.gathered import Told
 from rollback.targets.alias_state import Move
 from rollback.targets.changes import Change, kind
-from rollback.words import next_for
+from rollback.words import counted, next_for, resources
 
 # What has a meaning in Markdown, GitHub's included: mentions, references and HTML.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~@:$&])")
 _ROWS = 100
-_MARKS = {"create": "+", "update": "~", "replace": "±", "delete": "−", "same": "!"}
 
 
 def summary(told: Told) -> str:
@@ -33,18 +33,14 @@ def summary(told: Told) -> str:
         if record.elapsed_seconds is None
         else f"{record.elapsed_seconds:.1f} s of an RTO of {record.rto_seconds} s"
     )
-    counts = ", ".join(
-        f"{count} {name}" for name, count in record.counts.items() if count or name == "planned"
-    )
-    changed = ", ".join(f"{count} {op}" for op, count in record.infrastructure.items() if count)
     facts = (
         ("from → to", f"{record.from_version or 'unknown'} → {record.to_version}"),
         ("reason", record.reason),
         ("services", ", ".join(record.services)),
         ("started by", f"{record.initiated_by}, {record.initiated_at}"),
         ("approved by", str(record.approved_by or "")),
-        ("counts", counts),
-        ("resources", changed),
+        ("counts", counted(record)),
+        ("resources", resources(record)),
         ("took", took),
         ("digest", record.digest),
         ("id", record.rollback_id),
@@ -72,7 +68,7 @@ def _steps(told: Told) -> list[str]:
             rows.append((code(step.function), escape(way), escape(outcomes.get(step.function, ""))))
         elif isinstance(step, Change):
             if step.changes:
-                what = f"{_MARKS.get(step.op, '')} {step.op}"
+                what = f"{MARKS.get(step.op, '')} {step.op}"
                 name = f"{kind(step.type)} {step.urn.rpartition('::')[2]}"
                 rows.append((escape(what), code(name), escape(", ".join(step.properties))))
         else:

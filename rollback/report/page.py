@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.resources
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from typing import Any
 
 import htpy as h
@@ -20,11 +20,11 @@ from rollback.canonical import canonical
 from rollback.overview import Overview, Service
 from rollback.past import Moment
 from rollback.printable import clean
-from rollback.records import Check, Event, Record, Status
+from rollback.records import MARKS, Check, Event, Record, Status
 from rollback.report.gathered import Report, Told
 from rollback.targets.alias_state import Move
 from rollback.targets.changes import Change, kind
-from rollback.words import next_for
+from rollback.words import counted, next_for, resources
 
 # What a result is shown as: its class, and a mark for whoever does not see colours.
 _RESULTS = {
@@ -38,7 +38,6 @@ _RESULTS = {
     "failed": ("bad", "✗"),
     "in-progress": ("wait", "…"),
 }
-_MARKS = {"create": "+", "update": "~", "replace": "±", "delete": "−", "same": "!"}
 # Events a journal shows, and characters of what one says; `rollback show` and --json tell all.
 _EVENTS, _DATA, _NOTICE = 200, 600, 240
 
@@ -225,10 +224,6 @@ def _record(told: Told) -> h.Element:
 
 def _facts(told: Told) -> h.Element:
     record = told.record
-    counts = ", ".join(
-        f"{count} {name}" for name, count in record.counts.items() if count or name == "planned"
-    )
-    changed = ", ".join(f"{count} {op}" for op, count in record.infrastructure.items() if count)
     approvals = [
         h.div[
             f"{clean(str(one.by))} at {_when(one.at)}, digest ",
@@ -247,8 +242,8 @@ def _facts(told: Told) -> h.Element:
         ("ended", _when(record.completed_at) if record.completed_at else ""),
         ("took", _took(record)),
         ("waited for approval", f"{record.waited_seconds:.0f} s" if record.waited_seconds else ""),
-        ("functions", counts if not record.infrastructure else ""),
-        ("resources", changed),
+        ("functions", counted(record) if not record.infrastructure else ""),
+        ("resources", resources(record)),
         ("digest", h.code[record.digest]),
         ("journal", f"whole: {len(told.events)} events, each sealed by the next" if not told.broken else ""),
     ]
@@ -309,7 +304,7 @@ def _steps(told: Told) -> h.Element | None:
     if changes:
         rows = [
             h.tr[
-                h.td[_MARKS.get(step.op, ""), " ", step.op],
+                h.td[MARKS.get(step.op, ""), " ", step.op],
                 h.td(".mono")[kind(step.type)],
                 h.td(".mono")[clean(step.urn.rpartition("::")[2])],
                 h.td[clean(", ".join(step.properties))],
@@ -380,7 +375,7 @@ def _anchor(what: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
