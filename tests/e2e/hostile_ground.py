@@ -125,13 +125,14 @@ def configure_terraform(root: Path) -> Path:
 def arm(root: Path) -> dict[str, str]:
     """Makes a repository hostile in every way that its own files allow, and commits to it.
 
-    Returns commits: one whose subject would act upon a terminal (`loud`), and one whose Terraform
-    configuration is a link out of it (`link`).
+    Returns commits: one whose subject would act upon a terminal and whose Terraform configuration
+    is none (`loud`), and one whose Terraform configuration is a link out of it (`link`).
     """
     spy = root.parent / "spy"
     spy.write_text(f"#!/bin/sh\ntouch {root.parent}/{MARK}-by-$(basename $0)\ncat\n")
     spy.chmod(0o755)
     values = configure_terraform(root)
+    (values.parents[1] / "none.tf").write_text('resource "\n')
     (root / ".gitattributes").write_text("* filter=my=spy\n*.tf filter=other diff=other merge=other\n")
     (root / ".gitmodules").write_text(
         f'[submodule "evil"]\n\tpath = evil\n\turl = ext::{spy}\n\tupdate = !{spy}\n'
