@@ -17,6 +17,7 @@ from rollback.records import Check, Record, Standing, Status, now_iso
 from rollback.releases import STACK, TERRAFORM, Quarantine, Timeline, label, previous
 from rollback.session import Session
 from rollback.targets.alias_plan import observe, observe_alias, recorded, strangers
+from rollback.ways import Way, ways
 from rollback.words import next_for
 
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
@@ -87,6 +88,7 @@ class Overview:
     strangers: tuple[str, ...]
     exact: bool
     next: str
+    ways: tuple[Way, ...] = ()
     frozen: str = ""
     emergencies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -131,6 +133,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         strangers=around.strangers,
         exact=exact,
         next=_next(settings.environment, services, in_flight),
+        ways=ways(settings, timeline, bars, {service.name: service.previous for service in services}, recent),
         frozen=next((freeze.told(bar) for bar in bars if bar.service == freeze.SUBJECT), ""),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
         warnings=(*session.alarms, *around.unprotected),

@@ -20,6 +20,7 @@ from rollback.past import Moment
 from rollback.plan_views import common_prefix
 from rollback.records import MARKS, Event, Record, Status, plain_record
 from rollback.targets.changes import SAME
+from rollback.ways import Way
 from rollback.words import counted, resources
 
 _STATUS = {
@@ -214,6 +215,8 @@ def overview_view(view: Any) -> RenderableType:
         *odd,
         *map(_infrastructure, view.infrastructure),
     ]
+    if view.ways:
+        parts.extend([Text(), _ways(view.ways), Text()])
     for domain, item in view.holders.items():
         holder = item.get("holder", {})
         parts.append(
@@ -237,6 +240,20 @@ def overview_view(view: Any) -> RenderableType:
         parts.append(text("Weights were not read; --exact reads them.", "dim"))
     parts.append(unwrapped(Text.assemble(("next: ", "dim"), text(view.next, "cyan"))))
     return Group(*parts)
+
+
+def _ways(ways: Sequence[Way]) -> Table:
+    """What could be put back to what, how long that takes, and what to type."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for way in ways:
+        took = [f"about {way.about:.0f} s"] if way.about is not None else []
+        took += [f"{way.last:.0f} s last time"] if way.last is not None else []
+        told = ", ".join([*took, f"RTO {way.rto_seconds // 60} min"])
+        what = Text.assemble(text(f"back to {way.to}", "bold"), text(f"  {told}", "dim"))
+        table.add_row(text(way.kind, "bold"), Text.assemble(what, "\n", text(way.command, "cyan")))
+    return table
 
 
 def _infrastructure(part: Any) -> Text:

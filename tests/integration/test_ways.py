@@ -1,0 +1,82 @@
+"""What `status` says one could go back to, how long it takes, and what to type."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from rollback.overview import overview
+from rollback.recording import Commits, record
+from rollback.settings import Pace
+from rollback.views import overview_view
+from rollback.ways import moving
+from tests.doubles.world import DAN, SHA, Quiet, World
+
+OLD, NEW = "a" * 40, "b" * 40
+
+
+def ways(world: World) -> dict[str, tuple[str, str]]:
+    """Kind → what it goes back to, and the command."""
+    return {way.kind: (way.to, way.command) for way in overview(world.session()).ways}
+
+
+def deployed(world: World, version: str, stack: str | None, terraform: str | None) -> None:
+    world.release(version)
+    record(world.session(DAN), version, Commits(code=SHA, stack=stack, terraform=terraform), Quiet())
+
+
+def test_before_anything_is_recorded_there_is_no_way_back(world: World) -> None:
+    assert ways(world) == {}
+
+
+def test_all_that_stands_and_has_a_past_has_a_way_back(world: World) -> None:
+    deployed(world, "v1.0.0", OLD, OLD)
+    deployed(world, "v1.1.0", NEW, NEW)
+
+    reason = '--env dev --reason "…"'
+    assert ways(world) == {
+        "aliases": ("v1.0.0", f"rollback lambda {reason}"),
+        "stack": ("previous", f"rollback stack {reason}"),
+        "terraform": (OLD[:12], f"rollback terraform {reason}"),
+        "full": ("v1.0.0", f"rollback full {reason}"),
+    }
+
+
+def test_services_without_a_past_are_left_out_by_name(world: World) -> None:
+    world.story()
+    world.begin(services=("teams",), to="v1.0.0")
+
+    assert ways(world) == {
+        "aliases": ("v1.1.0", 'rollback lambda --services roles --env dev --reason "…"')
+    }, "teams stand at the oldest that was recorded"
+
+
+def test_how_long_it_took_last_time_is_told(world: World) -> None:
+    world.story()
+    done = world.begin().record
+    assert done is not None
+
+    way = overview(world.session()).ways[0]
+
+    assert way.last == done.elapsed_seconds
+    assert way.rto_seconds == 5 * 60
+
+
+@pytest.mark.parametrize(("functions", "seconds"), [(10, 0.7), (42, 3.3), (500, 43.7), (5000, 440)])
+def test_how_long_it_will_take_follows_from_the_quota(functions: int, seconds: float) -> None:
+    pace = Pace(writes=14.9, burst=13, reads=95)
+
+    assert moving(functions, pace) == pytest.approx(seconds, rel=0.02)
+
+
+def test_the_commands_of_the_screen_are_there_to_copy(world: World) -> None:
+    deployed(world, "v1.0.0", OLD, OLD)
+    deployed(world, "v1.1.0", NEW, NEW)
+    console = Console(width=60, force_terminal=False)
+
+    with console.capture() as shown:
+        console.print(overview_view(overview(world.session())))
+
+    lines = [line.strip() for line in shown.get().splitlines()]
+    assert 'rollback terraform --env dev --reason "…"' in lines
+    assert 'rollback lambda --env dev --reason "…"' in lines
