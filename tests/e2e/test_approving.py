@@ -21,7 +21,7 @@ from estate_under_test import (
 from naming import APPROVER
 
 
-def test_a_rollback_waits_for_another_person_and_is_then_carried_out(prod: Platform) -> None:
+def test_approval_required_for_prod_rollbacks_which_are_then_carried_out(prod: Platform) -> None:
     prod.story()
     before = prod.live()
 

@@ -31,7 +31,7 @@ FIELDS = [
 ]
 
 
-def test_the_previous_release_is_put_back_verified_and_recorded(dev: Platform) -> None:
+def test_lambda_rollback_works_for_all_services_is_verified_and_recorded(dev: Platform) -> None:
     dev.story()
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
@@ -182,7 +182,7 @@ def test_a_dry_run_changes_nothing_at_all(dev: Platform) -> None:
     assert [(step["from_version"], step["to_version"]) for step in plain.json["steps"]] == [("3", "2")] * 6
 
 
-def test_a_plan_as_shell_does_the_same_through_the_aws_command_line(dev: Platform) -> None:
+def test_scripts_for_manual_rollback_operations_are_a_plans_own_lines_for_the_shell(dev: Platform) -> None:
     dev.story()
     dev.move("team-service-get", "3", {"2": 0.1})
     printed = dev.rollback("lambda", "--as-shell", "--adopt-current", as_=ALICE)
@@ -236,7 +236,7 @@ def test_an_environment_is_known_by_the_callers_account_where_none_is_named(dev:
     assert shown.json["status"] == "COMPLETE"
 
 
-def test_a_failing_smoke_test_is_exit_5_and_the_left_release_is_quarantined_all_the_same(
+def test_smoke_tests_verify_rollback_success_and_one_that_fails_is_exit_5_and_lifts_no_quarantine(
     dev: Platform,
 ) -> None:
     dev.story()
@@ -312,6 +312,18 @@ def test_verify_finds_an_alias_that_was_moved_by_hand(dev: Platform) -> None:
     assert run.code == 5, str(run)
     assert "audit-service-record: stands at version 1, recorded is 3" in run.out
     assert "Nothing was changed." in run.err
+
+
+def test_audit_trail_maintained_in_dynamodb_and_ssm(dev: Platform) -> None:
+    dev.story()
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+    items = [item for item in dev.items() if item["PK"] == f"ROLLBACK#{run.id}"]
+    record = next(item for item in items if item["SK"] == "METADATA")
+    assert (record["status"], record["reason"], record["GSI1PK"]) == ("COMPLETE", REASON, "ENV#dev")
+    assert any(item["SK"].startswith("EVENT#") for item in items)
+    assert dev.show(run.id)["chain"] == "whole"
+    assert dev.deployed() == "v1.1.0"
 
 
 def test_another_checkout_tells_the_same_history(dev: Platform) -> None:

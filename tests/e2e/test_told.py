@@ -7,7 +7,7 @@ from estate_under_test import ALICE, REASON, Platform
 from tests.doubles.slack import slack
 
 
-def test_a_webhook_is_told_of_a_rollback_and_its_failure_fails_nothing(dev: Platform) -> None:
+def test_team_notified_via_slack_whose_failure_fails_nothing(dev: Platform) -> None:
     dev.story()
     with slack() as team:
         told = dev.rollback(

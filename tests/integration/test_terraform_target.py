@@ -218,7 +218,7 @@ def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
     return identity.assume(endpoint, settings, DEPLOYER, "dora")
 
 
-def test_previous_goes_back_to_the_deployed_commit_proves_it_and_tells_no_secret(place: Place) -> None:
+def test_terraform_rollback_restores_infrastructure_state_proves_it_and_tells_no_secret(place: Place) -> None:
     stood, described_as = place.parameter(), place.description()
     place.forward("bad", lambda main: described("bad")(main).replace(SECRET, f"{SECRET}-2"))
 

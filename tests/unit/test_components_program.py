@@ -101,7 +101,7 @@ def test_what_must_outlive_a_mistake_is_protected_and_the_rest_is_free_to_change
 
 
 @every_stack
-def test_the_ledger_has_the_keys_of_its_records_and_every_protection(stack: str) -> None:
+def test_rollback_tracking_table_schema_has_the_keys_of_its_records_and_every_protection(stack: str) -> None:
     table = declared(stack).one(TABLE)
 
     assert table.inputs == {
