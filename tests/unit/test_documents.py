@@ -1,0 +1,67 @@
+"""What the documents name is there: tests, files, verbs and the settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from rollback.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"(tests/[a-z0-9_/]+\.py)(?:::(test_[a-z0-9_]+))?", page.read_text())
+
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not (ROOT / file).is_file() or (name and f"def {name}(" not in (ROOT / file).read_text())
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_that_a_page_leads_to_exist(page: Path) -> None:
+    led = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text())
+
+    assert not [there for there in led if not (page.parent / there).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_a_page_shows_exist_with_their_options(page: Path) -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    wrong = []
+    for line in re.findall(r"^ {4}(?:\$ )?rollback ([a-z][^\n]*)$", page.read_text(), re.MULTILINE):
+        words = line.split()
+        command = commands.get(words[0])
+        if command is not None and hasattr(command, "commands"):
+            command = command.commands.get(words[1]) if len(words) > 1 else None
+        options = {name for one in getattr(command, "params", ()) for name in one.opts}
+        if command is None or [word for word in words if word.startswith("--") and word not in options]:
+            wrong.append(line)
+    assert not wrong
+
+
+def test_the_checklist_has_a_test_for_every_row() -> None:
+    rows = (ROOT / "docs" / "coming-from-the-workflows.md").read_text().partition("## The checklist")[2]
+    promises = re.findall(r"^\| ([A-Z][^|]+) \| `[^`]+::test_([a-z0-9_]+)` \|$", rows, re.MULTILINE)
+
+    assert len(promises) == 8
+    for promise, name in promises:
+        first = re.sub(r"[^a-z]+", "_", promise.lower()).strip("_").split("_")[:3]
+        assert name.split("_")[:3] == first, f"{name} is not named after {promise}"
+
+
+def test_every_workflow_and_every_verb_is_in_a_page() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+
+    verbs = [name for name in get_command(app).commands if name != "ci"]  # type: ignore[attr-defined]
+    workflows = [file.name for file in (ROOT / ".github" / "workflows").glob("*.yml")]
+    assert not [name for name in verbs if not re.search(rf"[`\s]{name}[`\s,]", text)]
+    assert not [name for name in workflows if f"`{name}`" not in text]
