@@ -96,11 +96,21 @@ def _asked(what: str) -> Any:
     """What GitHub's API answers about this repository. Raises `ValueError` where it cannot be asked."""
     base, repository = os.environ.get("GITHUB_API_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")
     token = os.environ.get("GITHUB_TOKEN", "")
-    if not (base.startswith(("https://", _LOOPBACK)) and repository and token):
+    if not (base and repository and token):
         raise ValueError("GITHUB_API_URL, GITHUB_REPOSITORY or GITHUB_TOKEN is missing")
-    asked = Request(  # noqa: S310 - the scheme was looked at
-        f"{base}/repos/{repository}/{what}",
+    return asked(base, token, f"repos/{repository}/{what}")
+
+
+def asked(base: str, token: str, path: str) -> Any:
+    """What GitHub's API at `base` answers. Raises `ValueError` for an address that a token is not sent to.
+
+    Raises `urllib.error.HTTPError` for what GitHub refuses, `URLError` or `TimeoutError` without an answer.
+    """
+    if not base.startswith(("https://", _LOOPBACK)):
+        raise ValueError(f"{base} is no address of GitHub's API")
+    wanted = Request(  # noqa: S310 - the scheme was looked at
+        f"{base}/{path}",
         headers={"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"},
     )
-    with urlopen(asked, timeout=_SECONDS) as answer:  # noqa: S310 - as above
+    with urlopen(wanted, timeout=_SECONDS) as answer:  # noqa: S310 - as above
         return json.load(answer)

@@ -88,6 +88,25 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
     return Commit(sha=sha, subject=subject(root, sha))
 
 
+def of_this_checkout(root: Path, wanted: str, branch: str) -> Commit:
+    """The commit `wanted`, if it is part of what is checked out in `root`, or of the protected branch.
+
+    Its program may be run to look at it: no stranger's is. Raises `UsageError` where there is none, `Refused`
+    where it is part of neither.
+    """
+    _must_be_a_checkout(root)
+    sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
+    if sha is not None and is_ancestor(root, sha, "HEAD"):
+        return Commit(sha=sha, subject=subject(root, sha))
+    return find(root, wanted, branch)
+
+
+def files(root: Path, sha: str, folder: str) -> list[str]:
+    """The paths of all files that a commit has below `folder`, from the repository's top."""
+    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", "--name-only", sha, "--", folder)
+    return [path for path in listed.stdout.split("\0") if path]
+
+
 def resolved(root: Path, wanted: str) -> str | None:
     """All digits of the commit that `wanted` names; None where it names none here."""
     known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")

@@ -96,6 +96,12 @@ def kind(type_: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", spelled.replace("/", "_")).lower()
 
 
+def holds(type_: str, more: Sequence[str] = ()) -> bool:
+    """Whether resources of a type hold data that a program cannot make again; `more` adds to what is known."""
+    spelled = kind(type_)
+    return any(fnmatchcase(spelled, pattern) for pattern in (*HOLDS_DATA, *more))
+
+
 def counts(changes: Iterable[Change]) -> dict[str, int]:
     """How many resources are created, updated, replaced, deleted, and stay."""
     counted = Counter(change.op for change in changes)
@@ -145,9 +151,7 @@ def _destroys(change: Change, names: Names, holds_data: Sequence[str]) -> str:
     spelled = kind(change.type)
     if change.op == DELETE and change.retains:
         return "it would be deleted from the state only, and stay in the account unknown (retain_on_delete)"
-    if change.op in (DELETE, REPLACE) and any(
-        fnmatchcase(spelled, pattern) for pattern in (*HOLDS_DATA, *holds_data)
-    ):
+    if change.op in (DELETE, REPLACE) and holds(change.type, holds_data):
         return f"it holds data and would be {change.op}d"
     if change.unprotects:
         return "it would lose its protection"

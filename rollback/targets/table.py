@@ -28,7 +28,7 @@ from rollback.targets.protocol import Failure, Journal, Outcome
 from rollback.targets.table_settings import OWNER_TAG
 from rollback.targets.table_steps import TableStep, Unheld, Waiting, until
 from rollback.targets.table_target import TableTarget
-from rollback.targets.table_time import BEFORE, RELEASE, RESTORED, Window
+from rollback.targets.table_time import BEFORE, RELEASE, RESTORED
 
 _RESTORE, _SETTINGS, _COMPARE = "restore", "equip", "compare"
 _EXISTS = ("TableAlreadyExistsException", "ResourceInUseException")
@@ -165,13 +165,7 @@ class TableRestore(TableTarget):
     def _refusals(self, table: str, copy: str, at: datetime) -> list[Refusal]:
         with explained(f"reading the backups of {table}"):
             told = self._dynamodb.describe_continuous_backups(TableName=table)
-        recovery = told["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
-        on = recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
-        window = Window(
-            earliest=recovery.get("EarliestRestorableDateTime") if on else None,
-            latest=recovery.get("LatestRestorableDateTime") if on else None,
-        )
-        found = table_time.refusal(table, at, window, self._now())
+        found = table_time.refusal(table, at, table_time.window(told), self._now())
         refusals = [found] if found else []
         if table_steps.described(self._dynamodb, copy) is not None:
             refusals.append(

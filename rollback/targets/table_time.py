@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from rollback.errors import UsageError
 from rollback.plan import Refusal
@@ -21,6 +23,16 @@ class Window:
 
     earliest: datetime | None
     latest: datetime | None
+
+
+def window(answer: Mapping[str, Any]) -> Window:
+    """The window in what DescribeContinuousBackups answers."""
+    recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    on = recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
+    return Window(
+        earliest=recovery.get("EarliestRestorableDateTime") if on else None,
+        latest=recovery.get("LatestRestorableDateTime") if on else None,
+    )
 
 
 def parsed(text: str) -> tuple[datetime, str]:
