@@ -81,6 +81,12 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"],
             scope.ledger,
         ),
+        # Whether a bad day's restore would find anything to restore.
+        statement(
+            "SeeRecovery",
+            ["dynamodb:DescribeContinuousBackups"],
+            [scope.table(table) for table in scope.tables],
+        ),
         # Wider than the catalogue on purpose: what the account has beyond it is listed, not touched.
         statement(
             "ReadFunctions",

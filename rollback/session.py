@@ -78,8 +78,10 @@ class Session:
         """Who has to say yes to a kind of rollback. Raises `Refused` as `approval.binding_policy` does."""
         return approval.binding_policy(self.root, self.settings, kind, self.on_branch)
 
-    def target(self, kind: str) -> Target:
-        context = Context(
+    @property
+    def context(self) -> Context:
+        """What targets are made from."""
+        return Context(
             account=self.account,
             ledger=self.ledger,
             root=self.root,
@@ -87,7 +89,9 @@ class Session:
             closing=self.closing,
             confirm_dead=self.confirm_dead,
         )
-        return targets.make(kind, context)
+
+    def target(self, kind: str) -> Target:
+        return targets.make(kind, self.context)
 
 
 def begin(

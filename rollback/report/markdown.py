@@ -45,12 +45,12 @@ def summary(told: Told) -> str:
         ("digest", record.digest),
         ("id", record.rollback_id),
     )
-    lines += _table(("", ""), [(f"**{escape(name)}**", escape(value)) for name, value in facts if value])
+    lines += table(("", ""), [(f"**{escape(name)}**", escape(value)) for name, value in facts if value])
     if record.verification:
         checks = [
             ("✓" if one.ok else "✗", escape(one.check), escape(one.detail)) for one in record.verification
         ]
-        lines += ["", "### Verification", "", *_table(("", "check", "seen"), checks)]
+        lines += ["", "### Verification", "", *table(("", "check", "seen"), checks)]
     if plan is not None:
         lines += ["", f"### Plan, {len(plan.steps)} steps", "", *_steps(told)]
         lines += [f"- {escape(notice)}" for notice in plan.notices]
@@ -74,7 +74,7 @@ def _steps(told: Told) -> list[str]:
         else:
             rows.append(("", escape("; ".join(getattr(step, "lines", (step.subject,)))), ""))
     more = len(rows) - _ROWS
-    shown = _table(("", "", ""), rows[:_ROWS]) if rows else ["Nothing to change."]
+    shown = table(("", "", ""), rows[:_ROWS]) if rows else ["Nothing to change."]
     return [*shown, *(["", f"and {more} more"] if more > 0 else []), ""]
 
 
@@ -88,7 +88,9 @@ def code(text: str) -> str:
     return f"`{clean(' '.join(text.split())).replace('`', 'ˋ').replace('|', '¦')}`"
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table's lines; its cells are Markdown already."""
+
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |"
 

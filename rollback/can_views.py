@@ -1,0 +1,85 @@
+"""Whether a change could be taken back, as a person, a pull request and a program are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollback.can import Answer, Finding, Verdict
+from rollback.layout import hanging, text
+from rollback.report.markdown import code, escape, table
+
+_STYLES = {"✓": "green", "✗": "bold red", "!": "yellow", "–": "dim"}
+
+
+def view(verdict: Verdict) -> RenderableType:
+    """A line for each finding: what was checked, the answer, why; under it what to type next."""
+    head = Text.assemble(
+        (f"{verdict.environment}  ", "bold"), text(f"{verdict.commit[:12]}  {verdict.subject}")
+    )
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    following = [*verdict.findings[1:], None]
+    for finding, after in zip(verdict.findings, following, strict=True):
+        style = _STYLES[finding.mark]
+        said = f"{finding.subject}: {finding.said}" if finding.subject else finding.said
+        grid.add_row(
+            text(finding.mark, style), text(finding.check), text(said, "" if style == "green" else style)
+        )
+        # Said once, after the last of those that it is the way out of.
+        if _then(finding) and (after is None or _then(after) != _then(finding)):
+            grid.add_row("", "", hanging("next:", text(finding.next, "cyan"), "dim"))
+    end = text(verdict.sentence, "green" if verdict.reversible else "bold red")
+    return Group(head, Text(), grid, Text(), end)
+
+
+def _then(finding: Finding) -> str:
+    return "" if finding.answer is Answer.YES else finding.next
+
+
+def markdown(verdict: Verdict) -> str:
+    """The same for a job's summary or a pull request: a heading, the answer, and a table."""
+    rows = [
+        (
+            finding.mark,
+            escape(finding.check),
+            " ".join([*([code(finding.subject)] if finding.subject else []), escape(finding.said)]),
+            code(_then(finding)) if _then(finding) else "",
+        )
+        for finding in verdict.findings
+    ]
+    return "\n".join(
+        [
+            f"## {'✓' if verdict.reversible else '✗'} Could it be taken back?",
+            "",
+            escape(verdict.sentence),
+            "",
+            *table(("", "check", "found", "next"), rows),
+            "",
+        ]
+    )
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """The same for a program."""
+    return {
+        "environment": verdict.environment,
+        "commit": verdict.commit,
+        "reversible": verdict.reversible,
+        "findings": [
+            {
+                "check": finding.check,
+                "subject": finding.subject,
+                "answer": finding.answer.value,
+                "against": finding.against,
+                "why": finding.why,
+                "next": finding.next,
+            }
+            for finding in verdict.findings
+        ],
+    }

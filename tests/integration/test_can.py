@@ -1,0 +1,210 @@
+"""Whether a change could be taken back, asked of a small platform and of GitHub's API on loopback."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollback.can import Answer, Finding, Verdict
+from rollback.can_gathered import gather
+from rollback.errors import Refused, UsageError
+from rollback.freeze import freeze
+from rollback.plan import Request
+from rollback.quarantine import quarantine
+from rollback.recording import Commits, record
+from tests.doubles.functions import client_error
+from tests.doubles.github import GitHub, github
+from tests.doubles.world import ALICE, DAN, Quiet, World, create_table, settings
+
+GET, LIST, ASSIGN = (f"acme-dev-lambda-{tail}" for tail in ("teams-get", "teams-list", "roles-get"))
+PEOPLE = "acme-dev-ddb-access-management"
+
+
+@pytest.fixture
+def hub() -> Iterator[GitHub]:
+    with github("acme/platform") as running:
+        running.as_declared("dev")
+        yield running
+
+
+@pytest.fixture
+def platform(world: World, hub: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Three releases in a checkout of one commit, bob to approve, GitHub as declared; no engine on PATH."""
+    for name, value in {**hub.variables, "PATH": "/usr/bin:/bin"}.items():
+        monkeypatch.setenv(name, value)
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "the platform")
+    world.settings = settings(reviewers={"users": [7]})
+    world.story()
+    return world
+
+
+def git(root: Path, *words: str) -> str:
+    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *who, "-C", str(root), *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def can(world: World, commit: str = "HEAD", *, insist: bool = False) -> Verdict:
+    return gather(world.session(), commit, insist=insist)
+
+
+def _denied(operation: str, function: str) -> None:
+    raise client_error(operation, "AccessDeniedException")
+
+
+def of(verdict: Verdict, check: str) -> list[Finding]:
+    return [finding for finding in verdict.findings if finding.check == check]
+
+
+def test_all_is_well_and_what_does_not_apply_says_so(platform: World) -> None:
+    verdict = can(platform)
+
+    assert verdict.reversible, verdict.against
+    assert [(finding.check, finding.answer) for finding in verdict.findings] == [
+        ("functions", Answer.YES),
+        ("stack", Answer.UNNEEDED),
+        ("terraform", Answer.UNNEEDED),
+        ("tables", Answer.UNNEEDED),
+        ("approver", Answer.YES),
+        *[("github", Answer.YES)] * 3,
+        ("quarantine", Answer.YES),
+        ("in flight", Answer.YES),
+        ("audit trail", Answer.YES),
+    ]
+    assert of(verdict, "functions")[0].why == "3 of 3 have a recorded version before: v1.2.0 → v1.1.0"
+
+
+def test_each_function_without_a_way_back_is_named(platform: World) -> None:
+    quarantine(platform.session(DAN), "v1.1.0", ["roles"], "no")
+    quarantine(platform.session(DAN), "v1.0.0", ["roles"], "no")
+    del platform.functions.versions[GET]["2"]
+    platform.functions.versions[LIST]["2"].state = "Inactive"
+
+    found = {finding.subject: finding.why for finding in of(can(platform), "functions")}
+
+    assert found == {
+        ASSIGN: "There is no previous release for roles: nothing older was recorded that is not quarantined.",
+        GET: "it cannot go back to v1.1.0: version 2 no longer exists",
+        LIST: "it cannot go back to v1.1.0: version 2 is Inactive, not Active",
+    }
+
+
+def test_a_commit_whose_release_is_quarantined_is_named_with_the_reason(platform: World) -> None:
+    sha = git(platform.root, "rev-parse", "HEAD")
+    platform.release("v1.3.0")
+    record(platform.session(DAN), "v1.3.0", Commits(code=sha), Quiet())
+    quarantine(platform.session(DAN), "v1.3.0", [], "it loses teams")
+
+    (found,) = of(can(platform), "quarantine")
+
+    assert found.against
+    assert "it loses teams" in found.why
+    assert f"rollback release lift {sha[:12]}" in found.next
+
+
+def test_a_strangers_commit_is_not_looked_at_and_that_of_a_branch_that_is_checked_out_is(
+    platform: World,
+) -> None:
+    root = platform.root
+    git(root, "checkout", "-q", "-b", "topic")
+    git(root, "commit", "-q", "--allow-empty", "-m", "a change")
+    topic = git(root, "rev-parse", "HEAD")
+
+    assert can(platform, topic).commit == can(platform).commit == topic
+    git(root, "checkout", "-q", "main")
+    with pytest.raises(Refused, match="is not part of main"):
+        can(platform, topic)
+    with pytest.raises(UsageError, match="There is no commit"):
+        can(platform, "--output=x")
+
+
+def test_a_table_without_recovery_is_a_reason(platform: World) -> None:
+    create_table(platform.dynamodb, PEOPLE)
+
+    (found,) = of(can(platform), "tables")
+
+    assert (found.subject, found.against) == (PEOPLE, True)
+    assert "point-in-time recovery is off" in found.why
+
+
+def test_what_waits_or_is_frozen_is_noted_and_what_runs_is_a_reason(platform: World) -> None:
+    waiting = platform.flow().start("aliases", Request(), "it went bad", hold=True).record
+    freeze(platform.session(ALICE), "looking into it")
+    verdict = can(platform)
+
+    assert verdict.reversible, verdict.against
+    assert waiting is not None
+    assert {finding.subject for finding in of(verdict, "in flight")} == {"", waiting.rollback_id}
+    assert "looking into it" in of(verdict, "freeze")[0].why
+    platform.session(DAN).leases.take("stack", "01OTHER")
+    (held,) = can(platform).against
+    assert (held.check, held.subject, held.why) == ("in flight", "01OTHER", "it holds the lease on stack")
+
+
+def test_one_check_that_cannot_be_asked_leaves_the_others_be(platform: World) -> None:
+    platform.functions.before = _denied
+    platform.bucket.exists = False
+
+    verdict = can(platform)
+
+    (unknown,) = verdict.against
+    assert (unknown.check, unknown.answer) == ("functions", Answer.UNKNOWN)
+    assert "Not allowed" in unknown.why
+    (note,) = of(verdict, "audit trail")
+    assert (note.answer, note.next) == (Answer.NOTE, "`pulumi up` declares it.")
+
+
+def test_an_environment_that_lets_anybody_in_is_a_reason(platform: World, hub: GitHub) -> None:
+    hub.declare("dev-rollback-approval", branches=["main"])
+    hub.declare("dev-rollback", branches=None)
+    hub.declare("dev-deploy", branches=["main", "release/*"], tags=["v*"])
+
+    found = {finding.subject: finding.why for finding in can(platform).against}
+
+    assert found == {
+        "dev-deploy": "it lets release/*, tag v* in",
+        "dev-rollback": "it is not restricted to main: any branch's jobs may take its role",
+        "dev-rollback-approval": "it has no required reviewers",
+    }
+
+
+def test_an_environment_of_protected_branches_has_no_policies_to_list(platform: World, hub: GitHub) -> None:
+    hub.declare("dev-rollback", branches=(), protected=True)
+
+    assert can(platform).reversible
+    assert not any("dev-rollback/" in path for path in hub.asked)
+
+
+def test_an_environment_that_nobody_declared_is_told_from_a_repository_that_nobody_sees(
+    platform: World, hub: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del hub.environments["dev-rollback"]
+    (missing,) = can(platform).against
+    monkeypatch.setenv("GITHUB_TOKEN", "another")
+    (unknown,) = of(can(platform), "github")
+
+    assert (missing.subject, "it is not declared" in missing.why) == ("dev-rollback", True)
+    assert (unknown.answer, unknown.against) == (Answer.UNKNOWN, False)
+    assert "GitHub answers 404" in unknown.why
+
+
+@pytest.mark.parametrize("why", ["no token", "refused", "gone", "elsewhere"])
+def test_without_an_answer_of_githubs_nothing_is_known_which_counts_if_it_is_asked_to(
+    platform: World, hub: GitHub, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why == "no token":
+        monkeypatch.delenv("GITHUB_TOKEN")
+        monkeypatch.delenv("GH_TOKEN", raising=False)
+    elif why == "refused":
+        hub.status = 403
+    else:
+        monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:1" if why == "gone" else "http://example.org")
+
+    assert can(platform).reversible
+    (found,) = can(platform, insist=True).against
+    assert (found.check, found.answer) == ("github", Answer.UNKNOWN)
+    assert hub.token not in found.said

@@ -1,0 +1,260 @@
+"""Whether a change could be taken back, judged from what was found out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rollback import can, can_resources, can_views, reviewers
+from rollback.can import Answer, Finding, Verdict
+from rollback.can_resources import Resource, judged
+from rollback.engine.steps import Step
+from rollback.reviewers import Gate
+from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.targets.table_time import Window
+from tests.doubles.world import settings
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+TABLE = "aws:dynamodb/table:Table"
+KEYS = {
+    "hash_key": "PK",
+    "range_key": "SK",
+    "attributes": [{"name": name, "type": "S"} for name in ("PK", "SK", "AT")],
+    "global_secondary_indexes": [{"name": "by-time", "hash_key": "AT"}],
+}
+GATE = Gate(name="dev-rollback-approval", reviewers=1, prevents_self_review=True, patterns=("main",))
+
+
+def why(findings: list[Finding], answer: Answer = Answer.NO) -> list[str]:
+    return [finding.why for finding in findings if finding.answer is answer]
+
+
+def reasons(op: str, type_: str = TABLE, **how: Any) -> list[str]:
+    return why(judged("stack", [Resource(subject="one", type=type_, op=op, **how)], [], "c" * 40))
+
+
+@pytest.mark.parametrize("type_", [TABLE, "aws_dynamodb_table", "aws:s3/bucket:Bucket", "aws_kms_key"])
+@pytest.mark.parametrize("op", [DELETE, REPLACE])
+def test_what_holds_data_is_neither_deleted_nor_replaced(type_: str, op: str) -> None:
+    assert reasons(op, type_) == [f"it holds data and would be {op}d: the step back makes it again, empty"]
+
+
+@pytest.mark.parametrize("op", [DELETE, REPLACE, UPDATE, CREATE])
+def test_what_holds_none_may_go_and_come(op: str) -> None:
+    assert reasons(op, "aws_lambda_alias") == []
+
+
+def test_a_kind_that_the_settings_name_holds_data_too() -> None:
+    gone = [Resource(subject="one", type="aws_lambda_alias", op=DELETE)]
+
+    assert why(judged("stack", gone, ["lambda_*"], "c" * 40)) != []
+
+
+def test_what_leaves_the_state_only_comes_back_as_another_one() -> None:
+    assert reasons(DELETE, retains=True) == [
+        "it would leave the state only: the step back would make another one, and empty"
+    ]
+
+
+def test_the_engines_own_protection_is_said_of_any_kind() -> None:
+    assert reasons(DELETE, "aws_lambda_alias", protected=True) == ["it is protected and would be deleted"]
+
+
+@pytest.mark.parametrize("op", [SAME, UPDATE])
+def test_a_protection_that_is_dropped_is_a_reason_though_nothing_else_changes(op: str) -> None:
+    assert reasons(op, unprotects=True) == [
+        "it would lose its protection, without which the next change may delete it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"hash_key": "ID"}, "its key schema would change"),
+        ({"range_key": None}, "its key schema would change"),
+        ({"attributes": KEYS["attributes"][:2]}, "attribute AT would no longer be defined"),
+        (
+            {"attributes": [*KEYS["attributes"][:2], {"name": "AT", "type": "N"}]},
+            "attribute AT would be of another type",
+        ),
+        ({"global_secondary_indexes": []}, "index by-time would go"),
+        (
+            {"global_secondary_indexes": [{"name": "by-time", "hash_key": "SK"}]},
+            "index by-time would have other keys",
+        ),
+        ({"deletion_protection_enabled": False}, "its deletion protection would be switched off"),
+        (
+            {"point_in_time_recovery": {"enabled": False}},
+            "its point-in-time recovery would be switched off",
+        ),
+    ],
+)
+def test_a_table_is_not_narrowed(changed: Mapping[str, Any], reason: str) -> None:
+    guarded = {"deletion_protection_enabled": True, "point_in_time_recovery": {"enabled": True}}
+    before = {**KEYS, **guarded}
+
+    assert reasons(UPDATE, before=before, after={**before, **changed}) == [reason]
+
+
+def test_a_table_may_be_widened() -> None:
+    wider = {
+        "attributes": [*KEYS["attributes"], {"name": "BY", "type": "S"}],
+        "global_secondary_indexes": [*KEYS["global_secondary_indexes"], {"name": "by", "hash_key": "BY"}],
+        "tags": {"a": "b"},
+    }
+
+    assert reasons(UPDATE, before=KEYS, after={**KEYS, **wider}) == []
+
+
+def test_what_is_made_and_holds_data_is_said_and_is_no_reason() -> None:
+    made = [Resource(subject="urn", type=TABLE, op=CREATE)]
+
+    found = judged("stack", made, [], "c" * 40)
+
+    assert not any(finding.against for finding in found)
+    assert why(found, Answer.YES) == [f"{'c' * 12} would have 1 to create; what holds data stays as it is"]
+    assert why(found, Answer.NOTE) == [
+        "it would be created: its step back deletes it, with all that it holds by then"
+    ]
+
+
+def test_both_engines_spellings_are_read_as_one() -> None:
+    index = {"name": "by-time", "hashKey": "AT"}
+    old = {
+        "hashKey": "PK",
+        "attributes": [{"name": "AT", "type": "S"}],
+        "globalSecondaryIndexes": [index],
+    }
+    new = {"hashKey": "PK", "attributes": [], "globalSecondaryIndexes": []}
+    (pulumi,) = can_resources.of_stack([Step(urn="urn", type=TABLE, op=UPDATE, old=old, new=new)])
+    shown = {
+        "resource_changes": [
+            {
+                "address": "aws_dynamodb_table.t[0]",
+                "change": {
+                    "before": {
+                        "hash_key": "PK",
+                        "attribute": old["attributes"],
+                        "global_secondary_index": [{"name": "by-time", "hash_key": "AT"}],
+                    },
+                    "after": {"hash_key": "PK", "attribute": [], "global_secondary_index": []},
+                },
+            }
+        ]
+    }
+    change = Change(urn="aws_dynamodb_table.t[0]", type="aws_dynamodb_table", op=UPDATE)
+    (terraform,) = can_resources.of_terraform([change], shown, ["aws_dynamodb_table.t"])
+
+    told = why(judged("stack", [pulumi], [], "c" * 40))
+
+    assert told == ["attribute AT would no longer be defined", "index by-time would go"]
+    assert why(judged("terraform", [replace(terraform, unprotects=False)], [], "c" * 40)) == told
+    assert terraform.unprotects, "an instance is protected where its block is"
+
+
+def test_prevent_destroy_is_read_from_the_text_comments_apart() -> None:
+    text = """
+    resource "aws_dynamodb_table" "kept" {
+      name = "${local.stem}-{odd}" # } not the end
+      lifecycle {
+        prevent_destroy = true
+      }
+    }
+    resource "aws_dynamodb_table" "open" {
+      lifecycle {
+        # prevent_destroy = true
+        prevent_destroy = false /* prevent_destroy = true */
+      }
+      description = "prevent_destroy = true"
+    }
+    # resource "aws_dynamodb_table" "none" {
+    """
+
+    assert can_resources.kept(text) == (
+        {"aws_dynamodb_table.kept", "aws_dynamodb_table.open"},
+        {"aws_dynamodb_table.kept"},
+    )
+
+
+def test_the_window_of_recovery_has_to_cover_the_rto() -> None:
+    def answer(minutes: float | None) -> Finding:
+        earliest = None if minutes is None else NOW - timedelta(minutes=minutes)
+        return can.recovery("t", Window(earliest=earliest, latest=NOW), NOW, 60)
+
+    assert [answer(minutes).answer for minutes in (None, 59, 60, 5000)] == [
+        Answer.NO,
+        Answer.NO,
+        Answer.YES,
+        Answer.YES,
+    ]
+    assert answer(59).next == "wait until 2026-11-25T12:01:00Z"
+
+
+def test_somebody_has_to_be_named_who_may_approve() -> None:
+    user = "arn:aws:iam::111122223333:user/bob"
+
+    assert can.approver(settings()).answer is Answer.NO
+    assert "functions and infrastructure" not in can.approver(settings()).why
+    assert "functions and tables" in can.approver(settings(approval="identity")).why
+    assert can.approver(settings(people={"approvers": [user]})).answer is Answer.YES
+    assert can.approver(settings(reviewers={"users": [7]})).answer is Answer.YES
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        (replace(GATE, declared=False), "it is not declared"),
+        (replace(GATE, reviewers=0), "it has no required reviewers"),
+        (replace(GATE, prevents_self_review=False), "whoever starts a run may review it"),
+        (replace(GATE, patterns=None), "it is not restricted to main"),
+        (replace(GATE, patterns=("main", "release/*", "tag v*")), "it lets release/*, tag v* in"),
+        (replace(GATE, patterns=()), "it does not let main in"),
+    ],
+)
+def test_an_environment_on_github_lets_nobody_past(gate: Gate, reason: str) -> None:
+    assert reviewers.judged(GATE, "main", reviewed=True).answer is Answer.YES
+    assert reviewers.judged(replace(GATE, patterns=(), any_protected=True), "main", reviewed=True).mark == "✓"
+
+    found = reviewers.judged(gate, "main", reviewed=True)
+
+    assert (found.mark, reason in found.why) == ("✗", True), found
+
+
+def test_reviewers_are_asked_for_only_where_a_review_is() -> None:
+    alone = replace(GATE, reviewers=0, prevents_self_review=False)
+
+    assert reviewers.judged(alone, "main", reviewed=False).answer is Answer.YES
+
+
+def test_what_could_not_be_asked_is_no_yes_unless_it_is_said_not_to_count() -> None:
+    unknown = can.unasked("github", "no\ntoken", counts=True)
+
+    assert (unknown.mark, unknown.said, unknown.against) == ("✗", "not known: no token", True)
+    assert replace(unknown, counts=False).mark == "–"
+    assert not replace(unknown, counts=False).against
+
+
+def test_what_is_said_is_escaped_and_each_way_out_is_said_once() -> None:
+    bad = "<b>[x](http://y) | `z`"
+    findings = tuple(
+        Finding(check="functions", subject=f"f{number}`|", answer=Answer.NO, why=bad, next="do `this` | that")
+        for number in (1, 2)
+    )
+    verdict = Verdict(environment="dev", commit="c" * 40, subject=f"{bad}\x1b[31m", findings=findings)
+    console = Console(width=200)
+
+    with console.capture() as shown:
+        console.print(can_views.view(verdict))
+    page = can_views.markdown(verdict)
+
+    assert shown.get().count("do `this`") == 1
+    assert "\x1b" not in shown.get()
+    assert "<b>" not in page.replace(r"\<b\>", "")
+    assert r"\[x\]\(http" in page
+    assert [line.count(" | ") for line in page.splitlines() if line.startswith("| ✗")] == [3, 3]
+    assert can_views.document(verdict)["reversible"] is False
