@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from rollback.errors import Refused, RollbackError, UsageError
@@ -162,6 +163,7 @@ def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
     return {sha: text.strip() for sha, _, text in (line.partition(" ") for line in told)}
 
 
+@cache
 def top(root: Path) -> Path:
     """The top folder of the repository that `root` is in. Raises `UsageError` where it is in none."""
     _must_be_a_checkout(root)
@@ -244,6 +246,7 @@ def _clear_dead(root: Path) -> None:
     _git(root, "worktree", "prune")
 
 
+@cache
 def _must_be_a_checkout(root: Path) -> None:
     try:
         inside = _git(root, "rev-parse", "--git-dir")

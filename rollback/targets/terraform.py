@@ -58,14 +58,17 @@ class Terraform:
         """
         if request.without:
             raise UsageError("Terraform leaves nothing of a plan out.", next="Go back to a commit that does.")
-        tool = terraform_tool.find()
-        timeline, barred = self._ledger.timeline(), self._ledger.quarantines()
-        wanted = previous_position(timeline, TERRAFORM, barred) if request.to == PREVIOUS else request.to
-        commit = commits.find(self._root, wanted, self._settings.protected_branch)
-        self._must_hold(commit.sha)
-        standing = timeline.stands.get(TERRAFORM, "")
-        self._bucket.must_be_free()
-        state = self._bucket.state()
+        with ThreadPoolExecutor(1) as pool:
+            # The tool takes its time to say which it is, and AWS to say what stands.
+            found = pool.submit(terraform_tool.find)
+            timeline, barred = self._ledger.timeline(), self._ledger.quarantines()
+            wanted = previous_position(timeline, TERRAFORM, barred) if request.to == PREVIOUS else request.to
+            commit = commits.find(self._root, wanted, self._settings.protected_branch)
+            self._must_hold(commit.sha)
+            standing = timeline.stands.get(TERRAFORM, "")
+            self._bucket.must_be_free()
+            state = self._bucket.state()
+            tool = found.result()
         with _changing_nothing():
             work = self._fresh(commit.sha, tool)
             work.plan()
