@@ -70,6 +70,13 @@ def boundary(scope: Scope) -> Document:
             {"Sid": "Ceiling", "Effect": "Allow", "Action": granted(scope), "Resource": "*"},
             _deny("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
             _deny("KeepTrail", _TRAIL_HARM, [scope.trail, f"{scope.trail}/*"]),
+            # A version may go; a function, with all its versions and aliases, never.
+            {
+                "Sid": "KeepFunctions",
+                "Effect": "Deny",
+                "Action": ["lambda:DeleteFunction"],
+                "NotResource": scope.function("*:*"),
+            },
             # A copy may go again; a table never.
             _deny("KeepTables", ("dynamodb:DeleteTable",), [scope.table(table) for table in scope.tables]),
             _deny(

@@ -145,12 +145,15 @@ def deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statement
                 "lambda:CreateAlias",
                 "lambda:GetFunctionCodeSigningConfig",
                 "lambda:GetFunctionConfiguration",
+                "lambda:ListAliases",
                 "lambda:PublishVersion",
                 "lambda:UpdateAlias",
                 "lambda:UpdateFunctionCode",
             ],
             arns,
         ),
+        # One version: a request that names none, which takes the whole function, is on the ARN without one.
+        statement("PruneVersions", ["lambda:DeleteFunction"], [f"{arn}:*" for arn in arns]),
         # A stack, a Terraform configuration and a full rollback are proved by the smoke command, too.
         statement("SmokeTest", ["lambda:InvokeFunction"], [f"{arn}:{scope.alias}" for arn in arns]),
     ]

@@ -128,7 +128,8 @@ def test_no_permission_is_granted_by_a_pattern_of_actions(stack: str, role: str)
 
     for statement in [*statements(role, of), *walk(boundary(of))]:
         assert statement["Effect"] == "Deny" or not any("*" in action for action in statement["Action"])
-        assert not {"NotAction", "NotResource"} & set(statement)
+        assert "NotAction" not in statement
+        assert statement["Effect"] == "Deny" or "NotResource" not in statement
 
 
 @every_stack
@@ -235,6 +236,20 @@ def test_nobody_under_the_boundary_can_weaken_the_trail(action: str) -> None:
     assert "Condition" not in deny
     assert deny["Resource"] == [of.trail, f"{of.trail}/*"]
     assert any(fnmatch.fnmatchcase(f"s3:{action}", pattern) for pattern in deny["Action"])
+
+
+@every_stack
+def test_a_version_can_be_deleted_and_a_function_cannot(stack: str) -> None:
+    of = scope(stack, "team-service-get")
+    function = of.function(of.functions[0])
+    (deny,) = [one for one in walk(boundary(of)) if one["Sid"] == "KeepFunctions"]
+
+    assert not any(of_action(role, of, "lambda:DeleteFunction") for role in ROLES if role != DEPLOYER)
+    (allow,) = of_action(DEPLOYER, of, "lambda:DeleteFunction")
+    for arn, deletable in ((f"{function}:7", True), (function, False), (of.function("another:7"), False)):
+        assert any(fnmatch.fnmatchcase(arn, one) for one in allow["Resource"]) is deletable
+    assert fnmatch.fnmatchcase(f"{function}:7", deny["NotResource"])
+    assert not fnmatch.fnmatchcase(function, deny["NotResource"])
 
 
 @every_stack
