@@ -16,7 +16,7 @@ from rollback.settings import PROJECT_FILE, Settings, parse
 
 Policy = Literal["none", "confirm", "identity"]
 _STRICTEST: tuple[Policy, ...] = ("none", "confirm", "identity")
-_KINDS = {"aliases": "aliases", "cutover": "table", "table": "table"}
+_KINDS = {"aliases": "aliases", "cutover": "table", "prune": "aliases", "table": "table"}
 # Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
 MIN_DIGEST = 12
 

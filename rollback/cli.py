@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from rollback import cli_audit, cli_can, cli_freeze, cli_report
+from rollback import cli_audit, cli_can, cli_freeze, cli_prune, cli_report
 from rollback.cli_ci import ci_app
 from rollback.cli_emergency import (
     AlthoughAnswers,
@@ -75,6 +75,7 @@ class Kind(StrEnum):
     table = "table"
     cutover = "cutover"
     full = "full"
+    prune = "prune"
 
 
 @app.command("lambda")
@@ -139,6 +140,7 @@ def lambda_(
 register(app)
 cli_report.register(app)
 cli_freeze.register(app)
+cli_prune.register(app)
 cli_audit.register(app)
 cli_can.register(app)
 

@@ -304,7 +304,8 @@ class Flow(Holding):
         recorder.check()
         with _published(recorder, recorder.stands(done, undone=True)) as said:
             ours += [Failure(subject=check.check, reason=check.detail) for check in said]
-            recorder.close(Status.FAILED if ours else Status.REVERTED, [], done=done, undone=True)
+            ended = Status.ABORTED if outcome.stays else Status.REVERTED
+            recorder.close(Status.FAILED if ours else ended, [], done=done, undone=True)
         if ours:
             return self._finished(
                 recorder,
@@ -314,6 +315,8 @@ class Flow(Holding):
                     next=f"rollback abort {name} --env {env}, to try again to put it back.",
                 ),
             )
+        if outcome.stays:
+            self.ui.say(outcome.stays)
         if not why:
             return self._finished(recorder, None)
         error = PutBack(

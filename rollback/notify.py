@@ -226,6 +226,8 @@ def _changes(record: Record) -> str:
 def _took(record: Record) -> str:
     if record.elapsed_seconds is None:
         return ""
+    if not record.rto_seconds:
+        return f"{record.elapsed_seconds:.1f} s"
     late = " (beyond the RTO)" if record.elapsed_seconds > record.rto_seconds else ""
     return f"{record.elapsed_seconds:.1f} s of {record.rto_seconds} s{late}"
 

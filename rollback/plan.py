@@ -42,9 +42,9 @@ class Refusal:
 class Request:
     """What a person asked for.
 
-    `to` is a release's version, a commit, a time or `previous`; `services` is empty for all of them;
-    `without` names functions to leave out; `allow_destroy` names what may be deleted or replaced though it
-    holds data (URNs, addresses). `stack` and `project` (a folder below the repository's root) are of another
+    `to` is a release's version, a commit, a time or `previous`, or how many releases a prune keeps; `services`
+    is empty for all of them; `without` names functions to leave out; `allow_destroy` names what may be deleted
+    or replaced though it holds data (URNs, addresses). `stack` and `project` (a folder below the repository's root) are of another
     stack than the environment's own; `table`, `cutover` and `delete_new` are of a table's restore.
     """
 

@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from rollback.errors import RollbackError
 from rollback.layout import Blocks, aligned, hanging, text
 from rollback.plan import Plan
+from rollback.prune import Doomed, ranges, size
 from rollback.records import MARKS
 from rollback.targets.alias_state import Move
 from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind
@@ -43,6 +46,8 @@ def _body(plan: Plan[Any]) -> list[RenderableType]:
         return _moves(plan)
     if isinstance(first, Change):
         return _changes(plan)
+    if isinstance(first, Doomed):
+        return _doomed(plan)
     lines = [
         hanging("·", text(line)) for step in plan.steps for line in getattr(step, "lines", (step.subject,))
     ]
@@ -93,6 +98,27 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
     same = plan.infrastructure.get(SAME, 0)
     stay = text(f"  {same} {'stays as it is' if same == 1 else 'stay as they are'}", "dim")
     return [_way(plan, ", ".join(counted) or "nothing to change"), Text(), *aligned(rows), stay]
+
+
+def _doomed(plan: Plan[Any]) -> list[RenderableType]:
+    """Published versions: a line a function, what goes and what stays and why."""
+    common = common_prefix([step.function for step in plan.steps])
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("function", "delete", "frees", "keep"):
+        table.add_column(name, overflow="fold", justify="right" if name == "frees" else "left")
+    for step in plan.steps:
+        why: dict[str, list[int]] = defaultdict(list)
+        for number, reason in step.kept.items():
+            why[reason].append(int(number))
+        table.add_row(
+            text(step.function[len(common) :]),
+            text(ranges(one.number for one in step.delete) or "–", "red" if step.delete else "dim"),
+            text(size(step.frees) if step.delete else ""),
+            text("; ".join(f"{ranges(numbers)} ({reason})" for reason, numbers in why.items())),
+        )
+    count = plan.infrastructure.get(DELETE, 0)
+    freed = size(sum(step.frees for step in plan.steps))
+    return [_way(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common), table]
 
 
 def _prefix_line(common: str) -> list[Text]:

@@ -68,8 +68,9 @@ def record_view(
         rows.append(("approved", text(record.approved_by)))
     rows.extend(("approval", text(f"{item.by}, until {item.expires_at}")) for item in approvals)
     if seconds is not None:
-        within = seconds <= record.rto_seconds
+        within = not record.rto_seconds or seconds <= record.rto_seconds
         budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
+        budget = budget if record.rto_seconds else ""
         waited = f", {record.waited_seconds:.0f} s waiting for approval" if record.waited_seconds else ""
         rows.append(("time", text(f"{seconds:.1f} s{budget}{waited}", "green" if within else "red")))
     rows.extend(

@@ -7,10 +7,13 @@ from typing import Any
 
 from rollback.errors import Refused, UsageError
 from rollback.plan import Refusal
+from rollback.prune import KIND as PRUNE
 from rollback.records import Check, Record, Status
 
 MAX_REASON = 500
 _SHOWN = 20
+# What is called so of the aliases that a record moves is called otherwise of the versions that one deletes.
+_PRUNED = {"moved": "deleted", "confirmed": "spared"}
 
 
 def checked_reason(reason: str) -> str:
@@ -28,6 +31,8 @@ def checked_reason(reason: str) -> str:
 def next_for(record: Record) -> str:
     """What to type next for a record in this state."""
     name = f"{record.rollback_id} --env {record.environment}"
+    if record.kind == PRUNE and record.status in (Status.IN_PROGRESS, Status.FAILED):
+        return f"rollback resume {name}, to go on; rollback abort {name}, to leave it at that"
     return {
         Status.AWAITING_APPROVAL: f"rollback apply {name}, once another person has approved it",
         Status.IN_PROGRESS: f"rollback resume {name}, to finish it; rollback abort {name}, to undo it",
@@ -67,7 +72,10 @@ def named(subjects: Sequence[str]) -> str:
 def counted(record: Record) -> str:
     """How far a record's steps came; what is none is left out, but not how many were planned."""
     counts = record.counts.items()
-    return ", ".join(f"{count} {name}" for name, count in counts if count or name == "planned")
+    words = _PRUNED if record.kind == PRUNE else {}
+    return ", ".join(
+        f"{count} {words.get(name, name)}" for name, count in counts if count or name == "planned"
+    )
 
 
 def resources(record: Record) -> str:

@@ -31,7 +31,8 @@ def summary(told: Told) -> str:
     took = (
         ""
         if record.elapsed_seconds is None
-        else f"{record.elapsed_seconds:.1f} s of an RTO of {record.rto_seconds} s"
+        else f"{record.elapsed_seconds:.1f} s"
+        + (f" of an RTO of {record.rto_seconds} s" if record.rto_seconds else "")
     )
     facts = (
         ("from → to", f"{record.from_version or 'unknown'} → {record.to_version}"),

@@ -12,6 +12,7 @@ _MAKERS = {
     "aliases": ("rollback.targets.aliases", "Aliases"),
     "stack": ("rollback.targets.stack", "Stack"),
     "cutover": ("rollback.targets.cutover", "Cutover"),
+    "prune": ("rollback.targets.prune", "Prune"),
     "full": ("rollback.targets.full", "Full"),
     "terraform": ("rollback.targets.terraform", "Terraform"),
     "table": ("rollback.targets.table", "TableRestore"),

@@ -19,6 +19,7 @@ from rollback.targets.alias_state import Move, standings
 from rollback.targets.parts import FULL, Piece, events_of, parts
 
 _NAMED = 50
+_GONE = "no longer exists"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +202,7 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
         quarantines=quarantines,
         steps=tuple(steps),
         notices=_notices(settings, request, steps, foreign, sorted(set(quarantines.values()))),
-        refusals=tuple(refusals),
+        refusals=_told_who(ledger, refusals, steps),
     )
 
 
@@ -280,7 +281,7 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
     there = now if now.version == target.version else observe(account, name, target.version)
     problems: list[Refusal] = []
     if there is None:
-        problems.append(refuse(f"version {target.version} no longer exists"))
+        problems.append(refuse(f"version {target.version} {_GONE}"))
     elif there.code_sha256 != target.code_sha256:
         problems.append(refuse(f"version {target.version} holds other code than was recorded"))
     elif there.state != "Active":
@@ -311,6 +312,22 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
         provisioned=last.provisioned if last is not None else 0,
     )
     return step, problems
+
+
+def _told_who(ledger: Ledger, refusals: Sequence[Refusal], steps: Iterable[Move]) -> tuple[Refusal, ...]:
+    """Says of a version that is gone by which prune and when."""
+    gone = {refusal.subject for refusal in refusals if refusal.reason.endswith(_GONE)}
+    if not gone:
+        return tuple(refusals)
+    from rollback.targets.needs import pruned  # noqa: PLC0415 - seldom
+
+    by = pruned(ledger, {step.function: step.to_version for step in steps if step.function in gone})
+    return tuple(
+        replace(refusal, reason=f"{refusal.reason}: {by[refusal.subject]}")
+        if refusal.reason.endswith(_GONE) and refusal.subject in by
+        else refusal
+        for refusal in refusals
+    )
 
 
 def _with_weights(account: Account, steps: Sequence[Move]) -> list[Move]:

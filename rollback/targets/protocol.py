@@ -58,7 +58,7 @@ class Outcome:
 
     `put_back` says that what was done must not stand as it is: the flow undoes it at once. `anew` says that
     what is left is more than was approved, and needs a plan of its own. `done` names the plan's subjects that
-    stand at it although others do not.
+    stand at it although others do not. `stays` says what an undo had to leave as it was done: nothing undoes it.
     """
 
     failures: tuple[Failure, ...] = ()
@@ -66,6 +66,7 @@ class Outcome:
     put_back: bool = False
     anew: bool = False
     done: tuple[str, ...] = ()
+    stays: str = ""
 
     @property
     def ok(self) -> bool:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-WRITES = ("transact_write_items", "update_item", "update_alias", "put_parameter")
+WRITES = ("transact_write_items", "update_item", "update_alias", "put_parameter", "delete_function")
 
 
 class Killed(BaseException):

@@ -56,6 +56,8 @@ class Version:
     sha: str
     description: str = ""
     state: str = "Active"
+    size: int = 1000
+    provisioned: bool = False
 
 
 class Functions:
@@ -64,6 +66,9 @@ class Functions:
     def __init__(self, *, revision_ignores_no_change: bool = False) -> None:
         self.versions: dict[str, dict[str, Version]] = {}
         self.aliases: dict[str, Alias] = {}
+        # Aliases beside the one that a rollback moves: function → name → alias.
+        self.others: dict[str, dict[str, Alias]] = {}
+        self.deleted: list[tuple[str, str]] = []
         self.writes: list[Written] = []
         self.calls: list[tuple[str, str]] = []
         self.before: Hook = nothing
@@ -74,10 +79,10 @@ class Functions:
 
     # -- what a test arranges ------------------------------------------------------------------------
 
-    def publish(self, function: str, description: str = "", **more: str) -> str:
+    def publish(self, function: str, description: str = "", **more: Any) -> str:
         """One more version of a function; returns its number."""
         versions = self.versions.setdefault(function, {})
-        number = str(len(versions) + 1)
+        number = str(max(map(int, versions), default=0) + 1)
         versions[number] = Version(sha=f"sha-{function}-{number}", description=description, **more)
         return number
 
@@ -147,13 +152,33 @@ class Functions:
 
     def get_provisioned_concurrency_config(self, *, FunctionName: str, Qualifier: str) -> dict[str, Any]:
         with self._request("GetProvisionedConcurrencyConfig", FunctionName):
-            states = self._alias("GetProvisionedConcurrencyConfig", FunctionName).provisioned
+            states = (
+                ["READY"]
+                * self._version("GetProvisionedConcurrencyConfig", FunctionName, Qualifier).provisioned
+                if Qualifier.isdigit()
+                else self._alias("GetProvisionedConcurrencyConfig", FunctionName).provisioned
+            )
             if not states:
                 raise client_error(
                     "GetProvisionedConcurrencyConfig", "ProvisionedConcurrencyConfigNotFoundException"
                 )
             status = states.pop(0) if len(states) > 1 else states[0]
             return {"Status": status, "RequestedProvisionedConcurrentExecutions": 5}
+
+    def delete_function(self, *, FunctionName: str, Qualifier: str | None = None) -> None:
+        """One version that no alias refers to; without a version it takes the whole function, as the service."""
+        with self._request("DeleteFunction", FunctionName):
+            versions = self._versions("DeleteFunction", FunctionName)
+            if Qualifier is None:
+                del self.versions[FunctionName]
+                return
+            self._version("DeleteFunction", FunctionName, Qualifier)
+            held = [*self.others.get(FunctionName, {}).values()]
+            held += [self.aliases[FunctionName]] if FunctionName in self.aliases else []
+            if any(Qualifier in (alias.version, *alias.weights) for alias in held):
+                raise client_error("DeleteFunction", "ResourceConflictException")
+            del versions[Qualifier]
+            self.deleted.append((FunctionName, Qualifier))
 
     def get_paginator(self, name: str) -> Any:
         return SimpleNamespace(paginate=getattr(self, f"_{name}"))
@@ -164,14 +189,30 @@ class Functions:
         yield {"Functions": [{"FunctionName": name} for name in sorted(self.versions)]}
 
     def _list_versions_by_function(self, *, FunctionName: str) -> Iterator[dict[str, Any]]:
-        versions = self._versions("ListVersionsByFunction", FunctionName)
+        with self._request("ListVersionsByFunction", FunctionName):
+            versions = dict(self._versions("ListVersionsByFunction", FunctionName))
         yield {"Versions": [{"Version": "$LATEST", "CodeSha256": "latest", "Description": ""}]}
         yield {
             "Versions": [
-                {"Version": number, "CodeSha256": version.sha, "Description": version.description}
+                {
+                    "Version": number,
+                    "CodeSha256": version.sha,
+                    "Description": version.description,
+                    "CodeSize": version.size,
+                }
                 for number, version in versions.items()
             ]
         }
+
+    def _list_aliases(self, *, FunctionName: str) -> Iterator[dict[str, Any]]:
+        with self._request("ListAliases", FunctionName):
+            self._versions("ListAliases", FunctionName)
+            named = dict(self.others.get(FunctionName, {}))
+            if FunctionName in self.aliases:
+                named["live"] = self.aliases[FunctionName]
+            described = [{"Name": name, **self._described(alias)} for name, alias in named.items()]
+        for one in described:
+            yield {"Aliases": [one]}
 
     def _request(self, operation: str, function: str) -> _Request:
         return _Request(self, operation, function)
