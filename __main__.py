@@ -12,7 +12,7 @@ from components.live_aliases import LiveAliases, LiveAliasesArgs
 from components.policies import Scope
 from components.release_parameters import ReleaseParameters, ReleaseParametersArgs
 from components.rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
-from naming import APPROVER, BREAK_GLASS, DEPLOYER, RESTORE, ROLLBACK
+from naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, RESTORE, ROLLBACK
 from rollback.errors import UsageError
 from rollback.settings import from_config
 
@@ -55,6 +55,7 @@ roles = GithubRoles(
             DEPLOYER: settings.people.deployers,
             ROLLBACK: settings.people.on_call,
             RESTORE: settings.people.on_call,
+            DRILL: settings.people.on_call,
             APPROVER: settings.people.approvers,
         },
     ),

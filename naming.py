@@ -16,6 +16,8 @@ UNATTENDED = ("dev",)
 # platform's accounts already use.
 DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "restore"
 ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
+# Deploys what is bad on purpose, and has it put back; there is none in production.
+DRILL = "drill"
 # Taken by people only, when the ledger is gone or the approver is absent: no workflow of GitHub's has it.
 BREAK_GLASS = "break-glass"
 _ROLE_NAMES = {
@@ -23,6 +25,7 @@ _ROLE_NAMES = {
     ROLLBACK: "rollback-role",
     APPROVER: "approver-role",
     RESTORE: "restore-role",
+    DRILL: "drill-role",
     BREAK_GLASS: "break-glass-role",
 }
 # The GitHub environment whose jobs may take a role: one each. The restore role is taken where the
@@ -32,6 +35,7 @@ _GITHUB_ENVIRONMENTS = {
     ROLLBACK: "rollback",
     APPROVER: "rollback-approval",
     RESTORE: "rollback",
+    DRILL: "drill",
 }
 
 GITHUB_OIDC_HOST = "token.actions.githubusercontent.com"
@@ -114,6 +118,11 @@ class Names:
     def slack(self) -> str:
         """The SecureString that holds a bot's token or a webhook's address."""
         return f"{self.parameter_path}/slack"
+
+    @property
+    def drills(self) -> bool:
+        """Whether what is bad may be deployed here on purpose: nowhere that is called production."""
+        return not self.environment.startswith("prod")
 
     def role(self, role: str) -> str:
         """The IAM role's name: `role("rollback")` gives `bbws-access-dev-rollback-role`."""

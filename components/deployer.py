@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.policies import LEDGER_WRITES, TABLE_READS, Scope, Statement, leading_keys, statement
-from naming import BREAK_GLASS, ROLES
+from naming import BREAK_GLASS, DRILL, ROLES
 
 
 def deployer(scope: Scope) -> list[Statement]:
@@ -48,7 +48,7 @@ def _program(scope: Scope) -> list[Statement]:
         statement(
             "RefreshRoles",
             ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"],
-            [scope.role(role) for role in (*ROLES, BREAK_GLASS)],
+            [scope.role(role) for role in (*ROLES, BREAK_GLASS, *((DRILL,) if names.drills else ()))],
         ),
         statement(
             "RefreshPolicies",

@@ -15,17 +15,18 @@ from components.permissions import function_policies, inline_policy
 from components.permits import permit
 from components.policies import Scope, text
 from components.tags import tags
-from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK
+from naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
 
 _DESCRIPTIONS = {
     DEPLOYER: "Deploys and records releases; puts back stacks and Terraform configurations",
     ROLLBACK: "Moves the aliases of the catalogue's functions, and keeps the record of it",
     APPROVER: "Approves what somebody else has planned, and does nothing else",
+    DRILL: "Deploys what is bad on purpose and has it put back; takes the roles that this needs",
     RESTORE: "Restores tables beside the live ones to a point in time",
 }
 
 # Role → the role that is taken before it.
-_VIA = {RESTORE: ROLLBACK}
+_VIA = {RESTORE: ROLLBACK, DEPLOYER: DRILL, ROLLBACK: DRILL}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +43,7 @@ class GithubRolesArgs:
 
 
 class GithubRoles(pulumi.ComponentResource):
-    """GitHub's identity provider, the boundary, and the four roles under it.
+    """GitHub's identity provider, the boundary, and the roles under it: four, and one for drills outside production.
 
     An account has one provider for GitHub: where it exists already, it is imported, not made again.
     """
@@ -74,8 +75,9 @@ class GithubRoles(pulumi.ComponentResource):
         self.boundary_arn = ceiling.arn
         self.role_arns = {}
         roles: dict[str, aws.iam.Role] = {}
-        for role in ROLES:
+        for role in (*((DRILL,) if names.drills else ()), *ROLES):
             via = _VIA.get(role)
+            via = None if via == DRILL and not names.drills else via
             made = aws.iam.Role(
                 role,
                 name=names.role(role),

@@ -21,7 +21,7 @@ from components.policies import (
     packed_for,
     statement,
 )
-from naming import APPROVER, DEPLOYER, RESTORE, ROLES, ROLLBACK
+from naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
 
 _LAMBDA_READS = (
     "lambda:GetAlias",
@@ -50,7 +50,7 @@ def granted(scope: Scope) -> list[str]:
     one = scope.functions[:1]
     statements = [
         granting
-        for role in ROLES
+        for role in (*ROLES, *((DRILL,) if scope.names.drills else ()))
         for granting in (
             *_INLINE[role](scope),
             *(_FUNCTIONS[role](scope, one) if role in _FUNCTIONS else ()),
@@ -204,13 +204,26 @@ def _restore(scope: Scope) -> list[Statement]:
     ]
 
 
+def _drill(scope: Scope) -> list[Statement]:
+    """Everything but what a bad configuration takes is done under the two roles that really do it."""
+    roles = [scope.role(DEPLOYER), scope.role(ROLLBACK)]
+    return [statement("DeployAndPutBack", ["sts:AssumeRole", "sts:SetSourceIdentity"], roles)]
+
+
+def _drill_functions(scope: Scope, functions: Sequence[str]) -> list[Statement]:
+    arns = [scope.function(function) for function in functions]
+    return [statement("Misconfigure", ["lambda:UpdateFunctionConfiguration"], arns)]
+
+
 _INLINE: dict[str, Callable[[Scope], list[Statement]]] = {
     DEPLOYER: _deployer,
     ROLLBACK: _rollback,
     APPROVER: _approver,
     RESTORE: _restore,
+    DRILL: _drill,
 }
 _FUNCTIONS: dict[str, Callable[[Scope, Sequence[str]], list[Statement]]] = {
     DEPLOYER: deployer_functions,
     ROLLBACK: _rollback_functions,
+    DRILL: _drill_functions,
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_github as github
 
-from naming import APPROVER, DEPLOYER, ROLLBACK, Names
+from naming import APPROVER, DEPLOYER, DRILL, ROLLBACK, Names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,9 @@ class RollbackEnvironmentsArgs:
 
 
 class RollbackEnvironments(pulumi.ComponentResource):
-    """`{env}-deploy`, `{env}-rollback` and `{env}-rollback-approval`; nothing, said aloud, without GitHub."""
+    """`{env}-deploy`, `{env}-rollback`, `{env}-rollback-approval` and, outside production, `{env}-drill`; nothing,
+    said aloud, without GitHub.
+    """
 
     environments: list[str]
 
@@ -71,7 +73,7 @@ class RollbackEnvironments(pulumi.ComponentResource):
         reviewers = github.RepositoryEnvironmentReviewerArgs(teams=list(args.teams), users=list(args.users))
         # A destroyed environment comes back unprotected with the next job.
         kept = pulumi.ResourceOptions(parent=self, protect=True)
-        for role in (DEPLOYER, ROLLBACK, APPROVER):
+        for role in (DEPLOYER, ROLLBACK, APPROVER, *((DRILL,) if args.names.drills else ())):
             environment = args.names.github_environment(role)
             approves = role == APPROVER
             declared = github.RepositoryEnvironment(

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError
 
-from naming import ROLLBACK, arn
+from naming import DRILL, RESTORE, ROLLBACK, arn
 from rollback.aws import Account, code, explained
 from rollback.errors import Refused
 from rollback.workers import WORKERS
@@ -27,7 +27,14 @@ _MODE = {"mode": "standard", "total_max_attempts": 8}
 
 
 def clients(account: Account, role: str) -> Clients:
-    """Service → its client under `role` (a word of `naming.ROLES`), with the caller's session name.
+    """Service → its client under `role`. Raises as `session` does."""
+    taken = session(account, role)
+    config = Config(retries=_MODE, connect_timeout=5, read_timeout=60, max_pool_connections=WORKERS * 2)  # type: ignore[arg-type] # the stubs want a TypedDict
+    return lambda service: taken.client(service, config=config)  # type: ignore[call-overload] # any service
+
+
+def session(account: Account, role: str) -> boto3.Session:
+    """A session under `role` (a word of `naming.ROLES`), with the name of the caller's.
 
     Raises `Refused` where the caller may not take the role.
     """
@@ -45,8 +52,8 @@ def clients(account: Account, role: str) -> Clients:
                     raise
                 raise Refused(
                     f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
-                    next=f"Act under {settings.names.role(ROLLBACK)}, which alone may take it; "
-                    "`pulumi up` declares both.",
+                    next=f"Act under {settings.names.role(ROLLBACK if role == RESTORE else DRILL)}, which may "
+                    "take it; `pulumi up` declares both.",
                 ) from error
         return {
             "access_key": answer["AccessKeyId"],
@@ -59,6 +66,4 @@ def clients(account: Account, role: str) -> Clients:
     inner._credentials = RefreshableCredentials.create_from_metadata(  # type: ignore[attr-defined]  # noqa: SLF001 - botocore offers no other way in
         metadata=taken(), refresh_using=taken, method="assume-role"
     )
-    session = boto3.Session(botocore_session=inner, region_name=settings.region)
-    config = Config(retries=_MODE, connect_timeout=5, read_timeout=60, max_pool_connections=WORKERS * 2)  # type: ignore[arg-type] # the stubs want a TypedDict
-    return lambda service: session.client(service, config=config)  # type: ignore[call-overload] # any service
+    return boto3.Session(botocore_session=inner, region_name=settings.region)

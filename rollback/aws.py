@@ -107,14 +107,14 @@ class Throttles:
             self.count += 1
 
 
-def connect(settings: Settings) -> Account:
-    """The account that the environment names, seen with the caller's credentials.
+def connect(settings: Settings, session: boto3.Session | None = None) -> Account:
+    """The account that the environment names, seen with the caller's credentials, or with those of `session`.
 
     Raises `UsageError` (exit 2) without credentials, without a way to AWS or with a clock that is more
     than five minutes off, and `Refused` (exit 3) for credentials of another account.
     """
     with explained("asking STS who the caller is", before=True):
-        session = boto3.Session(region_name=settings.region)
+        session = session or boto3.Session(region_name=settings.region)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 5},
             connect_timeout=5,

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from rollback.errors import Ended, RollbackError, UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from rollback.aws import Account
     from rollback.display import Terminal
     from rollback.flow import Flow
     from rollback.holding import Finished
@@ -49,11 +50,13 @@ def verb(
     confirm_dead: str = "",
     first: bool = False,
     reading: bool = False,
+    acting: Callable[[Account], Account] | None = None,
 ) -> Iterator[tuple[Session, Flow, Terminal]]:
     """A verb's surroundings: session, flow and terminal; errors become their exit codes.
 
     A ledger that has lost entries bars what decides by its timeline. `first` says to look before anything else;
-    `reading`, that what is only shown is shown all the same, and said.
+    `reading`, that what is only shown is shown all the same, and said. `acting` gives the account under another
+    role than the caller's.
     """
     from rollback.display import Terminal
 
@@ -65,7 +68,7 @@ def verb(
             from rollback.session import begin
             from rollback.table import Unanswered
 
-            session = begin(env, confirm_dead=confirm_dead, say=ui.say)
+            session = begin(env, confirm_dead=confirm_dead, say=ui.say, acting=acting)
             if not gc.isenabled():
                 gc.freeze()
                 gc.enable()

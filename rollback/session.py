@@ -100,17 +100,20 @@ def begin(
     *,
     confirm_dead: str = "",
     say: Callable[[str], None] = lambda _: None,
+    acting: Callable[[Account], Account] | None = None,
 ) -> Session:
     """The session for an environment, found from the folder `start` upwards (default: where we are).
 
     Without a name it is the one environment whose account the caller's credentials belong to.
-    `say` is told what went wrong beside the rollback. Raises `UsageError` or `Refused` as `settings.load` and
-    `aws.connect` do.
+    `say` is told what went wrong beside the rollback; `acting` gives the account under another role. Raises
+    `UsageError` or `Refused` as `settings.load` and `aws.connect` do.
     """
     root = settings_module.find_root(start or Path.cwd())
     name = _callers_environment(root) if environment is None else environment
     settings = settings_module.load(root, name)
     account = connect(settings)
+    if acting is not None:
+        account = acting(account)
     table = Table(account.dynamodb, settings.names.deployments_table)
     ledger = Ledger(table, settings.environment, _archive(account))
     clocks = Clocks(now=lambda: now_iso(_utc_now()))

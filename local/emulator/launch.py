@@ -64,7 +64,15 @@ def _bind(wished: int) -> socket.socket:
 
 def _serve(listener: socket.socket, port: int) -> None:
     # After GATEWAY_PORT, and quick to fail.
-    from local.emulator import api_names, identities, lambda_actions, leading_keys, people  # noqa: PLC0415
+    from local.emulator import (  # noqa: PLC0415
+        api_names,
+        function_code,
+        identities,
+        lambda_actions,
+        leading_keys,
+        past,
+        people,
+    )
 
     app: Any = importlib.import_module("ministack.app")
     api_names.install()
@@ -73,6 +81,8 @@ def _serve(listener: socket.socket, port: int) -> None:
     _sweep_seldom(importlib.import_module("ministack.services.lambda_svc"))
     lambda_actions.install()
     identities.install()
+    function_code.install()
+    past.install()
     config: Any = importlib.import_module("hypercorn.config").Config()
     serve: Any = importlib.import_module("hypercorn.asyncio").serve
     config.bind = [f"fd://{listener.detach()}"]

@@ -34,7 +34,7 @@ from botocore.exceptions import ClientError
 from local import estate, identity, shell
 from local.clients import connect
 from local.paths import ROOT
-from naming import APPROVER, BREAK_GLASS, DEPLOYER, GITHUB_OIDC_HOST, ROLES, ROLLBACK
+from naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.settings import Settings, load
 from tests import planted
 from tests.warm import Warm
@@ -72,6 +72,7 @@ ALICE = Person(role=ROLLBACK, name="alice")
 BOB = Person(role=APPROVER, name="bob")
 ALICE_APPROVING = Person(role=APPROVER, name="alice")
 OLGA = Person(role=BREAK_GLASS, name="olga")
+DORA = Person(role=DRILL, name="dora")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -658,7 +659,8 @@ def _read(endpoint: str, settings: Settings) -> Template:
         },
         policies=policies,
         roles={
-            settings.names.role(role): _role(iam, settings.names.role(role)) for role in (*ROLES, BREAK_GLASS)
+            settings.names.role(role): _role(iam, settings.names.role(role))
+            for role in (*ROLES, BREAK_GLASS, *((DRILL,) if settings.names.drills else ()))
         },
         table={
             "TableName": table["TableName"],

@@ -54,6 +54,11 @@ def declared(stack: str) -> Run:
 
 
 @cache
+def drill(stack: str) -> tuple[str, ...]:
+    """The drill role, where there is one."""
+    return () if stack == "prod" else ("drill",)
+
+
 def settings(stack: str) -> Settings:
     return load(ROOT, stack)
 
@@ -95,7 +100,10 @@ def test_what_must_outlive_a_mistake_is_protected_and_the_rest_is_free_to_change
         *((part, "trail") for part in TRAIL),
         (PROVIDER, "github"),
         (POLICY, "boundary"),
-        *((ROLE, role) for role in ("deployer", "rollback", "approver", "restore", "break-glass")),
+        *(
+            (ROLE, role)
+            for role in ("deployer", "rollback", "approver", "restore", "break-glass", *drill(stack))
+        ),
         *((ALIAS, tail) for tails in settings(stack).services.values() for tail in tails),
     }
 
@@ -235,6 +243,7 @@ def test_every_role_carries_the_boundary(stack: str) -> None:
         f"bbws-access-{stack}-{tail}"
         for tail in (
             "github-actions-role", "rollback-role", "approver-role", "restore-role", "break-glass-role",
+            *(f"{role}-role" for role in drill(stack)),
         )
     }  # fmt: skip
     for role in roles.values():
@@ -268,6 +277,10 @@ def test_managed_policies_are_attached_to_the_role_they_are_named_after(stack: s
         (f"bbws-access-{stack}-rollback-role", f"bbws-access-{stack}-rollback-functions-2"),
         (f"bbws-access-{stack}-break-glass-role", f"bbws-access-{stack}-break-glass-functions-1"),
         (f"bbws-access-{stack}-break-glass-role", f"bbws-access-{stack}-break-glass-functions-2"),
+        *(
+            (f"bbws-access-{stack}-drill-role", f"bbws-access-{stack}-drill-functions-1")
+            for _ in drill(stack)
+        ),
     }
     assert {one.inputs["role"] for one in run_.of(INLINE).values()} == {
         role.inputs["name"] for role in run_.of(ROLE).values()
@@ -302,6 +315,7 @@ def test_configured_people_may_take_their_role_and_no_other() -> None:
     assert trusted == {
         "rollback": [[alice]],
         "restore": [[alice]],
+        "drill": [[alice]],
         "approver": [[carol]],
         "deployer": [],
         "break-glass": [[olga]],
@@ -349,7 +363,8 @@ def test_github_environments_are_declared_restricted_to_the_protected_branch(sta
     run_ = run(program, stack=stack, config=configuration(stack, **GITHUB))
 
     environments, branches = run_.of(ENVIRONMENT), run_.of(BRANCHES)
-    expected = {f"{stack}-deploy", f"{stack}-rollback", f"{stack}-rollback-approval"}
+    kinds = ("deploy", "rollback", "rollback-approval", *drill(stack))
+    expected = {f"{stack}-{kind}" for kind in kinds}
     assert set(environments) == set(branches) == set(run_.exports["githubEnvironments"]) == expected
     assert run_.messages == []
     for name, environment in environments.items():
@@ -390,7 +405,7 @@ def test_ids_in_the_repository_reach_the_trust_but_not_githubs_api() -> None:
 
     run_ = run(program, config=configuration("dev", **more))
 
-    (jobs,) = run_.of(ROLE)["rollback"].policy("assumeRolePolicy")["Statement"]
+    (jobs, _) = run_.of(ROLE)["rollback"].policy("assumeRolePolicy")["Statement"]
     subject = jobs["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
     assert subject == "repo:bbws@42/access-platform@77:environment:dev-rollback"
     assert run_.of(ENVIRONMENT)["dev-deploy"].inputs["repository"] == "access-platform"

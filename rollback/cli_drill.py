@@ -1,0 +1,98 @@
+"""`rollback drill`: rehearse the bad day, and say when it was rehearsed last."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from rollback.cli_support import Env, Json, Services, names_in, verb
+from rollback.errors import UsageError
+
+
+class Scenario(StrEnum):
+    """What goes bad."""
+
+    code = "code"
+    configuration = "configuration"
+    infrastructure = "infrastructure"
+    full = "full"
+    table = "table"
+    all = "all"
+
+
+class Fault(StrEnum):
+    """What gets in the way."""
+
+    none = "none"
+    failing = "failing"
+    throttled = "throttled"
+    killed = "killed"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command("drill")(drill)
+
+
+def drill(
+    env: Env,
+    scenario: Annotated[Scenario | None, typer.Option("--scenario", help="What goes bad.")] = None,
+    fault: Annotated[
+        Fault | None, typer.Option("--fault", help="What gets in the way; default: the scenario's own.")
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Only the table of the last drills.")] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only plan, and see that what stands answers.")
+    ] = False,
+    services: Services = "all",
+    table: Annotated[str, typer.Option("--table", help="The table; default: the first one configured.")] = "",
+    approver: Annotated[
+        str,
+        typer.Option("--approver-profile", metavar="PROFILE", help="The AWS profile of who approves."),
+    ] = "",
+    wait: Annotated[
+        int, typer.Option("--wait", metavar="MINUTES", min=0, max=1440, help="Wait for who approves.")
+    ] = 0,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
+    json: Json = False,
+) -> None:
+    """Make something bad on purpose, put it back, and measure; never in production."""
+    from rollback.drill.roles import Roles
+
+    roles = Roles(read_only=read_only or report, approver=approver)
+    with verb(env, json, first=not report, reading=report, acting=roles.take) as (session, flow, ui):
+        from rollback.drill import kept
+        from rollback.drill.record import SCENARIOS
+        from rollback.drill.record import table as rows_of
+        from rollback.drill.report import document, told, view
+        from rollback.drill.report import markdown as as_markdown
+        from rollback.streams import write_out
+
+        if report:
+            rows = rows_of(session.settings, kept.drills(session.ledger))
+            if markdown:
+                write_out(as_markdown(session.environment, rows))
+                return
+            ui.show(view(session.environment, rows), [document(row) for row in rows])
+            return
+        if scenario is None or markdown:
+            raise UsageError(
+                "Say what goes bad." if scenario is None else "--markdown goes with --report.",
+                next=f"--scenario {'|'.join((*SCENARIOS, 'all'))}; or --report",
+            )
+        from rollback.drill.conduct import Asked, Conduct, judged
+
+        asked = Asked(
+            scenarios=SCENARIOS if scenario is Scenario.all else (scenario.value,),
+            fault=fault.value if fault else "",
+            services=names_in(services),
+            table=table,
+            read_only=read_only,
+            patience=wait * 60.0,
+        )
+        done = Conduct(session=session, roles=roles, ui=ui, stop=flow.stop, asked=asked).run()
+        rows = rows_of(session.settings, kept.drills(session.ledger))
+        ui.show(view(session.environment, rows), [told(one) for one in done])
+        judged(done)

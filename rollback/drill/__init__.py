@@ -1,0 +1,1 @@
+"""Rehearsed rollbacks: something is made bad on purpose, put back with the product's own verbs, and measured."""

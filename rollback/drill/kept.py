@@ -1,0 +1,45 @@
+"""Drills in the ledger: begun with what stood before, and ended in the timeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollback.drill.record import BEGUN, KIND, PREFIX, Drill, drill_hash, drill_item
+from rollback.errors import Refused
+from rollback.items import model
+from rollback.ledger import Ledger
+from rollback.quarantine import said
+from rollback.session import Session
+from rollback.table import ABSENT, Conflict, Write
+
+
+def drills(ledger: Ledger) -> list[Drill]:
+    """All of them, oldest first. Raises `RollbackError` for one that is malformed."""
+    items = ledger.table.query(f"RELEASE#{ledger.environment}", PREFIX)
+    return [model(Drill, item) for item in items]
+
+
+def unfinished(ledger: Ledger) -> list[Drill]:
+    """Those that were begun, and whose end is not told."""
+    return [drill for drill in drills(ledger) if drill.status == BEGUN]
+
+
+def begin(ledger: Ledger, drill: Drill) -> None:
+    """Writes down that a drill begins, and what stood before: nothing has been changed until then."""
+    ledger.table.transact([Write(name=KIND, item=drill_item(drill), condition=ABSENT)])
+
+
+def end(session: Session, drill: Drill) -> None:
+    """Writes down how a drill ended. Raises `Refused` where somebody else has done so."""
+    entry = said(session, KIND, "", drill.status, drill.ended_at or session.clocks.now())
+    put = Write(
+        name=KIND,
+        item=drill_item(drill),
+        condition="#status = :begun",
+        names={"#status": "status"},
+        values={":begun": BEGUN},
+    )
+    try:
+        session.ledger.append(replace(entry, id=drill.drill_id, covers=drill_hash(drill)), [put])
+    except Conflict:
+        raise Refused(f"Drill {drill.drill_id} was ended by somebody else.") from None

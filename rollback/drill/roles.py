@@ -1,0 +1,83 @@
+"""Under whose role each command of a drill is typed.
+
+Whoever drills has taken the drill role, which may do little but take the two that deploy and put back: a drill
+can do no more than they can. Approving is neither's: it takes another person's credentials.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import boto3
+
+from naming import DEPLOYER, DRILL, ROLLBACK
+from rollback import assumed
+from rollback.aws import Account, connect
+from rollback.errors import Refused
+
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+
+
+@dataclass(kw_only=True)
+class Roles:
+    """The accounts of one drill. `approver` is the AWS profile of another person, empty where none was named."""
+
+    read_only: bool
+    approver: str = ""
+    _own: Account | None = None
+    _accounts: dict[str, Account] = field(default_factory=dict)
+    _sessions: dict[str, boto3.Session] = field(default_factory=dict)
+
+    def take(self, own: Account) -> Account:
+        """The account under the rollback role, from that of the caller; the caller's where nothing is changed.
+
+        Raises `Refused` where the caller has not taken the drill role.
+        """
+        names = own.settings.names
+        self._own = own
+        if own.caller.role != names.role(DRILL):
+            if self.read_only:
+                return own
+            raise Refused(
+                f"{own.caller} cannot drill: a drill deploys and puts back.",
+                next=f"Take {names.role(DRILL)}, which is there outside production."
+                if names.drills
+                else "rollback drill --read-only",
+            )
+        for role in (ROLLBACK, DEPLOYER):
+            self._sessions[role] = assumed.session(own, role)
+            self._accounts[role] = connect(own.settings, self._sessions[role])
+        return self._accounts[ROLLBACK]
+
+    @property
+    def own(self) -> Account:
+        """The account as the caller came."""
+        assert self._own is not None  # noqa: S101 - `take` is how a session begins
+        return self._own
+
+    def account(self, role: str) -> Account:
+        """The account under `role`; the caller's where nothing is changed."""
+        return self._accounts.get(role, self.own)
+
+    def variables(self, role: str) -> dict[str, str]:
+        """The variables of a command that is typed under `role`."""
+        if role not in self._sessions:
+            return dict(os.environ)
+        found = self._sessions[role].get_credentials()
+        assert found is not None  # noqa: S101 - the session was made from some
+        frozen = found.get_frozen_credentials()
+        return _without(_PROFILES) | {
+            "AWS_ACCESS_KEY_ID": str(frozen.access_key),
+            "AWS_SECRET_ACCESS_KEY": str(frozen.secret_key),
+            "AWS_SESSION_TOKEN": str(frozen.token),
+        }
+
+    def approvers(self) -> dict[str, str]:
+        """The variables of a command that the other person types."""
+        return _without((*_CREDENTIALS, *_PROFILES)) | {"AWS_PROFILE": self.approver}
+
+
+def _without(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in names}

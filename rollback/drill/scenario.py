@@ -1,0 +1,51 @@
+"""What a scenario is: one file each, with the same few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rollback.drill.hands import Hands
+from rollback.drill.record import Drill
+from rollback.drill.roles import Roles
+from rollback.drill.scratch import Scratch
+from rollback.session import Session
+
+# JSON: what stood before a drill, and all that is needed to restore it from any machine.
+Stood = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What every scenario works with. `services` and `table` are those that were named, empty where none was."""
+
+    session: Session
+    roles: Roles
+    hands: Hands
+    scratch: Scratch
+    fault: str
+    services: tuple[str, ...] = ()
+    table: str = ""
+
+
+class Scenario(Protocol):
+    """One of the five. A step raises `RollbackError` where it does not come out as it should."""
+
+    def look(self) -> Stood:
+        """What stands now. Raises `Refused` where it could not be restored exactly so."""
+
+    def go_bad(self, drill: Drill, stood: Stood) -> None:
+        """Deploys what is bad, as a deployment would, and sees that it is."""
+
+    def put_back(self, drill: Drill, stood: Stood) -> None:
+        """What an on-call person types: this is measured."""
+
+    def gone(self, drill: Drill, stood: Stood) -> None:
+        """Sees that what was bad is gone."""
+
+    def restore(self, drill: Drill, stood: Stood) -> None:
+        """What stood before stands again, whatever has been done until now: it may be asked twice."""
+
+    def plan(self) -> None:
+        """Only plans, and sees that what stands answers."""
