@@ -39,6 +39,7 @@ _LAMBDA = [
     ("GET", re.compile(_FUNCTIONS + r"/versions"), "ListVersionsByFunction"),
     ("POST", re.compile(_FUNCTIONS + r"/invocations"), "Invoke"),
     ("GET", re.compile(_FUNCTIONS), "GetFunction"),
+    ("DELETE", re.compile(_FUNCTIONS), "DeleteFunction"),
     ("GET", re.compile(r"/2015-03-31/functions/?"), "ListFunctions"),
 ]
 

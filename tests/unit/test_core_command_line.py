@@ -50,6 +50,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ["abort"],
         ["show"],
         ["history", "--env", "dev", "--limit", "0"],
+        ["prune", "--env", "dev"],
+        ["prune", "--env", "dev", "--keep", "1"],
         ["history", "--env", "dev", "--limit", "many"],
         ["history", "--env", "dev", "--kind", "moon"],
         ["release", "record", "--env", "dev", "--version", "v1"],

@@ -1,0 +1,82 @@
+"""Pruning under the deployer role: a preview, then the deletion; interrupted, and refused where it must be."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
+
+from tests.proxy import Proxy
+
+USED = "role-service-get"
+WHY = "the code storage is nearly full"
+
+
+def numbers(dev: Platform, tail: str) -> list[str]:
+    found = dev.root_client("lambda").list_versions_by_function(FunctionName=dev.name(tail))["Versions"]
+    return [item["Version"] for item in found if item["Version"] != "$LATEST"]
+
+
+def test_what_no_release_needs_is_deleted_and_the_rest_is_not(dev: Platform) -> None:
+    dev.story()
+    dev.root_client("lambda").create_alias(FunctionName=dev.name(USED), Name="canary", FunctionVersion="1")
+
+    shown = dev.rollback("prune", "--keep", "2", "--reason", WHY, as_=DAN)
+    untouched = numbers(dev, "team-service-get")
+    run = dev.rollback("prune", "--keep", "2", "--reason", WHY, "--yes", "--json", as_=DAN)
+
+    assert shown.code == 0, str(shown)
+    assert "18 versions → 13 versions   5 to delete" in shown.err
+    assert f"next: rollback prune --env dev --keep 2 --reason '{WHY}' --yes" in shown.err
+    assert untouched == ["1", "2", "3"]
+    assert run.code == 0, str(run)
+    assert (run.json["status"], run.json["kind"], run.json["reason"]) == ("COMPLETE", "prune", WHY)
+    assert run.json["initiated_by"] == {"role": "bbws-access-dev-github-actions-role", "person": "dan"}
+    assert {one["name"]: one["deleted"] for one in run.json["functions"]} == {
+        dev.name(tail): [] if tail == USED else [1] for tail in FUNCTIONS
+    }
+    assert numbers(dev, USED) == ["1", "2", "3"], "another alias stands at it"
+    assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS if tail != USED} == {("2", "3")}
+    told = dev.rollback("history", "--kind", "prune", as_=ALICE)
+    assert run.id in told.err
+    assert "−5" in told.err
+    gone = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
+    assert gone.code == 3, str(gone)
+    assert f"version 1 no longer exists: deleted by prune {run.id}" in gone.err
+    assert dev.rollback("lambda", "--reason", REASON, as_=ALICE).code == 0, "previous is there"
+    assert dev.rollback("audit", as_=ALICE).code == 0
+
+
+def test_a_killed_one_bars_others_and_goes_on_when_it_is_typed_again(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    held = proxy.hold("DeleteFunction", nth=3)
+    typed = ("prune", "--keep", "2", "--reason", WHY, "--yes", "--json")
+    running = dev.start(*typed, as_=DAN, endpoint=proxy.endpoint)
+    held.wait()
+    running.kill()
+    held.release(forward=False)
+
+    barred = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
+    run = dev.rollback(*typed, as_=DAN)
+
+    assert barred.code == 3, str(barred)
+    assert "holds the lease" in barred.err
+    assert run.code == 0, str(run)
+    assert run.json["counts"]["moved"] == len(FUNCTIONS), "those of the killed process are among them"
+    assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS} == {("2", "3")}
+
+
+def test_the_roles_policies_let_versions_go_and_no_function(dev: Platform) -> None:
+    dev.story()
+    deployer, on_call = dev.client("lambda", DAN), dev.client("lambda", ALICE)
+    name = dev.name("team-service-get")
+
+    for client, more in ((deployer, {}), (on_call, {"Qualifier": "1"})):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.delete_function(FunctionName=name, **more)
+    assert dev.rollback("prune", "--keep", "2", "--reason", WHY, "--yes", as_=ALICE).code == 1
+    assert dev.rollback("prune", "--keep", "2", "--yes", as_=DAN).code == 2, "a reason is needed"
+    assert numbers(dev, "team-service-get") == ["1", "2", "3"]
+
+    deployer.delete_function(FunctionName=name, Qualifier="1")
+    assert numbers(dev, "team-service-get") == ["2", "3"]
