@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, git
+from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, git, pulumi
 
 REAL_SMOKE = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/smoke"]
 
 
-def test_pulumi_up_after_every_release_and_rollback_leaves_aliases_and_parameters(declared: Platform) -> None:
+def test_pulumi_up_after_every_release_and_rollback_leaves_what_they_wrote_and_taking_it_out_the_aliases(
+    declared: Platform,
+) -> None:
     dev = declared
     dev.configure(smoke=REAL_SMOKE)
     commit = git(dev.root, "rev-parse", "HEAD~1")
@@ -42,6 +44,21 @@ def test_pulumi_up_after_every_release_and_rollback_leaves_aliases_and_parameter
     assert dev.versions() == {tail: "1" if tail.startswith("team-") else "2" for tail in FUNCTIONS}
     assert dev.deployed() == "v1.1.0+team_service@v1.0.0"
     _up_changes_nothing(dev)
+
+    before, records = dev.live(), dev.items()
+    _take_out(dev)
+    assert dev.live() == before
+    assert dev.items() == records
+    assert not dev.root_client("ssm").describe_parameters()["Parameters"]
+
+
+def _take_out(dev: Platform) -> None:
+    """As docs/getting-started.md says, by an administrator."""
+    for words in (
+        ["destroy", "--exclude-protected", "--yes", "--skip-preview", "--stack", "dev"],
+        ["stack", "rm", "dev", "--force", "--preserve-config", "--yes"],
+    ):
+        pulumi(dev.root, dev.endpoint, dev.settings, dev.folder, *words)
 
 
 def _up_changes_nothing(dev: Platform) -> None:
