@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local.demo import story
+from local.demo.infrastructure import REPORT
 from local.demo.stage import ClaimError, Stage
 from local.demo.world import World, checkout, dirty
 from local.emulator import server
@@ -111,6 +112,7 @@ def _summary(stage: Stage, seconds: float) -> None:
     stage.table(table)
     stage.say("Go on by hand:")
     for command, what in (
+        (f"open {_shown(FOLDER / REPORT)}", "what happened, as one page"),
         ("make up", "a local account to play with, and how to point a shell at it"),
         (".venv/bin/rollback --help", "the verbs"),
         *([("less README.md", "how to run it on a real account")] if (ROOT / "README.md").exists() else []),

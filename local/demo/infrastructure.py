@@ -22,6 +22,7 @@ _ROOT, _OUTPUTS = "terraform/main.tf", "terraform/outputs.tf"
 _TAGS, _WRONG = 'tags=tags(names, "release-parameters"),', "cost-centre"
 _WRONG_TAGS = f'tags={{**tags(names, "release-parameters"), "{_WRONG}": "0000"}},'
 _SAYS, _LIES = "The access platform's API", "Unused, may be deleted"
+REPORT = "report.html"
 _REFUSED = 3
 _VARIABLES = f"-var-file=environments/{_ENV}.tfvars"
 
@@ -114,6 +115,9 @@ def full(world: World) -> None:
     )
     world.run(["rollback", "history", "--env", _ENV, "--limit", "9"], _ENV, DEPLOYER)
     world.run(["rollback", "status", "--env", _ENV], _ENV, DEPLOYER)
+    world.run(["rollback", "report", "--env", _ENV, "--output", f"../{REPORT}"], _ENV, DEPLOYER)
+    page = (world.folder / REPORT).read_text(encoding="utf-8")
+    stage.prove("One page tells all of it, this record too", done["rollback_id"] in page)
     stage.close(
         f"One plan, one digest, one record: {done['counts']['planned']} steps in {done['elapsed_seconds']:.1f} s of "
         f"{done['rto_seconds']} s"
