@@ -6,7 +6,7 @@ CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AW
           -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools up down demo test check lock bench soak clean
+.PHONY: help venv tools up down demo drill test check lock bench soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ down: venv ## stop it; its state is kept
 
 demo: venv ## the whole story on a local account: deploy, break, roll back, approve
 	@$(VENV) -m local.demo
+
+drill: tools ## the bad day, rehearsed: all five scenarios on a local account, measured against their budgets (ARGS=--publish)
+	@$(VENV) -m local.drill $(ARGS)
 
 test: tools ## unit, integration and end-to-end tests
 	@$(VENV) -m compileall -q naming.py components local rollback

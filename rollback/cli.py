@@ -75,6 +75,7 @@ class Kind(StrEnum):
     table = "table"
     cutover = "cutover"
     full = "full"
+    drill = "drill"
     prune = "prune"
 
 

@@ -64,9 +64,9 @@ def drill(
     roles = Roles(read_only=read_only or report, approver=approver)
     with verb(env, json, first=not report, reading=report, acting=roles.take) as (session, flow, ui):
         from rollback.drill import kept
-        from rollback.drill.record import SCENARIOS
+        from rollback.drill.record import SCENARIOS, told
         from rollback.drill.record import table as rows_of
-        from rollback.drill.report import document, told, view
+        from rollback.drill.report import document, view
         from rollback.drill.report import markdown as as_markdown
         from rollback.streams import write_out
 

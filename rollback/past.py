@@ -1,4 +1,4 @@
-"""What happened to an environment, as one list: releases, rollbacks, and what the engine deployed."""
+"""What happened to an environment, as one list: releases, rollbacks, drills, and what the engine deployed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 
 from rollback import commits
 from rollback.canonical import plain
+from rollback.drill import kept
+from rollback.drill.record import KIND as DRILL
+from rollback.drill.record import Drill
+from rollback.drill.record import told as drill_told
 from rollback.engine import Update, history
 from rollback.errors import RollbackError
 from rollback.records import Record, plain_record
@@ -69,6 +73,8 @@ def past(session: Session, limit: int, kind: str | None = None) -> Past:
             moments.extend(map(_update, history(session.root, session.settings, limit)))
         except RollbackError as error:
             notices.append(f"What the engine deployed is not shown: {error.what}")
+    if kind in (None, DRILL):
+        moments.extend(map(_drill, kept.drills(session.ledger)))
     newest = sorted(moments, key=lambda moment: moment.at, reverse=True)[:limit]
     return Past(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
 
@@ -112,6 +118,20 @@ def _record(record: Record) -> Moment:
         seconds=record.elapsed_seconds,
         changes={op: count for op, count in record.infrastructure.items() if count},
         document=plain_record(record),
+    )
+
+
+def _drill(drill: Drill) -> Moment:
+    return Moment(
+        at=drill.began_at,
+        kind=DRILL,
+        what=drill.drill_id,
+        result=drill.status,
+        who=drill.by.person,
+        subject=drill.why,
+        way=f"{drill.scenario}, {'planned only' if drill.read_only else drill.fault}",
+        seconds=drill.seconds,
+        document={"drill": True, **drill_told(drill)},
     )
 
 

@@ -18,7 +18,7 @@ from rollback.canonical import canonical
 from rollback.drill import kept
 from rollback.drill.hands import Hands, Stopwatch
 from rollback.drill.record import KIND, Drill, budget
-from rollback.drill.registry import KINDS, default_fault, faults, make
+from rollback.drill.registry import KNOWN
 from rollback.drill.roles import Roles
 from rollback.drill.scenario import Scenario, Stage
 from rollback.drill.scratch import scratch
@@ -42,12 +42,12 @@ class Asked:
 
     def fault_of(self, scenario: str) -> str:
         """Raises `UsageError` for a fault that the scenario does not know."""
-        known = faults(scenario)
+        known = KNOWN[scenario].faults
         if self.fault and self.fault not in known:
             raise UsageError(
                 f"--fault {self.fault} is none of {scenario}.", next=f"--fault {'|'.join(known)}"
             )
-        return self.fault or default_fault(scenario)
+        return self.fault or known[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Conduct:
 
     def _one(self, identifier: str, scenario: str) -> Drill:
         with self._staged(self.asked.fault_of(scenario)) as stage:
-            acting = make(scenario, stage)
+            acting = KNOWN[scenario].on(stage)
             if self.asked.read_only:
                 return self._planned(self._drill(identifier, scenario, "{}", stage.fault), acting)
             stage.hands.must(ROLLBACK, "verify")
@@ -129,7 +129,7 @@ class Conduct:
             f"Drill {drill.drill_id} ({drill.scenario}) was interrupted; what stood before it is restored first."
         )
         with self._staged("none") as stage:
-            self._restored(drill, make(drill.scenario, stage), stage.hands)
+            self._restored(drill, KNOWN[drill.scenario].on(stage), stage.hands)
             self._ended(drill, Stopwatch(), "interrupted")
 
     def _planned(self, drill: Drill, acting: Scenario) -> Drill:
@@ -213,7 +213,7 @@ class Conduct:
         if self.asked.read_only or self.roles.approver or self.asked.patience:
             return
         for scenario in self.asked.scenarios:
-            if any(self.session.policy(kind) == "identity" for kind in KINDS[scenario]):
+            if any(self.session.policy(kind) == "identity" for kind in KNOWN[scenario].kinds):
                 raise UsageError(
                     f"In {self.session.environment} another person approves what scenario {scenario} rolls back.",
                     next="--approver-profile PROFILE, an AWS profile of that person; or --wait MINUTES, and that "

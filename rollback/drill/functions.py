@@ -177,7 +177,7 @@ class Functions:
         timeline = session.ledger.timeline()
         if timeline.release_of(drill.release) is not None:
             if drill.release in timeline.stands.values():
-                self.stage.hands.roll_back(
+                self.stage.hands.settle(
                     ROLLBACK, "aliases", "lambda", "--to", stood["release"], "--reason", drill.reason
                 )
             if not any(bar.version == drill.release for bar in session.ledger.quarantines()):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,21 +76,9 @@ class Hands:
 
         Measured, with the fault in the middle. Raises `RollbackError` where it ends otherwise.
         """
-        policy = self.session.policy(kind)
-        unseen = policy == "confirm" and self.session.environment in UNATTENDED
         begun, waited = time.monotonic(), 0.0
         with self._scarce():
-            words = (*words, *(["--yes"] if unseen else []))
-            if policy == "none" or unseen:
-                done = self._disturbed(role, *words)
-            else:
-                done = self.type(role, *words)
-                if done.code == AwaitingApproval.exit_code:
-                    name, digest = done.document["rollback_id"], done.document["digest"]
-                    if policy == "identity":
-                        waited = self._approved(name, digest)
-                    confirmed = ["--digest", digest] if policy == "confirm" else []
-                    done = self._disturbed(role, "apply", name, *confirmed)
+            done, waited = self._through(role, kind, words, self._disturbed)
         document = done.document or {}
         if name := document.get("rollback_id"):
             self.watch.rollbacks.append(name)
@@ -99,6 +87,32 @@ class Hands:
         if done.code or document.get("status") != Status.COMPLETE:
             raise RollbackError(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
         return document
+
+    def settle(self, role: str, kind: str, *words: str) -> None:
+        """The same, undisturbed and not measured; that there is nothing to do is well, too."""
+        done, _ = self._through(role, kind, words, self.type)
+        if done.code:
+            raise RollbackError(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
+
+    def _through(
+        self, role: str, kind: str, words: Sequence[str], act: Callable[..., Typed]
+    ) -> tuple[Typed, float]:
+        """A rollback with what the environment asks for on its way, and the seconds that somebody else took.
+
+        `act` types the command that does it.
+        """
+        policy = self.session.policy(kind)
+        if policy == "none":
+            return act(role, *words), 0.0
+        if policy == "confirm" and self.session.environment in UNATTENDED:
+            return act(role, *words, "--yes"), 0.0
+        done, waited = self.type(role, *words), 0.0
+        if done.code != AwaitingApproval.exit_code:
+            return done, waited
+        name, digest = done.document["rollback_id"], done.document["digest"]
+        if policy == "identity":
+            waited = self._approved(name, digest)
+        return act(role, "apply", name, *(["--digest", digest] if policy == "confirm" else [])), waited
 
     def _disturbed(self, role: str, *words: str) -> Typed:
         """The command that acts; with the fault `killed` it is killed in the middle, and resumed."""

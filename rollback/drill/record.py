@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rollback.aws import Who
-from rollback.canonical import digest
+from rollback.canonical import digest, plain
 from rollback.records import SCHEMA
 from rollback.releases import as_item
 from rollback.settings import Settings
@@ -94,6 +95,12 @@ def drill_item(drill: Drill) -> Item:
 def drill_hash(drill: Drill) -> str:
     """Over everything that a drill says."""
     return digest(drill)
+
+
+def told(drill: Drill) -> dict[str, Any]:
+    """A drill as JSON, without what stood before it."""
+    found = {name: value for name, value in plain(drill).items() if name not in ("stood", "seq", "schema")}
+    return {**found, "passed": drill.status == PASSED}
 
 
 def budget(settings: Settings, scenario: str) -> int:

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from rollback.drill import code, configuration
-from rollback.drill.record import CODE, CONFIGURATION
+from rollback.drill import code, configuration, full, infrastructure, table
+from rollback.drill.record import CODE, CONFIGURATION, FULL, INFRASTRUCTURE, TABLE
 from rollback.drill.scenario import Scenario, Stage
 
-_MADE: dict[str, tuple[Callable[..., Scenario], tuple[str, ...]]] = {
-    CODE: (code.Code, code.FAULTS),
-    CONFIGURATION: (configuration.Configuration, code.FAULTS),
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """A scenario: what makes it, what can get in its way (the first is its own), and of which kinds its rollbacks
+    are, whose approval counts.
+    """
+
+    make: Callable[..., Scenario]
+    faults: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    def on(self, stage: Stage) -> Scenario:
+        return self.make(stage=stage)
+
+
+KNOWN = {
+    CODE: Known(make=code.Code, faults=code.FAULTS, kinds=("aliases",)),
+    CONFIGURATION: Known(make=configuration.Configuration, faults=code.FAULTS, kinds=("aliases",)),
+    INFRASTRUCTURE: Known(make=infrastructure.Infrastructure, faults=infrastructure.FAULTS, kinds=("stack",)),
+    FULL: Known(make=full.Full, faults=full.FAULTS, kinds=("full",)),
+    TABLE: Known(make=table.Table, faults=table.FAULTS, kinds=("table", "cutover")),
 }
-# Of which kinds a scenario's rollbacks are, whose approval counts.
-KINDS = {
-    CODE: ("aliases",),
-    CONFIGURATION: ("aliases",),
-}
-
-
-def make(scenario: str, stage: Stage) -> Scenario:
-    """A scenario on its stage."""
-    return _MADE[scenario][0](stage=stage)
-
-
-def faults(scenario: str) -> tuple[str, ...]:
-    """What can get in its way."""
-    return _MADE[scenario][1]
-
-
-def default_fault(scenario: str) -> str:
-    """What does, where nothing else is asked for."""
-    return faults(scenario)[0]

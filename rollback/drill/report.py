@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rollback.drill.record import PASSED, Drill, Row
+from rollback.drill.record import PASSED, Row, told
 from rollback.layout import text
 
 _HEAD = ("scenario", "RTO", "last drill", "measured", "pass", "fault", "by")
@@ -45,10 +45,10 @@ def view(environment: str, rows: Sequence[Row]) -> Table:
     for name in _HEAD:
         made.add_column(name, justify="right" if name in ("RTO", "measured") else "left")
     for row in rows:
-        told = cells(row)
-        style = "green" if told[4] == "yes" else "yellow" if row.last is None else "red"
+        shown = cells(row)
+        style = "green" if shown[4] == "yes" else "yellow" if row.last is None else "red"
         made.add_row(
-            *(text(cell, style if name == "pass" else "") for name, cell in zip(_HEAD, told, strict=True))
+            *(text(cell, style if name == "pass" else "") for name, cell in zip(_HEAD, shown, strict=True))
         )
         if row.last is not None and row.last.why:
             made.add_row("", "", Text.assemble(text(row.last.why, "red")), "", "", "", "")
@@ -69,15 +69,6 @@ def document(row: Row) -> dict[str, Any]:
         "last": told(row.last) if row.last else None,
         "planned": row.planned,
     }
-
-
-def told(drill: Drill) -> dict[str, Any]:
-    """A drill as JSON, without what stood before it."""
-    from rollback.canonical import plain  # noqa: PLC0415
-
-    hidden = ("stood", "seq", "schema")
-    found = {name: value for name, value in plain(drill).items() if name not in hidden}
-    return {**found, "passed": drill.status == PASSED}
 
 
 def _escaped(cell: str) -> str:
