@@ -1,9 +1,10 @@
 # Everything runs in .venv, which is made from the locked requirements when they have changed.
 PYTHON ?= python3
 VENV   := .venv/bin/python
-# Settings of the caller's own AWS or Pulumi never reach a test.
+# Settings of the caller's own AWS or Pulumi never reach a test; and what is compiled is kept, since every worker
+# imports all tests and every command starts anew.
 CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
-          -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH
+          -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv tools up down demo drill test check lock bench soak clean

@@ -21,7 +21,7 @@ NEEDED = (3, 11)
 LOCK = "requirements-dev.txt"
 # Compiled once here rather than at each start of a command, where an environment forbids writing
 # bytecode; without what is large and seldom imported.
-SELDOM = r"/(pulumi_aws/(?!_|config|dynamodb|iam|lambda_|ssm)|moto|mypy|hypothesis|ministack|mypy_boto3)"
+SELDOM = r"/(pulumi_aws/(?!_|config|dynamodb|iam|lambda_|s3|ssm)|moto|mypy|hypothesis|ministack|mypy_boto3)"
 
 
 def main() -> int:

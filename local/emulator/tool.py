@@ -21,26 +21,34 @@ def ensure_tool(progress: Callable[[str], None] = lambda _: None) -> Path:
     """The interpreter of the emulator's environment, which is made if it is not there.
 
     The folder is named after the hash of the locked requirements and of the interpreter's version;
-    it is filled beside its place under a lock and then moved, so that nobody sees half of it.
+    it is filled beside its place under a lock and then moved, so that nobody sees half of it. Its
+    bytecode is compiled once: the emulator is forbidden to write any, and a start without costs twice.
     Raises `LocalError` with the installer's last lines if it fails.
     """
     key = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
     place = cache() / f"ministack-{key}"
-    interpreter = place / "bin" / "python"
-    if interpreter.exists():
+    interpreter, compiled = place / "bin" / "python", place / ".compiled"
+    if compiled.exists() and interpreter.exists():
         return interpreter
     with locked(cache() / "ministack.lock", waiting=lambda: progress("another process installs it, waiting")):
-        if interpreter.exists():
-            return interpreter
-        progress("installing the local AWS account (once)")
-        making = Path(tempfile.mkdtemp(prefix="ministack-", suffix=".part", dir=cache()))
-        try:
-            _fill(making)
-            shutil.rmtree(place, ignore_errors=True)
-            making.rename(place)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
+        if not interpreter.exists():
+            _install(place, progress)
+        if not compiled.exists():
+            command = [str(interpreter), "-m", "compileall", "-q", "-j", "0", str(place / "lib")]
+            subprocess.run(command, capture_output=True, check=False)  # what cannot be compiled still runs
+            compiled.touch()
     return interpreter
+
+
+def _install(place: Path, progress: Callable[[str], None]) -> None:
+    progress("installing the local AWS account (once)")
+    making = Path(tempfile.mkdtemp(prefix="ministack-", suffix=".part", dir=cache()))
+    try:
+        _fill(making)
+        shutil.rmtree(place, ignore_errors=True)
+        making.rename(place)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
 def _fill(folder: Path) -> None:
