@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from rollback import cli_audit, cli_can, cli_drill, cli_freeze, cli_prune, cli_report
+from rollback import cli_adopt, cli_audit, cli_can, cli_drill, cli_freeze, cli_prune, cli_report
 from rollback.cli_ci import ci_app
 from rollback.cli_emergency import (
     AlthoughAnswers,
@@ -144,6 +144,7 @@ cli_freeze.register(app)
 cli_prune.register(app)
 cli_audit.register(app)
 cli_drill.register(app)
+cli_adopt.register(app)
 cli_can.register(app)
 
 

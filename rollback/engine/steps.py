@@ -40,7 +40,7 @@ class Step:
     """One resource: what happens to it, its inputs before and after, and what guards it.
 
     `name` is what its account calls it: its id, or what it is to be named. `properties` are the inputs that
-    change; for the stack itself, the outputs.
+    change; for the stack itself, the outputs. What is not `custom` is a component, which is nothing in an account.
     """
 
     urn: str
@@ -53,6 +53,7 @@ class Step:
     protected: bool = False
     unprotects: bool = False
     retains: bool = False
+    custom: bool = True
 
 
 def operation(metadata: Facts) -> str | None:
@@ -117,6 +118,7 @@ def _step(metadata: Facts, op: str) -> Step:
         protected=bool(old.get("protect")),
         unprotects=bool(old.get("protect") and new and not new.get("protect")),
         retains=bool(old.get("retainOnDelete")),
+        custom=bool((new or old).get("custom")),
     )
 
 

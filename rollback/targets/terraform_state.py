@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws import Account, code, explained
-from rollback.errors import Refused
+from rollback.errors import Refused, UsageError
 from rollback.plan import Plan
 from rollback.targets.changes import Change
 
@@ -51,8 +51,13 @@ class StateBucket:
         return self.account.settings.names.state_bucket
 
     def state(self) -> Mapping[str, Any]:
-        """The state's JSON; empty where nothing was ever applied."""
-        found: Mapping[str, Any] = json.loads(self._read(KEY) or b"{}")
+        """The state's JSON; empty where nothing was ever applied. Raises `UsageError` where it is none."""
+        try:
+            found = json.loads(self._read(KEY) or b"{}")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UsageError(f"{KEY} in the bucket {self.name} is no state that Terraform has written.")
         return found
 
     def held(self) -> Held | None:

@@ -1,0 +1,322 @@
+"""An estate that others have made by hand, and partly by Terraform, becomes the stack's; nothing in it changes.
+
+One estate for all of it, in three states: `strange`, which cannot be adopted; `ready`, and `adopted`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, checkout, pulumi
+from made_by_hand import TABLE, Hand, Made, declared
+
+from local import shell
+from local.emulator import server
+from local.engine.terraform import ensure_terraform
+from local.engine.terraform_provider import ensure_provider
+from naming import ROLLBACK
+from rollback.settings import load
+
+ACCOUNT = "690000000003"
+ADDRESS = 'aws_dynamodb_table.deployments["of the platform"]'
+STATE = "access-management/terraform.tfstate"
+PATIENCE = 180.0
+# What somebody has had in Terraform so far; 3.39 of its provider knows no deletion protection.
+LEGACY = """
+resource "aws_dynamodb_table" "deployments" {
+  for_each     = toset(["of the platform"])
+  name         = "${local.stem}-ddb-deployments"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "PK"
+  range_key    = "SK"
+  dynamic "attribute" {
+    for_each = ["PK", "SK", "GSI1PK", "GSI1SK"]
+    content {
+      name = attribute.value
+      type = "S"
+    }
+  }
+  global_secondary_index {
+    name            = "GSI1"
+    hash_key        = "GSI1PK"
+    range_key       = "GSI1SK"
+    projection_type = "ALL"
+  }
+  lifecycle {
+    ignore_changes = [tags]
+  }
+}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estate:
+    """An account with everything in it that the program declares, and a stack with nothing in it."""
+
+    platform: Platform
+    hand: Hand
+    declared: list[Made]
+    no_stack: Run
+
+    def adopt(self, *words: str, env: bool = True) -> Run:
+        return self.platform.start("adopt", "--json", *words, as_=DAN, env=env).finish(PATIENCE)
+
+    def typed(self, line: str, *more: str) -> Run:
+        """A line that was printed, typed as it is in the checkout's folder by the deployer."""
+        words = [*shlex.split(line), *more]
+        return self.platform.command(words, as_=DAN, extra=self.terraforms).finish(PATIENCE)
+
+    @property
+    def terraforms(self) -> dict[str, str]:
+        return {"TF_DATA_DIR": str(self.platform.folder / "terraform")}
+
+    @property
+    def table(self) -> str:
+        return self.platform.settings.names.deployments_table
+
+    def held_by_terraform(self) -> set[str]:
+        """The names of what Terraform's state has."""
+        bucket = self.platform.settings.names.state_bucket
+        state = json.loads(self.hand("s3").get_object(Bucket=bucket, Key=STATE)["Body"].read())
+        return {one["attributes"]["name"] for held in state["resources"] for one in held["instances"]}
+
+
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    """Everything but the ledger's table, under whose name another one stands."""
+    shell.tools(lambda _: None)
+    ensure_provider()
+    folder = tmp_path_factory.mktemp("by-hand")
+    root = folder / "whole"
+    with server.running(auth=True) as emulator:
+        checkout(root, "dev", ACCOUNT, whole=True)
+        settings = load(root, "dev")
+        shell.prepare(emulator.endpoint, settings)
+        hand, everything = Hand(emulator.endpoint, settings), declared(root, settings)
+        hand.make([one for one in everything if one.type != TABLE])
+        path = shell.environment(emulator.endpoint, settings, folder=folder)["PATH"]
+        platform = Platform(
+            endpoint=emulator.endpoint, settings=settings, root=root, folder=folder, path=path
+        )
+        no_stack = platform.start("adopt", as_=DAN).finish()
+        pulumi(root, emulator.endpoint, settings, folder, "stack", "select", "--create", "dev")
+        try:
+            yield Estate(platform=platform, hand=hand, declared=everything, no_stack=no_stack)
+        finally:
+            platform.end()
+
+
+@pytest.fixture(scope="module")
+def strange(estate: Estate) -> Run:
+    """What is said where a table of other keys has the ledger's name, a role another description, a policy too,
+    a parameter is missing, and the stack has the identity provider already.
+    """
+    names = estate.platform.settings.names
+    estate.hand("dynamodb").create_table(
+        TableName=estate.table,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    estate.hand("iam").update_role(RoleName=names.role(ROLLBACK), Description="by hand")
+    estate.hand("ssm").delete_parameter(Name=names.pulumi_commit)
+    _in_the_stack(estate, "github")
+    return estate.adopt("--write", "../adoption")
+
+
+@pytest.fixture(scope="module")
+def ready(estate: Estate, strange: Run) -> Run:
+    """What is said once that is put right, and the ledger's table is Terraform's."""
+    names = estate.platform.settings.names
+    estate.hand("dynamodb").delete_table(TableName=estate.table)
+    _terraform(estate)
+    for one in estate.declared:
+        if one.type == TABLE:
+            estate.hand.finish_table(estate.table, one.inputs["tags"])
+        elif (
+            one.inputs.get("name") in (names.pulumi_commit, names.role(ROLLBACK)) and "role" not in one.inputs
+        ):
+            _put_right(estate, one)
+    return estate.adopt("--write", "../adoption")
+
+
+@pytest.fixture(scope="module")
+def adopted(estate: Estate, ready: Run) -> Mapping[str, Run]:
+    """The printed lines, typed; and what the engine and this command say then."""
+    assert ready.code == 0, str(ready)
+    runs = {}
+    for line in ready.json["commands"]:
+        if "import" in line or "state rm" in line:
+            runs[line] = estate.typed(line)
+    runs["up"] = estate.typed(
+        "pulumi up --stack dev --yes --skip-preview --expect-no-changes --non-interactive"
+    )
+    runs["again"] = estate.adopt("--write", "../again")
+    return runs
+
+
+def test_what_cannot_be_adopted_is_refused_by_name_with_what_to_do_and_nothing_is_written(
+    estate: Estate, strange: Run
+) -> None:
+    found = _standing(strange)
+
+    assert strange.code == 3, str(strange)
+    assert strange.json["status"] == "REFUSED"
+    assert found[estate.table][0] == "replaced"
+    assert "hashKey" in found[estate.table][1]
+    assert f"table {estate.table}: " in strange.err
+    assert "delete it once nobody needs it, and adopt again" in strange.err
+    assert "Nothing was changed." in strange.err
+    assert not (estate.platform.folder / "adoption").exists()
+
+
+def test_what_differs_is_said_by_property_and_what_is_missing_is_made_by_pulumi(
+    estate: Estate, strange: Run
+) -> None:
+    names, found = estate.platform.settings.names, _standing(strange)
+    rest = {name: standing for name, (standing, _) in found.items()}
+    different = (names.role(ROLLBACK), names.pulumi_commit, estate.table)
+
+    assert found[names.role(ROLLBACK)] == ("differs", ["description"])
+    assert found[names.pulumi_commit] == ("missing", [])
+    assert {rest.pop(name) for name in different} == {"differs", "missing", "replaced"}
+    assert set(rest.values()) == {"exists"}, "documents are compared by what they say"
+
+
+def test_only_what_the_stack_does_not_have_is_listed(estate: Estate, strange: Run, ready: Run) -> None:
+    listed = [one["type"].rpartition(":")[2] for one in ready.json["resources"]]
+
+    assert "OpenIdConnectProvider" not in listed
+    assert len(listed) == len(estate.declared) - 1
+
+
+def test_an_estate_is_adopted_by_the_lines_as_they_are_printed_and_the_next_up_changes_nothing(
+    estate: Estate, ready: Run, adopted: Mapping[str, Run]
+) -> None:
+    assert set(dict(_standing(ready).values())) == {"exists"}
+    assert ready.json["held_by_terraform"] == [ADDRESS]
+    assert len(adopted) == 4, "import, one address, and what follows"
+    for line, run in adopted.items():
+        assert run.code == 0, f"{line}\n{run}"
+    names = estate.platform.settings.names
+    assert estate.held_by_terraform() == {names.access_table, names.api}, "these stay Terraform's"
+
+
+def test_what_is_adopted_is_protected_as_the_program_declares(
+    estate: Estate, adopted: Mapping[str, Run]
+) -> None:
+    state = json.loads(_pulumi(estate, "stack", "export"))["deployment"]["resources"]
+    kept = {(one["type"], one["urn"].rpartition("::")[2]): one.get("protect", False) for one in state}
+
+    assert {(one.type, one.name): one.protect for one in estate.declared}.items() <= kept.items()
+
+
+def test_where_everything_is_in_the_stack_there_is_nothing_to_adopt(
+    estate: Estate, adopted: Mapping[str, Run]
+) -> None:
+    again = adopted["again"]
+
+    assert (again.code, again.json["status"]) == (0, "NOTHING_TO_ADOPT")
+    assert again.json["resources"] == []
+    assert not (estate.platform.folder / "again").exists()
+
+
+def test_an_adopted_estate_is_given_a_past_and_can_be_rolled_back(
+    estate: Estate, adopted: Mapping[str, Run]
+) -> None:
+    dev = estate.platform
+    past = dev.rollback("release", "adopt", "--version", "v1.0.0", as_=DAN)
+    assert past.code == 0, str(past)
+    dev.release("v1.1.0", broken=["team_service"])
+
+    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    shown = dev.rollback("status", as_=ALICE)
+
+    assert run.code == 0, str(run)
+    assert run.json["status"] == "COMPLETE"
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
+    assert "v1.0.0" in shown.err, str(shown)
+
+
+def test_without_a_stack_and_in_another_account_it_is_told_what_to_type(estate: Estate) -> None:
+    elsewhere = estate.adopt("--env", "prod", env=False)
+
+    assert estate.no_stack.code == 2, str(estate.no_stack)
+    assert "pulumi stack init dev" in estate.no_stack.err
+    assert elsewhere.code == 3, "as of every verb"
+    assert f"belong to account {ACCOUNT}" in elsewhere.err
+
+
+def _standing(run: Run) -> dict[str, tuple[str, list[str]]]:
+    """The name in the account → how it stands, and the properties that differ."""
+    return {one["id"]: (one["standing"], one["properties"]) for one in run.json["resources"]}
+
+
+def _put_right(estate: Estate, one: Made) -> None:
+    if "ssm" in one.type:
+        estate.hand.make([one])
+    else:
+        estate.hand("iam").update_role(RoleName=one.inputs["name"], Description=one.inputs["description"])
+
+
+def _in_the_stack(estate: Estate, name: str) -> None:
+    """Somebody has begun by hand."""
+    arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+    entries = [
+        {"type": "rollback:index:GithubRoles", "name": "github-roles", "component": True},
+        {
+            "type": "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+            "name": name,
+            "id": arn,
+            "parent": "github-roles",
+            "version": "7.51.1",
+        },
+    ]
+    file = estate.platform.folder / "begun.json"
+    file.write_text(json.dumps({"resources": entries}))
+    words = ("--file", str(file), "--yes", "--skip-preview", "--generate-code=false")
+    _pulumi(estate, "import", *words)
+
+
+def _pulumi(estate: Estate, *words: str) -> str:
+    platform = estate.platform
+    return pulumi(
+        platform.root, platform.endpoint, platform.settings, platform.folder, *words, "--stack", "dev"
+    )
+
+
+def _terraform(estate: Estate) -> None:
+    """Terraform makes its own, and the ledger's table as well."""
+    platform = estate.platform
+    folder, settings = platform.root / "terraform", platform.settings
+    variables = folder / "environments" / "dev.tfvars"
+    variables.write_text(re.sub(r"\d{12}", ACCOUNT, variables.read_text()))
+    legacy = folder / "legacy.tf"
+    legacy.write_text(LEGACY)
+    options = {"bucket": settings.names.state_bucket, "region": settings.region, "use_path_style": "true"}
+    backend = [f"-backend-config={name}={value}" for name, value in options.items()]
+    for words in (
+        ["init", *backend],
+        ["apply", "-auto-approve", "-var-file=environments/dev.tfvars"],
+    ):
+        done = subprocess.run(
+            [str(ensure_terraform()), "-chdir=terraform", *words, "-no-color", "-input=false"],
+            cwd=platform.root,
+            env={
+                **shell.inherited(),
+                **shell.environment(platform.endpoint, settings, folder=platform.folder),
+                **estate.terraforms,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    legacy.unlink()
