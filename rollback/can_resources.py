@@ -29,9 +29,12 @@ _GUARDS = ("deletion_protection_enabled", "deletion_protection")
 ADVICE = "leave it as it is in this commit; what has to go, goes by a change of its own, after a backup"
 
 # Of a configuration's text: what is said, and what is not; a string stays, so that a name in it is found.
-_UNSAID = re.compile(r'("(?:\\.|[^"\\\n])*")|#[^\n]*|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
+_UNSAID = re.compile(
+    r'("(?:\\.?|[^"\\\n])*(?:"|$))|#[^\n]*|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL | re.MULTILINE
+)
+_STRING = re.compile(r'"(?:\\.?|[^"\\\n])*(?:"|$)', re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(r'^[ \t]*resource\s+"([^"\n]+)"\s+"([^"\n]+)"\s*\{', re.MULTILINE)
+_BRACE = re.compile(r"[{}]")
 _KEPT = re.compile(r"\bprevent_destroy\s*=\s*true\b")
 
 
@@ -206,20 +209,23 @@ def kept(text: str) -> tuple[set[str], set[str]]:
     No plan tells of it: it is read from the text, comments apart.
     """
     said = _UNSAID.sub(lambda match: match[1] or " ", text)
-    declared, guarded = set(), set()
-    for match in _BLOCK.finditer(said):
+    # Of the same length, without what stands in strings.
+    bare = _STRING.sub(lambda match: "_" * len(match[0]), said)
+    declared, guarded, place = set(), set(), 0
+    while match := _BLOCK.search(said, place):
+        place = _end(bare, match.end())
         address = f"{match[1]}.{match[2]}"
         declared.add(address)
-        if _KEPT.search(_block(_STRING.sub('""', said[match.end() :]))):
+        if _KEPT.search(bare, match.end(), place):
             guarded.add(address)
     return declared, guarded
 
 
-def _block(text: str) -> str:
-    """`text` up to the brace that closes the one before it."""
+def _end(text: str, start: int) -> int:
+    """Where the brace that was opened right before `start` is closed; the end where it never is."""
     depth = 1
-    for place, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
+    for match in _BRACE.finditer(text, start):
+        depth += 1 if match[0] == "{" else -1
         if not depth:
-            return text[:place]
-    return text
+            return match.start()
+    return len(text)

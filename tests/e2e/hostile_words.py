@@ -128,6 +128,12 @@ WORDS: dict[str, Row] = {
     "a question about a commit that git would write to": Row(
         words=("status", "--commit", "--output=pwned"), code=2, says=NO_COMMIT
     ),
+    "a change to a commit that git would write to": Row(
+        words=("can", "--commit", "--output=pwned"), code=2, says=NO_COMMIT
+    ),
+    "a change to a commit that the shell would run": Row(
+        words=("can", "--commit", SHELL), code=2, says=NO_COMMIT
+    ),
     # Ids.
     "an unknown rollback": Row(words=("show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), code=2, says=NO_ROLLBACK),
     "an id that is no id": Row(words=("resume", "../../x"), code=2, says=NO_ROLLBACK),
@@ -137,6 +143,19 @@ WORDS: dict[str, Row] = {
     "an id that is no text": Row(words=("apply", LOST), code=2, says=r"'\udcff'"),
     "an id of the engine's that is none": Row(words=("show", f"up-{CLEAR}"), code=2, says=NO_ROLLBACK),
     "an approval of nothing": Row(words=("approve", "nope", "--digest", "0" * 64), code=2, says=NO_ROLLBACK),
+    # Folders.
+    "a folder to write to that is a file": Row(
+        words=("adopt", "--write", "/etc/passwd"), code=2, says="it is a file", as_=DAN
+    ),
+    "a folder to write to of 10,000 characters": Row(
+        words=("adopt", "--write", LONG), code=2, says="is no folder to write to", as_=DAN
+    ),
+    "a folder to write to that clears the screen": Row(
+        words=("adopt", "--write", f"/etc/passwd/{CLEAR}"), code=2, as_=DAN
+    ),
+    "a folder to write to that is no text": Row(
+        words=("adopt", "--write", f"/etc/passwd/{LOST}"), code=2, as_=DAN
+    ),
     # Tables and times.
     "a table that leaves the folder": _table("../../etc", "2026-01-01T00:00:00Z", NO_TABLE),
     "the ledger itself": _table("bbws-access-dev-ddb-deployments", "2026-01-01T00:00:00Z", NO_TABLE),

@@ -192,7 +192,7 @@ def test_an_environment_that_nobody_declared_is_told_from_a_repository_that_nobo
     assert "GitHub answers 404" in unknown.why
 
 
-@pytest.mark.parametrize("why", ["no token", "refused", "gone", "elsewhere"])
+@pytest.mark.parametrize("why", ["no token", "refused", "gone", "elsewhere", "a file"])
 def test_without_an_answer_of_githubs_nothing_is_known_which_counts_if_it_is_asked_to(
     platform: World, hub: GitHub, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:

@@ -17,6 +17,9 @@ from stack_under_test import ROOT, Estate, ops
 
 from local.emulator import server
 from local.engine.build import ensure_engine, ensure_plugins
+from rollback.can import Answer
+from rollback.can_gathered import of_stack
+from rollback.commits import Commit
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.plan import Request, to_chunks
 from rollback.processes import began
@@ -267,3 +270,34 @@ def test_another_stack_and_another_folder_are_found_or_told_to_be_missing(
         estate.plan("HEAD", without=("data",))
     with pytest.raises(UsageError, match="below the repository's top"):
         estate.plan("HEAD", project="../infra")
+
+
+def test_a_commit_that_would_cost_data_is_told_by_what_of_it_does(deployed: tuple[Estate, str, str]) -> None:
+    estate, _, _ = deployed
+    spoilt = NEW.replace('table("data", protect=True)', 'table("data")').replace(
+        'table("spare", retain_on_delete=True)', 'table("fresh")'
+    )
+    bad = estate.commit(spoilt)
+
+    found = of_stack(estate.target()._context, Commit(sha=bad, subject=""), STACK)
+
+    told = {(one.subject.rpartition("::")[2], one.answer): one.why.partition(",")[0] for one in found}
+    assert told == {
+        ("data", Answer.NO): "it would lose its protection",
+        ("spare", Answer.NO): "it would leave the state only: the step back would make another one",
+        ("fresh", Answer.NOTE): "it would be created: its step back deletes it",
+    }
+
+
+def test_a_commit_that_would_delete_what_is_protected_or_does_not_run_is_none_to_deploy(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, _, _ = deployed
+    gone = estate.commit(NEW.replace('table("data", protect=True)', ""))
+    broken = estate.commit("raise Exception('not today')")
+
+    (found,) = of_stack(estate.target()._context, Commit(sha=gone, subject=""), STACK)
+
+    assert (found.subject.rpartition("::")[2], found.why) == ("data", "it is protected and would be deleted")
+    with pytest.raises(RollbackError, match="does not run"):
+        of_stack(estate.target()._context, Commit(sha=broken, subject=""), STACK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -179,6 +180,15 @@ def test_prevent_destroy_is_read_from_the_text_comments_apart() -> None:
         {"aws_dynamodb_table.kept", "aws_dynamodb_table.open"},
         {"aws_dynamodb_table.kept"},
     )
+
+
+@pytest.mark.parametrize("part", ['"\\', "/*", '"', 'resource "a" "b" {\n', "{", "resource "])
+def test_a_text_that_never_ends_is_read_in_no_time(part: str) -> None:
+    began = time.process_time()
+
+    can_resources.kept(f'resource "a" "b" {{{part * 50_000}')
+
+    assert time.process_time() - began < 5
 
 
 def test_the_window_of_recovery_has_to_cover_the_rto() -> None:
