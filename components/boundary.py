@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.permissions import granted
-from components.policies import LEDGER_WRITES, Document, Scope, Statement, document
+from components.policies import LEDGER_WRITES, Document, Scope, Statement, denial, document, statement
 from naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
 
 # Every way to write to IAM, as prefixes: a new action of a known kind is denied from its first day.
@@ -66,10 +66,9 @@ def boundary(scope: Scope) -> Document:
     """The permissions boundary of all roles."""
     return document(
         [
-            # A ceiling speaks of actions; on what they may be done is for the roles' policies to say.
-            {"Sid": "Ceiling", "Effect": "Allow", "Action": granted(scope), "Resource": "*"},
-            _deny("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
-            _deny("KeepTrail", _TRAIL_HARM, [scope.trail, f"{scope.trail}/*"]),
+            statement("Ceiling", granted(scope), "*"),
+            denial("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
+            denial("KeepTrail", _TRAIL_HARM, [scope.trail, f"{scope.trail}/*"]),
             # A version may go; a function, with all its versions and aliases, never.
             {
                 "Sid": "KeepFunctions",
@@ -78,8 +77,8 @@ def boundary(scope: Scope) -> Document:
                 "NotResource": scope.function("*:*"),
             },
             # A copy may go again; a table never.
-            _deny("KeepTables", ("dynamodb:DeleteTable",), [scope.table(table) for table in scope.tables]),
-            _deny(
+            denial("KeepTables", ("dynamodb:DeleteTable",), [scope.table(table) for table in scope.tables]),
+            denial(
                 "OnlyApproversApprove",
                 LEDGER_WRITES,
                 scope.ledger,
@@ -89,8 +88,7 @@ def boundary(scope: Scope) -> Document:
                     "ArnNotEquals": {"aws:PrincipalArn": scope.role(APPROVER)},
                 },
             ),
-            # Its own role, policies, trust and boundary, and those of everybody else.
-            _deny(
+            denial(
                 "LeaveIdentityAlone",
                 [f"iam:{verb}" if verb == "PassRole" else f"iam:{verb}*" for verb in _IAM_WRITES],
                 "*",
@@ -165,13 +163,3 @@ def people_may_take(people: Sequence[str]) -> list[Statement]:
             "Condition": {"StringEquals": {"sts:SourceIdentity": "${aws:username}"}},
         },
     ]
-
-
-def _deny(
-    sid: str,
-    actions: tuple[str, ...] | list[str],
-    resources: str | list[str],
-    condition: Document | None = None,
-) -> Statement:
-    made: Statement = {"Sid": sid, "Effect": "Deny", "Action": list(actions), "Resource": resources}
-    return made | ({"Condition": condition} if condition else {})

@@ -35,7 +35,6 @@ def _program(scope: Scope) -> list[Statement]:
             [*TABLE_READS, "dynamodb:TagResource", "dynamodb:UntagResource"],
             scope.ledger,
         ),
-        # DescribeParameters takes no resource.
         statement("DescribeParameters", ["ssm:DescribeParameters"], "*"),
         statement(
             "RefreshParameters",
@@ -52,7 +51,7 @@ def _program(scope: Scope) -> list[Statement]:
         ),
         statement(
             "RefreshPolicies",
-            ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"],
+            ["iam:GetPolicy", "iam:GetPolicyVersion"],
             scope.arn("iam", f"policy/{names.stem}-*"),
         ),
         statement(

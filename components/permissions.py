@@ -1,7 +1,7 @@
 """Who may do what: each role's permissions as a pure function of an environment, returning JSON values.
 
 Exactly the calls that the role's verbs make, each on exactly what it is made on. Where an action takes
-no resource, `"*"` stands alone with it and the reason beside it.
+no resource, `"*"` stands alone with it, for the reason in `policies.ON_EVERYTHING`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,6 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             _LAMBDA_READS,
             scope.function(f"{scope.names.function_prefix}*"),
         ),
-        # ListFunctions takes no resource.
         statement("ListFunctions", ["lambda:ListFunctions"], "*"),
         statement("ReleaseParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.parameters),
         statement("TellSlack", ["ssm:GetParameter"], scope.slack),
@@ -142,7 +141,7 @@ def _approver(scope: Scope) -> list[Statement]:
     return [
         statement(
             "ReadWhatIsAsked",
-            ["dynamodb:GetItem", "dynamodb:Query"],
+            ["dynamodb:Query"],
             scope.ledger,
             leading_keys("ROLLBACK#*"),
         ),

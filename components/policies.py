@@ -31,7 +31,7 @@ INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
 ATTACHMENTS = 10
 
-LEDGER_READS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+LEDGER_READS = ("dynamodb:GetItem", "dynamodb:Query")
 LEDGER_WRITES = ("dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 TABLE_READS = (
     "dynamodb:DescribeContinuousBackups",
@@ -39,6 +39,16 @@ TABLE_READS = (
     "dynamodb:DescribeTimeToLive",
     "dynamodb:ListTagsOfResource",
 )
+
+
+# The statements on all resources, by Sid, each with the reason why nothing narrower can stand there. No other is
+# made.
+ON_EVERYTHING = {
+    "ListFunctions": "ListFunctions takes no resource (Service Authorization Reference, AWS Lambda).",
+    "DescribeParameters": "DescribeParameters takes no resource (…, AWS Systems Manager).",
+    "Ceiling": "A ceiling speaks of actions; on what they may be done is for the roles' policies to say.",
+    "LeaveIdentityAlone": "It denies: its own role, policies, trust and boundary, and those of everybody else.",
+}
 
 
 class TooManyFunctions(ValueError):
@@ -128,9 +138,28 @@ def statement(
     sid: str, actions: Sequence[str], resources: str | Sequence[str], condition: Document | None = None
 ) -> Statement:
     """An Allow statement."""
+    return _statement("Allow", sid, actions, resources, condition)
+
+
+def denial(
+    sid: str, actions: Sequence[str], resources: str | Sequence[str], condition: Document | None = None
+) -> Statement:
+    """A Deny statement."""
+    return _statement("Deny", sid, actions, resources, condition)
+
+
+def _statement(
+    effect: str,
+    sid: str,
+    actions: Sequence[str],
+    resources: str | Sequence[str],
+    condition: Document | None,
+) -> Statement:
+    if "*" in ([resources] if isinstance(resources, str) else resources) and sid not in ON_EVERYTHING:
+        raise ValueError(f"{sid} is about all resources and has no reason in ON_EVERYTHING.")
     made: Statement = {
         "Sid": sid,
-        "Effect": "Allow",
+        "Effect": effect,
         "Action": list(actions),
         "Resource": resources if isinstance(resources, str) else list(resources),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 import pytest
 from pulumi_mocks import walk
 
+from components import policies as policies_of
 from components.boundary import boundary, trust
 from components.permissions import function_policies, inline_policy
 from components.policies import (
     ATTACHMENTS,
     INLINE_LIMIT,
     MANAGED_LIMIT,
+    ON_EVERYTHING,
     Document,
     Scope,
     TooManyFunctions,
@@ -169,12 +172,20 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
     }
 
     assert found == {
-        (ROLLBACK, "ListFunctions"),  # the action takes no resource
+        (ROLLBACK, "ListFunctions"),
         (DEPLOYER, "ListFunctions"),
-        (DEPLOYER, "DescribeParameters"),  # the action takes no resource
-        ("boundary", "Ceiling"),  # a ceiling of actions; the roles' policies name the resources
-        ("boundary", "LeaveIdentityAlone"),  # a denial
+        (DEPLOYER, "DescribeParameters"),
+        ("boundary", "Ceiling"),
+        ("boundary", "LeaveIdentityAlone"),
     }
+    assert {sid for _, sid in found} == set(ON_EVERYTHING)
+    assert all(reason.endswith(".") for reason in ON_EVERYTHING.values())
+
+
+@pytest.mark.parametrize("make", [policies_of.statement, policies_of.denial])
+def test_a_statement_on_all_resources_is_not_made_without_a_reason(make: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="Anything is about all resources"):
+        make("Anything", ["s3:GetObject"], ["arn:aws:s3:::a", "*"])
 
 
 @every_stack
