@@ -66,6 +66,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     # After GATEWAY_PORT, and quick to fail.
     from local.emulator import (  # noqa: PLC0415
         api_names,
+        calls,
         function_code,
         identities,
         lambda_actions,
@@ -83,6 +84,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     identities.install()
     function_code.install()
     past.install()
+    calls.install()
     config: Any = importlib.import_module("hypercorn.config").Config()
     serve: Any = importlib.import_module("hypercorn.asyncio").serve
     config.bind = [f"fd://{listener.detach()}"]

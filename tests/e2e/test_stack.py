@@ -17,6 +17,7 @@ from estate_under_test import DAN, REASON, Platform, git, pulumi, whole
 from local import shell
 from local.emulator import server
 from rollback.releases import STACK
+from tests import asked
 from tests.proxy import Proxy
 from tests.sharing import Shared
 
@@ -70,7 +71,7 @@ class Story:
 @contextmanager
 def told(folder: Path) -> Iterator[Story]:
     shell.tools(lambda _: None)
-    with server.running(auth=True) as emulator:
+    with server.running(auth=True, calls=asked.folder()) as emulator:
         platform = whole(emulator.endpoint, "dev", ACCOUNT, folder)
         yield Story(platform=platform, good=git(platform.root, "rev-parse", "HEAD"))
         platform.end()
