@@ -20,7 +20,6 @@ from rollback.errors import (
     Refused,
     RollbackError,
     UsageError,
-    VerificationFailed,
 )
 from rollback.holding import Finished, Holding
 from rollback.lease import Held, LeaseLost, Locks
@@ -35,12 +34,12 @@ from rollback.words import (
     named,
     next_for,
     not_put_back,
+    not_verified,
     only,
     put_back,
     refuse,
     several,
     so_far,
-    unwell,
 )
 
 
@@ -276,16 +275,7 @@ class Flow(Holding):
                 return self._interrupted(recorder)
             well = all(check.ok for check in checks)
             recorder.close(Status.COMPLETE if well else Status.FAILED, checks, done=plan.subjects)
-        error = None
-        if not well:
-            name, env = recorder.record.rollback_id, self.session.environment
-            error = VerificationFailed(
-                f"Everything was moved to {plan.to_version}, but verification failed: {unwell(checks)}.",
-                changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines else "",
-                next=f"rollback verify {name} --env {env}, once it is mended; "
-                f"rollback abort {name} --env {env}, to go back to {plan.from_version}; or an "
-                f"older one: rollback {recorder.target.verb} --env {env} --to … --reason …",
-            )
+        error = None if well else not_verified(recorder.target.verb, plan, recorder.record, checks)
         return self._finished(recorder, error)
 
     def _put_back(self, recorder: Recorder, why: str) -> Finished:

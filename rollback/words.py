@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollback.errors import Refused, UsageError
-from rollback.plan import Refusal
+from rollback.errors import Refused, UsageError, VerificationFailed
+from rollback.plan import Plan, Refusal
 from rollback.prune import KIND as PRUNE
 from rollback.records import Check, Record, Status
 
@@ -86,6 +86,22 @@ def resources(record: Record) -> str:
 def unwell(checks: Sequence[Check]) -> str:
     """The checks that failed, and what was seen."""
     return "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
+
+
+def not_verified(verb: str, plan: Plan[Any], record: Record, checks: Sequence[Check]) -> VerificationFailed:
+    """That a plan was carried out, and what stands is not well; `verb` makes another one of its kind."""
+    name, env = record.rollback_id, record.environment
+    if not plan.targets:  # nothing has moved, so there is nothing to go back to
+        return VerificationFailed(
+            f"It was done, but verification failed: {unwell(checks)}.", next=next_for(record)
+        )
+    return VerificationFailed(
+        f"Everything was moved to {plan.to_version}, but verification failed: {unwell(checks)}.",
+        changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines else "",
+        next=f"rollback verify {name} --env {env}, once it is mended; "
+        f"rollback abort {name} --env {env}, to go back to {plan.from_version}; or an "
+        f"older one: rollback {verb} --env {env} --to … --reason …",
+    )
 
 
 def not_put_back(why: str, failures: Sequence[Any]) -> str:

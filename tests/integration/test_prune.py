@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from rollback.prune import KIND, Doomed, deleted
 from rollback.quarantine import lift, quarantine
 from rollback.records import Status, chain_break
 from tests.doubles.dying import Killed, Life
-from tests.doubles.functions import Alias, client_error, nothing
+from tests.doubles.functions import Alias, Functions, client_error, nothing
 from tests.doubles.world import ALICE, DAN, Quiet, World, create_table
 from tests.integration.conftest import OneByOne
 from tests.simulation.aws.dynamodb_model import DynamoDB
@@ -147,6 +148,17 @@ def test_a_record_that_has_not_ended_keeps_what_it_comes_from_and_goes_to(old: W
     assert kept(old, GET, 1) == f"record {waiting.rollback_id}"
     old.flow().abort(waiting.rollback_id, "not needed")
     assert doomed(old)[GET] == [1, 2, 3, 4]
+
+
+def test_it_keeps_what_the_record_comes_from_also_once_that_stands_no_more(old: World) -> None:
+    waiting = old.flow().start("aliases", Request(to="v1"), "it went bad", hold=True).record
+    assert waiting is not None
+    for version in ("v7", "v8", "v9"):
+        old.release(version)
+        old.record(version)
+
+    assert kept(old, GET, 6) == f"record {waiting.rollback_id}"
+    assert doomed(old)[GET] == [2, 3, 4, 5, 7]
 
 
 def test_what_a_deployment_has_published_and_not_recorded_yet_stays(old: World) -> None:
@@ -284,6 +296,19 @@ def test_no_rollback_and_no_recording_runs_beside_it(old: World) -> None:
 # -- interrupted --------------------------------------------------------------------------------------------
 
 
+def test_asked_to_stop_it_begins_nothing_new(world: World) -> None:
+    """There are more versions than threads."""
+    released(world, 12)
+    stop = threading.Event()
+    once(world, "DeleteFunction", LIST, stop.set)
+
+    ended = pruned(world, stop=stop)
+
+    assert ended.record is not None
+    assert ended.record.status is Status.IN_PROGRESS
+    assert max(map(len, left(world).values())) > 2
+
+
 def test_interrupted_it_says_what_is_deleted_and_goes_on_when_run_again(old: World) -> None:
     stop = threading.Event()
     once(old, "DeleteFunction", LIST, stop.set)
@@ -353,6 +378,42 @@ def test_given_up_it_deletes_nothing_more_and_says_that_nothing_comes_back(old: 
     assert given_up.error is None
     assert any("do not come back" in words for words in said.said)
     assert left(old) == before
+
+
+def test_given_up_after_it_was_killed_it_tells_what_had_been_deleted(old: World) -> None:
+    life = Life()
+    once(old, "DeleteFunction", GET, lambda: setattr(life, "at", len(life.seen) + 1))
+    life.before = False
+    with pytest.raises(Killed):
+        pruned(old, life=life)
+    begun = _interrupted(old.session(DAN))
+    assert begun is not None
+
+    ended = old.flow(DAN).abort(begun)
+
+    gone = {name: set(range(1, 7)) - set(numbers) for name, numbers in left(old).items()}
+    assert any(gone.values())
+    assert deleted(ended.events) == {name: numbers for name, numbers in gone.items() if numbers}
+
+
+class Deaf(Functions):
+    """Says that a version is deleted, and keeps it."""
+
+    def delete_function(self, *, FunctionName: str, Qualifier: str | None = None) -> None: ...  # noqa: N803
+
+
+def test_what_is_still_there_although_nobody_needs_it_fails_the_verification(
+    empty: Callable[[], World],
+) -> None:
+    deaf = released(replace(empty(), functions=Deaf()), 3)
+
+    ended = pruned(deaf)
+
+    assert ended.record is not None
+    assert ended.record.status is Status.FAILED
+    assert ended.error is not None
+    assert f"0 of 3 versions are gone; {GET}:1" in ended.error.what
+    assert ended.error.next.startswith(f"rollback resume {ended.record.rollback_id}")
 
 
 def test_a_refused_deletion_is_a_failure_that_can_be_gone_on_with(old: World) -> None:
