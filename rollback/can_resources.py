@@ -93,11 +93,16 @@ def of_terraform(
             op=change.op,
             before=values.get(change.urn, {}).get("before") or {},
             after=values.get(change.urn, {}).get("after") or {},
-            unprotects=re.sub(r"\[[^\]]*\]", "", change.urn) in lost,
+            unprotects=_declared(change.urn) in lost,
             retains=change.retains,
         )
         for change in changes
     ]
+
+
+def _declared(address: str) -> str:
+    """What declares a resource, in whatever module: `module.a.aws_x.b["c"]` → `aws_x.b`."""
+    return ".".join(re.sub(r"\[[^\]]*\]", "", address).rsplit(".", 2)[-2:])
 
 
 def judged(

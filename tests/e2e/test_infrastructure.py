@@ -217,3 +217,36 @@ def longer_ago(dev: Ground, times: int) -> None:
         earlier = {name: update[name] - seconds for name in ("startTime", "endTime")}
         key = f"{stem}-{int(moment) - seconds * 10**9}.history.json"
         s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({**update, **earlier}).encode())
+
+
+def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Ground) -> None:
+    dev.edit(CONFIGURATION, '"PK"', '"ID"')
+    dev.edit("components/deployments_table.py", "protect=True", "protect=False")
+    spoilt = dev.commit("another key, and a table that nobody protects")
+    git(dev.platform.root, "revert", "--no-edit", "HEAD")
+    before = dev.checkout()
+    protects = (
+        "the plan would destroy what its own configuration protects: Resource "
+        "aws_dynamodb_table.access_management (prevent_destroy)."
+    )
+
+    well, bad = could_be_taken_back(dev, "HEAD"), could_be_taken_back(dev, spoilt)
+
+    assert well == {("stack", "yes"): [], ("terraform", "yes"): []}
+    assert bad == {
+        ("stack", "no"): ["it would lose its protection, without which the next change may delete it"],
+        ("terraform", "no"): [f"At {spoilt[:12]} {protects}"],
+    }
+    assert dev.checkout() == before
+
+
+def could_be_taken_back(dev: Ground, commit: str) -> dict[tuple[str, str], list[str]]:
+    """What `rollback can` says of the stack and of Terraform: check and answer → why, where it is a no."""
+    words = ("can", "--commit", commit, "--json")
+    run = dev.platform.start(*words, as_=DAN, extra={"GITHUB_TOKEN": None}).finish(timeout=PATIENCE)
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in run.json["findings"]:
+        if one["check"] in ("stack", "terraform"):
+            found.setdefault((one["check"], one["answer"]), []).extend([one["why"]] * one["against"])
+    assert run.code == (0 if run.json["reversible"] else 3), str(run)
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollback.can import Answer, Finding, Verdict
-from rollback.can_gathered import gather
+from rollback.can_gathered import _dropped, gather
 from rollback.errors import Refused, UsageError
 from rollback.freeze import freeze
 from rollback.plan import Request
@@ -120,6 +120,33 @@ def test_a_strangers_commit_is_not_looked_at_and_that_of_a_branch_that_is_checke
         can(platform, topic)
     with pytest.raises(UsageError, match="There is no commit"):
         can(platform, "--output=x")
+
+
+def test_a_prevent_destroy_that_a_commit_drops_is_found_in_its_text_and_one_that_goes_with_its_resource_is_not(
+    platform: World,
+) -> None:
+    root, folder = platform.root, platform.root / "terraform"
+
+    def committed(**files: str) -> str:
+        (folder / "teams").mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name.replace("_", "/")).with_suffix(".tf").write_text(text)
+        git(root, "add", ".")
+        git(root, "commit", "-q", "-m", "a change")
+        return git(root, "rev-parse", "HEAD")
+
+    def resource(name: str, *, kept: bool) -> str:
+        return f'resource "t" "{name}" {{ lifecycle {{ prevent_destroy = {str(kept).lower()} }} }}\n'
+
+    stood = committed(
+        main=resource("a", kept=True) + resource("b", kept=True), teams_main=resource("a", kept=True)
+    )
+    same = committed(main=resource("a", kept=True), teams_main=resource("a", kept=True))
+    open_ = committed(teams_main=resource("a", kept=False))
+
+    assert _dropped(root, "terraform", stood, same) == set()
+    assert _dropped(root, "terraform", same, open_) == {"t.a"}
+    assert _dropped(root, "terraform", "", open_) == set()
 
 
 def test_a_table_without_recovery_is_a_reason(platform: World) -> None:

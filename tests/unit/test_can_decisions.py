@@ -136,7 +136,7 @@ def test_both_engines_spellings_are_read_as_one() -> None:
     shown = {
         "resource_changes": [
             {
-                "address": "aws_dynamodb_table.t[0]",
+                "address": 'module.m.aws_dynamodb_table.t["a.b"]',
                 "change": {
                     "before": {
                         "hash_key": "PK",
@@ -148,7 +148,7 @@ def test_both_engines_spellings_are_read_as_one() -> None:
             }
         ]
     }
-    change = Change(urn="aws_dynamodb_table.t[0]", type="aws_dynamodb_table", op=UPDATE)
+    change = Change(urn='module.m.aws_dynamodb_table.t["a.b"]', type="aws_dynamodb_table", op=UPDATE)
     (terraform,) = can_resources.of_terraform([change], shown, ["aws_dynamodb_table.t"])
 
     told = why(judged("stack", [pulumi], [], "c" * 40))
