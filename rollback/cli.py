@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from rollback import cli_adopt, cli_audit, cli_can, cli_drill, cli_freeze, cli_prune, cli_report
+from rollback import (
+    cli_adopt,
+    cli_audit,
+    cli_can,
+    cli_completion,
+    cli_drill,
+    cli_freeze,
+    cli_prune,
+    cli_report,
+)
 from rollback.cli_ci import ci_app
 from rollback.cli_emergency import (
     AlthoughAnswers,
@@ -38,6 +47,7 @@ from rollback.cli_support import (
     Json,
     MaybeEnv,
     Reason,
+    Release,
     Services,
     Yes,
     end,
@@ -83,10 +93,16 @@ class Kind(StrEnum):
 def lambda_(
     env: Env,
     reason: Reason = "",
-    to: Annotated[str, typer.Option("--to", help="A release, or previous.")] = "previous",
+    to: Release = "previous",
     services: Services = "all",
     without: Annotated[
-        list[str] | None, typer.Option("--except", metavar="FUNCTION", help="Leave this function out.")
+        list[str] | None,
+        typer.Option(
+            "--except",
+            metavar="FUNCTION",
+            help="Leave this function out.",
+            autocompletion=cli_completion.functions,
+        ),
     ] = None,
     adopt_current: Annotated[
         bool,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rollback import cli_completion
 from rollback.cli_support import Env, Json, Services, names_in, verb
 from rollback.errors import UsageError
 
@@ -47,7 +48,14 @@ def drill(
         bool, typer.Option("--read-only", help="Only plan, and see that what stands answers.")
     ] = False,
     services: Services = "all",
-    table: Annotated[str, typer.Option("--table", help="The table; default: the first one configured.")] = "",
+    table: Annotated[
+        str,
+        typer.Option(
+            "--table",
+            help="The table; default: the first one configured.",
+            autocompletion=cli_completion.tables,
+        ),
+    ] = "",
     approver: Annotated[
         str,
         typer.Option("--approver-profile", metavar="PROFILE", help="The AWS profile of who approves."),

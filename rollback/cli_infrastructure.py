@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rollback.cli_support import DryRun, Env, Json, Reason, Yes, preview_or_start, verb
+from rollback import cli_completion
+from rollback.cli_support import DryRun, Env, Json, Reason, Release, Yes, preview_or_start, verb
 
 if TYPE_CHECKING:
     from rollback.plan import Request
 
-To = Annotated[str, typer.Option("--to", help="A commit, or previous.")]
+To = Annotated[
+    str, typer.Option("--to", help="A commit, or previous.", autocompletion=cli_completion.previous)
+]
 AllowDestroy = Annotated[
     list[str] | None,
     typer.Option(
@@ -92,7 +95,7 @@ def terraform(
 
 def table(
     env: Env,
-    name: Annotated[str, typer.Option("--table", help="The table.")],
+    name: Annotated[str, typer.Option("--table", help="The table.", autocompletion=cli_completion.tables)],
     to: Annotated[
         str, typer.Option("--to", help="A time, before:ROLLBACK, release:VERSION, or restored:ROLLBACK.")
     ],
@@ -127,7 +130,7 @@ def table(
 def full(
     env: Env,
     reason: Reason = "",
-    to: Annotated[str, typer.Option("--to", help="A release, or previous.")] = "previous",
+    to: Release = "previous",
     allow_destroy: AllowDestroy = None,
     dry_run: DryRun = False,
     yes: Yes = False,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rollback import cli_completion
 from rollback.errors import Ended, RollbackError, UsageError
 
 if TYPE_CHECKING:
@@ -25,14 +26,31 @@ if TYPE_CHECKING:
     from rollback.plan import Plan, Request
     from rollback.session import Session
 
-Env = Annotated[str, typer.Option("--env", "-e", help="Environment: dev, sit, prod.")]
+Env = Annotated[
+    str,
+    typer.Option(
+        "--env", "-e", help="Environment: dev, sit, prod.", autocompletion=cli_completion.environments
+    ),
+]
 MaybeEnv = Annotated[
-    str | None, typer.Option("--env", "-e", help="Environment; default: the one whose account is yours.")
+    str | None,
+    typer.Option(
+        "--env",
+        "-e",
+        help="Environment; default: the one whose account is yours.",
+        autocompletion=cli_completion.environments,
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Identifier = Annotated[str, typer.Argument(metavar="ID", help="A rollback's id.")]
-Services = Annotated[str, typer.Option("--services", "-s", help="all, or some: a,b")]
+Services = Annotated[
+    str,
+    typer.Option("--services", "-s", help="all, or some: a,b", autocompletion=cli_completion.services),
+]
+Release = Annotated[
+    str, typer.Option("--to", help="A release, or previous.", autocompletion=cli_completion.previous)
+]
 Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the plan (dev; never another's approval).")]
