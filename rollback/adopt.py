@@ -241,7 +241,7 @@ def found(
             continue
         step = steps[one.urn]
         standing = {SAME: Standing.exists, REPLACE: Standing.replaced}.get(step.op, Standing.differs)
-        properties = tuple(name for name in step.properties if name not in _ECHOES)
+        properties = tuple(name for name in step.replacing or step.properties if name not in _ECHOES)
         made.append(Found(declared=one, standing=standing, properties=properties))
     return tuple(sorted(made, key=lambda one: (one.declared.word, one.declared.name)))
 

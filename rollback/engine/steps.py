@@ -40,7 +40,8 @@ class Step:
     """One resource: what happens to it, its inputs before and after, and what guards it.
 
     `name` is what its account calls it: its id, or what it is to be named. `properties` are the inputs that
-    change; for the stack itself, the outputs. What is not `custom` is a component, which is nothing in an account.
+    change; for the stack itself, the outputs. `replacing` are those for which it has to be replaced. What is not
+    `custom` is a component, which is nothing in an account.
     """
 
     urn: str
@@ -48,6 +49,7 @@ class Step:
     op: str
     name: str = ""
     properties: tuple[str, ...] = ()
+    replacing: tuple[str, ...] = ()
     old: Facts | None = None
     new: Facts | None = None
     protected: bool = False
@@ -113,6 +115,7 @@ def _step(metadata: Facts, op: str) -> Step:
         op=op,
         name=old.get("id") or new.get("id") or next(named, ""),
         properties=tuple(sorted({*(metadata.get("diffs") or ()), *(metadata.get("keys") or ())})),
+        replacing=tuple(sorted(metadata.get("keys") or ())),
         old=old.get("inputs"),
         new=new.get("inputs"),
         protected=bool(old.get("protect")),
@@ -138,6 +141,7 @@ def _merged(one: Step, other: Step) -> Step:
         one,
         name=one.name or other.name,
         properties=tuple(sorted({*one.properties, *other.properties})),
+        replacing=tuple(sorted({*one.replacing, *other.replacing})),
         old=one.old or other.old,
         new=one.new or other.new,
         protected=one.protected or other.protected,

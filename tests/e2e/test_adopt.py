@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, checkout, pulumi
+from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, checkout, git, pulumi
 from made_by_hand import TABLE, Hand, Made, declared
 
 from local import shell
@@ -65,7 +65,17 @@ class Estate:
     no_stack: Run
 
     def adopt(self, *words: str, env: bool = True) -> Run:
-        return self.platform.start("adopt", "--json", *words, as_=DAN, env=env).finish(PATIENCE)
+        """Whatever it says, it leaves the checkout, the stack and Terraform's state as they are."""
+        before = self.kept()
+        run = self.platform.start("adopt", "--json", *words, as_=DAN, env=env).finish(PATIENCE)
+        assert self.kept() == before
+        return run
+
+    def kept(self) -> tuple[str, dict[str, str]]:
+        """What differs in the checkout from its commit, and everything in the state bucket."""
+        listed = self.hand("s3").list_objects_v2(Bucket=self.platform.settings.names.state_bucket)
+        objects = {one["Key"]: one["ETag"] for one in listed.get("Contents", [])}
+        return git(self.platform.root, "status", "--porcelain"), objects
 
     def typed(self, line: str, *more: str) -> Run:
         """A line that was printed, typed as it is in the checkout's folder by the deployer."""
@@ -168,9 +178,8 @@ def test_what_cannot_be_adopted_is_refused_by_name_with_what_to_do_and_nothing_i
 
     assert strange.code == 3, str(strange)
     assert strange.json["status"] == "REFUSED"
-    assert found[estate.table][0] == "replaced"
-    assert "hashKey" in found[estate.table][1]
-    assert f"table {estate.table}: " in strange.err
+    assert found[estate.table] == ("replaced", ["hashKey", "rangeKey"])
+    assert f"table {estate.table}: hashKey, rangeKey." in strange.err
     assert "delete it once nobody needs it, and adopt again" in strange.err
     assert "Nothing was changed." in strange.err
     assert not (estate.platform.folder / "adoption").exists()

@@ -166,7 +166,13 @@ def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported()
     then = [
         step(ROLE, "a", "same"),
         Step(urn=urn(ROLE, "b"), type=ROLE, op="update", properties=("description", "tags", "tagsAll")),
-        Step(urn=urn(TABLE, "c"), type=TABLE, op="replace", properties=("hashKey",)),
+        Step(
+            urn=urn(TABLE, "c"),
+            type=TABLE,
+            op="replace",
+            properties=("attributes", "hashKey"),
+            replacing=("hashKey",),
+        ),
     ]
 
     found = adopt.found(everything, {urn(ROLE, "a"), urn(ROLE, "b"), urn(TABLE, "c")}, then)
@@ -217,7 +223,7 @@ def test_terraform_lets_go_of_what_the_program_declares_and_of_nothing_else() ->
         resource("aws_dynamodb_table", {"name": deployments}),
         resource("aws_dynamodb_table", {"name": access}, name="access"),
         resource("aws_api_gateway_rest_api", {"name": deployments}),
-        resource("aws_dynamodb_table", {"name": deployments}, mode="data"),
+        resource("aws_dynamodb_table", {"name": deployments}, mode="data", name="read"),
         resource("aws_iam_role", {"name": "r"}, module='module.roles["a"]'),
         resource(
             "aws_lambda_alias", {"function_name": "arn:aws:lambda:eu-west-1:1:function:f", "name": "live"}
