@@ -19,6 +19,7 @@ from rollback.settings import Settings
 from rollback.targets.table_time import Window, iso
 from rollback.words import next_for
 
+_LONG = 400
 _KINDS = {ALIASES: "functions", "stack": "infrastructure", "table": "tables"}
 
 
@@ -178,7 +179,9 @@ def approver(settings: Settings) -> Finding:
             why=f"{what} need another person's approval here, and the settings name nobody who may give it",
             next="name one in rollback:people (approvers) or rollback:reviewers, then pulumi up",
         )
-    why = f"{count[0]} people and {count[1]} reviewers on GitHub may approve {what}"
+    kinds = zip(count, ("named by the settings", "reviewing on GitHub"), strict=True)
+    who = " and ".join(f"{number} {kind}" for number, kind in kinds if number)
+    why = f"{what} are approved by {who}"
     return Finding(check="approver", answer=Answer.YES, why=why)
 
 
@@ -243,7 +246,13 @@ def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: 
         check=check,
         subject=subject,
         answer=Answer.UNKNOWN,
-        why=" ".join(why.split()),
+        why=_short(why),
         next=next,
         counts=counts,
     )
+
+
+def _short(text: str) -> str:
+    """An engine's words on one line, and not all of them."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONG else f"{line[:_LONG]} …"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -50,15 +51,15 @@ def gather(
     timeline = session.ledger.timeline()
     stack, terraform = timeline.stands.get(STACK, ""), timeline.stands.get(TERRAFORM, "")
 
-    def previewed(what: str, preview: Callable[[], list[Finding]]) -> list[Finding]:
+    def of_states(check: str, what: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
         say(f"Previewing {what} at {commit.sha[:12]}.")
-        return preview()
+        return _of_states(session, check, ask)
 
     checks: dict[str, Callable[[], list[Finding]]] = {
         "functions": lambda: _functions(session, timeline),
-        "stack": lambda: previewed("the stack", lambda: of_stack(session.context, commit, stack)),
-        "terraform": lambda: previewed(
-            "the Terraform configuration", lambda: of_terraform(session.context, commit, terraform)
+        "stack": lambda: of_states("stack", "the stack", lambda: of_stack(session.context, commit, stack)),
+        "terraform": lambda: of_states(
+            "terraform", "Terraform", lambda: of_terraform(session.context, commit, terraform)
         ),
         "tables": lambda: _tables(session),
         "approver": lambda: [can.approver(session.settings)],
@@ -81,6 +82,15 @@ def _asked(check: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
         return ask()
     except RollbackError as error:
         return [unasked(check, error.what, error.next)]
+
+
+def _of_states(session: Session, check: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
+    """As `_asked`, for what only the role that deploys may read."""
+    found = _asked(check, ask)
+    if any("AccessDenied" in one.why or "Not allowed" in one.why for one in found if one.against):
+        role = session.settings.names.role(DEPLOYER)
+        return [replace(one, next=f"ask under {role}, which may read the states") for one in found]
+    return found
 
 
 def _functions(session: Session, timeline: Timeline) -> list[Finding]:

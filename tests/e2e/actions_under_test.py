@@ -24,6 +24,7 @@ from estate_under_test import Platform, git
 
 from local import shell
 from local.paths import ROOT
+from tests.doubles import github as environments
 
 _ACT = Path(sys.executable).with_name("act")
 _STUBS = Path(__file__).with_name("stubs")
@@ -31,6 +32,7 @@ _USES = re.compile(r"uses:\s*([\w.-]+/[\w.-]+)@(\S+)")
 _PATIENCE = 180.0
 _RUNS = itertools.count(9_000_001)
 REPOSITORY = "bbws/access-platform"
+TOKEN = "t0ken"
 
 
 @dataclass
@@ -84,15 +86,19 @@ def run(
     platform: Platform,
     name: str,
     inputs: Mapping[str, str],
-    hub: GitHub,
+    hub: GitHub | environments.GitHub,
     *,
     number: int | None = None,
     actor: str = "alice",
     event: str = "workflow_dispatch",
     job: str = "",
     env: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Workflow:
-    """Runs `.github/workflows/NAME` of the platform's checkout; `number` is the run's id (an own one if None)."""
+    """Runs `.github/workflows/NAME` of the platform's checkout; `number` is the run's id (an own one if None).
+
+    `env` is what steps find in their environment, `variables` what the repository's settings say.
+    """
     root = platform.root
     if not (root / ".github").exists():
         shutil.copytree(ROOT / ".github", root / ".github")
@@ -116,7 +122,7 @@ def run(
         "--json",
     ]
     command += ["--rm", "--no-cache-server", "--actor", actor, "-P", "ubuntu-latest=-self-hosted"]
-    command += ["--action-cache-path", str(folder / "cache"), "-s", "GITHUB_TOKEN=t0ken"]
+    command += ["--action-cache-path", str(folder / "cache"), "-s", f"GITHUB_TOKEN={TOKEN}"]
     command += [
         word for kind in ("env", "secret", "var", "input") for word in (f"--{kind}-file", "/dev/null")
     ]
@@ -126,6 +132,8 @@ def run(
             command += ["--local-repository", f"{action}@{ref}={_STUBS / action}"]
     if job:
         command += ["--job", job]
+    for variable, value in (variables or {}).items():
+        command += ["--var", f"{variable}={value}"]
     ours = shell.environment(platform.endpoint, platform.settings, folder=platform.folder)
     kept = {k: v for k, v in ours.items() if not k.startswith(("AWS_ACCESS", "AWS_SECRET", "AWS_SESSION"))}
     given = {

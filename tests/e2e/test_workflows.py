@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from actions_under_test import GitHub, github, run
+import yaml
+from actions_under_test import REPOSITORY, TOKEN, GitHub, github, run
 from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
+
+from local.paths import ROOT
+from tests.doubles import github as environments
 
 _HOSTILE = """"; touch pwned; $(touch pwned) `touch pwned` ${{ github.token }} '<b>' | it's bad"""
 
@@ -86,3 +90,33 @@ def test_a_release_is_recorded_by_the_deployment_that_made_it(dev: Platform, hub
     assert done.jobs == {"record": "success"}, str(done)
     listed = dev.rollback("release", "list", "--json", as_=DAN).json
     assert [(row["version"], row["commit"]) for row in listed] == [("v1.1.0", "b" * 40)]
+
+
+def test_what_could_not_be_taken_back_fails_its_job_and_the_summary_says_why(dev: Platform) -> None:
+    dev.story()
+    dev.configure(reviewers={"users": [7]})
+    with environments.github(REPOSITORY) as hub:
+        hub.token = TOKEN
+        hub.as_declared("dev")
+        hub.declare("dev-deploy", branches=None)
+
+        done = run(
+            dev, "ci.yml", {}, hub, event="push", job="reversible", variables={"ROLLBACK_ENVIRONMENT": "dev"}
+        )
+
+    assert done.jobs == {"reversible": "failure"}, str(done)
+    assert "could not be taken back as it is" in done.log
+    assert "## ✗ Could it be taken back?" in done.summary
+    assert "| ✗ | github | `dev-deploy` it is not restricted to main" in done.summary.replace("\\", "")
+    assert "| ✓ | github | `dev-rollback` only main may deploy to it" in done.summary
+
+
+def test_nothing_takes_a_role_for_a_pull_request() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    takes = {name: job for name, job in jobs.items() if "id-token" in job.get("permissions", {})}
+
+    assert set(takes) == {"reversible"}
+    (job,) = takes.values()
+    assert "github.event_name != 'pull_request' && github.ref == 'refs/heads/main'" in job["if"]
+    assert job["environment"].endswith("-deploy"), "which lets the protected branch in, and nothing else"
+    assert jobs["unasked"]["permissions"] == {}
