@@ -34,8 +34,9 @@ def view(verdict: Verdict) -> RenderableType:
         # Said once, after the last of those that it is the way out of.
         if _then(finding) and (after is None or _then(after) != _then(finding)):
             grid.add_row("", "", hanging("next:", text(finding.next, "cyan"), "dim"))
-    end = text(verdict.sentence, "green" if verdict.reversible else "bold red")
-    return Group(head, Text(), grid, Text(), end)
+    # The other answer is an error's, which the verb ends with.
+    end = [Text(), text(verdict.sentence, "green")] if verdict.reversible else []
+    return Group(head, Text(), grid, *end)
 
 
 def _then(finding: Finding) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from estate_under_test import DAN, FUNCTIONS, Run, git
+from estate_under_test import ALICE, DAN, FUNCTIONS, Run, git
 from infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 
 from local.paths import ROOT
@@ -231,12 +231,16 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Gro
     )
 
     well, bad = could_be_taken_back(dev, "HEAD"), could_be_taken_back(dev, spoilt)
+    unseen = dev.platform.rollback("can", as_=ALICE, extra={"GITHUB_TOKEN": None})
 
     assert well == {("stack", "yes"): [], ("terraform", "yes"): []}
     assert bad == {
         ("stack", "no"): ["it would lose its protection, without which the next change may delete it"],
         ("terraform", "no"): [f"At {spoilt[:12]} {protects}"],
     }
+    assert unseen.code == 3, str(unseen)
+    assert unseen.err.count("✗  stack  ") == unseen.err.count("✗  terraform  ") == 1
+    assert "next: ask under bbws-access-dev-github-actions-role, which may read the states" in unseen.err
     assert dev.checkout() == before
 
 
