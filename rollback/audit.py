@@ -34,6 +34,8 @@ from rollback.audit_checks import (
     record_partition,
     release_partition,
 )
+from rollback.drill.audited import drill_findings
+from rollback.drill.record import PREFIX
 from rollback.errors import RollbackError
 from rollback.items import METADATA, model
 from rollback.ledger import Ledger
@@ -101,6 +103,7 @@ class Walk:
         self.records = self.unfinished = self.releases = self.approvals = 0
         self._each, self._ui = each, ui
         self._bars: list[Item] = []
+        self._drills: list[Item] = []
         self._archive = ledger.archive
         self._releases: dict[str, Kept] = {}
         self._approvals: dict[str, Kept] = {}
@@ -112,6 +115,7 @@ class Walk:
         self._approvals = {kept.key: kept for kept in self._kept(APPROVALS)}
         yield from self.partitions()
         yield from bars_findings(self.chain, self._bars)
+        yield from drill_findings(self.ledger.environment, self.chain.drills, self._drills)
         yield from self.strangers()
         yield from self.leftovers()
 
@@ -124,6 +128,9 @@ class Walk:
             sk = str(item["SK"])
             if sk.startswith("QUARANTINE#"):
                 self._bars.append(item)
+                continue
+            if sk.startswith(PREFIX):
+                self._drills.append(item)
                 continue
             if not sk.startswith("SEQ#"):
                 yield Finding(pk=pk, sk=sk, what="it is no part of a timeline")

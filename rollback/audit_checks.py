@@ -28,7 +28,7 @@ from rollback.items import (
     release_item,
 )
 from rollback.records import SCHEMA, Approval, Event, Record, Standing, Status, event_hash, record_hash
-from rollback.releases import OPENED, Entry, Release, as_item, entry_hash, manifest_hash, release_hash
+from rollback.releases import DRILL, OPENED, Entry, Release, as_item, entry_hash, manifest_hash, release_hash
 from rollback.table import Item
 
 _ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED}
@@ -69,6 +69,8 @@ class Chain:
     head: str = ""
     claims: dict[str, Claim] = field(default_factory=dict)
     bars: dict[str, Item] = field(default_factory=dict)
+    # A drill's id → what the entry of its end covers.
+    drills: dict[str, str] = field(default_factory=dict)
 
     def add(self, item: Item) -> Iterator[Entry | Finding]:
         """The entry of the timeline's next item, after what is wrong with it."""
@@ -109,6 +111,8 @@ class Chain:
         elif entry.kind == "rollback":
             claim = self.claims.setdefault(entry.id, Claim(kind="record"))
             claim.ends.append((entry.covers, entry.status))
+        elif entry.kind == DRILL:
+            self.drills[entry.id] = entry.covers
         ended = entry.kind == "rollback"
         for bar in entry.bars:
             service, _, version = bar.partition("#")

@@ -9,13 +9,12 @@ from typing import Any
 from rollback import commits
 from rollback.canonical import plain
 from rollback.drill import kept
-from rollback.drill.record import KIND as DRILL
 from rollback.drill.record import Drill
 from rollback.drill.record import told as drill_told
 from rollback.engine import Update, history
 from rollback.errors import RollbackError
 from rollback.records import Record, plain_record
-from rollback.releases import Release
+from rollback.releases import DRILL, Release
 from rollback.session import Session
 
 RELEASE, UPDATE = "release", "stack"

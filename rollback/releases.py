@@ -26,6 +26,8 @@ PREVIOUS = "previous"
 STACK, TERRAFORM = "@stack", "@terraform"
 # The kind of an entry that tells of a record's beginning.
 OPENED = "opened"
+# That of an entry that tells of a drill's end.
+DRILL = "drill"
 # A parameter of the standard tier takes 4 KB (Systems Manager quotas); a record's head has two labels.
 _LABEL = 2000
 
@@ -34,7 +36,7 @@ _LABEL = 2000
 class Entry:
     """One entry of the timeline.
 
-    `kind` is deployment, adoption, opened, rollback (a record's end), quarantine or lift; `version` is set
+    `kind` is deployment, adoption, opened, rollback (a record's end), drill (its end), quarantine or lift; `version` is set
     for the first two; `services` are those whose aliases the entry's record wrote, and `STACK` and `TERRAFORM`
     where it tells their commit; `stands` is what every service and they stand at after it. `bars` and `lifts`
     are what was barred and let go with it, `<service>#<version>` each, by the same person at the same time.

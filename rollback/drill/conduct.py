@@ -17,7 +17,7 @@ from rollback import freeze
 from rollback.canonical import canonical
 from rollback.drill import kept
 from rollback.drill.hands import Hands, Stopwatch
-from rollback.drill.record import KIND, Drill, budget
+from rollback.drill.record import NONE, Drill, budget
 from rollback.drill.registry import KNOWN
 from rollback.drill.roles import Roles
 from rollback.drill.scenario import Scenario, Stage
@@ -25,6 +25,7 @@ from rollback.drill.scratch import scratch
 from rollback.errors import PutBack, Refused, RollbackError, UsageError
 from rollback.lease import Held
 from rollback.overview import Overview, overview
+from rollback.releases import DRILL
 from rollback.session import Session
 from rollback.ui import Ui
 
@@ -71,12 +72,13 @@ class Conduct:
         freeze.respected(self.session)
         identifier = self.session.clocks.identifier()
         left = kept.unfinished(self.session.ledger)
-        with self._alone(f"{KIND}-{left[0].drill_id if left else identifier}"):
+        with self._alone(f"{DRILL}-{left[0].drill_id if left else identifier}"):
             if not self.asked.read_only:
                 for drill in left:
                     self._clean_up(drill)
             refuse_unwell(overview(self.session))
             self._approvable()
+            self._answers()
             done = []
             for scenario in self.asked.scenarios:
                 done.append(self._one(identifier, scenario))
@@ -85,12 +87,21 @@ class Conduct:
                 identifier = self.session.clocks.identifier()
             return done
 
+    def _answers(self) -> None:
+        """Raises `Refused` where what stands does not verify: nobody could tell the drill's harm from it."""
+        with self._staged(NONE) as stage:
+            done = stage.hands.type(ROLLBACK, "verify")
+        if done.code:
+            raise Refused(
+                f"What stands in {self.session.environment} does not verify: {done.why}",
+                next=f"rollback verify --env {self.session.environment}",
+            )
+
     def _one(self, identifier: str, scenario: str) -> Drill:
         with self._staged(self.asked.fault_of(scenario)) as stage:
             acting = KNOWN[scenario].on(stage)
             if self.asked.read_only:
                 return self._planned(self._drill(identifier, scenario, "{}", stage.fault), acting)
-            stage.hands.must(ROLLBACK, "verify")
             stood = acting.look()
             drill = self._drill(identifier, scenario, canonical(stood), stage.fault)
             kept.begin(self.session.ledger, drill)
@@ -128,7 +139,7 @@ class Conduct:
         self.ui.say(
             f"Drill {drill.drill_id} ({drill.scenario}) was interrupted; what stood before it is restored first."
         )
-        with self._staged("none") as stage:
+        with self._staged(NONE) as stage:
             self._restored(drill, KNOWN[drill.scenario].on(stage), stage.hands)
             self._ended(drill, Stopwatch(), "interrupted")
 
@@ -196,7 +207,7 @@ class Conduct:
         leases = self.session.leases
         try:
             locks = leases.hold_over(
-                (KIND,), owner, lambda left: self.ui.waiting("Watching whether it is dead", left)
+                (DRILL,), owner, lambda left: self.ui.waiting("Watching whether it is dead", left)
             )
         except Held as held:
             raise Refused(
@@ -236,7 +247,7 @@ def refuse_production(session: Session, *, read_only: bool) -> None:
 def refuse_unwell(view: Overview) -> None:
     """Raises `Refused` where something is in flight, or does not stand as recorded."""
     waiting = [record.rollback_id for record in view.in_flight]
-    held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != KIND]
+    held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != DRILL]
     wrong = [stand.function for service in view.services for stand in service.functions if not stand.ok]
     why = (
         [f"{', '.join(waiting[:3])} is in flight"] if waiting else [],

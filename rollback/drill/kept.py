@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollback.drill.record import BEGUN, KIND, PREFIX, Drill, drill_hash, drill_item
+from rollback.drill.record import BEGUN, PREFIX, Drill, drill_hash, drill_item
 from rollback.errors import Refused
 from rollback.items import model
 from rollback.ledger import Ledger
 from rollback.quarantine import said
+from rollback.releases import DRILL
 from rollback.session import Session
 from rollback.table import ABSENT, Conflict, Write
 
@@ -26,14 +27,14 @@ def unfinished(ledger: Ledger) -> list[Drill]:
 
 def begin(ledger: Ledger, drill: Drill) -> None:
     """Writes down that a drill begins, and what stood before: nothing has been changed until then."""
-    ledger.table.transact([Write(name=KIND, item=drill_item(drill), condition=ABSENT)])
+    ledger.table.transact([Write(name=DRILL, item=drill_item(drill), condition=ABSENT)])
 
 
 def end(session: Session, drill: Drill) -> None:
     """Writes down how a drill ended. Raises `Refused` where somebody else has done so."""
-    entry = said(session, KIND, "", drill.status, drill.ended_at or session.clocks.now())
+    entry = said(session, DRILL, "", drill.status, drill.ended_at or session.clocks.now())
     put = Write(
-        name=KIND,
+        name=DRILL,
         item=drill_item(drill),
         condition="#status = :begun",
         names={"#status": "status"},

@@ -17,7 +17,6 @@ from rollback.releases import as_item
 from rollback.settings import Settings
 from rollback.table import Item
 
-KIND = "drill"
 BEGUN, PASSED, FAILED = "BEGUN", "PASSED", "FAILED"
 # In the order of the table, which is that of the settings' budgets.
 CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE = (

@@ -2,14 +2,143 @@
 
 from __future__ import annotations
 
-from estate_under_test import DORA, Platform
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estate_under_test import ALICE, BOB, DORA, FUNCTIONS, Platform
+from test_table import Table, bucket, table  # noqa: F401 - fixtures
+
+from tests.proxy import Proxy
+
+# One function, so that a drill has little to do; its name begins like another service's.
+SERVICE = "role_service_admin"
 
 
-def test_bad_code_is_put_back_measured_and_restored(dev: Platform) -> None:
-    dev.story()
-    before = dev.live()
+def newest(platform: Platform) -> dict[str, tuple[str, str, str]]:
+    """Function → code, handler and description of what is not published yet."""
+    client = platform.root_client("lambda")
+    found = {tail: client.get_function_configuration(FunctionName=platform.name(tail)) for tail in FUNCTIONS}
+    return {tail: (one["CodeSha256"], one["Handler"], one["Description"]) for tail, one in found.items()}
 
-    run = dev.rollback("drill", "--scenario", "code", "--services", "audit_service", "--json", as_=DORA)
 
+def drilled(platform: Platform, *words: str, **how: Any) -> Any:
+    """What one drill wrote down; it has to have passed."""
+    run = platform.rollback("drill", *words, "--json", as_=DORA, **how)
     assert run.code == 0, str(run)
-    assert dev.live() == before
+    (told,) = run.json
+    assert (told["passed"], told["why"], told["by"]["person"]) == (True, "", "dora")
+    return told
+
+
+@pytest.fixture
+def good(dev: Platform) -> Platform:
+    """dev at its first release."""
+    run = dev.record("v1.0.0")
+    assert run.code == 0, str(run)
+    return dev
+
+
+def test_a_rollback_that_is_killed_in_a_drill_is_resumed_and_what_stood_is_restored(good: Platform) -> None:
+    before, code = good.live(), newest(good)
+
+    told = drilled(good, "--scenario", "code", "--fault", "killed", "--services", SERVICE)
+
+    assert (good.live(), newest(good), good.deployed()) == (before, code, "v1.0.0")
+    (rollback,) = told["rollbacks"]
+    assert "resumed" in good.told(rollback)
+    assert told["seconds"] < told["rto_seconds"]
+    barred = [item["version"] for item in good.items() if item["SK"].startswith("QUARANTINE#")]
+    assert set(barred) == {f"drill-{told['drill_id']}"}, "nobody's previous release is what a drill made bad"
+    listed = good.rollback("drill", "--report", "--markdown", as_=ALICE)
+    assert (
+        f"| code | 5 min | {told['began_at'][:10]} | {told['seconds']:.1f} s | yes | killed | dora |"
+        in listed.out
+    )
+    assert "| table | 60 min | never |  | no |  |  |" in listed.out
+    (entry,) = good.rollback("history", "--kind", "drill", "--json", as_=ALICE).json
+    assert entry["drill_id"] == told["drill_id"]
+    assert good.rollback("audit", "--json", as_=ALICE).code == 0
+
+
+def test_a_drill_that_died_half_way_is_cleaned_up_by_the_next_one(good: Platform, proxy: Proxy) -> None:
+    before, code = good.live(), newest(good)
+    words = ("drill", "--scenario", "configuration", "--services", SERVICE)
+    # The first look is at what stands, the second whether what was made bad is bad.
+    held = proxy.hold("Invoke", nth=2)
+    running = good.start(*words, as_=DORA, endpoint=proxy.endpoint)
+    held.wait()
+    running.kill()
+    held.release()
+    assert good.live() != before
+    assert newest(good) != code
+
+    told = drilled(good, *words[1:])
+
+    assert (good.live(), newest(good)) == (before, code)
+    history = good.rollback("history", "--kind", "drill", "--json", as_=ALICE).json
+    assert [(one["status"], one["why"]) for one in history] == [("PASSED", ""), ("FAILED", "interrupted")]
+    assert history[0]["drill_id"] == told["drill_id"]
+
+
+def test_an_item_that_was_written_over_is_restored_and_copied_back(
+    table: Table,  # noqa: F811 - the fixture
+    tmp_path: Any,
+) -> None:
+    dev = table.platform
+    assert dev.record("v1.0.0").code == 0
+    table.proxy.forget()
+    table.put("alice", role={"S": "admin"})
+    who = dev.variables(BOB)
+    profile = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    file = tmp_path / "credentials"
+    file.write_text("\n".join(["[bob]", *(f"{name.lower()} = {who[name]}" for name in profile)]))
+    file.chmod(0o600)
+    extra = {"AWS_SHARED_CREDENTIALS_FILE": str(file)}
+
+    alone = dev.rollback("drill", "--scenario", "table", as_=DORA)
+    told = drilled(dev, "--scenario", "table", "--approver-profile", "bob", extra=extra)
+
+    assert alone.code == 2
+    assert "another person approves" in alone.err
+    assert table.items(table.name) == {"alice": {"role": {"S": "admin"}}}
+    tables = table.root.list_tables()["TableNames"]
+    assert not [name for name in tables if "-restore-" in name], "what was restored goes with the drill"
+    assert [dev.show(name)["approved_by"]["person"] for name in told["rollbacks"]] == ["bob", "bob"]
+
+
+def test_in_production_it_is_refused_unless_it_only_plans(prod: Platform) -> None:
+    prod.story()
+    before = prod.everything()["aliases"]
+
+    refused = prod.rollback("drill", "--scenario", "code", as_=ALICE)
+    planned = prod.rollback("drill", "--scenario", "code", "--read-only", "--json", as_=ALICE)
+
+    assert refused.code == 3, str(refused)
+    assert "prod" in refused.err
+    assert planned.code == 0, str(planned)
+    (told,) = planned.json
+    assert (told["read_only"], told["status"], told["rollbacks"]) == (True, "PASSED", [])
+    assert prod.everything()["aliases"] == before
+    assert "never (planned" in prod.rollback("drill", "--report", "--markdown", as_=ALICE).out
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda dev: dev.move("team-service-get", "$LATEST"), "does not stand as recorded"),
+        (lambda dev: dev.configure(smoke=["sh", "-c", "exit 1"]), "does not verify"),
+        (lambda dev: dev.rollback("freeze", "--reason", "an audit", as_=ALICE), "is frozen"),
+    ],
+)
+def test_where_something_is_wrong_already_nothing_is_made_bad(
+    good: Platform, spoil: Callable[[Platform], object], why: str
+) -> None:
+    spoil(good)
+    before = newest(good)
+
+    run = good.rollback("drill", "--scenario", "code", as_=DORA)
+
+    assert run.code == 3, str(run)
+    assert why in run.err
+    assert newest(good) == before
