@@ -14,7 +14,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from naming import APPROVER, DEPLOYER, ROLLBACK
+from naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
 from rollback import can, can_resources, commits, freeze, reviewers, terraform_tool
 from rollback.approval import policy
 from rollback.archive import TIMELINE
@@ -219,7 +219,8 @@ def _table(session: Session, table: str) -> Finding:
 def _github(session: Session, *, insist: bool) -> list[Finding]:
     settings = session.settings
     reviewed = any(policy(settings, kind) == "identity" for kind in _KINDS)
-    names = {role: settings.names.github_environment(role) for role in (DEPLOYER, ROLLBACK, APPROVER)}
+    roles = (DEPLOYER, ROLLBACK, APPROVER, *((DRILL,) if settings.names.drills else ()))
+    names = {role: settings.names.github_environment(role) for role in roles}
     try:
         found = reviewers.gates(settings.repository_name, list(names.values()))
     except reviewers.NotAsked as why:

@@ -88,9 +88,9 @@ class GitHub:
             ]
 
     def as_declared(self, environment: str) -> None:
-        """The three environments of `environment`, as the program declares them."""
-        self.declare(f"{environment}-deploy")
-        self.declare(f"{environment}-rollback")
+        """The environments of `environment`, one that is drilled in, as the program declares them."""
+        for kind in ("deploy", "rollback", "drill"):
+            self.declare(f"{environment}-{kind}")
         self.declare(f"{environment}-rollback-approval", reviewers=["bob"])
 
     def answer(self, path: str, headers: Mapping[str, str]) -> tuple[int, Any]:

@@ -70,7 +70,7 @@ def test_all_is_well_and_what_does_not_apply_says_so(platform: World) -> None:
         ("terraform", Answer.UNNEEDED),
         ("tables", Answer.UNNEEDED),
         ("approver", Answer.YES),
-        *[("github", Answer.YES)] * 3,
+        *[("github", Answer.YES)] * 4,
         ("quarantine", Answer.YES),
         ("in flight", Answer.YES),
         ("audit trail", Answer.YES),
@@ -189,11 +189,13 @@ def test_an_environment_that_lets_anybody_in_is_a_reason(platform: World, hub: G
     hub.declare("dev-rollback-approval", branches=["main"])
     hub.declare("dev-rollback", branches=None)
     hub.declare("dev-deploy", branches=["main", "release/*"], tags=["v*"])
+    hub.declare("dev-drill", branches=[])
 
     found = {finding.subject: finding.why for finding in can(platform).against}
 
     assert found == {
         "dev-deploy": "it lets release/*, tag v* in",
+        "dev-drill": "it does not let main in",
         "dev-rollback": "it is not restricted to main: any branch's jobs may take its role",
         "dev-rollback-approval": "it has no required reviewers",
     }
