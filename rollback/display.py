@@ -43,7 +43,7 @@ class Terminal:
     # -- rollback.ui.Ui ----------------------------------------------------------------------------------
 
     def planned(self, plan: Plan[Any]) -> None:
-        self.console.print(plan_view(plan))
+        self.console.print(plan_view(plan), crop=False)
 
     def say(self, text_: str) -> None:
         for each in lines(text_):
@@ -108,7 +108,8 @@ class Terminal:
             # In ASCII whatever it holds: any terminal and any encoding takes it, and none acts upon it.
             write_out(json.dumps(document, indent=2, default=str))
         else:
-            self.console.print(view)
+            # What is to be copied is longer than the screen is wide, perhaps, and is whole all the same.
+            self.console.print(view, crop=False)
 
     def error(self, error: RollbackError) -> None:
         """What happened, what was changed, and what to type next."""

@@ -45,6 +45,18 @@ class Blocks:
         yield grid
 
 
+@dataclass(frozen=True, slots=True)
+class Either:
+    """`wide` where the terminal has at least so many `columns`, else `narrow`."""
+
+    columns: int
+    wide: RenderableType
+    narrow: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield self.wide if options.max_width >= self.columns else self.narrow
+
+
 def aligned(rows: Sequence[tuple[Text, ...]], right: Sequence[int] = ()) -> list[Text]:
     """Rows of cells as lines whose cells stand under each other; columns `right` flush right."""
     widths = [max(row[index].cell_len for row in rows) for index in range(len(rows[0]))] if rows else []
@@ -70,6 +82,9 @@ def hanging(mark: str, text: Text, style: str = "") -> Table:
 
 
 def unwrapped(text: Text) -> Text:
-    """A line to copy: whatever the width, there is no line break in it but the terminal's own."""
+    """A line to copy: whatever the width, there is no line break in it but the terminal's own.
+
+    Only where it is printed without cropping (`display.Terminal`).
+    """
     text.no_wrap, text.overflow = True, "ignore"
     return text

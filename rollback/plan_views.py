@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.errors import RollbackError
-from rollback.layout import Blocks, aligned, hanging, text
+from rollback.layout import Blocks, aligned, hanging, text, unwrapped
 from rollback.plan import Plan
 from rollback.prune import Doomed, ranges, size
 from rollback.records import MARKS
@@ -30,7 +30,7 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     """The whole plan on one screen: from where to where, what changes, and what to heed."""
     head = Text.assemble(("Plan  ", "bold"), (plan.environment, "bold"), f" ({plan.account}, {plan.region})")
     notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
-    digest = text(f"Digest {plan.digest()}", "dim")
+    digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
     several = parts(plan)
     if several:
         bodies = [
@@ -105,7 +105,8 @@ def _doomed(plan: Plan[Any]) -> list[RenderableType]:
     common = common_prefix([step.function for step in plan.steps])
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("function", "delete", "frees", "keep"):
-        table.add_column(name, overflow="fold", justify="right" if name == "frees" else "left")
+        justify: Literal["left", "right"] = "right" if name == "frees" else "left"
+        table.add_column(name, overflow="fold", justify=justify, no_wrap=name in ("function", "frees"))
     for step in plan.steps:
         why: dict[str, list[int]] = defaultdict(list)
         for number, reason in step.kept.items():

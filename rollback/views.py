@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.errors import RollbackError
-from rollback.layout import hanging, text, unwrapped
+from rollback.layout import Either, hanging, text, unwrapped
 from rollback.past import Moment
 from rollback.plan_views import common_prefix
 from rollback.records import MARKS, Event, Record, Status, plain_record
@@ -38,6 +38,8 @@ _RESULTS = {str(status): style for status, style in _STATUS.items()} | {
     "in-progress": "cyan",
 }
 _LOUD = "bold white on red"
+# Columns of a terminal that three and six columns of a table need.
+_THREE, _SIX = 76, 100
 # Characters of an event's data that nobody here can have written.
 _STRANGE = 200
 
@@ -77,11 +79,11 @@ def record_view(
         (item.check, text(f"{'✓' if item.ok else '✗'} {item.detail}", "green" if item.ok else "red"))
         for item in record.verification
     )
-    rows.append(("digest", text(record.digest, "dim")))
     for name, value in rows:
         grid.add_row(name, value)
     head = text(f"Rollback {record.rollback_id}", "bold")
-    parts: list[RenderableType] = [Text(), *_alarm(record), head, grid]
+    digest = unwrapped(text(f"Digest {record.digest}", "dim"))
+    parts: list[RenderableType] = [Text(), *_alarm(record), head, grid, digest]
     journal = list(events)
     if journal:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -107,7 +109,7 @@ def _alarm(record: Record) -> list[Text]:
 
 def _functions(event: Event) -> list[str]:
     found = event.data.get("functions", ())
-    return [str(name) for name in found] if isinstance(found, list) else []
+    return [str(name) for name in found] if isinstance(found, (list, dict)) else []
 
 
 def _said(event: Event, common: str) -> str:
@@ -138,13 +140,7 @@ def _in_words(event: Event, common: str) -> str:
 
 def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
     """Releases, rollbacks and the engine's updates, newest first."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("when (UTC)", no_wrap=True)
-    # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
-    table.add_column("what", min_width=26, overflow="fold")
-    table.add_column("how", ratio=1, overflow="fold")
-    for error in broken:
-        table.add_row("", text("malformed", "bold red"), text(error.what, "red"))
+    rows = [("", text("malformed", "bold red"), text(error.what, "red")) for error in broken]
     for moment in moments:
         stands = Text("  ● stands", "green") if moment.stands else Text()
         head = moment.way or moment.what
@@ -169,12 +165,33 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
         how = Text.assemble(text(f"{result}{elapsed}{', ' if result else ''}", style), text(", ".join(told)))
         if moment.subject:
             how.append_text(Text.assemble("\n", text(moment.subject)))
-        table.add_row(_when(moment.at), what, how)
-    return table if moments or broken else text("Nothing is recorded yet.", "dim")
+        rows.append((moment.at, what, how))
+    if not rows:
+        return text("Nothing is recorded yet.", "dim")
+    wide = _headed("when (UTC)", "what", "how")
+    # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
+    wide.columns[1].min_width, wide.columns[2].ratio = 26, 1
+    narrow = _headed("when (UTC)", "what and how")
+    for at, what, how in rows:
+        wide.add_row(_when(at), what, how)
+        narrow.add_row(_day(at), Text.assemble(what, "\n", how))
+    return Either(_THREE, wide, narrow)
+
+
+def _headed(*names: str) -> Table:
+    """A table whose first column is never broken; the others are, rather than cut."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=name == names[0], overflow="fold")
+    return table
 
 
 def _when(at: str) -> Text:
     return text(at[:19].replace("T", " "))
+
+
+def _day(at: str) -> Text:
+    return text(at[:16].replace("T", " "))
 
 
 def overview_view(view: Any) -> RenderableType:
@@ -184,9 +201,8 @@ def overview_view(view: Any) -> RenderableType:
         f"({view.account}, {view.region})  stands at ",
         text(view.stands, "bold green"),
     )
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("service", "stands", "functions", "back to", "quarantined"):
-        table.add_column(name)
+    table = _headed("service", "stands", "functions", "back to", "quarantined")
+    narrow = _headed("service", "stands")
     odd: list[Text] = []
     for service in view.services:
         wrong = [stand for stand in service.functions if not stand.ok]
@@ -197,13 +213,11 @@ def overview_view(view: Any) -> RenderableType:
         )
         if service.stands is None:
             mark = Text(f"{len(service.functions)} not recorded", "yellow")
-        table.add_row(
-            text(service.name),
-            text(service.stands or "–"),
-            mark,
-            text(service.previous or "–"),
-            text(", ".join(service.quarantined), "yellow"),
-        )
+        name, stands, back = text(service.name), text(service.stands or "–"), text(service.previous or "–")
+        barred = text(", ".join(service.quarantined), "yellow")
+        table.add_row(name, stands, mark, back, barred)
+        below = Text.assemble("\nquarantined ", barred) if barred else Text()
+        narrow.add_row(name, Text.assemble(stands, ", back to ", back, ", ", mark, below))
         odd.extend(_odd(stand) for stand in wrong)
     parts: list[RenderableType] = [
         *(text(line, _LOUD) for line in view.emergencies),
@@ -211,7 +225,7 @@ def overview_view(view: Any) -> RenderableType:
         *([text(f"FROZEN by {view.frozen}", "bold cyan")] if view.frozen else []),
         head,
         Text(),
-        table,
+        Either(_THREE, table, narrow),
         Text(),
         *odd,
         *map(_infrastructure, view.infrastructure),
@@ -243,18 +257,18 @@ def overview_view(view: Any) -> RenderableType:
     return Group(*parts)
 
 
-def _ways(ways: Sequence[Way]) -> Table:
+def _ways(ways: Sequence[Way]) -> Group:
     """What could be put back to what, how long that takes, and what to type."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    lines: list[RenderableType] = []
+    widest = max(len(way.kind) for way in ways)
     for way in ways:
         took = [f"about {way.about:.0f} s"] if way.about is not None else []
         took += [f"{way.last:.0f} s last time"] if way.last is not None else []
         told = ", ".join([*took, f"RTO {way.rto_seconds // 60} min"])
         what = Text.assemble(text(f"back to {way.to}", "bold"), text(f"  {told}", "dim"))
-        table.add_row(text(way.kind, "bold"), Text.assemble(what, "\n", text(way.command, "cyan")))
-    return table
+        lines.append(hanging(f"{way.kind:<{widest}} ", what, "bold"))
+        lines.append(unwrapped(Text.assemble(" " * (widest + 2), text(way.command, "cyan"))))
+    return Group(*lines)
 
 
 def _infrastructure(part: Any) -> Text:
@@ -279,19 +293,23 @@ def _odd(stand: Any) -> Text:
 
 def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """The releases, newest first."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("version", "when (UTC)", "by", "commit", "stands for", "quarantined for"):
-        table.add_column(name, no_wrap=name in ("when (UTC)", "by", "commit"), overflow="fold")
+    if not rows:
+        return text("No release is recorded yet.", "dim")
+    wide = _headed("version", "when (UTC)", "by", "commit", "stands for", "quarantined for")
+    narrow = _headed("when (UTC)", "release")
+    for column in wide.columns[1:4]:
+        column.no_wrap = True
     for row in rows:
-        table.add_row(
-            text(row["version"], "bold" if row["stands_for"] else ""),
-            _when(row["at"]),
-            text(row["by"].partition(" (")[0]),
-            text(row["commit"][:7]),
-            text(_some(row["stands_for"], row["services"]), "green"),
-            text(_some(row["quarantined_for"], row["services"]), "yellow"),
-        )
-    return table if rows else text("No release is recorded yet.", "dim")
+        version = text(row["version"], "bold" if row["stands_for"] else "")
+        by, commit = text(row["by"].partition(" (")[0]), text(row["commit"][:7])
+        stands = text(_some(row["stands_for"], row["services"]), "green")
+        barred = text(_some(row["quarantined_for"], row["services"]), "yellow")
+        wide.add_row(version, _when(row["at"]), by, commit, stands, barred)
+        told = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
+        for name, what in (("stands for ", stands), ("quarantined for ", barred)):
+            told.append_text(Text.assemble("\n", name, what) if what else Text())
+        narrow.add_row(_day(row["at"]), told)
+    return Either(_SIX, wide, narrow)
 
 
 def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:

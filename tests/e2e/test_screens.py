@@ -1,0 +1,146 @@
+"""The main screens in a real terminal of several widths: nothing overflows, and what is to be copied is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from estate_under_test import ALICE, CATALOGUE, SCRIPT, Platform, Template, stamp
+from rich.cells import cell_len
+
+from local.emulator.server import Emulator
+from tests import planted
+
+WHY = (
+    "team answers 500 since the release of this morning, and nobody has seen why: see the incident's channel"
+)
+_COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
+_ANY = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+# What a person copies is never broken by this command: the terminal itself wraps it.
+_TO_COPY = re.compile(r"^\s*(Digest [0-9a-f]{64}|(next: )?rollback [a-z]+ .*)$")
+_ACCOUNTS = itertools.count(710_000_000_000)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """An environment in which one service was rolled back, and the id of that."""
+
+    platform: Platform
+    identifier: str
+
+    def words(self, screen: str) -> tuple[str, ...]:
+        return {
+            "status": ("status",),
+            "history": ("history",),
+            "show": ("show", self.identifier),
+            "lambda": ("lambda", "--to", "v1.0.0", "--dry-run"),
+            "releases": ("release", "list"),
+        }[screen]
+
+
+@pytest.fixture(scope="module")
+def mixed(
+    emulator: Emulator,
+    templates: Callable[[str], Template],
+    stories: dict[str, list[dict[str, Any]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mixed]:
+    account = str(next(_ACCOUNTS))
+    platform = stamp(templates("dev"), emulator.endpoint, account, tmp_path_factory.mktemp("mixed"), stories)
+    platform.story()
+    run = platform.rollback("lambda", "--services", "team_service", "--reason", WHY, "--json", as_=ALICE)
+    assert run.code == 0, str(run)
+    yield Mixed(platform, run.id)
+    platform.end()
+
+
+def on_a_terminal(platform: Platform, width: int, *words: str, **variables: str) -> str:
+    """Everything that a command writes to a terminal of that width."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    given = {**platform.variables(ALICE), "TERM": "xterm-256color"}
+    for name in ("COLUMNS", "NO_COLOR"):
+        given.pop(name)
+    process = subprocess.Popen(
+        [str(SCRIPT), *words, "--env", platform.settings.environment],
+        cwd=platform.root,
+        env={**given, **variables},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert process.wait(60) == 0, said.decode()
+    shown = said.decode().replace("\r\n", "\n")
+    planted.heard(str(words), shown)
+    return shown
+
+
+def lines(shown: str) -> list[str]:
+    """What is left on the screen, without colours, and without the progress that was written over."""
+    return [line.rstrip() for line in _ANY.sub("", shown).split("\n") if not line.startswith("\rPlanning")]
+
+
+@pytest.mark.parametrize(
+    ("screen", "width"),
+    [("status", 60), ("status", 80), ("status", 120), ("history", 60), ("history", 80), ("show", 60),
+     ("show", 120), ("lambda", 60), ("lambda", 120)],
+)  # fmt: skip
+def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: str, width: int) -> None:
+    shown = on_a_terminal(mixed.platform, width, *mixed.words(screen))
+
+    left = [line for line in lines(shown) if not line.startswith("Planning")]
+    wider = [line for line in left if cell_len(line) > width and not _TO_COPY.match(line)]
+    assert not wider, "\n".join([f"{width} columns", *wider])
+    assert "…" not in " ".join(left).replace('--reason "…"', "").replace("-…", ""), "nothing is cut short"
+    assert _COLOUR.search(shown), "it is a terminal"
+    whole = {
+        "status": [*CATALOGUE, 'rollback lambda --env dev --reason "…"', "v1.2.0+team_service@v1.1.0"],
+        "history": [mixed.identifier, "v1.2.0 → v1.1.0", "COMPLETE", "incident's"],
+        "show": [mixed.identifier, "2: get, list", "incident's"],
+        "lambda": ["v1.1.0 → v1.0.0", *CATALOGUE],
+    }[screen]
+    assert not [words for words in whole if not any(words in line for line in left)]
+    if screen in ("show", "lambda"):
+        assert any(re.fullmatch("Digest [0-9a-f]{64}", line) for line in left)
+
+
+def test_the_reason_of_a_record_is_shown_to_its_end_on_a_narrow_screen(mixed: Mixed) -> None:
+    shown = on_a_terminal(mixed.platform, 60, "history", "--kind", "aliases")
+
+    told = " ".join(line[19:].strip() for line in lines(shown))
+    assert WHY in told
+
+
+def test_no_colour_where_none_is_wanted_and_where_nobody_sees_it(mixed: Mixed) -> None:
+    unwanted = on_a_terminal(mixed.platform, 80, "status", NO_COLOR="1")
+    piped = mixed.platform.start("status", as_=ALICE, extra={"NO_COLOR": None, "TERM": "xterm-256color"})
+
+    assert not _COLOUR.search(unwanted)
+    run = piped.finish()
+    assert "\x1b" not in run.err + run.out
+    assert "team_service" in run.err
+
+
+def test_columns_says_how_wide_it_is_where_no_terminal_does(mixed: Mixed) -> None:
+    run = mixed.platform.start("release", "list", as_=ALICE, extra={"COLUMNS": "60"}).finish()
+
+    assert max(map(cell_len, run.err.split("\n"))) <= 60
+    assert "quarantined for team_service" in run.err
