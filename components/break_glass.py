@@ -35,11 +35,7 @@ def permissions(scope: Scope) -> Document:
     return document(
         [
             # Whether it answers, how it stands to the archive, and what a restore has left out.
-            statement(
-                "SeeWhetherTheLedgerAnswers",
-                ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"],
-                scope.ledger,
-            ),
+            statement("SeeWhetherTheLedgerAnswers", ["dynamodb:DescribeTable"], scope.ledger),
             statement(
                 "ReadTimeline",
                 ["dynamodb:GetItem", "dynamodb:Query"],

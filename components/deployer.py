@@ -124,7 +124,7 @@ def _terraform_root(scope: Scope) -> list[Statement]:
 def _state(scope: Scope) -> list[Statement]:
     """The engine's and Terraform's state; objects are versioned, and only locks are ever deleted."""
     return [
-        statement("FindState", ["s3:GetBucketVersioning", "s3:ListBucket"], scope.bucket),
+        statement("FindState", ["s3:ListBucket"], scope.bucket),
         statement("KeepState", ["s3:GetObject", "s3:PutObject"], f"{scope.bucket}/*"),
         statement(
             "Unlock",

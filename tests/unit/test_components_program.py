@@ -273,6 +273,7 @@ def test_managed_policies_are_attached_to_the_role_they_are_named_after(stack: s
     assert attached == {
         (f"bbws-access-{stack}-github-actions-role", f"bbws-access-{stack}-deployer-functions-1"),
         (f"bbws-access-{stack}-github-actions-role", f"bbws-access-{stack}-deployer-functions-2"),
+        (f"bbws-access-{stack}-github-actions-role", f"bbws-access-{stack}-deployer-functions-3"),
         (f"bbws-access-{stack}-rollback-role", f"bbws-access-{stack}-rollback-functions-1"),
         (f"bbws-access-{stack}-rollback-role", f"bbws-access-{stack}-rollback-functions-2"),
         (f"bbws-access-{stack}-break-glass-role", f"bbws-access-{stack}-break-glass-functions-1"),
