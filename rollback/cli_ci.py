@@ -34,6 +34,7 @@ class Role(StrEnum):
     deployer = "deployer"
     rollback = "rollback"
     approver = "approver"
+    drill = "drill"
 
 
 @ci_app.command("role")

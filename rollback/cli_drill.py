@@ -12,17 +12,6 @@ from rollback.cli_support import Env, Json, Services, names_in, verb
 from rollback.errors import UsageError
 
 
-class Scenario(StrEnum):
-    """What goes bad."""
-
-    code = "code"
-    configuration = "configuration"
-    infrastructure = "infrastructure"
-    full = "full"
-    table = "table"
-    all = "all"
-
-
 class Fault(StrEnum):
     """What gets in the way."""
 
@@ -39,7 +28,13 @@ def register(app: typer.Typer) -> None:
 
 def drill(
     env: Env,
-    scenario: Annotated[Scenario | None, typer.Option("--scenario", help="What goes bad.")] = None,
+    scenario: Annotated[
+        str,
+        typer.Option(
+            "--scenario",
+            help="What goes bad: code, configuration, infrastructure, full, table; some, or all.",
+        ),
+    ] = "",
     fault: Annotated[
         Fault | None, typer.Option("--fault", help="What gets in the way; default: the scenario's own.")
     ] = None,
@@ -72,7 +67,7 @@ def drill(
     roles = Roles(read_only=read_only or report, approver=approver)
     with verb(env, json, first=not report, reading=report, acting=roles.take) as (session, flow, ui):
         from rollback.drill import kept
-        from rollback.drill.record import SCENARIOS, told
+        from rollback.drill.record import scenarios, told
         from rollback.drill.record import table as rows_of
         from rollback.drill.report import document, view
         from rollback.drill.report import markdown as as_markdown
@@ -85,15 +80,12 @@ def drill(
                 return
             ui.show(view(session.environment, rows), [document(row) for row in rows])
             return
-        if scenario is None or markdown:
-            raise UsageError(
-                "Say what goes bad." if scenario is None else "--markdown goes with --report.",
-                next=f"--scenario {'|'.join((*SCENARIOS, 'all'))}; or --report",
-            )
+        if markdown:
+            raise UsageError("--markdown goes with --report.")
         from rollback.drill.conduct import Asked, Conduct, judged
 
         asked = Asked(
-            scenarios=SCENARIOS if scenario is Scenario.all else (scenario.value,),
+            scenarios=scenarios(scenario),
             fault=fault.value if fault else "",
             services=names_in(services),
             table=table,

@@ -193,6 +193,7 @@ class Conduct:
                     root=place.root,
                     fault=fault,
                     patience=self.asked.patience,
+                    stop=self.stop,
                     say=self.ui.say,
                 ),
                 scratch=place,

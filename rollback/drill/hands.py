@@ -66,8 +66,10 @@ class Hands:
     root: Path
     fault: str
     patience: float
+    # Set when a person asks to stop.
+    stop: threading.Event = field(default_factory=threading.Event)
     watch: Stopwatch = field(default_factory=Stopwatch)
-    say: Any = print
+    say: Callable[[str], None] = lambda _: None
 
     # -- the rollback itself -----------------------------------------------------------------------------
 
@@ -155,6 +157,8 @@ class Hands:
         while not self.session.ledger.approvals(name):
             if time.monotonic() - begun > self.patience:
                 raise RollbackError(f"Nobody approved {name} within {self.patience / 60:.0f} minutes.")
+            if self.stop.is_set():
+                raise RollbackError(f"Interrupted while {name} waited for its approval.")
             self.session.clocks.sleep(_APPROVAL_LOOK)
         return time.monotonic() - begun
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rollback.aws import Who
 from rollback.canonical import digest, plain
+from rollback.errors import UsageError
 from rollback.records import SCHEMA
 from rollback.releases import as_item
 from rollback.settings import Settings
@@ -84,6 +85,20 @@ class Drill:
             rollbacks=tuple(rollbacks),
             why=why,
         )
+
+
+def scenarios(words: str) -> tuple[str, ...]:
+    """The scenarios that are meant by `all`, or by names with commas between. Raises `UsageError` for others."""
+    named = [word.strip() for word in words.split(",") if word.strip()]
+    if named == ["all"]:
+        return SCENARIOS
+    strange = [word for word in named if word not in SCENARIOS]
+    if strange or not named:
+        raise UsageError(
+            f"{strange[0][:80]!a} is no scenario." if strange else "Say what goes bad.",
+            next=f"--scenario {'|'.join((*SCENARIOS, 'all'))}; or --report",
+        )
+    return tuple(dict.fromkeys(named))
 
 
 def drill_item(drill: Drill) -> Item:

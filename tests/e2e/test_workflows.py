@@ -120,3 +120,18 @@ def test_nothing_takes_a_role_for_a_pull_request() -> None:
     assert "github.event_name != 'pull_request' && github.ref == 'refs/heads/main'" in job["if"]
     assert job["environment"].endswith("-deploy"), "which lets the protected branch in, and nothing else"
     assert jobs["unasked"]["permissions"] == {}
+
+
+def test_a_drill_is_run_under_its_own_role_and_the_table_of_drills_is_its_summary(
+    dev: Platform, hub: GitHub
+) -> None:
+    assert dev.record("v1.0.0").code == 0
+    before = dev.live()
+
+    inputs = {"environment": "dev", "scenario": "code", "fault": "none", "wait": "0"}
+    done = run(dev, "drill.yml", inputs, hub, actor="dora")
+
+    assert done.jobs == {"drill": "success"}, str(done)
+    assert "### Drills of dev" in done.summary
+    assert "| yes | none | dora |" in done.summary
+    assert dev.live() == before

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from local import identity
-from naming import ROLES
+from naming import DRILL, ROLES
 from rollback.settings import environments, load
 
 root = Path.cwd()
@@ -12,7 +12,7 @@ arn, region, person = (os.environ[name] for name in ("ROLE", "REGION", "PERSON")
 settings, role = next(
     (settings, role)
     for settings in (load(root, name) for name in environments(root))
-    for role in ROLES
+    for role in (*ROLES, DRILL)
     if arn == f"arn:aws:iam::{settings.account}:role/{settings.names.role(role)}"
     and region == settings.region
 )
