@@ -129,10 +129,10 @@ WORDS: dict[str, Row] = {
         words=("status", "--commit", "--output=pwned"), code=2, says=NO_COMMIT
     ),
     "a change to a commit that git would write to": Row(
-        words=("can", "--commit", "--output=pwned"), code=2, says=NO_COMMIT
+        words=("can", "--commit", "--output=pwned"), code=2, says="There is no commit"
     ),
     "a change to a commit that the shell would run": Row(
-        words=("can", "--commit", SHELL), code=2, says=NO_COMMIT
+        words=("can", "--commit", SHELL), code=2, says="There is no commit"
     ),
     # Ids.
     "an unknown rollback": Row(words=("show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), code=2, says=NO_ROLLBACK),
