@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from naming import DEPLOYER
 from rollback import commits
 from rollback.canonical import plain
 from rollback.drill import kept
 from rollback.drill.record import Drill
 from rollback.drill.record import told as drill_told
-from rollback.engine import Update, history
+from rollback.engine import Denied, Update, history, place
 from rollback.errors import RollbackError
+from rollback.printable import line
 from rollback.records import Record, plain_record
 from rollback.releases import DRILL, Release
 from rollback.session import Session
@@ -21,6 +23,8 @@ RELEASE, UPDATE = "release", "stack"
 # What an entry of the engine's is called by: this, and when it began.
 _ENGINES = "up-"
 _ALL = 10_000
+# Characters of an engine's error.
+_SAID = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +75,22 @@ def past(session: Session, limit: int, kind: str | None = None) -> Past:
         try:
             moments.extend(map(_update, history(session.root, session.settings, limit)))
         except RollbackError as error:
-            notices.append(f"What the engine deployed is not shown: {error.what}")
+            notices.append(f"What the engine deployed is not shown: {_why(session, error)}")
     if kind in (None, DRILL):
         moments.extend(map(_drill, kept.drills(session.ledger)))
     newest = sorted(moments, key=lambda moment: moment.at, reverse=True)[:limit]
     return Past(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
+
+
+def _why(session: Session, error: RollbackError) -> str:
+    """Why the engine's history could not be read, and who can: its own words are long, and name no role."""
+    if not isinstance(error, Denied):
+        return line(error.what.splitlines()[-1])[:_SAID]
+    names = session.settings.names
+    return (
+        f"{session.caller} may not read the state in {place(session.settings)}. Who has taken "
+        f"{names.role(DEPLOYER)} sees it: rollback history --kind {UPDATE} --env {session.environment}"
+    )
 
 
 def found(session: Session, name: str) -> Moment | None:

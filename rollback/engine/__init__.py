@@ -8,7 +8,8 @@ all. What it stands on, `--json`, is used instead.
 
 from __future__ import annotations
 
-from rollback.engine.backend import backend_url
+from rollback.engine.backend import backend_url, place
+from rollback.engine.command import Denied
 from rollback.engine.updates import Update, deployed_commit, history
 
-__all__ = ["Update", "backend_url", "deployed_commit", "history"]
+__all__ = ["Denied", "Update", "backend_url", "deployed_commit", "history", "place"]

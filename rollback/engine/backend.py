@@ -31,6 +31,12 @@ def backend_url(settings: Settings) -> str:
     return f"s3://{settings.names.state_bucket}?{urlencode(options)}"
 
 
+def place(settings: Settings) -> str:
+    """The same for a person: a bucket's name, or a backend's address without its options."""
+    parts = urlsplit(backend_url(settings))
+    return parts.netloc if parts.scheme == "s3" else f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
     """An update's lock. `place` is its file or key; `uuid` its name."""

@@ -54,6 +54,10 @@ class Locked(EngineError):
     """Another update holds the stack's lock: nothing was done."""
 
 
+class Denied(EngineError):
+    """The caller may not read the state: nothing was done."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Watch:
     """What a command tells while it runs, and asks.
@@ -85,6 +89,11 @@ class Ended:
     @property
     def locked(self) -> bool:
         return not self.ok and any("the stack is currently locked by" in line for line in self.said)
+
+    @property
+    def denied(self) -> bool:
+        # The words of the engine's backend for a store that answers 403, whichever store it is.
+        return not self.ok and any("(code=PermissionDenied)" in line for line in self.said)
 
     @property
     def why(self) -> str:
@@ -186,7 +195,7 @@ class Engine:
 
 def failed(what: str, ended: Ended, **words: str) -> EngineError:
     """The error for a command that failed."""
-    kind = Locked if ended.locked else EngineError
+    kind = Locked if ended.locked else Denied if ended.denied else EngineError
     return kind(f"{what} failed:\n{ended.why}", **words)
 
 

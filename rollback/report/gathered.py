@@ -54,7 +54,7 @@ def gather(session: Session, limit: int) -> Report:
     try:
         now = overview(session)
     except RollbackError as error:
-        notices.append(f"What stands could not be read: {error.what}")
+        notices.append(f"What stands could not be read: {error.what} {error.next}".strip())
     happened = past(session, limit)
     notices += [*happened.notices, *(error.what for error in happened.broken)]
     names = [moment.what for moment in happened.moments if "rollback_id" in moment.document]

@@ -39,7 +39,7 @@ _RESULTS = {
     "in-progress": ("wait", "…"),
 }
 # Events a journal shows, and characters of what one says; `rollback show` and --json tell all.
-_EVENTS, _DATA, _NOTICE = 200, 600, 240
+_EVENTS, _DATA, _NOTICE = 200, 600, 600
 
 
 def page(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from moto import mock_aws
 from playwright.sync_api import Browser, sync_playwright
 
+from rollback.past import past
 from rollback.plan import Request
 from rollback.report import Report, gather, page, summary
 from tests.doubles.world import World, create_table, settings, texts
@@ -204,6 +206,56 @@ def test_markdown_takes_nothing_of_a_reason_for_its_own(report: Report) -> None:
     assert "\\@all \\[a\\]\\(javascript\\:b\\)" in text
     assert {line.count(" | ") for line in text.splitlines() if line.startswith("| **")} == {1}
 
+
+@pytest.fixture
+def refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """An engine on PATH that says what the real one says where its bucket answers 403."""
+    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    engine = tmp_path / "bin" / "pulumi"
+    engine.parent.mkdir()
+    engine.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{_DENIED}\nEND\nexit 255\n", encoding="utf-8")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{engine.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    world.story()
+    return world
+
+
+def test_where_the_role_may_not_read_the_state_the_page_says_what_who_and_what_to_do(refused: World) -> None:
+    document = html.unescape(page(gather(refused.session(), 50)))
+
+    assert "What the engine deployed is not shown: alice (acme-dev-rollback-role)" in document
+    assert "may not read the state in acme-dev-terraform-state" in document
+    assert "Who has taken acme-dev-github-actions-role sees it:" in document
+    assert "rollback history --kind stack --env dev<" in document
+    assert not [word for word in ("PermissionDenied", "RequestID", "meta.yaml") if word in document]
+    assert "v1.2.0" in document, "what can be read is told"
+
+
+def test_the_history_on_a_terminal_says_the_same(refused: World) -> None:
+    (notice,) = past(refused.session(), 50).notices
+
+    assert notice in html.unescape(page(gather(refused.session(), 50)))
+
+
+def test_whatever_else_is_wrong_with_the_engine_is_told_in_one_line(refused: World, tmp_path: Path) -> None:
+    (tmp_path / "bin" / "pulumi").write_text(
+        "#!/bin/sh\nprintf 'warning: old\\nerror: the bucket is \\033[2Jgone' >&2\nexit 1\n", encoding="utf-8"
+    )
+
+    assert past(refused.session(), 50).notices == (
+        "What the engine deployed is not shown: error: the bucket is gone",
+    )
+
+
+# As Pulumi 3.259 prints it.
+_DENIED = (
+    'error: read ".pulumi/meta.yaml": blob (key ".pulumi/meta.yaml") (code=PermissionDenied): operation error S3: '
+    "GetObject, https response error StatusCode: 403, RequestID: ea51fac0-f319-43e3-ae0b-cfd1c2fa5876, HostID: , "
+    "api error AccessDenied: User: arn:aws:sts::700000000000:assumed-role/acme-dev-rollback-role/alice is not "
+    "authorized to perform: s3:GetObject because no identity-based policy allows the s3:GetObject action"
+)
 
 # Texts whose colour is too near to that of the ground behind them.
 _CONTRAST = """() => {
