@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from rollback.can import Answer, Finding, Verdict
-from rollback.layout import hanging, text
+from rollback.layout import hanging, text, unwrapped
 from rollback.report.markdown import code, escape, table
 
 _STYLES = {"✓": "green", "✗": "bold red", "!": "yellow", "–": "dim"}
@@ -20,23 +19,20 @@ def view(verdict: Verdict) -> RenderableType:
     head = Text.assemble(
         (f"{verdict.environment}  ", "bold"), text(f"{verdict.commit[:12]}  {verdict.subject}")
     )
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column(overflow="fold")
+    widest = max((len(finding.check) for finding in verdict.findings), default=0)
+    lines: list[RenderableType] = []
     following = [*verdict.findings[1:], None]
     for finding, after in zip(verdict.findings, following, strict=True):
         style = _STYLES[finding.mark]
         said = f"{finding.subject}: {finding.said}" if finding.subject else finding.said
-        grid.add_row(
-            text(finding.mark, style), text(finding.check), text(said, "" if style == "green" else style)
-        )
+        mark = f"{finding.mark} {finding.check:<{widest}}"
+        lines.append(hanging(mark, text(said, "" if style == "green" else style), style))
         # Said once, after the last of those that it is the way out of.
         if _then(finding) and (after is None or _then(after) != _then(finding)):
-            grid.add_row("", "", hanging("next:", text(finding.next, "cyan"), "dim"))
+            lines.append(unwrapped(Text.assemble(("  next: ", "dim"), text(finding.next, "cyan"))))
     # The other answer is an error's, which the verb ends with.
     end = [Text(), text(verdict.sentence, "green")] if verdict.reversible else []
-    return Group(head, Text(), grid, *end)
+    return Group(head, Text(), *lines, *end)
 
 
 def _then(finding: Finding) -> str:

@@ -239,7 +239,7 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Gro
         ("terraform", "no"): [f"At {spoilt[:12]} {protects}"],
     }
     assert unseen.code == 3, str(unseen)
-    assert unseen.err.count("✗  stack  ") == unseen.err.count("✗  terraform  ") == 1
+    assert unseen.err.count("✗ stack ") == unseen.err.count("✗ terraform ") == 1
     assert "next: ask under bbws-access-dev-github-actions-role, which may read the states" in unseen.err
     assert dev.checkout() == before
 

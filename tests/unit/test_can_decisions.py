@@ -256,13 +256,14 @@ def test_what_is_said_is_escaped_and_each_way_out_is_said_once() -> None:
         for number in (1, 2)
     )
     verdict = Verdict(environment="dev", commit="c" * 40, subject=f"{bad}\x1b[31m", findings=findings)
-    console = Console(width=200)
+    console = Console(width=60)
 
     with console.capture() as shown:
-        console.print(can_views.view(verdict))
+        console.print(can_views.view(verdict), crop=False)
     page = can_views.markdown(verdict)
 
-    assert shown.get().count("do `this`") == 1
+    assert shown.get().count("  next: do `this` | that") == 1
+    assert max(map(len, shown.get().splitlines())) <= 60
     assert "\x1b" not in shown.get()
     assert "<b>" not in page.replace(r"\<b\>", "")
     assert r"\[x\]\(http" in page
