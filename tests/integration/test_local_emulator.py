@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -363,3 +364,48 @@ def _until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
     while not (now := true()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return now
+
+
+def test_a_published_version_has_its_own_code_to_download(functions: Any, dev: Settings) -> None:
+    name = dev.names.function("team-service-transfer")
+    packages = {}
+    for version in ("v1", "v2"):
+        packages[version] = estate.code("team_service", name, version)
+        made = estate.deploy(functions, dev, version, changed=[name], create_alias=True)
+        packages[made[name]] = packages.pop(version)
+
+    def downloaded(qualifier: str) -> bytes:
+        place = functions.get_function(FunctionName=name, Qualifier=qualifier)["Code"]["Location"]
+        with urllib.request.urlopen(place) as answer:  # noqa: S310 - loopback
+            read: bytes = answer.read()
+            return read
+
+    assert {version: downloaded(version) for version in packages} == packages
+    assert downloaded("live") == downloaded("$LATEST") == packages[max(packages)]
+
+
+def test_a_table_is_restored_to_a_second_of_its_past(account: Emulator, dev: Settings) -> None:
+    client = connect("dynamodb", account.endpoint, dev)
+    client.create_table(
+        TableName="past",
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.update_continuous_backups(
+        TableName="past", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    item = {"PK": {"S": "alice"}, "role": {"S": "admin"}}
+    client.put_item(TableName="past", Item=item)
+    at = int(time.time()) + 1
+    while time.time() <= at:
+        time.sleep(0.05)
+    client.put_item(TableName="past", Item={**item, "role": {"S": "nobody"}})
+    client.put_item(TableName="past", Item={"PK": {"S": "bob"}})
+
+    client.restore_table_to_point_in_time(SourceTableName="past", TargetTableName="then", RestoreDateTime=at)
+
+    assert client.scan(TableName="then")["Items"] == [item]
+    window = client.describe_continuous_backups(TableName="past")["ContinuousBackupsDescription"]
+    told = window["PointInTimeRecoveryDescription"]
+    assert told["EarliestRestorableDateTime"].timestamp() < at <= told["LatestRestorableDateTime"].timestamp()

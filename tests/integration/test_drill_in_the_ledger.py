@@ -1,0 +1,125 @@
+"""Drills in the ledger: begun, ended, audited; and what speaks against beginning one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeSerializer
+
+from rollback import audit
+from rollback.drill import kept
+from rollback.drill.audited import drill_findings
+from rollback.drill.conduct import refuse_unwell
+from rollback.drill.record import BEGUN, CODE, Drill
+from rollback.errors import Refused
+from rollback.overview import overview
+from rollback.past import past
+from tests.doubles.world import ALICE, TABLE, Quiet, World
+
+
+def begun(world: World, number: int = 1) -> Drill:
+    drill = Drill(
+        drill_id=f"01M88G64H0GP9H62KJ3KXQN5F{number}",
+        environment="dev",
+        scenario=CODE,
+        fault="failing",
+        by=ALICE,
+        began_at=world.session().clocks.now(),
+        rto_seconds=300,
+        stood='{"a":1}',
+        seq=0,
+    )
+    kept.begin(world.session().ledger, drill)
+    return drill
+
+
+def ended(world: World, drill: Drill) -> Drill:
+    over = drill.ended(world.session().clocks.now(), seconds=1.5, waited=0.0, rollbacks=["01M"], why="")
+    kept.end(world.session(), over)
+    return over
+
+
+def where(drill: Drill) -> dict[str, Any]:
+    key = {"PK": {"S": "RELEASE#dev"}, "SK": {"S": f"DRILL#{drill.drill_id}"}}
+    return {"TableName": TABLE, "Key": key}
+
+
+def found(world: World) -> list[str]:
+    """What an audit finds of the timeline and of drills."""
+    session = world.session()
+    walk = audit.Walk(session.ledger, session.account.each, Quiet())
+    trail = [finding.what for finding in walk.timeline()]
+    return trail + [one.what for one in drill_findings("dev", walk.chain.drills, walk._drills)]
+
+
+def test_a_drill_is_there_from_its_beginning_and_its_end_is_in_the_timeline(world: World) -> None:
+    drill = begun(world)
+    assert kept.unfinished(world.session().ledger) == [drill]
+
+    over = ended(world, drill)
+
+    assert kept.drills(world.session().ledger) == [over]
+    assert kept.unfinished(world.session().ledger) == []
+    entry = next(iter(world.timeline()))
+    assert (entry.kind, entry.id, entry.status) == ("drill", drill.drill_id, "PASSED")
+    (moment,) = past(world.session(), 10, "drill").moments
+    assert (moment.what, moment.seconds, moment.way) == (drill.drill_id, 1.5, "code, failing")
+
+
+def test_it_ends_once(world: World) -> None:
+    drill = begun(world)
+    ended(world, drill)
+
+    with pytest.raises(Refused, match="was ended by somebody else"):
+        ended(world, drill)
+
+
+def test_a_drill_changes_nothing_of_what_stands(world: World) -> None:
+    world.story()
+    before = world.timeline().stands
+
+    ended(world, begun(world))
+
+    assert world.timeline().stands == before
+    world.begin()
+    assert world.deployed == "v1.1.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("seconds", 7), ("why", "nothing"), ("status", BEGUN), ("more", 1)]
+)
+def test_an_edit_of_a_drill_is_found_by_audit(world: World, name: str, value: Any) -> None:
+    drill = ended(world, begun(world))
+    assert found(world) == []
+
+    world.dynamodb.update_item(
+        **where(drill),
+        UpdateExpression="SET #name = :value",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={":value": TypeSerializer().serialize(value)},
+    )
+
+    assert len(found(world)) == 1
+
+
+def test_a_drill_that_is_gone_is_missed(world: World) -> None:
+    drill = ended(world, begun(world))
+
+    world.dynamodb.delete_item(**where(drill))
+
+    assert "it is missing" in found(world)[0]
+
+
+def test_where_something_is_in_flight_nothing_is_made_bad(world: World) -> None:
+    world.story()
+    refuse_unwell(overview(world.session()))
+    world.session().leases.take("stack", "01M")
+
+    with pytest.raises(Refused, match="a lease is held on stack"):
+        refuse_unwell(overview(world.session()))
+
+
+def test_without_a_release_there_is_nothing_to_go_back_to(world: World) -> None:
+    with pytest.raises(Refused, match="no release is recorded"):
+        refuse_unwell(overview(world.session()))

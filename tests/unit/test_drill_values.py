@@ -1,0 +1,248 @@
+"""What a drill writes down and tells, where there is none, and the clone that it commits in."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.emulator.past import Past
+from rollback.aws import Who
+from rollback.drill.conduct import Asked, judged
+from rollback.drill.functions import marked
+from rollback.drill.infrastructure import bad
+from rollback.drill.record import (
+    CODE,
+    FAILED,
+    FULL,
+    PASSED,
+    SCENARIOS,
+    TABLE,
+    Drill,
+    scenarios,
+    table,
+)
+from rollback.drill.report import cells, markdown
+from rollback.drill.scratch import Scratch, scratch
+from rollback.drill.table import keyed
+from rollback.errors import PutBack, Refused, UsageError
+from rollback.settings import Settings, load
+from tests.doubles.world import settings as small
+
+DORA = Who(role="acme-dev-drill-role", person="dora")
+
+
+def drill(scenario: str = CODE, **more: Any) -> Drill:
+    values: dict[str, Any] = {
+        "drill_id": "01M88G64H0GP9H62KJ3KXQN5FB",
+        "environment": "dev",
+        "scenario": scenario,
+        "fault": "failing",
+        "by": DORA,
+        "began_at": "2026-11-25T04:00:00.000Z",
+        "rto_seconds": 300,
+        "stood": "{}",
+        "seq": 7,
+    }
+    return Drill(**values | more)
+
+
+def ended(one: Drill, seconds: float | None = 12.34, why: str = "") -> Drill:
+    return one.ended("2026-11-25T04:01:00.000Z", seconds=seconds, waited=0.0, rollbacks=["01M"], why=why)
+
+
+# -- what is told ----------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_a_row_for_every_scenario_and_says_of_which_there_was_no_drill() -> None:
+    rows = table(small(), [ended(drill())])
+
+    assert [row.scenario for row in rows] == list(SCENARIOS)
+    assert [row.rto_seconds for row in rows] == [300, 300, 900, 1800, 3600]
+    assert cells(rows[0]) == ("code", "5 min", "2026-11-25", "12.3 s", "yes", "failing", "dora")
+    assert cells(rows[4])[2:5] == ("never", "", "no")
+
+
+def test_the_newest_drill_counts_and_one_that_has_not_ended_does_not() -> None:
+    rows = table(small(), [ended(drill(), 1.0), ended(drill(), why="it failed"), drill()])
+
+    assert rows[0].last is not None
+    assert (rows[0].last.status, cells(rows[0])[4]) == (FAILED, "no")
+
+
+def test_a_plan_is_no_drill() -> None:
+    rows = table(small(), [ended(drill(FULL, read_only=True))])
+
+    assert rows[3].last is None
+    assert cells(rows[3])[2] == "never (planned 2026-11-25)"
+
+
+def test_whoever_is_slower_than_the_budget_has_not_passed() -> None:
+    assert ended(drill(), 300.0).status == PASSED
+    assert ended(drill(), 300.1).status == FAILED
+    assert ended(drill(), 300.1).why == "it took longer than 300 s"
+    assert ended(drill(), None).status == FAILED
+
+
+def test_what_a_person_is_called_means_nothing_in_a_summary() -> None:
+    shown = markdown("dev", table(small(), [ended(drill(by=replace(DORA, person="<b>|x")))]))
+
+    assert r"| \<b>\|x |" in shown
+
+
+def test_a_drill_that_did_not_pass_says_why_and_that_everything_is_restored() -> None:
+    judged([ended(drill())])
+
+    with pytest.raises(PutBack, match="code did not pass: it was slow") as raised:
+        judged([ended(drill(), why="it was slow")])
+    assert raised.value.changed == "What stood before was restored."
+
+
+# -- what is asked for -------------------------------------------------------------------------------------------
+
+
+def test_scenarios_are_named_one_by_one_or_all() -> None:
+    assert scenarios("all") == SCENARIOS
+    assert scenarios("full, code,full") == (FULL, CODE)
+
+
+@pytest.mark.parametrize("words", ["", ",", "all,code", "cod"])
+def test_what_is_no_scenario_is_said(words: str) -> None:
+    with pytest.raises(UsageError):
+        scenarios(words)
+
+
+def test_a_fault_is_one_of_the_scenario_and_each_has_its_own() -> None:
+    assert Asked(scenarios=(CODE,)).fault_of(CODE) == "failing"
+    assert Asked(scenarios=(TABLE,)).fault_of(TABLE) == "none"
+    with pytest.raises(UsageError, match="throttled is none of table"):
+        Asked(scenarios=(TABLE,), fault="throttled").fault_of(TABLE)
+
+
+# -- how things go bad -------------------------------------------------------------------------------------------
+
+
+def test_bad_code_has_no_handler_and_harmless_code_only_a_file_more() -> None:
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("index.py", "def handler(event, context): ...")
+
+    assert zipfile.ZipFile(io.BytesIO(marked(b""))).namelist() == ["drill.txt"]
+    assert zipfile.ZipFile(io.BytesIO(marked(package.getvalue()))).namelist() == ["index.py", "drill.txt"]
+
+
+def test_a_bad_program_is_the_good_one_and_a_tag_too_many() -> None:
+    program = (Path(__file__).parents[2] / "__main__.py").read_text()
+
+    made = bad(program, "01M")
+
+    compile(made, "__main__.py", "exec")
+    assert '"drill": "01M"' in made
+    with pytest.raises(Refused):
+        bad("print('no pulumi')\n", "01M")
+
+
+def test_an_item_of_a_drill_has_a_key_of_the_tables_types() -> None:
+    key = keyed({"keys": [["PK", "S"], ["SK", "N"]]}, drill().drill_id)
+
+    assert key["PK"] == {"S": f"drill#{drill().drill_id}"}
+    assert key["SK"]["N"].isdigit()
+    assert len(key["SK"]["N"]) <= 38
+
+
+# -- the clone ---------------------------------------------------------------------------------------------------
+
+
+Git = Callable[..., str]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout of a platform, in a folder of its repository, with a hook that must not run."""
+    top = tmp_path / "repository"
+    place = top / "platform"
+    place.mkdir(parents=True)
+    source = Path(__file__).parents[2]
+    for name in ("Pulumi.yaml", "Pulumi.dev.yaml"):
+        (place / name).write_text((source / name).read_text())
+    (place / "__main__.py").write_text("import pulumi\n")
+    git(top, "init", "-q", "-b", "main")
+    git(top, "add", ".")
+    git(top, "commit", "-qm", "the platform")
+    hook = top / ".git" / "hooks" / "post-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ntouch ran\n")
+    hook.chmod(0o755)
+    return place
+
+
+def git(place: Path, *words: str) -> str:
+    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *who, "-C", str(place), *words],
+        env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def dev(root: Path) -> Settings:
+    return load(root, "dev")
+
+
+def commit(made: Scratch) -> str:
+    return made.commit("bad on purpose", made.tip, {"__main__.py": "import pulumi\nbad\n"})
+
+
+def test_a_bad_commit_is_made_on_the_protected_branch_of_a_clone_and_nowhere_else(root: Path) -> None:
+    good, top = git(root, "rev-parse", "HEAD"), root.parent
+
+    with scratch(root, dev(root)) as made:
+        sha = commit(made)
+
+        assert git(made.top, "merge-base", "--is-ancestor", sha, "main") == ""
+        assert git(made.top, "rev-parse", f"{sha}^") == good
+        assert made.file(sha, "__main__.py") == "import pulumi\nbad\n"
+        assert (made.root / "__main__.py").read_text() == "import pulumi\n", "the branch is as it was"
+        assert git(made.top, "status", "--porcelain") == ""
+        clone = made.top
+    assert not clone.exists()
+    assert (git(root, "rev-parse", "HEAD"), git(top, "status", "--porcelain")) == (good, "")
+    assert subprocess.run(["git", "-C", str(top), "cat-file", "-e", sha], check=False).returncode
+    assert not list(top.parent.rglob("ran")), "no hook of anybody's runs"
+
+
+def test_what_is_drilled_is_what_stands_on_the_protected_branch(root: Path) -> None:
+    stack = root / "Pulumi.dev.yaml"
+    stack.write_text(stack.read_text() + "# and more\n")
+
+    with (
+        pytest.raises(Refused, match=r"Pulumi.dev.yaml here differs from branch 'main'"),
+        scratch(root, dev(root)),
+    ):
+        pass
+
+
+# -- the emulator's past -----------------------------------------------------------------------------------------
+
+
+def test_what_came_after_a_second_is_undone_newest_first() -> None:
+    times = iter([100.0, 100.0, 101.5, 102.0, 103.0])
+    past = Past(clock=lambda: next(times))
+    past.switched_on("t")
+    past.changed("t", "a", "-", None)
+    past.changed("t", "a", "-", "one")
+    past.changed("t", "a", "-", "two")
+
+    assert [before for *_, before in past.undone("t", 101.0)] == ["two", "one", None]
+    assert [before for *_, before in past.undone("t", 102.0)] == ["two"]
+    assert list(past.undone("t", 99.0)) == [], "before the window it is the present"
