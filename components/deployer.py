@@ -151,7 +151,8 @@ def deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statement
             ],
             arns,
         ),
-        # One version: a request that names none, which takes the whole function, is on the ARN without one.
+        # A request with a qualifier is authorised on the ARN with it (AWS Lambda's notice of a change in how
+        # policies are evaluated, January 2022): one without, which takes the whole function, is not allowed.
         statement("PruneVersions", ["lambda:DeleteFunction"], [f"{arn}:*" for arn in arns]),
         # A stack, a Terraform configuration and a full rollback are proved by the smoke command, too.
         statement("SmokeTest", ["lambda:InvokeFunction"], [f"{arn}:{scope.alias}" for arn in arns]),

@@ -47,9 +47,11 @@ def prune(
             else:
                 ui.show(text("Nothing to prune: every published version is needed."), {})
             return
+        from rollback.freeze import respected
         from rollback.words import checked_reason
 
         checked_reason(reason)
+        respected(session)
         if (begun := _interrupted(session)) is not None:
             ui.say(f"{begun} was interrupted, and is gone on with.")
             end(session, ui, flow.resume(begun))

@@ -57,10 +57,15 @@ def test_a_killed_one_bars_others_and_goes_on_when_it_is_typed_again(dev: Platfo
     held.release(forward=False)
 
     barred = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
+    dev.rollback("freeze", "--reason", "looking into it", as_=ALICE)
+    frozen = dev.rollback(*typed, as_=DAN)
+    dev.rollback("unfreeze", "--reason", "seen enough", as_=ALICE)
     run = dev.rollback(*typed, as_=DAN)
 
     assert barred.code == 3, str(barred)
     assert "holds the lease" in barred.err
+    assert frozen.code == 3, str(frozen)
+    assert "dev is frozen: alice" in frozen.err
     assert run.code == 0, str(run)
     assert run.json["counts"]["moved"] == len(FUNCTIONS), "those of the killed process are among them"
     assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS} == {("2", "3")}

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from rollback.audit import audit
+from rollback.aws import Who
 from rollback.cli_prune import _interrupted
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.flow import Flow
 from rollback.freeze import freeze
 from rollback.holding import Finished
 from rollback.past import past
@@ -22,7 +24,7 @@ from rollback.quarantine import lift, quarantine
 from rollback.records import Status, chain_break
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
-from tests.doubles.world import ALICE, DAN, Quiet, World, create_table
+from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, create_table, settings, texts
 from tests.integration.conftest import OneByOne
 from tests.simulation.aws.dynamodb_model import DynamoDB
 
@@ -465,5 +467,30 @@ def test_with_nothing_to_delete_there_is_no_record(old: World) -> None:
     assert past(old.session(), 20, KIND).moments == ()
 
 
-def test_a_plan_needs_approval_where_aliases_do(old: World) -> None:
-    assert old.session(DAN).policy(KIND) == old.session(DAN).policy("aliases") != "confirm"
+def test_where_aliases_need_approval_so_does_it_and_exactly_that_is_deleted(old: World) -> None:
+    old.settings = settings(approval="identity")
+    project, stack = texts(approval="identity")
+    (old.root / "Pulumi.yaml").write_text(project, encoding="utf-8")
+    (old.root / "Pulumi.dev.yaml").write_text(stack, encoding="utf-8")
+
+    def flow(caller: Who) -> Flow:
+        protected = {"Pulumi.yaml": project, "Pulumi.dev.yaml": stack}
+        session = replace(old.session(caller), on_branch=lambda _root, _branch, name: protected[name])
+        return Flow(session=session, ui=Quiet(), stop=threading.Event())
+
+    waiting = flow(DAN).start(KIND, Request(to="2"), WHY)
+    assert waiting.error is not None
+    assert waiting.error.exit_code == 10
+    assert not old.functions.deleted
+    record = waiting.record
+    assert record is not None
+    flow(BOB).approve(record.rollback_id, record.digest)
+    old.functions.others = {GET: {"canary": Alias(version="1", revision="r")}}
+
+    with pytest.raises(Refused, match="no longer holds"):
+        flow(DAN).apply(record.rollback_id)
+    old.functions.others = {}
+    ended = flow(DAN).apply(record.rollback_id).record
+
+    assert ended is not None
+    assert (ended.status, ended.approved_by, ended.counts["moved"]) == (Status.COMPLETE, BOB, 12)
