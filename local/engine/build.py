@@ -75,7 +75,8 @@ def ensure_plugins(folder: Path = BIN) -> Path:
 
 
 def _script(path: Path, module: str) -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {module} import main; main()"
+    first = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from local.engine import plugin"
+    code = f"{first}; plugin.only_the_protocol(); from {module} import main; main()"
     # -I: nothing of the environment or of the current folder decides what is imported. exec: the
     # engine's child is the interpreter itself, which watches its parent.
     text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)} "$@"\n'

@@ -8,7 +8,6 @@ checkout of an old commit runs with that commit's own dependencies.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import queue
@@ -27,6 +26,7 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from local import processes
+from local.engine import build
 
 _PROGRAM = Path(__file__).with_name("program.py")
 _BAIL = 32  # the program has shown why it failed
@@ -90,7 +90,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return _pb.LanguageHandshakeResponse()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        return _plugin_pb.PluginInfo(version=importlib.metadata.version("pulumi"))
+        return _plugin_pb.PluginInfo(version=build.VERSION)
 
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """None: the providers of a local stack are those on PATH, and nothing is to be downloaded."""
@@ -105,7 +105,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def About(self, request: Any, context: Any) -> Any:  # noqa: N802
         python = _interpreter_or_abort(request.info, context)
         version = subprocess.run(
-            [python, "-c", "import platform; print(platform.python_version())"],
+            [python, "-I", "-S", "-c", "import sys; print('.'.join(map(str, sys.version_info[:3])))"],
             capture_output=True,
             text=True,
             check=False,

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.provider.values import Values
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
@@ -39,6 +38,8 @@ class Cloud:
 
     def client(self, service: str, region: str | None = None) -> Any:
         """The client of a service, in the provider's region unless told otherwise."""
+        from botocore.config import Config  # noqa: PLC0415 - as boto3: only where AWS is asked
+
         where = region or self.region
         with self._lock:
             if (service, where) not in self._clients:

@@ -7,8 +7,6 @@ import os
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import boto3
-
 from local.provider import schema
 from local.provider.cloud import Cloud
 from local.provider.schema import Failure, Field, Fields
@@ -75,6 +73,8 @@ def connect(inputs: Values) -> Cloud:
     plain = parsed(inputs)
     endpoints = {name: url for entry in plain.get("endpoints", []) for name, url in entry.items()}
     _refuse_the_real_one(endpoints)
+    import boto3  # noqa: PLC0415 - half of all providers are asked to compare configurations, and no more
+
     session = boto3.Session(
         aws_access_key_id=plain.get("accessKey"),
         aws_secret_access_key=plain.get("secretKey"),

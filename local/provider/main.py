@@ -8,13 +8,15 @@ It ends by SIGTERM or SIGINT, quietly, or with its parent, however that one ende
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib.util
+import json
 import os
 import signal
 import socket
 import sys
 import threading
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
@@ -35,15 +37,22 @@ def main() -> None:
     if not _reachable(sys.argv[1:]):
         return
     server = grpc.server(futures.ThreadPoolExecutor(PARALLEL, "call"), options=NO_LIMIT)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(
-        Servicer(importlib.metadata.version("pulumi-aws")), server
-    )
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(_version()), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     ended.wait()
     os._exit(0)
+
+
+def _version() -> str:
+    """That of the SDK that this provider stands in for."""
+    spec = importlib.util.find_spec("pulumi_aws")
+    assert spec is not None  # noqa: S101 - a locked requirement
+    assert spec.origin is not None  # noqa: S101 - it has an __init__.py
+    told = json.loads(Path(spec.origin).with_name("pulumi-plugin.json").read_text(encoding="utf-8"))
+    return str(told["version"])
 
 
 def _reachable(arguments: list[str]) -> bool:
