@@ -290,6 +290,22 @@ def test_an_approver_reads_the_plan_before_saying_yes(prod: Platform) -> None:
     assert "v1.2.0 → v1.1.0" in shown.err
 
 
+def test_a_drill_in_production_is_refused_unless_it_only_plans(prod: Platform) -> None:
+    prod.story()
+    before = prod.everything()["aliases"]
+
+    refused = prod.rollback("drill", "--scenario", "code", as_=ALICE)
+    planned = prod.rollback("drill", "--scenario", "code", "--read-only", "--json", as_=ALICE)
+
+    assert refused.code == 3, str(refused)
+    assert "prod" in refused.err
+    assert planned.code == 0, str(planned)
+    (told,) = planned.json
+    assert (told["read_only"], told["status"], told["rollbacks"]) == (True, "PASSED", [])
+    assert prod.everything()["aliases"] == before
+    assert "never (planned" in prod.rollback("drill", "--report", "--markdown", as_=ALICE).out
+
+
 def _ask_for_nobody(prod: Platform) -> None:
     path = prod.root / "Pulumi.prod.yaml"
     stack = yaml.safe_load(path.read_text())

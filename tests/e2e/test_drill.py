@@ -107,22 +107,6 @@ def test_an_item_that_was_written_over_is_restored_and_copied_back(
     assert [dev.show(name)["approved_by"]["person"] for name in told["rollbacks"]] == ["bob", "bob"]
 
 
-def test_in_production_it_is_refused_unless_it_only_plans(prod: Platform) -> None:
-    prod.story()
-    before = prod.everything()["aliases"]
-
-    refused = prod.rollback("drill", "--scenario", "code", as_=ALICE)
-    planned = prod.rollback("drill", "--scenario", "code", "--read-only", "--json", as_=ALICE)
-
-    assert refused.code == 3, str(refused)
-    assert "prod" in refused.err
-    assert planned.code == 0, str(planned)
-    (told,) = planned.json
-    assert (told["read_only"], told["status"], told["rollbacks"]) == (True, "PASSED", [])
-    assert prod.everything()["aliases"] == before
-    assert "never (planned" in prod.rollback("drill", "--report", "--markdown", as_=ALICE).out
-
-
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from estate_under_test import ALICE, DAN, FUNCTIONS, Run, git
+from estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Run, git
 from infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 
 from local.paths import ROOT
@@ -254,3 +254,23 @@ def could_be_taken_back(dev: Ground, commit: str) -> dict[tuple[str, str], list[
             found.setdefault((one["check"], one["answer"]), []).extend([one["why"]] * one["against"])
     assert run.code == (0 if run.json["reversible"] else 3), str(run)
     return found
+
+
+def test_a_drill_of_everything_leaves_functions_and_stack_as_they_stood(dev: Ground) -> None:
+    dev.good = dev.commit("all is well")
+    dev.up()
+    dev.released("v2.0.0", dev.standing().commits["terraform-commit"])
+    before, checkout = dev.standing(), dev.checkout()
+
+    words = ("drill", "--scenario", "full", "--services", "role_service_admin", "--json")
+    run = dev.platform.start(*words, as_=DORA).finish(timeout=2 * PATIENCE)
+
+    assert run.code == 0, str(run)
+    (told,) = run.json
+    (rollback,) = told["rollbacks"]
+    shown = dev.platform.show(rollback, as_=DAN)
+    assert (shown["kind"], shown["status"], shown["counts"]["failed"]) == ("full", "COMPLETE", 0)
+    assert shown["infrastructure"]["update"] > 0
+    assert dev.standing() == before
+    assert dev.checkout() == checkout
+    assert dev.good == before.commits["pulumi-commit"]

@@ -7,8 +7,9 @@ import os
 import subprocess
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from local.emulator.past import Past
 from rollback.aws import Who
 from rollback.drill.conduct import Asked, judged
 from rollback.drill.functions import marked
+from rollback.drill.hands import Hands, Typed
 from rollback.drill.infrastructure import bad
 from rollback.drill.record import (
     CODE,
@@ -30,6 +32,7 @@ from rollback.drill.record import (
     table,
 )
 from rollback.drill.report import cells, markdown
+from rollback.drill.roles import Roles
 from rollback.drill.scratch import Scratch, scratch
 from rollback.drill.table import keyed
 from rollback.errors import PutBack, Refused, UsageError
@@ -246,3 +249,45 @@ def test_what_came_after_a_second_is_undone_newest_first() -> None:
     assert [before for *_, before in past.undone("t", 101.0)] == ["two", "one", None]
     assert [before for *_, before in past.undone("t", 102.0)] == ["two"]
     assert list(past.undone("t", 99.0)) == [], "before the window it is the present"
+
+
+# -- what is typed -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typist(Hands):
+    """Types nothing, and writes down what it would."""
+
+    typed: list[tuple[str, ...]]
+
+    def type(self, role: str, *words: str) -> Typed:
+        self.typed.append((role, *words))
+        waiting = words[0] != "apply" and "--yes" not in words and self.session.policy("stack") != "none"
+        document = {"rollback_id": "01M", "digest": "d1", "status": "COMPLETE"}
+        return Typed(code=10 if waiting else 0, document=document, said="")
+
+
+def typist(environment: str, policy: str) -> Typist:
+    session: Any = SimpleNamespace(environment=environment, policy=lambda _: policy)
+    return Typist(
+        session=session, roles=Roles(read_only=False), root=Path(), fault="none", patience=0, typed=[]
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "policy", "typed"),
+    [
+        ("dev", "none", [("deployer", "stack")]),
+        ("dev", "confirm", [("deployer", "stack", "--yes")]),
+        ("sit", "confirm", [("deployer", "stack"), ("deployer", "apply", "01M", "--digest", "d1")]),
+    ],
+)
+def test_a_plan_is_confirmed_as_its_environment_asks(
+    environment: str, policy: str, typed: list[tuple[str, ...]]
+) -> None:
+    hands = typist(environment, policy)
+
+    assert hands.roll_back("deployer", "stack", "stack")["status"] == "COMPLETE"
+
+    assert hands.typed == typed
+    assert hands.watch.rollbacks == ["01M"]
