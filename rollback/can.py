@@ -93,7 +93,7 @@ class Verdict:
 
 
 def functions(
-    catalogue: Mapping[str, str], without: Mapping[str, str], plan: Plan[Any] | None
+    environment: str, catalogue: Mapping[str, str], without: Mapping[str, str], plan: Plan[Any] | None
 ) -> list[Finding]:
     """Whether every function has a version to go back to.
 
@@ -106,8 +106,8 @@ def functions(
             subject=name,
             answer=Answer.NO,
             why=without[service],
-            next="rollback release list shows what is recorded; of a time before the ledger: rollback release "
-            "adopt --version V",
+            next=f"rollback release list --env {environment} shows what is recorded; of a time before the ledger: "
+            f"rollback release adopt --version V --env {environment}",
         )
         for name, service in catalogue.items()
         if service in without
@@ -118,9 +118,7 @@ def functions(
             subject=refusal.subject,
             answer=Answer.NO,
             why=f"it cannot go back to {_target(plan, catalogue, refusal.subject)}: {refusal.reason}",
-            next=f"rollback lambda --dry-run {refusal.remedy}"
-            if refusal.remedy.startswith("--")
-            else refusal.remedy,
+            next=f"rollback lambda --env {environment} --dry-run shows it; {refusal.remedy}",
         )
         for refusal in (plan.refusals if plan is not None else ())
     ]

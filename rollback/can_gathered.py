@@ -102,7 +102,7 @@ def _functions(session: Session, timeline: Timeline) -> list[Finding]:
             without[service] = error.what
     others = tuple(service for service in session.settings.services if service not in without)
     plan = session.target(ALIASES).plan(Request(services=others)) if others else None
-    return can.functions(session.settings.catalogue(), without, plan)
+    return can.functions(session.environment, session.settings.catalogue(), without, plan)
 
 
 def of_stack(context: Context, commit: Commit, stands: str) -> list[Finding]:
@@ -240,7 +240,7 @@ def _flight(session: Session) -> list[Finding]:
 def _freeze(session: Session) -> list[Finding]:
     standing = freeze.frozen(session.ledger)
     if standing is None:
-        return []
+        return [Finding(check="freeze", answer=Answer.YES, why=f"{session.environment} is not frozen")]
     why = f"{session.environment} is frozen: {freeze.told(standing)}"
     then = f"rollback unfreeze --env {session.environment} --reason …"
     return [Finding(check="freeze", answer=Answer.NOTE, why=why, next=then)]

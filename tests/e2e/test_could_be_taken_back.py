@@ -102,6 +102,7 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
         "github",
         "quarantine",
         "in flight",
+        "freeze",
         "audit trail",
     }
     assert (shown.code, shown.out) == (0, "")

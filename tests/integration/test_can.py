@@ -73,6 +73,7 @@ def test_all_is_well_and_what_does_not_apply_says_so(platform: World) -> None:
         *[("github", Answer.YES)] * 4,
         ("quarantine", Answer.YES),
         ("in flight", Answer.YES),
+        ("freeze", Answer.YES),
         ("audit trail", Answer.YES),
     ]
     assert of(verdict, "functions")[0].why == "3 of 3 have a recorded version before: v1.2.0 → v1.1.0"
@@ -170,6 +171,20 @@ def test_what_waits_or_is_frozen_is_noted_and_what_runs_is_a_reason(platform: Wo
     platform.session(DAN).leases.take("stack", "01OTHER")
     (held,) = can(platform).against
     assert (held.check, held.subject, held.why) == ("in flight", "01OTHER", "it holds the lease on stack")
+
+
+def test_a_stack_that_is_recorded_is_no_check_that_does_not_apply_where_its_engine_is_missing(
+    platform: World,
+) -> None:
+    sha = git(platform.root, "rev-parse", "HEAD")
+    platform.release("v1.3.0")
+    record(platform.session(DAN), "v1.3.0", Commits(code=sha, stack=sha), Quiet())
+
+    (unknown,) = can(platform).against
+
+    assert (unknown.check, unknown.answer) == ("stack", Answer.UNKNOWN)
+    assert "pulumi is not on PATH" in unknown.why
+    assert "Install it" in unknown.next
 
 
 def test_one_check_that_cannot_be_asked_leaves_the_others_be(platform: World) -> None:
