@@ -32,7 +32,7 @@ drill: tools ## the bad day, rehearsed: all five scenarios on a local account, m
 
 test: tools ## unit, integration and end-to-end tests
 	@$(VENV) -m compileall -q naming.py components local rollback
-	@$(CLEAN) $(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e tests/integration tests/simulation tests/unit
+	@$(CLEAN) $(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e tests/integration tests/simulation tests/permissions tests/unit
 
 check: venv ## lint, format, types, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .

@@ -39,6 +39,7 @@ LOCKS = (
         options=("--extra", "dev", "-c", "requirements.txt", "--allow-unsafe"),
     ),
     Lock(path="local/emulator/requirements.txt", source="local/emulator/requirements.in"),
+    Lock(path="local/simulator/npm.txt", source="local/simulator/npm.in"),
 )
 
 

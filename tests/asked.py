@@ -17,18 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.paths import LOCAL, ROOT
-from naming import ENVIRONMENTS
-from rollback.settings import load
-
+# Nothing but the standard library is imported before it is needed: `tests/conftest.py` is read with the smoke tests
+# as well, in checkouts and on machines that have nothing else.
+ROOT = Path(__file__).parents[1]
 # Where this run's emulators write; each test process inherits it.
 FOLDER = "ROLLBACK_TESTS_ASKED"
 FILE = ROOT / "tests" / "permissions" / "asked.jsonl"
 # Where a run leaves what the file should hold, if it holds something else.
-RENEWED = LOCAL / FILE.name
+RENEWED = ROOT / ".local" / FILE.name
 ALLOWED, DENIED = "allowed", "denied"
 _E2E = ROOT / "tests" / "e2e"
-_ROLE = re.compile(rf"bbws-access-({'|'.join(ENVIRONMENTS)})-([a-z-]+)-role")
+_ROLE = re.compile(r"bbws-access-([a-z]+)-([a-z-]+)-role")
 _ROLES = {"github-actions": "deployer"}
 _LEADING_KEYS = "dynamodb:LeadingKeys"
 _SHAPES = (
@@ -63,6 +62,11 @@ class Call:
         """What was asked, without the answer."""
         return (self.role, self.action, self.resource, *self.keys)
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """All but the keys."""
+        return (self.role, self.action, self.resource, self.verdict)
+
 
 def begin() -> Path:
     """Begins a run: from now on emulators write down what they judge."""
@@ -83,10 +87,7 @@ def whole(arguments: Sequence[str], root: Path) -> bool:
 
 def shapes(place: Path) -> set[Call]:
     """What emulators have written in a folder."""
-    functions = sorted(
-        {tail for name in ENVIRONMENTS for tail in _tails(name)} | _tails_under_test(), key=len, reverse=True
-    )
-    catalogue = re.compile(rf"(?<=-lambda-)({'|'.join(functions)})(?![a-z-])")
+    catalogue = re.compile(rf"(?<=-lambda-)({'|'.join(_catalogue())})(?![a-z-])")
     lines = (line for path in place.glob("*.jsonl") for line in path.read_text(encoding="utf-8").splitlines())
     found = (_shape(json.loads(line), catalogue) for line in set(lines))
     return {call for call in found if call is not None}
@@ -111,17 +112,19 @@ def write(calls: Iterable[Call], path: Path) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def differences(asked: set[Call], *, all_ran: bool) -> list[str]:
-    """In what the file is out of date, in lines to be shown; then the file as it should be is left beside.
+def differences(now: set[Call], *, all_ran: bool) -> list[str]:
+    """In what the file is out of date, in lines to be shown; then the file as it should be is left in `RENEWED`.
 
-    With `all_ran` false some tests were left out, so that what was not asked says nothing.
+    What nobody asked for any more counts as gone only if all ran, and if it was not asked with other keys either:
+    some keys come up only where two processes meet.
     """
     known = kept()
-    gone = known - asked if all_ran else set()
-    new = asked - known
+    still = {call.about for call in now}
+    gone = {call for call in known - now if call.about not in still} if all_ran else set()
+    new = now - known
     if not new and not gone:
         return []
-    write(asked if all_ran else known | asked, RENEWED)
+    write(now | known - gone, RENEWED)
     return [
         *(f"+ {_told(call)}" for call in sorted(new)),
         *(f"- {_told(call)}" for call in sorted(gone)),
@@ -163,12 +166,12 @@ def _shape(line: Sequence[Any], catalogue: re.Pattern[str]) -> Call | None:
     return Call(_ROLES.get(word, word), action, shaped(resource), tuple(values), verdict)
 
 
-def _tails(environment: str) -> list[str]:
-    settings = load(ROOT, environment)
-    return [tail for tails in settings.services.values() for tail in tails]
+def _catalogue() -> list[str]:
+    """The functions that tests have, longest first."""
+    from naming import ENVIRONMENTS  # noqa: PLC0415 - see above
+    from rollback.settings import load  # noqa: PLC0415
+    from tests.e2e.estate_under_test import FUNCTIONS  # noqa: PLC0415
 
-
-def _tails_under_test() -> set[str]:
-    from tests.e2e.estate_under_test import FUNCTIONS  # noqa: PLC0415 - the end-to-end tests' own
-
-    return set(FUNCTIONS)
+    every = [load(ROOT, environment).services.values() for environment in ENVIRONMENTS]
+    tails = {tail for services in every for functions in services for tail in functions}
+    return sorted(tails | set(FUNCTIONS), key=len, reverse=True)

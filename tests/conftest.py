@@ -1,4 +1,6 @@
-"""At the end of every run: no planted secret in anything that commands said or left (`tests.planted`)."""
+"""At the end of every run: no planted secret in anything that commands said or left (`tests.planted`), and, of a run
+of all end-to-end tests, whether what they asked of AWS is what `tests.asked` keeps.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests import planted
+from tests import asked, planted
 
 _FOLDER, _LEAKS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
+_ASKED, _NEWS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Workers inherit the folder of the process that has started them, which searches it.
+    # Workers inherit the folders of the process that has started them, which searches them.
     if not hasattr(config, "workerinput"):
         config.stash[_FOLDER] = planted.begin()
+        if asked.whole(config.args, config.rootpath):
+            config.stash[_ASKED] = asked.begin()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,6 +31,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         if leaks:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    place = session.config.stash.get(_ASKED, None)
+    if place is not None:
+        if session.exitstatus == pytest.ExitCode.OK and not _selected(session.config):
+            session.config.stash[_NEWS] = news = asked.differences(
+                asked.shapes(place), all_ran=_none_skipped(session)
+            )
+            if news:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -34,3 +48,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("planted secrets came up", red=True, bold=True)
         for leak in leaks:
             terminalreporter.write_line(leak)
+    news = config.stash.get(_NEWS, [])
+    if news:
+        terminalreporter.section(f"{asked.FILE.name} is out of date", red=True, bold=True)
+        for line in news:
+            terminalreporter.write_line(line)
+
+
+def _selected(config: pytest.Config) -> bool:
+    chosen = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "collectonly")
+    return any(getattr(config.option, name, None) for name in chosen)
+
+
+def _none_skipped(session: pytest.Session) -> bool:
+    told = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = told.stats.get("skipped", []) if told is not None else []
+    return not [report for report in skipped if report.nodeid.startswith("tests/e2e/")]

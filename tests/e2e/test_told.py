@@ -9,10 +9,13 @@ from tests.doubles.slack import slack
 
 def test_team_notified_via_slack_whose_failure_fails_nothing(dev: Platform) -> None:
     dev.story()
+    dev.configure(slackChannel="#releases")
     with slack() as team:
-        told = dev.rollback(
-            "lambda", "--reason", REASON, "--json", as_=ALICE, extra={"SLACK_WEBHOOK_URL": team.hook}
+        # The role reads it in the account; the second time the command's surroundings say it.
+        dev.root_client("ssm").put_parameter(
+            Name=dev.settings.names.slack, Value=team.hook, Type="SecureString"
         )
+        told = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
         team.broken = True
         untold = dev.rollback(
             "lambda", "--reason", REASON, "--json", as_=ALICE, extra={"SLACK_WEBHOOK_URL": team.hook}

@@ -1,5 +1,6 @@
 """The emulator comes and goes as it should, and judges policies as AWS does."""
 
+import contextlib
 import json
 import os
 import signal
@@ -32,8 +33,14 @@ def dev() -> Settings:
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Emulator]:
-    with server.running(auth=True) as emulator:
+def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the emulator writes down what it judges."""
+    return tmp_path_factory.mktemp("calls")
+
+
+@pytest.fixture(scope="module")
+def account(calls: Path) -> Iterator[Emulator]:
+    with server.running(auth=True, calls=calls) as emulator:
         yield emulator
 
 
@@ -148,6 +155,32 @@ def _refused(do: Callable[[], object]) -> str:
     code: str = caught.value.response["Error"]["Code"]
     assert code in ("AccessDeniedException", "AccessDenied"), caught.value
     return str(caught.value)
+
+
+def test_each_call_of_a_role_is_written_down_once_with_what_it_was_judged_on(
+    ledger: Any, account: Emulator, dev: Settings, calls: Path
+) -> None:
+    for key in ("ROLLBACK#told", "ROLLBACK#told", "APPROVAL#told"):
+        with contextlib.suppress(ClientError):
+            ledger.put_item(TableName=TABLE, Item=_item(key))
+    connect("dynamodb", account.endpoint, dev).scan(TableName=TABLE)
+
+    lines = [json.loads(line) for path in calls.iterdir() for line in path.read_text().splitlines()]
+    assert not [line for line in lines if line[3] == "dynamodb:Scan"], "the account's root is not judged"
+    role, table = dev.names.role(ROLLBACK), arn("dynamodb", dev.region, dev.account, f"table/{TABLE}")
+    assert [line for line in lines if "told" in str(line[5])] == [
+        [
+            role,
+            dev.account,
+            dev.region,
+            "dynamodb:PutItem",
+            table,
+            [["dynamodb:LeadingKeys", [key]]],
+            verdict,
+            "",
+        ]
+        for key, verdict in (("ROLLBACK#told", "Allow"), ("APPROVAL#told", "ImplicitDeny"))
+    ]
 
 
 def test_a_single_write_is_judged_by_its_partition_key(ledger: Any) -> None:

@@ -1,0 +1,282 @@
+"""Who may do what: a row a deed, with the actions it takes, what it is done on, and the roles that may.
+
+Every role that is not in a row may not. ARNs stand here as people know them and are not taken from the code that
+makes the policies, so that a mistake there is not made here as well. In them `{env}`, `{account}` and
+`{region}` are the environment's, `{fn}` is a function of its catalogue and `{stem}` is `bbws-access-{env}`.
+
+A new grant needs a row, whoever may: a test says which grants no row speaks of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "restore"
+DRILL, GLASS = "drill", "break-glass"
+NOBODY = ""
+
+LEDGER = "arn:aws:dynamodb:{region}:{account}:table/{stem}-ddb-deployments"
+HISTORY = f"{LEDGER}/index/GSI1"
+TABLE = "arn:aws:dynamodb:{region}:{account}:table/{stem}-ddb-access-management"
+COPY = f"{TABLE}-restore-20261125T101500"
+BACKUP = f"{TABLE}/backup/01700000000000-abcdef01"
+OTHER_TABLE = "arn:aws:dynamodb:{region}:{account}:table/{stem}-ddb-sessions"
+FUNCTION = "arn:aws:lambda:{region}:{account}:function:{fn}"
+UNCATALOGUED = "arn:aws:lambda:{region}:{account}:function:{stem}-lambda-legacy-report"
+LOOKALIKE = f"{FUNCTION}-2"
+FOREIGN = "arn:aws:lambda:{region}:{account}:function:payments-{env}-lambda-charge"
+PARAMETER = "arn:aws:ssm:{region}:{account}:parameter/bbws-access/{env}"
+TABLE_PARAMETER = f"{PARAMETER}/table/{{stem}}-ddb-access-management"
+TRAIL = "arn:aws:s3:::{stem}-audit-trail-{account}"
+STATE = "arn:aws:s3:::{stem}-terraform-state"
+APIS = "arn:aws:apigateway:{region}::/restapis"
+API_TAGS = (
+    "arn:aws:apigateway:{region}::/tags/arn%3Aaws%3Aapigateway%3A{region}%3A%3A%2Frestapis%2Fa1b2c3d4e5"
+)
+ROLE = "arn:aws:iam::{account}:role/{stem}"
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deed:
+    """`what` in words; the `actions`, each of which is asked for alone, on `on`, with condition `keys`.
+
+    `shared` says that nothing in the request is an environment's own, so that a role of another environment
+    may do it as well: accounts keep those apart. `never` says that the boundary does not let any role, whatever it
+    is given. `drills` says that it is done only where there are drills.
+    """
+
+    what: str
+    actions: tuple[str, ...]
+    on: str
+    may: frozenset[str]
+    keys: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
+    shared: bool = False
+    never: bool = False
+    drills: bool = False
+
+    def who(self, roles: Iterable[str]) -> set[str]:
+        """Those of an environment's roles that may."""
+        known = set(roles)
+        return set() if self.drills and DRILL not in known else known & self.may
+
+
+def _row(
+    may: str,
+    what: str,
+    actions: str,
+    on: str,
+    *partitions: str,
+    shared: bool = False,
+    never: bool = False,
+    drills: bool = False,
+    **keys: str,
+) -> Deed:
+    """`actions` are `service:One Two`; `partitions` the partition keys that the request names."""
+    service, _, names = actions.partition(":")
+    told = {key.replace("__", ":").replace("_", "/"): value for key, value in keys.items()}
+    return Deed(
+        what=what,
+        actions=tuple(f"{service}:{name}" for name in names.split()),
+        on=on,
+        may=frozenset(may.split()),
+        keys=(*told.items(), *((("dynamodb:LeadingKeys", partitions),) if partitions else ())),
+        shared=shared,
+        never=never,
+        drills=drills,
+    )
+
+
+def _never(what: str, actions: str, on: str, *partitions: str) -> Deed:
+    """What nobody may, whatever policies say: not under the boundary."""
+    return _row(NOBODY, what, actions, on, *partitions, never=True)
+
+
+_D, _DR, _DS = DEPLOYER, f"{DEPLOYER} {ROLLBACK}", f"{DEPLOYER} {RESTORE}"
+_DRA, _DRG = f"{_DR} {APPROVER}", f"{_DR} {GLASS}"
+
+# fmt: off
+LEDGER_DEEDS = (
+    _row(_DRA, "read a record", "dynamodb:Query", LEDGER, "ROLLBACK#01J"),
+    _row(_DR, "read a part of a record", "dynamodb:GetItem", LEDGER, "ROLLBACK#01J"),
+    _row(NOBODY, "read records by the dozen", "dynamodb:BatchGetItem", LEDGER, "ROLLBACK#01J", "DEPLOYMENT#01J"),
+    _row(_DR, "read a release", "dynamodb:GetItem Query", LEDGER, "DEPLOYMENT#01J"),
+    _row(_DR, "read an approval", "dynamodb:GetItem Query", LEDGER, "APPROVAL#01J"),
+    _row(_DR, "see who holds a lease", "dynamodb:GetItem Query", LEDGER, "LOCK#{env}"),
+    _row(_DRG, "read the timeline", "dynamodb:GetItem Query", LEDGER, "RELEASE#{env}"),
+    _row(_DR, "list the history", "dynamodb:Query", HISTORY, "ENV#{env}"),
+    _row(_DRG, "see whether the ledger is there", "dynamodb:DescribeTable", LEDGER),
+    _row(_DR, "see whether the ledger is protected", "dynamodb:DescribeContinuousBackups", LEDGER),
+    _row(_D, "see the ledger's other settings", "dynamodb:DescribeTimeToLive ListTagsOfResource", LEDGER),
+    _row(_D, "tag the ledger", "dynamodb:TagResource UntagResource", LEDGER),
+    _row(_DR, "write a record", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "ROLLBACK#01J"),
+    _row(_DR, "take a lease", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "LOCK#{env}"),
+    _row(_DR, "write the timeline", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "RELEASE#{env}"),
+    _row(_D, "record a release", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "DEPLOYMENT#01J"),
+    _row(APPROVER, "approve", "dynamodb:PutItem", LEDGER, "APPROVAL#01J"),
+    _row(NOBODY, "change an approval", "dynamodb:UpdateItem ConditionCheckItem", LEDGER, "APPROVAL#01J"),
+    _never("delete an approval", "dynamodb:DeleteItem BatchWriteItem", LEDGER, "APPROVAL#01J"),
+    _row(NOBODY, "approve in the shadow of a record", "dynamodb:PutItem", LEDGER, "ROLLBACK#01J", "APPROVAL#01J"),
+    _row(NOBODY, "write under a key of nobody's", "dynamodb:PutItem UpdateItem", LEDGER, "ELSE#01J"),
+    _row(NOBODY, "write without a key", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER),
+    _row(NOBODY, "read without a key", "dynamodb:GetItem Query BatchGetItem Scan", LEDGER),
+    _row(NOBODY, "read the whole history", "dynamodb:Scan Query", HISTORY),
+    _row(NOBODY, "touch another environment's lease or timeline",
+         "dynamodb:GetItem Query PutItem UpdateItem", LEDGER, "LOCK#other"),
+    _row(NOBODY, "write another environment's timeline", "dynamodb:PutItem UpdateItem", LEDGER, "RELEASE#other"),
+    *(_never(f"delete what is under {key}", "dynamodb:DeleteItem BatchWriteItem", LEDGER, key)
+      for key in ("ROLLBACK#01J", "DEPLOYMENT#01J", "RELEASE#{env}", "LOCK#{env}")),
+    _never("go round the keys with PartiQL",
+         "dynamodb:PartiQLSelect PartiQLInsert PartiQLUpdate PartiQLDelete", LEDGER, "ROLLBACK#01J"),
+    _never("end the ledger", "dynamodb:DeleteTable UpdateTable UpdateTimeToLive PutResourcePolicy "
+         "UpdateContinuousBackups RestoreTableToPointInTime ImportTable", LEDGER),
+    _row(NOBODY, "carry the ledger away", "dynamodb:CreateBackup ExportTableToPointInTime", LEDGER),
+    _never("delete a backup of the ledger", "dynamodb:DeleteBackup RestoreTableFromBackup",
+         f"{LEDGER}/backup/01700000000000-abcdef01"),
+)
+
+FUNCTION_DEEDS = (
+    _row(_DRG, "see a function", "lambda:GetAlias GetFunction", FUNCTION),
+    _row(_DRG, "see the alias of a function", "lambda:GetFunction GetProvisionedConcurrencyConfig", f"{FUNCTION}:live"),
+    _row(_DRG, "see a function beyond the catalogue", "lambda:GetAlias GetFunction", UNCATALOGUED),
+    _row(_DR, "list the versions of a function", "lambda:ListVersionsByFunction", FUNCTION),
+    _row(_DR, "list functions", "lambda:ListFunctions", EVERYTHING, shared=True),
+    _row(_DRG, "move an alias", "lambda:UpdateAlias", FUNCTION),
+    _row(_DRG, "invoke what is live", "lambda:InvokeFunction", f"{FUNCTION}:live"),
+    _row(_D, "deploy a function", "lambda:CreateAlias GetFunctionCodeSigningConfig GetFunctionConfiguration "
+         "ListAliases PublishVersion UpdateFunctionCode", FUNCTION),
+    _row(NOBODY, "move an alias beyond the catalogue", "lambda:UpdateAlias UpdateFunctionCode PublishVersion "
+         "CreateAlias", UNCATALOGUED),
+    _row(NOBODY, "move an alias of a function whose name begins alike", "lambda:UpdateAlias UpdateFunctionCode",
+         LOOKALIKE),
+    _row(NOBODY, "touch somebody else's function", "lambda:GetFunction GetAlias UpdateAlias UpdateFunctionCode",
+         FOREIGN),
+    _row(NOBODY, "invoke what is not live", "lambda:InvokeFunction", FUNCTION),
+    _row(NOBODY, "invoke an old version", "lambda:InvokeFunction", f"{FUNCTION}:3"),
+    _row(_D, "delete a version", "lambda:DeleteFunction", f"{FUNCTION}:3"),
+    _row(NOBODY, "delete a version beyond the catalogue", "lambda:DeleteFunction", f"{UNCATALOGUED}:3"),
+    _never("delete a function", "lambda:DeleteFunction", FUNCTION),
+    _never("delete a function beyond the catalogue", "lambda:DeleteFunction", UNCATALOGUED),
+    _row(NOBODY, "delete an alias", "lambda:DeleteAlias", FUNCTION),
+    _row(DRILL, "misconfigure a function", "lambda:UpdateFunctionConfiguration", FUNCTION),
+    _row(NOBODY, "misconfigure a function beyond the catalogue", "lambda:UpdateFunctionConfiguration", UNCATALOGUED),
+    _row(NOBODY, "make a function another one", "lambda:AddPermission "
+         "PutFunctionConcurrency CreateFunctionUrlConfig CreateFunction PutFunctionEventInvokeConfig", FUNCTION),
+)
+
+PARAMETER_DEEDS = (
+    *(_row(_DR, f"read and write {name}", "ssm:GetParameter PutParameter", f"{PARAMETER}/{name}")
+      for name in ("deployed-version", "terraform-commit", "pulumi-commit")),
+    _row(_DS, "say which table functions use", "ssm:GetParameter PutParameter", TABLE_PARAMETER),
+    _row(_DR, "read where Slack is", "ssm:GetParameter", f"{PARAMETER}/slack"),
+    _row(NOBODY, "change where Slack is", "ssm:PutParameter DeleteParameter", f"{PARAMETER}/slack"),
+    _row(_D, "describe parameters", "ssm:DescribeParameters", EVERYTHING, shared=True),
+    *(_row(_D, f"tag {name}", "ssm:AddTagsToResource ListTagsForResource RemoveTagsFromResource", on)
+      for name, on in (("a parameter", f"{PARAMETER}/deployed-version"), ("a table's parameter", TABLE_PARAMETER))),
+    _row(NOBODY, "delete a parameter", "ssm:DeleteParameter LabelParameterVersion", f"{PARAMETER}/deployed-version"),
+    _row(NOBODY, "read a secret of the platform's", "ssm:GetParameter PutParameter", f"{PARAMETER}/database-password"),
+)
+
+BUCKET_DEEDS = (
+    _row(_DR, "keep a release's head", "s3:PutObject", f"{TRAIL}/releases/01J.json"),
+    _row(_DR, "keep the timeline's head", "s3:PutObject", f"{TRAIL}/timeline/000001.json"),
+    _row(APPROVER, "keep an approval", "s3:PutObject", f"{TRAIL}/approvals/01J/bob.json"),
+    _row(NOBODY, "put something else into the trail", "s3:PutObject", f"{TRAIL}/else.json"),
+    _row(_DRG, "list the trail", "s3:ListBucketVersions", TRAIL),
+    _row(_DRG, "read the trail", "s3:GetObjectVersion", f"{TRAIL}/approvals/01J/bob.json"),
+    _row(_D, "see the trail's settings", "s3:GetAccelerateConfiguration GetBucketAcl GetBucketCORS "
+         "GetBucketLocation GetBucketLogging GetBucketObjectLockConfiguration GetBucketPolicy "
+         "GetBucketPublicAccessBlock GetBucketRequestPayment GetBucketTagging GetBucketVersioning "
+         "GetBucketWebsite GetEncryptionConfiguration GetLifecycleConfiguration GetReplicationConfiguration "
+         "ListBucket ListTagsForResource", TRAIL),
+    _never("delete from the trail, or shorten what it keeps", "s3:DeleteObject DeleteObjectVersion "
+         "PutObjectRetention PutObjectLegalHold BypassGovernanceRetention PutObjectAcl", f"{TRAIL}/releases/01J.json"),
+    _never("weaken the trail", "s3:DeleteBucket PutBucketVersioning PutBucketObjectLockConfiguration "
+         "PutLifecycleConfiguration PutBucketPolicy DeleteBucketPolicy PutBucketAcl PutEncryptionConfiguration "
+         "PutReplicationConfiguration PutBucketPublicAccessBlock", TRAIL),
+    _row(_D, "find the state", "s3:ListBucket", STATE),
+    _row(_D, "keep the state", "s3:GetObject PutObject", f"{STATE}/.pulumi/stacks/rollback/dev.json"),
+    _row(_D, "unlock the engine's state", "s3:DeleteObject", f"{STATE}/.pulumi/locks/organization/a.json"),
+    _row(_D, "unlock Terraform's state", "s3:DeleteObject", f"{STATE}/access-management/terraform.tfstate.tflock"),
+    _row(NOBODY, "delete a state", "s3:DeleteObject DeleteObjectVersion PutObjectAcl",
+         f"{STATE}/access-management/terraform.tfstate"),
+    _row(NOBODY, "change the state's bucket", "s3:DeleteBucket PutBucketVersioning PutBucketPolicy "
+         "PutLifecycleConfiguration", STATE),
+    _row(_DS, "keep a table's report", "s3:GetObject PutObject", f"{STATE}/rollback/01J/report.json"),
+    _row(RESTORE, "give up on a table's report", "s3:AbortMultipartUpload", f"{STATE}/rollback/01J/report.json"),
+    _row(NOBODY, "make a bucket", "s3:CreateBucket", "arn:aws:s3:::bbws-access-anything"),
+)
+
+TABLE_DEEDS = (
+    _row(f"{_DR} {RESTORE}", "see whether a table could be put back", "dynamodb:DescribeContinuousBackups", TABLE),
+    _row(_DS, "see a table", "dynamodb:DescribeTable DescribeTimeToLive ListTagsOfResource", TABLE),
+    _row(_D, "have Terraform make and change its table", "dynamodb:CreateTable TagResource UntagResource "
+         "UpdateContinuousBackups UpdateTable", TABLE),
+    _row(RESTORE, "restore from a table, and put its items back", "dynamodb:BatchGetItem CreateBackup DeleteItem "
+         "GetItem GetResourcePolicy PutItem RestoreTableToPointInTime Scan", TABLE),
+    _row(RESTORE, "see a backup", "dynamodb:DescribeBackup", BACKUP),
+    _row(RESTORE, "make a copy like its table", "dynamodb:DescribeContinuousBackups DescribeTable DescribeTimeToLive "
+         "ListTagsOfResource BatchGetItem BatchWriteItem DeleteItem DeleteTable GetItem PutItem Query "
+         "RestoreTableToPointInTime Scan TagResource UpdateContinuousBackups UpdateItem UpdateTable "
+         "UpdateTimeToLive", COPY),
+    _never("delete a table", "dynamodb:DeleteTable", TABLE),
+    _row(NOBODY, "delete a backup", "dynamodb:DeleteBackup", BACKUP),
+    _row(NOBODY, "touch a table that cannot be put back", "dynamodb:GetItem PutItem DeleteTable UpdateTable Scan "
+         "RestoreTableToPointInTime DescribeTable", OTHER_TABLE),
+)
+
+API_DEEDS = (
+    _row(_D, "list APIs", "apigateway:GET", APIS, shared=True),
+    _row(_D, "read an API", "apigateway:GET", f"{APIS}/a1b2c3d4e5", shared=True),
+    _row(_D, "tag an API", "apigateway:PUT DELETE", API_TAGS, shared=True),
+    _row(_D, "make the API", "apigateway:POST", APIS, apigateway__Request_ApiName="{stem}-apigw"),
+    _row(_D, "change the API", "apigateway:PATCH DELETE", f"{APIS}/a1b2c3d4e5",
+         apigateway__Resource_ApiName="{stem}-apigw"),
+    _row(NOBODY, "make another API", "apigateway:POST", APIS, apigateway__Request_ApiName="payments"),
+    _row(NOBODY, "change another API", "apigateway:PATCH DELETE", f"{APIS}/a1b2c3d4e5",
+         apigateway__Resource_ApiName="payments"),
+    _row(NOBODY, "make an API without a name", "apigateway:POST", APIS),
+)
+
+IDENTITY_DEEDS = (
+    *(_row(_D, f"read the {tail}", "iam:GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
+           f"{ROLE}-{tail}")
+      for tail in ("github-actions-role", "rollback-role", "approver-role", "restore-role", "break-glass-role")),
+    _row(_D, "read the drill-role", "iam:GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
+         f"{ROLE}-drill-role", drills=True),
+    _row(_D, "read the boundary and the roles' policies", "iam:GetPolicy GetPolicyVersion",
+         "arn:aws:iam::{account}:policy/{stem}-boundary"),
+    _row(_D, "read GitHub's provider", "iam:GetOpenIDConnectProvider",
+         "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com", shared=True),
+    _row(ROLLBACK, "take the restore role", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-restore-role"),
+    *(_row(DRILL, f"take the {tail} for a drill", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-{tail}")
+      for tail in ("github-actions-role", "rollback-role")),
+    *(_row(NOBODY, f"take the {tail} with another role's permissions", "sts:AssumeRole", f"{ROLE}-{tail}")
+      for tail in ("approver-role", "break-glass-role", "drill-role")),
+    _row(NOBODY, "take somebody else's role", "sts:AssumeRole", "arn:aws:iam::{account}:role/administrator"),
+    *(_never(f"change the {tail}", "iam:PutRolePolicy DeleteRolePolicy AttachRolePolicy DetachRolePolicy "
+           "PutRolePermissionsBoundary DeleteRolePermissionsBoundary UpdateAssumeRolePolicy UpdateRole DeleteRole "
+           "TagRole PassRole", f"{ROLE}-{tail}")
+      for tail in ("github-actions-role", "rollback-role", "approver-role", "restore-role", "drill-role",
+                   "break-glass-role")),
+    _never("change the boundary", "iam:CreatePolicyVersion SetDefaultPolicyVersion DeletePolicyVersion "
+         "DeletePolicy", "arn:aws:iam::{account}:policy/{stem}-boundary"),
+    _never("change whom GitHub's provider trusts", "iam:AddClientIDToOpenIDConnectProvider "
+         "UpdateOpenIDConnectProviderThumbprint DeleteOpenIDConnectProvider",
+         "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"),
+    _never("make somebody new", "iam:CreateUser CreateAccessKey AttachUserPolicy",
+         "arn:aws:iam::{account}:user/mallory"),
+)
+# fmt: on
+
+DEEDS = (
+    *LEDGER_DEEDS, *FUNCTION_DEEDS, *PARAMETER_DEEDS, *BUCKET_DEEDS, *TABLE_DEEDS, *API_DEEDS, *IDENTITY_DEEDS,
+)  # fmt: skip
+
+
+def each() -> Iterator[tuple[Deed, str]]:
+    """Every deed with each of its actions."""
+    for deed in DEEDS:
+        for action in deed.actions:
+            yield deed, action

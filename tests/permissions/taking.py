@@ -1,0 +1,164 @@
+"""Who may take a role: the attempts of jobs, of people and of other roles, each with what ought to come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from local.simulator.judging import Request
+from tests.permissions.environments import ENVIRONMENTS, PEOPLE, Declared
+
+# Role → the GitHub environment whose jobs may take it, without what begins its name.
+JOBS = {
+    "deployer": "deploy",
+    "rollback": "rollback",
+    "restore": "rollback",
+    "approver": "rollback-approval",
+    "drill": "drill",
+}
+# (Role, role that may be taken from it).
+CHAINS = {("rollback", "restore"), ("drill", "deployer"), ("drill", "rollback")}
+_HOST = "token.actions.githubusercontent.com"
+_AUDIENCE = "sts.amazonaws.com"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A workflow's job, by the subject and the audience of its token, and by who has issued it."""
+
+    what: str
+    subject: str | None
+    audience: str | None = _AUDIENCE
+    provider: str = _HOST
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """An IAM user, with or without MFA, and what they call their session and its source identity."""
+
+    what: str
+    user: str
+    mfa: str | None = "true"
+    session: str | None = None
+    source: str | None = None
+    account: str | None = None
+
+
+def own_job(of: Declared, role: str) -> Job | None:
+    """The job that may take a role; None where no job may."""
+    if role not in JOBS:
+        return None
+    return Job(
+        what="a job in the role's environment",
+        subject=f"repo:{of.repository}:environment:{of.environment}-{JOBS[role]}",
+    )
+
+
+def strange_jobs(of: Declared, role: str) -> Iterator[Job]:
+    """The jobs that may not."""
+    repository, mine = of.repository, f"{of.environment}-{JOBS.get(role, 'break-glass')}"
+    owner, _, name = repository.partition("/")
+    for environment in ENVIRONMENTS:
+        for tail in dict.fromkeys(JOBS.values()):
+            if (other := f"{environment}-{tail}") != mine:
+                yield Job(what=f"a job in {other}", subject=f"repo:{repository}:environment:{other}")
+    subjects = {
+        "of another repository": f"repo:{owner}/website:environment:{mine}",
+        "of a fork": f"repo:mallory/{name}:environment:{mine}",
+        "of a repository whose name begins alike": f"repo:{repository}-fork:environment:{mine}",
+        "of an owner whose name begins alike": f"repo:{owner}x/{name}:environment:{mine}",
+        "in an environment whose name begins alike": f"repo:{repository}:environment:{mine}s",
+        "in an environment whose name ends alike": f"repo:{repository}:environment:x{mine}",
+        "in an environment spelt otherwise": f"repo:{repository}:environment:{mine.upper()}",
+        "in an environment called by a pattern": f"repo:{repository}:environment:*",
+        "with something after the subject": f"repo:{repository}:environment:{mine}:ref:refs/heads/main",
+        "on the protected branch, in no environment": f"repo:{repository}:ref:refs/heads/main",
+        "on a branch that is called like it": f"repo:{repository}:ref:refs/heads/environment:{mine}",
+        "of a tag": f"repo:{repository}:ref:refs/tags/v1.0.0",
+        "of a pull request": f"repo:{repository}:pull_request",
+        "with an empty subject": "",
+    }
+    for what, subject in subjects.items():
+        yield Job(what=f"a job {what}", subject=subject)
+    right = f"repo:{repository}:environment:{mine}"
+    yield Job(what="a job without a subject", subject=None)
+    yield Job(what="a job for another audience", subject=right, audience=f"https://github.com/{owner}")
+    yield Job(what="a job for an audience that begins alike", subject=right, audience=f"{_AUDIENCE}.cn")
+    yield Job(what="a job without an audience", subject=right, audience=None)
+    yield Job(what="a job of another provider", subject=right, provider="gitlab.com")
+
+
+def own_person(role: str) -> Person | None:
+    """The person who is configured for a role; None where nobody is."""
+    return Person(what="who is configured, with MFA", user=PEOPLE[role]) if role in PEOPLE else None
+
+
+def strange_people(of: Declared, role: str) -> Iterator[Person]:
+    """The people who may not."""
+    who = PEOPLE.get(role, "alice")
+    for other in sorted({*PEOPLE.values(), "mallory"} - {PEOPLE.get(role)}):
+        yield Person(what=f"{other}, who is not configured for it", user=other)
+    yield Person(what="who is configured, without MFA", user=who, mfa="false")
+    yield Person(what="who is configured, with keys of their own", user=who, mfa=None)
+    yield Person(what="who is configured, under another's name", user=who, session="mallory", source=who)
+    yield Person(what="who is configured, for another", user=who, session=who, source="mallory")
+    yield Person(what="who is configured, with no source identity", user=who, source="")
+    yield Person(what="a namesake in another account", user=who, account="111122223333")
+
+
+def attempts(of: Declared) -> Iterator[tuple[tuple[str, ...], Request]]:
+    """Every attempt on every role, with the question that it answers."""
+    for role in of.roles:
+        jobs = [*filter(None, [own_job(of, role)]), *strange_jobs(of, role)]
+        for job in jobs:
+            yield ("take", of.environment, role, job.what), _by_job(of, role, job)
+        for person in [*filter(None, [own_person(role)]), *strange_people(of, role)]:
+            for action in ("sts:AssumeRole", "sts:SetSourceIdentity"):
+                yield (
+                    ("take", of.environment, role, person.what, action),
+                    _by_person(of, role, person, action),
+                )
+        for before in of.roles:
+            for action in ("sts:AssumeRole", "sts:SetSourceIdentity"):
+                yield (
+                    ("take", of.environment, role, f"from {before}", action),
+                    _by_role(of, role, before, action),
+                )
+
+
+def _by_job(of: Declared, role: str, job: Job) -> Request:
+    claims = {f"{_HOST}:sub": job.subject, f"{_HOST}:aud": job.audience}
+    return Request(
+        principal=f"arn:aws:iam::{of.account}:oidc-provider/{job.provider}",
+        action="sts:AssumeRoleWithWebIdentity",
+        resource=of.roles[role],
+        account=of.account,
+        context={key: value for key, value in claims.items() if value is not None},
+        trust=f"{of.environment}: {of.trusts[role]}",
+    )
+
+
+def _by_person(of: Declared, role: str, person: Person, action: str) -> Request:
+    told: Mapping[str, str | None] = {
+        "aws:username": person.user,
+        "aws:MultiFactorAuthPresent": person.mfa,
+        "sts:SourceIdentity": (person.user if person.source is None else person.source) or None,
+        # The name of a session is told with AssumeRole only.
+        "sts:RoleSessionName": (person.session or person.user) if action == "sts:AssumeRole" else None,
+    }
+    return Request(
+        principal=f"arn:aws:iam::{person.account or of.account}:user/{person.user}",
+        action=action,
+        resource=of.roles[role],
+        account=of.account,
+        context={key: value for key, value in told.items() if value is not None},
+        trust=f"{of.environment}: {of.trusts[role]}",
+    )
+
+
+def _by_role(of: Declared, role: str, before: str, action: str) -> Request:
+    name = PEOPLE.get(before, "somebody")
+    keys = {"sts:SourceIdentity": name, "aws:username": name, "aws:MultiFactorAuthPresent": "true"}
+    if action == "sts:AssumeRole":
+        keys["sts:RoleSessionName"] = name
+    return of.request(before, action, of.roles[role], trust=f"{of.environment}: {of.trusts[role]}", **keys)

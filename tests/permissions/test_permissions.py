@@ -1,0 +1,206 @@
+"""Who may do what, and who may take a role: decided by a simulator of IAM on what the program declares.
+
+`deeds` is the table of who may do what, `taking` that of who may take a role.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.asked import ALLOWED
+from tests.permissions.asking import APPROVALS, GIVEN, calls, identities, identity_changes, known, verdicts
+from tests.permissions.deeds import DEEDS, Deed, each
+from tests.permissions.environments import ENVIRONMENTS, declared, listed
+from tests.permissions.real_accounts import UNASKED
+from tests.permissions.taking import CHAINS, own_job, own_person, strange_jobs, strange_people
+
+every_environment = pytest.mark.parametrize("environment", ENVIRONMENTS)
+every_deed = pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.what)
+
+
+@every_environment
+@every_deed
+def test_who_may(environment: str, deed: Deed) -> None:
+    roles = declared(environment).roles
+
+    for action in deed.actions:
+        told = {role: verdicts()[environment, role, deed.what, action, environment] for role in roles}
+        assert not {role: one.problem for role, one in told.items() if one.problem}, (
+            f"AWS knows no such {action}"
+        )
+        assert {role for role, one in told.items() if one.allowed} == deed.who(roles), action
+
+
+@every_environment
+def test_no_role_does_in_another_environment_what_it_may_do_in_its_own(environment: str) -> None:
+    done = [
+        (role, deed.what, action, on)
+        for deed, action in each()
+        for role in deed.who(declared(environment).roles)
+        for on in ENVIRONMENTS
+        if not deed.shared and on != environment
+        if verdicts()[environment, role, deed.what, action, on].allowed
+    ]
+
+    assert done == []
+
+
+@every_environment
+def test_every_grant_is_spoken_of_in_the_table(environment: str) -> None:
+    of = declared(environment)
+    spoken = {
+        (role, sid, action)
+        for deed, action in each()
+        for role in deed.who(of.roles)
+        for sid in of.allowing(role, action, verdicts()[environment, role, deed.what, action, environment])
+    }
+    granted = {(role, sid, action) for role in of.roles for sid, action in of.granted(role)}
+
+    assert sorted(granted - spoken) == [], "write a row that says who may do it"
+
+
+@every_environment
+def test_every_action_that_is_granted_is_one_of_awss(environment: str) -> None:
+    of = declared(environment)
+
+    assert {action for role in of.roles for _, action in of.granted(role)} <= set(known())
+
+
+@every_environment
+def test_all_resources_are_granted_only_to_actions_that_take_none(environment: str) -> None:
+    of = declared(environment)
+    everywhere = {
+        action
+        for role in of.roles
+        for name in of.held[role]
+        for statement in of.policies[name]["Statement"]
+        if statement["Resource"] == "*"
+        for action in listed(statement["Action"])
+    }
+
+    assert everywhere == {"lambda:ListFunctions", "ssm:DescribeParameters"}
+    assert all(known()[action].everywhere for action in everywhere)
+
+
+# -- given everything ----------------------------------------------------------------------------------------
+
+
+def test_a_role_that_is_given_everything_cannot_do_what_nobody_may() -> None:
+    done = [
+        (role, deed.what, action)
+        for deed, action in each()
+        for role in declared(GIVEN).roles
+        if deed.never and verdicts()["given everything", role, deed.what, action].allowed
+    ]
+
+    assert done == []
+
+
+def test_a_role_that_is_given_everything_cannot_approve_unless_it_is_the_approvers() -> None:
+    approving = [(deed.what, action) for deed, action in each() if deed.what in APPROVALS]
+
+    assert len(approving) == len(APPROVALS)
+    for way in approving:
+        assert [
+            role for role in declared(GIVEN).roles if verdicts()["given everything", role, *way].allowed
+        ] == ["approver"]
+
+
+def test_a_deployer_that_is_given_everything_cannot_change_any_identity() -> None:
+    told = {
+        action: [
+            verdicts()["given everything", "deployer", action, thing] for thing in identities(declared(GIVEN))
+        ]
+        for action in identity_changes()
+    }
+
+    assert len(told) > 100, "AWS has that many"
+    assert [action for action, all_ in told.items() if any(one.allowed for one in all_)] == []
+    untried = [action for action, all_ in told.items() if all(one.problem for one in all_)]
+    assert untried == [], "each on a thing that it is about"
+
+
+# -- what end-to-end tests ask -------------------------------------------------------------------------------
+
+
+@every_environment
+def test_what_end_to_end_tests_were_allowed_and_denied_would_be_allowed_and_denied_by_aws(
+    environment: str,
+) -> None:
+    otherwise = []
+    for call in calls(declared(environment)):
+        told = verdicts()["asked", environment, *call.question]
+        denial = call.verdict.partition("denied by ")[2]
+        if told.problem or told.allowed != (call.verdict == ALLOWED) or denial not in ("", *told.denying):
+            otherwise.append((call, told))
+
+    assert otherwise == []
+
+
+@every_environment
+def test_nothing_is_granted_that_no_end_to_end_test_asks_but_what_only_a_real_account_is_asked(
+    environment: str,
+) -> None:
+    of = declared(environment)
+    used = {
+        (call.role, sid, call.action)
+        for call in calls(of)
+        for sid in of.allowing(call.role, call.action, verdicts()["asked", environment, *call.question])
+    }
+    granted = {(role, sid, action) for role in of.roles for sid, action in of.granted(role)}
+    excepted = {one for one in UNASKED if one[0] in of.roles}
+
+    assert sorted(granted - used - excepted) == [], "have a test ask it, take it away, or say who asks it"
+    assert sorted(excepted - granted) == [], "it is not granted any more"
+    assert sorted(excepted & used) == [], "a test asks it now"
+
+
+# -- taking a role -------------------------------------------------------------------------------------------
+
+
+@every_environment
+def test_a_role_is_taken_by_the_jobs_of_its_environment_and_by_no_others(environment: str) -> None:
+    of = declared(environment)
+    taken, refused = [], []
+    for role in of.roles:
+        own = own_job(of, role)
+        taken += [(role, own)] if own else []
+        refused += [(role, job) for job in strange_jobs(of, role)]
+
+    assert len(taken) == len(of.roles) - 1, "people only break the glass"
+    assert [at for at in taken if not verdicts()["take", environment, at[0], at[1].what].allowed] == []
+    assert [at for at in refused if verdicts()["take", environment, at[0], at[1].what].allowed] == []
+
+
+@every_environment
+def test_a_role_is_taken_by_its_people_with_mfa_and_as_themselves_and_by_no_others(environment: str) -> None:
+    of = declared(environment)
+
+    def taken(role: str, what: str) -> bool:
+        both = [
+            verdicts()["take", environment, role, what, action]
+            for action in ("sts:AssumeRole", "sts:SetSourceIdentity")
+        ]
+        assert not [one.problem for one in both if one.problem]
+        return all(one.allowed for one in both)
+
+    for role in of.roles:
+        own = own_person(role)
+        assert own is None or taken(role, own.what), role
+        assert [one.what for one in strange_people(of, role) if taken(role, one.what)] == [], role
+
+
+@every_environment
+def test_a_role_is_taken_from_no_other_role_but_where_one_leads_to_it(environment: str) -> None:
+    roles = declared(environment).roles
+    chains = {
+        (before, role)
+        for before in roles
+        for role in roles
+        if all(
+            verdicts()["take", environment, role, f"from {before}", action].allowed
+            for action in ("sts:AssumeRole", "sts:SetSourceIdentity")
+        )
+    }
+
+    assert chains == {pair for pair in CHAINS if set(pair) <= set(roles)}
