@@ -77,7 +77,11 @@ def past(session: Session, limit: int, kind: str | None = None) -> Past:
         except RollbackError as error:
             notices.append(f"What the engine deployed is not shown: {_why(session, error)}")
     if kind in (None, DRILL):
-        moments.extend(map(_drill, kept.drills(session.ledger)))
+        for drill in kept.read(session.ledger):
+            if isinstance(drill, RollbackError):
+                broken.append(drill)
+            else:
+                moments.append(_drill(drill))
     newest = sorted(moments, key=lambda moment: moment.at, reverse=True)[:limit]
     return Past(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
 

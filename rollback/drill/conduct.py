@@ -27,6 +27,7 @@ from rollback.lease import Held
 from rollback.overview import Overview, overview
 from rollback.releases import DRILL
 from rollback.session import Session
+from rollback.targets import table_steps
 from rollback.ui import Ui
 
 
@@ -67,8 +68,7 @@ class Conduct:
         Raises `Refused` where there must be none now, `PutBack` is the caller's to raise.
         """
         refuse_production(self.session, read_only=self.asked.read_only)
-        for scenario in self.asked.scenarios:
-            self.asked.fault_of(scenario)
+        self._meant()
         freeze.respected(self.session)
         identifier = self.session.clocks.identifier()
         left = kept.unfinished(self.session.ledger)
@@ -86,6 +86,16 @@ class Conduct:
                     break
                 identifier = self.session.clocks.identifier()
             return done
+
+    def _meant(self) -> None:
+        """Raises `UsageError` for what is not there: faults, services, a table."""
+        settings = self.session.settings
+        for scenario in self.asked.scenarios:
+            self.asked.fault_of(scenario)
+        for service in self.asked.services:
+            settings.service(service)
+        if self.asked.table:
+            table_steps.known(settings, self.asked.table)
 
     def _answers(self) -> None:
         """Raises `Refused` where what stands does not verify: nobody could tell the drill's harm from it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from rollback.drill.record import BEGUN, PREFIX, Drill, drill_hash, drill_item
-from rollback.errors import Refused
+from rollback.errors import Refused, RollbackError
 from rollback.items import model
 from rollback.ledger import Ledger
 from rollback.quarantine import said
@@ -14,10 +15,23 @@ from rollback.session import Session
 from rollback.table import ABSENT, Conflict, Write
 
 
+def read(ledger: Ledger) -> Iterator[Drill | RollbackError]:
+    """All of them, oldest first; a malformed one comes as the error that names it."""
+    for item in ledger.table.query(f"RELEASE#{ledger.environment}", PREFIX):
+        try:
+            yield model(Drill, item)
+        except RollbackError as error:
+            yield error
+
+
 def drills(ledger: Ledger) -> list[Drill]:
     """All of them, oldest first. Raises `RollbackError` for one that is malformed."""
-    items = ledger.table.query(f"RELEASE#{ledger.environment}", PREFIX)
-    return [model(Drill, item) for item in items]
+    found = []
+    for drill in read(ledger):
+        if isinstance(drill, RollbackError):
+            raise drill
+        found.append(drill)
+    return found
 
 
 def unfinished(ledger: Ledger) -> list[Drill]:

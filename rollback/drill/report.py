@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rollback.drill.record import PASSED, Row, told
 from rollback.layout import text
+from rollback.report.markdown import escape, table
 
 _HEAD = ("scenario", "RTO", "last drill", "measured", "pass", "fault", "by")
 
@@ -57,8 +58,8 @@ def view(environment: str, rows: Sequence[Row]) -> Table:
 
 def markdown(environment: str, rows: Sequence[Row]) -> str:
     """For a job's summary."""
-    lines = [f"### Drills of {environment}", "", f"| {' | '.join(_HEAD)} |", "|---|--:|---|--:|---|---|---|"]
-    return "\n".join([*lines, *(f"| {' | '.join(map(_escaped, cells(row)))} |" for row in rows)])
+    lines = table(_HEAD, [[escape(cell) for cell in cells(row)] for row in rows])
+    return "\n".join([f"### Drills of {escape(environment)}", "", *lines])
 
 
 def document(row: Row) -> dict[str, Any]:
@@ -69,7 +70,3 @@ def document(row: Row) -> dict[str, Any]:
         "last": told(row.last) if row.last else None,
         "planned": row.planned,
     }
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")

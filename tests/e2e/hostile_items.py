@@ -13,6 +13,7 @@ from hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, MARKUP, TITLE
 
 from rollback.aws import Who
 from rollback.canonical import plain
+from rollback.drill.record import Drill, drill_item
 from rollback.items import event_item, record_item
 from rollback.records import Event, Record, Status
 
@@ -79,6 +80,23 @@ def records() -> dict[str, Record]:
         )
         for number, text in enumerate(PLANTED.values())
     }
+
+
+def drill(text: str) -> Drill:
+    """A drill that failed, in which every text is planted."""
+    return Drill(
+        drill_id=BROKEN,
+        environment="dev",
+        scenario="code",
+        fault=text,
+        by=Who(role=text[:200], person=text[:200]),
+        began_at=_AT,
+        rto_seconds=300,
+        stood=text,
+        seq=1,
+        status="FAILED",
+        why=text,
+    )
 
 
 def events(record: Record) -> list[Event]:
@@ -165,6 +183,7 @@ def found(platform: Platform) -> dict[str, Raw]:
                 "holder": {"host": "h", "pid": 1, "person": "p", "role": "r"},
             }
         ),
+        "drill": raw(drill_item(drill(PLANTED["clears"]))),
         "quarantine": raw(
             {
                 "PK": "RELEASE#dev",
@@ -189,4 +208,5 @@ READ_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "event": ("data", ("show",)),
     "lease": ("owner", ("status",)),
     "quarantine": ("by", ("lambda", "--dry-run")),
+    "drill": ("by", ("drill", "--report")),
 }

@@ -33,6 +33,10 @@ def _stack(option: str, value: str, says: str) -> Row:
     return Row(words=("stack", option, value, "--reason", "x"), code=2, says=says)
 
 
+def _drill(*words: str, says: str) -> Row:
+    return Row(words=("drill", "--read-only", *words), code=2, says=says)
+
+
 def _record(version: str, commit: str, says: str, *more: str) -> Row:
     words = ("release", "record", "--version", version, "--commit", commit, *more)
     return Row(words=words, code=2, says=says, as_=DAN)
@@ -165,6 +169,13 @@ WORDS: dict[str, Row] = {
     "a time beyond the calendar": _table(_TABLE, "99999-99-99", NO_TIME),
     "a time that is infinite": _table(_TABLE, "\u221e", NO_TIME),
     "a time that clears the screen": _table(_TABLE, f"now{CLEAR}", NO_TIME),
+    "a scenario that the shell would run": _drill("--scenario", SHELL, says="is no scenario"),
+    "a drill of a service that is written backwards": _drill(
+        "--scenario", "code", "--services", BIDI, says=r"'\u202egnp.exe\u202c'"
+    ),
+    "a drill of a table that leaves the folder": _drill(
+        "--scenario", "table", "--table", f"../..{CLEAR}", says=NO_TABLE
+    ),
     "a restored table without a cutover": _table(_TABLE, "restored:x", "go together"),
     # Stacks.
     "a stack that leaves the folder": _stack("--stack", "../../x", NO_STACK),

@@ -303,7 +303,7 @@ def test_a_drill_in_production_is_refused_unless_it_only_plans(prod: Platform) -
     (told,) = planned.json
     assert (told["read_only"], told["status"], told["rollbacks"]) == (True, "PASSED", [])
     assert prod.everything()["aliases"] == before
-    assert "never (planned" in prod.rollback("drill", "--report", "--markdown", as_=ALICE).out
+    assert r"never \(planned" in prod.rollback("drill", "--report", "--markdown", as_=ALICE).out
 
 
 def _ask_for_nobody(prod: Platform) -> None:

@@ -19,6 +19,7 @@ from hostile_items import (
     PLANTED,
     READ_BY,
     damaged,
+    drill,
     found,
     planted,
     raw,
@@ -28,6 +29,7 @@ from hostile_items import (
 from hostile_words import HARMLESS, NOWHERE, VARIABLES, WORDS
 
 from local.engine.terraform import ensure_terraform
+from rollback.drill.record import drill_item
 from rollback.items import record_item
 from tests.planted import heard
 from tests.proxy import Answer, Proxy
@@ -258,6 +260,7 @@ def test_an_event_may_be_nested_as_deep_as_it_likes(untouched: Platform, warm: W
 def test_whatever_the_ledger_says_is_shown_and_never_acted_upon(untouched: Platform, warm: Warm) -> None:
     written = records()
     items = [item for record in written.values() for item in shown(record)]
+    items.append(raw(drill_item(drill(" ".join(PLANTED.values())))))
     wide = {"COLUMNS": "20000"}
 
     def answer(*words: str, more: Mapping[str, str | None] = wide) -> Run:
@@ -267,6 +270,7 @@ def test_whatever_the_ledger_says_is_shown_and_never_acted_upon(untouched: Platf
         seen = {
             "history": answer("history"),
             "status": answer("status"),
+            "drills": answer("drill", "--report"),
             "narrow": answer("history", more={"COLUMNS": "20"}),
             **{f"show {name}": answer("show", name) for name in list(written)[::2]},
         }
@@ -277,6 +281,7 @@ def test_whatever_the_ledger_says_is_shown_and_never_acted_upon(untouched: Platf
         }
         pages = {
             "all": answer("report", "--output", "-"),
+            "summary drills": answer("drill", "--report", "--markdown"),
             **{f"page {name}": answer("report", name, "--output", "-") for name in list(written)[1:4]},
             **{f"summary {name}": answer("report", name, "--markdown") for name in list(written)[1:4]},
         }
