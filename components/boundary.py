@@ -15,7 +15,9 @@ from naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
 
 # Every way to write to IAM, as prefixes: a new action of a known kind is denied from its first day.
 _IAM_WRITES = (
+    "Accept",
     "Add",
+    "Associate",
     "Attach",
     "Change",
     "Create",
@@ -26,9 +28,11 @@ _IAM_WRITES = (
     "Enable",
     "PassRole",
     "Put",
+    "Reject",
     "Remove",
     "Reset",
     "Resync",
+    "Send",
     "Set",
     "Tag",
     "Untag",
