@@ -140,7 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("status", help="whether it runs, and what is in it").set_defaults(run=_status)
     env = verbs.add_parser("env", help="print what points a shell at it")
     env.add_argument("environment")
-    env.add_argument("--as", dest="role", choices=(*ROLES, DRILL), help="take a role instead of the account's root")
+    env.add_argument(
+        "--as", dest="role", choices=(*ROLES, DRILL), help="take a role instead of the account's root"
+    )
     env.add_argument("--person", default=getpass.getuser(), help="who takes it (default: you)")
     env.set_defaults(run=_env)
     deploy = verbs.add_parser("estate", help="deploy a release: v1.0.0, v1.1.0, v1.2.0 (bad), or your own")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 
 from rollback.settings import Settings
@@ -35,18 +36,30 @@ def connect(
     Threads may share it: it keeps 32 connections. It asks `attempts` times at most.
     """
     who = identity or root(settings)
+    config = Config(
+        max_pool_connections=32,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        proxies={},
+        s3={"addressing_style": "path"},
+    )
+    return _made(
+        service,
+        endpoint,
+        settings,
+        config,
+        aws_access_key_id=who["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=who["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=who.get("AWS_SESSION_TOKEN"),
+    )
+
+
+def nobody(service: str, endpoint: str, settings: Settings) -> Any:
+    """A client that signs nothing, for calls that prove who asks in their own way."""
+    return _made(service, endpoint, settings, Config(signature_version=UNSIGNED, proxies={}))
+
+
+def _made(service: str, endpoint: str, settings: Settings, config: Config, **credentials: str | None) -> Any:
     with _MAKING:
         return _SESSION.client(
-            service,
-            endpoint_url=endpoint,
-            region_name=settings.region,
-            aws_access_key_id=who["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=who["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=who.get("AWS_SESSION_TOKEN"),
-            config=Config(
-                max_pool_connections=32,
-                retries={"mode": "standard", "total_max_attempts": attempts},
-                proxies={},
-                s3={"addressing_style": "path"},
-            ),
+            service, endpoint_url=endpoint, region_name=settings.region, config=config, **credentials
         )

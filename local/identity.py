@@ -9,12 +9,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
-from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.clients import connect
+from local.clients import connect, nobody
 from naming import GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST, arn
 from rollback.settings import Settings
 
@@ -58,13 +55,7 @@ def assume(
     """
     names = settings.names
     environment = github_environment or names.github_environment(role)
-    client = boto3.session.Session().client(
-        "sts",
-        endpoint_url=endpoint,
-        region_name=settings.region,
-        config=Config(signature_version=UNSIGNED, proxies={}),
-    )
-    answer = client.assume_role_with_web_identity(
+    answer = nobody("sts", endpoint, settings).assume_role_with_web_identity(
         RoleArn=arn("iam", settings.region, settings.account, f"role/{names.role(role)}"),
         RoleSessionName=person,
         WebIdentityToken=token(settings.repository, environment, person),

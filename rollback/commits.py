@@ -191,7 +191,7 @@ def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
     with (around / _HELD).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         try:
-            _clear_dead(root)
+            clear_dead(root)
             made = _git(
                 root, "worktree", "add", "--detach", "--force", "--no-checkout", "--", str(place), sha
             )
@@ -232,7 +232,7 @@ def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
         )
 
 
-def _clear_dead(root: Path) -> None:
+def clear_dead(root: Path) -> None:
     """Removes the worktrees of ours whose process has died: nobody holds their lock any more."""
     listed = _git(root, "worktree", "list", "--porcelain").stdout
     for line in listed.splitlines():

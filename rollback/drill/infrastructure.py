@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from naming import DEPLOYER
 from rollback import commits
@@ -14,10 +15,12 @@ from rollback.commits import Commit
 from rollback.drill.record import KILLED, NONE, Drill
 from rollback.drill.scenario import Stage, Stood
 from rollback.engine import backend_url, checkpoint, updates
+from rollback.engine.backend import Locks
 from rollback.engine.command import Engine, Watch
 from rollback.engine.updates import StackName
 from rollback.engine.workspace import Where, workspace
 from rollback.errors import Refused, RollbackError
+from rollback.processes import began, here
 from rollback.settings import PROJECT_FILE
 
 FAULTS = (NONE, KILLED)
@@ -78,6 +81,7 @@ class Infrastructure:
             )
 
     def restore(self, drill: Drill, stood: Stood) -> None:
+        self._unlock(drill)
         now = self._standing()
         if self._tag() is not None or now is None or now.commit != stood["commit"]:
             words = ("stack", "--to", stood["commit"], "--reason", drill.reason)
@@ -109,6 +113,20 @@ class Infrastructure:
         if self._tag() != drill.drill_id:
             raise RollbackError("The bad commit is deployed, and its tag is not there.")
         return sha
+
+    def _unlock(self, drill: Drill) -> None:
+        """Takes away what a deployment of this drill's, killed with it on this machine, has left locked."""
+        account, settings = self.stage.roles.account(DEPLOYER), self.stage.session.settings
+        locks = Locks(
+            url=backend_url(settings),
+            project=self._project,
+            stack=settings.environment,
+            s3=lambda: account.client("s3"),
+        )
+        for lock in locks.held():
+            dead = lock.host == here() and not began(lock.pid)
+            if dead and datetime.fromisoformat(lock.at) >= datetime.fromisoformat(drill.began_at):
+                locks.remove(lock)
 
     # -- what stands ---------------------------------------------------------------------------------------
 

@@ -22,9 +22,9 @@ from local.clients import connect
 from local.emulator import server
 from tests.crashes import aliases, ground_scenes, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
-from tests.crashes.forks import Forks
 from tests.crashes.report import Row, table
 from tests.e2e.estate_under_test import declare, stamp
+from tests.warm import Warm
 
 Suite = Callable[[int], Sequence[Row]]
 _ACCOUNTS = itertools.count(710_000_000_000)
@@ -54,13 +54,13 @@ def of_aliases(at_once: int) -> list[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
         emulator = stack.enter_context(server.running(auth=True))
-        forks = stack.enter_context(Forks())
+        warm = stack.enter_context(Warm())
         template = declare(emulator.endpoint, "dev", str(next(_ACCOUNTS)), folder / "template")
 
         def estate() -> AliasEstate:
             account = str(next(_ACCOUNTS))
             platform = stamp(template, emulator.endpoint, account, folder / account, {})
-            return AliasEstate(platform=platform, forks=forks)
+            return AliasEstate(platform=platform, warm=warm)
 
         estates = [estate() for _ in range(at_once)]
         seen = aliases.undisturbed(estates[0])
@@ -75,21 +75,21 @@ def of_tables(at_once: int) -> Sequence[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
         emulator = stack.enter_context(server.running(auth=True))
-        forks = stack.enter_context(Forks())
+        warm = stack.enter_context(Warm())
         template = declare(emulator.endpoint, "dev", str(next(_ACCOUNTS)), folder / "template")
         account = str(next(_ACCOUNTS))
         platform = stamp(template, emulator.endpoint, account, folder / account, {})
         platform.configure(leaseSeconds=LEASE_SECONDS)
         table_scenes.remove(connect("s3", emulator.endpoint, template.settings), platform)
-        return _killed_and_stopped(stack.enter_context(table_scenes.scenes(platform, forks)))
+        return _killed_and_stopped(stack.enter_context(table_scenes.scenes(platform, warm)))
 
 
 def of_ground(at_once: int) -> Sequence[Row]:
     """A stack and a Terraform configuration, killed and stopped."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
-        forks = stack.enter_context(Forks())
-        return _killed_and_stopped(stack.enter_context(ground_scenes.scenes(forks, folder)))
+        warm = stack.enter_context(Warm())
+        return _killed_and_stopped(stack.enter_context(ground_scenes.scenes(warm, folder)))
 
 
 def _killed_and_stopped(made: Sequence[scenes.Scene]) -> list[Row]:

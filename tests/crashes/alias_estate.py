@@ -22,8 +22,8 @@ from rollback.ledger import Ledger
 from rollback.records import chain_break
 from rollback.table import Table
 from tests.crashes import calls
-from tests.crashes.forks import Child, Forks
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform
+from tests.warm import Child, Warm
 
 CAROL = Person(role=ROLLBACK, name="carol")
 UNRECORDED, RECORDED, STAYS = "team-service-get", "team-service-list", "role-service-get"
@@ -61,7 +61,7 @@ class AliasEstate:
     """One account in which rollbacks are begun again and again. `known` names the ids of its releases."""
 
     platform: Platform
-    forks: Forks
+    warm: Warm
     clone: Path = field(init=False)
     known: dict[str, str] = field(init=False, default_factory=dict)
     _items: list[dict[str, Any]] = field(init=False, default_factory=list)
@@ -92,7 +92,7 @@ class AliasEstate:
         """A command: alice's in the checkout, anybody else's in another clone."""
         cwd = self.platform.root if as_ == ALICE else self.clone
         words = (*words, "--env", self.platform.settings.environment)
-        return self.forks.start(words, self.platform.variables(as_, endpoint=endpoint), cwd)
+        return self.warm.start(words, self.platform.variables(as_, endpoint=endpoint), cwd)
 
     def reset(self) -> None:
         """Everything as it was when this was made; only RevisionIds are new, and known to the ledger."""

@@ -20,10 +20,10 @@ from typing import Any
 from tests.crashes import calls
 from tests.crashes.alias_estate import CAROL, GOAL, START, VERB, AliasEstate, State
 from tests.crashes.calls import Point
-from tests.crashes.forks import Child
 from tests.crashes.report import Row
 from tests.crashes.watched import Watched
 from tests.e2e.estate_under_test import Run
+from tests.warm import Child
 
 RESUME, ABORT = "resume", "abort"
 PHASES: calls.Phases = (

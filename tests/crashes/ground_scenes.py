@@ -12,8 +12,8 @@ from typing import Any
 
 from local.paths import ROOT
 from tests.crashes import calls
-from tests.crashes.forks import Child, Forks
 from tests.e2e.estate_under_test import DAN, REASON, Person, Run
+from tests.warm import Child, Warm
 
 # The modules of end-to-end tests import each other as pytest has them.
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
@@ -52,7 +52,7 @@ class GroundScene:
     """One kind of infrastructure: a verb, and what of the account tells how it stands."""
 
     ground: Ground
-    forks: Forks
+    warm: Warm
     name: str
     phases: calls.Phases
     known: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class GroundScene:
     def _start(self, *words: str, as_: Person, endpoint: str) -> Child:
         platform = self.ground.platform
         cwd = platform.root if as_ == DAN else self.clone
-        return self.forks.start([*words, "--env", "dev"], platform.variables(as_, endpoint=endpoint), cwd)
+        return self.warm.start([*words, "--env", "dev"], platform.variables(as_, endpoint=endpoint), cwd)
 
     # -- what there is -----------------------------------------------------------------------------------
 
@@ -148,10 +148,10 @@ class _Factory:
 
 
 @contextmanager
-def scenes(forks: Forks, folder: Path) -> Iterator[list[GroundScene]]:
+def scenes(warm: Warm, folder: Path) -> Iterator[list[GroundScene]]:
     """Both scenes of one environment, declared by the engines themselves."""
     with declared("dev", _Factory(folder)) as ground:
         yield [
-            GroundScene(ground=ground, forks=forks, name="stack", phases=STACK_PHASES),
-            GroundScene(ground=ground, forks=forks, name="terraform", phases=TERRAFORM_PHASES),
+            GroundScene(ground=ground, warm=warm, name="stack", phases=STACK_PHASES),
+            GroundScene(ground=ground, warm=warm, name="terraform", phases=TERRAFORM_PHASES),
         ]

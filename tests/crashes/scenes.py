@@ -18,10 +18,10 @@ from typing import Any, Protocol
 from tests.crashes import calls
 from tests.crashes.aliases import ABORT, RESUME, Case, must
 from tests.crashes.calls import Point
-from tests.crashes.forks import Child
 from tests.crashes.report import Row
 from tests.crashes.watched import Watched
 from tests.e2e.estate_under_test import Run
+from tests.warm import Child
 
 # One call in so many, besides the first of every phase.
 EVERY = 10

@@ -11,9 +11,9 @@ from typing import Any
 
 from tests.crashes import calls
 from tests.crashes.alias_estate import CAROL
-from tests.crashes.forks import Child, Forks
 from tests.e2e.estate_under_test import ALICE, BOB, Person, Platform, Run
 from tests.proxy import Proxy
+from tests.warm import Child, Warm
 
 REASON = "an import overwrote it"
 PEOPLE = ("alice", "bob", "carol", "dave")
@@ -33,7 +33,7 @@ class TableScene:
     """What both have in common. `upstream` tells of a recovery window as AWS does; the emulator has none."""
 
     platform: Platform
-    forks: Forks
+    warm: Warm
     upstream: str
     name: str = "table"
     phases: calls.Phases = ()
@@ -49,7 +49,7 @@ class TableScene:
     def start(self, *words: str, as_: Person, endpoint: str | None = None) -> Child:
         cwd = self.platform.root if as_ == ALICE else self.clone
         environment = self.platform.variables(as_, endpoint=endpoint or self.upstream)
-        return self.forks.start([*words, "--env", "dev"], environment, cwd)
+        return self.warm.start([*words, "--env", "dev"], environment, cwd)
 
     def type(self, *words: str) -> Run:
         return self.start(*words, as_=CAROL).wait()
@@ -181,7 +181,7 @@ COPY_PHASES: calls.Phases = (
 
 
 @contextmanager
-def scenes(platform: Platform, forks: Forks) -> Iterator[list[TableScene]]:
+def scenes(platform: Platform, warm: Warm) -> Iterator[list[TableScene]]:
     """Both scenes, one after the other upon one table with point-in-time recovery."""
     names, region = platform.settings.names, platform.settings.region
     bucket = {"LocationConstraint": region}
@@ -192,7 +192,7 @@ def scenes(platform: Platform, forks: Forks) -> Iterator[list[TableScene]]:
     client.update_continuous_backups(TableName=names.access_table, PointInTimeRecoverySpecification=on)
     with Proxy(platform.endpoint) as proxy:
         proxy.rewrite("DescribeContinuousBackups", window)
-        with_both = {"platform": platform, "forks": forks, "upstream": proxy.endpoint}
+        with_both = {"platform": platform, "warm": warm, "upstream": proxy.endpoint}
         yield [
             CopyBack(name="copy back", phases=COPY_PHASES, **with_both),
             Restore(name="restore", phases=RESTORE_PHASES, **with_both),

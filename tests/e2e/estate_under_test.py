@@ -37,7 +37,7 @@ from local.paths import ROOT
 from naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.settings import Settings, load
 from tests import planted
-from tests.warm import Warm
+from tests.warm import Run, Warm
 
 # Two services whose names begin alike, so that whoever maps by prefix touches the wrong one.
 CATALOGUE = {
@@ -73,27 +73,6 @@ BOB = Person(role=APPROVER, name="bob")
 ALICE_APPROVING = Person(role=APPROVER, name="alice")
 OLGA = Person(role=BREAK_GLASS, name="olga")
 DORA = Person(role=DRILL, name="dora")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """What one command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output, which must be one JSON document and nothing else."""
-        return json.loads(self.out)
-
-    @property
-    def id(self) -> str:
-        return str(self.json["rollback_id"])
-
-    def __str__(self) -> str:
-        return f"exit {self.code}\n{self.err}\n{self.out}"
 
 
 @dataclass(kw_only=True)
@@ -205,16 +184,19 @@ class Platform:
         cwd: Path | None = None,
         extra: Mapping[str, str | None] | None = None,
         endpoint: str | None = None,
+        timeout: float = PATIENCE,
     ) -> Run:
         """`rollback WORDS --env ENVIRONMENT`, to its end, in a process that is forked where there is a server."""
-        if self.warm is None or not self.warm.free():
-            return self.start(*words, as_=as_, env=env, cwd=cwd, extra=extra, endpoint=endpoint).finish()
+        if self.warm is None:
+            return self.start(*words, as_=as_, env=env, cwd=cwd, extra=extra, endpoint=endpoint).finish(
+                timeout
+            )
         typed = [*words, *(["--env", self.settings.environment] if env else [])]
         variables: dict[str, str | None] = {**self.variables(as_, endpoint=endpoint), **(extra or {})}
         given = {name: value for name, value in variables.items() if value is not None}
-        code, out, err = self.warm.run(typed, given, cwd or self.root)
-        planted.heard(str(typed), out, err)
-        return Run(code=code, out=out, err=err)
+        run = self.warm.run(typed, given, cwd or self.root, timeout=timeout)
+        planted.heard(str(typed), run.out, run.err)
+        return run
 
     def start(self, *words: str, as_: Person, env: bool = True, **how: Any) -> Running:
         """The same, without waiting. `env=False` leaves `--env` out."""
@@ -525,9 +507,15 @@ def stamp(
     root, environment = folder / "checkout", template.settings.environment
     checkout(root, environment, account)
     settings = load(root, environment)
-    iam, dynamodb, ssm, functions = (
-        connect(service, endpoint, settings) for service in ("iam", "dynamodb", "ssm", "lambda")
+    platform = Platform(
+        endpoint=endpoint,
+        settings=settings,
+        root=root,
+        folder=folder,
+        stories=stories,
+        table=template.table,
     )
+    iam, dynamodb, ssm, functions, s3 = map(platform.root_client, ("iam", "dynamodb", "ssm", "lambda", "s3"))
 
     def ours(text: str) -> str:
         return text.replace(template.settings.account, account)
@@ -547,7 +535,7 @@ def stamp(
             iam.attach_role_policy(RoleName=name, PolicyArn=ours(attached))
     dynamodb.create_table(**template.table)
     # With a lock a bucket is versioned; nothing here waits for a retention to end.
-    connect("s3", endpoint, settings).create_bucket(
+    s3.create_bucket(
         Bucket=settings.names.audit_bucket(account),
         ObjectLockEnabledForBucket=True,
         CreateBucketConfiguration={"LocationConstraint": settings.region},
@@ -556,14 +544,7 @@ def stamp(
         ssm.put_parameter(Name=name, Value=value, Type="String")
     estate.establish(iam, settings)
     estate.deploy(functions, settings, "v1.0.0", create_alias=True)
-    return Platform(
-        endpoint=endpoint,
-        settings=settings,
-        root=root,
-        folder=folder,
-        stories=stories,
-        table=template.table,
-    )
+    return platform
 
 
 def checkout(root: Path, environment: str, account: str, *, whole: bool = False) -> None:

@@ -7,7 +7,7 @@ tenth and finds the same again; `make soak` runs them all.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -17,8 +17,8 @@ from local.clients import connect
 from local.emulator.server import Emulator
 from tests.crashes import aliases, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
-from tests.crashes.forks import Forks
 from tests.crashes.report import table
+from tests.warm import Warm
 
 # As many at a time: most of a run is waiting for a lease to run out.
 AT_ONCE = 3
@@ -34,14 +34,8 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def bench(
-    forks: Forks,
+    warm: Warm,
     emulator: Emulator,
     templates: Callable[[str], Template],
     tmp_path_factory: pytest.TempPathFactory,
@@ -50,7 +44,7 @@ def bench(
         account = str(next(_ACCOUNTS))
         folder = tmp_path_factory.mktemp(account)
         platform = stamp(templates("dev"), emulator.endpoint, account, folder / account, {})
-        return AliasEstate(platform=platform, forks=forks)
+        return AliasEstate(platform=platform, warm=warm)
 
     estates = [estate() for _ in range(AT_ONCE)]
     seed = git(ROOT, "rev-parse", "HEAD")
@@ -76,11 +70,11 @@ def test_stopped_at_any_call_it_moves_nothing_once_another_has_gone_on(bench: Be
 
 
 def test_stopped_at_its_first_item_a_copy_back_that_was_aborted_leaves_the_table_as_it_was(
-    forks: Forks, dev: Platform, templates: Callable[[str], Template]
+    warm: Warm, dev: Platform, templates: Callable[[str], Template]
 ) -> None:
     table_scenes.remove(connect("s3", dev.endpoint, templates("dev").settings), dev)
     dev.configure(leaseSeconds=LEASE_SECONDS)
-    with table_scenes.scenes(dev, forks) as (scene, _):
+    with table_scenes.scenes(dev, warm) as (scene, _):
         seen = scenes.undisturbed(scene)
         cases = [case for case in scenes.owned(seen) if seen.phases[case.point.call] == "put"]
 

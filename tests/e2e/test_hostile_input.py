@@ -58,9 +58,9 @@ def _answered(
     as_: Person = ALICE,
 ) -> Run:
     variables: dict[str, str | None] = {**platform.variables(as_), **more}
-    code, out, err = warm.run(words, {k: v for k, v in variables.items() if v is not None}, cwd)
-    heard(str(words), out, err)
-    return Run(code=code, out=out, err=err)
+    run = warm.run(words, {k: v for k, v in variables.items() if v is not None}, cwd)
+    heard(str(words), run.out, run.err)
+    return run
 
 
 def test_what_is_typed_is_refused_in_a_sentence_and_changes_nothing(untouched: Platform, ask: Ask) -> None:
