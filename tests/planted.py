@@ -15,8 +15,8 @@ from pathlib import Path
 
 # Where this run's processes write down what they hear; each test process inherits it.
 FOLDER = "ROLLBACK_TESTS_HEARD"
-# Put together here, so that a listing of this file is no find.
-_MARK = "planted" + "SECRET"
+# Put together when it is asked for, so that neither a listing of this file nor its bytecode is a find.
+_MARK = "".join(("planted", "SECRET"))
 _ALSO = "also"
 _LARGEST = 5_000_000
 _NUMBERS = itertools.count()

@@ -28,7 +28,8 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
     }
     # The timeline and the newest manifest; what stands, and nothing else.
     assert _calls(dev, proxy, "verify") == ALWAYS | {"Query": 3, "GetFunction": COUNT, "GetParameter": 1}
-    assert _calls(dev, proxy, "history") == ALWAYS | {"Query": 3}
+    # The newest entries, what stands of them, and drills.
+    assert _calls(dev, proxy, "history") == ALWAYS | {"Query": 4}
     # Where each alias stands, and the version that it goes to.
     assert _calls(dev, proxy, "lambda", "--dry-run") == READING | {"Query": 4, "GetFunction": 2 * COUNT}
     # And whether it is frozen, and each stands there; the timeline once more for each entry that is written, and at its end.

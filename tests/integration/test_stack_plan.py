@@ -69,6 +69,7 @@ def deployed(
         estate.close()
         estate.git("checkout", "-q", "--force", "main")
         estate.git("reset", "-q", "--hard", new)
+        estate.git("clean", "-qfd")
         assert estate.git("worktree", "list").count("\n") == 0
 
 
