@@ -116,11 +116,13 @@ def differences(now: set[Call], *, all_ran: bool) -> list[str]:
     """In what the file is out of date, in lines to be shown; then the file as it should be is left in `RENEWED`.
 
     A call that is known with other keys is not new, and what nobody asked for any more counts as gone only if all
-    ran and it was not asked with other keys either: some keys come up only where two processes meet.
+    ran and nobody did the like to anything: some calls come up only where two processes meet.
     """
     known = kept()
-    before, still = ({call.about for call in calls} for calls in (known, now))
-    gone = {call for call in known - now if call.about not in still} if all_ran else set()
+    before, still = {call.about for call in known}, {(call.role, call.action, call.verdict) for call in now}
+    gone = (
+        {call for call in known if (call.role, call.action, call.verdict) not in still} if all_ran else set()
+    )
     new = {call for call in now if call.about not in before}
     if not new and not gone:
         return []

@@ -16,7 +16,7 @@ from pathlib import Path
 # Where this run's processes write down what they hear; each test process inherits it.
 FOLDER = "ROLLBACK_TESTS_HEARD"
 # Put together when it is asked for, so that neither a listing of this file nor its bytecode is a find.
-_MARK = "".join(("planted", "SECRET"))
+_MARK = "planted" + "secret".upper()
 _ALSO = "also"
 _LARGEST = 5_000_000
 _NUMBERS = itertools.count()
