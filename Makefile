@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv/bin/python
 # Settings of the caller's own AWS or Pulumi never reach a test; and what is compiled is kept, since every worker
-# imports all tests and every command starts anew.
+# imports all tests and every command starts anew. Engines that run for seconds collect garbage late.
 CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
-          -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE
+          -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE \
+         GOGC=800 GOMEMLIMIT=2GiB
 
 .DEFAULT_GOAL := help
 .PHONY: help venv tools up down demo drill test check lock bench soak clean
@@ -37,7 +38,7 @@ test: tools ## unit, integration and end-to-end tests
 check: venv ## lint, format, types, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
+	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/access-rollback/mypy"
 	@$(VENV) -m local.locks
 	@$(VENV) -m local.workflows
 	@$(VENV) -m local.bench.readme

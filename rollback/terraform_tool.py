@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback.errors import RollbackError, UsageError
-from rollback.processes import Process
+from rollback.processes import SHORT_LIVED, Process
 
 NAMES = ("terraform", "tofu")
 MINIMUM = (1, 10)  # the first with the S3 backend's `use_lockfile`, of both
@@ -115,7 +115,7 @@ def inherited() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("TF_") or _KEPT.fullmatch(name)
     }
-    return kept | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+    return SHORT_LIVED | kept | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
 
 
 def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seconds: float) -> Done:

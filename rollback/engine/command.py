@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rollback.errors import RollbackError, UsageError
-from rollback.processes import Process
+from rollback.processes import SHORT_LIVED, Process
 
 INSTALLER = "https://www.pulumi.com/docs/install/"
 _MAJOR = "3"
@@ -128,7 +128,7 @@ class Engine:
             for name, value in os.environ.items()
             if not name.startswith("PULUMI_") or _KEPT.fullmatch(name)
         }
-        return cls(program=program, backend=backend, variables={**kept, **ours})
+        return cls(program=program, backend=backend, variables={**SHORT_LIVED, **kept, **ours})
 
     def version(self) -> str:
         """Its version. Raises `UsageError` for another major one than this command knows."""
