@@ -13,11 +13,12 @@ from botocore.exceptions import EndpointConnectionError
 from rollback.canonical import canonical
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import ALIASES, LeaseLost
-from rollback.plan import Plan, Request
+from rollback.plan import Plan
 from rollback.records import Approval, Entered, Record, Standing, Status, chain_break
 from rollback.releases import Entry, Quarantine, Release, entry_hash, manifest_hash
 from rollback.table import ABSENT, Conflict, Write
 from rollback.targets.alias_state import Move
+from tests.doubles.records import a_plan, a_record
 from tests.doubles.world import ALICE, BOB, TABLE, World
 
 ID = "01M80000000000000000000001"
@@ -36,38 +37,12 @@ def plan(count: int = 3) -> Plan[Move]:
         )
         for number in range(count)
     )
-    return Plan(
-        kind="aliases",
-        environment="dev",
-        account="111122223333",
-        region="eu-west-1",
-        request=Request(),
-        from_version="v2",
-        to_version="v1",
-        leaves={"teams": "v2"},
-        targets={"teams": "v1"},
-        quarantines={"teams": "v2"},
-        steps=steps,
-    )
+    return a_plan(*steps, quarantines={"teams": "v2"})
 
 
 def record(what: Plan[Move], identifier: str = ID) -> Record:
-    return Record(
-        rollback_id=identifier,
-        kind="aliases",
-        environment="dev",
-        from_version="v2",
-        to_version="v1",
-        services=("teams",),
-        without=(),
-        reason="bad",
-        initiated_by=ALICE,
-        initiated_at="2026-11-24T12:00:00.000Z",
-        status=Status.PLANNED,
-        digest=what.digest(),
-        counts={"planned": len(what.steps)},
-        rto_seconds=300,
-    )
+    counts = {"planned": len(what.steps)}
+    return a_record(rollback_id=identifier, status=Status.PLANNED, digest=what.digest(), counts=counts)
 
 
 def said(kind: str, **data: Any) -> Entered:

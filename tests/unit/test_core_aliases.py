@@ -12,13 +12,14 @@ import pytest
 from rollback.aws import Account, Throttles
 from rollback.clocks import Clocks
 from rollback.lease import LeaseLost
-from rollback.plan import Plan, Request
+from rollback.plan import Plan
 from rollback.targets.alias_state import Move, standings, states
 from rollback.targets.aliases import Aliases
 from rollback.targets.protocol import Context
 from tests.doubles.clock import Clock
 from tests.doubles.functions import Functions, client_error, no_answer, nothing
 from tests.doubles.journal import BY, Memory
+from tests.doubles.records import a_plan
 from tests.doubles.world import settings
 
 A, B, C = "acme-dev-lambda-teams-get", "acme-dev-lambda-teams-list", "acme-dev-lambda-roles-get"
@@ -64,19 +65,7 @@ class Estate:
             for name, alias in self.functions.aliases.items()
         ]
         steps = [replace(step, **changed) if step.function == B else step for step in steps]
-        return Plan(
-            kind="aliases",
-            environment="dev",
-            account="111122223333",
-            region="eu-west-1",
-            request=Request(),
-            from_version="v2",
-            to_version="v1",
-            leaves={"teams": "v2"},
-            targets={"teams": "v1"},
-            quarantines={},
-            steps=tuple(steps),
-        )
+        return a_plan(*steps)
 
     def execute(self, journal: Memory | None = None) -> Any:
         return self.target.execute(self.plan, journal or self.journal)

@@ -16,6 +16,7 @@ from rollback.aws import Who
 from rollback.errors import Refused
 from rollback.records import Record, Status
 from rollback.settings import Settings, load
+from tests.doubles.records import a_record
 from tests.doubles.world import ALICE, BOB, settings, texts
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -24,23 +25,12 @@ HERE = settings(approval="identity")
 
 
 def waiting(**changed: Any) -> Record:
-    record = Record(
-        rollback_id="R1",
-        kind="aliases",
-        environment="dev",
-        from_version="v2",
-        to_version="v1",
-        services=("teams",),
-        without=(),
-        reason="bad",
-        initiated_by=ALICE,
-        initiated_at="2026-11-24T11:00:00.000Z",
-        status=Status.AWAITING_APPROVAL,
-        digest=DIGEST,
-        counts={},
-        rto_seconds=300,
-    )
-    return replace(record, **changed)
+    usual = {
+        "initiated_at": "2026-11-24T11:00:00.000Z",
+        "status": Status.AWAITING_APPROVAL,
+        "digest": DIGEST,
+    }
+    return a_record(**usual | changed)
 
 
 def given(by: Who = BOB, digest: str = DIGEST, record: Record | None = None) -> Any:

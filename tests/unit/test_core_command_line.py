@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 from rollback.cli import app
 from rollback.cli_support import names_in
 from rollback.errors import UsageError
-from rollback.plan import Plan, Request
 from rollback.plan_views import shell_lines
 from rollback.table import Conflict, Table, Write
 from rollback.targets.alias_state import Move
 from tests.doubles.functions import client_error
+from tests.doubles.records import a_plan
 from tests.doubles.world import texts
 
 
@@ -114,19 +114,7 @@ def test_the_plan_as_shell_is_quoted_and_conditional() -> None:
         code_sha256="a",
         revision_id="r $(id) 'x'",
     )
-    plan: Plan[Any] = Plan(
-        kind="aliases",
-        environment="dev",
-        account="111122223333",
-        region="eu-west-1",
-        request=Request(),
-        from_version="v2",
-        to_version="v1",
-        leaves={},
-        targets={"teams": "v1"},
-        quarantines={},
-        steps=(step,),
-    )
+    plan = a_plan(step)
 
     (line,) = shell_lines(plan, "live")
 

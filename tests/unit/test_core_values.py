@@ -13,11 +13,12 @@ from rollback.aws import Who
 from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, UsageError
 from rollback.plan import Plan, Request, from_chunks, to_chunks
-from rollback.records import Entered, Event, Record, Status, chain_break, next_event, seconds_between
+from rollback.records import Entered, Event, Record, chain_break, next_event, seconds_between
 from rollback.releases import Entry, Quarantine, Timeline, checked_version, label, previous
 from rollback.table import _read, _written
 from rollback.targets.alias_plan import _left_behind
 from rollback.targets.alias_state import Move
+from tests.doubles.records import a_record
 
 ALICE = Who(role="rollback", person="alice")
 BOB = Who(role="rollback", person="bob")
@@ -389,27 +390,8 @@ def test_a_version_that_cannot_name_a_release_is_wrong_usage(version: str) -> No
 # -- records -------------------------------------------------------------------------------------------
 
 
-def record() -> Record:
-    return Record(
-        rollback_id="R1",
-        kind="aliases",
-        environment="dev",
-        from_version="v2",
-        to_version="v1",
-        services=("teams",),
-        without=(),
-        reason="bad",
-        initiated_by=ALICE,
-        initiated_at="2026-11-24T12:00:00.000Z",
-        status=Status.IN_PROGRESS,
-        digest="d",
-        counts={},
-        rto_seconds=300,
-    )
-
-
 def journal() -> tuple[Record, list[Event]]:
-    current, events = record(), []
+    current, events = a_record(), []
     for number in range(5):
         entered = Entered(kind=f"kind-{number}", at=f"at-{number}", by=ALICE, data={"n": number})
         event = next_event(current, entered, anchor="anchor")

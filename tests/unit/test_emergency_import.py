@@ -8,24 +8,14 @@ import pytest
 
 from rollback.aws import Who
 from rollback.emergency_import import difference, stands_after
-from rollback.plan import Plan, Request
 from rollback.records import Event, Standing
 from rollback.targets.alias_plan import AliasSeen
 from rollback.targets.alias_state import Move
+from tests.doubles.records import a_plan
 
 OLGA = Who(role="break-glass", person="olga")
-PLAN: Plan[Move] = Plan(
-    kind="aliases",
-    environment="dev",
-    account="111122223333",
-    region="eu-west-1",
-    request=Request(),
-    from_version="v2",
-    to_version="v1",
-    leaves={"teams": "v2"},
-    targets={"teams": "v1", "roles": "v1"},
-    quarantines={},
-    steps=tuple(
+PLAN = a_plan(
+    *(
         Move(
             function=name,
             service=service,
@@ -36,6 +26,7 @@ PLAN: Plan[Move] = Plan(
         )
         for name, service in (("get", "teams"), ("list", "teams"), ("role", "roles"))
     ),
+    targets={"teams": "v1", "roles": "v1"},
 )
 
 

@@ -17,24 +17,14 @@ from rollback.aws import Who
 from rollback.emergency_journal import FileJournal, folder, found, read
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import LeaseLost
-from rollback.plan import Plan, Request
-from rollback.records import Record, Status
+from rollback.records import Status
 from rollback.targets.alias_state import Move
 from rollback.targets.protocol import Failure
+from tests.doubles.records import a_plan, a_record
 
 OLGA = Who(role="acme-dev-break-glass-role", person="olga")
-PLAN: Plan[Move] = Plan(
-    kind="aliases",
-    environment="dev",
-    account="111122223333",
-    region="eu-west-1",
-    request=Request(),
-    from_version="v2",
-    to_version="v1",
-    leaves={"teams": "v2"},
-    targets={"teams": "v1"},
-    quarantines={"teams": "v2"},
-    steps=tuple(
+PLAN = a_plan(
+    *(
         Move(
             function=name,
             service="teams",
@@ -46,22 +36,13 @@ PLAN: Plan[Move] = Plan(
         )
         for name in ("get", "list")
     ),
+    quarantines={"teams": "v2"},
 )
-RECORD = Record(
+RECORD = a_record(
     rollback_id="01EMERGENCY",
-    kind="aliases",
-    environment="dev",
-    from_version="v2",
-    to_version="v1",
-    services=("teams",),
-    without=(),
-    reason="it went bad",
     initiated_by=OLGA,
-    initiated_at="2026-11-24T12:00:00.000Z",
-    status=Status.IN_PROGRESS,
     digest=PLAN.digest(),
     counts={"planned": 2},
-    rto_seconds=300,
     emergency=True,
 )
 

@@ -12,24 +12,16 @@ from hypothesis import strategies as st
 
 from rollback.aws import Who
 from rollback.notify import Bot, Hook, Notifier, message
-from rollback.records import Check, Record, Status
+from rollback.records import Check, Status
+from tests.doubles.records import a_record
 from tests.doubles.slack import Slack, slack
 
-_RECORD = Record(
+_RECORD = a_record(
     rollback_id="01K",
-    kind="aliases",
-    environment="dev",
-    from_version="v2",
-    to_version="v1",
-    services=("teams",),
-    without=(),
     reason="it went bad",
     initiated_by=Who(role="rollback-role", person="alice"),
-    initiated_at="2026-11-24T12:00:00.000Z",
-    status=Status.IN_PROGRESS,
     digest="d" * 64,
     counts={"planned": 3, "moved": 2},
-    rto_seconds=300,
 )
 _DONE = replace(_RECORD, status=Status.COMPLETE, elapsed_seconds=3.2)
 
