@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from naming import BREAK_GLASS
@@ -22,7 +22,8 @@ from rollback.errors import Ended, PutBack, Refused, RollbackError, UsageError, 
 from rollback.holding import Finished
 from rollback.lease import ALIASES
 from rollback.plan import Plan, Request
-from rollback.records import Check, Record, Status
+from rollback.recorder import planned
+from rollback.records import Check, Status
 from rollback.session import Session
 from rollback.targets.alias_state import Move
 from rollback.targets.protocol import Failure, Outcome, Target
@@ -59,24 +60,9 @@ class Emergency:
         reason, target = checked_reason(reason), self._target()
         if not plan.changing:
             return Finished(record=None, plan=plan)
-        record = Record(
-            rollback_id=self.session.clocks.identifier(),
-            kind=plan.kind,
-            environment=plan.environment,
-            from_version=plan.from_version,
-            to_version=plan.to_version,
-            services=plan.services,
-            without=plan.request.without,
-            reason=reason,
-            initiated_by=self.session.caller,
-            initiated_at=self.session.clocks.now(),
-            status=Status.IN_PROGRESS,
-            digest=plan.digest(),
-            counts=target.counts(plan, ()),
-            rto_seconds=target.minutes * 60,
-            domains=(ALIASES,),
-            emergency=True,
-        )
+        name, now = self.session.clocks.identifier(), self.session.clocks.now()
+        record = planned(self.session, target, plan, reason, rollback_id=name, began=now)
+        record = replace(record, status=Status.IN_PROGRESS, emergency=True)
         journal = FileJournal.create(self.place, record, plan, **self._hands())
         with self._held(journal):
             self.ui.say(f"Journal: {journal.path}")

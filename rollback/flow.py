@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from naming import APPROVER
-from rollback import approval, ci, freeze
+from rollback import approval, freeze
 from rollback.errors import (
     AwaitingApproval,
     PutBack,
@@ -25,7 +25,7 @@ from rollback.holding import Finished, Holding
 from rollback.lease import Held, LeaseLost, Locks
 from rollback.ledger import Opened
 from rollback.plan import Plan, Request
-from rollback.recorder import Recorder, give_up
+from rollback.recorder import Recorder, give_up, planned
 from rollback.records import UNFINISHED, Approval, Check, Entered, Event, Record, Status, seconds_between
 from rollback.targets.protocol import Failure, Target
 from rollback.verify import smoke
@@ -71,7 +71,7 @@ class Flow(Holding):
             plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
-            record = self._record(target, plan, reason, rollback_id, began)
+            record = planned(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
             waiting = self._await_approval(record, plan, policy)
             return waiting if hold or policy == "identity" else self._asked(waiting, plan)
@@ -80,7 +80,7 @@ class Flow(Holding):
                 plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
-            record = self._record(target, plan, reason, rollback_id, began)
+            record = planned(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
             self._not_stopped()
             lease.in_flight = True
@@ -341,28 +341,6 @@ class Flow(Holding):
             return None
         given = self.session.ledger.approvals(record.rollback_id)
         return approval.standing(record, given, self.session.settings, self.session.now())
-
-    def _record(self, target: Target, plan: Plan[Any], reason: str, rollback_id: str, began: str) -> Record:
-        return Record(
-            rollback_id=rollback_id,
-            kind=plan.kind,
-            environment=plan.environment,
-            from_version=plan.from_version,
-            to_version=plan.to_version,
-            services=plan.services,
-            without=plan.request.without,
-            reason=reason,
-            initiated_by=self.session.caller,
-            initiated_at=began,
-            status=Status.PLANNED,
-            digest=plan.digest(),
-            counts=target.counts(plan, ()),
-            rto_seconds=target.minutes * 60,
-            adopted_current=plan.request.adopt_current,
-            domains=target.domains(plan.request),
-            infrastructure=plan.infrastructure,
-            run=ci.this_run(),
-        )
 
     def _open(
         self, record: Record, plan: Plan[Any], lease: Locks | None, status: Status

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rollback import ci
 from rollback.errors import Refused, RollbackError
 from rollback.lease import LeaseLost, Locks
 from rollback.ledger import Opened
@@ -24,6 +25,32 @@ from rollback.ui import Ui
 
 # Failures an event and characters a reason: an event stays below DynamoDB's 400 KB an item.
 _FAILURES, _REASON = 200, 500
+
+
+def planned(
+    session: Session, target: Target, plan: Plan[Any], reason: str, *, rollback_id: str, began: str
+) -> Record:
+    """The record of a plan of which nothing has been done yet."""
+    return Record(
+        rollback_id=rollback_id,
+        kind=plan.kind,
+        environment=plan.environment,
+        from_version=plan.from_version,
+        to_version=plan.to_version,
+        services=plan.services,
+        without=plan.request.without,
+        reason=reason,
+        initiated_by=session.caller,
+        initiated_at=began,
+        status=Status.PLANNED,
+        digest=plan.digest(),
+        counts=target.counts(plan, ()),
+        rto_seconds=target.minutes * 60,
+        adopted_current=plan.request.adopt_current,
+        domains=target.domains(plan.request),
+        infrastructure=plan.infrastructure,
+        run=ci.this_run(),
+    )
 
 
 @dataclass(kw_only=True)

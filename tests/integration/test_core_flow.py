@@ -12,6 +12,7 @@ from rollback.errors import Refused, RollbackError, UsageError
 from rollback.lease import ALIASES, LeaseLost
 from rollback.plan import Request
 from rollback.quarantine import lift, quarantine
+from rollback.recorder import planned
 from rollback.recording import Commits, record
 from rollback.records import Status, chain_break
 from rollback.releases import Release, label
@@ -668,8 +669,8 @@ def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_
     target = session.target("aliases")
     ids = ("01M80000000000000000000001", "01M80000000000000000000002")
     for identifier in ids:
-        planned = flow._record(target, plan, "bad", identifier, session.clocks.now())
-        flow._open(planned, plan, None, Status.AWAITING_APPROVAL)
+        begun = planned(session, target, plan, "bad", rollback_id=identifier, began=session.clocks.now())
+        flow._open(begun, plan, None, Status.AWAITING_APPROVAL)
     world.dynamodb.delete_item(
         TableName=TABLE, Key={"PK": {"S": f"ROLLBACK#{ids[1]}"}, "SK": {"S": "PLAN#0002"}}
     )
