@@ -1,6 +1,6 @@
 """Every crash point, as `make soak` runs them: a table of where a process ended, and how that was gone on from.
 
-    python -m tests.crashes [aliases] [table] [ground] [--at-once N]
+    python -m tests.crashes [aliases] [table] [stack] [terraform] [--at-once N]
 
 Exits 1 where a promise was not kept.
 """
@@ -32,7 +32,12 @@ _ACCOUNTS = itertools.count(710_000_000_000)
 
 def main() -> int:
     """Runs what is asked for, prints its tables; the exit code."""
-    suites: dict[str, Suite] = {"aliases": of_aliases, "table": of_tables, "ground": of_ground}
+    suites: dict[str, Suite] = {
+        "aliases": of_aliases,
+        "table": of_tables,
+        "stack": of_stack,
+        "terraform": of_terraform,
+    }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", nargs="*", choices=[*suites, []], help=f"default: {' '.join(suites)}")
     parser.add_argument(
@@ -84,12 +89,22 @@ def of_tables(at_once: int) -> Sequence[Row]:
         return _killed_and_stopped(stack.enter_context(table_scenes.scenes(platform, warm)))
 
 
-def of_ground(at_once: int) -> Sequence[Row]:
-    """A stack and a Terraform configuration, killed and stopped."""
+def of_stack(at_once: int) -> Sequence[Row]:
+    """A stack, killed and stopped."""
+    return _of_ground("stack")
+
+
+def of_terraform(at_once: int) -> Sequence[Row]:
+    """A Terraform configuration, killed and stopped."""
+    return _of_ground("terraform")
+
+
+def _of_ground(name: str) -> Sequence[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
         warm = stack.enter_context(Warm())
-        return _killed_and_stopped(stack.enter_context(ground_scenes.scenes(warm, folder)))
+        made = stack.enter_context(ground_scenes.scenes(warm, folder))
+        return _killed_and_stopped([scene for scene in made if scene.name == name])
 
 
 def _killed_and_stopped(made: Sequence[scenes.Scene]) -> list[Row]:

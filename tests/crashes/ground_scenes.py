@@ -19,6 +19,8 @@ from tests.warm import Child, Warm
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from infrastructure_under_test import Ground, declared, git
 
+# Whoever goes on waits for the lease of the one that was killed or stopped; engines keep both cores busy meanwhile.
+LEASE_SECONDS = 8
 ERIN = Person(role=DAN.role, name="erin")
 _LOCK = (
     ("identify", lambda call: call.startswith("GetCallerIdentity")),
@@ -151,6 +153,7 @@ class _Factory:
 def scenes(warm: Warm, folder: Path) -> Iterator[list[GroundScene]]:
     """Both scenes of one environment, declared by the engines themselves."""
     with declared("dev", _Factory(folder)) as ground:
+        ground.platform.configure(leaseSeconds=LEASE_SECONDS)
         yield [
             GroundScene(ground=ground, warm=warm, name="stack", phases=STACK_PHASES),
             GroundScene(ground=ground, warm=warm, name="terraform", phases=TERRAFORM_PHASES),
