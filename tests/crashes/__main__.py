@@ -13,15 +13,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 
 from local import shell
 from local.clients import connect
 from local.emulator import server
 from tests.crashes import aliases, ground_scenes, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
+from tests.crashes.aliases import Case
 from tests.crashes.report import Row, table
 from tests.e2e.estate_under_test import declare, stamp
 from tests.warm import Warm
@@ -86,40 +89,55 @@ def of_tables(at_once: int) -> Sequence[Row]:
         platform = stamp(template, emulator.endpoint, account, folder / account, {})
         platform.configure(leaseSeconds=LEASE_SECONDS)
         table_scenes.remove(connect("s3", emulator.endpoint, template.settings), platform)
-        return _killed_and_stopped(stack.enter_context(table_scenes.scenes(platform, warm)))
+        made = stack.enter_context(table_scenes.scenes(platform, warm))
+        return [row for scene in made for row in _killed_and_stopped([scene])]
 
 
 def of_stack(at_once: int) -> Sequence[Row]:
     """A stack, killed and stopped."""
-    return _of_ground("stack")
+    return _of_ground("stack", at_once)
 
 
 def of_terraform(at_once: int) -> Sequence[Row]:
     """A Terraform configuration, killed and stopped."""
-    return _of_ground("terraform")
+    return _of_ground("terraform", at_once)
 
 
-def _of_ground(name: str) -> Sequence[Row]:
+def _of_ground(name: str, at_once: int) -> Sequence[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crashes-")))
         warm = stack.enter_context(Warm())
-        made = stack.enter_context(ground_scenes.scenes(warm, folder))
-        return _killed_and_stopped([scene for scene in made if scene.name == name])
+        made = []
+        for number in range(at_once):
+            place = folder / str(number)
+            place.mkdir()
+            made.append(stack.enter_context(ground_scenes.scene(name, warm, place)))
+        return _killed_and_stopped(made)
 
 
-def _killed_and_stopped(made: Sequence[scenes.Scene]) -> list[Row]:
-    """Row by row, as this takes long."""
-    rows: list[Row] = []
-    for scene in made:
-        seen = scenes.undisturbed(scene)
-        for what, found in (
-            ("killed", scenes.killed(scene, seen, scenes.some(seen))),
-            ("stopped", scenes.stopped(scene, seen, scenes.owned(seen))),
-        ):
-            for row in found:
-                rows.append(replace(row, phase=f"{scene.name}, {what}: {row.phase}"))
-                print(f"{rows[-1].phase}: {row.point}, {row.then}: {row.wrong or row.outcome}", flush=True)  # noqa: T201
-    return rows
+def _killed_and_stopped(alike: Sequence[scenes.Scene]) -> list[Row]:
+    """As many at a time as there are scenes of the same; each row is told as it ends, as this takes long."""
+    free: SimpleQueue[scenes.Scene] = SimpleQueue()
+    for scene in alike:
+        free.put(scene)
+
+    def do(what: str, one: scenes.One, case: Case) -> Row:
+        scene = free.get()
+        try:
+            row = one(scene, seen, case)
+        finally:
+            free.put(scene)
+        row = replace(row, phase=f"{scene.name}, {what}: {row.phase}")
+        print(f"{row.phase}: {row.point}, {row.then}: {row.wrong or row.outcome}", flush=True)  # noqa: T201
+        return row
+
+    with ThreadPoolExecutor(len(alike)) as pool:
+        seen, *_ = pool.map(scenes.undisturbed, alike)
+        asked = [
+            *(("killed", scenes.killed, case) for case in scenes.some(seen)),
+            *(("stopped", scenes.stopped, case) for case in scenes.owned(seen)),
+        ]
+        return list(pool.map(do, *zip(*asked, strict=True)))
 
 
 if __name__ == "__main__":

@@ -150,11 +150,9 @@ class _Factory:
 
 
 @contextmanager
-def scenes(warm: Warm, folder: Path) -> Iterator[list[GroundScene]]:
-    """Both scenes of one environment, declared by the engines themselves."""
+def scene(name: str, warm: Warm, folder: Path) -> Iterator[GroundScene]:
+    """`stack` or `terraform`, in an environment of its own that the engines themselves have declared."""
     with declared("dev", _Factory(folder)) as ground:
         ground.platform.configure(leaseSeconds=LEASE_SECONDS)
-        yield [
-            GroundScene(ground=ground, warm=warm, name="stack", phases=STACK_PHASES),
-            GroundScene(ground=ground, warm=warm, name="terraform", phases=TERRAFORM_PHASES),
-        ]
+        phases = {"stack": STACK_PHASES, "terraform": TERRAFORM_PHASES}[name]
+        yield GroundScene(ground=ground, warm=warm, name=name, phases=phases)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,14 +99,17 @@ def owned(seen: Seen) -> list[Case]:
     return [replace(case, point=replace(case.point, after=False)) for case in found]
 
 
-def killed(scene: Scene, seen: Seen, cases: Sequence[Case]) -> Iterator[Row]:
+def killed(scene: Scene, seen: Seen, case: Case) -> Row:
     """SIGKILL: of the command alone, whose engine goes on; or, after a call, of everything it has started."""
-    return (_row(scene, seen, case, _killed) for case in cases)
+    return _row(scene, seen, case, _killed)
 
 
-def stopped(scene: Scene, seen: Seen, cases: Sequence[Case]) -> Iterator[Row]:
+def stopped(scene: Scene, seen: Seen, case: Case) -> Row:
     """SIGSTOP of the command; another goes on once its lease has run out, and then it wakes up."""
-    return (_row(scene, seen, case, _stopped) for case in cases)
+    return _row(scene, seen, case, _stopped)
+
+
+One = Callable[[Scene, Seen, Case], Row]
 
 
 def _row(scene: Scene, seen: Seen, case: Case, one: Any) -> Row:
