@@ -26,7 +26,6 @@ REASONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("deployer", "ChangeApi", "apigateway:DELETE"),
         ("deployer", "TagApis", "apigateway:PUT DELETE"),
         ("deployer", "RefreshTable", "dynamodb:TagResource UntagResource"),
-        ("deployer", "RefreshParameters", "ssm:RemoveTagsFromResource"),
         ("deployer", "TableParameters", "ssm:PutParameter"),
     ),
     "A function that is new to the catalogue gets its alias from the deployer; the tests' have theirs": (
