@@ -42,6 +42,12 @@ class _Foreign(Exception):
     """Somebody else has changed the alias; the message says to what."""
 
 
+def _told(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, dict[str, float]]:
+    """Version, description and weights of an alias."""
+    weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+    return alias["FunctionVersion"], alias.get("Description", ""), dict(weights)
+
+
 class _Gone(Exception):
     """The function, its alias or the version is not there."""
 
@@ -256,9 +262,8 @@ class Aliases:
         version = state.version if back else step.to_version
         weights = state.weights if back else {}
         tag = f"{journal.tag}/back" if back else journal.tag
-        stands, description = alias["FunctionVersion"], alias.get("Description", "")
-        found = dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))
-        if description == tag and stands == version and found == weights:
+        stands, description, found = _told(alias)
+        if (stands, description, found) == (version, tag, weights):
             return alias["RevisionId"]  # ours: only the answer got lost
         # What an earlier holder of this record left there is not where the alias began; what anybody else
         # left there is, and an undo goes back to it, or leaves it alone where it never was ours. Whoever
@@ -284,7 +289,10 @@ class Aliases:
             weights = found
         revision = self._update(step, version, weights, alias["RevisionId"], tag)
         if revision is None:
-            raise _Foreign("somebody else is changing it right now")
+            alias = self._alias(step)
+            if _told(alias) != (version, tag, weights):
+                raise _Foreign("somebody else is changing it right now")
+            revision = alias["RevisionId"]  # ours again: asked twice, and only the second answer came
         return revision
 
     def _alias(self, step: Move) -> AliasConfigurationResponseTypeDef:

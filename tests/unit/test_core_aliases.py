@@ -202,18 +202,32 @@ def test_a_foreign_write_between_moves_and_undo_is_left_alone(estate: Estate) ->
     assert estate.functions.standing() == {**estate.start, B: ("3", {})}
 
 
-def test_a_lost_response_whose_retry_finds_the_revision_stale_is_accepted(estate: Estate) -> None:
-    def committed_unheard() -> None:
-        alias = estate.functions.aliases[B]
-        alias.version, alias.weights, alias.description = "1", {}, estate.journal.tag
-        alias.revision = "unheard"
+def unheard(estate: Estate) -> None:
+    """What we ask of B has been done already: AWS was asked twice, and only the second answer comes."""
+    alias = estate.functions.aliases[B]
+    alias.version, alias.weights, alias.description = "1", {}, estate.journal.tag
+    alias.revision = "unheard"
 
-    once(estate, "UpdateAlias", B, committed_unheard)
+
+def test_a_lost_response_whose_retry_finds_the_revision_stale_is_accepted(estate: Estate) -> None:
+    once(estate, "UpdateAlias", B, lambda: unheard(estate))
 
     outcome = estate.execute()
 
     assert outcome.ok
     assert estate.journal.kinds().count("found") == 0
+    assert states(estate.plan, estate.journal.events)[B].revision == "unheard"
+    estate.undo()
+    assert estate.functions.standing() == estate.start
+
+
+def test_the_second_write_of_a_stale_alias_may_be_asked_for_twice_too(estate: Estate) -> None:
+    estate.functions.point(B, "2", description="by hand")
+    once(estate, "GetAlias", B, lambda: once(estate, "UpdateAlias", B, lambda: unheard(estate)), after=True)
+
+    outcome = estate.execute()
+
+    assert outcome.ok
     assert states(estate.plan, estate.journal.events)[B].revision == "unheard"
     estate.undo()
     assert estate.functions.standing() == estate.start
