@@ -363,14 +363,27 @@ def _published(recorder: Recorder, stands: Mapping[str, str]) -> Iterator[list[C
     """Says where others look it up what is deployed; a failed check where that was not possible.
 
     A parameter has no conditional write: whoever finds out afterwards that the lease was lost, and so may have
-    overwritten what its next holder has said, says again what stands.
+    overwritten what its next holder has said, says again what stands, until nothing else does.
     """
     try:
         yield _publish(recorder, stands)
-    except LeaseLost as lost:
-        if failed := _publish(recorder, recorder.stands_now()):
-            lost.changed += f" What the parameters say may be wrong: {failed[0].detail}"
+    except RollbackError as error:
+        if isinstance(error, LeaseLost) or _lost(recorder):
+            failed: list[Check] = []
+            said = None
+            while not failed and (now := recorder.stands_now()) != said:
+                failed, said = _publish(recorder, now), now
+            if failed:
+                error.changed += f" What the parameters say may be wrong: {failed[0].detail}"
         raise
+
+
+def _lost(recorder: Recorder) -> bool:
+    try:
+        recorder.lease.check()
+    except LeaseLost:
+        return True
+    return False
 
 
 def _publish(recorder: Recorder, stands: Mapping[str, str]) -> list[Check]:
