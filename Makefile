@@ -42,6 +42,7 @@ check: venv ## lint, format, types, workflows; locks and measured figures in ste
 	@$(VENV) -m local.locks
 	@$(VENV) -m local.workflows
 	@$(VENV) -m local.bench.readme
+	@$(VENV) -m local.drill --check
 
 lock: venv ## compile the locked requirements after a change of pyproject.toml
 	@$(VENV) -m local.locks --write
