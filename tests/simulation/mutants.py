@@ -85,7 +85,7 @@ def _function(module: ModuleType, name: str) -> FunctionType:
 
 
 _ALIASES, _LEASE = "rollback.targets.aliases", "rollback.lease"
-_MINE = "        if description == tag and stands == version and found == weights:\n"
+_MINE = "        if (stands, description, found) == (version, tag, weights):\n"
 _WRITE = '        revision = self._update(step, version, weights, alias["RevisionId"], tag)\n'
 
 MUTANTS = (
