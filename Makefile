@@ -5,7 +5,7 @@ VENV   := .venv/bin/python
 # imports all tests and every command starts anew. Engines that run for seconds collect garbage late.
 CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
           -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE \
-         GOGC=800 GOMEMLIMIT=2GiB
+          GOGC=800 GOMEMLIMIT=2GiB
 
 .DEFAULT_GOAL := help
 .PHONY: help venv tools up down demo drill test check lock bench soak clean

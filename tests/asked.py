@@ -63,6 +63,11 @@ class Call:
         return (self.role, self.action, self.resource, *self.keys)
 
     @property
+    def like(self) -> tuple[str, ...]:
+        """Who did what, and whether they might; to whatever."""
+        return (self.role, self.action, self.verdict)
+
+    @property
     def about(self) -> tuple[str, ...]:
         """All but the keys."""
         return (self.role, self.action, self.resource, self.verdict)
@@ -119,10 +124,8 @@ def differences(now: set[Call], *, all_ran: bool) -> list[str]:
     ran and nobody did the like to anything: some calls come up only where two processes meet.
     """
     known = kept()
-    before, still = {call.about for call in known}, {(call.role, call.action, call.verdict) for call in now}
-    gone = (
-        {call for call in known if (call.role, call.action, call.verdict) not in still} if all_ran else set()
-    )
+    before, still = {call.about for call in known}, {call.like for call in now}
+    gone = {call for call in known if call.like not in still} if all_ran else set()
     new = {call for call in now if call.about not in before}
     if not new and not gone:
         return []

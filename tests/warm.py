@@ -196,10 +196,10 @@ def _serve() -> None:
 def _read_models() -> None:
     """Reads the services' models once: a process that makes clients spends most of its time on them."""
     read = functools.cache(JSONFileLoader().load_file)
-    JSONFileLoader.load_file = lambda _, path: read(path)  # type: ignore[method-assign]
+    JSONFileLoader.load_file = lambda _, path: read(path)
     session = boto3.Session("none", "none", region_name="eu-west-1")
     for service in ("sts", "lambda", "dynamodb", "ssm", "s3"):
-        session.client(service)  # type: ignore[call-overload]
+        session.client(service)
 
 
 def _asked_of_a_child() -> dict[str, Any] | None:

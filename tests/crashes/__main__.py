@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 
 from local import shell
 from local.clients import connect
@@ -116,28 +115,26 @@ def _of_ground(name: str, at_once: int) -> Sequence[Row]:
 
 
 def _killed_and_stopped(alike: Sequence[scenes.Scene]) -> list[Row]:
-    """As many at a time as there are scenes of the same; each row is told as it ends, as this takes long."""
-    free: SimpleQueue[scenes.Scene] = SimpleQueue()
-    for scene in alike:
-        free.put(scene)
-
-    def do(what: str, one: scenes.One, case: Case) -> Row:
-        scene = free.get()
-        try:
-            row = one(scene, seen, case)
-        finally:
-            free.put(scene)
-        row = replace(row, phase=f"{scene.name}, {what}: {row.phase}")
-        print(f"{row.phase}: {row.point}, {row.then}: {row.wrong or row.outcome}", flush=True)  # noqa: T201
-        return row
-
+    """As many at a time as there are scenes of the same."""
     with ThreadPoolExecutor(len(alike)) as pool:
         seen, *_ = pool.map(scenes.undisturbed, alike)
-        asked = [
-            *(("killed", scenes.killed, case) for case in scenes.some(seen)),
-            *(("stopped", scenes.stopped, case) for case in scenes.owned(seen)),
-        ]
-        return list(pool.map(do, *zip(*asked, strict=True)))
+
+    def shown(what: str, one: scenes.One) -> scenes.One:
+        """Tells each row as it ends, as this takes long."""
+
+        def run(scene: scenes.Scene, seen: scenes.Seen, case: Case) -> Row:
+            row = one(scene, seen, case)
+            row = replace(row, phase=f"{scene.name}, {what}: {row.phase}")
+            # A command's own output.
+            print(f"{row.phase}: {row.point}, {row.then}: {row.wrong or row.outcome}", flush=True)  # noqa: T201
+            return row
+
+        return run
+
+    return [
+        *aliases.run_all(alike, seen, scenes.some(seen), shown("killed", scenes.killed)),
+        *aliases.run_all(alike, seen, scenes.owned(seen), shown("stopped", scenes.stopped)),
+    ]
 
 
 if __name__ == "__main__":

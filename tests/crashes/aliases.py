@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.crashes import calls
 from tests.crashes.alias_estate import CAROL, GOAL, START, VERB, AliasEstate, State
@@ -98,12 +98,14 @@ def chosen(
     return [*firsts.values(), *rest[: round(len(cases) * share)]]
 
 
-One = Callable[[AliasEstate, "Undisturbed", "Case"], Row]
+Place, Known = TypeVar("Place"), TypeVar("Known")
 
 
-def run_all(estates: Sequence[AliasEstate], seen: Undisturbed, cases: Sequence[Case], one: One) -> list[Row]:
+def run_all(
+    estates: Sequence[Place], seen: Known, cases: Sequence[Case], one: Callable[[Place, Known, Case], Row]
+) -> list[Row]:
     """`one` of every case, as many at a time as there are estates; rows in the order of the cases."""
-    free: SimpleQueue[AliasEstate] = SimpleQueue()
+    free: SimpleQueue[Place] = SimpleQueue()
     for estate in estates:
         free.put(estate)
 
