@@ -28,8 +28,8 @@ from naming import ROLLBACK
 
 RESULT = LOCAL / "bench.json"
 _MANY, _HUGE = 500, 5000
-# Resources, and how often they are measured.
-_INFRASTRUCTURE = ((10, 3), (300, 2))
+# Resources, and in how many pairs they are measured.
+_INFRASTRUCTURE = ((10, 3), (300, 3))
 _RUNS = 3
 _HISTORY = 1000
 _WIDTH = 132

@@ -58,17 +58,15 @@ class Terraform:
         """
         if request.without:
             raise UsageError("Terraform leaves nothing of a plan out.", next="Go back to a commit that does.")
-        with ThreadPoolExecutor(1) as pool:
-            # The tool takes its time to say which it is, and AWS to say what stands.
-            found = pool.submit(terraform_tool.find)
+        with ThreadPoolExecutor(2) as pool:
+            # The tool, the bucket and the ledger each take their time to answer.
+            found, free = pool.submit(terraform_tool.find), pool.submit(self._bucket.free)
             timeline, barred = self._ledger.timeline(), self._ledger.quarantines()
             wanted = previous_position(timeline, TERRAFORM, barred) if request.to == PREVIOUS else request.to
             commit = commits.find(self._root, wanted, self._settings.protected_branch)
             self._must_hold(commit.sha)
             standing = timeline.stands.get(TERRAFORM, "")
-            self._bucket.must_be_free()
-            state = self._bucket.state()
-            tool = found.result()
+            state, tool = free.result(), found.result()
         with _changing_nothing():
             work = self._fresh(commit.sha, tool)
             work.plan()
@@ -111,8 +109,7 @@ class Terraform:
         A saved plan is carried out as it is or not at all: planning anew would give another file.
         """
         commits.find(self._root, plan.facts["commit"], self._settings.protected_branch)
-        self._bucket.must_be_free()
-        if position(self._bucket.state()) != {name: plan.facts[name] for name in POSITION}:
+        if position(self._bucket.free()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
                 f"The plan of digest {plan.digest()[:16]} no longer holds: somebody has changed the Terraform state "
                 "since it was made.",

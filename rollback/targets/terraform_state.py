@@ -73,6 +73,11 @@ class StateBucket:
             operation=str(info.get("Operation", "")).removeprefix("OperationType").lower(),
         )
 
+    def free(self) -> Mapping[str, Any]:
+        """As `state`, of a state that nobody is at; raises as `must_be_free` does."""
+        self.must_be_free()
+        return self.state()
+
     def must_be_free(self) -> None:
         """Raises `Refused` naming who is at the state, where somebody is."""
         if (held := self.held()) is not None:
