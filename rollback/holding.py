@@ -65,7 +65,9 @@ class Holding:
             if lease.in_flight and not isinstance(error, LeaseLost):
                 name = f"{owner} --env {self.session.environment}"
                 error.changed = error.changed or "What was done until then is in the record."
-                then = f"rollback resume {name}, to finish it; rollback abort {name}, to undo it"
+                then = (
+                    f"rollback resume {name}, to finish it; rollback abort {name}, to undo what can be undone"
+                )
                 error.next = f"{error.next}\n{then}" if error.next else then
             raise
         finally:

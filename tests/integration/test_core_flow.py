@@ -775,11 +775,22 @@ def test_what_was_planned_while_the_lease_ran_out_counts_for_nothing(world: Worl
     assert raised.value.next == "rollback status --env dev"
 
 
+@pytest.mark.parametrize("then", ["is told so", "gets no answer"])
 def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     world.story()
-    stood, put = world.deployed, world.parameters.put_parameter
+    stood, put, client = world.deployed, world.parameters.put_parameter, world.dynamodb
+    silent: list[str] = []
+
+    class Silent:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def transact_write_items(self, **request: Any) -> Any:
+            if silent:
+                raise no_answer()
+            return client.transact_write_items(**request)
 
     def late(**what: Any) -> None:
         monkeypatch.undo()
@@ -787,12 +798,16 @@ def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
         assert world.flow(BOB).abort(str(held["owner"])).error is None
         put(**what)
         assert world.deployed != stood, "there is no conditional write of a parameter"
+        if then == "gets no answer":
+            silent.append("from now on")
 
+    world.dynamodb = Silent()
     monkeypatch.setattr(world.parameters, "put_parameter", late)
 
-    with pytest.raises(LeaseLost):
+    with pytest.raises(RollbackError) as raised:
         world.flow().start("aliases", Request(), "it went bad")
 
+    assert isinstance(raised.value, LeaseLost) is not bool(silent)
     assert world.deployed == stood
 
 
