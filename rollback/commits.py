@@ -7,22 +7,20 @@ were committed, and nothing of the checkout or of its index has a say in that or
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from rollback import temporary
 from rollback.errors import Refused, RollbackError, UsageError
 
-# A worktree's folder, and the file beside the worktree that is locked while the process that made it lives.
-_PREFIX, _HELD = "access-rollback-", "held"
+# The folder around a worktree, and how git's list of them names one.
+_PREFIX, _TOLD = "access-rollback-", "worktree "
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LFS_SKIP_SMUDGE": "1",
@@ -186,11 +184,10 @@ def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
     cannot check the commit out (a partial clone lacks its files), and `Refused` where links at or below
     `folder`, in which it is worked, lead out of it: what they lead to is no part of the commit.
     """
-    around = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    around = temporary.make(_PREFIX)
     place = around / "tree"
-    with (around / _HELD).open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        try:
+    try:
+        with temporary.held(around):
             clear_dead(root)
             made = _git(
                 root, "worktree", "add", "--detach", "--force", "--no-checkout", "--", str(place), sha
@@ -207,10 +204,9 @@ def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
                 )
             _must_be_its_own(place, sha, folder)
             yield place
-        finally:
-            _git(root, "worktree", "remove", "--force", "--force", str(place))
-            shutil.rmtree(around, ignore_errors=True)
-            _git(root, "worktree", "prune")
+    finally:
+        _git(root, "worktree", "remove", "--force", "--force", str(place))
+        _git(root, "worktree", "prune")
 
 
 def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
@@ -235,14 +231,11 @@ def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
 def clear_dead(root: Path) -> None:
     """Removes the worktrees of ours whose process has died: nobody holds their lock any more."""
     listed = _git(root, "worktree", "list", "--porcelain").stdout
-    for line in listed.splitlines():
-        place = Path(line.removeprefix("worktree "))
-        if not line.startswith("worktree ") or not place.parent.name.startswith(_PREFIX):
-            continue
-        with suppress(OSError), (place.parent / _HELD).open() as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _git(root, "worktree", "remove", "--force", "--force", str(place))
-            shutil.rmtree(place.parent, ignore_errors=True)
+    places = [Path(line[len(_TOLD) :]) for line in listed.splitlines() if line.startswith(_TOLD)]
+    ours = {place.parent: place for place in places if place.parent.name.startswith(_PREFIX)}
+    temporary.clear_dead(
+        ours, lambda around: _git(root, "worktree", "remove", "--force", "--force", str(ours[around]))
+    )
     _git(root, "worktree", "prune")
 
 

@@ -5,24 +5,21 @@ It borrows the checkout's objects and writes none there; nothing of the user's r
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollback import commits
+from rollback import commits, temporary
 from rollback.errors import Refused, RollbackError
 from rollback.settings import PROJECT_FILE, Settings
 
 _WHO = ("-c", "user.name=drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgSign=false")
 _VIRTUALENV = ".venv"
-# The folder of a clone, what in it is locked while its process lives, and the clone itself.
-_PREFIX, _HELD, _CLONE = "rollback-drill-", "held", "clone"
+# The folder around a clone, and the clone itself.
+_PREFIX, _CLONE = "rollback-drill-", "clone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +85,10 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
                 f"{name} here differs from branch '{branch}': a drill is of what stands there.",
                 next=f"Check out '{branch}', or commit it there.",
             )
-    _clear_dead()
-    place = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    temporary.clear_dead(temporary.named(_PREFIX), lambda dead: commits.clear_dead(dead / _CLONE))
+    place = temporary.make(_PREFIX)
     clone = place / _CLONE
-    with ExitStack() as over:
-        held = over.enter_context((place / _HELD).open("w"))
-        fcntl.flock(held, fcntl.LOCK_EX)
-        over.callback(shutil.rmtree, place, ignore_errors=True)
+    with temporary.held(place):
         _git(place, "init", "--quiet", f"--initial-branch={branch}", "--template=", str(clone))
         objects = (top / _git(top, "rev-parse", "--git-path", "objects")).resolve()
         information = clone / ".git" / "objects" / "info"
@@ -110,18 +104,6 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
         if (root / _VIRTUALENV).exists() and not (clone / folder / _VIRTUALENV).exists():
             (clone / folder / _VIRTUALENV).symlink_to((root / _VIRTUALENV).resolve())
         yield Scratch(top=clone, root=clone / folder, branch=branch)
-
-
-def _clear_dead() -> None:
-    """Removes the clones of ours whose process has died, with their worktrees: nobody holds their lock any more."""
-    for place in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            if place.lstat().st_uid != os.getuid():
-                continue
-            with (place / _HELD).open() as held:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                commits.clear_dead(place / _CLONE)
-                shutil.rmtree(place, ignore_errors=True)
 
 
 def _git(place: Path, *words: str) -> str:

@@ -11,20 +11,18 @@ everything is under one folder, which another machine can make again where it wa
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollback import commits, terraform_tool
+from rollback import commits, temporary, terraform_tool
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.processes import Process
 from rollback.settings import Settings
@@ -33,7 +31,6 @@ from rollback.terraform_tool import Diagnostic, Done, Line, Tool, ToolFailed
 
 FOLDER = "terraform"
 _PREFIX = "access-rollback-terraform-"
-_HELD = "held"
 _MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
 # How long the state's lock is waited for: who holds it longer is told instead.
 _LOCK_TIMEOUT = "-lock-timeout=5s"
@@ -199,23 +196,11 @@ def opened(
 
     Raises `Refused` where it cannot be there.
     """
-    _clear_dead()
-    folder = _made(Path(place)) if place else Path(tempfile.mkdtemp(prefix=_PREFIX))
-    with (folder / _HELD).open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        try:
-            with commits.worktree(checkout, commit, below(checkout)) as tree:
-                (folder / "root").symlink_to(tree / below(checkout))
-                yield Work(
-                    tool=tool,
-                    settings=settings,
-                    folder=folder,
-                    commit=commit,
-                    seconds=seconds,
-                    held=held.fileno(),
-                )
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    temporary.clear_dead(temporary.named(_PREFIX))  # their plans hold secrets
+    folder = _made(Path(place)) if place else temporary.make(_PREFIX)
+    with temporary.held(folder) as held, commits.worktree(checkout, commit, below(checkout)) as tree:
+        (folder / "root").symlink_to(tree / below(checkout))
+        yield Work(tool=tool, settings=settings, folder=folder, commit=commit, seconds=seconds, held=held)
 
 
 def below(checkout: Path) -> str:
@@ -227,14 +212,6 @@ def below(checkout: Path) -> str:
 def variables(environment: str) -> str:
     """The environment's values, below the configuration's folder."""
     return f"environments/{environment}.tfvars"
-
-
-def _clear_dead() -> None:
-    """Removes what processes of ours that were killed have left: their plans hold secrets."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError), (folder / _HELD).open() as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _made(folder: Path) -> Path:
