@@ -55,7 +55,7 @@ def end(pid: int, begun: str, *, grace: float = 10.0) -> None:
             time.sleep(_POLL)
 
 
-def watch_parent(parent: int, gone: Callable[[], None]) -> threading.Thread:
+def watch_parent(parent: int, gone: Callable[[], object]) -> threading.Thread:
     """Call `gone` when `parent` is no longer this process's parent, even after its SIGKILL.
 
     Polled, because a kernel notice (PR_SET_PDEATHSIG) is Linux's alone and fires when the parent's
@@ -70,3 +70,22 @@ def watch_parent(parent: int, gone: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=watch, name="parent-watch", daemon=True)
     thread.start()
     return thread
+
+
+def until_told(parent: int) -> Callable[[], None]:
+    """From here on SIGINT, SIGTERM and the end of `parent` are noticed; what is returned waits for the first of them.
+
+    For the main thread. It waits on a pipe that the kernel's own notice is written to: of a signal that comes in
+    the moment before the wait, a handler in Python would be run only after it (`signal.set_wakeup_fd`).
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    watch_parent(parent, lambda: os.write(wake, b"\0"))
+
+    def wait() -> None:
+        os.read(woken, 1)
+
+    return wait

@@ -215,14 +215,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 def main() -> None:
     """Serve the engine that started this process, and end with it, however it ends."""
-    parent = os.getppid()
-    addresses = [word for word in sys.argv[1:] if not word.startswith("-")]
-    host = LanguageHost(addresses[0] if addresses else "")
-    ended = threading.Event()
     # The engine starts its plugins in a group of their own, which Ctrl-C at a terminal does not
     # reach: either signal is the engine's word that it is done with us, and it waits 5 s for it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = processes.until_told(os.getppid())
+    addresses = [word for word in sys.argv[1:] if not word.startswith("-")]
+    host = LanguageHost(addresses[0] if addresses else "")
     server = grpc.server(
         futures.ThreadPoolExecutor(8),
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
@@ -230,9 +227,8 @@ def main() -> None:
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    processes.watch_parent(parent, ended.set)
     print(port, flush=True)
-    ended.wait()
+    ended()
     host.end_program()
     # Nobody listens any more: what gRPC's threads still do must not keep the process.
     os._exit(0)

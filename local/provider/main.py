@@ -11,17 +11,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import signal
 import socket
 import sys
-import threading
 from concurrent import futures
 from pathlib import Path
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from local.processes import watch_parent
+from local.processes import until_told
 from local.provider.cloud import PARALLEL
 from local.provider.servicer import Servicer
 
@@ -30,10 +28,7 @@ NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 
 def main() -> None:
     """Serve while the engine lives. Never returns: the process exits without waiting for calls that hang."""
-    ended = threading.Event()
-    watch_parent(os.getppid(), ended.set)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = until_told(os.getppid())
     if not _reachable(sys.argv[1:]):
         return
     server = grpc.server(futures.ThreadPoolExecutor(PARALLEL, "call"), options=NO_LIMIT)
@@ -42,7 +37,7 @@ def main() -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    ended.wait()
+    ended()
     os._exit(0)
 
 

@@ -152,7 +152,7 @@ class _Factory:
 @contextmanager
 def scene(name: str, warm: Warm, folder: Path) -> Iterator[GroundScene]:
     """`stack` or `terraform`, in an environment of its own that the engines themselves have declared."""
-    with declared("dev", _Factory(folder)) as ground:
+    with declared("dev", _Factory(folder), warm) as ground:
         ground.platform.configure(leaseSeconds=LEASE_SECONDS)
         phases = {"stack": STACK_PHASES, "terraform": TERRAFORM_PHASES}[name]
         yield GroundScene(ground=ground, warm=warm, name=name, phases=phases)

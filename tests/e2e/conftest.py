@@ -1,11 +1,15 @@
-"""An account for each test: declared once a worker by a real `pulumi up`, then stamped."""
+"""An account for each test: declared once by a real `pulumi up`, then stamped."""
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import itertools
+import os
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from estate_under_test import Platform, Template, declare, stamp, whole
@@ -35,14 +39,23 @@ def warm() -> Iterator[Warm]:
 
 @pytest.fixture(scope="session")
 def templates(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Template]:
-    """Environment → what a real `pulumi up` declares for it, done when it is first asked for."""
-    made: dict[str, Template] = {}
+    """Environment → what a real `pulumi up` declares for it, done for all workers when it is first asked for."""
 
+    @functools.cache
     def template(environment: str) -> Template:
-        if environment not in made:
-            folder = tmp_path_factory.mktemp(f"template-{environment}")
-            made[environment] = declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
-        return made[environment]
+        folder = tmp_path_factory.mktemp(f"template-{environment}")
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            return declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
+        # The workers' folders are in one of the run's own.
+        kept = tmp_path_factory.getbasetemp().parent / f"template-{environment}"
+        with kept.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if told := file.read():
+                return cast("Template", pickle.loads(told))  # noqa: S301 - this run's own
+            made = declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
+            file.write(pickle.dumps(made))
+        return made
 
     return template
 
@@ -80,6 +93,7 @@ def untouched(
     emulator: Emulator,
     templates: Callable[[str], Template],
     stories: dict[str, list[dict[str, Any]]],
+    warm: Warm,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Platform]:
     """dev with its three releases, for all tests of a file: they leave it as they find it."""
@@ -87,6 +101,7 @@ def untouched(
     platform = stamp(
         templates("dev"), emulator.endpoint, account, tmp_path_factory.mktemp("untouched"), stories
     )
+    platform.warm = warm
     platform.story()
     yield platform
     platform.end()
@@ -105,7 +120,7 @@ def prod(make: Callable[[str], Platform]) -> Platform:
 
 
 @pytest.fixture
-def declared(tmp_path: Path) -> Iterator[Platform]:
+def declared(warm: Warm, tmp_path: Path) -> Iterator[Platform]:
     """dev as the engine itself has declared it, from a checkout of the whole program.
 
     On an emulator of its own: a bucket's name, and so that of the state, is one for all accounts.
@@ -113,6 +128,7 @@ def declared(tmp_path: Path) -> Iterator[Platform]:
     shell.tools(lambda _: None)
     with server.running(auth=True, calls=asked.folder()) as own:
         platform = whole(own.endpoint, "dev", str(next(_ACCOUNTS)), tmp_path)
+        platform.warm = warm
         yield platform
         platform.end()
 

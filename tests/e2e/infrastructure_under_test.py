@@ -26,6 +26,7 @@ from local.engine.terraform import ensure_terraform
 from local.engine.terraform_provider import ensure_provider
 from naming import DEPLOYER
 from tests import asked
+from tests.warm import Warm
 
 ACCOUNT = "690000000002"
 GOOD = "v1.0.0"
@@ -34,6 +35,7 @@ PATIENCE = 180.0
 _PARAMETERS, _TAGGED = "components/release_parameters.py", "release-parameters"
 _ROOT, _SAYS = "terraform/main.tf", "The access platform's API"
 _DENIED = "denied-by-a-test"
+_SAID = ("--reason", REASON, "--json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,14 +121,14 @@ class Ground:
     # -- what is typed -----------------------------------------------------------------------------------
 
     def rollback(self, *words: str, as_: Person = DAN, **how: Any) -> Run:
-        return self.start(*words, as_=as_, **how).finish(timeout=PATIENCE)
+        return self.platform.rollback(*words, *_SAID, as_=as_, timeout=PATIENCE, **how)
 
-    def start(self, verb: str, *words: str, as_: Person = DAN, **how: Any) -> Running:
-        return self.platform.start(verb, *words, "--reason", REASON, "--json", as_=as_, **how)
+    def start(self, *words: str, as_: Person = DAN, **how: Any) -> Running:
+        return self.platform.start(*words, *_SAID, as_=as_, **how)
 
     def goes_on(self, verb: str, run: Run, *words: str) -> Run:
         """`apply`, `resume` or `abort` of what an earlier run has left."""
-        return self.platform.start(verb, run.id, "--json", *words, as_=DAN).finish(timeout=PATIENCE)
+        return self.platform.rollback(verb, run.id, "--json", *words, as_=DAN, timeout=PATIENCE)
 
     def waiting(self, verb: str, *words: str) -> Run:
         run = self.rollback(verb, *words)
@@ -195,13 +197,14 @@ class Ground:
 
 
 @contextmanager
-def declared(environment: str, factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def declared(environment: str, factory: pytest.TempPathFactory, warm: Warm) -> Iterator[Ground]:
     """An environment that is good: declared, deployed and recorded as `GOOD`, on an emulator of its own."""
     shell.tools(lambda _: None)
     ensure_provider()
     tool = ensure_terraform()
     with server.running(auth=True, calls=asked.folder()) as emulator:
         platform = whole(emulator.endpoint, environment, ACCOUNT, factory.mktemp(environment))
+        platform.warm = warm
         try:
             ground = Ground(platform=platform, tool=str(tool))
             (platform.root / ".smoked").touch()

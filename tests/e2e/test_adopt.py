@@ -22,6 +22,7 @@ from local.engine.terraform import ensure_terraform
 from local.engine.terraform_provider import ensure_provider
 from naming import ROLLBACK
 from rollback.settings import load
+from tests.warm import Warm
 
 ACCOUNT = "690000000003"
 ADDRESS = 'aws_dynamodb_table.deployments["of the platform"]'
@@ -67,7 +68,7 @@ class Estate:
     def adopt(self, *words: str, env: bool = True) -> Run:
         """Whatever it says, it leaves the checkout, the stack and Terraform's state as they are."""
         before = self.kept()
-        run = self.platform.start("adopt", "--json", *words, as_=DAN, env=env).finish(PATIENCE)
+        run = self.platform.rollback("adopt", "--json", *words, as_=DAN, env=env, timeout=PATIENCE)
         assert self.kept() == before
         return run
 
@@ -98,7 +99,7 @@ class Estate:
 
 
 @pytest.fixture(scope="module")
-def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+def estate(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """Everything but the ledger's table, under whose name another one stands."""
     shell.tools(lambda _: None)
     ensure_provider()
@@ -112,9 +113,9 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
         hand.make([one for one in everything if one.type != TABLE])
         path = shell.environment(emulator.endpoint, settings, folder=folder)["PATH"]
         platform = Platform(
-            endpoint=emulator.endpoint, settings=settings, root=root, folder=folder, path=path
+            endpoint=emulator.endpoint, settings=settings, root=root, folder=folder, path=path, warm=warm
         )
-        no_stack = platform.start("adopt", as_=DAN).finish()
+        no_stack = platform.rollback("adopt", as_=DAN)
         pulumi(root, emulator.endpoint, settings, folder, "stack", "select", "--create", "dev")
         try:
             yield Estate(platform=platform, hand=hand, declared=everything, no_stack=no_stack)

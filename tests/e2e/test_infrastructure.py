@@ -16,14 +16,15 @@ from infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 
 from local.paths import ROOT
 from tests.proxy import Proxy
+from tests.warm import Warm
 
 PROGRAM, CONFIGURATION = "__main__.py", "terraform/main.tf"
 PATCH = "apigateway:PATCH"
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with declared("dev", tmp_path_factory) as ground:
+def dev(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with declared("dev", tmp_path_factory, warm) as ground:
         yield ground
 
 
@@ -247,7 +248,7 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Gro
 def could_be_taken_back(dev: Ground, commit: str) -> dict[tuple[str, str], list[str]]:
     """What `rollback can` says of the stack and of Terraform: check and answer → why, where it is a no."""
     words = ("can", "--commit", commit, "--json")
-    run = dev.platform.start(*words, as_=DAN, extra={"GITHUB_TOKEN": None}).finish(timeout=PATIENCE)
+    run = dev.platform.rollback(*words, as_=DAN, extra={"GITHUB_TOKEN": None}, timeout=PATIENCE)
     found: dict[tuple[str, str], list[str]] = {}
     for one in run.json["findings"]:
         if one["check"] in ("stack", "terraform"):
@@ -263,7 +264,7 @@ def test_a_drill_of_everything_leaves_functions_and_stack_as_they_stood(dev: Gro
     before, checkout = dev.standing(), dev.checkout()
 
     words = ("drill", "--scenario", "full", "--services", "role_service_admin", "--json")
-    run = dev.platform.start(*words, as_=DORA).finish(timeout=2 * PATIENCE)
+    run = dev.platform.rollback(*words, as_=DORA, timeout=2 * PATIENCE)
 
     assert run.code == 0, str(run)
     (told,) = run.json

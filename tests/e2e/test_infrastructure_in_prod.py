@@ -13,13 +13,14 @@ from estate_under_test import BOB, DAN, FUNCTIONS, Person, Run
 from infrastructure_under_test import GOOD, Ground, declared
 
 from naming import APPROVER
+from tests.warm import Warm
 
 DAN_APPROVING = Person(role=APPROVER, name="dan")
 
 
 @pytest.fixture(scope="module")
-def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with declared("prod", tmp_path_factory) as ground:
+def prod(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with declared("prod", tmp_path_factory, warm) as ground:
         yield ground
 
 

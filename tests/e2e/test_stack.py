@@ -20,6 +20,7 @@ from rollback.releases import STACK
 from tests import asked
 from tests.proxy import Proxy
 from tests.sharing import Shared
+from tests.warm import Warm
 
 ACCOUNT = "690000000001"
 PROGRAM = "components/release_parameters.py"
@@ -69,17 +70,18 @@ class Story:
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[Story]:
+def told(folder: Path, warm: Warm) -> Iterator[Story]:
     shell.tools(lambda _: None)
     with server.running(auth=True, calls=asked.folder()) as emulator:
         platform = whole(emulator.endpoint, "dev", ACCOUNT, folder)
+        platform.warm = warm
         yield Story(platform=platform, good=git(platform.root, "rev-parse", "HEAD"))
         platform.end()
 
 
 @pytest.fixture(scope="module")
-def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[Story]]:
-    with Shared(lambda: told(tmp_path_factory.mktemp("stack"))) as shared:
+def stories(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[Story]]:
+    with Shared(lambda: told(tmp_path_factory.mktemp("stack"), warm)) as shared:
         yield shared
 
 

@@ -192,9 +192,11 @@ def test_the_host_ends_at_the_engines_word_for_which_the_engine_waits_five_secon
     ) as host:
         assert host.stdout is not None
         assert int(host.stdout.readline())
-        host.send_signal(signal.SIGINT)
-
-        assert host.wait(60) == 0
+        try:
+            host.send_signal(signal.SIGINT)
+            assert host.wait(60) == 0
+        finally:
+            host.kill()
 
 
 def test_only_the_official_host_knows_other_toolchains(project: Project) -> None:

@@ -49,3 +49,32 @@ def test_there_is_no_start_time_for_no_process() -> None:
         process.terminate()
     assert processes.started(process.pid) is None
     assert processes.started(os.getpid()) is not None
+
+
+def test_what_is_told_before_the_wait_for_it_ends_the_wait() -> None:
+    """A plugin whose engine is done with it before it has begun to wait."""
+    text = (
+        "import os, signal; from local.processes import until_told; told = until_told(os.getppid()); "
+        "os.kill(os.getpid(), signal.{}); told(); print('ended')"
+    )
+    for name in ("SIGINT", "SIGTERM"):
+        done = subprocess.run(
+            [sys.executable, "-c", text.format(name)], capture_output=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, b"ended\n"), done.stderr
+
+
+def test_a_plugin_ends_with_its_parent_however_that_ends() -> None:
+    child = (
+        "import os, sys; from local.processes import until_told; told = until_told(os.getppid()); "
+        "print('began', file=sys.stderr, flush=True); told(); print('ended')"
+    )
+    parent = (
+        "import os, subprocess, sys; "
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stderr=subprocess.PIPE); "
+        "child.stderr.readline(); os._exit(9)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (9, b"ended\n"), done.stderr
