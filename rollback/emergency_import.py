@@ -17,7 +17,7 @@ from rollback.emergency_journal import IMPORTED, Told, read
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.holding import Holding
 from rollback.lease import ALIASES, Locks
-from rollback.ledger import Opened
+from rollback.opened import Opened
 from rollback.plan import Plan
 from rollback.records import ADOPTED, Entered, Event, Record, Standing, Status
 from rollback.releases import Entry, Quarantine, label

@@ -23,7 +23,7 @@ from rollback.errors import (
 )
 from rollback.holding import Finished, Holding
 from rollback.lease import Held, LeaseLost, Locks
-from rollback.ledger import Opened
+from rollback.opened import Opened
 from rollback.plan import Plan, Request
 from rollback.recorder import Recorder, give_up, planned
 from rollback.records import UNFINISHED, Approval, Check, Entered, Event, Record, Status, seconds_between

@@ -10,7 +10,7 @@ from typing import Any
 
 from rollback.errors import Ended, Refused, RollbackError, UsageError
 from rollback.lease import LeaseLost, Locks
-from rollback.ledger import Opened
+from rollback.opened import Opened
 from rollback.plan import Plan
 from rollback.recorder import Recorder, give_up
 from rollback.records import UNFINISHED, Event, Record, Status

@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from rollback import keeping
 from rollback.archive import Archive
 from rollback.aws import Who
-from rollback.canonical import digest, plain
+from rollback.canonical import digest
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.items import (
     METADATA,
     approval_item,
     entry_item,
-    event_item,
-    malformed,
     manifest_in,
     manifest_items,
     model,
@@ -37,8 +33,9 @@ from rollback.items import (
     release_item,
 )
 from rollback.lease import Hold
-from rollback.plan import Plan, from_chunks, to_chunks
-from rollback.records import ADOPTED, SCHEMA, Approval, Entered, Event, Record, Standing, Status, next_event
+from rollback.opened import Opened, advance, event_write
+from rollback.plan import Plan, to_chunks
+from rollback.records import SCHEMA, Approval, Entered, Event, Record, Standing, Status, next_event
 from rollback.releases import OPENED, Entry, Quarantine, Release, Timeline, as_item, entry_hash, release_hash
 from rollback.table import ABSENT, Conflict, Item, Table, Write
 
@@ -47,40 +44,6 @@ _TRANSACTION = 90
 # What can be a rollback's id; anything else is none, and no key of a table's either.
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SEQ_TRIES = 10
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
-    """A record as the table has it: what is planned, and the journal so far."""
-
-    record: Record
-    plan_chunks: tuple[str, ...]
-    events: tuple[Event, ...]
-
-    @property
-    def adopted(self) -> bool:
-        """Whether the journal of an emergency is here as a whole."""
-        return any(event.kind == ADOPTED for event in self.events)
-
-    def plan(self, step: type[Any]) -> Plan[Any]:
-        """The plan, with steps of the target's type.
-
-        Raises `RollbackError` where it is malformed, or is not the one that was planned and approved.
-        """
-        first = self.events[0] if self.events else None
-        said = (first.data.get("plan"), first.data.get("digest"), first.by) if first else ()
-        if said != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by):
-            raise RollbackError(
-                f"The plan of {self.record.rollback_id}, or who began it, is not what its journal began with: "
-                "it was changed in the table.",
-                changed="Nothing was changed by this command.",
-                next=f"rollback show {self.record.rollback_id} --env {self.record.environment}; rollback abort "
-                "ends it, and puts nothing back.",
-            )
-        try:
-            return from_chunks(list(self.plan_chunks), step)
-        except (ValidationError, ValueError, IndexError) as error:
-            raise malformed(f"ROLLBACK#{self.record.rollback_id}", "PLAN#", error) from error
 
 
 class Ledger:
@@ -270,7 +233,7 @@ class Ledger:
             return entry, [
                 Write(name="record", item=record_item(after), condition=ABSENT),
                 Write(name="plan", item=head, condition=ABSENT),
-                _event_write(record, event),
+                event_write(record, event),
             ]
 
         try:
@@ -331,7 +294,7 @@ class Ledger:
         """
         if lease:
             lease.check()
-        after, event, writes = _advance(record, entered, changes or {})
+        after, event, writes = advance(record, entered, changes or {})
         try:
             # Of several conditions that fail, it is the lease that says why.
             self.table.transact([*(lease.proofs() if lease else []), *writes])
@@ -353,7 +316,7 @@ class Ledger:
         """Ends a record: its last event, its new state, its timeline entry, what it bars and lifts, and its
         lease, all or none.
         """
-        after, event, writes = _advance(record, entered, changes)
+        after, event, writes = advance(record, entered, changes)
         farewells = lease.farewells() if lease else []
         covering = replace(entry, covers=after.head)
         try:
@@ -418,37 +381,6 @@ class Ledger:
             changed="Nothing was changed by this command.",
             next=f"rollback show {record.rollback_id} --env {self.environment}",
         )
-
-
-def _advance(
-    record: Record, entered: Entered, changes: Mapping[str, Any]
-) -> tuple[Record, Event, list[Write]]:
-    """The record after an event, the event, and the writes that make it so if it stood as we knew it."""
-    changed = replace(record, **changes)
-    event = next_event(record, entered, after=changed)
-    after = replace(changed, events=event.number, head=event.hash)
-    values = plain(after)
-    fields = ["events", "head", *changes]
-    writes = [
-        Write(
-            name="record",
-            key=(f"ROLLBACK#{record.rollback_id}", METADATA),
-            update="SET " + ", ".join(f"#{name} = :{name}" for name in fields),
-            condition="#events = :before AND #head = :was",
-            names={f"#{name}": name for name in fields},
-            values={
-                **{f":{name}": values[name] for name in fields},
-                ":before": record.events,
-                ":was": record.head,
-            },
-        ),
-        _event_write(record, event),
-    ]
-    return after, event, writes
-
-
-def _event_write(record: Record, event: Event) -> Write:
-    return Write(name="event", item=event_item(record.rollback_id, event), condition=ABSENT)
 
 
 def _bar(quarantine: Quarantine) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from rollback import ci
 from rollback.errors import Refused, RollbackError
 from rollback.lease import LeaseLost, Locks
-from rollback.ledger import Opened
+from rollback.opened import Opened
 from rollback.plan import Plan
 from rollback.records import Check, Entered, Event, Record, Status, seconds_between
 from rollback.releases import Entry, Quarantine
