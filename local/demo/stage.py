@@ -137,7 +137,7 @@ class Stage:
         self.console.print(Text(text, style="yellow"))
 
     def hint(self, command: str, what: str) -> None:
-        self.console.print(Text.assemble("  ", (f"{command:<28}", "cyan"), (what, "dim")), soft_wrap=True)
+        self.console.print(Text.assemble("  ", (f"{command:<30}", "cyan"), (what, "dim")), soft_wrap=True)
 
     def table(self, table: RenderableType) -> None:
         self.console.print()
