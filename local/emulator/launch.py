@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import logging
@@ -88,6 +89,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     function_code.install()
     past.install()
     calls.install()
+    gc.freeze()  # what is here now is nobody's garbage, and is not to be looked through again and again
     config: Any = importlib.import_module("hypercorn.config").Config()
     serve: Any = importlib.import_module("hypercorn.asyncio").serve
     config.bind = [f"fd://{listener.detach()}"]
