@@ -130,9 +130,12 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
             next=f"Take credentials of account {settings.account}, or name another environment.",
         )
 
+    # The one thing that threads may not do with a session at the same time.
+    making = threading.Lock()
+
     def client(service: str, **more: Any) -> Any:
         # The environment may name an endpoint for one service alone, and one that is none.
-        with explained(f"looking for {service}'s endpoint", before=True):
+        with explained(f"looking for {service}'s endpoint", before=True), making:
             return session.client(service, config=config.merge(Config(**more)))  # type: ignore[call-overload] # any service
 
     throttles = Throttles()
