@@ -123,8 +123,8 @@ def _parse_once(evaluator: Any) -> None:
     parse = evaluator.parse_policy_document
     parsed = functools.lru_cache(maxsize=_POLICIES)(parse)
 
-    def once(document: Any) -> list[Any]:
-        return list(parsed(document)) if isinstance(document, str) else list(parse(document))
+    def once(document: Any) -> Any:
+        return list(parsed(document)) if isinstance(document, str) else parse(document)
 
     evaluator.parse_policy_document = once
 

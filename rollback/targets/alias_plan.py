@@ -15,7 +15,7 @@ from rollback.plan import Plan, Refusal, Request
 from rollback.records import Standing
 from rollback.releases import PREVIOUS, Entry, Timeline, checked_version, label, previous
 from rollback.settings import Settings
-from rollback.targets.alias_state import Move, standings
+from rollback.targets.alias_state import Move, standings, weights_of
 from rollback.targets.parts import FULL, Piece, events_of, parts
 
 _NAMED = 50
@@ -70,7 +70,7 @@ def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | No
     return AliasSeen(
         version=found["FunctionVersion"],
         revision_id=found["RevisionId"],
-        weights=dict(found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})),
+        weights=weights_of(found),
     )
 
 

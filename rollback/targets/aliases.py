@@ -27,7 +27,7 @@ from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event, failed_subjects
 from rollback.releases import label
 from rollback.targets import alias_plan
-from rollback.targets.alias_state import Move, State, states
+from rollback.targets.alias_state import Move, State, states, weights_of
 from rollback.targets.protocol import Context, Failure, Journal, Outcome
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class _Foreign(Exception):
 
 def _told(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, dict[str, float]]:
     """Version, description and weights of an alias."""
-    weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
-    return alias["FunctionVersion"], alias.get("Description", ""), dict(weights)
+    return alias["FunctionVersion"], alias.get("Description", ""), weights_of(alias)
 
 
 class _Gone(Exception):

@@ -33,6 +33,7 @@ from rollback.prune import (
     spared,
 )
 from rollback.records import Check, Event, failed_subjects
+from rollback.targets.alias_state import weights_of
 from rollback.targets.needs import Needs, needs
 from rollback.targets.protocol import Context, Failure, Journal, Outcome
 
@@ -344,12 +345,7 @@ def _aliases(account: Account, function: str) -> dict[str, set[int]]:
             raise
     return {
         item["Name"]: {
-            int(version)
-            for version in (
-                item["FunctionVersion"],
-                *item.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}),
-            )
-            if version.isdigit()
+            int(version) for version in (item["FunctionVersion"], *weights_of(item)) if version.isdigit()
         }
         for page in pages
         for item in page["Aliases"]

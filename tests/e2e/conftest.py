@@ -52,7 +52,7 @@ def templates(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> C
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             if told := file.read():
-                return cast("Template", pickle.loads(told))  # noqa: S301 - this run's own
+                return cast("Template", pickle.loads(told))  # noqa: S301 - a worker of this very run wrote it
             made = declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
             file.write(pickle.dumps(made))
         return made

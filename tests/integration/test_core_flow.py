@@ -19,6 +19,7 @@ from rollback.releases import Release, label
 from rollback.targets.alias_plan import recorded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
+from tests.doubles.instead import Instead
 from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, Quiet, World, settings, texts
 
 GET, LIST, ROLES = (
@@ -240,26 +241,20 @@ def test_an_answer_that_the_ledger_lost_is_looked_up_before_the_next_write(world
     client = world.dynamodb
     lost: list[str] = []
 
-    class Losing:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(client, name)
-
-        def transact_write_items(self, **request: Any) -> Any:
-            answer = client.transact_write_items(**request)
-            kinds = [
-                str(item.get("Put", {}).get("Item", {}).get("kind")) for item in request["TransactItems"]
-            ]
-            if any("failed" in kind for kind in kinds) and not lost:
-                lost.append("failed")
-                raise no_answer()
-            return answer
+    def transact(**request: Any) -> Any:
+        answer = client.transact_write_items(**request)
+        kinds = [str(item.get("Put", {}).get("Item", {}).get("kind")) for item in request["TransactItems"]]
+        if any("failed" in kind for kind in kinds) and not lost:
+            lost.append("failed")
+            raise no_answer()
+        return answer
 
     def trouble(operation: str, function: str) -> None:
         if operation == "UpdateAlias" and function == ROLES:
             world.functions.before = nothing
             raise no_answer()
 
-    world.dynamodb, world.functions.before = Losing(), trouble
+    world.dynamodb, world.functions.before = Instead(client, transact_write_items=transact), trouble
 
     with pytest.raises(RollbackError) as raised:
         world.begin()
@@ -279,18 +274,14 @@ def test_a_step_that_could_not_be_journalled_is_found_again_and_the_run_is_put_b
     client = world.dynamodb
     lost: list[str] = []
 
-    class Losing:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(client, name)
+    def transact(**request: Any) -> Any:
+        answer = client.transact_write_items(**request)
+        if "'found'" in str(request) and not lost:
+            lost.append("found")
+            raise no_answer()
+        return answer
 
-        def transact_write_items(self, **request: Any) -> Any:
-            answer = client.transact_write_items(**request)
-            if "'found'" in str(request) and not lost:
-                lost.append("found")
-                raise no_answer()
-            return answer
-
-    world.dynamodb = Losing()
+    world.dynamodb = Instead(client, transact_write_items=transact)
     finished = world.begin()
 
     assert lost
@@ -309,21 +300,17 @@ def test_a_lease_is_parked_where_a_takeover_cannot_read_the_record(world: World)
     client = world.dynamodb
     taken: list[bool] = []
 
-    class Deaf:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(client, name)
+    def update(**request: Any) -> Any:
+        answer = client.update_item(**request)
+        taken.append(True)
+        return answer
 
-        def update_item(self, **request: Any) -> Any:
-            answer = client.update_item(**request)
-            taken.append(True)
-            return answer
+    def query(**request: Any) -> Any:
+        if len(taken) == 1:
+            raise no_answer()
+        return client.query(**request)
 
-        def query(self, **request: Any) -> Any:
-            if len(taken) == 1:
-                raise no_answer()
-            return client.query(**request)
-
-    world.dynamodb = Deaf()
+    world.dynamodb = Instead(client, update_item=update, query=query)
     with pytest.raises(RollbackError, match="No answer"):
         world.flow(DAN).resume(finished.record.rollback_id)
     world.dynamodb = client
@@ -783,14 +770,10 @@ def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
     stood, put, client = world.deployed, world.parameters.put_parameter, world.dynamodb
     silent: list[str] = []
 
-    class Silent:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(client, name)
-
-        def transact_write_items(self, **request: Any) -> Any:
-            if silent:
-                raise no_answer()
-            return client.transact_write_items(**request)
+    def transact(**request: Any) -> Any:
+        if silent:
+            raise no_answer()
+        return client.transact_write_items(**request)
 
     def late(**what: Any) -> None:
         monkeypatch.undo()
@@ -801,7 +784,7 @@ def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
         if then == "gets no answer":
             silent.append("from now on")
 
-    world.dynamodb = Silent()
+    world.dynamodb = Instead(client, transact_write_items=transact)
     monkeypatch.setattr(world.parameters, "put_parameter", late)
 
     with pytest.raises(RollbackError) as raised:

@@ -18,6 +18,7 @@ from rollback.records import Approval, Entered, Record, Standing, Status, chain_
 from rollback.releases import Entry, Quarantine, Release, entry_hash, manifest_hash
 from rollback.table import ABSENT, Conflict, Write
 from rollback.targets.alias_state import Move
+from tests.doubles.instead import Instead
 from tests.doubles.records import a_plan, a_record
 from tests.doubles.world import ALICE, BOB, TABLE, World
 
@@ -398,21 +399,17 @@ def test_approvals_are_kept_apart_by_approver_and_time(world: World) -> None:
 def test_nothing_is_decided_by_the_index(world: World) -> None:
     """An index that shows nothing, as it may for a while, changes no plan, no apply and no order."""
     indexed: list[str] = []
-    query = world.dynamodb.query
+    client = world.dynamodb
 
-    class Watched:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(client, name)
-
-        def query(self, **request: Any) -> Any:
-            if "IndexName" in request:
-                indexed.append(request["IndexName"])
-                return {"Items": []}
-            assert request["ConsistentRead"] is True
-            return query(**request)
+    def query(**request: Any) -> Any:
+        if "IndexName" in request:
+            indexed.append(request["IndexName"])
+            return {"Items": []}
+        assert request["ConsistentRead"] is True
+        return client.query(**request)
 
     world.story()
-    client, world.dynamodb = world.dynamodb, Watched()
+    world.dynamodb = Instead(client, query=query)
 
     assert world.begin().error is None
     assert world.begin().error is None
