@@ -9,8 +9,8 @@ from typing import Literal
 
 from naming import APPROVER, UNATTENDED
 from rollback import commits
-from rollback.aws import Who
 from rollback.errors import Refused, UsageError
+from rollback.identity import Who
 from rollback.records import Approval, Record, Status, now_iso
 from rollback.settings import PROJECT_FILE, Settings, parse
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.aws import Who
 from rollback.canonical import digest, plain
 from rollback.errors import RollbackError
+from rollback.identity import Who
 from rollback.items import (
     METADATA,
     approval_item,

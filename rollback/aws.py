@@ -23,6 +23,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.identity import Who
 from rollback.pace import Limit, SlidingWindow, TokenBucket
 from rollback.settings import Settings
 from rollback.workers import WORKERS, Pool, workers
@@ -45,21 +46,6 @@ _THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
 # At the least pace, shared by all threads, that many take longer than the RTO of a code rollback.
 _THROTTLED_ATTEMPTS = 20
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Who:
-    """A role and the person who acts under it.
-
-    The person is the session's name: trust policies make it the user's name (`sts:RoleSessionName`)
-    and workflows make it the actor's. STS tells no caller its own source identity.
-    """
-
-    role: str
-    person: str
-
-    def __str__(self) -> str:
-        return f"{self.person} ({self.role})"
 
 
 @dataclass(frozen=True, kw_only=True)

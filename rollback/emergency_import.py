@@ -15,13 +15,13 @@ from pathlib import Path
 
 from rollback.emergency_journal import IMPORTED, Told, read
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.functions import AliasSeen, observe_alias
 from rollback.holding import Holding
 from rollback.lease import ALIASES, Locks
 from rollback.opened import Opened
 from rollback.plan import Plan
 from rollback.records import ADOPTED, Entered, Event, Record, Standing, Status
 from rollback.releases import Entry, Quarantine, label
-from rollback.targets.alias_plan import AliasSeen, observe_alias
 from rollback.targets.alias_state import Move, standings, states
 from rollback.words import next_for
 

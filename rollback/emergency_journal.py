@@ -23,9 +23,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from rollback.aws import Who
 from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.identity import Who
 from rollback.lease import LeaseLost
 from rollback.plan import Plan, from_chunks, to_chunks
 from rollback.records import Check, Entered, Event, Record, Status, chain_break, next_event, seconds_between

@@ -16,11 +16,11 @@ from typing import Literal
 from rollback.archive import TIMELINE, Archive, number
 from rollback.aws import Account
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.functions import AliasSeen, Seen, observe, observe_alias
 from rollback.lease import ALIASES
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Standing
 from rollback.releases import PREVIOUS, Entry, Release, checked_version, label, manifest_hash
-from rollback.targets.alias_plan import AliasSeen, Seen, observe, observe_alias
 from rollback.targets.alias_state import Move
 
 # Whoever looks for "previous" looks no further back, nor for what was barred.

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from rollback.aws import Who
 from rollback.clocks import Clocks
 from rollback.errors import Refused, RollbackError
+from rollback.identity import Who
 from rollback.table import Conflict, Item, Table, Write
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"

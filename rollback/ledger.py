@@ -17,9 +17,9 @@ from typing import Any
 
 from rollback import keeping
 from rollback.archive import Archive
-from rollback.aws import Who
 from rollback.canonical import digest
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.identity import Who
 from rollback.items import (
     METADATA,
     approval_item,

@@ -12,11 +12,12 @@ from rollback import commits, freeze
 from rollback.aws import explained
 from rollback.emergency_journal import folder, found, identifier
 from rollback.errors import RollbackError
+from rollback.functions import observe, observe_alias, strangers
 from rollback.ground import protections
 from rollback.records import Check, Record, Standing, Status, now_iso
 from rollback.releases import STACK, TERRAFORM, Quarantine, Timeline, label, previous
 from rollback.session import Session
-from rollback.targets.alias_plan import observe, observe_alias, recorded, strangers
+from rollback.targets.alias_plan import recorded
 from rollback.ways import Way, ways
 from rollback.words import next_for
 

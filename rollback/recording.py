@@ -16,11 +16,11 @@ from rollback import freeze
 from rollback.aws import code, explained
 from rollback.commits import resolved
 from rollback.errors import Refused, UsageError
+from rollback.functions import observe, observe_alias
 from rollback.lease import ALIASES, RECORDING, Lease
 from rollback.records import Standing
 from rollback.releases import STACK, TERRAFORM, Entry, Release, checked_version, label, manifest_hash
 from rollback.session import Session
-from rollback.targets.alias_plan import observe, observe_alias
 from rollback.ui import Ui
 
 R = TypeVar("R")

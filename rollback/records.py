@@ -13,8 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from rollback.aws import Who
 from rollback.canonical import digest, plain
+from rollback.identity import Who
 
 # What the ledger's items look like. 2: each event covers the record, and the timeline tells of each beginning.
 SCHEMA = 2

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.aws import Who
 from rollback.canonical import digest
 from rollback.errors import Refused, UsageError
+from rollback.identity import Who
 from rollback.records import SCHEMA, Standing
 
 # A version must not look like a Lambda version number, and + and @ join the versions of a mixed

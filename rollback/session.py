@@ -11,10 +11,11 @@ from pathlib import Path
 from rollback import approval, notify, targets
 from rollback import settings as settings_module
 from rollback.archive import Archive
-from rollback.aws import Account, Who, caller_account, connect
+from rollback.aws import Account, caller_account, connect
 from rollback.clocks import Clocks
 from rollback.errors import UsageError
 from rollback.ground import Watch
+from rollback.identity import Who
 from rollback.lease import Leases
 from rollback.ledger import Ledger
 from rollback.notify import Notifier

@@ -21,7 +21,7 @@ from typing import Any
 
 from rollback.archive import Archive
 from rollback.audit import audit
-from rollback.aws import Who
+from rollback.identity import Who
 from rollback.ledger import Ledger
 from rollback.plan import Plan, Request
 from rollback.records import Entered, Record, Standing, Status

@@ -14,7 +14,7 @@ from rollback.aws import Account, explained
 from rollback.drill.record import FAILING, Drill
 from rollback.drill.scenario import Stage, Stood
 from rollback.errors import Refused, RollbackError, UsageError
-from rollback.targets.alias_plan import observe_alias
+from rollback.functions import observe_alias
 
 # "Lambda quotas": a package that is uploaded with the request.
 _UPLOADED = 50 * 1024 * 1024

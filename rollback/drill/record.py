@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollback.aws import Who
 from rollback.canonical import digest, plain
 from rollback.errors import UsageError
+from rollback.identity import Who
 from rollback.records import SCHEMA
 from rollback.releases import as_item
 from rollback.settings import Settings
-from rollback.table import Item
 
 BEGUN, PASSED, FAILED = "BEGUN", "PASSED", "FAILED"
 # In the order of the table, which is that of the settings' budgets.
@@ -101,7 +100,7 @@ def scenarios(words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def drill_item(drill: Drill) -> Item:
+def drill_item(drill: Drill) -> dict[str, Any]:
     """A drill's item."""
     return {"PK": f"RELEASE#{drill.environment}", "SK": f"{PREFIX}{drill.drill_id}", **as_item(drill)}
 

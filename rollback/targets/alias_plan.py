@@ -5,95 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from botocore.exceptions import ClientError
-
-from rollback.aws import Account, code, explained
+from rollback.aws import Account
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.functions import observe, observe_alias, strangers
 from rollback.lease import ALIASES
 from rollback.ledger import Ledger
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Standing
 from rollback.releases import PREVIOUS, Entry, Timeline, checked_version, label, previous
 from rollback.settings import Settings
-from rollback.targets.alias_state import Move, standings, weights_of
+from rollback.targets.alias_state import Move, standings
 from rollback.targets.parts import FULL, Piece, events_of, parts
 
 _NAMED = 50
 _GONE = "no longer exists"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What GetFunction told of a version, or of the one that an alias stands at."""
-
-    version: str
-    code_sha256: str
-    state: str
-    description: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AliasSeen:
-    """What GetAlias told."""
-
-    version: str
-    revision_id: str
-    weights: Mapping[str, float]
-
-
-def observe(account: Account, function: str, qualifier: str) -> Seen | None:
-    """A version of a function, by number or alias; None where function, alias or version is missing."""
-    with explained(f"reading {function}"):
-        try:
-            found = account.lambda_.get_function(FunctionName=function, Qualifier=qualifier)["Configuration"]
-        except ClientError as error:
-            if code(error) == "ResourceNotFoundException":
-                return None
-            raise
-    return Seen(
-        version=found["Version"],
-        code_sha256=found["CodeSha256"],
-        state=found.get("State", "Active"),
-        description=found.get("Description", ""),
-    )
-
-
-def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | None:
-    """An alias with its RevisionId and weights; None where it is missing."""
-    with explained(f"reading alias {alias} of {function}"):
-        try:
-            found = account.lambda_.get_alias(FunctionName=function, Name=alias)
-        except ClientError as error:
-            if code(error) == "ResourceNotFoundException":
-                return None
-            raise
-    return AliasSeen(
-        version=found["FunctionVersion"],
-        revision_id=found["RevisionId"],
-        weights=weights_of(found),
-    )
-
-
-def provisioned_status(account: Account, function: str, alias: str) -> str:
-    """READY, IN_PROGRESS, FAILED, or NONE where the alias has no provisioned concurrency."""
-    try:
-        answer = account.lambda_.get_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
-    except ClientError as error:
-        if code(error) == "ProvisionedConcurrencyConfigNotFoundException":
-            return "NONE"
-        raise
-    return str(answer["Status"])
-
-
-def strangers(account: Account, settings: Settings) -> list[str]:
-    """Functions of the environment that the catalogue does not know: listed, never touched."""
-    known = settings.catalogue()
-    with explained("listing the account's functions"):
-        pages = account.lambda_.get_paginator("list_functions").paginate()
-        names = [item["FunctionName"] for page in pages for item in page["Functions"]]
-    return sorted(
-        name for name in names if name.startswith(settings.names.function_prefix) and name not in known
-    )
 
 
 def recorded(
@@ -319,7 +244,7 @@ def _told_who(ledger: Ledger, refusals: Sequence[Refusal], steps: Iterable[Move]
     gone = {refusal.subject for refusal in refusals if refusal.reason.endswith(_GONE)}
     if not gone:
         return tuple(refusals)
-    from rollback.targets.needs import pruned  # noqa: PLC0415 - seldom
+    from rollback.deleted_versions import pruned  # noqa: PLC0415 - seldom
 
     by = pruned(ledger, {step.function: step.to_version for step in steps if step.function in gone})
     return tuple(

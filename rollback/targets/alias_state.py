@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from rollback.plan import Plan
 from rollback.records import Event, Standing
@@ -93,8 +92,3 @@ def standings(plan: Plan[Move], events: Iterable[Event]) -> dict[str, Standing]:
                 provisioned=step.provisioned,
             )
     return left
-
-
-def weights_of(alias: Mapping[str, Any]) -> dict[str, float]:
-    """Version → share of the traffic that an alias, as AWS tells it, gives to others than its own version."""
-    return dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))

@@ -22,12 +22,13 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import code, explained, was_refused
 from rollback.errors import RollbackError
+from rollback.functions import observe, observe_alias, provisioned_status, weights_of
 from rollback.lease import ALIASES, LeaseLost
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import Check, Event, failed_subjects
 from rollback.releases import label
 from rollback.targets import alias_plan
-from rollback.targets.alias_state import Move, State, states, weights_of
+from rollback.targets.alias_state import Move, State, states
 from rollback.targets.protocol import Context, Failure, Journal, Outcome
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Aliases:
         """Reads alias, version and code of every function; one check that names those which differ."""
 
         def wrong(step: Move) -> str:
-            seen = alias_plan.observe(self._account, step.function, self._settings.alias)
+            seen = observe(self._account, step.function, self._settings.alias)
             if seen is None:
                 return f"{step.function}: gone"
             if seen.version != step.to_version:
@@ -243,7 +244,7 @@ class Aliases:
             if revision is None:
                 revision = self._write_upon(self._alias(step), step, state, journal, back=back)
         except _Gone:
-            if back and alias_plan.observe_alias(self._account, step.function, self._settings.alias):
+            if back and observe_alias(self._account, step.function, self._settings.alias):
                 raise RollbackError(f"Version {version}, to go back to, no longer exists.") from None
             raise _Foreign(f"the function, its alias or version {version} is gone") from None
         return revision
@@ -340,7 +341,7 @@ class Aliases:
             still = []
             for step in waiting:
                 with explained(f"reading the provisioned concurrency of {step.function}"):
-                    status = alias_plan.provisioned_status(self._account, step.function, self._settings.alias)
+                    status = provisioned_status(self._account, step.function, self._settings.alias)
                 if status == "FAILED" or self._clock() > deadline:
                     reason = f"its provisioned concurrency did not become ready ({status})"
                     failures.append(Failure(subject=step.function, reason=reason))

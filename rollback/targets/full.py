@@ -6,7 +6,7 @@ Aliases first, for they bring relief in seconds; a part that fails later leaves 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from rollback.errors import Refused
 from rollback.plan import Plan, Refusal, Request
 from rollback.records import COUNTS, INFRASTRUCTURE, Check, Event
 from rollback.releases import PREVIOUS, previous
-from rollback.targets.parts import FULL, PARTS, PartJournal, Piece, events_of, parts, pieces
+from rollback.targets.parts import FULL, PARTS, Piece, events_of, parts, pieces
 from rollback.targets.protocol import Context, Journal, Outcome, Target
 
 _DONE = "part done"
@@ -173,3 +173,40 @@ class Full:
             notices=tuple(f"{part.kind}: {notice}" for part in made for notice in part.notices),
             refusals=tuple(refusal for part in made for refusal in self._targets[part.kind].refusals(part)),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartJournal:
+    """The record's journal as one part sees it (`targets.protocol.Journal`)."""
+
+    journal: Journal
+    plan: Plan[Any]
+    before: int
+
+    @property
+    def rollback_id(self) -> str:
+        return self.journal.rollback_id
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return events_of(self.plan, self.journal.events)
+
+    @property
+    def tag(self) -> str:
+        return self.journal.tag
+
+    @property
+    def taken_over(self) -> bool:
+        return self.journal.taken_over
+
+    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.journal.append(kind, {**data, "part": self.plan.kind})
+
+    def check(self) -> None:
+        self.journal.check()
+
+    def stopping(self) -> bool:
+        return self.journal.stopping()
+
+    def progress(self, done: int) -> None:
+        self.journal.progress(self.before + done)

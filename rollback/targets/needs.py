@@ -11,15 +11,13 @@ from rollback.aws import Account
 from rollback.errors import RollbackError
 from rollback.ledger import Ledger
 from rollback.plan import Plan
-from rollback.prune import KIND, deleted, needed_releases
-from rollback.records import UNFINISHED, Record, Standing, Status
+from rollback.prune import needed_releases
+from rollback.records import UNFINISHED, Standing, Status
 from rollback.releases import OPENED, Entry, Timeline
 from rollback.targets.alias_state import Move
 from rollback.targets.parts import FULL, Piece, parts
 
 _ALIASES = "aliases"
-# Records that are looked through for the prune that deleted a version.
-_RECORDS = 1000
 
 
 @dataclass(kw_only=True)
@@ -116,18 +114,3 @@ def _last_kept(found: Needs, ledger: Ledger) -> Mapping[str, Standing]:
         found.notices.append(missing.what)
         return {}
     return newest.manifest if newest is not None else {}
-
-
-def pruned(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, str]:
-    """Function → the prune that deleted its version in `versions`, in words; for display, from the index."""
-    found: dict[str, str] = {}
-    for record in ledger.history(_RECORDS):
-        if isinstance(record, Record) and record.kind == KIND:
-            gone = deleted(ledger.load(record.rollback_id).events)
-            for function, version in versions.items():
-                if version.isdigit() and int(version) in gone.get(function, ()):
-                    found[function] = (
-                        f"deleted by prune {record.rollback_id} of {record.initiated_at[:10]}, "
-                        f"{record.initiated_by.person}"
-                    )
-    return found

@@ -6,14 +6,13 @@ that name it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from rollback.plan import Plan, from_chunks, to_chunks
 from rollback.records import Event
-from rollback.targets.protocol import Journal
 
 FULL = "full"
 # In the order in which they are done: relief in seconds first.
@@ -76,40 +75,3 @@ def events_of(part: Plan[Any], events: Iterable[Event]) -> list[Event]:
             if failures:
                 found.append(replace(event, data={"failures": failures}))
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartJournal:
-    """The record's journal as one part sees it (`targets.protocol.Journal`)."""
-
-    journal: Journal
-    plan: Plan[Any]
-    before: int
-
-    @property
-    def rollback_id(self) -> str:
-        return self.journal.rollback_id
-
-    @property
-    def events(self) -> Sequence[Event]:
-        return events_of(self.plan, self.journal.events)
-
-    @property
-    def tag(self) -> str:
-        return self.journal.tag
-
-    @property
-    def taken_over(self) -> bool:
-        return self.journal.taken_over
-
-    def append(self, kind: str, data: Mapping[str, Any]) -> None:
-        self.journal.append(kind, {**data, "part": self.plan.kind})
-
-    def check(self) -> None:
-        self.journal.check()
-
-    def stopping(self) -> bool:
-        return self.journal.stopping()
-
-    def progress(self, done: int) -> None:
-        self.journal.progress(self.before + done)

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import Account, code, explained
 from rollback.errors import RollbackError, UsageError
+from rollback.functions import weights_of
 from rollback.lease import ALIASES, LeaseLost
 from rollback.plan import Plan, Refusal, Request
 from rollback.prune import (
@@ -33,7 +34,6 @@ from rollback.prune import (
     spared,
 )
 from rollback.records import Check, Event, failed_subjects
-from rollback.targets.alias_state import weights_of
 from rollback.targets.needs import Needs, needs
 from rollback.targets.protocol import Context, Failure, Journal, Outcome
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.aws import Who
 from rollback.canonical import plain
+from rollback.identity import Who
 from rollback.lease import LeaseLost
 from rollback.records import Event
 from rollback.targets.protocol import Failure

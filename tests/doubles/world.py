@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rollback.archive import Archive
-from rollback.aws import Account, Throttles, Who
+from rollback.aws import Account, Throttles
 from rollback.clocks import Clocks
 from rollback.flow import Flow
 from rollback.ground import Watch
 from rollback.holding import Finished
+from rollback.identity import Who
 from rollback.lease import Leases
 from rollback.ledger import Ledger
 from rollback.plan import Request

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from rollback.aws import Who
 from rollback.errors import RollbackError
 from rollback.flow import Flow
 from rollback.holding import Finished
+from rollback.identity import Who
 from rollback.lease import ALIASES
 from rollback.plan import Request
 from rollback.records import UNFINISHED, Record, Status, chain_break

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from rollback.aws import Who
 from rollback.emergency import Emergency, under_its_role
 from rollback.emergency_import import Adopted, Adoption
 from rollback.emergency_journal import found, read
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.ground import LostEntries, advice, ask, protections
 from rollback.holding import Finished
+from rollback.identity import Who
 from rollback.mending import mend
 from rollback.plan import Request
 from rollback.records import Status, chain_break

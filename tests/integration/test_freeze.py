@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.aws import Who
 from rollback.errors import Refused
 from rollback.freeze import freeze, frozen, respected, unfreeze
+from rollback.identity import Who
 from rollback.overview import overview
 from rollback.plan import Request
 from rollback.records import Status

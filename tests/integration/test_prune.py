@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from rollback.audit import audit
-from rollback.aws import Who
 from rollback.cli_prune import _interrupted
 from rollback.errors import Refused, RollbackError, UsageError
 from rollback.flow import Flow
 from rollback.freeze import freeze
 from rollback.holding import Finished
+from rollback.identity import Who
 from rollback.past import past
 from rollback.plan import Plan, Request
 from rollback.prune import KIND, Doomed, deleted

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rollback.aws import Account, Throttles, Who
+from rollback.aws import Account, Throttles
 from rollback.clocks import Clocks
 from rollback.errors import RollbackError
 from rollback.flow import Flow
+from rollback.identity import Who
 from rollback.lease import Leases
 from rollback.ledger import Ledger
 from rollback.records import now_iso

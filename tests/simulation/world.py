@@ -10,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from rollback.aws import Who
 from rollback.flow import Flow
+from rollback.identity import Who
 from rollback.recording import Commits, record
 from rollback.settings import Settings, parse
 from rollback.table import _read

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from rollback.archive import RELEASES, TIMELINE, Archive, Differs, NotDeclared, entry_key, release_key
-from rollback.aws import Who
 from rollback.errors import RollbackError
+from rollback.identity import Who
 from rollback.records import Approval, Standing
 from rollback.releases import Entry, Release
 from tests.doubles.bucket import Bucket, refused

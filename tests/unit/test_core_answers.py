@@ -14,8 +14,9 @@ import time_machine
 from botocore import exceptions
 
 from rollback import verify
-from rollback.aws import Who, _check_clock, _who, explained, was_refused
+from rollback.aws import _check_clock, _who, explained, was_refused
 from rollback.errors import RollbackError, UsageError
+from rollback.identity import Who
 from tests.doubles.functions import client_error, no_answer
 from tests.doubles.world import settings
 

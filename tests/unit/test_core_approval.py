@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from rollback import approval
-from rollback.aws import Who
 from rollback.errors import Refused
+from rollback.identity import Who
 from rollback.records import Record, Status
 from rollback.settings import Settings, load
 from tests.doubles.records import a_record

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollback.aws import Who
 from rollback.canonical import canonical, digest, plain
 from rollback.errors import Refused, UsageError
+from rollback.identity import Who
 from rollback.plan import Plan, Request, from_chunks, to_chunks
 from rollback.records import Entered, Event, Record, chain_break, next_event, seconds_between
 from rollback.releases import Entry, Quarantine, Timeline, checked_version, label, previous

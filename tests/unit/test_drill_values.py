@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from local.emulator.past import Past
-from rollback.aws import Who
 from rollback.drill.conduct import Asked, judged
 from rollback.drill.functions import marked
 from rollback.drill.hands import Hands, Typed
@@ -36,6 +35,7 @@ from rollback.drill.roles import Roles
 from rollback.drill.scratch import Scratch, scratch
 from rollback.drill.table import keyed
 from rollback.errors import PutBack, Refused, UsageError
+from rollback.identity import Who
 from rollback.settings import Settings, load
 from tests.doubles.world import settings as small
 

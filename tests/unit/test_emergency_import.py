@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from rollback.aws import Who
 from rollback.emergency_import import difference, stands_after
+from rollback.functions import AliasSeen
+from rollback.identity import Who
 from rollback.records import Event, Standing
-from rollback.targets.alias_plan import AliasSeen
 from rollback.targets.alias_state import Move
 from tests.doubles.records import a_plan
 

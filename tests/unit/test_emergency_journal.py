@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from rollback.aws import Who
 from rollback.emergency_journal import FileJournal, folder, found, read
 from rollback.errors import Refused, RollbackError, UsageError
+from rollback.identity import Who
 from rollback.lease import LeaseLost
 from rollback.records import Status
 from rollback.targets.alias_state import Move

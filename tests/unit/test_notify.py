@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.aws import Who
+from rollback.identity import Who
 from rollback.notify import Bot, Hook, Notifier, message
 from rollback.records import Check, Status
 from tests.doubles.records import a_record

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rollback.aws import Who
 from rollback.display import Terminal
 from rollback.errors import UsageError
+from rollback.identity import Who
 from rollback.layout import text
 from rollback.printable import clean, line, lines
 from rollback.records import Event

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.aws import Who
 from rollback.errors import Refused
+from rollback.identity import Who
 from rollback.prune import Known, Published, decide, needed_releases, ranges, size
 from rollback.releases import Entry, Quarantine, Timeline, previous
 
