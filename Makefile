@@ -14,47 +14,48 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## .venv from the locked requirements (nothing to do if they have not changed)
-	@$(PYTHON) local/bootstrap.py .
+	@$(PYTHON) tools/bootstrap.py .
 
 tools: venv
-	@$(VENV) -m local tools
+	@$(VENV) -m localaws tools
 
 up: venv ## start a local AWS account and say how to point a shell at it
-	@$(VENV) -m local up
+	@$(VENV) -m localaws up
 
 down: venv ## stop it; its state is kept
-	@$(VENV) -m local down
+	@$(VENV) -m localaws down
 
 demo: venv ## the whole story on a local account: deploy, break, roll back, approve
-	@$(VENV) -m local.demo
+	@$(VENV) -m demo
 
 drill: tools ## the bad day, rehearsed: all five scenarios on a local account, measured against their budgets (ARGS=--publish)
-	@$(VENV) -m local.drill $(ARGS)
+	@$(VENV) -m bench.drill $(ARGS)
 
 test: tools ## unit, integration and end-to-end tests
-	@$(VENV) -m compileall -q naming.py components local rollback
+	@$(VENV) -m compileall -q components rollback localaws tools bench demo
 	@$(CLEAN) $(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e tests/integration tests/simulation tests/permissions tests/unit
 
-check: venv ## lint, format, types, workflows; locks and measured figures in step
+check: venv ## lint, format, types, imports, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/access-rollback/mypy"
-	@$(VENV) -m local.locks
-	@$(VENV) -m local.workflows
-	@$(VENV) -m local.bench.readme
-	@$(VENV) -m local.drill --check
+	@.venv/bin/lint-imports --no-cache > /dev/null || .venv/bin/lint-imports --no-cache
+	@$(VENV) -m tools.locks
+	@$(VENV) -m tools.workflows
+	@$(VENV) -m bench.readme
+	@$(VENV) -m bench.drill --check
 
 lock: venv ## compile the locked requirements after a change of pyproject.toml
-	@$(VENV) -m local.locks --write
+	@$(VENV) -m tools.locks --write
 
 bench: tools ## ours against the script and the quota, as a table and in .local/bench.json (ARGS=--all: 5,000 functions, too)
-	@$(VENV) -m local.bench $(ARGS)
+	@$(VENV) -m bench $(ARGS)
 
 soak: tools ## every crash point and every schedule, to the end (an hour)
 	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200
 	@$(CLEAN) $(VENV) -m tests.crashes
 
 clean: ## stop the local account; remove .venv, .local and caches (the engine is kept, it serves all checkouts)
-	@test ! -x $(VENV) || $(VENV) -m local down || true
+	@test ! -x $(VENV) || $(VENV) -m localaws down || true
 	@rm -rf .venv .local .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,9 +12,9 @@ from components.live_aliases import LiveAliases, LiveAliasesArgs
 from components.policies import Scope
 from components.release_parameters import ReleaseParameters, ReleaseParametersArgs
 from components.rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
-from naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, RESTORE, ROLLBACK
-from rollback.errors import UsageError
-from rollback.settings import from_config
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, RESTORE, ROLLBACK
+from rollback.config.settings import from_config
+from rollback.core.errors import UsageError
 
 try:
     settings = from_config(pulumi.get_project(), pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())

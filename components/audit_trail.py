@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.tags import tags
-from naming import Names
+from rollback.config.naming import Names
 
 # Not even the account's root shortens a retention in this mode; one of GOVERNANCE ends for whoever is
 # allowed to bypass it, and that is every administrator ("Locking objects with Object Lock", Amazon S3 User

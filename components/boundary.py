@@ -11,7 +11,7 @@ from typing import Any
 
 from components.permissions import granted
 from components.policies import LEDGER_WRITES, Document, Scope, Statement, denial, document, statement
-from naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
+from rollback.config.naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
 
 # Every way to write to IAM, as prefixes: a new action of a known kind is denied from its first day.
 _IAM_WRITES = (

@@ -26,7 +26,7 @@ from components.policies import (
     text,
 )
 from components.tags import tags
-from naming import BREAK_GLASS
+from rollback.config.naming import BREAK_GLASS
 
 
 def permissions(scope: Scope) -> Document:

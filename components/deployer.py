@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.policies import LEDGER_WRITES, TABLE_READS, Scope, Statement, leading_keys, statement
-from naming import BREAK_GLASS, DRILL, ROLES
+from rollback.config.naming import BREAK_GLASS, DRILL, ROLES
 
 
 def deployer(scope: Scope) -> list[Statement]:

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.tags import tags
-from naming import Names
+from rollback.config.naming import Names
 
 # The index by environment and time, for display; every decision reads the base table.
 INDEX = "GSI1"

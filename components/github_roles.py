@@ -9,13 +9,13 @@ from functools import partial
 import pulumi
 import pulumi_aws as aws
 
-import naming
 from components.boundary import boundary, trust
 from components.permissions import function_policies, inline_policy
 from components.permits import permit
 from components.policies import Scope, text
 from components.tags import tags
-from naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+from rollback.config import naming
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
 
 _DESCRIPTIONS = {
     DEPLOYER: "Deploys and records releases; puts back stacks and Terraform configurations",

@@ -17,7 +17,7 @@ from importlib import metadata
 import pulumi
 import pulumi_aws as aws
 
-from naming import Names
+from rollback.config.naming import Names
 
 # What the rollback writes (`UpdateAlias`), and Pulumi therefore leaves alone.
 THE_ROLLBACKS = ["functionVersion", "routingConfig", "description"]

@@ -21,7 +21,7 @@ from components.policies import (
     packed_for,
     statement,
 )
-from naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
 
 _LAMBDA_READS = (
     "lambda:GetAlias",

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import naming
-from naming import Names
+from rollback.config import naming
+from rollback.config.naming import Names
 
 Statement = dict[str, Any]
 Document = dict[str, Any]

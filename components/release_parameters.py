@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.tags import tags
-from naming import Names
+from rollback.config.naming import Names
 
 # What a parameter says before the first release is recorded; SSM takes no empty value.
 NOTHING_YET = "none"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_github as github
 
-from naming import APPROVER, DEPLOYER, DRILL, ROLLBACK, Names
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK, Names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

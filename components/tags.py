@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from naming import Names
+from rollback.config.naming import Names
 
 
 def tags(names: Names, component: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What end-to-end tests ask of AWS under a role, as the emulator has judged it, and the file that keeps it.
 
-Every emulator of theirs writes down each call that it judges (`local.emulator.calls`). `permissions/asked.jsonl`
+Every emulator of theirs writes down each call that it judges (`localaws.emulator.calls`). `permissions/asked.jsonl`
 holds them in shapes, one a line: what differs from run to run, or from environment to environment, is a word in
 angle brackets. `permissions/test_permissions.py` puts the shapes to another judge of IAM policies, in seconds; at
 the end of a run of all end-to-end tests `tests/conftest.py` says whether the file is what they ask now.
@@ -173,8 +173,8 @@ def _shape(line: Sequence[Any], catalogue: re.Pattern[str]) -> Call | None:
 
 def _catalogue() -> list[str]:
     """The functions that tests have, longest first."""
-    from naming import ENVIRONMENTS  # noqa: PLC0415 - see above
-    from rollback.settings import load  # noqa: PLC0415
+    from rollback.config.naming import ENVIRONMENTS  # noqa: PLC0415 - see above
+    from rollback.config.settings import load  # noqa: PLC0415
     from tests.e2e.estate_under_test import FUNCTIONS  # noqa: PLC0415
 
     every = [load(ROOT, environment).services.values() for environment in ENVIRONMENTS]

@@ -37,7 +37,7 @@ from typing import Any, Self
 import boto3
 from botocore.loaders import JSONFileLoader
 
-from local.paths import ROOT
+from localaws.paths import ROOT
 
 _SCRIPT = ROOT / ".venv" / "bin" / "rollback"
 # Seconds until a command that hangs is ended: nobody waits that long on a quiet machine.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rollback.drill import code, configuration, full, infrastructure, table
-from rollback.drill.record import CODE, CONFIGURATION, FULL, INFRASTRUCTURE, TABLE
 from rollback.drill.scenario import Scenario, Stage
+from rollback.drill.scenarios import code, configuration, full, infrastructure, table
+from rollback.model.drill import CODE, CONFIGURATION, FULL, INFRASTRUCTURE, TABLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import boto3
 
-from naming import DEPLOYER, DRILL, ROLLBACK
-from rollback import assumed
-from rollback.aws import Account, connect
-from rollback.errors import Refused
+from rollback.aws import assume_role
+from rollback.aws.account import Account, connect
+from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
+from rollback.core.errors import Refused
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
@@ -47,7 +47,7 @@ class Roles:
                 else "rollback drill --read-only",
             )
         for role in (ROLLBACK, DEPLOYER):
-            self._sessions[role] = assumed.session(own, role)
+            self._sessions[role] = assume_role.session(own, role)
             self._accounts[role] = connect(own.settings, self._sessions[role])
         return self._accounts[ROLLBACK]
 

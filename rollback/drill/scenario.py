@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollback.drill.hands import Hands
-from rollback.drill.record import Drill
+from rollback.actions.context import Session
+from rollback.drill.cli_driver import Hands
 from rollback.drill.roles import Roles
-from rollback.drill.scratch import Scratch
-from rollback.session import Session
+from rollback.drill.temp_clone import Scratch
+from rollback.model.drill import Drill
 
 # JSON: what stood before a drill, and all that is needed to restore it from any machine.
 Stood = Mapping[str, Any]

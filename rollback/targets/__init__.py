@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from rollback.errors import RollbackError
-from rollback.targets.protocol import Context, Target
+from rollback.core.errors import RollbackError
+from rollback.targets.base import Context, Target
 
 # Kind → module and class. Imported when asked for: some of them import much.
 _MAKERS = {
-    "aliases": ("rollback.targets.aliases", "Aliases"),
-    "stack": ("rollback.targets.stack", "Stack"),
-    "cutover": ("rollback.targets.cutover", "Cutover"),
-    "prune": ("rollback.targets.prune", "Prune"),
-    "full": ("rollback.targets.full", "Full"),
-    "terraform": ("rollback.targets.terraform", "Terraform"),
-    "table": ("rollback.targets.table", "TableRestore"),
+    "aliases": ("rollback.targets.aliases.target", "Aliases"),
+    "stack": ("rollback.targets.stack.target", "Stack"),
+    "cutover": ("rollback.targets.table.cutover", "Cutover"),
+    "prune": ("rollback.targets.prune.target", "Prune"),
+    "full": ("rollback.targets.full.target", "Full"),
+    "terraform": ("rollback.targets.terraform.target", "Terraform"),
+    "table": ("rollback.targets.table.restore", "TableRestore"),
 }
 
 

@@ -18,9 +18,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from local import shell
-from local.clients import connect
-from local.emulator import server
+from localaws import shell
+from localaws.clients import connect
+from localaws.emulator import server
 from tests.crashes import aliases, ground_scenes, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.aliases import Case

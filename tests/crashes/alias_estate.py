@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from naming import ROLLBACK
-from rollback.ledger import Ledger
-from rollback.records import chain_break
-from rollback.table import Table
+from rollback.config.naming import ROLLBACK
+from rollback.ledger.repository import Ledger
+from rollback.ledger.store import Table
+from rollback.model.record import chain_break
 from tests.crashes import calls
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform
 from tests.warm import Child, Warm

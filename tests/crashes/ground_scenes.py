@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.paths import ROOT
+from localaws.paths import ROOT
 from tests.crashes import calls
 from tests.e2e.estate_under_test import DAN, REASON, Person, Run
 from tests.warm import Child, Warm

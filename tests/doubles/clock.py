@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rollback.records import now_iso
+from rollback.model.record import now_iso
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

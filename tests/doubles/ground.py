@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.plan import Plan, Refusal, Request
-from rollback.records import Check, Event
-from rollback.releases import STACK
-from rollback.targets.changes import SAME, UPDATE, Change, counts
-from rollback.targets.protocol import Context, Failure, Journal, Outcome
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event
+from rollback.model.release import STACK
+from rollback.model.resource_changes import SAME, UPDATE, Change, counts
+from rollback.targets.base import Context, Failure, Journal, Outcome
 
 OLD, NEW = "0" * 40, "1" * 40
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.canonical import plain
-from rollback.identity import Who
-from rollback.lease import LeaseLost
-from rollback.records import Event
-from rollback.targets.protocol import Failure
+from rollback.core.canonical import plain
+from rollback.ledger.lease import LeaseLost
+from rollback.model.identity import Who
+from rollback.model.record import Event
+from rollback.targets.base import Failure
 
 BY = Who(role="acme-dev-rollback-role", person="alice")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rollback.plan import Plan, Request
-from rollback.records import Record, Status
-from rollback.targets.alias_state import Move
+from rollback.model.alias_moves import Move
+from rollback.model.plan import Plan, Request
+from rollback.model.record import Record, Status
 from tests.doubles.world import ALICE
 
 

@@ -16,12 +16,12 @@ import boto3
 import pytest
 
 from rollback import targets
-from rollback.errors import RollbackError
-from rollback.flow import Flow
-from rollback.holding import Finished
-from rollback.plan import Request
-from rollback.targets.cutover import Cutover
-from rollback.targets.table import TableRestore
+from rollback.actions.lifecycle import Flow
+from rollback.actions.record_lease import Finished
+from rollback.core.errors import RollbackError
+from rollback.model.plan import Request
+from rollback.targets.table.cutover import Cutover
+from rollback.targets.table.restore import TableRestore
 from tests.doubles.history import History
 from tests.doubles.world import ALICE, BOB, Quiet, World, texts
 

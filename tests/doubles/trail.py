@@ -7,9 +7,9 @@ import subprocess
 from bisect import insort
 from collections.abc import Iterable, Iterator
 
-from rollback.plan import Request
-from rollback.quarantine import lift, quarantine
-from rollback.table import Item, _read
+from rollback.actions.quarantine import lift, quarantine
+from rollback.ledger.store import Item, _read
+from rollback.model.plan import Request
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, settings, texts
 
@@ -18,7 +18,7 @@ _BAD = ["python", "-c", "raise SystemExit(1)"]
 
 
 class Shelf:
-    """What `rollback.table.Table` is to somebody who reads, of items as they come out of it."""
+    """What `rollback.ledger.store.Table` is to somebody who reads, of items as they come out of it."""
 
     name = TABLE
 

@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rollback.archive import Archive
-from rollback.aws import Account, Throttles
-from rollback.clocks import Clocks
-from rollback.flow import Flow
-from rollback.ground import Watch
-from rollback.holding import Finished
-from rollback.identity import Who
-from rollback.lease import Leases
-from rollback.ledger import Ledger
-from rollback.plan import Request
-from rollback.recording import Commits, Recorded, adopt, record
-from rollback.session import Session
-from rollback.settings import Settings, parse
-from rollback.table import Table
+from rollback.actions.context import Session
+from rollback.actions.lifecycle import Flow
+from rollback.actions.record_lease import Finished
+from rollback.actions.record_release import Commits, Recorded, adopt, record
+from rollback.aws.account import Account, Throttles
+from rollback.config.settings import Settings, parse
+from rollback.core.clocks import Clocks
+from rollback.ledger.audit_bucket import Archive
+from rollback.ledger.health import Watch
+from rollback.ledger.lease import Leases
+from rollback.ledger.repository import Ledger
+from rollback.ledger.store import Table
+from rollback.model.identity import Who
+from rollback.model.plan import Request
 from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life

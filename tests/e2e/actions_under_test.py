@@ -22,8 +22,8 @@ from typing import Any
 
 from estate_under_test import Platform, git
 
-from local import shell
-from local.paths import ROOT
+from localaws import shell
+from localaws.paths import ROOT
 from tests.doubles import github as environments
 
 _ACT = Path(sys.executable).with_name("act")

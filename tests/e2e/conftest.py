@@ -14,9 +14,9 @@ from typing import Any, cast
 import pytest
 from estate_under_test import Platform, Template, declare, stamp, whole
 
-from local import shell
-from local.emulator import server
-from local.emulator.server import Emulator
+from localaws import shell
+from localaws.emulator import server
+from localaws.emulator.server import Emulator
 from tests import asked
 from tests.proxy import Proxy
 from tests.warm import Warm

@@ -31,11 +31,11 @@ import yaml
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
-from local import estate, identity, shell
-from local.clients import connect
-from local.paths import ROOT
-from naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GITHUB_OIDC_HOST, ROLES, ROLLBACK
-from rollback.settings import Settings, load
+from localaws import estate, identity, shell
+from localaws.clients import connect
+from localaws.paths import ROOT
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GITHUB_OIDC_HOST, ROLES, ROLLBACK
+from rollback.config.settings import Settings, load
 from tests import planted
 from tests.warm import Run, Warm
 
@@ -555,7 +555,9 @@ def checkout(root: Path, environment: str, account: str, *, whole: bool = False)
             ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
         ).stdout.split("\0")
         for name in tracked:
-            if name and not name.startswith(("local/", "tests/unit", "tests/integration", "tests/e2e")):
+            if name and not name.startswith(
+                ("localaws/", "tools/", "bench/", "demo/", "tests/unit", "tests/integration", "tests/e2e")
+            ):
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, root / name)
         (root / ".venv").symlink_to(ROOT / ".venv")

@@ -11,11 +11,11 @@ from boto3.dynamodb.types import TypeSerializer
 from estate_under_test import Platform
 from hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, MARKUP, TITLE
 
-from rollback.canonical import plain
-from rollback.drill.record import Drill, drill_item
-from rollback.identity import Who
-from rollback.items import event_item, record_item
-from rollback.records import Event, Record, Status
+from rollback.core.canonical import plain
+from rollback.ledger.schema import event_item, record_item
+from rollback.model.drill import Drill, drill_item
+from rollback.model.identity import Who
+from rollback.model.record import Event, Record, Status
 
 Raw = dict[str, Any]
 _SERIALIZER = TypeSerializer()

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 from estate_under_test import DAN, REASON, Person, Platform, Run, Running, git, whole
 
-from local import shell
-from local.emulator import server
-from local.engine.terraform import ensure_terraform
-from local.engine.terraform_provider import ensure_provider
-from naming import DEPLOYER
+from localaws import shell
+from localaws.emulator import server
+from localaws.toolchain.terraform import ensure_terraform
+from localaws.toolchain.terraform_provider import ensure_provider
+from rollback.config.naming import DEPLOYER
 from tests import asked
 from tests.warm import Warm
 

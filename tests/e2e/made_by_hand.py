@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import shell
-from local.clients import connect
-from local.paths import ROOT
-from rollback.settings import Settings
+from localaws import shell
+from localaws.clients import connect
+from localaws.paths import ROOT
+from rollback.config.settings import Settings
 
 TABLE = "aws:dynamodb/table:Table"
 _PROGRAM = """

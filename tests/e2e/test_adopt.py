@@ -16,12 +16,12 @@ import pytest
 from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, checkout, git, pulumi
 from made_by_hand import TABLE, Hand, Made, declared
 
-from local import shell
-from local.emulator import server
-from local.engine.terraform import ensure_terraform
-from local.engine.terraform_provider import ensure_provider
-from naming import ROLLBACK
-from rollback.settings import load
+from localaws import shell
+from localaws.emulator import server
+from localaws.toolchain.terraform import ensure_terraform
+from localaws.toolchain.terraform_provider import ensure_provider
+from rollback.config.naming import ROLLBACK
+from rollback.config.settings import load
 from tests.warm import Warm
 
 ACCOUNT = "690000000003"

@@ -18,7 +18,7 @@ from estate_under_test import (
     git,
 )
 
-from naming import APPROVER
+from rollback.config.naming import APPROVER
 
 
 def test_approval_required_for_prod_rollbacks_which_are_then_carried_out(prod: Platform) -> None:

@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Run, together
 
-from local import clients, identity
-from naming import ROLLBACK
+from localaws import clients, identity
+from rollback.config.naming import ROLLBACK
 from tests.proxy import Proxy
 
 

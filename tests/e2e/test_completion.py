@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from estate_under_test import CATALOGUE, FUNCTIONS, SCRIPT, checkout
 
-from local import shell
+from localaws import shell
 
 # Seconds of processor time; a person waits about as long on a quiet machine.
 _BUDGET = 0.6

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import pytest
 from estate_under_test import ROOT, Platform, Template, git, stamp
 
-from local.clients import connect
-from local.emulator.server import Emulator
+from localaws.clients import connect
+from localaws.emulator.server import Emulator
 from tests.crashes import aliases, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.report import table

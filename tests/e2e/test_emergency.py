@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from estate_under_test import ALICE, DAN, FUNCTIONS, OLGA, SCRIPT, Platform, Run
 
-from local import estate
+from localaws import estate
 from tests.proxy import Proxy
 
 OLD, BAD = "v1.0.0", "v1.1.0"

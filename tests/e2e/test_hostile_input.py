@@ -28,9 +28,9 @@ from hostile_items import (
 )
 from hostile_words import HARMLESS, NOWHERE, VARIABLES, WORDS
 
-from local.engine.terraform import ensure_terraform
-from rollback.drill.record import drill_item
-from rollback.items import record_item
+from localaws.toolchain.terraform import ensure_terraform
+from rollback.ledger.schema import record_item
+from rollback.model.drill import drill_item
 from tests.planted import heard
 from tests.proxy import Answer, Proxy
 from tests.warm import Warm

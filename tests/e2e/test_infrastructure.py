@@ -14,7 +14,7 @@ import pytest
 from estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Run, git
 from infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 
-from local.paths import ROOT
+from localaws.paths import ROOT
 from tests.proxy import Proxy
 from tests.warm import Warm
 

@@ -12,7 +12,7 @@ import pytest
 from estate_under_test import BOB, DAN, FUNCTIONS, Person, Run
 from infrastructure_under_test import GOOD, Ground, declared
 
-from naming import APPROVER
+from rollback.config.naming import APPROVER
 from tests.warm import Warm
 
 DAN_APPROVING = Person(role=APPROVER, name="dan")

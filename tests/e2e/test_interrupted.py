@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Running
 
-from naming import ROLLBACK
+from rollback.config.naming import ROLLBACK
 from tests.proxy import Held, Proxy
 
 CAROL = Person(role=ROLLBACK, name="carol")

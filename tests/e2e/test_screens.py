@@ -19,7 +19,7 @@ import pytest
 from estate_under_test import ALICE, CATALOGUE, SCRIPT, Platform, Template, stamp
 from rich.cells import cell_len
 
-from local.emulator.server import Emulator
+from localaws.emulator.server import Emulator
 from tests import planted
 
 WHY = (

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from estate_under_test import DAN, REASON, Platform, git, pulumi, whole
 
-from local import shell
-from local.emulator import server
-from rollback.releases import STACK
+from localaws import shell
+from localaws.emulator import server
+from rollback.model.release import STACK
 from tests import asked
 from tests.proxy import Proxy
 from tests.sharing import Shared

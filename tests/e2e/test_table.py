@@ -18,9 +18,9 @@ import pytest
 from botocore.exceptions import ClientError
 from estate_under_test import ALICE, DAN, Person, Platform, Run, Template
 
-from local.clients import connect
-from local.emulator.server import Emulator
-from naming import RESTORE
+from localaws.clients import connect
+from localaws.emulator.server import Emulator
+from rollback.config.naming import RESTORE
 from tests.proxy import Proxy
 
 REASON = "an import overwrote it"

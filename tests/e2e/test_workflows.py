@@ -9,7 +9,7 @@ import yaml
 from actions_under_test import REPOSITORY, TOKEN, GitHub, github, run
 from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
-from local.paths import ROOT
+from localaws.paths import ROOT
 from tests.doubles import github as environments
 
 _HOSTILE = """"; touch pwned; $(touch pwned) `touch pwned` ${{ github.token }} '<b>' | it's bad"""

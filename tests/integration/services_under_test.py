@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.clients import connect
-from local.emulator import server
+from localaws.clients import connect
+from localaws.emulator import server
 from tests.doubles.world import TABLE, create_table, settings
 from tests.simulation.aws.dynamodb_model import DynamoDB
 from tests.simulation.aws.lambda_model import Lambda

@@ -15,14 +15,14 @@ from typing import Any
 import boto3
 import yaml
 
-from rollback.aws import Account, Throttles
-from rollback.clocks import Clocks
-from rollback.engine.workspace import Workspace
-from rollback.plan import Plan, Request
-from rollback.settings import parse
-from rollback.targets.changes import Change
-from rollback.targets.protocol import Context
-from rollback.targets.stack import Stack
+from rollback.aws.account import Account, Throttles
+from rollback.config.settings import parse
+from rollback.core.clocks import Clocks
+from rollback.integrations.pulumi.workspace import Workspace
+from rollback.model.plan import Plan, Request
+from rollback.model.resource_changes import Change
+from rollback.targets.base import Context
+from rollback.targets.stack.target import Stack
 from tests.doubles.world import ALICE, Parameters, texts
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rollback.can import Answer, Finding, Verdict
-from rollback.can_gathered import _dropped, gather
-from rollback.errors import Refused, UsageError
-from rollback.freeze import freeze
-from rollback.plan import Request
-from rollback.quarantine import quarantine
-from rollback.recording import Commits, record
+from rollback.actions.freeze import freeze
+from rollback.actions.quarantine import quarantine
+from rollback.actions.record_release import Commits, record
+from rollback.actions.reversibility.collect import _dropped, gather
+from rollback.actions.reversibility.rules import Answer, Finding, Verdict
+from rollback.core.errors import Refused, UsageError
+from rollback.model.plan import Request
 from tests.doubles.functions import client_error
 from tests.doubles.github import GitHub, github
 from tests.doubles.world import ALICE, DAN, Quiet, World, create_table, settings

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from rollback.errors import RollbackError
-from rollback.flow import Flow
-from rollback.holding import Finished
-from rollback.identity import Who
-from rollback.lease import ALIASES
-from rollback.plan import Request
-from rollback.records import UNFINISHED, Record, Status, chain_break
+from rollback.actions.lifecycle import Flow
+from rollback.actions.record_lease import Finished
+from rollback.core.errors import RollbackError
+from rollback.ledger.lease import ALIASES
+from rollback.model.identity import Who
+from rollback.model.plan import Request
+from rollback.model.record import UNFINISHED, Record, Status, chain_break
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, settings, texts

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from rollback.errors import Refused, RollbackError, UsageError
-from rollback.lease import ALIASES, LeaseLost
-from rollback.plan import Request
-from rollback.quarantine import lift, quarantine
-from rollback.recorder import planned
-from rollback.recording import Commits, record
-from rollback.records import Status, chain_break
-from rollback.releases import Release, label
-from rollback.targets.alias_plan import recorded
+from rollback.actions.journal import planned
+from rollback.actions.quarantine import lift, quarantine
+from rollback.actions.record_release import Commits, record
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.lease import ALIASES, LeaseLost
+from rollback.model.plan import Request
+from rollback.model.record import Status, chain_break
+from rollback.model.release import Release, label
+from rollback.targets.aliases.planner import recorded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.instead import Instead

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from naming import UNATTENDED
 from rollback import targets
-from rollback.errors import Refused, UsageError
-from rollback.flow import Flow
-from rollback.holding import Finished
-from rollback.overview import barred, overview
-from rollback.plan import Request
-from rollback.quarantine import lift
-from rollback.recording import Commits, record
-from rollback.records import Status, chain_break
-from rollback.releases import STACK, TERRAFORM
-from rollback.targets.protocol import Context, Failure, Target
-from rollback.views import record_view
+from rollback.actions.lifecycle import Flow
+from rollback.actions.quarantine import lift
+from rollback.actions.record_lease import Finished
+from rollback.actions.record_release import Commits, record
+from rollback.actions.status import barred, overview
+from rollback.config.naming import UNATTENDED
+from rollback.core.errors import Refused, UsageError
+from rollback.model.plan import Request
+from rollback.model.record import Status, chain_break
+from rollback.model.release import STACK, TERRAFORM
+from rollback.targets.base import Context, Failure, Target
+from rollback.views.records import record_view
 from tests.doubles.functions import client_error
 from tests.doubles.ground import NEW, OLD, Ground
 from tests.doubles.world import DAN, SHA, Quiet, World, settings
@@ -143,7 +143,7 @@ def test_whoever_sits_there_is_asked(
 def test_a_plan_is_not_confirmed_unseen_but_where_that_is_allowed(
     world: World, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollback.approval.UNATTENDED", ())
+    monkeypatch.setattr("rollback.actions.approval.UNATTENDED", ())
 
     with pytest.raises(UsageError, match="--yes is for"):
         start(world, yes=True)

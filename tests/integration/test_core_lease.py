@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rollback.errors import RollbackError
-from rollback.lease import ALIASES, Held, Lease, LeaseLost
-from rollback.table import Conflict, Write
+from rollback.core.errors import RollbackError
+from rollback.ledger.lease import ALIASES, Held, Lease, LeaseLost
+from rollback.ledger.store import Conflict, Write
 from tests.doubles.world import ALICE, DAN, World
 
 LOCK = {"PK": {"S": "LOCK#dev"}, "SK": {"S": ALIASES}}

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from rollback.canonical import canonical
-from rollback.errors import Refused, RollbackError, UsageError
-from rollback.lease import ALIASES, LeaseLost
-from rollback.plan import Plan
-from rollback.records import Approval, Entered, Record, Standing, Status, chain_break
-from rollback.releases import Entry, Quarantine, Release, entry_hash, manifest_hash
-from rollback.table import ABSENT, Conflict, Write
-from rollback.targets.alias_state import Move
+from rollback.core.canonical import canonical
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.lease import ALIASES, LeaseLost
+from rollback.ledger.store import ABSENT, Conflict, Write
+from rollback.model.alias_moves import Move
+from rollback.model.plan import Plan
+from rollback.model.record import Approval, Entered, Record, Standing, Status, chain_break
+from rollback.model.release import Entry, Quarantine, Release, entry_hash, manifest_hash
 from tests.doubles.instead import Instead
 from tests.doubles.records import a_plan, a_record
 from tests.doubles.world import ALICE, BOB, TABLE, World

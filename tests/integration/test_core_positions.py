@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rollback.errors import Refused
-from rollback.plan import Request
-from rollback.quarantine import quarantine
-from rollback.recording import Commits, record
-from rollback.releases import TERRAFORM, Entry, Quarantine, Timeline, label, previous_position
+from rollback.actions.quarantine import quarantine
+from rollback.actions.record_release import Commits, record
+from rollback.core.errors import Refused
+from rollback.model.plan import Request
+from rollback.model.release import TERRAFORM, Entry, Quarantine, Timeline, label, previous_position
 from tests.doubles.world import DAN, SHA, Quiet, World
 
 A, B, C, D = ("a" * 40, "b" * 40, "c" * 40, "d" * 40)

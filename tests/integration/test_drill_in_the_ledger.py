@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from rollback import audit
-from rollback.drill import kept
-from rollback.drill.audited import drill_findings
-from rollback.drill.conduct import refuse_unwell
-from rollback.drill.record import BEGUN, CODE, Drill
-from rollback.errors import Refused
-from rollback.overview import overview
-from rollback.past import past
+from rollback.actions import audit, drill_store
+from rollback.actions.history import past
+from rollback.actions.status import overview
+from rollback.core.errors import Refused
+from rollback.drill.runner import refuse_unwell
+from rollback.ledger.drill_integrity import drill_findings
+from rollback.model.drill import BEGUN, CODE, Drill
 from tests.doubles.world import ALICE, TABLE, Quiet, World
 
 
@@ -30,13 +29,13 @@ def begun(world: World, number: int = 1) -> Drill:
         stood='{"a":1}',
         seq=0,
     )
-    kept.begin(world.session().ledger, drill)
+    drill_store.begin(world.session().ledger, drill)
     return drill
 
 
 def ended(world: World, drill: Drill) -> Drill:
     over = drill.ended(world.session().clocks.now(), seconds=1.5, waited=0.0, rollbacks=["01M"], why="")
-    kept.end(world.session(), over)
+    drill_store.end(world.session(), over)
     return over
 
 
@@ -55,12 +54,12 @@ def found(world: World) -> list[str]:
 
 def test_a_drill_is_there_from_its_beginning_and_its_end_is_in_the_timeline(world: World) -> None:
     drill = begun(world)
-    assert kept.unfinished(world.session().ledger) == [drill]
+    assert drill_store.unfinished(world.session().ledger) == [drill]
 
     over = ended(world, drill)
 
-    assert kept.drills(world.session().ledger) == [over]
-    assert kept.unfinished(world.session().ledger) == []
+    assert drill_store.drills(world.session().ledger) == [over]
+    assert drill_store.unfinished(world.session().ledger) == []
     entry = next(iter(world.timeline()))
     assert (entry.kind, entry.id, entry.status) == ("drill", drill.drill_id, "PASSED")
     (moment,) = past(world.session(), 10, "drill").moments

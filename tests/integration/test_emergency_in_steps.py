@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from rollback.emergency import Emergency, under_its_role
-from rollback.emergency_import import Adopted, Adoption
-from rollback.emergency_journal import found, read
-from rollback.errors import Refused, RollbackError, UsageError
-from rollback.ground import LostEntries, advice, ask, protections
-from rollback.holding import Finished
-from rollback.identity import Who
-from rollback.mending import mend
-from rollback.plan import Request
-from rollback.records import Status, chain_break
-from rollback.releases import label
-from rollback.table import GONE, THROTTLED, UNREACHABLE, Unanswered
+from rollback.actions.emergency.importer import Adopted, Adoption
+from rollback.actions.emergency.journal import found, read
+from rollback.actions.emergency.run import Emergency, under_its_role
+from rollback.actions.record_lease import Finished
+from rollback.actions.repair_ledger import mend
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.health import LostEntries, advice, ask, protections
+from rollback.ledger.store import GONE, THROTTLED, UNREACHABLE, Unanswered
+from rollback.model.identity import Who
+from rollback.model.plan import Request
+from rollback.model.record import Status, chain_break
+from rollback.model.release import label
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table, settings

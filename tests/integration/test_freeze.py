@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.errors import Refused
-from rollback.freeze import freeze, frozen, respected, unfreeze
-from rollback.identity import Who
-from rollback.overview import overview
-from rollback.plan import Request
-from rollback.records import Status
+from rollback.actions.freeze import freeze, frozen, respected, unfreeze
+from rollback.actions.status import overview
+from rollback.core.errors import Refused
+from rollback.model.identity import Who
+from rollback.model.plan import Request
+from rollback.model.record import Status
 from tests.doubles.world import ALICE, DAN, World
 
 CAROL = Who(role=ALICE.role, person="carol")

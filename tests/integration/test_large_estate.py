@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from local.bench.account import generated
-from rollback.items import record_item
-from rollback.past import past
-from rollback.plan import Request, from_chunks, to_chunks
-from rollback.records import Status
-from rollback.table import Write
-from rollback.targets.alias_plan import recorded
-from rollback.targets.alias_state import Move
+from bench.account import generated
+from rollback.actions.history import past
+from rollback.ledger.schema import record_item
+from rollback.ledger.store import Write
+from rollback.model.alias_moves import Move
+from rollback.model.plan import Request, from_chunks, to_chunks
+from rollback.model.record import Status
+from rollback.targets.aliases.planner import recorded
 from tests.doubles.world import World, create_table, settings
 from tests.integration.conftest import OneByOne
 from tests.simulation.aws.dynamodb_model import DynamoDB

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local import estate, identity, processes, shell
-from local.clients import connect
-from local.emulator import server
-from local.emulator.server import Emulator
-from local.paths import ROOT
-from naming import APPROVER, DEPLOYER, GITHUB_OIDC_HOST, ROLLBACK, arn
-from rollback.settings import Settings, load
+from localaws import estate, identity, processes, shell
+from localaws.clients import connect
+from localaws.emulator import server
+from localaws.emulator.server import Emulator
+from localaws.paths import ROOT
+from rollback.config.naming import APPROVER, DEPLOYER, GITHUB_OIDC_HOST, ROLLBACK, arn
+from rollback.config.settings import Settings, load
 
 TABLE = "ledger"
 
@@ -360,7 +360,7 @@ def test_it_listens_on_loopback_only(account: Emulator) -> None:
 def test_an_account_ends_with_its_parent_even_by_sigkill() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from local.emulator import server\n"
+        "from localaws.emulator import server\n"
         "e = server.start(None, auth=False)\n"
         "print(e.pid, e.begun, e.log.parent, flush=True)\n"
         "sys.stdin.read()\n"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from local import processes, shell
-from local.engine import build
-from local.paths import ROOT
-from rollback.settings import load
+from localaws import processes, shell
+from localaws.paths import ROOT
+from localaws.toolchain import build
+from rollback.config.settings import load
 
 pytestmark = pytest.mark.skipif(
     build.official_language_host() is not None, reason="an official language host is installed and used"

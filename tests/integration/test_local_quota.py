@@ -15,8 +15,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local import quota
-from local.quota import AWS, CONTROL, Bucket, Rate
+from localaws import quota
+from localaws.quota import AWS, CONTROL, Bucket, Rate
 
 ALIAS = b'{"FunctionVersion": "7", "Name": "live", "RevisionId": "r"}'
 

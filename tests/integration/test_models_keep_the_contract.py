@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services_under_test import ABSENT, ACCOUNT, ALIAS, BUCKET, Side, emulated, modelled
 
-from rollback.aws import explained, was_refused
-from rollback.errors import RollbackError
+from rollback.aws.account import explained, was_refused
+from rollback.core.errors import RollbackError
 from tests.doubles.world import TABLE
 from tests.simulation.aws.answers import Unmodelled
 from tests.simulation.aws.lambda_model import AliasSeen, Lambda

@@ -11,10 +11,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local import quota
-from local.bench.load import OPERATION, foreign
-from local.quota import CONTROL, Rate
-from rollback.aws import Throttles, paced
+from bench.load import OPERATION, foreign
+from localaws import quota
+from localaws.quota import CONTROL, Rate
+from rollback.aws.account import Throttles, paced
 from tests.doubles.world import settings
 from tests.integration import test_local_quota
 
@@ -39,7 +39,7 @@ def unretried(endpoint: str, attempts: int = 1) -> Any:
 
 
 def client(endpoint: str) -> tuple[Any, Throttles]:
-    """As `rollback.aws.connect` makes it."""
+    """As `rollback.aws.account.connect` makes it."""
     made, throttles = unretried(endpoint, attempts=5), Throttles()
     paced(made, settings(pace=OURS), throttles)
     return made, throttles
@@ -88,7 +88,7 @@ def test_a_read_that_is_throttled_teaches_the_reads_and_not_the_writes(upstream:
 
 
 def test_who_is_always_throttled_fails_in_the_end(upstream: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollback.pace.LEAST", 1.0)
+    monkeypatch.setattr("rollback.aws.rate_limit.LEAST", 1.0)
     with quota.running(upstream, {**quota.AWS, CONTROL: Rate(rate=0.001, burst=0)}) as proxy:
         made, throttles = client(proxy.endpoint)
         with pytest.raises(ClientError, match="Rate exceeded"):

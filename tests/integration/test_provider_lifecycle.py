@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import ClientError
 from provider_stack import Stack
 
-from local import processes
-from local.emulator import server
-from local.engine.build import ensure_engine, ensure_plugins
+from localaws import processes
+from localaws.emulator import server
+from localaws.toolchain.build import ensure_engine, ensure_plugins
 
 # A program is BASE and the parts that its test is about: every step of a smaller one takes less time.
 BASE = """
@@ -353,7 +353,7 @@ def test_a_provider_ends_with_an_engine_that_was_killed(stack: Stack) -> None:
     assert engine.stdout
     with engine.stdout as said:
         assert any("declared" in line for line in said), "the program came to its end"
-        providers = children(engine.pid, "local.provider.main")
+        providers = children(engine.pid, "localaws.provider.main")
         engine.kill()
         engine.wait(10)
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from rollback.audit import audit
-from rollback.cli_prune import _interrupted
-from rollback.errors import Refused, RollbackError, UsageError
-from rollback.flow import Flow
-from rollback.freeze import freeze
-from rollback.holding import Finished
-from rollback.identity import Who
-from rollback.past import past
-from rollback.plan import Plan, Request
-from rollback.prune import KIND, Doomed, deleted
-from rollback.quarantine import lift, quarantine
-from rollback.records import Status, chain_break
+from rollback.actions.audit import audit
+from rollback.actions.freeze import freeze
+from rollback.actions.history import past
+from rollback.actions.lifecycle import Flow
+from rollback.actions.quarantine import lift, quarantine
+from rollback.actions.record_lease import Finished
+from rollback.cli.commands.prune import _interrupted
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.model.identity import Who
+from rollback.model.plan import Plan, Request
+from rollback.model.record import Status, chain_break
+from rollback.model.retention import KIND, Doomed, deleted
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
 from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, create_table, settings, texts

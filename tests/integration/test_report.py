@@ -15,9 +15,9 @@ import pytest
 from moto import mock_aws
 from playwright.sync_api import Browser, sync_playwright
 
-from rollback.past import past
-from rollback.plan import Request
-from rollback.report import Report, gather, page, summary
+from rollback.actions.history import past
+from rollback.model.plan import Request
+from rollback.views.report import Report, gather, page, summary
 from tests.doubles.world import World, create_table, settings, texts
 
 # Quiet on a machine without a way out, and without a sandbox that root cannot have.

@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 from stack_under_test import ROOT, Estate, ops
 
-from local.emulator import server
-from local.engine.build import ensure_engine, ensure_plugins
-from rollback.can import Answer
-from rollback.can_gathered import of_stack
-from rollback.commits import Commit
-from rollback.errors import Refused, RollbackError, UsageError
-from rollback.plan import Request, to_chunks
-from rollback.processes import began
-from rollback.releases import STACK, Quarantine
-from rollback.targets.stack_plan import find
+from localaws.emulator import server
+from localaws.toolchain.build import ensure_engine, ensure_plugins
+from rollback.actions.reversibility.collect import of_stack
+from rollback.actions.reversibility.rules import Answer
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.process_identity import began
+from rollback.integrations.git import Commit
+from rollback.model.plan import Request, to_chunks
+from rollback.model.release import STACK, Quarantine
+from rollback.targets.stack.planner import find
 from tests.doubles.world import ALICE
 from tests.sharing import Shared
 

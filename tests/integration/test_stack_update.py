@@ -19,17 +19,17 @@ from typing import Any, TypeVar
 import pytest
 from stack_under_test import REGION, Estate
 
-from local.emulator import server
-from local.engine.build import ensure_engine, ensure_plugins
-from rollback.engine import deployed_commit, history
-from rollback.errors import Refused
-from rollback.plan import Plan, Request
-from rollback.processes import Process
-from rollback.releases import STACK
-from rollback.settings import parse
-from rollback.targets.changes import Change
-from rollback.targets.protocol import Outcome
-from rollback.targets.stack import Stack
+from localaws.emulator import server
+from localaws.toolchain.build import ensure_engine, ensure_plugins
+from rollback.config.settings import parse
+from rollback.core.errors import Refused
+from rollback.core.process_identity import Process
+from rollback.integrations.pulumi import deployed_commit, history
+from rollback.model.plan import Plan, Request
+from rollback.model.release import STACK
+from rollback.model.resource_changes import Change
+from rollback.targets.base import Outcome
+from rollback.targets.stack.target import Stack
 from tests.doubles.journal import Memory
 from tests.doubles.world import texts
 from tests.proxy import Held, Proxy

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollback.errors import Refused, UsageError
-from rollback.lease import LeaseLost
-from rollback.targets import copy_back
+from rollback.core.errors import Refused, UsageError
+from rollback.ledger.lease import LeaseLost
+from rollback.targets.table import copy_back
 from tests.doubles.tables import (
     ALICE_THEN,
     BUCKET,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollback.errors import Refused, UsageError
-from rollback.lease import LeaseLost
-from rollback.plan import Request
-from rollback.records import Record, Status
-from rollback.targets import table_settings
+from rollback.core.errors import Refused, UsageError
+from rollback.ledger.lease import LeaseLost
+from rollback.model.plan import Request
+from rollback.model.record import Record, Status
+from rollback.targets.table import table_settings
 from tests.doubles.tables import (
     ALICE_THEN,
     BUCKET,

@@ -16,15 +16,15 @@ from botocore.exceptions import ClientError
 from components.boundary import boundary, trust
 from components.permissions import inline_policy
 from components.policies import Scope, text
-from local import identity, shell
-from local.clients import connect
-from local.emulator import server
-from local.emulator.server import Emulator
-from local.engine.terraform import ensure_terraform
-from local.engine.terraform_provider import ensure_provider
-from local.paths import ROOT
-from naming import DEPLOYER, GITHUB_OIDC_HOST
-from rollback.settings import Settings, load
+from localaws import identity, shell
+from localaws.clients import connect
+from localaws.emulator import server
+from localaws.emulator.server import Emulator
+from localaws.paths import ROOT
+from localaws.toolchain.terraform import ensure_terraform
+from localaws.toolchain.terraform_provider import ensure_provider
+from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
+from rollback.config.settings import Settings, load
 
 STATE = "access-management/terraform.tfstate"
 

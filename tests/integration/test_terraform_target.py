@@ -23,23 +23,23 @@ import yaml
 from components.boundary import boundary, trust
 from components.permissions import inline_policy
 from components.policies import Scope, text
-from local import estate, identity, shell
-from local.clients import connect, root
-from local.emulator import server
-from local.engine.terraform import ensure_terraform
-from local.engine.terraform_provider import ensure_provider
-from local.paths import ROOT
-from naming import DEPLOYER, GITHUB_OIDC_HOST
-from rollback import session as sessions
-from rollback import terraform_tool
-from rollback.errors import Refused
-from rollback.flow import Flow
-from rollback.holding import Finished
-from rollback.plan import Request
-from rollback.recording import Commits, record
-from rollback.records import Status
-from rollback.releases import TERRAFORM
-from rollback.settings import Settings, load
+from localaws import estate, identity, shell
+from localaws.clients import connect, root
+from localaws.emulator import server
+from localaws.paths import ROOT
+from localaws.toolchain.terraform import ensure_terraform
+from localaws.toolchain.terraform_provider import ensure_provider
+from rollback.actions import context as sessions
+from rollback.actions.lifecycle import Flow
+from rollback.actions.record_lease import Finished
+from rollback.actions.record_release import Commits, record
+from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
+from rollback.config.settings import Settings, load
+from rollback.core.errors import Refused
+from rollback.integrations import terraform
+from rollback.model.plan import Request
+from rollback.model.record import Status
+from rollback.model.release import TERRAFORM
 from tests.doubles.world import Quiet, create_table
 from tests.e2e.estate_under_test import SCRIPT, checkout, git
 
@@ -259,14 +259,14 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
         waiting = flow.start("terraform", Request(to=wanted), "it went bad")
     assert waiting.record
     waits, digest = waiting.record.rollback_id, waiting.record.digest
-    here = terraform_tool.find()
+    here = terraform.find()
 
     def apply() -> Finished:
         with place.flow() as flow:
             return flow.apply(waits, digest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(terraform_tool, "find", lambda: replace(here, version="1.10.0"))
+        patch.setattr(terraform, "find", lambda: replace(here, version="1.10.0"))
         with pytest.raises(Refused, match=f"version is 1.10.0 here, {here.version} was recorded"):
             apply()
     state = place.object(STATE)["Body"].read()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from rollback.overview import overview
-from rollback.recording import Commits, record
-from rollback.settings import Pace
-from rollback.views import overview_view
-from rollback.ways import moving
+from rollback.actions.record_release import Commits, record
+from rollback.actions.recovery_options import moving
+from rollback.actions.status import overview
+from rollback.config.settings import Pace
+from rollback.views.records import overview_view
 from tests.doubles.world import DAN, SHA, Quiet, World
 
 OLD, NEW = "a" * 40, "b" * 40

@@ -11,11 +11,11 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from local.simulator.judging import Action, Request, Verdict, actions, judge
 from tests import asked
 from tests.asked import Call
 from tests.permissions.deeds import Deed, each
 from tests.permissions.environments import ENVIRONMENTS, Declared, declared
+from tests.permissions.simulator.judging import Action, Request, Verdict, actions, judge
 from tests.permissions.taking import attempts
 
 Question = tuple[str, ...]

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from local.paths import ROOT
-from local.simulator.judging import Request, Verdict
-from rollback.settings import load
+from localaws.paths import ROOT
+from rollback.config.settings import load
+from tests.permissions.simulator.judging import Request, Verdict
 from tests.unit.pulumi_mocks import run
 
 ENVIRONMENTS = ("dev", "sit", "prod")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from local.simulator.judging import Request
 from tests.permissions.environments import ENVIRONMENTS, PEOPLE, Declared
+from tests.permissions.simulator.judging import Request
 
 # Role → the GitHub environment whose jobs may take it, without what begins its name.
 JOBS = {

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from local.errors import LocalError
-from local.paths import ROOT
-from local.paths import cache as cache_folder
-from local.simulator import install
-from local.simulator.judging import Request, Verdict, judge
+from localaws.errors import LocalError
+from localaws.paths import ROOT
+from localaws.paths import cache as cache_folder
+from tests.permissions.simulator import install
+from tests.permissions.simulator.judging import Request, Verdict, judge
 
 ACCOUNT = "111122223333"
 TABLE = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/ledger"
@@ -195,7 +195,7 @@ def test_it_names_the_statement_that_has_decided() -> None:
 
 
 def test_every_package_is_locked_by_its_hash_and_no_address_is_written_down() -> None:
-    folder = ROOT / "local" / "simulator"
+    folder = ROOT / "tests" / "permissions" / "simulator"
     lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
     packages = {name: of for name, of in lock["packages"].items() if name}
 

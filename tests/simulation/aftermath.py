@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollback.errors import RollbackError
-from rollback.ledger import Ledger
-from rollback.recording import Commits
-from rollback.recording import record as record_release
-from rollback.records import chain_break
-from rollback.releases import entry_hash, label
-from rollback.table import Table
+from rollback.actions.record_release import Commits
+from rollback.actions.record_release import record as record_release
+from rollback.core.errors import RollbackError
+from rollback.ledger.repository import Ledger
+from rollback.ledger.store import Table
+from rollback.model.record import chain_break
+from rollback.model.release import entry_hash, label
 from tests.doubles.world import SHA, TABLE
 from tests.simulation.process import Process
 from tests.simulation.truth import LOCK

@@ -84,7 +84,7 @@ def _function(module: ModuleType, name: str) -> FunctionType:
     return inspect.unwrap(found)  # type: ignore[return-value] # a function, as its code was one's
 
 
-_ALIASES, _LEASE = "rollback.targets.aliases", "rollback.lease"
+_ALIASES, _LEASE = "rollback.targets.aliases.target", "rollback.ledger.lease"
 _MINE = "        if (stands, description, found) == (version, tag, weights):\n"
 _WRITE = '        revision = self._update(step, version, weights, alias["RevisionId"], tag)\n'
 
@@ -152,19 +152,19 @@ MUTANTS = (
     Mutant(
         "no fence in the description",
         ("crash", "undo"),
-        "rollback.recorder",
+        "rollback.actions.journal",
         (("{self.record.rollback_id}/{self.lease.fence}", "{self.record.rollback_id}/1"),),
     ),
     Mutant(
         "no lease condition on a write",
         ("lease expiry", "execute"),
-        "rollback.ledger",
+        "rollback.ledger.repository",
         (("[*(lease.proofs() if lease else []), *writes]", "[*writes]"),),
     ),
     Mutant(
         "a decision read from GSI1",
         ("stale index", "record"),
-        "rollback.recording",
+        "rollback.actions.record_release",
         (
             (
                 "        known = timeline.release_of(version)\n",
@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant(
         "order by clock",
         ("clock skew", "record"),
-        "rollback.ledger",
+        "rollback.ledger.repository",
         (
             (
                 "        return (model(Entry, item) for item in items)\n",
@@ -224,13 +224,13 @@ MUTANTS = (
     Mutant(
         "stale plan accepted at apply",
         ("second operator", "apply"),
-        "rollback.flow",
+        "rollback.actions.lifecycle",
         (("            if today.digest() != record.digest:\n", "            if False:\n"),),
     ),
     Mutant(
         "approval digest not compared",
         ("throttle", "approve"),
-        "rollback.approval",
+        "rollback.actions.approval",
         (
             (
                 (
@@ -244,7 +244,7 @@ MUTANTS = (
     Mutant(
         "COMPLETE although verification failed",
         ("foreign write", "verify"),
-        "rollback.flow",
+        "rollback.actions.lifecycle",
         (("        well = all(check.ok for check in checks)\n", "        well = True\n"),),
     ),
 )

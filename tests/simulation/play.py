@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.flow import Flow
-from rollback.plan import Request
-from rollback.recording import Commits, record
+from rollback.actions.lifecycle import Flow
+from rollback.actions.record_release import Commits, record
+from rollback.model.plan import Request
 from tests.doubles.world import SHA
 from tests.simulation import aftermath
 from tests.simulation.calls import Call

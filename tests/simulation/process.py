@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rollback.aws import Account, Throttles
-from rollback.clocks import Clocks
-from rollback.errors import RollbackError
-from rollback.flow import Flow
-from rollback.identity import Who
-from rollback.lease import Leases
-from rollback.ledger import Ledger
-from rollback.records import now_iso
-from rollback.session import Session
-from rollback.table import Table
+from rollback.actions.context import Session
+from rollback.actions.lifecycle import Flow
+from rollback.aws.account import Account, Throttles
+from rollback.core.clocks import Clocks
+from rollback.core.errors import RollbackError
+from rollback.ledger.lease import Leases
+from rollback.ledger.repository import Ledger
+from rollback.ledger.store import Table
+from rollback.model.identity import Who
+from rollback.model.record import now_iso
 from tests.doubles.clock import BEGAN
 from tests.doubles.world import TABLE
 from tests.simulation.calls import Call, Stage

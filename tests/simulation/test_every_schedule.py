@@ -42,7 +42,7 @@ def test_the_simulation_catches(mutant: Mutant, capsys: pytest.CaptureFixture[st
 
 
 def test_a_mutant_whose_text_is_gone_is_an_error() -> None:
-    gone = Mutant("gone", ("crash", "execute"), "rollback.flow", (("no such text", ""),))
+    gone = Mutant("gone", ("crash", "execute"), "rollback.actions.lifecycle", (("no such text", ""),))
 
     with pytest.raises(LookupError, match="0 times in"), gone.at_large():
         raise AssertionError("never reached")

@@ -1,7 +1,7 @@
 """Between a process and AWS: where a call may be lost, doubled, delayed or refused, and where it is watched.
 
 What botocore does with an answer that did not come, or that says "later", is done here as it does it: five
-attempts at most (`rollback.aws.connect`), the same client token for each, and the number of attempts beyond
+attempts at most (`rollback.aws.account.connect`), the same client token for each, and the number of attempts beyond
 the first in what an error tells.
 """
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from rollback.flow import Flow
-from rollback.identity import Who
-from rollback.recording import Commits, record
-from rollback.settings import Settings, parse
-from rollback.table import _read
+from rollback.actions.lifecycle import Flow
+from rollback.actions.record_release import Commits, record
+from rollback.config.settings import Settings, parse
+from rollback.ledger.store import _read
+from rollback.model.identity import Who
 from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, create_table, texts
 from tests.simulation.aws.dynamodb_model import DynamoDB
 from tests.simulation.aws.lambda_model import AliasSeen, Lambda

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from rollback.settings import Settings, find_root, load
+from rollback.config.settings import Settings, find_root, load
 
 ROOT = find_root(Path(__file__).parent)
 ENVIRONMENT = os.environ.get("TEST_ENVIRONMENT", "")

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from naming import Names, arn
-from rollback import adopt
-from rollback.adopt import Adoption, Declared, Found, Standing
-from rollback.adopting import LOOKS
-from rollback.engine.rehearsal import Forecast
-from rollback.engine.steps import Step, steps
-from rollback.errors import Refused, UsageError
-from rollback.targets.terraform_state import StateBucket
+from rollback.actions.adoption import import_ids
+from rollback.actions.adoption.discovery import LOOKS
+from rollback.actions.adoption.import_ids import Adoption, Declared, Found, Standing
+from rollback.config.naming import Names, arn
+from rollback.core.errors import Refused, UsageError
+from rollback.integrations.pulumi.import_preview import Forecast
+from rollback.integrations.pulumi.preview_events import Step, steps
+from rollback.targets.terraform.state_bucket import StateBucket
 
 ACCOUNT = "536580886816"
 IAM = partial(arn, "iam", "eu-west-1", ACCOUNT)
@@ -73,7 +73,7 @@ def forecast(*made: Step, depends: Mapping[str, Any] | None = None, stands: bool
 
 
 def declared(*made: Step, **more: Any) -> dict[str, str | None]:
-    return {one.urn.rpartition("::")[2]: one.id for one in adopt.declared(forecast(*made, **more), IAM)}
+    return {one.urn.rpartition("::")[2]: one.id for one in import_ids.declared(forecast(*made, **more), IAM)}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_arn_of_a_policy_is_told_before_the_policy_is_made() -> None:
 
 
 def test_every_type_that_can_be_imported_can_be_looked_for() -> None:
-    assert adopt.KINDS.keys() == LOOKS.keys()
+    assert import_ids.KINDS.keys() == LOOKS.keys()
 
 
 def test_the_import_file_is_the_engines_own_without_what_does_not_exist() -> None:
@@ -124,9 +124,9 @@ def test_the_import_file_is_the_engines_own_without_what_does_not_exist() -> Non
         step(INLINE, "deployer", role="r", name="p"),
         step(TABLE, "t", name="t"),
     )
-    role, inline, _ = adopt.declared(said, IAM)
+    role, inline, _ = import_ids.declared(said, IAM)
 
-    assert adopt.import_file(said, [role, inline]) == {
+    assert import_ids.import_file(said, [role, inline]) == {
         "resources": [
             {"type": ROLES, "name": "github-roles", "component": True},
             {"type": ROLE, "name": "deployer", "id": "r", "parent": "github-roles"},
@@ -143,15 +143,15 @@ def test_the_import_file_is_the_engines_own_without_what_does_not_exist() -> Non
 
 def test_of_a_partly_adopted_estate_only_the_rest_is_imported_below_the_component_that_stands() -> None:
     said = forecast(step(ROLE, "old", "same", name="o"), step(ROLE, "new", name="n"), stands=True)
-    everything = adopt.declared(said, IAM)
+    everything = import_ids.declared(said, IAM)
     new = [one for one in everything if not one.stands]
 
-    made = adopt.import_file(said, new)
+    made = import_ids.import_file(said, new)
 
     assert [one.id for one in everything] == ["o", "n"]
     assert [entry["id"] for entry in made["resources"]] == ["n"]
     assert made["nameTable"] == {"github-roles": component().urn}
-    assert [one.declared.id for one in adopt.found(everything, set(), ())] == ["n"]
+    assert [one.declared.id for one in import_ids.found(everything, set(), ())] == ["n"]
 
 
 def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported() -> None:
@@ -162,7 +162,7 @@ def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported()
         step(ROLE, "d", name="missing"),
         step("github:x:Y", "e"),
     )
-    everything = adopt.declared(first, IAM)
+    everything = import_ids.declared(first, IAM)
     then = [
         step(ROLE, "a", "same"),
         Step(urn=urn(ROLE, "b"), type=ROLE, op="update", properties=("description", "tags", "tagsAll")),
@@ -175,7 +175,7 @@ def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported()
         ),
     ]
 
-    found = adopt.found(everything, {urn(ROLE, "a"), urn(ROLE, "b"), urn(TABLE, "c")}, then)
+    found = import_ids.found(everything, {urn(ROLE, "a"), urn(ROLE, "b"), urn(TABLE, "c")}, then)
 
     assert {one.declared.urn.rpartition("::")[2]: (str(one.standing), one.then) for one in found} == {
         "a": ("exists", "adopted"),
@@ -200,7 +200,7 @@ def test_a_component_is_told_from_a_resource_by_what_the_engine_says_of_it() -> 
 
 def held(*resources: dict[str, Any]) -> tuple[str, ...]:
     names = Names(prefix="bbws-access", environment="dev")
-    everything = adopt.declared(
+    everything = import_ids.declared(
         forecast(
             step(TABLE, "t", name=names.deployments_table),
             step(ROLE, "r", "same", name="r"),
@@ -208,7 +208,7 @@ def held(*resources: dict[str, Any]) -> tuple[str, ...]:
         ),
         IAM,
     )
-    return adopt.held({"version": 4, "resources": list(resources)}, everything, IAM)
+    return import_ids.held({"version": 4, "resources": list(resources)}, everything, IAM)
 
 
 def resource(type_: str, *attributes: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -251,7 +251,7 @@ def test_terraform_lets_go_of_what_the_program_declares_and_of_nothing_else() ->
 )
 def test_what_is_no_state_of_terraforms_is_said_to_be_none(state: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="none that Terraform has written"):
-        adopt.held(state, (), IAM)
+        import_ids.held(state, (), IAM)
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"{", b"[]", b"1"])
@@ -262,7 +262,7 @@ def test_a_state_that_cannot_be_read_is_named(text: bytes) -> None:
 
 def test_a_bucket_without_a_state_holds_nothing() -> None:
     assert _bucket(None).state() == {}
-    assert adopt.sealed({"encrypted_data": "…"})
+    assert import_ids.sealed({"encrypted_data": "…"})
 
 
 def test_what_would_be_replaced_is_refused_with_what_to_do_about_it() -> None:
@@ -276,7 +276,7 @@ def test_what_would_be_replaced_is_refused_with_what_to_do_about_it() -> None:
     )
 
     with pytest.raises(Refused) as refused:
-        adopt.refuse(Adoption(found=found, imports={}, held=()))
+        import_ids.refuse(Adoption(found=found, imports={}, held=()))
 
     first, table, bucket, policy = refused.value.what.splitlines()
     assert "cannot be adopted" in first
@@ -292,7 +292,7 @@ def adoption(*standings: Standing, held: tuple[str, ...] = ()) -> Adoption:
 
 
 def typed(of: Adoption) -> list[str]:
-    return adopt.commands(of, "dev", "../my folder/pulumi-import.json", tool="tofu", folder="terraform")
+    return import_ids.commands(of, "dev", "../my folder/pulumi-import.json", tool="tofu", folder="terraform")
 
 
 def test_the_commands_are_in_the_order_in_which_nothing_is_held_by_nobody() -> None:

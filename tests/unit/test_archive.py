@@ -7,11 +7,19 @@ from typing import Any, cast
 
 import pytest
 
-from rollback.archive import RELEASES, TIMELINE, Archive, Differs, NotDeclared, entry_key, release_key
-from rollback.errors import RollbackError
-from rollback.identity import Who
-from rollback.records import Approval, Standing
-from rollback.releases import Entry, Release
+from rollback.core.errors import RollbackError
+from rollback.ledger.audit_bucket import (
+    RELEASES,
+    TIMELINE,
+    Archive,
+    Differs,
+    NotDeclared,
+    entry_key,
+    release_key,
+)
+from rollback.model.identity import Who
+from rollback.model.record import Approval, Standing
+from rollback.model.release import Entry, Release
 from tests.doubles.bucket import Bucket, refused
 
 DAN = Who(role="deployer", person="dan")

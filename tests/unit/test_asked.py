@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.paths import ROOT
+from localaws.paths import ROOT
 from tests import asked
 from tests.asked import ALLOWED, DENIED, Call
 

@@ -9,10 +9,10 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError
 
-from naming import RESTORE
-from rollback.assumed import clients
-from rollback.aws import Account
-from rollback.errors import Refused
+from rollback.aws.account import Account
+from rollback.aws.assume_role import clients
+from rollback.config.naming import RESTORE
+from rollback.core.errors import Refused
 from tests.doubles.world import ALICE, settings
 
 ROLE = "arn:aws:iam::111122223333:role/acme-dev-restore-role"

@@ -18,14 +18,14 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from rollback.archive import Archive, entry_key
-from rollback.audit import Audited, Walk, audit
-from rollback.audit_checks import Chain, Finding, bars_findings, record_partition
-from rollback.canonical import plain
-from rollback.items import event_item, model, record_item
-from rollback.ledger import Ledger
-from rollback.records import Event, Record, event_hash, record_hash
-from rollback.table import Item, Table
+from rollback.actions.audit import Audited, Walk, audit
+from rollback.core.canonical import plain
+from rollback.ledger.audit_bucket import Archive, entry_key
+from rollback.ledger.integrity import Chain, Finding, bars_findings, record_partition
+from rollback.ledger.repository import Ledger
+from rollback.ledger.schema import event_item, model, record_item
+from rollback.ledger.store import Item, Table
+from rollback.model.record import Event, Record, event_hash, record_hash
 from tests.doubles.bucket import Bucket
 from tests.doubles.trail import Key, Shelf, items_of, past
 from tests.doubles.world import Quiet, World, create_table, settings

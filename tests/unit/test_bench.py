@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local.bench import account, readme, table
-from local.bench.__main__ import published
-from local.bench.table import Row
-from local.errors import LocalError
+from bench import account, readme, table
+from bench.__main__ import published
+from bench.table import Row
+from localaws.errors import LocalError
 
 FASTER = Row(name="faster", ours=2.0, theirs=120.0, better="larger", bar=50)
 FLOOR = Row(name="floor", ours=2.16, theirs=1.8, bar=1.15)

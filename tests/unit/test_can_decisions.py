@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollback import can, can_resources, can_views, reviewers
-from rollback.can import Answer, Finding, Verdict
-from rollback.can_resources import Resource, judged
-from rollback.engine.steps import Step
-from rollback.reviewers import Gate
-from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
-from rollback.targets.table_time import Window
+from rollback.actions.reversibility import github_environments, resource_rules, rules
+from rollback.actions.reversibility.github_environments import Gate
+from rollback.actions.reversibility.resource_rules import Resource, judged
+from rollback.actions.reversibility.rules import Answer, Finding, Verdict
+from rollback.integrations.pulumi.preview_events import Step
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.targets.table.restore_time import Window
+from rollback.views import reversibility
 from tests.doubles.world import settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -132,7 +133,7 @@ def test_both_engines_spellings_are_read_as_one() -> None:
         "globalSecondaryIndexes": [index],
     }
     new = {"hashKey": "PK", "attributes": [], "globalSecondaryIndexes": []}
-    (pulumi,) = can_resources.of_stack([Step(urn="urn", type=TABLE, op=UPDATE, old=old, new=new)])
+    (pulumi,) = resource_rules.of_stack([Step(urn="urn", type=TABLE, op=UPDATE, old=old, new=new)])
     shown = {
         "resource_changes": [
             {
@@ -149,7 +150,7 @@ def test_both_engines_spellings_are_read_as_one() -> None:
         ]
     }
     change = Change(urn='module.m.aws_dynamodb_table.t["a.b"]', type="aws_dynamodb_table", op=UPDATE)
-    (terraform,) = can_resources.of_terraform([change], shown, ["aws_dynamodb_table.t"])
+    (terraform,) = resource_rules.of_terraform([change], shown, ["aws_dynamodb_table.t"])
 
     told = why(judged("stack", [pulumi], [], "c" * 40))
 
@@ -176,7 +177,7 @@ def test_prevent_destroy_is_read_from_the_text_comments_apart() -> None:
     # resource "aws_dynamodb_table" "none" {
     """
 
-    assert can_resources.kept(text) == (
+    assert resource_rules.kept(text) == (
         {"aws_dynamodb_table.kept", "aws_dynamodb_table.open"},
         {"aws_dynamodb_table.kept"},
     )
@@ -186,7 +187,7 @@ def test_prevent_destroy_is_read_from_the_text_comments_apart() -> None:
 def test_a_text_that_never_ends_is_read_in_no_time(part: str) -> None:
     began = time.process_time()
 
-    can_resources.kept(f'resource "a" "b" {{{part * 50_000}')
+    resource_rules.kept(f'resource "a" "b" {{{part * 50_000}')
 
     assert time.process_time() - began < 5
 
@@ -194,7 +195,7 @@ def test_a_text_that_never_ends_is_read_in_no_time(part: str) -> None:
 def test_the_window_of_recovery_has_to_cover_the_rto() -> None:
     def answer(minutes: float | None) -> Finding:
         earliest = None if minutes is None else NOW - timedelta(minutes=minutes)
-        return can.recovery("t", Window(earliest=earliest, latest=NOW), NOW, 60)
+        return rules.recovery("t", Window(earliest=earliest, latest=NOW), NOW, 60)
 
     assert [answer(minutes).answer for minutes in (None, 59, 60, 5000)] == [
         Answer.NO,
@@ -208,11 +209,11 @@ def test_the_window_of_recovery_has_to_cover_the_rto() -> None:
 def test_somebody_has_to_be_named_who_may_approve() -> None:
     user = "arn:aws:iam::111122223333:user/bob"
 
-    assert can.approver(settings()).answer is Answer.NO
-    assert "functions and infrastructure" not in can.approver(settings()).why
-    assert "functions and tables" in can.approver(settings(approval="identity")).why
-    assert can.approver(settings(people={"approvers": [user]})).answer is Answer.YES
-    assert can.approver(settings(reviewers={"users": [7]})).answer is Answer.YES
+    assert rules.approver(settings()).answer is Answer.NO
+    assert "functions and infrastructure" not in rules.approver(settings()).why
+    assert "functions and tables" in rules.approver(settings(approval="identity")).why
+    assert rules.approver(settings(people={"approvers": [user]})).answer is Answer.YES
+    assert rules.approver(settings(reviewers={"users": [7]})).answer is Answer.YES
 
 
 @pytest.mark.parametrize(
@@ -227,10 +228,13 @@ def test_somebody_has_to_be_named_who_may_approve() -> None:
     ],
 )
 def test_an_environment_on_github_lets_nobody_past(gate: Gate, reason: str) -> None:
-    assert reviewers.judged(GATE, "main", reviewed=True).answer is Answer.YES
-    assert reviewers.judged(replace(GATE, patterns=(), any_protected=True), "main", reviewed=True).mark == "✓"
+    assert github_environments.judged(GATE, "main", reviewed=True).answer is Answer.YES
+    assert (
+        github_environments.judged(replace(GATE, patterns=(), any_protected=True), "main", reviewed=True).mark
+        == "✓"
+    )
 
-    found = reviewers.judged(gate, "main", reviewed=True)
+    found = github_environments.judged(gate, "main", reviewed=True)
 
     assert (found.mark, reason in found.why) == ("✗", True), found
 
@@ -238,11 +242,11 @@ def test_an_environment_on_github_lets_nobody_past(gate: Gate, reason: str) -> N
 def test_reviewers_are_asked_for_only_where_a_review_is() -> None:
     alone = replace(GATE, reviewers=0, prevents_self_review=False)
 
-    assert reviewers.judged(alone, "main", reviewed=False).answer is Answer.YES
+    assert github_environments.judged(alone, "main", reviewed=False).answer is Answer.YES
 
 
 def test_what_could_not_be_asked_is_no_yes_unless_it_is_said_not_to_count() -> None:
-    unknown = can.unasked("github", "no\ntoken", counts=True)
+    unknown = rules.unasked("github", "no\ntoken", counts=True)
 
     assert (unknown.mark, unknown.said, unknown.against) == ("✗", "not known: no token", True)
     assert replace(unknown, counts=False).mark == "–"
@@ -259,8 +263,8 @@ def test_what_is_said_is_escaped_and_each_way_out_is_said_once() -> None:
     console = Console(width=60)
 
     with console.capture() as shown:
-        console.print(can_views.view(verdict), crop=False)
-    page = can_views.markdown(verdict)
+        console.print(reversibility.view(verdict), crop=False)
+    page = reversibility.markdown(verdict)
 
     assert shown.get().count("  next: do `this` | that") == 1
     assert max(map(len, shown.get().splitlines())) <= 60
@@ -268,4 +272,4 @@ def test_what_is_said_is_escaped_and_each_way_out_is_said_once() -> None:
     assert "<b>" not in page.replace(r"\<b\>", "")
     assert r"\[x\]\(http" in page
     assert [line.count(" | ") for line in page.splitlines() if line.startswith("| ✗")] == [3, 3]
-    assert can_views.document(verdict)["reversible"] is False
+    assert reversibility.document(verdict)["reversible"] is False

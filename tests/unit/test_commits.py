@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rollback import commits
-from rollback.errors import Refused, UsageError
+from rollback.core.errors import Refused, UsageError
+from rollback.integrations import git as commits
 
 Git = Callable[..., str]
 
@@ -355,7 +355,7 @@ def _with_filter(root: Path, git: Git, name: str) -> None:
 
 def test_what_a_killed_process_has_left_is_cleared_away(root: Path, git: Git, tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from rollback import commits\n"
+        "import os, sys; from pathlib import Path; from rollback.integrations import git as commits\n"
         "with commits.worktree(Path(sys.argv[1]), 'HEAD') as place:\n"
         "    print(place, flush=True); os.kill(os.getpid(), 9)\n"
     )

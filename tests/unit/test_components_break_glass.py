@@ -11,8 +11,8 @@ from pulumi_mocks import walk
 from components.boundary import boundary
 from components.break_glass import function_permissions, permissions, trust
 from components.policies import INLINE_LIMIT, MANAGED_LIMIT, Scope, text
-from rollback.errors import UsageError
-from rollback.settings import load, parse
+from rollback.config.settings import load, parse
+from rollback.core.errors import UsageError
 from tests.doubles.world import texts
 
 ROOT = Path(__file__).parents[2]

@@ -29,8 +29,8 @@ from components.policies import (
     TooManyFunctions,
     text,
 )
-from naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
-from rollback.settings import load
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+from rollback.config.settings import load
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

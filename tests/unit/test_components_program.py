@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pulumi_mocks import Run, run
 
-from rollback.settings import Settings, load
+from rollback.config.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("dev", "sit", "prod")

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from rollback.aws import Account, Throttles
-from rollback.clocks import Clocks
-from rollback.lease import LeaseLost
-from rollback.plan import Plan
-from rollback.targets.alias_state import Move, standings, states
-from rollback.targets.aliases import Aliases
-from rollback.targets.protocol import Context
+from rollback.aws.account import Account, Throttles
+from rollback.core.clocks import Clocks
+from rollback.ledger.lease import LeaseLost
+from rollback.model.alias_moves import Move, standings, states
+from rollback.model.plan import Plan
+from rollback.targets.aliases.target import Aliases
+from rollback.targets.base import Context
 from tests.doubles.clock import Clock
 from tests.doubles.functions import Functions, client_error, no_answer, nothing
 from tests.doubles.journal import BY, Memory

@@ -13,10 +13,10 @@ import pytest
 import time_machine
 from botocore import exceptions
 
-from rollback import verify
-from rollback.aws import _check_clock, _who, explained, was_refused
-from rollback.errors import RollbackError, UsageError
-from rollback.identity import Who
+from rollback.actions import smoke_test
+from rollback.aws.account import _check_clock, _who, explained, was_refused
+from rollback.core.errors import RollbackError, UsageError
+from rollback.model.identity import Who
 from tests.doubles.functions import client_error, no_answer
 from tests.doubles.world import settings
 
@@ -151,13 +151,13 @@ def test_an_identity_is_a_role_and_a_person(arn: str, who: Who) -> None:
 
 
 def smoked(*command: str, root: Path = Path("/"), **more: Any) -> tuple[Any, str]:
-    proved = verify.smoke(settings(smoke=list(command), **more), root)
+    proved = smoke_test.smoke(settings(smoke=list(command), **more), root)
     assert proved is not None
     return proved
 
 
 def test_no_smoke_command_proves_nothing() -> None:
-    assert verify.smoke(settings(), Path("/")) is None
+    assert smoke_test.smoke(settings(), Path("/")) is None
 
 
 def test_the_smoke_command_runs_in_the_checkout_with_the_environments_name(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from rollback import approval
-from rollback.errors import Refused
-from rollback.identity import Who
-from rollback.records import Record, Status
-from rollback.settings import Settings, load
+from rollback.actions import approval
+from rollback.config.settings import Settings, load
+from rollback.core.errors import Refused
+from rollback.model.identity import Who
+from rollback.model.record import Record, Status
 from tests.doubles.records import a_record
 from tests.doubles.world import ALICE, BOB, settings, texts
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from rollback.cli import app
-from rollback.cli_support import names_in
-from rollback.errors import UsageError
-from rollback.plan_views import shell_lines
-from rollback.table import Conflict, Table, Write
-from rollback.targets.alias_state import Move
+from rollback.cli.app import app
+from rollback.cli.runtime import names_in
+from rollback.core.errors import UsageError
+from rollback.ledger.store import Conflict, Table, Write
+from rollback.model.alias_moves import Move
+from rollback.views.plan import shell_lines
 from tests.doubles.functions import client_error
 from tests.doubles.records import a_plan
 from tests.doubles.world import texts

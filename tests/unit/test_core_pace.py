@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.pace import LEAST, RECOVERY, Bucket, Learned, Limit, SlidingWindow, TokenBucket, Window
+from rollback.aws.rate_limit import (
+    LEAST,
+    RECOVERY,
+    Bucket,
+    Learned,
+    Limit,
+    SlidingWindow,
+    TokenBucket,
+    Window,
+)
 from tests.doubles.clock import Clock
 
 # Lambda's quota of control-plane calls, and what this project asks for of it (Pulumi.yaml).

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollback.canonical import canonical, digest, plain
-from rollback.errors import Refused, UsageError
-from rollback.identity import Who
-from rollback.plan import Plan, Request, from_chunks, to_chunks
-from rollback.records import Entered, Event, Record, chain_break, next_event, seconds_between
-from rollback.releases import Entry, Quarantine, Timeline, checked_version, label, previous
-from rollback.table import _read, _written
-from rollback.targets.alias_plan import _left_behind
-from rollback.targets.alias_state import Move
+from rollback.core.canonical import canonical, digest, plain
+from rollback.core.errors import Refused, UsageError
+from rollback.ledger.store import _read, _written
+from rollback.model.alias_moves import Move
+from rollback.model.identity import Who
+from rollback.model.plan import Plan, Request, from_chunks, to_chunks
+from rollback.model.record import Entered, Event, Record, chain_break, next_event, seconds_between
+from rollback.model.release import Entry, Quarantine, Timeline, checked_version, label, previous
+from rollback.targets.aliases.planner import _left_behind
 from tests.doubles.records import a_record
 
 ALICE = Who(role="rollback", person="alice")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from local.demo.edits import EDITS, Edit
-from local.demo.engine_output import Summary, totals
-from local.demo.stage import Act, ClaimError, Stage
-from local.paths import ROOT
+from demo.edits import EDITS, Edit
+from demo.engine_output import Summary, totals
+from demo.stage import Act, ClaimError, Stage
+from localaws.paths import ROOT
 
 UP = """Updating (dev):
  ~  aws:lambda:Alias team-service-get refresh (0.00s)

@@ -14,29 +14,19 @@ from typing import Any
 
 import pytest
 
-from local.emulator.past import Past
-from rollback.drill.conduct import Asked, judged
-from rollback.drill.functions import marked
-from rollback.drill.hands import Hands, Typed
-from rollback.drill.infrastructure import bad
-from rollback.drill.record import (
-    CODE,
-    FAILED,
-    FULL,
-    PASSED,
-    SCENARIOS,
-    TABLE,
-    Drill,
-    scenarios,
-    table,
-)
-from rollback.drill.report import cells, markdown
+from localaws.emulator.past import Past
+from rollback.config.settings import Settings, load
+from rollback.core.errors import PutBack, Refused, UsageError
+from rollback.drill.cli_driver import Hands, Typed
+from rollback.drill.lambda_faults import marked
 from rollback.drill.roles import Roles
-from rollback.drill.scratch import Scratch, scratch
-from rollback.drill.table import keyed
-from rollback.errors import PutBack, Refused, UsageError
-from rollback.identity import Who
-from rollback.settings import Settings, load
+from rollback.drill.runner import Asked, judged
+from rollback.drill.scenarios.infrastructure import bad
+from rollback.drill.scenarios.table import keyed
+from rollback.drill.temp_clone import Scratch, scratch
+from rollback.model.drill import CODE, FAILED, FULL, PASSED, SCENARIOS, TABLE, Drill, scenarios, table
+from rollback.model.identity import Who
+from rollback.views.drill import cells, markdown
 from tests.doubles.world import settings as small
 
 DORA = Who(role="acme-dev-drill-role", person="dora")

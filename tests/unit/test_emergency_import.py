@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from rollback.emergency_import import difference, stands_after
-from rollback.functions import AliasSeen
-from rollback.identity import Who
-from rollback.records import Event, Standing
-from rollback.targets.alias_state import Move
+from rollback.actions.emergency.importer import difference, stands_after
+from rollback.aws.functions import AliasSeen
+from rollback.model.alias_moves import Move
+from rollback.model.identity import Who
+from rollback.model.record import Event, Standing
 from tests.doubles.records import a_plan
 
 OLGA = Who(role="break-glass", person="olga")

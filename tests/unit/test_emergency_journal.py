@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from rollback.emergency_journal import FileJournal, folder, found, read
-from rollback.errors import Refused, RollbackError, UsageError
-from rollback.identity import Who
-from rollback.lease import LeaseLost
-from rollback.records import Status
-from rollback.targets.alias_state import Move
-from rollback.targets.protocol import Failure
+from rollback.actions.emergency.journal import FileJournal, folder, found, read
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.lease import LeaseLost
+from rollback.model.alias_moves import Move
+from rollback.model.identity import Who
+from rollback.model.record import Status
+from rollback.targets.base import Failure
 from tests.doubles.records import a_plan, a_record
 
 OLGA = Who(role="acme-dev-break-glass-role", person="olga")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from rollback.emergency_plan import Bars, Now, bars, named, previous, relation
-from rollback.errors import Refused, UsageError
-from rollback.functions import AliasSeen
-from rollback.identity import Who
-from rollback.records import Standing
-from rollback.releases import Entry, Release, manifest_hash
+from rollback.actions.emergency.planner import Bars, Now, bars, named, previous, relation
+from rollback.aws.functions import AliasSeen
+from rollback.core.errors import Refused, UsageError
+from rollback.model.identity import Who
+from rollback.model.record import Standing
+from rollback.model.release import Entry, Release, manifest_hash
 
 DAN = Who(role="deployer", person="dan")
 SERVICES = {"teams": ("get", "list"), "roles": ("role",)}

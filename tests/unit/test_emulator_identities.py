@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.emulator.identities import named, role_of
+from localaws.emulator.identities import named, role_of
 
 TABLE = "arn:aws:dynamodb:eu-west-1:536580886816:table/t"
 PROVIDER = "arn:aws:iam::536580886816:oidc-provider/token.actions.githubusercontent.com"

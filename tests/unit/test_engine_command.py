@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from rollback.engine.command import Engine, EngineError, Locked, Watch
-from rollback.engine.dependencies import provide
-from rollback.errors import UsageError
-from rollback.lease import LeaseLost
-from rollback.processes import Process, began
+from rollback.core.errors import UsageError
+from rollback.core.process_identity import Process, began
+from rollback.integrations.pulumi.process import Engine, EngineError, Locked, Watch
+from rollback.integrations.pulumi.virtualenv import provide
+from rollback.ledger.lease import LeaseLost
 
 Make = Callable[[str], Engine]
 # Works until it is interrupted, and ends in good order then.

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rollback.engine import checkpoint
-from rollback.engine.steps import drift, steps, unknown
-from rollback.engine.updates import Update, left, marked, previous, project_name, standing
-from rollback.errors import Refused
+from rollback.core.errors import Refused
+from rollback.integrations.pulumi import checkpoint
+from rollback.integrations.pulumi.preview_events import drift, steps, unknown
+from rollback.integrations.pulumi.update_history import Update, left, marked, previous, project_name, standing
 
 A, B, C, D = ("abcd"[number] * 40 for number in range(4))
 STACK = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"

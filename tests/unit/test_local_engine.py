@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.engine import build, gotool
-from local.errors import LocalError
+from localaws.errors import LocalError
+from localaws.toolchain import build, gotool
 
 # Stands for the compiler: a count of its runs, and an output that is seen half-written if it is
 # not moved into place.

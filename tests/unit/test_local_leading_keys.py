@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.emulator.leading_keys import request_keys, transaction_keys
+from localaws.emulator.leading_keys import request_keys, transaction_keys
 
 
 def _schema(table: str, index: str | None) -> str | None:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from local import processes
+from localaws import processes
 
 
 def _sleeper(code: str = "import sys; sys.stdin.read()") -> subprocess.Popen[bytes]:
@@ -54,7 +54,7 @@ def test_there_is_no_start_time_for_no_process() -> None:
 def test_what_is_told_before_the_wait_for_it_ends_the_wait() -> None:
     """A plugin whose engine is done with it before it has begun to wait."""
     text = (
-        "import os, signal; from local.processes import until_told; told = until_told(os.getppid()); "
+        "import os, signal; from localaws.processes import until_told; told = until_told(os.getppid()); "
         "os.kill(os.getpid(), signal.{}); told(); print('ended')"
     )
     for name in ("SIGINT", "SIGTERM"):
@@ -66,7 +66,7 @@ def test_what_is_told_before_the_wait_for_it_ends_the_wait() -> None:
 
 def test_a_plugin_ends_with_its_parent_however_that_ends() -> None:
     child = (
-        "import os, sys; from local.processes import until_told; told = until_told(os.getppid()); "
+        "import os, sys; from localaws.processes import until_told; told = until_told(os.getppid()); "
         "print('began', file=sys.stderr, flush=True); told(); print('ended')"
     )
     parent = (

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from local import estate, shell
-from local.locks import Lock, compiled
-from local.paths import ROOT
-from local.progress import Progress
-from rollback.settings import Settings, load
+from localaws import estate, shell
+from localaws.paths import ROOT
+from localaws.progress import Progress
+from rollback.config.settings import Settings, load
+from tools.locks import Lock, compiled
 
 
 @pytest.fixture

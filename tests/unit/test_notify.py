@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.identity import Who
-from rollback.notify import Bot, Hook, Notifier, message
-from rollback.records import Check, Status
+from rollback.integrations.slack import Bot, Hook, Notifier, message
+from rollback.model.identity import Who
+from rollback.model.record import Check, Status
 from tests.doubles.records import a_record
 from tests.doubles.slack import Slack, slack
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.pace import SlidingWindow, TokenBucket
+from rollback.aws.rate_limit import SlidingWindow, TokenBucket
 
 
 class Limit(Protocol):

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rollback.display import Terminal
-from rollback.errors import UsageError
-from rollback.identity import Who
-from rollback.layout import text
-from rollback.printable import clean, line, lines
-from rollback.records import Event
-from rollback.streams import steady
-from rollback.views import _said
+from rollback.core.errors import UsageError
+from rollback.core.sanitize import clean, line, lines
+from rollback.core.stdio import steady
+from rollback.model.identity import Who
+from rollback.model.record import Event
+from rollback.views.records import _said
+from rollback.views.rich_layout import text
+from rollback.views.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,7 +108,7 @@ def test_a_stream_that_fails_is_written_to_all_the_same() -> None:
     ("to", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left"), ("| true", "")]
 )
 def test_an_answer_that_cannot_be_written_is_an_error_and_nothing_else_is_said(to: str, why: str) -> None:
-    code = "from rollback.streams import write_out; from rollback.errors import RollbackError\n"
+    code = "from rollback.core.stdio import write_out; from rollback.core.errors import RollbackError\n"
     code += "import sys, time\ntry:\n    [write_out('x' * 100_000) for _ in range(10)]\n"
     code += "except RollbackError as error:\n    print(error.what, file=sys.stderr); sys.exit(1)\n"
 

@@ -14,13 +14,13 @@ import pytest
 from botocore.exceptions import ClientError
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
-from local.provider import config, invokes, lifecycle, schema, servicer
-from local.provider.cloud import Cloud
-from local.provider.lifecycle import Unfinished
-from local.provider.policies import canonical
-from local.provider.types import TYPES
-from local.provider.types.ssm import Parameter
-from local.provider.values import UNKNOWN, decode, encode
+from localaws.provider import config, invokes, lifecycle, schema, servicer
+from localaws.provider.cloud import Cloud
+from localaws.provider.lifecycle import Unfinished
+from localaws.provider.policies import canonical
+from localaws.provider.types import TYPES
+from localaws.provider.types.ssm import Parameter
+from localaws.provider.values import UNKNOWN, decode, encode
 
 ALIAS, ROLE = TYPES["aws:lambda/alias:Alias"], TYPES["aws:iam/role:Role"]
 TABLE, PARAMETER = TYPES["aws:dynamodb/table:Table"], TYPES["aws:ssm/parameter:Parameter"]

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.errors import Refused
-from rollback.identity import Who
-from rollback.prune import Known, Published, decide, needed_releases, ranges, size
-from rollback.releases import Entry, Quarantine, Timeline, previous
+from rollback.core.errors import Refused
+from rollback.model.identity import Who
+from rollback.model.release import Entry, Quarantine, Timeline, previous
+from rollback.model.retention import Known, Published, decide, needed_releases, ranges, size
 
 DAN = Who(role="deployer", person="dan")
 NUMBERS = st.integers(1, 12)

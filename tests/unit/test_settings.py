@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rollback.errors import UsageError
-from rollback.settings import Settings, find_root, from_config, load, parse
+from rollback.config.settings import Settings, find_root, from_config, load, parse
+from rollback.core.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("dev", "sit", "prod")

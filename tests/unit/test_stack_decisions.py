@@ -15,21 +15,22 @@ from typing import Any
 
 import pytest
 
-from naming import Names
-from rollback.canonical import digest
-from rollback.commits import Commit
-from rollback.engine.backend import Lock, Locks
-from rollback.engine.command import Ended
-from rollback.engine.steps import Step
-from rollback.engine.workspace import Where, project_at, stack_config
-from rollback.errors import Refused, UsageError
-from rollback.plan import Plan, Request
-from rollback.processes import Process
-from rollback.targets import stack_plan, stack_progress, stack_recovery
-from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind, refusals
-from rollback.targets.protocol import Failure
-from rollback.targets.stack_plan import Preview, beyond
-from rollback.targets.stack_progress import Progress
+from rollback.config.naming import Names
+from rollback.core.canonical import digest
+from rollback.core.errors import Refused, UsageError
+from rollback.core.process_identity import Process
+from rollback.integrations.git import Commit
+from rollback.integrations.pulumi.backend import Lock, Locks
+from rollback.integrations.pulumi.preview_events import Step
+from rollback.integrations.pulumi.process import Ended
+from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
+from rollback.model.plan import Plan, Request
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind, refusals
+from rollback.targets.base import Failure
+from rollback.targets.stack import planner, recovery
+from rollback.targets.stack import progress as stack_progress
+from rollback.targets.stack.planner import Preview, beyond
+from rollback.targets.stack.progress import Progress
 from tests.doubles.journal import Memory
 
 NAMES = Names("acme", "dev")
@@ -197,11 +198,11 @@ def test_a_change_holds_no_value_but_its_hashes() -> None:
         "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
         "ciphertext": "[secret]",
     }
-    made = stack_plan.change(step(UPDATE, old={"v": "was"}, new={"v": "will", "s": secret}), digest)
+    made = planner.change(step(UPDATE, old={"v": "was"}, new={"v": "will", "s": secret}), digest)
 
     assert len(made.content) == 64
     assert not {"was", "will"} & set(made.content)
-    assert stack_plan.change(step(SAME, new={"v": 1}), digest).content == ""
+    assert planner.change(step(SAME, new={"v": 1}), digest).content == ""
 
 
 # -- what the journal tells ------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ def test_what_was_being_created_is_put_into_the_checkpoint_under_its_id() -> Non
         ],
     }
 
-    repaired, taken = stack_recovery.repair(state)
+    repaired, taken = recovery.repair(state)
 
     assert taken == ["urn::p", "urn::r"]
     assert [(one["urn"], one.get("id")) for one in repaired["resources"]] == [
@@ -352,7 +353,7 @@ def dead_engine(folder: Path, *, confirmed: str = "", host: str = "", mine: bool
     if mine:
         journal.append("began", {"process": process, "run": "", "back": False})
     write_lock(folder, pid=process.pid, host=process.host)
-    stack_recovery.clear(held(folder, confirmed), journal)
+    recovery.clear(held(folder, confirmed), journal)
     return journal
 
 
@@ -418,12 +419,12 @@ def test_the_lock_of_another_machine_is_removed_once_its_run_has_ended(
     github.update({"4711": status} if status else {})
 
     if status == "completed":
-        stack_recovery.clear(held(tmp_path, ""), journal)
+        recovery.clear(held(tmp_path, ""), journal)
         assert journal.events[-1].data["proof"] == "ours, and its CI run 4711 has ended"
         assert not list(tmp_path.rglob("*.json"))
         return
     with pytest.raises(Refused, match="on another machine"):
-        stack_recovery.clear(held(tmp_path, ""), journal)
+        recovery.clear(held(tmp_path, ""), journal)
     assert list(tmp_path.rglob("*.json"))
 
 

@@ -13,14 +13,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollback.errors import UsageError
-from rollback.pace import Budget
-from rollback.targets import items, loss, table_time
-from rollback.targets.comparison import DIFFERENT, EXPIRED, ONLY_LIVE, ONLY_RESTORED, Comparison, Difference
-from rollback.targets.copy_back import ALREADY, LEFT, WRITTEN, Change, Writer, batches, change, condition
-from rollback.targets.table_settings import TableSettings, missing, named
-from rollback.targets.table_steps import within
-from rollback.targets.table_time import Window
+from rollback.aws.rate_limit import Budget
+from rollback.core.errors import UsageError
+from rollback.targets.table import attribute_json, loss_report, restore_time
+from rollback.targets.table.comparison import (
+    DIFFERENT,
+    EXPIRED,
+    ONLY_LIVE,
+    ONLY_RESTORED,
+    Comparison,
+    Difference,
+)
+from rollback.targets.table.copy_back import (
+    ALREADY,
+    LEFT,
+    WRITTEN,
+    Change,
+    Writer,
+    batches,
+    change,
+    condition,
+)
+from rollback.targets.table.restore_time import Window
+from rollback.targets.table.steps import within
+from rollback.targets.table.table_settings import TableSettings, missing, named
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 WINDOW = Window(earliest=NOW - timedelta(days=35), latest=NOW - timedelta(minutes=5))
@@ -40,16 +56,16 @@ FREE = Budget(rate=float("inf"))
     ],
 )
 def test_a_time_is_read_in_its_zone_and_never_rounded_up(text: str, utc: str, said: bool) -> None:
-    at, notice = table_time.parsed(text)
+    at, notice = restore_time.parsed(text)
 
-    assert table_time.iso(at) == utc
+    assert restore_time.iso(at) == utc
     assert bool(notice) is said
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-24", "12:00", "2026-13-01T00:00:00Z", "previous"])
 def test_what_is_no_time_is_answered_with_what_there_is(text: str) -> None:
     with pytest.raises(UsageError) as raised:
-        table_time.parsed(text)
+        restore_time.parsed(text)
 
     assert "before:ROLLBACK_ID" in raised.value.next
 
@@ -58,18 +74,18 @@ def test_what_is_no_time_is_answered_with_what_there_is(text: str) -> None:
 def test_a_second_is_restored_exactly_where_the_window_has_it(seconds: int) -> None:
     at = NOW + timedelta(seconds=seconds)
 
-    refused = table_time.refusal("t", at, WINDOW, NOW)
+    refused = restore_time.refusal("t", at, WINDOW, NOW)
 
     assert (refused is None) == (-35 * 86_400 <= seconds <= -300)
 
 
 def test_a_copy_is_named_by_its_second_and_the_name_is_one_that_dynamodb_takes() -> None:
-    assert table_time.copy_name("acme-ddb", NOW) == "acme-ddb-restore-20261124t120000"
+    assert restore_time.copy_name("acme-ddb", NOW) == "acme-ddb-restore-20261124t120000"
 
 
 def test_the_estimate_is_what_reading_both_tables_costs() -> None:
-    assert table_time.compare_seconds(1 << 30, 2000) == pytest.approx(2 * 262_144 / 2000)
-    assert table_time.compare_seconds(1, 2) == 1.0
+    assert restore_time.compare_seconds(1 << 30, 2000) == pytest.approx(2 * 262_144 / 2000)
+    assert restore_time.compare_seconds(1, 2) == 1.0
 
 
 def test_a_provisioned_table_keeps_half_of_its_capacity() -> None:
@@ -111,12 +127,14 @@ def item(key: str, body: Mapping[str, Any]) -> dict[str, Any]:
 def test_an_item_comes_back_from_its_line_as_it_was(body: Any) -> None:
     found = Difference(kind=DIFFERENT, key={"id": {"S": "k"}}, live=item("k", body), restored=None)
 
-    assert loss.parsed(loss.line(found).encode()) == found
+    assert loss_report.parsed(loss_report.line(found).encode()) == found
 
 
 @given(body=bodies, other=bodies)
 def test_fingerprints_differ_exactly_where_items_do(body: Any, other: Any) -> None:
-    assert (items.fingerprint(body) == items.fingerprint(other)) == (items.text(body) == items.text(other))
+    assert (attribute_json.fingerprint(body) == attribute_json.fingerprint(other)) == (
+        attribute_json.text(body) == attribute_json.text(other)
+    )
 
 
 def test_a_set_has_no_order() -> None:
@@ -125,8 +143,8 @@ def test_a_set_has_no_order() -> None:
         {"b": {"BS": [b"2", b"1"]}, "s": {"SS": ["b", "a"]}},
     )
 
-    assert items.same(one, other)
-    assert items.fingerprint(one) == items.fingerprint(other)
+    assert attribute_json.same(one, other)
+    assert attribute_json.fingerprint(one) == attribute_json.fingerprint(other)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +152,8 @@ def test_a_set_has_no_order() -> None:
     [({"N": "100"}, True), ({"N": "101"}, False), ({"S": "1"}, False), ({"N": "-200000000"}, False)],
 )
 def test_a_time_to_live_is_a_number_of_seconds_that_has_passed_lately(value: Any, passed: bool) -> None:
-    assert items.expired({"ttl": value}, "ttl", 100.0) is passed
-    assert not items.expired({"ttl": value}, "", 100.0)
+    assert attribute_json.expired({"ttl": value}, "ttl", 100.0) is passed
+    assert not attribute_json.expired({"ttl": value}, "", 100.0)
 
 
 # -- comparing -----------------------------------------------------------------------------------------------
@@ -200,7 +218,7 @@ def test_a_comparison_finds_every_difference_once_and_nothing_else(live: Any, re
     wanted = {
         key: DIFFERENT if key in live and key in restored else ONLY_LIVE if key in live else ONLY_RESTORED
         for key in live.keys() | restored.keys()
-        if key not in live or key not in restored or not items.same(live[key], restored[key])
+        if key not in live or key not in restored or not attribute_json.same(live[key], restored[key])
     }
     assert {key: one.kind for key, one in found.items()} == wanted
     counts = Counter(wanted.values())
@@ -228,7 +246,7 @@ def test_what_is_written_back_makes_both_alike_and_the_way_back_undoes_it(
 ) -> None:
     client = Memory(live=live, restored=restored)
     before = dict(client.tables["live"])
-    lines = [loss.line(one).encode() for one in comparison(client).differences()]
+    lines = [loss_report.line(one).encode() for one in comparison(client).differences()]
     todo = [
         line.change for batch in batches(lines, 0, delete_new=delete_new) for line in batch if line.change
     ]
@@ -240,8 +258,8 @@ def test_what_is_written_back_makes_both_alike_and_the_way_back_undoes_it(
     assert {writer.write(wish.reversed()) for wish in todo} <= {WRITTEN}
 
     wanted = restored if delete_new else {**live, **restored}
-    assert {key: items.text(one) for key, one in after.items()} == {
-        key: items.text(item(key, body)) for key, body in wanted.items()
+    assert {key: attribute_json.text(one) for key, one in after.items()} == {
+        key: attribute_json.text(item(key, body)) for key, body in wanted.items()
     }
     assert client.tables["live"] == before
 
@@ -306,7 +324,7 @@ def test_a_budget_is_never_exceeded_however_unevenly_it_is_spent(units: list[flo
 
 
 def test_a_report_is_read_in_parts_of_any_size_and_hashed_on_the_way() -> None:
-    text = loss._Text(iter([json.dumps({"n": n}) for n in range(50)]))
+    text = loss_report._Text(iter([json.dumps({"n": n}) for n in range(50)]))
     parts = list(iter(lambda: text.read(7), b""))
 
     assert b"".join(parts).count(b"\n") == text.count == 50

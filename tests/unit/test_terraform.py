@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from local import shell
-from local.engine import terraform, terraform_provider
-from local.errors import LocalError
-from local.paths import ROOT
-from rollback.settings import environments, load
+from localaws import shell
+from localaws.errors import LocalError
+from localaws.paths import ROOT
+from localaws.toolchain import terraform, terraform_provider
+from rollback.config.settings import environments, load
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from rollback.errors import Refused
-from rollback.plan import Plan, Request
-from rollback.processes import Process
-from rollback.targets import terraform_apply
-from rollback.targets.changes import UPDATE, Change
-from rollback.targets.terraform_apply import apply, overtaken, touched, unlock
-from rollback.targets.terraform_plan import CHANGED, PUT_BACK
-from rollback.targets.terraform_state import Held, StateBucket, position
-from rollback.targets.terraform_work import Work
-from rollback.terraform_tool import Diagnostic, Done
+from rollback.core.errors import Refused
+from rollback.core.process_identity import Process
+from rollback.integrations.terraform import Diagnostic, Done
+from rollback.model.plan import Plan, Request
+from rollback.model.resource_changes import UPDATE, Change
+from rollback.targets.terraform import apply as terraform_apply
+from rollback.targets.terraform.apply import apply, overtaken, touched, unlock
+from rollback.targets.terraform.plan_json import CHANGED, PUT_BACK
+from rollback.targets.terraform.state_bucket import Held, StateBucket, position
+from rollback.targets.terraform.workspace import Work
 from tests.doubles.journal import Memory
 
 API = "aws_api_gateway_rest_api.access"

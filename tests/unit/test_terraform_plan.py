@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rollback.errors import RollbackError
-from rollback.plan import Plan, Request
-from rollback.records import Event
-from rollback.targets import terraform_plan
-from rollback.targets.changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
-from rollback.targets.terraform_plan import (
+from rollback.core.errors import RollbackError
+from rollback.model.plan import Plan, Request
+from rollback.model.record import Event
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.targets.terraform import plan_json
+from rollback.targets.terraform.plan_json import (
     CHANGED,
     PUT_BACK,
     addresses,
@@ -206,7 +206,7 @@ def test_half_a_replacement_is_not_done() -> None:
 
 
 def test_an_apply_that_went_through_has_done_everything() -> None:
-    plan = planned(change(API, UPDATE), change(terraform_plan.STATE, UPDATE), change(TABLE, SAME))
+    plan = planned(change(API, UPDATE), change(plan_json.STATE, UPDATE), change(TABLE, SAME))
 
     told = progress(plan, journal(("ended", {"code": 0, "touched": True, "all": True})))
 
@@ -216,7 +216,7 @@ def test_an_apply_that_went_through_has_done_everything() -> None:
 def test_what_a_new_plan_no_longer_has_is_done() -> None:
     plan = planned(change(API, UPDATE), change(TABLE, UPDATE))
 
-    told = terraform_plan.outcomes(plan, journal(("replanned", {"remaining": [TABLE]})))
+    told = plan_json.outcomes(plan, journal(("replanned", {"remaining": [TABLE]})))
 
     assert [item["outcome"] for item in told] == ["updated", "untouched"]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from rollback import terraform_tool
-from rollback.errors import UsageError
-from rollback.lease import LeaseLost
-from rollback.processes import Process
-from rollback.terraform_tool import Diagnostic, Done, ToolFailed, find, follow, run
+from rollback.core.errors import UsageError
+from rollback.core.process_identity import Process
+from rollback.integrations import terraform
+from rollback.integrations.terraform import Diagnostic, Done, ToolFailed, find, follow, run
+from rollback.ledger.lease import LeaseLost
 
 SLOW = """
 trap 'echo "{\\"type\\":\\"asked\\"}"; kill $! 2>/dev/null; exit 1' INT
@@ -140,7 +140,7 @@ def test_its_time_is_limited(tmp_path: Path) -> None:
 
 
 def test_one_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform_tool, "_GRACE", 0.2)
+    monkeypatch.setattr(terraform, "_GRACE", 0.2)
 
     done, _ = followed(tmp_path, "trap '' INT\nsleep 30", seconds=0.2)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rollback.errors import Refused, RollbackError
-from rollback.targets.terraform_work import Work, below, opened
-from rollback.terraform_tool import Tool
+from rollback.core.errors import Refused, RollbackError
+from rollback.integrations.terraform import Tool
+from rollback.targets.terraform.workspace import Work, below, opened
 from tests.doubles.world import settings
 from tests.e2e.estate_under_test import git
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rollback import yaml_text
-from rollback.errors import UsageError
+from rollback.core import safe_yaml
+from rollback.core.errors import UsageError
 
 # Each line refers nine times to the one before it: 9^9 values.
 _LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
@@ -48,7 +48,7 @@ _MERGES = "a0: &a0 {x: 1}\n" + "".join(
 )
 def test_a_text_that_is_no_configuration_is_told_so(text: str, words: str) -> None:
     with pytest.raises(UsageError) as raised:
-        yaml_text.mapping("Pulumi.dev.yaml", text)
+        safe_yaml.mapping("Pulumi.dev.yaml", text)
 
     assert words in raised.value.what
     assert raised.value.what.startswith("Pulumi.dev.yaml ")
@@ -57,19 +57,19 @@ def test_a_text_that_is_no_configuration_is_told_so(text: str, words: str) -> No
 def test_anchors_that_stay_within_bounds_are_followed() -> None:
     text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\n"
 
-    assert yaml_text.mapping("Pulumi.yaml", text) == {
+    assert safe_yaml.mapping("Pulumi.yaml", text) == {
         "a": {"x": 1, "y": 2},
         "b": {"x": 1, "y": 3},
         "c": {"x": 1, "y": 2},
     }
-    assert yaml_text.mapping("Pulumi.yaml", "") == {}
+    assert safe_yaml.mapping("Pulumi.yaml", "") == {}
 
 
 def test_a_file_is_read_as_it_is_and_through_a_link_that_stays_within(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("a: é\r\n", newline="")
     (tmp_path / "link").symlink_to("there")
 
-    assert yaml_text.read(tmp_path / "link", tmp_path) == "a: é\r\n"
+    assert safe_yaml.read(tmp_path / "link", tmp_path) == "a: é\r\n"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_told_at_once(tmp_path: Path, kind: str, words: s
             pass
 
     with pytest.raises(UsageError, match=r"^Pulumi\.dev\.yaml cannot be read: ") as raised:
-        yaml_text.read(path, root, next="look at it")
+        safe_yaml.read(path, root, next="look at it")
 
     assert words in raised.value.what
     assert raised.value.next == "look at it"

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from local import identity
-from naming import DRILL, ROLES
-from rollback.settings import environments, load
+from localaws import identity
+from rollback.config.naming import DRILL, ROLES
+from rollback.config.settings import environments, load
 
 root = Path.cwd()
 arn, region, person = (os.environ[name] for name in ("ROLE", "REGION", "PERSON"))

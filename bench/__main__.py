@@ -1,0 +1,158 @@
+"""`python -m bench`: one table, and the same in `.local/bench.json`.
+
+Rows of 5,000 functions take three quarters of an hour: without `--all` they are those that were published last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import account, infrastructure, paced, readme, script, table
+from bench.account import ENVIRONMENT, Account
+from bench.table import Row
+from localaws import shell
+from localaws.errors import LocalError
+from localaws.paths import LOCAL
+from localaws.progress import Progress
+from rollback.config.naming import ROLLBACK
+
+RESULT = LOCAL / "bench.json"
+_MANY, _HUGE = 500, 5000
+# Resources, and in how many pairs they are measured.
+_INFRASTRUCTURE = ((10, 3), (300, 3))
+_RUNS = 3
+_HISTORY = 1000
+_WIDTH = 132
+# Load a core beyond which something else decides; the measuring itself makes less than one.
+_BUSY = 1.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; the exit code: 0 measured, 1 failed or, with `--strict`, a bar was missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--all", action="store_true", help=f"{_HUGE} functions as well: 45 minutes more")
+    parser.add_argument("--thorough", action="store_true", help="three runs of everything, in pairs")
+    parser.add_argument("--strict", action="store_true", help="exit 1 where a bar is missed")
+    parser.add_argument("--quick", action="store_true", help="only the platform's own functions, no script")
+    parser.add_argument("--publish", action="store_true", help="into docs/bench.json and README.md, too")
+    options = parser.parse_args(arguments)
+    progress, heading, began = Progress(), table.machine(), time.monotonic()
+    measured: list[dict[str, Any]] = []
+    minutes = 1 if options.quick else 60 if options.all else 12
+    print(f"About {minutes} minutes on two cores.", file=sys.stderr)
+    try:
+        shell.tools(progress)
+        for row in measure(progress, everything=options.all, thorough=options.thorough, quick=options.quick):
+            measured.append(row.document())
+            table.write(measured, RESULT)
+    except LocalError as error:
+        progress.done()
+        print(error, file=sys.stderr)
+        return 1
+    progress.done()
+    rows = [*measured, *published(measured, readme.told())]
+    table.write(rows, RESULT)
+    terminal = Console()
+    table.show(rows, heading, terminal if terminal.is_terminal else Console(width=_WIDTH))
+    if (load := os.getloadavg()[1]) > _BUSY * (os.cpu_count() or 1):
+        print(f"The machine was busy with other things (load {load:.0f}): trust no ratio to the script.")
+    print(f"The same as JSON: {RESULT}. It took {(time.monotonic() - began) / 60:.0f} minutes.")
+    if options.publish:
+        readme.publish(measured, heading)
+    return 1 if options.strict and any(row["met"] is False for row in rows) else 0
+
+
+def published(measured: Sequence[Mapping[str, Any]], told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the largest catalogue that were not measured this time, as they were published, with their day."""
+    names = {row["name"] for row in measured}
+    return [
+        {**row, "name": f"{row['name']} ({row['at']})"}
+        for row in told["rows"]
+        if str(_HUGE) in row["name"] and row["name"] not in names
+    ]
+
+
+def measure(
+    progress: Callable[[str], None], *, everything: bool, thorough: bool, quick: bool
+) -> Iterator[Row]:
+    """Every row, in the order of the table."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        with account.running(Path(scratch) / "few", progress) as few:
+            if not quick:
+                yield from against_script(few, progress, pairs=_RUNS if thorough else 1)
+            yield from paced.rows(paced.alone(few, progress, runs=_RUNS))
+            yield from paced.shared(few, progress)
+            yield from at_hand(few, progress)
+        if quick:
+            return
+        for size, pairs in _INFRASTRUCTURE:
+            yield from infrastructure.rows(Path(scratch), progress, size, pairs)
+        with account.running(Path(scratch) / "many", progress, account.generated(_MANY)) as many:
+            told = paced.alone(many, progress, runs=_RUNS if thorough else 1)
+            yield from paced.rows(told)
+            yield from paced.shared(many, progress)
+        if not everything:
+            return
+        with account.running(Path(scratch) / "huge", progress, account.generated(_HUGE)) as huge:
+            most = paced.alone(huge, progress, runs=1)
+            yield from paced.rows(most)
+            yield paced.growth(told, most)
+            yield from paced.large(huge, progress)
+            yield from paced.shared(huge, progress)
+
+
+def against_script(few: Account, progress: Callable[[str], None], *, pairs: int) -> Iterator[Row]:
+    """The whole process against the script, in the same account, one after the other."""
+    count = len(few.functions)
+    ours: list[float] = []
+    theirs: list[float] = []
+    unpaced: list[float] = []
+
+    def again(seconds: list[float], *, paced: bool) -> None:
+        few.release()
+        progress(f"{count} functions: rollback lambda{'' if paced else ' without pace'}: {len(seconds) + 1}")
+        seconds.append(few.put_back(paced=paced).seconds)
+
+    for number in range(pairs):
+        again(ours, paced=True)
+        few.release()
+        progress(f"{count} functions: the script, which takes a minute or two: {number + 1} of {pairs}")
+        theirs.append(script.put_back(few.settings, few.checkout, few.environment(ROLLBACK)))
+    while len(ours) < _RUNS:
+        again(ours, paced=True)
+    while len(unpaced) < _RUNS:
+        again(unpaced, paced=False)
+    script_seconds, rate = statistics.median(theirs), paced.RATE
+    for name, seconds, bar in (
+        (f"rollback lambda of {count}, against the script it replaces", statistics.median(ours), 50.0),
+        ("without pacing, which an account with a quota would throttle", statistics.median(unpaced), None),
+        ("what the quota alone asks of any rollback", (count - rate.burst) / rate.rate, None),
+    ):
+        yield Row(name=name, ours=seconds, theirs=script_seconds, better="larger", bar=bar)
+
+
+def at_hand(few: Account, progress: Callable[[str], None]) -> Iterator[Row]:
+    """What is asked for while somebody waits at the keyboard."""
+    progress("help, status and history: measuring")
+    few.rollback("--help")  # its bytecode is compiled once
+    helps = [few.rollback("--help").seconds for _ in range(_RUNS)]
+    yield Row(name="rollback --help", ours=statistics.median(helps), bar=0.3)
+    yield from paced.status(few, runs=_RUNS, bar=3, says="weights included, under the quota")
+    few.remember(_HISTORY)
+    words = ("history", "--env", ENVIRONMENT, "--limit", str(_HISTORY))
+    histories = [few.rollback(*words).seconds for _ in range(_RUNS)]
+    yield Row(name=f"rollback history of {_HISTORY} entries", ours=statistics.median(histories), bar=2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""An account to measure in: a real stack around functions with releases, and a checkout for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench import measure
+from localaws import estate, identity, shell
+from localaws.clients import connect
+from localaws.emulator import server
+from localaws.errors import LocalError
+from localaws.paths import ROOT
+from rollback.config.naming import DEPLOYER, ROLLBACK
+from rollback.config.settings import Settings, load
+
+ENVIRONMENT = "dev"
+GOOD = "v1.0.0"
+_FILES = ("Pulumi.yaml", f"Pulumi.{ENVIRONMENT}.yaml")
+_PROGRAM = ("components", "rollback")
+_COMMIT = "0" * 40
+# Aliases that the engine declares: it writes its whole state for each.
+_DECLARED = 1000
+_BATCH = 25
+# What is not measured does not wait.
+_UNPACED = {"writes": 1000, "burst": 1000, "reads": 10000}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """How a command ended, and what it needed: `memory` is its peak, in bytes."""
+
+    code: int
+    seconds: float
+    memory: int
+    output: str
+
+
+@dataclass(kw_only=True)
+class Account:
+    """A started account with the release `GOOD` recorded; `checkout` has the environment's own pace."""
+
+    endpoint: str
+    settings: Settings
+    checkout: Path
+    unpaced: Path
+    roles: bool
+    releases: int = field(default=0)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        return tuple(self.settings.catalogue())
+
+    def release(self) -> str:
+        """Deploys and records another release, which changes every function."""
+        self.releases += 1
+        version = f"v1.1.{self.releases}"
+        estate.deploy(connect("lambda", self.endpoint, self.settings), self.settings, version)
+        self._record(version)
+        return version
+
+    def rollback(
+        self, *words: str, endpoint: str | None = None, paced: bool = True, role: str = ROLLBACK
+    ) -> Ran:
+        """The console script, measured, under a role. Raises `LocalError` where it fails."""
+        command = [str(Path(sys.executable).parent / "rollback"), *words]
+        folder = self.checkout if paced else self.unpaced
+        ran = measured(command, folder, self.environment(role, endpoint))
+        if ran.code:
+            raise LocalError(f"{' '.join(command)} ended with {ran.code}:\n{ran.output[-2000:]}")
+        return ran
+
+    def put_back(self, *, endpoint: str | None = None, paced: bool = True) -> Ran:
+        """`rollback lambda` to the previous release, checked to have moved every function."""
+        ran = self.rollback(
+            "lambda",
+            "--env",
+            ENVIRONMENT,
+            "--reason",
+            "measuring",
+            "--json",
+            endpoint=endpoint,
+            paced=paced,
+        )
+        record = json.loads(ran.output)
+        if record["status"] != "COMPLETE" or record["counts"]["moved"] != len(self.functions):
+            raise LocalError(f"The rollback did not do its work: {record['status']}, {record['counts']}")
+        return ran
+
+    def remember(self, count: int) -> None:
+        """Makes the past longer by so many records and releases, by turns: copies of the newest of each."""
+        table = self.settings.names.deployments_table
+        client = connect("dynamodb", self.endpoint, self.settings)
+        found = client.query(
+            TableName=table,
+            IndexName="GSI1",
+            ScanIndexForward=False,
+            KeyConditionExpression="GSI1PK = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"ENV#{ENVIRONMENT}"}},
+        )["Items"]
+        kinds = [
+            next(item for item in found if item["PK"]["S"].startswith(kind))
+            for kind in ("ROLLBACK#", "DEPLOYMENT#")
+        ]
+        copies = [_copy(kinds[number % 2], number) for number in range(count)]
+        for start in range(0, count, _BATCH):
+            puts = [{"PutRequest": {"Item": item}} for item in copies[start : start + _BATCH]]
+            client.batch_write_item(RequestItems={table: puts})
+
+    def largest_item(self) -> int:
+        """Bytes of the ledger's largest item, as JSON."""
+        client = connect("dynamodb", self.endpoint, self.settings)
+        pages = client.get_paginator("scan").paginate(TableName=self.settings.names.deployments_table)
+        return max(len(json.dumps(item).encode()) for page in pages for item in page["Items"])
+
+    def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
+        """A process's environment in this account, under a role that was really taken.
+
+        As the account's root where there are no roles.
+        """
+        who = identity.assume(self.endpoint, self.settings, role, "bench") if self.roles else None
+        return _environment(endpoint or self.endpoint, self.settings, self.unpaced, who)
+
+    def _record(self, version: str) -> None:
+        words = ("release", "record", "--env", ENVIRONMENT, "--version", version, "--commit", _COMMIT)
+        self.rollback(*words, paced=False, role=DEPLOYER)
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, progress: Callable[[str], None], services: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Account]:
+    """An account for as long as the block lasts, with `services` or this project's own catalogue.
+
+    Functions at `GOOD`, the environment declared around them by a real `pulumi up`, policies evaluated,
+    the release recorded, no smoke command. With `services` of its own it has no roles, and the aliases of
+    more than a thousand functions are made with them (`program`). Raises `LocalError`.
+    """
+    checkout = _checkout(folder / "checkout", services)
+    unpaced = _checkout(folder / "unpaced", services, pace=_UNPACED)
+    settings = load(checkout, ENVIRONMENT)
+    count = len(settings.catalogue())
+    with server.running(auth=True, progress=progress) as emulator:
+        progress(f"{count} functions: deploying")
+        shell.make_bucket(connect("s3", emulator.endpoint, settings), settings)
+        estate.establish(connect("iam", emulator.endpoint, settings), settings)
+        declared = count <= _DECLARED
+        functions = connect("lambda", emulator.endpoint, settings)
+        estate.deploy(functions, settings, GOOD, create_alias=not declared)
+        progress(f"{count} functions: pulumi up")
+        env = _environment(emulator.endpoint, settings, unpaced, None)
+        env["BENCH_ALIASES"] = "declared" if declared else "there"
+        _pulumi(unpaced, env, "stack", "init", ENVIRONMENT)
+        _pulumi(unpaced, env, "up", "--yes", "--skip-preview", "--stack", ENVIRONMENT)
+        account = Account(
+            endpoint=emulator.endpoint,
+            settings=settings,
+            checkout=checkout,
+            unpaced=unpaced,
+            roles=services is None,
+        )
+        account._record(GOOD)  # noqa: SLF001 - this module's own
+        yield account
+
+
+def generated(count: int) -> dict[str, list[str]]:
+    """A catalogue of `count` functions in ten services."""
+    return {
+        f"bench{number}_service": [f"bench{number}-service-{index}" for index in range(number, count, 10)]
+        for number in range(min(10, count))
+    }
+
+
+def measured(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Ran:
+    """Runs a command in `folder`; its standard output, or where it failed what it said."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours) as report:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", measure.__file__, str(theirs), *command],
+                cwd=folder,
+                env=env,
+                pass_fds=(theirs,),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            os.close(theirs)
+        text = report.read()
+    if not text:
+        raise LocalError(f"{command[0]} could not be started:\n{done.stderr[-2000:]}")
+    told = json.loads(text)
+    return Ran(**told, output=done.stdout if not told["code"] else done.stderr + done.stdout)
+
+
+def _copy(item: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A METADATA item of another id, an hour and more before it."""
+    identifier, at = (
+        f"{number:026d}",
+        f"2026-01-01T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000Z",
+    )
+    kind = item["PK"]["S"].partition("#")[0]
+    fields = {"ROLLBACK": ("rollback_id", "initiated_at"), "DEPLOYMENT": ("deployment_id", "recorded_at")}[
+        kind
+    ]
+    return {
+        **item,
+        "PK": {"S": f"{kind}#{identifier}"},
+        "GSI1SK": {"S": f"{at}#{identifier}"},
+        fields[0]: {"S": identifier},
+        fields[1]: {"S": at},
+    }
+
+
+def _checkout(
+    folder: Path, services: Mapping[str, Sequence[str]] | None, *, pace: Mapping[str, float] | None = None
+) -> Path:
+    """A git checkout of this project with settings of its own."""
+    folder.mkdir(parents=True)
+    for name in _FILES:
+        shutil.copy(ROOT / name, folder / name)
+    for name in _PROGRAM:
+        (folder / name).symlink_to(ROOT / name)
+    program = ROOT / "__main__.py" if services is None else Path(__file__).parent / "program.py"
+    (folder / "__main__.py").symlink_to(program)
+    (folder / ".venv").symlink_to(sys.prefix)
+    project: dict[str, Any] = yaml.safe_load((folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+    config = project["config"]
+    config["smoke"]["default"] = []
+    if services is not None:
+        config["services"]["default"] = {name: list(tails) for name, tails in services.items()}
+    if pace is not None:
+        config["pace"]["default"] = dict(pace)
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
+    who = ("-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
+    for words in (
+        ("init", "-q", "-b", "main"),
+        ("add", *_FILES),
+        (*who, "commit", "-q", "-m", "The settings to measure with"),
+    ):
+        subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True)
+    return folder
+
+
+def _environment(
+    endpoint: str, settings: Settings, folder: Path, who: Mapping[str, str] | None
+) -> dict[str, str]:
+    return {
+        **shell.inherited(),
+        **shell.environment(endpoint, settings, identity=who, folder=folder / ".local"),
+    }
+
+
+def _pulumi(folder: Path, env: Mapping[str, str], *words: str) -> None:
+    done = subprocess.run(
+        ["pulumi", "--non-interactive", *words],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LocalError(f"pulumi {words[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")

@@ -1,0 +1,221 @@
+"""`python -m bench.drill`: every scenario drilled on an account of this machine, measured against its budget.
+
+make drill                 the table
+make drill ARGS=--publish  and the same in docs/drills.json and README.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.table import machine
+from demo.stage import ClaimError, Stage
+from demo.world import PEOPLE, World, checkout, dirty
+from localaws import estate, quota, shell
+from localaws.emulator import server
+from localaws.errors import LocalError
+from localaws.paths import LOCAL, ROOT, locked
+from localaws.progress import Progress
+from localaws.toolchain.terraform import ensure_terraform
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
+from rollback.core.errors import RollbackError
+
+FOLDER = LOCAL / "drill"
+RESULT, README = ROOT / "docs" / "drills.json", ROOT / "README.md"
+BEGIN, END = "<!-- drills:begin -->", "<!-- drills:end -->"
+ENVIRONMENT, GOOD = "dev", "v1.1.0"
+# The spec's five, and what may get in the way of the first.
+DRILLED = (("all", ""), ("code", "killed"), ("code", "throttled"))
+_PROFILE = "approver"
+_FIX = "make drill ARGS=--publish"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 all passed, 1 one did not, or the account could not be set up."""
+    parser = argparse.ArgumentParser(prog="python -m bench.drill", description=__doc__)
+    parser.add_argument("--publish", action="store_true", help="into docs/drills.json and README.md, too")
+    parser.add_argument("--check", action="store_true", help="only whether README shows docs/drills.json")
+    options = parser.parse_args(arguments)
+    if options.check:
+        return check()
+    stage, began = Stage(), time.monotonic()
+    try:
+        with locked(LOCAL / "drill.lock", waiting=lambda: stage.say("Another one drills here; waiting.")):
+            told = _drilled(stage)
+    except (ClaimError, LocalError, RollbackError, OSError) as error:
+        stage.failed("The drills could not go on.", f"{type(error).__name__}: {error}")
+        return 1
+    stage.say(f"{len(told)} drills in {time.monotonic() - began:.0f} s, their account included.")
+    if options.publish:
+        publish(told)
+    return int(not all(drill["passed"] for drill in told))
+
+
+def _drilled(stage: Stage) -> list[dict[str, Any]]:
+    stage.opening(
+        "The bad day, rehearsed",
+        "An account that lives on this machine; every scenario goes bad on purpose and is put back.",
+    )
+    if changed := dirty(ROOT):
+        stage.note(f"{changed} files are not committed: what is drilled is the last commit.")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    work, progress = FOLDER / "checkout", Progress(sys.stdout)
+    checkout(work)
+    try:
+        shell.tools(progress)
+        emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log", progress=progress)
+    finally:
+        progress.done()
+    try:
+        world = World(stage=stage, emulator=emulator, work=work, folder=FOLDER)
+        _declare(world)
+        told = [drill for scenario, fault in DRILLED for drill in _drill(world, scenario, fault)]
+        stage.run(
+            ["rollback", "drill", "--env", ENVIRONMENT, "--report"],
+            cwd=work,
+            env=world.variables(ENVIRONMENT, ROLLBACK, PEOPLE[ROLLBACK]),
+        )
+        return told
+    finally:
+        server.stop(emulator)
+
+
+def _declare(world: World) -> None:
+    """An environment with a release that is good: functions, stack and Terraform configuration; shown if it fails."""
+    stage = world.stage
+    stage.chapter("An environment that is good")
+    behind = dataclasses.replace(world, stage=stage.behind())
+    try:
+        settings = world.settings(ENVIRONMENT)
+        shell.prepare(world.emulator.endpoint, settings)
+        behind.run(["pulumi", "stack", "init", ENVIRONMENT], ENVIRONMENT)
+        behind.up(ENVIRONMENT)
+        tool, names = ensure_terraform().name, settings.names
+        options = {"bucket": names.state_bucket, "region": settings.region, "use_path_style": "true"}
+        backend = [f"-backend-config={name}={value}" for name, value in options.items()]
+        behind.run([tool, "-chdir=terraform", "init", "-no-color", *backend], ENVIRONMENT, DEPLOYER)
+        behind.run(["git", "add", "terraform/.terraform.lock.hcl"], ENVIRONMENT, DEPLOYER)
+        behind.run(["git", "commit", "--quiet", "--message", "Lock the provider"], ENVIRONMENT, DEPLOYER)
+        variables = f"-var-file=environments/{ENVIRONMENT}.tfvars"
+        apply = ["-chdir=terraform", "apply", "-auto-approve", "-no-color", variables]
+        behind.run([tool, *apply], ENVIRONMENT, DEPLOYER)
+        estate.deploy(world.client("lambda", ENVIRONMENT, DEPLOYER), settings, GOOD)
+        record = ["rollback", "release", "record", "--env", ENVIRONMENT, "--version", GOOD]
+        head = (world.work / ".git" / "refs" / "heads" / "main").read_text(encoding="ascii").strip()
+        behind.run([*record, "--commit", head, "--terraform-commit", head], ENVIRONMENT, DEPLOYER)
+    except ClaimError:
+        stage.replay(behind.stage)
+        raise
+    stage.say(f"{ENVIRONMENT} stands at {GOOD}: {len(settings.catalogue())} functions, a stack, a table.")
+
+
+def _drill(world: World, scenario: str, fault: str) -> list[dict[str, Any]]:
+    """One `rollback drill`, shown; what the ledger has of it."""
+    stage, person = world.stage, PEOPLE[ROLLBACK]
+    stage.chapter(f"{scenario}{f', {fault}' if fault else ''}")
+    before = {drill["drill_id"] for drill in _told(world)}
+    with _quotas(world) if fault == "throttled" else _as_it_is(world) as there:
+        variables = there.variables(ENVIRONMENT, DRILL, person) | _approver(world)
+        words = ["--scenario", scenario, *(["--fault", fault] if fault else [])]
+        stage.run(
+            ["rollback", "drill", "--env", ENVIRONMENT, *words, "--approver-profile", _PROFILE],
+            cwd=world.work,
+            env=variables,
+            who=f"{person}, on call, under {world.settings(ENVIRONMENT).names.role(DRILL)}",
+        )
+    return [drill for drill in _told(world) if drill["drill_id"] not in before]
+
+
+def _told(world: World) -> list[dict[str, Any]]:
+    """All drills that the ledger has, oldest first."""
+    told = world.told("history --kind drill --limit 100", ENVIRONMENT)
+    return list(reversed(told))
+
+
+def _approver(world: World) -> dict[str, str]:
+    """An AWS profile of the other person, in a file of its own."""
+    who = world.credentials(ENVIRONMENT, APPROVER, PEOPLE[APPROVER])
+    file = FOLDER / "aws" / "credentials"
+    file.parent.mkdir(exist_ok=True)
+    lines = [f"[{_PROFILE}]", *(f"{name.lower()} = {value}" for name, value in who.items())]
+    file.touch(mode=0o600)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"AWS_SHARED_CREDENTIALS_FILE": str(file)}
+
+
+@contextmanager
+def _quotas(world: World) -> Iterator[World]:
+    """The account with Lambda's quotas in front of it."""
+    with quota.running(world.emulator.endpoint, quota.AWS) as proxy:
+        there = dataclasses.replace(world.emulator, endpoint=proxy.endpoint)
+        yield dataclasses.replace(world, emulator=there)
+
+
+@contextmanager
+def _as_it_is(world: World) -> Iterator[World]:
+    yield world
+
+
+# -- what is published ---------------------------------------------------------------------------------------
+
+
+def publish(drills: Sequence[Mapping[str, Any]]) -> None:
+    """Puts what was measured into docs/drills.json and, where it has the markers, into README.md."""
+    rows = [
+        {
+            name: drill[name]
+            for name in ("scenario", "fault", "seconds", "waited_seconds", "rto_seconds", "passed")
+        }
+        for drill in drills
+    ]
+    told = {"machine": machine(), "at": datetime.now(UTC).date().isoformat(), "drills": rows}
+    RESULT.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    if BEGIN in text:
+        README.write_text(replaced(text, told), encoding="utf-8")
+
+
+def check() -> int:
+    """0 where README shows what was published, or shows no drills."""
+    text = README.read_text(encoding="utf-8")
+    told = json.loads(RESULT.read_text(encoding="utf-8"))
+    if BEGIN in text and replaced(text, told) != text:
+        print(f"README.md does not show what docs/drills.json holds. Run: {_FIX}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def replaced(text: str, told: Mapping[str, Any]) -> str:
+    """README's text with the table between the markers."""
+    head, _, rest = text.partition(BEGIN)
+    return f"{head}{BEGIN}\n{section(told)}{END}{rest.partition(END)[2]}"
+
+
+def section(told: Mapping[str, Any]) -> str:
+    """What was measured, as a Markdown table."""
+    lines = [
+        f"Drilled on {told['machine']}, on {told['at']}, on the local account (`make drill`).",
+        "",
+        "| scenario | in the way | measured | RTO | pass |",
+        "|---|---|--:|--:|---|",
+        *(
+            f"| {row['scenario']} | {row['fault']} | {row['seconds']:.1f} s | {row['rto_seconds'] // 60} min | "
+            f"{'yes' if row['passed'] else 'no'} |"
+            for row in told["drills"]
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Rollbacks under the enforced quota: alone, and while another team takes half of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from bench import load
+from bench.account import ENVIRONMENT, Account, Ran
+from bench.table import Row
+from localaws import quota
+from localaws.clients import connect
+from localaws.errors import LocalError
+
+RATE = quota.AWS[quota.CONTROL]
+# What a rollback's execution may ask of the control plane.
+_EXECUTION = ("UpdateAlias", "GetAlias")
+_MEGABYTE, _KILOBYTE = 1e6, 1e3
+_MEMORY, _ITEM = 150, 400
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paced:
+    """What one or several runs took. `seconds` are from execution's first call to its last."""
+
+    count: int
+    seconds: float
+    whole: float
+    throttled: int
+    memory: float
+
+    @property
+    def floor(self) -> float:
+        """What the quota asks of anybody."""
+        return (self.count - RATE.burst) / RATE.rate
+
+
+def alone(where: Account, progress: Callable[[str], None], *, runs: int) -> Paced:
+    """A rollback that has the quota for itself. Raises `LocalError` where it did not go through it."""
+    windows: list[quota.Window] = []
+    whole: list[Ran] = []
+    with quota.running(where.endpoint) as proxy:
+        for number in range(1, runs + 1):
+            ran, window = _one(where, proxy, progress, f"{number} of {runs}")
+            whole.append(ran)
+            windows.append(window)
+    return Paced(
+        count=len(where.functions),
+        seconds=statistics.median(map(_execution, windows)),
+        whole=statistics.median(ran.seconds for ran in whole),
+        throttled=max(window.throttled.total() for window in windows),
+        memory=max(ran.memory for ran in whole) / _MEGABYTE,
+    )
+
+
+def rows(told: Paced) -> Iterator[Row]:
+    """The rows of `alone`."""
+    name = f"{told.count} functions under the quota"
+    yield Row(
+        name=f"{name}: first to last call of execution, against the floor",
+        ours=told.seconds,
+        theirs=told.floor,
+        bar=1.10,
+    )
+    yield Row(name=f"{name}: throttled calls", ours=told.throttled, unit="", bar=0)
+    yield Row(name=f"{name}: whole process", ours=told.whole)
+    yield Row(name=f"{name}: peak memory", ours=told.memory, unit="MB", bar=_MEMORY)
+
+
+def shared(where: Account, progress: Callable[[str], None]) -> Iterator[Row]:
+    """A rollback while another team takes half of the quota: it may be throttled, and must get done."""
+    count, half = len(where.functions), RATE.rate / 2
+    with quota.running(where.endpoint) as proxy:
+        theirs = connect("lambda", proxy.endpoint, where.settings, attempts=1)
+        busy = load.foreign(theirs, half, where.functions[0])
+        ran, window = _one(where, proxy, progress, "half of it taken", busy)
+    if window.calls[load.OPERATION] < half * ran.seconds / 2:
+        raise LocalError("The other team did not take its half of the quota.")
+    name = f"{count} functions, another takes half of the quota"
+    # `put_back` has seen that the record is COMPLETE, and every function moved.
+    yield Row(name=f"{name}: not moved", ours=0, unit="", bar=0)
+    yield Row(
+        name=f"{name}: first to last call of execution, against the floor of the other half",
+        ours=_execution(window),
+        theirs=(count - RATE.burst) / half,
+    )
+    ours = sum(window.throttled[operation] for operation in _EXECUTION)
+    yield Row(name=f"{name}: throttled calls of ours", ours=ours, unit="")
+
+
+def growth(few: Paced, many: Paced) -> Row:
+    """How the time grows with the number of functions."""
+    return Row(
+        name=f"from {few.count} to {many.count} functions: first to last call of execution",
+        ours=many.seconds,
+        theirs=few.seconds,
+        bar=10.5,
+    )
+
+
+def large(where: Account, progress: Callable[[str], None]) -> Iterator[Row]:
+    """What thousands of functions ask of the ledger, and of `status`."""
+    count = len(where.functions)
+    size = where.largest_item() / _KILOBYTE
+    yield Row(name=f"{count} functions: the ledger's largest item", ours=size, unit="KB", bar=_ITEM)
+    progress(f"{count} functions: status")
+    yield from status(where, runs=1, bar=60, says="at 100 reads a second")
+
+
+def status(where: Account, *, runs: int, bar: float, says: str) -> Iterator[Row]:
+    """`rollback status` under the quota."""
+    seconds: list[float] = []
+    throttled = 0
+    with quota.running(where.endpoint) as proxy:
+        for _ in range(runs):
+            proxy.reset()
+            seconds.append(where.rollback("status", "--env", ENVIRONMENT, endpoint=proxy.endpoint).seconds)
+            throttled = max(throttled, proxy.window.throttled.total())
+    name = f"rollback status of {len(where.functions)} functions, {says}"
+    yield Row(name=name, ours=statistics.median(seconds), bar=bar)
+    yield Row(name=f"{name}: throttled calls", ours=throttled, unit="", bar=0)
+
+
+def _one(
+    where: Account,
+    proxy: quota.Proxy,
+    progress: Callable[[str], None],
+    says: str,
+    meanwhile: AbstractContextManager[None] | None = None,
+) -> tuple[Ran, quota.Window]:
+    count = len(where.functions)
+    progress(f"{count} functions: releasing what is rolled back next")
+    where.release()
+    progress(f"{count} functions under the quota, {says}")
+    proxy.reset()
+    with meanwhile or nullcontext():
+        ran = where.put_back(endpoint=proxy.endpoint)
+    if proxy.window.calls["UpdateAlias"] < count:
+        raise LocalError("The rollback did not go through the quota's proxy.")
+    return ran, proxy.window
+
+
+def _execution(window: quota.Window) -> float:
+    """Seconds from the first write to the last call that a write can need."""
+    last = max(window.last.get(operation, 0.0) for operation in _EXECUTION)
+    return last - window.first["UpdateAlias"]

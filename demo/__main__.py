@@ -1,0 +1,133 @@
+"""Sets up what the story needs, tells it, and takes down what it started, however it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from types import FrameType
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from demo import story
+from demo.infrastructure import REPORT
+from demo.stage import ClaimError, Stage
+from demo.world import World, checkout, dirty
+from localaws.emulator import server
+from localaws.errors import LocalError
+from localaws.paths import LOCAL, ROOT, locked
+from localaws.progress import Progress
+from localaws.shell import tools
+from rollback.core.errors import RollbackError
+
+FOLDER = LOCAL / "demo"
+_FAILED, _INTERRUPTED = 1, 130
+_BUILT = 5.0  # seconds; finding it takes none
+
+
+def main() -> int:
+    """0 if every claim held, 1 if one did not, 130 if somebody ended it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
+    stage = Stage()
+    begun = time.monotonic()
+    try:
+        with locked(
+            LOCAL / "demo.lock", waiting=lambda: stage.say("Another demo runs here; waiting for it.")
+        ):
+            _tell(stage)
+    except KeyboardInterrupt:
+        stage.failed(f"Ended after {time.monotonic() - begun:.0f} s. The demo's account is stopped.")
+        return _INTERRUPTED
+    except ClaimError as error:
+        stage.failed(
+            f"The demo failed in {stage.where}.", str(error), f"What it left is in {_shown(FOLDER)}."
+        )
+        return _FAILED
+    except BrokenPipeError:  # whoever read is gone: there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    except (LocalError, RollbackError, OSError) as error:
+        stage.failed(f"The demo could not go on in {stage.where}.", f"{type(error).__name__}: {error}")
+        return _FAILED
+    _summary(stage, time.monotonic() - begun)
+    return 0
+
+
+def _tell(stage: Stage) -> None:
+    """The story; the account that it plays on ends with it."""
+    stage.opening(
+        "One command puts a bad release back",
+        "Eight chapters on an AWS account that lives on this machine: its own Lambda functions, which really "
+        "run, and its own IAM, which really refuses. Nothing outside this folder is touched.",
+    )
+    stage.chapter("A bare account becomes an environment")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    work = FOLDER / "checkout"
+    checkout(work)
+    changed = dirty(ROOT)
+    if changed:
+        files = "1 file is" if changed == 1 else f"{changed} files are"
+        stage.note(f"{files} not committed: the demo plays the last commit, without what you changed since.")
+    progress = Progress(sys.stdout)
+    try:
+        begun = time.monotonic()
+        engine, seconds = tools(progress), time.monotonic() - begun
+        emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log", progress=progress)
+    finally:
+        progress.done()
+    how = f"built in {seconds:.0f} s, once a machine" if seconds > _BUILT else "which was there"
+    stage.say(f"The engine is {engine}, {how}.")
+    try:
+        story.tell(World(stage=stage, emulator=emulator, work=work, folder=FOLDER))
+    finally:
+        # A second Ctrl-C must not leave the account behind.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        server.stop(emulator)
+        signal.signal(signal.SIGINT, before)
+
+
+def _summary(stage: Stage, seconds: float) -> None:
+    table = Table(
+        title="What was proved",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("claims that held")
+    for number, act in enumerate(stage.acts, start=1):
+        table.add_row(str(number), f"{act.seconds:.1f}", Text(act.proved))
+    table.add_section()
+    claims = sum(act.claims for act in stage.acts)
+    table.add_row("", f"{seconds:.1f}", f"{claims} claims, each checked on the account itself")
+    stage.table(table)
+    stage.say("Go on by hand:")
+    for command, what in (
+        (f"open {_shown(FOLDER / REPORT)}", "what happened, as one page"),
+        ("make up", "a local account to play with, and how to point a shell at it"),
+        (".venv/bin/rollback --help", "the verbs"),
+        *([("less README.md", "how to run it on a real account")] if (ROOT / "README.md").exists() else []),
+        ("make test", "the same and everything that can go wrong, tested"),
+    ):
+        stage.hint(command, what)
+
+
+def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _shown(path: os.PathLike[str]) -> str:
+    return os.path.relpath(path, os.curdir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,389 @@
+"""The chapters on functions, and the order of all. Each step is a command somebody could type, and a claim that must hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from demo import infrastructure
+from demo.edits import COMMIT, DESCRIPTION, EDITS
+from demo.engine_output import Summary, totals
+from demo.stage import ClaimError, Stage
+from demo.world import PEOPLE, World
+from localaws import estate, shell
+from rollback.config.naming import APPROVER, DEPLOYER, ROLES, ROLLBACK
+
+GOOD, FIRST, BAD = "v1.1.0", "v1.0.0", "v1.2.0"
+VICTIM = "team_service"
+_NO_CHANGES = "--expect-no-changes"
+_TAIL = 12
+_WAITING, _REFUSED = 10, 3
+
+
+def tell(world: World) -> None:
+    """All of it."""
+    environment(world)
+    # Recording waits for its turn at the API more than it works: there is time for the second account.
+    behind = world.stage.behind()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(_past, replace(world, stage=behind, summary=Summary()), "prod")
+        prod = Meanwhile(stage=behind, running=running)
+        try:
+            releases(world)
+            relief(world)
+            it_stays(world, prod)
+            approval(world, prod)
+            infrastructure.stack(world)
+            infrastructure.terraform(world)
+            infrastructure.full(world)
+        finally:
+            behind.end()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meanwhile:
+    """What happens behind the stage."""
+
+    stage: Stage
+    running: Future[None]
+
+    def over(self, front: Stage) -> None:
+        """Return when it is over; where it failed, it is shown."""
+        try:
+            self.running.result()
+        except ClaimError:
+            front.replay(self.stage)
+            raise
+
+
+def environment(world: World) -> None:
+    """Chapter 1, which the set-up has begun."""
+    stage, emulator = world.stage, world.emulator
+    stage.say(f"The local account answers at {emulator.endpoint}, with IAM policies enforced.")
+    for name in ("dev", "prod"):
+        settings = world.settings(name)
+        shell.prepare(emulator.endpoint, settings)
+        pages = world.client("lambda", name).get_paginator("list_functions").paginate()
+        there = {entry["FunctionName"] for page in pages for entry in page["Functions"]}
+        catalogue = set(settings.catalogue())
+        stage.prove(
+            f"{len(catalogue & there)} Lambda functions exist at {FIRST} in {name} "
+            f"({settings.account}, {settings.region})",
+            catalogue <= there,
+            sorted(catalogue - there),
+        )
+    stage.say("pulumi up declares what has to stand around them: the ledger, an alias 'live' on each, roles.")
+    world.run(["pulumi", "version"], "dev")
+    world.run(["pulumi", "stack", "init", "dev"], "dev")
+    made = totals(world.up("dev").output)
+    aliases = world.live("dev")
+    roles = _roles(world, "dev")
+    stage.prove(
+        f"{made.get('created', 0)} resources were created: every function has its alias, "
+        f"{len(roles)} roles stand under a boundary",
+        len(aliases) == len(world.settings("dev").catalogue()) and len(roles) == len(ROLES),
+        made,
+    )
+    stage.say("Only an administrator may change roles. From here on the deployer's role is enough:")
+    again = totals(world.up("dev", DEPLOYER, _NO_CHANGES).output)
+    stage.prove(f"A second pulumi up changes nothing: {_in_words(again)}", set(again) == {"unchanged"}, again)
+    stage.close("The environment is declared around 42 functions; pulumi up is idempotent")
+
+
+def releases(world: World) -> None:
+    """Chapter 2: v1.0.0 recorded, v1.1.0 good, v1.2.0 bad."""
+    stage = world.stage
+    stage.chapter("Two releases arrive, and the second is bad")
+    stage.say(f"What stands is {FIRST}. It is recorded, so that there is something to go back to.")
+    _recorded(world, "dev", FIRST)
+    _deploy(world, "dev", GOOD)
+    settings = world.settings("dev")
+    _, good, bad = estate.story(settings)
+    function = next(name for name in good.changed if name in bad.broken)
+    answer = _invoke(world, function)
+    stage.prove(f"It answers through alias live, as {GOOD}", answer.get("version") == GOOD, answer)
+    _recorded(world, "dev", GOOD)
+    _deploy(world, "dev", BAD)
+    answer = _invoke(world, function)
+    stage.prove("Through the same alias it raises now", "errorMessage" in answer, answer)
+    _recorded(world, "dev", BAD)
+    stage.close(f"{GOOD} (30 of 42 functions) and {BAD} (bad) were deployed, invoked and recorded")
+
+
+def relief(world: World) -> None:
+    """Chapter 3: the smoke tests fail, and one command puts the release back."""
+    stage = world.stage
+    stage.chapter("One command puts it back")
+    stage.say("olga is on call. What her team calls well is one line of configuration, the smoke command:")
+    smoke = world.run(
+        world.settings("dev").smoke,
+        "dev",
+        ROLLBACK,
+        expect=1,
+        show=_tail,
+        wrap=False,
+        assign={"TEST_ENVIRONMENT": "dev"},
+    )
+    stage.prove(f"The smoke tests fail, and name {VICTIM}", VICTIM in smoke.output)
+    reason = f"{VICTIM} raises since {BAD}"
+    done = world.run(["rollback", "lambda", "--env", "dev", "--reason", reason], "dev", ROLLBACK)
+    record = _newest(world, "dev")
+    stage.prove(
+        f"Its record says COMPLETE, {record['from_version']} → {record['to_version']}, "
+        f"{record['counts']['moved']} moved and {record['counts']['confirmed']} confirmed, after "
+        f"{record['elapsed_seconds']:.1f} s of {record['rto_seconds']} s "
+        f"(the whole command: {done.seconds:.1f} s)",
+        record["status"] == "COMPLETE" and record["to_version"] == GOOD,
+        record,
+    )
+    stage.prove(f"{VICTIM} answers again through alias live, in all its functions", _well(world, "dev"))
+    stage.close(
+        f"Smoke tests failed; {BAD} → {GOOD} was COMPLETE in {record['elapsed_seconds']:.1f} s of an RTO of "
+        f"{record['rto_seconds']} s"
+    )
+
+
+def it_stays(world: World, prod: Meanwhile) -> None:
+    """Chapter 4: what comes after does not undo it."""
+    stage = world.stage
+    stage.chapter("It stays back")
+    before = world.live("dev")
+    world.up("dev", DEPLOYER, _NO_CHANGES)
+    stage.prove("pulumi up after the rollback: nothing to change", world.live("dev") == before)
+    stage.say(
+        "Now a commit changes a property beside what the rollback has written: a description on the very "
+        f"aliases of {VICTIM}, and on the parameters. An update of an alias sends its version along, and the "
+        f"engine's memory of it is from before {BAD}; so the stack refreshes first, always."
+    )
+    prod.over(stage)  # which is declared by what stands in the checkout until here
+    for edit in EDITS:
+        edit.apply(world.work)
+    world.run(["git", "commit", "--all", "--message", COMMIT], "dev", DEPLOYER)
+    changed = totals(world.up("dev", DEPLOYER).output)
+    described = {name for name, text in _descriptions(world, "dev").items() if text == DESCRIPTION}
+    stage.prove(
+        f"Just that was applied ({_in_words(changed)}): {len(described)} aliases say '{DESCRIPTION}' now",
+        set(changed) == {"updated", "unchanged"}
+        and described == set(world.settings("dev").functions(VICTIM)),
+        changed,
+    )
+    after = world.live("dev")
+    stage.prove(
+        "And every alias points where the rollback left it", after == before, _differing(before, after)
+    )
+    parameter = _parameter(world, "dev")
+    stage.prove(f"The parameter still says what stands: {parameter}", parameter == GOOD)
+    stage.say("Suppose the release before is not wanted either. Once more, and it does not go in circles:")
+    world.run(["rollback", "lambda", "--env", "dev", "--reason", f"{GOOD} is slow as well"], "dev", ROLLBACK)
+    versions = set(world.live("dev").values())
+    stage.prove(f"Everything stands at {FIRST}, not at {BAD} again", versions == {FIRST}, versions)
+    world.run(["rollback", "history", "--env", "dev"], "dev", ROLLBACK)
+    told = [
+        entry for entry in world.told("history", "dev") if {"deployment_id", "rollback_id"} & entry.keys()
+    ]
+    order = [(entry.get("from_version"), entry.get("to_version") or entry.get("version")) for entry in told]
+    expected = [(GOOD, FIRST), (BAD, GOOD), (None, BAD), (None, GOOD), (None, FIRST)]
+    stage.prove("The history tells all five, newest first", order == expected, order)
+    first = told[1]["rollback_id"]
+    shown = world.run(["rollback", "show", first, "--env", "dev"], "dev", ROLLBACK)
+    stage.prove("Its journal is whole: nobody has changed it since", "tampered" not in shown.output)
+    stage.close(f"pulumi up left the rollback alone, twice; the next one went to {FIRST}, not back to {BAD}")
+
+
+def approval(world: World, prod: Meanwhile) -> None:
+    """Chapter 5: prod, one service, and somebody else's yes."""
+    stage = world.stage
+    stage.chapter("In prod, somebody else has to say yes")
+    stage.say("Another account, in af-south-1, was given the same past, while you were reading:")
+    stage.replay(prod.stage)
+    stage.say(f"Only {VICTIM} is bad, so only that goes back.")
+    command = ["rollback", "lambda", "--env", "prod", "--services", VICTIM]
+    before = world.live("prod")
+    world.run([*command, "--reason", f"{VICTIM} raises since {BAD}"], "prod", ROLLBACK, expect=_WAITING)
+    record = _newest(world, "prod")
+    name, digest = record["rollback_id"], record["digest"][:16]
+    stage.prove(
+        f"It waits for approval of digest {digest} and has moved nothing",
+        record["status"] == "AWAITING_APPROVAL" and world.live("prod") == before,
+        record["status"],
+    )
+    yes = ["rollback", "approve", name, "--digest", digest, "--env", "prod"]
+    olga = PEOPLE[ROLLBACK]
+    stage.say(f"{olga} cannot say yes to her own plan; not under her role, and not under the approver's.")
+    world.run(yes, "prod", ROLLBACK, expect=_REFUSED)
+    world.run(yes, "prod", APPROVER, person=olga, expect=_REFUSED)
+    refusal = _forge(world, "prod", name, record["digest"])
+    stage.prove(
+        f"IAM refuses her to write an approval into the ledger past the command ({refusal})",
+        refusal == "AccessDeniedException",
+        refusal,
+    )
+    stage.say(f"{PEOPLE[APPROVER]} reads the plan (rollback show {name}) and says yes to exactly that.")
+    read = world.told(f"show {name}", "prod", APPROVER)
+    stage.prove(
+        f"The approver's role can read it: {len(read['functions'])} functions, digest {read['digest'][:16]}",
+        read["digest"] == record["digest"] and read["chain"] == "whole",
+        read,
+    )
+    world.run(yes, "prod", APPROVER)
+    world.run(["rollback", "apply", name, "--env", "prod"], "prod", ROLLBACK)
+    record = _newest(world, "prod")
+    stage.prove(
+        f"COMPLETE, approved by {record['approved_by']['person']}",
+        record["status"] == "COMPLETE" and record["approved_by"]["person"] == PEOPLE[APPROVER],
+        record,
+    )
+    shown = world.run(["rollback", "status", "--env", "prod"], "prod", ROLLBACK).output
+    mixed = f"{BAD}+{VICTIM}@{GOOD}"
+    stage.prove(f"prod stands mixed: {mixed}", mixed in "".join(shown.split()))
+    others = {k: v for k, v in before.items() if k not in world.settings("prod").functions(VICTIM)}
+    now = world.live("prod")
+    stage.prove(
+        f"No other function was moved, and {VICTIM} answers",
+        others.items() <= now.items() and _well(world, "prod"),
+        _differing(before, now),
+    )
+    stage.close(f"In prod only {VICTIM} went back, after another person's yes to exactly that plan")
+
+
+def _past(world: World, environment: str) -> None:
+    """An environment with a release that was good and one that is bad, and with callers."""
+    world.run(["pulumi", "stack", "init", environment], environment)
+    world.up(environment)
+    for version in (GOOD, BAD):
+        _deploy(world, environment, version)
+        _recorded(world, environment, version)
+    settings = world.settings(environment)
+    catalogue = settings.catalogue()
+    raising = {name for name, ok in _answers(world, environment, list(catalogue)).items() if not ok}
+    world.stage.prove(
+        f"All {len(catalogue)} functions are called through alias live: the {len(raising)} of {VICTIM} raise",
+        raising == set(settings.functions(VICTIM)),
+        sorted(raising),
+    )
+
+
+# -- helpers -------------------------------------------------------------------------------------------------
+
+
+def _recorded(world: World, environment: str, version: str) -> None:
+    command = ["rollback", "release", "record", "--env", environment, "--version", version, "--commit"]
+    world.run([*command, _head(world)], environment, DEPLOYER)
+
+
+def _deploy(world: World, environment: str, version: str) -> None:
+    """Deploys under the deployer's role, as a workflow would."""
+    settings = world.settings(environment)
+    what = next(item for item in estate.story(settings) if item.version == version)
+    client = world.client("lambda", environment, DEPLOYER)
+    published = estate.release(client, settings, what)
+    live = world.live(environment)
+    world.stage.prove(
+        f"{version} is deployed in {environment}: new code for {len(published)} of {len(live)} functions, alias "
+        f"moved",
+        all(live[name] == version for name in published) and len(published) == len(what.changed),
+        live,
+    )
+
+
+def _invoke(world: World, function: str) -> dict[str, Any]:
+    command = ["aws", "lambda", "invoke", "--function-name", function, "--qualifier", "live", "/dev/stdout"]
+    said = world.run(command, "dev", ROLLBACK, show=_two_documents).output
+    answer: dict[str, Any] = json.JSONDecoder().raw_decode(said.lstrip())[0]
+    return answer
+
+
+def _well(world: World, environment: str) -> bool:
+    """Whether the functions that were bad answer now, and none of them is of the bad release."""
+    settings = world.settings(environment)
+    functions, live = settings.functions(VICTIM), world.live(environment)
+    return all(_answers(world, environment, functions).values()) and BAD not in {
+        live[name] for name in functions
+    }
+
+
+def _answers(world: World, environment: str, functions: Sequence[str]) -> dict[str, bool]:
+    """Whether each function, called through alias live, answers or raises."""
+    client, alias = world.client("lambda", environment, ROLLBACK), world.settings(environment).alias
+    with ThreadPoolExecutor(4) as pool:
+        told = pool.map(lambda name: estate.invoke(client, name, alias).ok, functions)
+        return dict(zip(functions, told, strict=True))
+
+
+def _newest(world: World, environment: str) -> dict[str, Any]:
+    record: dict[str, Any] = world.told("history --kind aliases --limit 1", environment)[0]
+    return record
+
+
+def _roles(world: World, environment: str) -> list[str]:
+    iam, names = world.client("iam", environment), world.settings(environment).names
+    boundaries = {
+        role: iam.get_role(RoleName=names.role(role))["Role"].get("PermissionsBoundary", {}) for role in ROLES
+    }
+    return [
+        role
+        for role, boundary in boundaries.items()
+        if boundary.get("PermissionsBoundaryArn", "").endswith(f"/{names.boundary}")
+    ]
+
+
+def _descriptions(world: World, environment: str) -> dict[str, str]:
+    settings = world.settings(environment)
+    client = world.client("lambda", environment)
+    return {
+        name: client.get_alias(FunctionName=name, Name=settings.alias).get("Description", "")
+        for name in settings.catalogue()
+    }
+
+
+def _parameter(world: World, environment: str) -> str:
+    path = world.settings(environment).names.deployed_version
+    return str(world.client("ssm", environment).get_parameter(Name=path)["Parameter"]["Value"])
+
+
+def _forge(world: World, environment: str, rollback_id: str, digest: str) -> str:
+    """Tries to write an approval under the rollback role; the error's code, or that there was none."""
+    table = world.settings(environment).names.deployments_table
+    try:
+        world.client("dynamodb", environment, ROLLBACK).put_item(
+            TableName=table,
+            Item={
+                "PK": {"S": f"APPROVAL#{rollback_id}"},
+                "SK": {"S": PEOPLE[APPROVER]},
+                "digest": {"S": digest},
+            },
+        )
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "it was written"
+
+
+def _head(world: World) -> str:
+    head = (world.work / ".git" / "refs" / "heads" / "main").read_text(encoding="ascii")
+    return head.strip()
+
+
+def _tail(output: str) -> list[str]:
+    lines = [line for line in output.rstrip().splitlines() if line.strip()]
+    return [*(["…"] if len(lines) > _TAIL else []), *lines[-_TAIL:]]
+
+
+def _two_documents(output: str) -> list[str]:
+    """The function's answer and the CLI's own report, which follow each other without a line break."""
+    end = json.JSONDecoder().raw_decode(output.lstrip())[1]
+    return [output.lstrip()[:end], *output.lstrip()[end:].strip().splitlines()]
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [
+        f"{name}: {before[name]} → {after.get(name)}" for name in before if before[name] != after.get(name)
+    ]

@@ -1,1 +1,0 @@
-"""`python -m local.demo`: the whole story on a local account, each claim checked as it is made."""

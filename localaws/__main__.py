@@ -1,0 +1,161 @@
+"""`python -m localaws up|down|status|env|estate`: the local account, for people and for Makefiles."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from pathlib import Path
+
+from localaws import estate, identity, shell
+from localaws.clients import connect
+from localaws.emulator.tool import ensure_tool
+from localaws.errors import LocalError
+from localaws.paths import ROOT
+from localaws.progress import Progress
+from rollback.config.naming import DRILL, ROLES
+from rollback.config.settings import environments, load
+from rollback.core.errors import RollbackError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code: 0 done, 1 failed, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except RollbackError as error:
+        print(error, error.next, sep="\n" if error.next else "", file=sys.stderr)
+        return error.exit_code
+    except (LocalError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return code
+
+
+def _up(options: argparse.Namespace) -> int:
+    progress = Progress()
+    try:
+        shell.tools(progress)
+        emulator = shell.up(progress, auth=not options.no_auth)
+    finally:
+        progress.done()
+    python = Path(sys.executable)
+    shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
+    print(
+        f"The local account answers at {emulator.endpoint} (log: {emulator.log}).\n"
+        "Point a shell at it, as the account's root or as a role that the stack has declared:\n"
+        f'  eval "$({shown} -m localaws env dev)"\n'
+        f'  eval "$({shown} -m localaws env dev --as rollback --person alice)"\n'
+        "End it with: make down"
+    )
+    return 0
+
+
+def _tools(_: argparse.Namespace) -> int:
+    """Ready the engine, the plugins and the emulator without starting anything."""
+    progress = Progress()
+    try:
+        shell.tools(progress)
+        ensure_tool(progress)
+    finally:
+        progress.done()
+    return 0
+
+
+def _down(_: argparse.Namespace) -> int:
+    print(
+        "The local account is down; its state is kept."
+        if shell.down()
+        else "The local account is not running."
+    )
+    return 0
+
+
+def _status(_: argparse.Namespace) -> int:
+    emulator = shell.required()
+    print(f"{emulator.endpoint}  pid {emulator.pid}  policies {'enforced' if emulator.auth else 'ignored'}")
+    for name in environments(ROOT):
+        settings = load(ROOT, name)
+        pages = connect("lambda", emulator.endpoint, settings).get_paginator("list_functions").paginate()
+        count = sum(len(page["Functions"]) for page in pages)
+        print(f"  {name:<5} {settings.account}  {settings.region:<11} {count} functions")
+    return 0
+
+
+def _env(options: argparse.Namespace) -> int:
+    emulator = shell.required()
+    settings = load(ROOT, options.environment)
+    who = None
+    if options.role:
+        try:
+            who = identity.assume(emulator.endpoint, settings, options.role, options.person)
+        except identity.REFUSED as error:
+            raise LocalError(
+                f"{settings.names.role(options.role)} cannot be taken: {error}\n"
+                f"Is the stack up? As root: pulumi up --stack {options.environment}"
+            ) from None
+    print(shell.exports(shell.environment(emulator.endpoint, settings, identity=who)), end="")
+    return 0
+
+
+def _estate(options: argparse.Namespace) -> int:
+    emulator = shell.required()
+    settings = load(ROOT, options.environment)
+    told = next((r for r in estate.story(settings) if r.version == options.version), None)
+    plain = options.changed is None and options.broken is None and told is not None
+    changed = told.changed if plain and told else _words(options.changed)
+    broken = told.broken if plain and told else _words(options.broken) or ()
+    published = estate.deploy(
+        connect("lambda", emulator.endpoint, settings),
+        settings,
+        options.version,
+        changed=changed,
+        broken=broken,
+        promote=not options.no_promote,
+        create_alias=options.create_alias,
+    )
+    if options.json:
+        print(json.dumps(published, indent=1))
+    else:
+        where = "published" if options.no_promote else f"published and promoted to '{settings.alias}'"
+        print(f"{options.version}: {len(published)} functions {where} in {options.environment}.")
+    return 0
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word for word in text.split(",") if word]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__.partition(":")[2].strip())
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = verbs.add_parser("up", help="start the account, or find it running, and prepare it")
+    up.add_argument("--no-auth", action="store_true", help="do not evaluate IAM policies")
+    up.set_defaults(run=_up)
+    verbs.add_parser("tools", help="ready the engine and the emulator, start nothing").set_defaults(
+        run=_tools
+    )
+    verbs.add_parser("down", help="stop it; its state is kept").set_defaults(run=_down)
+    verbs.add_parser("status", help="whether it runs, and what is in it").set_defaults(run=_status)
+    env = verbs.add_parser("env", help="print what points a shell at it")
+    env.add_argument("environment")
+    env.add_argument(
+        "--as", dest="role", choices=(*ROLES, DRILL), help="take a role instead of the account's root"
+    )
+    env.add_argument("--person", default=getpass.getuser(), help="who takes it (default: you)")
+    env.set_defaults(run=_env)
+    deploy = verbs.add_parser("estate", help="deploy a release: v1.0.0, v1.1.0, v1.2.0 (bad), or your own")
+    deploy.add_argument("environment")
+    deploy.add_argument("version")
+    deploy.add_argument("--changed", metavar="A,B", help="services or functions (default: all)")
+    deploy.add_argument("--broken", metavar="A,B", help="services or functions that raise")
+    deploy.add_argument("--no-promote", action="store_true", help="publish only")
+    deploy.add_argument("--create-alias", action="store_true", help="make the alias where it is missing")
+    deploy.add_argument("--json", action="store_true", help="function to version")
+    deploy.set_defaults(run=_estate)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Real identities: the role's own trust policy decides, as it would for a GitHub job."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from localaws.clients import connect, nobody
+from rollback.config.naming import GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST, arn
+from rollback.config.settings import Settings
+
+REFUSED = ClientError  # what `assume` raises when the role's trust policy says no
+
+
+def token(
+    repository: str, github_environment: str, person: str, *, audience: str = GITHUB_OIDC_AUDIENCE
+) -> str:
+    """A JWT with the claims of a GitHub job in `github_environment` that `person` has started.
+
+    It has no valid signature, which the emulator does not ask for.
+    """
+    owner = repository.partition("/")[0]
+    now = int(time.time())
+    claims = {
+        "iss": f"https://{GITHUB_OIDC_HOST}",
+        "sub": f"repo:{repository}:environment:{github_environment}",
+        "aud": audience,
+        "repository": repository,
+        "repository_owner": owner,
+        "environment": github_environment,
+        "actor": person,
+        "ref": "refs/heads/main",
+        "iat": now,
+        "nbf": now,
+        "exp": now + 600,
+    }
+    parts = ({"alg": "RS256", "typ": "JWT", "kid": "local"}, claims)
+    return ".".join([*(_encoded(json.dumps(part).encode()) for part in parts), _encoded(b"local")])
+
+
+def assume(
+    endpoint: str, settings: Settings, role: str, person: str, *, github_environment: str | None = None
+) -> dict[str, str]:
+    """Take `role` (a word of `naming.ROLES`) as `person`; the variables that an AWS client reads.
+
+    `person` becomes the session's name. `github_environment` is that of the role unless given.
+    With policy evaluation on, raises botocore's `ClientError` (AccessDenied) if the role's trust
+    policy does not let that environment in, or if there is no such role.
+    """
+    names = settings.names
+    environment = github_environment or names.github_environment(role)
+    answer = nobody("sts", endpoint, settings).assume_role_with_web_identity(
+        RoleArn=arn("iam", settings.region, settings.account, f"role/{names.role(role)}"),
+        RoleSessionName=person,
+        WebIdentityToken=token(settings.repository, environment, person),
+    )["Credentials"]
+    return _variables(answer)
+
+
+def person(endpoint: str, settings: Settings, name: str, *, mfa: bool = True) -> dict[str, str]:
+    """Credentials of the IAM user `name`, who is made if need be, with MFA or without.
+
+    The same variables as `assume` gives.
+    """
+    iam = connect("iam", endpoint, settings)
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_user(UserName=name)
+    # AWS needs no such policy where the role's trust names the user; the emulator does.
+    allowed = {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"], "Resource": "*"}
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="assume",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    known = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    if not mfa:
+        return known
+    serial = arn("iam", settings.region, settings.account, f"mfa/{name}")
+    sts = connect("sts", endpoint, settings, known)
+    return _variables(sts.get_session_token(SerialNumber=serial, TokenCode="000000")["Credentials"])
+
+
+def assume_as(
+    endpoint: str,
+    settings: Settings,
+    role: str,
+    who: Mapping[str, str],
+    *,
+    session: str,
+    source_identity: str | None = None,
+) -> dict[str, str]:
+    """Take `role` with a person's own credentials (`person`), as the trust for people demands it.
+
+    `source_identity` is the session's name unless given. Raises `REFUSED`.
+    """
+    answer = connect("sts", endpoint, settings, who).assume_role(
+        RoleArn=arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}"),
+        RoleSessionName=session,
+        SourceIdentity=session if source_identity is None else source_identity,
+    )
+    return _variables(answer["Credentials"])
+
+
+def _variables(credentials: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": credentials["SessionToken"],
+    }
+
+
+def _encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()

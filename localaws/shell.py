@@ -1,0 +1,238 @@
+"""The local account of a checkout: up, down, and the variables that point a shell at it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from localaws import estate
+from localaws.clients import connect, root
+from localaws.emulator import server
+from localaws.emulator.server import Emulator
+from localaws.errors import LocalError
+from localaws.paths import BIN, LOCAL, ROOT, locked
+from localaws.toolchain import build, terraform, terraform_provider
+from rollback.config.settings import Settings, environments, load
+
+_RECORD = "account.json"
+_LOCK = "account.lock"
+# Settings of the caller's own that would decide in our place.
+_FOREIGN = ("AWS_", "PULUMI_", "TF_", "GITHUB_", "ACTIONS_")
+_FOREIGN_NAMES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+
+
+def environment(
+    emulator_endpoint: str,
+    settings: Settings,
+    *,
+    identity: Mapping[str, str] | None = None,
+    folder: Path = LOCAL,
+) -> dict[str, str]:
+    """The variables that point AWS clients, Pulumi, Terraform and `rollback` at the local account.
+
+    `identity` comes from `identity.assume`; without it, the account's root. What a tool keeps goes
+    under `folder`: `~/.aws` and `~/.pulumi` are neither read nor written. Add them to `inherited()`
+    rather than to `os.environ`, whose own AWS settings would shine through.
+    """
+    bucket = settings.names.state_bucket
+    backend = f"s3://{bucket}?endpoint={emulator_endpoint}&s3ForcePathStyle=true&region={settings.region}"
+    return {
+        "AWS_ENDPOINT_URL": emulator_endpoint,
+        **(identity or root(settings)),
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_CONFIG_FILE": str(folder / "aws" / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws" / "no-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        # The emulator answers without checksums, of which the engine's SDK would warn at every turn.
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        "PULUMI_BACKEND_URL": backend,
+        "PULUMI_CONFIG_PASSPHRASE": "local",
+        "PULUMI_HOME": str(folder / "pulumi"),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The plugins are those on PATH; nothing is to be downloaded in their place.
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        **_terraform(emulator_endpoint),
+        "NO_PROXY": _with_loopback("NO_PROXY"),
+        "no_proxy": _with_loopback("no_proxy"),
+        "PATH": os.pathsep.join(_path()),
+    }
+
+
+def inherited() -> dict[str, str]:
+    """This process's environment without what belongs to other accounts, stacks and interpreters."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN) and k not in _FOREIGN_NAMES}
+
+
+def exports(variables: Mapping[str, str]) -> str:
+    """Lines for `eval` in a POSIX shell, after unsetting what a session may have left behind."""
+    left = [k for k in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE") if k not in variables]
+    lines = [f"unset {' '.join(left)}"] if left else []
+    return "\n".join([*lines, *(f"export {k}={shlex.quote(v)}" for k, v in variables.items())]) + "\n"
+
+
+def up(
+    progress: Callable[[str], None], *, auth: bool = True, root_dir: Path = ROOT, folder: Path = LOCAL
+) -> Emulator:
+    """The account of this checkout, started and prepared if it is not there yet.
+
+    Per environment: the state bucket, the functions of v1.0.0 and the foreign ones. Raises
+    `LocalError`.
+    """
+    with locked(folder / _LOCK, waiting=lambda: progress("another process is at it, waiting")):
+        emulator = find(folder)
+        if emulator is None:
+            emulator = server.start(
+                folder / "state",
+                auth=auth,
+                port=_last_port(folder),
+                detached=True,
+                log=folder / "account.log",
+                progress=progress,
+            )
+            (folder / _RECORD).write_text(emulator.to_json(), encoding="utf-8")
+        account = emulator.endpoint
+        with ThreadPoolExecutor() as pool:
+            list(
+                pool.map(
+                    lambda name: prepare(account, load(root_dir, name), progress=progress),
+                    environments(root_dir),
+                )
+            )
+    return emulator
+
+
+def tools(progress: Callable[[str], None]) -> Path:
+    """The engine, Terraform and their plugins, made if they are not there (minutes, once).
+
+    Returns the `pulumi` that a shell with `environment` finds. Raises `LocalError`.
+    """
+    build.ensure_plugins()
+    terraform_provider.ensure_provider(progress)
+    terraform.ensure_terraform(progress)
+    return build.ensure_engine(progress)
+
+
+def down(folder: Path = LOCAL) -> bool:
+    """Stop the account of this checkout, whose state is kept; False if none is running."""
+    with locked(folder / _LOCK):
+        emulator = find(folder)
+        if emulator is None:
+            return False
+        server.stop(emulator)
+    return True
+
+
+def find(folder: Path = LOCAL) -> Emulator | None:
+    """The account of this checkout if it runs."""
+    try:
+        emulator = Emulator.from_json((folder / _RECORD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return emulator if emulator.alive() else None
+
+
+def required(folder: Path = LOCAL) -> Emulator:
+    """The account of this checkout. Raises `LocalError` if it does not run."""
+    emulator = find(folder)
+    if emulator is None:
+        raise LocalError("The local account is not running. Start it with: make up")
+    return emulator
+
+
+def prepare(endpoint: str, settings: Settings, *, progress: Callable[[str], None] = lambda _: None) -> None:
+    """What an environment has before this project comes: the state bucket, and functions at v1.0.0.
+
+    Nothing happens where it is there already.
+    """
+    make_bucket(connect("s3", endpoint, settings), settings)
+    functions = connect("lambda", endpoint, settings)
+    standing = {
+        entry["FunctionName"]
+        for page in functions.get_paginator("list_functions").paginate()
+        for entry in page["Functions"]
+    }
+    missing = [name for name in settings.catalogue() if name not in standing]
+    if not missing:
+        return
+    progress(f"{settings.environment}: {len(missing)} functions at v1.0.0")
+    estate.establish(connect("iam", endpoint, settings), settings)
+    estate.deploy(functions, settings, estate.story(settings)[0].version, changed=missing)
+    estate.foreign(functions, settings)
+
+
+def make_bucket(s3: Any, settings: Settings) -> None:
+    """The state bucket: versioned, encrypted, closed to the public. Nothing happens if it is there."""
+    bucket = settings.names.state_bucket
+    place = (
+        {}
+        if settings.region == "us-east-1"
+        else {"CreateBucketConfiguration": {"LocationConstraint": settings.region}}
+    )
+    try:
+        s3.create_bucket(Bucket=bucket, **place)
+    except (s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
+        return
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    )
+    s3.put_public_access_block(
+        Bucket=bucket,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+
+
+def _terraform(endpoint: str) -> dict[str, str]:
+    """What Terraform, OpenTofu and the root in `terraform/` read.
+
+    The provider finds the account through the root's variable `endpoint`, the state's backend through
+    `AWS_ENDPOINT_URL`.
+    """
+    config = terraform_provider.present_provider()
+    return {
+        "TF_VAR_endpoint": endpoint,
+        "TF_IN_AUTOMATION": "1",
+        "CHECKPOINT_DISABLE": "1",
+        **({"TF_CLI_CONFIG_FILE": str(config)} if config else {}),
+    }
+
+
+def _path() -> list[str]:
+    """Our plugins, the tools that we have built, this interpreter's folder, the caller's."""
+    ours = [str(BIN)]
+    engine = build.built_engine()
+    if engine is not None and build.official_engine() is None:
+        ours.append(str(engine.parent))
+    tofu = terraform.built_terraform()
+    if tofu is not None and terraform.official_terraform() is None:
+        ours.append(str(tofu.parent))
+    ours.append(str(Path(sys.executable).parent))
+    return [*ours, *(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if p not in ours)]
+
+
+def _with_loopback(name: str) -> str:
+    known = [entry for entry in os.environ.get(name, "").split(",") if entry]
+    return ",".join([*known, *(h for h in ("127.0.0.1", "localhost") if h not in known)])
+
+
+def _last_port(folder: Path) -> int:
+    """The port of the last time, so that shells that point at it need not be told again."""
+    try:
+        return Emulator.from_json((folder / _RECORD).read_text(encoding="utf-8")).port
+    except (FileNotFoundError, ValueError):
+        return 0

@@ -1,0 +1,1 @@
+"""What exists already, taken over by the stack."""

@@ -1,0 +1,248 @@
+"""Looks at an account for what the program declares, and rehearses how the stack would take it over.
+
+Nothing is written but the files that are asked for. What is read of the account is whether each thing is there;
+how it differs is for the engine and its provider to say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.actions.adoption import import_ids
+from rollback.actions.adoption.import_ids import Adoption, Declared
+from rollback.actions.context import Session
+from rollback.actions.ports import Ui
+from rollback.aws.account import Account, code, explained
+from rollback.config.naming import arn
+from rollback.config.settings import PROJECT_FILE
+from rollback.core import safe_yaml
+from rollback.core.errors import UsageError
+from rollback.integrations.pulumi import update_history
+from rollback.integrations.pulumi.backend import backend_url
+from rollback.integrations.pulumi.import_preview import rehearsal
+from rollback.integrations.pulumi.process import Engine, EngineError, Watch
+from rollback.integrations.pulumi.update_history import StackName
+from rollback.integrations.terraform import NAMES
+from rollback.targets.terraform.state_bucket import KEY, StateBucket
+from rollback.targets.terraform.workspace import FOLDER
+
+IMPORT_FILE, RELEASE_FILE = "pulumi-import.json", "terraform-state-rm.sh"
+# What AWS says of something that is not there; a HEAD has only a number to say it with.
+_ABSENT = {
+    "404",
+    "NoSuchBucket",
+    "NoSuchEntity",
+    "NoSuchPublicAccessBlockConfiguration",
+    "ObjectLockConfigurationNotFoundError",
+    "ParameterNotFound",
+    "ResourceNotFoundException",
+    "ServerSideEncryptionConfigurationNotFoundError",
+}
+
+
+def look(session: Session, ui: Ui, stopping: Callable[[], bool]) -> Adoption:
+    """What can be adopted. Raises `UsageError` where there is no such stack, `RollbackError` where its program
+    does not run, or where something that exists cannot be imported.
+    """
+    settings, account = session.settings, session.account
+    engine = Engine.found(backend_url(settings))
+    engine.version()
+    project = update_history.project_name(safe_yaml.read(session.root / PROJECT_FILE, session.root))
+    watch = Watch(seconds=settings.rto.infrastructure * 60, stopping=stopping)
+    named = update_history.stack_name(engine, project, settings.environment)
+    ui.start("Asking the engine what the program declares, and what would become of it", 0)
+    try:
+        with named as name, rehearsal(name, session.root, _exported(name), watch) as tried:
+            forecast = then = tried.preview()
+            everything = import_ids.declared(forecast, _iam(account))
+            existing = _existing(account, everything)
+            imports = import_ids.import_file(forecast, existing)
+            if existing:
+                tried.imported(imports)
+                then = tried.preview()
+    finally:
+        ui.finish()
+    return Adoption(
+        found=import_ids.found(everything, {one.urn for one in existing}, then.steps),
+        imports=imports,
+        held=_held(account, everything, ui),
+    )
+
+
+def checked(folder: Path) -> None:
+    """Raises `UsageError` where `folder` can be none to write to, before anything is looked at."""
+    try:
+        wrong = "" if not folder.exists() or folder.is_dir() else "it is a file"
+    except (OSError, ValueError) as error:
+        wrong = str(error.strerror if isinstance(error, OSError) else error)
+    if wrong:
+        raise _unwritable(folder, wrong)
+
+
+def write(adoption: Adoption, folder: Path, environment: str) -> list[Path]:
+    """Writes the import file and, where there are any, the lines for Terraform. Raises `UsageError` where it cannot."""
+    files = {IMPORT_FILE: json.dumps(adoption.imports, indent=2) + "\n"} if adoption.adopted else {}
+    if adoption.held:
+        lines = import_ids.releases(adoption, tool=tool(), folder=FOLDER)
+        head = [
+            "#!/bin/sh",
+            f"# Terraform lets go of what the stack {environment} has. Nothing is destroyed.",
+            "set -eu",
+        ]
+        files[RELEASE_FILE] = "\n".join([*head, *lines, ""])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unwritable(folder, str(error.strerror if isinstance(error, OSError) else error)) from None
+    return [folder / name for name in files]
+
+
+def _unwritable(folder: Path, why: str) -> UsageError:
+    return UsageError(f"--write {str(folder)[:80]!a} is no folder to write to: {why}.", next="--write DIR")
+
+
+def commands(session: Session, adoption: Adoption, folder: Path | None) -> list[str]:
+    """What to type next, in order."""
+    environment = session.environment
+    if not (adoption.found or adoption.held):
+        return [f"rollback status --env {environment}"]
+    if folder is None and (adoption.adopted or adoption.held):
+        return [f"rollback adopt --env {environment} --write ../adopt-{environment}"]
+    file, before = (folder or Path()) / IMPORT_FILE, []
+    if Path.cwd() != session.root:
+        file = file.absolute()
+        before = [f"cd {shlex.quote(str(session.root))}"]
+    if not os.environ.get("PULUMI_BACKEND_URL"):
+        before.append(f"export PULUMI_BACKEND_URL={shlex.quote(backend_url(session.settings))}")
+    return [*before, *import_ids.commands(adoption, environment, str(file), tool=tool(), folder=FOLDER)]
+
+
+def tool() -> str:
+    """What Terraform is called here."""
+    return next((name for name in NAMES if shutil.which(name)), NAMES[0])
+
+
+def _exported(name: StackName) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads(name.ask("export"))
+    except EngineError as error:
+        if "no stack named" not in error.what:
+            raise
+        raise UsageError(
+            f"There is no stack {name.stack!r} yet that could adopt anything.",
+            next=f"pulumi stack init {name.stack} --secrets-provider … (README, “Using it on a real account”), "
+            "then again.",
+        ) from None
+    return found
+
+
+def _iam(account: Account) -> import_ids.Arn:
+    settings = account.settings
+    return partial(arn, "iam", settings.region, settings.account)
+
+
+def _held(account: Account, everything: Sequence[Declared], ui: Ui) -> tuple[str, ...]:
+    bucket = StateBucket(account)
+    state = bucket.state()
+    if import_ids.sealed(state):
+        ui.say(
+            f"Terraform's state s3://{bucket.name}/{KEY} is encrypted: what it holds is not seen here. Its own "
+            "list (state list) says it."
+        )
+    return import_ids.held(state, everything, _iam(account))
+
+
+# -- what is there -----------------------------------------------------------------------------------------------
+
+_Clients = Mapping[str, Any]
+
+
+def _existing(account: Account, everything: Sequence[Declared]) -> list[Declared]:
+    """Those that the stack does not have and the account has."""
+    clients = {name: account.client(name) for name in ("iam", "s3")} | {
+        "dynamodb": account.dynamodb,
+        "lambda": account.lambda_,
+        "ssm": account.ssm,
+    }
+    asked = [one for one in everything if not one.stands and one.id is not None]
+    there = account.each(partial(_exists, clients), asked)
+    return [one for one, is_there in zip(asked, there, strict=True) if is_there]
+
+
+def _exists(clients: _Clients, one: Declared) -> bool:
+    with explained(f"looking for the {one.word} {one.name}"):
+        try:
+            return LOOKS[one.type](clients, str(one.id))
+        except ClientError as error:
+            if code(error) in _ABSENT:
+                return False
+            raise
+
+
+def _call(service: str, method: str, word: str) -> Callable[[_Clients, str], bool]:
+    """A look that is one call: it fails where the thing is not there."""
+
+    def look(clients: _Clients, identifier: str) -> bool:
+        getattr(clients[service], method)(**{word: identifier})
+        return True
+
+    return look
+
+
+def _inline(clients: _Clients, identifier: str) -> bool:
+    role, _, name = identifier.partition(":")
+    clients["iam"].get_role_policy(RoleName=role, PolicyName=name)
+    return True
+
+
+def _attached(clients: _Clients, identifier: str) -> bool:
+    role, _, policy = identifier.partition("/")
+    pages = clients["iam"].get_paginator("list_attached_role_policies").paginate(RoleName=role)
+    return any(item["PolicyArn"] == policy for page in pages for item in page["AttachedPolicies"])
+
+
+def _alias(clients: _Clients, identifier: str) -> bool:
+    function, _, name = identifier.partition("/")
+    clients["lambda"].get_alias(FunctionName=function, Name=name)
+    return True
+
+
+def _versioned(clients: _Clients, identifier: str) -> bool:
+    """A bucket that never was says nothing of it."""
+    return "Status" in clients["s3"].get_bucket_versioning(Bucket=identifier)
+
+
+LOOKS: Mapping[str, Callable[[_Clients, str], bool]] = {
+    "aws:dynamodb/table:Table": _call("dynamodb", "describe_table", "TableName"),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": _call(
+        "iam", "get_open_id_connect_provider", "OpenIDConnectProviderArn"
+    ),
+    "aws:iam/policy:Policy": _call("iam", "get_policy", "PolicyArn"),
+    "aws:iam/role:Role": _call("iam", "get_role", "RoleName"),
+    "aws:iam/rolePolicy:RolePolicy": _inline,
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _attached,
+    "aws:lambda/alias:Alias": _alias,
+    "aws:ssm/parameter:Parameter": _call("ssm", "get_parameter", "Name"),
+    "aws:s3/bucket:Bucket": _call("s3", "head_bucket", "Bucket"),
+    "aws:s3/bucketVersioning:BucketVersioning": _versioned,
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": _call(
+        "s3", "get_object_lock_configuration", "Bucket"
+    ),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _call(
+        "s3", "get_bucket_encryption", "Bucket"
+    ),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _call(
+        "s3", "get_public_access_block", "Bucket"
+    ),
+}

@@ -1,0 +1,360 @@
+"""What an account already has of what the program declares, and how the stack takes it over. Pure.
+
+What is declared is what the engine says that it would make: there is no second list. Here is only what no
+preview tells: the id by which each type is imported (the pages of the AWS provider, "Import"), and which of
+Terraform's types is the same thing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rollback.core.errors import Refused, UsageError
+from rollback.integrations.pulumi.import_preview import Forecast
+from rollback.integrations.pulumi.preview_events import (
+    CREATE,
+    DELETE,
+    REPLACE,
+    SAME,
+    STACK_TYPE,
+    Facts,
+    Step,
+    unknown,
+)
+
+Arn = Callable[[str], str]
+_TABLE = "aws:dynamodb/table:Table"
+_POLICY = "aws:iam/policy:Policy"
+_BUCKET = "aws:s3/bucket:Bucket"
+# Of what ids are made.
+_TOLD = ("bucket", "functionName", "name", "policyArn", "role", "url")
+# All of a resource's tags, those of the provider included: they follow `tags`.
+_ECHOES = {"tagsAll"}
+# The stack itself and its providers.
+_ENGINES = "pulumi:"
+
+
+class Standing(StrEnum):
+    """How something declared stands in the account, as far as the stack does not know it yet."""
+
+    exists = "exists"
+    differs = "differs"
+    replaced = "replaced"
+    missing = "missing"
+    unseen = "unseen"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """A type of resource: what people call it, what Terraform calls it, and how its id is made of its inputs.
+
+    `arn` is given an IAM resource (`policy/NAME`). Terraform's attributes, spelled as Pulumi does, make the
+    same id.
+    """
+
+    word: str
+    terraform: str
+    id: Callable[[Facts, Arn], str]
+
+
+def _named(inputs: Facts, arn: Arn) -> str:  # noqa: ARG001 - as all of them
+    return str(inputs["name"])
+
+
+def _of_bucket(inputs: Facts, arn: Arn) -> str:  # noqa: ARG001 - as all of them
+    return str(inputs["bucket"])
+
+
+def _provider(inputs: Facts, arn: Arn) -> str:
+    return arn(f"oidc-provider/{str(inputs['url']).removeprefix('https://').rstrip('/')}")
+
+
+def _alias(inputs: Facts, arn: Arn) -> str:  # noqa: ARG001 - as all of them
+    function = str(inputs["functionName"])
+    return f"{function.split(':')[6] if function.startswith('arn:') else function}/{inputs['name']}"
+
+
+KINDS: Mapping[str, Kind] = {
+    _TABLE: Kind(word="table", terraform="aws_dynamodb_table", id=_named),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": Kind(
+        word="identity provider", terraform="aws_iam_openid_connect_provider", id=_provider
+    ),
+    _POLICY: Kind(
+        word="policy",
+        terraform="aws_iam_policy",
+        id=lambda inputs, arn: arn(f"policy{inputs.get('path') or '/'}{inputs['name']}"),
+    ),
+    "aws:iam/role:Role": Kind(word="role", terraform="aws_iam_role", id=_named),
+    "aws:iam/rolePolicy:RolePolicy": Kind(
+        word="inline policy",
+        terraform="aws_iam_role_policy",
+        id=lambda inputs, _: f"{inputs['role']}:{inputs['name']}",
+    ),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": Kind(
+        word="attached policy",
+        terraform="aws_iam_role_policy_attachment",
+        id=lambda inputs, _: f"{inputs['role']}/{inputs['policyArn']}",
+    ),
+    "aws:lambda/alias:Alias": Kind(word="alias", terraform="aws_lambda_alias", id=_alias),
+    "aws:ssm/parameter:Parameter": Kind(word="parameter", terraform="aws_ssm_parameter", id=_named),
+    _BUCKET: Kind(word="bucket", terraform="aws_s3_bucket", id=_of_bucket),
+    "aws:s3/bucketVersioning:BucketVersioning": Kind(
+        word="versioning", terraform="aws_s3_bucket_versioning", id=_of_bucket
+    ),
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": Kind(
+        word="object lock", terraform="aws_s3_bucket_object_lock_configuration", id=_of_bucket
+    ),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Kind(
+        word="encryption",
+        terraform="aws_s3_bucket_server_side_encryption_configuration",
+        id=_of_bucket,
+    ),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Kind(
+        word="public access", terraform="aws_s3_bucket_public_access_block", id=_of_bucket
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declared:
+    """One resource of the program. `id` is what it is imported by; None for a type that is not known here.
+
+    `stands` says that the stack has it already.
+    """
+
+    urn: str
+    type: str
+    id: str | None
+    stands: bool
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: its id without what every ARN has."""
+        return re.sub(r"arn:aws[a-z-]*:iam::\d*:", "", self.id or self.urn.rpartition("::")[2])
+
+    @property
+    def word(self) -> str:
+        return KINDS[self.type].word if self.type in KINDS else self.type
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A declared resource that the stack does not know: how it stands in the account, and by which of its
+    properties `pulumi up` would then change or replace it.
+    """
+
+    declared: Declared
+    standing: Standing
+    properties: tuple[str, ...] = ()
+
+    @property
+    def then(self) -> str:
+        """What will happen to it."""
+        listed = ", ".join(self.properties)
+        return {
+            Standing.exists: "adopted",
+            Standing.differs: f"adopted; pulumi up then changes {listed}",
+            Standing.replaced: f"refused: pulumi up would replace it for {listed}",
+            Standing.missing: "pulumi up makes it",
+            Standing.unseen: "not looked for: pulumi up makes it",
+        }[self.standing]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption:
+    """What the stack does not know of what the program declares, the import file for what exists of it, and the
+    addresses under which Terraform holds something that is the program's.
+    """
+
+    found: tuple[Found, ...]
+    imports: Mapping[str, Any]
+    held: tuple[str, ...]
+
+    @property
+    def adopted(self) -> list[Found]:
+        return [one for one in self.found if one.standing in (Standing.exists, Standing.differs)]
+
+    @property
+    def replaced(self) -> list[Found]:
+        return [one for one in self.found if one.standing is Standing.replaced]
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether nothing is left to do for `pulumi up`, once all is adopted."""
+        return all(one.standing is Standing.exists for one in self.found)
+
+
+def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
+    """The program's resources; neither components nor providers, which are nothing in an account."""
+    steps = {step.urn: step for step in forecast.steps if step.op != DELETE}
+    made: dict[str, Declared] = {}
+
+    def one(step: Step) -> Declared:
+        if step.urn not in made:
+            inputs = dict(step.new or {})
+            for name, urns in forecast.depends.get(step.urn, {}).items():
+                # Only an ARN of a policy is waited for; it can be told beforehand.
+                if unknown(inputs.get(name)) and len(urns) == 1 and steps[urns[0]].type == _POLICY:
+                    inputs[name] = one(steps[urns[0]]).id
+            kind = KINDS.get(step.type)
+            known = kind is not None and not any(unknown(inputs.get(name)) for name in _TOLD)
+            made[step.urn] = Declared(
+                urn=step.urn,
+                type=step.type,
+                id=kind.id(inputs, arn) if kind and known else None,
+                stands=step.op != CREATE,
+            )
+        return made[step.urn]
+
+    return tuple(one(step) for step in steps.values() if step.custom and not step.type.startswith(_ENGINES))
+
+
+def import_file(forecast: Forecast, wanted: Collection[Declared]) -> dict[str, Any]:
+    """The engine's import file with `wanted` in it, their ids filled in.
+
+    All components are kept: they are nothing but names, and what is in them needs them.
+    """
+    ids = {one.urn: one.id for one in wanted}
+    kept = []
+    for urn, entry in _entries(forecast):
+        if entry.get("component"):
+            kept.append(dict(entry))
+        elif urn in ids:
+            kept.append({**entry, "id": ids[urn]})
+    parents = {entry.get("parent") for entry in kept}
+    table = {name: urn for name, urn in (forecast.imports.get("nameTable") or {}).items() if name in parents}
+    return {**({"nameTable": table} if table else {}), "resources": kept}
+
+
+def found(
+    everything: Sequence[Declared], existing: Collection[str], then: Sequence[Step]
+) -> tuple[Found, ...]:
+    """How each resource stands that the stack does not know.
+
+    `existing` are the URNs of what the account has, `then` what the engine would do once it is imported.
+    """
+    steps = {step.urn: step for step in then}
+    made = []
+    for one in everything:
+        if one.stands:
+            continue
+        if one.urn not in existing:
+            standing = Standing.missing if one.id is not None else Standing.unseen
+            made.append(Found(declared=one, standing=standing))
+            continue
+        step = steps[one.urn]
+        standing = {SAME: Standing.exists, REPLACE: Standing.replaced}.get(step.op, Standing.differs)
+        properties = tuple(name for name in step.replacing or step.properties if name not in _ECHOES)
+        made.append(Found(declared=one, standing=standing, properties=properties))
+    return tuple(sorted(made, key=lambda one: (one.declared.word, one.declared.name)))
+
+
+def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> tuple[str, ...]:
+    """The addresses under which a Terraform state holds what the program declares.
+
+    Everything else in it stays Terraform's. Raises `UsageError` for what is no state.
+    """
+    ours = {(KINDS[one.type].terraform, one.id) for one in everything if one.type in KINDS}
+    types = {kind.terraform: kind for kind in KINDS.values()}
+    addresses: dict[str, None] = {}
+    try:
+        for resource in state.get("resources") or ():
+            kind = types.get(resource["type"])
+            if resource["mode"] != "managed" or kind is None:
+                continue
+            for instance in resource["instances"]:
+                attributes = {_camel(name): value for name, value in instance["attributes"].items()}
+                if (kind.terraform, kind.id(attributes, arn)) in ours:
+                    addresses[_address(resource, instance.get("index_key"))] = None
+    except (AttributeError, KeyError, TypeError):
+        raise UsageError("What is kept as Terraform's state is none that Terraform has written.") from None
+    return tuple(addresses)
+
+
+def sealed(state: Mapping[str, Any]) -> bool:
+    """Whether a state is encrypted by the tool itself ("State and Plan Encryption", OpenTofu): nobody else reads it."""
+    return "encrypted_data" in state
+
+
+def refuse(adoption: Adoption) -> None:
+    """Raises `Refused` naming what `pulumi up` would replace, and what to do about each."""
+    if not adoption.replaced:
+        return
+    lines = [
+        f"{one.declared.word} {one.declared.name}: {', '.join(one.properties)}. {_remedy(one.declared)}"
+        for one in adoption.replaced
+    ]
+    raise Refused("\n".join(["What exists cannot be adopted, pulumi up would replace it:", *lines]))
+
+
+def commands(adoption: Adoption, environment: str, file: str, *, tool: str, folder: str) -> list[str]:
+    """What to type, in order, in the checkout's folder: nothing in it changes the account before `pulumi up`.
+
+    `file` is the import file; `tool` is Terraform or OpenTofu, `folder` where its configuration is.
+    """
+    stack = f"--stack {environment}"
+    expecting = " --expect-no-changes" if adoption.as_it_is else " --diff"
+    imported = [f"pulumi import {stack} --file {shlex.quote(file)} --generate-code=false --yes"]
+    return [
+        *(imported if adoption.adopted else []),
+        *releases(adoption, tool=tool, folder=folder),
+        f"pulumi preview {stack}{expecting}",
+        f"pulumi up {stack}",
+        f"rollback release adopt --env {environment} --version V",
+        f"rollback status --env {environment}",
+    ]
+
+
+def releases(adoption: Adoption, *, tool: str, folder: str) -> list[str]:
+    """The lines by which Terraform lets go of what the program declares; nothing is destroyed by them."""
+    return [f"{tool} -chdir={folder} state rm {shlex.quote(address)}" for address in adoption.held]
+
+
+def _entries(forecast: Forecast) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The import file's resources, each with the URN that the engine makes of it."""
+    prefix = next(step.urn for step in forecast.steps if step.type == STACK_TYPE).rpartition(
+        "::pulumi:pulumi:"
+    )[0]
+    known = {name: urn.split("::")[2] for name, urn in (forecast.imports.get("nameTable") or {}).items()}
+    by_name = {entry["name"]: entry for entry in forecast.imports.get("resources") or ()}
+
+    def qualified(entry: Mapping[str, Any]) -> str:
+        parent = entry.get("parent")
+        if not parent:
+            return str(entry["type"])
+        return f"{known.get(parent) or qualified(by_name[parent])}${entry['type']}"
+
+    for entry in by_name.values():
+        yield f"{prefix}::{qualified(entry)}::{entry.get('logicalName') or entry['name']}", entry
+
+
+def _address(resource: Mapping[str, Any], index: Any) -> str:
+    module = f"{resource['module']}." if resource.get("module") else ""
+    # As HCL quotes a string ("Strings and Templates", Terraform's language).
+    quoted = json.dumps(index, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+    return f"{module}{resource['type']}.{resource['name']}" + ("" if index is None else f"[{quoted}]")
+
+
+def _camel(name: str) -> str:
+    first, *rest = str(name).split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _remedy(one: Declared) -> str:
+    if one.type == _TABLE:
+        return (
+            "Such a table is not this ledger: back it up (aws dynamodb create-backup), delete it once nobody "
+            "needs it, and adopt again; or give this project another prefix in Pulumi.yaml."
+        )
+    if one.type == _BUCKET:
+        return (
+            "A bucket gets its lock later, too: aws s3api put-object-lock-configuration --bucket "
+            f"{one.id} --object-lock-configuration ObjectLockEnabled=Enabled, once it is versioned."
+        )
+    return "Remove it by hand once nothing uses it, and adopt again: pulumi up makes what is missing."

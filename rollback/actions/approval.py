@@ -1,0 +1,157 @@
+"""Who has to say yes, and whether somebody did, to exactly that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from rollback.config.naming import APPROVER, UNATTENDED
+from rollback.config.settings import PROJECT_FILE, Settings, parse
+from rollback.core.errors import Refused, UsageError
+from rollback.integrations import git
+from rollback.model.identity import Who
+from rollback.model.record import Approval, Record, Status, now_iso
+
+Policy = Literal["none", "confirm", "identity"]
+_STRICTEST: tuple[Policy, ...] = ("none", "confirm", "identity")
+_KINDS = {"aliases": "aliases", "cutover": "table", "prune": "aliases", "table": "table"}
+# Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
+MIN_DIGEST = 12
+
+
+def policy(settings: Settings, kind: str) -> Policy:
+    """What `settings` ask for, for a kind of rollback."""
+    asked: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
+    return asked
+
+
+def on_branch(root: Path, branch: str, name: str) -> str | None:
+    """A file as the protected branch has it; the remote's branch counts more than a local one."""
+    for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
+        text = git.read(root, ref, f"./{name}")
+        if text is not None:
+            return text
+    return None
+
+
+def binding_policy(
+    root: Path,
+    settings: Settings,
+    kind: str,
+    read: Callable[[Path, str, str], str | None] = on_branch,
+) -> Policy:
+    """What is asked for, by this checkout and by the protected branch, whichever asks for more.
+
+    Where that is another identity's approval, the settings must be those of the protected branch to the
+    letter: an edit in a checkout must not be able to approve itself. Raises `Refused` where they differ
+    or cannot be compared.
+    """
+    here = policy(settings, kind)
+    files = (PROJECT_FILE, f"Pulumi.{settings.environment}.yaml")
+    branch = settings.protected_branch
+    protected = [read(root, branch, name) for name in files]
+    if None in protected:
+        if here != "identity":
+            return here
+        raise Refused(
+            f"{settings.environment} needs approval, but its settings cannot be compared with branch '{branch}'.",
+            next=f"Run it in a git checkout that has branch '{branch}' (git fetch origin {branch}).",
+        )
+    texts = [text for text in protected if text is not None]
+    try:
+        there = policy(parse(settings.environment, *texts), kind)
+    except UsageError as error:
+        raise Refused(
+            f"The settings on branch '{branch}' are not for this checkout's command: {error.what}",
+            next=f"Check out what stands on '{branch}' (git fetch origin {branch}).",
+        ) from None
+    strictest = max(here, there, key=_STRICTEST.index)
+    if strictest == "identity":
+        changed = [
+            name
+            for name, text in zip(files, texts, strict=True)
+            if (root / name).read_text(encoding="utf-8") != text
+        ]
+        if changed:
+            raise Refused(
+                f"{settings.environment} needs approval, and {' and '.join(changed)} here differ from branch "
+                f"'{branch}'.",
+                next=f"Commit them to '{branch}' by review, or check out what stands there.",
+            )
+    return strictest
+
+
+def approve(record: Record, digest: str, by: Who, settings: Settings, now: datetime) -> Approval:
+    """The approval that `by` gives. Raises `Refused` where they may not, or mean another plan."""
+    if record.status is not Status.AWAITING_APPROVAL:
+        raise Refused(f"{record.rollback_id} is {record.status} and waits for no approval.")
+    if len(digest) < MIN_DIGEST or not record.digest.startswith(digest):
+        raise Refused(
+            "That is not the digest of this plan.",
+            next=f"Read the plan first: rollback show {record.rollback_id} --env {record.environment}",
+        )
+    if (reason := _unfit(by, record, settings)) is not None:
+        raise Refused(
+            reason, next=f"Another person, under {settings.names.role(APPROVER)}, has to approve it."
+        )
+    return Approval(
+        rollback_id=record.rollback_id,
+        digest=record.digest,
+        by=by,
+        at=now_iso(now),
+        expires_at=now_iso(now + timedelta(minutes=settings.approval.expires_minutes)),
+    )
+
+
+def may_be_confirmed_unseen(settings: Settings, asked: Policy) -> None:
+    """Raises `UsageError` where `--yes` does not replace a look at the plan."""
+    if asked == "confirm" and settings.environment not in UNATTENDED:
+        raise UsageError(
+            f"--yes is for {', '.join(UNATTENDED)} only: in {settings.environment} the shown plan is confirmed.",
+            next="Leave --yes out.",
+        )
+
+
+def confirmed(record: Record, digest: str) -> None:
+    """Raises `Refused` where `digest` does not confirm the plan of `record`."""
+    name = f"{record.rollback_id} --digest {record.digest[:16]} --env {record.environment}"
+    if not digest:
+        raise Refused(f"{record.rollback_id} has to be confirmed.", next=f"rollback apply {name}")
+    if len(digest) < MIN_DIGEST or not record.digest.startswith(digest.lower()):
+        raise Refused(
+            f"Digest {digest[:64]} is not that of {record.rollback_id}: its plan has {record.digest[:16]}.",
+            next=f"rollback show {record.rollback_id} --env {record.environment}",
+        )
+
+
+def standing(record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime) -> Approval:
+    """The approval that lets `record` go ahead. Raises `Refused` saying why there is none."""
+    why = "nobody has approved it"
+    for approval in sorted(approvals, key=lambda item: item.at):
+        if approval.digest != record.digest:
+            why = f"{approval.by} approved another plan"
+        elif (reason := _unfit(approval.by, record, settings)) is not None:
+            why = reason
+        elif datetime.fromisoformat(approval.expires_at) < now.astimezone(UTC):
+            why = f"the approval of {approval.by} expired at {approval.expires_at}"
+        else:
+            return approval
+    raise Refused(
+        f"{record.rollback_id} may not go ahead: {why}.",
+        next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}, "
+        f"by another person under {settings.names.role(APPROVER)}.",
+    )
+
+
+def _unfit(by: Who, record: Record, settings: Settings) -> str | None:
+    """Why this identity cannot approve this record; None where it can."""
+    starter = record.initiated_by
+    if by.person.casefold() == starter.person.casefold():
+        return f"{by.person} started it and cannot approve it"
+    if by.role == starter.role:
+        return f"it was started under the same role, {by.role}"
+    if by.role != settings.names.role(APPROVER):
+        return f"{by} does not act under {settings.names.role(APPROVER)}"
+    return None

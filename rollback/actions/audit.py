@@ -1,0 +1,342 @@
+"""Walks all of an environment's ledger, and the archive beside it, and says where the trail breaks.
+
+The timeline is read first: it claims every record, release and bar. Then every partition that it claims is read,
+several at a time, and let go again; then what the index and the archive have beyond that. LOCK# items are leases
+and no history. An item that neither the timeline nor the index leads to is read by nobody, so not by this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from rollback.actions.ports import Ui
+from rollback.core.errors import RollbackError
+from rollback.ledger.audit_bucket import (
+    APPROVALS,
+    RELEASES,
+    TIMELINE,
+    Archive,
+    Each,
+    Kept,
+    NotDeclared,
+    approval_key,
+    entry_key,
+    release_key,
+)
+from rollback.ledger.drill_integrity import drill_findings
+from rollback.ledger.integrity import (
+    Chain,
+    Claim,
+    Finding,
+    Partition,
+    approval_findings,
+    bars_findings,
+    record_partition,
+    release_partition,
+)
+from rollback.ledger.repository import Ledger
+from rollback.ledger.schema import METADATA, model
+from rollback.ledger.store import Item
+from rollback.model.drill import PREFIX
+from rollback.model.record import UNFINISHED, Approval, Status
+from rollback.model.release import Entry, Release
+
+# Partitions at a time, and entries that are put into the archive at a time.
+_BATCH = 32
+# Findings that are told; the first is the one that counts.
+_TOLD = 50
+# A ledger that is written to while it is read is read again.
+_LOOKS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audited:
+    """What an audit saw, and where the trail breaks, the first place first.
+
+    `unkept` names what the archive has not, newest first; `put` is how much of that was put there now.
+    `unread` says why the archive could not be read; `declared` is false where there is none.
+    """
+
+    environment: str
+    entries: int
+    releases: int
+    records: int
+    unfinished: int
+    bars: int
+    approvals: int
+    findings: tuple[Finding, ...]
+    unkept: tuple[str, ...] = ()
+    put: int = 0
+    declared: bool = True
+    unread: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Unkept:
+    """A key that the archive has not, and what reads what should be there; nothing is held until then."""
+
+    key: str
+    read: Callable[[], Entry | Release | Approval]
+
+
+@dataclass(kw_only=True)
+class _Read:
+    """One partition that the timeline claims, as it was found."""
+
+    identifier: str
+    part: Partition
+    release: Release | None = None
+    approvals: tuple[Approval, ...] = ()
+
+
+class Walk:
+    """One way through everything."""
+
+    def __init__(self, ledger: Ledger, each: Each, ui: Ui) -> None:
+        self.ledger = ledger
+        self.chain = Chain(environment=ledger.environment)
+        self.unkept: list[_Unkept] = []
+        self.unread: RollbackError | None = None
+        self.records = self.unfinished = self.releases = self.approvals = 0
+        self._each, self._ui = each, ui
+        self._bars: list[Item] = []
+        self._drills: list[Item] = []
+        self._archive = ledger.archive
+        self._releases: dict[str, Kept] = {}
+        self._approvals: dict[str, Kept] = {}
+
+    def findings(self) -> Iterator[Finding]:
+        """Where the trail breaks, as it is walked."""
+        yield from self.timeline()
+        self._releases = {kept.key: kept for kept in self._kept(RELEASES)}
+        self._approvals = {kept.key: kept for kept in self._kept(APPROVALS)}
+        yield from self.partitions()
+        yield from bars_findings(self.chain, self._bars)
+        yield from drill_findings(self.ledger.environment, self.chain.drills, self._drills)
+        yield from self.strangers()
+        yield from self.leftovers()
+
+    def timeline(self) -> Iterator[Finding]:
+        """The entries' chain, and each entry against its copy in the archive."""
+        pk = f"RELEASE#{self.ledger.environment}"
+        copies = self._kept(TIMELINE)
+        copy = next(copies, None)
+        for item in self.ledger.table.query(pk):
+            sk = str(item["SK"])
+            if sk.startswith("QUARANTINE#"):
+                self._bars.append(item)
+                continue
+            if sk.startswith(PREFIX):
+                self._drills.append(item)
+                continue
+            if not sk.startswith("SEQ#"):
+                yield Finding(pk=pk, sk=sk, what="it is no part of a timeline")
+                continue
+            for seen in self.chain.add(item):
+                if isinstance(seen, Finding):
+                    yield seen
+                    continue
+                while copy is not None and copy.key < entry_key(seen.seq):
+                    yield Finding(pk=self._bucket, sk=copy.key, what="the ledger has it no more")
+                    copy = next(copies, None)
+                if copy is not None and copy.key == entry_key(seen.seq):
+                    yield from self._compared(copy, seen, f"{pk} / {sk}")
+                    copy = next(copies, None)
+                else:
+                    self._lacks(entry_key(seen.seq), partial(self._entry, pk, sk))
+        while copy is not None:
+            yield Finding(
+                pk=self._bucket, sk=copy.key, what="the ledger has it no more: its newest entries are gone"
+            )
+            copy = next(copies, None)
+
+    def partitions(self) -> Iterator[Finding]:
+        """Every record and release that the timeline claims."""
+        identifiers = iter(list(self.chain.claims))
+        done = 0
+        self._ui.start("Auditing", len(self.chain.claims))
+        try:
+            while batch := list(islice(identifiers, _BATCH)):
+                for read in self._each(self.partition, batch):
+                    yield from self._seen(read)
+                done += len(batch)
+                self._ui.progress(done)
+        finally:
+            self._ui.finish()
+
+    def partition(self, identifier: str) -> _Read:
+        """One of them: read, and checked by itself."""
+        claim = self.chain.claims[identifier]
+        if claim.kind == "release":
+            items = list(self.ledger.table.query(f"DEPLOYMENT#{identifier}"))
+            release, findings = release_partition(identifier, claim, items)
+            return _Read(identifier=identifier, part=Partition(findings=findings), release=release)
+        part = self._record(identifier, claim)
+        if not claim.waited:
+            return _Read(identifier=identifier, part=part)
+        pk = f"APPROVAL#{identifier}"
+        said = list(self.ledger.table.query(pk))
+        part.findings.extend(approval_findings(part.approvals, said, pk))
+        return _Read(identifier=identifier, part=part, approvals=_readable(said))
+
+    def strangers(self) -> Iterator[Finding]:
+        """What the index shows in `history` and the timeline does not tell of."""
+        for item in self.ledger.table.index(f"ENV#{self.ledger.environment}", page=1000, only=("PK", "SK")):
+            pk, sk = str(item["PK"]), str(item["SK"])
+            kind, _, identifier = pk.partition("#")
+            claim = self.chain.claims.get(identifier)
+            known = {"ROLLBACK": "record", "DEPLOYMENT": "release"}.get(kind)
+            if sk != METADATA or claim is None or claim.kind != known:
+                yield Finding(pk=pk, sk=sk, what="no entry of the timeline tells of it")
+
+    def leftovers(self) -> Iterator[Finding]:
+        """What the archive keeps, and no partition had."""
+        for key in sorted({*self._releases, *self._approvals}):
+            yield Finding(pk=self._bucket, sk=key, what="the ledger has it no more")
+
+    # -- helpers -------------------------------------------------------------------------------------
+
+    def _record(self, identifier: str, claim: Claim) -> Partition:
+        """A record in flight may be written to while it is read: another look tells."""
+        for _ in range(_LOOKS):
+            part = record_partition(
+                identifier, claim, list(self.ledger.table.query(f"ROLLBACK#{identifier}"))
+            )
+            if not part.findings or part.record is None or part.record.status not in UNFINISHED:
+                break
+        return part
+
+    def _seen(self, read: _Read) -> Iterator[Finding]:
+        """What was read of a partition, against the archive."""
+        yield from read.part.findings
+        if (record := read.part.record) is not None:
+            self.records += 1
+            self.unfinished += record.status in UNFINISHED - {Status.FAILED}
+            self.chain.told(record)
+        if (release := read.release) is not None:
+            self.releases += 1
+            key = release_key(release.deployment_id)
+            if (copy := self._releases.pop(key, None)) is None:
+                self._lacks(key, partial(self.ledger.release, release.deployment_id))
+            else:
+                yield from self._compared(copy, release, f"DEPLOYMENT#{release.deployment_id} / {METADATA}")
+        for approval in read.approvals:
+            self.approvals += 1
+            key = approval_key(approval)
+            if (copy := self._approvals.pop(key, None)) is None:
+                self._lacks(key, partial(_itself, approval))
+            else:
+                yield from self._compared(copy, approval, f"APPROVAL#{approval.rollback_id}")
+
+    def _lacks(self, key: str, read: Callable[[], Entry | Release | Approval]) -> None:
+        if self._archive is not None and self.unread is None:
+            self.unkept.append(_Unkept(key=key, read=read))
+
+    def _entry(self, pk: str, sk: str) -> Entry:
+        return model(Entry, self.ledger.table.get(pk, sk) or {})
+
+    def _compared(self, copy: Kept, value: Entry | Release | Approval, where: str) -> Iterator[Finding]:
+        if self._archive is not None and not self._archive.says(copy, value):
+            yield Finding(pk=self._bucket, sk=copy.key, what=f"it says otherwise than {where}")
+        if copy.later:
+            yield Finding(
+                pk=self._bucket, sk=copy.key, what="somebody put another version over it, or hid it"
+            )
+
+    def _kept(self, prefix: str) -> Iterator[Kept]:
+        """The archive's keys; none where it cannot be read, which is remembered."""
+        if self._archive is None or self.unread is not None:
+            return
+        try:
+            yield from self._archive.kept(prefix)
+        except RollbackError as error:
+            self.unread = error
+
+    @property
+    def _bucket(self) -> str:
+        return self._archive.bucket if self._archive is not None else ""
+
+
+def audit(ledger: Ledger, each: Each, ui: Ui) -> Audited:
+    """Walks it all, and puts into the archive what it lacks if nothing is wrong."""
+    for _ in range(_LOOKS):
+        walk = Walk(ledger, each, ui)
+        findings = tuple(islice(walk.findings(), _TOLD))
+        if not findings or not _went_on(ledger, walk):
+            break
+    put = 0
+    # Releases before the entries that tell of them.
+    unkept = sorted(
+        [] if walk.unread else walk.unkept, key=lambda one: (one.key.startswith(TIMELINE), one.key)
+    )
+    if ledger.archive is not None and not findings:
+        put, unkept = _put(ledger, ledger.archive, each, unkept)
+    return Audited(
+        environment=ledger.environment,
+        entries=walk.chain.seq,
+        releases=walk.releases,
+        records=walk.records,
+        unfinished=walk.unfinished,
+        bars=len(walk.chain.bars),
+        approvals=walk.approvals,
+        findings=findings,
+        unkept=tuple(one.key for one in reversed(unkept)),
+        put=put,
+        declared=ledger.archive is not None and not isinstance(walk.unread, NotDeclared),
+        unread="" if walk.unread is None else walk.unread.what,
+    )
+
+
+def _went_on(ledger: Ledger, walk: Walk) -> bool:
+    """Whether somebody wrote to the timeline while it was walked."""
+    try:
+        newest = ledger.newest()
+    except RollbackError:
+        return False
+    return newest is not None and newest.seq > walk.chain.seq
+
+
+def _put(
+    ledger: Ledger, archive: Archive, each: Each, unkept: Sequence[_Unkept]
+) -> tuple[int, list[_Unkept]]:
+    """Puts what is missing, as far as the caller's role may: how much, and what is left."""
+
+    def one(missing: _Unkept) -> str:
+        try:
+            archive.keep(missing.read())
+        except RollbackError as error:
+            return error.what
+        return ""
+
+    left: list[_Unkept] = []
+    why = ""
+    for start in range(0, len(unkept), _BATCH):
+        batch = unkept[start : start + _BATCH]
+        for missing, problem in zip(batch, each(one, batch), strict=True):
+            if problem:
+                left.append(missing)
+                why = why or problem
+        if len(left) >= _BATCH:  # it does not get better
+            left += unkept[start + _BATCH :]
+            break
+    if why:
+        ledger.notices.append(f"The archive lacks what it should have: {why}")
+    return len(unkept) - len(left), left
+
+
+def _readable(items: Sequence[Item]) -> tuple[Approval, ...]:
+    """The approvals among items; what is malformed is told elsewhere."""
+    made = []
+    for item in items:
+        try:
+            made.append(model(Approval, item))
+        except RollbackError:
+            continue
+    return tuple(made)
+
+
+def _itself(approval: Approval) -> Approval:
+    return approval

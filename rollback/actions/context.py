@@ -1,0 +1,169 @@
+"""Everything that a verb needs to begin: settings, account, ledger and leases of one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rollback import targets
+from rollback.actions import approval
+from rollback.aws.account import Account, caller_account, connect
+from rollback.config import settings as settings_module
+from rollback.config.settings import Settings
+from rollback.core.clocks import Clocks
+from rollback.core.errors import UsageError
+from rollback.integrations import slack
+from rollback.integrations.slack import Notifier
+from rollback.ledger.audit_bucket import Archive
+from rollback.ledger.health import Watch
+from rollback.ledger.lease import Leases
+from rollback.ledger.repository import Ledger
+from rollback.ledger.store import Table
+from rollback.model.identity import Who
+from rollback.model.record import Record, now_iso
+from rollback.targets.base import Context, Target
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One environment, as one caller sees it. `root` is the checkout whose settings count."""
+
+    root: Path
+    settings: Settings
+    account: Account
+    ledger: Ledger
+    leases: Leases
+    clocks: Clocks
+    now: Callable[[], datetime] = _utc_now
+    # A file's text as a branch has it: of (root, branch, name).
+    on_branch: Callable[[Path, str, str], str | None] = approval.on_branch
+    # What targets leave to be cleared away when the verb ends.
+    closing: ExitStack = field(default_factory=ExitStack)
+    # `HOST:PID` of a holder of an engine's lock that a person says is dead.
+    confirm_dead: str = ""
+    # Looks whether the ledger is the one that it was.
+    watch: Watch | None = None
+    # Tells the team; None where nobody is to be told.
+    notifier: Notifier | None = None
+
+    def told(self, record: Record) -> None:
+        """A record was begun, has gone on or has ended."""
+        if self.notifier is not None:
+            self.notifier.told(record)
+
+    @property
+    def caller(self) -> Who:
+        return self.account.caller
+
+    @property
+    def environment(self) -> str:
+        return self.settings.environment
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What is wrong with the ledger as a whole, as far as it was looked at."""
+        return tuple(self.watch.said) if self.watch is not None else ()
+
+    def watch_first(self, *, strict: bool) -> None:
+        """Looks whether the ledger is the one that it was. Raises `LostEntries` if `strict`, else `alarms` say."""
+        if self.watch is not None:
+            self.watch.strict = strict
+            self.watch.look_at_the_head()
+
+    def policy(self, kind: str) -> approval.Policy:
+        """Who has to say yes to a kind of rollback. Raises `Refused` as `approval.binding_policy` does."""
+        return approval.binding_policy(self.root, self.settings, kind, self.on_branch)
+
+    @property
+    def context(self) -> Context:
+        """What targets are made from."""
+        return Context(
+            account=self.account,
+            ledger=self.ledger,
+            root=self.root,
+            clocks=self.clocks,
+            closing=self.closing,
+            confirm_dead=self.confirm_dead,
+        )
+
+    def target(self, kind: str) -> Target:
+        return targets.make(kind, self.context)
+
+
+def begin(
+    environment: str | None,
+    start: Path | None = None,
+    *,
+    confirm_dead: str = "",
+    say: Callable[[str], None] = lambda _: None,
+    acting: Callable[[Account], Account] | None = None,
+) -> Session:
+    """The session for an environment, found from the folder `start` upwards (default: where we are).
+
+    Without a name it is the one environment whose account the caller's credentials belong to.
+    `say` is told what went wrong beside the rollback; `acting` gives the account under another role. Raises
+    `UsageError` or `Refused` as `settings.load` and `aws.connect` do.
+    """
+    root = settings_module.find_root(start or Path.cwd())
+    name = _callers_environment(root) if environment is None else environment
+    settings = settings_module.load(root, name)
+    account = connect(settings)
+    if acting is not None:
+        account = acting(account)
+    table = Table(account.dynamodb, settings.names.deployments_table)
+    ledger = Ledger(table, settings.environment, _archive(account))
+    clocks = Clocks(now=lambda: now_iso(_utc_now()))
+    closing = ExitStack()
+    notifier = slack.notifier(account, say)
+    if notifier is not None:
+        closing.callback(notifier.close)
+    return Session(
+        root=root,
+        settings=settings,
+        account=account,
+        ledger=ledger,
+        watch=Watch.over(ledger),
+        leases=Leases(
+            table=table,
+            environment=settings.environment,
+            seconds=settings.lease_seconds,
+            caller=account.caller,
+            clocks=clocks,
+        ),
+        clocks=clocks,
+        closing=closing,
+        confirm_dead=confirm_dead,
+        notifier=notifier,
+    )
+
+
+def _archive(account: Account) -> Archive:
+    """What is kept beside the ledger. It gives up soon: nobody waits for it on a bad day."""
+    settings = account.settings
+    return Archive(
+        lambda: account.client("s3", connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2}),
+        settings.names.audit_bucket(settings.account),
+        settings.account,
+        account.each,
+    )
+
+
+def _callers_environment(root: Path) -> str:
+    everything = [settings_module.load(root, name) for name in settings_module.environments(root)]
+    if not everything:
+        raise UsageError("No environment is configured here.")
+    account = caller_account(everything[0].region)
+    mine = [settings.environment for settings in everything if settings.account == account]
+    if len(mine) != 1:
+        raise UsageError(
+            f"Account {account} is that of {' and '.join(mine) or 'no environment'}.",
+            next="Name the environment with --env.",
+        )
+    return mine[0]

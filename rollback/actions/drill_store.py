@@ -1,0 +1,60 @@
+"""Drills in the ledger: begun with what stood before, and ended in the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rollback.actions.context import Session
+from rollback.actions.quarantine import said
+from rollback.core.errors import Refused, RollbackError
+from rollback.ledger.repository import Ledger
+from rollback.ledger.schema import model
+from rollback.ledger.store import ABSENT, Conflict, Write
+from rollback.model.drill import BEGUN, PREFIX, Drill, drill_hash, drill_item
+from rollback.model.release import DRILL
+
+
+def read(ledger: Ledger) -> Iterator[Drill | RollbackError]:
+    """All of them, oldest first; a malformed one comes as the error that names it."""
+    for item in ledger.table.query(f"RELEASE#{ledger.environment}", PREFIX):
+        try:
+            yield model(Drill, item)
+        except RollbackError as error:
+            yield error
+
+
+def drills(ledger: Ledger) -> list[Drill]:
+    """All of them, oldest first. Raises `RollbackError` for one that is malformed."""
+    found = []
+    for drill in read(ledger):
+        if isinstance(drill, RollbackError):
+            raise drill
+        found.append(drill)
+    return found
+
+
+def unfinished(ledger: Ledger) -> list[Drill]:
+    """Those that were begun, and whose end is not told."""
+    return [drill for drill in drills(ledger) if drill.status == BEGUN]
+
+
+def begin(ledger: Ledger, drill: Drill) -> None:
+    """Writes down that a drill begins, and what stood before: nothing has been changed until then."""
+    ledger.table.transact([Write(name=DRILL, item=drill_item(drill), condition=ABSENT)])
+
+
+def end(session: Session, drill: Drill) -> None:
+    """Writes down how a drill ended. Raises `Refused` where somebody else has done so."""
+    entry = said(session, DRILL, "", drill.status, drill.ended_at or session.clocks.now())
+    put = Write(
+        name=DRILL,
+        item=drill_item(drill),
+        condition="#status = :begun",
+        names={"#status": "status"},
+        values={":begun": BEGUN},
+    )
+    try:
+        session.ledger.append(replace(entry, id=drill.drill_id, covers=drill_hash(drill)), [put])
+    except Conflict:
+        raise Refused(f"Drill {drill.drill_id} was ended by somebody else.") from None

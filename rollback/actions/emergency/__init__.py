@@ -1,0 +1,1 @@
+"""Rollbacks of aliases without the ledger, journalled in a file."""

@@ -1,0 +1,228 @@
+"""Adopts the journal of an emergency into the ledger, once that is back.
+
+The record gets all of the journal's events, chained anew behind the timeline as it is now; the last of them says
+from which file, and where the file's own chain ended. What stands, and what was left, is the timeline's from
+then on. An import that was interrupted is gone on with by importing again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollback.actions.emergency.journal import IMPORTED, Told, read
+from rollback.actions.record_lease import Holding
+from rollback.aws.functions import AliasSeen, observe_alias
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.lease import ALIASES, Locks
+from rollback.ledger.stored_record import Opened
+from rollback.model.alias_moves import Move, standings, states
+from rollback.model.messages import next_for
+from rollback.model.plan import Plan
+from rollback.model.record import ADOPTED, Entered, Event, Record, Standing, Status
+from rollback.model.release import Entry, Quarantine, label
+
+_NAMED = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adopted:
+    """A journal that the ledger has. `new` is false where it had it before; `stands` is what stands now."""
+
+    record: Record
+    plan: Plan[Move]
+    events: tuple[Event, ...]
+    stands: str
+    new: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adoption(Holding):
+    """Imports journals, as one caller."""
+
+    def adopt(self, path: Path, *, although_moved: bool = False) -> Adopted:
+        """Makes the journal in `path` a record. Once: again, it only says so.
+
+        Raises `Refused` where the journal was tampered with, is another environment's, went on after it was
+        imported, or where the aliases do not stand as it says, unless `although_moved`.
+        """
+        told = read(path)
+        self._fits(told)
+        known = self._known(told)
+        if known is not None and (end := _end(known)) is not None:
+            if end.data["head"] != told.head:
+                raise Refused(
+                    f"{told.record.rollback_id} was imported already, and {path} has gone on since.",
+                    next=next_for(known.record),
+                )
+            return self._done(path, known.record, told, known.events, new=False)
+        moved = self._moved_since(told)
+        if moved and not although_moved:
+            raise Refused(
+                "\n".join(["The aliases do not stand as the journal says:", *moved[:_NAMED]]),
+                next="Find out who moved them. --although-moved adopts the journal all the same, and says of their "
+                "services that nobody knows what stands.",
+            )
+        # An earlier import that died may have left the lease behind, before or after it wrote the record.
+        with self._locked((ALIASES,), told.record.rollback_id, take_over=True) as lease:
+            lease.in_flight = known is not None
+            record = self._opened_anew(told, known, lease)
+            for event in told.events[record.events :]:
+                record, _ = self.session.ledger.journal(record, _entered(event), lease)
+            record, _ = self._closed(told, record, lease, [line.partition(":")[0] for line in moved])
+        opened = self.session.ledger.load(record.rollback_id)
+        return self._done(path, opened.record, told, opened.events, new=True)
+
+    # -- the steps -------------------------------------------------------------------------------------
+
+    def _fits(self, told: Told) -> None:
+        settings = self.session.settings
+        if (told.record.environment, told.account) != (settings.environment, settings.account):
+            raise Refused(
+                f"{told.path} is of {told.record.environment} in account {told.account}, not of "
+                f"{settings.environment} in {settings.account}."
+            )
+
+    def _known(self, told: Told) -> Opened | None:
+        try:
+            return self.session.ledger.load(told.record.rollback_id)
+        except UsageError:
+            return None
+
+    def _moved_since(self, told: Told) -> list[str]:
+        """Where an alias stands otherwise than the journal left it, in words."""
+        alias = self.session.settings.alias
+
+        def differs(item: tuple[str, Standing]) -> str:
+            return difference(*item, observe_alias(self.session.account, item[0], alias))
+
+        left = standings(told.plan, told.events)
+        return [line for line in self.session.account.each(differs, left.items()) if line]
+
+    def _opened_anew(self, told: Told, known: Opened | None, lease: Locks) -> Record:
+        """The record with as many of the journal's events as the ledger has."""
+        lease.in_flight = True
+        if known is not None:
+            return known.record
+        first = _entered(told.events[0])
+        record, _ = self.session.ledger.open(told.began, Status.IN_PROGRESS, told.plan, first, lease)
+        return record
+
+    def _closed(
+        self, told: Told, record: Record, lease: Locks, moved: Collection[str]
+    ) -> tuple[Record, Event]:
+        now, ledger = self.session.clocks.now(), self.session.ledger
+        stands = stands_after(told.plan, told.events, moved)
+        ended = told.record
+        status = Status.FAILED if ended.status is Status.IN_PROGRESS else ended.status
+        counts = self.session.target(ALIASES).counts(told.plan, told.events)
+        data = {
+            "file": told.path.name,
+            "events": len(told.events),
+            "head": told.head,
+            "moved_since": sorted(moved),
+            "stands": stands,
+        }
+        barred = {(bar.service, bar.version) for bar in ledger.quarantines()}
+        bars = [
+            Quarantine(
+                service=service,
+                version=version,
+                reason=record.reason,
+                by=self.session.caller,
+                at=now,
+                rollback_id=record.rollback_id,
+            )
+            for service, version in told.plan.quarantines.items()
+            if stands[service] == told.plan.targets[service] and (service, version) not in barred
+        ]
+        closed = ledger.close(
+            record,
+            Entered(kind=ADOPTED, at=now, by=self.session.caller, data=data),
+            lease,
+            {
+                "status": status,
+                "completed_at": ended.completed_at or now,
+                "counts": counts,
+                "verification": ended.verification,
+                "elapsed_seconds": ended.elapsed_seconds,
+            },
+            entry=Entry(
+                seq=0,
+                kind="rollback",
+                id=record.rollback_id,
+                version="",
+                at=now,
+                by=self.session.caller,
+                services=told.plan.subjects,
+                stands=stands,
+                covers="",
+                status=status,
+            ),
+            bars=bars,
+        )
+        lease.in_flight = False
+        return closed
+
+    def _done(
+        self, path: Path, record: Record, told: Told, events: tuple[Event, ...], *, new: bool
+    ) -> Adopted:
+        """Says where others look it up what is deployed, and marks the file."""
+        stands = label(self.session.ledger.timeline().stands)
+        try:
+            self.session.account.publish(self.session.settings.names.deployed_version, stands)
+        except RollbackError as error:
+            error.changed = "The ledger has the journal."
+            error.next = f"rollback ledger import {path} --env {record.environment}, to try again."
+            raise
+        if path.suffix != IMPORTED:
+            with suppress(OSError):  # a copy, or another person's file: `status` asks the ledger
+                path.rename(path.with_name(path.name + IMPORTED))
+        return Adopted(record=record, plan=told.plan, events=events, stands=stands, new=new)
+
+
+def difference(name: str, left: Standing, seen: AliasSeen | None) -> str:
+    """How an alias differs from where a journal left it, in words; empty where it does not. Pure."""
+    if seen is None:
+        return f"{name}: its alias is gone"
+    if (seen.version, dict(seen.weights)) == (left.version, dict(left.weights)):
+        return ""
+    return (
+        f"{name}: the journal left it at version {left.version}, weights {dict(left.weights) or 'none'}; it stands "
+        f"at version {seen.version}, weights {dict(seen.weights) or 'none'}"
+    )
+
+
+def stands_after(plan: Plan[Move], events: Collection[Event], moved: Collection[str]) -> dict[str, str]:
+    """Service → the release that it stands at by a journal; empty where that is not known. Pure.
+
+    `moved` are the functions that stand otherwise by now.
+    """
+    known = states(plan, events)
+    functions: dict[str, list[str]] = defaultdict(list)
+    for step in plan.steps:
+        functions[step.service].append(step.function)
+
+    def one(service: str) -> str:
+        there = [known[name] for name in functions[service]]
+        if set(moved) & set(functions[service]):
+            return ""
+        if all(state.moved for state in there):
+            return plan.targets[service]
+        back = all(not state.moved and not state.doubtful for state in there)
+        return plan.leaves.get(service, "") if back else ""
+
+    return {service: one(service) for service in plan.subjects}
+
+
+def _end(opened: Opened) -> Event | None:
+    """The event that ended the import of a record, if it was ended."""
+    return next((event for event in opened.events if event.kind == ADOPTED), None)
+
+
+def _entered(event: Event) -> Entered:
+    data: Mapping[str, object] = event.data
+    return Entered(kind=event.kind, at=event.at, by=event.by, data=data)

@@ -1,0 +1,358 @@
+"""The journal of an emergency: a file on this machine, in the place of a record in the ledger.
+
+One JSON document a line. The first is the head: the record as it began, and the plan with the RevisionId and
+the weights of every alias. Each of the others is an event, chained as the ledger chains them; the first
+event covers the head. A line is on the disk before the alias that it speaks of is overwritten. A last line
+that was cut off was never acted upon, and does not count.
+
+Whoever may write the file can also write its chain anew: it shows accidents and careless hands. What was
+really done to the aliases is told by themselves, and by CloudTrail.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from rollback.core.canonical import canonical, digest, plain
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.lease import LeaseLost
+from rollback.model.alias_moves import Move
+from rollback.model.identity import Who
+from rollback.model.plan import Plan, from_chunks, to_chunks
+from rollback.model.record import (
+    Check,
+    Entered,
+    Event,
+    Record,
+    Status,
+    chain_break,
+    next_event,
+    seconds_between,
+)
+from rollback.targets.base import Failure
+
+_SCHEMA = 1
+_RECORD, _EVENT, _CHECKS = TypeAdapter(Record), TypeAdapter(Event), TypeAdapter(tuple[Check, ...])
+_SUFFIX = ".jsonl"
+# What the file is called once the ledger has it.
+IMPORTED = ".imported"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a journal's file says, its chain verified. `began` is the record as it began, `record` as the events
+    have left it.
+
+    `head` is the hash of the last event; `whole` is the length in bytes of the lines that count.
+    """
+
+    path: Path
+    account: str
+    region: str
+    began: Record
+    record: Record
+    plan: Plan[Move]
+    events: tuple[Event, ...]
+    whole: int
+
+    @property
+    def head(self) -> str:
+        return self.events[-1].hash
+
+
+def folder() -> Path:
+    """Where this machine's user keeps journals of emergencies (XDG Base Directory: state)."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "rollback"
+
+
+def found(place: Path, environment: str, account: str) -> list[Path]:
+    """The journals of an environment that no ledger has yet, as far as this machine knows; oldest first."""
+    return sorted(place.glob(f"emergency-{environment}-{account}-*{_SUFFIX}"))
+
+
+def place_of(place: Path, record: Record, account: str) -> Path:
+    """The file of a record's journal."""
+    return place / f"emergency-{record.environment}-{account}-{record.rollback_id}{_SUFFIX}"
+
+
+def identifier(path: Path) -> str:
+    """The id of the record in a journal, by its file's name."""
+    return path.name.removesuffix(IMPORTED).removesuffix(_SUFFIX).rpartition("-")[2]
+
+
+def read(path: Path) -> Told:
+    """A journal, verified. Raises `UsageError` where it is none, `Refused` where it was tampered with."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    lines = content.split(b"\n")
+    whole = len(content) - len(lines.pop())
+    try:
+        head = json.loads(lines[0])
+        record, chunks = _RECORD.validate_python(head["record"]), tuple(head["plan"])
+        account, region, schema = str(head["account"]), str(head["region"]), int(head["journal"])
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise UsageError(f"{path} is no journal of an emergency: {_first(error)}.") from None
+    if schema > _SCHEMA:
+        raise UsageError(
+            f"{path} was written by a newer version of this command (journal {schema}).",
+            next="Update the checkout you run it from.",
+        )
+    try:
+        events = tuple(_EVENT.validate_json(line) for line in lines[1:])
+        plan = from_chunks(list(chunks), Move)
+        why = _wrong(head, record, plan, chunks, events)
+    except (ValidationError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise _tampered(path, _first(error)) from None
+    if why:
+        raise _tampered(path, why)
+    return Told(
+        path=path,
+        account=account,
+        region=region,
+        began=record,
+        record=fold(record, events),
+        plan=plan,
+        events=events,
+        whole=whole,
+    )
+
+
+def _wrong(
+    head: Mapping[str, Any],
+    record: Record,
+    plan: Plan[Move],
+    chunks: Sequence[str],
+    events: Sequence[Event],
+) -> str | None:
+    """What does not hold together, in words; None where all does. May raise where a value is none at all."""
+    if not events:
+        return "it has no event"
+    if events[0].previous != digest(head):
+        return "its head was changed"
+    said = (events[0].data.get("plan"), events[0].data.get("digest"), events[0].by)
+    if said != (digest(list(chunks)), plan.digest(), record.initiated_by):
+        return "its plan was changed"
+    return chain_break(fold(record, events), events)
+
+
+def fold(record: Record, events: Sequence[Event]) -> Record:
+    """The record after its events. Pure."""
+    for event in events:
+        record = replace(_after(record, event), events=event.number, head=event.hash)
+    return record
+
+
+def _after(record: Record, told: Entered | Event) -> Record:
+    """The record as `told` leaves it, but for its journal's length and head."""
+    data = plain(told.data)
+    if told.kind == "closed":
+        return replace(
+            record,
+            status=Status(data["status"]),
+            completed_at=told.at,
+            counts=data["counts"],
+            verification=_CHECKS.validate_python(data["checks"]),
+            elapsed_seconds=seconds_between(record.initiated_at, told.at),
+        )
+    if told.kind in ("resumed", "reverting"):
+        return replace(record, status=Status.IN_PROGRESS, completed_at=None)
+    return replace(record, counts=data["counts"]) if told.kind == "interrupted" else record
+
+
+@dataclass(kw_only=True)
+class FileJournal:
+    """A journal that is being written (`targets.protocol.Journal`). One process at a time has it.
+
+    `holder` is a name that no other process ever has, and later ones sort after it. There is no lease: what
+    keeps another process of the same rollback away is the file's lock, on this machine, and on others each
+    alias's RevisionId and the tag that a later holder has left on it.
+    """
+
+    path: Path
+    record: Record
+    plan: Plan[Move]
+    by: Who
+    holder: str
+    now: Callable[[], str]
+    shown: Callable[[int], None]
+    stop: threading.Event
+    taken_over: bool
+    events: list[Event] = field(default_factory=list)
+    _anchor: str = ""
+    _file: int = -1
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def create(
+        cls,
+        place: Path,
+        record: Record,
+        plan: Plan[Move],
+        **how: Any,
+    ) -> FileJournal:
+        """A new file, mode 0600, with its head and its first event. Raises `UsageError` where it cannot be."""
+        chunks = to_chunks(plan)
+        head = {
+            "journal": _SCHEMA,
+            "account": plan.account,
+            "region": plan.region,
+            "record": plain(record),
+            "plan": chunks,
+        }
+        path = place_of(place, record, plan.account)
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Never an earlier file's place, nor through a link.
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            journal = cls(path=path, record=record, plan=plan, taken_over=False, **how)
+            journal._take(handle)
+            journal._put(canonical(head))
+            _keep_name(place)
+        except OSError as error:
+            raise UsageError(
+                f"The journal {path} cannot be written: {error.strerror}.",
+                next="Nothing is moved without one: XDG_STATE_HOME names another folder.",
+            ) from None
+        journal._anchor = digest(head)
+        data = {
+            "digest": record.digest,
+            "reason": record.reason,
+            "steps": len(plan.steps),
+            "plan": digest(chunks),
+        }
+        journal.append("planned", data)
+        return journal
+
+    @classmethod
+    def go_on(cls, told: Told, **how: Any) -> FileJournal:
+        """The journal that `told` was read from, to be written on. Raises `Refused` where another process has it,
+        or has written to it since.
+        """
+        try:
+            handle = os.open(told.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+        except OSError as error:
+            raise UsageError(f"{told.path} cannot be written: {error.strerror}.") from None
+        journal = cls(path=told.path, record=told.record, plan=told.plan, taken_over=True, **how)
+        journal.events = list(told.events)
+        journal._take(handle)
+        if read(told.path).events != told.events:
+            journal.close()
+            raise Refused(f"{told.path} was written to by another process just now.", next="Try again.")
+        os.ftruncate(handle, told.whole)
+        return journal
+
+    @property
+    def rollback_id(self) -> str:
+        return self.record.rollback_id
+
+    @property
+    def tag(self) -> str:
+        return f"rollback/{self.record.rollback_id}/{self.holder}"
+
+    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Writes an event, which is on the disk when it returns. Raises `RollbackError` where it is not, and
+        `LeaseLost` where an alias tells that another process has gone on with this emergency since.
+        """
+        if kind == "found" and self._fenced_by(str(data["tag"])):
+            raise LeaseLost(
+                "Another process has gone on with this emergency, from a copy of the journal.",
+                changed=f"What was done until then is in {self.path}.",
+                next="Whoever goes on has the last word; rollback status says what stands.",
+            )
+        with self._writing:
+            entered = Entered(kind=kind, at=self.now(), by=self.by, data=data)
+            after = _after(self.record, entered)
+            event = next_event(self.record, entered, self._anchor, after=after)
+            try:
+                self._put(canonical(event))
+            except OSError as error:
+                raise RollbackError(f"The journal {self.path} cannot be written: {error.strerror}.") from None
+            self.events.append(event)
+            self.record = replace(after, events=event.number, head=event.hash)
+
+    def check(self) -> None:
+        """Nothing: there is no lease."""
+
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
+    def progress(self, done: int) -> None:
+        self.shown(done)
+
+    def has(self, kind: str) -> bool:
+        return any(event.kind == kind for event in self.events)
+
+    def failures(self, failures: Collection[Failure]) -> None:
+        """Journals what did not go, for whoever goes on."""
+        self.append("failed", {"failures": [plain(failure) for failure in failures]})
+
+    def close(self) -> None:
+        """Lets go of the file, for another process to go on with."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _fenced_by(self, tag: str) -> bool:
+        """Whether an alias bears the tag of a later holder. Holders' names sort by the time that they began."""
+        name, _, holder = tag.removesuffix("/back").rpartition("/")
+        return name == self.tag.rpartition("/")[0] and holder > self.holder
+
+    def _take(self, handle: int) -> None:
+        self._file = handle
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise Refused(
+                f"Another process on this machine is at it: {self.path}.", next="Wait for it."
+            ) from None
+
+    def _put(self, line: str) -> None:
+        before = os.fstat(self._file).st_size
+        try:
+            _write(self._file, line.encode() + b"\n")
+        except OSError:
+            os.ftruncate(self._file, before)  # half a line would spoil the next one
+            raise
+
+
+def _write(handle: int, data: bytes) -> None:
+    if os.write(handle, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(handle)
+
+
+def _keep_name(place: Path) -> None:
+    """A file that is on the disk needs its name there, too."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _tampered(path: Path, why: str) -> Refused:
+    return Refused(
+        f"{path} was tampered with, or damaged: {why}.",
+        next="rollback status says what stands; rollback lambda … --adopt-current goes on from there.",
+    )
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error).splitlines()[0][:200] or type(error).__name__

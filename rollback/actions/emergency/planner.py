@@ -1,0 +1,339 @@
+"""Where to go back to when the ledger cannot be asked: decided from the archive and from the aliases alone.
+
+The archive has the manifests of releases and the timeline's entries as they were put there. What an alias
+stands at is read from the account: its version and that version's code. So a release *stands* where every
+function of a service is at its version and code, and is *older* where none is newer and one at least is
+older: a function's versions only grow. What the archive does not tell is said (`UNKNOWN`), never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+from rollback.aws.account import Account
+from rollback.aws.functions import AliasSeen, Seen, observe, observe_alias
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.audit_bucket import TIMELINE, Archive, number
+from rollback.ledger.lease import ALIASES
+from rollback.model.alias_moves import Move
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Standing
+from rollback.model.release import PREVIOUS, Entry, Release, checked_version, label, manifest_hash
+
+# Whoever looks for "previous" looks no further back, nor for what was barred.
+_FAR, _ENTRIES = 30, 100
+_NAMED = 20
+UNKNOWN = (
+    "Not known without the ledger: releases barred since the last entry of the archive, whether the environment "
+    "is frozen, and which rollbacks are in flight. There is no lease: what somebody else moves at the same time "
+    "is left alone, and what this moved is put back then."
+)
+Relation = Literal["stands", "older", "other"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Now:
+    """A function's alias as it stands, and the code of the version that it stands at."""
+
+    alias: AliasSeen
+    code_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bars:
+    """Releases that must not come back, as far as the archive tells, `<service>#<version>` each.
+
+    `until` is the time of the newest entry that told.
+    """
+
+    barred: frozenset[str] = frozenset()
+    until: str = ""
+
+    def __contains__(self, wanted: tuple[str, str]) -> bool:
+        return "#".join(wanted) in self.barred
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Service → the release to go to, and the one that stands, where the archive knows it."""
+
+    targets: Mapping[str, Release]
+    leaves: Mapping[str, str] = field(default_factory=dict)
+
+
+def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now]) -> Relation:
+    """How a release is to what a service's functions stand at. Functions that it has not are left out. Pure."""
+    pairs = [
+        (release.manifest[name], now[name]) for name in functions if name in release.manifest and name in now
+    ]
+    if not pairs:
+        return "other"
+    if all(was.version == is_.alias.version and was.code_sha256 == is_.code_sha256 for was, is_ in pairs):
+        return "stands"
+    # Equal numbers with other code: the function was deleted and made anew, and its numbers say nothing.
+    if any(was.version == is_.alias.version and was.code_sha256 != is_.code_sha256 for was, is_ in pairs):
+        return "other"
+    older = all(_number(was.version) <= _number(is_.alias.version) for was, is_ in pairs)
+    return "older" if older else "other"
+
+
+def bars(entries: Iterable[Entry]) -> Bars:
+    """What the timeline's entries, in order, tell of quarantines. Pure."""
+    barred: set[str] = set()
+    until = ""
+    for entry in entries:
+        barred |= set(entry.bars)
+        barred -= set(entry.lifts)
+        until = entry.at
+    return Bars(barred=frozenset(barred), until=until)
+
+
+def recent(archive: Archive) -> Iterator[Entry]:
+    """The newest entries of the timeline that the archive has, in order."""
+    keys = [kept.key for kept in archive.kept(TIMELINE)]
+    return archive.entries(after=number(keys[-_ENTRIES - 1]) if len(keys) > _ENTRIES else 0)
+
+
+def previous(
+    releases: Iterable[Release],
+    services: Mapping[str, Sequence[str]],
+    now: Mapping[str, Now],
+    known: Bars,
+) -> Choice:
+    """For each service (its functions are given) the newest release that is older than what stands. Pure.
+
+    Where the archive has what stands, only what was recorded before counts, as with the ledger. Where it has
+    not (a release that could not be recorded any more), the newest that is older; an adopted one only where
+    there is no other, as its place in the archive does not tell its age.
+    Raises `Refused` naming the services that have none.
+    """
+    searches = {
+        service: _Search(service=service, functions=functions) for service, functions in services.items()
+    }
+    for release in islice(releases, _FAR):
+        for search in searches.values():
+            search.look(release, now, known)
+        if all(search.after for search in searches.values()):
+            break
+    missing = [service for service, search in searches.items() if search.target is None]
+    if missing:
+        raise Refused(
+            f"The archive has no release older than what stands, and not barred, for {', '.join(missing)}.",
+            next="Name one with --to V, or leave services out with --services.",
+        )
+    return Choice(
+        targets={service: search.target for service, search in searches.items() if search.target},
+        leaves={service: search.stands for service, search in searches.items() if search.stands},
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Search:
+    """The search for one service's previous release, from the newest on.
+
+    `stands` is the release that stands, once it was met; `after` the first older one behind it, `before` those
+    that were met ahead of it.
+    """
+
+    service: str
+    functions: Sequence[str]
+    stands: str = ""
+    after: Release | None = None
+    before: list[Release] = field(default_factory=list)
+
+    def look(self, release: Release, now: Mapping[str, Now], known: Bars) -> None:
+        if self.after is not None or self.service not in release.services:
+            return
+        how = relation(release, self.functions, now)
+        if how == "stands":
+            self.stands = self.stands or release.version
+        elif how == "older" and (self.service, release.version) not in known:
+            if self.stands:
+                self.after = release
+            else:
+                self.before.append(release)
+
+    @property
+    def target(self) -> Release | None:
+        if self.stands:
+            return self.after
+        recorded = (release for release in self.before if not release.adopted)
+        return next(recorded, next(iter(self.before), None))
+
+
+def named(
+    releases: Iterable[Release],
+    services: Mapping[str, Sequence[str]],
+    now: Mapping[str, Now],
+    version: str,
+) -> Choice:
+    """All services go to `version`. Raises `UsageError` where the archive has no such release."""
+    leaves: dict[str, str] = {}
+    known: list[str] = []
+    for release in releases:
+        known.append(release.version)
+        for service, functions in services.items():
+            if service not in leaves and relation(release, functions, now) == "stands":
+                leaves[service] = release.version
+        if release.version == version:
+            missing = [service for service in services if service not in release.services]
+            if missing:
+                raise Refused(f"Release {version} holds nothing of {', '.join(missing)}.")
+            return Choice(targets=dict.fromkeys(services, release), leaves=leaves)
+    raise UsageError(
+        f"The archive has no release {version!r}.",
+        next=f"It has: {', '.join(dict.fromkeys(known[:_NAMED])) or 'none'}.",
+    )
+
+
+def make(
+    account: Account, archive: Archive, request: Request, *, although_barred: bool = False
+) -> Plan[Move]:
+    """The plan for `request`, read from the account and the archive alone.
+
+    Raises as `previous` and `named` do, and `RollbackError` where a manifest is not what it was.
+    """
+    settings = account.settings
+    services = tuple(dict.fromkeys(map(settings.service, request.services))) or tuple(settings.services)
+    catalogue = settings.catalogue()
+    for name in request.without:
+        if name not in catalogue:
+            raise UsageError(f"There is no function {name[:100]!r} in the catalogue to leave out.")
+    kept = {
+        service: [name for name in settings.functions(service) if name not in request.without]
+        for service in services
+    }
+    chosen = {service: names for service, names in kept.items() if names}
+    functions = [name for names in chosen.values() for name in names]
+    read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
+    now = {name: seen for name, seen in read.items() if seen is not None}
+    known = bars(recent(archive))
+    if request.to == PREVIOUS:
+        choice = previous(_checked(archive.releases()), chosen, now, known)
+    else:
+        choice = named(_checked(archive.releases()), chosen, now, checked_version(request.to))
+    targets = {service: release.version for service, release in choice.targets.items()}
+    refusals = [] if although_barred else _barred(targets, known, settings.environment)
+    steps: list[Move] = []
+
+    def wish(name: str) -> tuple[Move | None, str]:
+        service = catalogue[name]
+        return _step(account, name, service, read[name], choice.targets[service].manifest.get(name))
+
+    for name, (step, why) in zip(functions, account.each(wish, functions), strict=True):
+        if why:
+            refusals.append(Refusal(subject=name, reason=why, remedy=f"--except {name}"))
+        elif step is not None:
+            steps.append(step)
+    left = {s: version for s, version in choice.leaves.items() if version != targets[s]}
+    return Plan(
+        kind=ALIASES,
+        environment=settings.environment,
+        account=settings.account,
+        region=settings.region,
+        request=request,
+        from_version=label(choice.leaves) if choice.leaves else "unknown",
+        to_version=label(targets),
+        leaves=choice.leaves,
+        targets=targets,
+        quarantines=_newer(left, choice.targets, now, chosen),
+        steps=tuple(steps),
+        facts={f"release {release.version}": release.manifest_hash for release in choice.targets.values()},
+        notices=_notices(tuple(chosen), choice, known),
+        refusals=tuple(refusals),
+    )
+
+
+def _newer(
+    left: Mapping[str, str],
+    targets: Mapping[str, Release],
+    now: Mapping[str, Now],
+    functions: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    """What is left for something older, and so must not come back; going forward bars nothing."""
+    return {
+        service: version
+        for service, version in left.items()
+        if relation(targets[service], functions[service], now) == "older"
+    }
+
+
+def _checked(releases: Iterable[Release]) -> Iterator[Release]:
+    for release in releases:
+        if manifest_hash(release.manifest) != release.manifest_hash:
+            raise RollbackError(
+                f"The archived manifest of {release.version} is not the one that was recorded.",
+                changed="Nothing was changed.",
+                next="Its earlier versions are in the bucket: aws s3api list-object-versions",
+            )
+        yield release
+
+
+def _now(account: Account, name: str) -> Now | None:
+    """Where an alias stands; None where function or alias is missing."""
+    alias = observe_alias(account, name, account.settings.alias)
+    seen = observe(account, name, alias.version) if alias is not None else None
+    return Now(alias=alias, code_sha256=seen.code_sha256) if alias is not None and seen is not None else None
+
+
+def _step(
+    account: Account, name: str, service: str, now: Now | None, target: Standing | None
+) -> tuple[Move | None, str]:
+    """One function's step, or what speaks against it."""
+    if now is None:
+        return None, f"the function or its alias '{account.settings.alias}' does not exist"
+    if target is None:
+        return None, "the release has no version of it"
+    there = (
+        Seen(version=target.version, code_sha256=now.code_sha256, state="Active", description="")
+        if target.version == now.alias.version
+        else observe(account, name, target.version)
+    )
+    if there is None:
+        return None, f"version {target.version} no longer exists"
+    if there.code_sha256 != target.code_sha256:
+        return None, f"version {target.version} holds other code than was recorded"
+    if there.state != "Active":
+        return None, f"version {target.version} is {there.state}, not Active"
+    step = Move(
+        function=name,
+        service=service,
+        from_version=now.alias.version,
+        to_version=target.version,
+        code_sha256=target.code_sha256,
+        revision_id=now.alias.revision_id,
+        weights=now.alias.weights,
+        provisioned=target.provisioned,
+    )
+    return step, ""
+
+
+def _barred(targets: Mapping[str, str], known: Bars, environment: str) -> list[Refusal]:
+    return [
+        Refusal(
+            subject=service,
+            reason=f"{version} is quarantined, says the archive",
+            remedy=f"name another one, or --although-quarantined and the name {environment} typed",
+        )
+        for service, version in targets.items()
+        if (service, version) in known
+    ]
+
+
+def _notices(services: Sequence[str], choice: Choice, known: Bars) -> tuple[str, ...]:
+    told = (
+        f"The archive's newest entry is of {known.until}." if known.until else "The archive has no entries."
+    )
+    notices = [f"{UNKNOWN} {told}"]
+    unknown = [service for service in services if service not in choice.leaves]
+    if unknown:
+        notices.append(f"The archive does not know what stands now for {', '.join(unknown)}.")
+    return tuple(notices)
+
+
+def _number(version: str) -> int:
+    """A version's number; what has none is newer than all."""
+    return int(version) if version.isdigit() else 1 << 62

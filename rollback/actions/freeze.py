@@ -1,0 +1,57 @@
+"""A freeze: nobody but who asked for it deploys or rolls back, until it is let go. What is in flight may end.
+
+It is a bar as every other, of the whole environment: in the ledger's chain, in its archive, and audited.
+"""
+
+from __future__ import annotations
+
+from rollback.actions.context import Session
+from rollback.actions.quarantine import said
+from rollback.core.errors import Refused
+from rollback.ledger.repository import Ledger
+from rollback.model.messages import checked_reason
+from rollback.model.release import Quarantine
+
+# No service has an @ in its name, and no release is called *.
+SUBJECT, EVERYTHING = "@environment", "*"
+
+
+def freeze(session: Session, reason: str) -> Quarantine:
+    """Freezes the environment for everybody but the caller. Raises `Refused` where it is frozen already."""
+    reason = checked_reason(reason)
+    if (standing := frozen(session.ledger)) is not None:
+        raise Refused(f"{session.environment} is frozen already: {told(standing)}.")
+    at = session.clocks.now()
+    bar = Quarantine(service=SUBJECT, version=EVERYTHING, reason=reason, by=session.caller, at=at)
+    session.ledger.append(said(session, "freeze", "", reason, at), bars=[bar])
+    return bar
+
+
+def unfreeze(session: Session, reason: str) -> Quarantine:
+    """Lets the environment go. Anybody may, and is recorded. Raises `Refused` where it is not frozen."""
+    reason = checked_reason(reason)
+    standing = frozen(session.ledger)
+    if standing is None:
+        raise Refused(f"{session.environment} is not frozen.")
+    session.ledger.append(said(session, "unfreeze", "", reason, session.clocks.now()), lifts=[standing])
+    return standing
+
+
+def frozen(ledger: Ledger) -> Quarantine | None:
+    """The freeze that stands now."""
+    return ledger.bar(SUBJECT, EVERYTHING)
+
+
+def respected(session: Session) -> None:
+    """Raises `Refused` where somebody else has frozen the environment."""
+    standing = frozen(session.ledger)
+    if standing is not None and standing.by.person.casefold() != session.caller.person.casefold():
+        raise Refused(
+            f"{session.environment} is frozen: {told(standing)}.",
+            next=f"Ask {standing.by.person}; or rollback unfreeze --env {session.environment} --reason …",
+        )
+
+
+def told(standing: Quarantine) -> str:
+    """A freeze in words."""
+    return f"{standing.by} since {standing.at}: {standing.reason}"

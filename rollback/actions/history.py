@@ -1,0 +1,169 @@
+"""What happened to an environment, as one list: releases, rollbacks, drills, and what the engine deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.actions import drill_store
+from rollback.actions.context import Session
+from rollback.config.naming import DEPLOYER
+from rollback.core.canonical import plain
+from rollback.core.errors import RollbackError
+from rollback.core.sanitize import line
+from rollback.integrations import git
+from rollback.integrations.pulumi import Denied, Update, history, place
+from rollback.model.drill import Drill
+from rollback.model.drill import told as drill_told
+from rollback.model.record import Record, plain_record
+from rollback.model.release import DRILL, Release
+
+RELEASE, UPDATE = "release", "stack"
+# What an entry of the engine's is called by: this, and when it began.
+_ENGINES = "up-"
+_ALL = 10_000
+# Characters of an engine's error.
+_SAID = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """One entry. `at` is ISO 8601 in UTC; `what` names it as `show` takes it; `result` is a record's status
+    or the engine's word. `stands` marks what made what stands now. `document` is the entry's own JSON.
+    """
+
+    at: str
+    kind: str
+    what: str
+    result: str
+    who: str
+    commit: str = ""
+    subject: str = ""
+    way: str = ""
+    seconds: float | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
+    stands: bool = False
+    dirty: bool = False
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """The newest moments first, what could not be read, and notices."""
+
+    moments: tuple[Moment, ...]
+    broken: tuple[RollbackError, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def past(session: Session, limit: int, kind: str | None = None) -> Past:
+    """The newest `limit` entries, of one kind or of all."""
+    items: list[Release | Record] = []
+    broken: list[RollbackError] = []
+    notices: list[str] = []
+    for item in session.ledger.history(_ALL):
+        if len(items) == limit:
+            break
+        if isinstance(item, RollbackError):
+            broken.append(item)
+        elif kind in (None, RELEASE if isinstance(item, Release) else item.kind):
+            items.append(item)
+    releases = _releases(session, [item for item in items if isinstance(item, Release)])
+    moments = [next(releases) if isinstance(item, Release) else _record(item) for item in items]
+    if kind in (None, UPDATE):
+        try:
+            moments.extend(map(_update, history(session.root, session.settings, limit)))
+        except RollbackError as error:
+            notices.append(f"What the engine deployed is not shown: {_why(session, error)}")
+    if kind in (None, DRILL):
+        for drill in drill_store.read(session.ledger):
+            if isinstance(drill, RollbackError):
+                broken.append(drill)
+            else:
+                moments.append(_drill(drill))
+    newest = sorted(moments, key=lambda moment: moment.at, reverse=True)[:limit]
+    return Past(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
+
+
+def _why(session: Session, error: RollbackError) -> str:
+    """Why the engine's history could not be read, and who can: its own words are long, and name no role."""
+    if not isinstance(error, Denied):
+        return line(error.what.splitlines()[-1])[:_SAID]
+    names = session.settings.names
+    return (
+        f"{session.caller} may not read the state in {place(session.settings)}. Who has taken "
+        f"{names.role(DEPLOYER)} sees it: rollback history --kind {UPDATE} --env {session.environment}"
+    )
+
+
+def found(session: Session, name: str) -> Moment | None:
+    """The engine's entry that `name` (as in `Moment.what`) stands for; None where it is none of the engine's."""
+    if not name.startswith(_ENGINES):
+        return None
+    return next((moment for moment in past(session, _ALL, UPDATE).moments if moment.what == name), None)
+
+
+def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]:
+    """What is the same for all of them, what stands and what commits say, is asked once."""
+    if not releases:
+        return
+    standing = set(session.ledger.timeline().stands.values())
+    subjects = git.subjects(session.root, [release.commit for release in releases])
+    for release in releases:
+        yield Moment(
+            at=release.recorded_at,
+            kind="adoption" if release.adopted else RELEASE,
+            what=release.version,
+            result=release.status,
+            who=release.recorded_by.person,
+            commit=release.commit,
+            subject=subjects.get(release.commit, ""),
+            stands=release.version in standing,
+            document={key: value for key, value in plain(release).items() if key != "manifest"},
+        )
+
+
+def _record(record: Record) -> Moment:
+    return Moment(
+        at=record.initiated_at,
+        kind=record.kind,
+        what=record.rollback_id,
+        result=record.status,
+        who=record.initiated_by.person,
+        subject=record.reason,
+        way=f"{record.from_version or 'unknown'} → {record.to_version}",
+        seconds=record.elapsed_seconds,
+        changes={op: count for op, count in record.infrastructure.items() if count},
+        document=plain_record(record),
+    )
+
+
+def _drill(drill: Drill) -> Moment:
+    return Moment(
+        at=drill.began_at,
+        kind=DRILL,
+        what=drill.drill_id,
+        result=drill.status,
+        who=drill.by.person,
+        subject=drill.why,
+        way=f"{drill.scenario}, {'planned only' if drill.read_only else drill.fault}",
+        seconds=drill.seconds,
+        document={"drill": True, **drill_told(drill)},
+    )
+
+
+def _update(update: Update) -> Moment:
+    return Moment(
+        at=update.at.replace("+00:00", "Z"),
+        kind=update.kind,
+        what=f"{_ENGINES}{update.at[:19].translate(str.maketrans('', '', '-:'))}",
+        result=update.result,
+        who=update.who,
+        commit=update.commit,
+        subject=update.subject,
+        changes=update.changes,
+        stands=update.stands,
+        dirty=update.dirty,
+        document=plain(update),
+    )

@@ -1,0 +1,82 @@
+"""Releases that must not come back: barred by a person, or let go again, each with a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rollback.actions.context import Session
+from rollback.core.errors import Refused, UsageError
+from rollback.model.messages import checked_reason
+from rollback.model.release import Entry, Quarantine, Timeline, checked_version
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_ABBREVIATED = 7
+
+
+def quarantine(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
+    """Bars a recorded release for `services` (all that it covers where empty). Returns those barred."""
+    reason = checked_reason(reason)
+    entry = _known(session.ledger.timeline(), version)
+    chosen = _chosen(session, entry, services)
+    at = session.clocks.now()
+    bars = [
+        Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
+        for service in chosen
+    ]
+    session.ledger.append(said(session, "quarantine", version, reason, at), bars=bars)
+    return chosen
+
+
+def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
+    """Lets a quarantined release or commit come back. Returns what it was barred for."""
+    reason = checked_reason(reason)
+    chosen = [session.settings.service(service) for service in services]
+    bars = [
+        bar
+        for bar in session.ledger.quarantines()
+        if _means(version, bar.version) and (not chosen or bar.service in chosen)
+    ]
+    if not bars:
+        raise Refused(f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
+    session.ledger.append(said(session, "lift", version, reason, session.clocks.now()), lifts=bars)
+    return [bar.service.removeprefix("@") for bar in bars]
+
+
+def _means(said: str, barred: str) -> bool:
+    """Whether `said` names what is barred: a release as it is, a commit by its first seven digits or more."""
+    return said == barred or (
+        len(said) >= _ABBREVIATED and bool(_SHA.fullmatch(barred)) and barred.startswith(said)
+    )
+
+
+def _known(timeline: Timeline, version: str) -> Entry:
+    entry = timeline.release_of(checked_version(version))
+    if entry is None:
+        raise UsageError(f"No release {version!r} is recorded.", next="rollback release list")
+    return entry
+
+
+def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str]:
+    held = [service for service in entry.services if not service.startswith("@")]
+    chosen = [session.settings.service(service) for service in services] or held
+    missing = [service for service in chosen if service not in held]
+    if missing:
+        raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.")
+    return chosen
+
+
+def said(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
+    """The timeline's entry of a person's word, which changes nothing of what stands; the ledger numbers it."""
+    return Entry(
+        seq=0,
+        kind=kind,
+        id=session.clocks.identifier(),
+        version=version,
+        at=at,
+        by=session.caller,
+        services=(),
+        stands={},
+        covers="",
+        status=reason,
+    )

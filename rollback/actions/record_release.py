@@ -1,0 +1,338 @@
+"""Writes down what was released: after a deployment, or from an account's past."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from botocore.exceptions import ClientError
+
+from rollback.actions import freeze
+from rollback.actions.context import Session
+from rollback.actions.ports import Ui
+from rollback.aws.account import code, explained
+from rollback.aws.functions import observe, observe_alias
+from rollback.core.errors import Refused, UsageError
+from rollback.integrations.git import resolved
+from rollback.ledger.lease import ALIASES, RECORDING, Lease
+from rollback.model.record import Standing
+from rollback.model.release import STACK, TERRAFORM, Entry, Release, checked_version, label, manifest_hash
+
+R = TypeVar("R")
+_SHA = re.compile(r"[0-9a-f]{40}")
+# The two reads of an alias have to agree; somebody may move it between them.
+_LOOKS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commits:
+    """The commits that a release was made from; None where one is not known."""
+
+    code: str
+    stack: str | None = None
+    terraform: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What recording did: the release, what stands now, and notices. `new` is false where it was known."""
+
+    release: Release
+    stands: str
+    notices: tuple[str, ...] = ()
+    new: bool = True
+
+
+def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
+    """Records as `version` what alias `live` of every function stands at now, and writes the parameters.
+
+    Raises `Refused` where a function or its alias is missing, where the version was recorded with other
+    function versions, or where it is quarantined.
+    """
+    checked_version(version)
+    freeze.respected(session)
+    identifier = session.clocks.identifier()
+    with _lease(session, identifier) as lease:
+        timeline = session.ledger.timeline()
+        barred = sorted({bar.service for bar in session.ledger.quarantines() if bar.version == version})
+        if barred:
+            raise Refused(
+                f"{version} is quarantined for {', '.join(barred)}.",
+                next=f"Give the new deployment a version of its own, or: rollback release lift {version} "
+                f"--env {session.environment} --reason …",
+            )
+        manifest, notices = _read_live(session, ui)
+        release = _release(session, version, commits, manifest, identifier, adopted=False)
+        stands = {**dict.fromkeys(release.services, version), **_positions(commits)}
+        known = timeline.release_of(version)
+        if known is not None:
+            before = session.ledger.release(known.id)
+            if before.manifest_hash != release.manifest_hash:
+                raise Refused(
+                    f"{version} is recorded already, with other function versions: "
+                    f"{', '.join(_differing(before.manifest, manifest)[:5])}.",
+                    next="Give the new deployment a version of its own.",
+                )
+            if stands.items() <= timeline.stands.items() and before.manifest == manifest:
+                # Whoever recorded it may have died before the parameters were written.
+                _write_parameters(session, label(timeline.stands), commits, again=True)
+                return Recorded(release=before, stands=label(timeline.stands), new=False)
+        session.ledger.record_release(release, _entry(session, release, stands, "deployment"), lease)
+        _write_parameters(session, label({**timeline.stands, **stands}), commits)
+    return Recorded(release=release, stands=label({**timeline.stands, **stands}), notices=tuple(notices))
+
+
+def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
+    """Makes a release of the published versions whose description is exactly `version`.
+
+    For an account that has a past but no ledger. It changes what stands only for services whose aliases
+    all stand at those versions. Raises `Refused` naming the functions that have none or several.
+    """
+    checked_version(version)
+    freeze.respected(session)
+    identifier = session.clocks.identifier()
+    settings = session.settings
+    with _lease(session, identifier) as lease:
+        timeline = session.ledger.timeline()
+        if timeline.release_of(version) is not None:
+            raise Refused(f"{version} is recorded already.")
+        names = list(settings.catalogue())
+        ui.start("Reading published versions", len(names))
+        try:
+            found = dict(
+                zip(
+                    names,
+                    _counted(session, lambda name: _described(session, name, version), names, ui),
+                    strict=True,
+                )
+            )
+        finally:
+            ui.finish()
+        wrong = [
+            f"{name}: {len(versions) or 'no'} version{'s' if len(versions) != 1 else ''}"
+            for name, versions in found.items()
+            if len(versions) != 1
+        ]
+        if wrong:
+            raise Refused(
+                "\n".join(
+                    [f"{version} cannot be adopted: a function needs exactly one such version.", *wrong[:20]]
+                )
+            )
+        manifest = {name: versions[0] for name, versions in found.items()}
+        live = dict(
+            zip(
+                names,
+                session.account.each(lambda name: observe(session.account, name, settings.alias), names),
+                strict=True,
+            )
+        )
+        stands = {
+            service: version
+            for service in settings.services
+            if all(
+                (seen := live[name]) and seen.version == manifest[name].version
+                for name in settings.functions(service)
+            )
+        }
+        release = _release(session, version, commits, manifest, identifier, adopted=True)
+        session.ledger.record_release(release, _entry(session, release, stands, "adoption"), lease)
+        after = label({**timeline.stands, **stands})
+        if stands:
+            _write_parameters(session, after, commits)
+    return Recorded(release=release, stands=after)
+
+
+def commits_for(session: Session, commit: str, terraform: str | None) -> tuple[Commits, list[str]]:
+    """The commits of a release, checked; the stack's comes from the engine's history, if there is any."""
+    from rollback.integrations.pulumi import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
+
+    stack, notice = deployed_commit(session.root, session.settings)
+    checked = Commits(
+        code=checked_commit(session.root, commit) if commit else "",
+        stack=stack,
+        terraform=checked_commit(session.root, terraform) if terraform else None,
+    )
+    return checked, [notice] if notice else []
+
+
+def checked_commit(root: Path, commit: str) -> str:
+    """The full 40 digits of a commit; an abbreviation is looked up in the checkout.
+
+    Raises `UsageError` where it is none, or not a unique one.
+    """
+    if _SHA.fullmatch(commit):
+        return commit
+    known = resolved(root, commit) if re.fullmatch(r"[0-9a-f]{7,39}", commit) else None
+    if known is not None:
+        return known
+    raise UsageError(f"{commit[:80]!a} is no commit here.", next="Give all 40 digits: git rev-parse HEAD")
+
+
+def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]]:
+    """Where every alias stands, with RevisionId, weights and provisioned concurrency."""
+    alias = session.settings.alias
+    names = list(session.settings.catalogue())
+
+    def one(name: str) -> Standing | None:
+        for _ in range(_LOOKS):
+            seen, pointer = observe(session.account, name, alias), observe_alias(session.account, name, alias)
+            if seen is None or pointer is None:
+                return None
+            if seen.version == pointer.version:
+                break
+        else:
+            raise Refused(f"Somebody is moving {name} right now.", next="Record again once it stands still.")
+        return Standing(
+            version=pointer.version,
+            code_sha256=seen.code_sha256,
+            revision_id=pointer.revision_id,
+            weights=pointer.weights,
+            provisioned=_provisioned(session, name),
+        )
+
+    ui.start("Reading aliases", len(names))
+    try:
+        found = dict(zip(names, _counted(session, one, names, ui), strict=True))
+    finally:
+        ui.finish()
+    missing = [name for name, standing in found.items() if standing is None]
+    if missing:
+        raise Refused(
+            f"No alias '{alias}' on: {', '.join(missing[:10])}.",
+            next="Deploy them, and `pulumi up` to declare their aliases; then record again.",
+        )
+    manifest = {name: standing for name, standing in found.items() if standing is not None}
+    weighted = [name for name, standing in manifest.items() if standing.weights]
+    return manifest, [f"Recorded with weights: {', '.join(weighted[:10])}."] if weighted else []
+
+
+def _counted(session: Session, function: Callable[[str], R], names: Sequence[str], ui: Ui) -> list[R]:
+    """`function` of every name, in order, with progress."""
+    done = itertools.count(1)
+
+    def one(name: str) -> R:
+        result = function(name)
+        ui.progress(next(done))
+        return result
+
+    return session.account.each(one, names)
+
+
+def _provisioned(session: Session, name: str) -> int:
+    """The provisioned concurrent executions on the alias; 0 where there are none."""
+    with explained(f"reading the provisioned concurrency of {name}"):
+        try:
+            answer = session.account.lambda_.get_provisioned_concurrency_config(
+                FunctionName=name, Qualifier=session.settings.alias
+            )
+        except ClientError as error:
+            if code(error) in ("ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"):
+                return 0
+            raise
+    return int(answer["RequestedProvisionedConcurrentExecutions"])
+
+
+def _described(session: Session, name: str, description: str) -> list[Standing]:
+    """The published versions of a function whose description is exactly `description`."""
+    with explained(f"listing the versions of {name}"):
+        try:
+            pages = list(
+                session.account.lambda_.get_paginator("list_versions_by_function").paginate(FunctionName=name)
+            )
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return []
+            raise
+    return [
+        Standing(version=item["Version"], code_sha256=item["CodeSha256"])
+        for page in pages
+        for item in page["Versions"]
+        if item["Version"] != "$LATEST" and item.get("Description", "") == description
+    ]
+
+
+def _release(
+    session: Session,
+    version: str,
+    commits: Commits,
+    manifest: Mapping[str, Standing],
+    identifier: str,
+    *,
+    adopted: bool,
+) -> Release:
+    return Release(
+        deployment_id=identifier,
+        version=version,
+        environment=session.environment,
+        commit=commits.code,
+        stack_commit=commits.stack,
+        terraform_commit=commits.terraform,
+        recorded_by=session.caller,
+        recorded_at=session.clocks.now(),
+        services=tuple(session.settings.services),
+        manifest_hash=manifest_hash(manifest),
+        functions=len(manifest),
+        adopted=adopted,
+        manifest=manifest,
+    )
+
+
+def _entry(session: Session, release: Release, stands: Mapping[str, str], kind: str) -> Entry:
+    return Entry(
+        seq=0,
+        kind=kind,
+        id=release.deployment_id,
+        version=release.version,
+        at=release.recorded_at,
+        by=session.caller,
+        services=(*release.services, *(subject for subject in stands if subject not in release.services)),
+        stands=stands,
+        covers=release.manifest_hash,
+        status=release.status,
+        commit=release.commit,
+    )
+
+
+def _positions(commits: Commits) -> dict[str, str]:
+    """What the infrastructure stands at with a release, as far as its commits are known."""
+    known = {STACK: commits.stack, TERRAFORM: commits.terraform}
+    return {subject: commit for subject, commit in known.items() if commit}
+
+
+def _write_parameters(session: Session, deployed: str, commits: Commits, *, again: bool = False) -> None:
+    """Says where others look it up what is deployed; `again` leaves alone what says so already."""
+    names, ssm = session.settings.names, session.account.ssm
+    values = {
+        names.deployed_version: deployed,
+        names.pulumi_commit: commits.stack,
+        names.terraform_commit: commits.terraform,
+    }
+    for name, value in values.items():
+        if value:
+            with explained(f"writing the parameter {name}"):
+                if not (again and ssm.get_parameter(Name=name)["Parameter"]["Value"] == value):
+                    ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+
+def _differing(before: Mapping[str, Standing], now: Mapping[str, Standing]) -> list[str]:
+    return [
+        name
+        for name in sorted(set(before) | set(now))
+        if name not in before or name not in now or before[name].version != now[name].version
+    ]
+
+
+@contextmanager
+def _lease(session: Session, identifier: str) -> Iterator[Lease]:
+    """Nobody rolls back while it is read what stands."""
+    lease = session.leases.take(ALIASES, f"{RECORDING}{identifier}").start()
+    try:
+        yield lease
+    finally:
+        lease.release()

@@ -1,0 +1,146 @@
+"""Puts back into the ledger what its table has lost and the archive has kept.
+
+After a restore to a point in time, or with a new table: the timeline's entries, the releases with their
+manifests, and what is barred. Records of rollbacks are not in the archive, only their heads are: what they wrote
+is gone, and `rollback audit` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rollback.actions.context import Session
+from rollback.actions.ports import Ui
+from rollback.core.errors import Refused, RollbackError
+from rollback.ledger.audit_bucket import Archive
+from rollback.ledger.lease import ALIASES, RECORDING, Lease
+from rollback.ledger.schema import entry_item, manifest_items, quarantine_item, release_item
+from rollback.ledger.store import ABSENT, Conflict, Write
+from rollback.model.messages import checked_reason
+from rollback.model.record import SCHEMA
+from rollback.model.release import OPENED, Entry, Quarantine, Release, entry_hash
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mended:
+    """What was put back: how many entries, which releases; and the ids of records that stay lost."""
+
+    entries: int
+    releases: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def mend(session: Session, reason: str, ui: Ui) -> Mended:
+    """Puts back what is missing. Raises `Refused` where what the archive has does not follow the table's end."""
+    reason = checked_reason(reason)
+    archive = session.ledger.archive
+    if archive is None:
+        raise Refused("This environment has no archive to mend the ledger from.")
+    newest = session.ledger.newest()
+    ui.start("Reading the archive", 0)
+    try:
+        missing = missing_after(newest, archive)
+        wanted = {entry.id for entry in missing if entry.is_release}
+        releases = [release for release in _until(archive, wanted) if release.deployment_id in wanted]
+    finally:
+        ui.finish()
+    if not missing:
+        return Mended(entries=0, releases=(), lost=())
+    owner = f"{RECORDING}{session.clocks.identifier()}"
+    lease = session.leases.take(ALIASES, owner).start()
+    try:
+        for release in releases:
+            _put_release(session, release, lease)
+        for number, entry in enumerate(missing, start=1):
+            _put_entry(session, entry, reason, lease)
+            ui.progress(number)
+    finally:
+        lease.release()
+    return Mended(
+        entries=len(missing),
+        releases=tuple(release.version for release in releases),
+        lost=tuple(dict.fromkeys(entry.id for entry in missing if entry.kind in (OPENED, "rollback"))),
+    )
+
+
+def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
+    """The archive's entries after the table's newest, in order, proved to follow it.
+
+    Raises `Refused` where they do not: the table was written to after it had lost them.
+    """
+    last = newest.seq if newest is not None else 0
+    missing = list(archive.entries(after=last))
+    before = newest.hash if newest is not None else ""
+    for number, entry in enumerate(missing, start=last + 1):
+        whole = entry.schema < SCHEMA or entry.hash == entry_hash(entry)
+        if entry.seq != number or entry.previous != before or not whole:
+            raise Refused(
+                f"The archive's entry {entry.seq} does not follow entry {number - 1}: the table was written to after "
+                "it had lost its newest entries, or the archive lacks some.",
+                next="rollback audit names the first break; restore the table to a later point in time.",
+            )
+        before = entry.hash
+    return missing
+
+
+def _until(archive: Archive, wanted: set[str]) -> list[Release]:
+    """The newest releases, as far back as all of `wanted` are among them."""
+    found: list[Release] = []
+    left = set(wanted)
+    if not left:
+        return found
+    for release in archive.releases():
+        found.append(release)
+        left.discard(release.deployment_id)
+        if not left:
+            return found
+    raise RollbackError(
+        f"The archive has not the releases {', '.join(sorted(left)[:5])}, which its timeline names.",
+        changed="Nothing was changed.",
+        next="rollback release adopt makes releases of published versions.",
+    )
+
+
+def _put_release(session: Session, release: Release, lease: Lease) -> None:
+    for item in (*manifest_items(release), release_item(release)):
+        with suppress(Conflict):  # an earlier mending put it there
+            session.ledger.table.transact(
+                [Write(name="release", item=item, condition=ABSENT), *lease.proofs()]
+            )
+
+
+def _put_entry(session: Session, entry: Entry, reason: str, lease: Lease) -> None:
+    """The entry as it was, with what it barred and let go."""
+    environment = session.environment
+    writes = [
+        Write(name="entry", item=entry_item(environment, entry), condition=ABSENT),
+        *(Write(name="bar", item=quarantine_item(environment, bar)) for bar in _bars(entry, reason)),
+    ]
+    session.ledger.table.transact([*writes, *lease.proofs()])
+    for lifted in entry.lifts:
+        write = Write(
+            name="lift",
+            key=(f"RELEASE#{environment}", f"QUARANTINE#{lifted}"),
+            update="SET lifted_at = :at, lifted_by = :by",
+            condition="attribute_exists(PK)",
+            values={":at": entry.at, ":by": entry.by},
+        )
+        with suppress(Conflict):  # the bar itself is lost, too
+            session.ledger.table.update(write)
+
+
+def _bars(entry: Entry, reason: str) -> Sequence[Quarantine]:
+    return [
+        Quarantine(
+            service=bar.partition("#")[0],
+            version=bar.partition("#")[2],
+            # A person's is the entry's own; that of a record is lost with it.
+            reason=entry.status if entry.kind == "quarantine" else f"put back from the archive: {reason}",
+            by=entry.by,
+            at=entry.at,
+            rollback_id=entry.id if entry.kind == "rollback" else "",
+        )
+        for bar in entry.bars
+    ]

@@ -1,0 +1,121 @@
+"""What a report tells, read once: data without a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rollback.actions.context import Session
+from rollback.actions.history import Moment, past
+from rollback.actions.status import Overview, overview
+from rollback.core.errors import RollbackError
+from rollback.model.plan import Plan
+from rollback.model.record import Approval, Event, Record, chain_break, now_iso
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """One record with all that belongs to it. `plan` is None where it is damaged; `broken` says where the
+    journal does not hold together, empty where it does.
+    """
+
+    record: Record
+    plan: Plan[Any] | None
+    events: tuple[Event, ...]
+    approvals: tuple[Approval, ...]
+    outcomes: tuple[Mapping[str, Any], ...]
+    broken: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """An environment, or one record of it. `now` is None where only a record was asked for, or what stands
+    could not be read; `moments` are newest first; `told` maps a record's id to it. `at` is ISO 8601 in UTC.
+    """
+
+    environment: str
+    account: str
+    region: str
+    at: str
+    now: Overview | None
+    moments: tuple[Moment, ...]
+    told: Mapping[str, Told]
+    notices: tuple[str, ...]
+
+
+def gather(session: Session, limit: int) -> Report:
+    """The environment's newest `limit` moments, each record with its journal, and what stands now.
+
+    What cannot be read is said in `notices`, and the rest is told.
+    """
+    notices: list[str] = []
+    now: Overview | None = None
+    try:
+        now = overview(session)
+    except RollbackError as error:
+        notices.append(f"What stands could not be read: {error.what} {error.next}".strip())
+    happened = past(session, limit)
+    notices += [*happened.notices, *(error.what for error in happened.broken)]
+    names = [moment.what for moment in happened.moments if "rollback_id" in moment.document]
+    found: dict[str, Told] = {}
+    for name, one in zip(names, session.account.each(lambda name: _told(session, name), names), strict=True):
+        if isinstance(one, Told):
+            found[name] = one
+        else:
+            notices.append(one)
+    return _report(session, now, happened.moments, found, notices)
+
+
+def told(session: Session, rollback_id: str) -> Report:
+    """One record. Raises `UsageError` where there is none, `RollbackError` where it is malformed."""
+    one = _read(session, rollback_id)
+    return _report(session, None, (), {rollback_id: one}, [])
+
+
+def _report(
+    session: Session,
+    now: Overview | None,
+    moments: Sequence[Moment],
+    found: Mapping[str, Told],
+    notices: Sequence[str],
+) -> Report:
+    settings = session.settings
+    return Report(
+        environment=settings.environment,
+        account=settings.account,
+        region=settings.region,
+        at=now_iso(session.now()),
+        now=now,
+        moments=tuple(moments),
+        told=found,
+        notices=tuple(notices),
+    )
+
+
+def _told(session: Session, rollback_id: str) -> Told | str:
+    try:
+        return _read(session, rollback_id)
+    except RollbackError as error:
+        return f"{rollback_id} could not be read: {error.what}"
+
+
+def _read(session: Session, rollback_id: str) -> Told:
+    opened = session.ledger.load(rollback_id)
+    target = session.target(opened.record.kind)
+    broken = chain_break(opened.record, opened.events) or ""
+    plan: Plan[Any] | None = None
+    outcomes: tuple[Mapping[str, Any], ...] = ()
+    try:
+        plan = opened.plan(target.step)
+        outcomes = tuple(target.outcomes(plan, opened.events))
+    except RollbackError as error:
+        broken = broken or error.what
+    return Told(
+        record=opened.record,
+        plan=plan,
+        events=opened.events,
+        approvals=tuple(session.ledger.approvals(rollback_id)),
+        outcomes=outcomes,
+        broken=broken,
+    )

@@ -1,0 +1,268 @@
+"""What has to be known before a change is judged: asked of the account, the engines and GitHub. Reads only.
+
+Each check is asked for by itself: what one cannot find out says so, and the others go on. The engines preview the
+commit's own program on what is deployed, as a rollback's plan does.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from rollback.actions import freeze
+from rollback.actions.approval import policy
+from rollback.actions.context import Session
+from rollback.actions.reversibility import github_environments, resource_rules, rules
+from rollback.actions.reversibility.rules import Answer, Finding, Verdict, unasked
+from rollback.actions.status import barred
+from rollback.aws.account import code, explained
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
+from rollback.core.errors import Refused, RollbackError
+from rollback.integrations import git
+from rollback.integrations import terraform as terraform_tool
+from rollback.integrations.git import Commit
+from rollback.integrations.pulumi import checkpoint
+from rollback.ledger.audit_bucket import TIMELINE
+from rollback.ledger.lease import ALIASES
+from rollback.model.plan import Request
+from rollback.model.record import Record
+from rollback.model.release import STACK, TERRAFORM, Timeline, previous
+from rollback.targets.base import Context
+from rollback.targets.stack import planner
+from rollback.targets.table import restore_time
+from rollback.targets.terraform import plan_json, workspace
+from rollback.targets.terraform.state_bucket import LOCK_FILE, StateBucket
+
+_RECENT = 50
+_KINDS = (ALIASES, "stack", "table")
+_NEVER = ("no stack named", "NoSuchBucket")
+_NO_TABLE = ("TableNotFoundException", "ResourceNotFoundException")
+
+
+def gather(
+    session: Session, wanted: str, *, insist: bool, say: Callable[[str], None] = lambda _: None
+) -> Verdict:
+    """Whether a change to the commit `wanted` could be taken back.
+
+    `insist` has GitHub's environments count where GitHub cannot be asked. `say` is told what takes a while.
+    Raises `UsageError` or `Refused` as `commits.of_this_checkout` does.
+    """
+    commit = git.of_this_checkout(session.root, wanted, session.settings.protected_branch)
+    timeline = session.ledger.timeline()
+    stack, terraform = timeline.stands.get(STACK, ""), timeline.stands.get(TERRAFORM, "")
+
+    def of_states(check: str, what: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
+        say(f"Previewing {what} at {commit.sha[:12]}.")
+        return _of_states(session, check, ask)
+
+    checks: dict[str, Callable[[], list[Finding]]] = {
+        "functions": lambda: _functions(session, timeline),
+        "stack": lambda: of_states("stack", "the stack", lambda: of_stack(session.context, commit, stack)),
+        "terraform": lambda: of_states(
+            "terraform", "Terraform", lambda: of_terraform(session.context, commit, terraform)
+        ),
+        "tables": lambda: _tables(session),
+        "approver": lambda: [rules.approver(session.settings)],
+        "github": lambda: _github(session, insist=insist),
+        "quarantine": lambda: [
+            rules.quarantine(session.environment, commit.sha, barred(session, commit.sha))
+        ],
+        "in flight": lambda: _flight(session),
+        "freeze": lambda: _freeze(session),
+        "audit trail": lambda: _trail(session),
+    }
+    return Verdict(
+        environment=session.environment,
+        commit=commit.sha,
+        subject=commit.subject,
+        findings=tuple(finding for check, ask in checks.items() for finding in _asked(check, ask)),
+    )
+
+
+def _asked(check: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return ask()
+    except RollbackError as error:
+        return [unasked(check, error.what, error.next)]
+
+
+def _of_states(session: Session, check: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
+    """As `_asked`, for what only the role that deploys may read."""
+    found = _asked(check, ask)
+    if any("AccessDenied" in one.why or "Not allowed" in one.why for one in found if one.against):
+        role = session.settings.names.role(DEPLOYER)
+        return [replace(one, next=f"ask under {role}, which may read the states") for one in found]
+    return found
+
+
+def _functions(session: Session, timeline: Timeline) -> list[Finding]:
+    bars, without = session.ledger.quarantines(), {}
+    for service in session.settings.services:
+        try:
+            previous(timeline, [service], bars)
+        except Refused as error:
+            without[service] = error.what
+    others = tuple(service for service in session.settings.services if service not in without)
+    plan = session.target(ALIASES).plan(Request(services=others)) if others else None
+    return rules.functions(session.environment, session.settings.catalogue(), without, plan)
+
+
+def of_stack(context: Context, commit: Commit, stands: str) -> list[Finding]:
+    """What deploying a commit would do to the environment's stack; `stands` is the commit that the ledger knows it
+    at, or empty. Raises `RollbackError` where that cannot be found out.
+    """
+    settings = context.account.settings
+    if not stands and shutil.which("pulumi") is None:
+        return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on PATH")]
+    stack = planner.find(context, Request())
+    try:
+        state = stack.state()
+    except RollbackError as error:
+        if not stands and any(word in error.what for word in _NEVER):
+            return [_never("stack", "no stack was ever deployed")]
+        raise
+    if not checkpoint.resources(state):
+        return [_never("stack", "nothing is deployed by it")]
+    planner.free(stack.locks.held())
+    made = stack.workspace(commit, state, ())
+    found = planner.preview(made, state, settings.rto.infrastructure * 60, save=False)
+    if not found.ended.ok and not found.protected:
+        raise RollbackError(
+            f"the program of {commit.sha[:12]} does not run: {found.ended.why}",
+            next=f"pulumi preview --stack {settings.environment}",
+        )
+    resources = resource_rules.of_stack(found.steps)
+    return resource_rules.judged("stack", resources, settings.holds_data, commit.sha)
+
+
+def of_terraform(context: Context, commit: Commit, stands: str) -> list[Finding]:
+    """The same of the Terraform configuration."""
+    settings, root = context.account.settings, context.root
+    if not stands and not any(map(shutil.which, terraform_tool.NAMES)):
+        return [_never("terraform", "no deployment of one is recorded, and terraform is not on PATH")]
+    bucket = StateBucket(context.account)
+    try:
+        state = bucket.state()
+    except RollbackError as error:
+        if not stands and any(word in error.what for word in _NEVER):
+            return [_never("terraform", "none was ever applied")]
+        raise
+    if not state.get("resources"):
+        return [_never("terraform", "nothing was ever applied")]
+    bucket.must_be_free()
+    folder = workspace.below(root)
+    locked = git.holds(root, commit.sha, f"{folder}/{LOCK_FILE}")
+    tool, seconds = terraform_tool.find(), settings.rto.infrastructure * 60
+    with workspace.opened(root, commit.sha, tool, settings, seconds=seconds) as work:
+        work.init(as_committed=locked)
+        try:
+            work.plan()
+        except Refused as refused:  # it names what its configuration protects
+            return [
+                Finding(check="terraform", answer=Answer.NO, why=refused.what, next=resource_rules.ADVICE)
+            ]
+        shown = work.show()
+    changes = plan_json.steps(shown, commit.sha)
+    resources = resource_rules.of_terraform(changes, shown, _dropped(root, folder, stands, commit.sha))
+    found = resource_rules.judged("terraform", resources, settings.holds_data, commit.sha)
+    if not stands:
+        why = "it is not recorded which commit stands: a prevent_destroy that is dropped could not be seen"
+        found.append(Finding(check="terraform", answer=Answer.NOTE, why=why))
+    return found
+
+
+def _dropped(root: Path, folder: str, stands: str, commit: str) -> set[str]:
+    """The addresses that `stands` protects by `prevent_destroy` and `commit` declares without it.
+
+    Those of a module count for all of its instances.
+    """
+    _, guarded = _kept(root, folder, stands) if stands else (set(), set())
+    declared, still = _kept(root, folder, commit)
+    return {address for _, address in (guarded & declared) - still}
+
+
+def _kept(root: Path, folder: str, commit: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    declared: set[tuple[str, str]] = set()
+    guarded: set[tuple[str, str]] = set()
+    for path in git.files(root, commit, folder):
+        if path.endswith(".tf"):
+            place = str(Path(path).parent)
+            here, safe = resource_rules.kept(git.read(root, commit, path) or "")
+            declared |= {(place, address) for address in here}
+            guarded |= {(place, address) for address in safe}
+    return declared, guarded
+
+
+def _never(check: str, why: str) -> Finding:
+    return Finding(check=check, answer=Answer.UNNEEDED, why=why)
+
+
+def _tables(session: Session) -> list[Finding]:
+    found = []
+    for table in session.settings.restorable:
+        try:
+            found.append(_table(session, table))
+        except RollbackError as error:
+            found.append(unasked("tables", error.what, error.next, subject=table))
+    return found
+
+
+def _table(session: Session, table: str) -> Finding:
+    with explained(f"reading the backups of {table}"):
+        try:
+            told = session.account.dynamodb.describe_continuous_backups(TableName=table)
+        except ClientError as error:
+            if code(error) in _NO_TABLE:
+                return Finding(check="tables", subject=table, answer=Answer.UNNEEDED, why="there is none")
+            raise
+    return rules.recovery(
+        table, restore_time.window(told), session.now().astimezone(UTC), session.settings.rto.table
+    )
+
+
+def _github(session: Session, *, insist: bool) -> list[Finding]:
+    settings = session.settings
+    reviewed = any(policy(settings, kind) == "identity" for kind in _KINDS)
+    roles = (DEPLOYER, ROLLBACK, APPROVER, *((DRILL,) if settings.names.drills else ()))
+    names = {role: settings.names.github_environment(role) for role in roles}
+    try:
+        found = github_environments.gates(settings.repository_name, list(names.values()))
+    except github_environments.NotAsked as why:
+        then = "set GITHUB_TOKEN to a token that may read the repository's actions"
+        return [unasked("github", str(why), then, counts=insist)]
+    return [
+        github_environments.judged(
+            gate, settings.protected_branch, reviewed=reviewed and gate.name == names[APPROVER]
+        )
+        for gate in found
+    ]
+
+
+def _flight(session: Session) -> list[Finding]:
+    records = [item for item in session.ledger.history(_RECENT) if isinstance(item, Record)]
+    return rules.flight(session.environment, records, session.leases.holders())
+
+
+def _freeze(session: Session) -> list[Finding]:
+    standing = freeze.frozen(session.ledger)
+    if standing is None:
+        return [Finding(check="freeze", answer=Answer.YES, why=f"{session.environment} is not frozen")]
+    why = f"{session.environment} is frozen: {freeze.told(standing)}"
+    then = f"rollback unfreeze --env {session.environment} --reason …"
+    return [Finding(check="freeze", answer=Answer.NOTE, why=why, next=then)]
+
+
+def _trail(session: Session) -> list[Finding]:
+    archive = session.ledger.archive
+    if archive is None:
+        return []
+    try:
+        next(archive.kept(TIMELINE), None)
+    except RollbackError as error:
+        return [Finding(check="audit trail", answer=Answer.NOTE, why=error.what, next=error.next)]
+    return [Finding(check="audit trail", answer=Answer.YES, why=f"{archive.bucket} answers")]

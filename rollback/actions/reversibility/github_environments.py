@@ -1,0 +1,124 @@
+"""Who has to look before a job may take a role: the protection rules of the GitHub environments.
+
+"Get an environment" and "List deployment branch policies", GitHub REST API; of a job's token they need
+`actions: read`. Branch policies can only be listed where the environment has custom ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from rollback.actions.reversibility.rules import Answer, Finding
+from rollback.integrations.github_actions import asked
+
+_API = "https://api.github.com"
+_GONE = 404
+
+
+class NotAsked(Exception):
+    """GitHub was not asked, or did not tell; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """A GitHub environment. `patterns` are the branches and tags that may deploy to it, None where all may."""
+
+    name: str
+    declared: bool = True
+    reviewers: int = 0
+    prevents_self_review: bool = False
+    patterns: tuple[str, ...] | None = None
+    any_protected: bool = False
+    bypassed: bool = False
+
+
+def gates(repository: str, names: list[str]) -> list[Gate]:
+    """The environments of a repository (`owner/name`). Raises `NotAsked`.
+
+    Asked with GITHUB_TOKEN or GH_TOKEN, at GITHUB_API_URL.
+    """
+    token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN") or ""
+    if not token:
+        raise NotAsked("there is no GITHUB_TOKEN and no GH_TOKEN")
+    base = os.environ.get("GITHUB_API_URL") or _API
+
+    def ask(path: str) -> Any:
+        return asked(base, token, f"repos/{repository}/environments{path}")
+
+    try:
+        return [_gate(name, ask) for name in names]
+    except HTTPError as error:
+        with error:
+            raise NotAsked(
+                f"GitHub answers {error.code} for {repository}: does the token have actions: read?"
+            ) from None
+    except (URLError, TimeoutError, OSError) as error:
+        raise NotAsked(f"GitHub does not answer: {getattr(error, 'reason', error)}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotAsked(f"GitHub cannot be asked: {error}") from None
+
+
+def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
+    try:
+        told: Mapping[str, Any] = ask(f"/{name}")
+    except HTTPError as error:
+        if error.code != _GONE:
+            raise
+        error.close()
+        ask("?per_page=1")  # whoever may not see the repository gets the same answer
+        return Gate(name=name, declared=False)
+    rules = [rule for rule in told.get("protection_rules", ()) if rule["type"] == "required_reviewers"]
+    branches = told.get("deployment_branch_policy")
+    listed: tuple[str, ...] = ()
+    if branches and branches.get("custom_branch_policies"):
+        policies = ask(f"/{name}/deployment-branch-policies?per_page=100")["branch_policies"]
+        listed = tuple(
+            str(one["name"]) if one.get("type", "branch") == "branch" else f"{one['type']} {one['name']}"
+            for one in policies
+        )
+    return Gate(
+        name=name,
+        reviewers=sum(len(rule.get("reviewers") or ()) for rule in rules),
+        prevents_self_review=any(rule.get("prevent_self_review") is True for rule in rules),
+        patterns=listed if branches else None,
+        any_protected=bool(branches and branches.get("protected_branches")),
+        bypassed=told.get("can_admins_bypass") is True,
+    )
+
+
+def judged(gate: Gate, branch: str, *, reviewed: bool) -> Finding:
+    """Whether nobody's job gets past an environment who should not. Pure.
+
+    Only `branch` may deploy to it; and with `reviewed`, only what somebody else has looked at.
+    """
+    why: list[str] = []
+    if not gate.declared:
+        why.append("it is not declared: GitHub makes it with the first job, unprotected")
+    else:
+        if reviewed and not gate.reviewers:
+            why.append("it has no required reviewers")
+        elif reviewed and not gate.prevents_self_review:
+            why.append("whoever starts a run may review it")
+        if gate.patterns is None:
+            why.append(f"it is not restricted to {branch}: any branch's jobs may take its role")
+        elif not gate.any_protected and gate.patterns != (branch,):
+            others = ", ".join(pattern for pattern in gate.patterns if pattern != branch)
+            why.append(f"it lets {others} in" if others else f"it does not let {branch} in")
+    if why:
+        return Finding(
+            check="github",
+            subject=gate.name,
+            answer=Answer.NO,
+            why="; ".join(why),
+            next="pulumi up with github:owner and rollback:reviewers declares it",
+        )
+    said = f"only {'protected branches' if gate.any_protected else branch} may deploy to it"
+    if reviewed:
+        said += f", once one of {gate.reviewers} reviewers has looked"
+    if gate.bypassed:
+        said += "; administrators may bypass that"
+    return Finding(check="github", subject=gate.name, answer=Answer.YES, why=said)

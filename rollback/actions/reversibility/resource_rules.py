@@ -1,0 +1,236 @@
+"""What deploying a commit would do to resources, and whether the step back from there would find its data. Pure.
+
+A step back makes again what was deleted, empty; and deletes what was made, with all that it holds by then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.actions.reversibility.rules import Answer, Finding
+from rollback.core.canonical import canonical
+from rollback.integrations.pulumi.preview_events import Step
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, UPDATE, Change, holds, kind
+
+# How a program spells the parts of a DynamoDB table: as Pulumi does, or as Terraform.
+_ATTRIBUTES = ("attributes", "attribute")
+_INDEXES = (
+    "global_secondary_indexes",
+    "global_secondary_index",
+    "local_secondary_indexes",
+    "local_secondary_index",
+)
+_KEYS = ("hash_key", "range_key", "key_schemas", "key_schema")
+_GUARDS = ("deletion_protection_enabled", "deletion_protection")
+
+ADVICE = "leave it as it is in this commit; what has to go, goes by a change of its own, after a backup"
+
+# Of a configuration's text: what is said, and what is not; a string stays, so that a name in it is found.
+_UNSAID = re.compile(
+    r'("(?:\\.?|[^"\\\n])*(?:"|$))|#[^\n]*|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL | re.MULTILINE
+)
+_STRING = re.compile(r'"(?:\\.?|[^"\\\n])*(?:"|$)', re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r'^[ \t]*resource\s+"([^"\n]+)"\s+"([^"\n]+)"\s*\{', re.MULTILINE)
+_BRACE = re.compile(r"[{}]")
+_KEPT = re.compile(r"\bprevent_destroy\s*=\s*true\b")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resource:
+    """One resource and what a deployment would do to it; its values before and after, spelled as in Terraform.
+
+    `protected`: the engine itself refuses it; `unprotects`: it loses that protection; `retains`: it leaves the
+    state only.
+    """
+
+    subject: str
+    type: str
+    op: str
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    protected: bool = False
+    unprotects: bool = False
+    retains: bool = False
+
+
+def of_stack(steps: Iterable[Step]) -> list[Resource]:
+    """What the engine's preview said."""
+    return [
+        Resource(
+            subject=step.urn,
+            type=step.type,
+            op=step.op,
+            before=_spelled(step.old or {}),
+            after=_spelled(step.new or {}),
+            protected=step.protected,
+            unprotects=step.unprotects,
+            retains=step.retains,
+        )
+        for step in steps
+    ]
+
+
+def of_terraform(
+    changes: Iterable[Change], shown: Mapping[str, Any], dropped: Iterable[str]
+) -> list[Resource]:
+    """What `terraform show -json` said of the plan whose changes are `changes`.
+
+    `dropped` are the addresses whose `prevent_destroy` the commit no longer has, which no plan tells.
+    """
+    values = {
+        str(one["address"]): one["change"]
+        for one in shown.get("resource_changes", ())
+        if not one.get("deposed")
+    }
+    lost = set(dropped)
+    return [
+        Resource(
+            subject=change.urn,
+            type=change.type,
+            op=change.op,
+            before=values.get(change.urn, {}).get("before") or {},
+            after=values.get(change.urn, {}).get("after") or {},
+            unprotects=_declared(change.urn) in lost,
+            retains=change.retains,
+        )
+        for change in changes
+    ]
+
+
+def _declared(address: str) -> str:
+    """What declares a resource, in whatever module: `module.a.aws_x.b["c"]` → `aws_x.b`."""
+    return ".".join(re.sub(r"\[[^\]]*\]", "", address).rsplit(".", 2)[-2:])
+
+
+def judged(
+    check: str, resources: Sequence[Resource], holds_data: Sequence[str], commit: str
+) -> list[Finding]:
+    """One finding for each reason why the step back from `commit` would not find its data; a yes where there is
+    none; and a note for what the step back would delete.
+    """
+    against = [
+        Finding(check=check, subject=one.subject, answer=Answer.NO, why=why, next=ADVICE)
+        for one in resources
+        for why in _reasons(one, holds(one.type, holds_data))
+    ]
+    made = [
+        Finding(
+            check=check,
+            subject=one.subject,
+            answer=Answer.NOTE,
+            why="it would be created: its step back deletes it, with all that it holds by then",
+            next=f"rollback {check} --allow-destroy '{one.subject}', if it may",
+        )
+        for one in resources
+        if one.op == CREATE and holds(one.type, holds_data)
+    ]
+    if against:
+        return [*against, *made]
+    ops = [one.op for one in resources]
+    counted = ", ".join(f"{ops.count(op)} to {op}" for op in (CREATE, UPDATE, REPLACE, DELETE) if op in ops)
+    why = f"{commit[:12]} would have {counted or 'nothing to change'}; what holds data stays as it is"
+    return [Finding(check=check, answer=Answer.YES, why=why), *made]
+
+
+def _reasons(one: Resource, stateful: bool) -> list[str]:  # noqa: FBT001 - what kind it is
+    found = []
+    if one.op in (DELETE, REPLACE):
+        if one.protected:
+            found.append(f"it is protected and would be {one.op}d")
+        elif stateful and one.retains:
+            found.append("it would leave the state only: the step back would make another one, and empty")
+        elif stateful:
+            found.append(f"it holds data and would be {one.op}d: the step back makes it again, empty")
+    if one.unprotects:
+        found.append("it would lose its protection, without which the next change may delete it")
+    if stateful and one.op in (UPDATE, REPLACE):
+        found += _weakened(one)
+    if kind(one.type) == "dynamodb_table" and one.op in (UPDATE, REPLACE):
+        found += _narrowed(one.before, one.after)
+    return found
+
+
+def _weakened(one: Resource) -> list[str]:
+    found = []
+    if any(one.before.get(name) is True and one.after.get(name) is False for name in _GUARDS):
+        found.append("its deletion protection would be switched off")
+    if _recovers(one.before) and not _recovers(one.after):
+        found.append("its point-in-time recovery would be switched off")
+    return found
+
+
+def _recovers(values: Mapping[str, Any]) -> bool:
+    said = values.get("point_in_time_recovery")
+    parts = said if isinstance(said, list) else [said]
+    return any(isinstance(part, Mapping) and part.get("enabled") is True for part in parts)
+
+
+def _narrowed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What of a table's keys and attributes would be less, or other."""
+    found = []
+    if _keys(before) != _keys(after):
+        found.append("its key schema would change")
+    types = _named(after, _ATTRIBUTES)
+    for name, definition in _named(before, _ATTRIBUTES).items():
+        if name not in types:
+            found.append(f"attribute {name} would no longer be defined")
+        elif types[name].get("type") != definition.get("type"):
+            found.append(f"attribute {name} would be of another type")
+    indexes = _named(after, _INDEXES)
+    for name, index in _named(before, _INDEXES).items():
+        if name not in indexes:
+            found.append(f"index {name} would go")
+        elif _keys(indexes[name]) != _keys(index):
+            found.append(f"index {name} would have other keys")
+    return found
+
+
+def _keys(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: canonical(values[name]) for name in _KEYS if values.get(name)}
+
+
+def _named(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The blocks under any of `names`, by their own name."""
+    blocks = (block for name in names for block in values.get(name) or () if isinstance(block, Mapping))
+    return {str(block.get("name")): block for block in blocks}
+
+
+def _spelled(value: Any) -> Any:
+    """`value` with its names spelled as in Terraform: `hashKey` → `hash_key`."""
+    if isinstance(value, Mapping):
+        return {
+            re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower(): _spelled(part)
+            for name, part in value.items()
+        }
+    return [_spelled(part) for part in value] if isinstance(value, list) else value
+
+
+def kept(text: str) -> tuple[set[str], set[str]]:
+    """Of a Terraform file: the addresses that it declares, and those of them that say `prevent_destroy = true`.
+
+    No plan tells of it: it is read from the text, comments apart.
+    """
+    said = _UNSAID.sub(lambda match: match[1] or " ", text)
+    # Of the same length, without what stands in strings.
+    bare = _STRING.sub(lambda match: "_" * len(match[0]), said)
+    declared, guarded, place = set(), set(), 0
+    while match := _BLOCK.search(said, place):
+        place = _end(bare, match.end())
+        address = f"{match[1]}.{match[2]}"
+        declared.add(address)
+        if _KEPT.search(bare, match.end(), place):
+            guarded.add(address)
+    return declared, guarded
+
+
+def _end(text: str, start: int) -> int:
+    """Where the brace that was opened right before `start` is closed; the end where it never is."""
+    depth = 1
+    for match in _BRACE.finditer(text, start):
+        depth += 1 if match[0] == "{" else -1
+        if not depth:
+            return match.start()
+    return len(text)

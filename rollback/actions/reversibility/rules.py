@@ -1,0 +1,256 @@
+"""Whether a change could be taken back: what was found out, judged. Pure.
+
+Each check stands for itself. What could not be asked is no yes: it counts as a no, unless it is said not to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from rollback.actions.approval import policy
+from rollback.config.settings import Settings
+from rollback.ledger.lease import ALIASES
+from rollback.model.messages import next_for
+from rollback.model.plan import Plan
+from rollback.model.record import Record, Status
+from rollback.targets.table.restore_time import Window, iso
+
+_LONG = 400
+_KINDS = {ALIASES: "functions", "stack": "infrastructure", "table": "tables"}
+
+
+class Answer(StrEnum):
+    """`UNNEEDED`: the check does not apply; `NOTE`: worth knowing, and no answer."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "not known"
+    UNNEEDED = "does not apply"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One line: what was checked, on what, the answer, why, and what to type next.
+
+    `counts` is false for what could not be asked and nobody insisted on.
+    """
+
+    check: str
+    answer: Answer
+    why: str
+    subject: str = ""
+    next: str = ""
+    counts: bool = True
+
+    @property
+    def against(self) -> bool:
+        """Whether it speaks against the change."""
+        return self.answer is Answer.NO or (self.answer is Answer.UNKNOWN and self.counts)
+
+    @property
+    def mark(self) -> str:
+        if self.against:
+            return "✗"
+        return {Answer.YES: "✓", Answer.NOTE: "!"}.get(self.answer, "–")
+
+    @property
+    def said(self) -> str:
+        """Why, with what cannot be seen from the mark."""
+        plain = self.answer in (Answer.YES, Answer.NO, Answer.NOTE)
+        return self.why if plain else f"{self.answer}: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """All findings on one commit of one environment."""
+
+    environment: str
+    commit: str
+    subject: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def against(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.against)
+
+    @property
+    def reversible(self) -> bool:
+        return not self.against
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one sentence."""
+        count = len(self.against)
+        if not count:
+            return f"A change of {self.environment} to {self.commit[:12]} could be taken back."
+        reasons = "1 reason" if count == 1 else f"{count} reasons"
+        return f"A change of {self.environment} to {self.commit[:12]} could not be taken back as it is: {reasons}."
+
+
+def functions(
+    environment: str, catalogue: Mapping[str, str], without: Mapping[str, str], plan: Plan[Any] | None
+) -> list[Finding]:
+    """Whether every function has a version to go back to.
+
+    `catalogue` maps functions to services, `without` the services that have no previous release to why;
+    `plan` is that of the others to their previous releases.
+    """
+    found = [
+        Finding(
+            check="functions",
+            subject=name,
+            answer=Answer.NO,
+            why=without[service],
+            next=f"rollback release list --env {environment} shows what is recorded; of a time before the ledger: "
+            f"rollback release adopt --version V --env {environment}",
+        )
+        for name, service in catalogue.items()
+        if service in without
+    ]
+    found += [
+        Finding(
+            check="functions",
+            subject=refusal.subject,
+            answer=Answer.NO,
+            why=f"it cannot go back to {_target(plan, catalogue, refusal.subject)}: {refusal.reason}",
+            next=f"rollback lambda --env {environment} --dry-run shows it; {refusal.remedy}",
+        )
+        for refusal in (plan.refusals if plan is not None else ())
+    ]
+    if not found and plan is not None:
+        why = (
+            f"{len(plan.steps)} of {len(catalogue)} have a recorded version before: {plan.from_version} → "
+            f"{plan.to_version}"
+        )
+        found.append(Finding(check="functions", answer=Answer.YES, why=why))
+    return found
+
+
+def _target(plan: Plan[Any] | None, catalogue: Mapping[str, str], subject: str) -> str:
+    targets = plan.targets if plan is not None else {}
+    return targets.get(catalogue.get(subject, subject), "its previous release")
+
+
+def recovery(table: str, window: Window, now: datetime, minutes: int) -> Finding:
+    """Whether a table's point-in-time recovery reaches back for as long as its RTO, in `minutes`."""
+    if window.earliest is None:
+        return Finding(
+            check="tables",
+            subject=table,
+            answer=Answer.NO,
+            why="point-in-time recovery is off: no second of it could be restored",
+            next="aws dynamodb update-continuous-backups --table-name "
+            f"{table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+        )
+    enough = now - timedelta(minutes=minutes)
+    if window.earliest > enough:
+        covers = window.earliest + timedelta(minutes=minutes)
+        return Finding(
+            check="tables",
+            subject=table,
+            answer=Answer.NO,
+            why=f"it can be restored from {iso(window.earliest)} on only, not yet for the {minutes} minutes of its "
+            "RTO",
+            next=f"wait until {iso(covers)}",
+        )
+    why = f"it can be restored to any second since {iso(window.earliest)}"
+    return Finding(check="tables", subject=table, answer=Answer.YES, why=why)
+
+
+def approver(settings: Settings) -> Finding:
+    """Whether somebody is named who may say yes, where the environment asks for another identity."""
+    asked = sorted(word for kind, word in _KINDS.items() if policy(settings, kind) == "identity")
+    what = " and ".join(asked)
+    if not asked:
+        return Finding(check="approver", answer=Answer.UNNEEDED, why="nothing asks for another person's yes")
+    people, reviewers = settings.people.approvers, settings.reviewers
+    count = len(people), len(reviewers.users) + len(reviewers.teams)
+    if not any(count):
+        return Finding(
+            check="approver",
+            answer=Answer.NO,
+            why=f"{what} need another person's approval here, and the settings name nobody who may give it",
+            next="name one in rollback:people (approvers) or rollback:reviewers, then pulumi up",
+        )
+    kinds = zip(count, ("named by the settings", "reviewing on GitHub"), strict=True)
+    who = " and ".join(f"{number} {kind}" for number, kind in kinds if number)
+    why = f"{what} are approved by {who}"
+    return Finding(check="approver", answer=Answer.YES, why=why)
+
+
+def quarantine(environment: str, commit: str, why: Sequence[str]) -> Finding:
+    """Whether a commit may be deployed at all; `why` is every quarantine that covers it, in words."""
+    if not why:
+        return Finding(check="quarantine", answer=Answer.YES, why=f"{commit[:12]} is not quarantined")
+    return Finding(
+        check="quarantine",
+        answer=Answer.NO,
+        why=f"{commit[:12]} is quarantined: {'; '.join(why)}",
+        next=f"rollback release lift {commit[:12]} --env {environment} --reason …, once it is mended",
+    )
+
+
+def flight(
+    environment: str, records: Sequence[Record], holders: Mapping[str, Mapping[str, Any]]
+) -> list[Finding]:
+    """Whether a rollback or a recording is under way or was interrupted; `holders` maps domains to leases."""
+    running = [record for record in records if record.status is Status.IN_PROGRESS]
+    found = [
+        Finding(
+            check="in flight",
+            subject=record.rollback_id,
+            answer=Answer.NO,
+            why=f"a rollback of {record.kind} is in progress, by {record.initiated_by}",
+            next=next_for(record),
+        )
+        for record in running
+    ]
+    known = {record.rollback_id for record in running}
+    found += [
+        Finding(
+            check="in flight",
+            subject=str(item["owner"]),
+            answer=Answer.NO,
+            why=f"it holds the lease on {domain}",
+            next=f"wait for it; rollback status --env {environment}",
+        )
+        for domain, item in sorted(holders.items())
+        if item["owner"] not in known
+    ]
+    found += [
+        Finding(
+            check="in flight",
+            subject=record.rollback_id,
+            answer=Answer.NOTE,
+            why=f"a rollback of {record.kind} waits for approval since {record.initiated_at}",
+            next=next_for(record),
+        )
+        for record in records
+        if record.status is Status.AWAITING_APPROVAL
+    ]
+    if not any(finding.against for finding in found):
+        found.insert(0, Finding(check="in flight", answer=Answer.YES, why="nothing"))
+    return found
+
+
+def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: bool = True) -> Finding:  # noqa: A002 - the word of the contract
+    """What could not be asked, and why not."""
+    return Finding(
+        check=check,
+        subject=subject,
+        answer=Answer.UNKNOWN,
+        why=_short(why),
+        next=next,
+        counts=counts,
+    )
+
+
+def _short(text: str) -> str:
+    """An engine's words on one line, and not all of them."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONG else f"{line[:_LONG]} …"

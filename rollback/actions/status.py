@@ -1,0 +1,289 @@
+"""What stands now: the one screen that an on-call person opens first, and the check of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rollback.actions import freeze
+from rollback.actions.context import Session
+from rollback.actions.emergency.journal import folder, found, identifier
+from rollback.actions.recovery_options import Way, ways
+from rollback.aws.account import explained
+from rollback.aws.functions import observe, observe_alias, strangers
+from rollback.core.errors import RollbackError
+from rollback.integrations import git
+from rollback.ledger.health import protections
+from rollback.model.messages import next_for
+from rollback.model.record import Check, Record, Standing, Status, now_iso
+from rollback.model.release import STACK, TERRAFORM, Quarantine, Timeline, label, previous
+from rollback.targets.aliases.planner import recorded
+
+# Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
+EXACT_UP_TO = 100
+_RECENT = 50
+# Records that wait or run.
+_WAITING = (Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS)
+# For how long an emergency is what `status` says first.
+_LOUD = timedelta(days=14)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stand:
+    """One function now: the version that its alias stands at, weights where they were read, and what
+    the ledger says it should be (None where nothing was recorded).
+    """
+
+    function: str
+    service: str
+    version: str | None
+    weights: Mapping[str, float]
+    expected: str | None
+
+    @property
+    def ok(self) -> bool:
+        return self.version is not None and not self.weights and self.expected in (None, self.version)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One service now: the release it stands at, and the one that `--to previous` would give."""
+
+    name: str
+    stands: str | None
+    previous: str | None
+    functions: tuple[Stand, ...]
+    quarantined: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Infrastructure:
+    """The stack or the Terraform configuration: the commit it stands at, where the ledger knows it, that
+    commit's subject line, where this checkout has it, and the commits that must not come back.
+    """
+
+    name: str
+    stands: str | None
+    says: str
+    quarantined: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """An environment now. `holders` maps domains to the lease items that somebody holds.
+
+    `emergencies` are journals on this machine that the ledger has not, and the newest emergencies that it has, in
+    words; `warnings` say what is wrong with the ledger's table as a whole.
+    """
+
+    environment: str
+    account: str
+    region: str
+    stands: str
+    services: tuple[Service, ...]
+    infrastructure: tuple[Infrastructure, ...]
+    in_flight: tuple[Record, ...]
+    holders: Mapping[str, Mapping[str, Any]]
+    strangers: tuple[str, ...]
+    exact: bool
+    next: str
+    ways: tuple[Way, ...] = ()
+    frozen: str = ""
+    emergencies: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def overview(session: Session, *, exact: bool = False) -> Overview:
+    """Reads what stands, what is in flight and where one could go back to."""
+    settings = session.settings
+    timeline = session.ledger.timeline()
+    bars = session.ledger.quarantines()
+    catalogue = settings.catalogue()
+    last = recorded(session.ledger, timeline, catalogue, catalogue)
+    exact = exact or len(catalogue) <= EXACT_UP_TO
+    around, stands = session.account.beside(
+        lambda: _around(session),
+        lambda name: _stand(session, name, catalogue[name], last.get(name), exact=exact),
+        catalogue,
+    )
+    recent = around.recent
+    in_flight = tuple(record for record in recent if record.status in _WAITING)
+    services = tuple(
+        Service(
+            name=service,
+            stands=timeline.stands.get(service),
+            previous=_previous(timeline, service, bars),
+            functions=tuple(stand for stand in stands if stand.service == service),
+            quarantined=tuple(bar.version for bar in bars if bar.service == service),
+        )
+        for service in settings.services
+    )
+    return Overview(
+        environment=settings.environment,
+        account=settings.account,
+        region=settings.region,
+        stands=label(timeline.stands),
+        services=services,
+        infrastructure=tuple(
+            _infrastructure(session, subject, timeline, bars) for subject in (STACK, TERRAFORM)
+        ),
+        in_flight=in_flight,
+        holders=around.holders,
+        strangers=around.strangers,
+        exact=exact,
+        next=_next(settings.environment, services, in_flight),
+        ways=ways(settings, timeline, bars, {service.name: service.previous for service in services}, recent),
+        frozen=next((freeze.told(bar) for bar in bars if bar.service == freeze.SUBJECT), ""),
+        emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
+        warnings=(*session.alarms, *around.unprotected),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Around:
+    """What is read while the aliases are, which the quota makes wait."""
+
+    strangers: tuple[str, ...]
+    recent: list[Record]
+    holders: Mapping[str, Mapping[str, Any]]
+    unprotected: tuple[str, ...]
+
+
+def _around(session: Session) -> _Around:
+    return _Around(
+        strangers=tuple(strangers(session.account, session.settings)),
+        recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
+        holders=session.leases.holders(),
+        unprotected=tuple(_unprotected(session)),
+    )
+
+
+def _left_behind(session: Session) -> list[str]:
+    """Journals of emergencies on this machine that the ledger has not."""
+
+    def known(path: Path) -> bool:
+        try:
+            return session.ledger.load(identifier(path)).adopted
+        except RollbackError:
+            return False
+
+    return [
+        f"EMERGENCY {identifier(path)}: its journal is on this machine only. rollback ledger import {path} --env "
+        f"{session.environment}"
+        for path in found(folder(), session.environment, session.settings.account)
+        if not known(path)
+    ]
+
+
+def _recent_emergencies(session: Session, recent: Sequence[Record]) -> list[str]:
+    since = now_iso(session.now() - _LOUD)
+    return [
+        f"EMERGENCY {record.rollback_id} ({record.status}) at {record.initiated_at} by "
+        f"{record.initiated_by.person}: {record.from_version} → {record.to_version}, {record.reason}"
+        for record in recent
+        if record.emergency and record.initiated_at > since
+    ]
+
+
+def _unprotected(session: Session) -> list[str]:
+    """What the ledger's table lacks, as one that was restored does; nothing where it may not be described."""
+    missing = protections(session.account.dynamodb, session.ledger.table.name)
+    if not missing:
+        return []
+    return [f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up gives it back."]
+
+
+def barred(session: Session, commit: str) -> list[str]:
+    """Why `commit` must not be deployed: each quarantine that covers it, in words."""
+    timeline, bars = session.ledger.timeline(), session.ledger.quarantines()
+    made = {entry.version for entry in timeline if entry.is_release and entry.commit == commit}
+    return [
+        f"{bar.service.removeprefix('@')}: {bar.reason}"
+        + (f" ({bar.version})" if bar.version in made else "")
+        for bar in bars
+        if bar.version == commit or bar.version in made
+    ]
+
+
+def _infrastructure(
+    session: Session, subject: str, timeline: Timeline, bars: list[Quarantine]
+) -> Infrastructure:
+    stands = timeline.stands.get(subject)
+    return Infrastructure(
+        name=subject.removeprefix("@"),
+        stands=stands,
+        says=git.subject(session.root, stands) if stands else "",
+        quarantined=tuple(bar.version for bar in bars if bar.service == subject),
+    )
+
+
+def check(session: Session) -> list[Check]:
+    """Whether every alias stands where the ledger says, and the parameter says so. Names what does not."""
+    settings = session.settings
+    catalogue = settings.catalogue()
+    timeline = session.ledger.timeline()
+    last = recorded(session.ledger, timeline, catalogue, catalogue)
+
+    def wrong(name: str) -> str:
+        seen, expected = observe(session.account, name, settings.alias), last.get(name)
+        if seen is None:
+            return f"{name}: no alias '{settings.alias}'"
+        if expected is None:
+            return f"{name}: nothing is recorded of it"
+        if seen.version != expected.version:
+            return f"{name}: stands at version {seen.version}, recorded is {expected.version}"
+        if expected.code_sha256 and seen.code_sha256 != expected.code_sha256:
+            return f"{name}: version {seen.version} holds other code than was recorded"
+        return ""
+
+    found = [text for text in session.account.each(wrong, catalogue) if text]
+    detail = f"{len(catalogue) - len(found)} of {len(catalogue)} aliases stand as recorded"
+    aliases = Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))
+    return [aliases, _parameter(session, label(timeline.stands))] if timeline.stands else [aliases]
+
+
+def _parameter(session: Session, stands: str) -> Check:
+    """Whether others are told what stands: a parameter has no condition, and the last writer wins."""
+    name = session.settings.names.deployed_version
+    with explained(f"reading the parameter {name}"):
+        said = session.account.ssm.get_parameter(Name=name)["Parameter"].get("Value", "")
+    what = f"it says {said}" + ("" if said == stands else f", the ledger says {stands}")
+    return Check(check="parameter", ok=said == stands, detail=what)
+
+
+def _stand(session: Session, name: str, service: str, last: Standing | None, *, exact: bool) -> Stand:
+    alias = session.settings.alias
+    expected = last.version if last else None
+    if exact:
+        pointer = observe_alias(session.account, name, alias)
+        version, weights = (pointer.version, pointer.weights) if pointer else (None, {})
+    else:
+        seen = observe(session.account, name, alias)
+        version, weights = (seen.version if seen else None), {}
+    return Stand(function=name, service=service, version=version, weights=weights, expected=expected)
+
+
+def _previous(timeline: Timeline, service: str, bars: list[Quarantine]) -> str | None:
+    try:
+        return previous(timeline, [service], bars)[service]
+    except RollbackError:
+        return None
+
+
+def _next(environment: str, services: tuple[Service, ...], in_flight: tuple[Record, ...]) -> str:
+    running = [record for record in in_flight if record.status is Status.IN_PROGRESS]
+    if running:
+        return next_for(running[0])
+    if in_flight:
+        return next_for(in_flight[0])
+    if all(service.stands is None for service in services):
+        return f"rollback release record --env {environment} --version V --commit SHA"
+    if any(service.previous for service in services):
+        return f'rollback lambda --env {environment} --reason "…"'
+    return (
+        f"rollback release adopt --env {environment} --version V, then rollback lambda --env {environment} "
+        "--to V, to go back to what was before the ledger"
+    )

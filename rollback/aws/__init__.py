@@ -1,0 +1,1 @@
+"""One AWS account: clients, identity, the pace of calls, and what Lambda tells."""

@@ -1,0 +1,287 @@
+"""The account behind the caller's credentials: clients, identity, clock and pace.
+
+`connect` is where every verb begins: whose credentials are these, is this the account that the
+environment names, and does this machine's clock agree with AWS's? Everything else gets its clients from
+the `Account` that it returns.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
+from rollback.config.settings import Settings
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.thread_pool import WORKERS, Pool, workers
+from rollback.model.identity import Who
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_ssm import SSMClient
+
+T = TypeVar("T")
+R = TypeVar("R")
+Other = TypeVar("Other")
+# AWS refuses requests whose time is off by more than five minutes ("Troubleshooting Signature Version
+# 4 signing errors"); an approval's expiry and a record's times are as wrong as the clock is.
+MAX_SKEW_SECONDS = 300
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
+_SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+_THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
+# At the least pace, shared by all threads, that many take longer than the RTO of a code rollback.
+_THROTTLED_ATTEMPTS = 20
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Clients of one account and region, and the caller's identity."""
+
+    settings: Settings
+    caller: Who
+    lambda_: LambdaClient
+    dynamodb: DynamoDBClient
+    ssm: SSMClient
+    throttles: Throttles
+    # Any other service's client, of the same credentials and region; more words are botocore's `Config`'s.
+    client: Callable[..., Any] = boto3.client
+    workers: Callable[[], AbstractContextManager[Pool]] = workers
+
+    def publish(self, parameter: str, value: str) -> None:
+        """Writes a parameter by which others look up what is deployed."""
+        with explained(f"writing the parameter {parameter.rpartition('/')[2]}"):
+            self.ssm.put_parameter(Name=parameter, Value=value, Type="String", Overwrite=True)
+
+    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """`function` of every item, in order, several at a time. The first error is raised."""
+        with self.workers() as pool:
+            return list(pool.map(function, items))
+
+    def beside(
+        self, other: Callable[[], Other], function: Callable[[T], R], items: Iterable[T]
+    ) -> tuple[Other, list[R]]:
+        """`each`, and `other()` at the same time, which is begun first."""
+        tasks: list[Callable[[], Any]] = [other, *(partial(function, item) for item in items)]
+        first, *rest = self.each(lambda task: task(), tasks)
+        return first, rest
+
+
+class Throttles:
+    """Counts the answers that said "too many requests": somebody else was using the quota, too."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
+
+
+def connect(settings: Settings, session: boto3.Session | None = None) -> Account:
+    """The account that the environment names, seen with the caller's credentials, or with those of `session`.
+
+    Raises `UsageError` (exit 2) without credentials, without a way to AWS or with a clock that is more
+    than five minutes off, and `Refused` (exit 3) for credentials of another account.
+    """
+    with explained("asking STS who the caller is", before=True):
+        session = session or boto3.Session(region_name=settings.region)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 5},
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=WORKERS * 2,
+        )
+        identity = session.client("sts", config=config).get_caller_identity()
+    _check_clock(identity["ResponseMetadata"]["HTTPHeaders"].get("date"))
+    if identity["Account"] != settings.account:
+        raise Refused(
+            f"These credentials belong to account {identity['Account']}, but {settings.environment} is "
+            f"account {settings.account}.",
+            next=f"Take credentials of account {settings.account}, or name another environment.",
+        )
+
+    # The one thing that threads may not do with a session at the same time.
+    making = threading.Lock()
+
+    def client(service: str, **more: Any) -> Any:
+        # The environment may name an endpoint for one service alone, and one that is none.
+        with explained(f"looking for {service}'s endpoint", before=True), making:
+            return session.client(service, config=config.merge(Config(**more)))  # type: ignore[call-overload] # any service
+
+    throttles = Throttles()
+    lambda_ = client("lambda")
+    paced(lambda_, settings, throttles)
+    return Account(
+        settings=settings,
+        caller=_who(identity["Arn"]),
+        lambda_=lambda_,
+        dynamodb=client("dynamodb"),
+        ssm=client("ssm"),
+        throttles=throttles,
+        client=client,
+    )
+
+
+def caller_account(region: str) -> str:
+    """The account that the caller's credentials belong to."""
+    with explained("asking STS who the caller is", before=True):
+        return boto3.client("sts", region_name=region).get_caller_identity()["Account"]
+
+
+@contextmanager
+def explained(doing: str, *, before: bool = False) -> Iterator[None]:
+    """Turns botocore's errors into ours, naming what was being done.
+
+    `before` says that nothing can have been changed yet.
+    """
+    kind: type[RollbackError] = UsageError if before else RollbackError
+    try:
+        yield
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
+        raise UsageError(
+            "There are no AWS credentials.",
+            next="Sign in, or set AWS_PROFILE; for the local account: make up, and what it prints.",
+        ) from error
+    except (
+        exceptions.ProfileNotFound,
+        exceptions.ConfigParseError,
+        exceptions.TokenRetrievalError,
+        exceptions.SSOError,
+        exceptions.CredentialRetrievalError,
+    ) as error:
+        raise UsageError(f"The AWS credentials cannot be used: {error}", next="Sign in again.") from error
+    except exceptions.ClientError as error:
+        raise _client_error(error, doing, kind) from error
+    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
+        raise kind(
+            f"No answer from {endpoint} while {doing}: {_short(error)}",
+            next="Check the network"
+            + (" and AWS_ENDPOINT_URL (make up starts the local account)." if endpoint != "AWS" else "."),
+        ) from error
+    except (exceptions.BotoCoreError, ResponseParserError, ValueError) as error:
+        # ValueError: botocore's answer to an endpoint that is no URL.
+        raise kind(f"AWS could not be asked while {doing}: {_short(error)}") from error
+
+
+def code(error: exceptions.ClientError) -> str:
+    """The error code that AWS answered, e.g. `ResourceNotFoundException`."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def denied(cause: BaseException | None) -> bool:
+    """Whether AWS answered that the caller is not allowed to."""
+    return isinstance(cause, exceptions.ClientError) and code(cause) in _DENIED
+
+
+def was_refused(error: RollbackError) -> bool:
+    """Whether AWS itself said no at the first asking, so that nothing can have been done.
+
+    A throttle, a lost answer and whatever comes after one leave that open.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, exceptions.ClientError):
+        return False
+    metadata = cause.response.get("ResponseMetadata", {})
+    status = metadata.get("HTTPStatusCode", 0)
+    return 400 <= status < 500 and status not in (408, 429) and not metadata.get("RetryAttempts")  # noqa: PLR2004 - HTTP, RFC 9110
+
+
+def _client_error(error: exceptions.ClientError, doing: str, kind: type[RollbackError]) -> RollbackError:
+    name, message = code(error), str(error.response.get("Error", {}).get("Message", ""))
+    if name in _SKEWED or (
+        name in _INVALID | {"InvalidSignatureException"} and "ignature" in message and "expired" in message
+    ):
+        return UsageError(f"AWS refused the request's time: {message}", next="Set this machine's clock.")
+    if name in _EXPIRED:
+        return UsageError("The AWS credentials have expired.", next="Sign in again.")
+    if name in _INVALID:
+        return UsageError(f"AWS does not know these credentials ({name}).", next="Sign in again.")
+    if name in _DENIED:
+        return kind(
+            f"Not allowed while {doing}: {message}",
+            next="Take the role that this verb needs (README, Permissions).",
+        )
+    if name == "ResourceNotFoundException" and ("able" in message or "equested resource" in message):
+        return kind(f"Not found while {doing}: {message}", next="Has `pulumi up` declared this environment?")
+    return kind(f"AWS answered {name} while {doing}: {message}")
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:300]
+
+
+def _who(arn: str) -> Who:
+    """`…:assumed-role/ROLE/SESSION` gives role and person; `…:user/NAME` and `…:root` are their own."""
+    resource = arn.split(":", 5)[5]
+    kind, _, rest = resource.partition("/")
+    if kind == "assumed-role":
+        role, _, session = rest.rpartition("/")
+        return Who(role=role, person=session)
+    return Who(role=kind, person=rest or kind)
+
+
+def _check_clock(date: str | None) -> None:
+    if date is None:
+        return
+    skew = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+    if abs(skew) > MAX_SKEW_SECONDS:
+        raise UsageError(
+            f"This machine's clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} AWS's.",
+            next="Set the clock (timedatectl set-ntp true), then try again.",
+        )
+
+
+def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:
+    """Asks the pace before every attempt, and lets it learn from every throttle.
+
+    A throttled call was not carried out: it goes again as soon as the pace lets it, and so often that
+    another team's deployment does not end a rollback.
+    """
+    writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst)
+    limit = max(1, int(settings.pace.reads))
+    reads = SlidingWindow(limit=limit, seconds=limit / settings.pace.reads)
+
+    def quota(event_name: str) -> Limit | None:
+        # GetFunction has a quota of its own; Invoke is no control-plane call.
+        operation = event_name.rsplit(".", 1)[-1]
+        return {"Invoke": None, "GetFunction": reads}.get(operation, writes)
+
+    def before_send(event_name: str = "", **_: Any) -> None:
+        if (asked := quota(event_name)) is not None:
+            asked.take()
+
+    def needs_retry(
+        response: tuple[Any, Any] | None, attempts: int, event_name: str = "", **_: Any
+    ) -> float | None:
+        """As botocore has it: seconds to wait before the next attempt, or None to leave it to others."""
+        asked = quota(event_name)
+        if asked is None or response is None or not _throttled(*response):
+            return None
+        throttles.add()
+        asked.throttled()
+        return 0.0 if attempts < _THROTTLED_ATTEMPTS else None
+
+    client.meta.events.register("before-send.lambda", before_send)
+    client.meta.events.register_first("needs-retry.lambda", needs_retry)  # type: ignore[arg-type] # an answer counts
+
+
+def _throttled(http: Any, parsed: Any) -> bool:
+    name = parsed.get("Error", {}).get("Code", "")
+    return http.status_code == 429 or name in _THROTTLES  # noqa: PLR2004 - HTTP, RFC 6585

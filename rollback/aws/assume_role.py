@@ -1,0 +1,69 @@
+"""Clients under another role of the environment, taken from the caller's own session.
+
+The restore role may touch tables and never the ledger; the rollback role the other way round. So whoever
+restores a table keeps the record under the one and moves data under the other. A session that was taken
+from another role's lasts an hour at most (IAM User Guide, "Role chaining"), and a restore may last longer:
+it is taken anew before it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import Account, code, explained
+from rollback.config.naming import DRILL, RESTORE, ROLLBACK, arn
+from rollback.core.errors import Refused
+from rollback.core.thread_pool import WORKERS
+
+Clients = Callable[[str], Any]
+_MODE = {"mode": "standard", "total_max_attempts": 8}
+
+
+def clients(account: Account, role: str) -> Clients:
+    """Service → its client under `role`. Raises as `session` does."""
+    taken = session(account, role)
+    config = Config(retries=_MODE, connect_timeout=5, read_timeout=60, max_pool_connections=WORKERS * 2)  # type: ignore[arg-type] # the stubs want a TypedDict
+    return lambda service: taken.client(service, config=config)  # type: ignore[call-overload] # any service
+
+
+def session(account: Account, role: str) -> boto3.Session:
+    """A session under `role` (a word of `naming.ROLES`), with the name of the caller's.
+
+    Raises `Refused` where the caller may not take the role.
+    """
+    settings = account.settings
+    wanted = arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}")
+
+    def taken() -> dict[str, str]:
+        with explained(f"taking {wanted}"):
+            try:
+                answer = account.client("sts").assume_role(
+                    RoleArn=wanted, RoleSessionName=account.caller.person
+                )["Credentials"]
+            except ClientError as error:
+                if code(error) not in ("AccessDenied", "AccessDeniedException"):
+                    raise
+                raise Refused(
+                    f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
+                    next=f"Act under {settings.names.role(ROLLBACK if role == RESTORE else DRILL)}, which may "
+                    "take it; `pulumi up` declares both.",
+                ) from error
+        return {
+            "access_key": answer["AccessKeyId"],
+            "secret_key": answer["SecretAccessKey"],
+            "token": answer["SessionToken"],
+            "expiry_time": answer["Expiration"].isoformat(),
+        }
+
+    inner = botocore.session.get_session()
+    inner._credentials = RefreshableCredentials.create_from_metadata(  # type: ignore[attr-defined]  # noqa: SLF001 - botocore offers no other way in
+        metadata=taken(), refresh_using=taken, method="assume-role"
+    )
+    return boto3.Session(botocore_session=inner, region_name=settings.region)

@@ -1,0 +1,91 @@
+"""What AWS Lambda tells of functions, versions and aliases. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import Account, code, explained
+from rollback.config.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What GetFunction told of a version, or of the one that an alias stands at."""
+
+    version: str
+    code_sha256: str
+    state: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AliasSeen:
+    """What GetAlias told."""
+
+    version: str
+    revision_id: str
+    weights: Mapping[str, float]
+
+
+def observe(account: Account, function: str, qualifier: str) -> Seen | None:
+    """A version of a function, by number or alias; None where function, alias or version is missing."""
+    with explained(f"reading {function}"):
+        try:
+            found = account.lambda_.get_function(FunctionName=function, Qualifier=qualifier)["Configuration"]
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return None
+            raise
+    return Seen(
+        version=found["Version"],
+        code_sha256=found["CodeSha256"],
+        state=found.get("State", "Active"),
+        description=found.get("Description", ""),
+    )
+
+
+def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | None:
+    """An alias with its RevisionId and weights; None where it is missing."""
+    with explained(f"reading alias {alias} of {function}"):
+        try:
+            found = account.lambda_.get_alias(FunctionName=function, Name=alias)
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return None
+            raise
+    return AliasSeen(
+        version=found["FunctionVersion"],
+        revision_id=found["RevisionId"],
+        weights=weights_of(found),
+    )
+
+
+def provisioned_status(account: Account, function: str, alias: str) -> str:
+    """READY, IN_PROGRESS, FAILED, or NONE where the alias has no provisioned concurrency."""
+    try:
+        answer = account.lambda_.get_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
+    except ClientError as error:
+        if code(error) == "ProvisionedConcurrencyConfigNotFoundException":
+            return "NONE"
+        raise
+    return str(answer["Status"])
+
+
+def strangers(account: Account, settings: Settings) -> list[str]:
+    """Functions of the environment that the catalogue does not know: listed, never touched."""
+    known = settings.catalogue()
+    with explained("listing the account's functions"):
+        pages = account.lambda_.get_paginator("list_functions").paginate()
+        names = [item["FunctionName"] for page in pages for item in page["Functions"]]
+    return sorted(
+        name for name in names if name.startswith(settings.names.function_prefix) and name not in known
+    )
+
+
+def weights_of(alias: Mapping[str, Any]) -> dict[str, float]:
+    """Version → share of the traffic that an alias, as AWS tells it, gives to others than its own version."""
+    return dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))

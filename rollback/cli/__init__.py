@@ -1,0 +1,1 @@
+"""The console script `rollback`: verbs, options, exit codes."""

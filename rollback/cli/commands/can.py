@@ -1,0 +1,47 @@
+"""`rollback can`: would this change be reversible? Nothing is changed, and no lease is taken."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollback.cli.runtime import Env, Json, verb
+from rollback.core.errors import Refused, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command("can")(can)
+
+
+def can(
+    env: Env,
+    commit: Annotated[
+        str, typer.Option("--commit", help="The commit that is to be deployed; default: what is checked out.")
+    ] = "HEAD",
+    github: Annotated[
+        bool, typer.Option("--github", help="Not reversible unless GitHub says who has to approve.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As Markdown, for a job's summary or a pull request.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say whether a change could be taken back: exit 0, or 3 with a line for each reason."""
+    with verb(env, json, reading=True) as (session, _, ui):
+        from rollback.actions.reversibility.collect import gather
+        from rollback.core.stdio import write_out
+        from rollback.views import reversibility
+
+        if markdown and json:
+            raise UsageError("--markdown and --json both want standard output.", next="Leave one out.")
+        verdict = gather(session, commit, insist=github, say=ui.say)
+        if markdown:
+            write_out(reversibility.markdown(verdict).removesuffix("\n"))
+        else:
+            ui.show(reversibility.view(verdict), reversibility.document(verdict))
+        if not verdict.reversible:
+            raise Refused(
+                verdict.sentence, next=f"rollback can --env {session.environment}, once that is mended"
+            )

@@ -1,0 +1,80 @@
+"""`rollback prune`: published versions that nobody needs any more."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rollback.cli.runtime import Env, Json, Reason, end, verb
+
+if TYPE_CHECKING:
+    from rollback.actions.context import Session
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command("prune")(prune)
+
+
+def prune(
+    env: Env,
+    keep: Annotated[int, typer.Option("--keep", min=2, help="How many releases of each service to keep.")],
+    reason: Reason = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Delete; without it, only what would be deleted is said.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Delete published versions that no kept release, quarantine, alias or unfinished record needs."""
+    with verb(env, json) as (session, flow, ui):
+        from rollback.model.plan import Request
+        from rollback.model.retention import KIND
+        from rollback.views.rich_layout import text
+
+        request = Request(to=str(keep))
+        typed = f"rollback prune --env {session.environment} --keep {keep}"
+        if not yes:
+            from rollback.core.canonical import plain
+
+            plan = flow.preview(KIND, request)
+            then = f"{typed} --reason {shlex.quote(reason) if reason else chr(34) + '…' + chr(34)} --yes"
+            if json:
+                ui.show("", {"digest": plan.digest(), **plain(plan), "next": then if plan.changing else ""})
+            elif plan.changing:
+                ui.next(then)
+            else:
+                ui.show(text("Nothing to prune: every published version is needed."), {})
+            return
+        from rollback.actions.freeze import respected
+        from rollback.model.messages import checked_reason
+
+        checked_reason(reason)
+        respected(session)
+        if (begun := _interrupted(session)) is not None:
+            ui.say(f"{begun} was interrupted, and is gone on with.")
+            end(session, ui, flow.resume(begun))
+            return
+        finished = flow.start(KIND, request, reason)
+        if finished.record is None:
+            nothing = "Nothing to prune: every published version is needed."
+            ui.show(text(nothing), {"status": "NOTHING_TO_DO"})
+            return
+        end(session, ui, finished)
+
+
+def _interrupted(session: Session) -> str | None:
+    """The prune that holds the lease on the aliases, whoever began it."""
+    from rollback.core.errors import UsageError
+    from rollback.ledger.lease import ALIASES
+    from rollback.model.retention import KIND
+
+    holder = session.leases.holder(ALIASES)
+    if holder is None:
+        return None
+    try:
+        record = session.ledger.load(str(holder["owner"])).record
+    except UsageError:  # a recording of a release, which has no record
+        return None
+    return record.rollback_id if record.kind == KIND else None

@@ -1,0 +1,57 @@
+"""`rollback report`: what happened, for whoever was not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollback.cli.runtime import Json, MaybeEnv, verb
+from rollback.core.errors import UsageError
+
+_STDOUT = "-"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command("report")(report)
+
+
+def report(
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One rollback; default: the whole environment.")
+    ] = None,
+    env: MaybeEnv = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
+    ] = "",
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="One rollback as Markdown, for a job's summary.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="How many moments, newest first.")
+    ] = 100,
+    json: Json = False,
+) -> None:
+    """Write what happened as one HTML page that needs nothing else."""
+    with verb(env, json) as (session, _, ui):
+        from rollback.core.stdio import write_out
+        from rollback.views.report import gather, page, summary, told
+        from rollback.views.rich_layout import text
+
+        if markdown and identifier is None:
+            raise UsageError("--markdown is of one rollback.", next="rollback report ID --markdown")
+        if json and output == _STDOUT:
+            raise UsageError("--json and --output - both want standard output.", next="--output FILE")
+        found = told(session, identifier) if identifier else gather(session, limit)
+        document = summary(found.told[identifier]) if markdown and identifier else page(found)
+        if output == _STDOUT or (markdown and not output):
+            write_out(document.removesuffix("\n"))
+            return
+        path = Path(output or f"rollback-{identifier or session.environment}.html")
+        try:
+            path.write_text(document, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}.", next="--output FILE") from None
+        ui.show(text(f"Written: {path}"), {"path": str(path), "moments": len(found.moments) or 1})

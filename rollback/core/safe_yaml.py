@@ -1,0 +1,104 @@
+"""Configuration files: read within bounds, and parsed as the engine does it.
+
+A file that anybody may have changed must neither hang the command nor fill its memory: a pipe, a device, a
+link to somewhere else, a text that grows without end when its anchors are followed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rollback.core.errors import UsageError
+
+# A catalogue of 5,000 functions takes half of that.
+MAX_BYTES = 400_000
+# Values in a document, each as often as it stands in it once its anchors are followed.
+_MAX_VALUES = 100_000
+
+
+def read(path: Path, root: Path, *, next: str = "") -> str:  # noqa: A002 - the word of RollbackError
+    """The text of a regular file below `root`. Raises `UsageError`, with what to type `next`, otherwise."""
+
+    def refused(why: str) -> UsageError:
+        return UsageError(f"{path.name} cannot be read: {why}.", next=next)
+
+    home, leads = os.path.realpath(root), os.path.realpath(path)
+    if os.path.commonpath([home, leads]) != home:
+        raise refused(f"it is a link that leads out of the checkout, to {leads}")
+    try:
+        # A pipe that nobody writes to would be waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise refused("it is no regular file")
+            found = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise refused(str(error.strerror)) from None
+    if len(found) > MAX_BYTES:
+        raise refused(f"it is larger than {MAX_BYTES:,} bytes")
+    try:
+        return found.decode()
+    except UnicodeDecodeError as error:
+        raise refused(f"it is not UTF-8 (byte {error.start})") from None
+
+
+def mapping(name: str, text: str) -> dict[Any, Any]:
+    """The mapping that a text is; empty for an empty one. Raises `UsageError` where it is none, or no YAML."""
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return {}
+            if _size(node, {}) > _MAX_VALUES:
+                raise UsageError(f"{name} has more than {_MAX_VALUES:,} values, its anchors followed.")
+            document = loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        problem = getattr(error, "problem", None) or getattr(error, "reason", "")
+        raise UsageError(f"{name} is not valid YAML{where}: {problem}.") from None
+    except RecursionError:
+        raise UsageError(f"{name} is nested too deeply.") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        # PyYAML's own answers to a value that is not what its tag, or its look, says: 2024-99-99, !!bool x.
+        raise UsageError(f"{name} has a value that is none of its kind: {error}.") from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{name} must be a mapping.")
+    return document
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node has, those of anchors counted wherever they stand. Cheap: each is seen once."""
+    if id(node) not in known:
+        known[id(node)] = 0
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        inner = [part for each in parts for part in (each if isinstance(each, tuple) else (each,))]
+        known[id(node)] = 1 + sum(_size(part, known) for part in inner)
+    elif not known[id(node)]:
+        raise yaml.constructor.ConstructorError(
+            None, None, "an anchor that stands within itself", node.start_mark
+        )
+    return known[id(node)]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as the engine reads it: a key that stands twice is an error, not a silent choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,84 @@
+"""Standard output and standard error, which may be closed, full, or read by nobody any more."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import IO, Any, cast
+
+from rollback.core.errors import RollbackError
+
+
+def write_out(document: str) -> None:
+    """Writes what a verb answers to standard output, as UTF-8 whatever the locale says.
+
+    Raises `RollbackError` where it cannot: whoever asked has no answer, whatever was done.
+    """
+    why = "it is closed"
+    if sys.stdout is not None:
+        try:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+            sys.stdout.write(f"{document}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            why = "nobody reads it"
+        except OSError as error:
+            why = str(error.strerror)
+        else:
+            return
+        to_nowhere(sys.stdout)
+    raise RollbackError(
+        f"The answer could not be written to standard output: {why}.",
+        next="What was done is done, and recorded: rollback status shows it.",
+    )
+
+
+def warn(text: str) -> None:
+    """Says something on standard error, if there is any."""
+    stderr = steady(sys.stderr)
+    stderr.write(f"{text}\n")
+    stderr.flush()
+
+
+def steady(stream: IO[str] | None) -> IO[str]:
+    """`stream`, but writing to it never fails: a terminal that goes away must not stop a rollback half way."""
+    return cast("IO[str]", _Steady(_Nowhere() if stream is None else stream))
+
+
+class _Steady:
+    def __init__(self, stream: IO[str] | io.TextIOBase) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: Python's own word for a stream that was closed
+            self._gone()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._gone()
+
+    def _gone(self) -> None:
+        to_nowhere(self._stream)
+        self._stream = _Nowhere()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def to_nowhere(stream: IO[str] | io.TextIOBase) -> None:
+    """What is left in a stream's buffer would be tried once more, and told, when the process ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Nowhere(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)

@@ -1,0 +1,261 @@
+"""Types what an on-call person would type: the same commands, each in a process of its own, and timed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.actions.context import Session
+from rollback.aws.account import code
+from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK, UNATTENDED
+from rollback.core.errors import AwaitingApproval, Refused, RollbackError
+from rollback.core.sanitize import clean
+from rollback.drill.roles import Roles
+from rollback.model.drill import KILLED, THROTTLED
+from rollback.model.record import UNFINISHED, Status
+
+# The console script's own entry, of this very installation, wherever the command is typed.
+_SCRIPT = "import sys; sys.path[0] = sys.argv.pop(1); from rollback.cli.app import main; main()"
+_HERE = str(Path(__file__).resolve().parents[2])
+_SHOWN = 6
+_LOOK = 0.02
+_APPROVAL_LOOK = 5.0
+# Control-plane calls a second that are taken from the quota of 15 while it is to be scarce.
+_TAKEN = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Typed:
+    """How a command ended: exit code, its JSON (None where it gave none), and what it said."""
+
+    code: int
+    document: Any
+    said: str
+
+    @property
+    def why(self) -> str:
+        """Its last words."""
+        return "; ".join(line.strip() for line in self.said.strip().splitlines()[-_SHOWN:])
+
+
+@dataclass(kw_only=True)
+class Stopwatch:
+    """From the decision to verified COMPLETE: what was measured, of which records."""
+
+    seconds: float = 0.0
+    waited: float = 0.0
+    rollbacks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hands:
+    """Types commands in `root`, the scratch clone. `patience` is how many seconds it waits for an approval."""
+
+    session: Session
+    roles: Roles
+    root: Path
+    fault: str
+    patience: float
+    # Set when a person asks to stop.
+    stop: threading.Event = field(default_factory=threading.Event)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    say: Callable[[str], None] = lambda _: None
+
+    # -- the rollback itself -----------------------------------------------------------------------------
+
+    def roll_back(self, role: str, kind: str, *words: str) -> Any:
+        """`rollback WORDS`, approved and confirmed as the environment asks, through to COMPLETE; its record.
+
+        Measured, with the fault in the middle. Raises `RollbackError` where it ends otherwise.
+        """
+        begun, waited = time.monotonic(), 0.0
+        with self._scarce():
+            done, waited = self._through(role, kind, words, self._disturbed)
+        document = done.document or {}
+        if name := document.get("rollback_id"):
+            self.watch.rollbacks.append(name)
+        self.watch.seconds += time.monotonic() - begun - waited
+        self.watch.waited += waited
+        if done.code or document.get("status") != Status.COMPLETE:
+            raise RollbackError(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
+        return document
+
+    def settle(self, role: str, kind: str, *words: str) -> None:
+        """The same, undisturbed and not measured; that there is nothing to do is well, too."""
+        done, _ = self._through(role, kind, words, self.type)
+        if done.code:
+            raise RollbackError(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
+
+    def _through(
+        self, role: str, kind: str, words: Sequence[str], act: Callable[..., Typed]
+    ) -> tuple[Typed, float]:
+        """A rollback with what the environment asks for on its way, and the seconds that somebody else took.
+
+        `act` types the command that does it.
+        """
+        policy = self.session.policy(kind)
+        if policy == "none":
+            return act(role, *words), 0.0
+        if policy == "confirm" and self.session.environment in UNATTENDED:
+            return act(role, *words, "--yes"), 0.0
+        done, waited = self.type(role, *words), 0.0
+        if done.code != AwaitingApproval.exit_code:
+            return done, waited
+        name, digest = done.document["rollback_id"], done.document["digest"]
+        if policy == "identity":
+            waited = self._approved(name, digest)
+        return act(role, "apply", name, *(["--digest", digest] if policy == "confirm" else [])), waited
+
+    def _disturbed(self, role: str, *words: str) -> Typed:
+        """The command that acts; with the fault `killed` it is killed in the middle, and resumed."""
+        if self.fault != KILLED:
+            return self.type(role, *words)
+        process = self._start(role, *words)
+        name = None
+        while name is None and process.poll() is None:
+            name = self._in_flight()
+            time.sleep(_LOOK)
+        process.kill()
+        process.communicate()
+        if name is None:
+            raise RollbackError("The rollback had ended before it could be killed.")
+        self.say(f"killed (pid {process.pid}) in the middle of {name}")
+        return self.type(role, "resume", name)
+
+    def _in_flight(self) -> str | None:
+        """The record that is being carried out now."""
+        for held in self.session.leases.holders().values():
+            if len(owner := str(held["owner"])) == _ULID:
+                try:
+                    if self.session.ledger.load(owner).record.status is Status.IN_PROGRESS:
+                        return owner
+                except RollbackError:
+                    continue
+        return None
+
+    def _approved(self, name: str, digest: str) -> float:
+        """Has another person approve a plan; the seconds that it took."""
+        begun, env = time.monotonic(), self.session.environment
+        if self.roles.approver:
+            words = ("approve", name, "--digest", digest)
+            done = self._finish(self._run(self.roles.approvers(), *words), words)
+            if done.code:
+                raise RollbackError(f"The profile {self.roles.approver!r} could not approve: {done.why}")
+            return time.monotonic() - begun
+        self.say(f"waits for another person, under {self.session.settings.names.role(APPROVER)}:")
+        self.say(f"rollback approve {name} --digest {digest} --env {env}")
+        while not self.session.ledger.approvals(name):
+            if time.monotonic() - begun > self.patience:
+                raise RollbackError(f"Nobody approved {name} within {self.patience / 60:.0f} minutes.")
+            if self.stop.is_set():
+                raise RollbackError(f"Interrupted while {name} waited for its approval.")
+            self.session.clocks.sleep(_APPROVAL_LOOK)
+        return time.monotonic() - begun
+
+    @contextmanager
+    def _scarce(self) -> Iterator[None]:
+        """With the fault `throttled`, somebody else uses most of Lambda's quota meanwhile."""
+        if self.fault != THROTTLED:
+            yield
+            return
+        settings, over = self.session.settings, threading.Event()
+        client = self.roles.account(DEPLOYER).client("lambda", retries={"total_max_attempts": 1})
+        function = next(iter(settings.catalogue()))
+        refused = 0
+
+        def take() -> None:
+            nonlocal refused
+            while not over.wait(1 / _TAKEN):
+                try:
+                    client.get_alias(FunctionName=function, Name=settings.alias)
+                except ClientError as error:
+                    refused += code(error) == "TooManyRequestsException"
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.say(f"{_TAKEN} calls a second were taken from the quota; {refused} of them were throttled")
+
+    # -- what came of an earlier drill ---------------------------------------------------------------------
+
+    def put_in_order(self, reason: str, after: int) -> None:
+        """Ends what rollbacks of a drill have left in flight: those that give `reason`, opened since `after`."""
+        for entry in self.session.ledger.timeline():
+            if entry.seq <= after:
+                return
+            if entry.kind != "opened":
+                continue
+            record = self.session.ledger.load(entry.id).record
+            if record.reason != reason or record.status not in UNFINISHED:
+                continue
+            role = ROLLBACK if record.kind in ("aliases", "table", "cutover") else DEPLOYER
+            if (
+                record.status is not Status.AWAITING_APPROVAL
+                and self.type(role, "resume", entry.id).code == 0
+            ):
+                continue
+            done = self.type(role, "abort", entry.id)
+            if done.code:
+                raise RollbackError(f"{entry.id} could not be ended: {done.why}")
+
+    # -- commands ----------------------------------------------------------------------------------------
+
+    def must(self, role: str, *words: str) -> Any:
+        """A command that has to succeed; its JSON. Raises `RollbackError` with its last words otherwise."""
+        done = self.type(role, *words)
+        if done.code:
+            kind = Refused if done.code == Refused.exit_code else RollbackError
+            raise kind(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
+        return done.document
+
+    def type(self, role: str, *words: str) -> Typed:
+        """A command under a role, to its end."""
+        return self._finish(self._start(role, *words), words)
+
+    def _start(self, role: str, *words: str) -> subprocess.Popen[str]:
+        return self._run(self.roles.variables(role), *words)
+
+    def _run(self, variables: dict[str, str], *words: str) -> subprocess.Popen[str]:
+        typed = [*words, "--env", self.session.environment]
+        self.say(f"$ rollback {' '.join(_quoted(typed))}")
+        return subprocess.Popen(
+            [sys.executable, "-c", _SCRIPT, _HERE, *typed, "--json"],
+            cwd=self.root,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            # Ctrl-C is for us, who then put back what stood.
+            start_new_session=True,
+        )
+
+    def _finish(self, process: subprocess.Popen[str], words: Sequence[str]) -> Typed:
+        out, said = process.communicate()
+        try:
+            document = json.loads(out) if out.strip() else None
+        except ValueError:
+            raise RollbackError(f"rollback {words[0]} answered what is no JSON: {clean(out)[:200]}") from None
+        return Typed(code=process.returncode, document=document, said=clean(said))
+
+
+_ULID = 26
+
+
+def _quoted(words: Sequence[str]) -> list[str]:
+    return [f'"{word}"' if " " in word else word for word in words]

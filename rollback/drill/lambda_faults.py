@@ -1,0 +1,259 @@
+"""Functions that go bad on purpose, and what stood before: shared by the scenarios that deploy some."""
+
+from __future__ import annotations
+
+import io
+import urllib.request
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollback.aws.account import Account, explained
+from rollback.aws.functions import observe_alias
+from rollback.config.naming import DEPLOYER, ROLLBACK
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.drill.scenario import Stage, Stood
+from rollback.model.drill import FAILING, Drill
+
+# "Lambda quotas": a package that is uploaded with the request.
+_UPLOADED = 50 * 1024 * 1024
+_SETTLED_SECONDS, _LOOK = 120.0, 0.2
+_MARK = "drill.txt"
+_NO_HANDLER = "drill.no_such_handler"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Functions:
+    """The functions of one service: the named one, or the smallest."""
+
+    stage: Stage
+
+    @property
+    def _account(self) -> Account:
+        return self.stage.session.account
+
+    @property
+    def _deployer(self) -> Any:
+        return self.stage.roles.account(DEPLOYER).lambda_
+
+    # -- what stands -------------------------------------------------------------------------------------
+
+    def look(self) -> dict[str, Any]:
+        """Raises `Refused` where the services stand at several releases, or a function could not be restored."""
+        session, services = self.stage.session, self.stage.services
+        settings = session.settings
+        if len(services) > 1:
+            raise UsageError("A drill takes one service.", next="--services SERVICE")
+        service = (
+            settings.service(services[0])
+            if services
+            else min(settings.services, key=lambda name: len(settings.services[name]))
+        )
+        stands = {name: session.ledger.timeline().stands.get(name) for name in settings.services}
+        release = next(iter(stands.values()))
+        if release is None or set(stands.values()) != {release}:
+            raise Refused(
+                f"{session.environment} does not stand at one release: it could not be told from the drill's.",
+                next=f"rollback release record --env {session.environment} --version V --commit SHA",
+            )
+        functions = settings.functions(service)
+        return {
+            "service": service,
+            "release": release,
+            "functions": dict(zip(functions, self._account.each(self._one, functions), strict=True)),
+        }
+
+    def _one(self, name: str) -> dict[str, Any]:
+        pointer = observe_alias(self._account, name, self.stage.session.settings.alias)
+        if pointer is None:
+            raise Refused(f"{name} has no alias.")
+        if pointer.weights:
+            raise Refused(f"A canary is under way: the alias of {name} has weights.")
+        latest = self._latest(name)
+        if latest.get("PackageType", "Zip") != "Zip" or latest["CodeSize"] > _UPLOADED:
+            raise Refused(
+                f"{name} is an image, or larger than can be uploaded at once: it is not drilled.",
+                next="--services with another one.",
+            )
+        with explained(f"listing the versions of {name}"):
+            pages = self._account.lambda_.get_paginator("list_versions_by_function").paginate(
+                FunctionName=name
+            )
+            same = [
+                found["Version"]
+                for page in pages
+                for found in page["Versions"]
+                if found["Version"] != "$LATEST" and found["CodeSha256"] == latest["CodeSha256"]
+            ]
+        if not same:
+            raise Refused(
+                f"The newest code of {name} was never published: it could not be restored.",
+                next=f"Publish it, or deploy what is; or --services with another one than {name} is in.",
+            )
+        return {
+            "version": pointer.version,
+            "code": latest["CodeSha256"],
+            "from": same[-1],
+            "handler": latest["Handler"],
+            "description": latest["Description"],
+            "answers": self._answers(name),
+        }
+
+    def _latest(self, name: str) -> Any:
+        with explained(f"reading {name}"):
+            return self._account.lambda_.get_function(FunctionName=name)["Configuration"]
+
+    def _answers(self, name: str) -> bool:
+        """Whether a function that is called through the alias as the smoke test calls it does not fail."""
+        alias = self.stage.session.settings.alias
+        with explained(f"invoking {name}"):
+            answer = self._account.lambda_.invoke(FunctionName=name, Qualifier=alias, Payload=b"{}")
+        return "FunctionError" not in answer
+
+    # -- going bad ---------------------------------------------------------------------------------------
+
+    def bad_code(self, stood: Stood) -> None:
+        """Code without a handler, in whatever language; or only a file more, where nothing is to fail."""
+
+        def one(name: str, before: Mapping[str, Any]) -> None:
+            package = b"" if self.stage.fault == FAILING else self._code(name, before["from"])
+            self._upload(name, marked(package))
+
+        self._each(stood, one)
+
+    def bad_configuration(self, drill: Drill, stood: Stood) -> None:
+        """A handler that is not there, which no runtime finds; or only a description."""
+        wrong = {"Handler": _NO_HANDLER} if self.stage.fault == FAILING else {"Description": drill.release}
+        self._each(stood, lambda name, _: self._configure(name, wrong))
+
+    def promote(self, drill: Drill, stood: Stood, commit: str, *more: str) -> None:
+        """Publishes what is there, moves the aliases to it and records it, as a deployment does."""
+        alias, fails = self.stage.session.settings.alias, self.stage.fault == FAILING
+
+        def one(name: str, before: Mapping[str, Any]) -> None:
+            with explained(f"deploying {name}"):
+                made = self._deployer.publish_version(FunctionName=name, Description=drill.release)
+                now = self._deployer.get_alias(FunctionName=name, Name=alias)
+                if now["FunctionVersion"] != before["version"]:
+                    raise RollbackError(f"Somebody else has deployed {name} meanwhile.")
+                self._deployer.update_alias(
+                    FunctionName=name,
+                    Name=alias,
+                    FunctionVersion=made["Version"],
+                    RevisionId=now["RevisionId"],
+                )
+            if fails and self._answers(name):
+                raise RollbackError(f"{name} still answers: what was made bad does not matter to it.")
+
+        self._each(stood, one)
+        self.stage.hands.must(
+            DEPLOYER, "release", "record", "--version", drill.release, "--commit", commit, *more
+        )
+
+    # -- gone, and restored --------------------------------------------------------------------------------
+
+    def gone(self, drill: Drill, stood: Stood) -> None:
+        """Every alias stands where it stood, and every function answers as it did."""
+
+        def one(name: str, before: Mapping[str, Any]) -> None:
+            pointer = observe_alias(self._account, name, self.stage.session.settings.alias)
+            if pointer is None or pointer.version != before["version"] or pointer.weights:
+                raise RollbackError(
+                    f"{name} does not stand at version {before['version']}, where it stood before {drill.drill_id}."
+                )
+            if before["answers"] and not self._answers(name):
+                raise RollbackError(f"{name} fails when it is invoked.")
+
+        self._each(stood, one)
+        self.stage.hands.must(ROLLBACK, "verify")
+
+    def restore(self, drill: Drill, stood: Stood) -> None:
+        """Aliases by the product where the release was recorded, else as they were moved; then what is newest.
+
+        The drill's release stays barred, so that it is nobody's previous one.
+        """
+        session = self.stage.session
+        timeline = session.ledger.timeline()
+        if timeline.release_of(drill.release) is not None:
+            if drill.release in timeline.stands.values():
+                self.stage.hands.settle(
+                    ROLLBACK, "aliases", "lambda", "--to", stood["release"], "--reason", drill.reason
+                )
+            if not any(bar.version == drill.release for bar in session.ledger.quarantines()):
+                self.stage.hands.must(
+                    ROLLBACK, "release", "quarantine", drill.release, "--reason", drill.reason
+                )
+        self._each(stood, lambda name, before: self._restore(drill, name, before))
+
+    def _restore(self, drill: Drill, name: str, before: Mapping[str, Any]) -> None:
+        alias = self.stage.session.settings.alias
+        with explained(f"restoring {name}"):
+            now = self._deployer.get_alias(FunctionName=name, Name=alias)
+            if now["FunctionVersion"] != before["version"]:
+                stands = self._account.lambda_.get_function(FunctionName=name, Qualifier=alias)
+                if stands["Configuration"]["Description"] != drill.release:
+                    raise RollbackError(f"Somebody else has deployed {name} meanwhile; it is left as it is.")
+                self._deployer.update_alias(
+                    FunctionName=name,
+                    Name=alias,
+                    FunctionVersion=before["version"],
+                    RevisionId=now["RevisionId"],
+                )
+        latest = self._latest(name)
+        if latest["CodeSha256"] != before["code"]:
+            self._upload(name, self._code(name, before["from"]))
+        wrong = {
+            key: before[key.lower()]
+            for key in ("Handler", "Description")
+            if latest[key] != before[key.lower()]
+        }
+        if wrong:
+            self._configure(name, wrong)
+        if self._latest(name)["CodeSha256"] != before["code"]:
+            raise RollbackError(f"The newest code of {name} is not what it was.")
+
+    # -- calls -------------------------------------------------------------------------------------------
+
+    def _each(self, stood: Stood, do: Callable[[str, Mapping[str, Any]], None]) -> None:
+        self._account.each(lambda item: do(*item), stood["functions"].items())
+
+    def _code(self, name: str, version: str) -> bytes:
+        """The package of a published version."""
+        with explained(f"reading the code of {name}"):
+            place = self._account.lambda_.get_function(FunctionName=name, Qualifier=version)["Code"][
+                "Location"
+            ]
+        try:
+            with urllib.request.urlopen(place, timeout=60) as answer:  # noqa: S310 - where Lambda says that it is
+                found: bytes = answer.read()
+        except OSError as error:
+            raise RollbackError(f"The code of {name} cannot be read: {error}") from None
+        return found
+
+    def _upload(self, name: str, package: bytes) -> None:
+        with explained(f"uploading the code of {name}"):
+            self._deployer.update_function_code(FunctionName=name, ZipFile=package)
+        self._settled(name)
+
+    def _configure(self, name: str, values: Mapping[str, str]) -> None:
+        own: Any = self.stage.roles.own.lambda_
+        with explained(f"configuring {name}"):
+            own.update_function_configuration(FunctionName=name, **values)
+        self._settled(name)
+
+    def _settled(self, name: str) -> None:
+        clocks = self.stage.session.clocks
+        began = clocks.monotonic()
+        while self._latest(name).get("LastUpdateStatus", "Successful") != "Successful":
+            if clocks.monotonic() - began > _SETTLED_SECONDS:
+                raise RollbackError(f"{name} has not taken its new code within {_SETTLED_SECONDS:.0f} s.")
+            clocks.sleep(_LOOK)
+
+
+def marked(package: bytes) -> bytes:
+    """A package with the drill's mark in it; nothing else where there was none."""
+    buffer = io.BytesIO(package)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(_MARK, "This code is bad on purpose: a drill.\n")
+    return buffer.getvalue()

@@ -1,0 +1,283 @@
+"""The order of a drill: may it be, what stands, go bad, roll back, see, restore, write down.
+
+What stood before is in the ledger before anything is changed: a drill that dies is cleaned up by the next one,
+from any machine.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from rollback.actions import drill_store, freeze
+from rollback.actions.context import Session
+from rollback.actions.ports import Ui
+from rollback.actions.status import Overview, overview
+from rollback.config.naming import ROLLBACK
+from rollback.core.canonical import canonical
+from rollback.core.errors import PutBack, Refused, RollbackError, UsageError
+from rollback.drill.cli_driver import Hands, Stopwatch
+from rollback.drill.registry import KNOWN
+from rollback.drill.roles import Roles
+from rollback.drill.scenario import Scenario, Stage
+from rollback.drill.temp_clone import scratch
+from rollback.ledger.lease import Held
+from rollback.model.drill import NONE, Drill, budget
+from rollback.model.release import DRILL
+from rollback.targets.table import steps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a person asked for. `fault` is empty for each scenario's own; `patience` are seconds."""
+
+    scenarios: tuple[str, ...]
+    fault: str = ""
+    services: tuple[str, ...] = ()
+    table: str = ""
+    read_only: bool = False
+    patience: float = 0.0
+
+    def fault_of(self, scenario: str) -> str:
+        """Raises `UsageError` for a fault that the scenario does not know."""
+        known = KNOWN[scenario].faults
+        if self.fault and self.fault not in known:
+            raise UsageError(
+                f"--fault {self.fault} is none of {scenario}.", next=f"--fault {'|'.join(known)}"
+            )
+        return self.fault or known[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conduct:
+    """Drills in one environment. `stop` is set when a person asks to stop."""
+
+    session: Session
+    roles: Roles
+    ui: Ui
+    stop: threading.Event
+    asked: Asked
+
+    def run(self) -> list[Drill]:
+        """All that was asked for, one after the other; a failed one does not keep the next from being drilled.
+
+        Raises `Refused` where there must be none now, `PutBack` is the caller's to raise.
+        """
+        refuse_production(self.session, read_only=self.asked.read_only)
+        self._meant()
+        freeze.respected(self.session)
+        identifier = self.session.clocks.identifier()
+        left = drill_store.unfinished(self.session.ledger)
+        with self._alone(f"{DRILL}-{left[0].drill_id if left else identifier}"):
+            if not self.asked.read_only:
+                for drill in left:
+                    self._clean_up(drill)
+            refuse_unwell(overview(self.session))
+            self._approvable()
+            self._answers()
+            done = []
+            for scenario in self.asked.scenarios:
+                done.append(self._one(identifier, scenario))
+                if self.stop.is_set():
+                    break
+                identifier = self.session.clocks.identifier()
+            return done
+
+    def _meant(self) -> None:
+        """Raises `UsageError` for what is not there: faults, services, a table."""
+        settings = self.session.settings
+        for scenario in self.asked.scenarios:
+            self.asked.fault_of(scenario)
+        for service in self.asked.services:
+            settings.service(service)
+        if self.asked.table:
+            steps.known(settings, self.asked.table)
+
+    def _answers(self) -> None:
+        """Raises `Refused` where what stands does not verify: nobody could tell the drill's harm from it."""
+        with self._staged(NONE) as stage:
+            done = stage.hands.type(ROLLBACK, "verify")
+        if done.code:
+            raise Refused(
+                f"What stands in {self.session.environment} does not verify: {done.why}",
+                next=f"rollback verify --env {self.session.environment}",
+            )
+
+    def _one(self, identifier: str, scenario: str) -> Drill:
+        with self._staged(self.asked.fault_of(scenario)) as stage:
+            acting = KNOWN[scenario].on(stage)
+            if self.asked.read_only:
+                return self._planned(self._drill(identifier, scenario, "{}", stage.fault), acting)
+            stood = acting.look()
+            drill = self._drill(identifier, scenario, canonical(stood), stage.fault)
+            drill_store.begin(self.session.ledger, drill)
+            why = self._rehearsed(drill, acting)
+            watch = replace(stage.hands.watch, rollbacks=list(stage.hands.watch.rollbacks))
+            self._restored(drill, acting, stage.hands)
+            return self._ended(drill, watch, why)
+
+    def _rehearsed(self, drill: Drill, acting: Scenario) -> str:
+        """What went wrong, if anything."""
+        stood = json.loads(drill.stood)
+        try:
+            for step in (acting.go_bad, acting.put_back, acting.gone):
+                if self.stop.is_set():
+                    return "interrupted"
+                step(drill, stood)
+        except RollbackError as error:
+            self.ui.say(f"The drill failed: {error.what}")
+            return error.what
+        return ""
+
+    def _restored(self, drill: Drill, acting: Scenario, hands: Hands) -> None:
+        """Raises `RollbackError` where it could not be: the drill stays begun, and the next one tries again."""
+        try:
+            hands.put_in_order(drill.reason, drill.seq)
+            acting.restore(drill, json.loads(drill.stood))
+        except RollbackError as error:
+            raise RollbackError(
+                f"What stood before drill {drill.drill_id} is not restored: {error.what}",
+                changed=f"It was begun at {drill.began_at}; rollback status --env {drill.environment} says what stands.",
+                next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}, which restores it first",
+            ) from error
+
+    def _clean_up(self, drill: Drill) -> None:
+        self.ui.say(
+            f"Drill {drill.drill_id} ({drill.scenario}) was interrupted; what stood before it is restored first."
+        )
+        with self._staged(NONE) as stage:
+            self._restored(drill, KNOWN[drill.scenario].on(stage), stage.hands)
+            self._ended(drill, Stopwatch(), "interrupted")
+
+    def _planned(self, drill: Drill, acting: Scenario) -> Drill:
+        began, why = self.session.clocks.monotonic(), ""
+        drill_store.begin(self.session.ledger, drill)
+        try:
+            acting.plan()
+        except RollbackError as error:
+            self.ui.say(f"The plan failed: {error.what}")
+            why = error.what
+        return self._ended(drill, Stopwatch(seconds=round(self.session.clocks.monotonic() - began, 3)), why)
+
+    def _ended(self, drill: Drill, watch: Stopwatch, why: str) -> Drill:
+        ended = drill.ended(
+            self.session.clocks.now(),
+            seconds=round(watch.seconds, 3) if watch.rollbacks or drill.read_only else None,
+            waited=round(watch.waited, 3),
+            rollbacks=watch.rollbacks,
+            why=why[:_WHY],
+        )
+        drill_store.end(self.session, ended)
+        return ended
+
+    # -- helpers -------------------------------------------------------------------------------------------
+
+    def _drill(self, identifier: str, scenario: str, stood: str, fault: str) -> Drill:
+        newest = self.session.ledger.newest()
+        return Drill(
+            drill_id=identifier,
+            environment=self.session.environment,
+            scenario=scenario,
+            fault=fault,
+            by=self.roles.own.caller,
+            began_at=self.session.clocks.now(),
+            rto_seconds=budget(self.session.settings, scenario),
+            stood=stood,
+            seq=newest.seq if newest else 0,
+            read_only=self.asked.read_only,
+        )
+
+    @contextmanager
+    def _staged(self, fault: str) -> Iterator[Stage]:
+        with scratch(self.session.root, self.session.settings) as place:
+            yield Stage(
+                session=self.session,
+                roles=self.roles,
+                hands=Hands(
+                    session=self.session,
+                    roles=self.roles,
+                    root=place.root,
+                    fault=fault,
+                    patience=self.asked.patience,
+                    stop=self.stop,
+                    say=self.ui.say,
+                ),
+                scratch=place,
+                fault=fault,
+                services=self.asked.services,
+                table=self.asked.table,
+            )
+
+    @contextmanager
+    def _alone(self, owner: str) -> Iterator[None]:
+        """One drill at a time; one that has died is watched for a whole lease first."""
+        leases = self.session.leases
+        try:
+            locks = leases.hold_over(
+                (DRILL,), owner, lambda left: self.ui.waiting("Watching whether it is dead", left)
+            )
+        except Held as held:
+            raise Refused(
+                f"Another drill is under way: {held.what}",
+                next=f"Wait for it; or, if it is dead: rollback abort {held.owner} --env {self.session.environment}",
+            ) from None
+        try:
+            yield
+        finally:
+            locks.release()
+
+    def _approvable(self) -> None:
+        """Raises `UsageError` where another person has to approve, and nobody is named or waited for."""
+        if self.asked.read_only or self.roles.approver or self.asked.patience:
+            return
+        for scenario in self.asked.scenarios:
+            if any(self.session.policy(kind) == "identity" for kind in KNOWN[scenario].kinds):
+                raise UsageError(
+                    f"In {self.session.environment} another person approves what scenario {scenario} rolls back.",
+                    next="--approver-profile PROFILE, an AWS profile of that person; or --wait MINUTES, and that "
+                    "person types what is shown",
+                )
+
+
+_WHY = 500
+
+
+def refuse_production(session: Session, *, read_only: bool) -> None:
+    """Raises `Refused` in production, unless nothing is changed."""
+    if not read_only and not session.settings.names.drills:
+        raise Refused(
+            f"{session.environment} is production: nothing is made bad there on purpose.",
+            next=f"rollback drill --env {session.environment} --scenario code --read-only",
+        )
+
+
+def refuse_unwell(view: Overview) -> None:
+    """Raises `Refused` where something is in flight, or does not stand as recorded."""
+    waiting = [record.rollback_id for record in view.in_flight]
+    held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != DRILL]
+    wrong = [stand.function for service in view.services for stand in service.functions if not stand.ok]
+    why = (
+        [f"{', '.join(waiting[:3])} is in flight"] if waiting else [],
+        [f"a lease is held on {', '.join(held[:3])}"] if held else [],
+        [f"{', '.join(wrong[:3])} does not stand as recorded"] if wrong else [],
+        [] if all(service.stands for service in view.services) else ["no release is recorded"],
+    )
+    if found := [text for texts in why for text in texts]:
+        raise Refused(
+            f"{view.environment} is not as a drill needs it: {'; '.join(found)}.",
+            next=view.next if waiting else f"rollback status --env {view.environment}",
+        )
+
+
+def judged(drills: Sequence[Drill]) -> None:
+    """Raises `PutBack` where one did not pass: everything was restored."""
+    failed = [drill for drill in drills if drill.why]
+    if failed:
+        raise PutBack(
+            "; ".join(f"{drill.scenario} did not pass: {drill.why}" for drill in failed),
+            changed="What stood before was restored." if not failed[0].read_only else "Nothing was changed.",
+            next=f"rollback drill --env {failed[0].environment} --report",
+        )

@@ -1,0 +1,1 @@
+"""What goes bad on purpose, one module a scenario."""

@@ -1,0 +1,170 @@
+"""A commit that tags what it should not, deployed with `pulumi up`, and `rollback stack`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rollback.aws.account import explained
+from rollback.config.naming import DEPLOYER
+from rollback.config.settings import PROJECT_FILE
+from rollback.core.errors import Refused, RollbackError
+from rollback.core.process_identity import began, here
+from rollback.drill.scenario import Stage, Stood
+from rollback.integrations import git
+from rollback.integrations.git import Commit
+from rollback.integrations.pulumi import backend_url, checkpoint, update_history
+from rollback.integrations.pulumi.backend import Locks
+from rollback.integrations.pulumi.process import Engine, Watch
+from rollback.integrations.pulumi.update_history import StackName
+from rollback.integrations.pulumi.workspace import Where, workspace
+from rollback.model.drill import KILLED, NONE, Drill
+
+FAULTS = (NONE, KILLED)
+PROGRAM = "__main__.py"
+_TAG = "drill"
+_IMPORT = "import pulumi\n"
+# One resource more or less of a program is none of a drill's business: what is there gets a tag too many.
+_BAD = '''
+
+def _drill(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+    """Bad on purpose: a drill."""
+    if args.type_ != "aws:ssm/parameter:Parameter":
+        return None
+    tagged = {{**(args.props.get("tags") or {{}}), "{tag}": "{value}"}}
+    return pulumi.ResourceTransformationResult(props={{**args.props, "tags": tagged}}, opts=args.opts)
+
+
+pulumi.runtime.register_stack_transformation(_drill)
+
+'''
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infrastructure:
+    """The scenario `infrastructure`."""
+
+    stage: Stage
+
+    # -- the scenario ------------------------------------------------------------------------------------
+
+    def look(self) -> Stood:
+        """Raises `Refused` where what stands is not exactly a commit of the protected branch."""
+        now = self._standing()
+        if now is None or not now.clean:
+            raise Refused(
+                "What the stack stands at is not exactly a commit: it could not be gone back to.",
+                next="pulumi up from a clean checkout of the protected branch.",
+            )
+        scratch = self.stage.scratch
+        git.find(scratch.top, now.commit, scratch.branch)
+        bad(scratch.file(now.commit, PROGRAM), "")
+        return {"commit": now.commit}
+
+    def go_bad(self, drill: Drill, stood: Stood) -> None:
+        self.deploy(drill, stood)
+
+    def put_back(self, drill: Drill, stood: Stood) -> None:  # noqa: ARG002 - previous is the commit before
+        words = ("stack", "--to", "previous", "--reason", drill.reason)
+        self.stage.hands.roll_back(DEPLOYER, "stack", *words)
+
+    def gone(self, drill: Drill, stood: Stood) -> None:
+        if (tag := self._tag()) is not None:
+            raise RollbackError(f"The tag of drill {tag} is still there.")
+        now = self._standing()
+        if now is None or not now.clean or now.commit != stood["commit"]:
+            raise RollbackError(
+                f"The stack does not stand at {stood['commit'][:12]}, as before {drill.drill_id}."
+            )
+
+    def restore(self, drill: Drill, stood: Stood) -> None:
+        self._unlock(drill)
+        now = self._standing()
+        if self._tag() is not None or now is None or now.commit != stood["commit"]:
+            words = ("stack", "--to", stood["commit"], "--reason", drill.reason)
+            self.stage.hands.settle(DEPLOYER, "stack", *words)
+
+    def plan(self) -> None:
+        self.stage.hands.must(DEPLOYER, "stack", "--dry-run")
+
+    # -- what full does, too -------------------------------------------------------------------------------
+
+    def deploy(self, drill: Drill, stood: Stood) -> str:
+        """The bad commit, on top of the one that stands, brought up as a deployment does; its 40 digits."""
+        scratch, good = self.stage.scratch, stood["commit"]
+        program = bad(scratch.file(good, PROGRAM), drill.drill_id)
+        sha = scratch.commit(f"{drill.reason}, bad on purpose", good, {PROGRAM: program})
+        where = Where(
+            top=scratch.top,
+            folder=scratch.folder,
+            project=self._project,
+            stack=self.stage.session.environment,
+        )
+        watch = Watch(seconds=drill.rto_seconds)
+        with self._stack() as stack:
+            state = checkpoint.deployment(json.loads(stack.ask("export")))
+            with workspace(stack.engine, where, Commit(sha=sha, subject=""), state) as made:
+                for ended in (made.preview(watch), made.up(watch)):
+                    if not ended.ok:
+                        raise RollbackError(f"The bad commit could not be deployed: {ended.why}")
+        if self._tag() != drill.drill_id:
+            raise RollbackError("The bad commit is deployed, and its tag is not there.")
+        return sha
+
+    def _unlock(self, drill: Drill) -> None:
+        """Takes away what a deployment of this drill's, killed with it on this machine, has left locked."""
+        account, settings = self.stage.roles.account(DEPLOYER), self.stage.session.settings
+        locks = Locks(
+            url=backend_url(settings),
+            project=self._project,
+            stack=settings.environment,
+            s3=lambda: account.client("s3"),
+        )
+        for lock in locks.held():
+            dead = lock.host == here() and not began(lock.pid)
+            if dead and datetime.fromisoformat(lock.at) >= datetime.fromisoformat(drill.began_at):
+                locks.remove(lock)
+
+    # -- what stands ---------------------------------------------------------------------------------------
+
+    def _standing(self) -> update_history.Update | None:
+        with self._stack() as stack:
+            return update_history.standing(stack.updates())
+
+    def _tag(self) -> str | None:
+        """The id of the drill that has tagged the parameters."""
+        names = self.stage.session.settings.names
+        with explained(f"reading the tags of {names.deployed_version}"):
+            told = self.stage.roles.account(DEPLOYER).ssm.list_tags_for_resource(
+                ResourceType="Parameter", ResourceId=names.deployed_version
+            )
+        return next((tag["Value"] for tag in told["TagList"] if tag["Key"] == _TAG), None)
+
+    @property
+    def _project(self) -> str:
+        return update_history.project_name(
+            (self.stage.scratch.root / PROJECT_FILE).read_text(encoding="utf-8")
+        )
+
+    @contextmanager
+    def _stack(self) -> Iterator[StackName]:
+        """The environment's stack, asked under the deployer's role."""
+        session = self.stage.session
+        found = Engine.found(backend_url(session.settings))
+        theirs = self.stage.roles.variables(DEPLOYER)
+        ours = {name: value for name, value in theirs.items() if name.startswith("AWS_")}
+        kept = {name: value for name, value in found.variables.items() if not name.startswith("AWS_")}
+        engine = replace(found, variables=kept | ours)
+        with update_history.stack_name(engine, self._project, session.environment) as stack:
+            yield stack
+
+
+def bad(program: str, value: str) -> str:
+    """A program that tags every parameter. Raises `Refused` where it does not import pulumi as ours does."""
+    if program.count(_IMPORT) != 1:
+        raise Refused(f"{PROGRAM} does not import pulumi: this drill does not know how to make it bad.")
+    before, after = program.split(_IMPORT)
+    return f"{before}{_IMPORT}{after}".replace(_IMPORT, _IMPORT + _BAD.format(tag=_TAG, value=value))

@@ -1,0 +1,169 @@
+"""An item that is written over, and `rollback table` with its cutover: two steps, each approved.
+
+The item is the drill's own. It is in the table for as long as the drill takes, and nothing else of the table is
+written: where anybody else has written to it since the second that is restored, the drill does not copy back,
+for that would take their change away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws import assume_role
+from rollback.aws.account import code, explained
+from rollback.config.naming import RESTORE, ROLLBACK
+from rollback.core.errors import Refused, RollbackError
+from rollback.drill.scenario import Stage, Stood
+from rollback.model.drill import KILLED, NONE, Drill
+from rollback.targets.table import restore_time, steps, table_settings
+from rollback.targets.table.comparison import DIFFERENT, ONLY_LIVE, ONLY_RESTORED
+
+FAULTS = (NONE, KILLED)
+_MARK, _GOOD, _DAMAGED = "drill", "as it was", "written over"
+# "Point-in-time recovery": the latest restorable time is typically five minutes before now.
+_WINDOW_SECONDS, _LOOK = 900.0, 5.0
+_GONE_SECONDS = 600.0
+# A number has at most 38 decimal digits.
+_DIGITS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The scenario `table`."""
+
+    stage: Stage
+
+    # -- the scenario ------------------------------------------------------------------------------------
+
+    def look(self) -> Stood:
+        """Raises `Refused` where the table's recovery is off."""
+        name = steps.known(
+            self.stage.session.settings, self.stage.table or self.stage.session.settings.restorable[0]
+        )
+        with explained(f"reading {name}"):
+            told = self._dynamodb.describe_table(TableName=name)["Table"]
+        if self._latest(name) is None:
+            raise Refused(
+                f"Point-in-time recovery of {name} is off: no second of it can be restored.",
+                next="terraform apply switches it on.",
+            )
+        types = {entry["AttributeName"]: entry["AttributeType"] for entry in told["AttributeDefinitions"]}
+        return {
+            "table": name,
+            "keys": [[entry["AttributeName"], types[entry["AttributeName"]]] for entry in told["KeySchema"]],
+        }
+
+    def go_bad(self, drill: Drill, stood: Stood) -> None:
+        """The item, then a second that can be restored, then the damage."""
+        name, key = stood["table"], keyed(stood, drill.drill_id)
+        self._put(name, key, _GOOD, "attribute_not_exists(#mark)")
+        at = datetime.fromtimestamp(math.ceil(self._clock()), tz=UTC)
+        began, clocks = self._clock(), self.stage.session.clocks
+        while self._clock() < at.timestamp() + 1 or (latest := self._latest(name)) is None or latest < at:
+            if self._clock() - began > _WINDOW_SECONDS:
+                raise RollbackError(f"{restore_time.iso(at)} of {name} cannot be restored yet.")
+            clocks.sleep(min(_LOOK, max(0.2, at.timestamp() + 1 - self._clock())))
+        self._put(
+            name, {**key, "restorable": {"S": restore_time.iso(at)}}, _DAMAGED, "attribute_exists(#mark)"
+        )
+
+    def put_back(self, drill: Drill, stood: Stood) -> None:
+        name = stood["table"]
+        at = self._item(name, keyed(stood, drill.drill_id))["restorable"]["S"]
+        words = ("table", "--table", name, "--reason", drill.reason)
+        restored = self.stage.hands.roll_back(ROLLBACK, "table", *words, "--to", at)["rollback_id"]
+        found = steps.report_in(self.stage.session.ledger.load(restored).events)
+        counts = found[1] if found else {}
+        differing = {kind: counts.get(kind, 0) for kind in (DIFFERENT, ONLY_LIVE, ONLY_RESTORED)}
+        if differing != {DIFFERENT: 1, ONLY_LIVE: 0, ONLY_RESTORED: 0}:
+            raise RollbackError(
+                f"Somebody else has written to {name} since {at} ({differing}): copying back would take that away."
+            )
+        self.stage.hands.roll_back(
+            ROLLBACK, "cutover", *words, "--to", f"restored:{restored}", "--cutover", "copy-back"
+        )
+
+    def gone(self, drill: Drill, stood: Stood) -> None:
+        item = self._item(stood["table"], keyed(stood, drill.drill_id))
+        if item.get(_MARK, {}).get("S") != _GOOD:
+            raise RollbackError(f"The item in {stood['table']} is not as it was.")
+
+    def restore(self, drill: Drill, stood: Stood) -> None:
+        """Takes away the item, and the tables that were restored. A backup that was made stays: it is one."""
+        with explained(f"deleting the drill's item from {stood['table']}"):
+            self._dynamodb.delete_item(TableName=stood["table"], Key=keyed(stood, drill.drill_id))
+        for entry in self.stage.session.ledger.timeline():
+            if entry.seq <= drill.seq:
+                return
+            if entry.kind == "opened":
+                opened = self.stage.session.ledger.load(entry.id)
+                if opened.record.reason == drill.reason and opened.record.kind == "table":
+                    self._drop(opened.record.to_version)
+
+    def plan(self) -> None:
+        name = str(self.look()["table"])
+        latest = self._latest(name)
+        assert latest is not None  # noqa: S101 - `look` has asked
+        words = ("table", "--table", name, "--to", restore_time.iso(latest), "--dry-run")
+        self.stage.hands.must(ROLLBACK, *words)
+
+    # -- calls -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        """A table's data is touched under the restore role, which the rollback role takes."""
+        return assume_role.clients(self.stage.roles.account(ROLLBACK), RESTORE)("dynamodb")
+
+    def _clock(self) -> float:
+        return self.stage.session.now().timestamp()
+
+    def _latest(self, name: str) -> datetime | None:
+        with explained(f"reading the backups of {name}"):
+            told = self._dynamodb.describe_continuous_backups(TableName=name)
+        return restore_time.window(told).latest
+
+    def _put(self, name: str, item: Mapping[str, Any], value: str, condition: str) -> None:
+        with explained(f"writing the drill's item into {name}"):
+            self._dynamodb.put_item(
+                TableName=name,
+                Item={**item, _MARK: {"S": value}},
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#mark": _MARK},
+            )
+
+    def _item(self, name: str, key: Mapping[str, Any]) -> Mapping[str, Any]:
+        with explained(f"reading the drill's item from {name}"):
+            found = self._dynamodb.get_item(TableName=name, Key=key, ConsistentRead=True)
+        item: Mapping[str, Any] = found.get("Item", {})
+        return item
+
+    def _drop(self, copy: str) -> None:
+        """Deletes a restored table; nothing where it is gone."""
+        clocks = self.stage.session.clocks
+        began = clocks.monotonic()
+        while (told := steps.described(self._dynamodb, copy)) is not None:
+            if clocks.monotonic() - began > _GONE_SECONDS:
+                raise RollbackError(f"{copy} is not deleted within {_GONE_SECONDS / 60:.0f} minutes.")
+            with explained(f"deleting {copy}"):
+                try:
+                    if told.get("DeletionProtectionEnabled"):
+                        self._dynamodb.update_table(TableName=copy, DeletionProtectionEnabled=False)
+                    elif table_settings.active(self._dynamodb, copy):
+                        self._dynamodb.delete_table(TableName=copy)
+                except ClientError as error:
+                    if code(error) not in ("ResourceInUseException", "ResourceNotFoundException"):
+                        raise
+            clocks.sleep(0.2)
+
+
+def keyed(stood: Stood, name: str) -> dict[str, Any]:
+    """The key of a drill's item, of whatever types the table's key is."""
+    values = {"S": f"drill#{name}", "N": str(int(name[-_DIGITS:], 36)), "B": name.encode()}
+    return {attribute: {kind: values[kind]} for attribute, kind in stood["keys"]}

@@ -1,0 +1,1 @@
+"""What is driven from outside: Pulumi, Terraform, git, GitHub Actions, Slack."""

@@ -1,0 +1,305 @@
+"""The commits of the checkout: whether one may be gone back to, and what it holds.
+
+Whoever may write into a repository's `.git` may have commands there: hooks, filters, monitors, remotes.
+Git is asked with all of them off, and without a way to any other machine: a commit's files are read as they
+were committed, and nothing of the checkout or of its index has a say in that or is written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rollback.core import locked_tempdir
+from rollback.core.errors import Refused, RollbackError, UsageError
+
+# The folder around a worktree, and how git's list of them names one.
+_PREFIX, _TOLD = "access-rollback-", "worktree "
+_QUIET = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    # None: a clone that lacks objects would ask its remote for them, by whatever command it names for that.
+    "GIT_ALLOW_PROTOCOL": "",
+    # A commit is what its digits say, and not what somebody has put in its place.
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null/none",
+    "LC_ALL": "C",
+}
+# Whoever calls us (a hook, say) may point git at another repository; only where its own settings are is kept.
+_KEPT = re.compile(
+    r"GIT_(EXEC_PATH|CEILING_DIRECTORIES|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|(KEY|VALUE)_\d+))"
+)
+_OFF = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "safe.bareRepository=explicit",
+    "advice.detachedHead=false",
+)
+# How a commit's files come into a worktree: all of them, and as they were committed.
+_WHOLE = ("core.sparseCheckout=false", "core.autocrlf=false", "submodule.recurse=false")
+_SHA = re.compile(r"[0-9a-fA-F]{4,64}")
+_LINK = "120000"
+_NAMED = 5
+# What a filter's settings are set to.
+_EMPTY, _FALSE = "ROLLBACK_GIT_EMPTY", "ROLLBACK_GIT_FALSE"
+_VALUES = {_EMPTY: "", _FALSE: "false"}
+_REVISION = re.compile(r"[0-9a-fA-F]{4,40}|[A-Za-z0-9_][A-Za-z0-9._/+-]*([~^][0-9]*)*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commit:
+    """A commit: its 40 digits, and the first line of its message."""
+
+    sha: str
+    subject: str
+
+
+def find(root: Path, wanted: str, branch: str) -> Commit:
+    """The commit `wanted` (digits, or a tag's or branch's name) of the checkout in `root`.
+
+    Raises `UsageError` where there is none, or where `root` is no checkout; `Refused` where it is not part
+    of the protected branch: nobody goes back to a stranger's branch.
+    """
+    _must_be_a_checkout(root)
+    sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
+    if sha is None:
+        clone = "in this clone, which is shallow" if is_shallow(root) else "here"
+        raise UsageError(f"There is no commit {wanted[:80]!a} {clone}.", next=_where_else(root, branch))
+    ref = protected(root, branch)
+    merged = _git(root, "merge-base", "--is-ancestor", sha, ref)
+    if merged.returncode:
+        shallow = is_shallow(root)
+        raise Refused(
+            f"Commit {sha[:12]} is not part of {ref.split('/', 2)[2]}"
+            + (", as far as this shallow clone goes back." if shallow else "."),
+            next=_where_else(root, branch)
+            if shallow
+            else f"Name a commit of '{branch}': git log --oneline {branch}",
+        )
+    return Commit(sha=sha, subject=subject(root, sha))
+
+
+def of_this_checkout(root: Path, wanted: str, branch: str) -> Commit:
+    """The commit `wanted`, if it is part of what is checked out in `root`, or of the protected branch.
+
+    Its program may be run to look at it: no stranger's is. Raises `UsageError` where there is none, `Refused`
+    where it is part of neither.
+    """
+    _must_be_a_checkout(root)
+    sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
+    if sha is not None and is_ancestor(root, sha, "HEAD"):
+        return Commit(sha=sha, subject=subject(root, sha))
+    return find(root, wanted, branch)
+
+
+def files(root: Path, sha: str, folder: str) -> list[str]:
+    """The paths of all files that a commit has below `folder`, from the repository's top."""
+    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", "--name-only", sha, "--", folder)
+    return [path for path in listed.stdout.split("\0") if path]
+
+
+def resolved(root: Path, wanted: str) -> str | None:
+    """All digits of the commit that `wanted` names; None where it names none here."""
+    known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
+    return None if known.returncode else known.stdout.strip()
+
+
+def protected(root: Path, branch: str) -> str:
+    """The protected branch's ref, the remote's before a local one. Raises `UsageError` where there is none."""
+    for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
+        if _git(root, "rev-parse", "--verify", "--quiet", ref).returncode == 0:
+            return ref
+    raise UsageError(
+        f"There is no branch '{branch}' here, which is the protected one.",
+        next=f"git fetch origin {branch}:refs/remotes/origin/{branch}",
+    )
+
+
+def is_shallow(root: Path) -> bool:
+    """Whether the clone lacks the older part of its history."""
+    return _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+
+
+def is_ancestor(root: Path, older: str, newer: str) -> bool | None:
+    """Whether `older` is part of the history of `newer`; None where either is not known here."""
+    code = _git(root, "merge-base", "--is-ancestor", "--end-of-options", older, newer).returncode
+    return {0: True, 1: False}.get(code)
+
+
+def holds(root: Path, sha: str, path: str) -> bool:
+    """Whether a commit has a file or folder at `path`, which is below the repository's top."""
+    return _git(root, "cat-file", "-e", f"{sha}:{path}").returncode == 0
+
+
+def read(root: Path, sha: str, path: str) -> str | None:
+    """A file as a commit has it; None where it has none there, or where it is no text."""
+    shown = _git(root, "cat-file", "blob", f"{sha}:{path}")
+    return None if shown.returncode or "\0" in shown.stdout else shown.stdout
+
+
+def subject(root: Path, sha: str) -> str:
+    """The first line of a commit's message; empty where the commit is not known here."""
+    return subjects(root, [sha]).get(sha, "")
+
+
+def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
+    """Commit, by all its digits, → the first line of its message, of those that are known here: git is asked once."""
+    # They come from records or from the engine's history, which may say anything.
+    wanted = [sha for sha in dict.fromkeys(shas) if _SHA.fullmatch(sha)]
+    if not wanted:
+        return {}
+    words = ("log", "-s", "--no-walk=unsorted", "--ignore-missing", "--no-show-signature", "--format=%H %s")
+    told = _git(root, *words, *wanted, "--").stdout.splitlines()
+    return {sha: text.strip() for sha, _, text in (line.partition(" ") for line in told)}
+
+
+@cache
+def top(root: Path) -> Path:
+    """The top folder of the repository that `root` is in. Raises `UsageError` where it is in none."""
+    _must_be_a_checkout(root)
+    told = _git(root, "rev-parse", "--show-toplevel")
+    found = Path(told.stdout.removesuffix("\n"))
+    if told.returncode or not root.resolve().is_relative_to(found.resolve()):
+        raise UsageError(
+            f"{root} is no work tree of its repository.",
+            next="Look at core.worktree and core.bare: git config --show-origin --get-regexp '^core'",
+        )
+    return found
+
+
+@contextmanager
+def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
+    """A folder with the files of a commit, which is removed again however the block ends.
+
+    It stands in a folder that nobody else may read; what is put beside it goes with it.
+    What processes that were killed have left behind is cleared away, too. Raises `UsageError` where git
+    cannot check the commit out (a partial clone lacks its files), and `Refused` where links at or below
+    `folder`, in which it is worked, lead out of it: what they lead to is no part of the commit.
+    """
+    around = locked_tempdir.make(_PREFIX)
+    place = around / "tree"
+    try:
+        with locked_tempdir.held(around):
+            clear_dead(root)
+            made = _git(
+                root, "worktree", "add", "--detach", "--force", "--no-checkout", "--", str(place), sha
+            )
+            if not made.returncode:
+                # Which filters are configured is asked in there: an include may hold for this place alone.
+                made = _git(
+                    place, "reset", "--hard", "--quiet", options=(*_options(_WHOLE), *_filters(place))
+                )
+            if made.returncode:
+                raise UsageError(
+                    f"Commit {sha[:12]} cannot be checked out: {_last(made.stderr)}.",
+                    next=f"git fetch origin {sha}",
+                )
+            _must_be_its_own(place, sha, folder)
+            yield place
+    finally:
+        _git(root, "worktree", "remove", "--force", "--force", str(place))
+        _git(root, "worktree", "prune")
+
+
+def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
+    """Raises `Refused` where a link at or below `folder` leads out of the worktree."""
+    listed = _git(place, "ls-tree", "-r", "-z", "--full-tree", sha, "--", folder).stdout.split("\0")
+    links = [path for entry, _, path in (one.partition("\t") for one in listed) if entry.startswith(_LINK)]
+    home = os.path.realpath(place)
+
+    def leads(path: str) -> str:
+        return os.path.realpath(place / path)
+
+    out = [path for path in (folder, *links) if os.path.commonpath([home, leads(path)]) != home]
+    if out:
+        raise Refused(
+            f"Commit {sha[:12]} has links that lead out of it: "
+            + ", ".join(f"{path} → {leads(path)}" for path in out[:_NAMED])
+            + (" …" if len(out) > _NAMED else "."),
+            next="Go back to a commit whose files are its own.",
+        )
+
+
+def clear_dead(root: Path) -> None:
+    """Removes the worktrees of ours whose process has died: nobody holds their lock any more."""
+    listed = _git(root, "worktree", "list", "--porcelain").stdout
+    places = [Path(line[len(_TOLD) :]) for line in listed.splitlines() if line.startswith(_TOLD)]
+    ours = {place.parent: place for place in places if place.parent.name.startswith(_PREFIX)}
+    locked_tempdir.clear_dead(
+        ours, lambda around: _git(root, "worktree", "remove", "--force", "--force", str(ours[around]))
+    )
+    _git(root, "worktree", "prune")
+
+
+@cache
+def _must_be_a_checkout(root: Path) -> None:
+    try:
+        inside = _git(root, "rev-parse", "--git-dir")
+    except FileNotFoundError:
+        raise UsageError("git is not on PATH.", next="Install git.") from None
+    if inside.returncode:
+        raise UsageError(
+            f"{root} is no git checkout: {_last(inside.stderr)}.",
+            next="Run it inside a checkout of the platform's repository.",
+        )
+
+
+def _where_else(root: Path, branch: str) -> str:
+    if is_shallow(root):
+        return "git fetch --unshallow"
+    return f"git fetch origin {branch}, if it is newer than this checkout; git log --oneline {branch} shows what there is."
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].removeprefix("fatal: ").rstrip(".")[:300] if lines else "git says nothing"
+
+
+def _git(root: Path, *words: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _KEPT.fullmatch(name)
+    }
+    try:
+        return subprocess.run(
+            ["git", "-C", str(root), *_options(_OFF), *options, *words],
+            env=environment | _QUIET | _VALUES,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=120,
+        )
+    except subprocess.TimeoutExpired:
+        raise RollbackError(f"git {words[0]} did not answer within two minutes.") from None
+
+
+def _options(settings: Sequence[str]) -> list[str]:
+    return [word for setting in settings for word in ("-c", setting)]
+
+
+def _filters(place: Path) -> list[str]:
+    """Options by which no filter that is configured here runs on a checkout.
+
+    By variables, because a filter may be called anything: after `-c` a name ends at its first `=`.
+    """
+    named = _git(
+        place, "config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(smudge|process|required)$"
+    )
+    off = {"smudge": _EMPTY, "process": _EMPTY, "required": _FALSE}
+    return [
+        f"--config-env={name}={off[name.rpartition('.')[2]]}"
+        for name in set(named.stdout.split("\0"))
+        if name
+    ]

@@ -1,0 +1,109 @@
+"""Where a stack's state is, and the locks that updates hold there.
+
+The layout is that of the engine's own backends for files and buckets: an update's lock is
+`.pulumi/locks/organization/PROJECT/STACK/UUID.json` and names pid and host. `pulumi cancel` deletes every
+lock of a stack, dead or not; here one is deleted by its name. The service's backend ends its own locks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from rollback.aws.account import explained
+from rollback.config.settings import Settings
+
+
+def backend_url(settings: Settings) -> str:
+    """Where the stack's state is: `PULUMI_BACKEND_URL`, else the environment's state bucket."""
+    given = os.environ.get("PULUMI_BACKEND_URL")
+    if given:
+        return given
+    options = {"region": settings.region}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        options |= {"endpoint": endpoint, "s3ForcePathStyle": "true"}
+    return f"s3://{settings.names.state_bucket}?{urlencode(options)}"
+
+
+def place(settings: Settings) -> str:
+    """The same for a person: a bucket's name, or a backend's address without its options."""
+    parts = urlsplit(backend_url(settings))
+    return parts.netloc if parts.scheme == "s3" else f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """An update's lock. `place` is its file or key; `uuid` its name."""
+
+    uuid: str
+    user: str
+    host: str
+    pid: int
+    at: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host} (pid {self.pid}) since {self.at}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locks:
+    """The locks of one stack in the backend at `url`. `s3` makes a client where it is needed."""
+
+    url: str
+    project: str
+    stack: str
+    s3: Callable[[], Any]
+
+    def held(self) -> list[Lock]:
+        """All of them, dead ones too; none where the backend is none of files."""
+        return [_lock(place, text) for place, text in self._read()]
+
+    def remove(self, lock: Lock) -> None:
+        """Deletes one lock. Quietly nothing where it is gone."""
+        if self._scheme == "file":
+            Path(lock.place).unlink(missing_ok=True)
+        else:
+            with explained(f"removing the stack's lock {lock.uuid}"):
+                self.s3().delete_object(Bucket=urlsplit(self.url).netloc, Key=lock.place)
+
+    @property
+    def _scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    @property
+    def _folder(self) -> str:
+        return f".pulumi/locks/organization/{self.project}/{self.stack}/"
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        parts = urlsplit(self.url)
+        if parts.scheme == "file":
+            folder = Path(parts.netloc + parts.path).expanduser() / self._folder
+            for path in sorted(folder.glob("*.json")):
+                yield str(path), path.read_text(encoding="utf-8")
+        elif parts.scheme == "s3":
+            prefix = "/".join(filter(None, (parts.path.strip("/"), self._folder)))
+            with explained("reading the stack's locks"):
+                client = self.s3()
+                listed = client.list_objects_v2(Bucket=parts.netloc, Prefix=prefix)
+                for item in listed.get("Contents", []):
+                    body = client.get_object(Bucket=parts.netloc, Key=item["Key"])["Body"]
+                    yield item["Key"], body.read().decode()
+
+
+def _lock(place: str, text: str) -> Lock:
+    said = json.loads(text)
+    return Lock(
+        uuid=Path(place).stem,
+        user=str(said.get("username", "?")),
+        host=str(said.get("hostname", "?")),
+        pid=int(said.get("pid", 0)),
+        at=str(said.get("timestamp", "?")),
+        place=place,
+    )

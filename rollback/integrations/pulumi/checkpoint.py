@@ -1,0 +1,56 @@
+"""A stack's checkpoint as it counts for a digest. Pure.
+
+A checkpoint is read as it is stored, its secrets encrypted: nothing here ever sees one. What differs from
+run to run though nothing has changed is left out: times, the order of resources, where in a program they
+are declared, and what a refresh rewrites. A secret's ciphertext is part of it, and is new after every
+update, even one that changes nothing: such an update makes a plan stale, as it may have changed a secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollback.core.canonical import canonical
+
+_FLEETING = {"sourcePosition", "stackTrace", "created", "modified", "propertyDependencies"}
+
+Deployment = Mapping[str, Any]
+
+
+def deployment(exported: Mapping[str, Any]) -> Deployment:
+    """The deployment in what `pulumi stack export` prints; empty for a stack that never had one."""
+    return exported.get("deployment") or {}
+
+
+def resources(state: Deployment) -> Sequence[Mapping[str, Any]]:
+    """What the checkpoint knows, in its own order: a parent before its children."""
+    return state.get("resources") or ()
+
+
+def pending(state: Deployment) -> Sequence[Mapping[str, Any]]:
+    """What an update that was cut off had begun: `type` and `resource` each."""
+    return state.get("pending_operations") or ()
+
+
+def keyed(state: Deployment, value: Any) -> str:
+    """A hash of `value` that only who can read the state can compute: 64 hexadecimal digits.
+
+    The key is the state's own salt or wrapped key. It is in no record, so that what is hashed cannot be
+    found from one by trying.
+    """
+    key = canonical(state.get("secrets_providers") or {}).encode()
+    return hmac.new(key, canonical(value).encode(), hashlib.sha256).hexdigest()
+
+
+def digest(state: Deployment) -> str:
+    """A keyed hash over what a plan starts from."""
+    kept = [
+        {key: value for key, value in resource.items() if key not in _FLEETING}
+        for resource in resources(state)
+    ]
+    kept.sort(key=lambda resource: (resource["urn"], resource.get("id", "")))
+    begun = [[operation.get("type"), operation["resource"]["urn"]] for operation in pending(state)]
+    return keyed(state, [kept, sorted(begun)])

@@ -1,0 +1,124 @@
+"""A copy of a stack's state, on which the checkout's own program and an import are tried.
+
+Reading is all that a preview and an import do in the account, and what they write goes to the copy: so the
+engine and its providers say by themselves what they would do. The copy is a backend of files in a folder of
+its own, in the layout that the engine gives them; secrets in it are encrypted as in the state.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rollback.config.settings import PROJECT_FILE
+from rollback.core.errors import RollbackError
+from rollback.integrations.pulumi.preview_events import Step, steps
+from rollback.integrations.pulumi.process import Ended, Engine, Facts, Watch, failed
+from rollback.integrations.pulumi.update_history import StackName
+
+_UNCHANGED = "Nothing was changed."
+# Nothing is asked, read anew from the account, or generated.
+_IMPORT = ("--yes", "--skip-preview", "--generate-code=false", "--protect=false")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What the program would do: its steps; what of it could be imported, as `pulumi import --file` takes it
+    with ids left open; and by URN the resources that each property waits for.
+    """
+
+    steps: tuple[Step, ...]
+    imports: Mapping[str, Any]
+    depends: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """The copy in `folder` of the state of `stack`, for the program in `program`."""
+
+    engine: Engine
+    stack: str
+    program: Path
+    folder: Path
+    watch: Watch
+
+    def preview(self) -> Forecast:
+        """What `pulumi up` would do now. Raises `RollbackError` where the program does not run."""
+        imports, plan = self.folder / "imports.json", self.folder / "plan.json"
+        events: list[tuple[str, Facts]] = []
+        words = ("--refresh=false", "--import-file", str(imports), "--save-plan", str(plan))
+        self._run("preview", *words, events=events)
+        goals = json.loads(plan.read_text(encoding="utf-8"))["resourcePlans"]
+        return Forecast(
+            steps=tuple(steps(events)),
+            imports=json.loads(imports.read_text(encoding="utf-8")),
+            depends={
+                urn: {name: tuple(urns) for name, urns in _depends(goal).items()}
+                for urn, goal in goals.items()
+            },
+        )
+
+    def imported(self, document: Mapping[str, Any]) -> None:
+        """Imports what `document` names. Raises `RollbackError` where one of them cannot be read."""
+        file = self.folder / "filled.json"
+        file.write_text(json.dumps(document), encoding="utf-8")
+        self._run("import", "--file", str(file), *_IMPORT, events=[])
+
+    def _run(self, verb: str, *words: str, events: list[tuple[str, Facts]]) -> Ended:
+        ended = self.engine.run(
+            self.program,
+            verb,
+            *words,
+            "--stack",
+            self.stack,
+            "--config-file",
+            str(self.folder / _config(self.stack)),
+            watch=replace(self.watch, event=lambda kind, data: events.append((kind, data))),
+            variables={"PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        if ended.stopped or ended.late:
+            how = "was stopped" if ended.stopped else f"took more than {self.watch.seconds / 60:.0f} minutes"
+            raise RollbackError(f"pulumi {verb} {how}.", changed=_UNCHANGED)
+        if not ended.ok:
+            raise failed(f"pulumi {verb}", ended, changed=_UNCHANGED)
+        return ended
+
+
+@contextmanager
+def rehearsal(
+    name: StackName, program: Path, exported: Mapping[str, Any], watch: Watch
+) -> Iterator[Rehearsal]:
+    """A rehearsal on what `pulumi stack export` has `exported`; its folder lasts as long as the block.
+
+    `program` is the checkout's folder of the project, whose stack file is copied: the engine writes into it.
+    """
+    with tempfile.TemporaryDirectory(prefix="rollback-rehearsal-") as place:
+        folder, config = Path(place), _config(name.stack)
+        state = folder / ".pulumi" / "stacks" / name.project
+        state.mkdir(parents=True)
+        (folder / ".pulumi" / "meta.yaml").write_text("version: 1\n", encoding="utf-8")
+        rest = {key: value for key, value in exported.items() if key != "deployment"}
+        latest = {"stack": f"organization/{name.project}/{name.stack}", "latest": exported.get("deployment")}
+        (state / f"{name.stack}.json").write_text(
+            json.dumps({**rest, "checkpoint": latest}), encoding="utf-8"
+        )
+        shutil.copyfile(program / config, folder / config)
+        backend = f"file://{folder}"
+        variables = {**name.engine.variables, "PULUMI_BACKEND_URL": backend}
+        engine = replace(name.engine, backend=backend, variables=variables)
+        yield Rehearsal(engine=engine, stack=name.stack, program=program, folder=folder, watch=watch)
+
+
+def _config(stack: str) -> str:
+    return f"{Path(PROJECT_FILE).stem}.{stack}.yaml"
+
+
+def _depends(goal: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (goal.get("goal") or {}).get("propertyDependencies") or {}
+    return found

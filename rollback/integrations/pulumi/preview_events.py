@@ -1,0 +1,150 @@
+"""What the engine's events say that it would do, resource by resource. Pure.
+
+The event's fields are those of `apitype.StepEventMetadata` in the engine's source (sdk/go/common/apitype).
+Secrets arrive masked, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rollback.model.record import INFRASTRUCTURE
+
+CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
+STACK_TYPE = "pulumi:pulumi:Stack"
+# What stands for a value that is not known before something else has been made (sdk/go/common/resource/plugin).
+_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba"
+_OPS = {
+    "create": CREATE,
+    "import": CREATE,
+    "update": UPDATE,
+    "delete": DELETE,
+    "remove-pending-replace": DELETE,
+    "replace": REPLACE,
+    "create-replacement": REPLACE,
+    "delete-replaced": REPLACE,
+    "import-replacement": REPLACE,
+    "same": SAME,
+}
+# A resource's name in its account is one of these inputs where it has no id yet.
+_NAMES = ("name", "bucket", "functionName")
+
+Facts = Mapping[str, Any]
+Events = Iterable[tuple[str, Facts]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One resource: what happens to it, its inputs before and after, and what guards it.
+
+    `name` is what its account calls it: its id, or what it is to be named. `properties` are the inputs that
+    change; for the stack itself, the outputs. `replacing` are those for which it has to be replaced. What is not
+    `custom` is a component, which is nothing in an account.
+    """
+
+    urn: str
+    type: str
+    op: str
+    name: str = ""
+    properties: tuple[str, ...] = ()
+    replacing: tuple[str, ...] = ()
+    old: Facts | None = None
+    new: Facts | None = None
+    protected: bool = False
+    unprotects: bool = False
+    retains: bool = False
+    custom: bool = True
+
+
+def operation(metadata: Facts) -> str | None:
+    """What an event says is done to its resource; None for what is done to none (a refresh, a read)."""
+    default = "::pulumi:providers:" in metadata["urn"] and "::default" in metadata["urn"]
+    return None if default else _OPS.get(metadata["op"])
+
+
+def steps(events: Events) -> list[Step]:
+    """The steps of a preview, each once, sorted by resource: their order differs from run to run."""
+    found: dict[tuple[str, str], Step] = {}
+    for kind, data in events:
+        if kind == "resourcePreEvent" and (op := operation(data["metadata"])) is not None:
+            step = _step(data["metadata"], op)
+        elif kind == "resOutputsEvent" and data["metadata"]["type"] == STACK_TYPE:
+            step = _outputs(data["metadata"])
+        else:
+            continue
+        if step.type == STACK_TYPE and (known := found.pop((step.urn, SAME), None)):
+            found[step.urn, step.op] = max(known, step, key=lambda one: len(one.properties))
+            continue
+        known = found.get((step.urn, step.op))
+        found[step.urn, step.op] = _merged(known, step) if known else step
+    return [found[key] for key in sorted(found)]
+
+
+def drift(events: Events) -> list[tuple[str, tuple[str, ...]]]:
+    """Resources that differ from the checkpoint, with the properties; none of them: they are gone."""
+    found = {}
+    for kind, data in events:
+        if kind != "resOutputsEvent" or data["metadata"]["op"] != "refresh":
+            continue
+        metadata = data["metadata"]
+        if metadata.get("diffs"):
+            found[metadata["urn"]] = tuple(sorted(metadata["diffs"]))
+        elif metadata.get("old") and not metadata.get("new"):
+            found[metadata["urn"]] = ()
+    return sorted(found.items())
+
+
+def unknown(value: Any) -> bool:
+    """Whether something in `value` is not known yet."""
+    if isinstance(value, Mapping):
+        return any(map(unknown, value.values()))
+    if isinstance(value, list):
+        return any(map(unknown, value))
+    return isinstance(value, str) and value.startswith(_UNKNOWN)
+
+
+def _step(metadata: Facts, op: str) -> Step:
+    old, new = metadata.get("old") or {}, metadata.get("new") or {}
+    inputs = new.get("inputs", {})
+    named = (inputs[key] for key in _NAMES if isinstance(inputs.get(key), str))
+    return Step(
+        urn=metadata["urn"],
+        type=metadata["type"],
+        op=op,
+        name=old.get("id") or new.get("id") or next(named, ""),
+        properties=tuple(sorted({*(metadata.get("diffs") or ()), *(metadata.get("keys") or ())})),
+        replacing=tuple(sorted(metadata.get("keys") or ())),
+        old=old.get("inputs"),
+        new=new.get("inputs"),
+        protected=bool(old.get("protect")),
+        unprotects=bool(old.get("protect") and new and not new.get("protect")),
+        retains=bool(old.get("retainOnDelete")),
+        custom=bool((new or old).get("custom")),
+    )
+
+
+def _outputs(metadata: Facts) -> Step:
+    """The stack itself: it is updated where an output changes, of which the engine says `same`."""
+    step = _step(metadata, _OPS.get(metadata["op"], SAME))
+    if metadata["op"] != "same":
+        return step
+    old, new = ((metadata.get(side) or {}).get("outputs", {}) for side in ("old", "new"))
+    changed = tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))
+    return replace(step, op=UPDATE if changed else SAME, properties=changed, old=old, new=new)
+
+
+def _merged(one: Step, other: Step) -> Step:
+    """The parts of a replacement as one step."""
+    return replace(
+        one,
+        name=one.name or other.name,
+        properties=tuple(sorted({*one.properties, *other.properties})),
+        replacing=tuple(sorted({*one.replacing, *other.replacing})),
+        old=one.old or other.old,
+        new=one.new or other.new,
+        protected=one.protected or other.protected,
+        unprotects=one.unprotects or other.unprotects,
+        retains=one.retains or other.retains,
+    )

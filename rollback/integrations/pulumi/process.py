@@ -1,0 +1,280 @@
+"""One command of the engine's, in a process that is known before it does anything.
+
+The engine is started behind a gate: a shell that waits for a word and then becomes it. So its pid can be
+written down first, and whoever finds its lock later can tell whose it was. It has a session of its own:
+Ctrl-C at a terminal reaches it through us alone, once, for a second one would cut off what is under way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from rollback.core.errors import RollbackError, UsageError
+from rollback.core.process_identity import SHORT_LIVED, Process
+
+INSTALLER = "https://www.pulumi.com/docs/install/"
+_MAJOR = "3"
+# Of the caller's own PULUMI_ variables only those have a say that tell who they are, where states and plugins
+# are, and how secrets are read. PULUMI_OPTION_…, PULUMI_SKIP_CHECKPOINTS, PULUMI_DEBUG_GRPC and the like would
+# change what is planned, or write down what is secret.
+_KEPT = re.compile(
+    r"PULUMI_(HOME|ACCESS_TOKEN|API|ORG|BACKEND_URL|CONFIG_PASSPHRASE(_FILE)?|PYTHON_CMD|SELF_MANAGED_STATE_\w+"
+    r"|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS|PLUGIN_DOWNLOAD_URL_OVERRIDES)"
+)
+_GATE = 'read -r go && exec "$@"'
+# Seconds between two looks, and how many in which nothing is said are enough of a dead one.
+_TICK, _QUIET = 0.1, 20
+# A graceful end waits for the calls to the cloud that are under way.
+_GRACE = 60.0
+_LAST_LINES = 12
+_EVENT = ("sequence", "timestamp")
+
+Facts = Mapping[str, Any]
+_Lines = queue.Queue[tuple[str | None, bool]]
+
+
+class EngineError(RollbackError):
+    """A command of the engine's failed; the message has its own last words."""
+
+
+class Locked(EngineError):
+    """Another update holds the stack's lock: nothing was done."""
+
+
+class Denied(EngineError):
+    """The caller may not read the state: nothing was done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What a command tells while it runs, and asks.
+
+    `stopping` is asked all the time, and may raise: then the engine is stopped in good order first.
+    `seconds` is how long it may take.
+    """
+
+    seconds: float
+    began: Callable[[Process], None] = lambda _: None
+    event: Callable[[str, Facts], None] = lambda *_: None
+    stopping: Callable[[], bool] = lambda: False
+
+
+@dataclass(kw_only=True)
+class Ended:
+    """How a command ended. `stopped` says that we asked it to end, `late` that its time was up."""
+
+    code: int = 0
+    said: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    stopped: bool = False
+    late: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    @property
+    def locked(self) -> bool:
+        return not self.ok and any("the stack is currently locked by" in line for line in self.said)
+
+    @property
+    def denied(self) -> bool:
+        # The words of the engine's backend for a store that answers 403, whichever store it is.
+        return not self.ok and any("(code=PermissionDenied)" in line for line in self.said)
+
+    @property
+    def why(self) -> str:
+        """The last lines of what went wrong."""
+        lines = [line for text in (self.errors or self.said) for line in text.strip().splitlines()]
+        told = [line for line in lines if line.strip() and not line.startswith("warning: using pulumi-")]
+        return "\n".join(told[-_LAST_LINES:]) or f"it ended with exit code {self.code}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """The `pulumi` on PATH, with the variables that its commands get. `backend` is the state's URL."""
+
+    program: str
+    backend: str
+    variables: Mapping[str, str]
+
+    @classmethod
+    def found(cls, backend: str) -> Engine:
+        """The engine on PATH. Raises `UsageError` where there is none."""
+        program = shutil.which("pulumi")
+        if program is None:
+            raise UsageError("pulumi is not on PATH.", next=f"Install it: {INSTALLER}")
+        ours = {
+            "PULUMI_BACKEND_URL": backend,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
+            "NO_COLOR": "1",
+        }
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PULUMI_") or _KEPT.fullmatch(name)
+        }
+        return cls(program=program, backend=backend, variables={**SHORT_LIVED, **kept, **ours})
+
+    def version(self) -> str:
+        """Its version. Raises `UsageError` for another major one than this command knows."""
+        told = subprocess.run(
+            [self.program, "version"],
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        version = told.stdout.strip().removeprefix("v")
+        if version.partition(".")[0] != _MAJOR:
+            raise UsageError(
+                f"{self.program} is version {version or '?'}; this command needs Pulumi {_MAJOR}.",
+                next=f"Install it: {INSTALLER}",
+            )
+        return version
+
+    def ask(self, folder: Path, *words: str, feed: str = "") -> str:
+        """What a short command prints. Raises `EngineError`, or `Locked`, where it fails."""
+        done = subprocess.run(
+            [self.program, *words, "--non-interactive"],
+            cwd=folder,
+            env=self.variables,
+            input=feed,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            start_new_session=True,
+        )
+        if done.returncode:
+            raise failed(
+                f"pulumi {' '.join(words[:2])}", Ended(code=done.returncode, said=done.stderr.splitlines())
+            )
+        return done.stdout
+
+    def run(self, folder: Path, *words: str, watch: Watch, variables: Mapping[str, str]) -> Ended:
+        """A command that changes something or takes its time, with its events as it tells them."""
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _GATE, "sh", self.program, *words, "--json", "--non-interactive"],
+            cwd=folder,
+            env={**self.variables, **variables},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        lines = _lines(process)
+        try:
+            watch.began(Process.of(process.pid))
+            _go(process)
+            return _watched(process, lines, watch)
+        finally:
+            _end(process)
+
+
+def failed(what: str, ended: Ended, **words: str) -> EngineError:
+    """The error for a command that failed."""
+    kind = Locked if ended.locked else Denied if ended.denied else EngineError
+    return kind(f"{what} failed:\n{ended.why}", **words)
+
+
+def _go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    with suppress(BrokenPipeError):
+        process.stdin.write("go\n")
+        process.stdin.close()
+
+
+def _watched(process: subprocess.Popen[str], lines: _Lines, watch: Watch) -> Ended:
+    ended = Ended()
+    deadline = time.monotonic() + watch.seconds
+    asked: float | None = None
+    open_pipes, quiet = 2, 0
+    # What the engine has left behind may hold its pipes open for ever.
+    while open_pipes and (quiet < _QUIET or process.poll() is None):
+        if asked is None:
+            ended.late = time.monotonic() > deadline
+            ended.stopped = watch.stopping()
+            if ended.late or ended.stopped:
+                process.send_signal(signal.SIGINT)
+                asked = time.monotonic()
+        elif time.monotonic() - asked > _GRACE:
+            process.kill()
+        try:
+            line, told = lines.get(timeout=_TICK)
+        except queue.Empty:
+            quiet += 1
+            continue
+        quiet = 0
+        if line is None:
+            open_pipes -= 1
+        elif told:
+            _tell(line, ended, watch)
+        else:
+            ended.said.append(line)
+    ended.code = process.wait()
+    return ended
+
+
+def _tell(line: str, ended: Ended, watch: Watch) -> None:
+    """One line of standard output: an event."""
+    try:
+        event = json.loads(line)
+        kind = next(name for name in event if name not in _EVENT)
+    except (ValueError, TypeError, StopIteration):
+        return
+    if kind == "diagnosticEvent" and event[kind].get("severity") == "error":
+        ended.errors.append(event[kind]["message"])
+    watch.event(kind, event[kind])
+
+
+def _lines(process: subprocess.Popen[str]) -> _Lines:
+    """The lines of both pipes as they come, those of standard output marked; None at the end of each."""
+    found: _Lines = queue.Queue()
+
+    def read(pipe: IO[str], told: bool) -> None:  # noqa: FBT001 - a thread's arguments
+        with pipe:
+            for line in pipe:
+                found.put((line.rstrip("\n"), told))
+        found.put((None, told))
+
+    for pipe, told in ((process.stdout, True), (process.stderr, False)):
+        threading.Thread(target=read, args=(pipe, told), daemon=True).start()
+    return found
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ends what an error or a second Ctrl-C has left running: in good order if it can, by force if not."""
+    with suppress(BrokenPipeError, ValueError):
+        if process.stdin is not None:
+            process.stdin.close()
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_GRACE)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise

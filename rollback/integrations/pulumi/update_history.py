@@ -1,0 +1,205 @@
+"""What the engine's own history says of a stack: who deployed which commit, and what stands."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rollback.config.settings import PROJECT_FILE, Settings
+from rollback.core import safe_yaml
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.integrations import git
+from rollback.integrations.pulumi.backend import backend_url
+from rollback.integrations.pulumi.process import Engine
+
+# `history` answers ten entries unless a page size is given.
+_PAGE = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Update:
+    """One entry. Times are ISO 8601. `commit` is empty where the update ran outside a git checkout.
+
+    `id` is the number of the service's backend; 0 everywhere else. `dirty`: not all of what was deployed is
+    in the commit. `stands` marks the update that made what stands now.
+    """
+
+    at: str
+    ended: str
+    kind: str
+    result: str
+    commit: str
+    dirty: bool
+    who: str
+    subject: str
+    changes: Mapping[str, int] = field(default_factory=dict)
+    id: int = 0
+    stands: bool = False
+
+    @property
+    def deploys(self) -> bool:
+        """Whether it ran a commit's program. A refresh has the commit of whatever checkout it ran in."""
+        return self.kind == "update"
+
+    @property
+    def clean(self) -> bool:
+        """Whether it went through, and what it deployed is exactly its commit."""
+        return self.deploys and self.result == "succeeded" and bool(self.commit) and not self.dirty
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackName:
+    """One stack of one project, and a folder in which the engine can be asked about it.
+
+    The folder is none of the checkout's, into whose stack file the engine writes when it likes.
+    """
+
+    engine: Engine
+    project: str
+    stack: str
+    folder: Path
+
+    def ask(self, *words: str, feed: str = "") -> str:
+        """What a `pulumi stack` command prints about this stack."""
+        return self.engine.ask(self.folder, "stack", *words, "--stack", self.stack, feed=feed)
+
+    def updates(self) -> Iterator[Update]:
+        """The stack's history, newest first, as far as anybody goes."""
+        page = 1
+        while True:
+            words = ("history", "--json", "--page-size", str(_PAGE), "--page", str(page))
+            entries = json.loads(self.ask(*words) or "[]")
+            yield from map(_update, entries)
+            if len(entries) < _PAGE:
+                return
+            page += 1
+
+
+@contextmanager
+def stack_name(engine: Engine, project: str, stack: str) -> Iterator[StackName]:
+    """A stack, with a folder of its own as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="rollback-stack-") as folder:
+        text = json.dumps({"name": project, "runtime": "python"})
+        (Path(folder) / PROJECT_FILE).write_text(text, encoding="utf-8")
+        yield StackName(engine=engine, project=project, stack=stack, folder=Path(folder))
+
+
+def project_name(text: str) -> str:
+    """The name that a `Pulumi.yaml` gives its project; empty where it gives none."""
+    try:
+        return str(safe_yaml.mapping(PROJECT_FILE, text).get("name", ""))
+    except UsageError:
+        return ""
+
+
+def standing(updates: Iterable[Update]) -> Update | None:
+    """The update that made what stands, or half made it where it failed; None where nothing is known.
+
+    `updates` is newest first, as everywhere here. After a destroy nothing stands.
+    """
+    for update in updates:
+        if update.deploys:
+            return update
+        if update.kind == "destroy" and update.result == "succeeded":
+            return None
+    return None
+
+
+def left(updates: Sequence[Update], target: str) -> Update | None:
+    """The update that is left on the way to commit `target`: what stands.
+
+    Where that is a failed way to the very same commit, what was being left is left still.
+    """
+    now = standing(updates)
+    if now is None or now.result == "succeeded" or now.commit != target:
+        return now
+    return standing(update for update in updates if update.result == "succeeded")
+
+
+def previous(updates: Iterable[Update], barred: Iterable[str], after: Callable[[str, str], bool]) -> Update:
+    """The newest update that went through, of another clean commit than stands, and not `barred`.
+
+    `after` says whether a commit comes after another. Where the way back to a commit failed, what it was
+    leaving comes after that and is no way back: the same way is. Raises `Refused` where there is none.
+    """
+    passed = set(barred)
+    now: Update | None = None
+    left = False
+    for update in updates:
+        if now is None:
+            now = update if update.deploys or update.kind == "destroy" else None
+        elif not update.clean or update.commit in passed:
+            continue
+        elif now.result != "succeeded" and update.commit != now.commit and after(update.commit, now.commit):
+            left = True
+        # Where more than a commit was deployed, the commit alone is a way back.
+        elif update.commit != now.commit or now.dirty or left:
+            return update
+    raise Refused(
+        "There is no previous commit of the stack: its history has no earlier successful update of another "
+        "clean commit that is not quarantined.",
+        next="Name a commit with --to COMMIT: rollback history --kind stack shows what was deployed.",
+    )
+
+
+def marked(updates: Iterable[Update]) -> Iterator[Update]:
+    """The same, with the one that stands marked: the newest that went through, unless all was destroyed."""
+    found = False
+    for update in updates:
+        done = update.result == "succeeded"
+        stands = not found and done and update.deploys
+        found = found or stands or (done and update.kind == "destroy")
+        yield replace(update, stands=stands)
+
+
+def history(
+    root: Path, settings: Settings, limit: int, *, stack: str = "", project: str = ""
+) -> list[Update]:
+    """The newest `limit` entries of a stack's history, newest first; the environment's own by default.
+
+    `project` is a project's name. Raises `RollbackError` where the engine cannot be asked.
+    """
+    text = (root / PROJECT_FILE).read_text(encoding="utf-8")
+    engine = Engine.found(backend_url(settings))
+    with stack_name(engine, project or project_name(text), stack or settings.environment) as asked:
+        found = list(islice(marked(asked.updates()), limit))
+    subjects = git.subjects(root, [update.commit for update in found])
+    return [replace(update, subject=subjects.get(update.commit) or update.subject) for update in found]
+
+
+def deployed_commit(root: Path, settings: Settings) -> tuple[str | None, str]:
+    """The commit of the newest successful, clean update of the stack; or None and why it is not known."""
+    why = "no clean update of it is known."
+    try:
+        engine = Engine.found(backend_url(settings))
+        text = (root / PROJECT_FILE).read_text(encoding="utf-8")
+        with stack_name(engine, project_name(text), settings.environment) as asked:
+            for update in asked.updates():
+                if update.clean:
+                    return update.commit, ""
+    except RollbackError as error:
+        why = error.what.splitlines()[-1].strip()[:300]
+    return None, f"The stack's commit is not recorded: {why}"
+
+
+def _update(entry: Mapping[str, Any]) -> Update:
+    environment = entry.get("environment") or {}
+    author = environment.get("git.author") or environment.get("git.committer") or ""
+    return Update(
+        at=str(entry.get("startTime", "")),
+        ended=str(entry.get("endTime", "")),
+        kind=str(entry.get("kind", "")),
+        result=str(entry.get("result", "")),
+        commit=str(environment.get("git.head", "")),
+        dirty=environment.get("git.dirty") == "true",
+        who=author or str(environment.get("exec.kind", "")),
+        subject=str(entry.get("message", "")).partition("\n")[0],
+        changes=dict(entry.get("resourceChanges") or {}),
+        id=int(entry.get("version", 0)),
+    )

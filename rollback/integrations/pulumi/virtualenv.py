@@ -1,0 +1,132 @@
+"""A commit's own dependencies, for its own program.
+
+A checkout made for one command has no virtualenv. Where the commit asks for what today's checkout asks for,
+it gets that checkout's; else one is made from its requirements, once, and kept for the next time under
+`~/.cache/access-rollback/venvs`. Projects of other runtimes and toolchains install theirs themselves
+(`pulumi install`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rollback.core.errors import RollbackError, UsageError
+from rollback.integrations.pulumi.process import Engine
+
+_REQUIREMENTS = "requirements.txt"
+_OTHERS = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
+_SECONDS = 600
+_LAST_LINES = 8
+
+
+def provide(engine: Engine, project: Mapping[str, Any], folder: Path, today: Path) -> dict[str, str]:
+    """Gives the program in `folder` what it imports, and returns the variables that it needs for that.
+
+    `project` is its `Pulumi.yaml`, `today` the folder of the same project in today's checkout. Raises
+    `RollbackError` with the installer's last words where it cannot be had.
+    """
+    runtime = project.get("runtime")
+    name, options = (
+        (runtime.get("name"), runtime.get("options") or {}) if isinstance(runtime, dict) else (runtime, {})
+    )
+    if name != "python" or options.get("toolchain", "pip") != "pip":
+        _install(engine, folder)
+        return {}
+    virtualenv = options.get("virtualenv")
+    wanted, known = _wanted(folder), _wanted(today)
+    if not virtualenv:
+        if wanted in ("", known):
+            return {}
+        return {"PULUMI_PYTHON_CMD": str(_made(wanted, folder) / "bin" / "python")}
+    place, there = folder / virtualenv, today / virtualenv
+    if not place.exists():
+        _lend(there if wanted == known and there.exists() else _made(wanted, folder), place)
+    return {}
+
+
+def _lend(virtualenv: Path, place: Path) -> None:
+    """Shows a virtualenv at `place` without git seeing it: a worktree with something new in it is dirty."""
+    place.mkdir(parents=True)
+    (place / ".gitignore").write_text("*\n", encoding="utf-8")
+    for part in virtualenv.resolve().iterdir():
+        if part.name != ".gitignore":
+            (place / part.name).symlink_to(part)
+
+
+def _wanted(folder: Path) -> str:
+    """The requirements of a project with those that they name, as one text; empty where there are none."""
+    texts: dict[Path, str] = {}
+    todo = [folder / _REQUIREMENTS]
+    while todo:
+        path = todo.pop()
+        if path not in texts and path.is_file():
+            texts[path] = path.read_text(encoding="utf-8", errors="replace")
+            todo += [path.parent / name for name in _OTHERS.findall(texts[path])]
+    return "\n".join(texts.values())
+
+
+def _made(wanted: str, folder: Path) -> Path:
+    """The virtualenv for these requirements, made if it is not there (a minute or so, once)."""
+    seed = f"{sys.version_info[:2]} {sys.platform} {wanted}"
+    place = _cache() / hashlib.sha256(seed.encode()).hexdigest()[:24]
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ready = place / "ready"
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            # A half made one is of somebody who was killed while making it.
+            shutil.rmtree(place, ignore_errors=True)
+            try:
+                _run([sys.executable, "-m", "venv", str(place)], folder)
+                pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+                if wanted:
+                    _run([*pip, "--quiet", "-r", _REQUIREMENTS], folder)
+            except BaseException:
+                shutil.rmtree(place, ignore_errors=True)
+                raise
+            ready.touch()
+    return place
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "access-rollback" / "venvs"
+
+
+def _install(engine: Engine, folder: Path) -> None:
+    _run([engine.program, "install", "--non-interactive"], folder, engine.variables)
+
+
+def _run(command: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise RollbackError(
+            f"The commit's dependencies were not installed within {_SECONDS // 60} minutes.",
+            changed="Nothing was changed.",
+        ) from None
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
+        raise UsageError(
+            f"The commit's dependencies cannot be installed:\n{said}",
+            next="Name a commit whose requirements can still be had, or make them available to pip.",
+        )

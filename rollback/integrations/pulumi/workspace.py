@@ -1,0 +1,200 @@
+"""A commit's program, ready to be run on a stack as it stands today.
+
+The program, its configuration and its dependencies are the commit's; how secrets are encrypted is today's.
+Both are put together in a stack file outside the worktree, so that nothing in it differs from the commit:
+the engine notes down in its history whether something did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rollback.core import safe_yaml
+from rollback.core.errors import UsageError
+from rollback.integrations import git
+from rollback.integrations.git import Commit
+from rollback.integrations.pulumi import checkpoint, virtualenv
+from rollback.integrations.pulumi.checkpoint import Deployment
+from rollback.integrations.pulumi.process import Ended, Engine, Watch
+
+_PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
+_ENCRYPTION = ("secretsprovider", "encryptedkey", "encryptionsalt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Whose stack it is: the checkout's `root`, the project's `folder` in the repository, project and stack."""
+
+    top: Path
+    folder: str
+    project: str
+    stack: str
+
+    @property
+    def today(self) -> Path:
+        return self.top / self.folder
+
+    def stack_file(self, project: Mapping[str, Any]) -> str:
+        """Where in the project's folder the stack's configuration is."""
+        return str(Path(str(project.get("stackConfigDir") or ".")) / f"Pulumi.{self.stack}.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """A commit's program in a folder of its own. `config` hashes the configuration that it gets."""
+
+    engine: Engine
+    commit: Commit
+    stack: str
+    folder: Path
+    config_file: Path
+    config: str
+    variables: Mapping[str, str]
+    without: tuple[str, ...] = ()
+
+    @property
+    def plan_file(self) -> Path:
+        """Where a preview leaves the update plan that binds the update."""
+        return self.config_file.with_name("update-plan.json")
+
+    def preview(self, watch: Watch, *, save: bool = True) -> Ended:
+        """What the program would do, after a refresh. Saves the update plan, if it is to be carried out."""
+        options = ("--save-plan", str(self.plan_file)) if save else ()
+        return self._run("preview", *options, watch=watch)
+
+    def up(self, watch: Watch) -> Ended:
+        """Does what the last preview said, and no other step."""
+        return self._run("up", "--yes", "--skip-preview", "--plan", str(self.plan_file), watch=watch)
+
+    def refresh(self, watch: Watch) -> Ended:
+        """Reads into the checkpoint what there is; what an update had begun and is not there is forgotten."""
+        return self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", watch=watch)
+
+    def _run(self, verb: str, *words: str, watch: Watch) -> Ended:
+        options = ["--stack", self.stack, "--config-file", str(self.config_file)]
+        if verb != "refresh":
+            options.append("--refresh")
+        for urn in self.without:
+            options += ["--exclude", urn]
+        return self.engine.run(self.folder, verb, *words, *options, watch=watch, variables=self.variables)
+
+
+@contextmanager
+def workspace(
+    engine: Engine, where: Where, commit: Commit, state: Deployment, without: tuple[str, ...] = ()
+) -> Iterator[Workspace]:
+    """The workspace of a commit, removed again however the block ends.
+
+    Raises `UsageError` where the commit holds no such project or stack, or secrets that today's encryption
+    settings cannot read; `RollbackError` where its dependencies cannot be had.
+    """
+    project = project_at(where, commit)
+    config = stack_config(where, commit, project, state)
+    text = yaml.safe_dump(config, sort_keys=True)
+    with git.worktree(where.top, commit.sha, where.folder) as tree:
+        folder = tree / where.folder
+        config_file = tree.with_name(f"Pulumi.{where.stack}.yaml")
+        config_file.write_text(text, encoding="utf-8")
+        yield Workspace(
+            engine=engine,
+            commit=commit,
+            stack=where.stack,
+            folder=folder,
+            config_file=config_file,
+            config=checkpoint.keyed(state, config),
+            # A program's compiled modules would make the worktree differ from its commit.
+            variables={
+                "PYTHONDONTWRITEBYTECODE": "1",
+                **virtualenv.provide(engine, project, folder, where.today),
+            },
+            without=without,
+        )
+
+
+def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
+    """The commit's `Pulumi.yaml`. Raises `UsageError` where it has none, or that of another project."""
+    for name in _PROJECT_FILES:
+        text = git.read(where.top, commit.sha, _path(where, name))
+        if text is not None:
+            break
+    else:
+        raise UsageError(
+            f"Commit {commit.sha[:12]} holds no Pulumi project in {where.folder}/.",
+            next=f"git log --oneline -- {_path(where, _PROJECT_FILES[0])} shows since when there is one.",
+        )
+    project = safe_yaml.mapping(f"Pulumi.yaml of commit {commit.sha[:12]}", text)
+    if project.get("name") != where.project:
+        raise UsageError(
+            f"At commit {commit.sha[:12]} the project is called {str(project.get('name'))[:80]!a}, not "
+            f"{where.project!r}: its stacks are others.",
+        )
+    return project
+
+
+def stack_config(
+    where: Where, commit: Commit, project: Mapping[str, Any], state: Deployment
+) -> dict[str, Any]:
+    """The commit's stack file with today's encryption settings.
+
+    Raises `UsageError` where there is none, and for values that were encrypted under other settings.
+    """
+    path = where.stack_file(project)
+    text = git.read(where.top, commit.sha, _path(where, path))
+    if text is None:
+        raise UsageError(f"Commit {commit.sha[:12]} holds no configuration of the stack: {path} is missing.")
+    config = dict(safe_yaml.mapping(f"{path} of commit {commit.sha[:12]}", text))
+    then, now = _encryption(config), _todays(where, path, state)
+    if secured := _secured(config.get("config") or {}):
+        differs = {name: then.get(name) for name in _ENCRYPTION[1:]} != {
+            name: now.get(name) for name in _ENCRYPTION[1:]
+        }
+        if differs:
+            raise UsageError(
+                f"{', '.join(secured)} in {path} of commit {commit.sha[:12]} cannot be read: the stack's "
+                "encryption settings have changed since.",
+                next="Commit those values encrypted as today (pulumi config set --secret) on top of that "
+                "commit, and go to the new one.",
+            )
+    return {name: value for name, value in config.items() if name not in _ENCRYPTION} | now
+
+
+def _todays(where: Where, path: str, state: Deployment) -> dict[str, Any]:
+    """Today's encryption settings: the checkout's stack file has them, else the checkpoint."""
+    file = where.today / path
+    if file.is_file():
+        found = _encryption(safe_yaml.mapping(path, safe_yaml.read(file, where.top)))
+        if found.keys() & set(_ENCRYPTION[1:]):
+            return found
+    provider = state.get("secrets_providers") or {}
+    kept = provider.get("state") or {}
+    if provider.get("type") == "passphrase":
+        return {"encryptionsalt": kept["salt"]}
+    if provider.get("type") == "cloud":
+        return {"secretsprovider": kept["url"], "encryptedkey": kept["encryptedkey"]}
+    return {}
+
+
+def _encryption(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in _ENCRYPTION if config.get(name)}
+
+
+def _secured(config: Mapping[str, Any]) -> list[str]:
+    """The keys whose values are encrypted, wherever in them."""
+
+    def encrypted(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            return set(value) == {"secure"} or any(map(encrypted, value.values()))
+        return isinstance(value, list) and any(map(encrypted, value))
+
+    return [str(key) for key, value in config.items() if encrypted(value)]
+
+
+def _path(where: Where, name: str) -> str:
+    """A file of the project as git names it, below the repository's top."""
+    return str(Path(where.folder) / name)

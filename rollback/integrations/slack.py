@@ -1,0 +1,245 @@
+"""Tells the team on Slack, beside the rollback and never in its way.
+
+With a bot's token there is one message a rollback, which is updated as it goes; with an incoming webhook, which
+can update nothing, one at its beginning and one at its end. What goes wrong is said once, and nothing more.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rollback.aws.account import Account, explained
+from rollback.core.errors import RollbackError
+from rollback.core.sanitize import line
+from rollback.integrations import github_actions
+from rollback.model.messages import unwell
+from rollback.model.record import MARKS, Record, Status
+
+# "Reference: blocks" and "composition objects", Slack API: characters.
+_HEADER, _FIELD, _SECTION = 150, 2000, 3000
+# How long Slack is waited for at the end, and in any one call.
+_PATIENCE, _CALL = 5.0, 4
+# "Rate limits", Slack API: about one message a second in a channel. What lies between is left out.
+_APART = 1.0
+_API = "https://slack.com/api/"
+_MARKS = {
+    Status.PLANNED: "📝",
+    Status.AWAITING_APPROVAL: "✋",
+    Status.IN_PROGRESS: "⏪",
+    Status.COMPLETE: "✅",
+    Status.FAILED: "❌",
+    Status.REVERTED: "↩️",
+    Status.ABORTED: "🚫",
+}
+_ENDS = (Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED)
+
+
+class Sender(Protocol):
+    """Takes a record's message somewhere. What goes wrong is raised."""
+
+    def send(self, record: Record, message: Mapping[str, Any]) -> None: ...
+
+
+def message(record: Record, run: str = "") -> dict[str, Any]:
+    """What Slack is to show of a record: `text` for notifications, and blocks. Pure.
+
+    Everything that came from outside is plain text, in which Slack sees no markup, no link and no mention.
+    """
+    way = f"{record.from_version or 'unknown'} → {record.to_version}"
+    title = f"{_MARKS[record.status]} {record.environment}: {record.kind} {way} {record.status}"
+    loud = [_section("*⚠ EMERGENCY: without the ledger and without approval*")] if record.emergency else []
+    facts = {
+        "Environment": record.environment,
+        "From → to": way,
+        "What": ", ".join(record.services) if record.services else _changes(record),
+        "Counts": ", ".join(f"{count} {name}" for name, count in record.counts.items() if count),
+        "Started by": str(record.initiated_by),
+        "Approved by": str(record.approved_by or ""),
+        "Reason": record.reason,
+        "Took": _took(record),
+        "Failed": unwell(record.verification),
+    }
+    shown = [_plain(f"{name}\n{value}", _FIELD) for name, value in facts.items() if value]
+    blocks = [
+        {"type": "header", "text": _plain(title, _HEADER)},
+        *loud,
+        {"type": "section", "fields": shown},
+        {
+            "type": "context",
+            "elements": [_plain(f"{record.rollback_id}  digest {record.digest[:16]}", _FIELD)],
+        },
+    ]
+    if run:
+        blocks.append(_section(f"<{run}|The run, with its report>"))
+    return {"text": _cut(line(f"{title}: {record.reason}"), _SECTION), "blocks": blocks}
+
+
+@dataclass(kw_only=True)
+class Bot:
+    """A bot's message, one for each record, updated from then on. `messages` maps a record to its own."""
+
+    token: str
+    channel: str
+    address: str
+    messages: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def send(self, record: Record, message: Mapping[str, Any]) -> None:
+        from slack_sdk import WebClient  # noqa: PLC0415 - a quarter of a second, for who has configured it
+
+        client = WebClient(token=self.token, base_url=self.address, timeout=_CALL)
+        known = self.messages.get(record.rollback_id) or _reference(record.notified)
+        if known is None:
+            answer = client.chat_postMessage(channel=self.channel, unfurl_links=False, **message)
+            self.messages[record.rollback_id] = (str(answer["channel"]), str(answer["ts"]))
+        else:
+            client.chat_update(channel=known[0], ts=known[1], **message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hook:
+    """An incoming webhook: it is told of beginnings and ends."""
+
+    address: str
+    begun: set[str] = field(default_factory=set)
+
+    def send(self, record: Record, message: Mapping[str, Any]) -> None:
+        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415 - as above
+
+        begins = record.status is Status.AWAITING_APPROVAL or (
+            record.status is Status.IN_PROGRESS and record.started_at is None
+        )
+        if record.status in _ENDS or (begins and record.rollback_id not in self.begun):
+            self.begun.add(record.rollback_id)
+            answer = WebhookClient(self.address, timeout=_CALL).send(
+                text=message["text"], blocks=message["blocks"]
+            )
+            if answer.status_code != 200:  # noqa: PLR2004 - HTTP
+                raise RollbackError(f"the webhook answered {answer.status_code}: {answer.body[:100]}")
+
+
+@dataclass
+class Notifier:
+    """Hands messages to a sender in a thread of its own; what is overtaken while it waits is left out.
+
+    The sender is made there, too: nobody waits for it.
+    """
+
+    make: Callable[[], Sender]
+    say: Callable[[str], None]
+    monotonic: Callable[[], float] = time.monotonic
+    _waiting: queue.SimpleQueue[Record | threading.Event | None] = field(default_factory=queue.SimpleQueue)
+    _sender: Sender | None = None
+    _wrong: str = ""
+    _thread: threading.Thread | None = None
+
+    def told(self, record: Record) -> None:
+        """A record has changed."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="slack", daemon=True)
+            self._thread.start()
+        self._waiting.put(record)
+
+    def place(self, record: Record) -> str:
+        """Where the message of a record stands that was told, once it does; empty where it has no place."""
+        done = threading.Event()
+        self._waiting.put(done)
+        done.wait(_PATIENCE)
+        return (
+            "/".join(self._sender.messages.get(record.rollback_id, ()))
+            if isinstance(self._sender, Bot)
+            else ""
+        )
+
+    def close(self) -> None:
+        """Waits a little for what is still to be sent, and says what went wrong."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            self._thread.join(_PATIENCE)
+            late = "it did not answer in time" if self._thread.is_alive() else ""
+            if wrong := self._wrong or late:
+                self.say(f"Slack was not told: {wrong}. The rollback does not depend on it.")
+
+    def _work(self) -> None:
+        sent = float("-inf")
+        try:
+            self._sender = self.make()
+        except RollbackError as error:
+            self._wrong = error.what
+        while (told := self._waiting.get()) is not None:
+            if isinstance(told, threading.Event):
+                told.set()
+                continue
+            middle = told.status is Status.IN_PROGRESS and sent > float("-inf")
+            if self._sender is None or (middle and self.monotonic() - sent < _APART):
+                continue
+            try:
+                self._sender.send(told, message(told, github_actions.address()))
+            except Exception as error:  # noqa: BLE001 - a failing Slack never fails a rollback, however it fails
+                self._wrong = line(f"{type(error).__name__}: {error}")[:300]
+            sent = self.monotonic()
+
+
+def notifier(account: Account, say: Callable[[str], None]) -> Notifier | None:
+    """Who tells the team; None where neither the settings nor the environment know of a Slack."""
+    if account.settings.slack_channel or _given():
+        return Notifier(make=lambda: _sender(account), say=say)
+    return None
+
+
+def _sender(account: Account) -> Sender:
+    """By the environment's secret, else by the SecureString's.
+
+    Raises `RollbackError` where that cannot be read, or where a bot knows no channel.
+    """
+    channel, parameter, secret = account.settings.slack_channel, account.settings.names.slack, _given()
+    if not secret:
+        with explained(f"reading the parameter {parameter}"):
+            answer = account.ssm.get_parameter(Name=parameter, WithDecryption=True)
+        secret = answer["Parameter"].get("Value", "")
+    if secret.startswith(("https://", "http://127.0.0.1:")):
+        return Hook(address=secret)
+    if not channel:
+        raise RollbackError("a bot's token needs a channel", next="slackChannel in Pulumi.yaml")
+    return Bot(token=secret, channel=channel, address=os.environ.get("SLACK_API_URL", _API))
+
+
+def _given() -> str:
+    return os.environ.get("SLACK_BOT_TOKEN") or os.environ.get("SLACK_WEBHOOK_URL") or ""
+
+
+def _reference(notified: str) -> tuple[str, str] | None:
+    """Where an earlier process has put a record's message."""
+    channel, _, ts = notified.partition("/")
+    return (channel, ts) if ts else None
+
+
+def _changes(record: Record) -> str:
+    return " ".join(f"{mark}{record.infrastructure.get(op, 0)}" for op, mark in MARKS.items() if op != "same")
+
+
+def _took(record: Record) -> str:
+    if record.elapsed_seconds is None:
+        return ""
+    if not record.rto_seconds:
+        return f"{record.elapsed_seconds:.1f} s"
+    late = " (beyond the RTO)" if record.elapsed_seconds > record.rto_seconds else ""
+    return f"{record.elapsed_seconds:.1f} s of {record.rto_seconds} s{late}"
+
+
+def _plain(text: str, length: int) -> dict[str, Any]:
+    lines = "\n".join(line(part) for part in text.split("\n"))
+    return {"type": "plain_text", "text": _cut(lines, length), "emoji": False}
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

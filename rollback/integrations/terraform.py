@@ -1,0 +1,257 @@
+"""Runs Terraform or OpenTofu: which one, in what environment, how long, and how it is stopped.
+
+It runs in a process group of its own, so that a Ctrl-C on the terminal reaches it once, when we say so: its
+first SIGINT ends it gracefully, with its state written and its lock given back; a second one does not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollback.core.errors import RollbackError, UsageError
+from rollback.core.process_identity import SHORT_LIVED, Process
+
+NAMES = ("terraform", "tofu")
+MINIMUM = (1, 10)  # the first with the S3 backend's `use_lockfile`, of both
+# Of the caller's own TF_ variables only those have a say that tell where providers, modules and the keys of
+# encrypted states are; TF_CLI_ARGS, TF_LOG, TF_VAR_… and the like would change what is planned, or tell it.
+_KEPT = re.compile(r"TF_(CLI_CONFIG_FILE|PLUGIN_CACHE_DIR|TOKEN_\w+|ENCRYPTION)")
+_POLL, _GRACE, _AT_ONCE = 0.05, 60.0, 3.0
+# Waits for a word before it becomes the tool: nothing runs of which nobody has written down who it is.
+_HELD = 'read -r go && exec "$@"'
+
+Line = Mapping[str, Any]
+
+
+class ToolFailed(RollbackError):
+    """The tool ended badly, or did not end in its time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tool:
+    """The tool on this machine: `name` is terraform or tofu, `platform` as in `linux_amd64`."""
+
+    path: str
+    name: str
+    version: str
+    platform: str
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What has to be the same where a saved plan is carried out."""
+        return {"tool": self.name, "version": self.version, "platform": self.platform}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnostic:
+    """An error as the tool tells it."""
+
+    summary: str
+    detail: str = ""
+    address: str = ""
+
+    def __str__(self) -> str:
+        detail = " ".join(self.detail.split())[:400]
+        return f"{self.summary}: {detail}" if detail else self.summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """How a run ended: its exit code, what it printed, and the lines of JSON in that."""
+
+    code: int
+    out: str
+    errors: str = ""
+
+    @property
+    def lines(self) -> list[Line]:
+        return list(_lines(self.out))
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        return diagnostics(self.lines) or [Diagnostic(summary=_last(self.errors or self.out))]
+
+
+def find() -> Tool:
+    """The tool on PATH. Raises `UsageError` where there is none, or none that is new enough."""
+    found = [path for name in NAMES if (path := shutil.which(name))]
+    if not found:
+        raise UsageError(
+            "Neither terraform nor tofu is on PATH.",
+            next="Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu "
+            "(https://opentofu.org/docs/intro/install/); for the local account: make tools.",
+        )
+    for path in found:
+        told = run([path, "version", "-json"], environment={}, cwd=Path.cwd(), seconds=60)
+        try:
+            said = json.loads(told.out)
+            version, platform = str(said["terraform_version"]), str(said["platform"])
+            numbers = tuple(int(part) for part in version.split(".")[:2])
+        except (ValueError, KeyError):
+            raise UsageError(f"{path} does not tell its version: {_last(told.errors)}.") from None
+        if numbers >= MINIMUM:
+            return Tool(path=path, name=Path(path).name, version=version, platform=platform)
+    raise UsageError(
+        f"{' and '.join(found)} on PATH is older than 1.10, which is the first to lock a state in S3 by itself.",
+        next="Install a newer one.",
+    )
+
+
+def inherited() -> dict[str, str]:
+    """This process's environment without what is not to have a say in a plan."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TF_") or _KEPT.fullmatch(name)
+    }
+    return SHORT_LIVED | kept | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+
+
+def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seconds: float) -> Done:
+    """Runs the tool and keeps what it prints in memory: it may hold secrets. `seconds` is all it gets.
+
+    Raises `RollbackError` where it takes longer; it has been ended then.
+    """
+    with subprocess.Popen(
+        words,
+        cwd=cwd,
+        env={**inherited(), **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            out, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            stop(process, error)
+            raise ToolFailed(
+                f"{Path(words[0]).name} {words[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
+            ) from None
+        except BaseException as error:
+            stop(process, error)
+            raise
+    return Done(code=process.returncode, out=out, errors=errors)
+
+
+def follow(
+    words: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: Path,
+    printed: Path,
+    seconds: float,
+    inherits: Sequence[int],
+    started: Callable[[Process], None],
+    told: Callable[[list[Line]], None],
+    stopping: Callable[[], bool],
+) -> tuple[Done, bool]:
+    """Runs the tool and hands on its lines of JSON as they come; also, whether it was asked to stop.
+
+    `started` is told the process before it does anything, and `told` again and again while it works: what
+    either raises stops it. It writes to the file `printed` and not to us, so that it ends well where we are killed.
+    """
+    with (
+        printed.open("w", encoding="utf-8") as out,
+        subprocess.Popen(
+            ["sh", "-c", _HELD, "sh", *words],
+            cwd=cwd,
+            env={**inherited(), **environment},
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=inherits,
+        ) as process,
+        printed.open(encoding="utf-8", errors="replace") as tail,
+    ):
+        asked, rest, deadline = False, "", time.monotonic() + seconds
+        try:
+            started(Process.of(process.pid))
+            _go(process)
+            while process.poll() is None:
+                time.sleep(_POLL)
+                rest = _hand_on(rest + tail.read(), told)
+                if not asked and (stopping() or time.monotonic() > deadline):
+                    asked, deadline = True, time.monotonic() + _GRACE
+                    process.send_signal(signal.SIGINT)
+                elif asked and time.monotonic() > deadline:
+                    _kill(process)
+            _hand_on(rest + tail.read() + "\n", told)
+        except BaseException as error:
+            stop(process, error)
+            raise
+    return Done(code=process.returncode, out=printed.read_text(encoding="utf-8", errors="replace")), asked
+
+
+def stop(process: subprocess.Popen[Any], why: BaseException) -> None:
+    """Ends a run gracefully if it can be; a person who asks a second time does not want to wait."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_AT_ONCE if isinstance(why, KeyboardInterrupt) else _GRACE)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+    except BaseException:
+        _kill(process)
+        raise
+
+
+def diagnostics(lines: Sequence[Line]) -> list[Diagnostic]:
+    """The errors among lines of JSON."""
+    found = (line["diagnostic"] for line in lines if line.get("type") == "diagnostic")
+    return [
+        Diagnostic(
+            summary=str(one.get("summary", "")),
+            detail=str(one.get("detail", "")),
+            address=str(one.get("address", "")),
+        )
+        for one in found
+        if one.get("severity") == "error"
+    ]
+
+
+def _go(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    with suppress(BrokenPipeError):
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+
+
+def _hand_on(text: str, told: Callable[[list[Line]], None]) -> str:
+    """Hands on the whole lines of `text`; returns the rest."""
+    whole, _, rest = text.rpartition("\n")
+    told(list(_lines(whole)))
+    return rest
+
+
+def _lines(text: str) -> Iterator[Line]:
+    """The lines that are JSON: `init -json` has some that are not."""
+    for line in text.splitlines():
+        with suppress(ValueError):
+            if isinstance(one := json.loads(line), dict):
+                yield one
+
+
+def _kill(process: subprocess.Popen[Any]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "it says nothing"

@@ -1,0 +1,1 @@
+"""The deployments table and the audit bucket: records, leases, chains."""

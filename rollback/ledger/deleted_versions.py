@@ -1,0 +1,27 @@
+"""By which prune a version of a function was deleted, as the ledger has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rollback.ledger.repository import Ledger
+from rollback.model.record import Record
+from rollback.model.retention import KIND, deleted
+
+# Records that are looked through for the prune that deleted a version.
+_RECORDS = 1000
+
+
+def pruned(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, str]:
+    """Function → the prune that deleted its version in `versions`, in words; for display, from the index."""
+    found: dict[str, str] = {}
+    for record in ledger.history(_RECORDS):
+        if isinstance(record, Record) and record.kind == KIND:
+            gone = deleted(ledger.load(record.rollback_id).events)
+            for function, version in versions.items():
+                if version.isdigit() and int(version) in gone.get(function, ()):
+                    found[function] = (
+                        f"deleted by prune {record.rollback_id} of {record.initiated_at[:10]}, "
+                        f"{record.initiated_by.person}"
+                    )
+    return found

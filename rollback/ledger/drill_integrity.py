@@ -1,0 +1,33 @@
+"""What must hold of the drills that the ledger has: what ended says what the timeline covers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rollback.core.errors import RollbackError
+from rollback.ledger.integrity import Finding, differing
+from rollback.ledger.schema import model
+from rollback.ledger.store import Item
+from rollback.model.drill import BEGUN, PREFIX, Drill, drill_hash, drill_item
+
+
+def drill_findings(environment: str, covers: Mapping[str, str], items: Sequence[Item]) -> Iterator[Finding]:
+    """What is wrong with them. `covers` maps a drill's id to what the entry of its end says of it."""
+    left = dict(covers)
+    for item in items:
+        here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
+        covered = left.pop(here["sk"].removeprefix(PREFIX), None)
+        try:
+            drill = model(Drill, item)
+        except RollbackError as error:
+            yield Finding(**here, what=error.what)
+            continue
+        if (name := differing(item, drill_item(drill))) is not None:
+            yield Finding(**here, what=f"its {name} is not as this command writes it")
+        elif drill.status == BEGUN and covered is None:
+            continue
+        elif covered != drill_hash(drill):
+            yield Finding(**here, what="it does not say what the timeline covers of its end")
+    for identifier in left:
+        pk = f"RELEASE#{environment}"
+        yield Finding(pk=pk, sk=f"{PREFIX}{identifier}", what="it is missing, and the timeline tells of it")

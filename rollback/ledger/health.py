@@ -1,0 +1,178 @@
+"""Whether the ledger is the one that it was: lost entries, an empty table, an older one; and whether it answers.
+
+A table that was restored to a point in time has lost its newest entries, and a new one has none: what "previous"
+is would be decided from a past that was different. The archive knows how far the timeline went. So the first
+time that a session reads the timeline's head, one call asks the archive for a later entry. Where there is no
+archive, or it does not answer, nothing is claimed and nothing is barred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.config.naming import BREAK_GLASS
+from rollback.config.settings import Settings
+from rollback.core.errors import Refused, RollbackError
+from rollback.ledger.audit_bucket import TIMELINE, Archive, entry_key, number
+from rollback.ledger.repository import Ledger
+from rollback.ledger.store import GONE, THROTTLED, Unanswered
+from rollback.model.record import SCHEMA
+from rollback.model.release import Entry
+
+LOST = (
+    "A restored table has no point-in-time recovery, no deletion protection and no tags until `pulumi up` gives "
+    "them back."
+)
+
+
+class LostEntries(Refused):
+    """The table's timeline ends before the archive's: restored to a point in time, or new and empty."""
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Looks once a session, when the timeline's head is first read.
+
+    `strict` is for verbs that decide by the timeline: they are refused. Others are told, in `said`.
+    `again` reads the head anew: between two reads somebody may have written to both.
+    """
+
+    archive: Archive | None
+    environment: str
+    table: str
+    again: Callable[[], Entry | None]
+    strict: bool = True
+    said: list[str] = field(default_factory=list)
+    _looked: bool = False
+
+    @classmethod
+    def over(cls, ledger: Ledger) -> Watch:
+        """A watch that `ledger` asks whenever somebody begins to read its timeline."""
+        watch = cls(
+            archive=ledger.archive,
+            environment=ledger.environment,
+            table=ledger.table.name,
+            again=ledger.newest,
+        )
+        ledger.watch = watch.look
+        return watch
+
+    def look_at_the_head(self) -> None:
+        """Reads the head itself, for verbs that may not come to it, or too late. One that is malformed is
+        theirs to name.
+        """
+        try:
+            newest = self.again()
+        except Unanswered:
+            raise
+        except RollbackError:
+            self._looked = True
+        else:
+            self.look(newest)
+
+    def look(self, newest: Entry | None) -> None:
+        """Raises `LostEntries` where the archive knows of later entries than `newest`, if `strict`."""
+        if self._looked:
+            return
+        self._looked = True
+        if newest is not None and newest.schema < SCHEMA:
+            self.said.append(
+                f"{self.table} was written by an older version of this command (schema {newest.schema}, now "
+                f"{SCHEMA}). Nothing of it was changed: it is read, and gone on with; its chain is verified from "
+                "here on only."
+            )
+        kept = self._beyond(newest)
+        if kept is None:
+            return
+        newest = self.again()
+        if newest is not None and newest.seq >= kept:
+            return
+        error = lost(self.environment, self.table, newest, kept)
+        if self.strict:
+            raise error
+        self.said.append(f"{error.what} {error.next}")
+
+    def _beyond(self, newest: Entry | None) -> int | None:
+        """The number of a later entry that the archive has; None where there is none, or nobody knows."""
+        if self.archive is None:
+            return None
+        after = entry_key(newest.seq) if newest is not None else ""
+        try:
+            later = next(self.archive.kept(TIMELINE, after), None)
+        except RollbackError:
+            return None
+        return number(later.key) if later is not None else None
+
+
+def lost(environment: str, table: str, newest: Entry | None, kept: int) -> LostEntries:
+    """The error for a table whose timeline ends with `newest` although entry `kept` was written. Pure."""
+    what = (
+        f"{table} is new and empty, but the archive has entries of its timeline."
+        if newest is None
+        else f"{table} ends with entry {newest.seq} of {newest.at}, but the archive has entry {kept}: the table "
+        "was restored to a point in time, and has lost its newest entries."
+    )
+    return LostEntries(
+        f"{what} What it says of releases, quarantines and leases is not what was.",
+        changed="Nothing was changed.",
+        next=f"rollback ledger mend --env {environment} --reason …, which puts back the entries and releases "
+        f"that the archive has. {LOST}\nRelief until then: rollback lambda --emergency --env {environment} --reason …",
+    )
+
+
+def advice(error: Unanswered, settings: Settings) -> str:
+    """What to type while the ledger does not answer. Pure."""
+    relief = (
+        f"Relief meanwhile, under {settings.names.role(BREAK_GLASS)}: rollback lambda --emergency --env "
+        f"{settings.environment} --reason …"
+    )
+    mending = {
+        GONE: "The table: restore it from its point-in-time recovery, or `pulumi up` for an empty one; then "
+        f"rollback ledger mend --env {settings.environment} --reason …",
+        THROTTLED: "Try again; its capacity is on demand, and grows within minutes.",
+    }.get(error.how, "Check the network and AWS's health, then try again.")
+    return f"{mending}\n{relief}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Whether the ledger can be used. `why` says in words what speaks against it, or is empty."""
+
+    why: str = ""
+
+    @property
+    def usable(self) -> bool:
+        return not self.why
+
+
+def ask(timeline: Callable[[], Any]) -> Answer:
+    """Asks the ledger for the head of its timeline. Raises `RollbackError` where it may not be read."""
+    try:
+        timeline().newest  # noqa: B018 - reads it
+    except (Unanswered, LostEntries) as error:
+        return Answer(why=error.what)
+    except RollbackError as error:
+        if isinstance(error.__cause__, ClientError):
+            raise  # denied, say: no sign that it does not answer
+        return Answer()
+    return Answer()
+
+
+def protections(client: Any, table: str) -> list[str]:
+    """What a table lacks that the ledger was declared with; empty where it cannot be read."""
+    try:
+        described = client.describe_table(TableName=table)["Table"]
+        backups = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    except ClientError:
+        return []
+    recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+    missing = {
+        "deletion protection": described.get("DeletionProtectionEnabled", False),
+        "point-in-time recovery": recovery == "ENABLED",
+        "the index GSI1": any(i["IndexName"] == "GSI1" for i in described.get("GlobalSecondaryIndexes", [])),
+    }
+    return [name for name, there in missing.items() if not there]

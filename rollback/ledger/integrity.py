@@ -1,0 +1,384 @@
+"""What must hold of the ledger's items: pure, item by item, each break named by its key.
+
+Every item is made again from what was read of it, so that nothing can stand in one that its model does not
+have. What it says is covered by a hash that stands elsewhere: an event by the next one, the record by its last
+event, a record's events and a release by the timeline, an entry by the next one, and the newest ones of all by
+the archive. A bar follows from the entries that set and lifted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.core.canonical import digest, plain
+from rollback.core.errors import RollbackError
+from rollback.ledger.schema import (
+    METADATA,
+    approval_item,
+    entry_item,
+    event_item,
+    manifest_in,
+    manifest_items,
+    model,
+    plan_items,
+    record_item,
+    release_item,
+)
+from rollback.ledger.store import Item
+from rollback.model.identity import Who
+from rollback.model.record import SCHEMA, Approval, Event, Record, Standing, Status, event_hash, record_hash
+from rollback.model.release import (
+    DRILL,
+    OPENED,
+    Entry,
+    Release,
+    as_item,
+    entry_hash,
+    manifest_hash,
+    release_hash,
+)
+
+_ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One place where the trail breaks: an item's key (or the archive's bucket and key), and what is wrong."""
+
+    pk: str
+    sk: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.pk} / {self.sk}: {self.what}"
+
+
+@dataclass(kw_only=True, slots=True)
+class Claim:
+    """What the timeline says of one record or release: the entries that are about it, as far as needed.
+
+    `ends` are (what the entry covers, status) of a record's ends, in order.
+    """
+
+    kind: str
+    opened: str = ""
+    anchor: str = ""
+    waited: bool = False
+    ends: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Chain:
+    """The timeline as it is read, oldest first: its chain, what it claims, and what it bars."""
+
+    environment: str
+    seq: int = 0
+    head: str = ""
+    claims: dict[str, Claim] = field(default_factory=dict)
+    bars: dict[str, Item] = field(default_factory=dict)
+    # A drill's id → what the entry of its end covers.
+    drills: dict[str, str] = field(default_factory=dict)
+
+    def add(self, item: Item) -> Iterator[Entry | Finding]:
+        """The entry of the timeline's next item, after what is wrong with it."""
+        self.seq += 1
+        here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
+        expected = f"SEQ#{self.seq:010d}"
+        if item["SK"] != expected:
+            yield Finding(pk=here["pk"], sk=expected, what="it is missing")
+        try:
+            entry = model(Entry, item)
+        except RollbackError as error:
+            yield Finding(**here, what=error.what)
+            return
+        self.seq = max(self.seq, entry.seq)
+        if entry.schema < SCHEMA:
+            yield Finding(**here, what=_old(entry.schema))
+        else:
+            if (name := differing(item, entry_item(self.environment, entry))) is not None:
+                yield Finding(**here, what=_changed(name))
+            if entry.hash != entry_hash(entry):
+                yield Finding(**here, what="it was changed")
+        if entry.previous != self.head:
+            yield Finding(**here, what="it does not follow the entry before it")
+        self.head = entry.hash
+        self._claim(entry)
+        yield entry
+
+    def _claim(self, entry: Entry) -> None:
+        if entry.is_release:
+            self.claims[entry.id] = Claim(kind="release", opened=entry.covers)
+        elif entry.kind == OPENED:
+            self.claims[entry.id] = Claim(
+                kind="record",
+                opened=entry.covers,
+                anchor=entry.previous,
+                waited=entry.status != Status.IN_PROGRESS,
+            )
+        elif entry.kind == "rollback":
+            claim = self.claims.setdefault(entry.id, Claim(kind="record"))
+            claim.ends.append((entry.covers, entry.status))
+        elif entry.kind == DRILL:
+            self.drills[entry.id] = entry.covers
+        ended = entry.kind == "rollback"
+        for bar in entry.bars:
+            service, _, version = bar.partition("#")
+            self.bars[bar] = {
+                "PK": f"RELEASE#{self.environment}",
+                "SK": f"QUARANTINE#{bar}",
+                "service": service,
+                "version": version,
+                # A record's is the record's, which is told when that is read.
+                "reason": "" if ended else entry.status,
+                "by": plain(entry.by),
+                "at": entry.at,
+                "rollback_id": entry.id if ended else "",
+            }
+        for bar in entry.lifts:
+            if bar in self.bars:
+                self.bars[bar] |= {"lifted_at": entry.at, "lifted_by": plain(entry.by)}
+
+    def told(self, record: Record) -> None:
+        """Takes from a record what its entries do not say of what it barred."""
+        for bar in self.bars.values():
+            if bar["rollback_id"] == record.rollback_id:
+                bar["reason"] = record.reason
+
+
+def bars_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding]:
+    """What is wrong with the bars, once all records are read."""
+    left = {item["SK"]: item for item in chain.bars.values()}
+    for item in items:
+        here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
+        expected = left.pop(item["SK"], None)
+        if expected is None:
+            yield Finding(**here, what="no entry of the timeline barred it")
+        elif (name := differing(item, expected)) is not None:
+            yield Finding(**here, what=f"its {name} is not what the timeline's entries made of it")
+    for item in left.values():
+        yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what="it is missing")
+
+
+@dataclass(kw_only=True)
+class Partition:
+    """A record as it was read: what is wrong with it, and what of it others need."""
+
+    findings: list[Finding]
+    record: Record | None = None
+    approvals: list[Approval] = field(default_factory=list)
+
+
+def record_partition(rollback_id: str, claim: Claim, items: Sequence[Item]) -> Partition:
+    """A record's items against each other and against the timeline."""
+    read = Partition(findings=[])
+    read.findings.extend(_record(rollback_id, claim, items, read))
+    return read
+
+
+def _record(rollback_id: str, claim: Claim, items: Sequence[Item], read: Partition) -> Iterator[Finding]:
+    pk = f"ROLLBACK#{rollback_id}"
+    metadata, plans, journal = _sorted(items)
+    if metadata is None:
+        yield Finding(pk=pk, sk=METADATA, what="it is missing, and the timeline tells of it")
+        return
+    for item in items:
+        if item["SK"] != METADATA and not str(item["SK"]).startswith(("PLAN#", "EVENT#")):
+            yield Finding(pk=pk, sk=str(item["SK"]), what="it is no part of a record")
+    try:
+        record = model(Record, metadata)
+    except RollbackError as error:
+        yield Finding(pk=pk, sk=METADATA, what=error.what)
+        return
+    if record.schema < SCHEMA:
+        yield Finding(pk=pk, sk=METADATA, what=_old(record.schema))
+        return
+    read.record = record
+    yield from _differs(metadata, {**record_item(record), "PK": pk})
+    events: list[Event] = []
+    for finding in _events(rollback_id, claim, journal, events):
+        yield finding
+        return
+    last = events[-1] if events else None
+    if last is None or (record.events, record.head) != (len(events), last.hash):
+        yield Finding(
+            pk=pk, sk=METADATA, what=f"the journal has {len(events)} events, it says {record.events}"
+        )
+        return
+    if last.record != record_hash(record):
+        yield Finding(pk=pk, sk=METADATA, what="it does not say what the last event left")
+    yield from _plan(rollback_id, plans, events[0].data.get("plan"))
+    yield from _ends(claim, record, events)
+    read.approvals = [_approved(rollback_id, event) for event in events if event.kind == "approved"]
+
+
+def _sorted(items: Sequence[Item]) -> tuple[Item | None, list[Item], list[Item]]:
+    metadata = next((item for item in items if item["SK"] == METADATA), None)
+    plans = [item for item in items if str(item["SK"]).startswith("PLAN#")]
+    return metadata, plans, [item for item in items if str(item["SK"]).startswith("EVENT#")]
+
+
+def _events(rollback_id: str, claim: Claim, items: Sequence[Item], events: list[Event]) -> Iterator[Finding]:
+    """What is wrong with a journal; what was read of it goes into `events`."""
+    pk, previous = f"ROLLBACK#{rollback_id}", claim.anchor
+    for number, item in enumerate(items, start=1):
+        sk = f"EVENT#{number:06d}"
+        if item["SK"] != sk:
+            yield Finding(pk=pk, sk=sk, what="it is missing")
+            return
+        try:
+            event = model(Event, item)
+        except RollbackError as error:
+            yield Finding(pk=pk, sk=sk, what=error.what)
+            return
+        if (name := differing(item, event_item(rollback_id, event))) is not None:
+            yield Finding(pk=pk, sk=sk, what=_changed(name))
+        if event.hash != event_hash(rollback_id, event):
+            yield Finding(pk=pk, sk=sk, what="it was changed")
+        if event.previous != previous:
+            yield Finding(
+                pk=pk, sk=sk, what=f"it does not follow {'the event before it' if events else 'the timeline'}"
+            )
+        previous = event.hash
+        events.append(event)
+
+
+def _plan(rollback_id: str, items: Sequence[Item], covered: Any) -> Iterator[Finding]:
+    pk = f"ROLLBACK#{rollback_id}"
+    if not items:
+        yield Finding(pk=pk, sk="PLAN#0001", what="it is missing")
+        return
+    chunks = [str(item.get("plan", "")) for item in items]
+    for item, expected in zip(items, plan_items(rollback_id, chunks), strict=True):
+        yield from _differs(item, expected)
+    if digest(chunks) != covered:
+        yield Finding(pk=pk, sk="PLAN#0001", what="the plan is not the one that the first event covers")
+
+
+def _ends(claim: Claim, record: Record, events: Sequence[Event]) -> Iterator[Finding]:
+    """What the timeline covers of a journal: its beginning, and each end."""
+    pk = f"ROLLBACK#{record.rollback_id}"
+    if events[0].hash != claim.opened:
+        yield Finding(pk=pk, sk="EVENT#000001", what="it is not the beginning that the timeline covers")
+    hashes = iter([event.hash for event in events])
+    for covers, _ in claim.ends:
+        if covers not in hashes:  # in order: the iterator goes on from there
+            yield Finding(pk=pk, sk=METADATA, what="its journal has not the end that the timeline covers")
+            return
+    ended = record.status in _ENDS
+    if ended and (not claim.ends or claim.ends[-1] != (record.head, record.status)):
+        yield Finding(pk=pk, sk=METADATA, what=f"it is {record.status}, and no entry of the timeline says so")
+    elif not ended and claim.ends and claim.ends[-1][0] == record.head:
+        yield Finding(
+            pk=pk, sk=METADATA, what=f"it is {record.status}, and the timeline says that it has ended"
+        )
+
+
+def _approved(rollback_id: str, event: Event) -> Approval:
+    """The approval by which a record went ahead."""
+    said = event.data
+    by = Who(role=str(said["by"]["role"]), person=str(said["by"]["person"]))
+    return Approval(
+        rollback_id=rollback_id,
+        digest=str(said["digest"]),
+        by=by,
+        at=str(said["at"]),
+        expires_at=str(said["expires_at"]),
+    )
+
+
+def approval_findings(approved: Sequence[Approval], items: Sequence[Item], pk: str) -> Iterator[Finding]:
+    """What is wrong with a record's approvals, as far as its journal tells of them."""
+    left = {item["SK"]: item for item in map(approval_item, approved)}
+    for item in items:
+        here = {"pk": pk, "sk": str(item["SK"])}
+        expected = left.pop(item["SK"], None)
+        try:
+            made = approval_item(model(Approval, item))
+        except RollbackError as error:
+            yield Finding(**here, what=error.what)
+            continue
+        if (name := differing(item, made)) is not None:
+            yield Finding(**here, what=_changed(name))
+        elif expected is not None and differing(item, plain(expected)) is not None:
+            yield Finding(**here, what="it is not the approval by which the record went ahead")
+    for item in left.values():
+        yield Finding(pk=pk, sk=str(item["SK"]), what="it is missing, and the record went ahead by it")
+
+
+def release_partition(
+    deployment_id: str, claim: Claim, items: Sequence[Item]
+) -> tuple[Release | None, list[Finding]]:
+    """A release's items against each other and against the timeline; the release, where it can be read."""
+    pk = f"DEPLOYMENT#{deployment_id}"
+    by_key = {str(item["SK"]): item for item in items}
+    metadata = by_key.pop(METADATA, None)
+    if metadata is None:
+        return None, [Finding(pk=pk, sk=METADATA, what="it is missing, and the timeline tells of it")]
+    manifest: dict[str, Standing] = {}
+    try:
+        bare = model(Release, metadata | {"manifest": {}})
+        for sk in sorted(by_key):
+            manifest |= manifest_in(by_key[sk]) if sk.startswith("FUNCTIONS#") else {}
+    except RollbackError as error:
+        return None, [Finding(pk=pk, sk=METADATA, what=error.what)]
+    if bare.schema < SCHEMA:
+        return None, [Finding(pk=pk, sk=METADATA, what=_old(bare.schema))]
+    release = _whole(bare, manifest)
+    return release, list(_release(pk, claim, release, metadata, by_key))
+
+
+def _release(
+    pk: str, claim: Claim, release: Release, metadata: Item, parts: Mapping[str, Item]
+) -> Iterator[Finding]:
+    yield from _differs(metadata, {**release_item(release), "PK": pk})
+    expected = {item["SK"]: {**item, "PK": pk} for item in manifest_items(release)}
+    for sk in sorted({*parts, *expected}):
+        if sk not in parts:
+            yield Finding(pk=pk, sk=sk, what="it is missing")
+        elif sk not in expected:
+            yield Finding(pk=pk, sk=sk, what="it is no part of a release")
+        else:
+            yield from _differs(parts[sk], expected[sk])
+    if release.functions != len(release.manifest) or release.manifest_hash != manifest_hash(release.manifest):
+        yield Finding(pk=pk, sk=METADATA, what="its manifest is not the one that it covers")
+    if release_hash(release) != claim.opened:
+        yield Finding(pk=pk, sk=METADATA, what="it, or its manifest, is not what the timeline covers")
+
+
+def _whole(release: Release, manifest: Mapping[str, Standing]) -> Release:
+    return Release(**{**as_item(release), "manifest": manifest})
+
+
+def differing(item: Item, expected: Mapping[str, Any]) -> str | None:
+    """The first attribute in which an item is not exactly as expected; None where it is."""
+    made = plain(expected)
+    for name in sorted({*item, *made}):
+        if name not in item or name not in made or not _same(item[name], made[name]):
+            return str(name)
+    return None
+
+
+def _differs(item: Item, expected: Mapping[str, Any]) -> Iterator[Finding]:
+    if (name := differing(item, expected)) is not None:
+        yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what=_changed(name))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, and of the same types all the way down: DynamoDB tells true from 1, and a set from a list."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+def _changed(name: str) -> str:
+    return f"its {name} is not as this command writes it"
+
+
+def _old(schema: int) -> str:
+    return f"it is of schema {schema}, from before everything was covered: nothing vouches for it"

@@ -1,0 +1,401 @@
+"""The lock on one domain of an environment: a lease with a beat and a fencing number.
+
+A holder renews its beat every quarter of the lease. Nobody takes a lease away by the clock on the wall:
+a taker watches the beat for a whole lease on its own monotonic clock, and takes it only if it stood
+still. Every take raises the fencing number, and every write of the ledger that happens under a lease is
+conditional on it, so that an old holder that wakes up can write nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from rollback.core.clocks import Clocks
+from rollback.core.errors import Refused, RollbackError
+from rollback.ledger.store import Conflict, Item, Table, Write
+from rollback.model.identity import Who
+
+ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
+# Whoever takes several takes them in this order, so that nobody waits in a circle.
+_ORDER = (ALIASES, STACK, TERRAFORM)
+# What the owner of a lease is called while a release is recorded, before its id.
+RECORDING = "deployment-"
+
+
+# What a lease item that is held has, and of which type.
+_FIELDS: Mapping[str, type] = {"owner": str, "beat": int, "fence": int}
+_MORE: Mapping[str, type] = {"holder": dict, "lease_seconds": int, "beat_at": str, "parked_at": str}
+# As long as a lease can be configured to be: whoever writes a longer one into the table is not waited for.
+_LONGEST = 3600
+
+
+class LeaseLost(RollbackError):
+    """Somebody else holds the lease now, or it could not be renewed in time: stop at once."""
+
+
+class Held(Refused):
+    """Somebody holds the lease. `owner` is the record on whose behalf."""
+
+    def __init__(self, item: Item, domain: str, environment: str) -> None:
+        self.owner = str(item["owner"])
+        holder = item.get("holder", {})
+        who = f"{holder.get('person', '?')} on {holder.get('host', '?')} (pid {holder.get('pid', '?')})"
+        if item.get("parked_at"):
+            what = f"{self.owner} was interrupted at {item['parked_at']} and holds {environment}/{domain}: {who}."
+            then = "First"
+        else:
+            what = (
+                f"{self.owner} holds the lease on {environment}/{domain}: {who}, last sign of life "
+                f"{item.get('beat_at', '?')}."
+            )
+            then = "Wait for it, or if it is dead"
+        name = f"{self.owner} --env {environment}"
+        # A recording has nothing to go on with: it is freed, and begun again.
+        resume = "" if self.owner.startswith(RECORDING) else f"rollback resume {name}, or "
+        super().__init__(what, next=f"{then}: {resume}rollback abort {name}.")
+
+
+@dataclass(kw_only=True)
+class Lease:
+    """A lease that is held. `check` raises `LeaseLost` once it is not; `proof` is a write's condition.
+
+    `since` is the monotonic time before it was asked for: it may be as old as that. `in_flight` says that
+    it must not be given back before its record is closed; `given_back` that a closing write did so.
+    """
+
+    table: Table
+    environment: str
+    domain: str
+    owner: str
+    fence: int
+    nonce: str
+    seconds: int
+    clocks: Clocks
+    since: float
+    in_flight: bool = False
+    given_back: bool = False
+    _renewed: float = field(init=False)
+    _lost: str = field(init=False, default="")
+    _end: Callable[[], None] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._renewed = self.since
+
+    def start(self) -> Lease:
+        """Keeps the beat in the background until `release`."""
+        self._end = self.clocks.beating(f"lease {self.domain}", self.seconds / 4, self._beat)
+        return self
+
+    def check(self) -> None:
+        """Raises `LeaseLost` where the lease was taken, or was not renewed for three quarters of it."""
+        if not self._lost and self.clocks.monotonic() - self._renewed > self.seconds * 0.75:
+            self._lost = "it could not be renewed in time"
+        if self._lost:
+            raise LeaseLost(
+                f"The lease on {self.environment}/{self.domain} is lost: {self._lost}.",
+                changed="What was done until then is in the record.",
+                next=f"rollback show {self.owner} --env {self.environment}",
+            )
+
+    def lose(self, why: str) -> None:
+        """Says that it is known to be lost; `check` will raise."""
+        self._lost = self._lost or why
+
+    def proofs(self) -> list[Write]:
+        return [self.proof()]
+
+    def farewells(self) -> list[Write]:
+        return [self.farewell()]
+
+    def proof(self) -> Write:
+        """A member of a transaction that holds only while this process holds the lease."""
+        return Write(
+            name="lease",
+            key=(f"LOCK#{self.environment}", self.domain),
+            condition="nonce = :nonce AND fence = :fence",
+            values={":nonce": self.nonce, ":fence": self.fence},
+        )
+
+    def farewell(self) -> Write:
+        """A member of a record's last transaction: holds only while we hold the lease, and gives it back.
+
+        A process that dies right after it leaves no lease behind for a record that has ended.
+        """
+        return replace(
+            self.proof(),
+            update="SET released_at = :now REMOVE #owner, nonce",
+            names={"#owner": "owner"},
+            values={":now": self.clocks.now(), ":nonce": self.nonce, ":fence": self.fence},
+        )
+
+    def renew(self) -> None:
+        """One beat. A failed condition means that somebody took it; anything else is tried again later."""
+        started = self.clocks.monotonic()
+        try:
+            self.table.update(
+                Write(
+                    name="lease",
+                    key=(f"LOCK#{self.environment}", self.domain),
+                    update="SET beat = beat + :one, beat_at = :now",
+                    condition="nonce = :nonce AND fence = :fence",
+                    values={":one": 1, ":now": self.clocks.now(), ":nonce": self.nonce, ":fence": self.fence},
+                )
+            )
+        except Conflict:
+            self.lose("somebody else has taken it")
+        except RollbackError:
+            return
+        else:
+            self._renewed = started
+
+    def release(self) -> None:
+        """Gives it back; or, while a record is in flight, parks it for whoever resumes or aborts that.
+
+        A parked lease bars everybody else, but its owner need not watch it for a whole lease. Quietly
+        nothing where the lease is lost already; where the table does not answer it stands still, as that
+        of a dead process does, and what went wrong before counts more than that.
+        """
+        if self._end is not None:
+            self._end()
+        if self.given_back:
+            return
+        free = self.farewell()
+        parked = replace(free, update="SET parked_at = :now REMOVE nonce", names={})
+        try:
+            self.table.update(parked if self.in_flight else free)
+        except Conflict:
+            self.lose("somebody else has taken it")
+        except RollbackError:
+            self.lose("it could not be given back")
+
+    def _beat(self) -> bool:
+        """One beat; whether there is to be another."""
+        self.renew()
+        return not self._lost
+
+
+@dataclass(kw_only=True)
+class Locks:
+    """Leases that one record holds together: they are given back, parked and lost as one."""
+
+    leases: tuple[Lease, ...]
+    in_flight: bool = False
+    given_back: bool = False
+
+    @property
+    def fence(self) -> int:
+        """The fencing number of the first, which no other holder of these leases ever has."""
+        return self.leases[0].fence
+
+    def check(self) -> None:
+        for lease in self.leases:
+            lease.check()
+
+    def lose(self, why: str) -> None:
+        for lease in self.leases:
+            lease.lose(why)
+
+    def proofs(self) -> list[Write]:
+        return [lease.proof() for lease in self.leases]
+
+    def farewells(self) -> list[Write]:
+        return [lease.farewell() for lease in self.leases]
+
+    def release(self) -> None:
+        """Gives all back, or parks them (`Lease.release`); the last taken first."""
+        for lease in reversed(self.leases):
+            lease.in_flight, lease.given_back = self.in_flight, self.given_back
+            lease.release()
+
+
+class Hold(Protocol):
+    """What the ledger needs of leases: one, or several together."""
+
+    given_back: bool
+
+    def check(self) -> None: ...
+    def lose(self, why: str) -> None: ...
+    def proofs(self) -> list[Write]: ...
+    def farewells(self) -> list[Write]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leases:
+    """Takes leases of one environment for one caller."""
+
+    table: Table
+    environment: str
+    seconds: int
+    caller: Who
+    clocks: Clocks
+
+    def holder(self, domain: str) -> Item | None:
+        """The lease item while somebody holds it, for display and for errors."""
+        item = self.table.get(f"LOCK#{self.environment}", domain)
+        return _well_formed(item) if item is not None and "owner" in item else None
+
+    def holders(self) -> dict[str, Item]:
+        """Domain → the lease item, of all that somebody holds."""
+        items = self.table.query(f"LOCK#{self.environment}")
+        return {str(item["SK"]): _well_formed(item) for item in items if "owner" in item}
+
+    def held_by(self, owner: str) -> tuple[str, ...]:
+        """The domains whose leases `owner` holds, in the order in which they are taken."""
+        held = [domain for domain, item in self.holders().items() if item["owner"] == owner]
+        return tuple(sorted(held, key=lambda domain: (*_ORDER, domain).index(domain)))
+
+    def take(self, domain: str, owner: str) -> Lease:
+        """The lease, if it is free. Raises `Held` at once where it is not."""
+        nonce, since = self.clocks.identifier(), self.clocks.monotonic()
+        try:
+            item = self._write(domain, owner, nonce, "attribute_not_exists(#owner)", {})
+        except Conflict:
+            held = self.holder(domain)
+            if held is None:
+                return self.take(domain, owner)
+            if held.get("nonce") == nonce:  # our own write, whose answer was lost
+                item = held
+            else:
+                raise Held(held, domain, self.environment) from None
+        return self._lease(domain, item, since)
+
+    def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
+        """The lease, free or left behind by a dead holder of the same record.
+
+        `waiting` is told the seconds still to watch. Raises `Held` where another record holds it or
+        the holder gave a sign of life.
+        """
+        return self._seize(domain, owner, self._watch((domain,), owner, waiting)[domain])
+
+    def hold(self, domains: Sequence[str], owner: str) -> Locks:
+        """All of these leases, if they are free. Raises `Held` where one is not; none is kept then."""
+        taken: list[Lease] = []
+        try:
+            for domain in domains:
+                taken.append(self.take(domain, owner).start())  # noqa: PERF401 - those taken are given back
+        except BaseException:
+            Locks(leases=tuple(taken)).release()
+            raise
+        return Locks(leases=tuple(taken))
+
+    def hold_over(self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]) -> Locks:
+        """All of these leases as `take_over` takes one, watched at the same time.
+
+        Raises `Held` where one cannot be had; those taken are parked then, as what they are for may be in
+        flight.
+        """
+        watched = self._watch(domains, owner, waiting)
+        taken: list[Lease] = []
+        try:
+            for domain in domains:
+                taken.append(self._seize(domain, owner, watched[domain]).start())  # noqa: PERF401 - as above
+        except BaseException:
+            Locks(leases=tuple(taken), in_flight=True).release()
+            raise
+        return Locks(leases=tuple(taken))
+
+    def _watch(
+        self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]
+    ) -> dict[str, Item | None]:
+        """Each domain's holder, once it has given no sign of life for a whole lease; None where it is free."""
+        found = {domain: self.holder(domain) for domain in domains}
+        for domain, held in found.items():
+            if held is not None and held["owner"] != owner:
+                raise Held(held, domain, self.environment)
+        watched = {
+            domain: held for domain, held in found.items() if held is not None and not held.get("parked_at")
+        }
+        seconds = [
+            max(self.seconds, min(_LONGEST, held.get("lease_seconds", 0))) for held in watched.values()
+        ]
+        watch, began = max(seconds, default=0), self.clocks.monotonic()
+        while (left := watch - (self.clocks.monotonic() - began)) > 0:
+            waiting(left)
+            self.clocks.sleep(min(1.0, left))
+            for domain, held in watched.items():
+                seen = self.holder(domain)
+                if seen is None:
+                    found[domain] = None
+                elif (seen["beat"], seen["fence"]) != (held["beat"], held["fence"]):
+                    raise Held(seen, domain, self.environment)
+            watched = {domain: held for domain, held in watched.items() if found[domain] is not None}
+            if not watched:
+                break
+        return found
+
+    def _seize(self, domain: str, owner: str, held: Item | None) -> Lease:
+        """The lease of a holder that was watched, if it is still as it was seen."""
+        if held is None:
+            return self.take(domain, owner)
+        nonce, since = self.clocks.identifier(), self.clocks.monotonic()
+        try:
+            item = self._write(
+                domain,
+                owner,
+                nonce,
+                "#owner = :old AND beat = :beat AND fence = :fence",
+                {":old": owner, ":beat": held["beat"], ":fence": held["fence"]},
+            )
+        except Conflict:
+            seen = self.holder(domain)
+            if seen is None or seen.get("nonce") != nonce:
+                raise Held(seen or held, domain, self.environment) from None
+            item = seen
+        return self._lease(domain, item, since)
+
+    def _write(self, domain: str, owner: str, nonce: str, condition: str, values: dict[str, Any]) -> Item:
+        return self.table.update(
+            Write(
+                name="lease",
+                key=(f"LOCK#{self.environment}", domain),
+                update="SET #owner = :owner, nonce = :nonce, holder = :holder, lease_seconds = :seconds, "
+                "taken_at = :now, beat_at = :now, beat = :zero, fence = if_not_exists(fence, :zero) + :one "
+                "REMOVE parked_at, released_at",
+                condition=condition,
+                names={"#owner": "owner"},
+                values={
+                    ":owner": owner,
+                    ":nonce": nonce,
+                    ":holder": {
+                        "host": socket.gethostname(),
+                        "pid": os.getpid(),
+                        "person": self.caller.person,
+                        "role": self.caller.role,
+                    },
+                    ":seconds": self.seconds,
+                    ":now": self.clocks.now(),
+                    ":zero": 0,
+                    ":one": 1,
+                    **values,
+                },
+            )
+        )
+
+    def _lease(self, domain: str, item: Item, since: float) -> Lease:
+        return Lease(
+            table=self.table,
+            environment=self.environment,
+            domain=domain,
+            owner=str(item["owner"]),
+            fence=int(item["fence"]),
+            nonce=str(item["nonce"]),
+            seconds=self.seconds,
+            clocks=self.clocks,
+            since=since,
+        )
+
+
+def _well_formed(item: Item) -> Item:
+    """A lease item that somebody holds, as it is. Raises `RollbackError` where it is none of ours."""
+    wrong = [name for name, kind in _FIELDS.items() if not isinstance(item.get(name), kind)]
+    wrong += [name for name, kind in _MORE.items() if not isinstance(item.get(name, kind()), kind)]
+    if wrong:
+        raise RollbackError(
+            f"The ledger's item {item['PK']} / {item['SK']} is malformed: {', '.join(wrong)}.",
+            next="Mend that item (it was not written by this command), then try again.",
+        )
+    return item

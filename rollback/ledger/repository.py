@@ -1,0 +1,402 @@
+"""What happened: records with their journals, the timeline of releases, quarantines and approvals.
+
+Decisions read the base table consistently; only `history` reads the index. An item that does not fit its
+model is named, never passed over. How items look is in `items`.
+
+Nothing stands for itself. An event covers the one before it and the record as it leaves it; the timeline has
+an entry for each record that begins and for each end, and for each release, over what they say (`covers`)
+and over the entry before. The heads of it also go into the archive, where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rollback.core.canonical import digest
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger import replication
+from rollback.ledger.audit_bucket import Archive
+from rollback.ledger.lease import Hold
+from rollback.ledger.schema import (
+    METADATA,
+    approval_item,
+    entry_item,
+    manifest_in,
+    manifest_items,
+    model,
+    plan_items,
+    quarantine_item,
+    record_item,
+    release_item,
+)
+from rollback.ledger.store import ABSENT, Conflict, Item, Table, Write
+from rollback.ledger.stored_record import Opened, advance, event_write
+from rollback.model.identity import Who
+from rollback.model.plan import Plan, to_chunks
+from rollback.model.record import SCHEMA, Approval, Entered, Event, Record, Standing, Status, next_event
+from rollback.model.release import (
+    OPENED,
+    Entry,
+    Quarantine,
+    Release,
+    Timeline,
+    as_item,
+    entry_hash,
+    release_hash,
+)
+
+# Below DynamoDB's 100 members a transaction.
+_TRANSACTION = 90
+# What can be a rollback's id; anything else is none, and no key of a table's either.
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_SEQ_TRIES = 10
+
+
+class Ledger:
+    """The deployments table of one environment, in this project's words.
+
+    `archive` keeps its heads outside of it. That it could not is no error: `notices` say so. `watch` is told
+    the timeline's head whenever somebody begins to read it, and may raise (`rollback.ledger.health`).
+    """
+
+    def __init__(self, table: Table, environment: str, archive: Archive | None = None) -> None:
+        self.table = table
+        self.environment = environment
+        self.archive = archive
+        self.notices: list[str] = []
+        self.watch: Callable[[Entry | None], None] = lambda _: None
+
+    def newest(self) -> Entry | None:
+        """The head of the timeline, read anew and not watched."""
+        return next(self._entries(), None)
+
+    # -- the timeline ------------------------------------------------------------------------------
+
+    def timeline(self) -> Timeline:
+        """Everything that changed what stands, newest first, read page by page as far as one goes."""
+        return Timeline(self._watched(self._entries()))
+
+    def _entries(self) -> Iterator[Entry]:
+        items = self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25)
+        return (model(Entry, item) for item in items)
+
+    def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        newest = next(entries, None)
+        self.watch(newest)
+        if newest is not None:
+            yield newest
+            yield from entries
+
+    def quarantines(self) -> list[Quarantine]:
+        """What must not come back now; lifted ones are left out."""
+        items = self.table.query(f"RELEASE#{self.environment}", "QUARANTINE#")
+        return [model(Quarantine, item) for item in items if not item.get("lifted_at")]
+
+    def bar(self, service: str, version: str) -> Quarantine | None:
+        """One bar, if it stands now."""
+        item = self.table.get(f"RELEASE#{self.environment}", f"QUARANTINE#{service}#{version}")
+        return None if item is None or item.get("lifted_at") else model(Quarantine, item)
+
+    def append(
+        self,
+        entry: Entry,
+        writes: Sequence[Write] = (),
+        proofs: Sequence[Write] = (),
+        *,
+        bars: Sequence[Quarantine] = (),
+        lifts: Sequence[Quarantine] = (),
+    ) -> Entry:
+        """Puts `entry` at the timeline's end, in one transaction with `writes`, `bars` and `lifts`.
+
+        What is barred and lifted is so by whom the entry is by, and at its time: the entry covers it. What the
+        entry carries forward of `stands` is the newest entry's, with the entry's own on top; an empty version
+        there says that nothing is known to stand. More writes than a transaction takes go ahead of it: those
+        at the end.
+        """
+        appended, before = self._append(entry, writes, proofs, bars=bars, lifts=lifts)
+        self._keep(appended, before)
+        return appended
+
+    def _append(
+        self,
+        entry: Entry,
+        writes: Sequence[Write],
+        proofs: Sequence[Write],
+        *,
+        bars: Sequence[Quarantine] = (),
+        lifts: Sequence[Quarantine] = (),
+    ) -> tuple[Entry, Iterator[Entry]]:
+        entry = replace(entry, bars=tuple(map(_bar, bars)), lifts=tuple(map(_bar, lifts)))
+        barring = [replace(bar, by=entry.by, at=entry.at) for bar in bars]
+        writes = [
+            *writes,
+            *(Write(name="quarantine", item=quarantine_item(self.environment, bar)) for bar in barring),
+            *(self._lift(bar, entry.by, entry.at) for bar in lifts),
+        ]
+        for start in range(_TRANSACTION, len(writes), _TRANSACTION):
+            self.table.transact(writes[start : start + _TRANSACTION])
+        return self._numbered(lambda _: (entry, writes[:_TRANSACTION]), proofs)
+
+    def _numbered(
+        self, make: Callable[[Entry | None], tuple[Entry, Sequence[Write]]], proofs: Sequence[Write]
+    ) -> tuple[Entry, Iterator[Entry]]:
+        """Appends what `make` makes of the newest entry, and gives it with those before it, newest first.
+
+        Takes the number after the newest one; where somebody else took it meanwhile, tries the next.
+        """
+        for _ in range(_SEQ_TRIES):
+            before = self._entries()
+            last = next(before, None)
+            entry, writes = make(last)
+            merged = {**(last.stands if last else {}), **entry.stands}
+            bare = replace(
+                entry,
+                seq=last.seq + 1 if last else 1,
+                stands={service: version for service, version in merged.items() if version},
+                previous=last.hash if last else "",
+                hash="",
+                schema=SCHEMA,
+            )
+            numbered = replace(bare, hash=entry_hash(bare))
+            put = Write(name="timeline", item=entry_item(self.environment, numbered), condition=ABSENT)
+            try:
+                self.table.transact([put, *proofs, *writes])
+            except Conflict as conflict:
+                if conflict.what != "timeline":
+                    raise
+                continue
+            return numbered, (iter(()) if last is None else _joined(last, before))
+        raise RollbackError("The timeline is being written by others without pause.", next="Try again.")
+
+    def _keep(self, entry: Entry, before: Iterator[Entry], release: Release | None = None) -> None:
+        """Puts the head of what has been written into the archive, and what an earlier command left out."""
+        if self.archive is not None:
+            notice = replication.keep(self.archive, entry, before, release, self.release)
+            self.notices += [notice] if notice else []
+
+    # -- releases ----------------------------------------------------------------------------------
+
+    def release(self, deployment_id: str) -> Release:
+        """A release with its manifest. Raises `RollbackError` where it is missing or malformed."""
+        pk = f"DEPLOYMENT#{deployment_id}"
+        items = {item["SK"]: item for item in self.table.query(pk)}
+        if METADATA not in items:
+            raise RollbackError(f"{pk} is named by the timeline but is not in {self.table.name}.")
+        manifest: dict[str, Standing] = {}
+        for sk, item in sorted(items.items()):
+            if sk.startswith("FUNCTIONS#"):
+                manifest.update(manifest_in(item))
+        release = model(Release, items[METADATA] | {"manifest": {}})
+        if len(manifest) != release.functions:
+            raise RollbackError(
+                f"{pk} should hold {release.functions} functions but holds {len(manifest)}: its manifest is "
+                "damaged."
+            )
+        return replace(release, manifest=manifest)
+
+    def record_release(self, release: Release, entry: Entry, lease: Hold) -> Entry:
+        """Writes the manifest, then the release and its timeline entry, which covers both, in one transaction."""
+        for item in manifest_items(release):
+            self.table.transact([Write(name="manifest", item=item, condition=ABSENT), *lease.proofs()])
+        write = Write(name="release", item=release_item(release), condition=ABSENT)
+        entry = replace(entry, covers=release_hash(release))
+        appended, before = self._append(entry, [write], lease.proofs())
+        self._keep(appended, before, release)
+        return appended
+
+    # -- records -----------------------------------------------------------------------------------
+
+    def open(
+        self, record: Record, status: Status, plan: Plan[Any], entered: Entered, lease: Hold | None
+    ) -> tuple[Record, Event]:
+        """Writes a new record with its plan, its first event and its entry in the timeline.
+
+        Raises `Refused` where the id is taken.
+        """
+        chunks = to_chunks(plan)
+        entered = replace(entered, data={**entered.data, "plan": digest(chunks)})
+        head, *rest = plan_items(record.rollback_id, chunks)
+        made: list[tuple[Record, Event]] = []
+        proofs = lease.proofs() if lease else []
+
+        def begun(last: Entry | None) -> tuple[Entry, Sequence[Write]]:
+            after = replace(record, status=status)
+            event = next_event(record, entered, after=after, anchor=last.hash if last else "")
+            after = replace(after, events=event.number, head=event.hash)
+            made[:] = [(after, event)]
+            entry = Entry(
+                seq=0,
+                kind=OPENED,
+                id=record.rollback_id,
+                version="",
+                at=entered.at,
+                by=entered.by,
+                services=(),
+                stands={},
+                covers=event.hash,
+                status=status,
+            )
+            return entry, [
+                Write(name="record", item=record_item(after), condition=ABSENT),
+                Write(name="plan", item=head, condition=ABSENT),
+                event_write(record, event),
+            ]
+
+        try:
+            for item in rest:
+                self._put_once(item, proofs)
+            entry, before = self._numbered(begun, proofs)
+        except Conflict as conflict:
+            raise self._contested(record, conflict, lease) from None
+        # One that acts at once is kept with its end.
+        if status is not Status.IN_PROGRESS:
+            self._keep(entry, before)
+        return made[0]
+
+    def _put_once(self, item: Item, proofs: Sequence[Write] = ()) -> None:
+        """Puts a part of a plan, unless an import that died has put the same before."""
+        try:
+            self.table.transact([*proofs, Write(name="plan", item=item, condition=ABSENT)])
+        except Conflict as conflict:
+            if conflict.what != "plan" or self.table.get(item["PK"], item["SK"]) != item:
+                raise
+
+    def load(self, rollback_id: str) -> Opened:
+        """A record with plan and journal. Raises `UsageError` where there is none in this environment."""
+        pk = f"ROLLBACK#{rollback_id}"
+        record: Record | None = None
+        chunks: list[str] = []
+        events: list[Event] = []
+        expected = 0
+        for item in self.table.query(pk) if _ID.fullmatch(rollback_id) else ():
+            sk = str(item["SK"])
+            if sk == METADATA:
+                record = model(Record, item)
+            elif sk.startswith("PLAN#"):
+                chunks.append(str(item.get("plan", "")))
+                parts = item.get("chunks", expected)
+                expected = parts if isinstance(parts, int) else -1
+            elif sk.startswith("EVENT#"):
+                events.append(model(Event, item))
+        if record is None or record.environment != self.environment:
+            raise UsageError(
+                f"There is no rollback {rollback_id[:80]!a} in {self.environment}.",
+                next=f"rollback history --env {self.environment}",
+            )
+        if len(chunks) != expected:
+            raise RollbackError(f"{pk} should hold {expected} parts of a plan but holds {len(chunks)}.")
+        return Opened(record=record, plan_chunks=tuple(chunks), events=tuple(events))
+
+    def journal(
+        self,
+        record: Record,
+        entered: Entered,
+        lease: Hold | None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> tuple[Record, Event]:
+        """Appends an event and changes the record with it, if nobody else has written to it meanwhile.
+
+        Raises `LeaseLost` where the lease is no longer ours, `Refused` where the record moved.
+        """
+        if lease:
+            lease.check()
+        after, event, writes = advance(record, entered, changes or {})
+        try:
+            # Of several conditions that fail, it is the lease that says why.
+            self.table.transact([*(lease.proofs() if lease else []), *writes])
+        except Conflict as conflict:
+            raise self._contested(record, conflict, lease) from None
+        return after, event
+
+    def close(
+        self,
+        record: Record,
+        entered: Entered,
+        lease: Hold | None,
+        changes: Mapping[str, Any],
+        *,
+        entry: Entry,
+        bars: Sequence[Quarantine] = (),
+        lifts: Sequence[Quarantine] = (),
+    ) -> tuple[Record, Event]:
+        """Ends a record: its last event, its new state, its timeline entry, what it bars and lifts, and its
+        lease, all or none.
+        """
+        after, event, writes = advance(record, entered, changes)
+        farewells = lease.farewells() if lease else []
+        covering = replace(entry, covers=after.head)
+        try:
+            appended, before = self._append(covering, writes, farewells, bars=bars, lifts=lifts)
+        except Conflict as conflict:
+            raise self._contested(record, conflict, lease) from None
+        if lease:
+            lease.given_back = True
+        self._keep(appended, before)
+        return after, event
+
+    def history(self, limit: int) -> Iterator[Record | Release | RollbackError]:
+        """The newest records and releases, for display. A malformed one comes as the error that names it."""
+        for number, item in enumerate(self.table.index(f"ENV#{self.environment}", page=min(limit, 200))):
+            if number == limit:
+                return
+            try:
+                if str(item["PK"]).startswith("DEPLOYMENT#"):
+                    yield model(Release, item | {"manifest": {}})
+                else:
+                    yield model(Record, item)
+            except RollbackError as error:
+                yield error
+
+    # -- approvals -----------------------------------------------------------------------------------
+
+    def approve(self, approval: Approval) -> None:
+        """Writes down an approval. Raises `Refused` where the same person gave one before for the record."""
+        write = Write(name="approval", item=approval_item(approval), condition=ABSENT)
+        try:
+            self.table.transact([write])
+        except Conflict:
+            raise Refused("This approval is recorded already.") from None
+        if self.archive is not None and (notice := replication.keep_approval(self.archive, approval)):
+            self.notices.append(notice)
+
+    def approvals(self, rollback_id: str) -> list[Approval]:
+        """What was said to a record's plan."""
+        return [model(Approval, item) for item in self.table.query(f"APPROVAL#{rollback_id}")]
+
+    # -- helpers -------------------------------------------------------------------------------------
+
+    def _lift(self, bar: Quarantine, by: Who, at: str) -> Write:
+        """Lifts a bar; the item stays, saying who lifted it."""
+        return Write(
+            name="quarantine",
+            key=(f"RELEASE#{self.environment}", f"QUARANTINE#{_bar(bar)}"),
+            update="SET lifted_at = :at, lifted_by = :by",
+            condition="attribute_exists(PK)",
+            values={":at": at, ":by": as_item(by)},
+        )
+
+    def _contested(self, record: Record, conflict: Conflict, lease: Hold | None = None) -> RollbackError:
+        if conflict.what == "lease" and lease is not None:
+            lease.lose("somebody else has taken it")
+            try:
+                lease.check()
+            except RollbackError as lost:
+                return lost
+        return Refused(
+            f"Somebody else changed {record.rollback_id} at the same time.",
+            changed="Nothing was changed by this command.",
+            next=f"rollback show {record.rollback_id} --env {self.environment}",
+        )
+
+
+def _bar(quarantine: Quarantine) -> str:
+    """How a timeline's entry calls a bar."""
+    return f"{quarantine.service}#{quarantine.version}"
+
+
+def _joined(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:
+    yield first
+    yield from rest

@@ -1,0 +1,148 @@
+"""The ledger's items: what each of its things looks like in the table, and what an item says. Pure.
+
+| PK | SK | what |
+|---|---|---|
+| `DEPLOYMENT#<id>` | `METADATA`, `FUNCTIONS#0001`… | a release and its manifest |
+| `ROLLBACK#<id>` | `METADATA`, `PLAN#0001`…, `EVENT#000001`… | a record, its plan, its journal |
+| `APPROVAL#<rollback id>` | `<role>/<person>#<time>` | a digest, and until when |
+| `RELEASE#<env>` | `SEQ#0000000001`…, `QUARANTINE#<service>#<version>` | the timeline; what must not come back |
+
+An item is nothing but its model: whatever else stands in one was not written by this command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from rollback.core.canonical import canonical
+from rollback.core.errors import RollbackError
+from rollback.core.sanitize import line
+from rollback.ledger.store import Item
+from rollback.model.plan import reader
+from rollback.model.record import SCHEMA, Approval, Event, Record, Standing
+from rollback.model.release import Entry, Quarantine, Release, as_item
+
+T = TypeVar("T")
+METADATA = "METADATA"
+# Functions an item: below DynamoDB's 400 KB.
+_MANIFEST_CHUNK = 1000
+
+
+def record_item(record: Record) -> Item:
+    """A record's METADATA item."""
+    return {
+        "PK": f"ROLLBACK#{record.rollback_id}",
+        "SK": METADATA,
+        **_index(record.environment, record.initiated_at, record.rollback_id),
+        **as_item(record),
+    }
+
+
+def event_item(rollback_id: str, event: Event) -> Item:
+    """One event of a record's journal."""
+    return {
+        "PK": f"ROLLBACK#{rollback_id}",
+        "SK": f"EVENT#{event.number:06d}",
+        **as_item(event),
+        "data": canonical(event.data),
+    }
+
+
+def plan_items(rollback_id: str, chunks: Sequence[str]) -> list[Item]:
+    """A record's plan; the first item tells how many there are."""
+    items: list[Item] = [
+        {"PK": f"ROLLBACK#{rollback_id}", "SK": f"PLAN#{number:04d}", "plan": text}
+        for number, text in enumerate(chunks, start=1)
+    ]
+    items[0]["chunks"] = len(chunks)
+    return items
+
+
+def manifest_items(release: Release) -> list[Item]:
+    """A release's manifest, in chunks."""
+    functions = sorted(release.manifest.items())
+    return [
+        {
+            "PK": f"DEPLOYMENT#{release.deployment_id}",
+            "SK": f"FUNCTIONS#{number:04d}",
+            "functions": canonical(dict(functions[start : start + _MANIFEST_CHUNK])),
+        }
+        for number, start in enumerate(range(0, len(functions), _MANIFEST_CHUNK), start=1)
+    ]
+
+
+def manifest_in(item: Item) -> dict[str, Standing]:
+    """What an item of `manifest_items` says. Raises `RollbackError` where it is malformed."""
+    try:
+        return reader(dict[str, Standing]).validate_json(item["functions"])  # type: ignore[no-any-return] # as `model`
+    except (ValidationError, KeyError) as error:
+        raise malformed(str(item.get("PK")), str(item.get("SK")), error) from error
+
+
+def release_item(release: Release) -> Item:
+    """A release's METADATA item."""
+    return {
+        "PK": f"DEPLOYMENT#{release.deployment_id}",
+        "SK": METADATA,
+        **_index(release.environment, release.recorded_at, release.deployment_id),
+        **{name: value for name, value in as_item(release).items() if name != "manifest"},
+    }
+
+
+def entry_item(environment: str, entry: Entry) -> Item:
+    """One entry of the timeline."""
+    return {"PK": f"RELEASE#{environment}", "SK": f"SEQ#{entry.seq:010d}", **as_item(entry)}
+
+
+def quarantine_item(environment: str, quarantine: Quarantine) -> Item:
+    """A bar that was not lifted."""
+    key = f"QUARANTINE#{quarantine.service}#{quarantine.version}"
+    return {"PK": f"RELEASE#{environment}", "SK": key, **as_item(quarantine)}
+
+
+def approval_item(approval: Approval) -> Item:
+    """Somebody's word."""
+    return {
+        "PK": f"APPROVAL#{approval.rollback_id}",
+        "SK": f"{approval.by.role}/{approval.by.person}#{approval.at}",
+        **as_item(approval),
+    }
+
+
+def model(kind: type[T], item: Item) -> T:
+    """`item` as a dataclass. Raises `RollbackError` naming the item and what is wrong with it."""
+    adapter = reader(kind)  # type: ignore[arg-type] # every class is hashable
+    schema = item.get("schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise RollbackError(
+            f"{item.get('PK')} was written by a newer version of this command (schema {schema}).",
+            next="Update the checkout you run it from.",
+        )
+    fields = dict(item)
+    try:
+        if kind is Event:
+            fields["data"] = json.loads(fields["data"])
+        return adapter.validate_python(fields)  # type: ignore[no-any-return] # the adapter's type is `kind`
+    except (ValidationError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise malformed(str(item.get("PK")), str(item.get("SK")), error) from error
+
+
+def malformed(pk: str, sk: str, error: Exception) -> RollbackError:
+    """The error for an item that is not as this command writes it."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        detail = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    else:
+        detail = f"{type(error).__name__}: {error}"
+    return RollbackError(
+        line(f"The ledger's item {pk} / {sk} is malformed: {detail}"),
+        next="Mend that item (it was not written by this command), then try again.",
+    )
+
+
+def _index(environment: str, at: str, identifier: str) -> Item:
+    return {"GSI1PK": f"ENV#{environment}", "GSI1SK": f"{at}#{identifier}"}

@@ -1,0 +1,291 @@
+"""The deployments table as this project uses it: consistent reads, and writes that state their condition.
+
+Items go in and come out as plain Python values. Every write is a single put or a transaction whose
+members each say what must be true; a failed condition comes back as a `Conflict` that names which one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
+
+from rollback.aws.account import code, denied, explained
+from rollback.core.canonical import plain
+from rollback.core.errors import RollbackError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+
+
+class _Reader(TypeDeserializer):
+    """Takes all that DynamoDB holds: boto3's own raises for a number with zeros beyond the 38th digit, and
+    gives for bytes what cannot be printed.
+    """
+
+    def _deserialize_n(self, value: str) -> Decimal:
+        return Decimal(value)
+
+    def _deserialize_b(self, value: bytes) -> bytes:
+        return value
+
+
+_SERIALIZER, _DESERIALIZER = TypeSerializer(), _Reader()
+# A transaction that met another one, or a throttle, is tried again by us: botocore does not.
+_TRIES = 8
+_TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+ABSENT = "attribute_not_exists(PK)"
+
+
+# How a table does not answer.
+GONE, THROTTLED, UNREACHABLE = "gone", "throttled", "unreachable"
+_GONE = {"ResourceNotFoundException", "TableNotFoundException"}
+_THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+}
+_HTTP_SERVER_ERROR = 500
+
+
+class Unanswered(RollbackError):
+    """The table cannot be asked: `how` says why. Whether a write was done is not known, as ever."""
+
+    def __init__(self, what: str, how: str, *, changed: str, next: str) -> None:  # noqa: A002 - the word of RollbackError
+        super().__init__(what, changed=changed, next=next)
+        self.how = how
+
+
+class Conflict(Exception):
+    """A condition did not hold. `what` is the name that the caller gave the failed write."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write:
+    """One member of a transaction: a put of `item`, an update of `key`, or a check of `key`.
+
+    `name` says what it is for; a failed condition raises `Conflict(name)`.
+    """
+
+    name: str
+    item: Item | None = None
+    key: tuple[str, str] | None = None
+    update: str | None = None
+    condition: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Table:
+    """One DynamoDB table with the keys PK and SK and the index GSI1."""
+
+    def __init__(
+        self, client: DynamoDBClient, name: str, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._sleep = sleep
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        """One item, read consistently."""
+        with self._asked(f"reading {pk} from {self.name}"):
+            answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
+        item = answer.get("Item")
+        return None if item is None else _read(item)
+
+    def query(
+        self, pk: str, prefix: str = "", *, newest_first: bool = False, page: int = 0
+    ) -> Iterator[Item]:
+        """The items of a partition whose SK begins with `prefix`, in order, read consistently page by page."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "ConsistentRead": True,
+            "ScanIndexForward": not newest_first,
+            "KeyConditionExpression": "PK = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+        }
+        if prefix:
+            request["KeyConditionExpression"] += " AND begins_with(SK, :sk)"
+            request["ExpressionAttributeValues"][":sk"] = {"S": prefix}
+        yield from self._pages(request, page)
+
+    def index(self, pk: str, *, page: int = 50, only: Sequence[str] = ()) -> Iterator[Item]:
+        """The items of GSI1 under `pk`, newest first, or `only` these attributes of them.
+
+        Eventually consistent: for display only.
+        """
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": "GSI1",
+            "ScanIndexForward": False,
+            "KeyConditionExpression": "GSI1PK = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+        }
+        if only:
+            request["ProjectionExpression"] = ", ".join(only)
+        yield from self._pages(request, page)
+
+    def update(self, write: Write) -> Item:
+        """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
+        for attempt in range(_TRIES):
+            with self._asked(f"writing {write.name} to {self.name}"):
+                try:
+                    answer = self._client.update_item(**self._member(write), ReturnValues="ALL_NEW")
+                except ClientError as error:
+                    if code(error) == "ConditionalCheckFailedException":
+                        raise Conflict(write.name) from None
+                    if code(error) != "TransactionConflictException" or attempt + 1 == _TRIES:
+                        raise
+                else:
+                    return _read(answer["Attributes"])
+            self._pause(attempt)
+        raise AssertionError("the last try has returned or raised")  # pragma: no cover
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        """All of `writes` or none. Raises `Conflict` naming the first whose condition did not hold.
+
+        botocore sends a client token along, so a lost answer that is retried is applied once.
+        """
+        members = [{_kind(write): self._member(write)} for write in writes]
+        for attempt in range(_TRIES):
+            with self._asked(f"writing {writes[0].name} to {self.name}"):
+                try:
+                    self._client.transact_write_items(TransactItems=members)  # type: ignore[arg-type] # built above
+                except ClientError as error:
+                    if code(error) != "TransactionCanceledException":
+                        raise
+                    reasons = [
+                        reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])
+                    ]
+                    for write, reason in zip(writes, reasons, strict=False):
+                        if reason == "ConditionalCheckFailed":
+                            raise Conflict(write.name) from None
+                    if attempt + 1 == _TRIES or not _TRANSIENT & set(reasons):
+                        raise
+                else:
+                    return
+            self._pause(attempt)
+
+    @contextmanager
+    def _asked(self, doing: str) -> Iterator[None]:
+        """As `explained`, and tells apart how the table does not answer."""
+        try:
+            with explained(doing):
+                yield
+        except RollbackError as error:
+            how = unanswered(error.__cause__)
+            # A role that may read certain partitions is refused where there is no table to have any.
+            if how is None and denied(error.__cause__) and self._is_gone():
+                how = GONE
+            if how is None:
+                raise
+            words = {GONE: "The table does not exist.", THROTTLED: "The table is throttled."}
+            what = f"{words.get(how, 'The table cannot be reached.')} {error.what}"
+            raise Unanswered(what, how, changed=error.changed, next=error.next) from error.__cause__
+
+    def _is_gone(self) -> bool:
+        try:
+            self._client.describe_table(TableName=self.name)
+        except ClientError as error:
+            return code(error) in _GONE
+        except BotoCoreError:
+            return False
+        return False
+
+    def _pause(self, attempt: int) -> None:
+        self._sleep(min(2.0, 0.05 * 2**attempt))
+
+    def _member(self, write: Write) -> Item:
+        member: Item = {"TableName": self.name}
+        if write.item is not None:
+            member["Item"] = _written(write.item)
+        else:
+            assert write.key is not None  # noqa: S101 - a Write has an item or a key
+            member["Key"] = _key(*write.key)
+        if write.update:
+            member["UpdateExpression"] = write.update
+        if write.condition:
+            member["ConditionExpression"] = write.condition
+        if write.names:
+            member["ExpressionAttributeNames"] = dict(write.names)
+        if write.values:
+            member["ExpressionAttributeValues"] = _written(write.values)
+        return member
+
+    def _pages(self, request: Item, page: int) -> Iterator[Item]:
+        if page:
+            request["Limit"] = page
+        while True:
+            with self._asked(f"querying {self.name}"):
+                answer = self._client.query(**request)
+            yield from map(_read, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def unanswered(cause: BaseException | None) -> str | None:
+    """How a table does not answer, by botocore's error; None where it did, if only to refuse. Pure."""
+    if isinstance(cause, (HTTPClientError, NoConnection)):
+        return UNREACHABLE
+    if not isinstance(cause, ClientError):
+        return None
+    if code(cause) in _GONE:
+        return GONE
+    if code(cause) in _THROTTLED:
+        return THROTTLED
+    status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return UNREACHABLE if status >= _HTTP_SERVER_ERROR else None
+
+
+def _kind(write: Write) -> str:
+    if write.item is not None:
+        return "Put"
+    return "Update" if write.update else "ConditionCheck"
+
+
+def _key(pk: str, sk: str) -> Item:
+    return {"PK": {"S": pk}, "SK": {"S": sk}}
+
+
+def _written(values: Mapping[str, Any]) -> Item:
+    return {name: _SERIALIZER.serialize(_to_decimal(plain(value))) for name, value in values.items()}
+
+
+def _read(item: Mapping[str, Any]) -> Item:
+    return {name: _from_decimal(_DESERIALIZER.deserialize(value)) for name, value in item.items()}
+
+
+def _to_decimal(value: Any) -> Any:
+    """DynamoDB takes no floats; their shortest decimal form is what was meant."""
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dict):
+        return {key: _to_decimal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_decimal(item) for item in value]
+    return value
+
+
+def _from_decimal(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _from_decimal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_from_decimal(item) for item in value]
+    return value

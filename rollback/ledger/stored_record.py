@@ -1,0 +1,82 @@
+"""A record as the table has it, with its plan and its journal, and the writes by which it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from rollback.core.canonical import digest, plain
+from rollback.core.errors import RollbackError
+from rollback.ledger.schema import METADATA, event_item, malformed
+from rollback.ledger.store import ABSENT, Write
+from rollback.model.plan import Plan, from_chunks
+from rollback.model.record import ADOPTED, Entered, Event, Record, next_event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A record as the table has it: what is planned, and the journal so far."""
+
+    record: Record
+    plan_chunks: tuple[str, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the journal of an emergency is here as a whole."""
+        return any(event.kind == ADOPTED for event in self.events)
+
+    def plan(self, step: type[Any]) -> Plan[Any]:
+        """The plan, with steps of the target's type.
+
+        Raises `RollbackError` where it is malformed, or is not the one that was planned and approved.
+        """
+        first = self.events[0] if self.events else None
+        said = (first.data.get("plan"), first.data.get("digest"), first.by) if first else ()
+        if said != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by):
+            raise RollbackError(
+                f"The plan of {self.record.rollback_id}, or who began it, is not what its journal began with: "
+                "it was changed in the table.",
+                changed="Nothing was changed by this command.",
+                next=f"rollback show {self.record.rollback_id} --env {self.record.environment}; rollback abort "
+                "ends it, and puts nothing back.",
+            )
+        try:
+            return from_chunks(list(self.plan_chunks), step)
+        except (ValidationError, ValueError, IndexError) as error:
+            raise malformed(f"ROLLBACK#{self.record.rollback_id}", "PLAN#", error) from error
+
+
+def advance(
+    record: Record, entered: Entered, changes: Mapping[str, Any]
+) -> tuple[Record, Event, list[Write]]:
+    """The record after an event, the event, and the writes that make it so if it stood as we knew it."""
+    changed = replace(record, **changes)
+    event = next_event(record, entered, after=changed)
+    after = replace(changed, events=event.number, head=event.hash)
+    values = plain(after)
+    fields = ["events", "head", *changes]
+    writes = [
+        Write(
+            name="record",
+            key=(f"ROLLBACK#{record.rollback_id}", METADATA),
+            update="SET " + ", ".join(f"#{name} = :{name}" for name in fields),
+            condition="#events = :before AND #head = :was",
+            names={f"#{name}": name for name in fields},
+            values={
+                **{f":{name}": values[name] for name in fields},
+                ":before": record.events,
+                ":was": record.head,
+            },
+        ),
+        event_write(record, event),
+    ]
+    return after, event, writes
+
+
+def event_write(record: Record, event: Event) -> Write:
+    """The write of one of a record's events, which must be the first of its number."""
+    return Write(name="event", item=event_item(record.rollback_id, event), condition=ABSENT)

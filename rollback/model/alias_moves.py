@@ -1,0 +1,94 @@
+"""What is known of every alias at each moment of a rollback: pure functions of plan and journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from rollback.model.plan import Plan
+from rollback.model.record import Event, Standing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """One function's alias: from where, to where, and what must still be so.
+
+    `revision_id` and `weights` are the alias's as last known; `revision_id` is None only where a plan
+    is refused anyway. `code_sha256` is the target version's. `provisioned` is the number of provisioned
+    concurrent executions on the alias.
+    """
+
+    function: str
+    service: str
+    from_version: str
+    to_version: str
+    code_sha256: str
+    revision_id: str | None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    provisioned: int = 0
+
+    @property
+    def subject(self) -> str:
+        return self.function
+
+    @property
+    def changes(self) -> bool:
+        return self.from_version != self.to_version or bool(self.weights)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """What the journal says of one function.
+
+    `version` and `weights` are those to go back to. `doubtful`: a write of ours got no answer, so it may
+    or may not have been done.
+    """
+
+    version: str
+    weights: Mapping[str, float]
+    revision: str | None
+    moved: bool = False
+    reverted: bool = False
+    doubtful: bool = False
+
+
+def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
+    """What is known of every function after `events`, oldest first. Pure."""
+    known = {
+        step.function: State(version=step.from_version, weights=step.weights, revision=step.revision_id)
+        for step in plan.steps
+    }
+    for event in events:
+        if event.kind == "found":
+            name = event.data["function"]
+            seen = replace(known[name], revision=event.data["revision"])
+            if event.data["start"]:
+                seen = replace(seen, version=event.data["version"], weights=event.data["weights"])
+            known[name] = seen
+        elif event.kind in ("moved", "reverted"):
+            moved = event.kind == "moved"
+            for name, revision in event.data["functions"].items():
+                known[name] = replace(known[name], revision=revision, moved=moved, reverted=not moved)
+        elif event.kind == "failed":
+            for failure in event.data["failures"]:
+                name = failure["subject"]
+                if not failure.get("refused"):
+                    known[name] = replace(known[name], doubtful=not failure["foreign"])
+    return known
+
+
+def standings(plan: Plan[Move], events: Iterable[Event]) -> dict[str, Standing]:
+    """Where a record left the aliases that it wrote. The code hash of a way back is not known: empty."""
+    left: dict[str, Standing] = {}
+    known = states(plan, events)
+    for step in plan.steps:
+        state = known[step.function]
+        if state.moved or state.reverted:
+            left[step.function] = Standing(
+                version=step.to_version if state.moved else state.version,
+                code_sha256=step.code_sha256 if state.moved else "",
+                revision_id=state.revision,
+                weights={} if state.moved else state.weights,
+                provisioned=step.provisioned,
+            )
+    return left

@@ -1,0 +1,77 @@
+"""A plan of plans: how several kinds are put back under one plan, one digest and one record.
+
+Each part's own plan is kept as its texts, in as many steps as it takes; its events are those of the record
+that name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+from rollback.model.plan import Plan, from_chunks, to_chunks
+from rollback.model.record import Event
+
+FULL = "full"
+# In the order in which they are done: relief in seconds first.
+PARTS = {
+    "aliases": ("rollback.model.alias_moves", "Move"),
+    "stack": ("rollback.model.resource_changes", "Change"),
+    "terraform": ("rollback.model.resource_changes", "Change"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A piece of a part's plan as its text. `changing` says whether the part changes anything."""
+
+    part: str
+    number: int
+    text: str
+    changing: bool
+
+    @property
+    def subject(self) -> str:
+        return f"{self.part}/{self.number}"
+
+    @property
+    def changes(self) -> bool:
+        return self.changing
+
+
+def pieces(plan: Plan[Any]) -> list[Piece]:
+    """A part's plan in pieces. Its notices and refusals are the whole plan's to tell."""
+    bare = replace(plan, notices=(), refusals=())
+    return [
+        Piece(part=plan.kind, number=number, text=text, changing=bool(plan.changing))
+        for number, text in enumerate(to_chunks(bare), start=1)
+    ]
+
+
+def parts(plan: Plan[Any]) -> dict[str, Plan[Any]]:
+    """Kind → the plan of each part, in the order in which they are done; empty for a plan of one kind."""
+    found: dict[str, Plan[Any]] = {}
+    if plan.kind != FULL:
+        return found
+    for part, (module, name) in PARTS.items():
+        texts = [piece.text for piece in plan.steps if piece.part == part]
+        if texts:
+            found[part] = from_chunks(texts, getattr(import_module(module), name))
+    return found
+
+
+def events_of(part: Plan[Any], events: Iterable[Event]) -> list[Event]:
+    """The events of one part, as its own target wrote them, and the failures of its own steps."""
+    subjects = {step.subject for step in part.steps}
+    found = []
+    for event in events:
+        if event.data.get("part") == part.kind:
+            data = {key: value for key, value in event.data.items() if key != "part"}
+            found.append(replace(event, data=data))
+        elif event.kind == "failed":
+            failures = [item for item in event.data["failures"] if item["subject"] in subjects]
+            if failures:
+                found.append(replace(event, data={"failures": failures}))
+    return found

@@ -1,0 +1,187 @@
+"""What would change: a frozen plan, its digest, and what speaks against it.
+
+A plan is read only once and then believed: the displayer, the executor and the simulator all work on
+the same object. Its digest covers what would be done and what it would be done to, but no identifiers
+and no times, so that two plans of the same world have one digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from rollback.core.canonical import canonical, digest
+
+
+class Step(Protocol):
+    """One thing that a plan does. `changes` is false where it only confirms what stands."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def changes(self) -> bool: ...
+
+
+S = TypeVar("S", bound=Step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Something that speaks against a plan: what about, why, and what to type next."""
+
+    subject: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a person asked for.
+
+    `to` is a release's version, a commit, a time or `previous`, or how many releases a prune keeps; `services`
+    is empty for all of them; `without` names functions to leave out; `allow_destroy` names what may be deleted
+    or replaced though it holds data (URNs, addresses). `stack` and `project` (a folder below the repository's root) are of another
+    stack than the environment's own; `table`, `cutover` and `delete_new` are of a table's restore.
+    """
+
+    to: str = "previous"
+    services: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    adopt_current: bool = False
+    allow_destroy: tuple[str, ...] = ()
+    stack: str = ""
+    project: str = ""
+    table: str = ""
+    cutover: str = "none"
+    delete_new: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan(Generic[S]):
+    """What a target would do.
+
+    `leaves` and `targets` map each subject to what it leaves and goes to: a service to its release, the
+    stack and the Terraform configuration (`releases.STACK`, `TERRAFORM`) to their commit. `quarantines` are
+    those of `leaves` that must not come back, because the way goes back and not forward. `facts` is what
+    else must still be so when the plan is carried out. `request` is kept so that the plan can be made
+    again later and compared. `infrastructure` counts resources by what happens to them. It, `notices` and
+    `refusals` are for people and are not part of the digest.
+    """
+
+    kind: str
+    environment: str
+    account: str
+    region: str
+    request: Request
+    from_version: str
+    to_version: str
+    leaves: Mapping[str, str]
+    targets: Mapping[str, str]
+    quarantines: Mapping[str, str]
+    steps: tuple[S, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    infrastructure: Mapping[str, int] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """What the plan writes, services and infrastructure alike."""
+        return tuple(self.targets)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return tuple(subject for subject in self.targets if not subject.startswith("@"))
+
+    @property
+    def changing(self) -> tuple[S, ...]:
+        """The steps that change something; the others confirm."""
+        return tuple(step for step in self.steps if step.changes)
+
+    def left(self, *, undone: bool) -> dict[str, str]:
+        """Subject → what it stands at once this is done, or undone; empty where that is not known."""
+        return {
+            subject: (self.leaves.get(subject, "") if undone else to) for subject, to in self.targets.items()
+        }
+
+    def digest(self) -> str:
+        """64 hexadecimal digits over everything that approval is given for."""
+        return digest(
+            {
+                "kind": self.kind,
+                "environment": self.environment,
+                "account": self.account,
+                "region": self.region,
+                "options": {
+                    name: sorted(value) if isinstance(value, tuple) else value
+                    for name in Request.__slots__
+                    # What was asked for by another word is the same plan: `targets` says where it goes.
+                    if name not in ("to", "services")
+                    for value in (getattr(self.request, name),)
+                },
+                "facts": self.facts,
+                "targets": self.targets,
+                "quarantines": self.quarantines,
+                "steps": sorted(canonical(step) for step in self.steps),
+            }
+        )
+
+
+# A chunk of a plan stays well below DynamoDB's 400 KB an item.
+_CHUNK_BYTES = 300_000
+
+
+def to_chunks(plan: Plan[Any]) -> list[str]:
+    """The plan as JSON texts of at most 300 kB each: the head first, then runs of steps."""
+    head = canonical({key: value for key, value in _fields(plan).items() if key != "steps"})
+    chunks = [head]
+    run: list[str] = []
+    size = 0
+    for text in map(canonical, plan.steps):
+        if run and size + len(text.encode()) > _CHUNK_BYTES:
+            chunks.append(f"[{','.join(run)}]")
+            run, size = [], 0
+        run.append(text)
+        size += len(text.encode()) + 1
+    if run:
+        chunks.append(f"[{','.join(run)}]")
+    return chunks
+
+
+def from_chunks(chunks: list[str], step: type[S]) -> Plan[S]:
+    """The plan that `to_chunks` wrote. Raises `pydantic.ValidationError` where a chunk is malformed."""
+    steps: list[S] = []
+    adapter = reader(tuple[step, ...])  # type: ignore[valid-type] # the type is a value here on purpose
+    for chunk in chunks[1:]:
+        steps.extend(adapter.validate_json(chunk))
+    head: Plan[S] = reader(Plan[Any]).validate_json(chunks[0][:-1] + ',"steps":[]}')
+    return replace(head, steps=tuple(steps))
+
+
+@cache
+def reader(kind: Any) -> TypeAdapter[Any]:
+    """What reads values of the type `kind`. To make one takes milliseconds: each is made once."""
+    return TypeAdapter(kind)
+
+
+def _fields(plan: Plan[Any]) -> dict[str, Any]:
+    return {
+        "kind": plan.kind,
+        "environment": plan.environment,
+        "account": plan.account,
+        "region": plan.region,
+        "request": plan.request,
+        "from_version": plan.from_version,
+        "to_version": plan.to_version,
+        "leaves": plan.leaves,
+        "targets": plan.targets,
+        "quarantines": plan.quarantines,
+        "facts": plan.facts,
+        "infrastructure": plan.infrastructure,
+        "notices": plan.notices,
+        "refusals": plan.refusals,
+    }

@@ -1,0 +1,212 @@
+"""What a record says: pure data and pure functions, without a table.
+
+A record's events form a chain: each event's hash covers its content, the hash before it, and the record as
+it stands after it. The first covers the head of the environment's timeline at that time, so that a record
+cannot be moved either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from rollback.core.canonical import digest, plain
+from rollback.model.identity import Who
+
+# What the ledger's items look like. 2: each event covers the record, and the timeline tells of each beginning.
+SCHEMA = 2
+# The event by which the journal of an emergency is adopted as a whole.
+ADOPTED = "imported"
+
+
+class Status(StrEnum):
+    """Where a record stands. The last four are ends; FAILED can still be resumed or aborted."""
+
+    PLANNED = "PLANNED"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    REVERTED = "REVERTED"
+    ABORTED = "ABORTED"
+
+
+UNFINISHED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS, Status.FAILED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that was verified, and what was seen."""
+
+    check: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entered:
+    """What somebody has to say in a journal, before it has a number and a hash."""
+
+    kind: str
+    at: str
+    by: Who
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One entry of a record's journal. `data` is JSON; `record` covers the record after it (`record_hash`)."""
+
+    number: int
+    kind: str
+    at: str
+    by: Who
+    data: Mapping[str, Any]
+    previous: str
+    hash: str
+    record: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """A rollback's METADATA item. `events` and `head` are the journal's length and last hash.
+
+    Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an
+    approval and is no part of `elapsed_seconds`. `domains` are those that it locks. `run` is the CI run
+    that began it, empty for a person's; `notified` is where its message on Slack stands. `emergency` says
+    that it was made without the ledger, and adopted from a journal.
+    """
+
+    rollback_id: str
+    kind: str
+    environment: str
+    from_version: str
+    to_version: str
+    services: tuple[str, ...]
+    without: tuple[str, ...]
+    reason: str
+    initiated_by: Who
+    initiated_at: str
+    status: Status
+    digest: str
+    counts: Mapping[str, int]
+    rto_seconds: int
+    completed_at: str | None = None
+    started_at: str | None = None
+    approved_by: Who | None = None
+    verification: tuple[Check, ...] = ()
+    elapsed_seconds: float | None = None
+    waited_seconds: float = 0.0
+    adopted_current: bool = False
+    domains: tuple[str, ...] = ()
+    infrastructure: Mapping[str, int] = field(default_factory=dict)
+    emergency: bool = False
+    run: str = ""
+    notified: str = ""
+    events: int = 0
+    head: str = ""
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Approval:
+    """Somebody's word for one digest. `expires_at` is ISO 8601 in UTC."""
+
+    rollback_id: str
+    digest: str
+    by: Who
+    at: str
+    expires_at: str
+
+
+INFRASTRUCTURE = ("create", "update", "replace", "delete", "same")
+# What stands before a resource, by what happens to it.
+MARKS = dict(zip(INFRASTRUCTURE, "+~±−!", strict=True))
+COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What an alias stands at: version, code hash, and what is known of RevisionId and weights.
+
+    `weights` maps other versions to their share of the traffic. `provisioned` is the number of
+    provisioned concurrent executions on the alias when last seen.
+    """
+
+    version: str
+    code_sha256: str
+    revision_id: str | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    provisioned: int = 0
+
+
+def next_event(record: Record, entry: Entered, anchor: str = "", *, after: Record | None = None) -> Event:
+    """The event that follows `record`'s journal and leaves the record as `after` (as it was, if None).
+
+    `anchor` is the timeline's head, for a first event.
+    """
+    bare = Event(
+        number=record.events + 1,
+        kind=entry.kind,
+        at=entry.at,
+        by=entry.by,
+        data=plain(entry.data),
+        previous=record.head or anchor,
+        hash="",
+        record=record_hash(record if after is None else after),
+    )
+    return replace(bare, hash=event_hash(record.rollback_id, bare))
+
+
+def record_hash(record: Record) -> str:
+    """Over everything that a record says, but how far its journal goes: that is the chain's."""
+    return digest(replace(record, events=0, head=""))
+
+
+def event_hash(record_id: str, event: Event) -> str:
+    """What an event's hash covers: the record's id and everything in the event, the hash before it too."""
+    return digest([record_id, replace(event, hash="")])
+
+
+def chain_break(record: Record, events: Sequence[Event]) -> str | None:
+    """The first place where a record's journal does not hold together, in words; None where it does."""
+    previous = None
+    for index, event in enumerate(events, start=1):
+        if event.number != index:
+            return f"event {index} is missing"
+        if previous is not None and event.previous != previous:
+            return f"event {index} does not follow the one before it"
+        if event.hash != event_hash(record.rollback_id, event):
+            return f"event {index} was changed"
+        previous = event.hash
+    if len(events) != record.events or (previous or "") != record.head:
+        return f"the journal has {len(events)} events, the record says {record.events}"
+    if events and events[-1].record != record_hash(record):
+        return "the record does not say what its last event left"
+    return None
+
+
+def failed_subjects(events: Iterable[Event]) -> set[str]:
+    """The subjects of the steps that a journal says did not go."""
+    return {item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]}
+
+
+def now_iso(now: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds: sorts as text."""
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Seconds from one ISO time to another, never negative, to the millisecond."""
+    return max(0.0, round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 3))
+
+
+def plain_record(record: Record) -> dict[str, Any]:
+    """The record as its JSON has it; `functions` is the target's to add."""
+    fields = plain(record)
+    fields["except"] = fields.pop("without")
+    fields["infrastructure"] = dict.fromkeys(INFRASTRUCTURE, 0) | fields["infrastructure"]
+    return {key: value for key, value in fields.items() if key not in ("domains", "events", "head", "schema")}

@@ -1,0 +1,241 @@
+"""What was released, what stands, and what "previous" means: decided from the ledger's timeline alone.
+
+The timeline is the list of everything that changed what stands: deployments, adoptions, rollbacks; and of what
+began. Each entry took its number in the transaction that wrote its record, so the order never depends on a clock.
+Each carries forward what every service stands at, so that the newest entry tells the whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.core.canonical import digest
+from rollback.core.errors import Refused, UsageError
+from rollback.model.identity import Who
+from rollback.model.record import SCHEMA, Standing
+
+# A version must not look like a Lambda version number, and + and @ join the versions of a mixed
+# environment.
+VERSION = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+PREVIOUS = "previous"
+# What else stands at something, beside the services, whose names have no @: the timeline's subjects for
+# the environment's stack and for its Terraform configuration, which stand at a commit.
+STACK, TERRAFORM = "@stack", "@terraform"
+# The kind of an entry that tells of a record's beginning.
+OPENED = "opened"
+# That of an entry that tells of a drill's end.
+DRILL = "drill"
+# A parameter of the standard tier takes 4 KB (Systems Manager quotas); a record's head has two labels.
+_LABEL = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One entry of the timeline.
+
+    `kind` is deployment, adoption, opened, rollback (a record's end), drill (its end), quarantine or lift; `version` is set
+    for the first two; `services` are those whose aliases the entry's record wrote, and `STACK` and `TERRAFORM`
+    where it tells their commit; `stands` is what every service and they stand at after it. `bars` and `lifts`
+    are what was barred and let go with it, `<service>#<version>` each, by the same person at the same time.
+    `covers` is the head hash of the record, or `release_hash`.
+    """
+
+    seq: int
+    kind: str
+    id: str
+    version: str
+    at: str
+    by: Who
+    services: tuple[str, ...]
+    stands: Mapping[str, str]
+    covers: str
+    status: str = ""
+    commit: str = ""
+    bars: tuple[str, ...] = ()
+    lifts: tuple[str, ...] = ()
+    # An entry that says nothing of it is of the first schema.
+    schema: int = 1
+    previous: str = ""
+    hash: str = ""
+
+    @property
+    def is_release(self) -> bool:
+        return self.kind in ("deployment", "adoption")
+
+
+def entry_hash(entry: Entry) -> str:
+    """What an entry's hash covers: everything but the hash itself."""
+    return digest([getattr(entry, name) for name in Entry.__slots__ if name != "hash"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """A DEPLOYMENT# record: a set of function versions recorded together."""
+
+    deployment_id: str
+    version: str
+    environment: str
+    commit: str
+    stack_commit: str | None
+    terraform_commit: str | None
+    recorded_by: Who
+    recorded_at: str
+    services: tuple[str, ...]
+    manifest_hash: str
+    functions: int
+    adopted: bool = False
+    status: str = "COMPLETE"
+    schema: int = SCHEMA
+    manifest: Mapping[str, Standing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantine:
+    """A release that must not come back, for one service."""
+
+    service: str
+    version: str
+    reason: str
+    by: Who
+    at: str
+    rollback_id: str = ""
+
+
+def manifest_hash(manifest: Mapping[str, Standing]) -> str:
+    """Over what a release is made of: each function's version and code, not its alias's state."""
+    return digest({name: [standing.version, standing.code_sha256] for name, standing in manifest.items()})
+
+
+def release_hash(release: Release) -> str:
+    """Over everything that a release says, its manifest with the aliases' state, too."""
+    return digest(release)
+
+
+def checked_version(version: str) -> str:
+    """`version` if it can name a release. Raises `UsageError` where it cannot."""
+    if not VERSION.fullmatch(version) or version == PREVIOUS:
+        raise UsageError(
+            f"{version[:80]!a} cannot name a release.",
+            next="A release's version begins with a letter and has letters, digits, '.', '_' and '-', at most 64.",
+        )
+    return version
+
+
+def label(stands: Mapping[str, str]) -> str:
+    """What stands, in one word: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
+
+    The base is what most services stand at; the parameter `deployed-version` holds this. Where too many
+    services differ to be named, their number stands for them. Infrastructure is left out.
+    """
+    stands = {subject: version for subject, version in stands.items() if not subject.startswith("@")}
+    if not stands:
+        return "none"
+    versions = list(stands.values())
+    base = max(sorted(set(versions)), key=versions.count)
+    others = [f"+{service}@{version}" for service, version in sorted(stands.items()) if version != base]
+    text = base + "".join(others)
+    return text if len(text) <= _LABEL else f"{base}+{len(others)} services elsewhere"
+
+
+class Timeline:
+    """The timeline's entries, newest first, each read at most once and only as far as anybody goes."""
+
+    def __init__(self, entries: Iterator[Entry]) -> None:
+        self._rest = entries
+        self._read: list[Entry] = []
+
+    def __iter__(self) -> Iterator[Entry]:
+        index = 0
+        while True:
+            if index == len(self._read):
+                entry = next(self._rest, None)
+                if entry is None:
+                    return
+                self._read.append(entry)
+            yield self._read[index]
+            index += 1
+
+    @property
+    def newest(self) -> Entry | None:
+        return next(iter(self), None)
+
+    @property
+    def stands(self) -> Mapping[str, str]:
+        """Service → the release it stands at; services that nothing was recorded for are missing."""
+        return self.newest.stands if self.newest else {}
+
+    def release_of(self, version: str) -> Entry | None:
+        """The newest entry that recorded `version`."""
+        return next((entry for entry in self if entry.is_release and entry.version == version), None)
+
+
+def previous(
+    timeline: Timeline, services: Sequence[str], quarantined: Iterable[Quarantine]
+) -> dict[str, str]:
+    """For each service the newest release that was recorded before the one that stands.
+
+    Quarantined releases are passed over, and so is what stands. Raises `Refused` naming the services
+    that have none.
+    """
+    stands = timeline.stands
+    barred = {(item.service, item.version) for item in quarantined}
+    found: dict[str, str] = {}
+    reached: set[str] = set()
+    for entry in timeline:
+        if len(found) == len(services):
+            break
+        if not entry.is_release:
+            continue
+        for service in services:
+            if service in found or service not in entry.services:
+                continue
+            if entry.version == stands.get(service):
+                reached.add(service)
+            elif service in reached and (service, entry.version) not in barred:
+                found[service] = entry.version
+    missing = [service for service in services if service not in found]
+    if missing:
+        unknown = [service for service in missing if service not in reached]
+        why = (
+            "no recorded release stands there"
+            if unknown
+            else "nothing older was recorded that is not quarantined"
+        )
+        raise Refused(
+            f"There is no previous release for {', '.join(missing)}: {why}.",
+            next="rollback release list shows what there is: name one with --to V. Of a time before the ledger: "
+            "rollback release adopt --version V --env E, then --to V.",
+        )
+    return {service: found[service] for service in services}
+
+
+def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Quarantine]) -> str:
+    """The commit that `subject` (`STACK`, `TERRAFORM`) stood at before the one it stands at.
+
+    Counted from where that was deployed, else from where a rollback brought it: so after a rollback it is
+    not what the rollback left, but what stood before what it went to. Quarantined commits are passed
+    over. Raises `Refused` where there is none, or where nobody knows what stands.
+    """
+    stands = timeline.stands.get(subject)
+    barred = {item.version for item in quarantined if item.service == subject}
+    written = [entry for entry in timeline if entry.kind != "adoption" and subject in entry.services]
+    here = [index for index, entry in enumerate(written) if entry.stands.get(subject) == stands]
+    deployed = [index for index in here if written[index].is_release]
+    start = next(iter(deployed or here), None) if stands else None
+    earlier = (entry.stands.get(subject) for entry in written[start:]) if start is not None else ()
+    for commit in earlier:
+        if commit and commit != stands and commit not in barred:
+            return commit
+    why = "nothing older was recorded that is not quarantined" if stands else "nobody recorded what stands"
+    raise Refused(
+        f"There is no previous commit of {subject.removeprefix('@')}: {why}.",
+        next="Name one with --to COMMIT: git log --oneline",
+    )
+
+
+def as_item(value: Any) -> dict[str, Any]:
+    """A dataclass's fields by name, for the ledger; slots make `vars` impossible."""
+    return {name: getattr(value, name) for name in type(value).__slots__}

@@ -1,0 +1,204 @@
+"""What an engine would do to resources, whichever engine it is; and what of it is refused.
+
+A resource's kind is compared in one spelling, Terraform's without the provider: `dynamodb_table` is
+`aws_dynamodb_table` there and `aws:dynamodb/table:Table` to Pulumi.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from rollback.config.naming import GITHUB_OIDC_HOST, ROLES, Names
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import INFRASTRUCTURE
+
+CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
+
+# What holds data that a program cannot make again. A setting adds to it (`holdsData`).
+HOLDS_DATA = (
+    "backup_vault",
+    "cloudwatch_log_group",
+    "cognito_user_pool",
+    "db_*instance*",
+    "docdb_cluster*",
+    "dynamodb_*table*",
+    "ebs_volume",
+    "ecr_repository",
+    "efs_file_system",
+    "elasticache_*cluster*",
+    "elasticache_replication_group",
+    "elasticsearch_domain",
+    "kinesis_stream",
+    "kms_*key",
+    "memorydb_cluster",
+    "msk_cluster",
+    "neptune_cluster*",
+    "opensearch_domain",
+    "rds_*",
+    "redshift_cluster",
+    "s3_*bucket",
+    "s3_bucket_v2",
+    "secretsmanager_secret",
+    "sqs_queue",
+    "timestreamwrite_*",
+)
+# What a rollback of aliases and every release write, and a program must not.
+_ALIAS = {"functionVersion", "function_version", "routingConfig", "routing_config"}
+_VALUE = {"value", "insecureValue", "insecure_value"}
+# Of what this tool stands on, this much may be changed by a rollback.
+_HARMLESS = {"tags", "tagsAll", "tags_all", "description"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One resource and what would be done to it.
+
+    `urn` is the engine's own name of it (a Pulumi URN, a Terraform address), `name` the one it has in the
+    account, where known. `properties` are those that change. `content` hashes what it changes from and
+    to, without what is `unknown` before something else is made. `unprotects`: it loses its protection by it,
+    silently; `retains`: it would leave the state only.
+    """
+
+    urn: str
+    type: str
+    op: str
+    name: str = ""
+    properties: tuple[str, ...] = ()
+    content: str = ""
+    unknown: tuple[str, ...] = ()
+    unprotects: bool = False
+    retains: bool = False
+
+    @property
+    def subject(self) -> str:
+        return self.urn
+
+    @property
+    def changes(self) -> bool:
+        return self.op != SAME or self.unprotects
+
+
+def kind(type_: str) -> str:
+    """A resource type in the one spelling: `aws:cloudwatch/logGroup:LogGroup` → `cloudwatch_log_group`.
+
+    A bridged provider's module names the type, too (and is `index/…` where it has no modules); a native
+    one's (`aws-native:logs:LogGroup`) does not.
+    """
+    if ":" not in type_:
+        return type_.partition("_")[2]
+    module, _, name = type_.partition(":")[2].partition(":")
+    spelled = module.removeprefix("index/") if "/" in module else f"{module}_{name}".rstrip("_")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", spelled.replace("/", "_")).lower()
+
+
+def holds(type_: str, more: Sequence[str] = ()) -> bool:
+    """Whether resources of a type hold data that a program cannot make again; `more` adds to what is known."""
+    spelled = kind(type_)
+    return any(fnmatchcase(spelled, pattern) for pattern in (*HOLDS_DATA, *more))
+
+
+def counts(changes: Iterable[Change]) -> dict[str, int]:
+    """How many resources are created, updated, replaced, deleted, and stay."""
+    counted = Counter(change.op for change in changes)
+    return {op: counted[op] for op in INFRASTRUCTURE}
+
+
+def told(plan: Plan[Change], change: Change, name: str, outcome: str) -> dict[str, Any]:
+    """A change as the record's JSON has it, and how it went."""
+    return {
+        "name": name,
+        "urn": change.urn,
+        "type": change.type,
+        "op": change.op,
+        "properties": change.properties,
+        "from": plan.from_version,
+        "to": plan.to_version,
+        "outcome": outcome,
+    }
+
+
+def refusals(
+    changes: Sequence[Change], request: Request, names: Names, holds_data: Sequence[str] = ()
+) -> list[Refusal]:
+    """What speaks against these changes. Pure.
+
+    What destroys is refused unless `request` names it; what this tool stands on is never destroyed or
+    weakened at all.
+    """
+    found = []
+    for change in changes:
+        if (reason := _ground(change, names)) is not None:
+            found.append(
+                Refusal(
+                    subject=change.urn,
+                    reason=f"{reason}, and this tool stands on it",
+                    remedy=f"--except '{change.urn}' leaves it as it is",
+                )
+            )
+        elif change.urn not in request.allow_destroy and (why := _destroys(change, names, holds_data)):
+            found.append(
+                Refusal(subject=change.urn, reason=why, remedy=f"--allow-destroy '{change.urn}', if it may")
+            )
+    return found
+
+
+def _destroys(change: Change, names: Names, holds_data: Sequence[str]) -> str:
+    spelled = kind(change.type)
+    if change.op == DELETE and change.retains:
+        return "it would be deleted from the state only, and stay in the account unknown (retain_on_delete)"
+    if change.op in (DELETE, REPLACE) and holds(change.type, holds_data):
+        return f"it holds data and would be {change.op}d"
+    if change.unprotects:
+        return "it would lose its protection"
+    return _undoes(change, spelled, names)
+
+
+def _undoes(change: Change, spelled: str, names: Names) -> str:
+    """What of a change would undo a release or a rollback."""
+    gone = change.op in (DELETE, REPLACE)
+    touched = set(change.properties) if change.op == UPDATE else set()
+    if spelled == "lambda_alias" and (gone or touched & _ALIAS):
+        return "the version that its callers get would be changed, which undoes what was released or put back"
+    ours = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
+    written = change.name in ours or change.name.startswith(names.table_parameter(""))
+    if spelled == "ssm_parameter" and written and (gone or touched & _VALUE):
+        return "the value that releases and rollbacks write would be overwritten"
+    return ""
+
+
+def _ground(change: Change, names: Names) -> str | None:
+    """What would happen to something that this tool stands on; None where nothing would, or it is none."""
+    if not _is_ground(kind(change.type), change.name, names):
+        return None
+    if change.op in (DELETE, REPLACE):
+        return f"it would be {change.op}d"
+    if change.unprotects:
+        return "it would lose its protection"
+    touched = set(change.properties) - _HARMLESS
+    if change.op == UPDATE and touched:
+        return f"{', '.join(sorted(touched))} would be changed"
+    return None
+
+
+def _is_ground(spelled: str, name: str, names: Names) -> bool:
+    roles = {names.role(role) for role in ROLES}
+    if spelled.startswith("s3_bucket") and name.startswith(names.audit_bucket("")):
+        return True  # with its versioning, lock, encryption, and whatever else is said of it
+    grounds: Mapping[str, bool] = {
+        "dynamodb_table": name == names.deployments_table,
+        "iam_role": name in roles,
+        # Its id is ROLE:NAME, a policy's its ARN.
+        "iam_role_policy": name.partition(":")[0] in roles,
+        "iam_role_policy_attachment": name.partition("/")[0] in roles or name.rpartition("-")[0] in roles,
+        "iam_policy": name.rpartition("/")[2].startswith(f"{names.stem}-"),
+        "iam_open_id_connect_provider": name.endswith(GITHUB_OIDC_HOST),
+        "iam_openid_connect_provider": name.endswith(GITHUB_OIDC_HOST),
+        "s3_bucket": name == names.state_bucket,
+        "s3_bucket_v2": name == names.state_bucket,
+    }
+    return grounds.get(spelled, spelled.startswith("repository_environment"))

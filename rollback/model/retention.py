@@ -1,0 +1,169 @@
+"""Which published versions of a function nobody needs any more: decided purely, from what is known of it.
+
+Deleting cannot be taken back, so whatever is not known speaks for keeping. A version is kept for any one of:
+an alias stands at it or has weights on it; a release that a service still needs holds it; a record that has
+not ended comes from it or goes to it; it has provisioned concurrency; it is newer than what the newest
+recorded release holds, as a deployment that is under way has just published it. Lambda never gives a number
+twice, so what is newer has the higher number (AWS Lambda Developer Guide, "Manage Lambda function versions").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rollback.core.errors import Refused
+from rollback.model.record import Event
+from rollback.model.release import Quarantine, Timeline, previous
+
+KIND = "prune"
+# The one that stands and the one before it: otherwise there is nothing to go back to.
+LEAST = 2
+DELETED, SPARED = "deleted", "spared"
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_THOUSAND = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A published version: its number, and its code's size in bytes (0 where it was not told)."""
+
+    number: int
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doomed:
+    """One function's step: the versions to delete, and those that stay, each with why."""
+
+    function: str
+    service: str
+    delete: tuple[Published, ...]
+    kept: Mapping[str, str]
+
+    @property
+    def subject(self) -> str:
+        return self.function
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.delete)
+
+    @property
+    def frees(self) -> int:
+        """Bytes of code."""
+        return sum(version.size for version in self.delete)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The step in words."""
+        gone = f"deletes {ranges(one.number for one in self.delete)} ({size(self.frees)})"
+        stays = "; ".join(f"{number}: {why}" for number, why in self.kept.items())
+        return (f"{self.function} {gone if self.delete else 'deletes nothing'}; keeps {stays or 'nothing'}",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What is known of one function. `aliases` maps each to the versions that it has traffic on, `needed`
+    versions to whoever needs them. `newest` is the version in the newest recorded release, None where none
+    holds the function. `provisioned` are versions with provisioned concurrency of their own.
+    """
+
+    published: Sequence[Published]
+    aliases: Mapping[str, Collection[int]] = field(default_factory=dict)
+    needed: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    newest: int | None = None
+    provisioned: Collection[int] = ()
+
+
+def decide(function: str, service: str, known: Known) -> Doomed:
+    """What is deleted of a function, and why the rest stays."""
+    why = {version.number: list(_reasons(version.number, known)) for version in known.published}
+    ordered = sorted(known.published, key=lambda version: version.number)
+    return Doomed(
+        function=function,
+        service=service,
+        delete=tuple(version for version in ordered if not why[version.number]),
+        kept={str(one.number): ", ".join(why[one.number]) for one in ordered if why[one.number]},
+    )
+
+
+def _reasons(number: int, known: Known) -> Iterator[str]:
+    for alias, versions in sorted(known.aliases.items()):
+        if number in versions:
+            yield f"alias {alias}"
+    yield from known.needed.get(number, ())
+    if known.newest is None:
+        yield "no kept release holds the function"
+    elif number > known.newest:
+        yield "newer than the newest recorded release"
+    if number in known.provisioned:
+        yield "provisioned concurrency"
+
+
+def needed_releases(
+    timeline: Timeline, services: Iterable[str], bars: Collection[Quarantine], keep: int
+) -> dict[str, dict[str, str]]:
+    """Service → the releases whose versions of it stay, each with why.
+
+    These are the newest `keep` that were recorded and are not quarantined, what stands, what `previous` would
+    go back to, and what is quarantined, as evidence.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for service in services:
+        barred = {bar.version for bar in bars if bar.service == service}
+        recorded = dict.fromkeys(
+            entry.version for entry in timeline if entry.is_release and service in entry.services
+        )
+        newest = [version for version in recorded if version not in barred][:keep]
+        needed = {version: f"release {version}" for version in newest}
+        if stands := timeline.stands.get(service):
+            needed[stands] = f"{stands} stands"
+        try:
+            before = previous(timeline, [service], bars)[service]
+        except Refused:
+            before = ""
+        if before and before not in needed:
+            needed[before] = f"previous is {before}"
+        needed |= {version: f"{version} is quarantined" for version in barred if version in recorded}
+        found[service] = needed
+    return found
+
+
+def deleted(events: Iterable[Event]) -> dict[str, set[int]]:
+    """Function → the versions that a journal says are deleted."""
+    return _told(events, DELETED)
+
+
+def spared(events: Iterable[Event]) -> dict[str, set[int]]:
+    """Function → the versions that turned out to be in use when their turn came."""
+    return _told(events, SPARED)
+
+
+def _told(events: Iterable[Event], kind: str) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for event in events:
+        if event.kind == kind:
+            for function, numbers in event.data["versions"].items():
+                found.setdefault(function, set()).update(map(int, numbers))
+    return found
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """`1–3, 5` for 1, 2, 3 and 5."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them, in powers of a thousand."""
+    for unit in _UNITS[:-1]:
+        if count < _THOUSAND:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _THOUSAND
+    return f"{count:.1f} {_UNITS[-1]}"

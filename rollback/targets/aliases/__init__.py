@@ -1,0 +1,1 @@
+"""The target `aliases`: Lambda aliases of a release."""

@@ -1,0 +1,321 @@
+"""What moving aliases would mean: reads the account and the ledger, then decides purely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rollback.aws.account import Account
+from rollback.aws.functions import observe, observe_alias, strangers
+from rollback.config.settings import Settings
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.ledger.lease import ALIASES
+from rollback.ledger.repository import Ledger
+from rollback.model.alias_moves import Move, standings
+from rollback.model.composite_plan import FULL, Piece, events_of, parts
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Standing
+from rollback.model.release import PREVIOUS, Entry, Timeline, checked_version, label, previous
+
+_NAMED = 50
+_GONE = "no longer exists"
+
+
+def recorded(
+    ledger: Ledger,
+    timeline: Timeline,
+    functions: Iterable[str],
+    services: Mapping[str, str],
+    *,
+    damaged: bool = False,
+) -> dict[str, Standing]:
+    """The last recorded state of each function's alias, from the newest record that wrote it.
+
+    `services` maps functions to services. Functions that no record ever wrote are left out. A damaged
+    record is an error that names it, or passed over where `damaged` says that the aliases count.
+    """
+    wanted = set(functions)
+    found: dict[str, Standing] = {}
+    for entry in timeline:
+        if not wanted:
+            break
+        if not {services[name] for name in wanted} & set(entry.services):
+            continue
+        try:
+            written = _written_by(ledger, entry)
+        except RollbackError as error:
+            if damaged:
+                continue
+            then = (
+                "rollback lambda … --adopt-current starts from where the aliases stand, without that record."
+            )
+            raise RollbackError(
+                error.what, changed=error.changed, next=f"{error.next}\n{then}".strip()
+            ) from error
+        for name, standing in written.items():
+            if name in wanted:
+                found[name] = standing
+                wanted.discard(name)
+    return found
+
+
+def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
+    if entry.kind == "deployment":
+        return ledger.release(entry.id).manifest
+    if entry.kind == "rollback":
+        opened = ledger.load(entry.id)
+        if opened.record.kind == FULL:
+            part = parts(opened.plan(Piece))[ALIASES]
+            return standings(part, events_of(part, opened.events))
+        return standings(opened.plan(Move), opened.events)
+    return {}
+
+
+def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
+    """The plan for `request`. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
+    settings = account.settings
+    services = tuple(dict.fromkeys(map(settings.service, request.services))) or tuple(settings.services)
+    catalogue = settings.catalogue()
+    for name in request.without:
+        if name not in catalogue:
+            raise UsageError(f"There is no function {name[:100]!r} in the catalogue to leave out.")
+    timeline = ledger.timeline()
+    stands = timeline.stands
+    targets, refusals = _targets(ledger, timeline, request, services)
+    functions = [
+        name for name, service in catalogue.items() if service in services and name not in request.without
+    ]
+    manifests = {
+        version: ledger.release(entry.id).manifest
+        for version in dict.fromkeys(targets.values())
+        if (entry := timeline.release_of(version))
+    }
+    last = recorded(ledger, timeline, functions, catalogue, damaged=request.adopt_current)
+    wishes = [
+        _Wish(
+            function=name,
+            service=catalogue[name],
+            target=manifests[targets[catalogue[name]]].get(name),
+            last=last.get(name),
+            adopt_current=request.adopt_current,
+        )
+        for name in functions
+    ]
+    # What the list takes from the control plane's quota is back by the time that aliases move.
+    foreign, read = account.beside(
+        lambda: strangers(account, settings), lambda wish: _step(account, wish), wishes
+    )
+    steps: list[Move] = []
+    for step, problems in read:
+        refusals.extend(problems)
+        if step is not None:
+            steps.append(step)
+    if not any(step.changes for step in steps):
+        steps = _with_weights(account, steps)
+    leaves = {service: stands[service] for service in services if service in stands}
+    quarantines = _left_behind(timeline, leaves, targets)
+    return Plan(
+        kind=ALIASES,
+        environment=settings.environment,
+        account=settings.account,
+        region=settings.region,
+        request=request,
+        from_version=label(leaves),
+        to_version=label(targets),
+        leaves=leaves,
+        targets=targets,
+        quarantines=quarantines,
+        steps=tuple(steps),
+        notices=_notices(settings, request, steps, foreign, sorted(set(quarantines.values()))),
+        refusals=_told_who(ledger, refusals, steps),
+    )
+
+
+def _targets(
+    ledger: Ledger, timeline: Timeline, request: Request, services: Sequence[str]
+) -> tuple[dict[str, str], list[Refusal]]:
+    """Which release each service goes to, and what bars it."""
+    quarantined = ledger.quarantines()
+    if request.to == PREVIOUS:
+        return previous(timeline, services, quarantined), []
+    if request.to.isdigit():
+        raise UsageError(
+            _explain_number(ledger, timeline, request.to), next="Name a release: rollback release list"
+        )
+    entry = timeline.release_of(checked_version(request.to))
+    if entry is None:
+        known = list(dict.fromkeys(entry.version for entry in timeline if entry.is_release))
+        raise UsageError(
+            f"No release {request.to!r} is recorded.",
+            next=f"Recorded: {', '.join(known[:10]) or 'none'}.",
+        )
+    missing = [service for service in services if service not in entry.services]
+    if missing:
+        raise Refused(f"Release {request.to} holds nothing of {', '.join(missing)}.")
+    barred = {item.service: item for item in quarantined if item.version == request.to}
+    refusals = [
+        Refusal(
+            subject=service,
+            reason=f"{request.to} is quarantined: {barred[service].reason}",
+            remedy=f"rollback release lift {request.to} --services {service} --env {ledger.environment} "
+            "--reason …",
+        )
+        for service in services
+        if service in barred
+    ]
+    return dict.fromkeys(services, request.to), refusals
+
+
+def _explain_number(ledger: Ledger, timeline: Timeline, number: str) -> str:
+    """A bare Lambda version number is answered with the releases that hold it."""
+    holders = []
+    for entry in timeline:
+        if entry.is_release:
+            manifest = ledger.release(entry.id).manifest
+            count = sum(standing.version == number for standing in manifest.values())
+            if count:
+                holders.append(f"{entry.version} ({count} functions)")
+    held = f"It is held by {', '.join(holders)}." if holders else "No recorded release holds it."
+    return f"{number[:20]} is a Lambda version number, not a release. {held}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wish:
+    """What is wanted of one function, and what is known of it, before the account is asked."""
+
+    function: str
+    service: str
+    target: Standing | None
+    last: Standing | None
+    adopt_current: bool
+
+
+def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
+    """One function's step, and what speaks against it. Two reads at most on GetFunction's own quota."""
+    name, alias, target, last = wish.function, account.settings.alias, wish.target, wish.last
+
+    def refuse(reason: str, remedy: str = "") -> Refusal:
+        return Refusal(subject=name, reason=reason, remedy=remedy or f"--except {name}")
+
+    if target is None:
+        return None, [refuse("the release has no version of it")]
+    now = observe(account, name, alias)
+    if now is None:
+        there = observe(account, name, "$LATEST")
+        return None, [refuse(f"it has no alias '{alias}'" if there else "the function does not exist")]
+    there = now if now.version == target.version else observe(account, name, target.version)
+    problems: list[Refusal] = []
+    if there is None:
+        problems.append(refuse(f"version {target.version} {_GONE}"))
+    elif there.code_sha256 != target.code_sha256:
+        problems.append(refuse(f"version {target.version} holds other code than was recorded"))
+    elif there.state != "Active":
+        problems.append(refuse(f"version {target.version} is {there.state}, not Active"))
+    moved = last is not None and last.version != now.version
+    if moved and last is not None and not wish.adopt_current:
+        problems.append(
+            refuse(
+                f"somebody moved it to version {now.version} since version {last.version} was recorded",
+                f"--adopt-current to start from there, or --except {name}",
+            )
+        )
+    revision, weights = (last.revision_id, last.weights) if last is not None and not moved else (None, {})
+    if revision is None and not problems:
+        seen = observe_alias(account, name, alias)
+        if seen is None or seen.version != now.version:
+            problems.append(refuse("somebody is moving it right now", "plan again"))
+        else:
+            revision, weights = seen.revision_id, seen.weights
+    step = Move(
+        function=name,
+        service=wish.service,
+        from_version=now.version,
+        to_version=target.version,
+        code_sha256=target.code_sha256,
+        revision_id=revision,
+        weights=weights,
+        provisioned=last.provisioned if last is not None else 0,
+    )
+    return step, problems
+
+
+def _told_who(ledger: Ledger, refusals: Sequence[Refusal], steps: Iterable[Move]) -> tuple[Refusal, ...]:
+    """Says of a version that is gone by which prune and when."""
+    gone = {refusal.subject for refusal in refusals if refusal.reason.endswith(_GONE)}
+    if not gone:
+        return tuple(refusals)
+    from rollback.ledger.deleted_versions import pruned  # noqa: PLC0415 - seldom
+
+    by = pruned(ledger, {step.function: step.to_version for step in steps if step.function in gone})
+    return tuple(
+        replace(refusal, reason=f"{refusal.reason}: {by[refusal.subject]}")
+        if refusal.reason.endswith(_GONE) and refusal.subject in by
+        else refusal
+        for refusal in refusals
+    )
+
+
+def _with_weights(account: Account, steps: Sequence[Move]) -> list[Move]:
+    """Where no version has to move, a canary's leftover weights may still be the trouble: look."""
+
+    def look(step: Move) -> Move:
+        seen = observe_alias(account, step.function, account.settings.alias)
+        if seen is None or seen.version != step.from_version:
+            return step
+        return replace(step, revision_id=seen.revision_id, weights=seen.weights)
+
+    return account.each(look, steps)
+
+
+def _left_behind(timeline: Timeline, leaves: Mapping[str, str], targets: Mapping[str, str]) -> dict[str, str]:
+    """The releases to quarantine: those that are left for an older one.
+
+    Older is what was recorded before, and what was adopted without standing at that time: an adoption
+    says of a release that it belongs to the past, and not to which. In doubt what is left is barred;
+    to go on from there it can be lifted, but no rollback comes back to it by itself.
+    """
+    newest: dict[str, Entry] = {}
+    wanted = set(leaves.values()) | set(targets.values())
+    for entry in timeline:
+        if entry.is_release and entry.version in wanted:
+            newest.setdefault(entry.version, entry)
+            if len(newest) == len(wanted):
+                break
+
+    def older(target: str, left: str, service: str) -> bool:
+        to, away = newest.get(target), newest.get(left)
+        if to is None or away is None:
+            return to is None
+        past = to.kind == "adoption" and to.stands.get(service) != target
+        return past or to.seq < away.seq
+
+    return {
+        service: left
+        for service, left in leaves.items()
+        if left != targets[service] and older(targets[service], left, service)
+    }
+
+
+def _notices(
+    settings: Settings, request: Request, steps: Sequence[Move], foreign: Sequence[str], left: Sequence[str]
+) -> tuple[str, ...]:
+    notices = [f"Barred from coming back until it is lifted: {_some(left)}."] if left else []
+    if request.without:
+        notices.append(f"Left out: {_some(request.without)}.")
+    if request.adopt_current:
+        notices.append("Starts from where the aliases stand now, also where somebody moved them.")
+    warm = [step.function for step in steps if step.provisioned and step.from_version != step.to_version]
+    if warm:
+        notices.append(f"Provisioned concurrency follows the alias and is waited for: {_some(warm)}.")
+    weighted = [step.function for step in steps if step.weights]
+    if weighted:
+        notices.append(f"Weights are cleared on: {_some(weighted)}.")
+    if foreign:
+        notices.append(f"Not in the catalogue of {settings.environment}, not touched: {_some(foreign)}.")
+    return tuple(notices)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are: a plan's head stays below an item's size."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,367 @@
+"""Lambda aliases: how a release of functions is put back.
+
+One conditional write is also the read. Every control-plane call counts against 15 a second, so the plan
+takes each alias's RevisionId and weights from the last record that wrote them, and execution makes
+exactly one UpdateAlias a function, with that RevisionId, the target version and no weights. Only where
+the RevisionId has gone stale does one GetAlias decide: the alias still at the plan's *from* or *to* is
+ours to move, anything else is somebody else's release and is left alone.
+
+Every write puts a tag of its own into the alias's description, one for the way there and one for the way
+back, so it always changes something and gives a new RevisionId: what another process read before can then
+move nothing any more, and an answer that got lost is told apart from a stranger's write.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import code, explained, was_refused
+from rollback.aws.functions import observe, observe_alias, provisioned_status, weights_of
+from rollback.core.errors import RollbackError
+from rollback.ledger.lease import ALIASES, LeaseLost
+from rollback.model.alias_moves import Move, State, states
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event, failed_subjects
+from rollback.model.release import label
+from rollback.targets.aliases import planner
+from rollback.targets.base import Context, Failure, Journal, Outcome
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
+
+# Progress is journalled in batches: what a crash loses of the last one, resume finds out by itself.
+_FLUSH_STEPS = 25
+_FLUSH_SECONDS = 1.0
+
+
+class _Foreign(Exception):
+    """Somebody else has changed the alias; the message says to what."""
+
+
+def _told(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, dict[str, float]]:
+    """Version, description and weights of an alias."""
+    return alias["FunctionVersion"], alias.get("Description", ""), weights_of(alias)
+
+
+class _Gone(Exception):
+    """The function, its alias or the version is not there."""
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """Journals what was written in batches, by size and by time."""
+
+    journal: Journal
+    kind: str
+    clock: Callable[[], float]
+    done: int
+    _batch: dict[str, str] = field(default_factory=dict)
+    _flushed: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._flushed = self.clock()
+
+    def add(self, function: str, revision: str) -> None:
+        self._batch[function] = revision
+        self.done += 1
+        self.journal.progress(self.done)
+        if len(self._batch) >= _FLUSH_STEPS or self.clock() - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._batch:
+            self.journal.append(self.kind, {"functions": dict(self._batch)})
+            self._batch.clear()
+        self._flushed = self.clock()
+
+
+class Aliases:
+    """The target `aliases`: moves alias `live` of the catalogue's functions."""
+
+    kind = "aliases"
+    verb = "lambda"
+    doing = "Moving"
+    smoked = True
+    step = Move
+
+    def __init__(self, context: Context) -> None:
+        self._account = context.account
+        self._ledger = context.ledger
+        self._settings = context.account.settings
+        self._clock = context.clocks.monotonic
+        self._sleep = context.clocks.sleep
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.code
+
+    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+        return (ALIASES,)
+
+    def plan(self, request: Request) -> Plan[Move]:
+        return planner.make(self._account, self._ledger, request)
+
+    def again(self, plan: Plan[Move], rollback_id: str) -> Plan[Move]:  # noqa: ARG002 - the Protocol's
+        return self.plan(plan.request)
+
+    def refusals(self, plan: Plan[Move]) -> Sequence[Refusal]:
+        return plan.refusals
+
+    def keep(self, plan: Plan[Move], rollback_id: str) -> None:
+        """Nothing: the plan says it all."""
+
+    def execute(self, plan: Plan[Move], journal: Journal) -> Outcome:
+        known = states(plan, journal.events)
+        todo = [step for step in plan.steps if not known[step.function].moved]
+        outcome = self._write_all(todo, known, journal, back=False)
+        if outcome.ok:
+            outcome = replace(outcome, failures=self._await_provisioned(plan, journal))
+        return replace(outcome, put_back=bool(outcome.failures))
+
+    def undo(self, plan: Plan[Move], journal: Journal) -> Outcome:
+        """Puts back what was moved, and whatever a write without an answer may have moved.
+
+        After a takeover that is every function: an earlier process may still be about to move it, and
+        can no longer once its RevisionId has changed.
+        """
+        known = states(plan, journal.events)
+        todo = [
+            step
+            for step in plan.steps
+            if not (state := known[step.function]).reverted
+            and (state.moved or state.doubtful or journal.taken_over)
+        ]
+        return self._write_all(todo, known, journal, back=True)
+
+    def verify(self, plan: Plan[Move]) -> Sequence[Check]:
+        """Reads alias, version and code of every function; one check that names those which differ."""
+
+        def wrong(step: Move) -> str:
+            seen = observe(self._account, step.function, self._settings.alias)
+            if seen is None:
+                return f"{step.function}: gone"
+            if seen.version != step.to_version:
+                return f"{step.function}: stands at version {seen.version}, not {step.to_version}"
+            if seen.code_sha256 != step.code_sha256:
+                return f"{step.function}: version {seen.version} holds other code than was recorded"
+            return ""
+
+        with explained("verifying the aliases"):
+            found = [text for text in self._account.each(wrong, plan.steps) if text]
+        total = len(plan.steps)
+        detail = f"{total - len(found)} of {total} aliases at the plan's version and code"
+        return [Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))]
+
+    def publish(self, plan: Plan[Move], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
+        merged = {**self._ledger.timeline().stands, **stands}
+        known = {service: version for service, version in merged.items() if version}
+        self._account.publish(self._settings.names.deployed_version, label(known))
+
+    def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
+        outcomes = [item["outcome"] for item in self.outcomes(plan, events)]
+        counted = {name: outcomes.count(name) for name in ("moved", "confirmed", "failed", "reverted")}
+        return {"planned": len(outcomes), **counted}
+
+    def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        known = states(plan, events)
+        failed = failed_subjects(events)
+
+        def outcome(step: Move) -> str:
+            state = known[step.function]
+            if state.moved:
+                return "moved" if step.to_version != step.from_version else "confirmed"
+            if state.reverted:
+                return "reverted"
+            return "failed" if step.function in failed else "untouched"
+
+        return [
+            {
+                "name": step.function,
+                "service": step.service,
+                "from": step.from_version,
+                "to": step.to_version,
+                "outcome": outcome(step),
+            }
+            for step in plan.steps
+        ]
+
+    # -- writing -------------------------------------------------------------------------------------
+
+    def _write_all(
+        self, todo: Sequence[Move], known: Mapping[str, State], journal: Journal, *, back: bool
+    ) -> Outcome:
+        """One write for each of `todo`, several at a time, journalled in batches.
+
+        A forward run stops at the first failure; a way back goes on, to bring back what it can.
+        """
+        halt, skipped = threading.Event(), threading.Event()
+        failures: list[Failure] = []
+        progress = _Progress(
+            journal=journal,
+            kind="reverted" if back else "moved",
+            clock=self._clock,
+            done=len(known) - len(todo),
+        )
+
+        def one(step: Move) -> str | None:
+            if halt.is_set() or journal.stopping():
+                skipped.set()
+                return None
+            return self._write(step, known[step.function], journal, back=back)
+
+        with self._account.workers() as pool:
+            try:
+                for step, result in pool.unordered(one, todo):
+                    revision, failure = _settled(step, result)
+                    if failure is not None:
+                        failures.append(failure)
+                        if not back:
+                            halt.set()
+                    if revision is not None:
+                        progress.add(step.function, revision)
+            except BaseException:
+                halt.set()
+                raise
+        progress.flush()
+        return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
+
+    def _write(self, step: Move, state: State, journal: Journal, *, back: bool) -> str:
+        """Puts one alias at the plan, or back, and returns its new RevisionId.
+
+        Raises `_Foreign` where somebody else has moved it; nothing of theirs is overwritten.
+        """
+        version = state.version if back else step.to_version
+        weights = state.weights if back else {}
+        tag = f"{journal.tag}/back" if back else journal.tag
+        journal.check()
+        try:
+            revision = self._update(step, version, weights, state.revision, tag) if state.revision else None
+            if revision is None:
+                revision = self._write_upon(self._alias(step), step, state, journal, back=back)
+        except _Gone:
+            if back and observe_alias(self._account, step.function, self._settings.alias):
+                raise RollbackError(f"Version {version}, to go back to, no longer exists.") from None
+            raise _Foreign(f"the function, its alias or version {version} is gone") from None
+        return revision
+
+    def _write_upon(
+        self,
+        alias: AliasConfigurationResponseTypeDef,
+        step: Move,
+        state: State,
+        journal: Journal,
+        *,
+        back: bool,
+    ) -> str:
+        """As `_write`, where the RevisionId was stale: what GetAlias told decides."""
+        version = state.version if back else step.to_version
+        weights = state.weights if back else {}
+        tag = f"{journal.tag}/back" if back else journal.tag
+        stands, description, found = _told(alias)
+        if (stands, description, found) == (version, tag, weights):
+            return alias["RevisionId"]  # ours: only the answer got lost
+        # What an earlier holder of this record left there is not where the alias began; what anybody else
+        # left there is, and an undo goes back to it, or leaves it alone where it never was ours. Whoever
+        # wrote it after us, and has it at the version to go back to, keeps their weights.
+        ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
+        never = not state.moved and not (back and state.doubtful)
+        theirs = not ours and (never or (back and stands == version))
+        if stands not in ({version} if back and theirs else {step.from_version, step.to_version}):
+            raise _Foreign(f"somebody else moved it to version {stands}")
+        # Written down before it is overwritten.
+        journal.append(
+            "found",
+            {
+                "function": step.function,
+                "version": stands,
+                "weights": found,
+                "revision": alias["RevisionId"],
+                "start": theirs,
+                "tag": description,
+            },
+        )
+        if back and theirs:
+            weights = found
+        revision = self._update(step, version, weights, alias["RevisionId"], tag)
+        if revision is None:
+            alias = self._alias(step)
+            if _told(alias) != (version, tag, weights):
+                raise _Foreign("somebody else is changing it right now")
+            revision = alias["RevisionId"]  # ours again: asked twice, and only the second answer came
+        return revision
+
+    def _alias(self, step: Move) -> AliasConfigurationResponseTypeDef:
+        with explained(f"reading alias {self._settings.alias} of {step.function}"):
+            try:
+                return self._account.lambda_.get_alias(FunctionName=step.function, Name=self._settings.alias)
+            except ClientError as error:
+                if code(error) == "ResourceNotFoundException":
+                    raise _Gone from None
+                raise
+
+    def _update(
+        self, step: Move, version: str, weights: Mapping[str, float], revision: str, tag: str
+    ) -> str | None:
+        """One conditional UpdateAlias: the new RevisionId, or None where `revision` has gone stale.
+
+        Raises `_Gone` where the function, its alias or the version is gone.
+        """
+        with explained(f"moving {step.function}"):
+            try:
+                answer = self._account.lambda_.update_alias(
+                    FunctionName=step.function,
+                    Name=self._settings.alias,
+                    FunctionVersion=version,
+                    RoutingConfig={"AdditionalVersionWeights": dict(weights)},
+                    Description=tag,
+                    RevisionId=revision,
+                )
+            except ClientError as error:
+                if code(error) == "PreconditionFailedException":
+                    return None
+                if code(error) == "ResourceNotFoundException":
+                    raise _Gone from None
+                raise
+        if answer["RevisionId"] == revision:
+            raise RollbackError(f"{step.function}: the alias was written but its RevisionId did not change.")
+        return str(answer["RevisionId"])
+
+    def _await_provisioned(self, plan: Plan[Move], journal: Journal) -> tuple[Failure, ...]:
+        """Waits until provisioned concurrency has followed the alias; it does so by itself."""
+        deadline = self._clock() + self._settings.rto.code * 60
+        waiting = [step for step in plan.steps if step.provisioned and step.changes]
+        failures: list[Failure] = []
+        while waiting and not failures and not journal.stopping():
+            journal.check()
+            still = []
+            for step in waiting:
+                with explained(f"reading the provisioned concurrency of {step.function}"):
+                    status = provisioned_status(self._account, step.function, self._settings.alias)
+                if status == "FAILED" or self._clock() > deadline:
+                    reason = f"its provisioned concurrency did not become ready ({status})"
+                    failures.append(Failure(subject=step.function, reason=reason))
+                elif status == "IN_PROGRESS":
+                    still.append(step)
+            waiting = still
+            if waiting:
+                self._sleep(2.0)
+        return tuple(failures)
+
+
+def _settled(step: Move, result: Callable[[], str | None]) -> tuple[str | None, Failure | None]:
+    """A finished write's RevisionId, or why it failed. A lost lease is no step's failure: it is raised."""
+    try:
+        return result(), None
+    except LeaseLost:
+        raise
+    except _Foreign as foreign:
+        return None, Failure(subject=step.function, reason=str(foreign), foreign=True)
+    except RollbackError as error:
+        return None, Failure(
+            subject=step.function, reason=error.what, refused=was_refused(error), part=step.service
+        )

@@ -1,0 +1,162 @@
+"""What every kind of target offers to the flow, and what the flow offers to it.
+
+The flow alone knows the order, the lease, approval and the record; a target alone knows its service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rollback.core.clocks import Clocks
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event
+
+if TYPE_CHECKING:
+    from rollback.aws.account import Account
+    from rollback.ledger.repository import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a target is made from. `root` is the checkout whose settings count.
+
+    What a target keeps from `plan` for `execute` (a worktree, an update plan) it gives to `closing`,
+    which the session ends, however the verb does. `confirm_dead` is the `HOST:PID` that a person says is dead.
+    """
+
+    account: Account
+    ledger: Ledger
+    root: Path
+    clocks: Clocks
+    closing: ExitStack = field(default_factory=ExitStack)
+    confirm_dead: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A step that did not go: what, and why.
+
+    `foreign` means that somebody else changed it meanwhile; `refused` that the service said no, so that
+    nothing of it was done. With neither it may have been done, and only the answer got lost.
+    `part` is the one of the plan's subjects of which nobody can say any more what it stands at.
+    """
+
+    subject: str
+    reason: str
+    foreign: bool = False
+    refused: bool = False
+    part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How far an execution or an undo came. It went through where there is no failure and no stop.
+
+    `put_back` says that what was done must not stand as it is: the flow undoes it at once. `anew` says that
+    what is left is more than was approved, and needs a plan of its own. `done` names the plan's subjects that
+    stand at it although others do not. `stays` says what an undo had to leave as it was done: nothing undoes it.
+    """
+
+    failures: tuple[Failure, ...] = ()
+    interrupted: bool = False
+    put_back: bool = False
+    anew: bool = False
+    done: tuple[str, ...] = ()
+    stays: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures and not self.interrupted
+
+
+class Journal(Protocol):
+    """A record's journal while its lease is held."""
+
+    @property
+    def rollback_id(self) -> str:
+        """The record's."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events so far, those of earlier processes included."""
+
+    @property
+    def tag(self) -> str:
+        """Names the record and this holder of its lease; no other holder ever has the same."""
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether an earlier process may still be about to do what the plan says."""
+
+    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Writes an event. Raises `LeaseLost` where the lease is no longer ours. Takes any thread."""
+
+    def check(self) -> None:
+        """Raises `LeaseLost` where the lease is no longer ours."""
+
+    def stopping(self) -> bool:
+        """Whether a person has asked to stop: begin nothing new."""
+
+    def progress(self, done: int) -> None:
+        """Tells how many steps are through."""
+
+
+class Target(Protocol):
+    """One kind of thing that can be put back.
+
+    `verb` is what a person types for it, `doing` what is said while it works, `smoked` whether the smoke
+    command has a say in whether it went well.
+    """
+
+    kind: str
+    verb: str
+    doing: str
+    smoked: bool
+    step: type[Any]
+
+    @property
+    def minutes(self) -> int:
+        """The RTO of this kind, from the settings."""
+
+    def domains(self, request: Request) -> tuple[str, ...]:
+        """What a rollback of this kind locks, in the order in which everybody takes them."""
+
+    def plan(self, request: Request) -> Plan[Any]:
+        """What would be done. Reads only."""
+
+    def again(self, plan: Plan[Any], rollback_id: str) -> Plan[Any]:
+        """What would be done now, to be compared with what was approved under `rollback_id`. Reads only.
+
+        Raises `Refused` where it is known that `plan` no longer holds.
+        """
+
+    def refusals(self, plan: Plan[Any]) -> Sequence[Refusal]:
+        """What speaks against the plan. Pure."""
+
+    def keep(self, plan: Plan[Any], rollback_id: str) -> None:
+        """Puts away what carrying out `plan` will need and what its record cannot hold."""
+
+    def execute(self, plan: Plan[Any], journal: Journal) -> Outcome:
+        """Does what the plan says, skipping what the journal says is done."""
+
+    def undo(self, plan: Plan[Any], journal: Journal) -> Outcome:
+        """Back to where the plan began."""
+
+    def verify(self, plan: Plan[Any]) -> Sequence[Check]:
+        """Whether everything stands at the plan. Reads only."""
+
+    def publish(self, plan: Plan[Any], stands: Mapping[str, str]) -> None:
+        """Writes where others look it up what is deployed now.
+
+        `stands` maps the plan's subjects to what they stand at; it is empty where nobody knows.
+        """
+
+    def counts(self, plan: Plan[Any], events: Sequence[Event]) -> Mapping[str, int]:
+        """planned, moved, confirmed, failed and reverted steps. Pure."""
+
+    def outcomes(self, plan: Plan[Any], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        """One mapping a step for the record's JSON: name, from, to, outcome. Pure."""

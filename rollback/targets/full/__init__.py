@@ -1,0 +1,1 @@
+"""The target `full`: aliases, stack and Terraform under one plan."""

@@ -1,0 +1,212 @@
+"""Everything at once: a release's aliases, then the stack and the Terraform configuration it was made with.
+
+Aliases first, for they bring relief in seconds; a part that fails later leaves that relief standing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from rollback.core.errors import Refused
+from rollback.model.composite_plan import FULL, PARTS, Piece, events_of, parts, pieces
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import COUNTS, INFRASTRUCTURE, Check, Event
+from rollback.model.release import PREVIOUS, previous
+from rollback.targets.base import Context, Journal, Outcome, Target
+
+_DONE = "part done"
+
+
+class Full:
+    """The target `full`: the parts of `PARTS`, each by its own target."""
+
+    kind = FULL
+    verb = "full"
+    doing = "Putting back"
+    smoked = True
+    step = Piece
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._settings = context.account.settings
+
+    @cached_property
+    def _targets(self) -> dict[str, Target]:
+        from rollback.targets import make  # noqa: PLC0415 - which knows this one, too
+
+        return {kind: make(kind, self._context) for kind in PARTS}
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.full
+
+    def domains(self, request: Request) -> tuple[str, ...]:
+        return tuple(domain for target in self._targets.values() for domain in target.domains(request))
+
+    def plan(self, request: Request) -> Plan[Piece]:
+        """One plan of all that the release says belongs to it. Raises as the parts' own plans do."""
+        version = self._version(request)
+        entry = self._context.ledger.timeline().release_of(version)
+        if entry is None:
+            # The aliases' plan says it best.
+            return self._joined(request, [self._targets["aliases"].plan(replace(request, to=version))])
+        release = self._context.ledger.release(entry.id)
+        wanted = {"aliases": version, "stack": release.stack_commit, "terraform": release.terraform_commit}
+        made, notices = [], []
+        for kind, to in wanted.items():
+            if to:
+                made.append(self._targets[kind].plan(replace(request, to=to)))
+            else:
+                notices.append(f"{kind} is left alone: release {version} does not say which commit it had.")
+        joined = self._joined(request, made)
+        return replace(joined, notices=(*joined.notices, *notices))
+
+    def again(self, plan: Plan[Piece], rollback_id: str) -> Plan[Piece]:
+        today = [self._targets[kind].again(part, rollback_id) for kind, part in parts(plan).items()]
+        return self._joined(plan.request, today)
+
+    def refusals(self, plan: Plan[Piece]) -> Sequence[Refusal]:
+        return plan.refusals
+
+    def keep(self, plan: Plan[Piece], rollback_id: str) -> None:
+        for kind, part in parts(plan).items():
+            self._targets[kind].keep(part, rollback_id)
+
+    def execute(self, plan: Plan[Piece], journal: Journal) -> Outcome:
+        """Part by part. Aliases that fail are put back; what comes after them is not a reason to."""
+        finished = {event.data["part"] for event in journal.events if event.kind == _DONE}
+        done: list[str] = []
+        before = 0
+        for kind, part in parts(plan).items():
+            if kind not in finished and part.changing:
+                mine = PartJournal(journal=journal, plan=part, before=before)
+                outcome = self._targets[kind].execute(part, mine)
+                if not outcome.ok:
+                    return replace(
+                        outcome,
+                        put_back=outcome.put_back and not done,
+                        done=(*done, *outcome.done),
+                    )
+                # In this order: what was journalled under the lease may be said without it.
+                journal.append(_DONE, {"part": kind})
+                self._targets[kind].publish(part, part.left(undone=False))
+            done.extend(part.subjects)
+            before += len(part.steps)
+            journal.progress(before)
+        return Outcome()
+
+    def undo(self, plan: Plan[Piece], journal: Journal) -> Outcome:
+        """The last part first; those that were never begun stand where they did."""
+        failures: list[Any] = []
+        for kind, part in reversed(parts(plan).items()):
+            mine = PartJournal(journal=journal, plan=part, before=0)
+            if not mine.events and not journal.taken_over:
+                continue
+            if not part.changing:
+                continue
+            outcome = self._targets[kind].undo(part, mine)
+            failures.extend(outcome.failures)
+            if outcome.interrupted:
+                return Outcome(failures=tuple(failures), interrupted=True)
+        return Outcome(failures=tuple(failures))
+
+    def verify(self, plan: Plan[Piece]) -> Sequence[Check]:
+        return [
+            check
+            for kind, part in parts(plan).items()
+            if part.changing
+            for check in self._targets[kind].verify(part)
+        ]
+
+    def publish(self, plan: Plan[Piece], stands: Mapping[str, str]) -> None:
+        for kind, part in parts(plan).items():
+            if part.changing:
+                self._targets[kind].publish(part, {subject: stands[subject] for subject in part.subjects})
+
+    def counts(self, plan: Plan[Piece], events: Sequence[Event]) -> Mapping[str, int]:
+        each = [
+            self._targets[kind].counts(part, events_of(part, events)) for kind, part in parts(plan).items()
+        ]
+        return {name: sum(counted.get(name, 0) for counted in each) for name in COUNTS}
+
+    def outcomes(self, plan: Plan[Piece], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        return [
+            {"part": kind, **outcome}
+            for kind, part in parts(plan).items()
+            for outcome in self._targets[kind].outcomes(part, events_of(part, events))
+        ]
+
+    def _version(self, request: Request) -> str:
+        """The release to go to. Raises `Refused` where the services have no previous one in common."""
+        if request.to != PREVIOUS:
+            return request.to
+        ledger = self._context.ledger
+        found = previous(ledger.timeline(), tuple(self._settings.services), ledger.quarantines())
+        if len(set(found.values())) > 1:
+            each = ", ".join(f"{service} {version}" for service, version in sorted(found.items()))
+            raise Refused(
+                f"The services have no previous release in common: {each}.",
+                next="Name a release with --to V, or put back aliases alone: rollback lambda",
+            )
+        return next(iter(found.values()))
+
+    def _joined(self, request: Request, made: Sequence[Plan[Any]]) -> Plan[Piece]:
+        first = made[0]
+        return Plan(
+            kind=FULL,
+            environment=first.environment,
+            account=first.account,
+            region=first.region,
+            request=request,
+            from_version=first.from_version,
+            to_version=first.to_version,
+            leaves={subject: left for part in made for subject, left in part.leaves.items()},
+            targets={subject: to for part in made for subject, to in part.targets.items()},
+            quarantines={subject: left for part in made for subject, left in part.quarantines.items()},
+            steps=tuple(piece for part in made for piece in pieces(part)),
+            infrastructure={
+                op: sum(part.infrastructure.get(op, 0) for part in made) for op in INFRASTRUCTURE
+            },
+            notices=tuple(f"{part.kind}: {notice}" for part in made for notice in part.notices),
+            refusals=tuple(refusal for part in made for refusal in self._targets[part.kind].refusals(part)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartJournal:
+    """The record's journal as one part sees it (`targets.protocol.Journal`)."""
+
+    journal: Journal
+    plan: Plan[Any]
+    before: int
+
+    @property
+    def rollback_id(self) -> str:
+        return self.journal.rollback_id
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return events_of(self.plan, self.journal.events)
+
+    @property
+    def tag(self) -> str:
+        return self.journal.tag
+
+    @property
+    def taken_over(self) -> bool:
+        return self.journal.taken_over
+
+    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.journal.append(kind, {**data, "part": self.plan.kind})
+
+    def check(self) -> None:
+        self.journal.check()
+
+    def stopping(self) -> bool:
+        return self.journal.stopping()
+
+    def progress(self, done: int) -> None:
+        self.journal.progress(self.before + done)

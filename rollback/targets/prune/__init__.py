@@ -1,0 +1,1 @@
+"""The target `prune`: versions of functions that nothing needs any more."""

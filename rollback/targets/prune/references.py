@@ -1,0 +1,116 @@
+"""Which versions of functions the ledger and its archive still need; and by whom one was deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.aws.account import Account
+from rollback.core.errors import RollbackError
+from rollback.ledger.audit_bucket import NotDeclared
+from rollback.ledger.repository import Ledger
+from rollback.model.alias_moves import Move
+from rollback.model.composite_plan import FULL, Piece, parts
+from rollback.model.plan import Plan
+from rollback.model.record import UNFINISHED, Standing, Status
+from rollback.model.release import OPENED, Entry, Timeline
+from rollback.model.retention import needed_releases
+
+_ALIASES = "aliases"
+
+
+@dataclass(kw_only=True)
+class Needs:
+    """What is needed: function → version → by whom. `newest` maps each function to its version in the newest
+    recorded release that holds it.
+    """
+
+    newest: dict[str, int] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    _needed: dict[str, dict[int, list[str]]] = field(default_factory=dict)
+
+    def of(self, function: str) -> Mapping[int, list[str]]:
+        return self._needed.get(function, {})
+
+    def needs(self, function: str, version: str) -> bool:
+        return version.isdigit() and int(version) in self.of(function)
+
+    def add(self, function: str, version: str, why: str) -> None:
+        if version.isdigit():
+            reasons = self._needed.setdefault(function, {}).setdefault(int(version), [])
+            if why not in reasons:
+                reasons.append(why)
+
+
+def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
+    """What the newest `keep` releases of each service, quarantines, records that have not ended and the archive
+    need. Raises `RollbackError` where something of it cannot be read: in doubt nothing is deleted.
+    """
+    found = Needs()
+    timeline = ledger.timeline()
+    _releases(found, account, ledger, timeline, keep)
+    for name, moves in _unfinished(found, ledger, timeline):
+        for step in moves:
+            for version in (step.from_version, step.to_version, *step.weights):
+                found.add(step.function, version, f"record {name}")
+    for function, standing in _last_kept(found, ledger).items():
+        if not found.needs(function, standing.version):
+            found.add(function, standing.version, "last manifest in the archive")
+    return found
+
+
+def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline, keep: int) -> None:
+    services = account.settings.services
+    needed = needed_releases(timeline, services, ledger.quarantines(), keep)
+    versions = {version for of_service in needed.values() for version in of_service}
+    # The newest recording of each that is needed, and the newest of all.
+    entries: dict[str, Entry] = {}
+    for entry in timeline:
+        if entry.is_release and (not entries or entry.version in versions):
+            entries.setdefault(entry.version, entry)
+    manifests = {version: ledger.release(entry.id).manifest for version, entry in entries.items()}
+    for service in services:
+        for function in account.settings.functions(service):
+            # Newest first, as the timeline is.
+            held = [manifest[function] for manifest in manifests.values() if function in manifest]
+            if held and held[0].version.isdigit():
+                found.newest[function] = int(held[0].version)
+            for version, why in needed[service].items():
+                standing = manifests.get(version, {}).get(function)
+                if standing is not None:
+                    found.add(function, standing.version, why)
+
+
+def _unfinished(found: Needs, ledger: Ledger, timeline: Timeline) -> Iterable[tuple[str, tuple[Move, ...]]]:
+    """Every record that can still go on or be undone, with the aliases that it moves."""
+    ends: dict[str, str] = {}
+    for entry in timeline:
+        if entry.kind in (OPENED, "rollback"):
+            ends.setdefault(entry.id, entry.status)
+    for name in (name for name, status in ends.items() if status in UNFINISHED):
+        opened = ledger.load(name)
+        try:
+            if opened.record.kind == FULL:
+                part = parts(opened.plan(Piece)).get(_ALIASES)
+                yield name, () if part is None else part.steps
+            elif opened.record.kind == _ALIASES:
+                plan: Plan[Any] = opened.plan(Move)
+                yield name, plan.steps
+        except RollbackError as error:
+            if opened.record.status is not Status.FAILED:
+                raise
+            # It can neither go on nor be undone any more.
+            found.notices.append(f"{name} needs nothing any more: {error.what}")
+
+
+def _last_kept(found: Needs, ledger: Ledger) -> Mapping[str, Standing]:
+    """The newest manifest in the archive: an emergency has nothing else to go by."""
+    if ledger.archive is None:
+        return {}
+    try:
+        newest = next(ledger.archive.releases(), None)
+    except NotDeclared as missing:
+        found.notices.append(missing.what)
+        return {}
+    return newest.manifest if newest is not None else {}

@@ -1,0 +1,379 @@
+"""Published versions that nobody needs: found, deleted one by one, and told.
+
+Nothing is put back here, and what is deleted does not come back. So the plan only bounds what may be deleted:
+each version is decided on anew in the moment before its turn, by the ledger as it is when the deleting begins
+and by the function's aliases as they are then. Lambda itself refuses to delete a version that an alias refers
+to (API reference, DeleteFunction). The lease on the aliases is held all the while: no rollback and no
+recording of a release runs beside it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import Account, code, explained
+from rollback.aws.functions import weights_of
+from rollback.core.errors import RollbackError, UsageError
+from rollback.ledger.lease import ALIASES, LeaseLost
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event, failed_subjects
+from rollback.model.retention import (
+    DELETED,
+    KIND,
+    LEAST,
+    SPARED,
+    Doomed,
+    Known,
+    Published,
+    decide,
+    deleted,
+    spared,
+)
+from rollback.targets.base import Context, Failure, Journal, Outcome
+from rollback.targets.prune.references import Needs, needs
+
+# Progress is journalled in batches: what a crash loses of the last one, whoever goes on finds out.
+_FLUSH_VERSIONS = 25
+_FLUSH_SECONDS = 1.0
+# Control-plane calls for each version: its aliases, its provisioned concurrency, its end.
+_CALLS = 3
+_MISSING = {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One version's turn."""
+
+    step: Doomed
+    version: Published
+
+    @property
+    def subject(self) -> str:
+        return f"{self.step.function}:{self.version.number}"
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """Journals what became of versions in batches, by number and by time."""
+
+    journal: Journal
+    clock: Callable[[], float]
+    done: int
+    _batches: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    _flushed: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._flushed = self.clock()
+
+    def add(self, turn: _Turn, kind: str) -> None:
+        self._batches.setdefault(kind, {}).setdefault(turn.step.function, []).append(turn.version.number)
+        self.done += 1
+        self.journal.progress(self.done)
+        waiting = sum(len(numbers) for batch in self._batches.values() for numbers in batch.values())
+        if waiting >= _FLUSH_VERSIONS or self.clock() - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        while self._batches:
+            kind, versions = self._batches.popitem()
+            count = sum(map(len, versions.values()))
+            self.journal.append(kind, {"count": count, "versions": versions})
+        self._flushed = self.clock()
+
+
+class Prune:
+    """The target `prune`: deletes published versions of the catalogue's functions."""
+
+    kind = KIND
+    verb = "prune"
+    doing = "Deleting versions"
+    smoked = False
+    step = Doomed
+
+    def __init__(self, context: Context) -> None:
+        self._account = context.account
+        self._ledger = context.ledger
+        self._settings = context.account.settings
+        self._clock = context.clocks.monotonic
+
+    @property
+    def minutes(self) -> int:
+        """None: nobody waits for it."""
+        return 0
+
+    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+        return (ALIASES,)
+
+    def plan(self, request: Request) -> Plan[Doomed]:
+        keep = _checked(request.to)
+        settings, found = self._settings, self._needs(keep)
+        catalogue = settings.catalogue()
+        read = self._account.each(lambda name: self._decided(name, catalogue[name], found), catalogue)
+        steps = tuple(step for step in read if step is not None)
+        total = sum(len(step.delete) + len(step.kept) for step in steps)
+        doomed = sum(len(step.delete) for step in steps)
+        missing = [name for name, step in zip(catalogue, read, strict=True) if step is None]
+        return Plan(
+            kind=KIND,
+            environment=settings.environment,
+            account=settings.account,
+            region=settings.region,
+            request=request,
+            from_version=f"{total} versions",
+            to_version=f"{total - doomed} versions",
+            leaves={},
+            targets={},
+            quarantines={},
+            steps=steps,
+            facts={"keep": str(keep)},
+            infrastructure={"delete": doomed},
+            notices=(*found.notices, *_notices(doomed, settings.pace.writes, missing)),
+        )
+
+    def again(self, plan: Plan[Doomed], rollback_id: str) -> Plan[Doomed]:  # noqa: ARG002 - the Protocol's
+        return self.plan(plan.request)
+
+    def refusals(self, plan: Plan[Doomed]) -> Sequence[Refusal]:
+        return plan.refusals
+
+    def keep(self, plan: Plan[Doomed], rollback_id: str) -> None:
+        """Nothing: the plan says it all."""
+
+    def execute(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
+        found = self._needs(_checked(plan.request.to))
+        turns = self._left(plan, journal.events)
+        halt, skipped = threading.Event(), threading.Event()
+        failures: list[Failure] = []
+        progress = _Progress(journal=journal, clock=self._clock, done=_planned(plan) - len(turns))
+
+        def one(turn: _Turn) -> str | None:
+            if halt.is_set() or journal.stopping():
+                skipped.set()
+                return None
+            return self._delete(turn, found, journal)
+
+        with self._account.workers() as pool:
+            try:
+                for turn, result in pool.unordered(one, turns):
+                    try:
+                        kind = result()
+                    except LeaseLost:
+                        raise
+                    except RollbackError as error:
+                        failures.append(Failure(subject=turn.subject, reason=error.what))
+                        halt.set()
+                        continue
+                    if kind is not None:
+                        progress.add(turn, kind)
+            except BaseException:
+                halt.set()
+                raise
+        progress.flush()
+        return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
+
+    def undo(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
+        """Deletes nothing more, and finds out what an earlier process has deleted without having told."""
+        left = self._left(plan, journal.events)
+        progress = _Progress(journal=journal, clock=self._clock, done=_planned(plan) - len(left))
+        functions = list(dict.fromkeys(turn.step.function for turn in left))
+        there = dict(zip(functions, self._account.each(self._published, functions), strict=True))
+        for turn in left:
+            if turn.version.number not in {one.number for one in there[turn.step.function] or ()}:
+                progress.add(turn, DELETED)
+        progress.flush()
+        count = sum(map(len, deleted(journal.events).values()))
+        return Outcome(stays=f"{count} deleted versions do not come back." if count else "")
+
+    def verify(self, plan: Plan[Doomed]) -> Sequence[Check]:
+        """Whether all of it is gone, but what somebody has come to need."""
+        found = self._needs(_checked(plan.request.to))
+
+        def left(step: Doomed) -> tuple[int, list[str]]:
+            """How many are still there, and those of them that nobody needs."""
+            there = {one.number for one in self._published(step.function) or ()}
+            held = [one for one in step.delete if one.number in there]
+            if not held:
+                return 0, []
+            idle = self._decision(step.function, step.service, held, found).delete
+            return len(held), [
+                f"{step.function}:{one.number}"
+                for one in idle
+                if not self._provisioned(step.function, one.number)
+            ]
+
+        read = self._account.each(left, plan.changing)
+        total, held = _planned(plan), sum(count for count, _ in read)
+        idle = [name for _, names in read for name in names]
+        detail = f"{total - held} of {total} versions are gone"
+        detail += f", {held - len(idle)} have come into use" if held > len(idle) else ""
+        return [Check(check="versions", ok=not idle, detail="; ".join([detail, *idle[:10]]))]
+
+    def publish(self, plan: Plan[Doomed], stands: Mapping[str, str]) -> None:
+        """Nothing: what is deployed has not changed."""
+
+    def counts(self, plan: Plan[Doomed], events: Sequence[Event]) -> Mapping[str, int]:
+        gone, kept = deleted(events), spared(events)
+        return {
+            "planned": _planned(plan),
+            "moved": sum(map(len, gone.values())),
+            "confirmed": sum(map(len, kept.values())),
+            "failed": len(failed_subjects(events) - {f"{name}:{n}" for name in gone for n in gone[name]}),
+            "reverted": 0,
+        }
+
+    def outcomes(self, plan: Plan[Doomed], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        gone = deleted(events)
+        return [
+            {
+                "name": step.function,
+                "service": step.service,
+                "planned": [version.number for version in step.delete],
+                "deleted": sorted(gone.get(step.function, ())),
+                "kept": dict(step.kept),
+            }
+            for step in plan.steps
+        ]
+
+    # -- helpers -------------------------------------------------------------------------------------
+
+    def _needs(self, keep: int) -> Needs:
+        return needs(self._account, self._ledger, keep)
+
+    def _left(self, plan: Plan[Doomed], events: Sequence[Event]) -> list[_Turn]:
+        """The versions that the journal says nothing of yet."""
+        gone, kept = deleted(events), spared(events)
+        return [
+            _Turn(step, version)
+            for step in plan.steps
+            for version in step.delete
+            if version.number not in gone.get(step.function, ())
+            and version.number not in kept.get(step.function, ())
+        ]
+
+    def _decided(self, function: str, service: str, found: Needs) -> Doomed | None:
+        """One function as it is now; None where it does not exist."""
+        published = self._published(function)
+        if published is None:
+            return None
+        step = self._decision(function, service, published, found)
+        warm = [one.number for one in step.delete if self._provisioned(function, one.number)]
+        return self._decision(function, service, published, found, warm) if warm else step
+
+    def _decision(
+        self,
+        function: str,
+        service: str,
+        published: Sequence[Published],
+        found: Needs,
+        warm: Sequence[int] = (),
+    ) -> Doomed:
+        known = Known(
+            published=published,
+            aliases=_aliases(self._account, function),
+            needed=found.of(function),
+            newest=found.newest.get(function),
+            provisioned=warm,
+        )
+        return decide(function, service, known)
+
+    def _delete(self, turn: _Turn, found: Needs, journal: Journal) -> str:
+        """Deletes one version, unless somebody needs it by now; what has become of it."""
+        function, number = turn.step.function, turn.version.number
+        journal.check()
+        now = self._decision(function, turn.step.service, [turn.version], found)
+        if not now.delete or self._provisioned(function, number):
+            return SPARED
+        journal.check()
+        with explained(f"deleting version {number} of {function}"):
+            try:
+                # Never without a version: that deletes the function.
+                self._account.lambda_.delete_function(FunctionName=function, Qualifier=str(int(number)))
+            except ClientError as error:
+                if code(error) == "ResourceConflictException":  # an alias refers to it since we looked
+                    return SPARED
+                # An earlier try of ours whose answer was lost, or somebody else's.
+                if code(error) != "ResourceNotFoundException":
+                    raise
+        return DELETED
+
+    def _published(self, function: str) -> list[Published] | None:
+        """A function's published versions; None where it does not exist."""
+        with explained(f"listing the versions of {function}"):
+            try:
+                pages = list(
+                    self._account.lambda_.get_paginator("list_versions_by_function").paginate(
+                        FunctionName=function
+                    )
+                )
+            except ClientError as error:
+                if code(error) == "ResourceNotFoundException":
+                    return None
+                raise
+        return [
+            Published(number=int(item["Version"]), size=int(item.get("CodeSize", 0)))
+            for page in pages
+            for item in page["Versions"]
+            if item["Version"].isdigit()
+        ]
+
+    def _provisioned(self, function: str, number: int) -> bool:
+        with explained(f"reading the provisioned concurrency of {function}"):
+            try:
+                self._account.lambda_.get_provisioned_concurrency_config(
+                    FunctionName=function, Qualifier=str(number)
+                )
+            except ClientError as error:
+                if code(error) in _MISSING:
+                    return False
+                raise
+        return True
+
+
+def _aliases(account: Account, function: str) -> dict[str, set[int]]:
+    """Every alias of a function with the versions that it has traffic on."""
+    with explained(f"listing the aliases of {function}"):
+        try:
+            pages = list(account.lambda_.get_paginator("list_aliases").paginate(FunctionName=function))
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return {}
+            raise
+    return {
+        item["Name"]: {
+            int(version) for version in (item["FunctionVersion"], *weights_of(item)) if version.isdigit()
+        }
+        for page in pages
+        for item in page["Aliases"]
+    }
+
+
+def _checked(keep: str) -> int:
+    """How many releases are kept. Raises `UsageError` for what is no number, or too small a one."""
+    if not keep.isdecimal() or int(keep) < LEAST:
+        raise UsageError(
+            f"{keep[:20]!a} is too few releases to keep: there has to be one to go back to.",
+            next=f"--keep {LEAST}, or more",
+        )
+    return int(keep)
+
+
+def _planned(plan: Plan[Doomed]) -> int:
+    return sum(len(step.delete) for step in plan.steps)
+
+
+def _notices(doomed: int, pace: float, missing: Sequence[str]) -> list[str]:
+    notices = []
+    if doomed:
+        seconds = doomed * _CALLS / pace
+        notices.append(
+            f"What is deleted does not come back. It takes about {max(1, round(seconds))} s: three calls for "
+            "each version, from a quota that others share."
+        )
+    if missing:
+        notices.append(f"Not there: {', '.join(missing[:10])}.")
+    return notices

@@ -1,0 +1,1 @@
+"""The target `stack`: a Pulumi stack at a commit."""

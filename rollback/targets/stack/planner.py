@@ -1,0 +1,383 @@
+"""What putting a stack back would do: a commit's program previewed on the stack as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from rollback.config.settings import PROJECT_FILE
+from rollback.core import safe_yaml
+from rollback.core.errors import Refused, UsageError
+from rollback.core.process_identity import began, here
+from rollback.integrations import git
+from rollback.integrations.git import Commit
+from rollback.integrations.pulumi import checkpoint, preview_events, update_history
+from rollback.integrations.pulumi.backend import Lock, Locks, backend_url
+from rollback.integrations.pulumi.checkpoint import Deployment
+from rollback.integrations.pulumi.preview_events import Step
+from rollback.integrations.pulumi.process import Ended, Engine, EngineError, Watch, failed
+from rollback.integrations.pulumi.update_history import StackName, Update
+from rollback.integrations.pulumi.workspace import Where, Workspace, workspace
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.release import PREVIOUS, STACK
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, counts
+from rollback.targets.base import Context
+
+KIND = "stack"
+# "Stacks", Pulumi's documentation: what a stack may be called.
+_STACK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_SHORT = 12
+_NOTICES = 10
+# Half of a change's content: the hash of what it changes from, then that of what it changes to.
+_HALF = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """The stack that a request is about, and how the engine is asked about it.
+
+    `subject` is what the timeline calls it: the environment's own stack is `releases.STACK`.
+    """
+
+    context: Context
+    where: Where
+    name: StackName
+    own: bool
+
+    @property
+    def subject(self) -> str:
+        return STACK if self.own else f"{STACK}/{self.where.project}/{self.where.stack}"
+
+    @cached_property
+    def locks(self) -> Locks:
+        return Locks(
+            url=self.name.engine.backend,
+            project=self.where.project,
+            stack=self.where.stack,
+            s3=cache(lambda: self.context.account.client("s3")),
+        )
+
+    def exported(self) -> Mapping[str, Any]:
+        """What the engine exports: the checkpoint as it is now, its secrets encrypted, and its format."""
+        found: Mapping[str, Any] = json.loads(self.name.ask("export"))
+        return found
+
+    def state(self) -> Deployment:
+        """The checkpoint as it is now, its secrets encrypted."""
+        return checkpoint.deployment(self.exported())
+
+    def commit(self, wanted: str) -> Commit:
+        return git.find(self.where.top, wanted, self.context.account.settings.protected_branch)
+
+    def workspace(self, commit: Commit, state: Deployment, without: tuple[str, ...]) -> Workspace:
+        """A commit's workspace, which lasts as long as the session."""
+        made = workspace(self.name.engine, self.where, commit, state, without)
+        return self.context.closing.enter_context(made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What the program of a workspace would do to the stack whose checkpoint was `state`."""
+
+    workspace: Workspace
+    state: Deployment
+    ended: Ended
+    steps: tuple[Step, ...]
+    drift: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(change(step, self.hashed) for step in self.steps)
+
+    def hashed(self, value: Any) -> str:
+        return checkpoint.keyed(self.state, value)
+
+    @property
+    def protected(self) -> list[Step]:
+        """What the engine refuses to touch; it says so of the first it meets, and stops there."""
+        return [step for step in self.steps if step.protected and step.op in (DELETE, REPLACE)]
+
+
+def find(context: Context, request: Request) -> Stack:
+    """The stack that `request` names.
+
+    Raises `UsageError` where there is no such project or no engine, or where what is to be left as it is is
+    no URN.
+    """
+    for left in request.without:
+        if not left.startswith("urn:pulumi:"):
+            raise UsageError(
+                f"--except {left[:80]!a} is no resource of a stack.",
+                next="Name it by its URN, as the plan does: pulumi stack --show-urns",
+            )
+    settings = context.account.settings
+    top = git.top(context.root)
+    if not _STACK.fullmatch(request.stack or settings.environment):
+        raise UsageError(
+            f"--stack {request.stack[:80]!a} is no stack's name.",
+            next="Give it without organization and project, which are the program's own.",
+        )
+    folder = _folder(request.project) if request.project else str(context.root.resolve().relative_to(top))
+    stack = request.stack or settings.environment
+    engine = Engine.found(backend_url(settings))
+    file = top / folder / PROJECT_FILE
+    if not file.is_file():
+        raise UsageError(
+            f"There is no {PROJECT_FILE} in {folder}/ of this checkout.",
+            next="Name the project's folder, from the repository's top, with --project-dir.",
+        )
+    project = update_history.project_name(safe_yaml.read(file, top))
+    name = context.closing.enter_context(update_history.stack_name(engine, project, stack))
+    own = stack == settings.environment and (top / folder).resolve() == context.root.resolve()
+    where = Where(top=top, folder=folder, project=project, stack=stack)
+    return Stack(context=context, where=where, name=name, own=own)
+
+
+def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], Preview]:
+    """The plan for `request`, and the preview that an update can be bound to.
+
+    Raises `UsageError` or `Refused` where there is no such commit or none to go to, and where somebody
+    holds the stack's lock; `RollbackError` where the commit's program does not run.
+    """
+    engine, ledger = stack.name.engine, stack.context.ledger
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(engine.version)
+        told = pool.submit(_updates, stack)
+        exported = pool.submit(stack.state)
+        barred = {bar.version for bar in ledger.quarantines() if bar.service == stack.subject}
+        free(stack.locks.held())
+        version, entries, state = asked.result(), told.result(), exported.result()
+    commit = _target(stack, request.to, entries, barred)
+    now, last = update_history.left(entries, commit.sha), update_history.standing(entries)
+    found = preview(stack.workspace(commit, state, request.without), state, seconds)
+    if not found.ended.ok and not found.protected:
+        raise broken(found)
+    leaves = {stack.subject: now.commit} if now and now.commit and not now.dirty else {}
+    facts = {
+        "commit": commit.sha,
+        "checkpoint": checkpoint.digest(state),
+        "config": found.workspace.config,
+        "engine": version,
+        "stack": f"{stack.where.project}/{stack.where.stack}",
+        "backend": _shown(engine.backend),
+    }
+    settings = stack.context.account.settings
+    plan = Plan(
+        kind=KIND,
+        environment=settings.environment,
+        account=settings.account,
+        region=settings.region,
+        # What is `previous` today may be another commit once this one has been tried.
+        request=replace(request, to=commit.sha),
+        from_version=_label(now),
+        to_version=commit.sha[:_SHORT],
+        leaves=leaves,
+        targets={stack.subject: commit.sha},
+        quarantines=leaves if _goes_back(stack, commit.sha, leaves) else {},
+        steps=found.changes,
+        facts=facts,
+        infrastructure=counts(found.changes),
+        notices=(*_notices(found, now, last, commit), *_misnamed(found, request)),
+        refusals=tuple(map(_is_protected, found.protected)),
+    )
+    return plan, found
+
+
+def preview(
+    made: Workspace,
+    state: Deployment,
+    seconds: float,
+    stopping: Callable[[], bool] = lambda: False,
+    *,
+    save: bool = True,
+) -> Preview:
+    """Runs a workspace's program without doing anything."""
+    events: list[tuple[str, Mapping[str, Any]]] = []
+    watch = Watch(seconds=seconds, event=lambda kind, data: events.append((kind, data)), stopping=stopping)
+    ended = made.preview(watch, save=save)
+    return Preview(
+        workspace=made,
+        state=state,
+        ended=ended,
+        steps=tuple(preview_events.steps(events)),
+        drift=tuple(preview_events.drift(events)),
+    )
+
+
+def broken(found: Preview) -> EngineError:
+    """The error for a program that does not run."""
+    commit = found.workspace.commit
+    if found.ended.late:
+        return EngineError(
+            f"The program of commit {commit.sha[:_SHORT]} did not finish within the time limit.",
+            changed="Nothing was changed.",
+        )
+    return failed(
+        f"The preview of commit {commit.sha[:_SHORT]}",
+        found.ended,
+        changed="Nothing was changed.",
+        next="Name another commit with --to COMMIT: rollback history --kind stack shows what was deployed.",
+    )
+
+
+def free(held: Sequence[Lock]) -> None:
+    """Raises `Refused` where somebody holds the stack's lock."""
+    if held:
+        dead = all(lock.host == here() and not began(lock.pid) for lock in held)
+        raise Refused(
+            f"The stack is being updated by {'; '.join(map(str, held))}"
+            + (": that process has ended and left its lock." if dead else "."),
+            next="pulumi cancel, which removes the lock; then try again." if dead else "Wait for it.",
+        )
+
+
+def change(step: Step, hashed: Callable[[Any], str]) -> Change:
+    """A step as the plan keeps it: hashes in the place of values."""
+    changes = step.op != SAME or step.unprotects
+    unknown = tuple(sorted(name for name, value in (step.new or {}).items() if preview_events.unknown(value)))
+    return Change(
+        urn=step.urn,
+        type=step.type,
+        op=step.op,
+        name=step.name,
+        properties=step.properties,
+        content=hashed(step.old)[:_HALF] + _after(step, unknown, hashed) if changes else "",
+        unknown=unknown if changes else (),
+        unprotects=step.unprotects,
+        retains=step.retains,
+    )
+
+
+def beyond(approved: Sequence[Change], left: Preview) -> list[str]:
+    """The resources to which more would be done than was approved. Pure.
+
+    What was not known when the plan was made has a value since; a resource that was to be created or
+    replaced may be there half, and one that was adopted is updated to what it was to be created as.
+    """
+    known: dict[str, list[Change]] = {}
+    for one in approved:
+        known.setdefault(one.urn, []).append(one)
+    return [
+        step.urn
+        for step in left.steps
+        if (step.op != SAME or step.unprotects)
+        and step.type != preview_events.STACK_TYPE
+        and not any(_within(step, one, left.hashed) for one in known.get(step.urn, ()))
+    ]
+
+
+def _within(step: Step, approved: Change, hashed: Callable[[Any], str]) -> bool:
+    parts = {CREATE: (CREATE, UPDATE), REPLACE: (REPLACE, CREATE, UPDATE, DELETE)}
+    if step.op not in parts.get(approved.op, (approved.op,)) or (step.unprotects and not approved.unprotects):
+        return False
+    return step.op == DELETE or _after(step, approved.unknown, hashed) == approved.content[_HALF:]
+
+
+def _after(step: Step, unknown: Sequence[str], hashed: Callable[[Any], str]) -> str:
+    """The hash of what a resource becomes, as far as it was known."""
+    inputs = {name: value for name, value in (step.new or {}).items() if name not in unknown}
+    return hashed(inputs if step.new is not None else None)[:_HALF]
+
+
+def _updates(stack: Stack) -> list[Update]:
+    """The stack's history. Raises `UsageError` where there is no such stack."""
+    try:
+        return list(islice(stack.name.updates(), 1000))
+    except EngineError as error:
+        if "no stack named" in error.what:
+            raise UsageError(
+                f"There is no stack {stack.where.stack!r} of project {stack.where.project!r} in "
+                f"{stack.name.engine.variables['PULUMI_BACKEND_URL'].partition('?')[0]}.",
+                next="Has it been deployed? Name another with --stack.",
+            ) from None
+        raise
+
+
+def _target(stack: Stack, wanted: str, entries: Sequence[Update], barred: set[str]) -> Commit:
+    if wanted == PREVIOUS:
+        top = stack.where.top
+        found = update_history.previous(
+            entries, barred, lambda one, other: bool(git.is_ancestor(top, other, one))
+        )
+        return stack.commit(found.commit)
+    commit = stack.commit(wanted)
+    if commit.sha in barred:
+        raise Refused(
+            f"Commit {commit.sha[:_SHORT]} is quarantined for the stack.",
+            next="rollback status says by which rollback; rollback release lift lets it come back.",
+        )
+    return commit
+
+
+def _goes_back(stack: Stack, target: str, leaves: Mapping[str, str]) -> bool:
+    """Whether the way leads back: not to a commit that comes after the one that stands, nor to that."""
+    stands = leaves.get(stack.subject)
+    return bool(stands) and not git.is_ancestor(stack.where.top, str(stands), target)
+
+
+def _label(now: Update | None) -> str:
+    if now is None or not now.commit:
+        return "unknown"
+    return now.commit[:_SHORT] + ("-dirty" if now.dirty else "")
+
+
+def _is_protected(step: Step) -> Refusal:
+    return Refusal(
+        subject=step.urn,
+        reason=f"it is protected and would be {step.op}d; protection is never lifted here",
+        remedy=f"--except '{step.urn}' leaves it as it is",
+    )
+
+
+def _notices(found: Preview, now: Update | None, last: Update | None, commit: Commit) -> list[str]:
+    said = [f"Goes to {commit.sha[:_SHORT]}: {commit.subject}"]
+    if now is None:
+        said.append("It is not known what stands: the stack's history holds no update.")
+    elif now.dirty:
+        said.append(
+            f"What stands was deployed from commit {now.commit[:_SHORT]} with changes that were not committed: "
+            "it cannot be come back to."
+        )
+    if last and last.result != "succeeded":
+        said.append(f"The last update, to {last.commit[:_SHORT]}, did not go through ({last.result}).")
+    moved = [
+        f"{urn.rpartition('::')[2]} ({', '.join(properties) if properties else 'gone'})"
+        for urn, properties in found.drift
+    ]
+    if moved:
+        more = f" and {len(moved) - _NOTICES} more" if len(moved) > _NOTICES else ""
+        said.append(f"Changed behind the stack's back: {', '.join(moved[:_NOTICES])}{more}.")
+    begun = [one["resource"]["urn"].rpartition("::")[2] for one in checkpoint.pending(found.state)]
+    if begun:
+        said.append(
+            f"An earlier update was cut off at {', '.join(begun[:_NOTICES])}: whether these are there is not known."
+        )
+    return said
+
+
+def _misnamed(found: Preview, request: Request) -> list[str]:
+    named = {step.urn for step in found.steps}
+    return [f"--allow-destroy {urn} names nothing here." for urn in request.allow_destroy if urn not in named]
+
+
+def _shown(backend: str) -> str:
+    """Where the state is, without how it is reached."""
+    return urlsplit(backend)._replace(query="").geturl()
+
+
+def _folder(project: str) -> str:
+    path = PurePosixPath(project)
+    if path.is_absolute() or ".." in path.parts:
+        raise UsageError(
+            f"--project-dir {project[:80]!a} must be a folder below the repository's top.",
+            next="Give it as git names it, e.g. infra/network.",
+        )
+    return str(path)

@@ -1,0 +1,210 @@
+"""What a stack's record tells of how far an update came. Pure, but for `Progress`, which writes it down.
+
+began      the engine was started: its process, and the CI run that it belongs to
+lock       it holds the stack's lock: the lock's uuid
+changed    resources that it is through with (`restored` on the way back): urn, op, ok
+ended      it has ended: its exit code, and whether it was locked out and did nothing
+adopted    what an earlier engine had begun was found and taken in
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.core.errors import RollbackError
+from rollback.core.process_identity import Process, here
+from rollback.integrations import github_actions
+from rollback.integrations.pulumi import preview_events
+from rollback.integrations.pulumi.backend import Lock
+from rollback.integrations.pulumi.process import Ended, Watch
+from rollback.model.plan import Plan
+from rollback.model.record import Event, failed_subjects
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, told
+from rollback.targets.base import Failure, Journal
+
+BEGAN, LOCK, CHANGED, RESTORED, ENDED, ADOPTED = "began", "lock", "changed", "restored", "ended", "adopted"
+# Progress is journalled in batches: what a crash loses of the last one, a new preview finds out.
+_FLUSH_STEPS = 25
+_FLUSH_SECONDS = 1.0
+_NEVER_REACHED = "expected resource operations for"
+_MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "deleted", SAME: "unprotected"}
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Journals what the engine tells while it updates; `back` on the way back.
+
+    `changing` are the plan's resources, `before` those that an earlier engine was through with. `locks`
+    lists the stack's locks, to find the engine's own once it must hold it.
+    """
+
+    journal: Journal
+    locks: Callable[[], Sequence[Lock]]
+    changing: AbstractSet[str] = frozenset()
+    before: AbstractSet[str] = frozenset()
+    back: bool = False
+    failures: dict[str, str] = field(default_factory=dict)
+    _process: Process | None = None
+    _locked: bool = False
+    _done: dict[str, bool] = field(default_factory=dict)
+    _batch: list[dict[str, Any]] = field(default_factory=list)
+    _flushed: float = field(default_factory=time.monotonic)
+
+    def watch(self, seconds: float) -> Watch:
+        """What the engine is run with, to be told and stopped by the journal."""
+        return Watch(seconds=seconds, began=self.began, event=self.event, stopping=stopping(self.journal))
+
+    def began(self, process: Process) -> None:
+        self._process = process
+        self.journal.append(BEGAN, {"process": process, "run": github_actions.this_run(), "back": self.back})
+
+    def event(self, kind: str, data: Mapping[str, Any]) -> None:
+        if not self._locked:
+            self._find_lock()
+        if kind == "diagnosticEvent" and data.get("severity") == "error":
+            self._failed(data.get("urn", ""), data["message"])
+        if kind in ("resOutputsEvent", "resOpFailedEvent"):
+            metadata = data["metadata"]
+            op = preview_events.operation(metadata)
+            if op not in (None, SAME) and metadata["type"] != preview_events.STACK_TYPE:
+                self.through(metadata["urn"], op or "", ok=kind == "resOutputsEvent")
+        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+
+    def through(self, urn: str, op: str, *, ok: bool = True) -> None:
+        """The engine is through with a resource, or with one of the parts of its replacement."""
+        self._done[urn] = ok
+        self._batch.append({"urn": urn, "op": op, "ok": ok})
+        self.journal.progress(len((self._done.keys() | self.before) & self.changing))
+        if len(self._batch) >= _FLUSH_STEPS:
+            self.flush()
+
+    def ended(self, ended: Ended) -> None:
+        self.flush()
+        self.journal.append(ENDED, {"code": ended.code, "locked_out": ended.locked})
+
+    def flush(self) -> None:
+        if self._batch:
+            self.journal.append(RESTORED if self.back else CHANGED, {"resources": self._batch})
+            self._batch = []
+        self._flushed = time.monotonic()
+
+    def all_through(self, changes: Iterable[Change]) -> None:
+        """An update that went through has done all of it, said or not."""
+        for change in changes:
+            if not self._done.get(change.urn):
+                self.through(change.urn, change.op)
+        self.flush()
+
+    def _failed(self, urn: str, message: str) -> None:
+        # Where something fails, the engine says so of every planned step that it never came to, too.
+        if urn and not message.startswith(_NEVER_REACHED):
+            self.failures.setdefault(urn, _last(message))
+
+    def _find_lock(self) -> None:
+        """The engine tells nothing before it holds the lock."""
+        self._locked = True
+        pid = self._process.pid if self._process else 0
+        # Without its uuid, host and pid tell a lock of ours.
+        held: Sequence[Lock] = ()
+        with suppress(RollbackError):
+            held = self.locks()
+        for lock in held:
+            if (lock.host, lock.pid) == (here(), pid):
+                self.journal.append(LOCK, {"uuid": lock.uuid})
+
+
+def stopping(journal: Journal) -> Callable[[], bool]:
+    """Asks whether to stop; raises `LeaseLost` where the lease is no longer ours."""
+
+    def asked() -> bool:
+        journal.check()
+        return journal.stopping()
+
+    return asked
+
+
+def processes(events: Iterable[Event]) -> list[Process]:
+    """The engines that this record has started."""
+    return [Process(**event.data["process"]) for event in events if event.kind == BEGAN]
+
+
+def locks(events: Iterable[Event]) -> dict[str, str]:
+    """The uuid of each lock that they held, and the CI run that its engine belonged to."""
+    found, run = {}, ""
+    for event in events:
+        if event.kind == BEGAN:
+            run = str(event.data["run"])
+        elif event.kind == LOCK:
+            found[str(event.data["uuid"])] = run
+    return found
+
+
+def acted(events: Iterable[Event]) -> bool:
+    """Whether an engine may have done anything: one that was locked out has not."""
+    found = False
+    for event in events:
+        if event.kind == BEGAN:
+            before, found = found, True
+        elif event.kind == ENDED and event.data["locked_out"]:
+            found = before
+    return found
+
+
+def touched(events: Iterable[Event], *, back: bool = False) -> set[str]:
+    """The resources that an engine has been through with on the way there, or back, well or not."""
+    return set(_through(events, RESTORED if back else CHANGED))
+
+
+def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
+    """One mapping for each resource that changes: its names, type and operation, and how it went."""
+    forward, back = _through(events, CHANGED), _through(events, RESTORED)
+    failed = failed_subjects(events)
+
+    def outcome(change: Change) -> str:
+        if back.get(change.urn):
+            return "reverted"
+        if forward.get(change.urn):
+            return _MOVED[change.op]
+        return "failed" if change.urn in failed or forward.get(change.urn) is False else "untouched"
+
+    return [told(plan, change, change.urn.rpartition("::")[2], outcome(change)) for change in plan.changing]
+
+
+def counts(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:
+    """planned, moved, confirmed, failed and reverted resources."""
+    found = [item["outcome"] for item in outcomes(plan, events)]
+    return {
+        "planned": len(found),
+        "moved": sum(outcome in _MOVED.values() for outcome in found),
+        "confirmed": 0,
+        "failed": found.count("failed"),
+        "reverted": found.count("reverted"),
+    }
+
+
+def failures(subject: str, ended: Ended, progress: Progress) -> tuple[Failure, ...]:
+    """What an engine that did not go through has failed at."""
+    if progress.failures:
+        return tuple(Failure(subject=urn, reason=why) for urn, why in sorted(progress.failures.items()))
+    return (Failure(subject=subject, reason=ended.why),)
+
+
+def _through(events: Iterable[Event], kind: str) -> dict[str, bool]:
+    """URN → whether the last that was said of it was good."""
+    return {
+        item["urn"]: bool(item["ok"])
+        for event in events
+        if event.kind == kind
+        for item in event.data["resources"]
+    }
+
+
+def _last(message: str) -> str:
+    lines = [line for line in message.strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it failed"

@@ -1,0 +1,166 @@
+"""Clears away what an interrupted update of ours has left: its engine, its lock, and what it had begun.
+
+An engine that was cut off leaves its lock and, in the checkpoint, what it was just creating, which may be
+there or not. The engine itself would only forget that, or try to make it again. Here it is put into the
+checkpoint under the id that it has if it is there, and a refresh, which drops what is not, finds out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from rollback.core.errors import Refused, RollbackError
+from rollback.core.process_identity import Process
+from rollback.integrations import github_actions
+from rollback.integrations.pulumi import checkpoint
+from rollback.integrations.pulumi.backend import Lock
+from rollback.integrations.pulumi.checkpoint import Deployment
+from rollback.integrations.pulumi.process import failed
+from rollback.integrations.pulumi.workspace import Workspace
+from rollback.targets.base import Journal
+from rollback.targets.stack import progress as stack_progress
+from rollback.targets.stack.planner import Stack
+from rollback.targets.stack.progress import Progress
+
+_GRACE = 60.0
+_POLL = 0.1
+# What a resource's id is made of, where it is not one input alone ("Import" in the provider's pages,
+# https://www.pulumi.com/registry/packages/aws/api-docs/).
+_IDS = {
+    "aws:iam/rolePolicy:RolePolicy": ("role", ":", "name"),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "/", "policyArn"),
+    "aws:lambda/alias:Alias": ("functionName", "/", "name"),
+    "aws:lambda/permission:Permission": ("function", "/", "statementId"),
+}
+_NAMES = ("name", "bucket", "functionName", "identifier", "clusterIdentifier", "url")
+
+
+def clear(stack: Stack, journal: Journal) -> None:
+    """Ends our engines that still run and removes their locks.
+
+    Raises `Refused` for a lock that is not known to be ours and dead: from another machine nobody can see
+    that, and a person has to say it.
+    """
+    ours = stack_progress.processes(journal.events)
+    runs = stack_progress.locks(journal.events)
+    for process in ours:
+        if process.is_here:
+            _end(process, journal)
+    for lock in stack.locks.held():
+        proof = _proof(lock, ours, runs, stack.context.confirm_dead)
+        if not proof:
+            raise _barred(lock, journal.rollback_id, stack, mine=_mine(lock, ours, runs))
+        journal.append("unlocked", {"uuid": lock.uuid, "holder": f"{lock.host}:{lock.pid}", "proof": proof})
+        stack.locks.remove(lock)
+
+
+def adopt(
+    stack: Stack, journal: Journal, seconds: float, workspace: Callable[[Deployment], Workspace]
+) -> Deployment:
+    """Takes in what an engine had begun and not finished, and returns the checkpoint as it is then.
+
+    Raises `RollbackError` where the engine cannot read what there is.
+    """
+    exported = stack.exported()
+    state = checkpoint.deployment(exported)
+    begun = checkpoint.pending(state)
+    if not begun:
+        return state
+    journal.check()
+    repaired, taken = repair(state)
+    stack.name.ask("import", feed=json.dumps({**exported, "deployment": repaired}))
+    progress = Progress(journal=journal, locks=stack.locks.held)
+    ended = workspace(state).refresh(progress.watch(seconds))
+    progress.ended(ended)
+    if not ended.ok:
+        raise failed("Reading what an interrupted update has left", ended)
+    state = stack.state()
+    there = {resource["urn"] for resource in checkpoint.resources(state)}
+    journal.append(
+        stack_progress.ADOPTED,
+        {
+            "urns": [urn for urn in taken if urn in there],
+            "gone": [urn for urn in taken if urn not in there],
+            "unknown": [one["resource"]["urn"] for one in begun if one["resource"]["urn"] not in there],
+        },
+    )
+    return state
+
+
+def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
+    """The checkpoint with what was being created as if it were there, and what that is. Pure.
+
+    Where the id of a resource cannot be told from its inputs, it is forgotten, and making it again fails if
+    it is there.
+    """
+    resources = [dict(resource) for resource in checkpoint.resources(state)]
+    known = {resource["urn"] for resource in resources if not resource.get("delete")}
+    taken = []
+    for operation in checkpoint.pending(state):
+        resource = operation["resource"]
+        if operation.get("type") != "creating" or resource["urn"] in known:
+            continue
+        id_ = guessed_id(resource["type"], resource.get("inputs", {}))
+        if id_:
+            resources.append({**resource, "id": id_, "outputs": dict(resource.get("inputs", {}))})
+            taken.append(resource["urn"])
+    return {**state, "resources": resources, "pending_operations": []}, taken
+
+
+def guessed_id(type_: str, inputs: Mapping[str, Any]) -> str:
+    """The id that a resource with these inputs has; empty where it cannot be told."""
+    parts = _IDS.get(type_)
+    if parts is not None:
+        words = [part if part in ":/" else inputs.get(part) for part in parts]
+        return "".join(map(str, words)) if all(isinstance(word, str) for word in words) else ""
+    return next((inputs[name] for name in _NAMES if isinstance(inputs.get(name), str)), "")
+
+
+def _end(process: Process, journal: Journal) -> None:
+    """Ends an engine of ours whose command is dead: in good order, by force after a minute."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        if not process.alive():
+            return
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+        until = time.monotonic() + _GRACE
+        while process.alive() and time.monotonic() < until:
+            journal.check()
+            time.sleep(_POLL)
+    if process.alive():
+        raise RollbackError(f"The engine {process} of this rollback does not end.")
+
+
+def _mine(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str]) -> bool:
+    return lock.uuid in runs or any((one.host, one.pid) == (lock.host, lock.pid) for one in ours)
+
+
+def _proof(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str], confirmed: str) -> str:
+    """Why a lock's holder is known to be dead; empty where it is not known."""
+    if confirmed == f"{lock.host}:{lock.pid}":
+        return "a person says that it is dead"
+    here = [one for one in ours if one.is_here and (one.host, one.pid) == (lock.host, lock.pid)]
+    if here and not any(one.alive() for one in here):
+        return "ours, and its process has ended"
+    # The lease was taken over from whoever held it.
+    run = runs.get(lock.uuid, "")
+    if run and not here and github_actions.has_ended(run):
+        return f"ours, and its CI run {run} has ended"
+    return ""
+
+
+def _barred(lock: Lock, rollback_id: str, stack: Stack, *, mine: bool) -> Refused:
+    env = stack.context.account.settings.environment
+    whose = "an engine of this rollback on another machine" if mine else "no engine of this rollback"
+    return Refused(
+        f"The stack is locked by {lock}: {whose}.",
+        changed="Nothing was changed by this command.",
+        next=f"Once it is certain that it is dead: rollback resume {rollback_id} --env {env} "
+        f"--confirm-dead {lock.host}:{lock.pid}",
+    )

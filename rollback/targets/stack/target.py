@@ -1,0 +1,212 @@
+"""A Pulumi stack: how it is put back to what an earlier commit declares.
+
+The commit's own program runs on the stack as it stands today, in a worktree. One preview under the lease
+serves for the plan and for the update: the update is bound to the plan that the preview saved. What an
+interrupted update has left is cleared away before anything is planned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rollback.integrations.pulumi.checkpoint import Deployment
+from rollback.integrations.pulumi.workspace import Workspace
+from rollback.ledger import lease
+from rollback.model import resource_changes
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event
+from rollback.model.release import STACK
+from rollback.model.resource_changes import CREATE, REPLACE, Change
+from rollback.targets.base import Context, Failure, Journal, Outcome
+from rollback.targets.stack import planner, recovery
+from rollback.targets.stack import progress as stack_progress
+from rollback.targets.stack.planner import Preview
+from rollback.targets.stack.progress import Progress
+
+_SHOWN = 10
+
+
+@dataclass(kw_only=True)
+class _Ready:
+    """What this process has planned, and can carry out without planning it again."""
+
+    digest: str
+    preview: Preview
+
+
+class Stack:
+    """The target `stack`. `patience` is how many seconds a preview or an update may take."""
+
+    kind = planner.KIND
+    verb = "stack"
+    doing = "Updating"
+    smoked = True
+    step = Change
+
+    def __init__(self, context: Context, *, patience: float | None = None) -> None:
+        self._context = context
+        self._settings = context.account.settings
+        self._patience = self.minutes * 60 if patience is None else patience
+        self._found: dict[tuple[str, str], planner.Stack] = {}
+        self._ready: _Ready | None = None
+        self._stands: Workspace | None = None
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.infrastructure
+
+    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+        return (lease.STACK,)
+
+    def plan(self, request: Request) -> Plan[Change]:
+        plan, preview = planner.make(self._stack(request), request, self._patience)
+        self._ready = _Ready(digest=plan.digest(), preview=preview)
+        self._stands = preview.workspace
+        return plan
+
+    def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:  # noqa: ARG002 - the Protocol's
+        return self.plan(plan.request)
+
+    def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
+        guards = self._guards(plan.steps, plan.request)
+        protected = {refusal.subject for refusal in plan.refusals}
+        return (*plan.refusals, *(guard for guard in guards if guard.subject not in protected))
+
+    def keep(self, plan: Plan[Change], rollback_id: str) -> None:
+        """Nothing: another machine makes its own worktree, and plans again."""
+
+    def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        ready, self._ready = self._ready, None
+        if ready is not None and ready.digest == plan.digest() and not journal.taken_over:
+            return self._update(plan, ready.preview, journal)
+        (subject, commit) = next(iter(plan.targets.items()))
+        preview = self._resumed(plan, commit, journal)
+        if journal.stopping():
+            return Outcome(interrupted=True)
+        if not preview.ended.ok:
+            return Outcome(failures=(Failure(subject=subject, reason=planner.broken(preview).what),))
+        if more := planner.beyond(plan.steps, preview):
+            reason = f"it would change by more than was approved: {', '.join(more[:_SHOWN])}"
+            return Outcome(failures=(Failure(subject=subject, reason=reason),), anew=True)
+        return self._update(plan, preview, journal)
+
+    def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        """Deploys what stood before, if that is known; what this rollback has created may go for it."""
+        if not stack_progress.acted(journal.events):
+            return Outcome()
+        subject = next(iter(plan.targets))
+        left = plan.leaves.get(subject)
+        if not left:
+            reason = "it is not known which commit stood there before: deploy the one that should"
+            return Outcome(failures=(Failure(subject=subject, reason=reason),))
+        preview = self._resumed(plan, left, journal)
+        if journal.stopping():
+            return Outcome(interrupted=True)
+        if not preview.ended.ok:
+            return Outcome(failures=(Failure(subject=subject, reason=planner.broken(preview).what),))
+        created = tuple(step.urn for step in plan.steps if step.op in (CREATE, REPLACE))
+        allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *created))
+        # Protection stands again as it stood before.
+        back = [replace(change, unprotects=False) for change in preview.changes]
+        if refused := self._guards(back, allowed):
+            return Outcome(
+                failures=tuple(
+                    Failure(subject=one.subject, reason=one.reason, refused=True) for one in refused
+                )
+            )
+        return self._update(plan, preview, journal, back=True)
+
+    def verify(self, plan: Plan[Change]) -> Sequence[Check]:
+        """The checkpoint equals the program: a preview of it finds nothing to do."""
+        (commit,) = plan.targets.values()
+        made = self._stands
+        if made is None or made.commit.sha != commit:
+            stack = self._stack(plan.request)
+            made = stack.workspace(stack.commit(commit), stack.state(), plan.request.without)
+        found = planner.preview(made, {}, self._patience, save=False)
+        left = [change for change in found.changes if change.changes]
+        if not found.ended.ok:
+            detail = f"the program does not run: {found.ended.why}"
+        elif left:
+            names = ", ".join(f"{change.urn.rpartition('::')[2]} ({change.op})" for change in left[:_SHOWN])
+            detail = f"{len(left)} of {len(found.changes)} resources differ from the program: {names}"
+        else:
+            detail = f"{len(found.changes)} resources as commit {plan.to_version} declares them"
+        return [Check(check="stack", ok=found.ended.ok and not left, detail=detail)]
+
+    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
+        commit = stands.get(STACK)
+        if commit:
+            self._context.account.publish(self._settings.names.pulumi_commit, commit)
+
+    def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
+        return stack_progress.counts(plan, events)
+
+    def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        return stack_progress.outcomes(plan, events)
+
+    # -- updating --------------------------------------------------------------------------------------
+
+    def _update(
+        self, plan: Plan[Change], preview: Preview, journal: Journal, *, back: bool = False
+    ) -> Outcome:
+        """`up` with the plan that the preview saved, told and journalled as it goes."""
+        subject = next(iter(plan.targets))
+        progress = Progress(
+            journal=journal,
+            locks=self._stack(plan.request).locks.held,
+            changing={step.urn for step in plan.changing},
+            before=stack_progress.touched(journal.events, back=back),
+            back=back,
+        )
+        if any(change.changes for change in preview.changes):
+            ended = preview.workspace.up(progress.watch(self._patience))
+            progress.ended(ended)
+            if ended.locked:
+                held = "; ".join(map(str, self._stack(plan.request).locks.held())) or "somebody"
+                return Outcome(
+                    failures=(
+                        Failure(
+                            subject=subject,
+                            reason=f"the stack was locked by {held} a moment earlier",
+                            refused=True,
+                        ),
+                    ),
+                    put_back=not back and not stack_progress.acted(journal.events),
+                )
+            if ended.late:
+                reason = f"it did not finish within {self._patience / 60:.0f} minutes and was stopped"
+                return Outcome(failures=(Failure(subject=subject, reason=reason),))
+            if not ended.ok:
+                if ended.stopped:
+                    return Outcome(interrupted=True)
+                return Outcome(failures=stack_progress.failures(subject, ended, progress))
+        begun = stack_progress.touched(journal.events) if back else None
+        progress.all_through(step for step in plan.changing if begun is None or step.urn in begun)
+        return Outcome()
+
+    def _resumed(self, plan: Plan[Change], commit: str, journal: Journal) -> Preview:
+        """What is left to do to stand at `commit`, after what an earlier engine has left is cleared away."""
+        stack = self._stack(plan.request)
+        made: list[Workspace] = []
+
+        def workspace(state: Deployment) -> Workspace:
+            if not made:
+                made.append(stack.workspace(stack.commit(commit), state, plan.request.without))
+            return made[0]
+
+        recovery.clear(stack, journal)
+        state = recovery.adopt(stack, journal, self._patience, workspace)
+        self._stands = workspace(state)
+        return planner.preview(self._stands, state, self._patience, stopping=stack_progress.stopping(journal))
+
+    def _guards(self, steps: Sequence[Change], request: Request) -> list[Refusal]:
+        return resource_changes.refusals(steps, request, self._settings.names, self._settings.holds_data)
+
+    def _stack(self, request: Request) -> planner.Stack:
+        key = (request.project, request.stack)
+        if key not in self._found:
+            self._found[key] = planner.find(self._context, request)
+        return self._found[key]

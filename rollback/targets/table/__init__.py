@@ -1,0 +1,1 @@
+"""The targets `table` and `cutover`: a DynamoDB table at a point in time."""

@@ -1,0 +1,85 @@
+"""What the two targets of a table have in common: who acts on it, what it locks, how it is planned again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+
+from rollback.aws import assume_role
+from rollback.aws.assume_role import Clients
+from rollback.config.naming import RESTORE
+from rollback.core.errors import RollbackError
+from rollback.ledger.lease import LeaseLost
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.targets.base import Context, Journal, Outcome
+from rollback.targets.table import steps
+from rollback.targets.table.steps import Doing, Tables, TableStep
+
+
+class TableTarget:
+    """A target of a table. `clients` gives the restore role's clients; otherwise it is taken when needed."""
+
+    verb = "table"
+    step = TableStep
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        clients: Clients | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._account = context.account
+        self._ledger = context.ledger
+        self._settings = context.account.settings
+        self._given = clients
+        self._now = now
+        self._sleep = sleep
+
+    @cached_property
+    def _tables(self) -> Tables:
+        clients = self._given or assume_role.clients(self._account, RESTORE)
+        return Tables(clients=clients, settings=self._settings)
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.table
+
+    def domains(self, request: Request) -> tuple[str, ...]:
+        return (steps.domain(request.table),)
+
+    def plan(self, request: Request) -> Plan[TableStep]:
+        raise NotImplementedError
+
+    def _run(self, plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
+        """The steps in order. What was done after the lease was lost is taken back, where the record is being
+        undone.
+
+        Nothing of a table has a fence: a process that was stopped right before a call makes it when it wakes
+        up, if what stands is again what it had expected. It finds out at its next journal entry.
+        """
+        try:
+            return steps.run(plan, journal, doing)
+        except LeaseLost as lost:
+            events = self._ledger.load(journal.rollback_id).events
+            if any(event.kind == "reverting" for event in events):
+                for take_back in self._late:
+                    try:
+                        take_back()
+                    except RollbackError as error:
+                        lost.changed += f" What was done after that could not be taken back: {error.what}"
+            raise
+
+    @cached_property
+    def _late(self) -> list[Callable[[], object]]:
+        """How to take back what was done and is not journalled yet."""
+        return []
+
+    def again(self, plan: Plan[TableStep], rollback_id: str) -> Plan[TableStep]:  # noqa: ARG002 - the Protocol's
+        return self.plan(plan.request)
+
+    def refusals(self, plan: Plan[TableStep]) -> Sequence[Refusal]:
+        return plan.refusals

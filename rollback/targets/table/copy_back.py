@@ -1,0 +1,169 @@
+"""Writes a loss report's differences back into the live table, item by item and never over a stranger's change.
+
+Each write is conditional on the item being what the report saw. It is read right before, because a
+condition can ask whether attributes are as they were, but not whether there are others; then it is written
+on condition that all of them are still so.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import code, explained
+from rollback.aws.rate_limit import Budget
+from rollback.core.thread_pool import workers
+from rollback.model.record import Event
+from rollback.targets.table import attribute_json
+from rollback.targets.table.attribute_json import Item
+from rollback.targets.table.comparison import ONLY_LIVE, Difference
+from rollback.targets.table.loss_report import parsed
+
+WRITTEN, ALREADY, LEFT = "written", "already", "left"
+WANTED, CHANGED, UNDONE = "wanted", "changed", "undone"
+# A condition takes 300 operators (Developer Guide, "Service, account, and table quotas").
+_CONDITIONS = 100
+BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What is to become of one item: it must be `had` (None: not there), and becomes `wanted`."""
+
+    key: Item
+    had: Item | None
+    wanted: Item | None
+
+    def reversed(self) -> Change:
+        """The way back."""
+        return Change(key=self.key, had=self.wanted, wanted=self.had)
+
+    def stands(self, now: Item | None) -> str:
+        """What has become of the item that is `now`: as WANTED, CHANGED by somebody else, or still UNDONE."""
+        if attribute_json.same(now, self.wanted):
+            return WANTED
+        return UNDONE if attribute_json.same(now, self.had) else CHANGED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A line of the report by its number, and what is to be done for it; None where nothing is."""
+
+    number: int
+    change: Change | None
+
+
+def change(found: Difference, *, delete_new: bool) -> Change | None:
+    """What makes a difference go away: the restored item, in the place of what is there. Pure.
+
+    An item that only the live table has is new, and stays unless `delete_new`.
+    """
+    if found.kind == ONLY_LIVE and not delete_new:
+        return None
+    return Change(key=found.key, had=found.live, wanted=found.restored)
+
+
+def batches(lines: Iterable[bytes], start: int, *, delete_new: bool) -> Iterator[list[Line]]:
+    """The report's lines from number `start` on, by the batch."""
+    numbered = (
+        Line(number=number, change=change(parsed(text), delete_new=delete_new))
+        for number, text in enumerate(lines)
+        if number >= start
+    )
+    return iter(lambda: list(itertools.islice(numbered, BATCH)), [])
+
+
+def wrote(events: Sequence[Event]) -> tuple[int, Counter[str]]:
+    """How many lines of the report a journal has through, and what became of them."""
+    through, counted = 0, Counter({WRITTEN: 0, ALREADY: 0, LEFT: 0})
+    for event in events:
+        if event.kind == "wrote":
+            through = event.data["through"]
+            counted[WRITTEN] += event.data[WRITTEN]
+            counted[LEFT] += len(event.data[LEFT])
+            counted[ALREADY] += len(event.data[ALREADY])
+    return through, counted
+
+
+def untouched(events: Sequence[Event]) -> set[int]:
+    """The lines whose items were never written, because they were changed or so already."""
+    lines = (event.data for event in events if event.kind == "wrote")
+    return {number for data in lines for name in (LEFT, ALREADY) for number in data[name]}
+
+
+def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:
+    """The part of a write that says what must be there for it. Pure."""
+    if had is None:
+        return {
+            "ConditionExpression": "attribute_not_exists(#k)",
+            "ExpressionAttributeNames": {"#k": key[0]},
+        }
+    names = [name for name in sorted(had) if name not in key][:_CONDITIONS]
+    if not names:
+        return {"ConditionExpression": "attribute_exists(#k)", "ExpressionAttributeNames": {"#k": key[0]}}
+    return {
+        "ConditionExpression": " AND ".join(f"#{n} = :{n}" for n in range(len(names))),
+        "ExpressionAttributeNames": {f"#{n}": name for n, name in enumerate(names)},
+        "ExpressionAttributeValues": {f":{n}": had[name] for n, name in enumerate(names)},
+    }
+
+
+@dataclass(kw_only=True)
+class Writer:
+    """Writes into `table` at its budgets. `wrote` is told of each change that this process has made."""
+
+    client: Any
+    table: str
+    reads: Budget
+    writes: Budget
+    check: Callable[[], None] = field(default=lambda: None)
+    wrote: Callable[[Change], None] = field(default=lambda _: None)
+
+    def all(self, changes: Sequence[Change]) -> list[str]:
+        """`write` of each, several at a time, in order."""
+        with workers() as pool:
+            return list(pool.map(self.write, changes))
+
+    def write(self, wish: Change) -> str:
+        """WRITTEN, ALREADY where it was so before, or LEFT where somebody has changed the item."""
+        self.check()
+        now = self._now(wish)
+        if attribute_json.same(now, wish.wanted):
+            return ALREADY
+        if not attribute_json.same(now, wish.had):
+            return LEFT
+        request = {
+            "TableName": self.table,
+            "ReturnConsumedCapacity": "TOTAL",
+            **condition(wish.had, list(wish.key)),
+        }
+        # Once more: the read may have taken long.
+        self.check()
+        with explained(f"writing an item of {self.table}"):
+            try:
+                if wish.wanted is None:
+                    answer = self.client.delete_item(Key=wish.key, **request)
+                else:
+                    answer = self.client.put_item(Item=wish.wanted, **request)
+            except ClientError as error:
+                if code(error) != "ConditionalCheckFailedException":
+                    raise
+                # Somebody was faster; or we were, and only the answer got lost.
+                return WRITTEN if attribute_json.same(self._now(wish), wish.wanted) else LEFT
+        self.wrote(wish)
+        self.writes.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1))
+        return WRITTEN
+
+    def _now(self, wish: Change) -> Item | None:
+        with explained(f"reading an item of {self.table}"):
+            answer = self.client.get_item(
+                TableName=self.table, Key=wish.key, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
+            )
+        self.reads.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1))
+        found: Item | None = answer.get("Item")
+        return found

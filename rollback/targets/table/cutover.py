@@ -1,0 +1,363 @@
+"""Callers get what a restored table holds: by items copied back, or by a parameter that names the table.
+
+A rollback of its own, with its own approval, upon a restore that is COMPLETE. It is bound to that restore's
+loss report by the report's SHA-256: what is written back is exactly what was reported, into items that are
+still what the report saw. `copy-back` begins with a backup of the live table; items that only the live
+table has stay, unless `--delete-new`. `parameter` points the parameter that functions read to the restored
+table, and reports what the live one had got until then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import code, explained
+from rollback.aws.rate_limit import Budget
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event, Status
+from rollback.targets.base import Failure, Journal, Outcome
+from rollback.targets.table import attribute_json, steps, table_settings
+from rollback.targets.table.base import TableTarget
+from rollback.targets.table.comparison import DIFFERENT, ONLY_LIVE, ONLY_RESTORED, Stopped
+from rollback.targets.table.copy_back import (
+    ALREADY,
+    CHANGED,
+    LEFT,
+    UNDONE,
+    WANTED,
+    WRITTEN,
+    Writer,
+    batches,
+    untouched,
+    wrote,
+)
+from rollback.targets.table.loss_report import Report
+from rollback.targets.table.restore_time import HOW, RESTORED
+from rollback.targets.table.steps import TableStep, until
+
+COPY_BACK, PARAMETER = "copy-back", "parameter"
+_BACKUP, _WRITE, _POINT, _COMPARE = "back up", "write into", "point", "compare"
+
+
+class Cutover(TableTarget):
+    """The target `cutover`."""
+
+    kind = "cutover"
+    doing = "Cutting over"
+    smoked = True
+
+    @cached_property
+    def _ssm(self) -> Any:
+        return self._tables.clients("ssm")
+
+    def plan(self, request: Request) -> Plan[TableStep]:
+        """Raises `UsageError` for what is no restore, `Refused` for one that is not COMPLETE."""
+        table = steps.known(self._settings, request.table)
+        if request.cutover not in (COPY_BACK, PARAMETER) or not request.to.startswith(RESTORED):
+            raise UsageError("A cutover goes with the restore that it follows.", next=HOW)
+        restore, report, counts = self._restored(table, request.to.removeprefix(RESTORED))
+        copy, at = restore.facts["copy"], restore.facts["at"]
+        live, told = self._tables.told(table), self._tables.told(copy)
+        parameter = self._settings.names.table_parameter(table)
+        stood = self._pointed(parameter) if request.cutover == PARAMETER else table
+        goes = f"{table}@{at}" if request.cutover == COPY_BACK else copy
+        subject = steps.subject(table)
+        stands = self._ledger.timeline().stands.get(subject, table)
+        return Plan(
+            kind=self.kind,
+            environment=self._settings.environment,
+            account=self._settings.account,
+            region=self._settings.region,
+            request=request,
+            from_version=stands,
+            to_version=goes,
+            leaves={subject: stands},
+            targets={subject: goes},
+            quarantines={},
+            steps=tuple(_steps(request, table, copy, parameter, counts)),
+            facts={
+                "table": table,
+                "table_made_at": steps.made_at(live),
+                "copy": copy,
+                "copy_made_at": steps.made_at(told),
+                "report": report.key,
+                "sha256": report.sha256,
+                "lines": str(report.lines),
+                "stood": stood,
+            },
+            notices=tuple(_notices(request, table, counts)),
+            refusals=tuple(_refusals(table, copy, told, parameter, stood)),
+        )
+
+    def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
+        """Nothing: the loss report is kept already."""
+
+    def execute(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
+        doing = {
+            _BACKUP: lambda _, journal: self._back_up(plan, journal),
+            _WRITE: lambda _, journal: self._write_back(plan, journal),
+            _POINT: lambda _, journal: self._point(plan, journal),
+            _COMPARE: lambda _, journal: self._tables.reported(
+                plan.facts["table"], plan.facts["copy"], journal
+            ),
+        }
+        return self._run(plan, journal, doing)
+
+    def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
+        """Puts back the items that were written, where they are still so; or the parameter."""
+        try:
+            if plan.request.cutover == COPY_BACK:
+                outcome = self._unwrite(plan, journal)
+            else:
+                outcome = self._point_back(plan, journal)
+        except Stopped:
+            return Outcome(interrupted=True)
+        except RollbackError as error:
+            return Outcome(failures=(Failure(subject=plan.facts["table"], reason=error.what),))
+        journal.append("undone", {"left": [failure.reason for failure in outcome.failures]})
+        return outcome
+
+    def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
+        """Every item of the report compared again; or what the parameter says, and the table it names."""
+        table, copy = plan.facts["table"], plan.facts["copy"]
+        if plan.request.cutover == COPY_BACK:
+            return [self._compared(plan)]
+        value = self._pointed(self._settings.names.table_parameter(table))
+        live, has = (table_settings.read(self._tables.dynamodb, name) for name in (table, copy))
+        lacking = table_settings.named(table_settings.missing(live, has))
+        return [
+            Check(check="parameter", ok=value == copy, detail=f"it says {value}"),
+            Check(check="table", ok=table_settings.active(self._tables.dynamodb, copy), detail=copy),
+            Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "as the live table's"),
+        ]
+
+    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
+        """Nothing: the parameter itself is what the steps are about."""
+
+    def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:
+        return steps.counts(plan, events)
+
+    def outcomes(self, plan: Plan[TableStep], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        return steps.outcomes(plan, events)
+
+    # -- planning ------------------------------------------------------------------------------------
+
+    def _restored(self, table: str, rollback_id: str) -> tuple[Plan[TableStep], Report, Mapping[str, int]]:
+        """The plan, the loss report and its counts of a restore that is COMPLETE."""
+        opened = self._ledger.load(rollback_id)
+        if opened.record.kind != "table":
+            raise UsageError(f"{rollback_id} has restored no table.", next="rollback history --kind table")
+        plan = opened.plan(TableStep)
+        if plan.request.table != table:
+            raise UsageError(f"{rollback_id} has restored {plan.request.table}, not {table}.")
+        found = steps.report_in(opened.events)
+        if opened.record.status is not Status.COMPLETE or found is None:
+            raise Refused(
+                f"{rollback_id} is {opened.record.status}: only a restore that is COMPLETE can be cut over to.",
+                next=f"rollback show {rollback_id} --env {self._settings.environment}",
+            )
+        return plan, *found
+
+    def _pointed(self, parameter: str) -> str:
+        """What a parameter says; empty where it is not there."""
+        with explained(f"reading {parameter}"):
+            try:
+                return str(self._ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
+            except ClientError as error:
+                if code(error) == "ParameterNotFound":
+                    return ""
+                raise
+
+    # -- copying back --------------------------------------------------------------------------------
+
+    def _report(self, plan: Plan[TableStep]) -> Report:
+        facts = plan.facts
+        return Report(key=facts["report"], sha256=facts["sha256"], lines=int(facts["lines"]))
+
+    def _back_up(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
+        table, client = plan.facts["table"], self._tables.dynamodb
+        with explained(f"backing up {table}"):
+            made = client.create_backup(TableName=table, BackupName=f"before-{journal.rollback_id}")
+        arn = made["BackupDetails"]["BackupArn"]
+
+        def available() -> bool:
+            with explained(f"looking at the backup of {table}"):
+                told = client.describe_backup(BackupArn=arn)["BackupDescription"]
+            return bool(told["BackupDetails"]["BackupStatus"] == "AVAILABLE")
+
+        until(available, journal, self._sleep)
+        return {"backup": arn}
+
+    def _write_back(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
+        """Batch after batch. What is found done in the first one after a takeover was done by us."""
+        # Nothing is written upon a report that is not the one that was approved.
+        self._tables.reports.check(self._report(plan))
+        through, _ = wrote(journal.events)
+        ours = any(event.kind == "writing" for event in journal.events)
+        if not ours:
+            journal.append("writing", {"report": plan.facts["report"]})
+        writer = self._writer(plan, journal)
+        again = replace(writer, check=lambda: None)
+        writer.wrote = lambda change: self._late.append(lambda: again.write(change.reversed()))
+        lines = self._tables.reports.lines(self._report(plan))
+        for batch in batches(lines, through, delete_new=plan.request.delete_new):
+            if journal.stopping():
+                raise Stopped
+            todo = [line for line in batch if line.change is not None]
+            results = writer.all([line.change for line in todo if line.change is not None])
+            found = dict(zip((line.number for line in todo), results, strict=True))
+            journal.append(
+                "wrote",
+                {
+                    "through": batch[-1].number + 1,
+                    WRITTEN: results.count(WRITTEN) + (results.count(ALREADY) if ours else 0),
+                    LEFT: [number for number, result in found.items() if result == LEFT],
+                    ALREADY: [number for number, result in found.items() if result == ALREADY and not ours],
+                },
+            )
+            self._late.clear()
+            self._tell_left(journal, batch[-1].number, [line for line in todo if found[line.number] == LEFT])
+            ours = False
+        _, counted = wrote(journal.events)
+        return {"items": ", ".join(f"{count:,} {what}" for what, count in counted.items())}
+
+    def _tell_left(self, journal: Journal, number: int, lines: Sequence[Any]) -> None:
+        """The keys of items that were left alone: people's data, and so beside the report."""
+        if lines:
+            keys = "".join(f"{attribute_json.text(line.change.key)}\n" for line in lines)
+            self._tables.reports.put(journal.rollback_id, f"left-{number:09d}.jsonl", keys)
+
+    def _unwrite(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
+        """The way back of every line that was, or may have been, written."""
+        if not any(event.kind == "writing" for event in journal.events):
+            return Outcome()
+        through, _ = wrote(journal.events)
+        kept = untouched(journal.events)
+        writer, left = self._writer(plan, journal), 0
+        lines = self._tables.reports.lines(self._report(plan))
+        for batch in batches(lines, 0, delete_new=plan.request.delete_new):
+            if journal.stopping():
+                raise Stopped
+            todo = [
+                line.change.reversed()
+                for line in batch
+                if line.change is not None and line.number not in kept
+            ]
+            left += writer.all(todo).count(LEFT)
+            if batch[0].number >= through:
+                # The batch whose journal entry may have got lost was the last one that was begun.
+                break
+        if not left:
+            return Outcome()
+        why = f"{left} items have been changed since and are left as they are"
+        return Outcome(failures=(Failure(subject=plan.facts["table"], reason=why, foreign=True),))
+
+    def _writer(self, plan: Plan[TableStep], journal: Journal) -> Writer:
+        table, pace = plan.facts["table"], self._settings.pace
+        told = self._tables.told(table)
+        return Writer(
+            client=self._tables.dynamodb,
+            table=table,
+            reads=Budget(rate=steps.within(pace.read_units, told, "ReadCapacityUnits")),
+            writes=Budget(rate=steps.within(pace.write_units, told, "WriteCapacityUnits")),
+            check=journal.check,
+        )
+
+    def _compared(self, plan: Plan[TableStep]) -> Check:
+        """Each item of the report as it is now: what was wanted, somebody's change since, or still undone."""
+        table, counted = plan.facts["table"], Counter[str]()
+        compared = self._tables.comparison(table, plan.facts["copy"])
+        lines = self._tables.reports.lines(self._report(plan))
+        for batch in batches(lines, 0, delete_new=plan.request.delete_new):
+            wishes = [line.change for line in batch if line.change is not None]
+            for start in range(0, len(wishes), 100):
+                part = wishes[start : start + 100]
+                now = compared.fetch(table, [wish.key for wish in part])
+                counted.update(wish.stands(now.get(attribute_json.text(wish.key))) for wish in part)
+        detail = (
+            f"{counted[WANTED]} of {sum(counted.values())} items are as restored, "
+            f"{counted[CHANGED]} somebody has changed, {counted[UNDONE]} are still as they were"
+        )
+        return Check(check="items", ok=not counted[UNDONE], detail=detail)
+
+    # -- the parameter -------------------------------------------------------------------------------
+
+    def _point(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
+        parameter = self._settings.names.table_parameter(plan.facts["table"])
+        value = self._pointed(parameter)
+        if value not in (plan.facts["stood"], plan.facts["copy"]):
+            raise RollbackError(f"Somebody else has pointed {parameter} to {value}.")
+        journal.append("pointing", {"from": plan.facts["stood"], "to": plan.facts["copy"]})
+        self._late.append(lambda: self._point_back(plan, journal))
+        self._put(parameter, plan.facts["copy"])
+        journal.append("pointed", {"to": plan.facts["copy"]})
+        self._late.clear()
+        return {"parameter": parameter}
+
+    def _point_back(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
+        parameter = self._settings.names.table_parameter(plan.facts["table"])
+        value = self._pointed(parameter)
+        begun = any(event.kind == "pointing" for event in journal.events)
+        if not begun or value == plan.facts["stood"]:
+            return Outcome()
+        if value != plan.facts["copy"]:
+            why = f"somebody else has pointed it to {value}"
+            return Outcome(failures=(Failure(subject=parameter, reason=why, foreign=True),))
+        self._put(parameter, plan.facts["stood"])
+        return Outcome()
+
+    def _put(self, parameter: str, value: str) -> None:
+        with explained(f"writing {parameter}"):
+            self._ssm.put_parameter(Name=parameter, Value=value, Type="String", Overwrite=True)
+
+
+def _steps(
+    request: Request, table: str, copy: str, parameter: str, counts: Mapping[str, int]
+) -> list[TableStep]:
+    compare = TableStep(do=_COMPARE, on=table, detail=f"with {copy} once more, item by item")
+    if request.cutover == PARAMETER:
+        return [TableStep(do=_POINT, on=parameter, detail=f"to {copy}"), compare]
+    back = counts[DIFFERENT] + counts[ONLY_RESTORED]
+    gone = f", delete {counts[ONLY_LIVE]:,}" if request.delete_new else ""
+    return [
+        TableStep(do=_BACKUP, on=table, detail="an on-demand backup, kept"),
+        TableStep(do=_WRITE, on=table, detail=f"put {back:,} items from {copy}{gone}"),
+        compare,
+    ]
+
+
+def _notices(request: Request, table: str, counts: Mapping[str, int]) -> list[str]:
+    if request.cutover == PARAMETER:
+        return [
+            f"Callers lose {counts[ONLY_LIVE]:,} items, which only {table} has.",
+            f"They see {counts[DIFFERENT]:,} in their old state.",
+            f"What is written to {table} until every function has read the parameter again is lost to them.",
+        ]
+    return [
+        f"What only {table} has ({counts[ONLY_LIVE]:,} items) is {'deleted' if request.delete_new else 'kept'}.",
+        "An item that somebody has changed since the loss report is left alone and reported.",
+    ]
+
+
+def _refusals(table: str, copy: str, told: Mapping[str, Any], parameter: str, stood: str) -> list[Refusal]:
+    found = []
+    if told["TableStatus"] != "ACTIVE":
+        found.append(Refusal(subject=copy, reason=f"it is {told['TableStatus']}"))
+    if not stood:
+        found.append(
+            Refusal(
+                subject=parameter,
+                reason="there is no such parameter, so that no function reads it",
+                remedy=f"--cutover {COPY_BACK}, or declare it and have the functions of {table} read it",
+            )
+        )
+    if stood == copy:
+        found.append(Refusal(subject=parameter, reason=f"it names {copy} already"))
+    return found

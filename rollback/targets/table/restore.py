@@ -1,0 +1,269 @@
+"""A table to a point in time: restored beside the live one, which is not touched.
+
+The restored table gets the settings that a restore leaves out, and is compared with the live one item by
+item: the loss report says what going back would cost. To let callers have it is a second rollback with an
+approval of its own (`cutover`).
+
+The caller's role keeps the record; everything that is done to tables and in the state bucket is done under
+the restore role, which may not touch the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import code, explained
+from rollback.core.errors import RollbackError, UsageError
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event
+from rollback.model.release import checked_version
+from rollback.targets.base import Failure, Journal, Outcome
+from rollback.targets.table import restore_time, steps, table_settings
+from rollback.targets.table.base import TableTarget
+from rollback.targets.table.comparison import EXPIRED, Stopped
+from rollback.targets.table.restore_time import BEFORE, RELEASE, RESTORED
+from rollback.targets.table.steps import TableStep, Unheld, Waiting, until
+from rollback.targets.table.table_settings import OWNER_TAG
+
+_RESTORE, _SETTINGS, _COMPARE = "restore", "equip", "compare"
+_EXISTS = ("TableAlreadyExistsException", "ResourceInUseException")
+
+
+class TableRestore(TableTarget):
+    """The target `table`."""
+
+    kind = "table"
+    doing = "Restoring"
+    smoked = False
+
+    @property
+    def _dynamodb(self) -> Any:
+        return self._tables.dynamodb
+
+    def plan(self, request: Request) -> Plan[TableStep]:
+        """Raises `UsageError` for a table, a time or a record that is none."""
+        table = steps.known(self._settings, request.table)
+        if request.cutover != "none":
+            raise UsageError(
+                f"--cutover {request.cutover} comes after a restore, with its id.",
+                next="--to restored:ROLLBACK_ID, once the restore is COMPLETE.",
+            )
+        at, notices = self._time(request.to)
+        live = steps.described(self._dynamodb, table)
+        if live is None:
+            raise UsageError(f"There is no table {table} in {self._settings.environment}.")
+        copy = restore_time.copy_name(table, at)
+        refusals = self._refusals(table, copy, at)
+        lacking = table_settings.named(table_settings.read(self._dynamodb, table))
+        subject = steps.subject(table)
+        stands = {subject: self._ledger.timeline().stands.get(subject, table)}
+        if stands[subject] != table:
+            notices.append(f"What was put back last is {stands[subject]}; this restores {table} itself.")
+        return Plan(
+            kind=self.kind,
+            environment=self._settings.environment,
+            account=self._settings.account,
+            region=self._settings.region,
+            request=request,
+            from_version=table,
+            to_version=copy,
+            leaves=stands,
+            targets=stands,
+            quarantines={},
+            steps=(
+                TableStep(do=_RESTORE, on=copy, detail=f"{table} as of {restore_time.iso(at)}"),
+                TableStep(do=_SETTINGS, on=copy, detail=", ".join(lacking) or "nothing is lacking"),
+                TableStep(do=_COMPARE, on=copy, detail=f"with {table}, item by item: the loss report"),
+            ),
+            facts={"made_at": steps.made_at(live), "copy": copy, "at": restore_time.iso(at)},
+            notices=(
+                *notices,
+                restore_time.estimate(live.get("TableSizeBytes", 0), self._settings.pace.read_units),
+                f"A restored table lacks what a restore leaves out; given to it: {', '.join(lacking) or 'nothing'}.",
+                *table_settings.notices(self._dynamodb, table, live),
+                f"{table} itself stays as it is, and so do its callers.",
+            ),
+            refusals=tuple(refusals),
+        )
+
+    def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
+        """Nothing: the plan says it all."""
+
+    def execute(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
+        doing = {
+            _RESTORE: lambda _, journal: self._restore(plan, journal),
+            _SETTINGS: lambda _, journal: self._equip(plan, journal),
+            _COMPARE: lambda _, journal: self._compare(plan, journal),
+        }
+        return self._run(plan, journal, doing)
+
+    def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
+        """Deletes the restored table where this record has made it; callers have never had it."""
+        copy = plan.facts["copy"]
+        if not any(event.kind == "restoring" for event in journal.events):
+            return Outcome()
+        try:
+            self._delete(plan, copy, journal)
+        except Stopped:
+            return Outcome(interrupted=True)
+        except RollbackError as error:
+            return Outcome(failures=(Failure(subject=copy, reason=error.what),))
+        journal.append("undone", {"deleted": copy})
+        return Outcome()
+
+    def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
+        """The restored table is there, has the live one's settings, and as many items as the report says."""
+        table, copy = plan.from_version, plan.facts["copy"]
+        told = steps.described(self._dynamodb, copy)
+        status = told["TableStatus"] if told else "gone"
+        checks = [Check(check="table", ok=status == "ACTIVE", detail=f"{copy} is {status}")]
+        if told is None or status != "ACTIVE":
+            return checks
+        has = table_settings.read(self._dynamodb, copy)
+        lacking = table_settings.named(
+            table_settings.missing(table_settings.read(self._dynamodb, table), has)
+        )
+        checks.append(
+            Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "as the live table's")
+        )
+        return [*checks, self._counted(has.tags.get(OWNER_TAG, ""), copy)]
+
+    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
+        """Nothing: callers have what they had."""
+
+    def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:
+        return steps.counts(plan, events)
+
+    def outcomes(self, plan: Plan[TableStep], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        return steps.outcomes(plan, events)
+
+    # -- planning ------------------------------------------------------------------------------------
+
+    def _time(self, to: str) -> tuple[datetime, list[str]]:
+        """The second that `to` means, and what has to be said about it."""
+        if to.startswith(BEFORE):
+            record = self._ledger.load(to.removeprefix(BEFORE)).record
+            at, _ = restore_time.parsed(record.initiated_at)
+            return at, [f"{restore_time.iso(at)} is when {record.rollback_id} ({record.kind}) began."]
+        if to.startswith(RELEASE):
+            version = checked_version(to.removeprefix(RELEASE))
+            entry = self._ledger.timeline().release_of(version)
+            if entry is None:
+                raise UsageError(f"There is no release {version!r}.", next="rollback release list")
+            at, _ = restore_time.parsed(entry.at)
+            return at, [f"{restore_time.iso(at)} is when {version} was recorded, after it was deployed."]
+        if to.startswith(RESTORED):
+            raise UsageError(f"{to[:80]!a} needs --cutover copy-back or --cutover parameter.")
+        at, said = restore_time.parsed(to)
+        return at, [said] if said else []
+
+    def _refusals(self, table: str, copy: str, at: datetime) -> list[Refusal]:
+        with explained(f"reading the backups of {table}"):
+            told = self._dynamodb.describe_continuous_backups(TableName=table)
+        found = restore_time.refusal(table, at, restore_time.window(told), self._now())
+        refusals = [found] if found else []
+        if steps.described(self._dynamodb, copy) is not None:
+            refusals.append(
+                Refusal(
+                    subject=copy,
+                    reason="it exists already, and may have been written to since it was restored",
+                    remedy="use it with --to restored:ROLLBACK_ID, delete it, or name another second",
+                )
+            )
+        return refusals
+
+    # -- doing ---------------------------------------------------------------------------------------
+
+    def _restore(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
+        """Begins the restore, or finds the one that this record has begun, and waits for its end."""
+        table, copy = plan.from_version, plan.facts["copy"]
+        at, _ = restore_time.parsed(plan.facts["at"])
+        begun = any(event.kind == "restoring" for event in journal.events)
+        told = steps.described(self._dynamodb, copy)
+        if told is None:
+            if not begun:
+                journal.append("restoring", {"table": table, "copy": copy, "at": plan.facts["at"]})
+                begun = True
+            self._late.append(lambda: self._delete(plan, copy, Unheld(journal)))
+            with explained(f"restoring {table} as of {plan.facts['at']}"):
+                try:
+                    self._dynamodb.restore_table_to_point_in_time(
+                        SourceTableName=table, TargetTableName=copy, RestoreDateTime=at
+                    )
+                except ClientError as error:
+                    # An answer that got lost, asked for again.
+                    if code(error) not in _EXISTS:
+                        raise
+            told = steps.described(self._dynamodb, copy)
+        if not begun or not self._made_from(told or {}, table, at):
+            raise RollbackError(f"{copy} was made by somebody else.")
+        if self._late:
+            journal.append("restored", {"copy": copy})
+            self._late.clear()
+        until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
+        return {"copy": copy}
+
+    def _made_from(self, told: Mapping[str, Any], table: str, at: datetime) -> bool:
+        """Whether a restored table says that it is this one; one that says nothing is not doubted."""
+        summary = told.get("RestoreSummary")
+        if not summary:
+            return True
+        source, when = str(summary.get("SourceTableArn", "")), summary.get("RestoreDateTime")
+        return source.endswith(f":table/{table}") and (when is None or abs((when - at).total_seconds()) < 1)
+
+    def _equip(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
+        table, copy = plan.from_version, plan.facts["copy"]
+
+        def lacking() -> table_settings.TableSettings:
+            live, has = (table_settings.read(self._dynamodb, name) for name in (table, copy))
+            mine = {**live.tags, OWNER_TAG: journal.rollback_id}
+            return table_settings.missing(replace(live, tags=mine), has)
+
+        given = lacking()
+        table_settings.give(self._dynamodb, copy, given, journal, self._sleep)
+        # Tags and the like are told with a delay.
+        until(lambda: not table_settings.named(lacking()), journal, self._sleep)
+        return {"given": ", ".join(table_settings.named(given))}
+
+    def _compare(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
+        told = self._tables.reported(plan.from_version, plan.facts["copy"], journal)
+        then = (
+            f"rollback table --env {plan.environment} --table {plan.from_version} "
+            f"--to restored:{journal.rollback_id} --cutover copy-back|parameter"
+        )
+        return {**told, "next": then}
+
+    def _delete(self, plan: Plan[TableStep], copy: str, journal: Waiting) -> None:
+        told = steps.described(self._dynamodb, copy)
+        if told is None:
+            return
+        at, _ = restore_time.parsed(plan.facts["at"])
+        if not self._made_from(told, plan.from_version, at):
+            raise RollbackError(f"{copy} was made by somebody else and is left as it is.")
+        if told["TableStatus"] != "DELETING":
+            # A table that is being made or changed cannot be deleted.
+            until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
+            with explained(f"deleting {copy}"):
+                if told.get("DeletionProtectionEnabled"):
+                    self._dynamodb.update_table(TableName=copy, DeletionProtectionEnabled=False)
+                    until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
+                self._dynamodb.delete_table(TableName=copy)
+        until(lambda: steps.described(self._dynamodb, copy) is None, journal, self._sleep)
+
+    def _counted(self, rollback_id: str, copy: str) -> Check:
+        """Whether the copy holds what the loss report of the record that made it speaks of."""
+        if not rollback_id:
+            return Check(check="items", ok=False, detail=f"{copy} does not say which record made it")
+        found = steps.report_in(self._ledger.load(rollback_id).events)
+        if found is None:
+            return Check(check="items", ok=False, detail=f"{rollback_id} has no loss report")
+        _, counts = found
+        items, said = self._tables.comparison(copy, copy).count(copy), counts["restored_items"]
+        # What has expired goes by itself.
+        well = said - counts[EXPIRED] <= items <= said
+        return Check(check="items", ok=well, detail=f"{items:,} of {said:,} items")

@@ -1,0 +1,268 @@
+"""What the two targets of a table share: their steps, the order they go in, and waiting for the service."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from functools import cached_property
+from typing import Any, Protocol
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import code, explained, was_refused
+from rollback.aws.assume_role import Clients
+from rollback.aws.rate_limit import Budget
+from rollback.config.settings import Settings
+from rollback.core.errors import RollbackError, UsageError
+from rollback.ledger.lease import LeaseLost
+from rollback.model.plan import Plan
+from rollback.model.record import Event
+from rollback.targets.base import Failure, Journal, Outcome
+from rollback.targets.table.comparison import (
+    DIFFERENT,
+    EXPIRED,
+    ONLY_LIVE,
+    ONLY_RESTORED,
+    Comparison,
+    Stopped,
+)
+from rollback.targets.table.loss_report import Report, Reports
+
+# Seconds between two looks at what the service is doing: soon at first, then seldom.
+_FIRST_LOOKS, _LOOK = (1, 1, 2, 3), 5
+# Of what a table is provisioned with, so much is left to its callers.
+_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableStep:
+    """One thing that is done for a table: the word for it, what it is done to, and more in words."""
+
+    do: str
+    on: str
+    detail: str
+
+    @property
+    def subject(self) -> str:
+        return f"{self.do} {self.on}"
+
+    @property
+    def changes(self) -> bool:
+        return True
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What a plan shows of it."""
+        return (f"{self.subject}: {self.detail}",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """The tables and the state bucket of one environment, as the restore role may use them."""
+
+    clients: Clients
+    settings: Settings
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        return self.clients("dynamodb")
+
+    @cached_property
+    def reports(self) -> Reports:
+        names = self.settings.names
+        return Reports(client=self.clients("s3"), bucket=names.state_bucket, account=self.settings.account)
+
+    def told(self, table: str) -> Mapping[str, Any]:
+        """What DescribeTable tells. Raises `RollbackError` where there is no such table."""
+        found = described(self.dynamodb, table)
+        if found is None:
+            raise RollbackError(f"{table} is gone.")
+        return found
+
+    def comparison(self, live: str, restored: str, journal: Journal | None = None) -> Comparison:
+        """Of a live table with a restored one, at the read budget."""
+
+        def pause() -> None:
+            if journal is not None:
+                journal.check()
+                if journal.stopping():
+                    raise Stopped
+
+        told = self.told(live)
+        return Comparison(
+            client=self.dynamodb,
+            live=live,
+            restored=restored,
+            keys=[entry["AttributeName"] for entry in told["KeySchema"]],
+            ttl=time_to_live(self.dynamodb, live),
+            budget=Budget(rate=within(self.settings.pace.read_units, told, "ReadCapacityUnits")),
+            pause=pause,
+        )
+
+    def reported(self, live: str, restored: str, journal: Journal) -> dict[str, Any]:
+        """Compares and writes the loss report; what the journal says of it."""
+        compared = self.comparison(live, restored, journal)
+        # One who was stopped while writing it must not write over that of who has taken over.
+        name = f"loss-{journal.tag.rpartition('/')[2]}" if journal.taken_over else "loss"
+        report = self.reports.write(journal.rollback_id, compared.differences(), compared.counted, name)
+        counts = compared.counted()
+        place = f"s3://{self.settings.names.state_bucket}/{report.key}"
+        return {"report": report, "counts": counts, "loss": in_words(counts), "kept": place}
+
+
+Doing = Mapping[str, Callable[[TableStep, Journal], Mapping[str, Any]]]
+
+
+def known(settings: Settings, table: str) -> str:
+    """`table` if it is one that may be restored. Raises `UsageError` otherwise."""
+    if table not in settings.restorable:
+        raise UsageError(
+            f"{table[:80]!a} is not a table that can be restored here.",
+            next=f"--table {' or '.join(settings.restorable)}",
+        )
+    return table
+
+
+def subject(table: str) -> str:
+    """What the timeline calls a table."""
+    return f"@table/{table}"
+
+
+def domain(table: str) -> str:
+    """What a rollback of a table locks."""
+    return f"table#{table}"
+
+
+def run(plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
+    """The steps in order; what each gives goes into the journal with it, and it is not done again."""
+    done = finished(journal.events)
+    for number, step in enumerate(plan.steps, start=1):
+        if step.subject not in done:
+            if journal.stopping():
+                return Outcome(interrupted=True)
+            try:
+                journal.check()
+                told = doing[step.do](step, journal)
+            except LeaseLost:
+                raise
+            except Stopped:
+                return Outcome(interrupted=True)
+            except RollbackError as error:
+                failure = Failure(subject=step.subject, reason=error.what, refused=was_refused(error))
+                return Outcome(failures=(failure,))
+            journal.append("done", {"step": step.subject, **told})
+        journal.progress(number)
+    return Outcome()
+
+
+def finished(events: Sequence[Event]) -> dict[str, Mapping[str, Any]]:
+    """Subject of each step that is through → what its event says."""
+    return {event.data["step"]: event.data for event in events if event.kind == "done"}
+
+
+def report_in(events: Sequence[Event]) -> tuple[Report, Mapping[str, int]] | None:
+    """The last loss report that a journal tells of, with its counts."""
+    for event in reversed(events):
+        if event.kind == "done" and "report" in event.data:
+            return Report(**event.data["report"]), event.data["counts"]
+    return None
+
+
+def outcomes(plan: Plan[TableStep], events: Sequence[Event]) -> list[dict[str, Any]]:
+    """One mapping a step."""
+    done = finished(events)
+    undone = any(event.kind == "undone" for event in events)
+    failed = {
+        item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]
+    }
+
+    def outcome(step: TableStep) -> str:
+        if step.subject in done:
+            return "reverted" if undone else "moved"
+        return "failed" if step.subject in failed else "untouched"
+
+    return [
+        {"name": step.subject, "from": plan.from_version, "to": plan.to_version, "outcome": outcome(step)}
+        for step in plan.steps
+    ]
+
+
+def counts(plan: Plan[TableStep], events: Sequence[Event]) -> dict[str, int]:
+    """planned, moved, confirmed, failed and reverted steps."""
+    found = [item["outcome"] for item in outcomes(plan, events)]
+    return {
+        "planned": len(found),
+        **{name: found.count(name) for name in ("moved", "confirmed", "failed", "reverted")},
+    }
+
+
+class Waiting(Protocol):
+    """Of a journal, what matters to somebody who waits."""
+
+    def check(self) -> None: ...
+    def stopping(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Unheld:
+    """For who takes back what was done after the lease was lost: there is nothing more to lose."""
+
+    journal: Journal
+
+    def check(self) -> None:
+        """It is lost, and known to be."""
+
+    def stopping(self) -> bool:
+        return self.journal.stopping()
+
+
+def until(ready: Callable[[], bool], journal: Waiting, sleep: Callable[[float], None]) -> None:
+    """Looks until `ready`. Raises `Stopped` where a person asks to stop."""
+    waits = itertools.chain(_FIRST_LOOKS, itertools.repeat(_LOOK))
+    while not ready():
+        for _ in range(next(waits)):
+            if journal.stopping():
+                raise Stopped
+            journal.check()
+            sleep(1.0)
+
+
+def described(client: Any, table: str) -> Mapping[str, Any] | None:
+    """What DescribeTable tells; None where there is no such table."""
+    with explained(f"describing {table}"):
+        try:
+            found: Mapping[str, Any] = client.describe_table(TableName=table)["Table"]
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return None
+            raise
+    return found
+
+
+def made_at(told: Mapping[str, Any]) -> str:
+    """By which a table is told from another of its name: when it was made."""
+    return str(told["CreationDateTime"].astimezone(UTC).isoformat())
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """The counts of a comparison as a person reads them."""
+    return (
+        f"{counts[DIFFERENT]:,} different, {counts[ONLY_LIVE]:,} only live, {counts[ONLY_RESTORED]:,} only "
+        f"restored (and {counts[EXPIRED]:,} expired) of {counts['live_items']:,} and {counts['restored_items']:,}"
+    )
+
+
+def within(units: float, table: Mapping[str, Any], what: str) -> float:
+    """A budget that leaves a provisioned table at least half of its capacity; on demand it has none."""
+    provisioned = table.get("ProvisionedThroughput", {}).get(what, 0)
+    return min(units, provisioned * _SHARE) if provisioned else units
+
+
+def time_to_live(client: Any, table: str) -> str:
+    """The attribute of a table's time to live; empty where it has none."""
+    with explained(f"reading the time to live of {table}"):
+        told = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    on = told.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    return str(told.get("AttributeName", "")) if on else ""

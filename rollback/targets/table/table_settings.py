@@ -1,0 +1,151 @@
+"""What a restored table lacks by nature, and giving it the same as the live one has.
+
+A restore brings the items, the indexes, the capacity and the encryption; tags, time to live, streams,
+point-in-time recovery, deletion protection, autoscaling, alarms and policies it does not (Amazon DynamoDB
+API Reference, RestoreTableToPointInTime). The last three are not given but said: an alarm and a policy name
+their table, and IAM cannot tell one table's autoscaling from another's, so that a role that may give it
+could rescale every table of the account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import code, explained
+from rollback.core.errors import RollbackError
+from rollback.targets.base import Journal
+from rollback.targets.table.steps import described, time_to_live, until
+
+# By which a restored table is known to be a record's own.
+OWNER_TAG = "rollback-id"
+_RESERVED = "aws:"
+# Where the service does not say otherwise (API Reference, PointInTimeRecoverySpecification).
+_DAYS = 35
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableSettings:
+    """Of a table, all that can be given to another. `stream` is the view type, or empty; `recovery` is how
+    many days point-in-time recovery reaches back, 0 where it is off.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    time_to_live: str = ""
+    stream: str = ""
+    recovery: int = 0
+    deletion_protection: bool = False
+
+
+def read(client: Any, table: str) -> TableSettings:
+    """What a table has. Raises `RollbackError` where it is gone."""
+    told = described(client, table)
+    if told is None:
+        raise RollbackError(f"{table} is gone.")
+    with explained(f"reading the tags of {table}"):
+        every = client.get_paginator(operation_name="list_tags_of_resource")
+        pages = every.paginate(ResourceArn=told["TableArn"])
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+    with explained(f"reading the backups of {table}"):
+        backups = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    stream = told.get("StreamSpecification") or {}
+    recovery = backups.get("PointInTimeRecoveryDescription", {})
+    return TableSettings(
+        tags={name: value for name, value in tags.items() if not name.startswith(_RESERVED)},
+        time_to_live=time_to_live(client, table),
+        stream=stream.get("StreamViewType", "") if stream.get("StreamEnabled") else "",
+        recovery=recovery.get("RecoveryPeriodInDays", _DAYS)
+        if recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
+        else 0,
+        deletion_protection=bool(told.get("DeletionProtectionEnabled")),
+    )
+
+
+def missing(live: TableSettings, copy: TableSettings) -> TableSettings:
+    """What `live` has and `copy` has not, or has otherwise. Pure."""
+    return TableSettings(
+        tags={name: value for name, value in live.tags.items() if copy.tags.get(name) != value},
+        time_to_live=live.time_to_live if live.time_to_live != copy.time_to_live else "",
+        stream=live.stream if live.stream != copy.stream else "",
+        recovery=live.recovery if live.recovery != copy.recovery else 0,
+        deletion_protection=live.deletion_protection and not copy.deletion_protection,
+    )
+
+
+def named(settings: TableSettings) -> list[str]:
+    """The settings that are there, in words."""
+    return [
+        f"{entry.name.replace('_', ' ')}{f' ({value})' if type(value) in (str, int) else ''}"
+        for entry in fields(settings)
+        if (value := getattr(settings, entry.name))
+    ]
+
+
+def notices(client: Any, table: str, told: Mapping[str, Any]) -> list[str]:
+    """What of a table a copy will not have."""
+    found = [f"Alarms and triggers watch {table}, and will not watch its copy."]
+    with explained(f"reading the resource policy of {table}"):
+        try:
+            client.get_resource_policy(ResourceArn=told["TableArn"])
+            found.append(f"{table} has a resource policy, which names it: its copy will have none.")
+        except ClientError as error:
+            if code(error) not in ("PolicyNotFoundException", "ResourceNotFoundException"):
+                raise
+    if told.get("ProvisionedThroughput", {}).get("ReadCapacityUnits"):
+        found.append(f"Autoscaling of {table} is not given to its copy, which keeps the capacity of now.")
+    return found
+
+
+def give(
+    client: Any, copy: str, lacking: TableSettings, journal: Journal, sleep: Callable[[float], None]
+) -> None:
+    """Gives `copy` what it lacks, one change at a time: a table that is being updated takes no other."""
+    told = described(client, copy)
+    if told is None:
+        raise RollbackError(f"{copy} is gone.")
+
+    def updated(**change: Any) -> None:
+        with explained(f"updating {copy}"):
+            client.update_table(TableName=copy, **change)
+        until(lambda: active(client, copy), journal, sleep)
+
+    with explained(f"giving {copy} its settings"):
+        if lacking.tags:
+            tags = [{"Key": name, "Value": value} for name, value in lacking.tags.items()]
+            client.tag_resource(ResourceArn=told["TableArn"], Tags=tags)
+        if lacking.time_to_live:
+            client.update_time_to_live(
+                TableName=copy,
+                TimeToLiveSpecification={"Enabled": True, "AttributeName": lacking.time_to_live},
+            )
+    if lacking.recovery:
+        until(lambda: _recoverable(client, copy, lacking.recovery), journal, sleep)
+    if lacking.stream:
+        updated(StreamSpecification={"StreamEnabled": True, "StreamViewType": lacking.stream})
+    if lacking.deletion_protection:
+        updated(DeletionProtectionEnabled=True)
+
+
+def _recoverable(client: Any, table: str, days: int) -> bool:
+    """Switches point-in-time recovery on; False where a table is too new for it."""
+    wanted = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": days}
+    with explained(f"switching on the recovery of {table}"):
+        try:
+            client.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=wanted)
+        except ClientError as error:
+            if code(error) != "ContinuousBackupsUnavailableException":
+                raise
+            return False
+    return True
+
+
+def active(client: Any, table: str) -> bool:
+    """Whether a table can be used; a restored one once all its items are there."""
+    told = described(client, table)
+    if told is None:
+        raise RollbackError(f"{table} is gone.")
+    restoring = told.get("RestoreSummary", {}).get("RestoreInProgress", False)
+    return told["TableStatus"] == "ACTIVE" and not restoring

@@ -1,0 +1,1 @@
+"""The target `terraform`: a Terraform configuration at a commit."""

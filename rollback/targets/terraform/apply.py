@@ -1,0 +1,166 @@
+"""Applying a saved plan under a record's journal, and what an apply that was killed has left behind."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rollback.core.errors import Refused
+from rollback.core.process_identity import Process
+from rollback.integrations.terraform import Diagnostic, Line
+from rollback.ledger.lease import TERRAFORM as DOMAIN
+from rollback.model.plan import Plan
+from rollback.model.record import Event
+from rollback.model.resource_changes import Change
+from rollback.targets.base import Failure, Journal, Outcome
+from rollback.targets.terraform import plan_json
+from rollback.targets.terraform.plan_json import CHANGED
+from rollback.targets.terraform.state_bucket import POSITION, Held, StateBucket, position
+from rollback.targets.terraform.workspace import Work
+
+_FLUSH_SECONDS = 1.0
+
+
+@dataclass(kw_only=True)
+class _Told:
+    """Journals what an apply tells: its process, its lock, and in batches what it has changed."""
+
+    journal: Journal
+    kind: str
+    bucket: StateBucket
+    sha256: str
+    done: set[str]
+    touched: bool = False
+    _batch: list[dict[str, str]] = field(default_factory=list)
+    _flushed: float = field(default_factory=time.monotonic)
+
+    def started(self, process: Process) -> None:
+        data = {"process": asdict(process), "sha256": self.sha256, "towards": self.kind}
+        self.journal.append("applying", data)
+
+    def lines(self, lines: Sequence[Line]) -> None:
+        self.journal.check()
+        for line in lines:
+            if line.get("type") == "apply_start" and not self.touched:
+                self.touched = True
+                if (held := self.bucket.held()) is not None:
+                    self.journal.append("locked", {"id": held.id, "who": held.who})
+            elif line.get("type") == "apply_complete":
+                self._add(line["hook"])
+        # The id of what was made is known nowhere else until Terraform writes its state, minutes later maybe.
+        made = any(item["action"] == "create" for item in self._batch)
+        if made or time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._batch:
+            self.journal.append(self.kind, {"resources": list(self._batch)})
+            self._batch.clear()
+        self._flushed = time.monotonic()
+
+    def _add(self, hook: Mapping[str, Any]) -> None:
+        identifier = str(hook.get("id_value", "")) if hook.get("id_key") == "id" else ""
+        item = {"address": hook["resource"]["addr"], "action": hook["action"], "id": identifier}
+        self._batch.append(item)
+        self.done.add(item["address"])
+        self.journal.progress(len(self.done))
+
+
+def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
+    """Applies the folder's saved plan; `kind` says whether that is towards `plan` or back from it."""
+    done = plan_json.moved(plan, journal.events) if kind == CHANGED else set()
+    told = _Told(journal=journal, kind=kind, bucket=bucket, sha256=work.sha256(work.saved), done=done)
+    ended, asked = work.apply(started=told.started, told=told.lines, stopping=journal.stopping)
+    told.flush()
+    well = ended.code == 0
+    facts = {"code": ended.code, "touched": told.touched, "all": well and kind == CHANGED}
+    journal.append("ended", {**facts, **position(bucket.state())})
+    if well:
+        return Outcome()
+    if asked and journal.stopping():
+        return Outcome(interrupted=True)
+    if asked:
+        reason = f"it did not end within {work.seconds / 60:.0f} minutes and was stopped"
+        return Outcome(failures=(Failure(subject=DOMAIN, reason=reason),))
+    return Outcome(failures=tuple(_failure(one, told.touched) for one in ended.diagnostics))
+
+
+def begun(events: Sequence[Event]) -> Process | None:
+    """The process of the newest apply, if there was any."""
+    return next(
+        (Process(**event.data["process"]) for event in reversed(events) if event.kind == "applying"), None
+    )
+
+
+def touched(events: Sequence[Event]) -> bool:
+    """Whether an apply may have changed anything: it said so, or was killed before it could say."""
+    last = next((event for event in reversed(events) if event.kind in ("applying", "ended")), None)
+    if last is not None and last.kind == "applying":
+        return True
+    return any(event.kind == "ended" and event.data["touched"] for event in events)
+
+
+def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
+    """Whether somebody else has written the state since this record's last apply, as far as that is known."""
+    last = next((e for e in reversed(events) if e.kind in ("applying", "ended", "adopted")), None)
+    if last is None or last.kind != "ended":
+        return False
+    return {name: last.data[name] for name in POSITION} != position(state)
+
+
+def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> None:
+    """Removes the state's lock where an apply of this record left it, and that is dead.
+
+    It is, where it ran on this machine and does not live; of another machine's a person has to say so
+    (`confirmed`, HOST:PID). Raises `Refused` for any other lock.
+    """
+    process = begun(journal.events)
+    if process is not None and process.is_here:
+        process.end_group()
+    if held is None:
+        return
+    known = {str(event.data["id"]) for event in journal.events if event.kind == "locked"}
+    since = next((event.at for event in reversed(journal.events) if event.kind == "applying"), "")
+    ours = process is not None and (held.id in known or (held.who == process.who and held.created >= since))
+    if process is None or not ours:
+        raise Refused(
+            f"The Terraform state is locked by {held}, and not by this record.",
+            changed="This command changed nothing.",
+            next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
+            f"force-unlock {held.id}",
+        )
+    if not process.is_here and confirmed != str(process):
+        raise Refused(
+            f"The Terraform state is locked by this record's apply, process {process}, on another machine.",
+            changed="This command changed nothing.",
+            next=f"Make sure that it is dead; then the same command with --confirm-dead {process}",
+        )
+    journal.append(
+        "unlocked", {"id": held.id, "who": held.who, "process": str(process), "confirmed": confirmed}
+    )
+    work.unlock(held.id)
+
+
+def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal: Journal) -> None:
+    """Takes into the state what an apply that was killed had made and could not write there any more.
+
+    What cannot be taken is journalled, too: the plan that follows tells what comes of it.
+    """
+    known = plan_json.addresses(state)
+    for address, identifier in lost.items():
+        why_not = work.adopt(address, identifier, instead=address in known)
+        journal.append("adopted", {"address": address, "id": identifier, "failed": why_not})
+
+
+def _failure(told: Diagnostic, touched_any: bool) -> Failure:  # noqa: FBT001 - private
+    if told.summary == "Saved plan is stale":
+        reason = "the saved plan is stale: somebody has changed the Terraform state since it was made"
+        return Failure(subject=DOMAIN, reason=reason, refused=True)
+    if told.summary == "Error acquiring the state lock":
+        who = re.search(r"Who:\s+(\S+)", told.detail)
+        reason = f"somebody else is at the Terraform state: {who[1] if who else 'it is not known who'}"
+        return Failure(subject=DOMAIN, reason=reason, refused=True)
+    return Failure(subject=told.address or DOMAIN, reason=str(told), refused=not touched_any)

@@ -1,0 +1,246 @@
+"""What a Terraform plan says, read from its JSON. Pure.
+
+https://developer.hashicorp.com/terraform/internals/json-format
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from rollback.core.canonical import canonical
+from rollback.core.errors import RollbackError
+from rollback.model import resource_changes
+from rollback.model.plan import Plan
+from rollback.model.record import Event, failed_subjects
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+
+# The step that stands for what changes in the state alone: outputs, addresses that move, imports.
+STATE = "state"
+# The kinds of the events that tell which resources were written, on the way to the plan and back from it.
+CHANGED, PUT_BACK = "changed", "put-back"
+_OPS: Mapping[tuple[str, ...], str] = {
+    ("no-op",): SAME,
+    ("create",): CREATE,
+    ("update",): UPDATE,
+    ("delete",): DELETE,
+    ("delete", "create"): REPLACE,
+    ("create", "delete"): REPLACE,
+    ("forget",): DELETE,
+    ("create", "forget"): REPLACE,
+}
+# What an approved change may still need once it was begun: a replacement whose first half is done needs the
+# other, an object that was created is brought in line, or made again where its making was cut short.
+_LEFT_OF = {
+    CREATE: {CREATE, UPDATE, REPLACE},
+    UPDATE: {UPDATE},
+    REPLACE: {REPLACE, CREATE, DELETE, UPDATE},
+    DELETE: {DELETE},
+}
+
+
+def steps(shown: Mapping[str, Any], key: str) -> tuple[Change, ...]:
+    """The changes of `terraform show -json PLAN`. What they change from and to is told as an HMAC under `key`.
+
+    Reading data is no change. An old object that a replacement left behind is one of its own.
+    """
+    found = [_change(one, key) for one in shown.get("resource_changes", ()) if _is_change(one)]
+    bare = _state_alone(shown)
+    if bare:
+        found.append(Change(urn=STATE, type=STATE, op=UPDATE, properties=bare))
+    return tuple(found)
+
+
+def counted(found: Iterable[Change]) -> dict[str, int]:
+    """Resources by what happens to them, as Terraform's own summary counts them, replacements as such."""
+    return resource_changes.counts(change for change in found if change.type != STATE)
+
+
+def drifted(shown: Mapping[str, Any]) -> list[str]:
+    """The addresses of what was changed outside Terraform since its last run."""
+    return sorted({str(one["address"]) for one in shown.get("resource_drift", ())})
+
+
+def beyond(remaining: Iterable[Change], approved: Iterable[Change]) -> list[Change]:
+    """What of `remaining` is no part of what was approved."""
+    ops = {change.urn: change.op for change in approved if change.changes}
+    return [
+        change
+        for change in remaining
+        if change.changes
+        and change.urn != STATE
+        and change.op not in _LEFT_OF.get(ops.get(change.urn.partition(" (")[0], ""), set())
+    ]
+
+
+def moved(plan: Plan[Change], events: Iterable[Event]) -> set[str]:
+    """The addresses of the changes that are done, as far as the journal knows."""
+    everything = {change.urn for change in plan.changing}
+    missing = {change.urn: 2 if change.op == REPLACE else 1 for change in plan.changing}
+    for event in events:
+        if event.kind == CHANGED:
+            for item in event.data["resources"]:
+                missing[item["address"]] = missing.get(item["address"], 0) - 1
+        elif event.kind == "replanned":
+            missing = {urn: int(urn in event.data["remaining"]) for urn in everything}
+        elif event.kind == "ended" and event.data["all"]:
+            missing = dict.fromkeys(everything, 0)
+        elif event.kind == "reverted":
+            missing = dict.fromkeys(everything, 1)
+    return {urn for urn in everything if missing[urn] <= 0}
+
+
+def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
+    """One mapping a change, as the record's JSON has it."""
+    done = moved(plan, events)
+    back = any(event.kind == "reverted" for event in events)
+    begun = {item["address"] for e in events if e.kind == CHANGED for item in e.data["resources"]}
+    failed = failed_subjects(events)
+
+    def outcome(change: Change) -> str:
+        if change.urn in done:
+            return f"{change.op}d"
+        if back and change.urn in begun:
+            return "reverted"
+        return "failed" if change.urn in failed else "untouched"
+
+    return [resource_changes.told(plan, change, change.urn, outcome(change)) for change in plan.changing]
+
+
+def progress(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:
+    """planned, moved, confirmed, failed and reverted resources."""
+    told = [item["outcome"] for item in outcomes(plan, events)]
+    ends = {"failed": told.count("failed"), "reverted": told.count("reverted")}
+    done = len(told) - told.count("untouched") - sum(ends.values())
+    return {"planned": len(told), "moved": done, "confirmed": 0, **ends}
+
+
+def addresses(state: Mapping[str, Any]) -> dict[str, str]:
+    """Address → id of every object in a state."""
+    found: dict[str, str] = {}
+    for resource in state.get("resources", ()):
+        if resource.get("mode") != "managed":
+            continue
+        module = f"{resource['module']}." if resource.get("module") else ""
+        for instance in resource.get("instances", ()):
+            index = instance.get("index_key")
+            place = "" if index is None else f"[{index}]" if isinstance(index, int) else f'["{index}"]'
+            if not instance.get("deposed"):
+                identifier = (instance.get("attributes") or {}).get("id")
+                found[f"{module}{resource['type']}.{resource['name']}{place}"] = str(identifier or "")
+    return found
+
+
+def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """Address → id of what was created and journalled as `kind`, and which the state does not know.
+
+    Terraform writes its state every now and then: what it made just before it was killed is not in there.
+    """
+    known = addresses(state)
+    made: dict[str, tuple[str, str]] = {}
+    gone: set[str] = set()
+    for event in events:
+        if event.kind == "adopted":
+            made.pop(event.data["address"], None)
+        for item in event.data["resources"] if event.kind in (CHANGED, PUT_BACK) else ():
+            address = item["address"]
+            if item["action"] == "create":
+                made[address] = (event.kind, item["id"])
+            elif item["action"] == "delete":
+                gone.add(address)
+                # A replacement may delete the old object after it has made the new one; an undo means it.
+                if made.get(address, (event.kind,))[0] != event.kind:
+                    del made[address]
+    return {
+        address: identifier
+        for address, (towards, identifier) in made.items()
+        if towards == kind
+        and identifier
+        and known.get(address) != identifier
+        and (address not in known or address in gone)
+    }
+
+
+def created(events: Iterable[Event]) -> set[str]:
+    """The addresses of what this record has created, and may take away again."""
+    return {
+        item["address"]
+        for event in events
+        if event.kind == CHANGED
+        for item in event.data["resources"]
+        if item["action"] == "create"
+    }
+
+
+def _is_change(one: Mapping[str, Any]) -> bool:
+    return one.get("mode") == "managed" and tuple(one["change"]["actions"]) != ("read",)
+
+
+def _change(one: Mapping[str, Any], key: str) -> Change:
+    change = one["change"]
+    actions = tuple(change["actions"])
+    op = _OPS.get(actions)
+    if op is None:
+        raise RollbackError(f"This command does not know what {'/'.join(actions)} of {one['address']} means.")
+    before, after = change.get("before") or {}, change.get("after") or {}
+    unknown = change.get("after_unknown") or {}
+    masked = _masked(change.get("before_sensitive")) | _masked(change.get("after_sensitive"))
+    touched = {
+        name
+        for name in {*before, *after, *unknown}
+        if unknown.get(name) is True or (name in after and before.get(name) != after[name])
+    }
+    deposed = f" (deposed {one['deposed']})" if one.get("deposed") else ""
+    return Change(
+        urn=f"{one['address']}{deposed}",
+        type=str(one["type"]),
+        op=op,
+        name=_name(str(one["type"]), {**after, **before}, masked),
+        properties=tuple(sorted(touched)) if op in (UPDATE, REPLACE) else (),
+        content=_hashed([before, after], key) if op != SAME else "",
+        unknown=tuple(sorted(name for name, value in unknown.items() if value is True)) if op != SAME else (),
+        retains="forget" in actions,
+    )
+
+
+def _name(type_: str, values: Mapping[str, Any], masked: Collection[str]) -> str:
+    """The name in the account, as the guards compare it: IAM's attachments and policies have it in the id."""
+    by_id = type_.startswith(("aws_iam_role_policy", "aws_iam_policy", "aws_iam_openid"))
+    keys = ("id", "arn") if by_id else ("name", "bucket", "id")
+    return next((str(values[key]) for key in keys if values.get(key) and key not in masked), "")
+
+
+def _masked(mask: Any) -> set[str]:
+    """The properties that are sensitive, or hold something sensitive."""
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            return any(map(holds, value.values()))
+        return any(map(holds, value)) if isinstance(value, list) else value is True
+
+    return {name for name, value in mask.items() if holds(value)} if isinstance(mask, Mapping) else set()
+
+
+def _hashed(content: Any, key: str) -> str:
+    return hmac.new(key.encode(), canonical(content).encode(), hashlib.sha256).hexdigest()
+
+
+def _state_alone(shown: Mapping[str, Any]) -> tuple[str, ...]:
+    outputs = [
+        f"output {name}"
+        for name, change in shown.get("output_changes", {}).items()
+        if tuple(change["actions"]) != ("no-op",)
+    ]
+    moves = [
+        f"{one['previous_address']} → {one['address']}"
+        for one in shown.get("resource_changes", ())
+        if one.get("previous_address", one["address"]) != one["address"]
+    ]
+    taken = [
+        f"import {one['address']}"
+        for one in shown.get("resource_changes", ())
+        if one["change"].get("importing")
+    ]
+    return tuple(sorted(outputs) + sorted(moves) + sorted(taken))

@@ -1,0 +1,135 @@
+"""What the state bucket holds of the Terraform configuration: its state, its lock, and saved plans."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import Account, code, explained
+from rollback.core.errors import Refused, UsageError
+from rollback.model.plan import Plan
+from rollback.model.resource_changes import Change
+
+KEY = "access-management/terraform.tfstate"
+# The facts by which a state is known again.
+POSITION = ("serial", "lineage")
+PLAN, LOCK_FILE = "plan.tfplan", ".terraform.lock.hcl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Terraform's lock on the state."""
+
+    id: str
+    who: str
+    created: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.who or 'somebody'} since {self.created or 'an unknown time'} ({self.operation or '?'})"
+
+
+@dataclass(frozen=True)
+class StateBucket:
+    """The state bucket of one environment."""
+
+    account: Account
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self.account.client("s3")
+
+    @property
+    def name(self) -> str:
+        return self.account.settings.names.state_bucket
+
+    def state(self) -> Mapping[str, Any]:
+        """The state's JSON; empty where nothing was ever applied. Raises `UsageError` where it is none."""
+        try:
+            found = json.loads(self._read(KEY) or b"{}")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UsageError(f"{KEY} in the bucket {self.name} is no state that Terraform has written.")
+        return found
+
+    def held(self) -> Held | None:
+        """Who holds the state's lock, if anybody does."""
+        found = self._read(f"{KEY}.tflock")
+        if found is None:
+            return None
+        info = json.loads(found)
+        return Held(
+            id=str(info.get("ID", "")),
+            who=str(info.get("Who", "")),
+            created=str(info.get("Created", "")),
+            operation=str(info.get("Operation", "")).removeprefix("OperationType").lower(),
+        )
+
+    def free(self) -> Mapping[str, Any]:
+        """As `state`, of a state that nobody is at; raises as `must_be_free` does."""
+        self.must_be_free()
+        return self.state()
+
+    def must_be_free(self) -> None:
+        """Raises `Refused` naming who is at the state, where somebody is."""
+        if (held := self.held()) is not None:
+            raise Refused(
+                f"Somebody else is at the Terraform state: {held}.",
+                next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
+                f"force-unlock {held.id}",
+            )
+
+    def keep(self, rollback_id: str, *files: Path) -> None:
+        """Puts files away under a record's id, encrypted: a plan holds secrets in the clear."""
+        for file in filter(Path.exists, files):
+            with explained("keeping the saved plan in the state bucket"):
+                self._s3.put_object(
+                    Bucket=self.name,
+                    Key=f"rollback/{rollback_id}/{file.name}",
+                    Body=file.read_bytes(),
+                    ServerSideEncryption="AES256",
+                )
+
+    def fetch(self, plan: Plan[Change], rollback_id: str, folder: Path) -> None:
+        """Brings a record's saved plan and lock file to `folder`.
+
+        Raises `Refused` where either is gone or is not what the record's digest covers.
+        """
+        for name, fact in ((PLAN, "plan"), (LOCK_FILE, "lock-file")):
+            if not plan.facts[fact]:
+                continue
+            found = self._read(f"rollback/{rollback_id}/{name}")
+            if found is None or hashlib.sha256(found).hexdigest() != plan.facts[fact]:
+                what = "is gone from the state bucket" if found is None else "is not the one that was planned"
+                raise Refused(
+                    f"The saved {'plan' if fact == 'plan' else 'lock file'} of {rollback_id} {what}.",
+                    next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
+                )
+            (folder / name).write_bytes(found)
+
+    def _read(self, key: str) -> bytes | None:
+        with explained(f"reading {key} in the state bucket"):
+            try:
+                found: bytes = self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+            except ClientError as error:
+                if code(error) == "NoSuchKey":
+                    return None
+                raise
+        return found
+
+
+def position(state: Mapping[str, Any]) -> dict[str, str]:
+    """Where a state stands. Its lineage is the key of hashes, and so is told as a hash."""
+    lineage = str(state.get("lineage", ""))
+    return {
+        "serial": str(state.get("serial", 0)),
+        "lineage": hashlib.sha256(lineage.encode()).hexdigest() if lineage else "",
+    }

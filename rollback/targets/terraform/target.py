@@ -1,0 +1,348 @@
+"""Puts a Terraform configuration back: plans at a commit, applies exactly that plan, and proves it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.integrations import git, terraform
+from rollback.integrations.terraform import Tool, ToolFailed
+from rollback.ledger.lease import TERRAFORM as DOMAIN
+from rollback.model import resource_changes
+from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Check, Event
+from rollback.model.release import PREVIOUS, TERRAFORM, Quarantine, previous_position
+from rollback.model.resource_changes import Change
+from rollback.targets.base import Context, Failure, Journal, Outcome
+from rollback.targets.terraform import apply, plan_json, workspace
+from rollback.targets.terraform.plan_json import CHANGED, PUT_BACK
+from rollback.targets.terraform.post_checks import checks
+from rollback.targets.terraform.state_bucket import LOCK_FILE, POSITION, StateBucket, position
+from rollback.targets.terraform.workspace import Work
+
+
+class Terraform:
+    """The target `terraform`: the access-management root at a commit of the protected branch."""
+
+    kind = verb = DOMAIN
+    doing = "Applying"
+    smoked = True
+    step = Change
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._account = context.account
+        self._ledger = context.ledger
+        self._settings = context.account.settings
+        self._root: Path = context.root
+        self._bucket = StateBucket(context.account)
+        self._work: Work | None = None
+
+    @property
+    def minutes(self) -> int:
+        return self._settings.rto.infrastructure
+
+    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+        return (DOMAIN,)
+
+    def plan(self, request: Request) -> Plan[Change]:
+        """The plan at the commit asked for, saved in a folder that the session clears away.
+
+        Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
+        """
+        if request.without:
+            raise UsageError("Terraform leaves nothing of a plan out.", next="Go back to a commit that does.")
+        with ThreadPoolExecutor(2) as pool:
+            # The tool, the bucket and the ledger each take their time to answer.
+            found, free = pool.submit(terraform.find), pool.submit(self._bucket.free)
+            timeline, barred = self._ledger.timeline(), self._ledger.quarantines()
+            wanted = previous_position(timeline, TERRAFORM, barred) if request.to == PREVIOUS else request.to
+            commit = git.find(self._root, wanted, self._settings.protected_branch)
+            self._must_hold(commit.sha)
+            standing = timeline.stands.get(TERRAFORM, "")
+            state, tool = free.result(), found.result()
+        with _changing_nothing():
+            work = self._fresh(commit.sha, tool)
+            work.plan()
+            shown = work.show()
+        steps = plan_json.steps(shown, str(state.get("lineage") or secrets.token_hex()))
+        back = (
+            standing not in ("", commit.sha) and git.is_ancestor(self._root, standing, commit.sha) is not True
+        )
+        self._work = work
+        return Plan(
+            kind=self.kind,
+            environment=self._settings.environment,
+            account=self._settings.account,
+            region=self._settings.region,
+            # What was meant by another word is that commit, also when it is planned again.
+            request=replace(request, to=commit.sha),
+            from_version=standing[:12] or "unknown",
+            to_version=commit.sha[:12],
+            leaves={TERRAFORM: standing} if standing else {},
+            targets={TERRAFORM: commit.sha},
+            quarantines={TERRAFORM: standing} if back else {},
+            steps=steps,
+            facts={
+                "commit": commit.sha,
+                "plan": work.sha256(work.saved),
+                "lock-file": work.sha256(work.lock_file),
+                "folder": str(work.folder),
+                **tool.facts,
+                **position(state),
+            },
+            infrastructure=plan_json.counted(steps),
+            notices=_notices(shown, commit, standing if back else ""),
+            refusals=_barred(barred, commit.sha, self._settings.environment),
+        )
+
+    def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:
+        """The same plan, once it is known that this machine can carry out its file and that it still holds.
+
+        A saved plan is carried out as it is or not at all: planning anew would give another file.
+        """
+        git.find(self._root, plan.facts["commit"], self._settings.protected_branch)
+        if position(self._bucket.free()) != {name: plan.facts[name] for name in POSITION}:
+            raise Refused(
+                f"The plan of digest {plan.digest()[:16]} no longer holds: somebody has changed the Terraform state "
+                "since it was made.",
+                next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
+            )
+        self._ready(plan, rollback_id)
+        barred = _barred(self._ledger.quarantines(), plan.facts["commit"], plan.environment)
+        return replace(plan, refusals=barred)
+
+    def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
+        return [*plan.refusals, *self._against(plan.steps, plan.request)]
+
+    def keep(self, plan: Plan[Change], rollback_id: str) -> None:  # noqa: ARG002 - the Protocol's
+        """The plan's file and the lock file go to the state bucket, encrypted."""
+        assert self._work is not None  # noqa: S101 - it made this plan
+        self._bucket.keep(rollback_id, self._work.saved, self._work.lock_file)
+
+    def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned anew."""
+        if apply.begun(journal.events) is None:
+            return self._apply(self._ready(plan, journal.rollback_id), plan, journal, CHANGED)
+        if not self._over(journal):
+            return Outcome(interrupted=True)
+        try:
+            work = self._ready(plan, journal.rollback_id)
+            self._unlock(work, journal)
+            self._adopt(work.commit, journal, CHANGED)
+            remaining = self._planned(work)
+        except (ToolFailed, UsageError) as error:
+            return Outcome(failures=(Failure(subject=self.kind, reason=error.what, refused=True),))
+        more = plan_json.beyond(remaining, plan.steps)
+        if more or self._against(remaining, plan.request):
+            return Outcome(
+                failures=tuple(
+                    Failure(subject=change.urn, reason=f"it would be {change.op}d now", refused=True)
+                    for change in more or remaining
+                    if change.changes
+                ),
+                anew=True,
+            )
+        left = [change.urn for change in remaining if change.changes]
+        journal.append("replanned", {"remaining": left, "sha256": work.sha256(work.saved)})
+        return self._apply(work, plan, journal, CHANGED) if left else Outcome()
+
+    def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
+        """Applies the commit that was left, where anything was applied at all."""
+        if not apply.touched(journal.events):
+            return Outcome()
+        if not (left := plan.leaves.get(TERRAFORM, "")):
+            return _failed(
+                "it is not recorded which commit it stood at; name one: rollback terraform --to COMMIT"
+            )
+        if not self._over(journal):
+            return Outcome(interrupted=True)
+        if apply.overtaken(journal.events, self._bucket.state()):
+            return _failed(
+                "somebody has changed the Terraform state since, which going back would undo as well; see what "
+                f"that means: rollback terraform --to {left[:12]}"
+            )
+        try:
+            work, steps = self._back_to(left, plan, journal)
+        except (ToolFailed, UsageError) as error:
+            return _failed(error.what)
+        ours = plan_json.created(journal.events)
+        allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *ours))
+        outcome = Outcome(
+            failures=tuple(
+                Failure(subject=one.subject, reason=one.reason, refused=True)
+                for one in self._against(steps, allowed)
+            )
+        )
+        if outcome.ok and any(change.changes for change in steps):
+            outcome = self._apply(work, plan, journal, PUT_BACK)
+        if outcome.ok:
+            journal.append("reverted", {"commit": left})
+        return outcome
+
+    def verify(self, plan: Plan[Change]) -> Sequence[Check]:
+        """An empty plan, the table, the API and the functions, as the account has them."""
+        with ThreadPoolExecutor(1) as pool:
+            others = pool.submit(checks, self._account)
+            return [self._is_as_planned(plan.facts["commit"]), *others.result()]
+
+    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
+        commit = stands[TERRAFORM] or "unknown"
+        self._account.publish(self._settings.names.terraform_commit, commit)
+
+    def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
+        return plan_json.progress(plan, events)
+
+    def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        return plan_json.outcomes(plan, events)
+
+    # -- helpers ---------------------------------------------------------------------------------------
+
+    def _against(self, steps: Sequence[Change], request: Request) -> list[Refusal]:
+        found = resource_changes.refusals(steps, request, self._settings.names, self._settings.holds_data)
+        return [
+            replace(one, remedy="go back to a commit that leaves it alone")
+            if one.remedy.startswith("--except")
+            else one
+            for one in found
+        ]
+
+    def _apply(self, work: Work, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
+        return apply.apply(work, self._bucket, plan, journal, kind)
+
+    def _is_as_planned(self, commit: str) -> Check:
+        """Whether a new plan at the commit is empty. One that cannot be made proves nothing."""
+        work = self._work
+        try:
+            if work is None or work.commit != commit:
+                work = self._fresh(commit, terraform.find())
+            differing = work.differs()
+        except (ToolFailed, UsageError) as error:
+            return Check(check="terraform", ok=False, detail=error.what)
+        said = f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
+        return Check(check="terraform", ok=not differing, detail=said)
+
+    def _must_hold(self, commit: str) -> None:
+        """Raises `UsageError` where a commit has no configuration of the environment."""
+        folder = workspace.below(self._root)
+        for path in (folder, f"{folder}/{workspace.variables(self._settings.environment)}"):
+            if not git.holds(self._root, commit, path):
+                raise UsageError(
+                    f"Commit {commit[:12]} has no {path}.",
+                    next=f"Name one that has: git log --oneline {self._settings.protected_branch} -- {folder}",
+                )
+
+    def _fresh(self, commit: str, tool: Tool) -> Work:
+        """The configuration of a commit, ready to work in."""
+        work = self._opened(commit, tool)
+        locked = git.holds(self._root, commit, f"{workspace.below(self._root)}/{LOCK_FILE}")
+        work.init(as_committed=locked)
+        return work
+
+    def _opened(self, commit: str, tool: Tool, place: str = "") -> Work:
+        """The configuration of a commit, until the session ends."""
+        return self._context.closing.enter_context(
+            workspace.opened(self._root, commit, tool, self._settings, seconds=self.minutes * 60, place=place)
+        )
+
+    def _ready(self, plan: Plan[Change], rollback_id: str) -> Work:
+        """The folder of the saved plan, as it was made. Raises `Refused` where it cannot be had like that."""
+        if self._work is not None and str(self._work.folder) == plan.facts["folder"]:
+            return self._work
+        tool = terraform.find()
+        differs = [
+            f"{fact} is {here} here, {plan.facts[fact]} was recorded"
+            for fact, here in tool.facts.items()
+            if here != plan.facts[fact]
+        ]
+        if differs:
+            raise Refused(
+                f"A saved plan is for the very tool that made it: {'; '.join(differs)}.",
+                next=f"Apply it where these are the same, or: rollback abort {rollback_id} --env "
+                f"{plan.environment}, then plan again.",
+            )
+        work = self._opened(plan.facts["commit"], tool, plan.facts["folder"])
+        self._bucket.fetch(plan, rollback_id, work.folder)
+        if plan.facts["lock-file"]:
+            work.lock_file.write_bytes((work.folder / LOCK_FILE).read_bytes())
+        work.init(as_committed=bool(plan.facts["lock-file"]))
+        self._work = work
+        return work
+
+    def _planned(self, work: Work) -> tuple[Change, ...]:
+        """What a new plan at a commit would do; it takes the saved one's place."""
+        work.plan()
+        return plan_json.steps(work.show(), secrets.token_hex())
+
+    def _back_to(self, left: str, plan: Plan[Change], journal: Journal) -> tuple[Work, tuple[Change, ...]]:
+        """What it takes to go back to the commit that was left, with everything known that was done."""
+        self._must_hold(left)
+        work = self._fresh(left, terraform.find())
+        self._unlock(work, journal)
+        self._adopt(plan.facts["commit"], journal, CHANGED)
+        self._adopt(left, journal, PUT_BACK)
+        return work, self._planned(work)
+
+    def _over(self, journal: Journal) -> bool:
+        """Waits until an earlier run that still goes on has ended; false where a person asks to stop."""
+        process = apply.begun(journal.events)
+        deadline = time.monotonic() + self.minutes * 60
+        while process is not None and process.is_here and process.alive():
+            journal.check()
+            if journal.stopping():
+                return False
+            if time.monotonic() > deadline:
+                raise RollbackError(f"The earlier apply, process {process}, still goes on.")
+            time.sleep(0.2)
+        return True
+
+    def _unlock(self, work: Work, journal: Journal) -> None:
+        apply.unlock(work, self._bucket.held(), journal, self._context.confirm_dead)
+
+    def _adopt(self, commit: str, journal: Journal, kind: str) -> None:
+        """What a run that was killed has made comes into the state, by the configuration that declares it."""
+        state = self._bucket.state()
+        if lost := plan_json.lost(journal.events, state, kind):
+            work = self._fresh(commit, terraform.find())
+            apply.adopt(work, state, lost, journal)
+
+
+@contextmanager
+def _changing_nothing() -> Iterator[None]:
+    try:
+        yield
+    except RollbackError as error:
+        error.changed = error.changed or "Nothing was changed."
+        raise
+
+
+def _failed(reason: str) -> Outcome:
+    return Outcome(failures=(Failure(subject=DOMAIN, reason=reason),))
+
+
+def _notices(shown: Mapping[str, Any], commit: git.Commit, left: str) -> tuple[str, ...]:
+    notices = [f"{commit.sha[:12]} is: {commit.subject}"] if commit.subject else []
+    if left:
+        notices.append(f"Barred from coming back until it is lifted: {left[:12]}.")
+    if drift := plan_json.drifted(shown):
+        notices.append(f"Changed outside Terraform: {', '.join(drift[:50])}.")
+    return tuple(notices)
+
+
+def _barred(quarantined: Sequence[Quarantine], commit: str, environment: str) -> tuple[Refusal, ...]:
+    return tuple(
+        Refusal(
+            subject=TERRAFORM,
+            reason=f"{commit[:12]} is quarantined: {bar.reason}",
+            remedy=f"rollback release lift {commit} --env {environment} --reason …",
+        )
+        for bar in quarantined
+        if (bar.service, bar.version) == (TERRAFORM, commit)
+    )

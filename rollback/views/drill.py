@@ -1,0 +1,72 @@
+"""The table of the last drills against their budgets: for a terminal, for a job's summary, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from rollback.model.drill import PASSED, Row, told
+from rollback.views.report.markdown import escape, table
+from rollback.views.rich_layout import text
+
+_HEAD = ("scenario", "RTO", "last drill", "measured", "pass", "fault", "by")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row's cells; a scenario that was never drilled says so."""
+    budget = f"{row.rto_seconds // 60} min"
+    if row.last is None:
+        never = "never" + (f" (planned {row.planned[:10]})" if row.planned else "")
+        return (row.scenario, budget, never, "", "no", "", "")
+    last = row.last
+    return (
+        row.scenario,
+        budget,
+        last.began_at[:10],
+        "" if last.seconds is None else f"{last.seconds:.1f} s",
+        "yes" if last.status == PASSED else "no",
+        last.fault,
+        last.by.person,
+    )
+
+
+def view(environment: str, rows: Sequence[Row]) -> Table:
+    """For a terminal."""
+    made = Table(
+        title=text(f"Drills of {environment}"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    for name in _HEAD:
+        made.add_column(name, justify="right" if name in ("RTO", "measured") else "left")
+    for row in rows:
+        shown = cells(row)
+        style = "green" if shown[4] == "yes" else "yellow" if row.last is None else "red"
+        made.add_row(
+            *(text(cell, style if name == "pass" else "") for name, cell in zip(_HEAD, shown, strict=True))
+        )
+        if row.last is not None and row.last.why:
+            made.add_row("", "", Text.assemble(text(row.last.why, "red")), "", "", "", "")
+    return made
+
+
+def markdown(environment: str, rows: Sequence[Row]) -> str:
+    """For a job's summary."""
+    lines = table(_HEAD, [[escape(cell) for cell in cells(row)] for row in rows])
+    return "\n".join([f"### Drills of {escape(environment)}", "", *lines])
+
+
+def document(row: Row) -> dict[str, Any]:
+    """A row as JSON; `last` is null where the scenario was never drilled."""
+    return {
+        "scenario": row.scenario,
+        "rto_seconds": row.rto_seconds,
+        "last": told(row.last) if row.last else None,
+        "planned": row.planned,
+    }

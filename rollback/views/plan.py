@@ -1,0 +1,192 @@
+"""What a person sees of a plan, whatever kind it is of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollback.core.errors import RollbackError
+from rollback.model.alias_moves import Move
+from rollback.model.composite_plan import parts
+from rollback.model.plan import Plan
+from rollback.model.record import MARKS
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind
+from rollback.model.retention import Doomed, ranges, size
+from rollback.views.rich_layout import Blocks, aligned, hanging, text, unwrapped
+
+_PROPERTIES = 8
+
+# SAME: it only loses its protection.
+_STYLES = {CREATE: "green", UPDATE: "yellow", REPLACE: "magenta", DELETE: "red", SAME: "yellow"}
+
+
+def plan_view(plan: Plan[Any]) -> RenderableType:
+    """The whole plan on one screen: from where to where, what changes, and what to heed."""
+    head = Text.assemble(("Plan  ", "bold"), (plan.environment, "bold"), f" ({plan.account}, {plan.region})")
+    notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
+    digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
+    several = parts(plan)
+    if several:
+        bodies = [
+            line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
+        ]
+        return Group(head, _way(plan, ""), Text(), *bodies, *notices, digest)
+    return Group(head, *_body(plan), Text(), *notices, digest)
+
+
+def _body(plan: Plan[Any]) -> list[RenderableType]:
+    first = plan.steps[0] if plan.steps else None
+    if isinstance(first, Move):
+        return _moves(plan)
+    if isinstance(first, Change):
+        return _changes(plan)
+    if isinstance(first, Doomed):
+        return _doomed(plan)
+    lines = [
+        hanging("·", text(line)) for step in plan.steps for line in getattr(step, "lines", (step.subject,))
+    ]
+    return [_way(plan, ""), Text(), *lines]
+
+
+def _way(plan: Plan[Any], summary: str) -> Text:
+    return Text.assemble(
+        "      ",
+        text(plan.from_version or "unknown", "red"),
+        " → ",
+        text(plan.to_version, "green"),
+        f"   {summary}" if summary else "",
+    )
+
+
+def _moves(plan: Plan[Any]) -> list[RenderableType]:
+    """Aliases: a line a function, grouped by service."""
+    way = _way(plan, f"{len(plan.changing)} to move, {len(plan.steps) - len(plan.changing)} to confirm")
+    common = common_prefix([step.function for step in plan.steps])
+    by_service: dict[str, list[Any]] = defaultdict(list)
+    for step in plan.steps:
+        by_service[step.service].append(step)
+    blocks = Blocks([_service_block(service, steps, common, plan) for service, steps in by_service.items()])
+    return [way, Text(), *_prefix_line(common), blocks]
+
+
+def _changes(plan: Plan[Any]) -> list[RenderableType]:
+    """Resources: a line each that changes, with what of it does."""
+    rows = []
+    for step in plan.changing:
+        mark, style = MARKS[step.op], _STYLES[step.op]
+        said = "loses its protection" if step.unprotects else ""
+        said = "leaves the state only" if step.retains and step.op == DELETE else said
+        what = ", ".join(
+            [*step.properties[:_PROPERTIES], *(["…"] if len(step.properties) > _PROPERTIES else [])]
+        )
+        rows.append(
+            (
+                text(f"  {mark}", style),
+                text(kind(step.type), style),
+                text(step.urn.rpartition("::")[2]),
+                text(f"{what}{', ' if what and said else ''}{said}", "dim"),
+            )
+        )
+    ops = (CREATE, UPDATE, REPLACE, DELETE)
+    counted = [f"{plan.infrastructure[op]} to {op}" for op in ops if plan.infrastructure.get(op)]
+    same = plan.infrastructure.get(SAME, 0)
+    stay = text(f"  {same} {'stays as it is' if same == 1 else 'stay as they are'}", "dim")
+    return [_way(plan, ", ".join(counted) or "nothing to change"), Text(), *aligned(rows), stay]
+
+
+def _doomed(plan: Plan[Any]) -> list[RenderableType]:
+    """Published versions: a line a function, what goes and what stays and why."""
+    common = common_prefix([step.function for step in plan.steps])
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("function", "delete", "frees", "keep"):
+        justify: Literal["left", "right"] = "right" if name == "frees" else "left"
+        table.add_column(name, overflow="fold", justify=justify, no_wrap=name in ("function", "frees"))
+    for step in plan.steps:
+        why: dict[str, list[int]] = defaultdict(list)
+        for number, reason in step.kept.items():
+            why[reason].append(int(number))
+        table.add_row(
+            text(step.function[len(common) :]),
+            text(ranges(one.number for one in step.delete) or "–", "red" if step.delete else "dim"),
+            text(size(step.frees) if step.delete else ""),
+            text("; ".join(f"{ranges(numbers)} ({reason})" for reason, numbers in why.items())),
+        )
+    count = plan.infrastructure.get(DELETE, 0)
+    freed = size(sum(step.frees for step in plan.steps))
+    return [_way(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common), table]
+
+
+def _prefix_line(common: str) -> list[Text]:
+    return [text(f"Functions {common}…", "dim")] if common else []
+
+
+def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[Any]) -> list[Text]:
+    """A service: what it leaves and goes to, and a line for each function that moves.
+
+    A function is called by what its name has beyond the plan's prefix and the service's own.
+    """
+    own = f"{service.replace('_', '-')}-"
+    rows = []
+    for step in steps:
+        if step.changes:
+            weights = " ".join(f"{share:.0%} on {version}" for version, share in sorted(step.weights.items()))
+            start = f"{step.from_version}{f' ({weights})' if weights else ''}"
+            rows.append(
+                (
+                    text(f"  {step.function[len(common) :].removeprefix(own)}"),
+                    text(start, "red"),
+                    text("→"),
+                    text(step.to_version, "green"),
+                )
+            )
+    head = Text.assemble(
+        text(service, "bold"),
+        "  ",
+        text(plan.leaves.get(service, "?"), "red"),
+        " → ",
+        text(plan.targets[service], "green"),
+    )
+    same = len(steps) - len(rows)
+    return [
+        head,
+        *aligned(rows, right=(1,)),
+        *([text(f"  {same} as {'it stands' if same == 1 else 'they stand'}", "dim")] if same else []),
+    ]
+
+
+def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
+    """The plan as AWS CLI commands, for whoever wants to type them; quoted for a POSIX shell.
+
+    Raises `RollbackError` where the ledger holds something that cannot be typed.
+    """
+    from shlex import join  # noqa: PLC0415 - one verb's option
+
+    lines = []
+    for step in plan.steps:
+        command = ["aws", "lambda", "update-alias", "--region", plan.region, "--function-name", step.function]
+        command += ["--name", alias, "--function-version", step.to_version]
+        command += ["--routing-config", '{"AdditionalVersionWeights":{}}']
+        if step.revision_id:
+            command += ["--revision-id", step.revision_id]
+        if not join(command).isprintable():
+            # Quoted as it may be, a line break or an escape in it is for no terminal and no shell.
+            raise RollbackError(f"The command for {step.function} cannot be written for a shell.")
+        lines.append(join(command))
+    return lines
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to and with a last `-`."""
+    if len(names) < 2:  # noqa: PLR2004 - a prefix is common to several
+        return ""
+    low, high = min(names), max(names)
+    length = next(
+        (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+    )
+    return low[: low[:length].rfind("-") + 1]

@@ -1,0 +1,325 @@
+"""What a person sees of plans, records and environments, as renderables; and the documents beside them.
+
+Everything that came from outside (reasons, names, answers) is shown as text, never as markup, and without
+control characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollback.actions.history import Moment
+from rollback.actions.recovery_options import Way
+from rollback.core.errors import RollbackError
+from rollback.model.messages import counted, resources
+from rollback.model.record import MARKS, Event, Record, Status, plain_record
+from rollback.model.resource_changes import SAME
+from rollback.views.plan import common_prefix
+from rollback.views.rich_layout import Either, hanging, text, unwrapped
+
+_STATUS = {
+    Status.COMPLETE: "green",
+    Status.REVERTED: "yellow",
+    Status.ABORTED: "dim",
+    Status.FAILED: "bold red",
+    Status.IN_PROGRESS: "cyan",
+    Status.AWAITING_APPROVAL: "magenta",
+}
+# The engine's own words.
+_RESULTS = {str(status): style for status, style in _STATUS.items()} | {
+    "succeeded": "green",
+    "failed": "bold red",
+    "in-progress": "cyan",
+}
+_LOUD = "bold white on red"
+# Columns of a terminal that three and six columns of a table need.
+_THREE, _SIX = 76, 100
+# Characters of an event's data that nobody here can have written.
+_STRANGE = 200
+
+
+def record_view(
+    record: Record, events: Iterable[Event] = (), approvals: Iterable[Any] = ()
+) -> RenderableType:
+    """One record: what, who, when, how it went, and its journal."""
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    seconds = record.elapsed_seconds
+    rows: list[tuple[str, Text]] = [
+        ("status", text(record.status, _STATUS.get(record.status, ""))),
+        ("what", text(f"{record.kind} of {record.environment}: {record.from_version} → {record.to_version}")),
+        ("reason", text(record.reason)),
+        ("by", text(f"{record.initiated_by} at {record.initiated_at}")),
+        ("counts", text(counted(record))),
+    ]
+    if record.services:
+        rows.insert(2, ("services", text(", ".join(record.services))))
+    changed = resources(record)
+    if changed:
+        rows.append(("resources", text(changed)))
+    if record.without:
+        rows.append(("except", text(", ".join(record.without), "yellow")))
+    if record.approved_by:
+        rows.append(("approved", text(record.approved_by)))
+    rows.extend(("approval", text(f"{item.by}, until {item.expires_at}")) for item in approvals)
+    if seconds is not None:
+        within = not record.rto_seconds or seconds <= record.rto_seconds
+        budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
+        budget = budget if record.rto_seconds else ""
+        waited = f", {record.waited_seconds:.0f} s waiting for approval" if record.waited_seconds else ""
+        rows.append(("time", text(f"{seconds:.1f} s{budget}{waited}", "green" if within else "red")))
+    rows.extend(
+        (item.check, text(f"{'✓' if item.ok else '✗'} {item.detail}", "green" if item.ok else "red"))
+        for item in record.verification
+    )
+    for name, value in rows:
+        grid.add_row(name, value)
+    head = text(f"Rollback {record.rollback_id}", "bold")
+    digest = unwrapped(text(f"Digest {record.digest}", "dim"))
+    parts: list[RenderableType] = [Text(), *_alarm(record), head, grid, digest]
+    journal = list(events)
+    if journal:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for name in ("#", "at (UTC)", "event", "by", "what"):
+            table.add_column(name, no_wrap=name != "what", overflow="fold")
+        common = common_prefix([name for event in journal for name in _functions(event)])
+        for event in journal:
+            table.add_row(
+                str(event.number),
+                text(event.at[11:23]),
+                text(event.kind),
+                text(event.by.person),
+                text(_said(event, common)),
+            )
+        parts.extend([Text(), table])
+    return Group(*parts)
+
+
+def _alarm(record: Record) -> list[Text]:
+    said = "EMERGENCY: without lease and approval, by a journal on one machine"
+    return [text(said, _LOUD)] if record.emergency else []
+
+
+def _functions(event: Event) -> list[str]:
+    found = event.data.get("functions", ())
+    return [str(name) for name in found] if isinstance(found, (list, dict)) else []
+
+
+def _said(event: Event, common: str) -> str:
+    """An event's data in a few words; as it is where it is none of this command's."""
+    try:
+        return _in_words(event, common)
+    except (KeyError, TypeError):
+        return str(dict(event.data))[:_STRANGE]
+
+
+def _in_words(event: Event, common: str) -> str:
+    """What all functions' names begin with is left out. Raises `KeyError` or `TypeError` for strange data."""
+    data = event.data
+    if "functions" in data:
+        names = [name[len(common) :] for name in _functions(event)]
+        return f"{len(names)}: {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"  # noqa: PLR2004
+    if event.kind == "planned":
+        return f"{data['steps']} steps" if "steps" in data else ""
+    if event.kind == "failed":
+        return "; ".join(f"{item['subject']}: {item['reason']}" for item in data["failures"][:3])
+    if event.kind == "found":
+        return f"{data['function']} stood at version {data['version']}, weights {data['weights'] or 'none'}"
+    shown = {key: value for key, value in data.items() if not isinstance(value, (list, dict)) and value != ""}
+    if "digest" in shown:
+        shown["digest"] = f"{shown['digest'][:16]}…"
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
+
+
+def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
+    """Releases, rollbacks and the engine's updates, newest first."""
+    rows = [("", text("malformed", "bold red"), text(error.what, "red")) for error in broken]
+    for moment in moments:
+        stands = Text("  ● stands", "green") if moment.stands else Text()
+        head = moment.way or moment.what
+        loud = Text("  EMERGENCY", _LOUD) if moment.document.get("emergency") else Text()
+        what = Text.assemble(text(head, "bold"), " ", text(moment.kind, "blue"), stands, loud)
+        if moment.way:
+            what.append_text(Text.assemble("\n", text(moment.what, "dim")))
+        result = moment.result if moment.way or not moment.document.get("deployment_id") else ""
+        style = _RESULTS.get(result, "")
+        counted = " ".join(
+            f"{mark}{moment.changes[op]}"
+            for op, mark in MARKS.items()
+            if op != SAME and moment.changes.get(op)
+        )
+        elapsed = "" if moment.seconds is None else f" in {moment.seconds:.1f} s"
+        commit = (
+            f"commit {moment.commit[:12]}{' and more (dirty)' if moment.dirty else ''}"
+            if moment.commit
+            else ""
+        )
+        told = [part for part in (f"by {moment.who}" if moment.who else "", counted, commit) if part]
+        how = Text.assemble(text(f"{result}{elapsed}{', ' if result else ''}", style), text(", ".join(told)))
+        if moment.subject:
+            how.append_text(Text.assemble("\n", text(moment.subject)))
+        rows.append((moment.at, what, how))
+    if not rows:
+        return text("Nothing is recorded yet.", "dim")
+    wide = _headed("when (UTC)", "what", "how")
+    # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
+    wide.columns[1].min_width, wide.columns[2].ratio = 26, 1
+    narrow = _headed("when (UTC)", "what and how")
+    for at, what, how in rows:
+        wide.add_row(_when(at), what, how)
+        narrow.add_row(_day(at), Text.assemble(what, "\n", how))
+    return Either(_THREE, wide, narrow)
+
+
+def _headed(*names: str) -> Table:
+    """A table whose first column is never broken; the others are, rather than cut."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=name == names[0], overflow="fold")
+    return table
+
+
+def _when(at: str) -> Text:
+    return text(at[:19].replace("T", " "))
+
+
+def _day(at: str) -> Text:
+    return text(at[:16].replace("T", " "))
+
+
+def overview_view(view: Any) -> RenderableType:
+    """An environment now (`rollback.actions.status.Overview`)."""
+    head = Text.assemble(
+        (f"{view.environment} ", "bold"),
+        f"({view.account}, {view.region})  stands at ",
+        text(view.stands, "bold green"),
+    )
+    table = _headed("service", "stands", "functions", "back to", "quarantined")
+    narrow = _headed("service", "stands")
+    odd: list[Text] = []
+    for service in view.services:
+        wrong = [stand for stand in service.functions if not stand.ok]
+        mark = (
+            Text(f"{len(service.functions)} as recorded")
+            if not wrong
+            else Text(f"{len(wrong)} differ", "bold red")
+        )
+        if service.stands is None:
+            mark = Text(f"{len(service.functions)} not recorded", "yellow")
+        name, stands, back = text(service.name), text(service.stands or "–"), text(service.previous or "–")
+        barred = text(", ".join(service.quarantined), "yellow")
+        table.add_row(name, stands, mark, back, barred)
+        below = Text.assemble("\nquarantined ", barred) if barred else Text()
+        narrow.add_row(name, Text.assemble(stands, ", back to ", back, ", ", mark, below))
+        odd.extend(_odd(stand) for stand in wrong)
+    parts: list[RenderableType] = [
+        *(text(line, _LOUD) for line in view.emergencies),
+        *(text(f"! {line}", "bold red") for line in view.warnings),
+        *([text(f"FROZEN by {view.frozen}", "bold cyan")] if view.frozen else []),
+        head,
+        Text(),
+        Either(_THREE, table, narrow),
+        Text(),
+        *odd,
+        *map(_infrastructure, view.infrastructure),
+    ]
+    if view.ways:
+        parts.extend([Text(), _ways(view.ways), Text()])
+    for domain, item in view.holders.items():
+        holder = item.get("holder", {})
+        parts.append(
+            text(
+                f"Lease on {domain} held for {item['owner']} by {holder.get('person')} on {holder.get('host')}, "
+                f"last sign of life {item.get('beat_at')}",
+                "cyan",
+            )
+        )
+    parts.extend(
+        text(
+            f"{record.status}: {record.rollback_id}, {record.from_version} → {record.to_version}, by "
+            f"{record.initiated_by.person}: {record.reason}",
+            _STATUS.get(record.status, ""),
+        )
+        for record in view.in_flight
+    )
+    if view.strangers:
+        parts.append(hanging("!", text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"), "dim"))
+    if not view.exact:
+        parts.append(text("Weights were not read; --exact reads them.", "dim"))
+    parts.append(unwrapped(Text.assemble(("next: ", "dim"), text(view.next, "cyan"))))
+    return Group(*parts)
+
+
+def _ways(ways: Sequence[Way]) -> Group:
+    """What could be put back to what, how long that takes, and what to type."""
+    lines: list[RenderableType] = []
+    widest = max(len(way.kind) for way in ways)
+    for way in ways:
+        took = [f"about {way.about:.0f} s"] if way.about is not None else []
+        took += [f"{way.last:.0f} s last time"] if way.last is not None else []
+        told = ", ".join([*took, f"RTO {way.rto_seconds // 60} min"])
+        what = Text.assemble(text(f"back to {way.to}", "bold"), text(f"  {told}", "dim"))
+        lines.append(hanging(f"{way.kind:<{widest}} ", what, "bold"))
+        lines.append(unwrapped(Text.assemble(" " * (widest + 2), text(way.command, "cyan"))))
+    return Group(*lines)
+
+
+def _infrastructure(part: Any) -> Text:
+    stands = f"{part.stands[:12]} {part.says}".strip() if part.stands else "–"
+    barred = (
+        f"   quarantined: {', '.join(commit[:12] for commit in part.quarantined)}" if part.quarantined else ""
+    )
+    return Text.assemble(text(f"{part.name:<10}", "bold"), text(stands), text(barred, "yellow"))
+
+
+def _odd(stand: Any) -> Text:
+    if stand.version is None:
+        what = "has no alias"
+    elif stand.weights:
+        what = "weights: " + ", ".join(
+            f"{share:.0%} on version {name}" for name, share in stand.weights.items()
+        )
+    else:
+        what = f"stands at version {stand.version}, recorded is {stand.expected}"
+    return text(f"  {stand.function}: {what}", "red")
+
+
+def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The releases, newest first."""
+    if not rows:
+        return text("No release is recorded yet.", "dim")
+    wide = _headed("version", "when (UTC)", "by", "commit", "stands for", "quarantined for")
+    narrow = _headed("when (UTC)", "release")
+    for column in wide.columns[1:4]:
+        column.no_wrap = True
+    for row in rows:
+        version = text(row["version"], "bold" if row["stands_for"] else "")
+        by, commit = text(row["by"].partition(" (")[0]), text(row["commit"][:7])
+        stands = text(_some(row["stands_for"], row["services"]), "green")
+        barred = text(_some(row["quarantined_for"], row["services"]), "yellow")
+        wide.add_row(version, _when(row["at"]), by, commit, stands, barred)
+        told = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
+        for name, what in (("stands for ", stands), ("quarantined for ", barred)):
+            told.append_text(Text.assemble("\n", name, what) if what else Text())
+        narrow.add_row(_day(row["at"]), told)
+    return Either(_SIX, wide, narrow)
+
+
+def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:
+    return "all" if chosen and len(chosen) == len(everything) else ", ".join(chosen)
+
+
+def record_document(record: Record, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record's JSON (README, "Records"): aliases under `functions`, everything else under `changes`."""
+    return {
+        **plain_record(record),
+        "functions": [outcome for outcome in outcomes if "service" in outcome],
+        "changes": [outcome for outcome in outcomes if "service" not in outcome],
+    }

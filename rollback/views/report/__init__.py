@@ -1,0 +1,7 @@
+"""Tells what happened to people who were not there: as one page, or as Markdown."""
+
+from rollback.actions.report_data import Report, Told, gather, told
+from rollback.views.report.markdown import summary
+from rollback.views.report.page import page
+
+__all__ = ["Report", "Told", "gather", "page", "summary", "told"]

@@ -1,0 +1,98 @@
+"""The plan and the outcome of one record as Markdown, for a job's summary or a ticket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from rollback.actions.report_data import Told
+from rollback.core.sanitize import clean
+from rollback.model.alias_moves import Move
+from rollback.model.messages import counted, next_for, resources
+from rollback.model.record import MARKS
+from rollback.model.resource_changes import Change, kind
+
+# What has a meaning in Markdown, GitHub's included: mentions, references and HTML.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~@:$&])")
+_ROWS = 100
+
+
+def summary(told: Told) -> str:
+    """One record: a table of facts, the checks, and what the plan moves or changes."""
+    record, plan = told.record, told.plan
+    lines = [
+        f"## {escape(record.environment)}: {escape(record.kind)} rollback is {escape(record.status)}",
+        "",
+    ]
+    if getattr(record, "emergency", False):
+        lines += ["> **Done in an emergency, without the ledger and without approval**", ""]
+    if told.broken:
+        lines += [f"> **The record was tampered with:** {escape(told.broken)}", ""]
+    took = (
+        ""
+        if record.elapsed_seconds is None
+        else f"{record.elapsed_seconds:.1f} s"
+        + (f" of an RTO of {record.rto_seconds} s" if record.rto_seconds else "")
+    )
+    facts = (
+        ("from → to", f"{record.from_version or 'unknown'} → {record.to_version}"),
+        ("reason", record.reason),
+        ("services", ", ".join(record.services)),
+        ("started by", f"{record.initiated_by}, {record.initiated_at}"),
+        ("approved by", str(record.approved_by or "")),
+        ("counts", counted(record)),
+        ("resources", resources(record)),
+        ("took", took),
+        ("digest", record.digest),
+        ("id", record.rollback_id),
+    )
+    lines += table(("", ""), [(f"**{escape(name)}**", escape(value)) for name, value in facts if value])
+    if record.verification:
+        checks = [
+            ("✓" if one.ok else "✗", escape(one.check), escape(one.detail)) for one in record.verification
+        ]
+        lines += ["", "### Verification", "", *table(("", "check", "seen"), checks)]
+    if plan is not None:
+        lines += ["", f"### Plan, {len(plan.steps)} steps", "", *_steps(told)]
+        lines += [f"- {escape(notice)}" for notice in plan.notices]
+    lines += ["", f"Next: {code(next_for(record))}", ""]
+    return "\n".join(lines)
+
+
+def _steps(told: Told) -> list[str]:
+    assert told.plan is not None  # noqa: S101 - the caller looked
+    outcomes = {str(one["name"]): str(one.get("outcome", "")) for one in told.outcomes}
+    rows: list[tuple[str, ...]] = []
+    for step in told.plan.steps:
+        if isinstance(step, Move):
+            way = f"{step.from_version} → {step.to_version}"
+            rows.append((code(step.function), escape(way), escape(outcomes.get(step.function, ""))))
+        elif isinstance(step, Change):
+            if step.changes:
+                what = f"{MARKS.get(step.op, '')} {step.op}"
+                name = f"{kind(step.type)} {step.urn.rpartition('::')[2]}"
+                rows.append((escape(what), code(name), escape(", ".join(step.properties))))
+        else:
+            rows.append(("", escape("; ".join(getattr(step, "lines", (step.subject,)))), ""))
+    more = len(rows) - _ROWS
+    shown = table(("", "", ""), rows[:_ROWS]) if rows else ["Nothing to change."]
+    return [*shown, *(["", f"and {more} more"] if more > 0 else []), ""]
+
+
+def escape(text: object) -> str:
+    """`text` on one line, with nothing in it that Markdown or HTML would take for its own."""
+    return _SPECIAL.sub(r"\\\1", clean(" ".join(str(text).split())))
+
+
+def code(text: str) -> str:
+    """`text` as code, in a table too: no backtick or bar can end it."""
+    return f"`{clean(' '.join(text.split())).replace('`', 'ˋ').replace('|', '¦')}`"
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table's lines; its cells are Markdown already."""
+
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    return [line(names), line(["---"] * len(names)), *map(line, rows)]

@@ -1,0 +1,382 @@
+"""The report as one HTML page that needs nothing else: no network, no other file.
+
+Every text goes through htpy, which escapes it; the page's own policy forbids any script and style but the
+two that are in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import htpy as h
+from markupsafe import Markup
+
+from rollback.actions.history import Moment
+from rollback.actions.report_data import Report, Told
+from rollback.actions.status import Overview, Service
+from rollback.core.canonical import canonical
+from rollback.core.sanitize import clean
+from rollback.model.alias_moves import Move
+from rollback.model.messages import counted, next_for, resources
+from rollback.model.record import MARKS, Check, Event, Record, Status
+from rollback.model.resource_changes import Change, kind
+
+# What a result is shown as: its class, and a mark for whoever does not see colours.
+_RESULTS = {
+    Status.COMPLETE: ("good", "✓"),
+    Status.REVERTED: ("warn", "↺"),
+    Status.ABORTED: ("", "–"),
+    Status.FAILED: ("bad", "✗"),
+    Status.IN_PROGRESS: ("wait", "…"),
+    Status.AWAITING_APPROVAL: ("wait", "?"),
+    "succeeded": ("good", "✓"),
+    "failed": ("bad", "✗"),
+    "in-progress": ("wait", "…"),
+}
+# Events a journal shows, and characters of what one says; `rollback show` and --json tell all.
+_EVENTS, _DATA, _NOTICE = 200, 600, 600
+
+
+def page(report: Report) -> str:
+    """The whole document."""
+    style, script = _asset("page.css"), _asset("page.js")
+    only = next(iter(report.told.values())) if not report.moments and len(report.told) == 1 else None
+    title = f"Rollback {only.record.rollback_id}" if only else f"Rollbacks of {report.environment}"
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    document = h.html(lang="en")[
+        h.head[
+            h.meta(charset="utf-8"),
+            h.meta(http_equiv="Content-Security-Policy", content=policy),
+            h.meta(name="viewport", content="width=device-width, initial-scale=1"),
+            h.meta(name="referrer", content="no-referrer"),
+            h.title[title],
+            h.style[Markup(style)],  # noqa: S704 - a file of ours
+        ],
+        h.body[
+            h.header[
+                h.h1[title],
+                h.p(".soft")[f"{report.environment}, account {report.account}, {report.region}"],
+            ],
+            h.main[
+                [h.p(".notice")[_cut(notice, _NOTICE)] for notice in report.notices],
+                _now(report.now) if report.now else None,
+                _one(only) if only else _timeline(report),
+            ],
+            h.footer[
+                f"As of {_when(report.at)} UTC. Times are UTC. What a record holds in full: ",
+                h.code["rollback show ID --json"],
+                ".",
+            ],
+            h.script[Markup(script)],  # noqa: S704 - as above
+        ],
+    ]
+    # Escaped by now; what is left are characters that turn the direction of writing, or have no width.
+    return clean("".join(document.iter_chunks()))
+
+
+# -- what stands now -----------------------------------------------------------------------------------------
+
+
+def _now(now: Overview) -> h.Element:
+    return h.section(aria_labelledby="now")[
+        h.h2("#now")["What stands now"],
+        h.p(".notice")[f"Frozen by {clean(now.frozen)}"] if now.frozen else None,
+        [
+            h.p(".notice")[
+                _pill(record.status),
+                f" {record.kind} {record.from_version} → {record.to_version}, by {record.initiated_by.person}: ",
+                clean(record.reason),
+                h.br,
+                "Next: ",
+                h.code[next_for(record)],
+            ]
+            for record in now.in_flight
+        ],
+        h.div(".scroll")[
+            h.table[
+                _header("service", "stands at", "could go back to", "functions", "quarantined"),
+                h.tbody[
+                    [_service(service) for service in now.services],
+                    [
+                        h.tr[
+                            h.td[part.name],
+                            h.td(colspan="3")[
+                                h.code[part.stands[:12]] if part.stands else "–", f" {clean(part.says)}"
+                            ],
+                            h.td[", ".join(commit[:12] for commit in part.quarantined) or "–"],
+                        ]
+                        for part in now.infrastructure
+                    ],
+                ],
+            ]
+        ],
+        h.p["Next: ", h.code[now.next]],
+    ]
+
+
+def _service(service: Service) -> h.Element:
+    odd = [stand.function for stand in service.functions if not stand.ok]
+    return h.tr[
+        h.td[service.name],
+        h.td[h.strong[service.stands or "–"]],
+        h.td[service.previous or "nothing"],
+        h.td[
+            f"{len(service.functions) - len(odd)} of {len(service.functions)} as recorded",
+            [h.br, h.span(".pill.bad")[f"✗ {len(odd)} not"], f" {', '.join(odd[:5])}"] if odd else None,
+        ],
+        h.td[", ".join(service.quarantined) or "–"],
+    ]
+
+
+# -- the timeline --------------------------------------------------------------------------------------------
+
+
+def _timeline(report: Report) -> h.Element:
+    kinds = sorted(Counter(moment.kind for moment in report.moments))
+    results = sorted(Counter(str(moment.result) for moment in report.moments))
+    return h.section(aria_labelledby="past")[
+        h.h2("#past")["Releases and rollbacks, newest first"],
+        h.form(hidden=True, role="search")[
+            _labelled(
+                "words", h.input("#words", type="search", name="words", placeholder="who, why, what …")
+            ),
+            _labelled("kind", _choice("kind", kinds)),
+            _labelled("result", _choice("result", results)),
+            h.span(".soft")["Shown: ", h.output],
+        ],
+        h.ol(".moments")[
+            [
+                h.li(f"#{_anchor(moment.what)}", data_kind=moment.kind, data_result=str(moment.result))[
+                    _moment(moment, report.told.get(moment.what))
+                ]
+                for moment in report.moments
+            ]
+        ]
+        if report.moments
+        else h.p["Nothing is recorded yet."],
+    ]
+
+
+def _labelled(name: str, field: h.Node) -> h.Element:
+    return h.div(".field")[h.label(for_=name)[name.capitalize()], field]
+
+
+def _choice(name: str, options: Sequence[str]) -> h.Element:
+    return h.select(f"#{name}", name=name)[
+        h.option(value="")["all"], [h.option(value=one)[one] for one in options]
+    ]
+
+
+def _moment(moment: Moment, told: Told | None) -> h.Element:
+    way = moment.way or " ".join(filter(None, (moment.what, moment.commit[:12])))
+    head = (
+        h.time(datetime=moment.at)[_when(moment.at)],
+        h.span(".kind")[moment.kind],
+        h.span[h.strong[way], " ", h.span(".soft")[f"by {clean(moment.who)}"]],
+        h.span[
+            h.span(".pill.warn")["drill "] if moment.document.get("drill") else None,
+            _emergency(moment.document),
+            _pill(moment.result),
+        ],
+        h.div(".why")[clean(moment.subject)] if moment.subject else None,
+    )
+    if told is None:
+        return h.div(".head")[head]
+    return h.details[h.summary(".head")[head], _record(told)]
+
+
+def _emergency(document: Any) -> h.Element | None:
+    return h.span(".pill.bad")["⚠ emergency"] if document.get("emergency") else None
+
+
+# -- one record ----------------------------------------------------------------------------------------------
+
+
+def _one(told: Told) -> h.Element:
+    record = told.record
+    return h.section(aria_labelledby="record")[
+        h.h2("#record")[
+            f"{record.kind}: {record.from_version or 'unknown'} → {record.to_version} ", _pill(record.status)
+        ],
+        h.p[clean(record.reason)],
+        _record(told),
+    ]
+
+
+def _record(told: Told) -> h.Element:
+    record = told.record
+    return h.div(".body")[
+        h.p(".alarm")["⚠ Done in an emergency, without the ledger and without approval."]
+        if getattr(record, "emergency", False)
+        else None,
+        h.p(".alarm")[f"The record was tampered with: {clean(told.broken)}."] if told.broken else None,
+        _facts(told),
+        _checks(record.verification),
+        _steps(told),
+        _journal(told.events),
+    ]
+
+
+def _facts(told: Told) -> h.Element:
+    record = told.record
+    approvals = [
+        h.div[
+            f"{clean(str(one.by))} at {_when(one.at)}, digest ",
+            h.code[one.digest[:16]],
+            f", until {_when(one.expires_at)}",
+        ]
+        for one in told.approvals
+    ]
+    rows: list[tuple[str, Any]] = [
+        ("id", h.code[record.rollback_id]),
+        ("reason", clean(record.reason)),
+        ("services", ", ".join(record.services)),
+        ("left out", ", ".join(record.without)),
+        ("started by", f"{clean(str(record.initiated_by))} at {_when(record.initiated_at)}"),
+        ("approved by", approvals),
+        ("ended", _when(record.completed_at) if record.completed_at else ""),
+        ("took", _took(record)),
+        ("waited for approval", f"{record.waited_seconds:.0f} s" if record.waited_seconds else ""),
+        ("functions", counted(record) if not record.infrastructure else ""),
+        ("resources", resources(record)),
+        ("digest", h.code[record.digest]),
+        ("journal", f"whole: {len(told.events)} events, each sealed by the next" if not told.broken else ""),
+    ]
+    return h.dl[[(h.dt[name], h.dd[value]) for name, value in rows if value]]
+
+
+def _took(record: Record) -> Any:
+    seconds, budget = record.elapsed_seconds, record.rto_seconds
+    if seconds is None:
+        return ""
+    said = (
+        f"{seconds:.1f} s of an RTO of {budget} s ({seconds / budget:.0%})" if budget else f"{seconds:.1f} s"
+    )
+    late = h.span(".pill.bad")["✗ beyond the RTO"] if budget and seconds > budget else None
+    share = (
+        h.meter(min="0", max=str(budget), value=str(seconds), aria_label="Share of the RTO")
+        if budget
+        else None
+    )
+    return [share, f" {said} ", late]
+
+
+def _checks(checks: Sequence[Check]) -> h.Element | None:
+    if not checks:
+        return None
+    rows = [
+        h.tr[
+            h.td[h.span(".pill.good")["✓ holds"] if check.ok else h.span(".pill.bad")["✗ fails"]],
+            h.td[clean(check.check)],
+            h.td[clean(check.detail)],
+        ]
+        for check in checks
+    ]
+    return _block("Verification", _table(("", "check", "seen"), rows))
+
+
+def _steps(told: Told) -> h.Element | None:
+    plan = told.plan
+    if plan is None:
+        return None
+    outcomes = {str(one["name"]): str(one.get("outcome", "")) for one in told.outcomes}
+    notices = [h.p(".soft")[f"! {clean(notice)}"] for notice in plan.notices]
+    moves = [step for step in plan.steps if isinstance(step, Move)]
+    changes = [step for step in plan.steps if isinstance(step, Change) and step.changes]
+    parts: list[Any] = [*notices]
+    if moves:
+        rows = [
+            h.tr[
+                h.td[step.service],
+                h.td(".mono")[step.function],
+                h.td(".number")[step.from_version],
+                h.td(".number")[step.to_version],
+                h.td[outcomes.get(step.function, "")],
+            ]
+            for step in moves
+        ]
+        parts.append(_table(("service", "function", "from", "to", "outcome"), rows))
+    if changes:
+        rows = [
+            h.tr[
+                h.td[MARKS.get(step.op, ""), " ", step.op],
+                h.td(".mono")[kind(step.type)],
+                h.td(".mono")[clean(step.urn.rpartition("::")[2])],
+                h.td[clean(", ".join(step.properties))],
+            ]
+            for step in changes
+        ]
+        parts.append(_table(("what", "type", "resource", "properties"), rows))
+    if not moves and not changes:
+        lines = [line for step in plan.steps for line in getattr(step, "lines", (step.subject,))]
+        parts.append(h.ul[[h.li[clean(line)] for line in lines]])
+    return _block(f"Plan, {len(plan.steps)} steps", parts)
+
+
+def _journal(events: Sequence[Event]) -> h.Element:
+    rows = [
+        h.tr[
+            h.td(".number")[str(event.number)],
+            h.td[_when(event.at)],
+            h.td[event.kind],
+            h.td[clean(event.by.person)],
+            h.td(".mono")[_cut(canonical(event.data)) if event.data else ""],
+        ]
+        for event in events[:_EVENTS]
+    ]
+    more = len(events) - _EVENTS
+    return _block(
+        "Journal",
+        [
+            _table(("", "when", "event", "by", "what"), rows),
+            h.p(".soft")[f"and {more} more events"] if more > 0 else None,
+        ],
+    )
+
+
+# -- helpers -------------------------------------------------------------------------------------------------
+
+
+def _block(title: str, inside: Any) -> h.Element:
+    return h.section[h.h3[title], inside]
+
+
+def _table(names: Iterable[str], rows: Sequence[h.Element]) -> h.Element:
+    return h.div(".scroll", tabindex="0", role="region", aria_label="Table")[
+        h.table[_header(*names), h.tbody[rows]]
+    ]
+
+
+def _header(*names: str) -> h.Element:
+    return h.thead[h.tr[[h.th(scope="col")[name] if name else h.td for name in names]]]
+
+
+def _pill(result: str) -> h.Element:
+    style, mark = _RESULTS.get(result, ("", ""))
+    return h.span(class_=f"pill {style}".strip())[f"{mark} {clean(str(result))}".strip()]
+
+
+def _when(at: str) -> str:
+    """An ISO time as a person reads it."""
+    return at[:19].replace("T", " ")
+
+
+def _cut(text: str, length: int = _DATA) -> str:
+    return clean(text if len(text) <= length else f"{text[:length]} …")
+
+
+def _anchor(what: str) -> str:
+    return "".join(char if char.isalnum() else "-" for char in what)
+
+
+def _asset(name: str) -> str:
+    return (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

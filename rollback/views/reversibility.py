@@ -1,0 +1,82 @@
+"""Whether a change could be taken back, as a person, a pull request and a program are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from rollback.actions.reversibility.rules import Answer, Finding, Verdict
+from rollback.views.report.markdown import code, escape, table
+from rollback.views.rich_layout import hanging, text, unwrapped
+
+_STYLES = {"✓": "green", "✗": "bold red", "!": "yellow", "–": "dim"}
+
+
+def view(verdict: Verdict) -> RenderableType:
+    """A line for each finding: what was checked, the answer, why; under it what to type next."""
+    head = Text.assemble(
+        (f"{verdict.environment}  ", "bold"), text(f"{verdict.commit[:12]}  {verdict.subject}")
+    )
+    widest = max((len(finding.check) for finding in verdict.findings), default=0)
+    lines: list[RenderableType] = []
+    following = [*verdict.findings[1:], None]
+    for finding, after in zip(verdict.findings, following, strict=True):
+        style = _STYLES[finding.mark]
+        said = f"{finding.subject}: {finding.said}" if finding.subject else finding.said
+        mark = f"{finding.mark} {finding.check:<{widest}}"
+        lines.append(hanging(mark, text(said, "" if style == "green" else style), style))
+        # Said once, after the last of those that it is the way out of.
+        if _then(finding) and (after is None or _then(after) != _then(finding)):
+            lines.append(unwrapped(Text.assemble(("  next: ", "dim"), text(finding.next, "cyan"))))
+    # The other answer is an error's, which the verb ends with.
+    end = [Text(), text(verdict.sentence, "green")] if verdict.reversible else []
+    return Group(head, Text(), *lines, *end)
+
+
+def _then(finding: Finding) -> str:
+    return "" if finding.answer is Answer.YES else finding.next
+
+
+def markdown(verdict: Verdict) -> str:
+    """The same for a job's summary or a pull request: a heading, the answer, and a table."""
+    rows = [
+        (
+            finding.mark,
+            escape(finding.check),
+            " ".join([*([code(finding.subject)] if finding.subject else []), escape(finding.said)]),
+            code(_then(finding)) if _then(finding) else "",
+        )
+        for finding in verdict.findings
+    ]
+    return "\n".join(
+        [
+            f"## {'✓' if verdict.reversible else '✗'} Could it be taken back?",
+            "",
+            escape(verdict.sentence),
+            "",
+            *table(("", "check", "found", "next"), rows),
+            "",
+        ]
+    )
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """The same for a program."""
+    return {
+        "environment": verdict.environment,
+        "commit": verdict.commit,
+        "reversible": verdict.reversible,
+        "findings": [
+            {
+                "check": finding.check,
+                "subject": finding.subject,
+                "answer": finding.answer.value,
+                "against": finding.against,
+                "why": finding.why,
+                "next": finding.next,
+            }
+            for finding in verdict.findings
+        ],
+    }

@@ -1,0 +1,132 @@
+"""The terminal: tables and progress on standard error, documents on standard output.
+
+Colour only on a terminal, and never with `NO_COLOR`. Whether anybody can be shown anything has no say in
+what is done: standard error may be closed, full or gone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from rollback.core.errors import RollbackError
+from rollback.core.sanitize import line, lines
+from rollback.core.stdio import steady, write_out
+from rollback.model.plan import Plan
+from rollback.views.plan import plan_view
+from rollback.views.rich_layout import text
+
+_TAIL = 25
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class Terminal:
+    """Shows what happens (`rollback.actions.ports.Ui`), and the results of verbs."""
+
+    def __init__(self, *, json_output: bool = False, width: int | None = None) -> None:
+        self.console = Console(
+            file=steady(sys.stderr), highlight=False, markup=False, emoji=False, width=width
+        )
+        self.json_output = json_output
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._last_line = 0.0
+
+    # -- rollback.actions.ports.Ui ----------------------------------------------------------------------------------
+
+    def planned(self, plan: Plan[Any]) -> None:
+        self.console.print(plan_view(plan), crop=False)
+
+    def say(self, text_: str) -> None:
+        for each in lines(text_):
+            self.console.print(text(each, "dim"))
+
+    def waiting(self, why: str, seconds: float) -> None:
+        now = time.monotonic()
+        if self.console.is_terminal:
+            self.console.print(text(f"{why}: {seconds:.0f} s more "), end="\r")
+        elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self.console.print(text(f"{why}: {seconds:.0f} s more"))
+            self._last_line = now
+
+    def start(self, what: str, total: int) -> None:
+        counted = [BarColumn(bar_width=40), MofNCompleteColumn()] if total else []
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            *counted,
+            TimeElapsedColumn(),
+            console=self.console,
+        )
+        self._task = self._progress.add_task(line(what), total=total or None)
+        self._progress.start()
+
+    def progress(self, done: int) -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done)
+
+    def finish(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def output(self, text_: str) -> None:
+        for each in lines(text_.rstrip())[-_TAIL:]:
+            self.console.print(Padding(text(each, "dim"), (0, 0, 0, 4)))
+
+    def confirm(self, question: str) -> bool | None:
+        if not (sys.stdin.isatty() and self.console.is_terminal):
+            return None
+        answer = self.console.input(text(f"{question} [y/N] ", "bold"))
+        return answer.strip().casefold() in ("y", "yes")
+
+    def typed(self, question: str) -> str | None:
+        """What a person types; None where nobody sits there."""
+        if not (sys.stdin.isatty() and self.console.is_terminal):
+            return None
+        return self.console.input(text(question, "bold red")).strip()
+
+    def alarm(self, text_: str) -> None:
+        """What must not be overlooked, whatever else is on the screen."""
+        self.console.print(Panel(text(text_), style="bold white on red", border_style="bold white on red"))
+
+    # -- results -----------------------------------------------------------------------------------------
+
+    def show(self, view: RenderableType, document: Any) -> None:
+        """A verb's result: a view for a person, or with --json one document on standard output.
+
+        Raises `RollbackError` where that cannot be written.
+        """
+        if self.json_output:
+            # In ASCII whatever it holds: any terminal and any encoding takes it, and none acts upon it.
+            write_out(json.dumps(document, indent=2, default=str))
+        else:
+            # What is to be copied is longer than the screen is wide, perhaps, and is whole all the same.
+            self.console.print(view, crop=False)
+
+    def error(self, error: RollbackError) -> None:
+        """What happened, what was changed, and what to type next."""
+        waiting = error.exit_code == 10  # noqa: PLR2004 - AwaitingApproval
+        first, *rest = lines(error.what)
+        self.console.print(
+            Text.assemble(("● " if waiting else "✗ ", "magenta" if waiting else "bold red"), (first, "bold"))
+        )
+        for each in rest:
+            self.console.print(text(f"  {each}"))
+        if error.changed:
+            self.console.print(text(f"  {error.changed}"))
+        if error.next:
+            self.next(error.next)
+
+    def next(self, what: str) -> None:
+        """What to type next; a command is not broken, so that it can be copied."""
+        for index, each in enumerate(lines(what)):
+            head = ("  next: " if index == 0 else "  ", "dim")
+            self.console.print(Text.assemble(head, text(each, "cyan")), soft_wrap=True)

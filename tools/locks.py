@@ -1,0 +1,86 @@
+"""The locked requirements: `python -m tools.locks` says whether they are in step, `--write` compiles.
+
+Checking asks uv to solve again with the locked versions as its preference and to answer with the
+same bytes: a requirement that was added, dropped or raised shows, a newer release on the index does
+not. Without a network the solver answers from its cache.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from localaws.paths import ROOT
+
+_UV = Path(sys.executable).with_name("uv")
+_ALL = ("--generate-hashes", "--universal", "--python-version", "3.11", "--no-header", "--quiet")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """A compiled file `path`, its source, and the options it was compiled with; paths from the root."""
+
+    path: str
+    source: str
+    options: tuple[str, ...] = ()
+
+
+LOCKS = (
+    Lock(path="requirements.txt", source="pyproject.toml"),
+    Lock(
+        path="requirements-dev.txt",
+        source="pyproject.toml",
+        options=("--extra", "dev", "-c", "requirements.txt", "--allow-unsafe"),
+    ),
+    Lock(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
+    Lock(path="tests/permissions/simulator/npm.txt", source="tests/permissions/simulator/npm.in"),
+)
+
+
+def compiled(lock: Lock, *, root: Path, upgrade: bool = False) -> tuple[str | None, str]:
+    """What the lock should hold, and what the solver said; None if it could not solve."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "lock.txt"
+        if (root / lock.path).exists() and not upgrade:
+            shutil.copyfile(root / lock.path, output)  # whose versions uv prefers
+        command = [str(_UV), "pip", "compile", *_ALL, *lock.options, lock.source, "-o", str(output)]
+        environ = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+        done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return None, done.stderr.strip()
+        return output.read_text(encoding="utf-8"), ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 if every lock is in step or was written, 1 if one is not, naming the lines that differ."""
+    words = sys.argv[1:] if arguments is None else arguments
+    wrong = 0
+    for lock in LOCKS:
+        text, said = compiled(lock, root=ROOT, upgrade="--upgrade" in words)
+        now = (ROOT / lock.path).read_text(encoding="utf-8") if (ROOT / lock.path).exists() else ""
+        if text is None:
+            wrong = 1
+            print(f"{lock.path}: cannot be compiled.\n{said}", file=sys.stderr)
+        elif "--write" in words and text != now:
+            (ROOT / lock.path).write_text(text, encoding="utf-8")
+            print(f"{lock.path}: written", file=sys.stderr)
+        elif text != now:
+            wrong = 1
+            print(f"{lock.path} is not what {lock.source} asks for. Run: make lock", file=sys.stderr)
+            print("\n".join(_difference(now, text)), file=sys.stderr)
+    return wrong
+
+
+def _difference(now: str, text: str) -> list[str]:
+    lines = difflib.unified_diff(now.splitlines(), text.splitlines(), "now", "asked for", n=0, lineterm="")
+    return [line for line in lines if "--hash=" not in line][:30]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Checks the workflows: `python -m tools.workflows` runs actionlint and zizmor over them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from localaws.errors import LocalError
+from localaws.paths import ROOT
+from localaws.progress import Progress
+from localaws.toolchain import gotool
+from localaws.toolchain.gotool import GoTool
+
+ACTIONLINT = GoTool(
+    name="actionlint",
+    version="1.7.12",
+    package="github.com/rhysd/actionlint/cmd/actionlint",
+    ldflags="-s -w",
+    installer="https://github.com/rhysd/actionlint/blob/main/docs/install.md",
+)
+_ZIZMOR = Path(sys.executable).with_name("zizmor")
+
+
+def main() -> int:
+    """0 if neither finds anything, 1 otherwise; what they found is printed."""
+    progress = Progress(sys.stderr)
+    try:
+        actionlint = gotool.ensure(ACTIONLINT, progress)
+    except LocalError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        progress.done()
+    commands = (
+        [str(actionlint)],
+        [str(_ZIZMOR), "--quiet", "--offline", "--persona", "auditor", ".github"],
+    )
+    codes = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in commands]
+    return int(any(codes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
