@@ -20,11 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from estate_under_test import Platform, git
-
 from localaws import shell
 from localaws.paths import ROOT
 from tests.doubles import github as environments
+from tests.e2e.estate_under_test import Platform, git
 
 _ACT = Path(sys.executable).with_name("act")
 _STUBS = Path(__file__).with_name("stubs")

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from estate_under_test import Platform, Template, declare, stamp, whole
 
 from localaws import shell
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
 from tests import asked
+from tests.e2e.estate_under_test import Platform, Template, declare, stamp, whole
 from tests.proxy import Proxy
 from tests.warm import Warm
 

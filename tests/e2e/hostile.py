@@ -1,7 +1,7 @@
 """What somebody who means ill types, writes or leaves about, and what the command has to answer.
 
 A row is one run. Rows that name several hostile values in one word say so: each of them alone is refused by
-the same pattern, which unit tests try value by value (`test_core_values`, `test_yaml_text`, `test_commits`).
+the same pattern, which unit tests try value by value (`model`, `core` and `integrations` there).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from estate_under_test import ALICE, Person, Run
+from tests.e2e.estate_under_test import ALICE, Person, Run
 
 # A file of this name is made by whatever is executed of what is planted.
 MARK = "pwned"

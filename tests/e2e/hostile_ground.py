@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from estate_under_test import git
-from hostile import BIDI, CLEAR, MARK, TITLE
+from tests.e2e.estate_under_test import git
+from tests.e2e.hostile import BIDI, CLEAR, MARK, TITLE
 
 _FILE, _PROJECT = "Pulumi.dev.yaml", "Pulumi.yaml"
 Spoil = Callable[[Path], object]

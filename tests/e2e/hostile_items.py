@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
-from estate_under_test import Platform
-from hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, MARKUP, TITLE
 
 from rollback.core.canonical import plain
 from rollback.ledger.schema import event_item, record_item
 from rollback.model.drill import Drill, drill_item
 from rollback.model.identity import Who
 from rollback.model.record import Event, Record, Status
+from tests.e2e.estate_under_test import Platform
+from tests.e2e.hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, MARKUP, TITLE
 
 Raw = dict[str, Any]
 _SERIALIZER = TypeSerializer()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from estate_under_test import DAN, FUNCTIONS
-from hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, LONGEST, LOST, SHELL, TITLE, Row
+from tests.e2e.estate_under_test import DAN, FUNCTIONS
+from tests.e2e.hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, LONGEST, LOST, SHELL, TITLE, Row
 
 NO_ROLLBACK, NO_RELEASE = "There is no rollback", "cannot name a release"
 ONE_LINE, NO_ENVIRONMENT = "one line of printable characters", "There is no environment"

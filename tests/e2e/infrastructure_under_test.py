@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estate_under_test import DAN, REASON, Person, Platform, Run, Running, git, whole
 
 from localaws import shell
 from localaws.emulator import server
@@ -26,6 +25,7 @@ from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import DEPLOYER
 from tests import asked
+from tests.e2e.estate_under_test import DAN, REASON, Person, Platform, Run, Running, git, whole
 from tests.warm import Warm
 
 ACCOUNT = "690000000002"

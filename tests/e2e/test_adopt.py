@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, checkout, git, pulumi
-from made_by_hand import TABLE, Hand, Made, declared
 
 from localaws import shell
 from localaws.emulator import server
@@ -22,6 +20,8 @@ from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import ROLLBACK
 from rollback.config.settings import load
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, checkout, git, pulumi
+from tests.e2e.made_by_hand import TABLE, Hand, Made, declared
 from tests.warm import Warm
 
 ACCOUNT = "690000000003"

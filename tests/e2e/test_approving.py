@@ -6,7 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import yaml
-from estate_under_test import (
+
+from rollback.config.naming import APPROVER
+from tests.e2e.estate_under_test import (
     ALICE,
     ALICE_APPROVING,
     BOB,
@@ -17,8 +19,6 @@ from estate_under_test import (
     Platform,
     git,
 )
-
-from rollback.config.naming import APPROVER
 
 
 def test_approval_required_for_prod_rollbacks_which_are_then_carried_out(prod: Platform) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from estate_under_test import ALICE, BOB, DAN, REASON, Platform
+
+from tests.e2e.estate_under_test import ALICE, BOB, DAN, REASON, Platform
 
 
 def test_a_rollback_leaves_a_whole_trail_and_one_edited_item_is_named(dev: Platform) -> None:

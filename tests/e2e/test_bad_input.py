@@ -9,10 +9,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Run, together
 
 from localaws import clients, identity
 from rollback.config.naming import ROLLBACK
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Run, together
 from tests.proxy import Proxy
 
 

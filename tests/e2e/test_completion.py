@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from estate_under_test import CATALOGUE, FUNCTIONS, SCRIPT, checkout
 
 from localaws import shell
+from tests.e2e.estate_under_test import CATALOGUE, FUNCTIONS, SCRIPT, checkout
 
 # Seconds of processor time; a person waits about as long on a quiet machine.
 _BUDGET = 0.6

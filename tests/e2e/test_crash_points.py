@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from estate_under_test import ROOT, Platform, Template, git, stamp
 
 from localaws.clients import connect
 from localaws.emulator.server import Emulator
 from tests.crashes import aliases, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.report import table
+from tests.e2e.estate_under_test import ROOT, Platform, Template, git, stamp
 from tests.warm import Warm
 
 # As many at a time: most of a run is waiting for a lease to run out.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from estate_under_test import ALICE, FUNCTIONS, REASON, Platform, together
+from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform, together
 
 
 def test_all_functions_are_put_back_and_not_only_the_first(dev: Platform) -> None:

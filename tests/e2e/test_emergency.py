@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from estate_under_test import ALICE, DAN, FUNCTIONS, OLGA, SCRIPT, Platform, Run
 
 from localaws import estate
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, OLGA, SCRIPT, Platform, Run
 from tests.proxy import Proxy
 
 OLD, BAD = "v1.0.0", "v1.1.0"

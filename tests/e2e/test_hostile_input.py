@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from estate_under_test import ALICE, DAN, REASON, SCRIPT, Person, Platform, Run, git
-from hostile import BIDI, CLEAR, LOST, MARK, MARKUP, SHELL, Row, executed, report, wrong
-from hostile_ground import CONFIGURATION, arm, configure_terraform
-from hostile_items import (
+
+from localaws.toolchain.terraform import ensure_terraform
+from rollback.ledger.schema import record_item
+from rollback.model.drill import drill_item
+from tests.e2e.estate_under_test import ALICE, DAN, REASON, SCRIPT, Person, Platform, Run, git
+from tests.e2e.hostile import BIDI, CLEAR, LOST, MARK, MARKUP, SHELL, Row, executed, report, wrong
+from tests.e2e.hostile_ground import CONFIGURATION, arm, configure_terraform
+from tests.e2e.hostile_items import (
     BROKEN,
     DAMAGE,
     PLANTED,
@@ -26,11 +30,7 @@ from hostile_items import (
     records,
     shown,
 )
-from hostile_words import HARMLESS, NOWHERE, VARIABLES, WORDS
-
-from localaws.toolchain.terraform import ensure_terraform
-from rollback.ledger.schema import record_item
-from rollback.model.drill import drill_item
+from tests.e2e.hostile_words import HARMLESS, NOWHERE, VARIABLES, WORDS
 from tests.planted import heard
 from tests.proxy import Answer, Proxy
 from tests.warm import Warm

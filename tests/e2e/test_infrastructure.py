@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Run, git
-from infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 
 from localaws.paths import ROOT
+from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Run, git
+from tests.e2e.infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 from tests.proxy import Proxy
 from tests.warm import Warm
 

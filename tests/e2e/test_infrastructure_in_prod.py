@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from estate_under_test import BOB, DAN, FUNCTIONS, Person, Run
-from infrastructure_under_test import GOOD, Ground, declared
 
 from rollback.config.naming import APPROVER
+from tests.e2e.estate_under_test import BOB, DAN, FUNCTIONS, Person, Run
+from tests.e2e.infrastructure_under_test import GOOD, Ground, declared
 from tests.warm import Warm
 
 DAN_APPROVING = Person(role=APPROVER, name="dan")

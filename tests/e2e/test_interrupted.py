@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Running
 
 from rollback.config.naming import ROLLBACK
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Running
 from tests.proxy import Held, Proxy
 
 CAROL = Person(role=ROLLBACK, name="carol")

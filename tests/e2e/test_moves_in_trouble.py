@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from estate_under_test import ALICE, FUNCTIONS, REASON, Platform, Run
-
+from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform, Run
 from tests.proxy import Proxy
 
 VICTIM = "team-service-get"

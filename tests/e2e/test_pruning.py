@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from botocore.exceptions import ClientError
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 from tests.proxy import Proxy
 
 USED = "role-service-get"

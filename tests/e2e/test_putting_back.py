@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
 FIELDS = [
     "rollback_id",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
 
 def test_a_deployment_is_recorded_with_its_commit_and_its_parameters(dev: Platform) -> None:

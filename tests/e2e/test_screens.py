@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from estate_under_test import ALICE, CATALOGUE, SCRIPT, Platform, Template, stamp
 from rich.cells import cell_len
 
 from localaws.emulator.server import Emulator
 from tests import planted
+from tests.e2e.estate_under_test import ALICE, CATALOGUE, SCRIPT, Platform, Template, stamp
 
 WHY = (
     "team answers 500 since the release of this morning, and nobody has seen why: see the incident's channel"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from estate_under_test import DAN, REASON, Platform, git, pulumi, whole
 
 from localaws import shell
 from localaws.emulator import server
 from rollback.model.release import STACK
 from tests import asked
+from tests.e2e.estate_under_test import DAN, REASON, Platform, git, pulumi, whole
 from tests.proxy import Proxy
 from tests.sharing import Shared
 from tests.warm import Warm

@@ -2,7 +2,7 @@
 
 The emulator restores the present: what is written between the restore and its comparison is the difference.
 It tells no window worth the name either, so that a proxy answers with a real-shaped one; that the right
-second is asked for and restored is proved in `tests/integration/test_table_restore.py`.
+second is asked for and restored is proved in `tests/integration/targets/table/test_restore.py`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from estate_under_test import ALICE, DAN, Person, Platform, Run, Template
 
 from localaws.clients import connect
 from localaws.emulator.server import Emulator
 from rollback.config.naming import RESTORE
+from tests.e2e.estate_under_test import ALICE, DAN, Person, Platform, Run, Template
 from tests.proxy import Proxy
 
 REASON = "an import overwrote it"

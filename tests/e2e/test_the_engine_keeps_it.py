@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, git, pulumi
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, git, pulumi
 
 REAL_SMOKE = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/smoke"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from estate_under_test import ALICE, REASON, Platform
-
 from tests.doubles.slack import slack
+from tests.e2e.estate_under_test import ALICE, REASON, Platform
 
 
 def test_team_notified_via_slack_whose_failure_fails_nothing(dev: Platform) -> None:

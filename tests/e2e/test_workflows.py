@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from actions_under_test import REPOSITORY, TOKEN, GitHub, github, run
-from estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
 from localaws.paths import ROOT
 from tests.doubles import github as environments
+from tests.e2e.actions_under_test import REPOSITORY, TOKEN, GitHub, github, run
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
 _HOSTILE = """"; touch pwned; $(touch pwned) `touch pwned` ${{ github.token }} '<b>' | it's bad"""
 

@@ -15,7 +15,7 @@ import yaml
 from localaws.paths import ROOT
 from rollback.config.settings import load
 from tests.permissions.simulator.judging import Request, Verdict
-from tests.unit.pulumi_mocks import run
+from tests.unit.components.pulumi_mocks import run
 
 ENVIRONMENTS = ("dev", "sit", "prod")
 # Small, because every statement is looked at for every request; names that begin alike.

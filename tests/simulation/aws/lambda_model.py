@@ -1,6 +1,6 @@
 """AWS Lambda in memory, as far as functions, versions and aliases go: one account, under boto3's names.
 
-What it promises is what the service promises, and `tests/integration/test_models_keep_the_contract.py`
+What it promises is what the service promises, and `tests/integration/aws/test_models_keep_the_contract.py`
 asks the emulator for the same. Sources: the API reference of UpdateAlias, DeleteFunction, GetFunction and
 ListFunctions, https://docs.aws.amazon.com/lambda/latest/api/.
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stack_under_test import ROOT, Estate, ops
 
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
@@ -26,6 +25,7 @@ from rollback.model.plan import Request, to_chunks
 from rollback.model.release import STACK, Quarantine
 from rollback.targets.stack.planner import find
 from tests.doubles.world import ALICE
+from tests.integration.stack_under_test import ROOT, Estate, ops
 from tests.sharing import Shared
 
 OLD = """

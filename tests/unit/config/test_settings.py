@@ -12,7 +12,7 @@ import yaml
 from rollback.config.settings import Settings, find_root, from_config, load, parse
 from rollback.core.errors import UsageError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STACKS = ("dev", "sit", "prod")
 PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
 ALICE, BOB = "arn:aws:iam::536580886816:user/alice", "arn:aws:iam::536580886816:user/bob"

@@ -16,9 +16,9 @@ from localaws import quota
 from localaws.quota import CONTROL, Rate
 from rollback.aws.account import Throttles, paced
 from tests.doubles.world import settings
-from tests.integration import test_local_quota
+from tests.integration.localaws import test_quota
 
-upstream = test_local_quota.upstream
+upstream = test_quota.upstream
 
 # Ten times Lambda's: what takes seconds on an account takes tenths here.
 RATES = {CONTROL: Rate(rate=150, burst=15), "GetFunction": Rate(rate=1000, burst=100)}

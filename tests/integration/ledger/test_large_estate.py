@@ -1,7 +1,7 @@
 """5,000 functions: every item and every transaction fits, and what is asked of the ledger does not grow.
 
 The table is the model in memory, which refuses what DynamoDB refuses: items above 400 KB, transactions of
-more than 100 members or 4 MB (tests/integration/test_models_keep_the_contract.py).
+more than 100 members or 4 MB (tests/integration/aws/test_models_keep_the_contract.py).
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from pulumi_mocks import walk
 
 from components.boundary import boundary
 from components.break_glass import function_permissions, permissions, trust
@@ -14,8 +13,9 @@ from components.policies import INLINE_LIMIT, MANAGED_LIMIT, Scope, text
 from rollback.config.settings import load, parse
 from rollback.core.errors import UsageError
 from tests.doubles.world import texts
+from tests.unit.components.pulumi_mocks import walk
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
 every_stack = pytest.mark.parametrize("stack", ["dev", "sit", "prod"])
 ALICE = "arn:aws:iam::111122223333:user/alice"

@@ -361,7 +361,7 @@ def test_what_a_killed_process_has_left_is_cleared_away(root: Path, git: Git, tm
     )
     killed = subprocess.run(
         [sys.executable, "-c", code, str(root)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pulumi_mocks import walk
 
 from components import policies as policies_of
 from components.boundary import boundary, trust
@@ -31,8 +30,9 @@ from components.policies import (
 )
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
 from rollback.config.settings import load
+from tests.unit.components.pulumi_mocks import walk
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
 STACKS = ("dev", "sit", "prod")
 every_stack = pytest.mark.parametrize("stack", STACKS)

@@ -12,7 +12,7 @@ import pytest
 
 from tests import planted
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[str]:

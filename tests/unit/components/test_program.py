@@ -10,11 +10,11 @@ from pathlib import Path
 import pulumi
 import pytest
 import yaml
-from pulumi_mocks import Run, run
 
 from rollback.config.settings import Settings, load
+from tests.unit.components.pulumi_mocks import Run, run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STACKS = ("dev", "sit", "prod")
 ALIAS = "aws:lambda/alias:Alias"
 PARAMETER = "aws:ssm/parameter:Parameter"

@@ -132,7 +132,7 @@ def test_bad_code_has_no_handler_and_harmless_code_only_a_file_more() -> None:
 
 
 def test_a_bad_program_is_the_good_one_and_a_tag_too_many() -> None:
-    program = (Path(__file__).parents[2] / "__main__.py").read_text()
+    program = (Path(__file__).parents[3] / "__main__.py").read_text()
 
     made = bad(program, "01M")
 
@@ -162,7 +162,7 @@ def root(tmp_path: Path) -> Path:
     top = tmp_path / "repository"
     place = top / "platform"
     place.mkdir(parents=True)
-    source = Path(__file__).parents[2]
+    source = Path(__file__).parents[3]
     for name in ("Pulumi.yaml", "Pulumi.dev.yaml"):
         (place / name).write_text((source / name).read_text())
     (place / "__main__.py").write_text("import pulumi\n")

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from stack_under_test import REGION, Estate
 
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
@@ -32,6 +31,7 @@ from rollback.targets.base import Outcome
 from rollback.targets.stack.target import Stack
 from tests.doubles.journal import Memory
 from tests.doubles.world import texts
+from tests.integration.stack_under_test import REGION, Estate
 from tests.proxy import Held, Proxy
 from tests.sharing import Shared
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from provider_stack import Stack
 
 from localaws import processes
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
+from tests.integration.provider_stack import Stack
 
 # A program is BASE and the parts that its test is about: every step of a smaller one takes less time.
 BASE = """

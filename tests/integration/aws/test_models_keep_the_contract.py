@@ -16,11 +16,11 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from services_under_test import ABSENT, ACCOUNT, ALIAS, BUCKET, Side, emulated, modelled
 
 from rollback.aws.account import explained, was_refused
 from rollback.core.errors import RollbackError
 from tests.doubles.world import TABLE
+from tests.integration.services_under_test import ABSENT, ACCOUNT, ALIAS, BUCKET, Side, emulated, modelled
 from tests.simulation.aws.answers import Unmodelled
 from tests.simulation.aws.lambda_model import AliasSeen, Lambda
 

@@ -24,7 +24,7 @@ from rollback.views.records import _said
 from rollback.views.rich_layout import text
 from rollback.views.terminal import Terminal
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
