@@ -55,7 +55,7 @@ def declared(root: Path, settings: Settings) -> list[Made]:
         [
             sys.executable,
             "-c",
-            f"import sys\nsys.argv[0] = {str(ROOT / 'tests' / 'unit')!r}\n{_PROGRAM}",
+            f"import sys\nsys.argv[0] = {str(ROOT / 'tests' / 'unit' / 'components')!r}\n{_PROGRAM}",
             *words,
         ],
         env=shell.inherited(),
