@@ -1,31 +1,37 @@
-"""The one order in which anything is put back: plan, approve, lock, execute, verify, close.
+"""A rollback from beginning to end: plan, approve, lock, execute, verify, close. Nothing else knows the order.
 
-What has to be known to go on from any moment is in the ledger before the next step is taken. From the
-moment a record is in flight its lease stays with it until it is closed: an interrupted run bars everybody
-but whoever resumes or aborts it.
+What has to be known to go on from any moment is in the record's store before the next step is taken. From the
+moment a record is in flight its lease stays with it until it is closed: after an interruption only `resume` and
+`abort` of the same record get it.
+
+`Flow` has the verbs that keep their record in the ledger; `actions.emergency.run` those that keep it in a file.
+Both take the same steps: `execute`, `verify`, `undo`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from rollback.actions import approval, freeze
-from rollback.actions.journal import Recorder, give_up, planned
-from rollback.actions.record_lease import Finished, Holding
-from rollback.actions.smoke_test import smoke
+from rollback.actions.context import Session
+from rollback.actions.ledger_store import give_up
+from rollback.actions.ports import Ui
+from rollback.actions.record_lease import RecordLeases
+from rollback.actions.run import Finished, Run, new_record, working
 from rollback.config.naming import APPROVER
 from rollback.core.errors import AwaitingApproval, PutBack, Refused, RollbackError, UsageError
-from rollback.ledger.lease import Held, LeaseLost, Locks
+from rollback.ledger.lease import Held, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.messages import (
     checked_reason,
     named,
     next_for,
     not_put_back,
-    not_verified,
     only,
     put_back,
     refuse,
@@ -33,13 +39,21 @@ from rollback.model.messages import (
     so_far,
 )
 from rollback.model.plan import Plan, Request
-from rollback.model.record import UNFINISHED, Approval, Check, Entered, Event, Record, Status, seconds_between
+from rollback.model.record import UNFINISHED, Approval, Entered, Event, Record, Status, seconds_between
 from rollback.targets.base import Failure, Target
 
 
-@dataclass(frozen=True, kw_only=True)
-class Flow(Holding):
-    """Runs the verbs of one session."""
+@dataclass(frozen=True)
+class Flow:
+    """The verbs of one session. `stop` is set when a person asks to stop."""
+
+    session: Session
+    ui: Ui
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def _records(self) -> RecordLeases:
+        return RecordLeases(session=self.session, ui=self.ui, stop=self.stop)
 
     def preview(self, kind: str, request: Request) -> Plan[Any]:
         """The plan alone. Raises `Refused` where a guard speaks against it."""
@@ -48,10 +62,10 @@ class Flow(Holding):
     def start(
         self, kind: str, request: Request, reason: str, *, yes: bool = False, hold: bool = False
     ) -> Finished:
-        """Plans and, where nobody else has to say yes, does it.
+        """Plans and, where nobody else has to approve, rolls back.
 
-        Where nobody has to say yes, or `yes` says it beforehand, the lease is taken first and one plan under
-        it serves for both. With `hold` it ends with the plan in any case, and `apply` goes on.
+        Where nobody has to confirm, or `yes` does so beforehand, the lease is taken first and one plan under it
+        serves for both. With `hold` it ends with the plan in any case, and `apply` goes on.
         """
         reason = checked_reason(reason)
         began = self.session.clocks.now()
@@ -65,29 +79,29 @@ class Flow(Holding):
             plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
-            record = planned(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
+            record = new_record(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
             waiting = self._await_approval(record, plan, policy)
             return waiting if hold or policy == "identity" else self._asked(waiting, plan)
-        with self._locked(target.domains(request), rollback_id) as lease:
-            with self._reading(lease):
+        with self._records.held(target.domains(request), rollback_id) as lease:
+            with self._records.planning(lease):
                 plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
-            record = planned(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
+            record = new_record(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
-            self._not_stopped()
+            self._records.not_stopped()
             lease.in_flight = True
             try:
                 record, event = self._open(record, plan, lease, Status.IN_PROGRESS)
             except Refused:
                 lease.in_flight = False
                 raise
-            return self._carry_on(self._recorder(target, plan, record, [event], lease))
+            return execute(self._records.run(target, plan, record, [event], lease))
 
     def approve(self, rollback_id: str, digest: str) -> Opened:
-        """Writes down the caller's word for a plan. Raises `Refused` where it is not theirs to give."""
-        opened, _, _ = self._opened(rollback_id)
+        """Records the caller's approval of a plan. Raises `Refused` where it is not theirs to give."""
+        opened, _, _ = self._records.opened(rollback_id)
         given = approval.approve(
             opened.record, digest, self.session.caller, self.session.settings, self.session.now()
         )
@@ -100,14 +114,14 @@ class Flow(Holding):
         `digest` is the caller's own confirmation of it, where that is enough.
         """
         freeze.respected(self.session)
-        opened, _, _ = self._opened(rollback_id)
+        opened, _, _ = self._records.opened(rollback_id)
         self._approved(opened.record, digest)
-        with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
-            opened, target, plan = self._opened(rollback_id)
+        with self._records.taken(opened.record.domains, rollback_id) as lease:
+            opened, target, plan = self._records.opened(rollback_id)
             record = opened.record
             lease.in_flight = record.status is Status.IN_PROGRESS
             self._approved(record, digest)
-            with self._working("Planning again", 0):
+            with working(self.ui, "Planning again"):
                 today = target.again(plan, rollback_id)
             if today.digest() != record.digest:
                 raise Refused(
@@ -118,9 +132,9 @@ class Flow(Holding):
             refuse(target.refusals(today))
             self.ui.planned(plan)
             given = self._approved(record, digest)
-            self._not_stopped()
-            recorder = self._recorder(target, plan, record, opened.events, lease)
-            recorder.append(
+            self._records.not_stopped()
+            run = self._records.run(target, plan, record, opened.events, lease)
+            run.append(
                 "approved" if given else "confirmed",
                 {"digest": given.digest, "by": given.by, "at": given.at, "expires_at": given.expires_at}
                 if given
@@ -130,17 +144,17 @@ class Flow(Holding):
                 started_at=self.session.clocks.now(),
                 waited_seconds=seconds_between(record.initiated_at, self.session.clocks.now()),
             )
-            return self._carry_on(recorder)
+            return execute(run)
 
     def resume(self, rollback_id: str) -> Finished:
         """Goes on where a run was interrupted, from any machine."""
-        self._not_orphaned(rollback_id)
-        if (ended := self._freed(rollback_id)) is not None:
+        self._records.not_orphaned(rollback_id)
+        if (ended := self._records.freed(rollback_id)) is not None:
             return ended
-        with self._taken_over(rollback_id, "resumed", "") as recorder:
-            if recorder.has("reverting"):
-                return self._put_back(recorder, _why_reverting(recorder.events))
-            finished = self._carry_on(recorder)
+        with self._records.taken_over(rollback_id, "resumed", "") as run:
+            if run.has("reverting"):
+                return undo(run, _why_reverting(run.events))
+            finished = execute(run)
         if finished.anew and finished.record and finished.plan:
             self.ui.say(f"What is left is more than was approved for {rollback_id}: it is planned anew.")
             record = finished.record
@@ -153,47 +167,58 @@ class Flow(Holding):
         try:
             opened = self.session.ledger.load(rollback_id)
         except UsageError:
-            return self._release_orphan(rollback_id)
+            return self._records.release_orphan(rollback_id)
         if opened.record.status in (Status.PLANNED, Status.AWAITING_APPROVAL):
             record, event = give_up(self.session, opened, reason)
             try:
-                self._freed(rollback_id)
+                self._records.freed(rollback_id)
             except Held:
                 self.ui.say("It is being applied right now; that ends without having changed anything.")
-            return Finished(record=record, plan=self._readable(opened), events=(*opened.events, event))
-        if (ended := self._freed(rollback_id)) is not None:
+            plan = self._records.readable_plan(opened)
+            return Finished(record=record, plan=plan, events=(*opened.events, event))
+        if (ended := self._records.freed(rollback_id)) is not None:
             return ended
-        if opened.record.status in UNFINISHED and self._readable(opened) is None:
-            return self._abandon(rollback_id, reason)
-        with self._taken_over(rollback_id, "aborting", reason) as recorder:
-            return self._put_back(recorder, "")
+        if opened.record.status in UNFINISHED and self._records.readable_plan(opened) is None:
+            return self._records.abandon(rollback_id, reason)
+        with self._records.taken_over(rollback_id, "aborting", reason) as run:
+            return undo(run, "")
 
     def verify(self, rollback_id: str) -> Finished:
         """Verifies again a record whose verification failed; it becomes COMPLETE where it passes now."""
-        opened, _, _ = self._opened(rollback_id)
+        opened, _, _ = self._records.opened(rollback_id)
         why = "only a failed verification is verified again"
         only(opened.record, (Status.FAILED,), why)
-        with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
-            opened, target, plan = self._opened(rollback_id)
+        with self._records.taken(opened.record.domains, rollback_id) as lease:
+            opened, target, plan = self._records.opened(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, (Status.FAILED,), why)
-            self._still_newest(opened, plan)
-            recorder = self._recorder(target, plan, opened.record, opened.events, lease)
-            if recorder.has("reverting"):
+            self._records.still_newest(opened, plan)
+            run = self._records.run(target, plan, opened.record, opened.events, lease)
+            if run.has("reverting"):
                 raise Refused(f"{rollback_id} was being put back.", next=next_for(opened.record))
-            return self._verify(recorder)
+            return verify(run)
 
-    # -- the steps -------------------------------------------------------------------------------------
+    # -- planning and approval ---------------------------------------------------------------------------
 
     def _plan(self, target: Target, request: Request) -> Plan[Any]:
-        with self._working("Planning", 0):
+        with working(self.ui, "Planning"):
             plan = target.plan(request)
         self.ui.planned(plan)
         refuse(target.refusals(plan))
         return plan
 
+    def _open(
+        self, record: Record, plan: Plan[Any], lease: Locks | None, status: Status
+    ) -> tuple[Record, Event]:
+        data = {"digest": record.digest, "reason": record.reason, "steps": len(plan.steps)}
+        entered = Entered(kind="planned", at=record.initiated_at, by=self.session.caller, data=data)
+        record, event = self.session.ledger.open(record, status, plan, entered, lease)
+        self.session.told(record)
+        return record, event
+
     def _await_approval(self, record: Record, plan: Plan[Any], policy: approval.Policy) -> Finished:
-        record, *events = self._told_where(*self._open(record, plan, None, Status.AWAITING_APPROVAL))
+        record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
+        record, *more = self._message_place(record)
         name, env, shown = record.rollback_id, record.environment, record.digest[:16]
         if policy in ("none", "confirm"):
             error = AwaitingApproval(
@@ -207,20 +232,19 @@ class Flow(Holding):
                 f"rollback approve {name} --digest {shown} --env {env}\n"
                 f"Then: rollback apply {name} --env {env}",
             )
-        return Finished(record=record, plan=plan, events=tuple(events), error=error)
+        return Finished(record=record, plan=plan, events=(event, *more), error=error)
 
-    def _told_where(self, record: Record, event: Event) -> tuple[Any, ...]:
-        """Writes down where the message of a waiting record stands: another process will go on with it."""
+    def _message_place(self, record: Record) -> tuple[Any, ...]:
+        """Journals where the message of a waiting record is: another process will go on with it."""
         notifier = self.session.notifier
         if notifier is None or not (place := notifier.place(record)):
-            return record, event
+            return (record,)
         now, by = self.session.clocks.now(), self.session.caller
         entered = Entered(kind="notified", at=now, by=by, data={"message": place})
-        after, told = self.session.ledger.journal(record, entered, None, {"notified": place})
-        return after, event, told
+        return self.session.ledger.journal(record, entered, None, {"notified": place})
 
     def _asked(self, waiting: Finished, plan: Plan[Any]) -> Finished:
-        """Asks whoever sits there; where nobody does, the record waits."""
+        """Asks on a terminal; where there is none, the record waits."""
         assert waiting.record is not None  # noqa: S101 - `_await_approval` made one
         answer = self.ui.confirm(f"Do exactly this in {plan.environment}?")
         if answer is None:
@@ -229,101 +253,8 @@ class Flow(Holding):
             return self.abort(waiting.record.rollback_id, "not confirmed")
         return self.apply(waiting.record.rollback_id, waiting.record.digest)
 
-    def _carry_on(self, recorder: Recorder) -> Finished:
-        with self._working(recorder.target.doing, recorder.counts()["planned"]):
-            outcome = recorder.target.execute(recorder.plan, recorder)
-        if outcome.interrupted:
-            return self._interrupted(recorder)
-        if outcome.ok:
-            return self._verify(recorder)
-        recorder.failures(outcome.failures)
-        why = several(outcome.failures)
-        if outcome.put_back:
-            return self._put_back(recorder, why)
-        recorder.close(Status.FAILED, [], done=outcome.done)
-        counts = recorder.record.counts
-        standing = f" What stands at the plan stays so: {named(outcome.done)}." if outcome.done else ""
-        error = RollbackError(
-            f"It failed: {why}.",
-            changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{standing}",
-            next=next_for(recorder.record),
-        )
-        return replace(self._finished(recorder, error), anew=outcome.anew)
-
-    def _verify(self, recorder: Recorder) -> Finished:
-        plan, printed = recorder.plan, ""
-        with ExitStack() as published:
-            with self._working("Verifying", 0):
-                checks = list(recorder.target.verify(plan))
-                recorder.check()
-                checks += published.enter_context(_published(recorder, plan.left(undone=False)))
-                if (
-                    recorder.target.smoked
-                    and all(check.ok for check in checks)
-                    and (proved := smoke(self.session.settings, self.session.root))
-                ):
-                    checks.append(proved[0])
-                    printed = "" if proved[0].ok else proved[1]
-            self.ui.output(printed)
-            if self.stop.is_set():
-                return self._interrupted(recorder)
-            well = all(check.ok for check in checks)
-            recorder.close(Status.COMPLETE if well else Status.FAILED, checks, done=plan.subjects)
-        error = None if well else not_verified(recorder.target.verb, plan, recorder.record, checks)
-        return self._finished(recorder, error)
-
-    def _put_back(self, recorder: Recorder, why: str) -> Finished:
-        """Undoes; `why` is empty where a person asked for it."""
-        if not recorder.has("reverting"):
-            recorder.append("reverting", {"why": why})
-        with self._working("Putting back", recorder.counts()["planned"]):
-            outcome = recorder.target.undo(recorder.plan, recorder)
-        if outcome.interrupted:
-            return self._interrupted(recorder)
-        recorder.failures(outcome.failures)
-        name, env = recorder.record.rollback_id, self.session.environment
-        ours = [failure for failure in outcome.failures if not failure.foreign]
-        lost = {failure.part for failure in ours}
-        done = tuple(subject for subject in recorder.plan.subjects if subject not in lost)
-        recorder.check()
-        with _published(recorder, recorder.stands(done, undone=True)) as said:
-            ours += [Failure(subject=check.check, reason=check.detail) for check in said]
-            ended = Status.ABORTED if outcome.stays else Status.REVERTED
-            recorder.close(Status.FAILED if ours else ended, [], done=done, undone=True)
-        if ours:
-            return self._finished(
-                recorder,
-                RollbackError(
-                    not_put_back(why, ours),
-                    changed=f"rollback show {name} --env {env} says what stands where.",
-                    next=f"rollback abort {name} --env {env}, to try again to put it back.",
-                ),
-            )
-        if outcome.stays:
-            self.ui.say(outcome.stays)
-        if not why:
-            return self._finished(recorder, None)
-        error = PutBack(
-            f"It failed: {why}.",
-            changed=put_back(outcome.failures),
-            next=f"rollback show {name} --env {env}",
-        )
-        return self._finished(recorder, error)
-
-    def _interrupted(self, recorder: Recorder) -> Finished:
-        counts = recorder.counts()
-        recorder.append("interrupted", {"counts": counts}, counts=counts)
-        error = RollbackError(
-            "Interrupted.",
-            changed=so_far(counts),
-            next=next_for(recorder.record),
-        )
-        return self._finished(recorder, error)
-
-    # -- helpers ---------------------------------------------------------------------------------------
-
     def _approved(self, record: Record, digest: str) -> Approval | None:
-        """The approval by which `record` may go ahead now; None where the caller's own word is enough.
+        """The approval by which `record` may go ahead now; None where the caller's own confirmation is enough.
 
         Raises `Refused` where there is none, or where `digest` is given and is another plan's.
         """
@@ -336,56 +267,87 @@ class Flow(Holding):
         given = self.session.ledger.approvals(record.rollback_id)
         return approval.standing(record, given, self.session.settings, self.session.now())
 
-    def _open(
-        self, record: Record, plan: Plan[Any], lease: Locks | None, status: Status
-    ) -> tuple[Record, Event]:
-        data = {"digest": record.digest, "reason": record.reason, "steps": len(plan.steps)}
-        entered = Entered(kind="planned", at=record.initiated_at, by=self.session.caller, data=data)
-        record, event = self.session.ledger.open(record, status, plan, entered, lease)
-        self.session.told(record)
-        return record, event
 
-    @staticmethod
-    def _finished(recorder: Recorder, error: RollbackError | None) -> Finished:
-        return Finished(
-            record=recorder.record, plan=recorder.plan, events=tuple(recorder.events), error=error
-        )
+# -- the steps of every run --------------------------------------------------------------------------------
 
 
-@contextmanager
-def _published(recorder: Recorder, stands: Mapping[str, str]) -> Iterator[list[Check]]:
-    """Says where others look it up what is deployed; a failed check where that was not possible.
-
-    A parameter has no conditional write: whoever finds out afterwards that the lease was lost, and so may have
-    overwritten what its next holder has said, says again what stands, until nothing else does.
-    """
-    try:
-        yield _publish(recorder, stands)
-    except RollbackError as error:
-        if isinstance(error, LeaseLost) or _lost(recorder):
-            failed: list[Check] = []
-            said = None
-            while not failed and (now := recorder.stands_now()) != said:
-                failed, said = _publish(recorder, now), now
-            if failed:
-                error.changed += f" What the parameters say may be wrong: {failed[0].detail}"
-        raise
-
-
-def _lost(recorder: Recorder) -> bool:
-    try:
-        recorder.lease.check()
-    except LeaseLost:
-        return True
-    return False
+def execute(run: Run) -> Finished:
+    """Does what the plan says, then verifies. A failure is undone at once where the target says so."""
+    with run.working(run.target.doing, run.counts()["planned"]):
+        outcome = run.target.execute(run.plan, run)
+    if outcome.interrupted:
+        return _interrupted(run)
+    if outcome.ok:
+        return verify(run)
+    run.failures(outcome.failures)
+    why = several(outcome.failures)
+    if outcome.put_back:
+        return undo(run, why)
+    run.close(Status.FAILED, [], done=outcome.done)
+    counts = run.record.counts
+    standing = f" What stands at the plan stays so: {named(outcome.done)}." if outcome.done else ""
+    error = RollbackError(
+        f"It failed: {why}.",
+        changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{standing}",
+        next=run.store.advice.unfinished(run.record),
+    )
+    return run.finished(error, anew=outcome.anew)
 
 
-def _publish(recorder: Recorder, stands: Mapping[str, str]) -> list[Check]:
-    try:
-        recorder.target.publish(recorder.plan, stands)
-    except RollbackError as error:
-        return [Check(check="parameter", ok=False, detail=error.what)]
-    return []
+def verify(run: Run) -> Finished:
+    """Checks what is deployed, publishes it, runs the smoke command, and closes the record."""
+    plan, target, printed = run.plan, run.target, ""
+    with ExitStack() as published:
+        with run.working("Verifying"):
+            checks = list(target.verify(plan))
+            run.check()
+            checks += published.enter_context(run.store.published(plan.left(undone=False)))
+            if target.smoked and all(check.ok for check in checks) and (proved := run.smoke()):
+                checks.append(proved[0])
+                printed = "" if proved[0].ok else proved[1]
+        run.ui.output(printed)
+        if run.stopping():
+            return _interrupted(run)
+        passed = all(check.ok for check in checks)
+        run.close(Status.COMPLETE if passed else Status.FAILED, checks, done=plan.subjects)
+    return run.finished(None if passed else run.store.advice.unverified(plan, run.record, checks))
+
+
+def undo(run: Run, why: str) -> Finished:
+    """Back to where the plan began; `why` is empty where a person asked for it."""
+    if not run.has("reverting"):
+        run.append("reverting", {"why": why})
+    with run.working("Putting back", run.counts()["planned"]):
+        outcome = run.target.undo(run.plan, run)
+    if outcome.interrupted:
+        return _interrupted(run)
+    run.failures(outcome.failures)
+    ours = [failure for failure in outcome.failures if not failure.foreign]
+    lost = {failure.part for failure in ours}
+    done = tuple(subject for subject in run.plan.subjects if subject not in lost)
+    run.check()
+    with run.store.published(run.deployed(done, undone=True)) as unpublished:
+        ours += [Failure(subject=check.check, reason=check.detail) for check in unpublished]
+        ended = Status.ABORTED if outcome.stays else Status.REVERTED
+        run.close(Status.FAILED if ours else ended, [], done=done, undone=True)
+    if ours:
+        changed, then = run.store.advice.undo_failed
+        return run.finished(RollbackError(not_put_back(why, ours), changed=changed, next=then))
+    if outcome.stays:
+        run.ui.say(outcome.stays)
+    if not why:
+        return run.finished()
+    return run.finished(
+        PutBack(f"It failed: {why}.", changed=put_back(outcome.failures), next=run.store.advice.reverted)
+    )
+
+
+def _interrupted(run: Run) -> Finished:
+    counts = run.counts()
+    run.append("interrupted", {"counts": counts}, counts=counts)
+    return run.finished(
+        RollbackError("Interrupted.", changed=so_far(counts), next=run.store.advice.unfinished(run.record))
+    )
 
 
 def _why_reverting(events: Sequence[Event]) -> str:

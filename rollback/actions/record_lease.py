@@ -6,12 +6,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from rollback.actions.advice import LedgerAdvice
 from rollback.actions.context import Session
-from rollback.actions.journal import Recorder, give_up
+from rollback.actions.ledger_store import LedgerStore, give_up
 from rollback.actions.ports import Ui
-from rollback.core.errors import Ended, Refused, RollbackError, UsageError
+from rollback.actions.run import Finished, Run, interruptible
+from rollback.actions.smoke_test import smoke
+from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.messages import only
@@ -19,62 +23,57 @@ from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Event, Record, Status
 from rollback.targets.base import Target
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """How a verb ended: its record, if there is one, and the error that sets the exit code, if any.
-
-    `anew` says that what is left needs a plan of its own.
-    """
-
-    record: Record | None
-    plan: Plan[Any] | None
-    events: tuple[Event, ...] = ()
-    error: RollbackError | None = None
-    anew: bool = False
+_UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
+_NOTHING_LEFT = "there is nothing to go on with"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holding:
-    """What every verb of a session shares. `stop` is set when a person asks to stop."""
+class RecordLeases:
+    """Records of one environment and the leases that they hold. `stop` is set when a person asks to stop."""
 
     session: Session
     ui: Ui
     stop: threading.Event = field(default_factory=threading.Event)
 
+    # -- leases ----------------------------------------------------------------------------------------
+
     @contextmanager
-    def _locked(self, domains: Sequence[str], owner: str, *, take_over: bool = False) -> Iterator[Locks]:
-        if take_over:
-            lease = self.session.leases.hold_over(domains, owner, lambda left: self._watching(owner, left))
-            # Parked again if anything goes wrong before it is known what its record needs.
-            lease.in_flight = True
-        else:
-            lease = self.session.leases.hold(domains, owner)
-        try:
+    def held(self, domains: Sequence[str], owner: str) -> Iterator[Locks]:
+        """These leases, if they are free. Raises `Held` where one is not."""
+        with self._until_end(self.session.leases.hold(domains, owner), owner) as lease:
             yield lease
-        except KeyboardInterrupt:
-            if not lease.in_flight:
-                raise
-            name = f"{owner} --env {self.session.environment}"
-            raise Ended(
-                f"Ended at once, while {owner} was in flight.",
-                changed="What was under way may or may not have been done; whoever goes on finds out.",
-                next=f"rollback resume {name}, or rollback abort {name}",
-            ) from None
-        except RollbackError as error:
-            if lease.in_flight and not isinstance(error, LeaseLost):
-                name = f"{owner} --env {self.session.environment}"
-                error.changed = error.changed or "What was done until then is in the record."
-                then = (
-                    f"rollback resume {name}, to finish it; rollback abort {name}, to undo what can be undone"
-                )
-                error.next = f"{error.next}\n{then}" if error.next else then
-            raise
+
+    @contextmanager
+    def taken(self, domains: Sequence[str], owner: str) -> Iterator[Locks]:
+        """These leases, free or left behind by a dead process of the same record.
+
+        They are parked again if anything goes wrong before it is known what the record needs.
+        """
+        lease = self.session.leases.hold_over(domains, owner, lambda left: self._watching(owner, left))
+        lease.in_flight = True
+        with self._until_end(lease, owner):
+            yield lease
+
+    @contextmanager
+    def _until_end(self, lease: Locks, owner: str) -> Iterator[Locks]:
+        advice = LedgerAdvice(verb="", rollback_id=owner, environment=self.session.environment)
+        try:
+            with interruptible(lambda: lease.in_flight, advice, owner):
+                yield lease
         finally:
             lease.release()
 
+    def _watching(self, owner: str, left: float) -> None:
+        self.not_stopped()
+        self.ui.waiting(f"Watching whether {owner} is dead", left)
+
+    def not_stopped(self) -> None:
+        """Raises `RollbackError` where a person has asked to stop before anything was changed."""
+        if self.stop.is_set():
+            raise RollbackError("Interrupted before anything was changed.", changed="Nothing was changed.")
+
     @contextmanager
-    def _reading(self, lease: Locks) -> Iterator[None]:
+    def planning(self, lease: Locks) -> Iterator[None]:
         """What is planned under a lease counts only if it was held all the while. Raises `LeaseLost`."""
         why: RollbackError | None = None
         try:
@@ -90,15 +89,9 @@ class Holding:
         if why is not None:
             raise why
 
-    def _watching(self, owner: str, left: float) -> None:
-        self._not_stopped()
-        self.ui.waiting(f"Watching whether {owner} is dead", left)
+    # -- what a dead process left held -----------------------------------------------------------------
 
-    def _not_stopped(self) -> None:
-        if self.stop.is_set():
-            raise RollbackError("Interrupted before anything was changed.", changed="Nothing was changed.")
-
-    def _not_orphaned(self, owner: str) -> None:
+    def not_orphaned(self, owner: str) -> None:
         """Raises `Refused` for a holder of the lease that has no record: there is nothing to go on with."""
         held = self.session.leases.held_by(owner)
         if not held:
@@ -112,7 +105,7 @@ class Holding:
                 next=f"rollback abort {owner} --env {self.session.environment}, which frees the lease.",
             ) from None
 
-    def _release_orphan(self, owner: str) -> Finished:
+    def release_orphan(self, owner: str) -> Finished:
         """Frees a lease whose holder died before it wrote its record."""
         held = self.session.leases.held_by(owner)
         if not held:
@@ -120,12 +113,12 @@ class Holding:
                 f"There is no rollback {owner[:80]!a} in {self.session.environment}.",
                 next=f"rollback history --env {self.session.environment}",
             )
-        with self._locked(held, owner, take_over=True) as lease:
+        with self.taken(held, owner) as lease:
             lease.in_flight = False
             self.ui.say(f"{owner} left no rollback behind; its lease is free again.")
         return Finished(record=None, plan=None)
 
-    def _freed(self, rollback_id: str) -> Finished | None:
+    def freed(self, rollback_id: str) -> Finished | None:
         """An ended record, once its lease is free; None where it has not ended, or holds no lease.
 
         Only a process that died while it applied a plan that was then given up leaves one behind.
@@ -133,15 +126,15 @@ class Holding:
         opened = self.session.ledger.load(rollback_id)
         if opened.record.status in UNFINISHED or not (held := self.session.leases.held_by(rollback_id)):
             return None
-        with self._locked(held, rollback_id, take_over=True) as lease:
+        with self.taken(held, rollback_id) as lease:
             lease.in_flight = False
             self.ui.say(f"{rollback_id} had ended; its lease is free again.")
-        return Finished(record=opened.record, plan=self._readable(opened), events=opened.events)
+        return Finished(record=opened.record, plan=self.readable_plan(opened), events=opened.events)
 
-    def _abandon(self, rollback_id: str, reason: str) -> Finished:
-        """Ends a record whose plan is damaged: nothing can be put back by it, and nobody is barred by it."""
+    def abandon(self, rollback_id: str, reason: str) -> Finished:
+        """Ends a record whose plan is damaged: it can undo nothing, and keeps nobody from going on."""
         domains = self.session.ledger.load(rollback_id).record.domains
-        with self._locked(domains, rollback_id, take_over=True) as lease:
+        with self.taken(domains, rollback_id) as lease:
             opened = self.session.ledger.load(rollback_id)
             record, event = give_up(self.session, opened, reason, lease)
         env = self.session.environment
@@ -153,19 +146,22 @@ class Holding:
         )
         return Finished(record=record, plan=None, events=(*opened.events, event), error=error)
 
-    def _readable(self, opened: Opened) -> Plan[Any] | None:
+    # -- records ---------------------------------------------------------------------------------------
+
+    def opened(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
+        """A record with its target and plan. Raises `RollbackError` where the plan is damaged."""
+        opened = self.session.ledger.load(rollback_id)
+        target = self.session.target(opened.record.kind)
+        return opened, target, opened.plan(target.step)
+
+    def readable_plan(self, opened: Opened) -> Plan[Any] | None:
         """The plan of a record that ends; a damaged one is no reason not to end it."""
         try:
             return opened.plan(self.session.target(opened.record.kind).step)
         except RollbackError:
             return None
 
-    def _opened(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
-        opened = self.session.ledger.load(rollback_id)
-        target = self.session.target(opened.record.kind)
-        return opened, target, opened.plan(target.step)
-
-    def _recorder(
+    def run(
         self,
         target: Target,
         plan: Plan[Any],
@@ -174,43 +170,43 @@ class Holding:
         lease: Locks,
         *,
         taken_over: bool = False,
-    ) -> Recorder:
-        return Recorder(
+    ) -> Run:
+        """The run of a record that this process holds."""
+        store = LedgerStore(
             session=self.session,
             target=target,
             plan=plan,
             record=record,
             lease=lease,
-            ui=self.ui,
-            stop=self.stop,
             taken_over=taken_over,
             events=list(events),
         )
+        prove = partial(smoke, self.session.settings, self.session.root)
+        return Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=self.stop)
 
     @contextmanager
-    def _taken_over(self, rollback_id: str, kind: str, reason: str) -> Iterator[Recorder]:
-        """An unfinished record under its lease, with the takeover journalled."""
-        opened, _, _ = self._opened(rollback_id)
-        unfinished = (Status.IN_PROGRESS, Status.FAILED)
-        only(opened.record, unfinished, "there is nothing to go on with")
+    def taken_over(self, rollback_id: str, kind: str, reason: str) -> Iterator[Run]:
+        """An unfinished record under its lease, with the takeover journalled as an event of `kind`."""
+        opened, _, _ = self.opened(rollback_id)
+        only(opened.record, _UNFINISHED, _NOTHING_LEFT)
         if opened.record.emergency and opened.record.status is Status.IN_PROGRESS and not opened.adopted:
             raise Refused(
                 f"{rollback_id} is an emergency's, and its journal was imported in part only.",
                 next=f"rollback ledger import FILE --env {opened.record.environment}, once more.",
             )
-        with self._locked(opened.record.domains, rollback_id, take_over=True) as lease:
-            opened, target, plan = self._opened(rollback_id)
+        with self.taken(opened.record.domains, rollback_id) as lease:
+            opened, target, plan = self.opened(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
-            only(opened.record, unfinished, "there is nothing to go on with")
+            only(opened.record, _UNFINISHED, _NOTHING_LEFT)
             if opened.record.status is Status.FAILED:
-                self._still_newest(opened, plan)
+                self.still_newest(opened, plan)
             self.ui.planned(plan)
-            recorder = self._recorder(target, plan, opened.record, opened.events, lease, taken_over=True)
+            run = self.run(target, plan, opened.record, opened.events, lease, taken_over=True)
             data = {"fence": lease.fence, "reason": reason}
-            recorder.append(kind, data, status=Status.IN_PROGRESS, completed_at=None)
-            yield recorder
+            run.append(kind, data, status=Status.IN_PROGRESS, completed_at=None)
+            yield run
 
-    def _still_newest(self, opened: Opened, plan: Plan[Any]) -> None:
+    def still_newest(self, opened: Opened, plan: Plan[Any]) -> None:
         """A closed record can be taken up again only while nothing later has written what it wrote."""
         for entry in self.session.ledger.timeline():
             if entry.id == opened.record.rollback_id:
@@ -222,11 +218,3 @@ class Holding:
                     f"{entry.kind} {entry.id} has changed {same} since.",
                     next=f"rollback status --env {self.session.environment}",
                 )
-
-    @contextmanager
-    def _working(self, what: str, steps: int) -> Iterator[None]:
-        self.ui.start(what, steps)
-        try:
-            yield
-        finally:
-            self.ui.finish()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rollback.actions.context import Session
     from rollback.actions.lifecycle import Flow
-    from rollback.actions.record_lease import Finished
+    from rollback.actions.run import Finished
     from rollback.aws.account import Account
     from rollback.model.plan import Plan, Request
     from rollback.views.terminal import Terminal

@@ -17,7 +17,7 @@ import pytest
 
 from rollback import targets
 from rollback.actions.lifecycle import Flow
-from rollback.actions.record_lease import Finished
+from rollback.actions.run import Finished
 from rollback.core.errors import RollbackError
 from rollback.model.plan import Request
 from rollback.targets.table.cutover import Cutover

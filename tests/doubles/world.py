@@ -14,8 +14,8 @@ from typing import Any
 
 from rollback.actions.context import Session
 from rollback.actions.lifecycle import Flow
-from rollback.actions.record_lease import Finished
 from rollback.actions.record_release import Commits, Recorded, adopt, record
+from rollback.actions.run import Finished
 from rollback.aws.account import Account, Throttles
 from rollback.config.settings import Settings, parse
 from rollback.core.clocks import Clocks

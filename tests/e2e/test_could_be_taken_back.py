@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.test_table import window
 
 from tests import planted
 from tests.doubles.github import GitHub, github
 from tests.e2e.estate_under_test import ALICE, DAN, OLGA, Person, Platform, Run, git
+from tests.e2e.test_table import window
 from tests.proxy import Proxy
 
 REPOSITORY = "bbws/access-platform"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.e2e.test_table import Table, bucket, table  # noqa: F401 - fixtures
 
 from tests.e2e.estate_under_test import ALICE, BOB, DORA, FUNCTIONS, Platform
+from tests.e2e.test_table import Table, bucket, table  # noqa: F401 - fixtures
 from tests.proxy import Proxy
 
 # One function, so that a drill has little to do; its name begins like another service's.

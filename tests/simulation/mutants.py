@@ -152,7 +152,7 @@ MUTANTS = (
     Mutant(
         "no fence in the description",
         ("crash", "undo"),
-        "rollback.actions.journal",
+        "rollback.actions.ledger_store",
         (("{self.record.rollback_id}/{self.lease.fence}", "{self.record.rollback_id}/1"),),
     ),
     Mutant(
@@ -245,6 +245,6 @@ MUTANTS = (
         "COMPLETE although verification failed",
         ("foreign write", "verify"),
         "rollback.actions.lifecycle",
-        (("        well = all(check.ok for check in checks)\n", "        well = True\n"),),
+        (("        passed = all(check.ok for check in checks)\n", "        passed = True\n"),),
     ),
 )

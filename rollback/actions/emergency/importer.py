@@ -7,14 +7,18 @@ then on. An import that was interrupted is gone on with by importing again.
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollback.actions.emergency.journal import IMPORTED, Told, read
-from rollback.actions.record_lease import Holding
+from rollback.actions.context import Session
+from rollback.actions.emergency.journal import IMPORTED, JournalFile, read
+from rollback.actions.ledger_store import end_entry, new_quarantines
+from rollback.actions.ports import Ui
+from rollback.actions.record_lease import RecordLeases
 from rollback.aws.functions import AliasSeen, observe_alias
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, Locks
@@ -23,7 +27,7 @@ from rollback.model.alias_moves import Move, standings, states
 from rollback.model.messages import next_for
 from rollback.model.plan import Plan
 from rollback.model.record import ADOPTED, Entered, Event, Record, Standing, Status
-from rollback.model.release import Entry, Quarantine, label
+from rollback.model.release import label
 
 _NAMED = 20
 
@@ -40,8 +44,12 @@ class Adopted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adoption(Holding):
-    """Imports journals, as one caller."""
+class Adoption:
+    """Imports journals, as one caller. `stop` is set when a person asks to stop."""
+
+    session: Session
+    ui: Ui
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def adopt(self, path: Path, *, although_moved: bool = False) -> Adopted:
         """Makes the journal in `path` a record. Once: again, it only says so.
@@ -50,7 +58,7 @@ class Adoption(Holding):
         imported, or where the aliases do not stand as it says, unless `although_moved`.
         """
         told = read(path)
-        self._fits(told)
+        told.check_environment(self.session.settings)
         known = self._known(told)
         if known is not None and (end := _end(known)) is not None:
             if end.data["head"] != told.head:
@@ -67,7 +75,8 @@ class Adoption(Holding):
                 "services that nobody knows what stands.",
             )
         # An earlier import that died may have left the lease behind, before or after it wrote the record.
-        with self._locked((ALIASES,), told.record.rollback_id, take_over=True) as lease:
+        records = RecordLeases(session=self.session, ui=self.ui, stop=self.stop)
+        with records.taken((ALIASES,), told.record.rollback_id) as lease:
             lease.in_flight = known is not None
             record = self._opened_anew(told, known, lease)
             for event in told.events[record.events :]:
@@ -78,21 +87,13 @@ class Adoption(Holding):
 
     # -- the steps -------------------------------------------------------------------------------------
 
-    def _fits(self, told: Told) -> None:
-        settings = self.session.settings
-        if (told.record.environment, told.account) != (settings.environment, settings.account):
-            raise Refused(
-                f"{told.path} is of {told.record.environment} in account {told.account}, not of "
-                f"{settings.environment} in {settings.account}."
-            )
-
-    def _known(self, told: Told) -> Opened | None:
+    def _known(self, told: JournalFile) -> Opened | None:
         try:
             return self.session.ledger.load(told.record.rollback_id)
         except UsageError:
             return None
 
-    def _moved_since(self, told: Told) -> list[str]:
+    def _moved_since(self, told: JournalFile) -> list[str]:
         """Where an alias stands otherwise than the journal left it, in words."""
         alias = self.session.settings.alias
 
@@ -102,7 +103,7 @@ class Adoption(Holding):
         left = standings(told.plan, told.events)
         return [line for line in self.session.account.each(differs, left.items()) if line]
 
-    def _opened_anew(self, told: Told, known: Opened | None, lease: Locks) -> Record:
+    def _opened_anew(self, told: JournalFile, known: Opened | None, lease: Locks) -> Record:
         """The record with as many of the journal's events as the ledger has."""
         lease.in_flight = True
         if known is not None:
@@ -112,7 +113,7 @@ class Adoption(Holding):
         return record
 
     def _closed(
-        self, told: Told, record: Record, lease: Locks, moved: Collection[str]
+        self, told: JournalFile, record: Record, lease: Locks, moved: Collection[str]
     ) -> tuple[Record, Event]:
         now, ledger = self.session.clocks.now(), self.session.ledger
         stands = stands_after(told.plan, told.events, moved)
@@ -126,19 +127,11 @@ class Adoption(Holding):
             "moved_since": sorted(moved),
             "stands": stands,
         }
-        barred = {(bar.service, bar.version) for bar in ledger.quarantines()}
-        bars = [
-            Quarantine(
-                service=service,
-                version=version,
-                reason=record.reason,
-                by=self.session.caller,
-                at=now,
-                rollback_id=record.rollback_id,
-            )
+        left = {
+            service: version
             for service, version in told.plan.quarantines.items()
-            if stands[service] == told.plan.targets[service] and (service, version) not in barred
-        ]
+            if stands[service] == told.plan.targets[service]
+        }
         closed = ledger.close(
             record,
             Entered(kind=ADOPTED, at=now, by=self.session.caller, data=data),
@@ -150,25 +143,14 @@ class Adoption(Holding):
                 "verification": ended.verification,
                 "elapsed_seconds": ended.elapsed_seconds,
             },
-            entry=Entry(
-                seq=0,
-                kind="rollback",
-                id=record.rollback_id,
-                version="",
-                at=now,
-                by=self.session.caller,
-                services=told.plan.subjects,
-                stands=stands,
-                covers="",
-                status=status,
-            ),
-            bars=bars,
+            entry=end_entry(self.session, record, status, now, services=told.plan.subjects, deployed=stands),
+            bars=new_quarantines(self.session, record, left, now),
         )
         lease.in_flight = False
         return closed
 
     def _done(
-        self, path: Path, record: Record, told: Told, events: tuple[Event, ...], *, new: bool
+        self, path: Path, record: Record, told: JournalFile, events: tuple[Event, ...], *, new: bool
     ) -> Adopted:
         """Says where others look it up what is deployed, and marks the file."""
         stands = label(self.session.ledger.timeline().stands)

@@ -16,13 +16,17 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from rollback.actions.advice import FileAdvice
+from rollback.actions.run import End
+from rollback.config.settings import Settings
 from rollback.core.canonical import canonical, digest, plain
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
@@ -39,7 +43,6 @@ from rollback.model.record import (
     next_event,
     seconds_between,
 )
-from rollback.targets.base import Failure
 
 _SCHEMA = 1
 _RECORD, _EVENT, _CHECKS = TypeAdapter(Record), TypeAdapter(Event), TypeAdapter(tuple[Check, ...])
@@ -49,7 +52,7 @@ IMPORTED = ".imported"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class JournalFile:
     """What a journal's file says, its chain verified. `began` is the record as it began, `record` as the events
     have left it.
 
@@ -68,6 +71,14 @@ class Told:
     @property
     def head(self) -> str:
         return self.events[-1].hash
+
+    def check_environment(self, settings: Settings) -> None:
+        """Raises `Refused` where the journal is of another environment or account."""
+        if (self.record.environment, self.account) != (settings.environment, settings.account):
+            raise Refused(
+                f"{self.path} is of {self.record.environment} in account {self.account}, not of "
+                f"{settings.environment} in {settings.account}."
+            )
 
 
 def folder() -> Path:
@@ -91,7 +102,7 @@ def identifier(path: Path) -> str:
     return path.name.removesuffix(IMPORTED).removesuffix(_SUFFIX).rpartition("-")[2]
 
 
-def read(path: Path) -> Told:
+def read(path: Path) -> JournalFile:
     """A journal, verified. Raises `UsageError` where it is none, `Refused` where it was tampered with."""
     try:
         content = path.read_bytes()
@@ -118,7 +129,7 @@ def read(path: Path) -> Told:
         raise _tampered(path, _first(error)) from None
     if why:
         raise _tampered(path, why)
-    return Told(
+    return JournalFile(
         path=path,
         account=account,
         region=region,
@@ -173,12 +184,12 @@ def _after(record: Record, told: Entered | Event) -> Record:
 
 
 @dataclass(kw_only=True)
-class FileJournal:
-    """A journal that is being written (`targets.protocol.Journal`). One process at a time has it.
+class FileStore:
+    """A journal that is being written (`actions.run.Store`). One process at a time has it.
 
     `holder` is a name that no other process ever has, and later ones sort after it. There is no lease: what
     keeps another process of the same rollback away is the file's lock, on this machine, and on others each
-    alias's RevisionId and the tag that a later holder has left on it.
+    alias's RevisionId and the tag that a later holder has left on it. `now` gives ISO 8601 in UTC.
     """
 
     path: Path
@@ -187,8 +198,6 @@ class FileJournal:
     by: Who
     holder: str
     now: Callable[[], str]
-    shown: Callable[[int], None]
-    stop: threading.Event
     taken_over: bool
     events: list[Event] = field(default_factory=list)
     _anchor: str = ""
@@ -197,12 +206,8 @@ class FileJournal:
 
     @classmethod
     def create(
-        cls,
-        place: Path,
-        record: Record,
-        plan: Plan[Move],
-        **how: Any,
-    ) -> FileJournal:
+        cls, place: Path, record: Record, plan: Plan[Move], *, by: Who, holder: str, now: Callable[[], str]
+    ) -> FileStore:
         """A new file, mode 0600, with its head and its first event. Raises `UsageError` where it cannot be."""
         chunks = to_chunks(plan)
         head = {
@@ -217,54 +222,64 @@ class FileJournal:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Never an earlier file's place, nor through a link.
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-            journal = cls(path=path, record=record, plan=plan, taken_over=False, **how)
-            journal._take(handle)
-            journal._put(canonical(head))
+            store = cls(path=path, record=record, plan=plan, by=by, holder=holder, now=now, taken_over=False)
+            store._take(handle)
+            store._put(canonical(head))
             _keep_name(place)
         except OSError as error:
             raise UsageError(
                 f"The journal {path} cannot be written: {error.strerror}.",
                 next="Nothing is moved without one: XDG_STATE_HOME names another folder.",
             ) from None
-        journal._anchor = digest(head)
+        store._anchor = digest(head)
         data = {
             "digest": record.digest,
             "reason": record.reason,
             "steps": len(plan.steps),
             "plan": digest(chunks),
         }
-        journal.append("planned", data)
-        return journal
+        store.append("planned", data)
+        return store
 
     @classmethod
-    def go_on(cls, told: Told, **how: Any) -> FileJournal:
-        """The journal that `told` was read from, to be written on. Raises `Refused` where another process has it,
-        or has written to it since.
+    def go_on(cls, file: JournalFile, *, by: Who, holder: str, now: Callable[[], str]) -> FileStore:
+        """The journal in `file`, to be written on. Raises `Refused` where another process has it, or has written
+        to it since.
         """
         try:
-            handle = os.open(told.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+            handle = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         except OSError as error:
-            raise UsageError(f"{told.path} cannot be written: {error.strerror}.") from None
-        journal = cls(path=told.path, record=told.record, plan=told.plan, taken_over=True, **how)
-        journal.events = list(told.events)
-        journal._take(handle)
-        if read(told.path).events != told.events:
-            journal.close()
-            raise Refused(f"{told.path} was written to by another process just now.", next="Try again.")
-        os.ftruncate(handle, told.whole)
-        return journal
-
-    @property
-    def rollback_id(self) -> str:
-        return self.record.rollback_id
+            raise UsageError(f"{file.path} cannot be written: {error.strerror}.") from None
+        store = cls(
+            path=file.path,
+            record=file.record,
+            plan=file.plan,
+            by=by,
+            holder=holder,
+            now=now,
+            taken_over=True,
+            events=list(file.events),
+        )
+        store._take(handle)
+        if read(file.path).events != file.events:
+            store.release()
+            raise Refused(f"{file.path} was written to by another process just now.", next="Try again.")
+        os.ftruncate(handle, file.whole)
+        return store
 
     @property
     def tag(self) -> str:
         return f"rollback/{self.record.rollback_id}/{self.holder}"
 
-    def append(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Writes an event, which is on the disk when it returns. Raises `RollbackError` where it is not, and
-        `LeaseLost` where an alias tells that another process has gone on with this emergency since.
+    @property
+    def advice(self) -> FileAdvice:
+        return FileAdvice(path=self.path, environment=self.record.environment)
+
+    def append(self, kind: str, data: Mapping[str, Any], **_: Any) -> None:
+        """Writes an event, which is on the disk when it returns; what it changes of the record follows from it.
+
+        Raises `RollbackError` where it is not, and `LeaseLost` where an alias tells that another process has gone
+        on with this emergency since.
         """
         if kind == "found" and self._fenced_by(str(data["tag"])):
             raise LeaseLost(
@@ -286,20 +301,16 @@ class FileJournal:
     def check(self) -> None:
         """Nothing: there is no lease."""
 
-    def stopping(self) -> bool:
-        return self.stop.is_set()
+    @contextmanager
+    def published(self, deployed: Mapping[str, str]) -> Iterator[list[Check]]:  # noqa: ARG002 - the Protocol's
+        """Nothing: `importer` publishes what is deployed once the ledger has the journal."""
+        yield []
 
-    def progress(self, done: int) -> None:
-        self.shown(done)
+    def close(self, end: End) -> None:
+        """Writes the record's end; what it quarantines is the ledger's to know, once it has the journal."""
+        self.append("closed", {"status": end.status, "counts": end.counts, "checks": end.checks})
 
-    def has(self, kind: str) -> bool:
-        return any(event.kind == kind for event in self.events)
-
-    def failures(self, failures: Collection[Failure]) -> None:
-        """Journals what did not go, for whoever goes on."""
-        self.append("failed", {"failures": [plain(failure) for failure in failures]})
-
-    def close(self) -> None:
+    def release(self) -> None:
         """Lets go of the file, for another process to go on with."""
         if self._file >= 0:
             os.close(self._file)
@@ -315,7 +326,7 @@ class FileJournal:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.close()
+            self.release()
             raise Refused(
                 f"Another process on this machine is at it: {self.path}.", next="Wait for it."
             ) from None

@@ -190,7 +190,7 @@ def named(
 
 
 def make(
-    account: Account, archive: Archive, request: Request, *, although_barred: bool = False
+    account: Account, archive: Archive, request: Request, *, although_quarantined: bool = False
 ) -> Plan[Move]:
     """The plan for `request`, read from the account and the archive alone.
 
@@ -216,7 +216,7 @@ def make(
     else:
         choice = named(_checked(archive.releases()), chosen, now, checked_version(request.to))
     targets = {service: release.version for service, release in choice.targets.items()}
-    refusals = [] if although_barred else _barred(targets, known, settings.environment)
+    refusals = [] if although_quarantined else _barred(targets, known, settings.environment)
     steps: list[Move] = []
 
     def wish(name: str) -> tuple[Move | None, str]:

@@ -14,7 +14,7 @@ from rollback.core.errors import Refused, UsageError
 if TYPE_CHECKING:
     from rollback.actions.context import Session
     from rollback.actions.emergency.run import Emergency
-    from rollback.actions.record_lease import Finished
+    from rollback.actions.run import Finished
     from rollback.model.plan import Request
     from rollback.views.terminal import Terminal
 

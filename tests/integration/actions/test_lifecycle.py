@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.journal import planned
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_release import Commits, record
+from rollback.actions.run import new_record
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.plan import Request
@@ -656,7 +656,7 @@ def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_
     target = session.target("aliases")
     ids = ("01M80000000000000000000001", "01M80000000000000000000002")
     for identifier in ids:
-        begun = planned(session, target, plan, "bad", rollback_id=identifier, began=session.clocks.now())
+        begun = new_record(session, target, plan, "bad", rollback_id=identifier, began=session.clocks.now())
         flow._open(begun, plan, None, Status.AWAITING_APPROVAL)
     world.dynamodb.delete_item(
         TableName=TABLE, Key={"PK": {"S": f"ROLLBACK#{ids[1]}"}, "SK": {"S": "PLAN#0002"}}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rollback.actions.lifecycle import Flow
-from rollback.actions.record_lease import Finished
+from rollback.actions.run import Finished
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import ALIASES
 from rollback.model.identity import Who

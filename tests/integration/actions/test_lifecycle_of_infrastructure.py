@@ -12,8 +12,8 @@ from rich.console import Console
 from rollback import targets
 from rollback.actions.lifecycle import Flow
 from rollback.actions.quarantine import lift
-from rollback.actions.record_lease import Finished
 from rollback.actions.record_release import Commits, record
+from rollback.actions.run import Finished
 from rollback.actions.status import barred, overview
 from rollback.config.naming import UNATTENDED
 from rollback.core.errors import Refused, UsageError

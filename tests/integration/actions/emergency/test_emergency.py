@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from rollback.actions.emergency.importer import Adopted, Adoption
 from rollback.actions.emergency.journal import found, read
 from rollback.actions.emergency.run import Emergency, under_its_role
-from rollback.actions.record_lease import Finished
 from rollback.actions.repair_ledger import mend
+from rollback.actions.run import Finished
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.health import LostEntries, advice, ask, protections
 from rollback.ledger.store import GONE, THROTTLED, UNREACHABLE, Unanswered

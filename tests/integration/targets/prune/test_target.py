@@ -15,7 +15,7 @@ from rollback.actions.freeze import freeze
 from rollback.actions.history import past
 from rollback.actions.lifecycle import Flow
 from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.record_lease import Finished
+from rollback.actions.run import Finished
 from rollback.cli.commands.prune import _interrupted
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.model.identity import Who

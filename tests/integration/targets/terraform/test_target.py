@@ -31,8 +31,8 @@ from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.actions import context as sessions
 from rollback.actions.lifecycle import Flow
-from rollback.actions.record_lease import Finished
 from rollback.actions.record_release import Commits, record
+from rollback.actions.run import Finished
 from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
 from rollback.config.settings import Settings, load
 from rollback.core.errors import Refused

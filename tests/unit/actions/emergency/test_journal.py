@@ -6,14 +6,14 @@ import itertools
 import json
 import os
 import stat
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rollback.actions.emergency.journal import FileJournal, folder, found, read
+from rollback.actions.emergency.journal import FileStore, folder, found, read
+from rollback.core.canonical import plain
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.alias_moves import Move
@@ -53,17 +53,15 @@ def hands() -> dict[str, Any]:
         "by": OLGA,
         "holder": "H1",
         "now": lambda: f"2026-11-24T12:00:{next(ticks):02d}.000Z",
-        "shown": lambda _: None,
-        "stop": threading.Event(),
     }
 
 
 def written(place: Path) -> Path:
     """A whole journal: moved, and closed."""
-    journal = FileJournal.create(place, RECORD, PLAN, **hands())
+    journal = FileStore.create(place, RECORD, PLAN, **hands())
     journal.append("moved", {"functions": {"get": "r2", "list": "r3"}})
     journal.append("closed", {"status": Status.COMPLETE, "counts": {"planned": 2, "moved": 2}, "checks": []})
-    journal.close()
+    journal.release()
     return journal.path
 
 
@@ -89,7 +87,7 @@ def test_an_earlier_journal_is_never_overwritten(tmp_path: Path) -> None:
     before = path.read_bytes()
 
     with pytest.raises(UsageError, match="cannot be written: File exists"):
-        FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+        FileStore.create(tmp_path, RECORD, PLAN, **hands())
 
     assert path.read_bytes() == before
 
@@ -99,7 +97,7 @@ def test_nothing_is_followed_that_lies_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "emergency-dev-111122223333-01EMERGENCY.jsonl").symlink_to(elsewhere)
 
     with pytest.raises(UsageError, match="cannot be written"):
-        FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+        FileStore.create(tmp_path, RECORD, PLAN, **hands())
 
     assert not elsewhere.exists()
 
@@ -115,13 +113,13 @@ def test_every_event_is_on_the_disk_before_append_returns(
         synced.append(os.fstat(handle).st_size)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+    journal = FileStore.create(tmp_path, RECORD, PLAN, **hands())
     journal.append(
         "found", {"function": "get", "version": "3", "weights": {}, "revision": "r", "start": True, "tag": ""}
     )
 
     assert synced[-1] == journal.path.stat().st_size
-    journal.close()
+    journal.release()
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -179,37 +177,37 @@ def test_a_last_line_that_was_cut_off_does_not_count_and_is_written_anew(tmp_pat
     path.write_bytes(path.read_bytes()[:-7])
 
     told = read(path)
-    journal = FileJournal.go_on(told, **hands())
+    journal = FileStore.go_on(told, **hands())
     journal.append("resumed", {})
-    journal.close()
+    journal.release()
 
     assert [event.kind for event in told.events] == ["planned", "moved"]
     assert [event.kind for event in read(path).events] == ["planned", "moved", "resumed"]
 
 
 def test_two_processes_are_never_at_one_journal(tmp_path: Path) -> None:
-    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+    journal = FileStore.create(tmp_path, RECORD, PLAN, **hands())
 
     with pytest.raises(Refused, match="Another process on this machine"):
-        FileJournal.go_on(read(journal.path), **hands())
+        FileStore.go_on(read(journal.path), **hands())
 
-    journal.close()
-    FileJournal.go_on(read(journal.path), **hands()).close()
+    journal.release()
+    FileStore.go_on(read(journal.path), **hands()).release()
 
 
 def test_a_journal_that_went_on_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     path = written(tmp_path)
     told = read(path)
-    other = FileJournal.go_on(told, **hands())
+    other = FileStore.go_on(told, **hands())
     other.append("resumed", {})
-    other.close()
+    other.release()
 
     with pytest.raises(Refused, match="written to by another process"):
-        FileJournal.go_on(told, **hands())
+        FileStore.go_on(told, **hands())
 
 
 def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
+    journal = FileStore.create(tmp_path, RECORD, PLAN, **hands())
     real = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:20]))
 
@@ -218,17 +216,17 @@ def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(os, "write", real)
     journal.append("moved", {"functions": {"get": "r2"}})
-    journal.close()
+    journal.release()
     assert [event.kind for event in read(journal.path).events] == ["planned", "moved"]
 
 
 def test_each_holder_has_a_tag_of_its_own_under_the_records(tmp_path: Path) -> None:
-    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands())
-    journal.failures([Failure(subject="get", reason="no")])
-    journal.close()
+    journal = FileStore.create(tmp_path, RECORD, PLAN, **hands())
+    journal.append("failed", {"failures": [plain(Failure(subject="get", reason="no"))]})
+    journal.release()
 
-    other = FileJournal.go_on(read(journal.path), **hands() | {"holder": "H2"})
-    other.close()
+    other = FileStore.go_on(read(journal.path), **hands() | {"holder": "H2"})
+    other.release()
 
     assert (journal.tag, other.tag) == ("rollback/01EMERGENCY/H1", "rollback/01EMERGENCY/H2")
     assert (journal.taken_over, other.taken_over) == (False, True)
@@ -236,22 +234,22 @@ def test_each_holder_has_a_tag_of_its_own_under_the_records(tmp_path: Path) -> N
 
 def test_a_holder_that_finds_a_later_ones_tag_stops_and_an_earlier_ones_is_no_reason(tmp_path: Path) -> None:
     found_there = {"function": "get", "version": "2", "weights": {}, "revision": "r9", "start": False}
-    journal = FileJournal.create(tmp_path, RECORD, PLAN, **hands() | {"holder": "H2"})
+    journal = FileStore.create(tmp_path, RECORD, PLAN, **hands() | {"holder": "H2"})
 
     journal.append("found", found_there | {"tag": "rollback/01EMERGENCY/H1"})
     journal.append("found", found_there | {"tag": "rollback/01OTHER/H3"})
     with pytest.raises(LeaseLost, match="from a copy of the journal"):
         journal.append("found", found_there | {"tag": "rollback/01EMERGENCY/H3/back"})
 
-    journal.close()
+    journal.release()
 
 
 def test_journals_of_other_environments_and_those_imported_are_not_found(tmp_path: Path) -> None:
     path = written(tmp_path)
     (tmp_path / f"{path.name}.imported").touch()
-    FileJournal.create(
+    FileStore.create(
         tmp_path, replace(RECORD, environment="sit"), replace(PLAN, environment="sit"), **hands()
-    ).close()
+    ).release()
 
     assert found(tmp_path, "dev", "111122223333") == [path]
     assert found(tmp_path / "nowhere", "dev", "111122223333") == []

@@ -1,0 +1,246 @@
+"""Writes a record to the ledger while its lease is held: its journal, and its end.
+
+Every write is conditional on the lease and on the record being as we last saw it, so that two processes can
+never both be writing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rollback.actions.advice import LedgerAdvice
+from rollback.actions.context import Session
+from rollback.actions.run import End
+from rollback.core.errors import Refused, RollbackError
+from rollback.ledger.lease import LeaseLost, Locks
+from rollback.ledger.stored_record import Opened
+from rollback.model.plan import Plan
+from rollback.model.record import Check, Entered, Event, Record, Status, seconds_between
+from rollback.model.release import Entry, Quarantine
+from rollback.targets.base import Target
+
+
+@dataclass(kw_only=True)
+class LedgerStore:
+    """A record in the ledger under its lease (`run.Store`), which stays with it from IN_PROGRESS until `close`.
+
+    A write without an answer may have been done: before the next one the record is read again.
+    """
+
+    session: Session
+    target: Target
+    plan: Plan[Any]
+    record: Record
+    lease: Locks
+    taken_over: bool = False
+    events: list[Event] = field(default_factory=list)
+    _writing: threading.RLock = field(default_factory=threading.RLock)
+    _unsure: bool = False
+
+    @property
+    def tag(self) -> str:
+        return f"rollback/{self.record.rollback_id}/{self.lease.fence}"
+
+    @property
+    def advice(self) -> LedgerAdvice:
+        return LedgerAdvice(
+            verb=self.target.verb,
+            rollback_id=self.record.rollback_id,
+            environment=self.session.environment,
+        )
+
+    def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+        with self._written():
+            entered = Entered(kind=kind, at=self.session.clocks.now(), by=self.session.caller, data=data)
+            was = self.lease.in_flight
+            self.lease.in_flight = was or changes.get("status") is Status.IN_PROGRESS
+            try:
+                self.record, event = self.session.ledger.journal(self.record, entered, self.lease, changes)
+            except Refused:
+                self.lease.in_flight = was
+                raise
+            self.events.append(event)
+        if self.session.notifier is not None:
+            self.session.told(replace(self.record, counts=self.target.counts(self.plan, self.events)))
+
+    def check(self) -> None:
+        self.lease.check()
+
+    @contextmanager
+    def published(self, deployed: Mapping[str, str]) -> Iterator[list[Check]]:
+        """Writes where others look up what is deployed; gives failed checks where that was not possible.
+
+        A parameter has no conditional write: after losing the lease, the current value is published again until
+        it stops changing.
+        """
+        try:
+            yield self._publish(deployed)
+        except RollbackError as error:
+            if isinstance(error, LeaseLost) or self._lost():
+                failed: list[Check] = []
+                last = None
+                while not failed and (now := self._deployed_now()) != last:
+                    failed, last = self._publish(now), now
+                if failed:
+                    error.changed += f" What the parameters say may be wrong: {failed[0].detail}"
+            raise
+
+    def close(self, end: End) -> None:
+        """Ends the record with its entry in the timeline, its quarantines and its lease: all of it, or nothing."""
+        with self._written():
+            record, now = self.record, self.session.clocks.now()
+            elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
+            data = {
+                "status": end.status,
+                "counts": end.counts,
+                "checks": end.checks,
+                "stands": end.deployed,
+            }
+            self.record, event = self.session.ledger.close(
+                record,
+                Entered(kind="closed", at=now, by=self.session.caller, data=data),
+                self.lease,
+                {
+                    "status": end.status,
+                    "completed_at": now,
+                    "counts": end.counts,
+                    "verification": tuple(end.checks),
+                    "elapsed_seconds": round(max(0.0, elapsed), 3),
+                },
+                entry=end_entry(
+                    self.session,
+                    record,
+                    end.status,
+                    now,
+                    services=self.plan.subjects,
+                    deployed=end.deployed,
+                ),
+                bars=new_quarantines(self.session, record, end.quarantines, now),
+                lifts=self._lifts() if end.lifts else (),
+            )
+            self.events.append(event)
+            self.lease.in_flight = False
+        self.session.told(self.record)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """One write at a time, upon the record as it is."""
+        with self._writing:
+            if self._unsure:
+                opened = self.session.ledger.load(self.record.rollback_id)
+                self.record, self.events[:] = opened.record, opened.events
+                self._unsure = False
+            try:
+                yield
+            except LeaseLost:
+                raise
+            except Refused as refused:
+                if self.lease.in_flight:  # not "nothing was changed"
+                    raise RollbackError(refused.what, next=refused.next) from None
+                raise
+            except RollbackError:
+                self._unsure = True
+                raise
+
+    def _publish(self, deployed: Mapping[str, str]) -> list[Check]:
+        try:
+            self.target.publish(self.plan, deployed)
+        except RollbackError as error:
+            return [Check(check="parameter", ok=False, detail=error.what)]
+        return []
+
+    def _lost(self) -> bool:
+        try:
+            self.lease.check()
+        except LeaseLost:
+            return True
+        return False
+
+    def _deployed_now(self) -> Mapping[str, str]:
+        """What the plan's subjects are at, for one who has lost the lease: as the ledger has it, or as its holder
+        is about to have it.
+        """
+        opened = self.session.ledger.load(self.record.rollback_id)
+        if opened.record.status is Status.IN_PROGRESS:
+            return self.plan.left(undone=any(event.kind == "reverting" for event in opened.events))
+        deployed = self.session.ledger.timeline().stands
+        return {subject: deployed.get(subject, "") for subject in self.plan.targets}
+
+    def _lifts(self) -> list[Quarantine]:
+        mine = self.record.rollback_id
+        return [item for item in self.session.ledger.quarantines() if item.rollback_id == mine]
+
+
+def new_quarantines(
+    session: Session, record: Record, quarantines: Mapping[str, str], at: str
+) -> list[Quarantine]:
+    """What `record` quarantines: service → release. What is quarantined already stays as it is."""
+    if not quarantines:
+        return []
+    known = {(item.service, item.version) for item in session.ledger.quarantines()}
+    return [
+        Quarantine(
+            service=service,
+            version=version,
+            reason=record.reason,
+            by=session.caller,
+            at=at,
+            rollback_id=record.rollback_id,
+        )
+        for service, version in quarantines.items()
+        if (service, version) not in known
+    ]
+
+
+def end_entry(
+    session: Session,
+    record: Record,
+    status: Status,
+    at: str,
+    *,
+    services: Sequence[str],
+    deployed: Mapping[str, str],
+) -> Entry:
+    """The timeline's entry of a record's end; the ledger numbers and chains it."""
+    return Entry(
+        seq=0,
+        kind="rollback",
+        id=record.rollback_id,
+        version="",
+        at=at,
+        by=session.caller,
+        services=tuple(services),
+        stands=deployed,
+        covers="",
+        status=status,
+    )
+
+
+def give_up(
+    session: Session, opened: Opened, reason: str, lease: Locks | None = None
+) -> tuple[Record, Event]:
+    """Ends a record without saying what is deployed.
+
+    One that never began to act becomes ABORTED, and needs no lease. One that did, and whose plan is
+    damaged, becomes FAILED: that is all that can be said of it.
+    """
+    now = session.clocks.now()
+    status = Status.ABORTED if lease is None else Status.FAILED
+    record, event = session.ledger.close(
+        opened.record,
+        Entered(
+            kind="aborted" if lease is None else "abandoned",
+            at=now,
+            by=session.caller,
+            data={"reason": reason},
+        ),
+        lease,
+        {"status": status, "completed_at": now, "verification": ()},
+        entry=end_entry(session, opened.record, status, now, services=(), deployed={}),
+    )
+    session.told(record)
+    return record, event

@@ -1,0 +1,262 @@
+"""One rollback while it is carried out, whatever its record is written to.
+
+A `Run` is the journal that targets write to (`targets.base.Journal`). Its `Store` is the ledger
+(`ledger_store.LedgerStore`), or a file where the ledger cannot be asked (`emergency.journal.FileStore`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rollback.actions.advice import Advice
+from rollback.actions.context import Session
+from rollback.actions.ports import Ui
+from rollback.core.errors import Ended, RollbackError
+from rollback.integrations import github_actions
+from rollback.ledger.lease import LeaseLost
+from rollback.model.plan import Plan
+from rollback.model.record import Check, Event, Record, Status
+from rollback.targets.base import Failure, Target
+
+# Failures an event and characters a reason: an event stays below DynamoDB's 400 KB an item.
+_FAILURES, _REASON = 200, 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """How a verb ended: its record, if there is one, and the error that sets the exit code, if any.
+
+    `anew` says that what is left needs a plan of its own.
+    """
+
+    record: Record | None
+    plan: Plan[Any] | None
+    events: tuple[Event, ...] = ()
+    error: RollbackError | None = None
+    anew: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """How a record ends. `deployed` maps the plan's subjects to the version that each is at; empty where unknown.
+
+    `quarantines` maps services to the release to quarantine; `lifts` takes back those of this record.
+    """
+
+    status: Status
+    counts: Mapping[str, int]
+    checks: Sequence[Check]
+    deployed: Mapping[str, str]
+    quarantines: Mapping[str, str]
+    lifts: bool
+
+
+class Store(Protocol):
+    """What a record is written to while it is in progress. Only one process at a time has it."""
+
+    @property
+    def record(self) -> Record:
+        """The record as it is now."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events so far, those of earlier processes included."""
+
+    @property
+    def tag(self) -> str:
+        """Names the record and this holder of it; no other holder ever has the same."""
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether an earlier process may still be about to do what the plan says."""
+
+    @property
+    def advice(self) -> Advice:
+        """What to type next."""
+
+    def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+        """Writes an event, and the record's fields that change with it. Takes any thread.
+
+        Raises `LeaseLost` where another process has taken over.
+        """
+
+    def check(self) -> None:
+        """Raises `LeaseLost` where another process has taken over."""
+
+    def published(self, deployed: Mapping[str, str]) -> AbstractContextManager[list[Check]]:
+        """Writes where others look up what is deployed; gives failed checks where that was not possible."""
+
+    def close(self, end: End) -> None:
+        """Ends the record."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A plan, the target that carries it out, and the store that its record is written to.
+
+    `smoke` runs the team's own smoke command: its check and output, None where none is configured. `stop` is set
+    when a person asks to stop.
+    """
+
+    store: Store
+    target: Target
+    plan: Plan[Any]
+    ui: Ui
+    smoke: Callable[[], tuple[Check, str] | None]
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    # -- targets.base.Journal --------------------------------------------------------------------------
+
+    @property
+    def rollback_id(self) -> str:
+        return self.store.record.rollback_id
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return self.store.events
+
+    @property
+    def tag(self) -> str:
+        return self.store.tag
+
+    @property
+    def taken_over(self) -> bool:
+        return self.store.taken_over
+
+    def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+        self.store.append(kind, data, **changes)
+
+    def check(self) -> None:
+        self.store.check()
+
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
+    def progress(self, done: int) -> None:
+        self.ui.progress(done)
+
+    # -- the lifecycle's -------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> Record:
+        return self.store.record
+
+    def has(self, kind: str) -> bool:
+        """Whether the journal holds an event of this kind."""
+        return any(event.kind == kind for event in self.events)
+
+    def counts(self) -> Mapping[str, int]:
+        """planned, moved, confirmed, failed and reverted steps so far."""
+        return self.target.counts(self.plan, self.events)
+
+    def failures(self, failures: Sequence[Failure]) -> None:
+        """Journals what failed: later steps and later processes decide by it."""
+        data = [
+            {
+                "subject": item.subject,
+                "reason": item.reason[:_REASON],
+                "foreign": item.foreign,
+                "refused": item.refused,
+            }
+            for item in failures
+        ]
+        for start in range(0, len(data), _FAILURES):
+            self.append("failed", {"failures": data[start : start + _FAILURES]})
+
+    def deployed(self, done: Collection[str], *, undone: bool) -> dict[str, str]:
+        """Subject → the version that it is at where it is among `done` (or undone); empty where unknown."""
+        left = self.plan.left(undone=undone)
+        return {subject: to if subject in done else "" for subject, to in left.items()}
+
+    def close(
+        self, status: Status, checks: Sequence[Check], *, done: Collection[str] = (), undone: bool = False
+    ) -> None:
+        """Ends the record. `done`: the plan's subjects now at the target version, verified or not; with `undone`
+        those back at where they began. Others: unknown.
+
+        What was left is quarantined where it is done, and released from quarantine where it is undone.
+        """
+        quarantines = {s: version for s, version in self.plan.quarantines.items() if s in done}
+        self.store.close(
+            End(
+                status=status,
+                counts=self.counts(),
+                checks=checks,
+                deployed=self.deployed(done, undone=undone),
+                quarantines={} if undone else quarantines,
+                lifts=undone,
+            )
+        )
+
+    def finished(self, error: RollbackError | None = None, *, anew: bool = False) -> Finished:
+        """How it ended."""
+        return Finished(record=self.record, plan=self.plan, events=tuple(self.events), error=error, anew=anew)
+
+    @contextmanager
+    def working(self, what: str, steps: int = 0) -> Iterator[None]:
+        """Shows progress of long work; `steps` is 0 where nobody knows how long it is."""
+        with working(self.ui, what, steps):
+            yield
+
+
+def new_record(
+    session: Session, target: Target, plan: Plan[Any], reason: str, *, rollback_id: str, began: str
+) -> Record:
+    """The record of a plan of which nothing has been done yet. `began` is ISO 8601 in UTC."""
+    return Record(
+        rollback_id=rollback_id,
+        kind=plan.kind,
+        environment=plan.environment,
+        from_version=plan.from_version,
+        to_version=plan.to_version,
+        services=plan.services,
+        without=plan.request.without,
+        reason=reason,
+        initiated_by=session.caller,
+        initiated_at=began,
+        status=Status.PLANNED,
+        digest=plan.digest(),
+        counts=target.counts(plan, ()),
+        rto_seconds=target.minutes * 60,
+        adopted_current=plan.request.adopt_current,
+        domains=target.domains(plan.request),
+        infrastructure=plan.infrastructure,
+        run=github_actions.this_run(),
+    )
+
+
+@contextmanager
+def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
+    """Shows progress of long work; `steps` is 0 where nobody knows how long it is."""
+    ui.start(what, steps)
+    try:
+        yield
+    finally:
+        ui.finish()
+
+
+@contextmanager
+def interruptible(in_flight: Callable[[], bool], advice: Advice, owner: str) -> Iterator[None]:
+    """What goes wrong while a record is in flight says how to go on with it.
+
+    Raises `Ended` for a second Ctrl-C. An error of a lost lease says so itself.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not in_flight():
+            raise
+        raise Ended(
+            f"Ended at once, while {owner} was in flight.",
+            changed="What was under way may or may not have been done; whoever goes on finds out.",
+            next=advice.resume_or_undo,
+        ) from None
+    except RollbackError as error:
+        if in_flight() and not isinstance(error, LeaseLost):
+            error.changed = error.changed or advice.done_so_far
+            error.next = "\n".join(filter(None, (error.next, advice.go_on)))
+        raise
