@@ -10,7 +10,7 @@ import pytest
 
 _IMPORTED = """
 import contextlib, io, json, sys
-from rollback.cli import app
+from rollback.cli.app import app
 sys.argv = ["rollback", *json.loads(sys.argv[1])]
 with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
     app()
