@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rollback.actions.advice import LedgerAdvice
 from rollback.actions.context import Session
 from rollback.actions.run import End
 from rollback.core.errors import Refused, RollbackError
 from rollback.ledger.lease import LeaseLost, Locks
 from rollback.ledger.stored_record import Opened
+from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Entered, Event, Record, Status, seconds_between
 from rollback.model.release import Entry, Quarantine
@@ -46,12 +46,8 @@ class LedgerStore:
         return f"rollback/{self.record.rollback_id}/{self.lease.fence}"
 
     @property
-    def advice(self) -> LedgerAdvice:
-        return LedgerAdvice(
-            verb=self.target.verb,
-            rollback_id=self.record.rollback_id,
-            environment=self.session.environment,
-        )
+    def commands(self) -> Commands:
+        return Commands.in_ledger(self.record.rollback_id, self.session.environment, self.target.verb)
 
     def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
         with self._written():

@@ -32,6 +32,7 @@ from rollback.model.messages import (
     named,
     next_for,
     not_put_back,
+    not_verified,
     only,
     put_back,
     refuse,
@@ -289,7 +290,7 @@ def execute(run: Run) -> Finished:
     error = RollbackError(
         f"It failed: {why}.",
         changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{standing}",
-        next=run.store.advice.unfinished(run.record),
+        next=next_for(run.record, run.store.commands),
     )
     return run.finished(error, anew=outcome.anew)
 
@@ -310,11 +311,12 @@ def verify(run: Run) -> Finished:
             return _interrupted(run)
         passed = all(check.ok for check in checks)
         run.close(Status.COMPLETE if passed else Status.FAILED, checks, done=plan.subjects)
-    return run.finished(None if passed else run.store.advice.unverified(plan, run.record, checks))
+    return run.finished(None if passed else not_verified(plan, run.record, checks, run.store.commands))
 
 
 def undo(run: Run, why: str) -> Finished:
     """Back to where the plan began; `why` is empty where a person asked for it."""
+    do = run.store.commands
     if not run.has("reverting"):
         run.append("reverting", {"why": why})
     with run.working("Putting back", run.counts()["planned"]):
@@ -331,22 +333,21 @@ def undo(run: Run, why: str) -> Finished:
         ended = Status.ABORTED if outcome.stays else Status.REVERTED
         run.close(Status.FAILED if ours else ended, [], done=done, undone=True)
     if ours:
-        changed, then = run.store.advice.undo_failed
-        return run.finished(RollbackError(not_put_back(why, ours), changed=changed, next=then))
+        shown = f"{do.show} says what stands where." if do.ledger else f"What stands where is in {do.place}."
+        again = f"{do.undo}, to try again to put it back."
+        return run.finished(RollbackError(not_put_back(why, ours), changed=shown, next=again))
     if outcome.stays:
         run.ui.say(outcome.stays)
     if not why:
         return run.finished()
-    return run.finished(
-        PutBack(f"It failed: {why}.", changed=put_back(outcome.failures), next=run.store.advice.reverted)
-    )
+    return run.finished(PutBack(f"It failed: {why}.", changed=put_back(outcome.failures), next=do.show))
 
 
 def _interrupted(run: Run) -> Finished:
     counts = run.counts()
     run.append("interrupted", {"counts": counts}, counts=counts)
     return run.finished(
-        RollbackError("Interrupted.", changed=so_far(counts), next=run.store.advice.unfinished(run.record))
+        RollbackError("Interrupted.", changed=so_far(counts), next=next_for(run.record, run.store.commands))
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from rollback.actions.advice import LedgerAdvice
 from rollback.actions.context import Session
 from rollback.actions.ledger_store import LedgerStore, give_up
 from rollback.actions.ports import Ui
@@ -18,7 +17,7 @@ from rollback.actions.smoke_test import smoke
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost, Locks
 from rollback.ledger.stored_record import Opened
-from rollback.model.messages import only
+from rollback.model.messages import Commands, only
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Event, Record, Status
 from rollback.targets.base import Target
@@ -56,9 +55,9 @@ class RecordLeases:
 
     @contextmanager
     def _until_end(self, lease: Locks, owner: str) -> Iterator[Locks]:
-        advice = LedgerAdvice(verb="", rollback_id=owner, environment=self.session.environment)
+        commands = Commands.in_ledger(owner, self.session.environment)
         try:
-            with interruptible(lambda: lease.in_flight, advice, owner):
+            with interruptible(lambda: lease.in_flight, commands, owner):
                 yield lease
         finally:
             lease.release()

@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from rollback.actions.advice import Advice
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.core.errors import Ended, RollbackError
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
+from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
 from rollback.targets.base import Failure, Target
@@ -75,8 +75,8 @@ class Store(Protocol):
         """Whether an earlier process may still be about to do what the plan says."""
 
     @property
-    def advice(self) -> Advice:
-        """What to type next."""
+    def commands(self) -> Commands:
+        """What to type for it."""
 
     def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
         """Writes an event, and the record's fields that change with it. Takes any thread.
@@ -240,7 +240,7 @@ def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(in_flight: Callable[[], bool], advice: Advice, owner: str) -> Iterator[None]:
+def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> Iterator[None]:
     """What goes wrong while a record is in flight says how to go on with it.
 
     Raises `Ended` for a second Ctrl-C. An error of a lost lease says so itself.
@@ -253,10 +253,11 @@ def interruptible(in_flight: Callable[[], bool], advice: Advice, owner: str) -> 
         raise Ended(
             f"Ended at once, while {owner} was in flight.",
             changed="What was under way may or may not have been done; whoever goes on finds out.",
-            next=advice.resume_or_undo,
+            next=f"{do.resume}, or {do.undo}",
         ) from None
     except RollbackError as error:
         if in_flight() and not isinstance(error, LeaseLost):
-            error.changed = error.changed or advice.done_so_far
-            error.next = "\n".join(filter(None, (error.next, advice.go_on)))
+            error.changed = error.changed or f"What was done until then is in {do.place}."
+            then = f"{do.resume}, to finish it; {do.undo}, to undo what can be undone"
+            error.next = f"{error.next}\n{then}" if error.next else then
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rollback.core.errors import Refused, UsageError, VerificationFailed
@@ -28,18 +30,61 @@ def checked_reason(reason: str) -> str:
     return text
 
 
-def next_for(record: Record) -> str:
-    """What to type next for a record in this state."""
-    name = f"{record.rollback_id} --env {record.environment}"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commands:
+    """What to type for one record, and where it is written: in the ledger, or in an emergency's file.
+
+    `another` makes another rollback of its kind; `place` is where what was done can be read.
+    """
+
+    resume: str
+    undo: str
+    verify: str
+    another: str
+    show: str
+    place: str
+    ledger: bool
+
+    @classmethod
+    def in_ledger(cls, rollback_id: str, environment: str, verb: str = "") -> Commands:
+        name = f"{rollback_id} --env {environment}"
+        return cls(
+            resume=f"rollback resume {name}",
+            undo=f"rollback abort {name}",
+            verify=f"rollback verify {name}",
+            another=f"rollback {verb} --env {environment} --reason …",
+            show=f"rollback show {name}",
+            place="the record",
+            ledger=True,
+        )
+
+    @classmethod
+    def in_file(cls, path: Path, environment: str) -> Commands:
+        verb = f"rollback lambda --emergency --env {environment} --reason …"
+        return cls(
+            resume=f"{verb} --resume {path}",
+            undo=f"{verb} --undo {path}",
+            verify=f"{verb} --resume {path}",
+            another=verb,
+            show=f"{verb}, with --except for what does not go, or --to another release.",
+            place=str(path),
+            ledger=False,
+        )
+
+
+def next_for(record: Record, commands: Commands | None = None) -> str:
+    """What to type next for a record in this state; `commands` where it is not in the ledger."""
+    do = commands or Commands.in_ledger(record.rollback_id, record.environment)
     if record.kind == PRUNE and record.status in (Status.IN_PROGRESS, Status.FAILED):
-        return f"rollback resume {name}, to go on; rollback abort {name}, to leave it at that"
+        return f"{do.resume}, to go on; {do.undo}, to leave it at that"
     return {
-        Status.AWAITING_APPROVAL: f"rollback apply {name}, once another person has approved it",
-        Status.IN_PROGRESS: f"rollback resume {name}, to finish it; rollback abort {name}, to undo it",
-        Status.FAILED: f"rollback verify {name}, once it is mended; rollback abort {name}, to undo it"
+        Status.AWAITING_APPROVAL: f"rollback apply {record.rollback_id} --env {record.environment}, once another "
+        "person has approved it",
+        Status.IN_PROGRESS: f"{do.resume}, to finish it; {do.undo}, to undo it",
+        Status.FAILED: f"{do.verify}, once it is mended; {do.undo}, to undo it"
         if record.verification
-        else f"rollback resume {name}, to go on; rollback abort {name}, to put it back",
-    }.get(record.status, f"rollback show {name}")
+        else f"{do.resume}, to go on; {do.undo}, to put it back",
+    }.get(record.status, do.show)
 
 
 def only(record: Record, allowed: Sequence[Status], why: str) -> None:
@@ -88,19 +133,19 @@ def unwell(checks: Sequence[Check]) -> str:
     return "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
 
 
-def not_verified(verb: str, plan: Plan[Any], record: Record, checks: Sequence[Check]) -> VerificationFailed:
-    """That a plan was carried out, and what stands is not well; `verb` makes another one of its kind."""
-    name, env = record.rollback_id, record.environment
+def not_verified(
+    plan: Plan[Any], record: Record, checks: Sequence[Check], do: Commands
+) -> VerificationFailed:
+    """That a plan was carried out, and what is deployed is not healthy."""
     if not plan.targets:  # nothing has moved, so there is nothing to go back to
         return VerificationFailed(
-            f"It was done, but verification failed: {unwell(checks)}.", next=next_for(record)
+            f"It was done, but verification failed: {unwell(checks)}.", next=next_for(record, do)
         )
     return VerificationFailed(
         f"Everything was moved to {plan.to_version}, but verification failed: {unwell(checks)}.",
-        changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines else "",
-        next=f"rollback verify {name} --env {env}, once it is mended; "
-        f"rollback abort {name} --env {env}, to go back to {plan.from_version}; or an "
-        f"older one: rollback {verb} --env {env} --to … --reason …",
+        changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines and do.ledger else "",
+        next=f"{do.verify}, once it is mended; {do.undo}, to go back to {plan.from_version}; or an older one: "
+        f"{do.another} --to …",
     )
 
 

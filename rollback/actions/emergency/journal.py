@@ -24,7 +24,6 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from rollback.actions.advice import FileAdvice
 from rollback.actions.run import End
 from rollback.config.settings import Settings
 from rollback.core.canonical import canonical, digest, plain
@@ -32,6 +31,7 @@ from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.alias_moves import Move
 from rollback.model.identity import Who
+from rollback.model.messages import Commands
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import (
     Check,
@@ -272,8 +272,8 @@ class FileStore:
         return f"rollback/{self.record.rollback_id}/{self.holder}"
 
     @property
-    def advice(self) -> FileAdvice:
-        return FileAdvice(path=self.path, environment=self.record.environment)
+    def commands(self) -> Commands:
+        return Commands.in_file(self.path, self.record.environment)
 
     def append(self, kind: str, data: Mapping[str, Any], **_: Any) -> None:
         """Writes an event, which is on the disk when it returns; what it changes of the record follows from it.

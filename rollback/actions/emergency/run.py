@@ -114,7 +114,7 @@ class Emergency:
             stop=self.stop,
         )
         try:
-            with interruptible(lambda: store.record.status in UNFINISHED, store.advice, run.rollback_id):
+            with interruptible(lambda: store.record.status in UNFINISHED, store.commands, run.rollback_id):
                 yield run
         finally:
             store.release()
