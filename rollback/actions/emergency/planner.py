@@ -22,6 +22,7 @@ from rollback.model.alias_moves import Move
 from rollback.model.plan import Plan, Refusal, Request
 from rollback.model.record import Standing
 from rollback.model.release import PREVIOUS, Entry, Release, checked_version, label, manifest_hash
+from rollback.targets.aliases.planner import problem_of, scope
 
 # Whoever looks for "previous" looks no further back, nor for what was barred.
 _FAR, _ENTRIES = 30, 100
@@ -197,17 +198,11 @@ def make(
     Raises as `previous` and `named` do, and `RollbackError` where a manifest is not what it was.
     """
     settings = account.settings
-    services = tuple(dict.fromkeys(map(settings.service, request.services))) or tuple(settings.services)
     catalogue = settings.catalogue()
-    for name in request.without:
-        if name not in catalogue:
-            raise UsageError(f"There is no function {name[:100]!r} in the catalogue to leave out.")
-    kept = {
-        service: [name for name in settings.functions(service) if name not in request.without]
-        for service in services
-    }
-    chosen = {service: names for service, names in kept.items() if names}
-    functions = [name for names in chosen.values() for name in names]
+    _, functions = scope(settings, request)
+    chosen: dict[str, list[str]] = {}
+    for name in functions:
+        chosen.setdefault(catalogue[name], []).append(name)
     read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
     now = {name: seen for name, seen in read.items() if seen is not None}
     known = bars(recent(archive))
@@ -292,12 +287,8 @@ def _step(
         if target.version == now.alias.version
         else observe(account, name, target.version)
     )
-    if there is None:
-        return None, f"version {target.version} no longer exists"
-    if there.code_sha256 != target.code_sha256:
-        return None, f"version {target.version} holds other code than was recorded"
-    if there.state != "Active":
-        return None, f"version {target.version} is {there.state}, not Active"
+    if why := problem_of(target, there):
+        return None, why
     step = Move(
         function=name,
         service=service,

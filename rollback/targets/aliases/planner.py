@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rollback.aws.account import Account
-from rollback.aws.functions import observe, observe_alias, strangers
+from rollback.aws.functions import Seen, observe, observe_alias, strangers
 from rollback.config.settings import Settings
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES
@@ -71,20 +71,40 @@ def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
     return {}
 
 
-def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
-    """The plan for `request`. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
-    settings = account.settings
+def scope(settings: Settings, request: Request) -> tuple[tuple[str, ...], list[str]]:
+    """The services that a request is about, and their functions without those it leaves out.
+
+    Raises `UsageError` for a service or a function that the catalogue does not have.
+    """
     services = tuple(dict.fromkeys(map(settings.service, request.services))) or tuple(settings.services)
     catalogue = settings.catalogue()
     for name in request.without:
         if name not in catalogue:
             raise UsageError(f"There is no function {name[:100]!r} in the catalogue to leave out.")
+    return services, [
+        name for name, service in catalogue.items() if service in services and name not in request.without
+    ]
+
+
+def problem_of(target: Standing, there: Seen | None) -> str:
+    """Why an alias cannot go to the version `target`, of which Lambda tells `there`; empty where it can. Pure."""
+    if there is None:
+        return f"version {target.version} {_GONE}"
+    if there.code_sha256 != target.code_sha256:
+        return f"version {target.version} holds other code than was recorded"
+    if there.state != "Active":
+        return f"version {target.version} is {there.state}, not Active"
+    return ""
+
+
+def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
+    """The plan for `request`. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
+    settings = account.settings
+    catalogue = settings.catalogue()
+    services, functions = scope(settings, request)
     timeline = ledger.timeline()
     stands = timeline.stands
     targets, refusals = _targets(ledger, timeline, request, services)
-    functions = [
-        name for name, service in catalogue.items() if service in services and name not in request.without
-    ]
     manifests = {
         version: ledger.release(entry.id).manifest
         for version in dict.fromkeys(targets.values())
@@ -204,13 +224,7 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
         there = observe(account, name, "$LATEST")
         return None, [refuse(f"it has no alias '{alias}'" if there else "the function does not exist")]
     there = now if now.version == target.version else observe(account, name, target.version)
-    problems: list[Refusal] = []
-    if there is None:
-        problems.append(refuse(f"version {target.version} {_GONE}"))
-    elif there.code_sha256 != target.code_sha256:
-        problems.append(refuse(f"version {target.version} holds other code than was recorded"))
-    elif there.state != "Active":
-        problems.append(refuse(f"version {target.version} is {there.state}, not Active"))
+    problems = [refuse(why)] if (why := problem_of(target, there)) else []
     moved = last is not None and last.version != now.version
     if moved and last is not None and not wish.adopt_current:
         problems.append(
