@@ -39,16 +39,27 @@ def test_the_document_has_exactly_the_promised_keys(tmp_path: Path) -> None:
     assert rows == [{**faster, "unit": "s"}, {**shown, "unit": "s"}]
 
 
-def test_the_table_names_the_machine_and_every_miss() -> None:
+def test_the_table_shows_its_heading_and_names_every_miss() -> None:
     out = io.StringIO()
     rows = [row.document() for row in (FASTER, FLOOR, THROTTLED, SHOWN)]
-    table.show(rows, table.machine(), Console(file=out, width=118))
-    text = out.getvalue()
-    assert f"{os.cpu_count()} cores" in text
-    assert "GB, load " in text
-    assert "Python 3." in text
-    (missed,) = [line for line in text.splitlines() if "NO" in line]
+    table.show(rows, "2 cores, 16 GB", Console(file=out, width=118))
+    heading, *lines = out.getvalue().splitlines()
+    assert heading.strip() == "2 cores, 16 GB"
+    (missed,) = [line for line in lines if "NO" in line]
     assert "floor" in missed
+
+
+@pytest.mark.parametrize("processor", ["", f"{'Intel(R) Xeon(R) Processor @ 2.50GHz':.<80}, "])
+def test_the_machine_is_one_line_however_long_its_processors_name(
+    monkeypatch: pytest.MonkeyPatch, processor: str
+) -> None:
+    monkeypatch.setattr(table, "_processor", lambda: processor)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    told = table.machine()
+    assert told.startswith(f"{processor}8 cores, ")
+    assert " GB, load " in told
+    assert ", Python 3." in told
+    assert len(told.splitlines()) == 1
 
 
 def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> None:
