@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -49,9 +50,23 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, Any], random: Any) -
     assert canonical({key: value[key] for key in keys}) == canonical(value)
 
 
-@given(JSON, JSON)
-def test_different_values_have_different_texts(one: Any, other: Any) -> None:
-    assert (canonical(one) == canonical(other)) == (_typed(plain(one)) == _typed(plain(other)))
+def test_different_values_have_different_texts_and_equal_ones_the_same() -> None:
+    """Of values that are easily taken for each other, alone and inside each other, any two."""
+    atoms = [None, False, True, 0, 1, 1.0, -1, 0.1, "", "0", "1", "true", "null", "[]", "{}", '"', "a"]
+    pairs = list(itertools.product(atoms, repeat=2))
+    values: list[Any] = [
+        *atoms, [], {}, *([one] for one in atoms), *map(list, pairs), *({"a": one} for one in atoms),
+        *({"a": one, "1": other} for one, other in pairs), *([[one], other] for one, other in pairs),
+    ]  # fmt: skip
+    known = [(canonical(value), _typed(plain(value))) for value in values]
+
+    mistaken = [
+        (text, another)
+        for (text, value), (another, other) in itertools.combinations(known, 2)
+        if (text == another) != (value == other)
+    ]
+
+    assert mistaken == []
 
 
 def _typed(value: Any) -> Any:
