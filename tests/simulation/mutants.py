@@ -1,58 +1,94 @@
 """Our own code, broken on purpose, one guard at a time: what the simulation has to notice.
 
-A mutant is a change of a module's text. What it changes is compiled and put into the running functions, so
-that whoever holds one of them is broken with it; a text that is no longer there is an error.
+A mutant names a function and, in it, a guard: an argument of a call, the condition by which something is done,
+what is asked beside another thing. A guard is found by what is called, raised or read there, so that neither local
+names nor messages matter; one that is not found, or found more than once, is an error. What comes of it is compiled
+and put into the running function, so that whoever holds that is broken with it.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+# A place in a function: where it is in its parent, and what is there.
+Guard = Callable[[ast.AST], Iterator["Place"]]
+Change = Callable[["Place"], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """`node`, which is `holder.field`, or in that list the one at `index`. `function` is around it all."""
+
+    holder: ast.AST
+    field: str
+    index: int | None
+    node: Any
+    function: ast.AST
+
+    def put(self, *nodes: Any) -> None:
+        """Other nodes instead; where there is no list, exactly one."""
+        if self.index is None:
+            (node,) = nodes
+            setattr(self.holder, self.field, node)
+        else:
+            getattr(self.holder, self.field)[self.index : self.index + 1] = nodes
+
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`changes` are pairs of what stands once in the module's text, and what stands there instead.
+    """`function` is `module:dotted name`; `changes` are pairs of a guard and what becomes of it.
 
     `where` is the cell, fault and phase, with which the schedules begin that look for it.
     """
 
     name: str
     where: tuple[str, str]
-    module: str
-    changes: tuple[tuple[str, str], ...]
+    function: str
+    changes: tuple[tuple[Guard, Change], ...]
 
     @contextmanager
     def at_large(self) -> Iterator[None]:
-        """The mutant instead of the code. Raises `LookupError` where the text has changed meanwhile."""
-        module = import_module(self.module)
+        """The mutant instead of the code. Raises `LookupError` where it has no such function or guard."""
+        where, _, name = self.function.partition(":")
+        module = import_module(where)
         path = Path(str(module.__file__))
         text = path.read_text(encoding="utf-8")
-        changed = text
-        for old, new in self.changes:
-            if changed.count(old) != 1:
-                raise LookupError(f"{self.name}: {changed.count(old)} times in {self.module}: {old!r}")
-            changed = changed.replace(old, new)
-        sound = dict(_codes(compile(text, str(path), "exec", dont_inherit=True)))
-        swapped: list[tuple[FunctionType, CodeType]] = []
         try:
-            for name, code in _codes(compile(changed, str(path), "exec", dont_inherit=True)):
-                if not _same(code, sound[name]):
-                    function = _function(module, name)
-                    swapped.append((function, function.__code__))
-                    function.__code__ = code
-            if not swapped:
-                raise LookupError(f"{self.name}: nothing of {self.module} is changed by it")
+            broken = compile(mutated(text, name, self.changes), str(path), "exec", dont_inherit=True)
+            function = _function(module, name)
+        except (LookupError, AttributeError) as error:
+            raise LookupError(f"{self.name}: in {self.function}: {error}") from error
+        sound, function.__code__ = function.__code__, dict(_codes(broken))[name]
+        try:
             yield
         finally:
-            for function, code in swapped:
-                function.__code__ = code
+            function.__code__ = sound
+
+
+def mutated(text: str, name: str, changes: tuple[tuple[Guard, Change], ...]) -> ast.Module:
+    """A module with one function changed. Raises `LookupError` where that, or a guard, is not there once."""
+    module = ast.parse(text)
+    function: Any = module
+    for part in name.split("."):
+        (function,) = _once([node for node in function.body if getattr(node, "name", None) == part], part)
+    for guard, change in changes:
+        (place,) = _once(list(guard(function)), getattr(guard, "told", "a guard"))
+        change(replace(place, function=function))
+    return ast.fix_missing_locations(module)
+
+
+def _once(found: list[Any], what: str) -> list[Any]:
+    if len(found) != 1:
+        raise LookupError(f"{what} is there {len(found)} times")
+    return found
 
 
 def _codes(code: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
@@ -66,16 +102,6 @@ def _codes(code: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
                 yield from _codes(constant, f"{name}.")
 
 
-def _same(one: CodeType, other: CodeType) -> bool:
-    """Whether they do the same: where their lines are does not count."""
-
-    def does(code: CodeType) -> list[Any]:
-        nested = [does(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts]
-        return [code.co_code, code.co_names, code.co_varnames, nested]
-
-    return does(one) == does(other)
-
-
 def _function(module: ModuleType, name: str) -> FunctionType:
     found: Any = module
     for part in name.split("."):
@@ -84,93 +110,289 @@ def _function(module: ModuleType, name: str) -> FunctionType:
     return inspect.unwrap(found)  # type: ignore[return-value] # a function, as its code was one's
 
 
-_ALIASES, _LEASE = "rollback.targets.aliases.target", "rollback.ledger.lease"
-_MINE = "        if (stands, description, found) == (version, tag, weights):\n"
-_WRITE = '        revision = self._update(step, version, weights, alias["RevisionId"], tag)\n'
+# -- guards --------------------------------------------------------------------------------------------------
+
+
+def _guard(told: str, found: Callable[[Place], bool], only: int | None = None, of: int = 1) -> Guard:
+    """The place where `found` is true: once, or where it is so `of` times, that with the number `only`."""
+
+    def guard(function: ast.AST) -> Iterator[Place]:
+        places = [place for place in _places(function) if found(place)]
+        if only is not None:
+            _once([None] * (len(places) - of + 1), f"{told}, of {of},")
+            places = [places[only]]
+        yield from places
+
+    guard.told = told  # type: ignore[attr-defined] # what an error says of it
+    return guard
+
+
+def argument(call: str, name: str) -> Guard:
+    """The keyword argument `name` of the call of `call`."""
+    return _guard(
+        f"{name} of {call}",
+        lambda at: isinstance(at.node, ast.keyword) and at.node.arg == name and _called(at.holder) == call,
+    )
+
+
+def call(name: str) -> Guard:
+    """The call of `name`."""
+    return _guard(f"the call of {name}", lambda at: _called(at.node) == name)
+
+
+def condition(word: str, *, only: int | None = None, of: int = 1) -> Guard:
+    """The condition which, or what is done by which, speaks of `word`, and no condition inside of that does."""
+
+    def found(at: Place) -> bool:
+        return at.field == "test" and isinstance(at.holder, _CONDITIONS) and word in _words(at.holder)
+
+    return _guard(f"the condition of {word}", found, only, of)
+
+
+def operand(word: str) -> Guard:
+    """What speaks of `word` among the operands of an `and` or `or`."""
+    return _guard(
+        f"the operand {word}",
+        lambda at: (
+            at.field == "values"
+            and isinstance(at.holder, ast.BoolOp)
+            and not isinstance(at.node, ast.BoolOp)
+            and word in _words(at.node)
+        ),
+    )
+
+
+def attribute(name: str) -> Guard:
+    """The attribute `name` of whatever, where it is read."""
+    return _guard(
+        f"the attribute {name}",
+        lambda at: (
+            isinstance(at.node, ast.Attribute) and at.node.attr == name and isinstance(at.node.ctx, ast.Load)
+        ),
+    )
+
+
+def assigned(name: str) -> Guard:
+    """The assignment to the attribute `name`, alone or among others."""
+    return _guard(
+        f"the assignment to {name}",
+        lambda at: (
+            isinstance(at.node, ast.Attribute) and at.node.attr == name and isinstance(at.node.ctx, ast.Store)
+        ),
+    )
+
+
+def text(part: str) -> Guard:
+    """The string that has `part` in it: what a service reads, and no message."""
+    return _guard(
+        f"the text {part}", lambda at: isinstance(at.node, ast.Constant) and part in str(at.node.value)
+    )
+
+
+def entry(key: str) -> Guard:
+    """The key of a dictionary that is written down there."""
+    return _guard(
+        f"the entry {key}",
+        lambda at: (
+            isinstance(at.holder, ast.Dict) and at.field == "keys" and getattr(at.node, "value", None) == key
+        ),
+    )
+
+
+def statement(calls: str) -> Guard:
+    """The statement, one in itself, that calls `calls`."""
+    return _guard(
+        f"the statement that calls {calls}",
+        lambda at: isinstance(at.node, ast.Expr | ast.Assign) and calls in _words(at.node),
+    )
+
+
+def returned() -> Guard:
+    """What is returned."""
+    return _guard("what is returned", lambda at: isinstance(at.holder, ast.Return))
+
+
+_CONDITIONS = (ast.If, ast.While, ast.IfExp)
+
+
+def _places(function: ast.AST) -> Iterator[Place]:
+    for holder in ast.walk(function):
+        for field, value in ast.iter_fields(holder):
+            several = value if isinstance(value, list) else [value]
+            for index, node in enumerate(several):
+                if isinstance(node, ast.AST):
+                    at = index if isinstance(value, list) else None
+                    yield Place(holder=holder, field=field, index=at, node=node, function=function)
+
+
+def _called(node: ast.AST) -> str:
+    """The last name of what is called."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+
+
+def _words(node: ast.AST) -> set[str]:
+    """What is called, raised and read of objects in a node, and `return`; not what is done by a condition within."""
+    words, todo = set[str](), [node]
+    while todo:
+        one = todo.pop()
+        words |= {_called(one), getattr(one, "attr", "")}
+        words |= {"return"} if isinstance(one, ast.Return) else set()
+        words |= {getattr(one.exc, "id", "")} if isinstance(one, ast.Raise) else set()
+        within = [child for child in ast.iter_child_nodes(one) if not isinstance(child, _CONDITIONS)]
+        todo += within
+    return words
+
+
+# -- what becomes of them ------------------------------------------------------------------------------------
+
+
+def gone(at: Place) -> None:
+    """It is left out, with what it is given or stands for."""
+    if isinstance(at.holder, ast.Dict):
+        assert at.index is not None
+        del at.holder.keys[at.index], at.holder.values[at.index]
+    elif isinstance(at.holder, ast.BoolOp):
+        at.put(ast.Constant(isinstance(at.holder.op, ast.And)))
+    elif isinstance(at.node, ast.Attribute) and isinstance(at.holder, ast.Tuple):
+        (assignment,) = [
+            node
+            for node in ast.walk(at.function)
+            if isinstance(node, ast.Assign)
+            and at.holder in node.targets
+            and isinstance(node.value, ast.Tuple)
+        ]
+        assert at.index is not None
+        del at.holder.elts[at.index], assignment.value.elts[at.index]  # type: ignore[attr-defined] # a tuple, see above
+    else:
+        at.put()
+
+
+def becomes(expression: str) -> Change:
+    """Another expression: in it `_` is what was there, `_argument` the call's first, `_own` the function's first."""
+
+    def change(at: Place) -> None:
+        was = at.node.value if isinstance(at.node, ast.keyword) else at.node
+
+        class Fill(ast.NodeTransformer):
+            def visit_Name(self, node: ast.Name) -> Any:
+                if node.id == "_argument":
+                    return was.args[0]
+                if node.id == "_own":
+                    return ast.Name(at.function.args.args[0].arg, ast.Load())  # type: ignore[attr-defined] # a function
+                return was if node.id == "_" else node
+
+        new = Fill().visit(ast.parse(expression, mode="eval").body)
+        if isinstance(at.node, ast.keyword):
+            at.node.value = new
+        else:
+            at.put(new)
+
+    return change
+
+
+def first_only(at: Place) -> None:
+    """Of two tuples that are compared only what comes first."""
+    (other,) = at.node.comparators
+    at.node.left, at.node.comparators = at.node.left.elts[0], [other.elts[0]]
+
+
+def after(calls: str) -> Change:
+    """It is done after the statement that calls `calls` and not before."""
+
+    def change(at: Place) -> None:
+        body = getattr(at.holder, at.field)
+        body.remove(at.node)
+        (place,) = _once([one for one in body if calls in _words(one)][:1], calls)
+        body.insert(body.index(place) + 1, at.node)
+
+    return change
+
+
+never, always = becomes("False"), becomes("True")
+
+# -- the table -----------------------------------------------------------------------------------------------
+
+_ALIASES = "rollback.targets.aliases.target:Aliases"
+_LEASE, _LEDGER = "rollback.ledger.lease", "rollback.ledger.repository:Ledger"
 
 MUTANTS = (
     Mutant(
         "no RevisionId sent",
         ("foreign write", "execute"),
-        _ALIASES,
-        (("                    RevisionId=revision,\n", ""),),
+        f"{_ALIASES}._update",
+        ((argument("update_alias", "RevisionId"), gone),),
     ),
     Mutant(
         "weights skipped",
         ("crash", "execute"),
-        _ALIASES,
-        (('                    RoutingConfig={"AdditionalVersionWeights": dict(weights)},\n', ""),),
+        f"{_ALIASES}._update",
+        ((argument("update_alias", "RoutingConfig"), gone),),
     ),
     Mutant(
         "weights not put back",
         ("crash", "undo"),
-        _ALIASES,
-        (('{"AdditionalVersionWeights": dict(weights)}', '{"AdditionalVersionWeights": {}}'),),
+        f"{_ALIASES}._update",
+        ((argument("update_alias", "RoutingConfig"), becomes('{"AdditionalVersionWeights": {}}')),),
     ),
     Mutant(
         "foreign write taken for ours",
         ("foreign write", "execute"),
-        _ALIASES,
-        ((_MINE, "        if stands == version:\n"),),
+        f"{_ALIASES}._write_upon",
+        ((condition("return"), first_only),),
     ),
     Mutant(
         "foreign release overwritten",
         ("foreign write", "execute"),
-        _ALIASES,
-        (("        if stands not in ({version}", "        if False and stands not in ({version}"),),
+        f"{_ALIASES}._write_upon",
+        ((condition("_Foreign", only=0, of=2), never),),
     ),
     Mutant(
         "lost answer treated as failure",
         ("lost answer", "execute"),
-        _ALIASES,
-        ((_MINE, "        if False:\n"),),
+        f"{_ALIASES}._write_upon",
+        ((condition("return"), never),),
     ),
     Mutant(
         "journal after overwrite",
         ("foreign write", "execute"),
-        _ALIASES,
-        (
-            (
-                "        # Written down before it is overwritten.\n",
-                _WRITE.replace(" weights,", " found if back and theirs else weights,"),
-            ),
-            ("            weights = found\n" + _WRITE, "            weights = found\n"),
-        ),
+        f"{_ALIASES}._write_upon",
+        ((statement("append"), after("_update")),),
     ),
     Mutant(
         "REVERTED without undo of a doubtful write",
         ("lost answer", "execute"),
-        _ALIASES,
-        (("(state.moved or state.doubtful or journal.taken_over)", "(state.moved or journal.taken_over)"),),
+        f"{_ALIASES}.undo",
+        ((operand("doubtful"), gone),),
     ),
     Mutant(
         "taken over without touching what may be moved",
         ("crash", "execute"),
-        _ALIASES,
-        (("(state.moved or state.doubtful or journal.taken_over)", "(state.moved or state.doubtful)"),),
+        f"{_ALIASES}.undo",
+        ((operand("taken_over"), gone),),
     ),
     Mutant(
         "no fence in the description",
         ("crash", "undo"),
-        "rollback.actions.ledger_store",
-        (("{self.record.rollback_id}/{self.lease.fence}", "{self.record.rollback_id}/1"),),
+        "rollback.actions.ledger_store:LedgerStore.tag",
+        ((attribute("fence"), becomes("1")),),
     ),
     Mutant(
         "no lease condition on a write",
         ("lease expiry", "execute"),
-        "rollback.ledger.repository",
-        (("[*(lease.proofs() if lease else []), *writes]", "[*writes]"),),
+        f"{_LEDGER}.journal",
+        ((call("proofs"), becomes("[]")),),
     ),
     Mutant(
         "a decision read from GSI1",
         ("stale index", "record"),
-        "rollback.actions.record_release",
+        "rollback.actions.record_release:record",
         (
             (
-                "        known = timeline.release_of(version)\n",
-                (
-                    "        listed = [getattr(one, 'version', '') for one in session.ledger.history(50)]\n"
-                    "        known = timeline.release_of(version) if version in listed else None\n"
+                call("release_of"),
+                becomes(
+                    "_ if _argument in [getattr(one, 'version', '') for one in _own.ledger.history(50)] else None"
                 ),
             ),
         ),
@@ -178,73 +400,43 @@ MUTANTS = (
     Mutant(
         "order by clock",
         ("clock skew", "record"),
-        "rollback.ledger.repository",
-        (
-            (
-                "        return (model(Entry, item) for item in items)\n",
-                (
-                    "        return iter(sorted((model(Entry, item) for item in items), "
-                    "key=lambda entry: entry.at, reverse=True))\n"
-                ),
-            ),
-        ),
+        f"{_LEDGER}._entries",
+        ((returned(), becomes("iter(sorted(_, key=lambda entry: entry.at, reverse=True))")),),
     ),
     Mutant(
         "lease released before the record is closed",
         ("server error", "execute"),
-        _LEASE,
-        (
-            (
-                "lease.in_flight, lease.given_back = self.in_flight, self.given_back",
-                "lease.given_back = self.given_back",
-            ),
-        ),
+        f"{_LEASE}:Locks.release",
+        ((assigned("in_flight"), gone),),
     ),
     Mutant(
         "takeover without watching",
         ("second operator", "execute"),
-        _LEASE,
-        (("watch, began = max(seconds, default=0), ", "watch, began = 0, "),),
+        f"{_LEASE}:Leases._watch",
+        ((condition("sleep"), never),),
     ),
     Mutant(
         "takeover of what gave a sign of life",
         ("second operator", "lease"),
-        _LEASE,
-        (
-            (
-                '                "#owner = :old AND beat = :beat AND fence = :fence",\n',
-                '                "#owner = :old",\n',
-            ),
-            (
-                '{":old": owner, ":beat": held["beat"], ":fence": held["fence"]}',
-                '{":old": owner}',
-            ),
-        ),
+        f"{_LEASE}:Leases._seize",
+        ((text(":old AND"), becomes('"#owner = :old"')), (entry(":beat"), gone), (entry(":fence"), gone)),
     ),
     Mutant(
         "stale plan accepted at apply",
         ("second operator", "apply"),
-        "rollback.actions.lifecycle",
-        (("            if today.digest() != record.digest:\n", "            if False:\n"),),
+        "rollback.actions.lifecycle:Flow.apply",
+        ((condition("Refused"), never),),
     ),
     Mutant(
         "approval digest not compared",
         ("throttle", "approve"),
-        "rollback.actions.approval",
-        (
-            (
-                (
-                    "    if len(digest) < MIN_DIGEST or not record.digest.startswith(digest):\n"
-                    '        raise Refused(\n            "That is'
-                ),
-                '    if len(digest) < MIN_DIGEST:\n        raise Refused(\n            "That is',
-            ),
-        ),
+        "rollback.actions.approval:approve",
+        ((operand("startswith"), gone),),
     ),
     Mutant(
         "COMPLETE although verification failed",
         ("foreign write", "verify"),
-        "rollback.actions.lifecycle",
-        (("        passed = all(check.ok for check in checks)\n", "        passed = True\n"),),
+        "rollback.actions.lifecycle:verify",
+        ((condition("COMPLETE"), always),),
     ),
 )

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 
 import pytest
 
 from tests.simulation import aftermath
-from tests.simulation.faults import CELLS
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.faults import CELLS, FAULTS
+from tests.simulation.mutants import (
+    MUTANTS,
+    Guard,
+    Mutant,
+    argument,
+    condition,
+    gone,
+    mutated,
+    never,
+    operand,
+)
 from tests.simulation.play import Play
-from tests.simulation.running import caught_after, missing, run, table
+from tests.simulation.running import caught_after, missing, run
 from tests.simulation.world import World
 
 # Each of the cells begins three: more than 500 in all, always the same ones.
@@ -19,33 +30,79 @@ _EACH = 3
 _BOUND = 1200
 
 
-def test_every_fault_in_every_phase_leaves_all_invariants_whole() -> None:
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_every_phase_leaves_all_invariants_whole(fault: str) -> None:
     struck, schedules = Counter[tuple[str, str]](), 0
-    for number, cell in enumerate(CELLS):
-        machine = run(_EACH, number, first=cell)
+    cells = [cell for cell in CELLS if cell[0] == fault]
+    for cell in cells:
+        machine = run(_EACH, CELLS.index(cell), first=cell)
         struck.update(machine.struck)
         schedules += machine.schedules
 
-    print(table(struck))  # noqa: T201 - what the run is evidence of
-    assert schedules >= 500
-    assert missing(struck) == []
+    assert schedules >= _EACH * len(cells)
+    assert [cell for cell in missing(struck) if cell in cells] == []
 
 
+def test_more_than_500_schedules_are_run() -> None:
+    assert _EACH * len(CELLS) >= 500
+    assert {fault for fault, _ in CELLS} == set(FAULTS)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_the_simulation_catches(mutant: Mutant, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_simulation_catches(mutant: Mutant) -> None:
     with mutant.at_large():
         after = caught_after(_BOUND, 1, mutant.where)
 
-    capsys.readouterr()
-    print(f"{mutant.name}: noticed after {after} schedules")  # noqa: T201 - as above
     assert after is not None, "the guard is not needed, or what it guards is not looked at"
 
 
-def test_a_mutant_whose_text_is_gone_is_an_error() -> None:
-    gone = Mutant("gone", ("crash", "execute"), "rollback.actions.lifecycle", (("no such text", ""),))
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_guard_of_a_mutant_is_there(mutant: Mutant) -> None:
+    with mutant.at_large():
+        pass
 
-    with pytest.raises(LookupError, match="0 times in"), gone.at_large():
-        raise AssertionError("never reached")
+
+GUARDED = """
+class Store:
+    def write(self, item, hold):
+        if hold.lost or self.closed:
+            raise Refused("not any more")
+        return self.client.put(Item=item, Condition=hold.proof())
+"""
+
+
+def test_a_guard_is_found_whatever_its_locals_and_messages_are_called() -> None:
+    renamed = GUARDED.replace("hold", "lease").replace("item", "row").replace("not any more", "lost")
+
+    for source, hold in ((GUARDED, "hold"), (renamed, "lease")):
+        changed = ast.unparse(
+            mutated(source, "Store.write", ((argument("put", "Condition"), gone), (operand("closed"), gone)))
+        )
+        assert "Condition" not in changed
+        assert f"if {hold}.lost or False:" in changed
+        assert "if False:" in ast.unparse(mutated(source, "Store.write", ((condition("Refused"), never),)))
+
+
+@pytest.mark.parametrize(
+    ("name", "guard", "said"),
+    [
+        ("Store.read", condition("Refused"), "read is there 0 times"),
+        ("Store.write", argument("put", "RevisionId"), "RevisionId of put is there 0 times"),
+        ("Store.write", condition("Held"), "condition of Held is there 0 times"),
+        ("Store.write", condition("Refused", only=0, of=2), "of 2, is there 0 times"),
+    ],
+)
+def test_a_mutant_whose_function_or_guard_is_gone_is_an_error(name: str, guard: Guard, said: str) -> None:
+    with pytest.raises(LookupError, match=said):
+        mutated(GUARDED, name, ((guard, never),))
+
+
+def test_a_guard_that_is_there_twice_is_an_error() -> None:
+    twice = GUARDED + GUARDED.partition("hold):\n")[2].partition("        return")[0]
+
+    with pytest.raises(LookupError, match="condition of Refused is there 2 times"):
+        mutated(twice, "Store.write", ((condition("Refused"), never),))
 
 
 def test_the_same_schedule_runs_the_same_way_twice() -> None:
