@@ -9,7 +9,7 @@ from typing import Literal
 
 from rollback.config.naming import APPROVER, UNATTENDED
 from rollback.config.settings import PROJECT_FILE, Settings, parse
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
 from rollback.model.identity import Who
 from rollback.model.record import Approval, Record, Status, now_iso
@@ -57,6 +57,7 @@ def binding_policy(
             return here
         raise Refused(
             f"{settings.environment} needs approval, but its settings cannot be compared with branch '{branch}'.",
+            code=Code.SETTINGS_NOT_REVIEWED,
             next=f"Run it in a git checkout that has branch '{branch}' (git fetch origin {branch}).",
         )
     texts = [text for text in protected if text is not None]
@@ -65,6 +66,7 @@ def binding_policy(
     except UsageError as error:
         raise Refused(
             f"The settings on branch '{branch}' are not for this checkout's command: {error.what}",
+            code=Code.SETTINGS_NOT_REVIEWED,
             next=f"Check out what stands on '{branch}' (git fetch origin {branch}).",
         ) from None
     strictest = max(here, there, key=_STRICTEST.index)
@@ -78,6 +80,7 @@ def binding_policy(
             raise Refused(
                 f"{settings.environment} needs approval, and {' and '.join(changed)} here differ from branch "
                 f"'{branch}'.",
+                code=Code.SETTINGS_NOT_REVIEWED,
                 next=f"Commit them to '{branch}' by review, or check out what stands there.",
             )
     return strictest
@@ -86,15 +89,20 @@ def binding_policy(
 def approve(record: Record, digest: str, by: Who, settings: Settings, now: datetime) -> Approval:
     """The approval that `by` gives. Raises `Refused` where they may not, or mean another plan."""
     if record.status is not Status.AWAITING_APPROVAL:
-        raise Refused(f"{record.rollback_id} is {record.status} and waits for no approval.")
+        raise Refused(
+            f"{record.rollback_id} is {record.status} and waits for no approval.", code=Code.WRONG_STATUS
+        )
     if len(digest) < MIN_DIGEST or not record.digest.startswith(digest):
         raise Refused(
             "That is not the digest of this plan.",
+            code=Code.DIGEST_MISMATCH,
             next=f"Read the plan first: rollback show {record.rollback_id} --env {record.environment}",
         )
     if (reason := _unfit(by, record, settings)) is not None:
         raise Refused(
-            reason, next=f"Another person, under {settings.names.role(APPROVER)}, has to approve it."
+            reason,
+            code=Code.APPROVAL_REFUSED,
+            next=f"Another person, under {settings.names.role(APPROVER)}, has to approve it.",
         )
     return Approval(
         rollback_id=record.rollback_id,
@@ -110,6 +118,7 @@ def may_be_confirmed_unseen(settings: Settings, asked: Policy) -> None:
     if asked == "confirm" and settings.environment not in UNATTENDED:
         raise UsageError(
             f"--yes is for {', '.join(UNATTENDED)} only: in {settings.environment} the shown plan is confirmed.",
+            code=Code.OPTION_INVALID,
             next="Leave --yes out.",
         )
 
@@ -118,10 +127,15 @@ def confirmed(record: Record, digest: str) -> None:
     """Raises `Refused` where `digest` does not confirm the plan of `record`."""
     name = f"{record.rollback_id} --digest {record.digest[:16]} --env {record.environment}"
     if not digest:
-        raise Refused(f"{record.rollback_id} has to be confirmed.", next=f"rollback apply {name}")
+        raise Refused(
+            f"{record.rollback_id} has to be confirmed.",
+            code=Code.CONFIRMATION_MISSING,
+            next=f"rollback apply {name}",
+        )
     if len(digest) < MIN_DIGEST or not record.digest.startswith(digest.lower()):
         raise Refused(
             f"Digest {digest[:64]} is not that of {record.rollback_id}: its plan has {record.digest[:16]}.",
+            code=Code.DIGEST_MISMATCH,
             next=f"rollback show {record.rollback_id} --env {record.environment}",
         )
 
@@ -140,6 +154,7 @@ def standing(record: Record, approvals: Iterable[Approval], settings: Settings, 
             return approval
     raise Refused(
         f"{record.rollback_id} may not go ahead: {why}.",
+        code=Code.APPROVAL_MISSING,
         next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}, "
         f"by another person under {settings.names.role(APPROVER)}.",
     )

@@ -14,7 +14,7 @@ from rollback.aws.account import Account, caller_account, connect
 from rollback.config import settings as settings_module
 from rollback.config.settings import Settings
 from rollback.core.clocks import Clocks
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.integrations import slack
 from rollback.integrations.slack import Notifier
 from rollback.ledger.audit_bucket import Archive
@@ -158,12 +158,13 @@ def _archive(account: Account) -> Archive:
 def _callers_environment(root: Path) -> str:
     everything = [settings_module.load(root, name) for name in settings_module.environments(root)]
     if not everything:
-        raise UsageError("No environment is configured here.")
+        raise UsageError("No environment is configured here.", code=Code.UNKNOWN_ENVIRONMENT)
     account = caller_account(everything[0].region)
     mine = [settings.environment for settings in everything if settings.account == account]
     if len(mine) != 1:
         raise UsageError(
             f"Account {account} is that of {' and '.join(mine) or 'no environment'}.",
+            code=Code.UNKNOWN_ENVIRONMENT,
             next="Name the environment with --env.",
         )
     return mine[0]

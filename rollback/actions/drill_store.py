@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rollback.actions.context import Session
 from rollback.actions.quarantine import said
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import model
 from rollback.ledger.store import ABSENT, Conflict, Write
@@ -57,4 +57,4 @@ def end(session: Session, drill: Drill) -> None:
     try:
         session.ledger.append(replace(entry, id=drill.drill_id, covers=drill_hash(drill)), [put])
     except Conflict:
-        raise Refused(f"Drill {drill.drill_id} was ended by somebody else.") from None
+        raise Refused(f"Drill {drill.drill_id} was ended by somebody else.", code=Code.LEDGER_BUSY) from None

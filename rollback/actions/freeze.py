@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rollback.actions.context import Session
 from rollback.actions.quarantine import said
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.ledger.repository import Ledger
 from rollback.model.messages import checked_reason
 from rollback.model.release import Quarantine
@@ -20,7 +20,7 @@ def freeze(session: Session, reason: str) -> Quarantine:
     """Freezes the environment for everybody but the caller. Raises `Refused` where it is frozen already."""
     reason = checked_reason(reason)
     if (standing := frozen(session.ledger)) is not None:
-        raise Refused(f"{session.environment} is frozen already: {told(standing)}.")
+        raise Refused(f"{session.environment} is frozen already: {told(standing)}.", code=Code.FROZEN)
     at = session.clocks.now()
     bar = Quarantine(service=SUBJECT, version=EVERYTHING, reason=reason, by=session.caller, at=at)
     session.ledger.append(said(session, "freeze", "", reason, at), bars=[bar])
@@ -32,7 +32,7 @@ def unfreeze(session: Session, reason: str) -> Quarantine:
     reason = checked_reason(reason)
     standing = frozen(session.ledger)
     if standing is None:
-        raise Refused(f"{session.environment} is not frozen.")
+        raise Refused(f"{session.environment} is not frozen.", code=Code.NOTHING_TO_LIFT)
     session.ledger.append(said(session, "unfreeze", "", reason, session.clocks.now()), lifts=[standing])
     return standing
 
@@ -48,6 +48,7 @@ def respected(session: Session) -> None:
     if standing is not None and standing.by.person.casefold() != session.caller.person.casefold():
         raise Refused(
             f"{session.environment} is frozen: {told(standing)}.",
+            code=Code.FROZEN,
             next=f"Ask {standing.by.person}; or rollback unfreeze --env {session.environment} --reason …",
         )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rollback.actions.context import Session
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.messages import checked_reason
 from rollback.model.release import Entry, Quarantine, Timeline, checked_version
 
@@ -38,7 +38,10 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
         if _means(version, bar.version) and (not chosen or bar.service in chosen)
     ]
     if not bars:
-        raise Refused(f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.")
+        raise Refused(
+            f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.",
+            code=Code.NOTHING_TO_LIFT,
+        )
     session.ledger.append(said(session, "lift", version, reason, session.clocks.now()), lifts=bars)
     return [bar.service.removeprefix("@") for bar in bars]
 
@@ -53,7 +56,9 @@ def _means(said: str, barred: str) -> bool:
 def _known(timeline: Timeline, version: str) -> Entry:
     entry = timeline.release_of(checked_version(version))
     if entry is None:
-        raise UsageError(f"No release {version!r} is recorded.", next="rollback release list")
+        raise UsageError(
+            f"No release {version!r} is recorded.", code=Code.UNKNOWN_RELEASE, next="rollback release list"
+        )
     return entry
 
 
@@ -62,7 +67,7 @@ def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str
     chosen = [session.settings.service(service) for service in services] or held
     missing = [service for service in chosen if service not in held]
     if missing:
-        raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.")
+        raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE)
     return chosen
 
 

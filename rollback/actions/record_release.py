@@ -17,7 +17,7 @@ from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.aws.account import code, explained
 from rollback.aws.functions import observe, observe_alias
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.git import resolved
 from rollback.ledger.lease import ALIASES, RECORDING, Lease
 from rollback.model.record import Standing
@@ -63,6 +63,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
         if barred:
             raise Refused(
                 f"{version} is quarantined for {', '.join(barred)}.",
+                code=Code.QUARANTINED,
                 next=f"Give the new deployment a version of its own, or: rollback release lift {version} "
                 f"--env {session.environment} --reason …",
             )
@@ -76,6 +77,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
                 raise Refused(
                     f"{version} is recorded already, with other function versions: "
                     f"{', '.join(_differing(before.manifest, manifest)[:5])}.",
+                    code=Code.RELEASE_EXISTS,
                     next="Give the new deployment a version of its own.",
                 )
             if stands.items() <= timeline.stands.items() and before.manifest == manifest:
@@ -100,7 +102,7 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
     with _lease(session, identifier) as lease:
         timeline = session.ledger.timeline()
         if timeline.release_of(version) is not None:
-            raise Refused(f"{version} is recorded already.")
+            raise Refused(f"{version} is recorded already.", code=Code.RELEASE_EXISTS)
         names = list(settings.catalogue())
         ui.start("Reading published versions", len(names))
         try:
@@ -122,7 +124,8 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
             raise Refused(
                 "\n".join(
                     [f"{version} cannot be adopted: a function needs exactly one such version.", *wrong[:20]]
-                )
+                ),
+                code=Code.RELEASE_INCOMPLETE,
             )
         manifest = {name: versions[0] for name, versions in found.items()}
         live = dict(
@@ -171,7 +174,11 @@ def checked_commit(root: Path, commit: str) -> str:
     known = resolved(root, commit) if re.fullmatch(r"[0-9a-f]{7,39}", commit) else None
     if known is not None:
         return known
-    raise UsageError(f"{commit[:80]!a} is no commit here.", next="Give all 40 digits: git rev-parse HEAD")
+    raise UsageError(
+        f"{commit[:80]!a} is no commit here.",
+        code=Code.UNKNOWN_COMMIT,
+        next="Give all 40 digits: git rev-parse HEAD",
+    )
 
 
 def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]]:
@@ -187,7 +194,11 @@ def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]
             if seen.version == pointer.version:
                 break
         else:
-            raise Refused(f"Somebody is moving {name} right now.", next="Record again once it stands still.")
+            raise Refused(
+                f"Somebody is moving {name} right now.",
+                code=Code.CHANGED_BY_OTHERS,
+                next="Record again once it stands still.",
+            )
         return Standing(
             version=pointer.version,
             code_sha256=seen.code_sha256,
@@ -205,6 +216,7 @@ def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]
     if missing:
         raise Refused(
             f"No alias '{alias}' on: {', '.join(missing[:10])}.",
+            code=Code.NOT_DECLARED,
             next="Deploy them, and `pulumi up` to declare their aliases; then record again.",
         )
     manifest = {name: standing for name, standing in found.items() if standing is not None}

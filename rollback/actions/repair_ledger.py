@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.lease import ALIASES, RECORDING, Lease
 from rollback.ledger.schema import entry_item, manifest_items, quarantine_item, release_item
@@ -37,7 +37,9 @@ def mend(session: Session, reason: str, ui: Ui) -> Mended:
     reason = checked_reason(reason)
     archive = session.ledger.archive
     if archive is None:
-        raise Refused("This environment has no archive to mend the ledger from.")
+        raise Refused(
+            "This environment has no archive to mend the ledger from.", code=Code.ARCHIVE_UNAVAILABLE
+        )
     newest = session.ledger.newest()
     ui.start("Reading the archive", 0)
     try:
@@ -79,6 +81,7 @@ def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
             raise Refused(
                 f"The archive's entry {entry.seq} does not follow entry {number - 1}: the table was written to after "
                 "it had lost its newest entries, or the archive lacks some.",
+                code=Code.AUDIT_BROKEN,
                 next="rollback audit names the first break; restore the table to a later point in time.",
             )
         before = entry.hash
@@ -98,6 +101,7 @@ def _until(archive: Archive, wanted: set[str]) -> list[Release]:
             return found
     raise RollbackError(
         f"The archive has not the releases {', '.join(sorted(left)[:5])}, which its timeline names.",
+        code=Code.ARCHIVE_DAMAGED,
         changed="Nothing was changed.",
         next="rollback release adopt makes releases of published versions.",
     )

@@ -24,7 +24,7 @@ from botocore.parsers import ResponseParserError
 
 from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
 from rollback.config.settings import Settings
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.thread_pool import WORKERS, Pool, workers
 from rollback.model.identity import Who
 
@@ -113,6 +113,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
         raise Refused(
             f"These credentials belong to account {identity['Account']}, but {settings.environment} is "
             f"account {settings.account}.",
+            code=Code.WRONG_ACCOUNT,
             next=f"Take credentials of account {settings.account}, or name another environment.",
         )
 
@@ -156,6 +157,7 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         raise UsageError(
             "There are no AWS credentials.",
+            code=Code.NO_CREDENTIALS,
             next="Sign in, or set AWS_PROFILE; for the local account: make up, and what it prints.",
         ) from error
     except (
@@ -165,19 +167,24 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
         exceptions.SSOError,
         exceptions.CredentialRetrievalError,
     ) as error:
-        raise UsageError(f"The AWS credentials cannot be used: {error}", next="Sign in again.") from error
+        raise UsageError(
+            f"The AWS credentials cannot be used: {error}",
+            code=Code.CREDENTIALS_INVALID,
+            next="Sign in again.",
+        ) from error
     except exceptions.ClientError as error:
         raise _client_error(error, doing, kind) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
         raise kind(
             f"No answer from {endpoint} while {doing}: {_short(error)}",
+            code=Code.AWS_UNREACHABLE,
             next="Check the network"
             + (" and AWS_ENDPOINT_URL (make up starts the local account)." if endpoint != "AWS" else "."),
         ) from error
     except (exceptions.BotoCoreError, ResponseParserError, ValueError) as error:
         # ValueError: botocore's answer to an endpoint that is no URL.
-        raise kind(f"AWS could not be asked while {doing}: {_short(error)}") from error
+        raise kind(f"AWS could not be asked while {doing}: {_short(error)}", code=Code.AWS_ERROR) from error
 
 
 def code(error: exceptions.ClientError) -> str:
@@ -208,19 +215,37 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
     if name in _SKEWED or (
         name in _INVALID | {"InvalidSignatureException"} and "ignature" in message and "expired" in message
     ):
-        return UsageError(f"AWS refused the request's time: {message}", next="Set this machine's clock.")
+        return UsageError(
+            f"AWS refused the request's time: {message}",
+            code=Code.CLOCK_WRONG,
+            next="Set this machine's clock.",
+        )
     if name in _EXPIRED:
-        return UsageError("The AWS credentials have expired.", next="Sign in again.")
+        return UsageError(
+            "The AWS credentials have expired.", code=Code.CREDENTIALS_INVALID, next="Sign in again."
+        )
     if name in _INVALID:
-        return UsageError(f"AWS does not know these credentials ({name}).", next="Sign in again.")
+        return UsageError(
+            f"AWS does not know these credentials ({name}).",
+            code=Code.CREDENTIALS_INVALID,
+            next="Sign in again.",
+        )
     if name in _DENIED:
         return kind(
             f"Not allowed while {doing}: {message}",
+            code=Code.ACCESS_DENIED,
             next="Take the role that this verb needs (README, Permissions).",
         )
     if name == "ResourceNotFoundException" and ("able" in message or "equested resource" in message):
-        return kind(f"Not found while {doing}: {message}", next="Has `pulumi up` declared this environment?")
-    return kind(f"AWS answered {name} while {doing}: {message}")
+        return kind(
+            f"Not found while {doing}: {message}",
+            code=Code.NOT_DECLARED,
+            next="Has `pulumi up` declared this environment?",
+        )
+    return kind(
+        f"AWS answered {name} while {doing}: {message}",
+        code=Code.THROTTLED if name in _THROTTLES else Code.AWS_ERROR,
+    )
 
 
 def _short(error: Exception) -> str:
@@ -244,6 +269,7 @@ def _check_clock(date: str | None) -> None:
     if abs(skew) > MAX_SKEW_SECONDS:
         raise UsageError(
             f"This machine's clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} AWS's.",
+            code=Code.CLOCK_WRONG,
             next="Set the clock (timedatectl set-ntp true), then try again.",
         )
 

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
 from rollback.config.naming import DRILL, RESTORE, ROLLBACK, arn
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.core.thread_pool import WORKERS
 
 Clients = Callable[[str], Any]
@@ -52,6 +52,7 @@ def session(account: Account, role: str) -> boto3.Session:
                     raise
                 raise Refused(
                     f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
+                    code=Code.WRONG_ROLE,
                     next=f"Act under {settings.names.role(ROLLBACK if role == RESTORE else DRILL)}, which may "
                     "take it; `pulumi up` declares both.",
                 ) from error

@@ -233,7 +233,7 @@ def verify(
         from rollback.actions.smoke_test import smoke
         from rollback.actions.status import check
         from rollback.core.canonical import plain
-        from rollback.core.errors import VerificationFailed
+        from rollback.core.errors import Code, VerificationFailed
         from rollback.views.rich_layout import text
 
         checks = check(session)
@@ -247,6 +247,7 @@ def verify(
         if not all(item.ok for item in checks):
             raise VerificationFailed(
                 "What stands did not verify.",
+                code=Code.VERIFICATION_FAILED,
                 changed="Nothing was changed.",
                 next=f"rollback status --env {session.environment}",
             )
@@ -278,7 +279,7 @@ def _may_be_deployed(session: Session, ui: Terminal, commit: str) -> None:
     from rollback.actions.freeze import respected
     from rollback.actions.record_release import checked_commit
     from rollback.actions.status import barred
-    from rollback.core.errors import Refused
+    from rollback.core.errors import Code, Refused
     from rollback.views.rich_layout import text
 
     respected(session)
@@ -287,6 +288,7 @@ def _may_be_deployed(session: Session, ui: Terminal, commit: str) -> None:
     if why:
         raise Refused(
             f"Commit {sha[:12]} is quarantined in {session.environment}: {'; '.join(why)}.",
+            code=Code.QUARANTINED,
             next=f"Deploy a commit that mends it; or rollback release lift {sha[:12]} --env "
             f"{session.environment} --reason …",
         )

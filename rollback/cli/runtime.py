@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rollback.cli import completion
-from rollback.core.errors import Ended, RollbackError, UsageError
+from rollback.core.errors import Code, Ended, RollbackError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -104,7 +104,7 @@ def verb(
                     for notice in session.ledger.notices:
                         ui.say(notice)
     except (Ended, KeyboardInterrupt) as ended:
-        ui.error(ended if isinstance(ended, Ended) else Ended("Ended at once."))
+        ui.error(ended if isinstance(ended, Ended) else Ended("Ended at once.", code=Code.ENDED))
         # Threads that still wait for an answer would keep the process.
         sys.stderr.flush()
         os._exit(Ended.exit_code)
@@ -116,6 +116,7 @@ def verb(
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
         refused = RollbackError(
             f"This machine refused: {what}.",
+            code=Code.MACHINE_REFUSED,
             changed="What was done before, if anything, is recorded.",
             next=f"rollback status --env {env or 'ENVIRONMENT'}",
         )
@@ -208,7 +209,9 @@ def names_in(services: str) -> tuple[str, ...]:
     """`all` or a list with commas; empty for all."""
     names = tuple(name.strip() for name in services.split(",") if name.strip())
     if not names:
-        raise UsageError("--services names none.", next="--services all, or --services a,b")
+        raise UsageError(
+            "--services names none.", code=Code.OPTION_INVALID, next="--services all, or --services a,b"
+        )
     return () if names == ("all",) else names
 
 

@@ -20,7 +20,7 @@ from pydantic.alias_generators import to_camel
 
 from rollback.config.naming import Names
 from rollback.core import safe_yaml
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 
 PROJECT_FILE = "Pulumi.yaml"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{0,15}")
@@ -225,6 +225,7 @@ class Settings(_Model):
             raise UsageError(
                 # Letters of other alphabets look alike: they are told as what they are.
                 f"There is no service {name[:80]!a}.{_nearest(name, self.services)}",
+                code=Code.UNKNOWN_SERVICE,
                 next=f"Services: {', '.join(self.services)}.",
             )
         return name
@@ -242,14 +243,20 @@ def from_config(project: str, environment: str, config: Mapping[str, Any]) -> Se
         namespace, _, name = key.partition(":")
         if namespace == project:
             if name not in known:
-                raise UsageError(f"There is no setting '{key}'.{_nearest(name, known, prefix=f'{project}:')}")
+                raise UsageError(
+                    f"There is no setting '{key}'.{_nearest(name, known, prefix=f'{project}:')}",
+                    code=Code.SETTINGS_INVALID,
+                )
             values[name] = _decoded(Settings.model_fields, name, value)
         elif namespace == "aws" and key not in _FOREIGN_KEYS:
-            raise UsageError(f"There is no setting '{key}'.{_nearest(key, _FOREIGN_KEYS)}")
+            raise UsageError(
+                f"There is no setting '{key}'.{_nearest(key, _FOREIGN_KEYS)}", code=Code.SETTINGS_INVALID
+            )
     accounts = _json(config.get("aws:allowedAccountIds"))
     if not isinstance(accounts, list) or len(accounts) != 1:
         raise UsageError(
             f"Environment '{environment}' must name exactly one account in aws:allowedAccountIds.",
+            code=Code.SETTINGS_INVALID,
             next=f'In Pulumi.{environment}.yaml: aws:allowedAccountIds: ["123456789012"]',
         )
     values["account"], values["region"] = accounts[0], config.get("aws:region")
@@ -257,7 +264,8 @@ def from_config(project: str, environment: str, config: Mapping[str, Any]) -> Se
         return Settings.model_validate(values)
     except ValidationError as error:
         raise UsageError(
-            f"Environment '{environment}' is not well configured: {_first(error, project)}"
+            f"Environment '{environment}' is not well configured: {_first(error, project)}",
+            code=Code.SETTINGS_INVALID,
         ) from None
 
 
@@ -273,6 +281,7 @@ def load(root: Path, environment: str) -> Settings:
     if environment not in known:
         raise UsageError(
             f"There is no environment {environment[:80]!a}.{_nearest(environment, known)}",
+            code=Code.UNKNOWN_ENVIRONMENT,
             next=f"Environments: {', '.join(known)}.",
         )
     stack_text = safe_yaml.read(root / f"Pulumi.{environment}.yaml", root)
@@ -290,7 +299,8 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
     for key in stack:
         if key not in _STACK_KEYS:
             raise UsageError(
-                f"Pulumi.{environment}.yaml: there is no key '{key}'.{_nearest(str(key), _STACK_KEYS)}"
+                f"Pulumi.{environment}.yaml: there is no key '{key}'.{_nearest(str(key), _STACK_KEYS)}",
+                code=Code.SETTINGS_INVALID,
             )
     name = str(project.get("name", ""))
     config: dict[str, Any] = {}
@@ -322,6 +332,7 @@ def find_root(start: Path) -> Path:
             return folder
     raise UsageError(
         f"There is no {PROJECT_FILE} here or in a folder above.",
+        code=Code.NO_CHECKOUT,
         next="Run it inside a checkout of the platform's repository.",
     )
 
@@ -329,10 +340,12 @@ def find_root(start: Path) -> Path:
 def _mapping(name: str, text: str) -> dict[str, Any]:
     document = safe_yaml.mapping(name, text)
     if not isinstance(document.get("config") or {}, dict):
-        raise UsageError(f"{name} must be a mapping with a mapping under 'config'.")
+        raise UsageError(
+            f"{name} must be a mapping with a mapping under 'config'.", code=Code.SETTINGS_INVALID
+        )
     for key in document.get("config") or {}:
         if not isinstance(key, str):
-            raise UsageError(f"{name}: {key!r} is no setting's name.")
+            raise UsageError(f"{name}: {key!r} is no setting's name.", code=Code.SETTINGS_INVALID)
     return document
 
 

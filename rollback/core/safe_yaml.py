@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 
 # A catalogue of 5,000 functions takes half of that.
 MAX_BYTES = 400_000
@@ -25,7 +25,7 @@ def read(path: Path, root: Path, *, next: str = "") -> str:  # noqa: A002 - the 
     """The text of a regular file below `root`. Raises `UsageError`, with what to type `next`, otherwise."""
 
     def refused(why: str) -> UsageError:
-        return UsageError(f"{path.name} cannot be read: {why}.", next=next)
+        return UsageError(f"{path.name} cannot be read: {why}.", code=Code.SETTINGS_INVALID, next=next)
 
     home, leads = os.path.realpath(root), os.path.realpath(path)
     if os.path.commonpath([home, leads]) != home:
@@ -55,7 +55,10 @@ def mapping(name: str, text: str) -> dict[Any, Any]:
             if node is None:
                 return {}
             if _size(node, {}) > _MAX_VALUES:
-                raise UsageError(f"{name} has more than {_MAX_VALUES:,} values, its anchors followed.")
+                raise UsageError(
+                    f"{name} has more than {_MAX_VALUES:,} values, its anchors followed.",
+                    code=Code.SETTINGS_INVALID,
+                )
             document = loader.construct_document(node)
         finally:
             loader.dispose()
@@ -63,14 +66,16 @@ def mapping(name: str, text: str) -> dict[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", "")
-        raise UsageError(f"{name} is not valid YAML{where}: {problem}.") from None
+        raise UsageError(f"{name} is not valid YAML{where}: {problem}.", code=Code.SETTINGS_INVALID) from None
     except RecursionError:
-        raise UsageError(f"{name} is nested too deeply.") from None
+        raise UsageError(f"{name} is nested too deeply.", code=Code.SETTINGS_INVALID) from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         # PyYAML's own answers to a value that is not what its tag, or its look, says: 2024-99-99, !!bool x.
-        raise UsageError(f"{name} has a value that is none of its kind: {error}.") from None
+        raise UsageError(
+            f"{name} has a value that is none of its kind: {error}.", code=Code.SETTINGS_INVALID
+        ) from None
     if not isinstance(document, dict):
-        raise UsageError(f"{name} must be a mapping.")
+        raise UsageError(f"{name} must be a mapping.", code=Code.SETTINGS_INVALID)
     return document
 
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import IO, Any, cast
 
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 
 
 def write_out(document: str) -> None:
@@ -32,6 +32,7 @@ def write_out(document: str) -> None:
         to_nowhere(sys.stdout)
     raise RollbackError(
         f"The answer could not be written to standard output: {why}.",
+        code=Code.OUTPUT_UNWRITABLE,
         next="What was done is done, and recorded: rollback status shows it.",
     )
 

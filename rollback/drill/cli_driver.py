@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from rollback.actions.context import Session
 from rollback.aws.account import code
 from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK, UNATTENDED
-from rollback.core.errors import AwaitingApproval, Refused, RollbackError
+from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
 from rollback.core.sanitize import clean
 from rollback.drill.roles import Roles
 from rollback.model.drill import KILLED, THROTTLED
@@ -87,14 +87,18 @@ class Hands:
         self.watch.seconds += time.monotonic() - begun - waited
         self.watch.waited += waited
         if done.code or document.get("status") != Status.COMPLETE:
-            raise RollbackError(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
+            raise RollbackError(
+                f"rollback {words[0]} ended with exit code {done.code}: {done.why}", code=Code.DRILL_FAILED
+            )
         return document
 
     def settle(self, role: str, kind: str, *words: str) -> None:
         """The same, undisturbed and not measured; that there is nothing to do is well, too."""
         done, _ = self._through(role, kind, words, self.type)
         if done.code:
-            raise RollbackError(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
+            raise RollbackError(
+                f"rollback {words[0]} ended with exit code {done.code}: {done.why}", code=Code.DRILL_FAILED
+            )
 
     def _through(
         self, role: str, kind: str, words: Sequence[str], act: Callable[..., Typed]
@@ -128,7 +132,7 @@ class Hands:
         process.kill()
         process.communicate()
         if name is None:
-            raise RollbackError("The rollback had ended before it could be killed.")
+            raise RollbackError("The rollback had ended before it could be killed.", code=Code.DRILL_FAILED)
         self.say(f"killed (pid {process.pid}) in the middle of {name}")
         return self.type(role, "resume", name)
 
@@ -150,15 +154,23 @@ class Hands:
             words = ("approve", name, "--digest", digest)
             done = self._finish(self._run(self.roles.approvers(), *words), words)
             if done.code:
-                raise RollbackError(f"The profile {self.roles.approver!r} could not approve: {done.why}")
+                raise RollbackError(
+                    f"The profile {self.roles.approver!r} could not approve: {done.why}",
+                    code=Code.DRILL_FAILED,
+                )
             return time.monotonic() - begun
         self.say(f"waits for another person, under {self.session.settings.names.role(APPROVER)}:")
         self.say(f"rollback approve {name} --digest {digest} --env {env}")
         while not self.session.ledger.approvals(name):
             if time.monotonic() - begun > self.patience:
-                raise RollbackError(f"Nobody approved {name} within {self.patience / 60:.0f} minutes.")
+                raise RollbackError(
+                    f"Nobody approved {name} within {self.patience / 60:.0f} minutes.",
+                    code=Code.APPROVAL_MISSING,
+                )
             if self.stop.is_set():
-                raise RollbackError(f"Interrupted while {name} waited for its approval.")
+                raise RollbackError(
+                    f"Interrupted while {name} waited for its approval.", code=Code.INTERRUPTED
+                )
             self.session.clocks.sleep(_APPROVAL_LOOK)
         return time.monotonic() - begun
 
@@ -210,7 +222,9 @@ class Hands:
                 continue
             done = self.type(role, "abort", entry.id)
             if done.code:
-                raise RollbackError(f"{entry.id} could not be ended: {done.why}")
+                raise RollbackError(
+                    f"{entry.id} could not be ended: {done.why}", code=Code.DRILL_NOT_RESTORED
+                )
 
     # -- commands ----------------------------------------------------------------------------------------
 
@@ -219,7 +233,9 @@ class Hands:
         done = self.type(role, *words)
         if done.code:
             kind = Refused if done.code == Refused.exit_code else RollbackError
-            raise kind(f"rollback {words[0]} ended with exit code {done.code}: {done.why}")
+            raise kind(
+                f"rollback {words[0]} ended with exit code {done.code}: {done.why}", code=Code.DRILL_FAILED
+            )
         return done.document
 
     def type(self, role: str, *words: str) -> Typed:
@@ -250,7 +266,9 @@ class Hands:
         try:
             document = json.loads(out) if out.strip() else None
         except ValueError:
-            raise RollbackError(f"rollback {words[0]} answered what is no JSON: {clean(out)[:200]}") from None
+            raise RollbackError(
+                f"rollback {words[0]} answered what is no JSON: {clean(out)[:200]}", code=Code.DRILL_FAILED
+            ) from None
         return Typed(code=process.returncode, document=document, said=clean(said))
 
 

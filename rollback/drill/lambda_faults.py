@@ -12,7 +12,7 @@ from typing import Any
 from rollback.aws.account import Account, explained
 from rollback.aws.functions import observe_alias
 from rollback.config.naming import DEPLOYER, ROLLBACK
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.drill.scenario import Stage, Stood
 from rollback.model.drill import FAILING, Drill
 
@@ -44,7 +44,9 @@ class Functions:
         session, services = self.stage.session, self.stage.services
         settings = session.settings
         if len(services) > 1:
-            raise UsageError("A drill takes one service.", next="--services SERVICE")
+            raise UsageError(
+                "A drill takes one service.", code=Code.OPTION_INVALID, next="--services SERVICE"
+            )
         service = (
             settings.service(services[0])
             if services
@@ -55,6 +57,7 @@ class Functions:
         if release is None or set(stands.values()) != {release}:
             raise Refused(
                 f"{session.environment} does not stand at one release: it could not be told from the drill's.",
+                code=Code.DRILL_REFUSED,
                 next=f"rollback release record --env {session.environment} --version V --commit SHA",
             )
         functions = settings.functions(service)
@@ -67,13 +70,16 @@ class Functions:
     def _one(self, name: str) -> dict[str, Any]:
         pointer = observe_alias(self._account, name, self.stage.session.settings.alias)
         if pointer is None:
-            raise Refused(f"{name} has no alias.")
+            raise Refused(f"{name} has no alias.", code=Code.NOT_DECLARED)
         if pointer.weights:
-            raise Refused(f"A canary is under way: the alias of {name} has weights.")
+            raise Refused(
+                f"A canary is under way: the alias of {name} has weights.", code=Code.CHANGED_BY_OTHERS
+            )
         latest = self._latest(name)
         if latest.get("PackageType", "Zip") != "Zip" or latest["CodeSize"] > _UPLOADED:
             raise Refused(
                 f"{name} is an image, or larger than can be uploaded at once: it is not drilled.",
+                code=Code.DRILL_REFUSED,
                 next="--services with another one.",
             )
         with explained(f"listing the versions of {name}"):
@@ -89,6 +95,7 @@ class Functions:
         if not same:
             raise Refused(
                 f"The newest code of {name} was never published: it could not be restored.",
+                code=Code.DRILL_REFUSED,
                 next=f"Publish it, or deploy what is; or --services with another one than {name} is in.",
             )
         return {
@@ -136,7 +143,9 @@ class Functions:
                 made = self._deployer.publish_version(FunctionName=name, Description=drill.release)
                 now = self._deployer.get_alias(FunctionName=name, Name=alias)
                 if now["FunctionVersion"] != before["version"]:
-                    raise RollbackError(f"Somebody else has deployed {name} meanwhile.")
+                    raise RollbackError(
+                        f"Somebody else has deployed {name} meanwhile.", code=Code.CHANGED_BY_OTHERS
+                    )
                 self._deployer.update_alias(
                     FunctionName=name,
                     Name=alias,
@@ -144,7 +153,9 @@ class Functions:
                     RevisionId=now["RevisionId"],
                 )
             if fails and self._answers(name):
-                raise RollbackError(f"{name} still answers: what was made bad does not matter to it.")
+                raise RollbackError(
+                    f"{name} still answers: what was made bad does not matter to it.", code=Code.DRILL_FAILED
+                )
 
         self._each(stood, one)
         self.stage.hands.must(
@@ -160,10 +171,11 @@ class Functions:
             pointer = observe_alias(self._account, name, self.stage.session.settings.alias)
             if pointer is None or pointer.version != before["version"] or pointer.weights:
                 raise RollbackError(
-                    f"{name} does not stand at version {before['version']}, where it stood before {drill.drill_id}."
+                    f"{name} does not stand at version {before['version']}, where it stood before {drill.drill_id}.",
+                    code=Code.DRILL_NOT_RESTORED,
                 )
             if before["answers"] and not self._answers(name):
-                raise RollbackError(f"{name} fails when it is invoked.")
+                raise RollbackError(f"{name} fails when it is invoked.", code=Code.DRILL_NOT_RESTORED)
 
         self._each(stood, one)
         self.stage.hands.must(ROLLBACK, "verify")
@@ -193,7 +205,10 @@ class Functions:
             if now["FunctionVersion"] != before["version"]:
                 stands = self._account.lambda_.get_function(FunctionName=name, Qualifier=alias)
                 if stands["Configuration"]["Description"] != drill.release:
-                    raise RollbackError(f"Somebody else has deployed {name} meanwhile; it is left as it is.")
+                    raise RollbackError(
+                        f"Somebody else has deployed {name} meanwhile; it is left as it is.",
+                        code=Code.CHANGED_BY_OTHERS,
+                    )
                 self._deployer.update_alias(
                     FunctionName=name,
                     Name=alias,
@@ -211,7 +226,9 @@ class Functions:
         if wrong:
             self._configure(name, wrong)
         if self._latest(name)["CodeSha256"] != before["code"]:
-            raise RollbackError(f"The newest code of {name} is not what it was.")
+            raise RollbackError(
+                f"The newest code of {name} is not what it was.", code=Code.DRILL_NOT_RESTORED
+            )
 
     # -- calls -------------------------------------------------------------------------------------------
 
@@ -228,7 +245,9 @@ class Functions:
             with urllib.request.urlopen(place, timeout=60) as answer:  # noqa: S310 - where Lambda says that it is
                 found: bytes = answer.read()
         except OSError as error:
-            raise RollbackError(f"The code of {name} cannot be read: {error}") from None
+            raise RollbackError(
+                f"The code of {name} cannot be read: {error}", code=Code.DRILL_FAILED
+            ) from None
         return found
 
     def _upload(self, name: str, package: bytes) -> None:
@@ -247,7 +266,10 @@ class Functions:
         began = clocks.monotonic()
         while self._latest(name).get("LastUpdateStatus", "Successful") != "Successful":
             if clocks.monotonic() - began > _SETTLED_SECONDS:
-                raise RollbackError(f"{name} has not taken its new code within {_SETTLED_SECONDS:.0f} s.")
+                raise RollbackError(
+                    f"{name} has not taken its new code within {_SETTLED_SECONDS:.0f} s.",
+                    code=Code.DRILL_FAILED,
+                )
             clocks.sleep(_LOOK)
 
 

@@ -14,7 +14,7 @@ import boto3
 from rollback.aws import assume_role
 from rollback.aws.account import Account, connect
 from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
@@ -42,6 +42,7 @@ class Roles:
                 return own
             raise Refused(
                 f"{own.caller} cannot drill: a drill deploys and puts back.",
+                code=Code.WRONG_ROLE,
                 next=f"Take {names.role(DRILL)}, which is there outside production."
                 if names.drills
                 else "rollback drill --read-only",

@@ -18,7 +18,7 @@ from rollback.actions.ports import Ui
 from rollback.actions.status import Overview, overview
 from rollback.config.naming import ROLLBACK
 from rollback.core.canonical import canonical
-from rollback.core.errors import PutBack, Refused, RollbackError, UsageError
+from rollback.core.errors import Code, PutBack, Refused, RollbackError, UsageError
 from rollback.drill.cli_driver import Hands, Stopwatch
 from rollback.drill.registry import KNOWN
 from rollback.drill.roles import Roles
@@ -46,7 +46,9 @@ class Asked:
         known = KNOWN[scenario].faults
         if self.fault and self.fault not in known:
             raise UsageError(
-                f"--fault {self.fault} is none of {scenario}.", next=f"--fault {'|'.join(known)}"
+                f"--fault {self.fault} is none of {scenario}.",
+                code=Code.OPTION_INVALID,
+                next=f"--fault {'|'.join(known)}",
             )
         return self.fault or known[0]
 
@@ -103,6 +105,7 @@ class Conduct:
         if done.code:
             raise Refused(
                 f"What stands in {self.session.environment} does not verify: {done.why}",
+                code=Code.DRILL_REFUSED,
                 next=f"rollback verify --env {self.session.environment}",
             )
 
@@ -140,6 +143,7 @@ class Conduct:
         except RollbackError as error:
             raise RollbackError(
                 f"What stood before drill {drill.drill_id} is not restored: {error.what}",
+                code=Code.DRILL_NOT_RESTORED,
                 changed=f"It was begun at {drill.began_at}; rollback status --env {drill.environment} says what stands.",
                 next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}, which restores it first",
             ) from error
@@ -222,6 +226,7 @@ class Conduct:
         except Held as held:
             raise Refused(
                 f"Another drill is under way: {held.what}",
+                code=Code.LEASE_HELD,
                 next=f"Wait for it; or, if it is dead: rollback abort {held.owner} --env {self.session.environment}",
             ) from None
         try:
@@ -237,6 +242,7 @@ class Conduct:
             if any(self.session.policy(kind) == "identity" for kind in KNOWN[scenario].kinds):
                 raise UsageError(
                     f"In {self.session.environment} another person approves what scenario {scenario} rolls back.",
+                    code=Code.OPTION_INVALID,
                     next="--approver-profile PROFILE, an AWS profile of that person; or --wait MINUTES, and that "
                     "person types what is shown",
                 )
@@ -250,6 +256,7 @@ def refuse_production(session: Session, *, read_only: bool) -> None:
     if not read_only and not session.settings.names.drills:
         raise Refused(
             f"{session.environment} is production: nothing is made bad there on purpose.",
+            code=Code.DRILL_REFUSED,
             next=f"rollback drill --env {session.environment} --scenario code --read-only",
         )
 
@@ -268,6 +275,7 @@ def refuse_unwell(view: Overview) -> None:
     if found := [text for texts in why for text in texts]:
         raise Refused(
             f"{view.environment} is not as a drill needs it: {'; '.join(found)}.",
+            code=Code.DRILL_REFUSED,
             next=view.next if waiting else f"rollback status --env {view.environment}",
         )
 
@@ -278,6 +286,7 @@ def judged(drills: Sequence[Drill]) -> None:
     if failed:
         raise PutBack(
             "; ".join(f"{drill.scenario} did not pass: {drill.why}" for drill in failed),
+            code=Code.DRILL_FAILED,
             changed="What stood before was restored." if not failed[0].read_only else "Nothing was changed.",
             next=f"rollback drill --env {failed[0].environment} --report",
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rollback.config.settings import PROJECT_FILE, Settings
 from rollback.core import locked_tempdir
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import git
 
 _WHO = ("-c", "user.name=drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgSign=false")
@@ -61,7 +61,10 @@ class Scratch:
         """A file of the project's folder at a commit. Raises `Refused` where it has none."""
         text = git.read(self.top, commit, str(Path(self.folder) / name))
         if text is None:
-            raise Refused(f"Commit {commit[:12]} has no {name}: this drill does not know how to make it bad.")
+            raise Refused(
+                f"Commit {commit[:12]} has no {name}: this drill does not know how to make it bad.",
+                code=Code.DRILL_REFUSED,
+            )
         return text
 
     @staticmethod
@@ -84,6 +87,7 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
         if git.read(top, tip, str(folder / name)) != (root / name).read_text(encoding="utf-8"):
             raise Refused(
                 f"{name} here differs from branch '{branch}': a drill is of what stands there.",
+                code=Code.DRILL_REFUSED,
                 next=f"Check out '{branch}', or commit it there.",
             )
     locked_tempdir.clear_dead(locked_tempdir.named(_PREFIX), lambda dead: git.clear_dead(dead / _CLONE))
@@ -113,6 +117,7 @@ def _git(place: Path, *words: str) -> str:
     done: subprocess.CompletedProcess[str] = git._git(place, *rest, options=options)  # noqa: SLF001 - the one way in which git is asked
     if done.returncode:
         raise RollbackError(
-            f"The clone for the drill could not be made: git {rest[0]}: {done.stderr.strip()[:300]}"
+            f"The clone for the drill could not be made: git {rest[0]}: {done.stderr.strip()[:300]}",
+            code=Code.GIT_FAILED,
         )
     return done.stdout.strip()

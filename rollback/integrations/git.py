@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from rollback.core import locked_tempdir
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 
 # The folder around a worktree, and how git's list of them names one.
 _PREFIX, _TOLD = "access-rollback-", "worktree "
@@ -72,7 +72,11 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
     sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
     if sha is None:
         clone = "in this clone, which is shallow" if is_shallow(root) else "here"
-        raise UsageError(f"There is no commit {wanted[:80]!a} {clone}.", next=_where_else(root, branch))
+        raise UsageError(
+            f"There is no commit {wanted[:80]!a} {clone}.",
+            code=Code.UNKNOWN_COMMIT,
+            next=_where_else(root, branch),
+        )
     ref = protected(root, branch)
     merged = _git(root, "merge-base", "--is-ancestor", sha, ref)
     if merged.returncode:
@@ -80,6 +84,7 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
         raise Refused(
             f"Commit {sha[:12]} is not part of {ref.split('/', 2)[2]}"
             + (", as far as this shallow clone goes back." if shallow else "."),
+            code=Code.NOT_ON_PROTECTED_BRANCH,
             next=_where_else(root, branch)
             if shallow
             else f"Name a commit of '{branch}': git log --oneline {branch}",
@@ -119,6 +124,7 @@ def protected(root: Path, branch: str) -> str:
             return ref
     raise UsageError(
         f"There is no branch '{branch}' here, which is the protected one.",
+        code=Code.UNKNOWN_COMMIT,
         next=f"git fetch origin {branch}:refs/remotes/origin/{branch}",
     )
 
@@ -170,6 +176,7 @@ def top(root: Path) -> Path:
     if told.returncode or not root.resolve().is_relative_to(found.resolve()):
         raise UsageError(
             f"{root} is no work tree of its repository.",
+            code=Code.NO_CHECKOUT,
             next="Look at core.worktree and core.bare: git config --show-origin --get-regexp '^core'",
         )
     return found
@@ -200,6 +207,7 @@ def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
             if made.returncode:
                 raise UsageError(
                     f"Commit {sha[:12]} cannot be checked out: {_last(made.stderr)}.",
+                    code=Code.COMMIT_UNUSABLE,
                     next=f"git fetch origin {sha}",
                 )
             _must_be_its_own(place, sha, folder)
@@ -224,6 +232,7 @@ def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
             f"Commit {sha[:12]} has links that lead out of it: "
             + ", ".join(f"{path} → {leads(path)}" for path in out[:_NAMED])
             + (" …" if len(out) > _NAMED else "."),
+            code=Code.COMMIT_UNUSABLE,
             next="Go back to a commit whose files are its own.",
         )
 
@@ -244,10 +253,11 @@ def _must_be_a_checkout(root: Path) -> None:
     try:
         inside = _git(root, "rev-parse", "--git-dir")
     except FileNotFoundError:
-        raise UsageError("git is not on PATH.", next="Install git.") from None
+        raise UsageError("git is not on PATH.", code=Code.TOOL_MISSING, next="Install git.") from None
     if inside.returncode:
         raise UsageError(
             f"{root} is no git checkout: {_last(inside.stderr)}.",
+            code=Code.NO_CHECKOUT,
             next="Run it inside a checkout of the platform's repository.",
         )
 
@@ -282,7 +292,9 @@ def _git(root: Path, *words: str, options: Sequence[str] = ()) -> subprocess.Com
             timeout=120,
         )
     except subprocess.TimeoutExpired:
-        raise RollbackError(f"git {words[0]} did not answer within two minutes.") from None
+        raise RollbackError(
+            f"git {words[0]} did not answer within two minutes.", code=Code.GIT_FAILED
+        ) from None
 
 
 def _options(settings: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 
 _SECONDS = 10
 _LOOPBACK = "http://127.0.0.1:"
@@ -61,11 +61,13 @@ def reviewer(environment: str) -> str:
     except (URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
         raise Refused(
             f"GitHub does not say who reviewed this run: {error}",
+            code=Code.REVIEW_MISSING,
             next="The job needs actions: read and GITHUB_TOKEN.",
         ) from None
     if not given:
         raise Refused(
             f"Nobody has reviewed this run for {environment}.",
+            code=Code.REVIEW_MISSING,
             next=f"Give the environment {environment} required reviewers: pulumi up declares them.",
         )
     return given[-1]
@@ -87,7 +89,7 @@ def summarise(markdown: str) -> None:
 
 def _append(variable: str, text: str) -> None:
     if not (path := os.environ.get(variable)):
-        raise UsageError(f"{variable} is not set: this is for a step of GitHub Actions.")
+        raise UsageError(f"{variable} is not set: this is for a step of GitHub Actions.", code=Code.NOT_IN_CI)
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")
 

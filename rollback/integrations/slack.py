@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rollback.aws.account import Account, explained
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.core.sanitize import line
 from rollback.integrations import github_actions
 from rollback.model.messages import unwell
@@ -120,7 +120,9 @@ class Hook:
                 text=message["text"], blocks=message["blocks"]
             )
             if answer.status_code != 200:  # noqa: PLR2004 - HTTP
-                raise RollbackError(f"the webhook answered {answer.status_code}: {answer.body[:100]}")
+                raise RollbackError(
+                    f"the webhook answered {answer.status_code}: {answer.body[:100]}", code=Code.SLACK_FAILED
+                )
 
 
 @dataclass
@@ -205,7 +207,9 @@ def _sender(account: Account) -> Sender:
     if secret.startswith(("https://", "http://127.0.0.1:")):
         return Hook(address=secret)
     if not channel:
-        raise RollbackError("a bot's token needs a channel", next="slackChannel in Pulumi.yaml")
+        raise RollbackError(
+            "a bot's token needs a channel", code=Code.SLACK_FAILED, next="slackChannel in Pulumi.yaml"
+        )
     return Bot(token=secret, channel=channel, address=os.environ.get("SLACK_API_URL", _API))
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.core.process_identity import SHORT_LIVED, Process
 
 NAMES = ("terraform", "tofu")
@@ -36,6 +36,8 @@ Line = Mapping[str, Any]
 
 class ToolFailed(RollbackError):
     """The tool ended badly, or did not end in its time."""
+
+    code_default = Code.TERRAFORM_FAILED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +91,7 @@ def find() -> Tool:
     if not found:
         raise UsageError(
             "Neither terraform nor tofu is on PATH.",
+            code=Code.TOOL_MISSING,
             next="Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu "
             "(https://opentofu.org/docs/intro/install/); for the local account: make tools.",
         )
@@ -99,11 +102,14 @@ def find() -> Tool:
             version, platform = str(said["terraform_version"]), str(said["platform"])
             numbers = tuple(int(part) for part in version.split(".")[:2])
         except (ValueError, KeyError):
-            raise UsageError(f"{path} does not tell its version: {_last(told.errors)}.") from None
+            raise UsageError(
+                f"{path} does not tell its version: {_last(told.errors)}.", code=Code.TOOL_MISSING
+            ) from None
         if numbers >= MINIMUM:
             return Tool(path=path, name=Path(path).name, version=version, platform=platform)
     raise UsageError(
         f"{' and '.join(found)} on PATH is older than 1.10, which is the first to lock a state in S3 by itself.",
+        code=Code.TOOL_MISSING,
         next="Install a newer one.",
     )
 

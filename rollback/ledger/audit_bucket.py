@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from rollback.aws.account import code, explained
 from rollback.core.canonical import canonical
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.model.plan import reader
 from rollback.model.record import Approval
 from rollback.model.release import Entry, Release
@@ -53,9 +53,13 @@ def _one_by_one(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 class NotDeclared(RollbackError):
     """The environment has no such bucket (yet)."""
 
+    code_default = Code.ARCHIVE_UNAVAILABLE
+
 
 class Differs(RollbackError):
     """The bucket holds something else under that key: what the ledger says now is not what it said then."""
+
+    code_default = Code.AUDIT_BROKEN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,7 +238,8 @@ class Archive:
             found: T = reader(kind).validate_json(text)  # type: ignore[arg-type] # every class is hashable
         except ValidationError as error:
             raise RollbackError(
-                f"{kept.key} in {self.bucket} is malformed: {error.errors()[0]['msg']}"
+                f"{kept.key} in {self.bucket} is malformed: {error.errors()[0]['msg']}",
+                code=Code.ARCHIVE_DAMAGED,
             ) from error
         return found
 

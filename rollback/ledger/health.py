@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from rollback.config.naming import BREAK_GLASS
 from rollback.config.settings import Settings
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.audit_bucket import TIMELINE, Archive, entry_key, number
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import GONE, THROTTLED, Unanswered
@@ -31,6 +31,8 @@ LOST = (
 
 class LostEntries(Refused):
     """The table's timeline ends before the archive's: restored to a point in time, or new and empty."""
+
+    code_default = Code.LEDGER_LOST_ENTRIES
 
 
 @dataclass(kw_only=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from rollback.core.clocks import Clocks
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.store import Conflict, Item, Table, Write
 from rollback.model.identity import Who
 
@@ -36,9 +36,13 @@ _LONGEST = 3600
 class LeaseLost(RollbackError):
     """Somebody else holds the lease now, or it could not be renewed in time: stop at once."""
 
+    code_default = Code.LEASE_LOST
+
 
 class Held(Refused):
     """Somebody holds the lease. `owner` is the record on whose behalf."""
+
+    code_default = Code.LEASE_HELD
 
     def __init__(self, item: Item, domain: str, environment: str) -> None:
         self.owner = str(item["owner"])
@@ -396,6 +400,7 @@ def _well_formed(item: Item) -> Item:
     if wrong:
         raise RollbackError(
             f"The ledger's item {item['PK']} / {item['SK']} is malformed: {', '.join(wrong)}.",
+            code=Code.LEDGER_DAMAGED,
             next="Mend that item (it was not written by this command), then try again.",
         )
     return item

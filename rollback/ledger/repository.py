@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from rollback.core.canonical import digest
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger import replication
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.lease import Hold
@@ -169,7 +169,9 @@ class Ledger:
                     raise
                 continue
             return numbered, (iter(()) if last is None else _joined(last, before))
-        raise RollbackError("The timeline is being written by others without pause.", next="Try again.")
+        raise RollbackError(
+            "The timeline is being written by others without pause.", code=Code.LEDGER_BUSY, next="Try again."
+        )
 
     def _keep(self, entry: Entry, before: Iterator[Entry], release: Release | None = None) -> None:
         """Puts the head of what has been written into the archive, and what an earlier command left out."""
@@ -184,7 +186,9 @@ class Ledger:
         pk = f"DEPLOYMENT#{deployment_id}"
         items = {item["SK"]: item for item in self.table.query(pk)}
         if METADATA not in items:
-            raise RollbackError(f"{pk} is named by the timeline but is not in {self.table.name}.")
+            raise RollbackError(
+                f"{pk} is named by the timeline but is not in {self.table.name}.", code=Code.LEDGER_DAMAGED
+            )
         manifest: dict[str, Standing] = {}
         for sk, item in sorted(items.items()):
             if sk.startswith("FUNCTIONS#"):
@@ -193,7 +197,8 @@ class Ledger:
         if len(manifest) != release.functions:
             raise RollbackError(
                 f"{pk} should hold {release.functions} functions but holds {len(manifest)}: its manifest is "
-                "damaged."
+                "damaged.",
+                code=Code.LEDGER_DAMAGED,
             )
         return replace(release, manifest=manifest)
 
@@ -284,10 +289,14 @@ class Ledger:
         if record is None or record.environment != self.environment:
             raise UsageError(
                 f"There is no rollback {rollback_id[:80]!a} in {self.environment}.",
+                code=Code.UNKNOWN_ROLLBACK,
                 next=f"rollback history --env {self.environment}",
             )
         if len(chunks) != expected:
-            raise RollbackError(f"{pk} should hold {expected} parts of a plan but holds {len(chunks)}.")
+            raise RollbackError(
+                f"{pk} should hold {expected} parts of a plan but holds {len(chunks)}.",
+                code=Code.LEDGER_DAMAGED,
+            )
         return Opened(record=record, plan_chunks=tuple(chunks), events=tuple(events))
 
     def journal(
@@ -358,7 +367,7 @@ class Ledger:
         try:
             self.table.transact([write])
         except Conflict:
-            raise Refused("This approval is recorded already.") from None
+            raise Refused("This approval is recorded already.", code=Code.APPROVAL_REFUSED) from None
         if self.archive is not None and (notice := replication.keep_approval(self.archive, approval)):
             self.notices.append(notice)
 
@@ -387,6 +396,7 @@ class Ledger:
                 return lost
         return Refused(
             f"Somebody else changed {record.rollback_id} at the same time.",
+            code=Code.LEDGER_BUSY,
             changed="Nothing was changed by this command.",
             next=f"rollback show {record.rollback_id} --env {self.environment}",
         )

@@ -19,7 +19,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rollback.core.canonical import canonical
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.core.sanitize import line
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
@@ -120,6 +120,7 @@ def model(kind: type[T], item: Item) -> T:
     if isinstance(schema, int) and schema > SCHEMA:
         raise RollbackError(
             f"{item.get('PK')} was written by a newer version of this command (schema {schema}).",
+            code=Code.CLIENT_OUTDATED,
             next="Update the checkout you run it from.",
         )
     fields = dict(item)
@@ -140,6 +141,7 @@ def malformed(pk: str, sk: str, error: Exception) -> RollbackError:
         detail = f"{type(error).__name__}: {error}"
     return RollbackError(
         line(f"The ledger's item {pk} / {sk} is malformed: {detail}"),
+        code=Code.LEDGER_DAMAGED,
         next="Mend that item (it was not written by this command), then try again.",
     )
 

@@ -19,7 +19,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 
 from rollback.aws.account import code, denied, explained
 from rollback.core.canonical import plain
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,6 +48,11 @@ ABSENT = "attribute_not_exists(PK)"
 
 # How a table does not answer.
 GONE, THROTTLED, UNREACHABLE = "gone", "throttled", "unreachable"
+_CODES = {
+    GONE: Code.LEDGER_MISSING,
+    THROTTLED: Code.THROTTLED,
+    UNREACHABLE: Code.LEDGER_UNREACHABLE,
+}
 _GONE = {"ResourceNotFoundException", "TableNotFoundException"}
 _THROTTLED = {
     "ProvisionedThroughputExceededException",
@@ -62,7 +67,7 @@ class Unanswered(RollbackError):
     """The table cannot be asked: `how` says why. Whether a write was done is not known, as ever."""
 
     def __init__(self, what: str, how: str, *, changed: str, next: str) -> None:  # noqa: A002 - the word of RollbackError
-        super().__init__(what, changed=changed, next=next)
+        super().__init__(what, code=_CODES[how], changed=changed, next=next)
         self.how = how
 
 

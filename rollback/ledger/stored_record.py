@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rollback.core.canonical import digest, plain
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.ledger.schema import METADATA, event_item, malformed
 from rollback.ledger.store import ABSENT, Write
 from rollback.model.plan import Plan, from_chunks
@@ -40,6 +40,7 @@ class Opened:
             raise RollbackError(
                 f"The plan of {self.record.rollback_id}, or who began it, is not what its journal began with: "
                 "it was changed in the table.",
+                code=Code.LEDGER_DAMAGED,
                 changed="Nothing was changed by this command.",
                 next=f"rollback show {self.record.rollback_id} --env {self.record.environment}; rollback abort "
                 "ends it, and puts nothing back.",

@@ -12,7 +12,7 @@ from typing import Any
 
 from rollback.config.settings import Settings
 from rollback.core.canonical import digest, plain
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.model.identity import Who
 from rollback.model.record import SCHEMA
 from rollback.model.release import as_item
@@ -95,6 +95,7 @@ def scenarios(words: str) -> tuple[str, ...]:
     if strange or not named:
         raise UsageError(
             f"{strange[0][:80]!a} is no scenario." if strange else "Say what goes bad.",
+            code=Code.OPTION_INVALID,
             next=f"--scenario {'|'.join((*SCENARIOS, 'all'))}; or --report",
         )
     return tuple(dict.fromkeys(named))

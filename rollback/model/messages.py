@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollback.core.errors import Refused, UsageError, VerificationFailed
+from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Record, Status
 from rollback.model.retention import KIND as PRUNE
@@ -22,11 +22,15 @@ def checked_reason(reason: str) -> str:
     """A reason on one line, neither empty nor endless. Raises `UsageError` otherwise."""
     text = reason.strip()
     if not text:
-        raise UsageError("A reason is needed.", next='--reason "what went wrong, in your words"')
+        raise UsageError(
+            "A reason is needed.", code=Code.OPTION_INVALID, next='--reason "what went wrong, in your words"'
+        )
     if len(text) > MAX_REASON:
-        raise UsageError(f"The reason has {len(text):,} characters; {MAX_REASON} are allowed.")
+        raise UsageError(
+            f"The reason has {len(text):,} characters; {MAX_REASON} are allowed.", code=Code.OPTION_INVALID
+        )
     if not text.isprintable():
-        raise UsageError("The reason must be one line of printable characters.")
+        raise UsageError("The reason must be one line of printable characters.", code=Code.OPTION_INVALID)
     return text
 
 
@@ -90,7 +94,9 @@ def next_for(record: Record, commands: Commands | None = None) -> str:
 def only(record: Record, allowed: Sequence[Status], why: str) -> None:
     """Raises `Refused` where a record does not stand as a verb needs it."""
     if record.status not in allowed:
-        raise Refused(f"{record.rollback_id} is {record.status}: {why}.", next=next_for(record))
+        raise Refused(
+            f"{record.rollback_id} is {record.status}: {why}.", code=Code.WRONG_STATUS, next=next_for(record)
+        )
 
 
 def refuse(refusals: Sequence[Refusal]) -> None:
@@ -101,7 +107,7 @@ def refuse(refusals: Sequence[Refusal]) -> None:
             for item in refusals
         ]
         more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-        raise Refused("\n".join(["The plan is refused:", *lines[:_SHOWN], *more]))
+        raise Refused("\n".join(["The plan is refused:", *lines[:_SHOWN], *more]), code=Code.PLAN_REFUSED)
 
 
 def several(failures: Sequence[Any]) -> str:
@@ -139,10 +145,13 @@ def not_verified(
     """That a plan was carried out, and what is deployed is not healthy."""
     if not plan.targets:  # nothing has moved, so there is nothing to go back to
         return VerificationFailed(
-            f"It was done, but verification failed: {unwell(checks)}.", next=next_for(record, do)
+            f"It was done, but verification failed: {unwell(checks)}.",
+            code=Code.VERIFICATION_FAILED,
+            next=next_for(record, do),
         )
     return VerificationFailed(
         f"Everything was moved to {plan.to_version}, but verification failed: {unwell(checks)}.",
+        code=Code.VERIFICATION_FAILED,
         changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines and do.ledger else "",
         next=f"{do.verify}, once it is mended; {do.undo}, to go back to {plan.from_version}; or an older one: "
         f"{do.another} --to …",

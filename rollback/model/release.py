@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.core.canonical import digest
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.identity import Who
 from rollback.model.record import SCHEMA, Standing
 
@@ -119,6 +119,7 @@ def checked_version(version: str) -> str:
     if not VERSION.fullmatch(version) or version == PREVIOUS:
         raise UsageError(
             f"{version[:80]!a} cannot name a release.",
+            code=Code.OPTION_INVALID,
             next="A release's version begins with a letter and has letters, digits, '.', '_' and '-', at most 64.",
         )
     return version
@@ -206,6 +207,7 @@ def previous(
         )
         raise Refused(
             f"There is no previous release for {', '.join(missing)}: {why}.",
+            code=Code.NO_PREVIOUS,
             next="rollback release list shows what there is: name one with --to V. Of a time before the ledger: "
             "rollback release adopt --version V --env E, then --to V.",
         )
@@ -232,6 +234,7 @@ def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Qu
     why = "nothing older was recorded that is not quarantined" if stands else "nobody recorded what stands"
     raise Refused(
         f"There is no previous commit of {subject.removeprefix('@')}: {why}.",
+        code=Code.NO_PREVIOUS,
         next="Name one with --to COMMIT: git log --oneline",
     )
 

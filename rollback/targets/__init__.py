@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.targets.base import Context, Target
 
 # Kind → module and class. Imported when asked for: some of them import much.
@@ -23,7 +23,9 @@ def make(kind: str, context: Context) -> Target:
     """The target of `kind`. Raises `RollbackError` for a kind that this version does not know."""
     if kind not in _MAKERS:
         raise RollbackError(
-            f"This version of the command cannot put back {kind!r}.", next="Update your checkout."
+            f"This version of the command cannot put back {kind!r}.",
+            code=Code.CLIENT_OUTDATED,
+            next="Update your checkout.",
         )
     module, name = _MAKERS[kind]
     target: Target = getattr(import_module(module), name)(context)

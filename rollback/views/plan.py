@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.model.alias_moves import Move
 from rollback.model.composite_plan import parts
 from rollback.model.plan import Plan
@@ -176,7 +176,9 @@ def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
             command += ["--revision-id", step.revision_id]
         if not join(command).isprintable():
             # Quoted as it may be, a line break or an escape in it is for no terminal and no shell.
-            raise RollbackError(f"The command for {step.function} cannot be written for a shell.")
+            raise RollbackError(
+                f"The command for {step.function} cannot be written for a shell.", code=Code.OUTPUT_UNWRITABLE
+            )
         lines.append(join(command))
     return lines
 

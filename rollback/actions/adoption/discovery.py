@@ -25,7 +25,7 @@ from rollback.aws.account import Account, code, explained
 from rollback.config.naming import arn
 from rollback.config.settings import PROJECT_FILE
 from rollback.core import safe_yaml
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.integrations.pulumi import update_history
 from rollback.integrations.pulumi.backend import backend_url
 from rollback.integrations.pulumi.import_preview import rehearsal
@@ -109,7 +109,11 @@ def write(adoption: Adoption, folder: Path, environment: str) -> list[Path]:
 
 
 def _unwritable(folder: Path, why: str) -> UsageError:
-    return UsageError(f"--write {str(folder)[:80]!a} is no folder to write to: {why}.", next="--write DIR")
+    return UsageError(
+        f"--write {str(folder)[:80]!a} is no folder to write to: {why}.",
+        code=Code.OUTPUT_UNWRITABLE,
+        next="--write DIR",
+    )
 
 
 def commands(session: Session, adoption: Adoption, folder: Path | None) -> list[str]:
@@ -141,6 +145,7 @@ def _exported(name: StackName) -> Mapping[str, Any]:
             raise
         raise UsageError(
             f"There is no stack {name.stack!r} yet that could adopt anything.",
+            code=Code.UNKNOWN_STACK,
             next=f"pulumi stack init {name.stack} --secrets-provider … (README, “Using it on a real account”), "
             "then again.",
         ) from None

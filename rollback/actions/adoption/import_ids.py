@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.import_preview import Forecast
 from rollback.integrations.pulumi.preview_events import (
     CREATE,
@@ -273,7 +273,9 @@ def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> 
                 if (kind.terraform, kind.id(attributes, arn)) in ours:
                     addresses[_address(resource, instance.get("index_key"))] = None
     except (AttributeError, KeyError, TypeError):
-        raise UsageError("What is kept as Terraform's state is none that Terraform has written.") from None
+        raise UsageError(
+            "What is kept as Terraform's state is none that Terraform has written.", code=Code.STATE_INVALID
+        ) from None
     return tuple(addresses)
 
 
@@ -290,7 +292,10 @@ def refuse(adoption: Adoption) -> None:
         f"{one.declared.word} {one.declared.name}: {', '.join(one.properties)}. {_remedy(one.declared)}"
         for one in adoption.replaced
     ]
-    raise Refused("\n".join(["What exists cannot be adopted, pulumi up would replace it:", *lines]))
+    raise Refused(
+        "\n".join(["What exists cannot be adopted, pulumi up would replace it:", *lines]),
+        code=Code.WOULD_DESTROY,
+    )
 
 
 def commands(adoption: Adoption, environment: str, file: str, *, tool: str, folder: str) -> list[str]:

@@ -22,7 +22,7 @@ from rollback.actions.reversibility.rules import Answer, Finding, Verdict, unask
 from rollback.actions.status import barred
 from rollback.aws.account import code, explained
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import git
 from rollback.integrations import terraform as terraform_tool
 from rollback.integrations.git import Commit
@@ -134,6 +134,7 @@ def of_stack(context: Context, commit: Commit, stands: str) -> list[Finding]:
     if not found.ended.ok and not found.protected:
         raise RollbackError(
             f"the program of {commit.sha[:12]} does not run: {found.ended.why}",
+            code=Code.ENGINE_FAILED,
             next=f"pulumi preview --stack {settings.environment}",
         )
     resources = resource_rules.of_stack(found.steps)

@@ -25,7 +25,7 @@ def audit(env: Env, json: Json = False) -> None:
     with verb(env, json) as (session, _, ui):
         from rollback.actions.audit import audit as walk
         from rollback.core.canonical import plain
-        from rollback.core.errors import RollbackError, VerificationFailed
+        from rollback.core.errors import Code, RollbackError, VerificationFailed
         from rollback.views.rich_layout import text
 
         seen = walk(session.ledger, session.account.each, ui)
@@ -36,6 +36,7 @@ def audit(env: Env, json: Json = False) -> None:
             first, more = seen.findings[0], len(seen.findings) - 1
             raise VerificationFailed(
                 f"The audit trail of {env} breaks at {first}" + (f" (and {more} more)." if more else "."),
+                code=Code.AUDIT_BROKEN,
                 changed="Nothing was changed.",
                 next="CloudTrail's data events say who wrote to the table; its point-in-time recovery has what stood "
                 "there. Trust no record that is named until then.",
@@ -43,6 +44,7 @@ def audit(env: Env, json: Json = False) -> None:
         if seen.declared and seen.unread:
             raise RollbackError(
                 f"The ledger holds together, but its archive could not be read: {seen.unread}",
+                code=Code.ARCHIVE_UNAVAILABLE,
                 changed="Nothing was changed.",
                 next="What is newest in the ledger is vouched for by the archive alone. Audit again once it answers.",
             )

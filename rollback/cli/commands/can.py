@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rollback.cli.runtime import Env, Json, verb
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,11 @@ def can(
         from rollback.views import reversibility
 
         if markdown and json:
-            raise UsageError("--markdown and --json both want standard output.", next="Leave one out.")
+            raise UsageError(
+                "--markdown and --json both want standard output.",
+                code=Code.OPTION_INVALID,
+                next="Leave one out.",
+            )
         verdict = gather(session, commit, insist=github, say=ui.say)
         if markdown:
             write_out(reversibility.markdown(verdict).removesuffix("\n"))
@@ -43,5 +47,7 @@ def can(
             ui.show(reversibility.view(verdict), reversibility.document(verdict))
         if not verdict.reversible:
             raise Refused(
-                verdict.sentence, next=f"rollback can --env {session.environment}, once that is mended"
+                verdict.sentence,
+                code=Code.NOT_REVERSIBLE,
+                next=f"rollback can --env {session.environment}, once that is mended",
             )

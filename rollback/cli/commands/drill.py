@@ -9,7 +9,7 @@ import typer
 
 from rollback.cli import completion
 from rollback.cli.runtime import Env, Json, Services, names_in, verb
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 
 
 class Fault(StrEnum):
@@ -81,7 +81,7 @@ def drill(
             ui.show(view(session.environment, rows), [document(row) for row in rows])
             return
         if markdown:
-            raise UsageError("--markdown goes with --report.")
+            raise UsageError("--markdown goes with --report.", code=Code.OPTION_INVALID)
         from rollback.drill.runner import Asked, Conduct, judged
 
         asked = Asked(

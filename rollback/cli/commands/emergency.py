@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollback.cli.runtime import Env, Json, Reason, verb
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 
 if TYPE_CHECKING:
     from rollback.actions.context import Session
@@ -61,7 +61,7 @@ def only_in_an_emergency(options: Options) -> None:
         "--although-quarantined": options.although_quarantined,
     }
     if words := [word for word, value in given.items() if value]:
-        raise UsageError(f"{', '.join(words)} is for --emergency only.")
+        raise UsageError(f"{', '.join(words)} is for --emergency only.", code=Code.OPTION_INVALID)
 
 
 def emergency(session: Session, ui: Terminal, stop: object, request: Request, options: Options) -> None:
@@ -72,7 +72,7 @@ def emergency(session: Session, ui: Terminal, stop: object, request: Request, op
     under_its_role(session)
     archive = session.ledger.archive
     if archive is None:
-        raise Refused("This environment has no archive to go back by.")
+        raise Refused("This environment has no archive to go back by.", code=Code.ARCHIVE_UNAVAILABLE)
     acting = Emergency(session=session, ui=ui, archive=archive, place=folder(), stop=stop)  # type: ignore[arg-type] # an Event
     ui.alarm(
         f"EMERGENCY in {session.environment} ({session.settings.account}), by {session.caller}. No ledger, no lease, "
@@ -96,6 +96,7 @@ def _begun(session: Session, ui: Terminal, acting: Emergency, request: Request, 
         if answer.usable and not options.although_answers:
             raise Refused(
                 "The ledger answers: this is no emergency.",
+                code=Code.NO_EMERGENCY,
                 next=f"rollback lambda --env {session.environment} --reason …, under "
                 f"{session.settings.names.role('rollback')}. Where that cannot be: --although-the-ledger-answers, on a "
                 "terminal.",
@@ -117,9 +118,12 @@ def _second_word(session: Session, ui: Terminal) -> None:
     """Raises `Refused` where nobody types the environment's name."""
     typed = ui.typed(f"This goes past a guard. Type {session.environment} to go on: ")
     if typed is None:
-        raise Refused("Going past a guard takes a second word on a terminal, and there is none.")
+        raise Refused(
+            "Going past a guard takes a second word on a terminal, and there is none.",
+            code=Code.CONFIRMATION_MISSING,
+        )
     if typed != session.environment:
-        raise Refused(f"That is not {session.environment}.")
+        raise Refused(f"That is not {session.environment}.", code=Code.CONFIRMATION_MISSING)
 
 
 def _ended(session: Session, ui: Terminal, acting: Emergency, finished: Finished) -> None:

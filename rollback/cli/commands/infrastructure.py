@@ -109,7 +109,7 @@ def table(
     json: Json = False,
 ) -> None:
     """Restore a table to a point in time, beside the live one; then, apart, cut over to it."""
-    from rollback.core.errors import UsageError
+    from rollback.core.errors import Code, UsageError
     from rollback.model.plan import Request
     from rollback.views.terminal import Terminal
 
@@ -117,6 +117,7 @@ def table(
     if restored is (cutover is Cutover.none):
         error = UsageError(
             "--to restored:ROLLBACK and --cutover go together: a cutover is a second step, approved apart.",
+            code=Code.OPTION_INVALID,
             next=f"rollback table --env {env} --table {name} --to TIME --reason …, and then what that says.",
         )
         Terminal(json_output=json).error(error)

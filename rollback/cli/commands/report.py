@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rollback.cli.runtime import Json, MaybeEnv, verb
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 
 _STDOUT = "-"
 
@@ -41,9 +41,17 @@ def report(
         from rollback.views.rich_layout import text
 
         if markdown and identifier is None:
-            raise UsageError("--markdown is of one rollback.", next="rollback report ID --markdown")
+            raise UsageError(
+                "--markdown is of one rollback.",
+                code=Code.OPTION_INVALID,
+                next="rollback report ID --markdown",
+            )
         if json and output == _STDOUT:
-            raise UsageError("--json and --output - both want standard output.", next="--output FILE")
+            raise UsageError(
+                "--json and --output - both want standard output.",
+                code=Code.OPTION_INVALID,
+                next="--output FILE",
+            )
         found = told(session, identifier) if identifier else gather(session, limit)
         document = summary(found.told[identifier]) if markdown and identifier else page(found)
         if output == _STDOUT or (markdown and not output):
@@ -53,5 +61,9 @@ def report(
         try:
             path.write_text(document, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}.", next="--output FILE") from None
+            raise UsageError(
+                f"{path} cannot be written: {error.strerror}.",
+                code=Code.OUTPUT_UNWRITABLE,
+                next="--output FILE",
+            ) from None
         ui.show(text(f"Written: {path}"), {"path": str(path), "moments": len(found.moments) or 1})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollback.config.naming import DEPLOYER
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.drill.lambda_faults import Functions
 from rollback.drill.scenario import Stage, Stood
 from rollback.drill.scenarios.infrastructure import Infrastructure
@@ -39,6 +39,7 @@ class Full:
             raise Refused(
                 f"{stood['release']} was not recorded with the commit that the stack stands at: going back to it would "
                 "bring back another one.",
+                code=Code.DRILL_REFUSED,
                 next=f"Record what stands as a release: rollback release record --env {session.environment} "
                 "--version V --commit SHA",
             )

@@ -11,7 +11,7 @@ from datetime import datetime
 from rollback.aws.account import explained
 from rollback.config.naming import DEPLOYER
 from rollback.config.settings import PROJECT_FILE
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.process_identity import began, here
 from rollback.drill.scenario import Stage, Stood
 from rollback.integrations import git
@@ -57,6 +57,7 @@ class Infrastructure:
         if now is None or not now.clean:
             raise Refused(
                 "What the stack stands at is not exactly a commit: it could not be gone back to.",
+                code=Code.DRILL_REFUSED,
                 next="pulumi up from a clean checkout of the protected branch.",
             )
         scratch = self.stage.scratch
@@ -73,11 +74,12 @@ class Infrastructure:
 
     def gone(self, drill: Drill, stood: Stood) -> None:
         if (tag := self._tag()) is not None:
-            raise RollbackError(f"The tag of drill {tag} is still there.")
+            raise RollbackError(f"The tag of drill {tag} is still there.", code=Code.DRILL_NOT_RESTORED)
         now = self._standing()
         if now is None or not now.clean or now.commit != stood["commit"]:
             raise RollbackError(
-                f"The stack does not stand at {stood['commit'][:12]}, as before {drill.drill_id}."
+                f"The stack does not stand at {stood['commit'][:12]}, as before {drill.drill_id}.",
+                code=Code.DRILL_NOT_RESTORED,
             )
 
     def restore(self, drill: Drill, stood: Stood) -> None:
@@ -109,9 +111,13 @@ class Infrastructure:
             with workspace(stack.engine, where, Commit(sha=sha, subject=""), state) as made:
                 for ended in (made.preview(watch), made.up(watch)):
                     if not ended.ok:
-                        raise RollbackError(f"The bad commit could not be deployed: {ended.why}")
+                        raise RollbackError(
+                            f"The bad commit could not be deployed: {ended.why}", code=Code.DRILL_FAILED
+                        )
         if self._tag() != drill.drill_id:
-            raise RollbackError("The bad commit is deployed, and its tag is not there.")
+            raise RollbackError(
+                "The bad commit is deployed, and its tag is not there.", code=Code.DRILL_FAILED
+            )
         return sha
 
     def _unlock(self, drill: Drill) -> None:
@@ -165,6 +171,9 @@ class Infrastructure:
 def bad(program: str, value: str) -> str:
     """A program that tags every parameter. Raises `Refused` where it does not import pulumi as ours does."""
     if program.count(_IMPORT) != 1:
-        raise Refused(f"{PROGRAM} does not import pulumi: this drill does not know how to make it bad.")
+        raise Refused(
+            f"{PROGRAM} does not import pulumi: this drill does not know how to make it bad.",
+            code=Code.DRILL_REFUSED,
+        )
     before, after = program.split(_IMPORT)
     return f"{before}{_IMPORT}{after}".replace(_IMPORT, _IMPORT + _BAD.format(tag=_TAG, value=value))

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from rollback.aws import assume_role
 from rollback.aws.account import code, explained
 from rollback.config.naming import RESTORE, ROLLBACK
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.drill.scenario import Stage, Stood
 from rollback.model.drill import KILLED, NONE, Drill
 from rollback.targets.table import restore_time, steps, table_settings
@@ -52,6 +52,7 @@ class Table:
         if self._latest(name) is None:
             raise Refused(
                 f"Point-in-time recovery of {name} is off: no second of it can be restored.",
+                code=Code.DRILL_REFUSED,
                 next="terraform apply switches it on.",
             )
         types = {entry["AttributeName"]: entry["AttributeType"] for entry in told["AttributeDefinitions"]}
@@ -68,7 +69,9 @@ class Table:
         began, clocks = self._clock(), self.stage.session.clocks
         while self._clock() < at.timestamp() + 1 or (latest := self._latest(name)) is None or latest < at:
             if self._clock() - began > _WINDOW_SECONDS:
-                raise RollbackError(f"{restore_time.iso(at)} of {name} cannot be restored yet.")
+                raise RollbackError(
+                    f"{restore_time.iso(at)} of {name} cannot be restored yet.", code=Code.DRILL_FAILED
+                )
             clocks.sleep(min(_LOOK, max(0.2, at.timestamp() + 1 - self._clock())))
         self._put(
             name, {**key, "restorable": {"S": restore_time.iso(at)}}, _DAMAGED, "attribute_exists(#mark)"
@@ -84,7 +87,8 @@ class Table:
         differing = {kind: counts.get(kind, 0) for kind in (DIFFERENT, ONLY_LIVE, ONLY_RESTORED)}
         if differing != {DIFFERENT: 1, ONLY_LIVE: 0, ONLY_RESTORED: 0}:
             raise RollbackError(
-                f"Somebody else has written to {name} since {at} ({differing}): copying back would take that away."
+                f"Somebody else has written to {name} since {at} ({differing}): copying back would take that away.",
+                code=Code.CHANGED_BY_OTHERS,
             )
         self.stage.hands.roll_back(
             ROLLBACK, "cutover", *words, "--to", f"restored:{restored}", "--cutover", "copy-back"
@@ -93,7 +97,9 @@ class Table:
     def gone(self, drill: Drill, stood: Stood) -> None:
         item = self._item(stood["table"], keyed(stood, drill.drill_id))
         if item.get(_MARK, {}).get("S") != _GOOD:
-            raise RollbackError(f"The item in {stood['table']} is not as it was.")
+            raise RollbackError(
+                f"The item in {stood['table']} is not as it was.", code=Code.DRILL_NOT_RESTORED
+            )
 
     def restore(self, drill: Drill, stood: Stood) -> None:
         """Takes away the item, and the tables that were restored. A backup that was made stays: it is one."""
@@ -150,7 +156,10 @@ class Table:
         began = clocks.monotonic()
         while (told := steps.described(self._dynamodb, copy)) is not None:
             if clocks.monotonic() - began > _GONE_SECONDS:
-                raise RollbackError(f"{copy} is not deleted within {_GONE_SECONDS / 60:.0f} minutes.")
+                raise RollbackError(
+                    f"{copy} is not deleted within {_GONE_SECONDS / 60:.0f} minutes.",
+                    code=Code.DRILL_NOT_RESTORED,
+                )
             with explained(f"deleting {copy}"):
                 try:
                     if told.get("DeletionProtectionEnabled"):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback.config.settings import PROJECT_FILE
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.integrations.pulumi.preview_events import Step, steps
 from rollback.integrations.pulumi.process import Ended, Engine, Facts, Watch, failed
 from rollback.integrations.pulumi.update_history import StackName
@@ -84,7 +84,7 @@ class Rehearsal:
         )
         if ended.stopped or ended.late:
             how = "was stopped" if ended.stopped else f"took more than {self.watch.seconds / 60:.0f} minutes"
-            raise RollbackError(f"pulumi {verb} {how}.", changed=_UNCHANGED)
+            raise RollbackError(f"pulumi {verb} {how}.", code=Code.ENGINE_FAILED, changed=_UNCHANGED)
         if not ended.ok:
             raise failed(f"pulumi {verb}", ended, changed=_UNCHANGED)
         return ended

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.core.process_identity import SHORT_LIVED, Process
 
 INSTALLER = "https://www.pulumi.com/docs/install/"
@@ -49,13 +49,19 @@ _Lines = queue.Queue[tuple[str | None, bool]]
 class EngineError(RollbackError):
     """A command of the engine's failed; the message has its own last words."""
 
+    code_default = Code.ENGINE_FAILED
+
 
 class Locked(EngineError):
     """Another update holds the stack's lock: nothing was done."""
 
+    code_default = Code.STATE_LOCKED
+
 
 class Denied(EngineError):
     """The caller may not read the state: nothing was done."""
+
+    code_default = Code.ACCESS_DENIED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +122,9 @@ class Engine:
         """The engine on PATH. Raises `UsageError` where there is none."""
         program = shutil.which("pulumi")
         if program is None:
-            raise UsageError("pulumi is not on PATH.", next=f"Install it: {INSTALLER}")
+            raise UsageError(
+                "pulumi is not on PATH.", code=Code.TOOL_MISSING, next=f"Install it: {INSTALLER}"
+            )
         ours = {
             "PULUMI_BACKEND_URL": backend,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -146,6 +154,7 @@ class Engine:
         if version.partition(".")[0] != _MAJOR:
             raise UsageError(
                 f"{self.program} is version {version or '?'}; this command needs Pulumi {_MAJOR}.",
+                code=Code.TOOL_MISSING,
                 next=f"Install it: {INSTALLER}",
             )
         return version
@@ -193,10 +202,10 @@ class Engine:
             _end(process)
 
 
-def failed(what: str, ended: Ended, **words: str) -> EngineError:
+def failed(what: str, ended: Ended, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError
     """The error for a command that failed."""
     kind = Locked if ended.locked else Denied if ended.denied else EngineError
-    return kind(f"{what} failed:\n{ended.why}", **words)
+    return kind(f"{what} failed:\n{ended.why}", changed=changed, next=next)
 
 
 def _go(process: subprocess.Popen[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rollback.config.settings import PROJECT_FILE, Settings
 from rollback.core import safe_yaml
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.integrations import git
 from rollback.integrations.pulumi.backend import backend_url
 from rollback.integrations.pulumi.process import Engine
@@ -144,6 +144,7 @@ def previous(updates: Iterable[Update], barred: Iterable[str], after: Callable[[
     raise Refused(
         "There is no previous commit of the stack: its history has no earlier successful update of another "
         "clean commit that is not quarantined.",
+        code=Code.NO_PREVIOUS,
         next="Name a commit with --to COMMIT: rollback history --kind stack shows what was deployed.",
     )
 

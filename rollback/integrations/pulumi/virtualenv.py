@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations.pulumi.process import Engine
 
 _REQUIREMENTS = "requirements.txt"
@@ -122,11 +122,13 @@ def _run(command: list[str], folder: Path, variables: Mapping[str, str] | None =
     except subprocess.TimeoutExpired:
         raise RollbackError(
             f"The commit's dependencies were not installed within {_SECONDS // 60} minutes.",
+            code=Code.DEPENDENCIES_UNAVAILABLE,
             changed="Nothing was changed.",
         ) from None
     if done.returncode:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
         raise UsageError(
             f"The commit's dependencies cannot be installed:\n{said}",
+            code=Code.DEPENDENCIES_UNAVAILABLE,
             next="Name a commit whose requirements can still be had, or make them available to pip.",
         )

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from rollback.core import safe_yaml
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.integrations import git
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint, virtualenv
@@ -126,6 +126,7 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
     else:
         raise UsageError(
             f"Commit {commit.sha[:12]} holds no Pulumi project in {where.folder}/.",
+            code=Code.COMMIT_UNUSABLE,
             next=f"git log --oneline -- {_path(where, _PROJECT_FILES[0])} shows since when there is one.",
         )
     project = safe_yaml.mapping(f"Pulumi.yaml of commit {commit.sha[:12]}", text)
@@ -133,6 +134,7 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
         raise UsageError(
             f"At commit {commit.sha[:12]} the project is called {str(project.get('name'))[:80]!a}, not "
             f"{where.project!r}: its stacks are others.",
+            code=Code.COMMIT_UNUSABLE,
         )
     return project
 
@@ -147,7 +149,10 @@ def stack_config(
     path = where.stack_file(project)
     text = git.read(where.top, commit.sha, _path(where, path))
     if text is None:
-        raise UsageError(f"Commit {commit.sha[:12]} holds no configuration of the stack: {path} is missing.")
+        raise UsageError(
+            f"Commit {commit.sha[:12]} holds no configuration of the stack: {path} is missing.",
+            code=Code.COMMIT_UNUSABLE,
+        )
     config = dict(safe_yaml.mapping(f"{path} of commit {commit.sha[:12]}", text))
     then, now = _encryption(config), _todays(where, path, state)
     if secured := _secured(config.get("config") or {}):
@@ -158,6 +163,7 @@ def stack_config(
             raise UsageError(
                 f"{', '.join(secured)} in {path} of commit {commit.sha[:12]} cannot be read: the stack's "
                 "encryption settings have changed since.",
+                code=Code.COMMIT_UNUSABLE,
                 next="Commit those values encrypted as today (pulumi config set --secret) on top of that "
                 "commit, and go to the new one.",
             )

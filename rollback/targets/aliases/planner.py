@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rollback.aws.account import Account
 from rollback.aws.functions import Seen, observe, observe_alias, strangers
 from rollback.config.settings import Settings
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES
 from rollback.ledger.repository import Ledger
 from rollback.model.alias_moves import Move, standings
@@ -50,7 +50,7 @@ def recorded(
                 "rollback lambda … --adopt-current starts from where the aliases stand, without that record."
             )
             raise RollbackError(
-                error.what, changed=error.changed, next=f"{error.next}\n{then}".strip()
+                error.what, code=error.code, changed=error.changed, next=f"{error.next}\n{then}".strip()
             ) from error
         for name, standing in written.items():
             if name in wanted:
@@ -80,7 +80,10 @@ def scope(settings: Settings, request: Request) -> tuple[tuple[str, ...], list[s
     catalogue = settings.catalogue()
     for name in request.without:
         if name not in catalogue:
-            raise UsageError(f"There is no function {name[:100]!r} in the catalogue to leave out.")
+            raise UsageError(
+                f"There is no function {name[:100]!r} in the catalogue to leave out.",
+                code=Code.UNKNOWN_SERVICE,
+            )
     return services, [
         name for name, service in catalogue.items() if service in services and name not in request.without
     ]
@@ -160,18 +163,23 @@ def _targets(
         return previous(timeline, services, quarantined), []
     if request.to.isdigit():
         raise UsageError(
-            _explain_number(ledger, timeline, request.to), next="Name a release: rollback release list"
+            _explain_number(ledger, timeline, request.to),
+            code=Code.UNKNOWN_RELEASE,
+            next="Name a release: rollback release list",
         )
     entry = timeline.release_of(checked_version(request.to))
     if entry is None:
         known = list(dict.fromkeys(entry.version for entry in timeline if entry.is_release))
         raise UsageError(
             f"No release {request.to!r} is recorded.",
+            code=Code.UNKNOWN_RELEASE,
             next=f"Recorded: {', '.join(known[:10]) or 'none'}.",
         )
     missing = [service for service in services if service not in entry.services]
     if missing:
-        raise Refused(f"Release {request.to} holds nothing of {', '.join(missing)}.")
+        raise Refused(
+            f"Release {request.to} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
+        )
     barred = {item.service: item for item in quarantined if item.version == request.to}
     refusals = [
         Refusal(

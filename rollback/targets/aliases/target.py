@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained, was_refused
 from rollback.aws.functions import observe, observe_alias, provisioned_status, weights_of
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, states
 from rollback.model.plan import Plan, Refusal, Request
@@ -245,7 +245,9 @@ class Aliases:
                 revision = self._write_upon(self._alias(step), step, state, journal, back=back)
         except _Gone:
             if back and observe_alias(self._account, step.function, self._settings.alias):
-                raise RollbackError(f"Version {version}, to go back to, no longer exists.") from None
+                raise RollbackError(
+                    f"Version {version}, to go back to, no longer exists.", code=Code.VERSION_DELETED
+                ) from None
             raise _Foreign(f"the function, its alias or version {version} is gone") from None
         return revision
 
@@ -328,7 +330,10 @@ class Aliases:
                     raise _Gone from None
                 raise
         if answer["RevisionId"] == revision:
-            raise RollbackError(f"{step.function}: the alias was written but its RevisionId did not change.")
+            raise RollbackError(
+                f"{step.function}: the alias was written but its RevisionId did not change.",
+                code=Code.AWS_ERROR,
+            )
         return str(answer["RevisionId"])
 
     def _await_provisioned(self, plan: Plan[Move], journal: Journal) -> tuple[Failure, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.model.composite_plan import FULL, PARTS, Piece, events_of, parts, pieces
 from rollback.model.plan import Plan, Refusal, Request
 from rollback.model.record import COUNTS, INFRASTRUCTURE, Check, Event
@@ -149,6 +149,7 @@ class Full:
             each = ", ".join(f"{service} {version}" for service, version in sorted(found.items()))
             raise Refused(
                 f"The services have no previous release in common: {each}.",
+                code=Code.NO_PREVIOUS,
                 next="Name a release with --to V, or put back aliases alone: rollback lambda",
             )
         return next(iter(found.values()))

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
 from rollback.aws.functions import weights_of
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.plan import Plan, Refusal, Request
 from rollback.model.record import Check, Event, failed_subjects
@@ -357,6 +357,7 @@ def _checked(keep: str) -> int:
     if not keep.isdecimal() or int(keep) < LEAST:
         raise UsageError(
             f"{keep[:20]!a} is too few releases to keep: there has to be one to go back to.",
+            code=Code.OPTION_INVALID,
             next=f"--keep {LEAST}, or more",
         )
     return int(keep)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rollback.config.settings import PROJECT_FILE
 from rollback.core import safe_yaml
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.core.process_identity import began, here
 from rollback.integrations import git
 from rollback.integrations.git import Commit
@@ -116,6 +116,7 @@ def find(context: Context, request: Request) -> Stack:
         if not left.startswith("urn:pulumi:"):
             raise UsageError(
                 f"--except {left[:80]!a} is no resource of a stack.",
+                code=Code.OPTION_INVALID,
                 next="Name it by its URN, as the plan does: pulumi stack --show-urns",
             )
     settings = context.account.settings
@@ -123,6 +124,7 @@ def find(context: Context, request: Request) -> Stack:
     if not _STACK.fullmatch(request.stack or settings.environment):
         raise UsageError(
             f"--stack {request.stack[:80]!a} is no stack's name.",
+            code=Code.OPTION_INVALID,
             next="Give it without organization and project, which are the program's own.",
         )
     folder = _folder(request.project) if request.project else str(context.root.resolve().relative_to(top))
@@ -132,6 +134,7 @@ def find(context: Context, request: Request) -> Stack:
     if not file.is_file():
         raise UsageError(
             f"There is no {PROJECT_FILE} in {folder}/ of this checkout.",
+            code=Code.OPTION_INVALID,
             next="Name the project's folder, from the repository's top, with --project-dir.",
         )
     project = update_history.project_name(safe_yaml.read(file, top))
@@ -235,6 +238,7 @@ def free(held: Sequence[Lock]) -> None:
         raise Refused(
             f"The stack is being updated by {'; '.join(map(str, held))}"
             + (": that process has ended and left its lock." if dead else "."),
+            code=Code.STATE_LOCKED,
             next="pulumi cancel, which removes the lock; then try again." if dead else "Wait for it.",
         )
 
@@ -296,6 +300,7 @@ def _updates(stack: Stack) -> list[Update]:
             raise UsageError(
                 f"There is no stack {stack.where.stack!r} of project {stack.where.project!r} in "
                 f"{stack.name.engine.variables['PULUMI_BACKEND_URL'].partition('?')[0]}.",
+                code=Code.UNKNOWN_STACK,
                 next="Has it been deployed? Name another with --stack.",
             ) from None
         raise
@@ -312,6 +317,7 @@ def _target(stack: Stack, wanted: str, entries: Sequence[Update], barred: set[st
     if commit.sha in barred:
         raise Refused(
             f"Commit {commit.sha[:_SHORT]} is quarantined for the stack.",
+            code=Code.QUARANTINED,
             next="rollback status says by which rollback; rollback release lift lets it come back.",
         )
     return commit
@@ -378,6 +384,7 @@ def _folder(project: str) -> str:
     if path.is_absolute() or ".." in path.parts:
         raise UsageError(
             f"--project-dir {project[:80]!a} must be a folder below the repository's top.",
+            code=Code.OPTION_INVALID,
             next="Give it as git names it, e.g. infra/network.",
         )
     return str(path)

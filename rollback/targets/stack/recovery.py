@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.process_identity import Process
 from rollback.integrations import github_actions
 from rollback.integrations.pulumi import checkpoint
@@ -134,7 +134,7 @@ def _end(process: Process, journal: Journal) -> None:
             journal.check()
             time.sleep(_POLL)
     if process.alive():
-        raise RollbackError(f"The engine {process} of this rollback does not end.")
+        raise RollbackError(f"The engine {process} of this rollback does not end.", code=Code.STATE_LOCKED)
 
 
 def _mine(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str]) -> bool:
@@ -160,6 +160,7 @@ def _barred(lock: Lock, rollback_id: str, stack: Stack, *, mine: bool) -> Refuse
     whose = "an engine of this rollback on another machine" if mine else "no engine of this rollback"
     return Refused(
         f"The stack is locked by {lock}: {whose}.",
+        code=Code.STATE_LOCKED,
         changed="Nothing was changed by this command.",
         next=f"Once it is certain that it is dead: rollback resume {rollback_id} --env {env} "
         f"--confirm-dead {lock.host}:{lock.pid}",

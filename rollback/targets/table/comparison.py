@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from rollback.aws.account import explained
 from rollback.aws.rate_limit import Budget
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.targets.table import attribute_json
 from rollback.targets.table.attribute_json import Item
 
@@ -111,7 +111,9 @@ class Comparison:
             if not asked:
                 return found
             self.budget.sleep(min(2.0, 0.05 * 2**attempt))
-        raise RollbackError(f"{table} keeps leaving keys unread.", next="Lower pace.readUnits.")
+        raise RollbackError(
+            f"{table} keeps leaving keys unread.", code=Code.THROTTLED, next="Lower pace.readUnits."
+        )
 
     def _looked_at(self, keys: Sequence[Item]) -> Iterator[Difference]:
         """Both sides of `keys` as they are now; what has become equal meanwhile is left out."""

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.plan import Plan, Refusal, Request
 from rollback.model.record import Check, Event, Status
 from rollback.targets.base import Failure, Journal, Outcome
@@ -61,7 +61,9 @@ class Cutover(TableTarget):
         """Raises `UsageError` for what is no restore, `Refused` for one that is not COMPLETE."""
         table = steps.known(self._settings, request.table)
         if request.cutover not in (COPY_BACK, PARAMETER) or not request.to.startswith(RESTORED):
-            raise UsageError("A cutover goes with the restore that it follows.", next=HOW)
+            raise UsageError(
+                "A cutover goes with the restore that it follows.", code=Code.OPTION_INVALID, next=HOW
+            )
         restore, report, counts = self._restored(table, request.to.removeprefix(RESTORED))
         copy, at = restore.facts["copy"], restore.facts["at"]
         live, told = self._tables.told(table), self._tables.told(copy)
@@ -153,14 +155,21 @@ class Cutover(TableTarget):
         """The plan, the loss report and its counts of a restore that is COMPLETE."""
         opened = self._ledger.load(rollback_id)
         if opened.record.kind != "table":
-            raise UsageError(f"{rollback_id} has restored no table.", next="rollback history --kind table")
+            raise UsageError(
+                f"{rollback_id} has restored no table.",
+                code=Code.OPTION_INVALID,
+                next="rollback history --kind table",
+            )
         plan = opened.plan(TableStep)
         if plan.request.table != table:
-            raise UsageError(f"{rollback_id} has restored {plan.request.table}, not {table}.")
+            raise UsageError(
+                f"{rollback_id} has restored {plan.request.table}, not {table}.", code=Code.OPTION_INVALID
+            )
         found = steps.report_in(opened.events)
         if opened.record.status is not Status.COMPLETE or found is None:
             raise Refused(
                 f"{rollback_id} is {opened.record.status}: only a restore that is COMPLETE can be cut over to.",
+                code=Code.WRONG_STATUS,
                 next=f"rollback show {rollback_id} --env {self._settings.environment}",
             )
         return plan, *found
@@ -293,7 +302,9 @@ class Cutover(TableTarget):
         parameter = self._settings.names.table_parameter(plan.facts["table"])
         value = self._pointed(parameter)
         if value not in (plan.facts["stood"], plan.facts["copy"]):
-            raise RollbackError(f"Somebody else has pointed {parameter} to {value}.")
+            raise RollbackError(
+                f"Somebody else has pointed {parameter} to {value}.", code=Code.CHANGED_BY_OTHERS
+            )
         journal.append("pointing", {"from": plan.facts["stood"], "to": plan.facts["copy"]})
         self._late.append(lambda: self._point_back(plan, journal))
         self._put(parameter, plan.facts["copy"])

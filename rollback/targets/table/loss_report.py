@@ -19,7 +19,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.targets.table import attribute_json
 from rollback.targets.table.comparison import Difference
 
@@ -158,5 +158,7 @@ def parsed(text: bytes) -> Difference:
 
 def _other(report: Report, why: str) -> RollbackError:
     return RollbackError(
-        f"The loss report {report.key} {why}.", next="Restore the table again: that makes a new one."
+        f"The loss report {report.key} {why}.",
+        code=Code.LOSS_REPORT_DAMAGED,
+        next="Restore the table again: that makes a new one.",
     )

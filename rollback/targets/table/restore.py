@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.model.plan import Plan, Refusal, Request
 from rollback.model.record import Check, Event
 from rollback.model.release import checked_version
@@ -51,12 +51,15 @@ class TableRestore(TableTarget):
         if request.cutover != "none":
             raise UsageError(
                 f"--cutover {request.cutover} comes after a restore, with its id.",
+                code=Code.OPTION_INVALID,
                 next="--to restored:ROLLBACK_ID, once the restore is COMPLETE.",
             )
         at, notices = self._time(request.to)
         live = steps.described(self._dynamodb, table)
         if live is None:
-            raise UsageError(f"There is no table {table} in {self._settings.environment}.")
+            raise UsageError(
+                f"There is no table {table} in {self._settings.environment}.", code=Code.UNKNOWN_TABLE
+            )
         copy = restore_time.copy_name(table, at)
         refusals = self._refusals(table, copy, at)
         lacking = table_settings.named(table_settings.read(self._dynamodb, table))
@@ -154,11 +157,17 @@ class TableRestore(TableTarget):
             version = checked_version(to.removeprefix(RELEASE))
             entry = self._ledger.timeline().release_of(version)
             if entry is None:
-                raise UsageError(f"There is no release {version!r}.", next="rollback release list")
+                raise UsageError(
+                    f"There is no release {version!r}.",
+                    code=Code.UNKNOWN_RELEASE,
+                    next="rollback release list",
+                )
             at, _ = restore_time.parsed(entry.at)
             return at, [f"{restore_time.iso(at)} is when {version} was recorded, after it was deployed."]
         if to.startswith(RESTORED):
-            raise UsageError(f"{to[:80]!a} needs --cutover copy-back or --cutover parameter.")
+            raise UsageError(
+                f"{to[:80]!a} needs --cutover copy-back or --cutover parameter.", code=Code.OPTION_INVALID
+            )
         at, said = restore_time.parsed(to)
         return at, [said] if said else []
 
@@ -201,7 +210,7 @@ class TableRestore(TableTarget):
                         raise
             told = steps.described(self._dynamodb, copy)
         if not begun or not self._made_from(told or {}, table, at):
-            raise RollbackError(f"{copy} was made by somebody else.")
+            raise RollbackError(f"{copy} was made by somebody else.", code=Code.CHANGED_BY_OTHERS)
         if self._late:
             journal.append("restored", {"copy": copy})
             self._late.clear()
@@ -244,7 +253,9 @@ class TableRestore(TableTarget):
             return
         at, _ = restore_time.parsed(plan.facts["at"])
         if not self._made_from(told, plan.from_version, at):
-            raise RollbackError(f"{copy} was made by somebody else and is left as it is.")
+            raise RollbackError(
+                f"{copy} was made by somebody else and is left as it is.", code=Code.CHANGED_BY_OTHERS
+            )
         if told["TableStatus"] != "DELETING":
             # A table that is being made or changed cannot be deleted.
             until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)

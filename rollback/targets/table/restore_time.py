@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.model.plan import Refusal
 
 BEFORE, RELEASE, RESTORED = "before:", "release:", "restored:"
@@ -46,7 +46,9 @@ def parsed(text: str) -> tuple[datetime, str]:
         if "T" not in text.upper() and " " not in text:
             raise ValueError  # noqa: TRY301 - a date alone is no time of the day
     except ValueError:
-        raise UsageError(f"{text[:80]!a} is no time to go back to.", next=HOW) from None
+        raise UsageError(
+            f"{text[:80]!a} is no time to go back to.", code=Code.OPTION_INVALID, next=HOW
+        ) from None
     said = ""
     if time.tzinfo is None:
         time, said = time.replace(tzinfo=UTC), f"{text} names no zone and is taken as UTC."

@@ -15,7 +15,7 @@ from rollback.aws.account import code, explained, was_refused
 from rollback.aws.assume_role import Clients
 from rollback.aws.rate_limit import Budget
 from rollback.config.settings import Settings
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.plan import Plan
 from rollback.model.record import Event
@@ -78,7 +78,7 @@ class Tables:
         """What DescribeTable tells. Raises `RollbackError` where there is no such table."""
         found = described(self.dynamodb, table)
         if found is None:
-            raise RollbackError(f"{table} is gone.")
+            raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
         return found
 
     def comparison(self, live: str, restored: str, journal: Journal | None = None) -> Comparison:
@@ -120,6 +120,7 @@ def known(settings: Settings, table: str) -> str:
     if table not in settings.restorable:
         raise UsageError(
             f"{table[:80]!a} is not a table that can be restored here.",
+            code=Code.UNKNOWN_TABLE,
             next=f"--table {' or '.join(settings.restorable)}",
         )
     return table

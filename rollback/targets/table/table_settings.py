@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.targets.base import Journal
 from rollback.targets.table.steps import described, time_to_live, until
 
@@ -44,7 +44,7 @@ def read(client: Any, table: str) -> TableSettings:
     """What a table has. Raises `RollbackError` where it is gone."""
     told = described(client, table)
     if told is None:
-        raise RollbackError(f"{table} is gone.")
+        raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
     with explained(f"reading the tags of {table}"):
         every = client.get_paginator(operation_name="list_tags_of_resource")
         pages = every.paginate(ResourceArn=told["TableArn"])
@@ -105,7 +105,7 @@ def give(
     """Gives `copy` what it lacks, one change at a time: a table that is being updated takes no other."""
     told = described(client, copy)
     if told is None:
-        raise RollbackError(f"{copy} is gone.")
+        raise RollbackError(f"{copy} is gone.", code=Code.UNKNOWN_TABLE)
 
     def updated(**change: Any) -> None:
         with explained(f"updating {copy}"):
@@ -146,6 +146,6 @@ def active(client: Any, table: str) -> bool:
     """Whether a table can be used; a restored one once all its items are there."""
     told = described(client, table)
     if told is None:
-        raise RollbackError(f"{table} is gone.")
+        raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
     restoring = told.get("RestoreSummary", {}).get("RestoreInProgress", False)
     return told["TableStatus"] == "ACTIVE" and not restoring

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.terraform import Diagnostic, Line
 from rollback.ledger.lease import TERRAFORM as DOMAIN
@@ -128,6 +128,7 @@ def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> N
     if process is None or not ours:
         raise Refused(
             f"The Terraform state is locked by {held}, and not by this record.",
+            code=Code.STATE_LOCKED,
             changed="This command changed nothing.",
             next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
             f"force-unlock {held.id}",
@@ -135,6 +136,7 @@ def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> N
     if not process.is_here and confirmed != str(process):
         raise Refused(
             f"The Terraform state is locked by this record's apply, process {process}, on another machine.",
+            code=Code.STATE_LOCKED,
             changed="This command changed nothing.",
             next=f"Make sure that it is dead; then the same command with --confirm-dead {process}",
         )

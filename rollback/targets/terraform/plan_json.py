@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rollback.core.canonical import canonical
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.model import resource_changes
 from rollback.model.plan import Plan
 from rollback.model.record import Event, failed_subjects
@@ -183,7 +183,10 @@ def _change(one: Mapping[str, Any], key: str) -> Change:
     actions = tuple(change["actions"])
     op = _OPS.get(actions)
     if op is None:
-        raise RollbackError(f"This command does not know what {'/'.join(actions)} of {one['address']} means.")
+        raise RollbackError(
+            f"This command does not know what {'/'.join(actions)} of {one['address']} means.",
+            code=Code.CLIENT_OUTDATED,
+        )
     before, after = change.get("before") or {}, change.get("after") or {}
     unknown = change.get("after_unknown") or {}
     masked = _masked(change.get("before_sensitive")) | _masked(change.get("after_sensitive"))

@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.plan import Plan
 from rollback.model.resource_changes import Change
 
@@ -57,7 +57,10 @@ class StateBucket:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise UsageError(f"{KEY} in the bucket {self.name} is no state that Terraform has written.")
+            raise UsageError(
+                f"{KEY} in the bucket {self.name} is no state that Terraform has written.",
+                code=Code.STATE_INVALID,
+            )
         return found
 
     def held(self) -> Held | None:
@@ -83,6 +86,7 @@ class StateBucket:
         if (held := self.held()) is not None:
             raise Refused(
                 f"Somebody else is at the Terraform state: {held}.",
+                code=Code.STATE_LOCKED,
                 next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
                 f"force-unlock {held.id}",
             )
@@ -111,6 +115,7 @@ class StateBucket:
                 what = "is gone from the state bucket" if found is None else "is not the one that was planned"
                 raise Refused(
                     f"The saved {'plan' if fact == 'plan' else 'lock file'} of {rollback_id} {what}.",
+                    code=Code.PLAN_OUTDATED,
                     next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
                 )
             (folder / name).write_bytes(found)

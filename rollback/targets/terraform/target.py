@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.integrations import git, terraform
 from rollback.integrations.terraform import Tool, ToolFailed
 from rollback.ledger.lease import TERRAFORM as DOMAIN
@@ -58,7 +58,11 @@ class Terraform:
         Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
         """
         if request.without:
-            raise UsageError("Terraform leaves nothing of a plan out.", next="Go back to a commit that does.")
+            raise UsageError(
+                "Terraform leaves nothing of a plan out.",
+                code=Code.OPTION_INVALID,
+                next="Go back to a commit that does.",
+            )
         with ThreadPoolExecutor(2) as pool:
             # The tool, the bucket and the ledger each take their time to answer.
             found, free = pool.submit(terraform.find), pool.submit(self._bucket.free)
@@ -113,6 +117,7 @@ class Terraform:
             raise Refused(
                 f"The plan of digest {plan.digest()[:16]} no longer holds: somebody has changed the Terraform state "
                 "since it was made.",
+                code=Code.PLAN_OUTDATED,
                 next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
             )
         self._ready(plan, rollback_id)
@@ -236,6 +241,7 @@ class Terraform:
             if not git.holds(self._root, commit, path):
                 raise UsageError(
                     f"Commit {commit[:12]} has no {path}.",
+                    code=Code.COMMIT_UNUSABLE,
                     next=f"Name one that has: git log --oneline {self._settings.protected_branch} -- {folder}",
                 )
 
@@ -265,6 +271,7 @@ class Terraform:
         if differs:
             raise Refused(
                 f"A saved plan is for the very tool that made it: {'; '.join(differs)}.",
+                code=Code.PLAN_OUTDATED,
                 next=f"Apply it where these are the same, or: rollback abort {rollback_id} --env "
                 f"{plan.environment}, then plan again.",
             )
@@ -299,7 +306,9 @@ class Terraform:
             if journal.stopping():
                 return False
             if time.monotonic() > deadline:
-                raise RollbackError(f"The earlier apply, process {process}, still goes on.")
+                raise RollbackError(
+                    f"The earlier apply, process {process}, still goes on.", code=Code.STATE_LOCKED
+                )
             time.sleep(0.2)
         return True
 

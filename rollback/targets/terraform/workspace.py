@@ -24,7 +24,7 @@ from typing import Any
 
 from rollback.config.settings import Settings
 from rollback.core import locked_tempdir
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.process_identity import Process
 from rollback.integrations import git, terraform
 from rollback.integrations.terraform import Diagnostic, Done, Line, Tool, ToolFailed
@@ -156,6 +156,7 @@ class Work:
         ):
             raise Refused(
                 f"The configuration of {self.commit[:12]} does not keep its state in {options['bucket']}.",
+                code=Code.COMMIT_UNUSABLE,
                 next='Go back to a commit that declares backend "s3".',
             )
 
@@ -218,15 +219,19 @@ def variables(environment: str) -> str:
 def _made(folder: Path) -> Path:
     """`folder`, made anew: what a run of ours that was killed has left there goes away."""
     if not _MADE.fullmatch(folder.name):
-        raise RollbackError(f"{folder} is no folder of this command's.")
+        raise RollbackError(f"{folder} is no folder of this command's.", code=Code.PLAN_OUTDATED)
     try:
         if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
-            raise Refused(f"The plan was made in {folder}, which belongs to somebody else here.")
+            raise Refused(
+                f"The plan was made in {folder}, which belongs to somebody else here.",
+                code=Code.PLAN_OUTDATED,
+            )
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise Refused(
             f"The plan was made in {folder}, which cannot be made here: {error.strerror}.",
+            code=Code.PLAN_OUTDATED,
             next="Apply it on a machine that has such a folder, or abort it and plan again.",
         ) from None
     return folder
@@ -241,23 +246,30 @@ def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
             f"At {commit} the plan would destroy what its own configuration protects: "
             + "; ".join(" ".join(one.detail.split(" has lifecycle")[0].split()) for one in told)
             + " (prevent_destroy).",
+            code=Code.WOULD_DESTROY,
             next="Go back to a commit that keeps it.",
         )
     if "lock file" in everything or "locked provider" in everything:
         return UsageError(
             f"The {LOCK_FILE} of {commit} does not fit the providers that can be had here: {first}",
+            code=Code.DEPENDENCIES_UNAVAILABLE,
             next="Name a mirror that has what it asks for in TF_CLI_CONFIG_FILE.",
         )
     if any(
         words in everything
         for words in ("ExpiredToken", "No valid credential sources", "InvalidClientTokenId")
     ):
-        return UsageError(f"{name} cannot use the AWS credentials: {first}", next="Sign in again.")
+        return UsageError(
+            f"{name} cannot use the AWS credentials: {first}",
+            code=Code.CREDENTIALS_INVALID,
+            next="Sign in again.",
+        )
     if any(
         words in everything for words in ("query available provider", "install provider", "provider package")
     ):
         return UsageError(
             f"{name} cannot have the providers of {commit}: {first}",
+            code=Code.DEPENDENCIES_UNAVAILABLE,
             next="Check the network, or name a mirror that has them in TF_CLI_CONFIG_FILE.",
         )
     return ToolFailed(f"{name} {verb} failed at {commit}: {first}")
