@@ -136,7 +136,7 @@ class LedgerStore:
                 raise
             except Refused as refused:
                 if self.lease.in_flight:  # not "nothing was changed"
-                    raise RollbackError(refused.what, next=refused.next) from None
+                    raise RollbackError(refused.what, code=refused.code, next=refused.next) from None
                 raise
             except RollbackError:
                 self._unsure = True

@@ -24,7 +24,7 @@ from rollback.actions.ports import Ui
 from rollback.actions.record_lease import RecordLeases
 from rollback.actions.run import Finished, Run, new_record, working
 from rollback.config.naming import APPROVER
-from rollback.core.errors import AwaitingApproval, PutBack, Refused, RollbackError, UsageError
+from rollback.core.errors import AwaitingApproval, Code, PutBack, Refused, RollbackError, UsageError
 from rollback.ledger.lease import Held, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.messages import (
@@ -128,6 +128,7 @@ class Flow:
                 raise Refused(
                     f"The plan no longer holds: its digest is {today.digest()[:16]} now, "
                     f"{record.digest[:16]} was approved.",
+                    code=Code.PLAN_OUTDATED,
                     next=f"rollback abort {rollback_id} --env {record.environment}, then plan again.",
                 )
             refuse(target.refusals(today))
@@ -196,7 +197,9 @@ class Flow:
             self._records.still_newest(opened, plan)
             run = self._records.run(target, plan, opened.record, opened.events, lease)
             if run.has("reverting"):
-                raise Refused(f"{rollback_id} was being put back.", next=next_for(opened.record))
+                raise Refused(
+                    f"{rollback_id} was being put back.", code=Code.WRONG_STATUS, next=next_for(opened.record)
+                )
             return verify(run)
 
     # -- planning and approval ---------------------------------------------------------------------------
@@ -224,6 +227,7 @@ class Flow:
         if policy in ("none", "confirm"):
             error = AwaitingApproval(
                 f"{name} waits until digest {shown} is confirmed.",
+                code=Code.AWAITING_CONFIRMATION,
                 next=f"rollback apply {name} --digest {shown} --env {env}",
             )
         else:
@@ -289,6 +293,7 @@ def execute(run: Run) -> Finished:
     standing = f" What stands at the plan stays so: {named(outcome.done)}." if outcome.done else ""
     error = RollbackError(
         f"It failed: {why}.",
+        code=Code.FAILED,
         changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{standing}",
         next=next_for(run.record, run.store.commands),
     )
@@ -335,7 +340,9 @@ def undo(run: Run, why: str) -> Finished:
     if ours:
         shown = f"{do.show} says what stands where." if do.ledger else f"What stands where is in {do.place}."
         again = f"{do.undo}, to try again to put it back."
-        return run.finished(RollbackError(not_put_back(why, ours), changed=shown, next=again))
+        return run.finished(
+            RollbackError(not_put_back(why, ours), code=Code.REVERT_FAILED, changed=shown, next=again)
+        )
     if outcome.stays:
         run.ui.say(outcome.stays)
     if not why:
@@ -347,7 +354,12 @@ def _interrupted(run: Run) -> Finished:
     counts = run.counts()
     run.append("interrupted", {"counts": counts}, counts=counts)
     return run.finished(
-        RollbackError("Interrupted.", changed=so_far(counts), next=next_for(run.record, run.store.commands))
+        RollbackError(
+            "Interrupted.",
+            code=Code.INTERRUPTED,
+            changed=so_far(counts),
+            next=next_for(run.record, run.store.commands),
+        )
     )
 
 

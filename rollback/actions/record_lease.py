@@ -14,7 +14,7 @@ from rollback.actions.ledger_store import LedgerStore, give_up
 from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible
 from rollback.actions.smoke_test import smoke
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.messages import Commands, only
@@ -69,7 +69,11 @@ class RecordLeases:
     def not_stopped(self) -> None:
         """Raises `RollbackError` where a person has asked to stop before anything was changed."""
         if self.stop.is_set():
-            raise RollbackError("Interrupted before anything was changed.", changed="Nothing was changed.")
+            raise RollbackError(
+                "Interrupted before anything was changed.",
+                code=Code.INTERRUPTED,
+                changed="Nothing was changed.",
+            )
 
     @contextmanager
     def planning(self, lease: Locks) -> Iterator[None]:
@@ -101,6 +105,7 @@ class RecordLeases:
             raise Refused(
                 f"{owner} holds the lease on {self.session.environment}/{', '.join(held)} but had written "
                 "nothing.",
+                code=Code.WRONG_STATUS,
                 next=f"rollback abort {owner} --env {self.session.environment}, which frees the lease.",
             ) from None
 
@@ -110,6 +115,7 @@ class RecordLeases:
         if not held:
             raise UsageError(
                 f"There is no rollback {owner[:80]!a} in {self.session.environment}.",
+                code=Code.UNKNOWN_ROLLBACK,
                 next=f"rollback history --env {self.session.environment}",
             )
         with self.taken(held, owner) as lease:
@@ -139,6 +145,7 @@ class RecordLeases:
         env = self.session.environment
         error = RollbackError(
             f"The plan of {rollback_id} is damaged, so nothing could be put back by it.",
+            code=Code.LEDGER_DAMAGED,
             changed="The record is FAILED, and its lease is free.",
             next=f"rollback status --env {env} says what stands where; then "
             f"rollback lambda --env {env} --to V --adopt-current --reason …",
@@ -191,6 +198,7 @@ class RecordLeases:
         if opened.record.emergency and opened.record.status is Status.IN_PROGRESS and not opened.adopted:
             raise Refused(
                 f"{rollback_id} is an emergency's, and its journal was imported in part only.",
+                code=Code.JOURNAL_INVALID,
                 next=f"rollback ledger import FILE --env {opened.record.environment}, once more.",
             )
         with self.taken(opened.record.domains, rollback_id) as lease:
@@ -215,5 +223,6 @@ class RecordLeases:
                 same = "the same services" if plan.services else "the same"
                 raise Refused(
                     f"{entry.kind} {entry.id} has changed {same} since.",
+                    code=Code.CHANGED_BY_OTHERS,
                     next=f"rollback status --env {self.session.environment}",
                 )

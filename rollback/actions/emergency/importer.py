@@ -20,7 +20,7 @@ from rollback.actions.ledger_store import end_entry, new_quarantines
 from rollback.actions.ports import Ui
 from rollback.actions.record_lease import RecordLeases
 from rollback.aws.functions import AliasSeen, observe_alias
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.alias_moves import Move, standings, states
@@ -64,6 +64,7 @@ class Adoption:
             if end.data["head"] != told.head:
                 raise Refused(
                     f"{told.record.rollback_id} was imported already, and {path} has gone on since.",
+                    code=Code.WRONG_STATUS,
                     next=next_for(known.record),
                 )
             return self._done(path, known.record, told, known.events, new=False)
@@ -71,6 +72,7 @@ class Adoption:
         if moved and not although_moved:
             raise Refused(
                 "\n".join(["The aliases do not stand as the journal says:", *moved[:_NAMED]]),
+                code=Code.CHANGED_BY_OTHERS,
                 next="Find out who moved them. --although-moved adopts the journal all the same, and says of their "
                 "services that nobody knows what stands.",
             )

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from rollback.actions.run import End
 from rollback.config.settings import Settings
 from rollback.core.canonical import canonical, digest, plain
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.alias_moves import Move
 from rollback.model.identity import Who
@@ -77,7 +77,8 @@ class JournalFile:
         if (self.record.environment, self.account) != (settings.environment, settings.account):
             raise Refused(
                 f"{self.path} is of {self.record.environment} in account {self.account}, not of "
-                f"{settings.environment} in {settings.account}."
+                f"{settings.environment} in {settings.account}.",
+                code=Code.WRONG_ACCOUNT,
             )
 
 
@@ -107,7 +108,7 @@ def read(path: Path) -> JournalFile:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", code=Code.JOURNAL_INVALID) from None
     lines = content.split(b"\n")
     whole = len(content) - len(lines.pop())
     try:
@@ -115,10 +116,13 @@ def read(path: Path) -> JournalFile:
         record, chunks = _RECORD.validate_python(head["record"]), tuple(head["plan"])
         account, region, schema = str(head["account"]), str(head["region"]), int(head["journal"])
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise UsageError(f"{path} is no journal of an emergency: {_first(error)}.") from None
+        raise UsageError(
+            f"{path} is no journal of an emergency: {_first(error)}.", code=Code.JOURNAL_INVALID
+        ) from None
     if schema > _SCHEMA:
         raise UsageError(
             f"{path} was written by a newer version of this command (journal {schema}).",
+            code=Code.CLIENT_OUTDATED,
             next="Update the checkout you run it from.",
         )
     try:
@@ -229,6 +233,7 @@ class FileStore:
         except OSError as error:
             raise UsageError(
                 f"The journal {path} cannot be written: {error.strerror}.",
+                code=Code.JOURNAL_UNWRITABLE,
                 next="Nothing is moved without one: XDG_STATE_HOME names another folder.",
             ) from None
         store._anchor = digest(head)
@@ -249,7 +254,9 @@ class FileStore:
         try:
             handle = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         except OSError as error:
-            raise UsageError(f"{file.path} cannot be written: {error.strerror}.") from None
+            raise UsageError(
+                f"{file.path} cannot be written: {error.strerror}.", code=Code.JOURNAL_UNWRITABLE
+            ) from None
         store = cls(
             path=file.path,
             record=file.record,
@@ -263,7 +270,11 @@ class FileStore:
         store._take(handle)
         if read(file.path).events != file.events:
             store.release()
-            raise Refused(f"{file.path} was written to by another process just now.", next="Try again.")
+            raise Refused(
+                f"{file.path} was written to by another process just now.",
+                code=Code.LEASE_HELD,
+                next="Try again.",
+            )
         os.ftruncate(handle, file.whole)
         return store
 
@@ -284,6 +295,7 @@ class FileStore:
         if kind == "found" and self._fenced_by(str(data["tag"])):
             raise LeaseLost(
                 "Another process has gone on with this emergency, from a copy of the journal.",
+                code=Code.LEASE_LOST,
                 changed=f"What was done until then is in {self.path}.",
                 next="Whoever goes on has the last word; rollback status says what stands.",
             )
@@ -294,7 +306,10 @@ class FileStore:
             try:
                 self._put(canonical(event))
             except OSError as error:
-                raise RollbackError(f"The journal {self.path} cannot be written: {error.strerror}.") from None
+                raise RollbackError(
+                    f"The journal {self.path} cannot be written: {error.strerror}.",
+                    code=Code.JOURNAL_UNWRITABLE,
+                ) from None
             self.events.append(event)
             self.record = replace(after, events=event.number, head=event.hash)
 
@@ -328,7 +343,9 @@ class FileStore:
         except BlockingIOError:
             self.release()
             raise Refused(
-                f"Another process on this machine is at it: {self.path}.", next="Wait for it."
+                f"Another process on this machine is at it: {self.path}.",
+                code=Code.LEASE_HELD,
+                next="Wait for it.",
             ) from None
 
     def _put(self, line: str) -> None:
@@ -358,6 +375,7 @@ def _keep_name(place: Path) -> None:
 def _tampered(path: Path, why: str) -> Refused:
     return Refused(
         f"{path} was tampered with, or damaged: {why}.",
+        code=Code.JOURNAL_TAMPERED,
         next="rollback status says what stands; rollback lambda … --adopt-current goes on from there.",
     )
 

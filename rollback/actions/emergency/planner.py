@@ -15,7 +15,7 @@ from typing import Literal
 
 from rollback.aws.account import Account
 from rollback.aws.functions import AliasSeen, Seen, observe, observe_alias
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import TIMELINE, Archive, number
 from rollback.ledger.lease import ALIASES
 from rollback.model.alias_moves import Move
@@ -123,6 +123,7 @@ def previous(
     if missing:
         raise Refused(
             f"The archive has no release older than what stands, and not barred, for {', '.join(missing)}.",
+            code=Code.NO_PREVIOUS,
             next="Name one with --to V, or leave services out with --services.",
         )
     return Choice(
@@ -182,10 +183,13 @@ def named(
         if release.version == version:
             missing = [service for service in services if service not in release.services]
             if missing:
-                raise Refused(f"Release {version} holds nothing of {', '.join(missing)}.")
+                raise Refused(
+                    f"Release {version} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
+                )
             return Choice(targets=dict.fromkeys(services, release), leaves=leaves)
     raise UsageError(
         f"The archive has no release {version!r}.",
+        code=Code.UNKNOWN_RELEASE,
         next=f"It has: {', '.join(dict.fromkeys(known[:_NAMED])) or 'none'}.",
     )
 
@@ -261,6 +265,7 @@ def _checked(releases: Iterable[Release]) -> Iterator[Release]:
         if manifest_hash(release.manifest) != release.manifest_hash:
             raise RollbackError(
                 f"The archived manifest of {release.version} is not the one that was recorded.",
+                code=Code.ARCHIVE_DAMAGED,
                 changed="Nothing was changed.",
                 next="Its earlier versions are in the bucket: aws s3api list-object-versions",
             )

@@ -23,7 +23,7 @@ from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible, new_record, working
 from rollback.actions.smoke_test import smoke
 from rollback.config.naming import BREAK_GLASS
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.lease import ALIASES
 from rollback.model.alias_moves import Move
@@ -75,6 +75,7 @@ class Emergency:
             if run.record.status in (Status.COMPLETE, Status.REVERTED):
                 raise Refused(
                     f"{run.rollback_id} is {run.record.status}: there is nothing to go on with.",
+                    code=Code.WRONG_STATUS,
                     next=self._import(path),
                 )
             if run.has("reverting"):
@@ -87,7 +88,9 @@ class Emergency:
         reason = checked_reason(reason)
         with self._again(path) as run:
             if run.record.status is Status.REVERTED:
-                raise Refused(f"{run.rollback_id} is undone already.", next=self._import(path))
+                raise Refused(
+                    f"{run.rollback_id} is undone already.", code=Code.WRONG_STATUS, next=self._import(path)
+                )
             run.append("reverting", {"why": "", "reason": reason})
             return undo(run, "")
 
@@ -132,6 +135,7 @@ def under_its_role(session: Session) -> None:
     if session.caller.role != role:
         raise Refused(
             f"An emergency is acted under {role} only; you are {session.caller}.",
+            code=Code.WRONG_ROLE,
             next=f"aws sts assume-role --role-arn arn:aws:iam::{session.settings.account}:role/{role} with your "
             "MFA device, by somebody in people.breakGlass (README, Permissions).",
         )

@@ -11,20 +11,6 @@ from rollback.core.errors import AwaitingApproval, Code, PutBack, Refused, Rollb
 
 PACKAGE = Path(rollback.__file__).parent
 GENERAL = {"RollbackError", "UsageError", "Refused"}
-# Being rewritten as one lifecycle, with their codes: to be emptied once that is merged.
-EXEMPT = (
-    "actions/lifecycle.py",
-    "actions/record_lease.py",
-    "actions/journal.py",
-    "actions/emergency/",
-)
-CODES_OF_EXEMPT = {
-    Code.AWAITING_CONFIRMATION,
-    Code.JOURNAL_INVALID,
-    Code.JOURNAL_TAMPERED,
-    Code.JOURNAL_UNWRITABLE,
-    Code.REVERT_FAILED,
-}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -62,12 +48,7 @@ def without_code(tree: ast.Module) -> Iterator[int]:
 
 
 def test_no_general_error_is_made_without_a_code() -> None:
-    missing = [
-        f"{name}:{line}"
-        for name, tree in modules()
-        if not name.startswith(EXEMPT)
-        for line in without_code(tree)
-    ]
+    missing = [f"{name}:{line}" for name, tree in modules() for line in without_code(tree)]
 
     assert missing == []
 
@@ -93,8 +74,7 @@ def test_every_code_is_used() -> None:
         if isinstance(node, ast.Attribute) and names(node.value) == "Code"
     }
 
-    assert {code.name for code in Code} - used == {code.name for code in CODES_OF_EXEMPT} - used
-    assert used <= {code.name for code in Code}
+    assert used == {code.name for code in Code}
 
 
 def test_a_code_is_spelled_as_its_name() -> None:
