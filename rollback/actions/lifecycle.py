@@ -102,7 +102,7 @@ class Flow:
 
     def approve(self, rollback_id: str, digest: str) -> Opened:
         """Records the caller's approval of a plan. Raises `Refused` where it is not theirs to give."""
-        opened, _, _ = self._records.opened(rollback_id)
+        opened, _, _ = self._records.trusted(rollback_id)
         given = approval.approve(
             opened.record, digest, self.session.caller, self.session.settings, self.session.now()
         )
@@ -118,7 +118,7 @@ class Flow:
         opened, _, _ = self._records.opened(rollback_id)
         self._approved(opened.record, digest)
         with self._records.taken(opened.record.domains, rollback_id) as lease:
-            opened, target, plan = self._records.opened(rollback_id)
+            opened, target, plan = self._records.trusted(rollback_id)
             record = opened.record
             lease.in_flight = record.status is Status.IN_PROGRESS
             self._approved(record, digest)
@@ -180,7 +180,7 @@ class Flow:
             return Finished(record=record, plan=plan, events=(*opened.events, event))
         if (ended := self._records.freed(rollback_id)) is not None:
             return ended
-        if opened.record.status in UNFINISHED and self._records.readable_plan(opened) is None:
+        if opened.record.status in UNFINISHED and not self._records.can_undo(rollback_id):
             return self._records.abandon(rollback_id, reason)
         with self._records.taken_over(rollback_id, "aborting", reason) as run:
             return undo(run, "")
@@ -191,7 +191,7 @@ class Flow:
         why = "only a failed verification is verified again"
         only(opened.record, (Status.FAILED,), why)
         with self._records.taken(opened.record.domains, rollback_id) as lease:
-            opened, target, plan = self._records.opened(rollback_id)
+            opened, target, plan = self._records.trusted(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, (Status.FAILED,), why)
             self._records.still_newest(opened, plan)

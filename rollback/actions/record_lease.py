@@ -139,10 +139,16 @@ class RecordLeases:
     def abandon(self, rollback_id: str, reason: str) -> Finished:
         """Ends a record whose plan is damaged: it can undo nothing, and keeps nobody from going on."""
         domains = self.session.ledger.load(rollback_id).record.domains
+        env = self.session.environment
         with self.taken(domains, rollback_id) as lease:
+            if self.can_undo(rollback_id):
+                raise Refused(
+                    f"{rollback_id} was being written to while it was read.",
+                    code=Code.LEDGER_BUSY,
+                    next=f"rollback abort {rollback_id} --env {env}",
+                )
             opened = self.session.ledger.load(rollback_id)
             record, event = give_up(self.session, opened, reason, lease)
-        env = self.session.environment
         error = RollbackError(
             f"The plan of {rollback_id} is damaged, so nothing could be put back by it.",
             code=Code.LEDGER_DAMAGED,
@@ -154,11 +160,40 @@ class RecordLeases:
 
     # -- records ---------------------------------------------------------------------------------------
 
+    def trusted(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
+        """As `opened`, to be acted upon. Raises `Refused` where anything of it is not as `audit` wants it."""
+        opened, target, plan = self.opened(rollback_id)
+        if why := self.session.ledger.untrusted(opened):
+            raise opened.tampered(why)
+        return opened, target, plan
+
+    def approved_where_asked(self, opened: Opened) -> None:
+        """Raises `Refused` for a record in progress that nobody has approved, where the environment asks for it."""
+        record = opened.record
+        if record.emergency or any(event.kind == "approved" for event in opened.events):
+            return
+        if self.session.policy(record.kind) == "identity":
+            raise Refused(
+                f"{record.rollback_id} is {record.status}, and nobody has approved it.",
+                code=Code.APPROVAL_MISSING,
+                next=f"rollback abort {record.rollback_id} --env {record.environment}, then plan again.",
+            )
+
     def opened(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
-        """A record with its target and plan. Raises `RollbackError` where the plan is damaged."""
+        """A record with its target and plan. Raises `Refused` where the plan is damaged."""
         opened = self.session.ledger.load(rollback_id)
         target = self.session.target(opened.record.kind)
         return opened, target, opened.plan(target.step)
+
+    def can_undo(self, rollback_id: str) -> bool:
+        """Whether a record is as this command wrote it, so that it can be undone."""
+        try:
+            self.trusted(rollback_id)
+        except RollbackError as error:
+            if error.code is Code.LEDGER_DAMAGED:
+                return False
+            raise
+        return True
 
     def readable_plan(self, opened: Opened) -> Plan[Any] | None:
         """The plan of a record that ends; a damaged one is no reason not to end it."""
@@ -202,9 +237,11 @@ class RecordLeases:
                 next=f"rollback ledger import FILE --env {opened.record.environment}, once more.",
             )
         with self.taken(opened.record.domains, rollback_id) as lease:
-            opened, target, plan = self.opened(rollback_id)
+            opened, target, plan = self.trusted(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, _UNFINISHED, _NOTHING_LEFT)
+            if kind == "resumed":
+                self.approved_where_asked(opened)
             if opened.record.status is Status.FAILED:
                 self.still_newest(opened, plan)
             self.ui.planned(plan)

@@ -8,7 +8,7 @@ the archive. A bar follows from the entries that set and lifted it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ from rollback.ledger.schema import (
 )
 from rollback.ledger.store import Item
 from rollback.model.identity import Who
+from rollback.model.journal_rules import broken_rule
+from rollback.model.plan import stored_digest
 from rollback.model.record import SCHEMA, Approval, Event, Record, Standing, Status, event_hash, record_hash
 from rollback.model.release import (
     DRILL,
@@ -59,14 +61,31 @@ class Finding:
 class Claim:
     """What the timeline says of one record or release: the entries that are about it, as far as needed.
 
-    `ends` are (what the entry covers, status) of a record's ends, in order.
+    `began` is the status that a record began with; `ends` are (what the entry covers, status) of its ends, in order.
     """
 
     kind: str
     opened: str = ""
     anchor: str = ""
-    waited: bool = False
+    began: Status | None = None
     ends: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def waited(self) -> bool:
+        """Whether a record began by waiting for an approval or a confirmation."""
+        return self.began is not None and self.began is not Status.IN_PROGRESS
+
+
+def claim(claims: dict[str, Claim], entry: Entry) -> None:
+    """Adds to `claims` what the timeline's next entry, oldest first, says of a record or release."""
+    if entry.is_release:
+        claims[entry.id] = Claim(kind="release", opened=entry.covers)
+    elif entry.kind == OPENED:
+        claims[entry.id] = Claim(
+            kind="record", opened=entry.covers, anchor=entry.previous, began=Status(entry.status)
+        )
+    elif entry.kind == "rollback":
+        claims.setdefault(entry.id, Claim(kind="record")).ends.append((entry.covers, entry.status))
 
 
 @dataclass(kw_only=True)
@@ -108,19 +127,8 @@ class Chain:
         yield entry
 
     def _claim(self, entry: Entry) -> None:
-        if entry.is_release:
-            self.claims[entry.id] = Claim(kind="release", opened=entry.covers)
-        elif entry.kind == OPENED:
-            self.claims[entry.id] = Claim(
-                kind="record",
-                opened=entry.covers,
-                anchor=entry.previous,
-                waited=entry.status != Status.IN_PROGRESS,
-            )
-        elif entry.kind == "rollback":
-            claim = self.claims.setdefault(entry.id, Claim(kind="record"))
-            claim.ends.append((entry.covers, entry.status))
-        elif entry.kind == DRILL:
+        claim(self.claims, entry)
+        if entry.kind == DRILL:
             self.drills[entry.id] = entry.covers
         ended = entry.kind == "rollback"
         for bar in entry.bars:
@@ -208,8 +216,10 @@ def _record(rollback_id: str, claim: Claim, items: Sequence[Item], read: Partiti
         return
     if last.record != record_hash(record):
         yield Finding(pk=pk, sk=METADATA, what="it does not say what the last event left")
-    yield from _plan(rollback_id, plans, events[0].data.get("plan"))
+    yield from _plan(rollback_id, record, plans, events[0])
     yield from _ends(claim, record, events)
+    if claim.began is not None and (broken := broken_rule(record, claim.began, events)):
+        yield Finding(pk=pk, sk=METADATA, what=broken)
     read.approvals = [_approved(rollback_id, event) for event in events if event.kind == "approved"]
 
 
@@ -244,7 +254,7 @@ def _events(rollback_id: str, claim: Claim, items: Sequence[Item], events: list[
         events.append(event)
 
 
-def _plan(rollback_id: str, items: Sequence[Item], covered: Any) -> Iterator[Finding]:
+def _plan(rollback_id: str, record: Record, items: Sequence[Item], first: Event) -> Iterator[Finding]:
     pk = f"ROLLBACK#{rollback_id}"
     if not items:
         yield Finding(pk=pk, sk="PLAN#0001", what="it is missing")
@@ -252,8 +262,22 @@ def _plan(rollback_id: str, items: Sequence[Item], covered: Any) -> Iterator[Fin
     chunks = [str(item.get("plan", "")) for item in items]
     for item, expected in zip(items, plan_items(rollback_id, chunks), strict=True):
         yield from _differs(item, expected)
-    if digest(chunks) != covered:
+    if digest(chunks) != first.data.get("plan"):
         yield Finding(pk=pk, sk="PLAN#0001", what="the plan is not the one that the first event covers")
+    if record.digest != first.data.get("digest"):
+        yield Finding(pk=pk, sk=METADATA, what="its digest is not the one that the first event covers")
+    if (made := plan_digest(chunks)) != record.digest:
+        yield Finding(
+            pk=pk, sk="PLAN#0001", what=f"the plan's own digest is {made[:16] or 'none'}, not the record's"
+        )
+
+
+def plan_digest(chunks: Sequence[str]) -> str:
+    """The digest of a stored plan; empty where it is malformed."""
+    try:
+        return stored_digest(list(chunks))
+    except (ValueError, IndexError):
+        return ""
 
 
 def _ends(claim: Claim, record: Record, events: Sequence[Event]) -> Iterator[Finding]:
@@ -382,3 +406,29 @@ def _changed(name: str) -> str:
 
 def _old(schema: int) -> str:
     return f"it is of schema {schema}, from before everything was covered: nothing vouches for it"
+
+
+def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item]) -> list[Finding]:
+    """Why a record cannot be acted upon: what `audit` would say of it. Empty where all holds.
+
+    `entries` are the timeline's, newest first; they are read no further back than the record's beginning. A record of
+    the first schema has none, and only its own chain vouches for it.
+    """
+    about: list[Entry] = []
+    newer: Entry | None = None
+    for entry in entries:
+        if entry.hash != entry_hash(entry) or (newer is not None and newer.previous != entry.hash):
+            sk = f"SEQ#{entry.seq:010d}"
+            return [Finding(pk="RELEASE#", sk=sk, what="the timeline does not hold together")]
+        newer = entry
+        if entry.id == rollback_id:
+            about.append(entry)
+            if entry.kind == OPENED:
+                break
+    claims: dict[str, Claim] = {}
+    for entry in reversed(about):
+        claim(claims, entry)
+    mine = claims.get(rollback_id, Claim(kind="record"))
+    if mine.began is None:
+        return []
+    return record_partition(rollback_id, mine, items).findings

@@ -19,6 +19,7 @@ from rollback.core.canonical import digest
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger import replication
 from rollback.ledger.audit_bucket import Archive
+from rollback.ledger.integrity import untrusted
 from rollback.ledger.lease import Hold
 from rollback.ledger.schema import (
     METADATA,
@@ -276,7 +277,8 @@ class Ledger:
         chunks: list[str] = []
         events: list[Event] = []
         expected = 0
-        for item in self.table.query(pk) if _ID.fullmatch(rollback_id) else ():
+        items = tuple(self.table.query(pk)) if _ID.fullmatch(rollback_id) else ()
+        for item in items:
             sk = str(item["SK"])
             if sk == METADATA:
                 record = model(Record, item)
@@ -297,7 +299,12 @@ class Ledger:
                 f"{pk} should hold {expected} parts of a plan but holds {len(chunks)}.",
                 code=Code.LEDGER_DAMAGED,
             )
-        return Opened(record=record, plan_chunks=tuple(chunks), events=tuple(events))
+        return Opened(record=record, plan_chunks=tuple(chunks), events=tuple(events), items=items)
+
+    def untrusted(self, opened: Opened) -> str:
+        """Why a record cannot be acted upon: what `audit` says of it first; empty where all holds."""
+        found = untrusted(opened.record.rollback_id, self.timeline(), opened.items)
+        return str(found[0]) if found else ""
 
     def journal(
         self,

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from rollback.core.canonical import digest, plain
-from rollback.core.errors import Code, RollbackError
+from rollback.core.errors import Code, Refused
+from rollback.ledger.integrity import plan_digest
 from rollback.ledger.schema import METADATA, event_item, malformed
-from rollback.ledger.store import ABSENT, Write
+from rollback.ledger.store import ABSENT, Item, Write
 from rollback.model.plan import Plan, from_chunks
 from rollback.model.record import ADOPTED, Entered, Event, Record, next_event
 
@@ -23,11 +24,24 @@ class Opened:
     record: Record
     plan_chunks: tuple[str, ...]
     events: tuple[Event, ...]
+    # All of the record's items, as they were read.
+    items: tuple[Item, ...] = ()
 
     @property
     def adopted(self) -> bool:
         """Whether the journal of an emergency is here as a whole."""
         return any(event.kind == ADOPTED for event in self.events)
+
+    def tampered(self, why: str) -> Refused:
+        """That the record was changed in the table, past this command."""
+        name = f"{self.record.rollback_id} --env {self.record.environment}"
+        return Refused(
+            f"{self.record.rollback_id} was changed in the table: {why}.",
+            code=Code.LEDGER_DAMAGED,
+            changed="Nothing was changed by this command.",
+            next=f"rollback audit --env {self.record.environment}; rollback show {name}; rollback abort {name} ends "
+            "it, and puts nothing back.",
+        )
 
     def plan(self, step: type[Any]) -> Plan[Any]:
         """The plan, with steps of the target's type.
@@ -36,15 +50,11 @@ class Opened:
         """
         first = self.events[0] if self.events else None
         said = (first.data.get("plan"), first.data.get("digest"), first.by) if first else ()
-        if said != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by):
-            raise RollbackError(
-                f"The plan of {self.record.rollback_id}, or who began it, is not what its journal began with: "
-                "it was changed in the table.",
-                code=Code.LEDGER_DAMAGED,
-                changed="Nothing was changed by this command.",
-                next=f"rollback show {self.record.rollback_id} --env {self.record.environment}; rollback abort "
-                "ends it, and puts nothing back.",
-            )
+        if (
+            said != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by)
+            or plan_digest(self.plan_chunks) != self.record.digest
+        ):
+            raise self.tampered("the plan, or who began it, is not what its journal began with")
         try:
             return from_chunks(list(self.plan_chunks), step)
         except (ValidationError, ValueError, IndexError) as error:

@@ -162,6 +162,11 @@ def from_chunks(chunks: list[str], step: type[S]) -> Plan[S]:
     return replace(head, steps=tuple(steps))
 
 
+def stored_digest(chunks: list[str]) -> str:
+    """The digest of a plan as it is stored, whatever its steps are. Raises `ValueError` where it is malformed."""
+    return from_chunks(chunks, dict[str, Any]).digest()  # type: ignore[type-var] # read as it is
+
+
 @cache
 def reader(kind: Any) -> TypeAdapter[Any]:
     """What reads values of the type `kind`. To make one takes milliseconds: each is made once."""

@@ -6,6 +6,7 @@ Lambda and SSM are in memory, the table is whatever DynamoDB client is handed in
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from rollback.ledger.repository import Ledger
 from rollback.ledger.store import Table
 from rollback.model.identity import Who
 from rollback.model.plan import Request
+from rollback.model.record import Status
 from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life
@@ -227,3 +229,24 @@ class World:
 
     def timeline(self) -> Any:
         return self.session().ledger.timeline()
+
+
+def approved_by(world: World, person: Any) -> str:
+    """A plan that waits, and the approval of `person`; the settings are those of branch main."""
+    world.settings = settings(approval="identity")
+    for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(approval="identity"), strict=True):
+        (world.root / name).write_text(content, encoding="utf-8")
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "settings"],
+    ):
+        subprocess.run(["git", "-C", str(world.root), *words], check=True)
+    waiting = world.begin()
+    assert waiting.error.exit_code == 10
+    assert waiting.record.status is Status.AWAITING_APPROVAL
+    assert world.functions.writes == []
+    identifier: str = waiting.record.rollback_id
+    if person is not None:
+        world.flow(person).approve(identifier, waiting.record.digest)
+    return identifier

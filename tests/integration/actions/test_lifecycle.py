@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from typing import Any
 
@@ -20,7 +19,7 @@ from rollback.targets.aliases.planner import recorded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.instead import Instead
-from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, Quiet, World, settings, texts
+from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, Quiet, World, approved_by, settings, texts
 
 GET, LIST, ROLES = (
     "acme-dev-lambda-teams-get",
@@ -677,27 +676,6 @@ def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_
 
 
 # -- approval ----------------------------------------------------------------------------------------
-
-
-def approved_by(world: World, person: Any) -> str:
-    """A plan that waits, and the approval of `person`; the settings are those of branch main."""
-    world.settings = settings(approval="identity")
-    for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(approval="identity"), strict=True):
-        (world.root / name).write_text(content, encoding="utf-8")
-    for words in (
-        ["init", "-q", "-b", "main"],
-        ["add", "."],
-        ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "settings"],
-    ):
-        subprocess.run(["git", "-C", str(world.root), *words], check=True)
-    waiting = world.begin()
-    assert waiting.error.exit_code == 10
-    assert waiting.record.status is Status.AWAITING_APPROVAL
-    assert world.functions.writes == []
-    identifier: str = waiting.record.rollback_id
-    if person is not None:
-        world.flow(person).approve(identifier, waiting.record.digest)
-    return identifier
 
 
 def refused(world: World, identifier: str, why: str) -> None:

@@ -1,0 +1,80 @@
+"""`python -m tools.layers`: the picture of the packages in CONTRIBUTING.md is that of the code, between two markers.
+
+With `--write` it is made so; without it, exit 1 says that it is not. The layers are those of the import contract in
+pyproject.toml, the arrows those of the code's imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import grimp
+
+from localaws.paths import ROOT
+
+PAGE = ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- layers:begin -->", "<!-- layers:end -->"
+_FIX = "python -m tools.layers --write"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 in step (or made so), 1 not."""
+    parser = argparse.ArgumentParser(prog="python -m tools.layers", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="replace what is between the markers")
+    options = parser.parse_args(arguments)
+    text = PAGE.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        print(f"{PAGE.name} has no lines {BEGIN} and {END}.", file=sys.stderr)
+        return 1
+    wanted = f"{head}{BEGIN}\n{picture()}{END}{tail}"
+    if options.write:
+        PAGE.write_text(wanted, encoding="utf-8")
+    elif wanted != text:
+        print(f"{PAGE.name} does not show the packages as they are. Run: {_FIX}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def picture() -> str:
+    """A Markdown table, a layer a line, the highest first: what it holds, its modules, what it imports."""
+    graph = grimp.build_graph("rollback", cache_dir=None)
+    layers = _layers()
+    members = {layer: {layer, *graph.find_descendants(layer)} for layer in layers}
+    lines = ["| package | holds | modules | imports |", "|---|---|--:|---|"]
+    for layer in layers:
+        used = {
+            target for module in members[layer] for target in graph.find_modules_directly_imported_by(module)
+        }
+        below = [other.rpartition(".")[2] for other in layers if other != layer and members[other] & used]
+        name, count = layer.rpartition(".")[2], sum(not _is_package(module) for module in members[layer])
+        lines.append(f"| `{name}` | {_sentence(layer)} | {count} | {', '.join(below) or '–'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _layers() -> list[str]:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    return next(list(one["layers"]) for one in contracts["contracts"] if one["type"] == "layers")
+
+
+def _path(module: str) -> Path:
+    return ROOT.joinpath(*module.split("."))
+
+
+def _is_package(module: str) -> bool:
+    return _path(module).is_dir()
+
+
+def _sentence(package: str) -> str:
+    """The first sentence of a package's docstring."""
+    text = (_path(package) / "__init__.py").read_text(encoding="utf-8")
+    return text.partition('"""')[2].partition('"""')[0].partition(". ")[0].strip().removesuffix(".")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
