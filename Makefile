@@ -6,9 +6,12 @@ VENV   := .venv/bin/python
 CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
           -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE \
           GOGC=800 GOMEMLIMIT=2GiB
+PYTEST := $(CLEAN) $(VENV) -m pytest
+# What takes longest begins first.
+TESTS  := tests/e2e tests/integration tests/simulation tests/permissions tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools up down demo drill test check lock bench soak clean
+.PHONY: help venv tools up down demo drill quick test soak check lock bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +34,17 @@ demo: venv ## the whole story on a local account: deploy, break, roll back, appr
 drill: tools ## the bad day, rehearsed: all five scenarios on a local account, measured against their budgets (ARGS=--publish)
 	@$(VENV) -m bench.drill $(ARGS)
 
-test: tools ## unit, integration and end-to-end tests
+quick: venv ## after every save: unit tests and the simulation, in less than a minute (ARGS=… goes to pytest)
+	@$(PYTEST) -n auto --dist worksteal -m "not slow and not soak" tests/unit tests/simulation $(ARGS)
+
+test: tools ## every promise at least once: unit, integration and end-to-end tests, in minutes (ARGS=… goes to pytest)
 	@$(VENV) -m compileall -q components rollback localaws tools bench demo
-	@$(CLEAN) $(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e tests/integration tests/simulation tests/permissions tests/unit
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not soak" $(or $(ARGS),$(TESTS))
+
+soak: tools ## all of it, to the end: every test, every crash point and 10,000 schedules (hours; ARGS=… goes to pytest)
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder $(or $(ARGS),$(TESTS))
+	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200
+	@$(CLEAN) $(VENV) -m tests.crashes
 
 check: venv ## lint, format, types, imports, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .
@@ -50,10 +61,6 @@ lock: venv ## compile the locked requirements after a change of pyproject.toml
 
 bench: tools ## ours against the script and the quota, as a table and in .local/bench.json (ARGS=--all: 5,000 functions, too)
 	@$(VENV) -m bench $(ARGS)
-
-soak: tools ## every crash point and every schedule, to the end (an hour)
-	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200
-	@$(CLEAN) $(VENV) -m tests.crashes
 
 clean: ## stop the local account; remove .venv, .local and caches (the engine is kept, it serves all checkouts)
 	@test ! -x $(VENV) || $(VENV) -m localaws down || true

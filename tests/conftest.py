@@ -63,8 +63,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _selected(config: pytest.Config) -> bool:
-    chosen = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "collectonly")
-    return any(getattr(config.option, name, None) for name in chosen)
+    """Whether tests were left out. What only a soak runs asks nothing that no other test asks."""
+    chosen = ("keyword", "deselect", "ignore", "ignore_glob", "lf", "collectonly")
+    marked = config.option.markexpr not in ("", "not soak")
+    return marked or any(getattr(config.option, name, None) for name in chosen)
 
 
 def _none_skipped(session: pytest.Session) -> bool:
