@@ -8,7 +8,6 @@ reached, `abort` what there was before.
 from __future__ import annotations
 
 import os
-import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,17 +84,6 @@ def every(seen: Undisturbed) -> list[Case]:
         for after in (False, True)
         for then in (RESUME, ABORT)
     ]
-
-
-def chosen(
-    seen: Undisturbed, cases: Sequence[Case], share: float, seed: str, *, phases: bool = True
-) -> list[Case]:
-    """A `share` of the cases as `seed` has it, and with `phases` one of every phase besides."""
-    dice = random.Random(seed)  # noqa: S311 - to be had again is the point
-    shuffled = dice.sample(sorted(cases), len(cases))
-    firsts = {seen.phases[case.point.call]: case for case in shuffled} if phases else {}
-    rest = [case for case in shuffled if case not in firsts.values()]
-    return [*firsts.values(), *rest[: round(len(cases) * share)]]
 
 
 Place, Known = TypeVar("Place"), TypeVar("Known")

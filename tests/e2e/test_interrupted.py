@@ -6,14 +6,12 @@ The proxy holds the request that the process is at, so that the moment is certai
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from rollback.config.naming import ROLLBACK
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Running
-from tests.proxy import Held, Proxy
+from tests.proxy import Proxy
 
 CAROL = Person(role=ROLLBACK, name="carol")
 CANARY = "role-service-get"
@@ -21,43 +19,23 @@ START = {**dict.fromkeys(FUNCTIONS, ("3", {})), CANARY: ("3", {"2": 0.25})}
 GOAL = dict.fromkeys(FUNCTIONS, ("2", {}))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """Where a process is when it is killed, and whether what it had sent still arrives later."""
+@pytest.fixture
+def killed(dev: Platform, proxy: Proxy) -> str:
+    """The id of a rollback whose process got SIGKILL during the moves; what it had sent arrives later.
 
-    hold: Callable[[Proxy], Held]
-    waiting: int
-    lands: bool = False
-
-
-MOMENTS = {
-    "before the moves": Moment(hold=lambda proxy: proxy.hold("UpdateAlias"), waiting=len(FUNCTIONS)),
-    # The canary's alias is written twice: what it stood at is journalled in between.
-    "during the moves": Moment(hold=lambda proxy: proxy.hold("UpdateAlias", nth=4), waiting=3),
-    "during the moves, late ones landing": Moment(
-        hold=lambda proxy: proxy.hold("UpdateAlias", nth=4), waiting=3, lands=True
-    ),
-    "after the moves, before they were journalled": Moment(
-        hold=lambda proxy: proxy.hold_answers("UpdateAlias"), waiting=len(FUNCTIONS)
-    ),
-    "after the moves, before the parameter": Moment(hold=lambda proxy: proxy.hold("PutParameter"), waiting=1),
-}
-
-
-@pytest.fixture(params=MOMENTS)
-def killed(request: pytest.FixtureRequest, dev: Platform, proxy: Proxy) -> str:
-    """The id of a rollback whose process was killed with SIGKILL at one of the moments."""
-    moment = MOMENTS[request.param]
+    Every other moment is a case of `test_crash_points.py`.
+    """
     dev.story()
     dev.move(CANARY, *START[CANARY])
-    held = moment.hold(proxy)
+    # The canary's alias is written twice: what it stood at is journalled in between.
+    held = proxy.hold("UpdateAlias", nth=4)
     running = _start(dev, proxy)
-    held.wait(moment.waiting)
+    held.wait(3)
 
     run = running.kill()
 
     assert run.code == -signal.SIGKILL
-    held.release(forward=moment.lands)
+    held.release()
     return str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
 
 
