@@ -70,6 +70,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     from localaws.emulator import (  # noqa: PLC0415
         api_names,
         calls,
+        copying,
         function_code,
         identities,
         lambda_actions,
@@ -101,7 +102,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     sys.stdout.flush()
     # Whoever started us has read its line and may be gone; what follows goes to the log.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    asyncio.run(serve(app.app, config))
+    asyncio.run(serve(copying.beside(app.app), config))
 
 
 def _sweep_seldom(functions: Any) -> None:

@@ -9,12 +9,13 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localaws import processes
 from localaws.emulator.calls import FOLDER
+from localaws.emulator.copying import PATH
 from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
 from localaws.paths import ROOT
@@ -151,6 +152,15 @@ def running(
         yield emulator
     finally:
         stop(emulator)
+
+
+def copy_account(endpoint: str, source: str, target: str, services: Sequence[str]) -> None:
+    """Gives account `target` what an emulator keeps of `source` in `services` (`localaws.emulator.copying`)."""
+    asked = json.dumps({"from": source, "to": target, "services": list(services)}).encode()
+    request = urllib.request.Request(f"{endpoint}{PATH}", data=asked, method="POST")  # noqa: S310 - loopback
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=_READY_SECONDS) as answer:
+        answer.read()
 
 
 def _environment(state_dir: Path | None, scratch: Path, *, auth: bool) -> dict[str, str]:

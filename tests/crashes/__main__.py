@@ -66,7 +66,7 @@ def of_aliases(at_once: int) -> list[Row]:
 
         def estate() -> AliasEstate:
             account = str(next(_ACCOUNTS))
-            platform = stamp(template, emulator.endpoint, account, folder / account, {})
+            platform = stamp(template, emulator.endpoint, account, folder / account)
             return AliasEstate(platform=platform, warm=warm)
 
         estates = [estate() for _ in range(at_once)]
@@ -85,7 +85,7 @@ def of_tables(at_once: int) -> Sequence[Row]:
         warm = stack.enter_context(Warm())
         template = declare(emulator.endpoint, "dev", str(next(_ACCOUNTS)), folder / "template")
         account = str(next(_ACCOUNTS))
-        platform = stamp(template, emulator.endpoint, account, folder / account, {})
+        platform = stamp(template, emulator.endpoint, account, folder / account)
         platform.configure(leaseSeconds=LEASE_SECONDS)
         table_scenes.remove(connect("s3", emulator.endpoint, template.settings), platform)
         made = stack.enter_context(table_scenes.scenes(platform, warm))

@@ -1,4 +1,4 @@
-"""An account for each test: declared once by a real `pulumi up`, then stamped."""
+"""An account for each test: declared once by a real `pulumi up`, then copied."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from localaws import shell
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
 from tests import asked
-from tests.e2e.estate_under_test import Platform, Template, declare, stamp, whole
+from tests.e2e.estate_under_test import Models, Platform, Template, declare, whole
 from tests.proxy import Proxy
 from tests.warm import Warm
 
@@ -61,26 +61,24 @@ def templates(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> C
 
 
 @pytest.fixture(scope="session")
-def stories() -> dict[str, list[dict[str, Any]]]:
-    """Environment → what recording the three releases wrote, told once (`Platform.story`)."""
-    return {}
+def models(
+    emulator: Emulator,
+    templates: Callable[[str], Template],
+    warm: Warm,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Models:
+    """The accounts that those of tests are copied from."""
+    return Models(emulator.endpoint, templates, tmp_path_factory.mktemp("models"), warm)
 
 
 @pytest.fixture
-def make(
-    emulator: Emulator,
-    templates: Callable[[str], Template],
-    stories: dict[str, list[dict[str, Any]]],
-    warm: Warm,
-    tmp_path: Path,
-) -> Iterator[Callable[[str], Platform]]:
+def make(models: Models, tmp_path: Path) -> Iterator[Callable[[str], Platform]]:
     """Makes an environment in an account of its own."""
     made: list[Platform] = []
 
     def one(environment: str) -> Platform:
         account = str(next(_ACCOUNTS))
-        made.append(stamp(templates(environment), emulator.endpoint, account, tmp_path / account, stories))
-        made[-1].warm = warm
+        made.append(models.another(environment, account, tmp_path / account))
         return made[-1]
 
     yield one
@@ -89,19 +87,9 @@ def make(
 
 
 @pytest.fixture(scope="module")
-def untouched(
-    emulator: Emulator,
-    templates: Callable[[str], Template],
-    stories: dict[str, list[dict[str, Any]]],
-    warm: Warm,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Platform]:
+def untouched(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """dev with its three releases, for all tests of a file: they leave it as they find it."""
-    account = str(next(_ACCOUNTS))
-    platform = stamp(
-        templates("dev"), emulator.endpoint, account, tmp_path_factory.mktemp("untouched"), stories
-    )
-    platform.warm = warm
+    platform = models.another("dev", str(next(_ACCOUNTS)), tmp_path_factory.mktemp("untouched"))
     platform.story()
     yield platform
     platform.end()

@@ -33,6 +33,7 @@ from botocore.exceptions import ClientError
 
 from localaws import estate, identity, shell
 from localaws.clients import connect
+from localaws.emulator.server import copy_account
 from localaws.paths import ROOT
 from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.config.settings import Settings, load
@@ -57,6 +58,9 @@ echo "asked about $TEST_ENVIRONMENT" | tee -a .smoked
 exit "$(cat .verdict 2>/dev/null || echo 0)"
 """
 _DESERIALIZER = TypeDeserializer()
+# The emulator's modules that keep what releases change, and what else `stamp` makes.
+_RELEASED = ("lambda_svc", "dynamodb", "ssm", "s3")
+_DECLARED = (*_RELEASED, "iam")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +142,7 @@ class Platform:
     root: Path
     folder: Path
     path: str = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
-    stories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    models: Models | None = None
     warm: Warm | None = None
     table: Mapping[str, Any] = field(default_factory=dict)
     # Where commands keep what is temporary. Near the root: the name of a plugin's socket has few characters.
@@ -271,33 +275,16 @@ class Platform:
     def story(self) -> None:
         """v1.0.0, v1.1.0 and v1.2.0 of everything, the last of them bad.
 
-        Recorded by the command once a worker and environment; other accounts get a copy of what it
-        wrote, in which the RevisionIds are those of their own aliases.
+        Recorded by the command, in this account or in one that is copied.
         """
-        told = self.stories.get(self.settings.environment)
-        if told is None:
-            recorded = self.record("v1.0.0")
-            assert recorded.code == 0, str(recorded)
-            self.release("v1.1.0")
-            self.release("v1.2.0", broken=["team_service"])
-            self.stories[self.settings.environment] = self.raw_items()
+        if self.models is not None:
+            model = self.models.told(self.settings.environment)
+            copy_account(self.endpoint, model.settings.account, self.settings.account, _RELEASED)
             return
-        self.deploy("v1.1.0")
-        self.deploy("v1.2.0", broken=["team_service"])
-        table, put = self.settings.names.deployments_table, self.root_client("dynamodb").put_item
-        manifests = [item for item in told if item["SK"]["S"].startswith("FUNCTIONS#")]
-        newest = max(item["PK"]["S"] for item in manifests)
-        for item in told:
-            if item in manifests and item["PK"]["S"] == newest:
-                manifest = json.loads(item["functions"]["S"])
-                for name, standing in manifest.items():
-                    standing["revision_id"] = self.alias_of(name)["RevisionId"]
-                put(TableName=table, Item={**item, "functions": {"S": json.dumps(manifest)}})
-            else:
-                put(TableName=table, Item=item)
-        self.root_client("ssm").put_parameter(
-            Name=self.settings.names.deployed_version, Value="v1.2.0", Type="String", Overwrite=True
-        )
+        recorded = self.record("v1.0.0")
+        assert recorded.code == 0, str(recorded)
+        self.release("v1.1.0")
+        self.release("v1.2.0", broken=["team_service"])
 
     def waiting(self, *options: str) -> Run:
         """A rollback that waits for approval."""
@@ -500,9 +487,46 @@ def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *words: 
     return done.stdout
 
 
-def stamp(
-    template: Template, endpoint: str, account: str, folder: Path, stories: dict[str, list[dict[str, Any]]]
-) -> Platform:
+class Models:
+    """Accounts of an emulator that others are copied from: one that `stamp` has made, and one with its story."""
+
+    def __init__(self, endpoint: str, template: Callable[[str], Template], folder: Path, warm: Warm) -> None:
+        self._endpoint, self._template, self._folder, self._warm = endpoint, template, folder, warm
+        self._numbers = itertools.count(740_000_000_000)
+        self._plain: dict[str, Platform] = {}
+        self._told: dict[str, Platform] = {}
+
+    def another(self, environment: str, account: str, folder: Path) -> Platform:
+        """An account of its own, with functions at v1.0.0 and nothing recorded, and a checkout that names it."""
+        if environment not in self._plain:
+            number = str(next(self._numbers))
+            template = self._template(environment)
+            self._plain[environment] = stamp(template, self._endpoint, number, self._folder / number)
+        plain, root = self._plain[environment], folder / "checkout"
+        checkout(root, environment, account)
+        copy_account(self._endpoint, plain.settings.account, account, _DECLARED)
+        return Platform(
+            endpoint=self._endpoint,
+            settings=load(root, environment),
+            root=root,
+            folder=folder,
+            models=self,
+            warm=self._warm,
+            table=plain.table,
+        )
+
+    def told(self, environment: str) -> Platform:
+        """The account with the story, which the command has recorded."""
+        if environment not in self._told:
+            number = str(next(self._numbers))
+            platform = self.another(environment, number, self._folder / number)
+            platform.models = None
+            platform.story()
+            self._told[environment] = platform
+        return self._told[environment]
+
+
+def stamp(template: Template, endpoint: str, account: str, folder: Path) -> Platform:
     """What `template` declares, in another account, with functions at v1.0.0 and a checkout that names it."""
     root, environment = folder / "checkout", template.settings.environment
     checkout(root, environment, account)
@@ -512,7 +536,6 @@ def stamp(
         settings=settings,
         root=root,
         folder=folder,
-        stories=stories,
         table=template.table,
     )
     iam, dynamodb, ssm, functions, s3 = map(platform.root_client, ("iam", "dynamodb", "ssm", "lambda", "s3"))

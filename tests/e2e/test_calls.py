@@ -15,7 +15,6 @@ _OTHERS = {"UpdateItem", "TransactWriteItems", "PutObject"}
 
 
 def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, proxy: Proxy) -> None:
-    dev.stories = {}  # recorded by this account itself: its archive has it, and nothing is to be made up for
     dev.story()
 
     assert _calls(dev, proxy, "status") == READING | {

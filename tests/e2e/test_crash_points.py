@@ -79,7 +79,7 @@ def bench(
     def estate() -> AliasEstate:
         account = str(next(_ACCOUNTS))
         folder = tmp_path_factory.mktemp(account)
-        platform = stamp(templates("dev"), emulator.endpoint, account, folder / account, {})
+        platform = stamp(templates("dev"), emulator.endpoint, account, folder / account)
         return AliasEstate(platform=platform, warm=warm)
 
     estates = [estate() for _ in range(AT_ONCE)]

@@ -11,16 +11,14 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
-from localaws.emulator.server import Emulator
 from tests import planted
-from tests.e2e.estate_under_test import ALICE, CATALOGUE, SCRIPT, Platform, Template, stamp
+from tests.e2e.estate_under_test import ALICE, CATALOGUE, SCRIPT, Models, Platform
 
 WHY = (
     "team answers 500 since the release of this morning, and nobody has seen why: see the incident's channel"
@@ -50,14 +48,8 @@ class Mixed:
 
 
 @pytest.fixture(scope="module")
-def mixed(
-    emulator: Emulator,
-    templates: Callable[[str], Template],
-    stories: dict[str, list[dict[str, Any]]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Mixed]:
-    account = str(next(_ACCOUNTS))
-    platform = stamp(templates("dev"), emulator.endpoint, account, tmp_path_factory.mktemp("mixed"), stories)
+def mixed(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
+    platform = models.another("dev", str(next(_ACCOUNTS)), tmp_path_factory.mktemp("mixed"))
     platform.story()
     run = platform.rollback("lambda", "--services", "team_service", "--reason", WHY, "--json", as_=ALICE)
     assert run.code == 0, str(run)
