@@ -46,11 +46,22 @@ PATIENCE = 180.0
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one command did."""
+    """What one command did. An error that it gave as JSON is `error`, and in words at the end of `err`."""
 
     code: int
     out: str
     err: str
+    error: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, code: int, out: str, err: str) -> Run:
+        """A run by what it has written."""
+        before, _, last = err.rstrip("\n").rpartition("\n")
+        if not last.startswith('{"code": '):
+            return cls(code=code, out=out, err=err)
+        error = json.loads(last)
+        words = [error["message"], f"[{error['code']}]", error["changed"], *error["next"]]
+        return cls(code=code, out=out, err="\n".join([*filter(None, [before, *words]), ""]), error=error)
 
     @property
     def json(self) -> Any:
@@ -91,7 +102,7 @@ class Child:
                 raise AssertionError(
                     f"it did not end within {timeout:.0f} s\n{self._err.read_text()}\n{self._out.read_text()}"
                 ) from None
-            self._run = Run(code=code, out=self._out.read_text(), err=self._err.read_text())
+            self._run = Run.of(code, self._out.read_text(), self._err.read_text())
             self._out.unlink()
             self._err.unlink()
         return self._run

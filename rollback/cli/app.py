@@ -376,9 +376,16 @@ def main() -> None:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         # Wrong usage names what was typed, which may hold anything.
-        said = io.StringIO()
-        error.show(said)  # type: ignore[attr-defined] # all that come here have it
-        warn(clean(said.getvalue()))
+        if "--json" in sys.argv:
+            from rollback.core.errors import Code, UsageError
+            from rollback.views.terminal import Terminal
+
+            wrong = UsageError(error.format_message(), code=Code.OPTION_INVALID)
+            Terminal(json_output=True).error(wrong)
+        else:
+            said = io.StringIO()
+            error.show(said)  # type: ignore[attr-defined] # all that come here have it
+            warn(clean(said.getvalue()))
         code = error.exit_code
     except typer.Abort:
         code = 1

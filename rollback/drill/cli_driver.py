@@ -44,8 +44,14 @@ class Typed:
 
     @property
     def why(self) -> str:
-        """Its last words."""
-        return "; ".join(line.strip() for line in self.said.strip().splitlines()[-_SHOWN:])
+        """Its last words: the error that it ended with, if it gave one."""
+        *before, last = self.said.strip().splitlines() or [""]
+        try:
+            error = json.loads(last)
+            words = [*error["message"].splitlines(), error["changed"], *error["next"]]
+        except (ValueError, TypeError, KeyError):
+            words = [*before, last]
+        return "; ".join(word.strip() for word in words[-_SHOWN:] if word)
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from rollback.core.errors import RollbackError
-from rollback.core.sanitize import line, lines
+from rollback.core.sanitize import clean, line, lines
 from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
 from rollback.views.plan import plan_view
@@ -112,14 +112,24 @@ class Terminal:
             self.console.print(view, crop=False)
 
     def error(self, error: RollbackError) -> None:
-        """What happened, what was changed, and what to type next."""
+        """What happened, its code, what was changed, and what to type next.
+
+        With --json one object on the last line of standard error, as `error_document` makes it.
+        """
+        if self.json_output:
+            self.console.print(json.dumps(error_document(error)), soft_wrap=True)
+            return
         waiting = error.exit_code == 10  # noqa: PLR2004 - AwaitingApproval
         first, *rest = lines(error.what)
-        self.console.print(
-            Text.assemble(("● " if waiting else "✗ ", "magenta" if waiting else "bold red"), (first, "bold"))
-        )
+        mark = ("● ", "magenta") if waiting else ("✗ ", "bold red")
+        head, code = Text.assemble(mark, (first, "bold")), f"[{error.code}]"
+        # Beside the message where it fits there: a message is broken into lines as it would be without.
+        beside = head.cell_len + 1 + len(code) <= self.console.width
+        self.console.print(head.append(f" {code}", "dim") if beside else head)
         for each in rest:
             self.console.print(text(f"  {each}"))
+        if not beside:
+            self.console.print(text(f"  {code}", "dim"))
         if error.changed:
             self.console.print(text(f"  {error.changed}"))
         if error.next:
@@ -130,3 +140,14 @@ class Terminal:
         for index, each in enumerate(lines(what)):
             head = ("  next: " if index == 0 else "  ", "dim")
             self.console.print(Text.assemble(head, text(each, "cyan")), soft_wrap=True)
+
+
+def error_document(error: RollbackError) -> dict[str, Any]:
+    """An error as --json gives it: `code`, `message`, `changed`, `next` by lines, and `exit_code`. Pure."""
+    return {
+        "code": str(error.code),
+        "message": clean(error.what),
+        "changed": clean(error.changed),
+        "next": lines(error.next) if error.next else [],
+        "exit_code": error.exit_code,
+    }

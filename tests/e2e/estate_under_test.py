@@ -109,7 +109,7 @@ class Running:
             self.process.kill()
             out, err = self.process.communicate()
             raise AssertionError(f"it did not end within {timeout:.0f} s\n{err}\n{out}") from None
-        run = Run(code=self.process.returncode, out=out, err=self._said + err)
+        run = Run.of(self.process.returncode, out, self._said + err)
         planted.heard(str(self.process.args), run.out, run.err)
         return run
 

@@ -1,0 +1,86 @@
+"""Errors as they are shown: to a person, and as JSON to a program."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
+from rollback.views.terminal import Terminal
+
+HELD = "01K is at it and holds the lease on dev/aliases: alice on laptop (pid 7)."
+
+
+def shown(error: RollbackError, *, width: int = 80) -> list[str]:
+    said = io.StringIO()
+    terminal = Terminal()
+    terminal.console = Console(file=said, markup=False, highlight=False, emoji=False, width=width)
+    terminal.error(error)
+    return said.getvalue().splitlines()
+
+
+def test_the_code_is_beside_a_message_that_leaves_room_for_it() -> None:
+    error = Refused("dev is frozen.", code=Code.FROZEN, next="rollback unfreeze")
+
+    assert shown(error) == [
+        "✗ dev is frozen. [FROZEN]",
+        "  Nothing was changed.",
+        "  next: rollback unfreeze",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize("what", [HELD, f"{HELD} {HELD}", "The plan is refused:\na: b\nc: d", ""])
+def test_the_code_does_not_change_how_a_message_is_broken_into_lines(width: int, what: str) -> None:
+    lines = shown(Refused(what, code=Code.LEASE_HELD), width=width)
+
+    code = [index for index, line in enumerate(lines) if "[LEASE_HELD]" in line]
+    assert len(code) == 1
+    without = [line.replace("[LEASE_HELD]", "").rstrip() for line in lines]
+    if not without[code[0]].strip():
+        del without[code[0]]
+    plain = io.StringIO()
+    console = Console(file=plain, markup=False, highlight=False, emoji=False, width=width)
+    first, *rest = what.split("\n")
+    for line in [f"✗ {first}", *(f"  {each}" for each in rest), "  Nothing was changed."]:
+        console.print(line)
+    assert without == [line.rstrip() for line in plain.getvalue().splitlines()]
+    assert max(map(len, lines)) <= width
+
+
+def test_with_json_an_error_is_one_object_on_the_last_line_of_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = AwaitingApproval(
+        "é waits\x1b[2J for\nits approval.", next="Another person:\nrollback approve " + "x" * 200
+    )
+    terminal = Terminal(json_output=True)
+
+    terminal.say("Planning")
+    terminal.error(error)
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.isascii()
+    assert json.loads(err.splitlines()[-1]) == {
+        "code": "AWAITING_APPROVAL",
+        "message": "é waits for\nits approval.",
+        "changed": "Nothing was changed yet.",
+        "next": ["Another person:", "rollback approve " + "x" * 200],
+        "exit_code": 10,
+    }
+
+
+def test_with_json_what_was_left_empty_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal(json_output=True).error(RollbackError("It failed."))
+
+    assert json.loads(capsys.readouterr().err) == {
+        "code": "FAILED",
+        "message": "It failed.",
+        "changed": "",
+        "next": [],
+        "exit_code": 1,
+    }
