@@ -13,9 +13,10 @@ import pytest
 
 from rollback.actions import approval
 from rollback.config.settings import Settings, load
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.model.identity import Who
 from rollback.model.record import Record, Status
+from tests.coded import coded
 from tests.doubles.records import a_record
 from tests.doubles.world import ALICE, BOB, settings, texts
 
@@ -57,33 +58,33 @@ def test_another_person_under_the_approver_role_approves_this_plan_for_a_while()
     ],
 )
 def test_nobody_else_may(by: Who, why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(Refused, match=why, check=coded(Code.APPROVAL_REFUSED)):
         given(by)
 
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(Refused, match=why, check=coded(Code.APPROVAL_MISSING)):
         approval.standing(waiting(), [replace(given(), by=by)], HERE, NOW)
 
 
 @pytest.mark.parametrize("digest", ["", "ab", DIGEST[:11], "cd" * 32, DIGEST + "0", DIGEST[:20].upper()])
 def test_another_digest_or_too_little_of_it_is_another_plan(digest: str) -> None:
-    with pytest.raises(Refused, match="not the digest of this plan"):
+    with pytest.raises(Refused, check=coded(Code.DIGEST_MISMATCH)):
         given(digest=digest)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.AWAITING_APPROVAL])
 def test_what_waits_for_nothing_is_not_approved(status: Status) -> None:
-    with pytest.raises(Refused, match="waits for no approval"):
+    with pytest.raises(Refused, match=status, check=coded(Code.WRONG_STATUS)):
         given(record=waiting(status=status))
 
 
 def test_an_expired_approval_and_one_of_another_plan_do_not_stand() -> None:
     word = given()
 
-    with pytest.raises(Refused, match="expired at 2026-11-24T13"):
+    with pytest.raises(Refused, match="expired at 2026-11-24T13", check=coded(Code.APPROVAL_MISSING)):
         approval.standing(waiting(), [word], HERE, NOW + timedelta(minutes=61))
-    with pytest.raises(Refused, match="approved another plan"):
+    with pytest.raises(Refused, match="approved another plan", check=coded(Code.APPROVAL_MISSING)):
         approval.standing(waiting(), [replace(word, digest="0" * 64)], HERE, NOW)
-    with pytest.raises(Refused, match="nobody has approved it"):
+    with pytest.raises(Refused, match="nobody has approved it", check=coded(Code.APPROVAL_MISSING)):
         approval.standing(waiting(), [], HERE, NOW)
 
 
@@ -134,7 +135,9 @@ def test_settings_as_the_protected_branch_has_them_count(folder: Path) -> None:
 def test_an_edit_in_the_checkout_cannot_approve_itself(folder: Path) -> None:
     write(folder, approval="none")
 
-    with pytest.raises(Refused, match=r"Pulumi\.dev\.yaml here differ from branch 'main'"):
+    with pytest.raises(
+        Refused, match=r"Pulumi\.dev\.yaml .* 'main'", check=coded(Code.SETTINGS_NOT_REVIEWED)
+    ):
         policy(folder)
 
 
@@ -143,14 +146,14 @@ def test_a_commit_on_another_branch_cannot_either(folder: Path) -> None:
     write(folder, approval="none")
     git(folder, "commit", "-qam", "no approval")
 
-    with pytest.raises(Refused, match="differ from branch 'main'"):
+    with pytest.raises(Refused, match="differ from branch 'main'", check=coded(Code.SETTINGS_NOT_REVIEWED)):
         policy(folder)
 
 
 def test_any_other_difference_is_refused_too(folder: Path) -> None:
     write(folder, approval="identity", smoke=["true"])
 
-    with pytest.raises(Refused, match=r"Pulumi\.yaml here differ"):
+    with pytest.raises(Refused, match=r"Pulumi\.yaml here differ", check=coded(Code.SETTINGS_NOT_REVIEWED)):
         policy(folder)
 
 
@@ -159,14 +162,14 @@ def test_the_remotes_branch_counts_more_than_a_local_one(folder: Path) -> None:
     write(folder, approval="none")
     git(folder, "commit", "-qam", "no approval")
 
-    with pytest.raises(Refused, match="differ from branch 'main'"):
+    with pytest.raises(Refused, match="differ from branch 'main'", check=coded(Code.SETTINGS_NOT_REVIEWED)):
         policy(folder)
 
 
 def test_without_the_protected_branch_approval_cannot_be_given(folder: Path) -> None:
     git(folder, "branch", "-qm", "elsewhere")
 
-    with pytest.raises(Refused, match="cannot be compared with branch 'main'") as raised:
+    with pytest.raises(Refused, match="'main'", check=coded(Code.SETTINGS_NOT_REVIEWED)) as raised:
         policy(folder)
 
     assert "git fetch origin main" in raised.value.next
@@ -183,7 +186,7 @@ def test_a_checkout_that_asks_for_more_than_the_branch_must_equal_it_too(folder:
     git(folder, "commit", "-qam", "none")
     write(folder, approval="identity")
 
-    with pytest.raises(Refused, match="differ"):
+    with pytest.raises(Refused, match="differ", check=coded(Code.SETTINGS_NOT_REVIEWED)):
         policy(folder)
 
 
@@ -195,5 +198,9 @@ def test_settings_on_the_branch_that_this_command_cannot_read_are_said_to_be(fol
     git(folder, "commit", "-qam", "newer")
     (folder / "Pulumi.yaml").write_text(good, encoding="utf-8")
 
-    with pytest.raises(Refused, match="on branch 'main' are not for this checkout's command"):
+    with pytest.raises(
+        Refused,
+        match="on branch 'main' are not for this checkout's command",
+        check=coded(Code.SETTINGS_NOT_REVIEWED),
+    ):
         policy(folder)

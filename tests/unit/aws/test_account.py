@@ -15,8 +15,9 @@ from botocore import exceptions
 
 from rollback.actions import smoke_test
 from rollback.aws.account import _check_clock, _who, explained, was_refused
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.model.identity import Who
+from tests.coded import coded
 from tests.doubles.functions import client_error, no_answer
 from tests.doubles.world import settings
 
@@ -30,48 +31,49 @@ def answer(error: Exception, *, before: bool = False) -> RollbackError:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "what", "then"),
+    ("error", "exit_code", "code", "then"),
     [
-        (exceptions.NoCredentialsError(), 2, "no AWS credentials", "make up"),
-        (exceptions.ProfileNotFound(profile="x"), 2, "cannot be used", "Sign in"),
-        (client_error("X", "ExpiredToken"), 2, "have expired", "Sign in"),
-        (client_error("X", "InvalidClientTokenId"), 2, "does not know these credentials", "Sign in"),
-        (client_error("X", "RequestTimeTooSkewed", "too skewed"), 2, "request's time", "clock"),
+        (exceptions.NoCredentialsError(), 2, Code.NO_CREDENTIALS, "make up"),
+        (exceptions.ProfileNotFound(profile="x"), 2, Code.CREDENTIALS_INVALID, "Sign in"),
+        (client_error("X", "ExpiredToken"), 2, Code.CREDENTIALS_INVALID, "Sign in"),
+        (client_error("X", "InvalidClientTokenId"), 2, Code.CREDENTIALS_INVALID, "Sign in"),
+        (client_error("X", "RequestTimeTooSkewed", "too skewed"), 2, Code.CLOCK_WRONG, "clock"),
         (
             client_error("X", "InvalidSignatureException", "Signature expired: 1 is now earlier"),
             2,
-            "request's time",
+            Code.CLOCK_WRONG,
             "clock",
         ),
-        (client_error("X", "AccessDeniedException", "no"), 1, "Not allowed while doing it: no", "role"),
+        (client_error("X", "AccessDeniedException", "no"), 1, Code.ACCESS_DENIED, "role"),
         (
             client_error("GetItem", "ResourceNotFoundException", "Requested resource not found"),
             1,
-            "Not found while doing it",
+            Code.NOT_DECLARED,
             "pulumi up",
         ),
-        (client_error("X", "ThrottlingException", "slow"), 1, "AWS answered ThrottlingException", ""),
-        (no_answer(), 1, "No answer from AWS while doing it", "network"),
+        (client_error("X", "ThrottlingException", "slow"), 1, Code.THROTTLED, ""),
+        (no_answer(), 1, Code.AWS_UNREACHABLE, "network"),
         (
             exceptions.EndpointConnectionError(endpoint_url="https://x"),
             1,
-            "No answer from AWS while doing it",
+            Code.AWS_UNREACHABLE,
             "network",
         ),
-        (ValueError("Invalid endpoint: x"), 1, "could not be asked while doing it", ""),
-        (exceptions.NoRegionError(), 1, "could not be asked", ""),
+        (ValueError("Invalid endpoint: x"), 1, Code.AWS_ERROR, ""),
+        (exceptions.NoRegionError(), 1, Code.AWS_ERROR, ""),
     ],
     ids=str,
 )
-def test_each_trouble_has_its_words_its_code_and_its_next_step(
-    error: Exception, code: int, what: str, then: str, monkeypatch: pytest.MonkeyPatch
+def test_each_trouble_has_its_exit_code_its_code_and_its_next_step(
+    error: Exception, exit_code: int, code: Code, then: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
 
     said = answer(error)
 
-    assert said.exit_code == code
-    assert what in said.what
+    assert (said.exit_code, said.code) == (exit_code, code)
+    # Whatever may have been done was being done; credentials and clock are wrong for everything.
+    assert exit_code == 2 or "doing it" in said.what
     assert then in said.next
     assert said.__cause__ is error
 
@@ -118,7 +120,7 @@ def test_a_clock_a_few_minutes_off_works(minutes: int) -> None:
 def test_a_clock_ten_minutes_off_is_named(minutes: int, word: str) -> None:
     with (
         time_machine.travel(NOW, tick=False),
-        pytest.raises(UsageError, match="clock is 10 minutes") as raised,
+        pytest.raises(UsageError, match="10 minutes", check=coded(Code.CLOCK_WRONG)) as raised,
     ):
         _check_clock(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
 

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import Account
 from rollback.aws.assume_role import clients
 from rollback.config.naming import RESTORE
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
+from tests.coded import coded
 from tests.doubles.world import ALICE, settings
 
 ROLE = "arn:aws:iam::111122223333:role/acme-dev-restore-role"
@@ -55,7 +56,7 @@ def test_who_may_not_take_it_is_told_which_role_it_is_and_who_may() -> None:
     def denied(**_: Any) -> Any:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
 
-    with pytest.raises(Refused, match=ROLE) as raised:
+    with pytest.raises(Refused, match=ROLE, check=coded(Code.WRONG_ROLE)) as raised:
         clients(account(denied), RESTORE)
 
     assert "acme-dev-rollback-role" in raised.value.next

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,11 @@ from typer.testing import CliRunner
 
 from rollback.cli.app import app
 from rollback.cli.runtime import names_in
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.ledger.store import Conflict, Table, Write
 from rollback.model.alias_moves import Move
 from rollback.views.plan import shell_lines
+from tests.coded import coded
 from tests.doubles.functions import client_error
 from tests.doubles.records import a_plan
 from tests.doubles.world import texts
@@ -71,7 +75,7 @@ def test_an_unknown_environment_is_exit_2_and_named(project: Path, env: str) -> 
     run = CliRunner().invoke(app, ["lambda", "--env", env, "--reason", "bad"])
 
     assert run.exit_code == 2
-    assert "There is no environment" in run.output
+    assert "[UNKNOWN_ENVIRONMENT]" in run.output
     assert "Environments: dev." in run.output
 
 
@@ -79,7 +83,7 @@ def test_no_credentials_is_exit_2_and_says_how_to_get_some(project: Path) -> Non
     run = CliRunner().invoke(app, ["status", "--env", "dev"])
 
     assert run.exit_code == 2
-    assert "no AWS credentials" in run.output
+    assert "[NO_CREDENTIALS]" in run.output
 
 
 def test_outside_a_checkout_is_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +92,7 @@ def test_outside_a_checkout_is_exit_2(tmp_path: Path, monkeypatch: pytest.Monkey
     run = CliRunner().invoke(app, ["status", "--env", "dev"])
 
     assert run.exit_code == 2
-    assert "Run it inside a checkout" in run.output
+    assert "[NO_CHECKOUT]" in run.output
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_services_are_all_or_a_list_with_commas(given: str, names: tuple[str, ..
 
 @pytest.mark.parametrize("given", ["", " ", ",", " , "])
 def test_a_list_of_no_services_is_wrong_usage(given: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
         names_in(given)
 
 
@@ -151,3 +155,27 @@ def test_an_item_in_somebodys_transaction_is_tried_again_and_judged_by_its_condi
         Table(taken, "t", sleep=pauses.append).update(write)
 
     assert pauses == [0.05, 0.1, 0.2, 0.05, 0.1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "--env", "dev", "--json", "--no-such-option"],
+        ["lamda", "--json"],
+        ["lambda", "--env", "dev", "--json", "--to"],
+    ],
+    ids=" ".join,
+)
+def test_with_json_wrong_usage_is_json_too(words: list[str], project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from rollback.cli.app import main; main()", *words],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    error = json.loads(done.stderr.splitlines()[-1])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (error["code"], error["exit_code"]) == ("OPTION_INVALID", 2)
+    assert error["changed"] == "Nothing was changed."

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from rollback.config.settings import Settings, find_root, from_config, load, parse
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
+from tests.coded import coded
 
 ROOT = Path(__file__).parents[3]
 STACKS = ("dev", "sit", "prod")
@@ -45,7 +46,7 @@ def changed_project(**settings: Any) -> dict[str, Any]:
 
 
 def refused(**more: Any) -> UsageError:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
         files(**more)
     assert raised.value.exit_code == 2
     return raised.value
@@ -81,8 +82,8 @@ def test_production_asks_another_identity_for_everything() -> None:
 def test_an_unknown_setting_is_answered_with_the_nearest_one() -> None:
     error = refused(**{"rollback:protectdBranch": "main"})
 
-    assert "no setting 'rollback:protectdBranch'" in error.what
-    assert "Did you mean 'rollback:protectedBranch'?" in error.what
+    assert "'rollback:protectdBranch'" in error.what
+    assert "'rollback:protectedBranch'" in error.what
 
 
 def test_an_unknown_key_inside_a_setting_is_answered_with_the_nearest_one() -> None:
@@ -101,7 +102,7 @@ def test_a_misspelt_key_among_the_people_is_answered_with_the_nearest_one() -> N
 def test_an_unknown_setting_of_the_provider_is_answered_with_the_nearest_one() -> None:
     error = refused(**{"aws:regoin": "eu-west-1"})
 
-    assert "no setting 'aws:regoin'" in error.what
+    assert "'aws:regoin'" in error.what
     assert "aws:region" in error.what
 
 
@@ -118,7 +119,7 @@ def test_keys_of_other_programs_are_none_of_ours(namespace: str) -> None:
 def test_exactly_one_account_must_be_named(accounts: Any) -> None:
     error = refused(**{"aws:allowedAccountIds": accounts})
 
-    assert "exactly one account in aws:allowedAccountIds" in error.what
+    assert "aws:allowedAccountIds" in error.what
     assert "Pulumi.dev.yaml" in error.next
 
 
@@ -187,7 +188,9 @@ def test_a_service_that_stands_twice_is_refused_with_its_line() -> None:
     text = "config:\n  rollback:services:\n    team_service: [team-get]\n    team_service: [team-list]\n"
 
     with pytest.raises(
-        UsageError, match=r"Pulumi\.dev\.yaml is not valid YAML \(line 4\): 'team_service' stands twice"
+        UsageError,
+        match=r"Pulumi\.dev\.yaml .*\(line 4\).*'team_service'",
+        check=coded(Code.SETTINGS_INVALID),
     ):
         parse("dev", json.dumps(PROJECT), text)
 
@@ -197,7 +200,7 @@ def test_an_approver_is_never_on_call_too() -> None:
 
     error = refused(**{"rollback:people": people})
 
-    assert f"{BOB} is also on call: nobody approves their own rollback" in error.what
+    assert f"{BOB} is also on call" in error.what
     assert ALICE not in error.what
 
 
@@ -221,7 +224,7 @@ def test_people_who_are_not_on_call_may_approve() -> None:
 def test_only_users_can_be_trusted_by_name_and_mfa(arn: str) -> None:
     error = refused(**{"rollback:people": {"onCall": [arn]}})
 
-    assert f"'{arn}' is not the ARN of an IAM user" in error.what
+    assert f"'{arn}'" in error.what
 
 
 @pytest.mark.parametrize("repository", ["bbws/access-platform", "bbws@42/access-platform@77"])
@@ -307,67 +310,68 @@ def test_another_team_changes_one_line() -> None:
     [("config:\n  a: 1\n  b: [1,\n", 4), ("config: {a: 1\nb: }}", 2), ("a: b: c", 1), ("\tconfig: 1", 1)],
 )
 def test_a_bad_line_of_yaml_is_named_with_its_file(text: str, line: int) -> None:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
         parse("dev", json.dumps(PROJECT), text)
 
     assert f"Pulumi.dev.yaml is not valid YAML (line {line})" in raised.value.what
 
 
 def test_a_bad_line_of_the_project_is_named_with_its_file() -> None:
-    with pytest.raises(UsageError, match=r"^Pulumi\.yaml is not valid YAML \(line 2\)"):
+    with pytest.raises(UsageError, match=r"^Pulumi\.yaml .*\(line 2\)", check=coded(Code.SETTINGS_INVALID)):
         parse("dev", "name: rollback\nconfig: [", "config: {}")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just text", "config: []", "config: text", "7"])
 def test_a_file_that_holds_something_else_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)):
         parse("dev", json.dumps(PROJECT), text)
 
 
 @pytest.mark.parametrize("config", [[], "text", 7])
 def test_a_project_whose_config_is_no_mapping_is_refused(config: Any) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)):
         parse("dev", json.dumps(PROJECT | {"config": config}), "config: {}")
 
 
 @pytest.mark.parametrize("text", ["config: {7: x}", "7: x", "config: {[1]: x}", "config: {null: x}"])
 def test_keys_that_are_no_text_are_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)):
         parse("dev", json.dumps(PROJECT), text)
 
 
 def test_a_control_character_is_answered_not_raised() -> None:
-    with pytest.raises(UsageError, match=r"Pulumi\.dev\.yaml is not valid YAML"):
+    with pytest.raises(
+        UsageError, match=r"Pulumi\.dev\.yaml is not valid YAML", check=coded(Code.SETTINGS_INVALID)
+    ):
         parse("dev", json.dumps(PROJECT), "config: \x07")
 
 
 def test_an_unknown_key_of_a_stack_file_is_answered_with_the_nearest_one() -> None:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
         parse("dev", json.dumps(PROJECT), "confg: {}")
 
-    assert "there is no key 'confg'" in raised.value.what
+    assert "'confg'" in raised.value.what
     assert "'config'" in raised.value.what
 
 
 @pytest.mark.parametrize("name", ["dve", "", "../dev", "dev/../prod", "DEV", "$(id)", "a" * 10_000])
 def test_an_unknown_environment_is_answered_with_those_there_are(name: str) -> None:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ENVIRONMENT)) as raised:
         load(ROOT, name)
 
-    assert "There is no environment" in raised.value.what
     assert len(raised.value.what) < 200
     assert raised.value.next == "Environments: dev, prod, sit."
 
 
 def test_a_misspelt_environment_is_answered_with_the_nearest_one() -> None:
-    with pytest.raises(UsageError, match="Did you mean 'prod'"):
+    with pytest.raises(UsageError, match="'prod'", check=coded(Code.UNKNOWN_ENVIRONMENT)):
         load(ROOT, "prd")
 
 
 def test_a_folder_without_a_project_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no Pulumi\.yaml here"):
+    with pytest.raises(UsageError, match=r"Pulumi\.yaml", check=coded(Code.NO_CHECKOUT)):
         find_root(tmp_path)
-    with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read"):
+    with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read", check=coded(Code.SETTINGS_INVALID)):
         load(tmp_path, "dev")
 
 
@@ -381,7 +385,7 @@ def test_a_subfolder_finds_its_project(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read"):
+    with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read", check=coded(Code.SETTINGS_INVALID)):
         load(tmp_path, "dev")
 
 
@@ -389,7 +393,7 @@ def test_a_service_is_found_by_its_whole_name_only() -> None:
     settings = load(ROOT, "dev")
 
     assert settings.service("role_service") == "role_service"
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_SERVICE)) as raised:
         settings.service("role")
-    assert "There is no service 'role'" in raised.value.what
+    assert "'role'" in raised.value.what
     assert "team_service" in raised.value.next

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rollback.core import safe_yaml
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
+from tests.coded import coded
 
 # Each line refers nine times to the one before it: 9^9 values.
 _LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
@@ -47,7 +48,7 @@ _MERGES = "a0: &a0 {x: 1}\n" + "".join(
     ],
 )
 def test_a_text_that_is_no_configuration_is_told_so(text: str, words: str) -> None:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
         safe_yaml.mapping("Pulumi.dev.yaml", text)
 
     assert words in raised.value.what
@@ -115,7 +116,9 @@ def test_what_cannot_be_read_is_told_at_once(tmp_path: Path, kind: str, words: s
         case _:
             pass
 
-    with pytest.raises(UsageError, match=r"^Pulumi\.dev\.yaml cannot be read: ") as raised:
+    with pytest.raises(
+        UsageError, match=r"^Pulumi\.dev\.yaml ", check=coded(Code.SETTINGS_INVALID)
+    ) as raised:
         safe_yaml.read(path, root, next="look at it")
 
     assert words in raised.value.what

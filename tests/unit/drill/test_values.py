@@ -16,7 +16,7 @@ import pytest
 
 from localaws.emulator.past import Past
 from rollback.config.settings import Settings, load
-from rollback.core.errors import PutBack, Refused, UsageError
+from rollback.core.errors import Code, PutBack, Refused, UsageError
 from rollback.drill.cli_driver import Hands, Typed
 from rollback.drill.lambda_faults import marked
 from rollback.drill.roles import Roles
@@ -27,6 +27,7 @@ from rollback.drill.temp_clone import Scratch, scratch
 from rollback.model.drill import CODE, FAILED, FULL, PASSED, SCENARIOS, TABLE, Drill, scenarios, table
 from rollback.model.identity import Who
 from rollback.views.drill import cells, markdown
+from tests.coded import coded
 from tests.doubles.world import settings as small
 
 DORA = Who(role="acme-dev-drill-role", person="dora")
@@ -93,7 +94,7 @@ def test_what_a_person_is_called_means_nothing_in_a_summary() -> None:
 def test_a_drill_that_did_not_pass_says_why_and_that_everything_is_restored() -> None:
     judged([ended(drill())])
 
-    with pytest.raises(PutBack, match="code did not pass: it was slow") as raised:
+    with pytest.raises(PutBack, match=r"code .*it was slow", check=coded(Code.DRILL_FAILED)) as raised:
         judged([ended(drill(), why="it was slow")])
     assert raised.value.changed == "What stood before was restored."
 
@@ -108,14 +109,14 @@ def test_scenarios_are_named_one_by_one_or_all() -> None:
 
 @pytest.mark.parametrize("words", ["", ",", "all,code", "cod"])
 def test_what_is_no_scenario_is_said(words: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
         scenarios(words)
 
 
 def test_a_fault_is_one_of_the_scenario_and_each_has_its_own() -> None:
     assert Asked(scenarios=(CODE,)).fault_of(CODE) == "failing"
     assert Asked(scenarios=(TABLE,)).fault_of(TABLE) == "none"
-    with pytest.raises(UsageError, match="throttled is none of table"):
+    with pytest.raises(UsageError, match=r"throttled .*table", check=coded(Code.OPTION_INVALID)):
         Asked(scenarios=(TABLE,), fault="throttled").fault_of(TABLE)
 
 
@@ -138,7 +139,7 @@ def test_a_bad_program_is_the_good_one_and_a_tag_too_many() -> None:
 
     compile(made, "__main__.py", "exec")
     assert '"drill": "01M"' in made
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, check=coded(Code.DRILL_REFUSED)):
         bad("print('no pulumi')\n", "01M")
 
 
@@ -219,7 +220,7 @@ def test_what_is_drilled_is_what_stands_on_the_protected_branch(root: Path) -> N
     stack.write_text(stack.read_text() + "# and more\n")
 
     with (
-        pytest.raises(Refused, match=r"Pulumi.dev.yaml here differs from branch 'main'"),
+        pytest.raises(Refused, match=r"Pulumi\.dev\.yaml .*'main'", check=coded(Code.DRILL_REFUSED)),
         scratch(root, dev(root)),
     ):
         pass
@@ -281,3 +282,20 @@ def test_a_plan_is_confirmed_as_its_environment_asks(
 
     assert hands.typed == typed
     assert hands.watch.rollbacks == ["01M"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("", ""),
+        ("Planning\n✗ It failed.\n  next: try again\n", "Planning; ✗ It failed.; next: try again"),
+        (
+            'Planning\n{"code": "FAILED", "message": "It failed:\\nno", "changed": "", "next": ["a", "b"]}\n',
+            "It failed:; no; a; b",
+        ),
+        ("Killed\n4711\n", "Killed; 4711"),
+    ],
+    ids=["nothing", "in words", "as JSON", "a number"],
+)
+def test_why_a_command_of_a_drill_ended_is_what_it_said_last(said: str, why: str) -> None:
+    assert Typed(code=1, document=None, said=said).why == why

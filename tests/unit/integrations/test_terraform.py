@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process
 from rollback.integrations import terraform
 from rollback.integrations.terraform import Diagnostic, Done, ToolFailed, find, follow, run
 from rollback.ledger.lease import LeaseLost
+from tests.coded import coded
 
 SLOW = """
 trap 'echo "{\\"type\\":\\"asked\\"}"; kill $! 2>/dev/null; exit 1' INT
@@ -59,14 +60,14 @@ def test_what_would_change_a_plan_or_tell_it_is_dropped(
 
 
 def test_a_tool_that_hangs_is_stopped_and_said_to(tmp_path: Path) -> None:
-    with pytest.raises(ToolFailed, match="terraform plan did not end"):
+    with pytest.raises(ToolFailed, match="terraform plan", check=coded(Code.TERRAFORM_FAILED)):
         run([script(tmp_path, SLOW), "plan"], environment={}, cwd=tmp_path, seconds=0.3)
 
 
 def test_without_the_tool_it_is_said_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.TOOL_MISSING)) as raised:
         find()
 
     assert "opentofu.org" in raised.value.next
@@ -78,7 +79,7 @@ def test_a_tool_that_is_too_old_is_passed_over(
 ) -> None:
     script(tmp_path, f'echo \'{{"terraform_version": "{version}", "platform": "linux_amd64"}}\'')
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
-    with pytest.raises(UsageError, match=r"older than 1\.10"):
+    with pytest.raises(UsageError, match=r"1\.10", check=coded(Code.TOOL_MISSING)):
         find()
 
     script(tmp_path, 'echo \'{"terraform_version": "1.12.6", "platform": "linux_amd64"}\'', "tofu")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.ledger.audit_bucket import (
     RELEASES,
     TIMELINE,
@@ -20,6 +20,7 @@ from rollback.ledger.audit_bucket import (
 from rollback.model.identity import Who
 from rollback.model.record import Approval, Standing
 from rollback.model.release import Entry, Release
+from tests.coded import coded
 from tests.doubles.bucket import Bucket, refused
 
 DAN = Who(role="deployer", person="dan")
@@ -85,7 +86,7 @@ def test_another_entry_under_a_number_that_is_kept_is_an_error_and_changes_nothi
     bucket = Bucket()
     archive(bucket).keep_entry(entry(1))
 
-    with pytest.raises(Differs, match="SEQ-0000000001"):
+    with pytest.raises(Differs, match="SEQ-0000000001", check=coded(Code.AUDIT_BROKEN)):
         archive(bucket).keep_entry(entry(1, version="other"))
 
     assert list(archive(bucket).entries()) == [entry(1)]
@@ -117,7 +118,7 @@ def test_a_bucket_whose_etags_are_no_md5_is_read() -> None:
     archive(bucket).keep_entry(entry(1))
 
     assert not archive(bucket).keep_entry(entry(1))
-    with pytest.raises(Differs):
+    with pytest.raises(Differs, check=coded(Code.AUDIT_BROKEN)):
         archive(bucket).keep_entry(entry(1, version="other"))
 
 
@@ -143,14 +144,16 @@ def test_an_approval_is_kept_under_whose_word_it_is() -> None:
     archive(bucket).keep_approval(given)
 
     assert list(bucket.versions) == ["approvals/R1/deployer/dan/2026-11-24T12:00:00.000Z.json"]
-    with pytest.raises(Differs):
+    with pytest.raises(Differs, check=coded(Code.AUDIT_BROKEN)):
         archive(bucket).keep_approval(replace(given, digest="other"))
 
 
 def test_a_bucket_that_was_not_declared_is_said() -> None:
-    with pytest.raises(NotDeclared, match="acme-dev-audit-trail-111122223333"):
+    with pytest.raises(
+        NotDeclared, match="acme-dev-audit-trail-111122223333", check=coded(Code.ARCHIVE_UNAVAILABLE)
+    ):
         archive(Bucket(exists=False)).keep_entry(entry(1))
-    with pytest.raises(NotDeclared):
+    with pytest.raises(NotDeclared, check=coded(Code.ARCHIVE_UNAVAILABLE)):
         list(archive(Bucket(exists=False)).entries())
 
 
@@ -172,5 +175,5 @@ def test_what_is_no_entry_is_named() -> None:
     bucket = Bucket()
     bucket.put(entry_key(1), b"{}")
 
-    with pytest.raises(RollbackError, match="SEQ-0000000001"):
+    with pytest.raises(RollbackError, match="SEQ-0000000001", check=coded(Code.ARCHIVE_DAMAGED)):
         list(archive(bucket).entries())

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollback.core.canonical import canonical, digest, plain
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.store import _read, _written
 from rollback.model.alias_moves import Move
 from rollback.model.identity import Who
@@ -19,6 +19,7 @@ from rollback.model.plan import Plan, Request, from_chunks, to_chunks
 from rollback.model.record import Entered, Event, Record, chain_break, next_event, seconds_between
 from rollback.model.release import Entry, Quarantine, Timeline, checked_version, label, previous
 from rollback.targets.aliases.planner import _left_behind
+from tests.coded import coded
 from tests.doubles.records import a_record
 
 ALICE = Who(role="rollback", person="alice")
@@ -296,7 +297,7 @@ def test_previous_goes_further_back_each_time_and_ends() -> None:
 
     assert history.back() == {"teams": "v2", "roles": "v2"}
     assert history.back() == {"teams": "v1", "roles": "v1"}
-    with pytest.raises(Refused, match="nothing older was recorded"):
+    with pytest.raises(Refused, match="nothing older was recorded", check=coded(Code.NO_PREVIOUS)):
         history.back()
 
 
@@ -316,7 +317,7 @@ def test_after_a_rollback_to_an_adopted_release_previous_does_not_return_to_the_
     history.go({"teams": "v1", "roles": "v1"})
 
     assert {(bar.service, bar.version) for bar in history.barred} == {("teams", "v2"), ("roles", "v2")}
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)):
         history.back()
 
 
@@ -336,7 +337,7 @@ def test_a_service_that_stands_at_nothing_recorded_has_no_previous() -> None:
     history = History()
     history.adopt("v1")
 
-    with pytest.raises(Refused, match="no recorded release stands there"):
+    with pytest.raises(Refused, match="no recorded release stands there", check=coded(Code.NO_PREVIOUS)):
         previous(history.timeline, ["teams"], [])
 
 
@@ -398,7 +399,7 @@ def test_a_version_that_can_name_a_release(version: str) -> None:
     ],
 )
 def test_a_version_that_cannot_name_a_release_is_wrong_usage(version: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
         checked_version(version)
 
 

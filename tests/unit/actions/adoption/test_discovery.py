@@ -15,10 +15,11 @@ from rollback.actions.adoption import import_ids
 from rollback.actions.adoption.discovery import LOOKS
 from rollback.actions.adoption.import_ids import Adoption, Declared, Found, Standing
 from rollback.config.naming import Names, arn
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.import_preview import Forecast
 from rollback.integrations.pulumi.preview_events import Step, steps
 from rollback.targets.terraform.state_bucket import StateBucket
+from tests.coded import coded
 
 ACCOUNT = "536580886816"
 IAM = partial(arn, "iam", "eu-west-1", ACCOUNT)
@@ -250,13 +251,17 @@ def test_terraform_lets_go_of_what_the_program_declares_and_of_nothing_else() ->
     "state", [{"resources": [1]}, {"resources": 1}, {"resources": [{"type": "aws_iam_role"}]}]
 )
 def test_what_is_no_state_of_terraforms_is_said_to_be_none(state: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="none that Terraform has written"):
+    with pytest.raises(UsageError, check=coded(Code.STATE_INVALID)):
         import_ids.held(state, (), IAM)
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"{", b"[]", b"1"])
 def test_a_state_that_cannot_be_read_is_named(text: bytes) -> None:
-    with pytest.raises(UsageError, match=r"terraform\.tfstate in the bucket .*-terraform-state is no state"):
+    with pytest.raises(
+        UsageError,
+        match=r"terraform\.tfstate in the bucket .*-terraform-state ",
+        check=coded(Code.STATE_INVALID),
+    ):
         _bucket(text).state()
 
 
@@ -275,7 +280,7 @@ def test_what_would_be_replaced_is_refused_with_what_to_do_about_it() -> None:
         for type_, name in ((TABLE, "t"), (BUCKET, "b"), (POLICY, IAM("policy/p")))
     )
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused, check=coded(Code.WOULD_DESTROY)) as refused:
         import_ids.refuse(Adoption(found=found, imports={}, held=()))
 
     first, table, bucket, policy = refused.value.what.splitlines()

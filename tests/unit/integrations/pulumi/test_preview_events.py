@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.integrations.pulumi import checkpoint
 from rollback.integrations.pulumi.preview_events import drift, steps, unknown
 from rollback.integrations.pulumi.update_history import Update, left, marked, previous, project_name, standing
+from tests.coded import coded
 
 A, B, C, D = ("abcd"[number] * 40 for number in range(4))
 STACK = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"
@@ -142,7 +143,7 @@ def test_previous_passes_over_what_is_quarantined_and_over_where_one_went_back_t
     history = (update(B), update(C), update(B), update(A))
 
     assert before(*history, barred=(C,)) == A
-    with pytest.raises(Refused, match="no previous commit"):
+    with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)):
         before(update(A), update(B), update(A), barred=(B,))
 
 

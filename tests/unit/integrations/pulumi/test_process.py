@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process, began
 from rollback.integrations.pulumi.process import Engine, EngineError, Locked, Watch
 from rollback.integrations.pulumi.virtualenv import provide
 from rollback.ledger.lease import LeaseLost
+from tests.coded import coded
 
 Make = Callable[[str], Engine]
 # Works until it is interrupted, and ends in good order then.
@@ -151,20 +152,20 @@ def test_what_it_leaves_behind_does_not_keep_us(engine: Make, tmp_path: Path) ->
 def test_a_stack_that_is_locked_is_told_apart(engine: Make, tmp_path: Path) -> None:
     script = "echo 'error: the stack is currently locked by 1 lock(s).' >&2; exit 1"
 
-    with pytest.raises(Locked, match="currently locked"):
+    with pytest.raises(Locked, match="currently locked", check=coded(Code.STATE_LOCKED)):
         engine(script).ask(tmp_path, "stack", "import")
-    with pytest.raises(EngineError, match="pulumi stack export failed:\nno"):
+    with pytest.raises(EngineError, match="pulumi stack export failed:\nno", check=coded(Code.ENGINE_FAILED)):
         engine("echo no >&2; exit 1").ask(tmp_path, "stack", "export")
 
 
 def test_an_engine_that_is_missing_or_of_another_major_is_told_so(
     engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match=r"is version 4\.0\.0; this command needs Pulumi 3"):
+    with pytest.raises(UsageError, match=r"4\.0\.0; .*Pulumi 3", check=coded(Code.TOOL_MISSING)):
         engine("echo v4.0.0").version()
     assert engine("echo v3.1.2").version() == "3.1.2"
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(UsageError, match="not on PATH"):
+    with pytest.raises(UsageError, match="not on PATH", check=coded(Code.TOOL_MISSING)):
         Engine.found("file:///state")
 
 
@@ -191,5 +192,5 @@ def test_other_runtimes_and_toolchains_install_theirs_themselves(
     provide(engine('echo "$@" > asked'), {"runtime": runtime}, tmp_path, tmp_path)
 
     assert (tmp_path / "asked").read_text() == "install --non-interactive\n"
-    with pytest.raises(UsageError, match="cannot be installed:\nno such package"):
+    with pytest.raises(UsageError, match="no such package", check=coded(Code.DEPENDENCIES_UNAVAILABLE)):
         provide(engine("echo no such package; exit 1"), {"runtime": runtime}, tmp_path, tmp_path)

@@ -17,7 +17,7 @@ import pytest
 
 from rollback.config.naming import Names
 from rollback.core.canonical import digest
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.core.process_identity import Process
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi.backend import Lock, Locks
@@ -31,6 +31,7 @@ from rollback.targets.stack import planner, recovery
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import Preview, beyond
 from rollback.targets.stack.progress import Progress
+from tests.coded import coded
 from tests.doubles.journal import Memory
 
 NAMES = Names("acme", "dev")
@@ -371,7 +372,7 @@ def test_the_lock_of_an_engine_of_ours_that_is_dead_is_removed(tmp_path: Path) -
 def test_any_other_lock_stays_until_a_person_says_that_its_holder_is_dead(
     tmp_path: Path, case: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises(Refused, match=words) as refused:
+    with pytest.raises(Refused, match=words, check=coded(Code.STATE_LOCKED)) as refused:
         dead_engine(tmp_path / "one", **case)
 
     assert list((tmp_path / "one").rglob("*.json"))
@@ -423,7 +424,7 @@ def test_the_lock_of_another_machine_is_removed_once_its_run_has_ended(
         assert journal.events[-1].data["proof"] == "ours, and its CI run 4711 has ended"
         assert not list(tmp_path.rglob("*.json"))
         return
-    with pytest.raises(Refused, match="on another machine"):
+    with pytest.raises(Refused, match="on another machine", check=coded(Code.STATE_LOCKED)):
         recovery.clear(held(tmp_path, ""), journal)
     assert list(tmp_path.rglob("*.json"))
 
@@ -490,21 +491,23 @@ def test_a_secret_under_another_salt_is_named(project: Repository) -> None:
         "config: {demo:plain: 1, demo:deep: {a: [{secure: v1:x}]}}\n"
     )
 
-    with pytest.raises(UsageError, match=r"^demo:deep in config/Pulumi\.dev\.yaml of commit"):
+    with pytest.raises(
+        UsageError, match=r"^demo:deep in config/Pulumi\.dev\.yaml ", check=coded(Code.COMMIT_UNUSABLE)
+    ):
         stack_config(project.where, commit, {"stackConfigDir": "config"}, {})
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "code", "words"),
     [
-        ({}, r"holds no Pulumi project in \./"),
-        ({"Pulumi_yaml": "name: other\n"}, "the project is called 'other', not 'demo'"),
-        ({"Pulumi_yaml": "- demo\n"}, "must be a mapping"),
-        ({"Pulumi_yaml": "a: ["}, "is not valid YAML"),
+        ({}, Code.COMMIT_UNUSABLE, r" \./"),
+        ({"Pulumi_yaml": "name: other\n"}, Code.COMMIT_UNUSABLE, "'other', not 'demo'"),
+        ({"Pulumi_yaml": "- demo\n"}, Code.SETTINGS_INVALID, "mapping"),
+        ({"Pulumi_yaml": "a: ["}, Code.SETTINGS_INVALID, "YAML"),
     ],
 )
 def test_a_commit_without_the_project_is_told_so(
-    project: Repository, files: dict[str, str], words: str
+    project: Repository, files: dict[str, str], code: Code, words: str
 ) -> None:
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=words, check=coded(code)):
         project_at(project.where, project.commit(**files))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollback.aws.rate_limit import Budget
-from rollback.core.errors import UsageError
+from rollback.core.errors import Code, UsageError
 from rollback.targets.table import attribute_json, loss_report, restore_time
 from rollback.targets.table.comparison import (
     DIFFERENT,
@@ -37,6 +37,7 @@ from rollback.targets.table.copy_back import (
 from rollback.targets.table.restore_time import Window
 from rollback.targets.table.steps import within
 from rollback.targets.table.table_settings import TableSettings, missing, named
+from tests.coded import coded
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 WINDOW = Window(earliest=NOW - timedelta(days=35), latest=NOW - timedelta(minutes=5))
@@ -64,7 +65,7 @@ def test_a_time_is_read_in_its_zone_and_never_rounded_up(text: str, utc: str, sa
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-24", "12:00", "2026-13-01T00:00:00Z", "previous"])
 def test_what_is_no_time_is_answered_with_what_there_is(text: str) -> None:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)) as raised:
         restore_time.parsed(text)
 
     assert "before:ROLLBACK_ID" in raised.value.next

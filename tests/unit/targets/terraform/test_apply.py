@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.terraform import Diagnostic, Done
 from rollback.model.plan import Plan, Request
@@ -19,6 +19,7 @@ from rollback.targets.terraform.apply import apply, overtaken, touched, unlock
 from rollback.targets.terraform.plan_json import CHANGED, PUT_BACK
 from rollback.targets.terraform.state_bucket import Held, StateBucket, position
 from rollback.targets.terraform.workspace import Work
+from tests.coded import coded
 from tests.doubles.journal import Memory
 
 API = "aws_api_gateway_rest_api.access"
@@ -222,7 +223,7 @@ def test_a_lock_that_was_not_journalled_yet_is_ours_by_its_holder_and_time() -> 
 
 @pytest.mark.parametrize("journal", [Memory(), begun(HERE), begun(HERE, lock="L2")])
 def test_another_ones_lock_is_refused_and_its_holder_named(journal: Memory) -> None:
-    with pytest.raises(Refused, match="root@somewhere"):
+    with pytest.raises(Refused, match="root@somewhere", check=coded(Code.STATE_LOCKED)):
         freed(journal, HELD, confirmed="somewhere:4711")
 
 
@@ -230,16 +231,16 @@ def test_a_lock_from_before_our_apply_is_not_ours() -> None:
     journal = begun(HERE)
     journal.events[0] = replace(journal.events[0], at="2026-11-24T13:00:00Z")
 
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)):
         freed(journal, replace(HELD, who=HERE.who))
 
 
 def test_of_another_machines_apply_a_person_says_that_it_is_dead() -> None:
     journal = begun(DEAD, lock="L1")
 
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)) as raised:
         freed(journal, HELD)
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)):
         freed(journal, HELD, confirmed="somewhere:1")
 
     assert "--confirm-dead somewhere:4711" in raised.value.next

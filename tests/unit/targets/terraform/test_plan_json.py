@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.model.plan import Plan, Request
 from rollback.model.record import Event
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
@@ -22,6 +22,7 @@ from rollback.targets.terraform.plan_json import (
     progress,
     steps,
 )
+from tests.coded import coded
 from tests.doubles.journal import Memory
 
 TABLE, API = "aws_dynamodb_table.access", "aws_api_gateway_rest_api.access"
@@ -151,7 +152,7 @@ def test_an_old_object_that_was_left_behind_is_a_step_of_its_own() -> None:
 
 
 def test_an_action_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(RollbackError, match="teleport"):
+    with pytest.raises(RollbackError, match="teleport", check=coded(Code.CLIENT_OUTDATED)):
         steps(shown(resource(TABLE, "teleport")), "key")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core.errors import Refused, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations.terraform import Tool
 from rollback.targets.terraform.workspace import Work, below, opened
+from tests.coded import coded
 from tests.doubles.world import settings
 from tests.e2e.estate_under_test import git
 
@@ -71,14 +72,14 @@ def test_it_can_be_made_again_where_it_was(checkout: Path, temporary: Path) -> N
 
 
 def test_it_is_not_made_over_another_folder(checkout: Path, tmp_path: Path) -> None:
-    with pytest.raises(RollbackError, match="no folder of this command's"):
+    with pytest.raises(RollbackError, match="no folder of this command's", check=coded(Code.PLAN_OUTDATED)):
         works(checkout, str(tmp_path))
 
     assert tmp_path.exists()
 
 
 def test_where_it_cannot_be_it_is_said(checkout: Path, temporary: Path) -> None:
-    with pytest.raises(Refused, match="cannot be made here: No such file"):
+    with pytest.raises(Refused, match="cannot be made here: No such file", check=coded(Code.PLAN_OUTDATED)):
         works(checkout, str(temporary / "missing" / "access-rollback-terraform-12345678"))
 
 
@@ -86,7 +87,7 @@ def test_a_link_in_its_place_is_not_followed(checkout: Path, temporary: Path, tm
     place = temporary / "access-rollback-terraform-12345678"
     place.symlink_to(tmp_path)
 
-    with pytest.raises(Refused, match="somebody else"):
+    with pytest.raises(Refused, match="somebody else", check=coded(Code.PLAN_OUTDATED)):
         works(checkout, str(place))
 
 
