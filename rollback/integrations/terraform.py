@@ -1,16 +1,16 @@
-"""Runs Terraform or OpenTofu: which one, in what environment, how long, and how it is stopped.
+"""Runs Terraform or OpenTofu: which one, in what environment, and how long.
 
-It runs in a process group of its own, so that a Ctrl-C on the terminal reaches it once, when we say so: its
-first SIGINT ends it gracefully, with its state written and its lock given back; a second one does not.
+Its first SIGINT ends it gracefully, with its state written and its lock given back; a second one does not
+(`subprocess_gate`).
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,15 +21,14 @@ from typing import Any
 
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.core.process_identity import SHORT_LIVED, Process
+from rollback.integrations.subprocess_gate import ended, gated
 
 NAMES = ("terraform", "tofu")
 MINIMUM = (1, 10)  # the first with the S3 backend's `use_lockfile`, of both
 # Of the caller's own TF_ variables only those have a say that tell where providers, modules and the keys of
 # encrypted states are; TF_CLI_ARGS, TF_LOG, TF_VAR_… and the like would change what is planned, or tell it.
 _KEPT = re.compile(r"TF_(CLI_CONFIG_FILE|PLUGIN_CACHE_DIR|TOKEN_\w+|ENCRYPTION)")
-_POLL, _GRACE, _AT_ONCE = 0.05, 60.0, 3.0
-# Waits for a word before it becomes the tool: nothing runs of which nobody has written down who it is.
-_HELD = 'read -r go && exec "$@"'
+_POLL = 0.05
 
 Line = Mapping[str, Any]
 
@@ -129,29 +128,25 @@ def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seco
 
     Raises `RollbackError` where it takes longer; it has been ended then.
     """
-    with subprocess.Popen(
-        words,
-        cwd=cwd,
-        env={**inherited(), **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
+    try:
+        with (
+            subprocess.Popen(
+                words,
+                cwd=cwd,
+                env={**inherited(), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            ) as process,
+            ended(process),
+        ):
             out, errors = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired as error:
-            stop(process, error)
-            raise ToolFailed(
-                f"{Path(words[0]).name} {words[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
-            ) from None
-        except BaseException as error:
-            stop(process, error)
-            raise
-    return Done(code=process.returncode, out=out, errors=errors)
+    except subprocess.TimeoutExpired:
+        raise ToolFailed(
+            f"{Path(words[0]).name} {words[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
+        ) from None
+    return Done(code=process.returncode, out=_text(out), errors=_text(errors))
 
 
 def follow(
@@ -173,47 +168,30 @@ def follow(
     """
     with (
         printed.open("w", encoding="utf-8") as out,
-        subprocess.Popen(
-            ["sh", "-c", _HELD, "sh", *words],
+        printed.open(encoding="utf-8", errors="replace") as tail,
+        gated(
+            words,
             cwd=cwd,
             env={**inherited(), **environment},
-            stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            began=lambda pid: started(Process.of(pid)),
             pass_fds=inherits,
-        ) as process,
-        printed.open(encoding="utf-8", errors="replace") as tail,
+        ) as running,
     ):
-        asked, rest, deadline = False, "", time.monotonic() + seconds
-        try:
-            started(Process.of(process.pid))
-            _go(process)
-            while process.poll() is None:
+        rest = ""
+
+        def look() -> bool:
+            nonlocal rest
+            lives = running.process.poll() is None
+            if lives:
                 time.sleep(_POLL)
-                rest = _hand_on(rest + tail.read(), told)
-                if not asked and (stopping() or time.monotonic() > deadline):
-                    asked, deadline = True, time.monotonic() + _GRACE
-                    process.send_signal(signal.SIGINT)
-                elif asked and time.monotonic() > deadline:
-                    _kill(process)
-            _hand_on(rest + tail.read() + "\n", told)
-        except BaseException as error:
-            stop(process, error)
-            raise
-    return Done(code=process.returncode, out=printed.read_text(encoding="utf-8", errors="replace")), asked
+            # The last line may lack its end.
+            rest = _hand_on(rest + tail.read() + ("" if lives else "\n"), told)
+            return lives
 
-
-def stop(process: subprocess.Popen[Any], why: BaseException) -> None:
-    """Ends a run gracefully if it can be; a person who asks a second time does not want to wait."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_AT_ONCE if isinstance(why, KeyboardInterrupt) else _GRACE)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-    except BaseException:
-        _kill(process)
-        raise
+        code = running.follow(seconds=seconds, stopping=stopping, look=look)
+    return Done(code=code, out=printed.read_text(encoding="utf-8", errors="replace")), running.interrupted
 
 
 def diagnostics(lines: Sequence[Line]) -> list[Diagnostic]:
@@ -228,13 +206,6 @@ def diagnostics(lines: Sequence[Line]) -> list[Diagnostic]:
         for one in found
         if one.get("severity") == "error"
     ]
-
-
-def _go(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None  # noqa: S101 - it was asked for
-    with suppress(BrokenPipeError):
-        process.stdin.write(b"go\n")
-        process.stdin.close()
 
 
 def _hand_on(text: str, told: Callable[[list[Line]], None]) -> str:
@@ -252,10 +223,9 @@ def _lines(text: str) -> Iterator[Line]:
                 yield one
 
 
-def _kill(process: subprocess.Popen[Any]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _text(printed: bytes) -> str:
+    """As a pipe in text mode gives it."""
+    return io.TextIOWrapper(io.BytesIO(printed), encoding="utf-8", errors="replace").read()
 
 
 def _last(text: str) -> str:

@@ -1,29 +1,23 @@
-"""One command of the engine's, in a process that is known before it does anything.
-
-The engine is started behind a gate: a shell that waits for a word and then becomes it. So its pid can be
-written down first, and whoever finds its lock later can tell whose it was. It has a session of its own:
-Ctrl-C at a terminal reaches it through us alone, once, for a second one would cut off what is under way.
-"""
+"""One command of the engine's, in a process that is known before it does anything (`subprocess_gate`)."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import queue
 import re
 import shutil
-import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.core.process_identity import SHORT_LIVED, Process
+from rollback.integrations.subprocess_gate import Running, gated
 
 INSTALLER = "https://www.pulumi.com/docs/install/"
 _MAJOR = "3"
@@ -34,11 +28,8 @@ _KEPT = re.compile(
     r"PULUMI_(HOME|ACCESS_TOKEN|API|ORG|BACKEND_URL|CONFIG_PASSPHRASE(_FILE)?|PYTHON_CMD|SELF_MANAGED_STATE_\w+"
     r"|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS|PLUGIN_DOWNLOAD_URL_OVERRIDES)"
 )
-_GATE = 'read -r go && exec "$@"'
 # Seconds between two looks, and how many in which nothing is said are enough of a dead one.
 _TICK, _QUIET = 0.1, 20
-# A graceful end waits for the calls to the cloud that are under way.
-_GRACE = 60.0
 _LAST_LINES = 12
 _EVENT = ("sequence", "timestamp")
 
@@ -181,25 +172,16 @@ class Engine:
 
     def run(self, folder: Path, *words: str, watch: Watch, variables: Mapping[str, str]) -> Ended:
         """A command that changes something or takes its time, with its events as it tells them."""
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", _GATE, "sh", self.program, *words, "--json", "--non-interactive"],
+        command = [self.program, *words, "--json", "--non-interactive"]
+        with gated(
+            command,
             cwd=folder,
             env={**self.variables, **variables},
-            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-        lines = _lines(process)
-        try:
-            watch.began(Process.of(process.pid))
-            _go(process)
-            return _watched(process, lines, watch)
-        finally:
-            _end(process)
+            began=lambda pid: watch.began(Process.of(pid)),
+        ) as running:
+            return _watched(running, watch)
 
 
 def failed(what: str, ended: Ended, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError
@@ -208,41 +190,29 @@ def failed(what: str, ended: Ended, *, changed: str | None = None, next: str = "
     return kind(f"{what} failed:\n{ended.why}", changed=changed, next=next)
 
 
-def _go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None  # noqa: S101 - it was asked for
-    with suppress(BrokenPipeError):
-        process.stdin.write("go\n")
-        process.stdin.close()
-
-
-def _watched(process: subprocess.Popen[str], lines: _Lines, watch: Watch) -> Ended:
-    ended = Ended()
-    deadline = time.monotonic() + watch.seconds
-    asked: float | None = None
+def _watched(running: Running, watch: Watch) -> Ended:
+    ended, lines = Ended(), _lines(running.process)
     open_pipes, quiet = 2, 0
-    # What the engine has left behind may hold its pipes open for ever.
-    while open_pipes and (quiet < _QUIET or process.poll() is None):
-        if asked is None:
-            ended.late = time.monotonic() > deadline
-            ended.stopped = watch.stopping()
-            if ended.late or ended.stopped:
-                process.send_signal(signal.SIGINT)
-                asked = time.monotonic()
-        elif time.monotonic() - asked > _GRACE:
-            process.kill()
+
+    def look() -> bool:
+        nonlocal open_pipes, quiet
         try:
             line, told = lines.get(timeout=_TICK)
         except queue.Empty:
             quiet += 1
-            continue
-        quiet = 0
-        if line is None:
-            open_pipes -= 1
-        elif told:
-            _tell(line, ended, watch)
         else:
-            ended.said.append(line)
-    ended.code = process.wait()
+            quiet = 0
+            if line is None:
+                open_pipes -= 1
+            elif told:
+                _tell(line, ended, watch)
+            else:
+                ended.said.append(line)
+        # What the engine has left behind may hold its pipes open for ever.
+        return open_pipes > 0 and (quiet < _QUIET or running.process.poll() is None)
+
+    ended.code = running.follow(seconds=watch.seconds, stopping=watch.stopping, look=look)
+    ended.stopped, ended.late = running.stopped, running.late
     return ended
 
 
@@ -258,32 +228,16 @@ def _tell(line: str, ended: Ended, watch: Watch) -> None:
     watch.event(kind, event[kind])
 
 
-def _lines(process: subprocess.Popen[str]) -> _Lines:
+def _lines(process: subprocess.Popen[bytes]) -> _Lines:
     """The lines of both pipes as they come, those of standard output marked; None at the end of each."""
     found: _Lines = queue.Queue()
 
-    def read(pipe: IO[str], told: bool) -> None:  # noqa: FBT001 - a thread's arguments
-        with pipe:
-            for line in pipe:
+    def read(pipe: IO[bytes], told: bool) -> None:  # noqa: FBT001 - a thread's arguments
+        with io.TextIOWrapper(pipe, encoding="utf-8", errors="replace") as text:
+            for line in text:
                 found.put((line.rstrip("\n"), told))
         found.put((None, told))
 
     for pipe, told in ((process.stdout, True), (process.stderr, False)):
         threading.Thread(target=read, args=(pipe, told), daemon=True).start()
     return found
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Ends what an error or a second Ctrl-C has left running: in good order if it can, by force if not."""
-    with suppress(BrokenPipeError, ValueError):
-        if process.stdin is not None:
-            process.stdin.close()
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_GRACE)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise

@@ -13,7 +13,7 @@ import pytest
 
 from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process
-from rollback.integrations import terraform
+from rollback.integrations import subprocess_gate
 from rollback.integrations.terraform import Diagnostic, Done, ToolFailed, find, follow, run
 from rollback.ledger.lease import LeaseLost
 from tests.coded import coded
@@ -141,7 +141,7 @@ def test_its_time_is_limited(tmp_path: Path) -> None:
 
 
 def test_one_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terraform, "_GRACE", 0.2)
+    monkeypatch.setattr(subprocess_gate, "GRACE", 0.2)
 
     done, _ = followed(tmp_path, "trap '' INT\nsleep 30", seconds=0.2)
 

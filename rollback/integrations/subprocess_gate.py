@@ -1,0 +1,134 @@
+"""A command in a process that is known before it does anything, and that never outlives what it was started for.
+
+It is started behind a gate: a shell that waits for a word and then becomes the command. So its pid can be
+written down first, and a lock that is found later can be traced to it. It has a session of its own: Ctrl-C at
+a terminal reaches it through us alone, once, for a second interrupt would cut off what is under way. Where
+one interrupt does not end it in time, its whole process group is killed.
+
+Nothing of this project is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_GATE = 'read -r go && exec "$@"'
+# Seconds that a graceful end may take: calls to the cloud that are under way are waited for. A person who
+# presses Ctrl-C a second time does not want to wait.
+GRACE, AT_ONCE = 60.0, 3.0
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A process that leads a session of its own.
+
+    `stopped` says that it was asked to end because somebody wanted it to, `late` because its time was up.
+    """
+
+    process: subprocess.Popen[bytes]
+    stopped: bool = False
+    late: bool = False
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped or self.late
+
+    def follow(self, *, seconds: float, stopping: Callable[[], bool], look: Callable[[], bool]) -> int:
+        """Follows the command to its end and returns its exit code.
+
+        `look` hands on what was printed since the last look, waits a moment, and answers whether to look again.
+        `stopping` is asked before each look. It is interrupted once where `stopping` says so or `seconds` are
+        over, and killed where that has not ended it within `GRACE` seconds.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            if not self.interrupted:
+                self.late, self.stopped = time.monotonic() > deadline, stopping()
+                if self.interrupted:
+                    self.process.send_signal(signal.SIGINT)
+                    deadline = time.monotonic() + GRACE
+            elif time.monotonic() > deadline:
+                self.kill()
+            if not look():
+                return self.process.wait()
+
+    def end(self, why: BaseException) -> None:
+        """Ends what an error of ours has left running: by one interrupt if that does, by force if not."""
+        if self.process.poll() is not None:
+            return
+        at_once = isinstance(why, KeyboardInterrupt)
+        if at_once or not self.interrupted:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(AT_ONCE if at_once else GRACE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Kills the process and all that it has started in its group."""
+        if self.process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[Running]:
+    """Ends a process with the block, if an error leaves it."""
+    running = Running(process=process)
+    try:
+        yield running
+    except BaseException as error:
+        running.end(error)
+        raise
+
+
+@contextmanager
+def gated(
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int | IO[str],
+    stderr: int,
+    began: Callable[[int], object],
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Running]:
+    """Runs a command once `began` has returned, which gets its pid; ends it where an error leaves the block.
+
+    Where `began` raises, the command never runs. The other parameters are those of `subprocess.Popen`.
+    """
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", _GATE, "sh", *words],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        pass_fds=pass_fds,
+    )
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    with ended(process) as running:
+        try:
+            with process.stdin as gate:  # closed without a word, it ends the shell
+                began(process.pid)
+                with suppress(BrokenPipeError):
+                    gate.write(b"go\n")
+                    gate.flush()
+        except BaseException:
+            for pipe in filter(None, (process.stdout, process.stderr)):
+                pipe.close()
+            raise
+        yield running
