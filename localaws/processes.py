@@ -1,47 +1,22 @@
-"""Processes by identity, not by number: a pid is used again, a pid with its start time is not."""
+"""How processes of the local account end: others, by pid and start time, and we ourselves with our parent."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+from rollback.core.process_identity import alive
 
 _POLL = 0.02
 _PARENT_POLL = 0.2
 
 
-def started(pid: int) -> str | None:
-    """When the process `pid` began, in the kernel's own words; None if there is none (or a zombie)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
-    except (ProcessLookupError, PermissionError):
-        return None
-    else:
-        # The command, in brackets, may hold anything; what follows the last bracket is fixed.
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    answer = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    state, _, begun = answer.stdout.strip().partition(" ")
-    return None if not begun or state.startswith("Z") else begun.strip()
-
-
-def alive(pid: int, begun: str) -> bool:
-    """Whether `pid` is still the process that began at `begun`."""
-    return started(pid) == begun
-
-
 def end(pid: int, begun: str, *, grace: float = 10.0) -> None:
-    """SIGTERM, then SIGKILL after `grace` seconds; returns when the process is gone.
+    """Ends the process `pid` that began at `begun`: SIGTERM, then SIGKILL after `grace` seconds; returns when it is gone.
 
     Does nothing if the process has ended already, even if its pid is somebody else's by now.
     """

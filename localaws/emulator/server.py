@@ -19,6 +19,7 @@ from localaws.emulator.copying import PATH
 from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
 from localaws.paths import ROOT
+from rollback.core import process_identity
 
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv.pop(1)); from localaws.emulator.launch import main; main()"
 _READY_SECONDS = 60.0
@@ -39,7 +40,7 @@ class Emulator:
 
     def alive(self) -> bool:
         """Whether that very process still runs."""
-        return processes.alive(self.pid, self.begun)
+        return process_identity.alive(self.pid, self.begun)
 
     def to_json(self) -> str:
         """The record that `from_json` reads back in another process."""
@@ -102,8 +103,8 @@ def start(
     if detached or not line:
         process.wait()
     bound = json.loads(line) if line else {}
-    begun = processes.started(bound["pid"]) if bound else None
-    if begun is None:
+    begun = process_identity.began(bound["pid"]) if bound else ""
+    if not begun:
         if process.stdin:
             process.stdin.close()
         process.wait()

@@ -1,6 +1,12 @@
 """Whether a process that somebody has written down still lives.
 
 A process is known by host, pid and start time: a pid alone is given to another one later.
+
+The start time is read by hand, and not with psutil: its `create_time()` counts from the system's clock, and "may be
+affected by changes such as manual adjustments or time synchronization" (https://psutil.readthedocs.io/, Process).
+After such a change a process that lives would be taken for dead, and its lock removed. The kernel's own count
+from the start of the machine never changes (`starttime`,
+https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), and is what journals have.
 """
 
 from __future__ import annotations
@@ -51,7 +57,7 @@ class Process:
 
     def alive(self) -> bool:
         """Whether it still lives; it must have been started on this machine."""
-        return bool(self.began) and began(self.pid) == self.began
+        return alive(self.pid, self.began)
 
     def end_group(self) -> None:
         """Ends what a dead leader of a process group has left of it; no pid is given anew before that."""
@@ -74,6 +80,11 @@ def began(pid: int) -> str:
     # The command, in brackets, may hold anything; what follows the last bracket is fixed (proc(5)).
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else f"{_boot()}/{fields[19]}"
+
+
+def alive(pid: int, begun: str) -> bool:
+    """Whether `pid` of this machine is still the process that began at `begun`."""
+    return bool(begun) and began(pid) == begun
 
 
 def _boot() -> str:

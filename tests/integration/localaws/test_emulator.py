@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws import estate, identity, processes, shell
+from localaws import estate, identity, shell
 from localaws.clients import connect
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
 from localaws.paths import ROOT
 from rollback.config.naming import APPROVER, DEPLOYER, GITHUB_OIDC_HOST, ROLLBACK, arn
 from rollback.config.settings import Settings, load
+from rollback.core.process_identity import alive
 
 TABLE = "ledger"
 
@@ -370,10 +371,10 @@ def test_an_account_ends_with_its_parent_even_by_sigkill() -> None:
     ) as parent:
         assert parent.stdout is not None
         pid, begun, scratch = parent.stdout.readline().split()
-        assert processes.alive(int(pid), begun)
+        assert alive(int(pid), begun)
         parent.send_signal(signal.SIGKILL)
 
-    assert _until(lambda: not processes.alive(int(pid), begun)), "the emulator has outlived its parent"
+    assert _until(lambda: not alive(int(pid), begun)), "the emulator has outlived its parent"
     assert _until(lambda: not Path(scratch).exists()), "it has left its folder behind"
 
 

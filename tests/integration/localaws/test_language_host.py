@@ -16,6 +16,7 @@ from localaws import processes, shell
 from localaws.paths import ROOT
 from localaws.toolchain import build
 from rollback.config.settings import load
+from rollback.core.process_identity import began
 
 pytestmark = pytest.mark.skipif(
     build.official_language_host() is not None, reason="an official language host is installed and used"
@@ -82,7 +83,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     assert made.run("stack", "init", "s")[0] == 0
     yield made
     for pid in _pids(made):
-        begun = processes.started(pid)
+        begun = began(pid)
         if begun:
             processes.end(pid, begun, grace=0.1)
 
@@ -232,7 +233,7 @@ def _pids(project: Project) -> list[int]:
 
 
 def _lives(pid: int) -> bool:
-    return processes.started(pid) is not None
+    return bool(began(pid))
 
 
 def _until(true: Callable[[], bool], seconds: float = 20.0) -> bool:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws import processes
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
+from rollback.core.process_identity import began
 from tests.integration.provider_stack import Stack
 
 # A program is BASE and the parts that its test is about: every step of a smaller one takes less time.
@@ -377,7 +377,7 @@ def gone(pid: int, *, within: float = 5.0) -> bool:
     """Whether the process has ended, or ends in time."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
-        if processes.started(pid) is None:
+        if not began(pid):
             return True
         time.sleep(0.02)
     return False

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from localaws import processes
+from rollback.core.process_identity import alive, began
 
 
 def _sleeper(code: str = "import sys; sys.stdin.read()") -> subprocess.Popen[bytes]:
@@ -13,21 +14,21 @@ def _sleeper(code: str = "import sys; sys.stdin.read()") -> subprocess.Popen[byt
 
 def test_a_process_is_ended_by_pid_and_start_time() -> None:
     with _sleeper() as process:
-        begun = processes.started(process.pid)
-        assert begun is not None
-        assert processes.alive(process.pid, begun)
+        begun = began(process.pid)
+        assert begun
+        assert alive(process.pid, begun)
 
         processes.end(process.pid, begun)
 
-        assert not processes.alive(process.pid, begun)
+        assert not alive(process.pid, begun)
 
 
 def test_a_process_that_began_at_another_time_is_left_alone() -> None:
     with _sleeper() as process:
-        begun = processes.started(process.pid)
+        begun = began(process.pid)
         processes.end(process.pid, "1")
 
-        assert processes.alive(process.pid, str(begun)), "another process that took the pid was ended"
+        assert alive(process.pid, begun), "another process that took the pid was ended"
         process.terminate()
 
 
@@ -38,17 +39,17 @@ def test_a_process_that_ignores_the_word_is_ended_by_force() -> None:
     with _sleeper(deaf) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        begun = processes.started(process.pid)
-        processes.end(process.pid, str(begun), grace=0.1)
+        begun = began(process.pid)
+        processes.end(process.pid, begun, grace=0.1)
 
-        assert not processes.alive(process.pid, str(begun))
+        assert not alive(process.pid, begun)
 
 
 def test_there_is_no_start_time_for_no_process() -> None:
     with _sleeper() as process:
         process.terminate()
-    assert processes.started(process.pid) is None
-    assert processes.started(os.getpid()) is not None
+    assert not began(process.pid)
+    assert began(os.getpid())
 
 
 def test_what_is_told_before_the_wait_for_it_ends_the_wait() -> None:
