@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from rollback.aws import point_in_time
 from rollback.config.naming import BREAK_GLASS
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError
@@ -168,13 +169,12 @@ def protections(client: Any, table: str) -> list[str]:
     """What a table lacks that the ledger was declared with; empty where it cannot be read."""
     try:
         described = client.describe_table(TableName=table)["Table"]
-        backups = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
-    except ClientError:
+        recovers = point_in_time.read(client, table).on
+    except (ClientError, RollbackError):
         return []
-    recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
     missing = {
         "deletion protection": described.get("DeletionProtectionEnabled", False),
-        "point-in-time recovery": recovery == "ENABLED",
+        "point-in-time recovery": recovers,
         "the index GSI1": any(i["IndexName"] == "GSI1" for i in described.get("GlobalSecondaryIndexes", [])),
     }
     return [name for name, there in missing.items() if not there]

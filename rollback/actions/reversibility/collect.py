@@ -20,7 +20,8 @@ from rollback.actions.context import Session
 from rollback.actions.reversibility import github_environments, resource_rules, rules
 from rollback.actions.reversibility.rules import Answer, Finding, Verdict, unasked
 from rollback.actions.status import barred
-from rollback.aws.account import code, explained
+from rollback.aws import point_in_time
+from rollback.aws.account import code
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import git
@@ -34,7 +35,6 @@ from rollback.model.record import Record
 from rollback.model.release import STACK, TERRAFORM, Timeline, previous
 from rollback.targets.base import Context
 from rollback.targets.stack import planner
-from rollback.targets.table import restore_time
 from rollback.targets.terraform import plan_json, workspace
 from rollback.targets.terraform.state_bucket import LOCK_FILE, StateBucket
 
@@ -214,16 +214,13 @@ def _tables(session: Session) -> list[Finding]:
 
 
 def _table(session: Session, table: str) -> Finding:
-    with explained(f"reading the backups of {table}"):
-        try:
-            told = session.account.dynamodb.describe_continuous_backups(TableName=table)
-        except ClientError as error:
-            if code(error) in _NO_TABLE:
-                return Finding(check="tables", subject=table, answer=Answer.UNNEEDED, why="there is none")
-            raise
-    return rules.recovery(
-        table, restore_time.window(told), session.now().astimezone(UTC), session.settings.rto.table
-    )
+    try:
+        window = point_in_time.read(session.account.dynamodb, table)
+    except RollbackError as error:
+        if isinstance(error.__cause__, ClientError) and code(error.__cause__) in _NO_TABLE:
+            return Finding(check="tables", subject=table, answer=Answer.UNNEEDED, why="there is none")
+        raise
+    return rules.recovery(table, window, session.now().astimezone(UTC), session.settings.rto.table)
 
 
 def _github(session: Session, *, insist: bool) -> list[Finding]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws import assume_role
+from rollback.aws import assume_role, point_in_time
 from rollback.aws.account import code, explained
 from rollback.config.naming import RESTORE, ROLLBACK
 from rollback.core.errors import Code, Refused, RollbackError
@@ -131,9 +131,7 @@ class Table:
         return self.stage.session.now().timestamp()
 
     def _latest(self, name: str) -> datetime | None:
-        with explained(f"reading the backups of {name}"):
-            told = self._dynamodb.describe_continuous_backups(TableName=name)
-        return restore_time.window(told).latest
+        return point_in_time.read(self._dynamodb, name).latest
 
     def _put(self, name: str, item: Mapping[str, Any], value: str, condition: str) -> None:
         with explained(f"writing the drill's item into {name}"):

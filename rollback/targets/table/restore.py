@@ -17,6 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.model.plan import Plan, Refusal, Request
@@ -172,9 +173,7 @@ class TableRestore(TableTarget):
         return at, [said] if said else []
 
     def _refusals(self, table: str, copy: str, at: datetime) -> list[Refusal]:
-        with explained(f"reading the backups of {table}"):
-            told = self._dynamodb.describe_continuous_backups(TableName=table)
-        found = restore_time.refusal(table, at, restore_time.window(told), self._now())
+        found = restore_time.refusal(table, at, point_in_time.read(self._dynamodb, table), self._now())
         refusals = [found] if found else []
         if steps.described(self._dynamodb, copy) is not None:
             refusals.append(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from rollback.aws.point_in_time import Window
 from rollback.core.errors import Code, UsageError
 from rollback.model.plan import Refusal
 
@@ -15,24 +13,6 @@ HOW = (
     "--to TIME (2026-11-24T09:30:00Z), --to before:ROLLBACK_ID or --to release:V; "
     "--to restored:ROLLBACK_ID with --cutover"
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Window:
-    """The seconds that DescribeContinuousBackups offers; None where recovery is off."""
-
-    earliest: datetime | None
-    latest: datetime | None
-
-
-def window(answer: Mapping[str, Any]) -> Window:
-    """The window in what DescribeContinuousBackups answers."""
-    recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
-    on = recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
-    return Window(
-        earliest=recovery.get("EarliestRestorableDateTime") if on else None,
-        latest=recovery.get("LatestRestorableDateTime") if on else None,
-    )
 
 
 def parsed(text: str) -> tuple[datetime, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError
 from rollback.targets.base import Journal
@@ -23,8 +24,6 @@ from rollback.targets.table.steps import described, time_to_live, until
 # By which a restored table is known to be a record's own.
 OWNER_TAG = "rollback-id"
 _RESERVED = "aws:"
-# Where the service does not say otherwise (API Reference, PointInTimeRecoverySpecification).
-_DAYS = 35
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,17 +48,12 @@ def read(client: Any, table: str) -> TableSettings:
         every = client.get_paginator(operation_name="list_tags_of_resource")
         pages = every.paginate(ResourceArn=told["TableArn"])
         tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
-    with explained(f"reading the backups of {table}"):
-        backups = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
     stream = told.get("StreamSpecification") or {}
-    recovery = backups.get("PointInTimeRecoveryDescription", {})
     return TableSettings(
         tags={name: value for name, value in tags.items() if not name.startswith(_RESERVED)},
         time_to_live=time_to_live(client, table),
         stream=stream.get("StreamViewType", "") if stream.get("StreamEnabled") else "",
-        recovery=recovery.get("RecoveryPeriodInDays", _DAYS)
-        if recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
-        else 0,
+        recovery=point_in_time.read(client, table).days,
         deletion_protection=bool(told.get("DeletionProtectionEnabled")),
     )
 

@@ -15,9 +15,9 @@ from rollback.actions.reversibility import github_environments, resource_rules, 
 from rollback.actions.reversibility.github_environments import Gate
 from rollback.actions.reversibility.resource_rules import Resource, judged
 from rollback.actions.reversibility.rules import Answer, Finding, Verdict
+from rollback.aws.point_in_time import Window
 from rollback.integrations.pulumi.preview_events import Step
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
-from rollback.targets.table.restore_time import Window
 from rollback.views import reversibility
 from tests.doubles.world import settings
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollback.aws.point_in_time import Window
 from rollback.aws.rate_limit import Budget
 from rollback.core.errors import Code, UsageError
 from rollback.targets.table import attribute_json, loss_report, restore_time
@@ -34,7 +35,6 @@ from rollback.targets.table.copy_back import (
     change,
     condition,
 )
-from rollback.targets.table.restore_time import Window
 from rollback.targets.table.steps import within
 from rollback.targets.table.table_settings import TableSettings, missing, named
 from tests.coded import coded
