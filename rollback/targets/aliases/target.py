@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -30,13 +30,10 @@ from rollback.model.record import Check, Event, failed_subjects
 from rollback.model.release import label
 from rollback.targets.aliases import planner
 from rollback.targets.base import Context, Failure, Journal, Outcome
+from rollback.targets.progress import Batch, counts
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
-
-# Progress is journalled in batches: what a crash loses of the last one, resume finds out by itself.
-_FLUSH_STEPS = 25
-_FLUSH_SECONDS = 1.0
 
 
 class _Foreign(Exception):
@@ -50,34 +47,6 @@ def _told(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, dict[str,
 
 class _Gone(Exception):
     """The function, its alias or the version is not there."""
-
-
-@dataclass(kw_only=True)
-class _Progress:
-    """Journals what was written in batches, by size and by time."""
-
-    journal: Journal
-    kind: str
-    clock: Callable[[], float]
-    done: int
-    _batch: dict[str, str] = field(default_factory=dict)
-    _flushed: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._flushed = self.clock()
-
-    def add(self, function: str, revision: str) -> None:
-        self._batch[function] = revision
-        self.done += 1
-        self.journal.progress(self.done)
-        if len(self._batch) >= _FLUSH_STEPS or self.clock() - self._flushed >= _FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._batch:
-            self.journal.append(self.kind, {"functions": dict(self._batch)})
-            self._batch.clear()
-        self._flushed = self.clock()
 
 
 class Aliases:
@@ -163,9 +132,7 @@ class Aliases:
         self._account.publish(self._settings.names.deployed_version, label(known))
 
     def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
-        outcomes = [item["outcome"] for item in self.outcomes(plan, events)]
-        counted = {name: outcomes.count(name) for name in ("moved", "confirmed", "failed", "reverted")}
-        return {"planned": len(outcomes), **counted}
+        return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         known = states(plan, events)
@@ -201,11 +168,9 @@ class Aliases:
         """
         halt, skipped = threading.Event(), threading.Event()
         failures: list[Failure] = []
-        progress = _Progress(
-            journal=journal,
-            kind="reverted" if back else "moved",
-            clock=self._clock,
-            done=len(known) - len(todo),
+        kind, done = "reverted" if back else "moved", len(known) - len(todo)
+        written = Batch[tuple[str, str]](
+            write=lambda batch: journal.append(kind, {"functions": dict(batch)}), clock=self._clock
         )
 
         def one(step: Move) -> str | None:
@@ -223,11 +188,13 @@ class Aliases:
                         if not back:
                             halt.set()
                     if revision is not None:
-                        progress.add(step.function, revision)
+                        done += 1
+                        journal.progress(done)
+                        written.add((step.function, revision))
             except BaseException:
                 halt.set()
                 raise
-        progress.flush()
+        written.flush()
         return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
 
     def _write(self, step: Move, state: State, journal: Journal, *, back: bool) -> str:

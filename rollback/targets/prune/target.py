@@ -10,8 +10,8 @@ recording of a release runs beside it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -35,11 +35,9 @@ from rollback.model.retention import (
     spared,
 )
 from rollback.targets.base import Context, Failure, Journal, Outcome
+from rollback.targets.progress import Batch
 from rollback.targets.prune.references import Needs, needs
 
-# Progress is journalled in batches: what a crash loses of the last one, whoever goes on finds out.
-_FLUSH_VERSIONS = 25
-_FLUSH_SECONDS = 1.0
 # Control-plane calls for each version: its aliases, its provisioned concurrency, its end.
 _CALLS = 3
 _MISSING = {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
@@ -55,35 +53,6 @@ class _Turn:
     @property
     def subject(self) -> str:
         return f"{self.step.function}:{self.version.number}"
-
-
-@dataclass(kw_only=True)
-class _Progress:
-    """Journals what became of versions in batches, by number and by time."""
-
-    journal: Journal
-    clock: Callable[[], float]
-    done: int
-    _batches: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    _flushed: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._flushed = self.clock()
-
-    def add(self, turn: _Turn, kind: str) -> None:
-        self._batches.setdefault(kind, {}).setdefault(turn.step.function, []).append(turn.version.number)
-        self.done += 1
-        self.journal.progress(self.done)
-        waiting = sum(len(numbers) for batch in self._batches.values() for numbers in batch.values())
-        if waiting >= _FLUSH_VERSIONS or self.clock() - self._flushed >= _FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        while self._batches:
-            kind, versions = self._batches.popitem()
-            count = sum(map(len, versions.values()))
-            self.journal.append(kind, {"count": count, "versions": versions})
-        self._flushed = self.clock()
 
 
 class Prune:
@@ -149,7 +118,7 @@ class Prune:
         turns = self._left(plan, journal.events)
         halt, skipped = threading.Event(), threading.Event()
         failures: list[Failure] = []
-        progress = _Progress(journal=journal, clock=self._clock, done=_planned(plan) - len(turns))
+        ended, done = self._batch(journal), _planned(plan) - len(turns)
 
         def one(turn: _Turn) -> str | None:
             if halt.is_set() or journal.stopping():
@@ -169,23 +138,27 @@ class Prune:
                         halt.set()
                         continue
                     if kind is not None:
-                        progress.add(turn, kind)
+                        done += 1
+                        journal.progress(done)
+                        ended.add((turn, kind))
             except BaseException:
                 halt.set()
                 raise
-        progress.flush()
+        ended.flush()
         return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
 
     def undo(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
         """Deletes nothing more, and finds out what an earlier process has deleted without having told."""
         left = self._left(plan, journal.events)
-        progress = _Progress(journal=journal, clock=self._clock, done=_planned(plan) - len(left))
+        ended, done = self._batch(journal), _planned(plan) - len(left)
         functions = list(dict.fromkeys(turn.step.function for turn in left))
         there = dict(zip(functions, self._account.each(self._published, functions), strict=True))
         for turn in left:
             if turn.version.number not in {one.number for one in there[turn.step.function] or ()}:
-                progress.add(turn, DELETED)
-        progress.flush()
+                done += 1
+                journal.progress(done)
+                ended.add((turn, DELETED))
+        ended.flush()
         count = sum(map(len, deleted(journal.events).values()))
         return Outcome(stays=f"{count} deleted versions do not come back." if count else "")
 
@@ -240,6 +213,18 @@ class Prune:
         ]
 
     # -- helpers -------------------------------------------------------------------------------------
+
+    def _batch(self, journal: Journal) -> Batch[tuple[_Turn, str]]:
+        """For versions with what became of them: one event a kind."""
+
+        def write(batch: Sequence[tuple[_Turn, str]]) -> None:
+            found: dict[str, dict[str, list[int]]] = {}
+            for turn, kind in batch:
+                found.setdefault(kind, {}).setdefault(turn.step.function, []).append(turn.version.number)
+            for kind, versions in found.items():
+                journal.append(kind, {"count": sum(map(len, versions.values())), "versions": versions})
+
+        return Batch(write=write, clock=self._clock)
 
     def _needs(self, keep: int) -> Needs:
         return needs(self._account, self._ledger, keep)

@@ -9,7 +9,6 @@ adopted    what an earlier engine had begun was found and taken in
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -26,11 +25,9 @@ from rollback.model.plan import Plan
 from rollback.model.record import Event, failed_subjects
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, told
 from rollback.targets.base import Failure, Journal
+from rollback.targets.progress import Batch
 
 BEGAN, LOCK, CHANGED, RESTORED, ENDED, ADOPTED = "began", "lock", "changed", "restored", "ended", "adopted"
-# Progress is journalled in batches: what a crash loses of the last one, a new preview finds out.
-_FLUSH_STEPS = 25
-_FLUSH_SECONDS = 1.0
 _NEVER_REACHED = "expected resource operations for"
 _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "deleted", SAME: "unprotected"}
 
@@ -52,8 +49,11 @@ class Progress:
     _process: Process | None = None
     _locked: bool = False
     _done: dict[str, bool] = field(default_factory=dict)
-    _batch: list[dict[str, Any]] = field(default_factory=list)
-    _flushed: float = field(default_factory=time.monotonic)
+    _batch: Batch[dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        kind = RESTORED if self.back else CHANGED
+        self._batch = Batch(write=lambda batch: self.journal.append(kind, {"resources": batch}))
 
     def watch(self, seconds: float) -> Watch:
         """What the engine is run with, to be told and stopped by the journal."""
@@ -73,33 +73,24 @@ class Progress:
             op = preview_events.operation(metadata)
             if op not in (None, SAME) and metadata["type"] != preview_events.STACK_TYPE:
                 self.through(metadata["urn"], op or "", ok=kind == "resOutputsEvent")
-        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
-            self.flush()
+        self._batch.flush_if_due()
 
     def through(self, urn: str, op: str, *, ok: bool = True) -> None:
         """The engine is through with a resource, or with one of the parts of its replacement."""
         self._done[urn] = ok
-        self._batch.append({"urn": urn, "op": op, "ok": ok})
         self.journal.progress(len((self._done.keys() | self.before) & self.changing))
-        if len(self._batch) >= _FLUSH_STEPS:
-            self.flush()
+        self._batch.add({"urn": urn, "op": op, "ok": ok})
 
     def ended(self, ended: Ended) -> None:
-        self.flush()
+        self._batch.flush()
         self.journal.append(ENDED, {"code": ended.code, "locked_out": ended.locked})
-
-    def flush(self) -> None:
-        if self._batch:
-            self.journal.append(RESTORED if self.back else CHANGED, {"resources": self._batch})
-            self._batch = []
-        self._flushed = time.monotonic()
 
     def all_through(self, changes: Iterable[Change]) -> None:
         """An update that went through has done all of it, said or not."""
         for change in changes:
             if not self._done.get(change.urn):
                 self.through(change.urn, change.op)
-        self.flush()
+        self._batch.flush()
 
     def _failed(self, urn: str, message: str) -> None:
         # Where something fails, the engine says so of every planned step that it never came to, too.
@@ -174,18 +165,6 @@ def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]
         return "failed" if change.urn in failed or forward.get(change.urn) is False else "untouched"
 
     return [told(plan, change, change.urn.rpartition("::")[2], outcome(change)) for change in plan.changing]
-
-
-def counts(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:
-    """planned, moved, confirmed, failed and reverted resources."""
-    found = [item["outcome"] for item in outcomes(plan, events)]
-    return {
-        "planned": len(found),
-        "moved": sum(outcome in _MOVED.values() for outcome in found),
-        "confirmed": 0,
-        "failed": found.count("failed"),
-        "reverted": found.count("reverted"),
-    }
 
 
 def failures(subject: str, ended: Ended, progress: Progress) -> tuple[Failure, ...]:

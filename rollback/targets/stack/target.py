@@ -20,6 +20,7 @@ from rollback.model.record import Check, Event
 from rollback.model.release import STACK
 from rollback.model.resource_changes import CREATE, REPLACE, Change
 from rollback.targets.base import Context, Failure, Journal, Outcome
+from rollback.targets.progress import counts
 from rollback.targets.stack import planner, recovery
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import Preview
@@ -142,7 +143,7 @@ class Stack:
             self._context.account.publish(self._settings.names.pulumi_commit, commit)
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
-        return stack_progress.counts(plan, events)
+        return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         return stack_progress.outcomes(plan, events)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 from rollback.aws import assume_role
 from rollback.aws.assume_role import Clients
@@ -13,7 +14,9 @@ from rollback.config.naming import RESTORE
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.record import Event
 from rollback.targets.base import Context, Journal, Outcome
+from rollback.targets.progress import counts
 from rollback.targets.table import steps
 from rollback.targets.table.steps import Doing, Tables, TableStep
 
@@ -83,3 +86,15 @@ class TableTarget:
 
     def refusals(self, plan: Plan[TableStep]) -> Sequence[Refusal]:
         return plan.refusals
+
+    def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
+        """Nothing: the plan says it all, and a cutover's loss report is kept already."""
+
+    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
+        """Nothing: after a restore callers have what they had, and a cutover's steps are about their parameter."""
+
+    def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:
+        return counts(steps.outcomes(plan, events))
+
+    def outcomes(self, plan: Plan[TableStep], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        return steps.outcomes(plan, events)

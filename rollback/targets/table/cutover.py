@@ -21,7 +21,7 @@ from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.plan import Plan, Refusal, Request
-from rollback.model.record import Check, Event, Status
+from rollback.model.record import Check, Status
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table import attribute_json, steps, table_settings
 from rollback.targets.table.base import TableTarget
@@ -98,9 +98,6 @@ class Cutover(TableTarget):
             refusals=tuple(_refusals(table, copy, told, parameter, stood)),
         )
 
-    def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
-        """Nothing: the loss report is kept already."""
-
     def execute(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         doing = {
             _BACKUP: lambda _, journal: self._back_up(plan, journal),
@@ -139,15 +136,6 @@ class Cutover(TableTarget):
             Check(check="table", ok=table_settings.active(self._tables.dynamodb, copy), detail=copy),
             Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "as the live table's"),
         ]
-
-    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
-        """Nothing: the parameter itself is what the steps are about."""
-
-    def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:
-        return steps.counts(plan, events)
-
-    def outcomes(self, plan: Plan[TableStep], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        return steps.outcomes(plan, events)
 
     # -- planning ------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.model.plan import Plan, Refusal, Request
-from rollback.model.record import Check, Event
+from rollback.model.record import Check
 from rollback.model.release import checked_version
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table import restore_time, steps, table_settings
@@ -95,9 +95,6 @@ class TableRestore(TableTarget):
             refusals=tuple(refusals),
         )
 
-    def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
-        """Nothing: the plan says it all."""
-
     def execute(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         doing = {
             _RESTORE: lambda _, journal: self._restore(plan, journal),
@@ -136,15 +133,6 @@ class TableRestore(TableTarget):
             Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "as the live table's")
         )
         return [*checks, self._counted(has.tags.get(OWNER_TAG, ""), copy)]
-
-    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
-        """Nothing: callers have what they had."""
-
-    def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:
-        return steps.counts(plan, events)
-
-    def outcomes(self, plan: Plan[TableStep], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        return steps.outcomes(plan, events)
 
     # -- planning ------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from rollback.config.settings import Settings
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.plan import Plan
-from rollback.model.record import Event
+from rollback.model.record import Event, failed_subjects
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table.comparison import (
     DIFFERENT,
@@ -175,9 +175,7 @@ def outcomes(plan: Plan[TableStep], events: Sequence[Event]) -> list[dict[str, A
     """One mapping a step."""
     done = finished(events)
     undone = any(event.kind == "undone" for event in events)
-    failed = {
-        item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]
-    }
+    failed = failed_subjects(events)
 
     def outcome(step: TableStep) -> str:
         if step.subject in done:
@@ -188,15 +186,6 @@ def outcomes(plan: Plan[TableStep], events: Sequence[Event]) -> list[dict[str, A
         {"name": step.subject, "from": plan.from_version, "to": plan.to_version, "outcome": outcome(step)}
         for step in plan.steps
     ]
-
-
-def counts(plan: Plan[TableStep], events: Sequence[Event]) -> dict[str, int]:
-    """planned, moved, confirmed, failed and reverted steps."""
-    found = [item["outcome"] for item in outcomes(plan, events)]
-    return {
-        "planned": len(found),
-        **{name: found.count(name) for name in ("moved", "confirmed", "failed", "reverted")},
-    }
 
 
 class Waiting(Protocol):

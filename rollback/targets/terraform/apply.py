@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,12 +15,11 @@ from rollback.model.plan import Plan
 from rollback.model.record import Event
 from rollback.model.resource_changes import Change
 from rollback.targets.base import Failure, Journal, Outcome
+from rollback.targets.progress import Batch
 from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import CHANGED
 from rollback.targets.terraform.state_bucket import POSITION, Held, StateBucket, position
 from rollback.targets.terraform.workspace import Work
-
-_FLUSH_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
@@ -34,8 +32,10 @@ class _Told:
     sha256: str
     done: set[str]
     touched: bool = False
-    _batch: list[dict[str, str]] = field(default_factory=list)
-    _flushed: float = field(default_factory=time.monotonic)
+    _batch: Batch[dict[str, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._batch = Batch(write=lambda batch: self.journal.append(self.kind, {"resources": batch}))
 
     def started(self, process: Process) -> None:
         data = {"process": asdict(process), "sha256": self.sha256, "towards": self.kind}
@@ -51,22 +51,19 @@ class _Told:
             elif line.get("type") == "apply_complete":
                 self._add(line["hook"])
         # The id of what was made is known nowhere else until Terraform writes its state, minutes later maybe.
-        made = any(item["action"] == "create" for item in self._batch)
-        if made or time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+        if any(item["action"] == "create" for item in self._batch.waiting):
             self.flush()
+        self._batch.flush_if_due()
 
     def flush(self) -> None:
-        if self._batch:
-            self.journal.append(self.kind, {"resources": list(self._batch)})
-            self._batch.clear()
-        self._flushed = time.monotonic()
+        self._batch.flush()
 
     def _add(self, hook: Mapping[str, Any]) -> None:
         identifier = str(hook.get("id_value", "")) if hook.get("id_key") == "id" else ""
         item = {"address": hook["resource"]["addr"], "action": hook["action"], "id": identifier}
-        self._batch.append(item)
         self.done.add(item["address"])
         self.journal.progress(len(self.done))
+        self._batch.add(item)
 
 
 def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:

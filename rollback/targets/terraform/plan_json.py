@@ -109,14 +109,6 @@ def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]
     return [resource_changes.told(plan, change, change.urn, outcome(change)) for change in plan.changing]
 
 
-def progress(plan: Plan[Change], events: Sequence[Event]) -> dict[str, int]:
-    """planned, moved, confirmed, failed and reverted resources."""
-    told = [item["outcome"] for item in outcomes(plan, events)]
-    ends = {"failed": told.count("failed"), "reverted": told.count("reverted")}
-    done = len(told) - told.count("untouched") - sum(ends.values())
-    return {"planned": len(told), "moved": done, "confirmed": 0, **ends}
-
-
 def addresses(state: Mapping[str, Any]) -> dict[str, str]:
     """Address → id of every object in a state."""
     found: dict[str, str] = {}

@@ -21,6 +21,7 @@ from rollback.model.record import Check, Event
 from rollback.model.release import PREVIOUS, TERRAFORM, Quarantine, previous_position
 from rollback.model.resource_changes import Change
 from rollback.targets.base import Context, Failure, Journal, Outcome
+from rollback.targets.progress import counts
 from rollback.targets.terraform import apply, plan_json, workspace
 from rollback.targets.terraform.plan_json import CHANGED, PUT_BACK
 from rollback.targets.terraform.post_checks import checks
@@ -203,7 +204,7 @@ class Terraform:
         self._account.publish(self._settings.names.terraform_commit, commit)
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
-        return plan_json.progress(plan, events)
+        return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         return plan_json.outcomes(plan, events)

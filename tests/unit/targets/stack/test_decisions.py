@@ -27,6 +27,7 @@ from rollback.integrations.pulumi.workspace import Where, project_at, stack_conf
 from rollback.model.plan import Plan, Request
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind, refusals
 from rollback.targets.base import Failure
+from rollback.targets.progress import counts
 from rollback.targets.stack import planner, recovery
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import Preview, beyond
@@ -260,7 +261,7 @@ def test_a_record_tells_resource_by_resource_how_far_it_came() -> None:
         "failed",
         "untouched",
     ]
-    assert stack_progress.counts(wanted, journal.events) == {
+    assert counts(stack_progress.outcomes(wanted, journal.events)) == {
         "planned": 3,
         "moved": 1,
         "confirmed": 0,
@@ -280,8 +281,8 @@ def test_what_was_put_back_is_reverted() -> None:
         progress = Progress(journal=journal, changing={a.urn}, locks=list, back=back)
         progress.all_through(wanted.changing)
 
-    assert stack_progress.counts(wanted, journal.events)["reverted"] == 1
-    assert stack_progress.counts(wanted, journal.events)["moved"] == 0
+    assert counts(stack_progress.outcomes(wanted, journal.events))["reverted"] == 1
+    assert counts(stack_progress.outcomes(wanted, journal.events))["moved"] == 0
 
 
 def test_an_engine_that_was_locked_out_has_done_nothing() -> None:

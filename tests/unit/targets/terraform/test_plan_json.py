@@ -11,6 +11,7 @@ from rollback.core.errors import Code, RollbackError
 from rollback.model.plan import Plan, Request
 from rollback.model.record import Event
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.targets.progress import counts
 from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import (
     CHANGED,
@@ -19,7 +20,7 @@ from rollback.targets.terraform.plan_json import (
     beyond,
     counted,
     lost,
-    progress,
+    outcomes,
     steps,
 )
 from tests.coded import coded
@@ -202,14 +203,14 @@ def test_half_a_replacement_is_not_done() -> None:
     plan = planned(change(API, REPLACE), change(TABLE, UPDATE))
     half = wrote(CHANGED, (API, "delete", ""), (TABLE, "update", ""))
 
-    assert progress(plan, journal(half))["moved"] == 1
-    assert progress(plan, journal(half, wrote(CHANGED, (API, "create", "2"))))["moved"] == 2
+    assert counts(outcomes(plan, journal(half)))["moved"] == 1
+    assert counts(outcomes(plan, journal(half, wrote(CHANGED, (API, "create", "2")))))["moved"] == 2
 
 
 def test_an_apply_that_went_through_has_done_everything() -> None:
     plan = planned(change(API, UPDATE), change(plan_json.STATE, UPDATE), change(TABLE, SAME))
 
-    told = progress(plan, journal(("ended", {"code": 0, "touched": True, "all": True})))
+    told = counts(outcomes(plan, journal(("ended", {"code": 0, "touched": True, "all": True}))))
 
     assert told == {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0}
 
@@ -226,14 +227,16 @@ def test_what_has_to_be_made_again_is_not_done() -> None:
     plan = planned(change(API, CREATE))
     again = (wrote(CHANGED, (API, "create", "1")), ("replanned", {"remaining": [API]}))
 
-    assert progress(plan, journal(*again))["moved"] == 0
-    assert progress(plan, journal(*again, wrote(CHANGED, (API, "create", "2"))))["moved"] == 1
+    assert counts(outcomes(plan, journal(*again)))["moved"] == 0
+    assert counts(outcomes(plan, journal(*again, wrote(CHANGED, (API, "create", "2")))))["moved"] == 1
 
 
 def test_what_was_put_back_is_told_as_that() -> None:
     plan = planned(change(API, UPDATE), change(TABLE, UPDATE))
 
-    told = progress(plan, journal(wrote(CHANGED, (API, "update", "")), ("reverted", {"commit": "bad"})))
+    told = counts(
+        outcomes(plan, journal(wrote(CHANGED, (API, "update", "")), ("reverted", {"commit": "bad"})))
+    )
 
     assert told == {"planned": 2, "moved": 0, "confirmed": 0, "failed": 0, "reverted": 1}
 
