@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Item = dict[str, Any]
+T = TypeVar("T")
 
 
 class _Reader(TypeDeserializer):
@@ -146,19 +147,17 @@ class Table:
 
     def update(self, write: Write) -> Item:
         """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
-        for attempt in range(_TRIES):
-            with self._asked(f"writing {write.name} to {self.name}"):
-                try:
-                    answer = self._client.update_item(**self._member(write), ReturnValues="ALL_NEW")
-                except ClientError as error:
-                    if code(error) == "ConditionalCheckFailedException":
-                        raise Conflict(write.name) from None
-                    if code(error) != "TransactionConflictException" or attempt + 1 == _TRIES:
-                        raise
-                else:
-                    return _read(answer["Attributes"])
-            self._pause(attempt)
-        raise AssertionError("the last try has returned or raised")  # pragma: no cover
+        member = self._member(write)
+
+        def passes(error: ClientError) -> bool:
+            if code(error) == "ConditionalCheckFailedException":
+                raise Conflict(write.name) from None
+            return code(error) == "TransactionConflictException"
+
+        answer = self._retried(
+            write.name, lambda: self._client.update_item(**member, ReturnValues="ALL_NEW"), passes
+        )
+        return _read(answer["Attributes"])
 
     def transact(self, writes: Sequence[Write]) -> None:
         """All of `writes` or none. Raises `Conflict` naming the first whose condition did not hold.
@@ -166,24 +165,34 @@ class Table:
         botocore sends a client token along, so a lost answer that is retried is applied once.
         """
         members = [{_kind(write): self._member(write)} for write in writes]
-        for attempt in range(_TRIES):
-            with self._asked(f"writing {writes[0].name} to {self.name}"):
+
+        def passes(error: ClientError) -> bool:
+            if code(error) != "TransactionCanceledException":
+                return False
+            reasons = [reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])]
+            for write, reason in zip(writes, reasons, strict=False):
+                if reason == "ConditionalCheckFailed":
+                    raise Conflict(write.name) from None
+            return bool(_TRANSIENT & set(reasons))
+
+        self._retried(
+            writes[0].name,
+            lambda: self._client.transact_write_items(TransactItems=members),  # type: ignore[arg-type] # built above
+            passes,
+        )
+
+    def _retried(self, what: str, write: Callable[[], T], passes: Callable[[ClientError], bool]) -> T:
+        """Does `write`, again and again while it fails with an error of which `passes` says that it will pass."""
+        attempt = 0
+        while True:
+            with self._asked(f"writing {what} to {self.name}"):
                 try:
-                    self._client.transact_write_items(TransactItems=members)  # type: ignore[arg-type] # built above
+                    return write()
                 except ClientError as error:
-                    if code(error) != "TransactionCanceledException":
+                    attempt += 1
+                    if not passes(error) or attempt == _TRIES:
                         raise
-                    reasons = [
-                        reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])
-                    ]
-                    for write, reason in zip(writes, reasons, strict=False):
-                        if reason == "ConditionalCheckFailed":
-                            raise Conflict(write.name) from None
-                    if attempt + 1 == _TRIES or not _TRANSIENT & set(reasons):
-                        raise
-                else:
-                    return
-            self._pause(attempt)
+            self._sleep(min(2.0, 0.05 * 2 ** (attempt - 1)))
 
     @contextmanager
     def _asked(self, doing: str) -> Iterator[None]:
@@ -210,9 +219,6 @@ class Table:
         except BotoCoreError:
             return False
         return False
-
-    def _pause(self, attempt: int) -> None:
-        self._sleep(min(2.0, 0.05 * 2**attempt))
 
     def _member(self, write: Write) -> Item:
         member: Item = {"TableName": self.name}
