@@ -13,7 +13,7 @@ from rollback.actions.context import Session
 from rollback.actions.emergency.journal import folder, found, identifier
 from rollback.actions.recovery_options import Way, ways
 from rollback.aws.account import explained
-from rollback.aws.functions import observe, observe_alias, strangers
+from rollback.aws.functions import all_at, differs, observe, observe_alias, strangers
 from rollback.core.errors import RollbackError
 from rollback.integrations import git
 from rollback.ledger.health import protections
@@ -227,21 +227,16 @@ def check(session: Session) -> list[Check]:
     timeline = session.ledger.timeline()
     last = recorded(session.ledger, timeline, catalogue, catalogue)
 
-    def wrong(name: str) -> str:
+    def judged(name: str) -> tuple[str, str]:
         seen, expected = observe(session.account, name, settings.alias), last.get(name)
-        if seen is None:
-            return f"{name}: no alias '{settings.alias}'"
+        gone = f"no alias '{settings.alias}'"
         if expected is None:
-            return f"{name}: nothing is recorded of it"
-        if seen.version != expected.version:
-            return f"{name}: stands at version {seen.version}, recorded is {expected.version}"
-        if expected.code_sha256 and seen.code_sha256 != expected.code_sha256:
-            return f"{name}: version {seen.version} holds other code than was recorded"
-        return ""
+            return name, gone if seen is None else "nothing is recorded of it"
+        # Of where a rollback went back to, the code is not known.
+        code = expected.code_sha256 or None
+        return name, differs(seen, expected.version, code, gone=gone, otherwise="recorded is")
 
-    found = [text for text in session.account.each(wrong, catalogue) if text]
-    detail = f"{len(catalogue) - len(found)} of {len(catalogue)} aliases stand as recorded"
-    aliases = Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))
+    aliases = all_at(session.account.each(judged, catalogue), "stand as recorded")
     return [aliases, _parameter(session, label(timeline.stands))] if timeline.stands else [aliases]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
 from rollback.config.settings import Settings
+from rollback.model.record import Check
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,28 @@ def observe(account: Account, function: str, qualifier: str) -> Seen | None:
         state=found.get("State", "Active"),
         description=found.get("Description", ""),
     )
+
+
+def differs(seen: Seen | None, version: str, code_sha256: str | None, *, gone: str, otherwise: str) -> str:
+    """In what a function is not at `version` with that code (None: not known), in words; empty where it is. Pure.
+
+    `gone` is said of one that is missing; `otherwise` goes before the version that it should be at.
+    """
+    if seen is None:
+        return gone
+    if seen.version != version:
+        return f"stands at version {seen.version}, {otherwise} {version}"
+    if code_sha256 is not None and seen.code_sha256 != code_sha256:
+        return f"version {seen.version} holds other code than was recorded"
+    return ""
+
+
+def all_at(found: Iterable[tuple[str, str]], what: str) -> Check:
+    """The check of all aliases, by function and what is wrong with it; it names the first ten that differ. Pure."""
+    every = list(found)
+    wrong = [f"{function}: {why}" for function, why in every if why]
+    detail = f"{len(every) - len(wrong)} of {len(every)} aliases {what}"
+    return Check(check="aliases", ok=not wrong, detail="; ".join([detail, *wrong[:10]]))
 
 
 def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained, was_refused
-from rollback.aws.functions import observe, observe_alias, provisioned_status, weights_of
+from rollback.aws.functions import all_at, differs, observe, observe_alias, provisioned_status, weights_of
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, states
@@ -110,21 +110,14 @@ class Aliases:
     def verify(self, plan: Plan[Move]) -> Sequence[Check]:
         """Reads alias, version and code of every function; one check that names those which differ."""
 
-        def wrong(step: Move) -> str:
+        def judged(step: Move) -> tuple[str, str]:
             seen = observe(self._account, step.function, self._settings.alias)
-            if seen is None:
-                return f"{step.function}: gone"
-            if seen.version != step.to_version:
-                return f"{step.function}: stands at version {seen.version}, not {step.to_version}"
-            if seen.code_sha256 != step.code_sha256:
-                return f"{step.function}: version {seen.version} holds other code than was recorded"
-            return ""
+            why = differs(seen, step.to_version, step.code_sha256, gone="gone", otherwise="not")
+            return step.function, why
 
         with explained("verifying the aliases"):
-            found = [text for text in self._account.each(wrong, plan.steps) if text]
-        total = len(plan.steps)
-        detail = f"{total - len(found)} of {total} aliases at the plan's version and code"
-        return [Check(check="aliases", ok=not found, detail="; ".join([detail, *found[:10]]))]
+            found = self._account.each(judged, plan.steps)
+        return [all_at(found, "at the plan's version and code")]
 
     def publish(self, plan: Plan[Move], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
         merged = {**self._ledger.timeline().stands, **stands}
