@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from bench import measure
+from bench import commands, measure
 from localaws import estate, identity, shell
 from localaws.clients import connect
 from localaws.emulator import server
@@ -160,8 +160,12 @@ def running(
         progress(f"{count} functions: pulumi up")
         env = _environment(emulator.endpoint, settings, unpaced, None)
         env["BENCH_ALIASES"] = "declared" if declared else "there"
-        _pulumi(unpaced, env, "stack", "init", ENVIRONMENT)
-        _pulumi(unpaced, env, "up", "--yes", "--skip-preview", "--stack", ENVIRONMENT)
+        commands.run(["pulumi", "--non-interactive", "stack", "init", ENVIRONMENT], unpaced, env)
+        commands.run(
+            ["pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--stack", ENVIRONMENT],
+            unpaced,
+            env,
+        )
         account = Account(
             endpoint=emulator.endpoint,
             settings=settings,
@@ -261,17 +265,3 @@ def _environment(
         **shell.inherited(),
         **shell.environment(endpoint, settings, identity=who, folder=folder / ".local"),
     }
-
-
-def _pulumi(folder: Path, env: Mapping[str, str], *words: str) -> None:
-    done = subprocess.run(
-        ["pulumi", "--non-interactive", *words],
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise LocalError(f"pulumi {words[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from bench import readme
 from bench.table import machine
 from demo.stage import ClaimError, Stage
 from demo.world import PEOPLE, World, checkout, dirty
@@ -197,8 +198,7 @@ def check() -> int:
 
 def replaced(text: str, told: Mapping[str, Any]) -> str:
     """README's text with the table between the markers."""
-    head, _, rest = text.partition(BEGIN)
-    return f"{head}{BEGIN}\n{section(told)}{END}{rest.partition(END)[2]}"
+    return readme.between(text, (BEGIN, END), section(told))
 
 
 def section(told: Mapping[str, Any]) -> str:

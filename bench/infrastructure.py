@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from bench import account, programs
+from bench import account, commands, programs
 from bench.account import ENVIRONMENT, Ran
 from bench.table import Row
 from localaws import shell
@@ -45,17 +45,7 @@ class Repository:
 
     def run(self, *words: str, cwd: str = ".") -> None:
         """A command that is not measured. Raises `LocalError` where it fails."""
-        done = subprocess.run(
-            words,
-            cwd=self.folder / cwd,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise LocalError(f"{shlex.join(words)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+        commands.run(words, self.folder / cwd, self.environment)
 
     def measured(self, *words: str) -> Ran:
         ran = account.measured(words, self.folder, self.environment)

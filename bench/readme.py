@@ -62,11 +62,17 @@ def told() -> dict[str, Any]:
 
 def replaced(text: str, figures: Mapping[str, Any]) -> str:
     """README's text with `figures` (as `told` gives them). Raises `LocalError` where the markers are missing."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    return between(text, (BEGIN, END), section(figures))
+
+
+def between(text: str, markers: tuple[str, str], section: str) -> str:
+    """README's text with `section` between two markers. Raises `LocalError` where these are missing."""
+    first, last = markers
+    head, begin, rest = text.partition(first)
+    _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise LocalError(f"README.md has no lines {BEGIN} and {END} for the measured figures.")
-    return f"{head}{BEGIN}\n{section(figures)}{END}{tail}"
+        raise LocalError(f"README.md has no lines {first} and {last} for the measured figures.")
+    return f"{head}{begin}\n{section}{end}{tail}"
 
 
 def section(figures: Mapping[str, Any]) -> str:

@@ -6,11 +6,11 @@ ends at its first function (`((TOTAL++))` under `set -e`); here it goes on, as i
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench import commands
 from localaws.errors import LocalError
 from rollback.config.settings import Settings
 
@@ -22,18 +22,7 @@ def put_back(settings: Settings, folder: Path, env: Mapping[str, str]) -> float:
     """
 
     def aws(*words: str) -> list[str]:
-        done = subprocess.run(
-            ["aws", "lambda", *words, "--output", "text"],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise LocalError(f"aws lambda {words[0]} failed: {done.stderr.strip()[-500:]}")
-        return done.stdout.split()
+        return commands.run(["aws", "lambda", *words, "--output", "text"], folder, env).split()
 
     def stands(name: str) -> str:
         where = ("--function-name", name, "--name", settings.alias)

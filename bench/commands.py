@@ -1,0 +1,26 @@
+"""Commands that are not measured: what the benchmarks set up with, and the script's own."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from localaws.errors import LocalError
+
+
+def run(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
+    """What a command prints. Raises `LocalError` with its last words where it fails."""
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LocalError(f"{shlex.join(words)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout
