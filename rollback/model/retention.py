@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rich.filesize import decimal
+
 from rollback.core.errors import Refused
 from rollback.model.record import Event
 from rollback.model.release import Quarantine, Timeline, previous
@@ -20,8 +22,6 @@ KIND = "prune"
 # The one that stands and the one before it: otherwise there is nothing to go back to.
 LEAST = 2
 DELETED, SPARED = "deleted", "spared"
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-_THOUSAND = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ class Doomed:
     @property
     def lines(self) -> tuple[str, ...]:
         """The step in words."""
-        gone = f"deletes {ranges(one.number for one in self.delete)} ({size(self.frees)})"
+        gone = f"deletes {ranges(one.number for one in self.delete)} ({decimal(self.frees)})"
         stays = "; ".join(f"{number}: {why}" for number, why in self.kept.items())
         return (f"{self.function} {gone if self.delete else 'deletes nothing'}; keeps {stays or 'nothing'}",)
 
@@ -158,12 +158,3 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
-
-
-def size(count: float) -> str:
-    """Bytes as a person reads them, in powers of a thousand."""
-    for unit in _UNITS[:-1]:
-        if count < _THOUSAND:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _THOUSAND
-    return f"{count:.1f} {_UNITS[-1]}"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,7 @@ from rollback.model.composite_plan import parts
 from rollback.model.plan import Plan
 from rollback.model.record import MARKS
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind
-from rollback.model.retention import Doomed, ranges, size
+from rollback.model.retention import Doomed, ranges
 from rollback.views.rich_layout import Blocks, aligned, hanging, text, unwrapped
 
 _PROPERTIES = 8
@@ -114,11 +115,11 @@ def _doomed(plan: Plan[Any]) -> list[RenderableType]:
         table.add_row(
             text(step.function[len(common) :]),
             text(ranges(one.number for one in step.delete) or "–", "red" if step.delete else "dim"),
-            text(size(step.frees) if step.delete else ""),
+            text(decimal(step.frees) if step.delete else ""),
             text("; ".join(f"{ranges(numbers)} ({reason})" for reason, numbers in why.items())),
         )
     count = plan.infrastructure.get(DELETE, 0)
-    freed = size(sum(step.frees for step in plan.steps))
+    freed = decimal(sum(step.frees for step in plan.steps))
     return [_way(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common), table]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rollback.core.errors import Refused
 from rollback.model.identity import Who
 from rollback.model.release import Entry, Quarantine, Timeline, previous
-from rollback.model.retention import Known, Published, decide, needed_releases, ranges, size
+from rollback.model.retention import Doomed, Known, Published, decide, needed_releases, ranges
 
 DAN = Who(role="deployer", person="dan")
 NUMBERS = st.integers(1, 12)
@@ -129,8 +129,9 @@ def test_numbers_are_told_in_runs(numbers: tuple[int, ...], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (12_345_678, "12.3 MB"), (5e15, "5000.0 TB")],
+    ("size", "said"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (12_345_678, "12.3 MB")]
 )
-def test_sizes_are_told_as_a_person_reads_them(count: float, said: str) -> None:
-    assert size(count) == said
+def test_a_step_says_what_it_frees_as_a_person_reads_it(size: int, said: str) -> None:
+    step = Doomed(function="f", service="s", delete=(Published(number=1, size=size),), kept={})
+
+    assert step.lines == (f"f deletes 1 ({said}); keeps nothing",)
