@@ -7,7 +7,7 @@ commit's own program on what is deployed, as a rollback's plan does.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -27,6 +27,7 @@ from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import git
 from rollback.integrations import terraform as terraform_tool
 from rollback.integrations.git import Commit
+from rollback.integrations.hcl import Unreadable
 from rollback.integrations.pulumi import checkpoint
 from rollback.ledger.audit_bucket import TIMELINE
 from rollback.ledger.lease import ALIASES
@@ -169,8 +170,13 @@ def of_terraform(context: Context, commit: Commit, stands: str) -> list[Finding]
             ]
         shown = work.show()
     changes = plan_json.steps(shown, commit.sha)
-    resources = resource_rules.of_terraform(changes, shown, _dropped(root, folder, stands, commit.sha))
-    found = resource_rules.judged("terraform", resources, settings.holds_data, commit.sha)
+    dropped, unread = set[str](), []
+    try:
+        dropped = _dropped(root, folder, stands, commit.sha)
+    except RollbackError as error:
+        unread.append(unasked("terraform", error.what, error.next))
+    resources = resource_rules.of_terraform(changes, shown, dropped)
+    found = [*resource_rules.judged("terraform", resources, settings.holds_data, commit.sha), *unread]
     if not stands:
         why = "it is not recorded which commit stands: a prevent_destroy that is dropped could not be seen"
         found.append(Finding(check="terraform", answer=Answer.NOTE, why=why))
@@ -180,22 +186,35 @@ def of_terraform(context: Context, commit: Commit, stands: str) -> list[Finding]
 def _dropped(root: Path, folder: str, stands: str, commit: str) -> set[str]:
     """The addresses that `stands` protects by `prevent_destroy` and `commit` declares without it.
 
-    Those of a module count for all of its instances.
+    Those of a module count for all of its instances. Raises `RollbackError` for a file that cannot be read.
     """
-    _, guarded = _kept(root, folder, stands) if stands else (set(), set())
-    declared, still = _kept(root, folder, commit)
+    _, guarded = _kept(root, folder, stands, ["prevent_destroy"]) if stands else (set(), set())
+    declared, still = _kept(root, folder, commit, [address.rpartition(".")[2] for _, address in guarded])
     return {address for _, address in (guarded & declared) - still}
 
 
-def _kept(root: Path, folder: str, commit: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+def _kept(
+    root: Path, folder: str, commit: str, words: Sequence[str]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """The folder and address of what is declared, and of what is protected, in the files with any of `words`."""
     declared: set[tuple[str, str]] = set()
     guarded: set[tuple[str, str]] = set()
     for path in git.files(root, commit, folder):
-        if path.endswith(".tf"):
-            place = str(Path(path).parent)
-            here, safe = resource_rules.kept(git.read(root, commit, path) or "")
-            declared |= {(place, address) for address in here}
-            guarded |= {(place, address) for address in safe}
+        text = git.read(root, commit, path) or "" if path.endswith(".tf") else ""
+        if not any(word in text for word in words):
+            continue
+        try:
+            here, safe = resource_rules.kept(text)
+        except Unreadable as error:
+            raise RollbackError(
+                f"{path} of {commit[:12]} cannot be read ({error}): a prevent_destroy that is dropped there could "
+                "not be seen",
+                code=Code.COMMIT_UNUSABLE,
+                next=f"git diff {commit[:12]} -- {path}, and look for prevent_destroy",
+            ) from None
+        place = str(Path(path).parent)
+        declared |= {(place, address) for address in here}
+        guarded |= {(place, address) for address in safe}
     return declared, guarded
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rollback.actions.reversibility.rules import Answer, Finding
 from rollback.core.canonical import canonical
+from rollback.integrations import hcl
 from rollback.integrations.pulumi.preview_events import Step
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, UPDATE, Change, holds, kind
 
@@ -27,15 +28,6 @@ _KEYS = ("hash_key", "range_key", "key_schemas", "key_schema")
 _GUARDS = ("deletion_protection_enabled", "deletion_protection")
 
 ADVICE = "leave it as it is in this commit; what has to go, goes by a change of its own, after a backup"
-
-# Of a configuration's text: what is said, and what is not; a string stays, so that a name in it is found.
-_UNSAID = re.compile(
-    r'("(?:\\.?|[^"\\\n])*(?:"|$))|#[^\n]*|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL | re.MULTILINE
-)
-_STRING = re.compile(r'"(?:\\.?|[^"\\\n])*(?:"|$)', re.DOTALL | re.MULTILINE)
-_BLOCK = re.compile(r'^[ \t]*resource\s+"([^"\n]+)"\s+"([^"\n]+)"\s*\{', re.MULTILINE)
-_BRACE = re.compile(r"[{}]")
-_KEPT = re.compile(r"\bprevent_destroy\s*=\s*true\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,26 +203,16 @@ def _spelled(value: Any) -> Any:
 def kept(text: str) -> tuple[set[str], set[str]]:
     """Of a Terraform file: the addresses that it declares, and those of them that say `prevent_destroy = true`.
 
-    No plan tells of it: it is read from the text, comments apart.
+    No plan tells of it: it is read from the text. Raises `hcl.Unreadable`.
     """
-    said = _UNSAID.sub(lambda match: match[1] or " ", text)
-    # Of the same length, without what stands in strings.
-    bare = _STRING.sub(lambda match: "_" * len(match[0]), said)
-    declared, guarded, place = set(), set(), 0
-    while match := _BLOCK.search(said, place):
-        place = _end(bare, match.end())
-        address = f"{match[1]}.{match[2]}"
-        declared.add(address)
-        if _KEPT.search(bare, match.end(), place):
-            guarded.add(address)
-    return declared, guarded
+    found = dict(hcl.resources(text))
+    guarded = {
+        address
+        for address, body in found.items()
+        if any(block.get("prevent_destroy") is True for block in _blocks(body.get("lifecycle")))
+    }
+    return set(found), guarded
 
 
-def _end(text: str, start: int) -> int:
-    """Where the brace that was opened right before `start` is closed; the end where it never is."""
-    depth = 1
-    for match in _BRACE.finditer(text, start):
-        depth += 1 if match[0] == "{" else -1
-        if not depth:
-            return match.start()
-    return len(text)
+def _blocks(value: Any) -> list[Mapping[str, Any]]:
+    return [block for block in value if isinstance(block, Mapping)] if isinstance(value, list) else []

@@ -13,7 +13,7 @@ from rollback.actions.quarantine import quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.reversibility.collect import _dropped, gather
 from rollback.actions.reversibility.rules import Answer, Finding, Verdict
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.plan import Request
 from tests.doubles.functions import client_error
 from tests.doubles.github import GitHub, github
@@ -148,6 +148,11 @@ def test_a_prevent_destroy_that_a_commit_drops_is_found_in_its_text_and_one_that
     assert _dropped(root, "terraform", stood, same) == set()
     assert _dropped(root, "terraform", same, open_) == {"t.a"}
     assert _dropped(root, "terraform", "", open_) == set()
+    broken = committed(main='resource "t" "a" {')
+    assert _dropped(root, "terraform", same, same) == set()
+    with pytest.raises(RollbackError, match=f"terraform/main.tf of {broken[:12]} cannot be read") as raised:
+        _dropped(root, "terraform", stood, broken)
+    assert raised.value.code == Code.COMMIT_UNUSABLE
 
 
 def test_a_table_without_recovery_is_a_reason(platform: World) -> None:

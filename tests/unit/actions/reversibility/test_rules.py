@@ -16,6 +16,7 @@ from rollback.actions.reversibility.github_environments import Gate
 from rollback.actions.reversibility.resource_rules import Resource, judged
 from rollback.actions.reversibility.rules import Answer, Finding, Verdict
 from rollback.aws.point_in_time import Window
+from rollback.integrations.hcl import Unreadable
 from rollback.integrations.pulumi.preview_events import Step
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
 from rollback.views import reversibility
@@ -175,19 +176,32 @@ def test_prevent_destroy_is_read_from_the_text_comments_apart() -> None:
       description = "prevent_destroy = true"
     }
     # resource "aws_dynamodb_table" "none" {
+    resource "aws_s3_bucket" "after_a_text_with_an_open_brace" {
+      policy = <<-EOT
+        { "not a \"closed string
+      EOT
+      lifecycle {
+        prevent_destroy = true
+      }
+    }
     """
 
     assert resource_rules.kept(text) == (
-        {"aws_dynamodb_table.kept", "aws_dynamodb_table.open"},
-        {"aws_dynamodb_table.kept"},
+        {
+            "aws_dynamodb_table.kept",
+            "aws_dynamodb_table.open",
+            "aws_s3_bucket.after_a_text_with_an_open_brace",
+        },
+        {"aws_dynamodb_table.kept", "aws_s3_bucket.after_a_text_with_an_open_brace"},
     )
 
 
 @pytest.mark.parametrize("part", ['"\\', "/*", '"', 'resource "a" "b" {\n', "{", "resource "])
-def test_a_text_that_never_ends_is_read_in_no_time(part: str) -> None:
+def test_a_text_that_never_ends_is_given_up_in_no_time(part: str) -> None:
     began = time.process_time()
 
-    resource_rules.kept(f'resource "a" "b" {{{part * 50_000}')
+    with pytest.raises(Unreadable):
+        resource_rules.kept(f'resource "a" "b" {{{part * 50_000}')
 
     assert time.process_time() - began < 5
 
