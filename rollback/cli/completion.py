@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-if TYPE_CHECKING:
-    from rollback.config.settings import Settings
+from rollback.config import settings
+from rollback.core.errors import RollbackError
 
 
 def environments(incomplete: str) -> list[str]:
@@ -24,7 +23,7 @@ def environments(incomplete: str) -> list[str]:
 def services(ctx: typer.Context, incomplete: str) -> list[str]:
     """`all`, or services with commas between them."""
     before, comma, last = incomplete.rpartition(",")
-    known = _of(ctx, lambda settings: settings.services)
+    known = _of(ctx, lambda its: its.services)
     if not comma:
         return _starting(last, ["all", *known])
     return [f"{before},{name}" for name in _starting(last, known) if name not in before.split(",")]
@@ -34,13 +33,13 @@ def functions(ctx: typer.Context, incomplete: str) -> list[str]:
     """The catalogue's functions, by their short names."""
     return _starting(
         incomplete,
-        _of(ctx, lambda settings: [tail for tails in settings.services.values() for tail in tails]),
+        _of(ctx, lambda its: [tail for tails in its.services.values() for tail in tails]),
     )
 
 
 def tables(ctx: typer.Context, incomplete: str) -> list[str]:
     """The tables that can be restored."""
-    return _starting(incomplete, _of(ctx, lambda settings: settings.restorable))
+    return _starting(incomplete, _of(ctx, lambda its: its.restorable))
 
 
 def previous(incomplete: str) -> list[str]:
@@ -54,20 +53,14 @@ def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def _names() -> list[str]:
-    from rollback.config import settings
-    from rollback.core.errors import RollbackError
-
     try:
         return settings.environments(settings.find_root(Path.cwd()))
     except (RollbackError, OSError):
         return []
 
 
-def _of(ctx: typer.Context, read: Callable[[Settings], Iterable[str]]) -> list[str]:
+def _of(ctx: typer.Context, read: Callable[[settings.Settings], Iterable[str]]) -> list[str]:
     """What `read` gives of the environment that has been typed, or of all where none has been."""
-    from rollback.config import settings
-    from rollback.core.errors import RollbackError
-
     typed = ctx.params.get("env")
     found: dict[str, None] = {}
     for name in [typed] if typed else _names():

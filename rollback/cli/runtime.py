@@ -1,4 +1,4 @@
-"""What every verb of the command line shares: its options, its surroundings and its end."""
+"""The surroundings of a verb: session, flow, terminal and signals; and how it ends."""
 
 from __future__ import annotations
 
@@ -9,53 +9,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from types import FrameType
+from typing import Any
 
 import typer
 
-from rollback.cli import completion
-from rollback.core.errors import Code, Ended, RollbackError, UsageError
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from rollback.actions.context import Session
-    from rollback.actions.lifecycle import Flow
-    from rollback.actions.run import Finished
-    from rollback.aws.account import Account
-    from rollback.model.plan import Plan, Request
-    from rollback.views.terminal import Terminal
-
-Env = Annotated[
-    str,
-    typer.Option("--env", "-e", help="Environment: dev, sit, prod.", autocompletion=completion.environments),
-]
-MaybeEnv = Annotated[
-    str | None,
-    typer.Option(
-        "--env",
-        "-e",
-        help="Environment; default: the one whose account is yours.",
-        autocompletion=completion.environments,
-    ),
-]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Identifier = Annotated[str, typer.Argument(metavar="ID", help="A rollback's id.")]
-Services = Annotated[
-    str,
-    typer.Option("--services", "-s", help="all, or some: a,b", autocompletion=completion.services),
-]
-Release = Annotated[
-    str, typer.Option("--to", help="A release, or previous.", autocompletion=completion.previous)
-]
-Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the plan (dev; never another's approval).")]
-ConfirmDead = Annotated[
-    str, typer.Option("--confirm-dead", metavar="HOST:PID", help="Whoever held the engine's lock is dead.")
-]
-Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]
+from rollback.actions import context, lifecycle, run
+from rollback.aws import account
+from rollback.core.canonical import plain
+from rollback.core.errors import Code, Ended, RollbackError
+from rollback.ledger import health, store
+from rollback.model import messages
+from rollback.model import plan as plans
+from rollback.views import records, rich_layout, terminal
 
 
 @contextmanager
@@ -66,25 +32,19 @@ def verb(
     confirm_dead: str = "",
     first: bool = False,
     reading: bool = False,
-    acting: Callable[[Account], Account] | None = None,
-) -> Iterator[tuple[Session, Flow, Terminal]]:
+    acting: Callable[[account.Account], account.Account] | None = None,
+) -> Iterator[tuple[context.Session, lifecycle.Flow, terminal.Terminal]]:
     """A verb's surroundings: session, flow and terminal; errors become their exit codes.
 
     A ledger that has lost entries bars what decides by its timeline. `first` says to look before anything else;
     `reading`, that what is only shown is shown all the same, and said. `acting` gives the account under another
     role than the caller's.
     """
-    from rollback.views.terminal import Terminal
-
-    ui = Terminal(json_output=json)
+    ui = terminal.Terminal(json_output=json)
     stop = threading.Event()
     try:
         with _graceful(stop, ui):
-            from rollback.actions.context import begin
-            from rollback.actions.lifecycle import Flow
-            from rollback.ledger.store import Unanswered
-
-            session = begin(env, confirm_dead=confirm_dead, say=ui.say, acting=acting)
+            session = context.begin(env, confirm_dead=confirm_dead, say=ui.say, acting=acting)
             if not gc.isenabled():
                 gc.freeze()
                 gc.enable()
@@ -92,11 +52,9 @@ def verb(
                 try:
                     if first or reading:
                         session.watch_first(strict=not reading)
-                    yield session, Flow(session=session, ui=ui, stop=stop), ui
-                except Unanswered as error:
-                    from rollback.ledger.health import advice
-
-                    error.next = advice(error, session.settings)
+                    yield session, lifecycle.Flow(session=session, ui=ui, stop=stop), ui
+                except store.Unanswered as error:
+                    error.next = health.advice(error, session.settings)
                     raise
                 finally:
                     for alarm in session.alarms:
@@ -125,7 +83,7 @@ def verb(
 
 
 @contextmanager
-def _graceful(stop: threading.Event, ui: Terminal) -> Iterator[None]:
+def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM asks to stop after what is under way; the second ends at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's
@@ -145,11 +103,11 @@ def _graceful(stop: threading.Event, ui: Terminal) -> Iterator[None]:
 
 
 def preview_or_start(
-    session: Session,
-    flow: Flow,
-    ui: Terminal,
+    session: context.Session,
+    flow: lifecycle.Flow,
+    ui: terminal.Terminal,
     kind: str,
-    request: Request,
+    request: plans.Request,
     reason: str,
     *,
     dry_run: bool,
@@ -157,34 +115,27 @@ def preview_or_start(
     json: bool,
 ) -> None:
     """The end of every verb that puts something back: only the plan, or all of it."""
-    from rollback.model.messages import checked_reason
-
     if not dry_run:
-        checked_reason(reason)
+        messages.checked_reason(reason)
         end(session, ui, flow.start(kind, request, reason, yes=yes))
         return
     plan = flow.preview(kind, request)
     if json:
-        from rollback.core.canonical import plain
-
         ui.show("", {"digest": plan.digest(), **plain(plan)})
 
 
-def end(session: Session, ui: Terminal, finished: Finished) -> None:
+def end(session: context.Session, ui: terminal.Terminal, finished: run.Finished) -> None:
     """Shows how a verb ended and raises what sets its exit code."""
-    from rollback.views.records import record_document, record_view
-    from rollback.views.rich_layout import text
-
     if throttled := session.account.throttles.count:
         ui.say(f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower.")
     if finished.record is None:
         said = _nothing_to_do(session.target(finished.plan.kind).verb, finished.plan) if finished.plan else ""
-        ui.show(text(said), {"status": "NOTHING_TO_DO"})
+        ui.show(rich_layout.text(said), {"status": "NOTHING_TO_DO"})
         return
     target, plan = session.target(finished.record.kind), finished.plan
     outcomes = target.outcomes(plan, finished.events) if plan is not None else []
-    document = record_document(finished.record, outcomes)
-    ui.show(record_view(finished.record), document)
+    document = records.record_document(finished.record, outcomes)
+    ui.show(records.record_view(finished.record), document)
     then = next((event.data["next"] for event in reversed(finished.events) if event.data.get("next")), "")
     if then and finished.error is None:
         ui.next(then)
@@ -192,7 +143,7 @@ def end(session: Session, ui: Terminal, finished: Finished) -> None:
         raise finished.error
 
 
-def _nothing_to_do(verb: str, plan: Plan[Any]) -> str:
+def _nothing_to_do(verb: str, plan: plans.Plan[Any]) -> str:
     env = plan.environment
     if verb in ("lambda", "full"):
         return (
@@ -203,19 +154,3 @@ def _nothing_to_do(verb: str, plan: Plan[Any]) -> str:
         f"Nothing to do: everything is as {plan.to_version} has it already. To go further back, name an older "
         f"commit with --to (rollback history --env {env})."
     )
-
-
-def names_in(services: str) -> tuple[str, ...]:
-    """`all` or a list with commas; empty for all."""
-    names = tuple(name.strip() for name in services.split(",") if name.strip())
-    if not names:
-        raise UsageError(
-            "--services names none.", code=Code.OPTION_INVALID, next="--services all, or --services a,b"
-        )
-    return () if names == ("all",) else names
-
-
-def function_named(session: Session, name: str) -> str:
-    """A function by its full name, or by the catalogue's."""
-    full = session.settings.names.function(name)
-    return full if full in session.settings.catalogue() else name

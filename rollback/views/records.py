@@ -16,11 +16,25 @@ from rich.text import Text
 
 from rollback.actions.history import Moment
 from rollback.actions.recovery_options import Way
+from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
-from rollback.model.messages import counted, resources
-from rollback.model.record import MARKS, Event, Record, Status, plain_record
+from rollback.ledger.stored_record import Opened
+from rollback.model.messages import counted, next_for, resources
+from rollback.model.record import (
+    MARKS,
+    SCHEMA,
+    UNFINISHED,
+    Check,
+    Event,
+    Record,
+    Status,
+    chain_break,
+    plain_record,
+)
+from rollback.model.release import Entry, Quarantine, Timeline
 from rollback.model.resource_changes import SAME
-from rollback.views.plan import common_prefix
+from rollback.targets.base import Target
+from rollback.views.plan import common_prefix, plan_view
 from rollback.views.rich_layout import Either, hanging, text, unwrapped
 
 _STATUS = {
@@ -136,6 +150,35 @@ def _in_words(event: Event, common: str) -> str:
     if "digest" in shown:
         shown["digest"] = f"{shown['digest'][:16]}…"
     return ", ".join(f"{key} {value}" for key, value in shown.items())
+
+
+def opened_view(opened: Opened, target: Target) -> tuple[RenderableType, dict[str, Any]]:
+    """One record with its plan, its journal and what to type next: for people, and as `show --json` has it."""
+    record, events = opened.record, opened.events
+    older = record.schema < SCHEMA
+    broken = None if older else chain_break(record, events)
+    parts, functions = [record_view(record, events)], []
+    try:
+        plan = opened.plan(target.step)
+        parts.insert(0, plan_view(plan))
+        functions = list(target.outcomes(plan, events))
+    except RollbackError as error:
+        broken = broken or error.what
+    document = record_document(record, functions)
+    if broken:
+        parts.append(text(f"The record was tampered with: {broken}.", "bold red"))
+    whole = "whole"
+    if older:
+        whole = f"not verified: written by an older version of this command (schema {record.schema})"
+        parts.append(text(f"Its chain is {whole}.", "yellow"))
+    if record.status in UNFINISHED:
+        parts.append(text(f"next: {next_for(record)}", "cyan"))
+    return Group(*parts), {**document, "events": plain(events), "chain": broken or whole}
+
+
+def checks_view(checks: Sequence[Check]) -> RenderableType:
+    """A line for each check."""
+    return Group(*(text(f"{'✓' if one.ok else '✗'} {one.check}: {one.detail}") for one in checks))
 
 
 def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
@@ -289,6 +332,27 @@ def _odd(stand: Any) -> Text:
     else:
         what = f"stands at version {stand.version}, recorded is {stand.expected}"
     return text(f"  {stand.function}: {what}", "red")
+
+
+def release_rows(timeline: Timeline, quarantines: Sequence[Quarantine]) -> list[dict[str, Any]]:
+    """The recorded releases, newest first, as `--json` has them; one that is recorded twice counts once."""
+    newest: dict[str, Entry] = {}
+    for entry in timeline:
+        if entry.is_release:
+            newest.setdefault(entry.version, entry)
+    return [
+        {
+            "seq": entry.seq,
+            "version": version,
+            "at": entry.at,
+            "by": str(entry.by),
+            "commit": entry.commit,
+            "services": [name for name in entry.services if not name.startswith("@")],
+            "stands_for": [name for name, stands in timeline.stands.items() if stands == version],
+            "quarantined_for": [one.service for one in quarantines if one.version == version],
+        }
+        for version, entry in newest.items()
+    ]
 
 
 def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:

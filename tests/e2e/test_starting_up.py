@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from rollback.cli.app import VERBS
+
 _IMPORTED = """
-import contextlib, io, json, sys
+import contextlib, importlib.util, io, json, sys
 from rollback.cli.app import app
-sys.argv = ["rollback", *json.loads(sys.argv[1])]
-with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
-    app()
-print(json.dumps({"said": said.getvalue(), "modules": sorted(sys.modules)}))
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["rollback", *words]
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        app()
+    # What waits for its first use is listed already, but nothing of it has been executed.
+    waiting = importlib.util._LazyModule
+    imported = sorted(name for name, module in sys.modules.items() if type(module) is not waiting)
+    print(json.dumps({"said": said.getvalue(), "modules": imported}))
 """
+_HEAVY = {"boto3", "botocore", "pulumi", "yaml", "rollback.config.settings", "rollback.actions.lifecycle"}
 
 
 @pytest.mark.parametrize("words", [["--help"], []])
 def test_help_imports_neither_boto3_nor_pulumi_nor_pydantic(words: list[str]) -> None:
-    said, modules = _run(words)
+    ((said, modules),) = _run(words)
 
-    assert not {"boto3", "botocore", "pulumi", "pydantic", "yaml"} & modules
+    assert not (_HEAVY | {"pydantic"}) & modules
+    assert not _verbs(modules)
     assert "Usage" in said
 
 
-@pytest.mark.parametrize("words", [["lambda", "--help"], ["release", "record", "--help"]])
-def test_a_verbs_help_imports_neither_boto3_nor_pulumi(words: list[str]) -> None:
-    said, modules = _run(words)
+def test_a_verbs_help_imports_neither_boto3_nor_pulumi() -> None:
+    every = [
+        [verb, "--help"] if group == "rollback" else [group, verb, "--help"]
+        for group, verbs in VERBS.items()
+        for verb in verbs
+    ]
 
-    # Pydantic is typer's own here: it reads a verb's options with it.
-    assert (
-        not {"boto3", "botocore", "pulumi", "yaml", "rollback.config.settings", "rollback.actions.lifecycle"}
-        & modules
-    )
-    assert "Usage" in said
+    for words, (said, modules) in zip(every, _run(*every), strict=True):
+        # Pydantic is typer's own here: it reads a verb's options with it.
+        assert not _HEAVY & modules, words
+        assert f"Usage: rollback {' '.join(words[:-1])} " in said
+
+
+def test_a_list_of_verbs_and_the_completion_of_one_import_none_of_them() -> None:
+    ((listed, after_listing),) = _run(["release", "--help"])
+    completing = {"COMP_WORDS": "rollback sta", "COMP_CWORD": "1", "_ROLLBACK_COMPLETE": "complete_bash"}
+    ((completed, after_completing),) = _run([], **completing)
+
+    assert not _verbs(after_listing | after_completing)
+    assert not _HEAVY & (after_listing | after_completing)
+    assert "quarantine" in listed
+    assert completed.split() == ["stack", "status"]
 
 
 def test_help_names_every_verb() -> None:
@@ -58,10 +79,18 @@ def test_help_names_every_verb() -> None:
     assert all(verb in script.stdout for verb in verbs)
 
 
-def _run(words: list[str]) -> tuple[str, set[str]]:
-    """What the command says, and the modules that it has imported by then."""
+def _run(*commands: list[str], **env: str) -> list[tuple[str, set[str]]]:
+    """What each of the commands says, one after the other in one process, and what was imported by then."""
     done = subprocess.run(
-        [sys.executable, "-c", _IMPORTED, json.dumps(words)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", _IMPORTED, json.dumps(commands)],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    result = json.loads(done.stdout)
-    return result["said"] + done.stderr, set(result["modules"])
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(result["said"] + done.stderr, set(result["modules"])) for result in results]
+
+
+def _verbs(modules: set[str]) -> list[str]:
+    return [name for name in modules if name.startswith("rollback.cli.commands.")]

@@ -1,1 +1,1 @@
-"""One module a group of verbs."""
+"""What verbs do: the functions that the table in `rollback.cli.app` names, one module for verbs that belong together."""

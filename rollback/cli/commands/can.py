@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.runtime import Env, Json, verb
+from rollback.actions.reversibility import collect
+from rollback.cli.options import Env, Json
+from rollback.cli.runtime import verb
 from rollback.core.errors import Code, Refused, UsageError
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verb to the command line."""
-    app.command("can")(can)
+from rollback.core.stdio import write_out
+from rollback.views import reversibility
 
 
 def can(
@@ -30,17 +29,13 @@ def can(
 ) -> None:
     """Say whether a change could be taken back: exit 0, or 3 with a line for each reason."""
     with verb(env, json, reading=True) as (session, _, ui):
-        from rollback.actions.reversibility.collect import gather
-        from rollback.core.stdio import write_out
-        from rollback.views import reversibility
-
         if markdown and json:
             raise UsageError(
                 "--markdown and --json both want standard output.",
                 code=Code.OPTION_INVALID,
                 next="Leave one out.",
             )
-        verdict = gather(session, commit, insist=github, say=ui.say)
+        verdict = collect.gather(session, commit, insist=github, say=ui.say)
         if markdown:
             write_out(reversibility.markdown(verdict).removesuffix("\n"))
         else:

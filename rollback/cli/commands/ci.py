@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from rollback.cli.runtime import Env, Identifier, Reason, names_in, verb
-
-if TYPE_CHECKING:
-    from rollback.actions.context import Session
-    from rollback.config.settings import Settings
-
-ci_app = typer.Typer(no_args_is_help=True, help="What the workflows call, each a step of a job.")
+from rollback.actions import context
+from rollback.cli.options import Env, Identifier, Reason, names_in
+from rollback.cli.runtime import end, verb
+from rollback.config import settings as configured
+from rollback.config.naming import APPROVER, arn
+from rollback.core.errors import RollbackError
+from rollback.integrations import github_actions
+from rollback.model import record as records
+from rollback.model.plan import Request
+from rollback.views import report as reports
+from rollback.views import terminal
 
 
 class Kind(StrEnum):
@@ -37,20 +42,15 @@ class Role(StrEnum):
     drill = "drill"
 
 
-@ci_app.command("role")
 def role(which: Annotated[Role, typer.Argument(metavar="ROLE")], env: Env) -> None:
     """Hand on a role's ARN and the environment's region; asks nobody."""
     with _asking_nobody(env) as settings:
-        from rollback.config.naming import arn
-        from rollback.integrations import github_actions
-
         name = settings.names.role(which.value)
         github_actions.output(
             arn=arn("iam", settings.region, settings.account, f"role/{name}"), region=settings.region
         )
 
 
-@ci_app.command("plan")
 def plan(
     kind: Annotated[Kind, typer.Argument(metavar="KIND")],
     env: Env,
@@ -64,10 +64,6 @@ def plan(
 ) -> None:
     """Plan, write it down, and hand on what it waits for; a second attempt of a run goes on with its record."""
     with verb(env, json=False) as (session, flow, ui):
-        from rollback.integrations import github_actions
-        from rollback.model.plan import Request
-        from rollback.views.report import summary, told
-
         target = _target(kind, to)
         found = _of_this_run(session)
         if found is None:
@@ -87,7 +83,7 @@ def plan(
                 return
             found = finished.record.rollback_id
         ui.say(f"The record is {found}.")
-        report = told(session, found)
+        report = reports.told(session, found)
         record = report.told[found].record
         policy = session.policy(record.kind)
         unneeded = policy == "none" or (policy == "confirm" and unreviewed == "true")
@@ -99,68 +95,51 @@ def plan(
             # The command needs some of that to stop, and the job's other steps to begin.
             seconds=str(max(60, 3 * record.rto_seconds - 240)),
         )
-        github_actions.summarise(summary(report.told[found]))
+        github_actions.summarise(reports.summary(report.told[found]))
 
 
-@ci_app.command("reviewer")
 def reviewer(env: Env) -> None:
     """Hand on who has reviewed this run; asks GitHub alone."""
     with _asking_nobody(env) as settings:
-        from rollback.config.naming import APPROVER
-        from rollback.integrations import github_actions
-
         github_actions.output(person=github_actions.reviewer(settings.names.github_environment(APPROVER)))
 
 
-@ci_app.command("apply")
 def apply(identifier: Identifier, env: Env, digest: Annotated[str, typer.Option("--digest")] = "") -> None:
     """Carry out the run's plan; or go on, where an earlier attempt was interrupted or failed."""
     with verb(env, json=False) as (session, flow, ui):
-        from rollback.cli.runtime import end
-        from rollback.model.record import UNFINISHED, Status
-
         status = session.ledger.load(identifier).record.status
-        if status not in UNFINISHED:
+        if status not in records.UNFINISHED:
             ui.say(f"{identifier} is {status} already.")
             return
         end(
             session,
             ui,
-            flow.apply(identifier, digest) if status is Status.AWAITING_APPROVAL else flow.resume(identifier),
+            flow.apply(identifier, digest)
+            if status is records.Status.AWAITING_APPROVAL
+            else flow.resume(identifier),
         )
 
 
-@ci_app.command("end")
-def ended(
+def end_(
     identifier: Identifier,
     env: Env,
     approval: Annotated[str, typer.Option("--approval", help="How the approval's job ended.")] = "",
 ) -> None:
     """Give up what was rejected or ran out of time, and say in the job's summary how it stands."""
     with verb(env, json=False) as (session, flow, _):
-        from rollback.integrations import github_actions
-        from rollback.model.record import Status
-        from rollback.views.report import summary, told
-
-        waiting = session.ledger.load(identifier).record.status is Status.AWAITING_APPROVAL
+        waiting = session.ledger.load(identifier).record.status is records.Status.AWAITING_APPROVAL
         if waiting and approval in ("failure", "cancelled"):
             flow.abort(identifier, "it was not approved")
-        github_actions.summarise(summary(told(session, identifier).told[identifier]))
+        github_actions.summarise(reports.summary(reports.told(session, identifier).told[identifier]))
 
 
 @contextmanager
-def _asking_nobody(env: str) -> Iterator[Settings]:
+def _asking_nobody(env: str) -> Iterator[configured.Settings]:
     """The surroundings of a verb that needs no credentials: the settings; errors become their exit codes."""
-    from pathlib import Path
-
-    from rollback.config import settings
-    from rollback.core.errors import RollbackError
-    from rollback.views.terminal import Terminal
-
     try:
-        yield settings.load(settings.find_root(Path.cwd()), env)
+        yield configured.load(configured.find_root(Path.cwd()), env)
     except RollbackError as error:
-        Terminal(json_output=False).error(error)
+        terminal.Terminal(json_output=False).error(error)
         raise typer.Exit(error.exit_code) from None
 
 
@@ -171,16 +150,13 @@ def _target(kind: Kind, to: str) -> str:
     return "cutover" if kind is Kind.table and to.startswith("restored:") else kind.value
 
 
-def _of_this_run(session: Session) -> str | None:
+def _of_this_run(session: context.Session) -> str | None:
     """The unfinished record that an earlier attempt of this run has left, if there is one.
 
     The index may lag; then there is a second record of the same plan, of which one is aborted.
     """
-    from rollback.integrations import github_actions
-    from rollback.model.record import UNFINISHED, Record
-
     run = github_actions.this_run()
     for item in session.ledger.history(50):
-        if isinstance(item, Record) and run and item.run == run and item.status in UNFINISHED:
+        if isinstance(item, records.Record) and run and item.run == run and item.status in records.UNFINISHED:
             return item.rollback_id
     return None

@@ -7,9 +7,16 @@ from typing import Annotated
 
 import typer
 
+from rollback.actions import drill_store
 from rollback.cli import completion
-from rollback.cli.runtime import Env, Json, Services, names_in, verb
+from rollback.cli.options import Env, Json, Services, names_in
+from rollback.cli.runtime import verb
 from rollback.core.errors import Code, UsageError
+from rollback.core.stdio import write_out
+from rollback.drill import roles as drill_roles
+from rollback.drill import runner
+from rollback.model import drill as drills
+from rollback.views import drill as views
 
 
 class Fault(StrEnum):
@@ -19,11 +26,6 @@ class Fault(StrEnum):
     failing = "failing"
     throttled = "throttled"
     killed = "killed"
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verb to the command line."""
-    app.command("drill")(drill)
 
 
 def drill(
@@ -62,37 +64,26 @@ def drill(
     json: Json = False,
 ) -> None:
     """Make something bad on purpose, put it back, and measure; never in production."""
-    from rollback.drill.roles import Roles
-
-    roles = Roles(read_only=read_only or report, approver=approver)
+    roles = drill_roles.Roles(read_only=read_only or report, approver=approver)
     with verb(env, json, first=not report, reading=report, acting=roles.take) as (session, flow, ui):
-        from rollback.actions import drill_store
-        from rollback.core.stdio import write_out
-        from rollback.model.drill import scenarios, told
-        from rollback.model.drill import table as rows_of
-        from rollback.views.drill import document, view
-        from rollback.views.drill import markdown as as_markdown
-
         if report:
-            rows = rows_of(session.settings, drill_store.drills(session.ledger))
+            rows = drills.table(session.settings, drill_store.drills(session.ledger))
             if markdown:
-                write_out(as_markdown(session.environment, rows))
+                write_out(views.markdown(session.environment, rows))
                 return
-            ui.show(view(session.environment, rows), [document(row) for row in rows])
+            ui.show(views.view(session.environment, rows), [views.document(row) for row in rows])
             return
         if markdown:
             raise UsageError("--markdown goes with --report.", code=Code.OPTION_INVALID)
-        from rollback.drill.runner import Asked, Conduct, judged
-
-        asked = Asked(
-            scenarios=scenarios(scenario),
+        asked = runner.Asked(
+            scenarios=drills.scenarios(scenario),
             fault=fault.value if fault else "",
             services=names_in(services),
             table=table,
             read_only=read_only,
             patience=wait * 60.0,
         )
-        done = Conduct(session=session, roles=roles, ui=ui, stop=flow.stop, asked=asked).run()
-        rows = rows_of(session.settings, drill_store.drills(session.ledger))
-        ui.show(view(session.environment, rows), [told(one) for one in done])
-        judged(done)
+        done = runner.Conduct(session=session, roles=roles, ui=ui, stop=flow.stop, asked=asked).run()
+        rows = drills.table(session.settings, drill_store.drills(session.ledger))
+        ui.show(views.view(session.environment, rows), [drills.told(one) for one in done])
+        runner.judged(done)

@@ -1,22 +1,22 @@
-"""`rollback lambda --emergency`, and `rollback ledger …`: without the ledger, and once it is back."""
+"""`rollback lambda --emergency`: without the ledger."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rollback.cli.runtime import Env, Json, Reason, verb
+from rollback.actions import context
+from rollback.actions import run as runs
+from rollback.actions.emergency import journal, run
+from rollback.core.canonical import plain
 from rollback.core.errors import Code, Refused, UsageError
-
-if TYPE_CHECKING:
-    from rollback.actions.context import Session
-    from rollback.actions.emergency.run import Emergency
-    from rollback.actions.run import Finished
-    from rollback.model.plan import Request
-    from rollback.views.terminal import Terminal
+from rollback.ledger import health
+from rollback.model import messages
+from rollback.model.plan import Request
+from rollback.views import records, rich_layout, terminal
 
 Emergent = Annotated[
     bool,
@@ -36,8 +36,6 @@ AlthoughQuarantined = Annotated[
     bool,
     typer.Option("--although-quarantined", help="Emergency to a barred release; asks for a second word."),
 ]
-
-ledger_app = typer.Typer(no_args_is_help=True, help="The ledger after an emergency, or after a restore.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +62,15 @@ def only_in_an_emergency(options: Options) -> None:
         raise UsageError(f"{', '.join(words)} is for --emergency only.", code=Code.OPTION_INVALID)
 
 
-def emergency(session: Session, ui: Terminal, stop: object, request: Request, options: Options) -> None:
+def emergency(
+    session: context.Session, ui: terminal.Terminal, stop: object, request: Request, options: Options
+) -> None:
     """The verb, once its session has begun."""
-    from rollback.actions.emergency.journal import folder
-    from rollback.actions.emergency.run import Emergency, under_its_role
-
-    under_its_role(session)
+    run.under_its_role(session)
     archive = session.ledger.archive
     if archive is None:
         raise Refused("This environment has no archive to go back by.", code=Code.ARCHIVE_UNAVAILABLE)
-    acting = Emergency(session=session, ui=ui, archive=archive, place=folder(), stop=stop)  # type: ignore[arg-type] # an Event
+    acting = run.Emergency(session=session, ui=ui, archive=archive, place=journal.folder(), stop=stop)  # type: ignore[arg-type] # an Event
     ui.alarm(
         f"EMERGENCY in {session.environment} ({session.settings.account}), by {session.caller}. No ledger, no lease, "
         f"no approval: what is done is journalled in {acting.place} on this machine."
@@ -86,13 +83,12 @@ def emergency(session: Session, ui: Terminal, stop: object, request: Request, op
         _begun(session, ui, acting, request, options)
 
 
-def _begun(session: Session, ui: Terminal, acting: Emergency, request: Request, options: Options) -> None:
-    from rollback.ledger.health import ask
-    from rollback.model.messages import checked_reason
-
+def _begun(
+    session: context.Session, ui: terminal.Terminal, acting: run.Emergency, request: Request, options: Options
+) -> None:
     if not options.dry_run:
-        checked_reason(options.reason)
-        answer = ask(session.ledger.timeline)
+        messages.checked_reason(options.reason)
+        answer = health.ask(session.ledger.timeline)
         if answer.usable and not options.although_answers:
             raise Refused(
                 "The ledger answers: this is no emergency.",
@@ -104,8 +100,6 @@ def _begun(session: Session, ui: Terminal, acting: Emergency, request: Request, 
         ui.say(answer.why or "The ledger answers, and is left aside.")
     plan = acting.plan(request, although_quarantined=options.although_quarantined)
     if options.dry_run:
-        from rollback.core.canonical import plain
-
         if ui.json_output:
             ui.show("", {"digest": plan.digest(), **plain(plan)})
         return
@@ -114,7 +108,7 @@ def _begun(session: Session, ui: Terminal, acting: Emergency, request: Request, 
     _ended(session, ui, acting, acting.start(plan, options.reason))
 
 
-def _second_word(session: Session, ui: Terminal) -> None:
+def _second_word(session: context.Session, ui: terminal.Terminal) -> None:
     """Raises `Refused` where nobody types the environment's name."""
     typed = ui.typed(f"This goes past a guard. Type {session.environment} to go on: ")
     if typed is None:
@@ -126,81 +120,25 @@ def _second_word(session: Session, ui: Terminal) -> None:
         raise Refused(f"That is not {session.environment}.", code=Code.CONFIRMATION_MISSING)
 
 
-def _ended(session: Session, ui: Terminal, acting: Emergency, finished: Finished) -> None:
-    from rollback.actions.emergency.journal import place_of
-    from rollback.views.records import record_document, record_view
-    from rollback.views.rich_layout import text
-
+def _ended(
+    session: context.Session, ui: terminal.Terminal, acting: run.Emergency, finished: runs.Finished
+) -> None:
     if finished.record is None or finished.plan is None:
         said = (
             f"Nothing to do: every alias stands at {finished.plan.to_version} already."
             if finished.plan
             else ""
         )
-        ui.show(text(said), {"status": "NOTHING_TO_DO"})
+        ui.show(rich_layout.text(said), {"status": "NOTHING_TO_DO"})
         return
     record = finished.record
     outcomes = session.target(record.kind).outcomes(finished.plan, finished.events)
-    path = place_of(acting.place, record, session.settings.account)
-    document = {**record_document(record, outcomes), "journal": str(path), "imported": False}
-    ui.show(record_view(record), document)
+    path = journal.place_of(acting.place, record, session.settings.account)
+    document = {**records.record_document(record, outcomes), "journal": str(path), "imported": False}
+    ui.show(records.record_view(record), document)
     ui.alarm(
         f"EMERGENCY {record.rollback_id}: {record.status}. The ledger knows nothing of it until it has the journal."
     )
     if finished.error is not None:
         raise finished.error
     ui.next(f"rollback ledger import {path} --env {session.environment}, once the ledger is back")
-
-
-@ledger_app.command("import")
-def ledger_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An emergency's journal.")],
-    env: Env,
-    although_moved: Annotated[
-        bool,
-        typer.Option("--although-moved", help="Adopt it although the aliases stand otherwise by now."),
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Adopt the journal of an emergency, once the ledger is back."""
-    with verb(env, json, first=True) as (session, flow, ui):
-        from rollback.actions.emergency.importer import Adoption
-        from rollback.model.messages import next_for
-        from rollback.views.records import record_document, record_view
-
-        adopted = Adoption(session=session, ui=ui, stop=flow.stop).adopt(file, although_moved=although_moved)
-        record = adopted.record
-        outcomes = session.target(record.kind).outcomes(adopted.plan, adopted.events)
-        ui.say(
-            f"{'Imported' if adopted.new else 'Imported already:'} {record.rollback_id}; {session.environment} stands "
-            f"at {adopted.stands}."
-        )
-        ui.show(record_view(record), {**record_document(record, outcomes), "imported": True})
-        ui.next(next_for(record))
-
-
-@ledger_app.command("mend")
-def ledger_mend(env: Env, reason: Reason = "", json: Json = False) -> None:
-    """Put back what a restored or new table has lost, from the archive."""
-    with verb(env, json) as (session, _, ui):
-        from rollback.actions.repair_ledger import mend
-        from rollback.core.canonical import plain
-        from rollback.views.rich_layout import text
-
-        mended = mend(session, reason, ui)
-        if not mended.entries:
-            ui.show(text("Nothing is missing: the ledger has all that the archive has."), plain(mended))
-            return
-        ui.show(
-            text(
-                f"Put back: {mended.entries} entries of the timeline, {len(mended.releases)} releases "
-                f"({', '.join(mended.releases) or 'none'})."
-            ),
-            plain(mended),
-        )
-        if mended.lost:
-            ui.say(f"Records that stay lost, but for their heads: {', '.join(mended.lost[:20])}.")
-        ui.next(
-            f"pulumi up, which protects the table again; rollback status --env {session.environment}; aliases that "
-            "a lost record moved: rollback lambda … --adopt-current"
-        )

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import typer
-
-from rollback.cli.runtime import Env, Json, Reason, verb
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verbs to the command line."""
-    app.command("freeze")(freeze)
-    app.command("unfreeze")(unfreeze)
+from rollback.actions import freeze as freezing
+from rollback.cli.options import Env, Json, Reason
+from rollback.cli.runtime import verb
+from rollback.core.canonical import plain
+from rollback.views import rich_layout
 
 
 def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Refuse deployments and rollbacks of everybody else, until unfreeze."""
     with verb(env, json) as (session, _, ui):
-        from rollback.actions.freeze import freeze as begin
-        from rollback.core.canonical import plain
-        from rollback.views.rich_layout import text
-
-        standing = begin(session, reason)
-        ui.show(text(f"{session.environment} is frozen.", "cyan"), {"frozen": True, **plain(standing)})
+        standing = freezing.freeze(session, reason)
+        ui.show(
+            rich_layout.text(f"{session.environment} is frozen.", "cyan"), {"frozen": True, **plain(standing)}
+        )
         ui.next(f"rollback unfreeze --env {session.environment} --reason …")
 
 
 def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Let an environment go that was frozen, whoever froze it."""
     with verb(env, json) as (session, _, ui):
-        from rollback.actions.freeze import told
-        from rollback.actions.freeze import unfreeze as end
-        from rollback.core.canonical import plain
-        from rollback.views.rich_layout import text
-
-        standing = end(session, reason)
+        standing = freezing.unfreeze(session, reason)
         ui.show(
-            text(f"{session.environment} is free again. It was frozen by {told(standing)}."),
+            rich_layout.text(
+                f"{session.environment} is free again. It was frozen by {freezing.told(standing)}."
+            ),
             {"frozen": False, **plain(standing)},
         )

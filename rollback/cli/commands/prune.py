@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rollback.cli.runtime import Env, Json, Reason, end, verb
-
-if TYPE_CHECKING:
-    from rollback.actions.context import Session
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verb to the command line."""
-    app.command("prune")(prune)
+from rollback.actions import context, freeze
+from rollback.cli.options import Env, Json, Reason
+from rollback.cli.runtime import end, verb
+from rollback.core.canonical import plain
+from rollback.core.errors import UsageError
+from rollback.ledger import lease
+from rollback.model import messages, retention
+from rollback.model.plan import Request
+from rollback.views import rich_layout
 
 
 def prune(
@@ -29,52 +29,39 @@ def prune(
 ) -> None:
     """Delete published versions that no kept release, quarantine, alias or unfinished record needs."""
     with verb(env, json) as (session, flow, ui):
-        from rollback.model.plan import Request
-        from rollback.model.retention import KIND
-        from rollback.views.rich_layout import text
-
         request = Request(to=str(keep))
         typed = f"rollback prune --env {session.environment} --keep {keep}"
         if not yes:
-            from rollback.core.canonical import plain
-
-            plan = flow.preview(KIND, request)
+            plan = flow.preview(retention.KIND, request)
             then = f"{typed} --reason {shlex.quote(reason) if reason else chr(34) + '…' + chr(34)} --yes"
             if json:
                 ui.show("", {"digest": plan.digest(), **plain(plan), "next": then if plan.changing else ""})
             elif plan.changing:
                 ui.next(then)
             else:
-                ui.show(text("Nothing to prune: every published version is needed."), {})
+                ui.show(rich_layout.text("Nothing to prune: every published version is needed."), {})
             return
-        from rollback.actions.freeze import respected
-        from rollback.model.messages import checked_reason
-
-        checked_reason(reason)
-        respected(session)
+        messages.checked_reason(reason)
+        freeze.respected(session)
         if (begun := _interrupted(session)) is not None:
             ui.say(f"{begun} was interrupted, and is gone on with.")
             end(session, ui, flow.resume(begun))
             return
-        finished = flow.start(KIND, request, reason)
+        finished = flow.start(retention.KIND, request, reason)
         if finished.record is None:
             nothing = "Nothing to prune: every published version is needed."
-            ui.show(text(nothing), {"status": "NOTHING_TO_DO"})
+            ui.show(rich_layout.text(nothing), {"status": "NOTHING_TO_DO"})
             return
         end(session, ui, finished)
 
 
-def _interrupted(session: Session) -> str | None:
+def _interrupted(session: context.Session) -> str | None:
     """The prune that holds the lease on the aliases, whoever began it."""
-    from rollback.core.errors import UsageError
-    from rollback.ledger.lease import ALIASES
-    from rollback.model.retention import KIND
-
-    holder = session.leases.holder(ALIASES)
+    holder = session.leases.holder(lease.ALIASES)
     if holder is None:
         return None
     try:
         record = session.ledger.load(str(holder["owner"])).record
     except UsageError:  # a recording of a release, which has no record
         return None
-    return record.rollback_id if record.kind == KIND else None
+    return record.rollback_id if record.kind == retention.KIND else None

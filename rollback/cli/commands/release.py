@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rollback.cli.runtime import Commit, Env, Json, Reason, Services, Version, names_in, verb
+from rollback.actions import quarantine as quarantines
+from rollback.actions import record_release
+from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, names_in
+from rollback.cli.runtime import verb
+from rollback.core.canonical import plain
+from rollback.views import records, rich_layout
 
-release_app = typer.Typer(
-    no_args_is_help=True, help="Records what was released, and what must not come back."
-)
 
-
-@release_app.command("record")
-def release_record(
+def record(
     env: Env,
     version: Version,
     commit: Commit,
@@ -25,8 +25,7 @@ def release_record(
     _record(env, version, commit, terraform_commit, json=json, adopting=False)
 
 
-@release_app.command("adopt")
-def release_adopt(
+def adopt(
     env: Env,
     version: Version,
     commit: Annotated[str, typer.Option("--commit", help="The commit it was made from, if known.")] = "",
@@ -37,37 +36,15 @@ def release_adopt(
     _record(env, version, commit, terraform_commit, json=json, adopting=True)
 
 
-@release_app.command("list")
-def release_list(env: Env, json: Json = False) -> None:
+def list_(env: Env, json: Json = False) -> None:
     """The recorded releases, newest first, and what stands where."""
     with verb(env, json, reading=True) as (session, _, ui):
-        from rollback.views.records import releases_view
-
         timeline = session.ledger.timeline()
-        bars = session.ledger.quarantines()
-        seen: set[str] = set()
-        rows: list[dict[str, Any]] = []
-        for entry in timeline:
-            if entry.is_release and entry.version not in seen:
-                seen.add(entry.version)
-                stands = [name for name, version in timeline.stands.items() if version == entry.version]
-                rows.append(
-                    {
-                        "seq": entry.seq,
-                        "version": entry.version,
-                        "at": entry.at,
-                        "by": str(entry.by),
-                        "commit": entry.commit,
-                        "services": [name for name in entry.services if not name.startswith("@")],
-                        "stands_for": stands,
-                        "quarantined_for": [bar.service for bar in bars if bar.version == entry.version],
-                    }
-                )
-        ui.show(releases_view(rows), rows)
+        rows = records.release_rows(timeline, session.ledger.quarantines())
+        ui.show(records.releases_view(rows), rows)
 
 
-@release_app.command("quarantine")
-def release_quarantine(
+def quarantine(
     version: Annotated[str, typer.Argument()],
     env: Env,
     reason: Reason,
@@ -75,19 +52,10 @@ def release_quarantine(
     json: Json = False,
 ) -> None:
     """Bar a release: no rollback goes to it until it is lifted."""
-    with verb(env, json) as (session, _, ui):
-        from rollback.actions.quarantine import quarantine
-        from rollback.views.rich_layout import text
-
-        chosen = quarantine(session, version, names_in(services), reason)
-        ui.show(
-            text(f"{version} is quarantined for {', '.join(chosen)}."),
-            {"version": version, "services": chosen},
-        )
+    _quarantine(version, env, services, reason, json=json, lifting=False)
 
 
-@release_app.command("lift")
-def release_lift(
+def lift(
     version: Annotated[str, typer.Argument()],
     env: Env,
     reason: Reason,
@@ -95,13 +63,17 @@ def release_lift(
     json: Json = False,
 ) -> None:
     """Let a quarantined release come back."""
-    with verb(env, json) as (session, _, ui):
-        from rollback.actions.quarantine import lift
-        from rollback.views.rich_layout import text
+    _quarantine(version, env, services, reason, json=json, lifting=True)
 
-        chosen = lift(session, version, names_in(services), reason)
+
+def _quarantine(version: str, env: str, services: str, reason: str, *, json: bool, lifting: bool) -> None:
+    with verb(env, json) as (session, _, ui):
+        change, state = (
+            (quarantines.lift, "free again") if lifting else (quarantines.quarantine, "quarantined")
+        )
+        chosen = change(session, version, names_in(services), reason)
         ui.show(
-            text(f"{version} is free again for {', '.join(chosen)}."),
+            rich_layout.text(f"{version} is {state} for {', '.join(chosen)}."),
             {"version": version, "services": chosen},
         )
 
@@ -110,18 +82,15 @@ def _record(
     env: str, version: str, commit: str, terraform: str | None, *, json: bool, adopting: bool
 ) -> None:
     with verb(env, json) as (session, _, ui):
-        from rollback.actions.record_release import adopt, commits_for, record
-        from rollback.core.canonical import plain
-        from rollback.views.rich_layout import text
-
-        commits, notices = commits_for(session, commit, terraform)
-        recorded = (adopt if adopting else record)(session, version, commits, ui)
+        commits, notices = record_release.commits_for(session, commit, terraform)
+        act = record_release.adopt if adopting else record_release.record
+        recorded = act(session, version, commits, ui)
         for notice in (*notices, *recorded.notices):
             ui.say(notice)
         what = "Recorded" if recorded.new else "Known already:"
         document = {key: value for key, value in plain(recorded.release).items() if key != "manifest"}
         ui.show(
-            text(
+            rich_layout.text(
                 f"{what} {version}: {recorded.release.functions} functions at commit "
                 f"{recorded.release.commit[:12] or 'unknown'}. {session.environment} stands at {recorded.stands}."
             ),

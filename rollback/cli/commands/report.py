@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.runtime import Json, MaybeEnv, verb
+from rollback.cli.options import Json, MaybeEnv
+from rollback.cli.runtime import verb
 from rollback.core.errors import Code, UsageError
+from rollback.core.stdio import write_out
+from rollback.views import report as reports
+from rollback.views import rich_layout
 
 _STDOUT = "-"
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the verb to the command line."""
-    app.command("report")(report)
 
 
 def report(
@@ -36,10 +35,6 @@ def report(
 ) -> None:
     """Write what happened as one HTML page that needs nothing else."""
     with verb(env, json) as (session, _, ui):
-        from rollback.core.stdio import write_out
-        from rollback.views.report import gather, page, summary, told
-        from rollback.views.rich_layout import text
-
         if markdown and identifier is None:
             raise UsageError(
                 "--markdown is of one rollback.",
@@ -52,8 +47,8 @@ def report(
                 code=Code.OPTION_INVALID,
                 next="--output FILE",
             )
-        found = told(session, identifier) if identifier else gather(session, limit)
-        document = summary(found.told[identifier]) if markdown and identifier else page(found)
+        found = reports.told(session, identifier) if identifier else reports.gather(session, limit)
+        document = reports.summary(found.told[identifier]) if markdown and identifier else reports.page(found)
         if output == _STDOUT or (markdown and not output):
             write_out(document.removesuffix("\n"))
             return
@@ -66,4 +61,4 @@ def report(
                 code=Code.OUTPUT_UNWRITABLE,
                 next="--output FILE",
             ) from None
-        ui.show(text(f"Written: {path}"), {"path": str(path), "moments": len(found.moments) or 1})
+        ui.show(rich_layout.text(f"Written: {path}"), {"path": str(path), "moments": len(found.moments) or 1})

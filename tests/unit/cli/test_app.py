@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from rollback.cli.app import app
-from rollback.cli.runtime import names_in
+from rollback.cli.app import VERBS, app
+from rollback.cli.options import names_in
 from rollback.core.errors import Code, UsageError
 from rollback.ledger.store import Conflict, Table, Write
 from rollback.model.alias_moves import Move
@@ -68,6 +70,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_wrong_usage_is_exit_2(project: Path, words: list[str]) -> None:
     assert CliRunner().invoke(app, words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"), [("lamda", "lambda"), ("releas list", "release"), ("release recod", "record")]
+)
+def test_a_mistyped_verb_is_answered_with_the_one_that_was_meant(words: str, meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in CliRunner().invoke(app, words.split()).output
+
+
+@pytest.mark.parametrize("described", [one for verbs in VERBS.values() for one in verbs.values()], ids=str)
+def test_the_table_of_verbs_has_the_help_of_each_verb(described: tuple[str, str]) -> None:
+    where, line = described
+    module, _, function = where.partition(":")
+
+    assert inspect.getdoc(getattr(import_module(f"rollback.cli.commands.{module}"), function)) == line
 
 
 @pytest.mark.parametrize("env", ["", "prd", "../dev", "dev\n", "d" * 5000, "$(id)"])

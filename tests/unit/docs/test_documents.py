@@ -43,6 +43,8 @@ def test_commands_that_a_page_shows_exist_with_their_options(page: Path) -> None
         command = commands.get(words[0])
         if command is not None and hasattr(command, "commands"):
             command = command.commands.get(words[1]) if len(words) > 1 else None
+        if command is not None:
+            command = command.make_context(words[0], [], resilient_parsing=True).command
         options = {name for one in getattr(command, "params", ()) for name in one.opts}
         if command is None or [word for word in words if word.startswith("--") and word not in options]:
             wrong.append(line)

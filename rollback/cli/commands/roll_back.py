@@ -1,17 +1,31 @@
-"""The verbs that put infrastructure back: `stack`, `terraform`, `table` and `full`."""
+"""The verbs that roll back: `lambda`, `stack`, `terraform`, `table` and `full`."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from rollback.actions import context
 from rollback.cli import completion
-from rollback.cli.runtime import DryRun, Env, Json, Reason, Release, Yes, preview_or_start, verb
-
-if TYPE_CHECKING:
-    from rollback.model.plan import Request
+from rollback.cli.commands.emergency import (
+    AlthoughAnswers,
+    AlthoughQuarantined,
+    Emergent,
+    Options,
+    Resume,
+    Undo,
+    emergency,
+    only_in_an_emergency,
+)
+from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Yes, names_in
+from rollback.cli.runtime import preview_or_start, verb
+from rollback.core.errors import Code, UsageError
+from rollback.core.stdio import write_out
+from rollback.model.plan import Request
+from rollback.views import plan as plans
+from rollback.views import terminal
 
 To = Annotated[str, typer.Option("--to", help="A commit, or previous.", autocompletion=completion.previous)]
 AllowDestroy = Annotated[
@@ -33,12 +47,63 @@ class Cutover(StrEnum):
     parameter = "parameter"
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the verbs to the command line."""
-    app.command("stack")(stack)
-    app.command("terraform")(terraform)
-    app.command("table")(table)
-    app.command("full")(full)
+def lambda_(
+    env: Env,
+    reason: Reason = "",
+    to: Release = "previous",
+    services: Services = "all",
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--except",
+            metavar="FUNCTION",
+            help="Leave this function out.",
+            autocompletion=completion.functions,
+        ),
+    ] = None,
+    adopt_current: Annotated[
+        bool,
+        typer.Option(
+            "--adopt-current", help="Start from where aliases stand, also where somebody moved them."
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    as_shell: Annotated[
+        bool, typer.Option("--as-shell", help="Print the plan as AWS CLI commands, and end there.")
+    ] = False,
+    yes: Yes = False,
+    in_emergency: Emergent = False,
+    resume_file: Resume = None,
+    undo_file: Undo = None,
+    although_answers: AlthoughAnswers = False,
+    although_quarantined: AlthoughQuarantined = False,
+    json: Json = False,
+) -> None:
+    """Put Lambda aliases back to an earlier release."""
+    with verb(env, json) as (session, flow, ui):
+        options = Options(
+            reason=reason,
+            resume=resume_file,
+            undo=undo_file,
+            although_answers=although_answers,
+            although_quarantined=although_quarantined,
+            dry_run=dry_run,
+        )
+        request = Request(
+            to=to,
+            services=names_in(services),
+            without=tuple(_function_named(session, name) for name in without or ()),
+            adopt_current=adopt_current,
+        )
+        if in_emergency:
+            emergency(session, ui, flow.stop, request, options)
+            return
+        only_in_an_emergency(options)
+        if as_shell:
+            plan = flow.preview("aliases", request)
+            write_out("\n".join(plans.shell_lines(plan, session.settings.alias)))
+            return
+        preview_or_start(session, flow, ui, "aliases", request, reason, dry_run=dry_run, yes=yes, json=json)
 
 
 def stack(
@@ -56,8 +121,6 @@ def stack(
     json: Json = False,
 ) -> None:
     """Deploy a Pulumi stack as an earlier commit had it."""
-    from rollback.model.plan import Request
-
     _do(
         "stack",
         env,
@@ -85,8 +148,6 @@ def terraform(
     json: Json = False,
 ) -> None:
     """Apply the Terraform configuration as an earlier commit had it."""
-    from rollback.model.plan import Request
-
     request = Request(to=to, allow_destroy=tuple(allow_destroy or ()))
     _do("terraform", env, request, reason, dry_run=dry_run, yes=yes, json=json)
 
@@ -109,10 +170,6 @@ def table(
     json: Json = False,
 ) -> None:
     """Restore a table to a point in time, beside the live one; then, apart, cut over to it."""
-    from rollback.core.errors import Code, UsageError
-    from rollback.model.plan import Request
-    from rollback.views.terminal import Terminal
-
     restored = to.startswith("restored:")
     if restored is (cutover is Cutover.none):
         error = UsageError(
@@ -120,7 +177,7 @@ def table(
             code=Code.OPTION_INVALID,
             next=f"rollback table --env {env} --table {name} --to TIME --reason …, and then what that says.",
         )
-        Terminal(json_output=json).error(error)
+        terminal.Terminal(json_output=json).error(error)
         raise typer.Exit(error.exit_code)
     request = Request(to=to, table=name, cutover=cutover.value, delete_new=delete_new)
     _do("cutover" if restored else "table", env, request, reason, dry_run=dry_run, yes=False, json=json)
@@ -136,8 +193,6 @@ def full(
     json: Json = False,
 ) -> None:
     """Put back aliases, then the stack and the Terraform configuration that a release was made with."""
-    from rollback.model.plan import Request
-
     request = Request(to=to, allow_destroy=tuple(allow_destroy or ()))
     _do("full", env, request, reason, dry_run=dry_run, yes=yes, json=json)
 
@@ -145,3 +200,9 @@ def full(
 def _do(kind: str, env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, json: bool) -> None:
     with verb(env, json) as (session, flow, ui):
         preview_or_start(session, flow, ui, kind, request, reason, dry_run=dry_run, yes=yes, json=json)
+
+
+def _function_named(session: context.Session, name: str) -> str:
+    """A function by its full name, or by the catalogue's."""
+    full = session.settings.names.function(name)
+    return full if full in session.settings.catalogue() else name

@@ -1,0 +1,65 @@
+"""`rollback ledger …`: once the ledger is back, after an emergency or a restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollback.actions import repair_ledger
+from rollback.actions.emergency import importer
+from rollback.cli.options import Env, Json, Reason
+from rollback.cli.runtime import verb
+from rollback.core.canonical import plain
+from rollback.model import messages
+from rollback.views import records, rich_layout
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An emergency's journal.")],
+    env: Env,
+    although_moved: Annotated[
+        bool,
+        typer.Option("--although-moved", help="Adopt it although the aliases stand otherwise by now."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Adopt the journal of an emergency, once the ledger is back."""
+    with verb(env, json, first=True) as (session, flow, ui):
+        adopted = importer.Adoption(session=session, ui=ui, stop=flow.stop).adopt(
+            file, although_moved=although_moved
+        )
+        record = adopted.record
+        outcomes = session.target(record.kind).outcomes(adopted.plan, adopted.events)
+        ui.say(
+            f"{'Imported' if adopted.new else 'Imported already:'} {record.rollback_id}; {session.environment} stands "
+            f"at {adopted.stands}."
+        )
+        ui.show(records.record_view(record), {**records.record_document(record, outcomes), "imported": True})
+        ui.next(messages.next_for(record))
+
+
+def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
+    """Put back what a restored or new table has lost, from the archive."""
+    with verb(env, json) as (session, _, ui):
+        mended = repair_ledger.mend(session, reason, ui)
+        if not mended.entries:
+            ui.show(
+                rich_layout.text("Nothing is missing: the ledger has all that the archive has."),
+                plain(mended),
+            )
+            return
+        ui.show(
+            rich_layout.text(
+                f"Put back: {mended.entries} entries of the timeline, {len(mended.releases)} releases "
+                f"({', '.join(mended.releases) or 'none'})."
+            ),
+            plain(mended),
+        )
+        if mended.lost:
+            ui.say(f"Records that stay lost, but for their heads: {', '.join(mended.lost[:20])}.")
+        ui.next(
+            f"pulumi up, which protects the table again; rollback status --env {session.environment}; aliases that "
+            "a lost record moved: rollback lambda … --adopt-current"
+        )

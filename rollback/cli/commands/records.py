@@ -1,0 +1,56 @@
+"""`rollback history` and `show`: what was recorded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from rollback.actions import history as past
+from rollback.cli.options import Env, Identifier, Json, MaybeEnv
+from rollback.cli.runtime import verb
+from rollback.views import records
+
+
+class Kind(StrEnum):
+    """Kinds of records that `history` can be narrowed to."""
+
+    release = "release"
+    aliases = "aliases"
+    stack = "stack"
+    terraform = "terraform"
+    table = "table"
+    cutover = "cutover"
+    full = "full"
+    drill = "drill"
+    prune = "prune"
+
+
+def history(
+    env: Env,
+    kind: Annotated[Kind | None, typer.Option("--kind", help="Only these.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10000)] = 30,
+    json: Json = False,
+) -> None:
+    """Releases, rollbacks and what the engine deployed, newest first."""
+    with verb(env, json, reading=True) as (session, _, ui):
+        told = past.past(session, limit, kind.value if kind else None)
+        for notice in told.notices:
+            ui.say(notice)
+        document = [moment.document for moment in told.moments]
+        malformed = [{"malformed": error.what} for error in told.broken]
+        ui.show(records.history_view(told.moments, told.broken), [*malformed, *document])
+        if told.broken:
+            raise told.broken[0]
+
+
+def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
+    """One rollback: its plan, its journal, and what to type next; or one entry of the engine's history."""
+    with verb(env, json, reading=True) as (session, _, ui):
+        moment = past.found(session, identifier)
+        if moment is not None:
+            ui.show(records.history_view([moment]), moment.document)
+            return
+        opened = session.ledger.load(identifier)
+        ui.show(*records.opened_view(opened, session.target(opened.record.kind)))

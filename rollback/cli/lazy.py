@@ -1,0 +1,72 @@
+"""Verbs that are imported when they are called, and what a verb imports, when it is first used.
+
+The first is Click's "Lazily Loading Subcommands" (https://click.palletsprojects.com/en/stable/complex/): a list of
+verbs imports none of them. The second keeps a verb's own `--help` and its completion from waiting for boto3 and the
+settings: a module that a verb's module imports as a module (`from rollback.actions import freeze`) is executed when
+something is first asked of it (https://docs.python.org/3/library/importlib.html#importlib.util.LazyLoader). Names
+taken out of a module (`from rollback.core.errors import Refused`) execute it at once, which is for light ones only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from types import ModuleType
+from typing import Any, cast
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+
+class LazyCommand(TyperCommand):
+    """A verb of which the name and the help line are known; the rest is imported once it is called or completed.
+
+    `where` is `module:function`, in `rollback.cli.commands`.
+    """
+
+    def __init__(self, name: str, where: str, line: str) -> None:
+        super().__init__(name, help=line, rich_markup_mode=None)
+        self.where = where
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the verb itself, which takes this one's place from here on."""
+        return self._verb().make_context(info_name, args, parent, **extra)
+
+    def _verb(self) -> TyperCommand:
+        module, _, function = self.where.partition(":")
+        with _first_use():
+            callback = getattr(import_module(f"rollback.cli.commands.{module}"), function)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        alone.command(self.name)(callback)
+        return cast("TyperCommand", get_command(alone))
+
+
+@contextmanager
+def _first_use() -> Iterator[None]:
+    """Modules of the product that are imported in here are executed when they are first used.
+
+    Only the thread that reads the command line imports and uses them: `LazyLoader` is safe in one thread.
+    """
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Finder:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith("rollback."):
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec

@@ -1,0 +1,51 @@
+"""The options that several verbs have, and what is read out of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollback.cli import completion
+from rollback.core.errors import Code, UsageError
+
+Env = Annotated[
+    str,
+    typer.Option("--env", "-e", help="Environment: dev, sit, prod.", autocompletion=completion.environments),
+]
+MaybeEnv = Annotated[
+    str | None,
+    typer.Option(
+        "--env",
+        "-e",
+        help="Environment; default: the one whose account is yours.",
+        autocompletion=completion.environments,
+    ),
+]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Identifier = Annotated[str, typer.Argument(metavar="ID", help="A rollback's id.")]
+Services = Annotated[
+    str,
+    typer.Option("--services", "-s", help="all, or some: a,b", autocompletion=completion.services),
+]
+Release = Annotated[
+    str, typer.Option("--to", help="A release, or previous.", autocompletion=completion.previous)
+]
+Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the plan (dev; never another's approval).")]
+ConfirmDead = Annotated[
+    str, typer.Option("--confirm-dead", metavar="HOST:PID", help="Whoever held the engine's lock is dead.")
+]
+Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]
+
+
+def names_in(services: str) -> tuple[str, ...]:
+    """`all` or a list with commas; empty for all."""
+    names = tuple(name.strip() for name in services.split(",") if name.strip())
+    if not names:
+        raise UsageError(
+            "--services names none.", code=Code.OPTION_INVALID, next="--services all, or --services a,b"
+        )
+    return () if names == ("all",) else names

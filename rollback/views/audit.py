@@ -1,0 +1,30 @@
+"""What an audit of the ledger saw, in lines."""
+
+from __future__ import annotations
+
+from rollback.actions.audit import Audited
+
+# Keys that are shown of what was never archived; --json has all.
+_SHOWN = 10
+
+
+def lines(seen: Audited) -> list[str]:
+    """What an audit saw, for people."""
+    counted = (
+        f"{seen.entries} entries of the timeline, {seen.releases} releases, {seen.records} rollbacks "
+        f"({seen.unfinished} not ended), {seen.bars} bars, {seen.approvals} approvals"
+    )
+    shown = [counted, *(f"✗ {finding}" for finding in seen.findings)]
+    if not seen.findings:
+        shown.append("✓ Every item is what the one that covers it says.")
+    if not seen.declared:
+        shown.append(
+            "! Nothing outside the ledger vouches for it: `pulumi up` declares the bucket that does."
+        )
+    if seen.put:
+        shown.append(f"! {seen.put} objects that the archive lacked were put there now.")
+    if seen.unkept:
+        keys = ", ".join(seen.unkept[:_SHOWN])
+        more = f" and {len(seen.unkept) - _SHOWN} more" if len(seen.unkept) > _SHOWN else ""
+        shown.append(f"! Never archived, so the ledger alone vouches for them: {keys}{more}")
+    return shown
