@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from rollback.cli.lazy import LazyCommand
+from rollback.core.errors import Code, UsageError
 from rollback.core.sanitize import clean
 from rollback.core.stdio import to_nowhere, warn
 
@@ -143,8 +144,7 @@ def main() -> None:
     except typer.TyperException as error:
         # Wrong usage names what was typed, which may hold anything.
         if "--json" in sys.argv:
-            from rollback.core.errors import Code, UsageError
-            from rollback.views.terminal import Terminal
+            from rollback.views.terminal import Terminal  # noqa: PLC0415 - rich is needed by this one answer alone
 
             wrong = UsageError(error.format_message(), code=Code.OPTION_INVALID)
             Terminal(json_output=True).error(wrong)
