@@ -51,6 +51,7 @@ check: venv ## lint, format, types, imports, workflows; locks and measured figur
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/access-rollback/mypy"
 	@.venv/bin/lint-imports --no-cache > /dev/null || .venv/bin/lint-imports --no-cache
+	@$(VENV) -m tools.layers
 	@$(VENV) -m tools.locks
 	@$(VENV) -m tools.workflows
 	@$(VENV) -m bench.readme
