@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
-from rollback.core.errors import Ended, RollbackError
+from rollback.core.errors import Code, Ended, RollbackError
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
 from rollback.model.messages import Commands
@@ -261,3 +261,12 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
             then = f"{do.resume}, to finish it; {do.undo}, to undo what can be undone"
             error.next = f"{error.next}\n{then}" if error.next else then
         raise
+    except Exception as error:
+        if isinstance(error, OSError) or not in_flight():
+            raise
+        raise RollbackError(
+            f"This command met what it does not expect: {type(error).__name__}: {str(error)[:200]}",
+            code=Code.UNEXPECTED,
+            changed=f"What was done until then is in {do.place}.",
+            next=f"{do.resume}, to finish it; {do.undo}, to undo what can be undone",
+        ) from error

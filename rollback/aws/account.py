@@ -22,6 +22,7 @@ from botocore import exceptions
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
+from rollback.aws.answers import trust_nothing
 from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
@@ -101,6 +102,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
     """
     with explained("asking STS who the caller is", before=True):
         session = session or boto3.Session(region_name=settings.region)
+        trust_nothing(session.events)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 5},
             connect_timeout=5,

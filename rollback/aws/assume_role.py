@@ -18,6 +18,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
+from rollback.aws.answers import trust_nothing
 from rollback.config.naming import DRILL, RESTORE, ROLLBACK, arn
 from rollback.core.errors import Code, Refused
 from rollback.core.thread_pool import WORKERS
@@ -67,4 +68,6 @@ def session(account: Account, role: str) -> boto3.Session:
     inner._credentials = RefreshableCredentials.create_from_metadata(  # type: ignore[attr-defined]  # noqa: SLF001 - botocore offers no other way in
         metadata=taken(), refresh_using=taken, method="assume-role"
     )
-    return boto3.Session(botocore_session=inner, region_name=settings.region)
+    session = boto3.Session(botocore_session=inner, region_name=settings.region)
+    trust_nothing(session.events)
+    return session

@@ -66,20 +66,31 @@ def verb(
         # Threads that still wait for an answer would keep the process.
         sys.stderr.flush()
         os._exit(Ended.exit_code)
-    except RollbackError as error:
-        ui.error(error)
-        raise typer.Exit(error.exit_code) from None
-    except OSError as error:
+    except (typer.Exit, typer.Abort, typer.TyperException):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort: nobody on call reads a traceback
+        ours = _in_our_words(error, env or "ENVIRONMENT")
+        ui.error(ours)
+        raise typer.Exit(ours.exit_code) from None
+
+
+def _in_our_words(error: Exception, env: str) -> RollbackError:
+    """What went wrong, with what was changed and what to type next."""
+    if isinstance(error, RollbackError):
+        return error
+    changed, then = "What was done before, if anything, is recorded.", f"rollback status --env {env}"
+    if isinstance(error, OSError):
         # A full disk, a folder that may not be written, too many open files: no fault of this command.
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        refused = RollbackError(
-            f"This machine refused: {what}.",
-            code=Code.MACHINE_REFUSED,
-            changed="What was done before, if anything, is recorded.",
-            next=f"rollback status --env {env or 'ENVIRONMENT'}",
+        return RollbackError(
+            f"This machine refused: {what}.", code=Code.MACHINE_REFUSED, changed=changed, next=then
         )
-        ui.error(refused)
-        raise typer.Exit(refused.exit_code) from None
+    return RollbackError(
+        f"This command met what it does not expect: {type(error).__name__}: {str(error)[:200]}",
+        code=Code.UNEXPECTED,
+        changed=changed,
+        next=then,
+    )
 
 
 @contextmanager

@@ -118,6 +118,7 @@ class Code(StrEnum):
     INTERRUPTED = auto()  # it stopped in good order where somebody asked it to
     ENDED = auto()  # it ended at once, where somebody asked a second time
     MACHINE_REFUSED = auto()  # a full disk, a folder that may not be written, too many open files
+    UNEXPECTED = auto()  # this command met what it does not expect: a defect of its own
     OUTPUT_UNWRITABLE = auto()  # standard output, or a file or folder that was named, cannot be written
 
 

@@ -1,0 +1,107 @@
+"""An answer that is cut off, empty or something else is a lost answer: asked for again, and decided upon what is there."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+
+from rollback.aws.account import explained
+from rollback.aws.answers import MalformedAnswer, trust_nothing
+from rollback.core.errors import Code, RollbackError
+
+ALIAS = json.dumps({"Name": "live", "FunctionVersion": "7", "RevisionId": "r2"}).encode()
+
+
+class Raw(io.BytesIO):
+    def stream(self, **_: Any) -> Any:
+        yield self.getvalue()
+
+
+def answers(client: Any, *bodies: tuple[bytes, Mapping[str, str]]) -> list[int]:
+    """A client that gets these bodies one after the other, the last one for ever; how often it has asked."""
+    asked: list[int] = []
+
+    def send(request: Any, **_: Any) -> AWSResponse:
+        body, headers = bodies[min(len(asked), len(bodies) - 1)]
+        asked.append(1)
+        return AWSResponse(request.url, 200, dict(headers), Raw(body))
+
+    client.meta.events.register("before-send", send)
+    return asked
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    session = boto3.Session("AKIA", "secret", region_name="eu-west-1")
+    trust_nothing(session.events)
+    config = Config(retries={"mode": "standard", "total_max_attempts": 5})
+    return lambda service: session.client(service, config=config)
+
+
+def whole(body: bytes) -> tuple[bytes, dict[str, str]]:
+    return body, {"content-length": str(len(body))}
+
+
+@pytest.mark.finding("F1")
+@pytest.mark.finding("G7")
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param((ALIAS[:20], {"content-length": str(len(ALIAS))}), id="cut off"),
+        pytest.param(whole(b"{}"), id="empty"),
+        pytest.param(whole(b"<html>welcome to the hotel</html>"), id="a page"),
+        pytest.param(whole(b""), id="nothing"),
+        pytest.param(whole(ALIAS[:-1]), id="no end"),
+    ],
+)
+def test_a_malformed_answer_is_asked_for_again(make: Callable[[str], Any], lie: Any) -> None:
+    client = make("lambda")
+    asked = answers(client, lie, whole(ALIAS))
+
+    answer = client.get_alias(FunctionName="f", Name="live")
+
+    assert (answer["RevisionId"], len(asked)) == ("r2", 2)
+
+
+@pytest.mark.finding("F1")
+def test_an_item_is_never_taken_for_missing_because_its_answer_was_cut_off(
+    make: Callable[[str], Any],
+) -> None:
+    client = make("dynamodb")
+    item = json.dumps({"Item": {"PK": {"S": "LOCK#dev"}}}).encode()
+    asked = answers(client, (b"", {"content-length": str(len(item))}), whole(item))
+
+    answer = client.get_item(TableName="t", Key={"PK": {"S": "LOCK#dev"}})
+
+    assert (answer["Item"]["PK"]["S"], len(asked)) == ("LOCK#dev", 2)
+
+
+@pytest.mark.finding("F1")
+def test_where_no_better_answer_comes_it_is_an_error_of_ours_and_no_traceback(
+    make: Callable[[str], Any],
+) -> None:
+    client = make("lambda")
+    asked = answers(client, whole(b"<html>"))
+
+    with pytest.raises(RollbackError) as caught, explained("reading an alias"):
+        client.get_alias(FunctionName="f", Name="live")
+
+    assert caught.value.code is Code.AWS_ERROR
+    assert isinstance(caught.value.__cause__, MalformedAnswer)
+    assert len(asked) == 5
+
+
+def test_an_answer_without_an_item_is_an_answer(make: Callable[[str], Any]) -> None:
+    client = make("dynamodb")
+    asked = answers(client, whole(b"{}"))
+
+    assert "Item" not in client.get_item(TableName="t", Key={"PK": {"S": "x"}})
+    assert len(asked) == 1
