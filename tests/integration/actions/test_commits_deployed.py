@@ -8,9 +8,10 @@ import pytest
 
 from rollback.actions.quarantine import quarantine
 from rollback.actions.record_release import Commits, record
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.model.plan import Request
 from rollback.model.release import TERRAFORM, Entry, Quarantine, Timeline, label, previous_position
+from tests.coded import coded
 from tests.doubles.world import DAN, SHA, Quiet, World
 
 A, B, C, D = ("a" * 40, "b" * 40, "c" * 40, "d" * 40)
@@ -86,7 +87,7 @@ def test_previous_is_what_stood_before(
     ],
 )
 def test_without_a_previous_one_it_is_said_why(entries: list[tuple[str, str]], why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(Refused, match=why, check=coded(Code.NO_PREVIOUS)):
         previous_position(timeline(*entries), TERRAFORM, barred(B))
 
 

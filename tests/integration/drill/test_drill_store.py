@@ -10,10 +10,11 @@ from boto3.dynamodb.types import TypeSerializer
 from rollback.actions import audit, drill_store
 from rollback.actions.history import past
 from rollback.actions.status import overview
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.drill.runner import refuse_unwell
 from rollback.ledger.drill_integrity import drill_findings
 from rollback.model.drill import BEGUN, CODE, Drill
+from tests.coded import coded
 from tests.doubles.world import ALICE, TABLE, Quiet, World
 
 
@@ -70,7 +71,7 @@ def test_it_ends_once(world: World) -> None:
     drill = begun(world)
     ended(world, drill)
 
-    with pytest.raises(Refused, match="was ended by somebody else"):
+    with pytest.raises(Refused, check=coded(Code.LEDGER_BUSY)):
         ended(world, drill)
 
 
@@ -115,10 +116,10 @@ def test_where_something_is_in_flight_nothing_is_made_bad(world: World) -> None:
     refuse_unwell(overview(world.session()))
     world.session().leases.take("stack", "01M")
 
-    with pytest.raises(Refused, match="a lease is held on stack"):
+    with pytest.raises(Refused, match="a lease is held on stack", check=coded(Code.DRILL_REFUSED)):
         refuse_unwell(overview(world.session()))
 
 
 def test_without_a_release_there_is_nothing_to_go_back_to(world: World) -> None:
-    with pytest.raises(Refused, match="no release is recorded"):
+    with pytest.raises(Refused, match="no release is recorded", check=coded(Code.DRILL_REFUSED)):
         refuse_unwell(overview(world.session()))

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, Held, Lease, LeaseLost
 from rollback.ledger.store import Conflict, Write
+from tests.coded import coded
 from tests.doubles.world import ALICE, DAN, World
 
 LOCK = {"PK": {"S": "LOCK#dev"}, "SK": {"S": ALIASES}}
@@ -71,7 +72,9 @@ def test_a_lease_item_that_was_tampered_with_is_named(world: World, name: str, v
         lambda: leases.take_over(ALIASES, "R1", quiet),
         leases.holders,
     ):
-        with pytest.raises(RollbackError, match=f"LOCK#dev / aliases is malformed: {name}"):
+        with pytest.raises(
+            RollbackError, match=f"LOCK#dev / aliases is malformed: {name}", check=coded(Code.LEDGER_DAMAGED)
+        ):
             act()
 
 

@@ -11,13 +11,14 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from rollback.core.canonical import canonical
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.ledger.store import ABSENT, Conflict, Write
 from rollback.model.alias_moves import Move
 from rollback.model.plan import Plan
 from rollback.model.record import Approval, Entered, Record, Standing, Status, chain_break
 from rollback.model.release import Entry, Quarantine, Release, entry_hash, manifest_hash
+from tests.coded import coded
 from tests.doubles.instead import Instead
 from tests.doubles.records import a_plan, a_record
 from tests.doubles.world import ALICE, BOB, TABLE, World
@@ -96,7 +97,7 @@ def test_a_record_of_five_thousand_functions_fits(world: World) -> None:
 def test_an_id_is_taken_once(world: World) -> None:
     opened(world)
 
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, check=coded(Code.LEDGER_BUSY)):
         opened(world)
 
 
@@ -106,7 +107,7 @@ def test_of_two_who_write_to_a_record_the_second_is_refused(world: World) -> Non
     second = ledger.load(ID).record
 
     after, _ = ledger.journal(first, said("one"), None)
-    with pytest.raises(Refused, match="Somebody else changed"):
+    with pytest.raises(Refused, check=coded(Code.LEDGER_BUSY)):
         ledger.journal(second, said("other"), None)
 
     assert [event.kind for event in ledger.load(ID).events] == ["planned", "one"]
@@ -270,7 +271,7 @@ def test_history_is_the_newest_first_and_no_longer_than_asked(world: World) -> N
 
 @pytest.mark.parametrize("identifier", ["", "nobody", "R" * 5000, "../x", "$(id)", "01M8\n"])
 def test_an_unknown_record_is_wrong_usage(world: World, identifier: str) -> None:
-    with pytest.raises(UsageError, match="There is no rollback"):
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ROLLBACK)):
         world.session().ledger.load(identifier)
 
 
@@ -279,7 +280,7 @@ def test_a_record_of_another_environment_is_not_this_ones(world: World) -> None:
     elsewhere = replace(record(what), environment="sit")
     world.session().ledger.open(elsewhere, Status.PLANNED, what, said("planned"), None)
 
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ROLLBACK)):
         world.session().ledger.load(ID)
 
 
@@ -311,7 +312,7 @@ def test_a_malformed_item_of_a_record_is_named(world: World, sk: str, name: str,
     opened(world)
     spoil(world, sk, name, value)
 
-    with pytest.raises(RollbackError, match=ID) as raised:
+    with pytest.raises(RollbackError, match=ID, check=coded(Code.LEDGER_DAMAGED)) as raised:
         world.session().ledger.load(ID)
 
     assert raised.value.exit_code == 1
@@ -322,7 +323,7 @@ def test_a_plan_that_is_not_the_one_that_was_opened_is_refused(world: World, tex
     opened(world)
     spoil(world, "PLAN#0002", "plan", {"S": text})
 
-    with pytest.raises(RollbackError, match="changed in the table"):
+    with pytest.raises(RollbackError, match="changed in the table", check=coded(Code.LEDGER_DAMAGED)):
         world.session().ledger.load(ID).plan(Move)
 
 
@@ -330,7 +331,7 @@ def test_a_record_whose_digest_was_changed_has_no_plan(world: World) -> None:
     opened(world)
     spoil(world, "METADATA", "digest", {"S": "0" * 64})
 
-    with pytest.raises(RollbackError, match="changed in the table"):
+    with pytest.raises(RollbackError, match="changed in the table", check=coded(Code.LEDGER_DAMAGED)):
         world.session().ledger.load(ID).plan(Move)
 
 
@@ -338,7 +339,7 @@ def test_a_newer_schema_is_said_and_not_guessed(world: World) -> None:
     opened(world)
     spoil(world, "METADATA", "schema", {"N": "3"})
 
-    with pytest.raises(RollbackError, match="newer version of this command"):
+    with pytest.raises(RollbackError, check=coded(Code.CLIENT_OUTDATED)):
         world.session().ledger.load(ID)
 
 
@@ -356,7 +357,7 @@ def test_a_malformed_timeline_entry_is_named(world: World) -> None:
     world.session().ledger.append(entry())
     spoil(world, "SEQ#0000000001", "stands", {"S": "v1"}, pk="RELEASE#dev")
 
-    with pytest.raises(RollbackError, match="RELEASE#dev / SEQ#0000000001"):
+    with pytest.raises(RollbackError, match="RELEASE#dev / SEQ#0000000001", check=coded(Code.LEDGER_DAMAGED)):
         list(world.session().ledger.timeline())
 
 
@@ -367,7 +368,7 @@ def test_a_manifest_that_lost_a_part_is_said_to_be_damaged(world: World) -> None
         TableName=TABLE, Key={"PK": {"S": f"DEPLOYMENT#{newest.id}"}, "SK": {"S": "FUNCTIONS#0001"}}
     )
 
-    with pytest.raises(RollbackError, match="damaged"):
+    with pytest.raises(RollbackError, match="damaged", check=coded(Code.LEDGER_DAMAGED)):
         world.session().ledger.release(newest.id)
 
 
@@ -390,7 +391,7 @@ def test_approvals_are_kept_apart_by_approver_and_time(world: World) -> None:
 
     ledger.approve(given)
     ledger.approve(replace(given, at="2026-11-24T13:00:00.000Z"))
-    with pytest.raises(Refused, match="recorded already"):
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_REFUSED)):
         ledger.approve(given)
 
     assert [item.at[11:13] for item in ledger.approvals(ID)] == ["12", "13"]
@@ -420,7 +421,7 @@ def test_nothing_is_decided_by_the_index(world: World) -> None:
 def test_a_missing_table_is_named_with_the_way_to_it(world: World) -> None:
     world.dynamodb.delete_table(TableName=TABLE)
 
-    with pytest.raises(RollbackError, match=TABLE) as raised:
+    with pytest.raises(RollbackError, match=TABLE, check=coded(Code.LEDGER_MISSING)) as raised:
         world.session().ledger.load(ID)
 
     assert "pulumi up" in raised.value.next

@@ -15,6 +15,7 @@ from rollback.actions.reversibility.collect import _dropped, gather
 from rollback.actions.reversibility.rules import Answer, Finding, Verdict
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.plan import Request
+from tests.coded import coded
 from tests.doubles.functions import client_error
 from tests.doubles.github import GitHub, github
 from tests.doubles.world import ALICE, DAN, Quiet, World, create_table, settings
@@ -117,9 +118,9 @@ def test_a_strangers_commit_is_not_looked_at_and_that_of_a_branch_that_is_checke
 
     assert can(platform, topic).commit == can(platform).commit == topic
     git(root, "checkout", "-q", "main")
-    with pytest.raises(Refused, match="is not part of main"):
+    with pytest.raises(Refused, match=" main", check=coded(Code.NOT_ON_PROTECTED_BRANCH)):
         can(platform, topic)
-    with pytest.raises(UsageError, match="There is no commit"):
+    with pytest.raises(UsageError, match="There is no commit", check=coded(Code.UNKNOWN_COMMIT)):
         can(platform, "--output=x")
 
 

@@ -17,11 +17,12 @@ from rollback.actions.lifecycle import Flow
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.run import Finished
 from rollback.cli.commands.prune import _interrupted
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.identity import Who
 from rollback.model.plan import Plan, Request
 from rollback.model.record import Status, chain_break
 from rollback.model.retention import KIND, Doomed, deleted
+from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
 from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, create_table, settings, texts
@@ -197,12 +198,12 @@ def test_the_last_manifest_in_the_archive_stays(old: World) -> None:
 def test_an_archive_that_cannot_be_read_lets_nothing_go(old: World) -> None:
     old.bucket.fail = client_error("ListObjectVersions", "AccessDenied")
 
-    with pytest.raises(RollbackError, match="Not allowed while listing"):
+    with pytest.raises(RollbackError, match="listing", check=coded(Code.ACCESS_DENIED)):
         planned(old)
 
 
 def test_two_releases_at_least_are_kept(old: World) -> None:
-    with pytest.raises(UsageError, match="too few"):
+    with pytest.raises(UsageError, match="too few", check=coded(Code.OPTION_INVALID)):
         planned(old, 1)
 
 
@@ -261,7 +262,7 @@ def test_a_release_that_is_quarantined_before_it_is_resumed_stays(old: World) ->
 def test_it_is_refused_while_somebody_else_has_frozen_the_environment(old: World) -> None:
     freeze(old.session(ALICE), "looking into it")
 
-    with pytest.raises(Refused, match="frozen"):
+    with pytest.raises(Refused, check=coded(Code.FROZEN)):
         pruned(old)
     assert not old.functions.deleted
 
@@ -270,7 +271,7 @@ def test_it_is_refused_while_somebody_else_has_frozen_the_environment(old: World
 def test_it_is_refused_while_a_rollback_or_a_recording_is_in_flight(old: World, owner: str) -> None:
     lease = old.session(ALICE).leases.take("aliases", owner)
 
-    with pytest.raises(Refused, match="holds the lease"):
+    with pytest.raises(Refused, check=coded(Code.LEASE_HELD)):
         pruned(old)
 
     lease.release()
@@ -456,7 +457,9 @@ def test_a_rollback_to_a_release_that_was_pruned_is_told_by_which_prune_and_when
     record = pruned(old).record
     assert record is not None
 
-    with pytest.raises(Refused, match=f"deleted by prune {record.rollback_id} of .*, dan"):
+    with pytest.raises(
+        Refused, match=f"deleted by prune {record.rollback_id} of .*, dan", check=coded(Code.PLAN_REFUSED)
+    ):
         old.begin(to="v1")
 
 

@@ -18,12 +18,13 @@ from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.actions.reversibility.collect import of_stack
 from rollback.actions.reversibility.rules import Answer
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.process_identity import began
 from rollback.integrations.git import Commit
 from rollback.model.plan import Request, to_chunks
 from rollback.model.release import STACK, Quarantine
 from rollback.targets.stack.planner import find
+from tests.coded import coded
 from tests.doubles.world import ALICE
 from tests.integration.stack_under_test import ROOT, Estate, ops
 from tests.sharing import Shared
@@ -130,9 +131,9 @@ def test_a_quarantined_commit_is_refused_and_passed_over(deployed: tuple[Estate,
     estate.ledger.barred.append(bar)
 
     try:
-        with pytest.raises(Refused, match="is quarantined"):
+        with pytest.raises(Refused, check=coded(Code.QUARANTINED)):
             estate.plan(old)
-        with pytest.raises(Refused, match="no previous commit"):
+        with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)):
             estate.plan()
     finally:
         estate.ledger.barred.remove(bar)
@@ -165,7 +166,9 @@ def test_a_program_that_raises_is_told_by_its_last_lines(deployed: tuple[Estate,
     estate, _, _ = deployed
     sha = estate.commit("raise RuntimeError('no such team')", "broken")
 
-    with pytest.raises(RollbackError, match="RuntimeError: no such team") as error:
+    with pytest.raises(
+        RollbackError, match="RuntimeError: no such team", check=coded(Code.ENGINE_FAILED)
+    ) as error:
         estate.plan(sha)
 
     assert error.value.changed == "Nothing was changed."
@@ -179,7 +182,9 @@ def test_a_program_that_hangs_is_stopped_when_its_time_is_up(deployed: tuple[Est
     )
     sha = estate.commit(program, "hangs")
 
-    with pytest.raises(RollbackError, match="did not finish within the time limit"):
+    with pytest.raises(
+        RollbackError, match="did not finish within the time limit", check=coded(Code.ENGINE_FAILED)
+    ):
         estate.target(patience=8).plan(Request(to=sha))
 
     assert not began(int(pid.read_text()))
@@ -200,7 +205,7 @@ def test_a_commit_without_the_project_or_its_stack_is_told_so(deployed: tuple[Es
         (without_project, "holds no Pulumi project"),
         (other, "the project is called 'other', not 'rollback'"),
     ):
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(UsageError, match=words, check=coded(Code.COMMIT_UNUSABLE)):
             estate.plan(sha)
 
 
@@ -210,7 +215,7 @@ def test_a_commit_of_another_branch_is_refused(deployed: tuple[Estate, str, str]
     sha = estate.commit(OLD, "not reviewed")
     estate.git("checkout", "-q", "main")
 
-    with pytest.raises(Refused, match="is not part of"):
+    with pytest.raises(Refused, check=coded(Code.NOT_ON_PROTECTED_BRANCH)):
         estate.plan(sha)
 
 
@@ -226,7 +231,9 @@ def test_the_stack_is_read_with_todays_salt_whatever_the_commit_had(
     estate.git("checkout", "-q", new, "--", "Pulumi.dev.yaml")
 
     assert ops(estate.plan(other))["secret"] == "update"
-    with pytest.raises(UsageError, match=r"rollback:password in Pulumi\.dev\.yaml of commit"):
+    with pytest.raises(
+        UsageError, match=r"rollback:password in Pulumi\.dev\.yaml ", check=coded(Code.COMMIT_UNUSABLE)
+    ):
         estate.plan(unreadable)
 
 
@@ -245,7 +252,7 @@ def test_a_commit_gets_its_own_dependencies_or_an_error_with_the_last_words_of_p
     estate.git("rm", "-q", "requirements.txt")
     estate.commit(OLD)
 
-    with pytest.raises(UsageError, match=r"cannot be installed:\n(.|\n)*no-such-package"):
+    with pytest.raises(UsageError, match="no-such-package", check=coded(Code.DEPENDENCIES_UNAVAILABLE)):
         estate.plan(unsatisfiable)
     plan, workspace = estate.plan(same), estate.workspace
     assert ops(plan)["a"] == "update"
@@ -263,13 +270,13 @@ def test_another_stack_and_another_folder_are_found_or_told_to_be_missing(
     context = estate.target()._context
 
     assert find(context, Request(stack="blue")).subject == "@stack/rollback/blue"
-    with pytest.raises(UsageError, match="no stack 'blue'"):
+    with pytest.raises(UsageError, match="'blue'", check=coded(Code.UNKNOWN_STACK)):
         estate.plan("HEAD", stack="blue")
-    with pytest.raises(UsageError, match=r"There is no Pulumi\.yaml in infra"):
+    with pytest.raises(UsageError, match=r"Pulumi\.yaml in infra", check=coded(Code.OPTION_INVALID)):
         estate.plan("HEAD", project="infra")
-    with pytest.raises(UsageError, match="no resource of a stack"):
+    with pytest.raises(UsageError, match="no resource of a stack", check=coded(Code.OPTION_INVALID)):
         estate.plan("HEAD", without=("data",))
-    with pytest.raises(UsageError, match="below the repository's top"):
+    with pytest.raises(UsageError, match="below the repository's top", check=coded(Code.OPTION_INVALID)):
         estate.plan("HEAD", project="../infra")
 
 

@@ -21,7 +21,7 @@ import pytest
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.config.settings import parse
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.pulumi import deployed_commit, history
 from rollback.model.plan import Plan, Request
@@ -29,6 +29,7 @@ from rollback.model.release import STACK
 from rollback.model.resource_changes import Change
 from rollback.targets.base import Outcome
 from rollback.targets.stack.target import Stack
+from tests.coded import coded
 from tests.doubles.journal import Memory
 from tests.doubles.world import texts
 from tests.integration.stack_under_test import REGION, Estate
@@ -167,7 +168,9 @@ def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: Worl
     held.wait()
 
     outcome = target.execute(plan, journal)
-    with pytest.raises(Refused, match=r"The stack is being updated by .*@.* \(pid \d+\)"):
+    with pytest.raises(
+        Refused, match=r"The stack is being updated by .*@.* \(pid \d+\)", check=coded(Code.STATE_LOCKED)
+    ):
         estate.plan(world.stands)
 
     assert outcome.put_back
@@ -237,7 +240,7 @@ def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
     estate.aws("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(lock).encode())
     again = journal.next_holder()
 
-    with pytest.raises(Refused, match="another machine") as refused:
+    with pytest.raises(Refused, match="another machine", check=coded(Code.STATE_LOCKED)) as refused:
         estate.target().execute(plan, again)
     assert "--confirm-dead elsewhere:7" in refused.value.next
     assert _locks(estate) == [key]

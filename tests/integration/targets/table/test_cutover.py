@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.targets.table import copy_back
+from tests.coded import coded
 from tests.doubles.tables import (
     ALICE_THEN,
     BUCKET,
@@ -152,7 +153,7 @@ def test_a_report_that_is_not_the_approved_one_moves_nothing(estate: Estate) -> 
 def test_the_parameter_is_pointed_to_the_restored_table_and_back(estate: Estate) -> None:
     story(estate)
     restore = estate.restored(estate.at(-30))
-    with pytest.raises(Refused, match="no such parameter"):
+    with pytest.raises(Refused, match="no such parameter", check=coded(Code.PLAN_REFUSED)):
         estate.wait("cutover", to=f"restored:{estate.id(restore)}", cutover="parameter")
     estate.point(PEOPLE)
     healthy = estate.clients["s3"]
@@ -178,9 +179,9 @@ def test_only_a_complete_restore_of_the_same_table_can_be_cut_over_to(estate: Es
     story(estate)
     waiting = estate.wait(to=estate.at(-30).isoformat())
 
-    with pytest.raises(Refused, match="AWAITING_APPROVAL"):
+    with pytest.raises(Refused, match="AWAITING_APPROVAL", check=coded(Code.WRONG_STATUS)):
         estate.wait("cutover", to=f"restored:{estate.id(waiting)}", cutover="copy-back")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
         estate.wait("cutover", to=f"restored:{estate.id(waiting)}")
 
 
@@ -189,5 +190,5 @@ def test_who_started_it_cannot_approve_it(estate: Estate) -> None:
     waiting = estate.wait(to=estate.at(-30).isoformat())
     assert waiting.record is not None
 
-    with pytest.raises(Refused, match="cannot approve"):
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_REFUSED)):
         estate.flow().approve(estate.id(waiting), waiting.record.digest)

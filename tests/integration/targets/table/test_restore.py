@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.plan import Request
 from rollback.model.record import Record, Status
 from rollback.targets.table import table_settings
+from tests.coded import coded
 from tests.doubles.tables import (
     ALICE_THEN,
     BUCKET,
@@ -120,7 +121,7 @@ def test_the_window_is_never_relaxed(estate: Estate, to: str, why: str) -> None:
             "2026-11-24T09:00:00Z"
         )
         return
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(Refused, match=why, check=coded(Code.PLAN_REFUSED)):
         estate.flow().preview("table", Request(table=PEOPLE, to=to))
 
 
@@ -129,24 +130,24 @@ def test_a_table_without_recovery_is_refused(estate: Estate) -> None:
         TableName=PEOPLE, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
     )
 
-    with pytest.raises(Refused, match="point-in-time recovery is off"):
+    with pytest.raises(Refused, match="point-in-time recovery is off", check=coded(Code.PLAN_REFUSED)):
         estate.wait(to=estate.at(-30).isoformat())
 
 
 @pytest.mark.parametrize(
-    "request_",
+    ("request_", "code"),
     [
-        Request(table="acme-dev-ddb-deployments", to="2026-11-24T10:00:00Z"),
-        Request(table=PEOPLE, to="previous"),
-        Request(table=PEOPLE, to="2026-11-24"),
-        Request(table=PEOPLE, to="release:v9.9.9"),
-        Request(table=PEOPLE, to="before:01NOBODY"),
-        Request(table=PEOPLE, to="2026-11-24T10:00:00Z", cutover="copy-back"),
+        (Request(table="acme-dev-ddb-deployments", to="2026-11-24T10:00:00Z"), Code.UNKNOWN_TABLE),
+        (Request(table=PEOPLE, to="previous"), Code.OPTION_INVALID),
+        (Request(table=PEOPLE, to="2026-11-24"), Code.OPTION_INVALID),
+        (Request(table=PEOPLE, to="release:v9.9.9"), Code.UNKNOWN_RELEASE),
+        (Request(table=PEOPLE, to="before:01NOBODY"), Code.UNKNOWN_ROLLBACK),
+        (Request(table=PEOPLE, to="2026-11-24T10:00:00Z", cutover="copy-back"), Code.OPTION_INVALID),
     ],
     ids=["the ledger", "previous", "a date", "no release", "no rollback", "a cutover"],
 )
-def test_what_cannot_be_meant_is_wrong_usage(estate: Estate, request_: Request) -> None:
-    with pytest.raises(UsageError):
+def test_what_cannot_be_meant_is_wrong_usage(estate: Estate, request_: Request, code: Code) -> None:
+    with pytest.raises(UsageError, check=coded(code)):
         estate.flow().preview("table", request_)
 
 
@@ -154,7 +155,7 @@ def test_a_table_of_that_name_that_is_there_already_is_never_used(estate: Estate
     story(estate)
     estate.restored(estate.at(-30))
 
-    with pytest.raises(Refused, match="exists already"):
+    with pytest.raises(Refused, match="exists already", check=coded(Code.PLAN_REFUSED)):
         estate.wait(to=estate.at(-30).isoformat())
 
 

@@ -35,11 +35,12 @@ from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
 from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
 from rollback.config.settings import Settings, load
-from rollback.core.errors import Refused
+from rollback.core.errors import Code, Refused
 from rollback.integrations import terraform
 from rollback.model.plan import Request
 from rollback.model.record import Status
 from rollback.model.release import TERRAFORM
+from tests.coded import coded
 from tests.doubles.world import Quiet, create_table
 from tests.e2e.estate_under_test import SCRIPT, checkout, git
 
@@ -267,21 +268,23 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
 
     with monkeypatch.context() as patch:
         patch.setattr(terraform, "find", lambda: replace(here, version="1.10.0"))
-        with pytest.raises(Refused, match=f"version is 1.10.0 here, {here.version} was recorded"):
+        with pytest.raises(
+            Refused,
+            match=f"version is 1.10.0 here, {here.version} was recorded",
+            check=coded(Code.PLAN_OUTDATED),
+        ):
             apply()
     state = place.object(STATE)["Body"].read()
     moved = json.loads(state) | {"serial": json.loads(state)["serial"] + 1}
     place.put(STATE, json.dumps(moved).encode())
-    with pytest.raises(
-        Refused, match=f"{digest[:16]} no longer holds: somebody has changed the Terraform state"
-    ):
+    with pytest.raises(Refused, match=digest[:16], check=coded(Code.PLAN_OUTDATED)):
         apply()
     place.put(STATE, state)
     for name, what in (("plan.tfplan", "plan"), (".terraform.lock.hcl", "lock file")):
         kept = f"rollback/{waits}/{name}"
         body = place.object(kept)["Body"].read()
         place.put(kept, b"another")
-        with pytest.raises(Refused, match=f"saved {what} of {waits} is not the one that was planned"):
+        with pytest.raises(Refused, match=f"saved {what} of {waits} ", check=coded(Code.PLAN_OUTDATED)):
             apply()
         place.put(kept, body)
     done = apply()
@@ -305,7 +308,7 @@ def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> Non
     place.commit("as it was", lambda main: main)
 
     with place.flow() as flow:
-        with pytest.raises(Refused, match="holds data and would be deleted"):
+        with pytest.raises(Refused, match="holds data and would be deleted", check=coded(Code.PLAN_REFUSED)):
             flow.preview("terraform", Request(to=without))
         allowed = flow.preview("terraform", Request(to=without, allow_destroy=(TABLE,)))
 
@@ -320,7 +323,10 @@ def test_a_configuration_whose_state_is_elsewhere_is_refused(place: Place) -> No
     versions.write_text(kept)
     place.commit("a backend again", lambda main: main)
 
-    with place.flow() as flow, pytest.raises(Refused, match="does not keep its state"):
+    with (
+        place.flow() as flow,
+        pytest.raises(Refused, match="does not keep its state", check=coded(Code.COMMIT_UNUSABLE)),
+    ):
         flow.preview("terraform", Request(to=elsewhere))
 
 
@@ -329,7 +335,10 @@ def test_another_ones_lock_is_left_alone(place: Place) -> None:
     place.put(LOCK, b'{"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"}')
 
     try:
-        with place.flow() as flow, pytest.raises(Refused, match="alice@elsewhere"):
+        with (
+            place.flow() as flow,
+            pytest.raises(Refused, match="alice@elsewhere", check=coded(Code.STATE_LOCKED)),
+        ):
             flow.preview("terraform", Request(to=good))
     finally:
         place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=LOCK)
