@@ -13,6 +13,8 @@ from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
 from rollback.views import records, rich_layout
 
+Named = Annotated[str, typer.Argument()]
+
 
 def record(
     env: Env,
@@ -45,23 +47,13 @@ def list_(env: Env, json: Json = False) -> None:
 
 
 def quarantine(
-    version: Annotated[str, typer.Argument()],
-    env: Env,
-    reason: Reason,
-    services: Services = "all",
-    json: Json = False,
+    version: Named, env: Env, reason: Reason, services: Services = "all", json: Json = False
 ) -> None:
     """Bar a release: no rollback goes to it until it is lifted."""
     _quarantine(version, env, services, reason, json=json, lifting=False)
 
 
-def lift(
-    version: Annotated[str, typer.Argument()],
-    env: Env,
-    reason: Reason,
-    services: Services = "all",
-    json: Json = False,
-) -> None:
+def lift(version: Named, env: Env, reason: Reason, services: Services = "all", json: Json = False) -> None:
     """Let a quarantined release come back."""
     _quarantine(version, env, services, reason, json=json, lifting=True)
 
