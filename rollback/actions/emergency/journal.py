@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from platformdirs.unix import Unix
 from pydantic import TypeAdapter, ValidationError
 
 from rollback.actions.run import End
@@ -84,8 +85,7 @@ class JournalFile:
 
 def folder() -> Path:
     """Where this machine's user keeps journals of emergencies (XDG Base Directory: state)."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "rollback"
+    return Unix("rollback").user_state_path
 
 
 def found(place: Path, environment: str, account: str) -> list[Path]:

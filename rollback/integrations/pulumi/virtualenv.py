@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -18,6 +17,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from platformdirs.unix import Unix
 
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations.pulumi.process import Engine
@@ -77,7 +78,7 @@ def _wanted(folder: Path) -> str:
 def _made(wanted: str, folder: Path) -> Path:
     """The virtualenv for these requirements, made if it is not there (a minute or so, once)."""
     seed = f"{sys.version_info[:2]} {sys.platform} {wanted}"
-    place = _cache() / hashlib.sha256(seed.encode()).hexdigest()[:24]
+    place = Unix("access-rollback").user_cache_path / "venvs" / hashlib.sha256(seed.encode()).hexdigest()[:24]
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     ready = place / "ready"
     with place.with_suffix(".lock").open("w") as lock:
@@ -95,11 +96,6 @@ def _made(wanted: str, folder: Path) -> Path:
                 raise
             ready.touch()
     return place
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "access-rollback" / "venvs"
 
 
 def _install(engine: Engine, folder: Path) -> None:
