@@ -5,6 +5,14 @@ Lambda allows 15 control-plane calls a second in an account and region, and 100 
 it is faster never to exceed them. The limit is asked before every attempt that leaves the process,
 retries included. The quota is the account's: a throttle says that somebody else is using it, too, and
 how much of it is left can only be learned by trying.
+
+botocore's adaptive retry mode is no replacement; it is "experimental", too
+(https://docs.aws.amazon.com/boto3/latest/guide/retries.html; botocore/retries/adaptive.py, bucket.py):
+- It knows no limit to begin with: calls are not held back before the first throttle, so a limit that is known
+  would be learned from refused calls, each of which costs a retry.
+- It has one limit for each client, for all of its operations: after a throttled UpdateAlias it would slow
+  GetFunction, which has a quota of its own, and another client of the same account would not know.
+- Its bucket is empty when it begins to count: there is no burst, which is what a rollback of a dozen functions is.
 """
 
 from __future__ import annotations
