@@ -1,13 +1,18 @@
-"""What targets tell while they work: journalled in batches, and counted in the record."""
+"""How targets do the same to many: several at a time, journalled in batches, and counted in the record."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from rollback.core.thread_pool import Pool
+from rollback.targets.base import Failure, Outcome
+
 T = TypeVar("T")
+R = TypeVar("R")
 # What a crash loses of the last batch, the process that goes on finds out by itself.
 _MOST, _SECONDS = 25, 1.0
 
@@ -40,6 +45,44 @@ class Batch(Generic[T]):
             self.write(self.waiting)
             self.waiting = []
         self._flushed = self.clock()
+
+
+def carry_out(
+    pool: Pool,
+    todo: Sequence[T],
+    do: Callable[[T], R | Failure],
+    through: Callable[[R], object],
+    *,
+    stopping: Callable[[], bool],
+    go_on: bool = False,
+) -> Outcome:
+    """Does `do` to each of `todo`, several at a time, and hands what it gives to `through`, one after the other.
+
+    The first failure ends it, unless it is to `go_on`; what is under way is waited for. What `do` or `through`
+    raises ends it, too, and is raised.
+    """
+    halt, skipped = threading.Event(), threading.Event()
+    failures: list[Failure] = []
+
+    def one(item: T) -> R | Failure | None:
+        if halt.is_set() or stopping():
+            skipped.set()
+            return None
+        return do(item)
+
+    try:
+        for _, result in pool.unordered(one, todo):
+            given = result()
+            if isinstance(given, Failure):
+                failures.append(given)
+                if not go_on:
+                    halt.set()
+            elif given is not None:
+                through(given)
+    except BaseException:
+        halt.set()
+        raise
+    return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
 
 
 def counts(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -13,8 +13,7 @@ move nothing any more, and an answer that got lost is told apart from a stranger
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ from rollback.model.record import Check, Event, failed_subjects
 from rollback.model.release import label
 from rollback.targets.aliases import planner
 from rollback.targets.base import Context, Failure, Journal, Outcome
-from rollback.targets.progress import Batch, counts
+from rollback.targets.progress import Batch, carry_out, counts
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
@@ -159,36 +158,32 @@ class Aliases:
 
         A forward run stops at the first failure; a way back goes on, to bring back what it can.
         """
-        halt, skipped = threading.Event(), threading.Event()
-        failures: list[Failure] = []
         kind, done = "reverted" if back else "moved", len(known) - len(todo)
         written = Batch[tuple[str, str]](
             write=lambda batch: journal.append(kind, {"functions": dict(batch)}), clock=self._clock
         )
 
-        def one(step: Move) -> str | None:
-            if halt.is_set() or journal.stopping():
-                skipped.set()
-                return None
-            return self._write(step, known[step.function], journal, back=back)
+        def one(step: Move) -> tuple[str, str] | Failure:
+            try:
+                return step.function, self._write(step, known[step.function], journal, back=back)
+            except LeaseLost:
+                raise  # no step's failure
+            except _Foreign as foreign:
+                return Failure(subject=step.function, reason=str(foreign), foreign=True)
+            except RollbackError as error:
+                refused = was_refused(error)
+                return Failure(subject=step.function, reason=error.what, refused=refused, part=step.service)
+
+        def through(move: tuple[str, str]) -> None:
+            nonlocal done
+            done += 1
+            journal.progress(done)
+            written.add(move)
 
         with self._account.workers() as pool:
-            try:
-                for step, result in pool.unordered(one, todo):
-                    revision, failure = _settled(step, result)
-                    if failure is not None:
-                        failures.append(failure)
-                        if not back:
-                            halt.set()
-                    if revision is not None:
-                        done += 1
-                        journal.progress(done)
-                        written.add((step.function, revision))
-            except BaseException:
-                halt.set()
-                raise
+            outcome = carry_out(pool, todo, one, through, stopping=journal.stopping, go_on=back)
         written.flush()
-        return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
+        return outcome
 
     def _write(self, step: Move, state: State, journal: Journal, *, back: bool) -> str:
         """Puts one alias at the plan, or back, and returns its new RevisionId.
@@ -316,17 +311,3 @@ class Aliases:
             if waiting:
                 self._sleep(2.0)
         return tuple(failures)
-
-
-def _settled(step: Move, result: Callable[[], str | None]) -> tuple[str | None, Failure | None]:
-    """A finished write's RevisionId, or why it failed. A lost lease is no step's failure: it is raised."""
-    try:
-        return result(), None
-    except LeaseLost:
-        raise
-    except _Foreign as foreign:
-        return None, Failure(subject=step.function, reason=str(foreign), foreign=True)
-    except RollbackError as error:
-        return None, Failure(
-            subject=step.function, reason=error.what, refused=was_refused(error), part=step.service
-        )

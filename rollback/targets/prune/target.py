@@ -9,7 +9,6 @@ recording of a release runs beside it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +34,7 @@ from rollback.model.retention import (
     spared,
 )
 from rollback.targets.base import Context, Failure, Journal, Outcome
-from rollback.targets.progress import Batch
+from rollback.targets.progress import Batch, carry_out
 from rollback.targets.prune.references import Needs, needs
 
 # Control-plane calls for each version: its aliases, its provisioned concurrency, its end.
@@ -116,36 +115,26 @@ class Prune:
     def execute(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
         found = self._needs(_checked(plan.request.to))
         turns = self._left(plan, journal.events)
-        halt, skipped = threading.Event(), threading.Event()
-        failures: list[Failure] = []
         ended, done = self._batch(journal), _planned(plan) - len(turns)
 
-        def one(turn: _Turn) -> str | None:
-            if halt.is_set() or journal.stopping():
-                skipped.set()
-                return None
-            return self._delete(turn, found, journal)
+        def one(turn: _Turn) -> tuple[_Turn, str] | Failure:
+            try:
+                return turn, self._delete(turn, found, journal)
+            except LeaseLost:
+                raise
+            except RollbackError as error:
+                return Failure(subject=turn.subject, reason=error.what)
+
+        def through(turn: tuple[_Turn, str]) -> None:
+            nonlocal done
+            done += 1
+            journal.progress(done)
+            ended.add(turn)
 
         with self._account.workers() as pool:
-            try:
-                for turn, result in pool.unordered(one, turns):
-                    try:
-                        kind = result()
-                    except LeaseLost:
-                        raise
-                    except RollbackError as error:
-                        failures.append(Failure(subject=turn.subject, reason=error.what))
-                        halt.set()
-                        continue
-                    if kind is not None:
-                        done += 1
-                        journal.progress(done)
-                        ended.add((turn, kind))
-            except BaseException:
-                halt.set()
-                raise
+            outcome = carry_out(pool, turns, one, through, stopping=journal.stopping)
         ended.flush()
-        return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
+        return outcome
 
     def undo(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
         """Deletes nothing more, and finds out what an earlier process has deleted without having told."""
