@@ -38,7 +38,7 @@ from rollback.ledger.integrity import (
     release_partition,
 )
 from rollback.ledger.repository import Ledger
-from rollback.ledger.schema import METADATA, model
+from rollback.ledger.schema import METADATA, REQUIREMENT, Newer, check_client, model
 from rollback.ledger.store import Item
 from rollback.model.drill import PREFIX
 from rollback.model.record import UNFINISHED, Approval, Status
@@ -104,6 +104,7 @@ class Walk:
         self._each, self._ui = each, ui
         self._bars: list[Item] = []
         self._drills: list[Item] = []
+        self._requirements: list[Item] = []
         self._archive = ledger.archive
         self._releases: dict[str, Kept] = {}
         self._approvals: dict[str, Kept] = {}
@@ -111,6 +112,7 @@ class Walk:
     def findings(self) -> Iterator[Finding]:
         """Where the trail breaks, as it is walked."""
         yield from self.timeline()
+        yield from self.requirement()
         self._releases = {kept.key: kept for kept in self._kept(RELEASES)}
         self._approvals = {kept.key: kept for kept in self._kept(APPROVALS)}
         yield from self.partitions()
@@ -126,11 +128,7 @@ class Walk:
         copy = next(copies, None)
         for item in self.ledger.table.query(pk):
             sk = str(item["SK"])
-            if sk.startswith("QUARANTINE#"):
-                self._bars.append(item)
-                continue
-            if sk.startswith(PREFIX):
-                self._drills.append(item)
+            if self._set_aside(sk, item):
                 continue
             if not sk.startswith("SEQ#"):
                 yield Finding(pk=pk, sk=sk, what="it is no part of a timeline")
@@ -152,6 +150,16 @@ class Walk:
                 pk=self._bucket, sk=copy.key, what="the ledger has it no more: its newest entries are gone"
             )
             copy = next(copies, None)
+
+    def requirement(self) -> Iterator[Finding]:
+        """What the ledger asks of clients, where it does. Raises `Newer` where this one knows less."""
+        for item in self._requirements:
+            try:
+                check_client(item)
+            except Newer:
+                raise
+            except RollbackError as error:
+                yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what=error.what)
 
     def partitions(self) -> Iterator[Finding]:
         """Every record and release that the timeline claims."""
@@ -198,6 +206,18 @@ class Walk:
             yield Finding(pk=self._bucket, sk=key, what="the ledger has it no more")
 
     # -- helpers -------------------------------------------------------------------------------------
+
+    def _set_aside(self, sk: str, item: Item) -> bool:
+        """Keeps for later what is in the timeline's partition and is no entry; whether it was such."""
+        for prefix, kept in (
+            ("QUARANTINE#", self._bars),
+            (PREFIX, self._drills),
+            (REQUIREMENT, self._requirements),
+        ):
+            if sk.startswith(prefix):
+                kept.append(item)
+                return True
+        return False
 
     def _record(self, identifier: str, claim: Claim) -> Partition:
         """A record in flight may be written to while it is read: another look tells."""

@@ -27,8 +27,9 @@ from pydantic import ValidationError
 from rollback.aws.account import code, explained
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, RollbackError
+from rollback.ledger.schema import check_schema
 from rollback.model.plan import reader
-from rollback.model.record import Approval
+from rollback.model.record import SCHEMA, Approval
 from rollback.model.release import Entry, Release
 
 T = TypeVar("T")
@@ -48,6 +49,13 @@ class Each(Protocol):
 
 def _one_by_one(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [function(item) for item in items]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written:
+    """What every object says of how it was written; approvals, nothing."""
+
+    schema: int = SCHEMA
 
 
 class NotDeclared(RollbackError):
@@ -235,6 +243,8 @@ class Archive:
     def _model(self, kind: type[T], kept: Kept) -> T:
         text = self.text(kept)
         try:
+            # Of a later schema a field may mean something else: what it is comes before what it says.
+            check_schema(f"{kept.key} in {self.bucket}", reader(_Written).validate_json(text).schema)
             found: T = reader(kind).validate_json(text)  # type: ignore[arg-type] # every class is hashable
         except ValidationError as error:
             raise RollbackError(

@@ -20,6 +20,7 @@ from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.audit_bucket import TIMELINE, Archive, entry_key, number
 from rollback.ledger.repository import Ledger
+from rollback.ledger.schema import Newer
 from rollback.ledger.store import GONE, THROTTLED, Unanswered
 from rollback.model.record import SCHEMA
 from rollback.model.release import Entry
@@ -70,7 +71,7 @@ class Watch:
         """
         try:
             newest = self.again()
-        except Unanswered:
+        except (Unanswered, Newer):
             raise
         except RollbackError:
             self._looked = True

@@ -23,7 +23,9 @@ from rollback.ledger.integrity import untrusted
 from rollback.ledger.lease import Hold
 from rollback.ledger.schema import (
     METADATA,
+    REQUIREMENT,
     approval_item,
+    check_client,
     entry_item,
     manifest_in,
     manifest_items,
@@ -81,8 +83,12 @@ class Ledger:
         return Timeline(self._watched(self._entries()))
 
     def _entries(self) -> Iterator[Entry]:
-        items = self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25)
-        return (model(Entry, item) for item in items)
+        """Newest first. Raises `Newer` where the ledger asks for a later client than this one."""
+        for item in self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25):
+            if item["SK"] == REQUIREMENT:
+                check_client(item)
+            else:
+                yield model(Entry, item)
 
     def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         newest = next(entries, None)
@@ -190,11 +196,11 @@ class Ledger:
             raise RollbackError(
                 f"{pk} is named by the timeline but is not in {self.table.name}.", code=Code.LEDGER_DAMAGED
             )
+        release = model(Release, items[METADATA] | {"manifest": {}})
         manifest: dict[str, Standing] = {}
         for sk, item in sorted(items.items()):
             if sk.startswith("FUNCTIONS#"):
                 manifest.update(manifest_in(item))
-        release = model(Release, items[METADATA] | {"manifest": {}})
         if len(manifest) != release.functions:
             raise RollbackError(
                 f"{pk} should hold {release.functions} functions but holds {len(manifest)}: its manifest is "
@@ -278,7 +284,8 @@ class Ledger:
         events: list[Event] = []
         expected = 0
         items = tuple(self.table.query(pk)) if _ID.fullmatch(rollback_id) else ()
-        for item in items:
+        # The record tells whether this command can read the rest at all.
+        for item in sorted(items, key=lambda item: item["SK"] != METADATA):
             sk = str(item["SK"])
             if sk == METADATA:
                 record = model(Record, item)

@@ -6,6 +6,7 @@
 | `ROLLBACK#<id>` | `METADATA`, `PLAN#0001`…, `EVENT#000001`… | a record, its plan, its journal |
 | `APPROVAL#<rollback id>` | `<role>/<person>#<time>` | a digest, and until when |
 | `RELEASE#<env>` | `SEQ#0000000001`…, `QUARANTINE#<service>#<version>` | the timeline; what must not come back |
+| `RELEASE#<env>` | `SEQ#SCHEMA` | which schema the ledger has, and which client it needs (`check_client`); absent: schema 2 |
 
 An item is nothing but its model: whatever else stands in one was not written by this command.
 """
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from rollback import __version__
 from rollback.core.canonical import canonical
-from rollback.core.errors import Code, RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.sanitize import line
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
@@ -28,6 +31,8 @@ from rollback.model.release import Entry, Quarantine, Release, as_item
 
 T = TypeVar("T")
 METADATA = "METADATA"
+# Sorts after every entry of the timeline: the query for the newest entry, by which verbs begin, gives it first.
+REQUIREMENT = "SEQ#SCHEMA"
 # Functions an item: below DynamoDB's 400 KB.
 _MANIFEST_CHUNK = 1000
 
@@ -113,16 +118,57 @@ def approval_item(approval: Approval) -> Item:
     }
 
 
-def model(kind: type[T], item: Item) -> T:
-    """`item` as a dataclass. Raises `RollbackError` naming the item and what is wrong with it."""
-    adapter = reader(kind)  # type: ignore[arg-type] # every class is hashable
-    schema = item.get("schema", SCHEMA)
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise RollbackError(
-            f"{item.get('PK')} was written by a newer version of this command (schema {schema}).",
-            code=Code.CLIENT_OUTDATED,
+class Newer(Refused):
+    """Something was written by a newer version of this command, which this one could misread."""
+
+    code_default = Code.CLIENT_OUTDATED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requirement:
+    """What a ledger asks of every client: to know its `schema`, and to be at least of version `client`, or any
+    where that is empty. It guards against an old checkout, not against forgery: it is in no chain.
+    """
+
+    schema: int
+    client: str = ""
+
+
+def check_schema(what: str, schema: object, known: int = SCHEMA) -> None:
+    """Raises `Newer` where the `schema` that `what` was written with is later than the one `known` here."""
+    if isinstance(schema, int) and schema > known:
+        raise Newer(
+            f"{what} was written by a newer version of this command (schema {schema}; {known} is known here).",
             next="Update the checkout you run it from.",
         )
+
+
+def check_client(item: Item, version: str = __version__) -> None:
+    """Raises `Newer` where the ledger asks for more than a client of this `version` knows, and `RollbackError`
+    where the item that says so is malformed.
+    """
+    required = model(Requirement, item)
+    try:
+        older = _numbers(version) < _numbers(required.client)
+    except ValueError as error:
+        raise malformed(str(item.get("PK")), str(item.get("SK")), error) from error
+    if older:
+        raise Newer(
+            f"The ledger needs version {required.client} of this command or a later one; this is {version}.",
+            next="Update the checkout you run it from.",
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")) if version else ()
+
+
+def model(kind: type[T], item: Item) -> T:
+    """`item` as a dataclass. Raises `RollbackError` naming the item and what is wrong with it, `Newer` where its
+    schema is later than this command's.
+    """
+    adapter = reader(kind)  # type: ignore[arg-type] # every class is hashable
+    check_schema(str(item.get("PK")), item.get("schema"))
     fields = dict(item)
     try:
         if kind is Event:

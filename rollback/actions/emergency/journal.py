@@ -30,6 +30,7 @@ from rollback.config.settings import Settings
 from rollback.core.canonical import canonical, digest, plain
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
+from rollback.ledger.schema import check_schema
 from rollback.model.alias_moves import Move
 from rollback.model.identity import Who
 from rollback.model.messages import Commands
@@ -104,7 +105,9 @@ def identifier(path: Path) -> str:
 
 
 def read(path: Path) -> JournalFile:
-    """A journal, verified. Raises `UsageError` where it is none, `Refused` where it was tampered with."""
+    """A journal, verified. Raises `UsageError` where it is none, `Refused` where it was tampered with, or was
+    written by a newer version of this command.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -113,18 +116,14 @@ def read(path: Path) -> JournalFile:
     whole = len(content) - len(lines.pop())
     try:
         head = json.loads(lines[0])
+        check_schema(str(path), head["journal"], _SCHEMA)
+        check_schema(str(path), head["record"].get("schema"))
         record, chunks = _RECORD.validate_python(head["record"]), tuple(head["plan"])
-        account, region, schema = str(head["account"]), str(head["region"]), int(head["journal"])
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        account, region = str(head["account"]), str(head["region"])
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{path} is no journal of an emergency: {_first(error)}.", code=Code.JOURNAL_INVALID
         ) from None
-    if schema > _SCHEMA:
-        raise UsageError(
-            f"{path} was written by a newer version of this command (journal {schema}).",
-            code=Code.CLIENT_OUTDATED,
-            next="Update the checkout you run it from.",
-        )
     try:
         events = tuple(_EVENT.validate_json(line) for line in lines[1:])
         plan = from_chunks(list(chunks), Move)

@@ -106,7 +106,7 @@ def reviewer(env: Env) -> None:
 
 def apply(identifier: Identifier, env: Env, digest: Annotated[str, typer.Option("--digest")] = "") -> None:
     """Carry out the run's plan; or go on, where an earlier attempt was interrupted or failed."""
-    with verb(env, json=False) as (session, flow, ui):
+    with verb(env, json=False, first=True) as (session, flow, ui):
         status = session.ledger.load(identifier).record.status
         if status not in records.UNFINISHED:
             ui.say(f"{identifier} is {status} already.")

@@ -233,8 +233,9 @@ class DynamoDB:
         ScanIndexForward: bool = True,
         Limit: int | None = None,
         ExclusiveStartKey: Item | None = None,
+        ProjectionExpression: str | None = None,
     ) -> Answer:
-        """One page: at most `Limit` items and 1 MB.
+        """One page: at most `Limit` items and 1 MB, or of them the attributes that are named, at the top only.
 
         It tells a LastEvaluatedKey wherever it stopped for that, also where nothing follows.
         """
@@ -265,6 +266,9 @@ class DynamoDB:
         if after is not None:
             ordered = [one for one in ordered if (one[0] > after if ScanIndexForward else one[0] < after)]
         items, stopped = page([(item, size) for _, item, size in ordered], Limit)
+        if ProjectionExpression is not None:
+            names = ProjectionExpression.replace(" ", "").split(",")
+            items = [{name: item[name] for name in names if name in item} for item in items]
         answer = answered(Items=items, Count=len(items), ScannedCount=len(items))
         if stopped:
             names = {table.hash_key, table.range_key, *keys}
