@@ -25,9 +25,11 @@ from rollback.ledger.repository import Ledger
 from rollback.ledger.store import Table
 from rollback.model.alias_moves import Move
 from rollback.model.identity import Who
-from rollback.model.plan import Plan, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan
 from rollback.model.record import Entered, Record, Standing, Status
 from rollback.model.release import Entry, Release, manifest_hash
+from rollback.model.request import AliasesRequest
 
 _PAGE_BYTES = 1_000_000
 _FUNCTIONS, _BATCHES, _EVERY = 42, 3, 50
@@ -177,11 +179,11 @@ def _plan() -> Plan[Move]:
     )
     versions: Any = {"from_version": "v1.2.0", "to_version": "v1.1.0"}
     return Plan(
-        kind="aliases",
+        kind=Kind.ALIASES,
         environment="dev",
         account="111122223333",
         region="eu-west-1",
-        request=Request(),
+        request=AliasesRequest(),
         leaves={"team_service": "v1.2.0"},
         targets={"team_service": "v1.1.0"},
         quarantines={},
@@ -193,7 +195,7 @@ def _plan() -> Plan[Move]:
 def _rollback(book: Ledger, plan: Plan[Move], number: int) -> None:
     record = Record(
         rollback_id=f"01R{number:023d}",
-        kind="aliases",
+        kind=Kind.ALIASES,
         environment="dev",
         from_version=plan.from_version,
         to_version=plan.to_version,

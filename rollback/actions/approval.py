@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -12,11 +12,17 @@ from rollback.config.settings import PROJECT_FILE, Settings, parse
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
 from rollback.model.identity import Who
+from rollback.model.kind import Kind
 from rollback.model.record import Approval, Record, Status, now_iso
 
 Policy = Literal["none", "confirm", "identity"]
 _STRICTEST: tuple[Policy, ...] = ("none", "confirm", "identity")
-_KINDS = {"aliases": "aliases", "cutover": "table", "prune": "aliases", "table": "table"}
+_KINDS: Mapping[str, str] = {
+    Kind.ALIASES: "aliases",
+    Kind.CUTOVER: "table",
+    Kind.PRUNE: "aliases",
+    Kind.TABLE: "table",
+}
 # Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
 MIN_DIGEST = 12
 

@@ -39,8 +39,9 @@ from rollback.model.messages import (
     several,
     so_far,
 )
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Approval, Entered, Event, Record, Status, seconds_between
+from rollback.model.request import Request
 from rollback.targets.base import Failure, Target
 
 

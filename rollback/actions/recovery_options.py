@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rollback.config.settings import Pace, Settings
 from rollback.core.errors import RollbackError
+from rollback.model.kind import Kind
 from rollback.model.record import Record, Status
 from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Quarantine, Timeline, label, previous_position
 
@@ -46,15 +47,15 @@ def ways(
     found: list[tuple[str, str, str, float | None, int]] = []
     if releases:
         about = moving(functions, settings.pace)
-        found.append((f"lambda{some}", "aliases", label(releases), about, rto.code))
+        found.append((f"lambda{some}", Kind.ALIASES, label(releases), about, rto.code))
     if stands.get(STACK):
         # The engine's own history knows which, and takes seconds to ask.
-        found.append(("stack", "stack", PREVIOUS, None, rto.infrastructure))
+        found.append(("stack", Kind.STACK, PREVIOUS, None, rto.infrastructure))
     position = _position(timeline, bars) if stands.get(TERRAFORM) else None
     if position:
-        found.append(("terraform", "terraform", position[:12], None, rto.infrastructure))
+        found.append(("terraform", Kind.TERRAFORM, position[:12], None, rto.infrastructure))
     if not some and len(set(releases.values())) == 1 and (stands.get(STACK) or position):
-        found.append(("full", "full", label(releases), None, rto.full))
+        found.append(("full", Kind.FULL, label(releases), None, rto.full))
     return tuple(
         Way(
             kind=kind,

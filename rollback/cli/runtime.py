@@ -16,11 +16,12 @@ import typer
 
 from rollback.actions import context, lifecycle, run
 from rollback.aws import account
-from rollback.core.canonical import plain
 from rollback.core.errors import Code, Ended, RollbackError
 from rollback.ledger import health, store
 from rollback.model import messages
 from rollback.model import plan as plans
+from rollback.model import request as requests
+from rollback.model.kind import Kind
 from rollback.views import records, rich_layout, terminal
 
 
@@ -117,8 +118,8 @@ def preview_or_start(
     session: context.Session,
     flow: lifecycle.Flow,
     ui: terminal.Terminal,
-    kind: str,
-    request: plans.Request,
+    kind: Kind,
+    request: requests.Request,
     reason: str,
     *,
     dry_run: bool,
@@ -132,7 +133,7 @@ def preview_or_start(
         return
     plan = flow.preview(kind, request)
     if json:
-        ui.show("", {"digest": plan.digest(), **plain(plan)})
+        ui.show("", {"digest": plan.digest(), **plans.plain_plan(plan)})
 
 
 def end(session: context.Session, ui: terminal.Terminal, finished: run.Finished) -> None:

@@ -22,6 +22,7 @@ from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
 from rollback.core.sanitize import clean
 from rollback.drill.roles import Roles
 from rollback.model.drill import KILLED, THROTTLED
+from rollback.model.kind import Kind
 from rollback.model.record import UNFINISHED, Status
 
 # The console script's own entry, of this very installation, wherever the command is typed.
@@ -220,7 +221,7 @@ class Hands:
             record = self.session.ledger.load(entry.id).record
             if record.reason != reason or record.status not in UNFINISHED:
                 continue
-            role = ROLLBACK if record.kind in ("aliases", "table", "cutover") else DEPLOYER
+            role = ROLLBACK if record.kind in (Kind.ALIASES, Kind.TABLE, Kind.CUTOVER) else DEPLOYER
             if (
                 record.status is not Status.AWAITING_APPROVAL
                 and self.type(role, "resume", entry.id).code == 0

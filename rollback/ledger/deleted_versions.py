@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rollback.ledger.repository import Ledger
+from rollback.model.kind import Kind
 from rollback.model.record import Record
-from rollback.model.retention import KIND, deleted
+from rollback.model.retention import deleted
 
 # Records that are looked through for the prune that deleted a version.
 _RECORDS = 1000
@@ -16,7 +17,7 @@ def pruned(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, str]:
     """Function → the prune that deleted its version in `versions`, in words; for display, from the index."""
     found: dict[str, str] = {}
     for record in ledger.history(_RECORDS):
-        if isinstance(record, Record) and record.kind == KIND:
+        if isinstance(record, Record) and record.kind == Kind.PRUNE:
             gone = deleted(ledger.load(record.rollback_id).events)
             for function, version in versions.items():
                 if version.isdigit() and int(version) in gone.get(function, ()):

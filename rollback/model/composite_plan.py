@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
+from rollback.model.kind import Kind
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import Event
 
-FULL = "full"
 # In the order in which they are done: relief in seconds first.
 PARTS = {
-    "aliases": ("rollback.model.alias_moves", "Move"),
-    "stack": ("rollback.model.resource_changes", "Change"),
-    "terraform": ("rollback.model.resource_changes", "Change"),
+    Kind.ALIASES: ("rollback.model.alias_moves", "Move"),
+    Kind.STACK: ("rollback.model.resource_changes", "Change"),
+    Kind.TERRAFORM: ("rollback.model.resource_changes", "Change"),
 }
 
 
@@ -53,7 +53,7 @@ def pieces(plan: Plan[Any]) -> list[Piece]:
 def parts(plan: Plan[Any]) -> dict[str, Plan[Any]]:
     """Kind → the plan of each part, in the order in which they are done; empty for a plan of one kind."""
     found: dict[str, Plan[Any]] = {}
-    if plan.kind != FULL:
+    if plan.kind != Kind.FULL:
         return found
     for part, (module, name) in PARTS.items():
         texts = [piece.text for piece in plan.steps if piece.part == part]

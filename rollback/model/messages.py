@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
+from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Record, Status
-from rollback.model.retention import KIND as PRUNE
 
 MAX_REASON = 500
 _SHOWN = 20
@@ -79,7 +79,7 @@ class Commands:
 def next_for(record: Record, commands: Commands | None = None) -> str:
     """What to type next for a record in this state; `commands` where it is not in the ledger."""
     do = commands or Commands.in_ledger(record.rollback_id, record.environment)
-    if record.kind == PRUNE and record.status in (Status.IN_PROGRESS, Status.FAILED):
+    if record.kind == Kind.PRUNE and record.status in (Status.IN_PROGRESS, Status.FAILED):
         return f"{do.resume}, to go on; {do.undo}, to leave it at that"
     return {
         Status.AWAITING_APPROVAL: f"rollback apply {record.rollback_id} --env {record.environment}, once another "
@@ -123,7 +123,7 @@ def named(subjects: Sequence[str]) -> str:
 def counted(record: Record) -> str:
     """How far a record's steps came; what is none is left out, but not how many were planned."""
     counts = record.counts.items()
-    words = _PRUNED if record.kind == PRUNE else {}
+    words = _PRUNED if record.kind == Kind.PRUNE else {}
     return ", ".join(
         f"{count} {words.get(name, name)}" for name, count in counts if count or name == "planned"
     )

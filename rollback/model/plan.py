@@ -14,7 +14,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
-from rollback.core.canonical import canonical, digest
+from rollback.core.canonical import canonical, digest, plain
+from rollback.model.kind import Kind
+from rollback.model.request import Request, StoredRequest, read, stored
 
 
 class Step(Protocol):
@@ -39,28 +41,6 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """What a person asked for.
-
-    `to` is a release's version, a commit, a time or `previous`, or how many releases a prune keeps; `services`
-    is empty for all of them; `without` names functions to leave out; `allow_destroy` names what may be deleted
-    or replaced though it holds data (URNs, addresses). `stack` and `project` (a folder below the repository's root) are of another
-    stack than the environment's own; `table`, `cutover` and `delete_new` are of a table's restore.
-    """
-
-    to: str = "previous"
-    services: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    adopt_current: bool = False
-    allow_destroy: tuple[str, ...] = ()
-    stack: str = ""
-    project: str = ""
-    table: str = ""
-    cutover: str = "none"
-    delete_new: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan(Generic[S]):
     """What a target would do.
 
@@ -72,7 +52,7 @@ class Plan(Generic[S]):
     `refusals` are for people and are not part of the digest.
     """
 
-    kind: str
+    kind: Kind
     environment: str
     account: str
     region: str
@@ -110,6 +90,7 @@ class Plan(Generic[S]):
 
     def digest(self) -> str:
         """64 hexadecimal digits over everything that approval is given for."""
+        asked = stored(self.request)
         return digest(
             {
                 "kind": self.kind,
@@ -118,10 +99,10 @@ class Plan(Generic[S]):
                 "region": self.region,
                 "options": {
                     name: sorted(value) if isinstance(value, tuple) else value
-                    for name in Request.__slots__
+                    for name in StoredRequest.__slots__
                     # What was asked for by another word is the same plan: `targets` says where it goes.
                     if name not in ("to", "services")
-                    for value in (getattr(self.request, name),)
+                    for value in (getattr(asked, name),)
                 },
                 "facts": self.facts,
                 "targets": self.targets,
@@ -137,7 +118,7 @@ _CHUNK_BYTES = 300_000
 
 def to_chunks(plan: Plan[Any]) -> list[str]:
     """The plan as JSON texts of at most 300 kB each: the head first, then runs of steps."""
-    head = canonical({key: value for key, value in _fields(plan).items() if key != "steps"})
+    head = canonical(_head(plan))
     chunks = [head]
     run: list[str] = []
     size = 0
@@ -158,8 +139,17 @@ def from_chunks(chunks: list[str], step: type[S]) -> Plan[S]:
     adapter = reader(tuple[step, ...])  # type: ignore[valid-type] # the type is a value here on purpose
     for chunk in chunks[1:]:
         steps.extend(adapter.validate_json(chunk))
-    head: Plan[S] = reader(Plan[Any]).validate_json(chunks[0][:-1] + ',"steps":[]}')
-    return replace(head, steps=tuple(steps))
+    head = reader(dict[str, Any]).validate_json(chunks[0])
+    said = reader(StoredRequest).validate_python(head.pop("request", None))
+    request = read(str(head.get("kind")), said)
+    plan: Plan[S] = reader(Plan[Any]).validate_python({**head, "request": request, "steps": ()})
+    return replace(plan, steps=tuple(steps))
+
+
+def plain_plan(plan: Plan[Any]) -> dict[str, Any]:
+    """A plan as its JSON has it, its request as it is stored."""
+    values = {**_head(plan), "steps": plan.steps}
+    return {name: plain(values[name]) for name in Plan.__slots__}
 
 
 def stored_digest(chunks: list[str]) -> str:
@@ -173,13 +163,14 @@ def reader(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _fields(plan: Plan[Any]) -> dict[str, Any]:
+def _head(plan: Plan[Any]) -> dict[str, Any]:
+    """All of a plan but its steps."""
     return {
         "kind": plan.kind,
         "environment": plan.environment,
         "account": plan.account,
         "region": plan.region,
-        "request": plan.request,
+        "request": stored(plan.request),
         "from_version": plan.from_version,
         "to_version": plan.to_version,
         "leaves": plan.leaves,

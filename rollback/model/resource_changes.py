@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from rollback.config.naming import GITHUB_OIDC_HOST, ROLES, Names
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import INFRASTRUCTURE
 
 CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
@@ -123,11 +123,11 @@ def told(plan: Plan[Change], change: Change, name: str, outcome: str) -> dict[st
 
 
 def refusals(
-    changes: Sequence[Change], request: Request, names: Names, holds_data: Sequence[str] = ()
+    changes: Sequence[Change], allow_destroy: Collection[str], names: Names, holds_data: Sequence[str] = ()
 ) -> list[Refusal]:
     """What speaks against these changes. Pure.
 
-    What destroys is refused unless `request` names it; what this tool stands on is never destroyed or
+    What destroys is refused unless `allow_destroy` names it; what this tool stands on is never destroyed or
     weakened at all.
     """
     found = []
@@ -140,7 +140,7 @@ def refusals(
                     remedy=f"--except '{change.urn}' leaves it as it is",
                 )
             )
-        elif change.urn not in request.allow_destroy and (why := _destroys(change, names, holds_data)):
+        elif change.urn not in allow_destroy and (why := _destroys(change, names, holds_data)):
             found.append(
                 Refusal(subject=change.urn, reason=why, remedy=f"--allow-destroy '{change.urn}', if it may")
             )

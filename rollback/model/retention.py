@@ -18,7 +18,6 @@ from rollback.core.errors import Refused
 from rollback.model.record import Event
 from rollback.model.release import Quarantine, Timeline, previous
 
-KIND = "prune"
 # The one that stands and the one before it: otherwise there is nothing to go back to.
 LEAST = 2
 DELETED, SPARED = "deleted", "spared"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 
 from rollback.core.errors import Code, RollbackError
+from rollback.model.kind import Kind
 from rollback.targets.base import Context, Target
 
 # Kind → module and class. Imported when asked for: some of them import much.
-_MAKERS = {
-    "aliases": ("rollback.targets.aliases.target", "Aliases"),
-    "stack": ("rollback.targets.stack.target", "Stack"),
-    "cutover": ("rollback.targets.table.cutover", "Cutover"),
-    "prune": ("rollback.targets.prune.target", "Prune"),
-    "full": ("rollback.targets.full.target", "Full"),
-    "terraform": ("rollback.targets.terraform.target", "Terraform"),
-    "table": ("rollback.targets.table.restore", "TableRestore"),
+_MAKERS: Mapping[str, tuple[str, str]] = {
+    Kind.ALIASES: ("rollback.targets.aliases.target", "Aliases"),
+    Kind.STACK: ("rollback.targets.stack.target", "Stack"),
+    Kind.CUTOVER: ("rollback.targets.table.cutover", "Cutover"),
+    Kind.PRUNE: ("rollback.targets.prune.target", "Prune"),
+    Kind.FULL: ("rollback.targets.full.target", "Full"),
+    Kind.TERRAFORM: ("rollback.targets.terraform.target", "Terraform"),
+    Kind.TABLE: ("rollback.targets.table.restore", "TableRestore"),
 }
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback.core.clocks import Clocks
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Target(Protocol):
     command has a say in whether it went well.
     """
 
-    kind: str
+    kind: Kind
     verb: str
     doing: str
     smoked: bool
@@ -122,11 +123,11 @@ class Target(Protocol):
     def minutes(self) -> int:
         """The RTO of this kind, from the settings."""
 
-    def domains(self, request: Request) -> tuple[str, ...]:
+    def domains(self, request: Any) -> tuple[str, ...]:
         """What a rollback of this kind locks, in the order in which everybody takes them."""
 
-    def plan(self, request: Request) -> Plan[Any]:
-        """What would be done. Reads only."""
+    def plan(self, request: Any) -> Plan[Any]:
+        """What would be done for a request of this kind (`rollback.model.request`). Reads only."""
 
     def again(self, plan: Plan[Any], rollback_id: str) -> Plan[Any]:
         """What would be done now, to be compared with what was approved under `rollback_id`. Reads only.

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import STACK
+from rollback.model.request import StackRequest, TerraformRequest
 from rollback.model.resource_changes import SAME, UPDATE, Change, counts
 from rollback.targets.base import Context, Failure, Journal, Outcome
 
@@ -41,12 +42,12 @@ class Target:
         self.kind = self.verb = kind
         self._subject, self._context, self._ground = subject, context, ground
 
-    def domains(self, request: Request) -> tuple[str, ...]:
+    def domains(self, request: StackRequest | TerraformRequest) -> tuple[str, ...]:
         return (self.kind,)
 
-    def plan(self, request: Request) -> Plan[Change]:
+    def plan(self, request: StackRequest | TerraformRequest) -> Plan[Change]:
         settings, ground = self._context.account.settings, self._ground
-        to = OLD if request.to == "previous" else request.to
+        to = OLD if request.commit == "previous" else request.commit
         steps = tuple(
             Change(urn=name, type="aws_x", op=SAME if at == to else UPDATE, content=ground.drifted)
             for name, at in sorted(ground.resources.items())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rollback.model.alias_moves import Move
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
 from rollback.model.record import Record, Status
+from rollback.model.request import AliasesRequest
 from tests.doubles.world import ALICE
 
 
@@ -38,7 +39,7 @@ def a_plan(*steps: Move, **as_wanted: Any) -> Plan[Move]:
         "environment": "dev",
         "account": "111122223333",
         "region": "eu-west-1",
-        "request": Request(),
+        "request": AliasesRequest(),
         "from_version": "v2",
         "to_version": "v1",
         "leaves": {"teams": "v2"},

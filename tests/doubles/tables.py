@@ -19,7 +19,7 @@ from rollback import targets
 from rollback.actions.lifecycle import Flow
 from rollback.actions.run import Finished
 from rollback.core.errors import RollbackError
-from rollback.model.plan import Request
+from rollback.model.request import StoredRequest, read
 from rollback.targets.table.cutover import Cutover
 from rollback.targets.table.restore import TableRestore
 from tests.doubles.history import History
@@ -60,7 +60,8 @@ class Estate:
         return Flow(session=self.world.session(who), ui=Quiet(), stop=self.stop)
 
     def wait(self, kind: str = "table", **request: Any) -> Finished:
-        return self.flow().start(kind, Request(table=PEOPLE, **request), "data was overwritten")
+        asked = read(kind, StoredRequest(table=PEOPLE, **request))
+        return self.flow().start(kind, asked, "data was overwritten")
 
     def approved(self, waiting: Finished) -> Finished:
         assert waiting.record is not None

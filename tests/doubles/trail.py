@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from rollback.actions.quarantine import lift, quarantine
 from rollback.ledger.store import Item, _read
-from rollback.model.plan import Request
+from rollback.model.request import AliasesRequest
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, settings, texts
 
@@ -143,6 +143,6 @@ def _asking(world: World) -> None:
 
 
 def _waiting(world: World, to: str) -> tuple[str, str]:
-    finished = world.flow(ALICE).start("aliases", Request(to=to), "it went bad")
+    finished = world.flow(ALICE).start("aliases", AliasesRequest(release=to), "it went bad")
     assert finished.record is not None
     return finished.record.rollback_id, finished.record.digest

@@ -26,8 +26,8 @@ from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import Table
 from rollback.model.identity import Who
-from rollback.model.plan import Request
 from rollback.model.record import Status
+from rollback.model.request import PREVIOUS, AliasesRequest
 from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life
@@ -221,9 +221,9 @@ class World:
     def adopt(self, version: str) -> Recorded:
         return adopt(self.session(DAN), version, Commits(code=SHA), Quiet())
 
-    def begin(self, **request: Any) -> Finished:
+    def begin(self, to: str = PREVIOUS, **request: Any) -> Finished:
         """`rollback lambda`, as alice."""
-        return self.flow().start("aliases", Request(**request), "it went bad")
+        return self.flow().start("aliases", AliasesRequest(release=to, **request), "it went bad")
 
     def story(self) -> None:
         """v1.0.0, v1.1.0 and v1.2.0 are released and recorded."""

@@ -19,7 +19,8 @@ from rollback.aws.account import Account, Throttles
 from rollback.config.settings import parse
 from rollback.core.clocks import Clocks
 from rollback.integrations.pulumi.workspace import Workspace
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
+from rollback.model.request import StackRequest
 from rollback.model.resource_changes import Change
 from rollback.targets.base import Context
 from rollback.targets.stack.target import Stack
@@ -212,7 +213,7 @@ class Estate:
 
     def plan(self, to: str = "previous", **request: Any) -> Plan[Change]:
         target = self.target()
-        plan = target.plan(Request(to=to, **request))
+        plan = target.plan(StackRequest(commit=to, **request))
         self.workspace = target._stands
         return plan
 

@@ -36,9 +36,10 @@ from rollback.ledger.schema import (
 )
 from rollback.ledger.store import Item, _read, _written
 from rollback.model.drill import Drill, drill_item
-from rollback.model.plan import Request, to_chunks
+from rollback.model.plan import to_chunks
 from rollback.model.record import Approval, Event, Record, Status, chain_break
 from rollback.model.release import Entry, Quarantine, Release, label
+from rollback.model.request import AliasesRequest
 from rollback.views.plan import plan_view
 from rollback.views.records import history_view, overview_view, record_document, record_view
 from rollback.views.report.markdown import summary
@@ -301,7 +302,7 @@ def test_what_was_barred_and_what_was_let_go_is_so_still(made: Stage) -> None:
         ("teams", "v1.2.0"),
     }
     assert made.timeline().stands == {"roles": "v1.2.0", "teams": "v1.1.0"}
-    finished = flow(made, ALICE).start("aliases", Request(services=("roles",)), "it goes on")
+    finished = flow(made, ALICE).start("aliases", AliasesRequest(services=("roles",)), "it goes on")
     settled(made, finished, COMPLETE)
     assert made.timeline().stands == {"roles": "v1.1.0", "teams": "v1.1.0"}
 

@@ -25,8 +25,8 @@ from rollback.actions.record_lease import Finished
 from rollback.actions.record_release import Commits, record
 from rollback.model.drill import CODE, Drill
 from rollback.model.identity import Who
-from rollback.model.plan import Request
 from rollback.model.record import Status
+from rollback.model.request import AliasesRequest, PruneRequest, StackRequest, StoredRequest, read
 from rollback.targets.base import Failure
 from rollback.targets.table import copy_back, table_settings
 from tests.doubles.dying import Killed, Life
@@ -105,7 +105,7 @@ def aliases(made: Stage) -> None:
     over = rehearsal.ended(made.clock.iso(), seconds=1.5, waited=0.5, rollbacks=["01M"], why="")
     drill_store.end(made.session(), over)
     made.functions.point(made.names[0], "5", {"4": 0.25}, "a canary")
-    ended(flow(made).start("aliases", Request(adopt_current=True), "it went bad"), Status.COMPLETE)
+    ended(flow(made).start("aliases", AliasesRequest(adopt_current=True), "it went bad"), Status.COMPLETE)
     refusals = iter([client_error("UpdateAlias", "AccessDeniedException")])
 
     def refused(operation: str, function: str) -> None:
@@ -113,11 +113,11 @@ def aliases(made: Stage) -> None:
             raise error
 
     made.functions.before = refused
-    ended(flow(made).start("aliases", Request(to="v1.1.0"), "still bad"), Status.REVERTED)
+    ended(flow(made).start("aliases", AliasesRequest(release="v1.1.0"), "still bad"), Status.REVERTED)
     made.functions.before = nothing
-    waiting = flow(made).start("aliases", Request(services=("teams",)), "never mind", hold=True)
+    waiting = flow(made).start("aliases", AliasesRequest(services=("teams",)), "never mind", hold=True)
     flow(made).abort(ended(waiting, Status.AWAITING_APPROVAL), "it was not that")
-    teams = Request(services=("teams",), without=(made.names[1],))
+    teams = AliasesRequest(services=("teams",), without=(made.names[1],))
     ended(flow(made).start("aliases", teams, "teams alone"), Status.COMPLETE)
 
 
@@ -125,7 +125,7 @@ def awaiting(made: Stage) -> None:
     """A rollback that another person has approved, and that nobody has applied."""
     released(made, "v1.0.0", "v1.1.0")
     made.configure(approval="identity")
-    waiting = flow(made).start("aliases", Request(), "it went bad")
+    waiting = flow(made).start("aliases", AliasesRequest(), "it went bad")
     assert waiting.record is not None
     flow(made, BOB).approve(ended(waiting, Status.AWAITING_APPROVAL), waiting.record.digest)
 
@@ -142,7 +142,7 @@ def failed(made: Stage) -> None:
     """Moved, and not verified."""
     released(made, "v1.0.0", "v1.1.0")
     made.configure(smoke=BAD_SMOKE)
-    ended(flow(made).start("aliases", Request(), "it went bad"), Status.FAILED)
+    ended(flow(made).start("aliases", AliasesRequest(), "it went bad"), Status.FAILED)
     made.configure()
 
 
@@ -153,7 +153,9 @@ def interrupted(made: Stage) -> None:
     killed(
         made,
         5,
-        lambda life: made.flow(ALICE, life).start("aliases", Request(adopt_current=True), "it went bad"),
+        lambda life: made.flow(ALICE, life).start(
+            "aliases", AliasesRequest(adopt_current=True), "it went bad"
+        ),
     )
 
 
@@ -178,7 +180,10 @@ def infrastructure(kind: str) -> Callable[[Stage], None]:
     def play(made: Stage) -> None:
         released(made, "v1", stack=OLD, terraform=OLD)
         released(made, "v2", stack=NEW, terraform=NEW)
-        ended(flow(made, DAN).start(kind, Request(), "the queue was lost", yes=True), Status.COMPLETE)
+        ended(
+            flow(made, DAN).start(kind, read(kind, StoredRequest()), "the queue was lost", yes=True),
+            Status.COMPLETE,
+        )
 
     return play
 
@@ -192,7 +197,9 @@ def infrastructure_stopped(kind: str) -> Callable[[Stage], None]:
         stop = threading.Event()
         last = made.grounds["terraform" if kind == "terraform" else "stack"]
         last.trouble = lambda _: stop.set()  # type: ignore[func-returns-value,return-value] # no failure
-        finished = flow(made, DAN, stop=stop).start(kind, Request(), "the queue was lost", yes=True)
+        finished = flow(made, DAN, stop=stop).start(
+            kind, read(kind, StoredRequest()), "the queue was lost", yes=True
+        )
         ended(finished, Status.IN_PROGRESS)
 
     return play
@@ -203,7 +210,7 @@ def half_way(made: Stage) -> None:
     made.grounds["stack"].trouble = lambda urn: (
         Failure(subject=urn, reason="it said no") if urn == "queue" else None
     )
-    ended(flow(made, DAN).start("stack", Request(), "the queue was lost", yes=True), Status.FAILED)
+    ended(flow(made, DAN).start("stack", StackRequest(), "the queue was lost", yes=True), Status.FAILED)
 
 
 # -- tables ------------------------------------------------------------------------------------------------
@@ -270,12 +277,14 @@ def cutover_stopped(made: Stage) -> None:
 
 def prune(made: Stage) -> None:
     released(made, *(f"v{number}" for number in range(1, 7)))
-    ended(flow(made, DAN).start("prune", Request(to="2"), "the storage is full"), Status.COMPLETE)
+    ended(flow(made, DAN).start("prune", PruneRequest(keep=2), "the storage is full"), Status.COMPLETE)
 
 
 def prune_stopped(made: Stage) -> None:
     released(made, *(f"v{number}" for number in range(1, 7)))
-    killed(made, 9, lambda life: made.flow(DAN, life).start("prune", Request(to="2"), "the storage is full"))
+    killed(
+        made, 9, lambda life: made.flow(DAN, life).start("prune", PruneRequest(keep=2), "the storage is full")
+    )
 
 
 # -- emergencies -------------------------------------------------------------------------------------------
@@ -291,7 +300,7 @@ def acting(made: Stage, life: Life | None = None) -> Emergency:
 
 def begin(made: Stage, life: Life | None = None) -> Finished:
     one = acting(made, life)
-    return one.start(one.plan(Request()), "the ledger is gone")
+    return one.start(one.plan(AliasesRequest()), "the ledger is gone")
 
 
 def emergency(made: Stage) -> None:

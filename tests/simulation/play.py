@@ -9,7 +9,7 @@ from typing import Any
 
 from rollback.actions.lifecycle import Flow
 from rollback.actions.record_release import Commits, record
-from rollback.model.plan import Request
+from rollback.model.request import AliasesRequest
 from tests.doubles.world import SHA
 from tests.simulation import aftermath
 from tests.simulation.calls import Call
@@ -72,7 +72,7 @@ class Play:
         services: tuple[str, ...] = (),
         manner: Manner = Manner(),
     ) -> Process:
-        request = Request(to=to, services=services)
+        request = AliasesRequest(release=to, services=services)
         more = f", to {to}" + (f" of {', '.join(services)}" if services else "")
         return self.begin(
             person, "rollback", lambda flow: flow.start("aliases", request, "it went bad"), manner, more

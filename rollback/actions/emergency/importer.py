@@ -24,6 +24,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.alias_moves import Move, standings, states
+from rollback.model.kind import Kind
 from rollback.model.messages import next_for
 from rollback.model.plan import Plan
 from rollback.model.record import ADOPTED, Entered, Event, Record, Standing, Status
@@ -121,7 +122,7 @@ class Adoption:
         stands = stands_after(told.plan, told.events, moved)
         ended = told.record
         status = Status.FAILED if ended.status is Status.IN_PROGRESS else ended.status
-        counts = self.session.target(ALIASES).counts(told.plan, told.events)
+        counts = self.session.target(Kind.ALIASES).counts(told.plan, told.events)
         data = {
             "file": told.path.name,
             "events": len(told.events),

@@ -17,11 +17,12 @@ from rollback.aws.account import Account
 from rollback.aws.functions import AliasSeen, Seen, observe, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import TIMELINE, Archive, number
-from rollback.ledger.lease import ALIASES
 from rollback.model.alias_moves import Move
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Standing
 from rollback.model.release import PREVIOUS, Entry, Release, checked_version, label, manifest_hash
+from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import problem_of, scope
 
 # Whoever looks for "previous" looks no further back, nor for what was barred.
@@ -195,7 +196,7 @@ def named(
 
 
 def make(
-    account: Account, archive: Archive, request: Request, *, although_quarantined: bool = False
+    account: Account, archive: Archive, request: AliasesRequest, *, although_quarantined: bool = False
 ) -> Plan[Move]:
     """The plan for `request`, read from the account and the archive alone.
 
@@ -210,10 +211,10 @@ def make(
     read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
     now = {name: seen for name, seen in read.items() if seen is not None}
     known = bars(recent(archive))
-    if request.to == PREVIOUS:
+    if request.release == PREVIOUS:
         choice = previous(_checked(archive.releases()), chosen, now, known)
     else:
-        choice = named(_checked(archive.releases()), chosen, now, checked_version(request.to))
+        choice = named(_checked(archive.releases()), chosen, now, checked_version(request.release))
     targets = {service: release.version for service, release in choice.targets.items()}
     refusals = [] if although_quarantined else _barred(targets, known, settings.environment)
     steps: list[Move] = []
@@ -229,7 +230,7 @@ def make(
             steps.append(step)
     left = {s: version for s, version in choice.leaves.items() if version != targets[s]}
     return Plan(
-        kind=ALIASES,
+        kind=Kind.ALIASES,
         environment=settings.environment,
         account=settings.account,
         region=settings.region,

@@ -25,11 +25,12 @@ from rollback.actions.smoke_test import smoke
 from rollback.config.naming import BREAK_GLASS
 from rollback.core.errors import Code, Refused
 from rollback.ledger.audit_bucket import Archive
-from rollback.ledger.lease import ALIASES
 from rollback.model.alias_moves import Move
+from rollback.model.kind import Kind
 from rollback.model.messages import checked_reason, refuse
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Status
+from rollback.model.request import AliasesRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Emergency:
     place: Path
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def plan(self, request: Request, *, although_quarantined: bool = False) -> Plan[Move]:
+    def plan(self, request: AliasesRequest, *, although_quarantined: bool = False) -> Plan[Move]:
         """What would be done. Raises `Refused` where a guard speaks against it."""
         with working(self.ui, "Reading the archive and the aliases"):
             plan = planner.make(
@@ -54,7 +55,7 @@ class Emergency:
 
     def start(self, plan: Plan[Move], reason: str) -> Finished:
         """Does what `plan` says, journalled on this machine."""
-        reason, target = checked_reason(reason), self.session.target(ALIASES)
+        reason, target = checked_reason(reason), self.session.target(Kind.ALIASES)
         if not plan.changing:
             return Finished(record=None, plan=plan)
         clocks = self.session.clocks
@@ -110,7 +111,7 @@ class Emergency:
     def _running(self, store: FileStore) -> Iterator[Run]:
         run = Run(
             store=store,
-            target=self.session.target(ALIASES),
+            target=self.session.target(Kind.ALIASES),
             plan=store.plan,
             ui=self.ui,
             smoke=partial(smoke, self.session.settings, self.session.root),

@@ -30,17 +30,17 @@ from rollback.integrations.git import Commit
 from rollback.integrations.hcl import Unreadable
 from rollback.integrations.pulumi import checkpoint
 from rollback.ledger.audit_bucket import TIMELINE
-from rollback.ledger.lease import ALIASES
-from rollback.model.plan import Request
+from rollback.model.kind import Kind
 from rollback.model.record import Record
 from rollback.model.release import STACK, TERRAFORM, Timeline, previous
+from rollback.model.request import AliasesRequest, StackRequest
 from rollback.targets.base import Context
 from rollback.targets.stack import planner
 from rollback.targets.terraform import plan_json, workspace
 from rollback.targets.terraform.state_bucket import LOCK_FILE, StateBucket
 
 _RECENT = 50
-_KINDS = (ALIASES, "stack", "table")
+_KINDS = (Kind.ALIASES, Kind.STACK, Kind.TABLE)
 _NEVER = ("no stack named", "NoSuchBucket")
 _NO_TABLE = ("TableNotFoundException", "ResourceNotFoundException")
 
@@ -109,7 +109,7 @@ def _functions(session: Session, timeline: Timeline) -> list[Finding]:
         except Refused as error:
             without[service] = error.what
     others = tuple(service for service in session.settings.services if service not in without)
-    plan = session.target(ALIASES).plan(Request(services=others)) if others else None
+    plan = session.target(Kind.ALIASES).plan(AliasesRequest(services=others)) if others else None
     return rules.functions(session.environment, session.settings.catalogue(), without, plan)
 
 
@@ -120,7 +120,7 @@ def of_stack(context: Context, commit: Commit, stands: str) -> list[Finding]:
     settings = context.account.settings
     if not stands and shutil.which("pulumi") is None:
         return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on PATH")]
-    stack = planner.find(context, Request())
+    stack = planner.find(context, StackRequest())
     try:
         state = stack.state()
     except RollbackError as error:

@@ -14,14 +14,14 @@ from typing import Any
 from rollback.actions.approval import policy
 from rollback.aws.point_in_time import Window
 from rollback.config.settings import Settings
-from rollback.ledger.lease import ALIASES
+from rollback.model.kind import Kind
 from rollback.model.messages import next_for
 from rollback.model.plan import Plan
 from rollback.model.record import Record, Status
 from rollback.targets.table.restore_time import iso
 
 _LONG = 400
-_KINDS = {ALIASES: "functions", "stack": "infrastructure", "table": "tables"}
+_KINDS = {Kind.ALIASES: "functions", Kind.STACK: "infrastructure", Kind.TABLE: "tables"}
 
 
 class Answer(StrEnum):

@@ -17,8 +17,9 @@ from rollback.config import settings as configured
 from rollback.config.naming import APPROVER, arn
 from rollback.core.errors import RollbackError
 from rollback.integrations import github_actions
+from rollback.model import kind as kinds
 from rollback.model import record as records
-from rollback.model.plan import Request
+from rollback.model.request import StoredRequest, read
 from rollback.views import report as reports
 from rollback.views import terminal
 
@@ -67,13 +68,14 @@ def plan(
         target = _target(kind, to)
         found = _of_this_run(session)
         if found is None:
-            request = Request(
+            asked = StoredRequest(
                 to=to or "previous",
-                services=names_in(services) if target == "aliases" else (),
+                services=names_in(services) if target is kinds.Kind.ALIASES else (),
                 allow_destroy=tuple(name.strip() for name in allow_destroy.split(",") if name.strip()),
                 table=table,
-                cutover=cutover if target == "cutover" else "none",
+                cutover=cutover if target is kinds.Kind.CUTOVER else "none",
             )
+            request = read(target, asked)
             finished = flow.start(target, request, reason, yes=unreviewed == "true", hold=True)
             if finished.record is None:
                 github_actions.output(
@@ -143,11 +145,13 @@ def _asking_nobody(env: str) -> Iterator[configured.Settings]:
         raise typer.Exit(error.exit_code) from None
 
 
-def _target(kind: Kind, to: str) -> str:
-    """The target that a workflow means."""
+def _target(kind: Kind, to: str) -> kinds.Kind:
+    """The kind of rollback that a workflow means."""
     if kind is Kind.lambda_:
-        return "aliases"
-    return "cutover" if kind is Kind.table and to.startswith("restored:") else kind.value
+        return kinds.Kind.ALIASES
+    if kind is Kind.table and to.startswith("restored:"):
+        return kinds.Kind.CUTOVER
+    return kinds.Kind(kind.value)
 
 
 def _of_this_run(session: context.Session) -> str | None:

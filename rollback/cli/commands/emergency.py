@@ -11,11 +11,11 @@ import typer
 from rollback.actions import context
 from rollback.actions import run as runs
 from rollback.actions.emergency import journal, run
-from rollback.core.canonical import plain
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger import health
 from rollback.model import messages
-from rollback.model.plan import Request
+from rollback.model.plan import plain_plan
+from rollback.model.request import AliasesRequest
 from rollback.views import records, rich_layout, terminal
 
 Emergent = Annotated[
@@ -63,7 +63,7 @@ def only_in_an_emergency(options: Options) -> None:
 
 
 def emergency(
-    session: context.Session, ui: terminal.Terminal, stop: object, request: Request, options: Options
+    session: context.Session, ui: terminal.Terminal, stop: object, request: AliasesRequest, options: Options
 ) -> None:
     """The verb, once its session has begun."""
     run.under_its_role(session)
@@ -84,7 +84,11 @@ def emergency(
 
 
 def _begun(
-    session: context.Session, ui: terminal.Terminal, acting: run.Emergency, request: Request, options: Options
+    session: context.Session,
+    ui: terminal.Terminal,
+    acting: run.Emergency,
+    request: AliasesRequest,
+    options: Options,
 ) -> None:
     if not options.dry_run:
         messages.checked_reason(options.reason)
@@ -101,7 +105,7 @@ def _begun(
     plan = acting.plan(request, although_quarantined=options.although_quarantined)
     if options.dry_run:
         if ui.json_output:
-            ui.show("", {"digest": plan.digest(), **plain(plan)})
+            ui.show("", {"digest": plan.digest(), **plain_plan(plan)})
         return
     if options.although_answers or options.although_quarantined:
         _second_word(session, ui)

@@ -10,11 +10,12 @@ import typer
 from rollback.actions import context, freeze
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import end, verb
-from rollback.core.canonical import plain
 from rollback.core.errors import UsageError
 from rollback.ledger import lease
-from rollback.model import messages, retention
-from rollback.model.plan import Request
+from rollback.model import messages
+from rollback.model.kind import Kind
+from rollback.model.plan import plain_plan
+from rollback.model.request import PruneRequest
 from rollback.views import rich_layout
 
 
@@ -29,13 +30,15 @@ def prune(
 ) -> None:
     """Delete published versions that no kept release, quarantine, alias or unfinished record needs."""
     with verb(env, json) as (session, flow, ui):
-        request = Request(to=str(keep))
+        request = PruneRequest(keep=keep)
         typed = f"rollback prune --env {session.environment} --keep {keep}"
         if not yes:
-            plan = flow.preview(retention.KIND, request)
+            plan = flow.preview(Kind.PRUNE, request)
             then = f"{typed} --reason {shlex.quote(reason) if reason else chr(34) + '…' + chr(34)} --yes"
             if json:
-                ui.show("", {"digest": plan.digest(), **plain(plan), "next": then if plan.changing else ""})
+                ui.show(
+                    "", {"digest": plan.digest(), **plain_plan(plan), "next": then if plan.changing else ""}
+                )
             elif plan.changing:
                 ui.next(then)
             else:
@@ -47,7 +50,7 @@ def prune(
             ui.say(f"{begun} was interrupted, and is gone on with.")
             end(session, ui, flow.resume(begun))
             return
-        finished = flow.start(retention.KIND, request, reason)
+        finished = flow.start(Kind.PRUNE, request, reason)
         if finished.record is None:
             nothing = "Nothing to prune: every published version is needed."
             ui.show(rich_layout.text(nothing), {"status": "NOTHING_TO_DO"})
@@ -64,4 +67,4 @@ def _interrupted(session: context.Session) -> str | None:
         record = session.ledger.load(str(holder["owner"])).record
     except UsageError:  # a recording of a release, which has no record
         return None
-    return record.rollback_id if record.kind == retention.KIND else None
+    return record.rollback_id if record.kind == Kind.PRUNE else None

@@ -23,7 +23,16 @@ from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Y
 from rollback.cli.runtime import preview_or_start, verb
 from rollback.core.errors import Code, UsageError
 from rollback.core.stdio import write_out
-from rollback.model.plan import Request
+from rollback.model.kind import Kind
+from rollback.model.request import (
+    AliasesRequest,
+    CutoverRequest,
+    FullRequest,
+    Request,
+    StackRequest,
+    TableRequest,
+    TerraformRequest,
+)
 from rollback.views import plan as plans
 from rollback.views import terminal
 
@@ -89,8 +98,8 @@ def lambda_(
             although_quarantined=although_quarantined,
             dry_run=dry_run,
         )
-        request = Request(
-            to=to,
+        request = AliasesRequest(
+            release=to,
             services=names_in(services),
             without=tuple(_function_named(session, name) for name in without or ()),
             adopt_current=adopt_current,
@@ -100,10 +109,12 @@ def lambda_(
             return
         only_in_an_emergency(options)
         if as_shell:
-            plan = flow.preview("aliases", request)
+            plan = flow.preview(Kind.ALIASES, request)
             write_out("\n".join(plans.shell_lines(plan, session.settings.alias)))
             return
-        preview_or_start(session, flow, ui, "aliases", request, reason, dry_run=dry_run, yes=yes, json=json)
+        preview_or_start(
+            session, flow, ui, Kind.ALIASES, request, reason, dry_run=dry_run, yes=yes, json=json
+        )
 
 
 def stack(
@@ -122,10 +133,9 @@ def stack(
 ) -> None:
     """Deploy a Pulumi stack as an earlier commit had it."""
     _do(
-        "stack",
         env,
-        Request(
-            to=to,
+        StackRequest(
+            commit=to,
             stack=name,
             project=project,
             allow_destroy=tuple(allow_destroy or ()),
@@ -148,8 +158,8 @@ def terraform(
     json: Json = False,
 ) -> None:
     """Apply the Terraform configuration as an earlier commit had it."""
-    request = Request(to=to, allow_destroy=tuple(allow_destroy or ()))
-    _do("terraform", env, request, reason, dry_run=dry_run, yes=yes, json=json)
+    request = TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy or ()))
+    _do(env, request, reason, dry_run=dry_run, yes=yes, json=json)
 
 
 def table(
@@ -179,8 +189,11 @@ def table(
         )
         terminal.Terminal(json_output=json).error(error)
         raise typer.Exit(error.exit_code)
-    request = Request(to=to, table=name, cutover=cutover.value, delete_new=delete_new)
-    _do("cutover" if restored else "table", env, request, reason, dry_run=dry_run, yes=False, json=json)
+    request: Request = TableRequest(table=name, at=to)
+    if restored:
+        restore = to.removeprefix("restored:")
+        request = CutoverRequest(table=name, restore=restore, cutover=cutover.value, delete_new=delete_new)
+    _do(env, request, reason, dry_run=dry_run, yes=False, json=json)
 
 
 def full(
@@ -193,13 +206,15 @@ def full(
     json: Json = False,
 ) -> None:
     """Put back aliases, then the stack and the Terraform configuration that a release was made with."""
-    request = Request(to=to, allow_destroy=tuple(allow_destroy or ()))
-    _do("full", env, request, reason, dry_run=dry_run, yes=yes, json=json)
+    request = FullRequest(release=to, allow_destroy=tuple(allow_destroy or ()))
+    _do(env, request, reason, dry_run=dry_run, yes=yes, json=json)
 
 
-def _do(kind: str, env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, json: bool) -> None:
+def _do(env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, json: bool) -> None:
     with verb(env, json) as (session, flow, ui):
-        preview_or_start(session, flow, ui, kind, request, reason, dry_run=dry_run, yes=yes, json=json)
+        preview_or_start(
+            session, flow, ui, request.kind, request, reason, dry_run=dry_run, yes=yes, json=json
+        )
 
 
 def _function_named(session: context.Session, name: str) -> str:

@@ -9,13 +9,14 @@ from rollback.aws.account import Account
 from rollback.aws.functions import Seen, observe, observe_alias, strangers
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.ledger.lease import ALIASES
 from rollback.ledger.repository import Ledger
 from rollback.model.alias_moves import Move, standings
-from rollback.model.composite_plan import FULL, Piece, events_of, parts
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.composite_plan import Piece, events_of, parts
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Standing
 from rollback.model.release import PREVIOUS, Entry, Timeline, checked_version, label, previous
+from rollback.model.request import AliasesRequest
 
 _NAMED = 50
 _GONE = "no longer exists"
@@ -64,14 +65,14 @@ def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
         return ledger.release(entry.id).manifest
     if entry.kind == "rollback":
         opened = ledger.load(entry.id)
-        if opened.record.kind == FULL:
-            part = parts(opened.plan(Piece))[ALIASES]
+        if opened.record.kind == Kind.FULL:
+            part = parts(opened.plan(Piece))[Kind.ALIASES]
             return standings(part, events_of(part, opened.events))
         return standings(opened.plan(Move), opened.events)
     return {}
 
 
-def scope(settings: Settings, request: Request) -> tuple[tuple[str, ...], list[str]]:
+def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...], list[str]]:
     """The services that a request is about, and their functions without those it leaves out.
 
     Raises `UsageError` for a service or a function that the catalogue does not have.
@@ -100,7 +101,7 @@ def problem_of(target: Standing, there: Seen | None) -> str:
     return ""
 
 
-def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
+def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move]:
     """The plan for `request`. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
     settings = account.settings
     catalogue = settings.catalogue()
@@ -138,7 +139,7 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
     leaves = {service: stands[service] for service in services if service in stands}
     quarantines = _left_behind(timeline, leaves, targets)
     return Plan(
-        kind=ALIASES,
+        kind=Kind.ALIASES,
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
@@ -155,43 +156,43 @@ def make(account: Account, ledger: Ledger, request: Request) -> Plan[Move]:
 
 
 def _targets(
-    ledger: Ledger, timeline: Timeline, request: Request, services: Sequence[str]
+    ledger: Ledger, timeline: Timeline, request: AliasesRequest, services: Sequence[str]
 ) -> tuple[dict[str, str], list[Refusal]]:
     """Which release each service goes to, and what bars it."""
     quarantined = ledger.quarantines()
-    if request.to == PREVIOUS:
+    if request.release == PREVIOUS:
         return previous(timeline, services, quarantined), []
-    if request.to.isdigit():
+    if request.release.isdigit():
         raise UsageError(
-            _explain_number(ledger, timeline, request.to),
+            _explain_number(ledger, timeline, request.release),
             code=Code.UNKNOWN_RELEASE,
             next="Name a release: rollback release list",
         )
-    entry = timeline.release_of(checked_version(request.to))
+    entry = timeline.release_of(checked_version(request.release))
     if entry is None:
         known = list(dict.fromkeys(entry.version for entry in timeline if entry.is_release))
         raise UsageError(
-            f"No release {request.to!r} is recorded.",
+            f"No release {request.release!r} is recorded.",
             code=Code.UNKNOWN_RELEASE,
             next=f"Recorded: {', '.join(known[:10]) or 'none'}.",
         )
     missing = [service for service in services if service not in entry.services]
     if missing:
         raise Refused(
-            f"Release {request.to} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
+            f"Release {request.release} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
         )
-    barred = {item.service: item for item in quarantined if item.version == request.to}
+    barred = {item.service: item for item in quarantined if item.version == request.release}
     refusals = [
         Refusal(
             subject=service,
-            reason=f"{request.to} is quarantined: {barred[service].reason}",
-            remedy=f"rollback release lift {request.to} --services {service} --env {ledger.environment} "
+            reason=f"{request.release} is quarantined: {barred[service].reason}",
+            remedy=f"rollback release lift {request.release} --services {service} --env {ledger.environment} "
             "--reason …",
         )
         for service in services
         if service in barred
     ]
-    return dict.fromkeys(services, request.to), refusals
+    return dict.fromkeys(services, request.release), refusals
 
 
 def _explain_number(ledger: Ledger, timeline: Timeline, number: str) -> str:
@@ -319,7 +320,11 @@ def _left_behind(timeline: Timeline, leaves: Mapping[str, str], targets: Mapping
 
 
 def _notices(
-    settings: Settings, request: Request, steps: Sequence[Move], foreign: Sequence[str], left: Sequence[str]
+    settings: Settings,
+    request: AliasesRequest,
+    steps: Sequence[Move],
+    foreign: Sequence[str],
+    left: Sequence[str],
 ) -> tuple[str, ...]:
     notices = [f"Barred from coming back until it is lifted: {_some(left)}."] if left else []
     if request.without:

@@ -24,9 +24,11 @@ from rollback.aws.functions import all_at, differs, observe, observe_alias, prov
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, states
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event, failed_subjects
 from rollback.model.release import label
+from rollback.model.request import AliasesRequest
 from rollback.targets.aliases import planner
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out, counts
@@ -51,7 +53,7 @@ class _Gone(Exception):
 class Aliases:
     """The target `aliases`: moves alias `live` of the catalogue's functions."""
 
-    kind = "aliases"
+    kind = Kind.ALIASES
     verb = "lambda"
     doing = "Moving"
     smoked = True
@@ -68,14 +70,14 @@ class Aliases:
     def minutes(self) -> int:
         return self._settings.rto.code
 
-    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+    def domains(self, request: AliasesRequest) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
         return (ALIASES,)
 
-    def plan(self, request: Request) -> Plan[Move]:
+    def plan(self, request: AliasesRequest) -> Plan[Move]:
         return planner.make(self._account, self._ledger, request)
 
     def again(self, plan: Plan[Move], rollback_id: str) -> Plan[Move]:  # noqa: ARG002 - the Protocol's
-        return self.plan(plan.request)
+        return self.plan(plan.request.expected(AliasesRequest))
 
     def refusals(self, plan: Plan[Move]) -> Sequence[Refusal]:
         return plan.refusals

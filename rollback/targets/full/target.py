@@ -11,10 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from rollback.core.errors import Code, Refused
-from rollback.model.composite_plan import FULL, PARTS, Piece, events_of, parts, pieces
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.composite_plan import PARTS, Piece, events_of, parts, pieces
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import COUNTS, INFRASTRUCTURE, Check, Event
 from rollback.model.release import PREVIOUS, previous
+from rollback.model.request import FullRequest, Request, part_of
 from rollback.targets.base import Context, Journal, Outcome, Target
 
 _DONE = "part done"
@@ -23,7 +25,7 @@ _DONE = "part done"
 class Full:
     """The target `full`: the parts of `PARTS`, each by its own target."""
 
-    kind = FULL
+    kind = Kind.FULL
     verb = "full"
     doing = "Putting back"
     smoked = True
@@ -43,22 +45,28 @@ class Full:
     def minutes(self) -> int:
         return self._settings.rto.full
 
-    def domains(self, request: Request) -> tuple[str, ...]:
+    def domains(self, request: FullRequest) -> tuple[str, ...]:
         return tuple(domain for target in self._targets.values() for domain in target.domains(request))
 
-    def plan(self, request: Request) -> Plan[Piece]:
+    def plan(self, request: FullRequest) -> Plan[Piece]:
         """One plan of all that the release says belongs to it. Raises as the parts' own plans do."""
         version = self._version(request)
         entry = self._context.ledger.timeline().release_of(version)
         if entry is None:
             # The aliases' plan says it best.
-            return self._joined(request, [self._targets["aliases"].plan(replace(request, to=version))])
+            return self._joined(
+                request, [self._targets[Kind.ALIASES].plan(part_of(request, Kind.ALIASES, version))]
+            )
         release = self._context.ledger.release(entry.id)
-        wanted = {"aliases": version, "stack": release.stack_commit, "terraform": release.terraform_commit}
+        wanted = {
+            Kind.ALIASES: version,
+            Kind.STACK: release.stack_commit,
+            Kind.TERRAFORM: release.terraform_commit,
+        }
         made, notices = [], []
         for kind, to in wanted.items():
             if to:
-                made.append(self._targets[kind].plan(replace(request, to=to)))
+                made.append(self._targets[kind].plan(part_of(request, kind, to)))
             else:
                 notices.append(f"{kind} is left alone: release {version} does not say which commit it had.")
         joined = self._joined(request, made)
@@ -139,10 +147,10 @@ class Full:
             for outcome in self._targets[kind].outcomes(part, events_of(part, events))
         ]
 
-    def _version(self, request: Request) -> str:
+    def _version(self, request: FullRequest) -> str:
         """The release to go to. Raises `Refused` where the services have no previous one in common."""
-        if request.to != PREVIOUS:
-            return request.to
+        if request.release != PREVIOUS:
+            return request.release
         ledger = self._context.ledger
         found = previous(ledger.timeline(), tuple(self._settings.services), ledger.quarantines())
         if len(set(found.values())) > 1:
@@ -157,7 +165,7 @@ class Full:
     def _joined(self, request: Request, made: Sequence[Plan[Any]]) -> Plan[Piece]:
         first = made[0]
         return Plan(
-            kind=FULL,
+            kind=Kind.FULL,
             environment=first.environment,
             account=first.account,
             region=first.region,

@@ -11,13 +11,12 @@ from rollback.core.errors import RollbackError
 from rollback.ledger.audit_bucket import NotDeclared
 from rollback.ledger.repository import Ledger
 from rollback.model.alias_moves import Move
-from rollback.model.composite_plan import FULL, Piece, parts
+from rollback.model.composite_plan import Piece, parts
+from rollback.model.kind import Kind
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Standing, Status
 from rollback.model.release import OPENED, Entry, Timeline
 from rollback.model.retention import needed_releases
-
-_ALIASES = "aliases"
 
 
 @dataclass(kw_only=True)
@@ -91,10 +90,10 @@ def _unfinished(found: Needs, ledger: Ledger, timeline: Timeline) -> Iterable[tu
     for name in (name for name, status in ends.items() if status in UNFINISHED):
         opened = ledger.load(name)
         try:
-            if opened.record.kind == FULL:
-                part = parts(opened.plan(Piece)).get(_ALIASES)
+            if opened.record.kind == Kind.FULL:
+                part = parts(opened.plan(Piece)).get(Kind.ALIASES)
                 yield name, () if part is None else part.steps
-            elif opened.record.kind == _ALIASES:
+            elif opened.record.kind == Kind.ALIASES:
                 plan: Plan[Any] = opened.plan(Move)
                 yield name, plan.steps
         except RollbackError as error:

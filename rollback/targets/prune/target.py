@@ -19,11 +19,12 @@ from rollback.aws.account import Account, code, explained
 from rollback.aws.functions import weights_of
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event, failed_subjects
+from rollback.model.request import PruneRequest
 from rollback.model.retention import (
     DELETED,
-    KIND,
     LEAST,
     SPARED,
     Doomed,
@@ -57,7 +58,7 @@ class _Turn:
 class Prune:
     """The target `prune`: deletes published versions of the catalogue's functions."""
 
-    kind = KIND
+    kind = Kind.PRUNE
     verb = "prune"
     doing = "Deleting versions"
     smoked = False
@@ -74,11 +75,11 @@ class Prune:
         """None: nobody waits for it."""
         return 0
 
-    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+    def domains(self, request: PruneRequest) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
         return (ALIASES,)
 
-    def plan(self, request: Request) -> Plan[Doomed]:
-        keep = _checked(request.to)
+    def plan(self, request: PruneRequest) -> Plan[Doomed]:
+        keep = _checked(request.keep)
         settings, found = self._settings, self._needs(keep)
         catalogue = settings.catalogue()
         read = self._account.each(lambda name: self._decided(name, catalogue[name], found), catalogue)
@@ -87,7 +88,7 @@ class Prune:
         doomed = sum(len(step.delete) for step in steps)
         missing = [name for name, step in zip(catalogue, read, strict=True) if step is None]
         return Plan(
-            kind=KIND,
+            kind=Kind.PRUNE,
             environment=settings.environment,
             account=settings.account,
             region=settings.region,
@@ -104,7 +105,7 @@ class Prune:
         )
 
     def again(self, plan: Plan[Doomed], rollback_id: str) -> Plan[Doomed]:  # noqa: ARG002 - the Protocol's
-        return self.plan(plan.request)
+        return self.plan(plan.request.expected(PruneRequest))
 
     def refusals(self, plan: Plan[Doomed]) -> Sequence[Refusal]:
         return plan.refusals
@@ -113,7 +114,7 @@ class Prune:
         """Nothing: the plan says it all."""
 
     def execute(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
-        found = self._needs(_checked(plan.request.to))
+        found = self._needs(_checked(plan.request.expected(PruneRequest).keep))
         turns = self._left(plan, journal.events)
         ended, done = self._batch(journal), _planned(plan) - len(turns)
 
@@ -153,7 +154,7 @@ class Prune:
 
     def verify(self, plan: Plan[Doomed]) -> Sequence[Check]:
         """Whether all of it is gone, but what somebody has come to need."""
-        found = self._needs(_checked(plan.request.to))
+        found = self._needs(_checked(plan.request.expected(PruneRequest).keep))
 
         def left(step: Doomed) -> tuple[int, list[str]]:
             """How many are still there, and those of them that nobody needs."""
@@ -326,15 +327,15 @@ def _aliases(account: Account, function: str) -> dict[str, set[int]]:
     }
 
 
-def _checked(keep: str) -> int:
-    """How many releases are kept. Raises `UsageError` for what is no number, or too small a one."""
-    if not keep.isdecimal() or int(keep) < LEAST:
+def _checked(keep: int) -> int:
+    """How many releases are kept. Raises `UsageError` for too few."""
+    if keep < LEAST:
         raise UsageError(
-            f"{keep[:20]!a} is too few releases to keep: there has to be one to go back to.",
+            f"'{keep}' is too few releases to keep: there has to be one to go back to.",
             code=Code.OPTION_INVALID,
             next=f"--keep {LEAST}, or more",
         )
-    return int(keep)
+    return keep
 
 
 def _planned(plan: Plan[Doomed]) -> int:

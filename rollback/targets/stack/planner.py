@@ -26,12 +26,13 @@ from rollback.integrations.pulumi.preview_events import Step
 from rollback.integrations.pulumi.process import Ended, Engine, EngineError, Watch, failed
 from rollback.integrations.pulumi.update_history import StackName, Update
 from rollback.integrations.pulumi.workspace import Where, Workspace, workspace
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.release import PREVIOUS, STACK
+from rollback.model.request import StackRequest
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, counts
 from rollback.targets.base import Context
 
-KIND = "stack"
 # "Stacks", Pulumi's documentation: what a stack may be called.
 _STACK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHORT = 12
@@ -106,7 +107,7 @@ class Preview:
         return [step for step in self.steps if step.protected and step.op in (DELETE, REPLACE)]
 
 
-def find(context: Context, request: Request) -> Stack:
+def find(context: Context, request: StackRequest) -> Stack:
     """The stack that `request` names.
 
     Raises `UsageError` where there is no such project or no engine, or where what is to be left as it is is
@@ -144,7 +145,7 @@ def find(context: Context, request: Request) -> Stack:
     return Stack(context=context, where=where, name=name, own=own)
 
 
-def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], Preview]:
+def make(stack: Stack, request: StackRequest, seconds: float) -> tuple[Plan[Change], Preview]:
     """The plan for `request`, and the preview that an update can be bound to.
 
     Raises `UsageError` or `Refused` where there is no such commit or none to go to, and where somebody
@@ -158,7 +159,7 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
         barred = {bar.version for bar in ledger.quarantines() if bar.service == stack.subject}
         free(stack.locks.held())
         version, entries, state = asked.result(), told.result(), exported.result()
-    commit = _target(stack, request.to, entries, barred)
+    commit = _target(stack, request.commit, entries, barred)
     now, last = update_history.left(entries, commit.sha), update_history.standing(entries)
     found = preview(stack.workspace(commit, state, request.without), state, seconds)
     if not found.ended.ok and not found.protected:
@@ -174,12 +175,12 @@ def make(stack: Stack, request: Request, seconds: float) -> tuple[Plan[Change], 
     }
     settings = stack.context.account.settings
     plan = Plan(
-        kind=KIND,
+        kind=Kind.STACK,
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
         # What is `previous` today may be another commit once this one has been tried.
-        request=replace(request, to=commit.sha),
+        request=replace(request, commit=commit.sha),
         from_version=_label(now),
         to_version=commit.sha[:_SHORT],
         leaves=leaves,
@@ -369,7 +370,7 @@ def _notices(found: Preview, now: Update | None, last: Update | None, commit: Co
     return said
 
 
-def _misnamed(found: Preview, request: Request) -> list[str]:
+def _misnamed(found: Preview, request: StackRequest) -> list[str]:
     named = {step.urn for step in found.steps}
     return [f"--allow-destroy {urn} names nothing here." for urn in request.allow_destroy if urn not in named]
 

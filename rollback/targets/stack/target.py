@@ -15,9 +15,11 @@ from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.workspace import Workspace
 from rollback.ledger import lease
 from rollback.model import resource_changes
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import STACK
+from rollback.model.request import StackRequest
 from rollback.model.resource_changes import CREATE, REPLACE, Change
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import counts
@@ -40,7 +42,7 @@ class _Ready:
 class Stack:
     """The target `stack`. `patience` is how many seconds a preview or an update may take."""
 
-    kind = planner.KIND
+    kind = Kind.STACK
     verb = "stack"
     doing = "Updating"
     smoked = True
@@ -58,20 +60,20 @@ class Stack:
     def minutes(self) -> int:
         return self._settings.rto.infrastructure
 
-    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+    def domains(self, request: StackRequest) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
         return (lease.STACK,)
 
-    def plan(self, request: Request) -> Plan[Change]:
+    def plan(self, request: StackRequest) -> Plan[Change]:
         plan, preview = planner.make(self._stack(request), request, self._patience)
         self._ready = _Ready(digest=plan.digest(), preview=preview)
         self._stands = preview.workspace
         return plan
 
     def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:  # noqa: ARG002 - the Protocol's
-        return self.plan(plan.request)
+        return self.plan(plan.request.expected(StackRequest))
 
     def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
-        guards = self._guards(plan.steps, plan.request)
+        guards = self._guards(plan.steps, plan.request.expected(StackRequest).allow_destroy)
         protected = {refusal.subject for refusal in plan.refusals}
         return (*plan.refusals, *(guard for guard in guards if guard.subject not in protected))
 
@@ -108,7 +110,7 @@ class Stack:
         if not preview.ended.ok:
             return Outcome(failures=(Failure(subject=subject, reason=planner.broken(preview).what),))
         created = tuple(step.urn for step in plan.steps if step.op in (CREATE, REPLACE))
-        allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *created))
+        allowed = (*plan.request.expected(StackRequest).allow_destroy, *created)
         # Protection stands again as it stood before.
         back = [replace(change, unprotects=False) for change in preview.changes]
         if refused := self._guards(back, allowed):
@@ -124,7 +126,7 @@ class Stack:
         (commit,) = plan.targets.values()
         made = self._stands
         if made is None or made.commit.sha != commit:
-            stack = self._stack(plan.request)
+            stack = self._stack(plan.request.expected(StackRequest))
             made = stack.workspace(stack.commit(commit), stack.state(), plan.request.without)
         found = planner.preview(made, {}, self._patience, save=False)
         left = [change for change in found.changes if change.changes]
@@ -157,7 +159,7 @@ class Stack:
         subject = next(iter(plan.targets))
         progress = Progress(
             journal=journal,
-            locks=self._stack(plan.request).locks.held,
+            locks=self._stack(plan.request.expected(StackRequest)).locks.held,
             changing={step.urn for step in plan.changing},
             before=stack_progress.touched(journal.events, back=back),
             back=back,
@@ -166,7 +168,10 @@ class Stack:
             ended = preview.workspace.up(progress.watch(self._patience))
             progress.ended(ended)
             if ended.locked:
-                held = "; ".join(map(str, self._stack(plan.request).locks.held())) or "somebody"
+                held = (
+                    "; ".join(map(str, self._stack(plan.request.expected(StackRequest)).locks.held()))
+                    or "somebody"
+                )
                 return Outcome(
                     failures=(
                         Failure(
@@ -190,7 +195,7 @@ class Stack:
 
     def _resumed(self, plan: Plan[Change], commit: str, journal: Journal) -> Preview:
         """What is left to do to stand at `commit`, after what an earlier engine has left is cleared away."""
-        stack = self._stack(plan.request)
+        stack = self._stack(plan.request.expected(StackRequest))
         made: list[Workspace] = []
 
         def workspace(state: Deployment) -> Workspace:
@@ -203,10 +208,12 @@ class Stack:
         self._stands = workspace(state)
         return planner.preview(self._stands, state, self._patience, stopping=stack_progress.stopping(journal))
 
-    def _guards(self, steps: Sequence[Change], request: Request) -> list[Refusal]:
-        return resource_changes.refusals(steps, request, self._settings.names, self._settings.holds_data)
+    def _guards(self, steps: Sequence[Change], allow_destroy: Sequence[str]) -> list[Refusal]:
+        return resource_changes.refusals(
+            steps, allow_destroy, self._settings.names, self._settings.holds_data
+        )
 
-    def _stack(self, request: Request) -> planner.Stack:
+    def _stack(self, request: StackRequest) -> planner.Stack:
         key = (request.project, request.stack)
         if key not in self._found:
             self._found[key] = planner.find(self._context, request)

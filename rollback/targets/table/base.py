@@ -13,8 +13,9 @@ from rollback.aws.assume_role import Clients
 from rollback.config.naming import RESTORE
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import LeaseLost
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Event
+from rollback.model.request import CutoverRequest, TableRequest
 from rollback.targets.base import Context, Journal, Outcome
 from rollback.targets.progress import counts
 from rollback.targets.table import steps
@@ -51,10 +52,10 @@ class TableTarget:
     def minutes(self) -> int:
         return self._settings.rto.table
 
-    def domains(self, request: Request) -> tuple[str, ...]:
+    def domains(self, request: TableRequest | CutoverRequest) -> tuple[str, ...]:
         return (steps.domain(request.table),)
 
-    def plan(self, request: Request) -> Plan[TableStep]:
+    def plan(self, request: Any) -> Plan[TableStep]:
         raise NotImplementedError
 
     def _run(self, plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:

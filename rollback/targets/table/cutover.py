@@ -20,8 +20,10 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Status
+from rollback.model.request import CutoverRequest, TableRequest
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table import attribute_json, steps, table_settings
 from rollback.targets.table.base import TableTarget
@@ -39,7 +41,7 @@ from rollback.targets.table.copy_back import (
     wrote,
 )
 from rollback.targets.table.loss_report import Report
-from rollback.targets.table.restore_time import HOW, RESTORED
+from rollback.targets.table.restore_time import HOW
 from rollback.targets.table.steps import TableStep, until
 
 COPY_BACK, PARAMETER = "copy-back", "parameter"
@@ -49,7 +51,7 @@ _BACKUP, _WRITE, _POINT, _COMPARE = "back up", "write into", "point", "compare"
 class Cutover(TableTarget):
     """The target `cutover`."""
 
-    kind = "cutover"
+    kind = Kind.CUTOVER
     doing = "Cutting over"
     smoked = True
 
@@ -57,14 +59,14 @@ class Cutover(TableTarget):
     def _ssm(self) -> Any:
         return self._tables.clients("ssm")
 
-    def plan(self, request: Request) -> Plan[TableStep]:
+    def plan(self, request: CutoverRequest) -> Plan[TableStep]:
         """Raises `UsageError` for what is no restore, `Refused` for one that is not COMPLETE."""
         table = steps.known(self._settings, request.table)
-        if request.cutover not in (COPY_BACK, PARAMETER) or not request.to.startswith(RESTORED):
+        if request.cutover not in (COPY_BACK, PARAMETER):
             raise UsageError(
                 "A cutover goes with the restore that it follows.", code=Code.OPTION_INVALID, next=HOW
             )
-        restore, report, counts = self._restored(table, request.to.removeprefix(RESTORED))
+        restore, report, counts = self._restored(table, request.restore)
         copy, at = restore.facts["copy"], restore.facts["at"]
         live, told = self._tables.told(table), self._tables.told(copy)
         parameter = self._settings.names.table_parameter(table)
@@ -112,7 +114,7 @@ class Cutover(TableTarget):
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         """Puts back the items that were written, where they are still so; or the parameter."""
         try:
-            if plan.request.cutover == COPY_BACK:
+            if plan.request.expected(CutoverRequest).cutover == COPY_BACK:
                 outcome = self._unwrite(plan, journal)
             else:
                 outcome = self._point_back(plan, journal)
@@ -126,7 +128,7 @@ class Cutover(TableTarget):
     def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
         """Every item of the report compared again; or what the parameter says, and the table it names."""
         table, copy = plan.facts["table"], plan.facts["copy"]
-        if plan.request.cutover == COPY_BACK:
+        if plan.request.expected(CutoverRequest).cutover == COPY_BACK:
             return [self._compared(plan)]
         value = self._pointed(self._settings.names.table_parameter(table))
         live, has = (table_settings.read(self._tables.dynamodb, name) for name in (table, copy))
@@ -142,17 +144,15 @@ class Cutover(TableTarget):
     def _restored(self, table: str, rollback_id: str) -> tuple[Plan[TableStep], Report, Mapping[str, int]]:
         """The plan, the loss report and its counts of a restore that is COMPLETE."""
         opened = self._ledger.load(rollback_id)
-        if opened.record.kind != "table":
+        if opened.record.kind != Kind.TABLE:
             raise UsageError(
                 f"{rollback_id} has restored no table.",
                 code=Code.OPTION_INVALID,
                 next="rollback history --kind table",
             )
         plan = opened.plan(TableStep)
-        if plan.request.table != table:
-            raise UsageError(
-                f"{rollback_id} has restored {plan.request.table}, not {table}.", code=Code.OPTION_INVALID
-            )
+        if (restored := plan.request.expected(TableRequest).table) != table:
+            raise UsageError(f"{rollback_id} has restored {restored}, not {table}.", code=Code.OPTION_INVALID)
         found = steps.report_in(opened.events)
         if opened.record.status is not Status.COMPLETE or found is None:
             raise Refused(
@@ -204,7 +204,7 @@ class Cutover(TableTarget):
         again = replace(writer, check=lambda: None)
         writer.wrote = lambda change: self._late.append(lambda: again.write(change.reversed()))
         lines = self._tables.reports.lines(self._report(plan))
-        for batch in batches(lines, through, delete_new=plan.request.delete_new):
+        for batch in batches(lines, through, delete_new=plan.request.expected(CutoverRequest).delete_new):
             if journal.stopping():
                 raise Stopped
             todo = [line for line in batch if line.change is not None]
@@ -239,7 +239,7 @@ class Cutover(TableTarget):
         kept = untouched(journal.events)
         writer, left = self._writer(plan, journal), 0
         lines = self._tables.reports.lines(self._report(plan))
-        for batch in batches(lines, 0, delete_new=plan.request.delete_new):
+        for batch in batches(lines, 0, delete_new=plan.request.expected(CutoverRequest).delete_new):
             if journal.stopping():
                 raise Stopped
             todo = [
@@ -272,7 +272,7 @@ class Cutover(TableTarget):
         table, counted = plan.facts["table"], Counter[str]()
         compared = self._tables.comparison(table, plan.facts["copy"])
         lines = self._tables.reports.lines(self._report(plan))
-        for batch in batches(lines, 0, delete_new=plan.request.delete_new):
+        for batch in batches(lines, 0, delete_new=plan.request.expected(CutoverRequest).delete_new):
             wishes = [line.change for line in batch if line.change is not None]
             for start in range(0, len(wishes), 100):
                 part = wishes[start : start + 100]
@@ -318,7 +318,7 @@ class Cutover(TableTarget):
 
 
 def _steps(
-    request: Request, table: str, copy: str, parameter: str, counts: Mapping[str, int]
+    request: CutoverRequest, table: str, copy: str, parameter: str, counts: Mapping[str, int]
 ) -> list[TableStep]:
     compare = TableStep(do=_COMPARE, on=table, detail=f"with {copy} once more, item by item")
     if request.cutover == PARAMETER:
@@ -332,7 +332,7 @@ def _steps(
     ]
 
 
-def _notices(request: Request, table: str, counts: Mapping[str, int]) -> list[str]:
+def _notices(request: CutoverRequest, table: str, counts: Mapping[str, int]) -> list[str]:
     if request.cutover == PARAMETER:
         return [
             f"Callers lose {counts[ONLY_LIVE]:,} items, which only {table} has.",

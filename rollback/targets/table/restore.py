@@ -20,9 +20,11 @@ from botocore.exceptions import ClientError
 from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check
 from rollback.model.release import checked_version
+from rollback.model.request import TableRequest
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table import restore_time, steps, table_settings
 from rollback.targets.table.base import TableTarget
@@ -38,7 +40,7 @@ _EXISTS = ("TableAlreadyExistsException", "ResourceInUseException")
 class TableRestore(TableTarget):
     """The target `table`."""
 
-    kind = "table"
+    kind = Kind.TABLE
     doing = "Restoring"
     smoked = False
 
@@ -46,16 +48,10 @@ class TableRestore(TableTarget):
     def _dynamodb(self) -> Any:
         return self._tables.dynamodb
 
-    def plan(self, request: Request) -> Plan[TableStep]:
+    def plan(self, request: TableRequest) -> Plan[TableStep]:
         """Raises `UsageError` for a table, a time or a record that is none."""
         table = steps.known(self._settings, request.table)
-        if request.cutover != "none":
-            raise UsageError(
-                f"--cutover {request.cutover} comes after a restore, with its id.",
-                code=Code.OPTION_INVALID,
-                next="--to restored:ROLLBACK_ID, once the restore is COMPLETE.",
-            )
-        at, notices = self._time(request.to)
+        at, notices = self._time(request.at)
         live = steps.described(self._dynamodb, table)
         if live is None:
             raise UsageError(

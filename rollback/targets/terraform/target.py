@@ -16,9 +16,11 @@ from rollback.integrations import git, terraform
 from rollback.integrations.terraform import Tool, ToolFailed
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model import resource_changes
-from rollback.model.plan import Plan, Refusal, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import PREVIOUS, TERRAFORM, Quarantine, previous_position
+from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import Change
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import counts
@@ -32,7 +34,7 @@ from rollback.targets.terraform.workspace import Work
 class Terraform:
     """The target `terraform`: the access-management root at a commit of the protected branch."""
 
-    kind = verb = DOMAIN
+    kind, verb = Kind.TERRAFORM, DOMAIN
     doing = "Applying"
     smoked = True
     step = Change
@@ -50,25 +52,21 @@ class Terraform:
     def minutes(self) -> int:
         return self._settings.rto.infrastructure
 
-    def domains(self, request: Request) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
+    def domains(self, request: TerraformRequest) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
         return (DOMAIN,)
 
-    def plan(self, request: Request) -> Plan[Change]:
+    def plan(self, request: TerraformRequest) -> Plan[Change]:
         """The plan at the commit asked for, saved in a folder that the session clears away.
 
         Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
         """
-        if request.without:
-            raise UsageError(
-                "Terraform leaves nothing of a plan out.",
-                code=Code.OPTION_INVALID,
-                next="Go back to a commit that does.",
-            )
         with ThreadPoolExecutor(2) as pool:
             # The tool, the bucket and the ledger each take their time to answer.
             found, free = pool.submit(terraform.find), pool.submit(self._bucket.free)
             timeline, barred = self._ledger.timeline(), self._ledger.quarantines()
-            wanted = previous_position(timeline, TERRAFORM, barred) if request.to == PREVIOUS else request.to
+            wanted = request.commit
+            if wanted == PREVIOUS:
+                wanted = previous_position(timeline, TERRAFORM, barred)
             commit = git.find(self._root, wanted, self._settings.protected_branch)
             self._must_hold(commit.sha)
             standing = timeline.stands.get(TERRAFORM, "")
@@ -88,7 +86,7 @@ class Terraform:
             account=self._settings.account,
             region=self._settings.region,
             # What was meant by another word is that commit, also when it is planned again.
-            request=replace(request, to=commit.sha),
+            request=replace(request, commit=commit.sha),
             from_version=standing[:12] or "unknown",
             to_version=commit.sha[:12],
             leaves={TERRAFORM: standing} if standing else {},
@@ -126,7 +124,10 @@ class Terraform:
         return replace(plan, refusals=barred)
 
     def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
-        return [*plan.refusals, *self._against(plan.steps, plan.request)]
+        return [
+            *plan.refusals,
+            *self._against(plan.steps, plan.request.expected(TerraformRequest).allow_destroy),
+        ]
 
     def keep(self, plan: Plan[Change], rollback_id: str) -> None:  # noqa: ARG002 - the Protocol's
         """The plan's file and the lock file go to the state bucket, encrypted."""
@@ -147,7 +148,7 @@ class Terraform:
         except (ToolFailed, UsageError) as error:
             return Outcome(failures=(Failure(subject=self.kind, reason=error.what, refused=True),))
         more = plan_json.beyond(remaining, plan.steps)
-        if more or self._against(remaining, plan.request):
+        if more or self._against(remaining, plan.request.expected(TerraformRequest).allow_destroy):
             return Outcome(
                 failures=tuple(
                     Failure(subject=change.urn, reason=f"it would be {change.op}d now", refused=True)
@@ -180,7 +181,7 @@ class Terraform:
         except (ToolFailed, UsageError) as error:
             return _failed(error.what)
         ours = plan_json.created(journal.events)
-        allowed = replace(plan.request, allow_destroy=(*plan.request.allow_destroy, *ours))
+        allowed = (*plan.request.expected(TerraformRequest).allow_destroy, *ours)
         outcome = Outcome(
             failures=tuple(
                 Failure(subject=one.subject, reason=one.reason, refused=True)
@@ -211,8 +212,10 @@ class Terraform:
 
     # -- helpers ---------------------------------------------------------------------------------------
 
-    def _against(self, steps: Sequence[Change], request: Request) -> list[Refusal]:
-        found = resource_changes.refusals(steps, request, self._settings.names, self._settings.holds_data)
+    def _against(self, steps: Sequence[Change], allow_destroy: Sequence[str]) -> list[Refusal]:
+        found = resource_changes.refusals(
+            steps, allow_destroy, self._settings.names, self._settings.holds_data
+        )
         return [
             replace(one, remedy="go back to a commit that leaves it alone")
             if one.remedy.startswith("--except")

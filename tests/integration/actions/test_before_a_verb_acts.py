@@ -11,8 +11,9 @@ import pytest
 from rollback.actions.audit import audit
 from rollback.core.canonical import digest
 from rollback.core.errors import Code, RollbackError
-from rollback.model.plan import Request, to_chunks
+from rollback.model.plan import to_chunks
 from rollback.model.record import Entered, Status, event_hash
+from rollback.model.request import AliasesRequest
 from tests.doubles.world import ALICE, BOB, Quiet, World, approved_by
 
 
@@ -110,7 +111,7 @@ def test_a_plan_that_is_not_the_digests_is_neither_approved_nor_applied(world: W
     identifier = approved_by(world, BOB if verb == "apply" else None)
     session = world.session()
     opened = session.ledger.load(identifier)
-    harmless = world.flow().preview("aliases", Request(services=("teams",)))
+    harmless = world.flow().preview("aliases", AliasesRequest(services=("teams",)))
     chunks = to_chunks(harmless)
     first = opened.events[0]
     data = {**first.data, "plan": digest(chunks)}

@@ -9,8 +9,8 @@ import pytest
 from rollback.actions.quarantine import quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.core.errors import Code, Refused
-from rollback.model.plan import Request
 from rollback.model.release import TERRAFORM, Entry, Quarantine, Timeline, label, previous_position
+from rollback.model.request import AliasesRequest
 from tests.coded import coded
 from tests.doubles.world import DAN, SHA, Quiet, World
 
@@ -139,7 +139,7 @@ def test_a_release_is_put_back_and_barred_without_its_infrastructure(world: Worl
         deployed(world, version, commit)
 
     barred_for = quarantine(world.session(DAN), "v1.0.0", (), "bad")
-    finished = world.flow().start("aliases", Request(to="v1.1.0"), "it went bad")
+    finished = world.flow().start("aliases", AliasesRequest(release="v1.1.0"), "it went bad")
 
     assert barred_for == ["teams", "roles"]
     assert finished.plan is not None

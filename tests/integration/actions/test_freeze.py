@@ -8,8 +8,8 @@ from rollback.actions.freeze import freeze, frozen, respected, unfreeze
 from rollback.actions.status import overview
 from rollback.core.errors import Code, Refused
 from rollback.model.identity import Who
-from rollback.model.plan import Request
 from rollback.model.record import Status
+from rollback.model.request import AliasesRequest
 from tests.coded import coded
 from tests.doubles.world import ALICE, DAN, World
 
@@ -28,7 +28,7 @@ def test_others_neither_deploy_nor_roll_back(cold: World) -> None:
     before = cold.versions()
 
     with pytest.raises(Refused, match=r"frozen: alice .*looking into it", check=coded(Code.FROZEN)):
-        cold.flow(CAROL).start("aliases", Request(), "it went bad")
+        cold.flow(CAROL).start("aliases", AliasesRequest(), "it went bad")
     with pytest.raises(Refused, check=coded(Code.FROZEN)):
         cold.record("v1.3.0")
     with pytest.raises(Refused, check=coded(Code.FROZEN)):
@@ -47,14 +47,14 @@ def test_whoever_lets_it_go_is_recorded_and_all_go_on(cold: World) -> None:
     unfreeze(cold.session(CAROL), "alice is asleep")
 
     assert frozen(cold.session().ledger) is None
-    cold.flow(CAROL).start("aliases", Request(), "it went bad")
+    cold.flow(CAROL).start("aliases", AliasesRequest(), "it went bad")
     entry = next(entry for entry in cold.timeline() if entry.kind == "unfreeze")
     assert (entry.by.person, entry.status) == ("carol", "alice is asleep")
 
 
 def test_what_is_in_flight_can_be_given_up_by_anybody(world: World) -> None:
     world.story()
-    waiting = world.flow(CAROL).start("aliases", Request(), "it went bad", hold=True).record
+    waiting = world.flow(CAROL).start("aliases", AliasesRequest(), "it went bad", hold=True).record
     assert waiting is not None
     freeze(world.session(ALICE), "looking into it")
 
@@ -82,7 +82,7 @@ def test_status_says_so_first(cold: World) -> None:
 
 def test_a_held_plan_of_a_kind_that_needs_no_approval_is_applied_by_its_digest(world: World) -> None:
     world.story()
-    waiting = world.flow().start("aliases", Request(), "it went bad", hold=True)
+    waiting = world.flow().start("aliases", AliasesRequest(), "it went bad", hold=True)
     assert waiting.record is not None
     assert waiting.record.status is Status.AWAITING_APPROVAL
 

@@ -12,9 +12,9 @@ from rollback.actions.record_release import Commits, record
 from rollback.actions.run import new_record
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
-from rollback.model.plan import Request
 from rollback.model.record import Status, chain_break
 from rollback.model.release import Release, label
+from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import recorded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
@@ -212,7 +212,7 @@ def test_asked_to_stop_before_the_first_move_nothing_is_left_in_flight(world: Wo
     stop.set()
 
     with pytest.raises(RollbackError, match="before anything was changed"):
-        world.flow(stop=stop).start("aliases", Request(), "bad")
+        world.flow(stop=stop).start("aliases", AliasesRequest(), "bad")
 
     assert world.session().leases.holder(ALIASES) is None
     assert all(isinstance(item, Release) for item in world.session().ledger.history(10))
@@ -223,7 +223,7 @@ def test_asked_to_stop_in_the_middle_it_is_in_flight_and_goes_on_from_another_ma
     stop = threading.Event()
     world.functions.before = lambda operation, _: stop.set() if operation == "UpdateAlias" else None
 
-    finished = world.flow(stop=stop).start("aliases", Request(), "bad")
+    finished = world.flow(stop=stop).start("aliases", AliasesRequest(), "bad")
 
     assert finished.error is not None
     if finished.record and finished.record.status is Status.IN_PROGRESS:
@@ -292,7 +292,7 @@ def test_a_lease_is_parked_where_a_takeover_cannot_read_the_record(world: World)
     world.story()
     stop = threading.Event()
     world.functions.before = lambda operation, _: stop.set() if operation == "UpdateAlias" else None
-    finished = world.flow(stop=stop).start("aliases", Request(), "bad")
+    finished = world.flow(stop=stop).start("aliases", AliasesRequest(), "bad")
     world.functions.before = nothing
     if finished.record.status is not Status.IN_PROGRESS:
         pytest.skip("all three moves had begun")
@@ -336,7 +336,7 @@ def test_a_reason_is_one_line_of_printable_text(world: World, reason: str) -> No
     world.story()
 
     with pytest.raises(UsageError):
-        world.flow().start("aliases", Request(), reason)
+        world.flow().start("aliases", AliasesRequest(), reason)
     if reason:
         with pytest.raises(UsageError):
             world.flow().abort("any", reason)
@@ -651,7 +651,7 @@ def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_
     world.story()
     session = world.session()
     flow = world.flow()
-    plan = flow.preview("aliases", Request())
+    plan = flow.preview("aliases", AliasesRequest())
     target = session.target("aliases")
     ids = ("01M80000000000000000000001", "01M80000000000000000000002")
     for identifier in ids:
@@ -734,7 +734,7 @@ def test_what_was_planned_while_the_lease_ran_out_counts_for_nothing(world: Worl
     world.functions.before = paused
 
     with pytest.raises(LeaseLost) as raised:
-        world.flow().start("aliases", Request(), "it went bad")
+        world.flow().start("aliases", AliasesRequest(), "it went bad")
 
     assert raised.value.changed == "Nothing was changed."
     assert raised.value.next == "rollback status --env dev"
@@ -766,7 +766,7 @@ def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
     monkeypatch.setattr(world.parameters, "put_parameter", late)
 
     with pytest.raises(RollbackError) as raised:
-        world.flow().start("aliases", Request(), "it went bad")
+        world.flow().start("aliases", AliasesRequest(), "it went bad")
 
     assert isinstance(raised.value, LeaseLost) is not bool(silent)
     assert world.deployed == stood
@@ -835,7 +835,7 @@ def test_a_damaged_plan_in_flight_bars_nobody_once_it_is_given_up(world: World) 
     world.story()
     life = Life(at=5)
     with pytest.raises(Killed):
-        world.flow(life=life).start("aliases", Request(), "bad")
+        world.flow(life=life).start("aliases", AliasesRequest(), "bad")
     held = world.session().leases.holder(ALIASES)
     assert held is not None
     world.dynamodb.update_item(

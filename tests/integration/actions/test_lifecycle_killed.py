@@ -15,8 +15,8 @@ from rollback.actions.run import Finished
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import ALIASES
 from rollback.model.identity import Who
-from rollback.model.plan import Request
 from rollback.model.record import UNFINISHED, Record, Status, chain_break
+from rollback.model.request import AliasesRequest
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, settings, texts
@@ -54,7 +54,7 @@ def run(world: World, life: Life, verb: Callable[[Flow], Any], caller: Who = ALI
 
 
 def started(flow: Flow) -> Finished:
-    return flow.start("aliases", Request(), "it went bad")
+    return flow.start("aliases", AliasesRequest(), "it went bad")
 
 
 def only_record(world: World) -> Record | None:

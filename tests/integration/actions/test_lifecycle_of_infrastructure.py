@@ -17,9 +17,9 @@ from rollback.actions.run import Finished
 from rollback.actions.status import barred, overview
 from rollback.config.naming import UNATTENDED
 from rollback.core.errors import Refused, UsageError
-from rollback.model.plan import Request
 from rollback.model.record import Status, chain_break
 from rollback.model.release import STACK, TERRAFORM
+from rollback.model.request import StoredRequest, read
 from rollback.targets.base import Context, Failure, Target
 from rollback.views.records import record_view
 from tests.doubles.functions import client_error
@@ -57,7 +57,7 @@ def flow(world: World, *, answer: bool | None = None, stop: threading.Event | No
 def start(world: World, kind: str = "stack", **how: Any) -> Finished:
     answer = how.pop("answer", None)
     yes = how.pop("yes", False)
-    return flow(world, answer=answer).start(kind, Request(**how), WHY, yes=yes)
+    return flow(world, answer=answer).start(kind, read(kind, StoredRequest(**how)), WHY, yes=yes)
 
 
 def ended(world: World, finished: Finished, status: Status, code: int) -> None:

@@ -19,8 +19,9 @@ from rollback.actions.history import past
 from rollback.ledger.schema import record_item
 from rollback.ledger.store import Write
 from rollback.model.alias_moves import Move
-from rollback.model.plan import Request, from_chunks, to_chunks
+from rollback.model.plan import from_chunks, to_chunks
 from rollback.model.record import Status
+from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import recorded
 from tests.doubles.world import World, create_table, settings
 from tests.integration.conftest import OneByOne
@@ -106,7 +107,7 @@ def test_a_plan_of_5000_functions_with_names_as_long_as_they_may_be_fits(
 ) -> None:
     world = World(dynamodb=table, root=tmp_path, settings=settings())
     world.story()
-    plan = world.flow().preview("aliases", Request())
+    plan = world.flow().preview("aliases", AliasesRequest())
     steps = tuple(
         Move(
             function=f"{number:064d}",

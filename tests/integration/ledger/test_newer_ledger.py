@@ -21,8 +21,8 @@ from rollback.actions.status import overview
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.health import Watch
 from rollback.ledger.schema import REQUIREMENT, Newer
-from rollback.model.plan import Request
 from rollback.model.record import SCHEMA
+from rollback.model.request import AliasesRequest, PruneRequest
 from tests.doubles.world import ALICE, TABLE, Quiet, World
 from tests.integration.conftest import OneByOne
 
@@ -49,7 +49,7 @@ def require(world: World, **requirement: Any) -> None:
 
 def waiting(world: World) -> str:
     """A plan that waits until it is confirmed."""
-    record = world.flow().start("aliases", Request(), "it went bad", hold=True).record
+    record = world.flow().start("aliases", AliasesRequest(), "it went bad", hold=True).record
     assert record is not None
     return record.rollback_id
 
@@ -131,7 +131,7 @@ def test_the_journal_of_an_emergency_of_a_later_schema_is_refused(world: World, 
     world.story()
     session = world.session(ALICE)
     acting = Emergency(session=session, ui=Quiet(), archive=world.archive(), place=world.root)
-    acting.start(acting.plan(Request()), "the ledger is gone")
+    acting.start(acting.plan(AliasesRequest()), "the ledger is gone")
     (path,) = world.root.glob("*.jsonl")
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     changed = json.loads(head)
@@ -150,9 +150,9 @@ def test_the_journal_of_an_emergency_of_a_later_schema_is_refused(world: World, 
 TOO_MUCH = [{"schema": LATER}, {"schema": SCHEMA, "client": "999.0"}, {"schema": LATER, "client": "999.0.1"}]
 VERBS: dict[str, Callable[[World], Any]] = {
     "roll back": lambda world: world.begin(),
-    "preview": lambda world: world.flow().preview("aliases", Request()),
+    "preview": lambda world: world.flow().preview("aliases", AliasesRequest()),
     "hold a plan": waiting,
-    "prune": lambda world: world.flow().start("prune", Request(to="2"), "full"),
+    "prune": lambda world: world.flow().start("prune", PruneRequest(keep=2), "full"),
     "record a release": lambda world: world.record("v1.3.0"),
     "adopt": lambda world: world.adopt("v1.3.0"),
     "quarantine": lambda world: quarantine(world.session(), "v1.0.0", (), "it leaks"),

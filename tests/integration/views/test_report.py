@@ -16,7 +16,7 @@ from moto import mock_aws
 from playwright.sync_api import Browser, sync_playwright
 
 from rollback.actions.history import past
-from rollback.model.plan import Request
+from rollback.model.request import AliasesRequest
 from rollback.views.report import Report, gather, page, summary
 from tests.doubles.world import World, create_table, settings, texts
 
@@ -60,7 +60,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         create_table(client)
         world = World(dynamodb=client, root=root, settings=settings())
         world.story()
-        world.flow().start("aliases", Request(), _HOSTILE)
+        world.flow().start("aliases", AliasesRequest(), _HOSTILE)
         return gather(world.session(), 50)
 
 

@@ -15,9 +15,10 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.store import _read, _written
 from rollback.model.alias_moves import Move
 from rollback.model.identity import Who
-from rollback.model.plan import Plan, Request, from_chunks, to_chunks
+from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import Entered, Event, Record, chain_break, next_event, seconds_between
 from rollback.model.release import Entry, Quarantine, Timeline, checked_version, label, previous
+from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import _left_behind
 from tests.coded import coded
 from tests.doubles.records import a_record
@@ -110,7 +111,7 @@ def plan(*steps: Move, **changed: Any) -> Plan[Move]:
             "environment": "prod",
             "account": "093646564004",
             "region": "af-south-1",
-            "request": Request(),
+            "request": AliasesRequest(),
             "from_version": "v2",
             "to_version": "v1",
             "leaves": dict.fromkeys(services, "v2"),
@@ -156,7 +157,7 @@ def test_two_plans_of_the_same_world_have_one_digest() -> None:
         plan(one, other).digest(),
         plan(other, one).digest(),
         plan(one, other, notices=("something",)).digest(),
-        plan(one, other, request=Request(to="previous")).digest(),
+        plan(one, other, request=AliasesRequest(release="previous")).digest(),
     }
 
     assert len(digests) == 1
@@ -169,8 +170,8 @@ def test_two_plans_of_the_same_world_have_one_digest() -> None:
         {"account": "111122223333"},
         {"region": "eu-west-1"},
         {"kind": "stack"},
-        {"request": Request(without=("f",))},
-        {"request": Request(adopt_current=True)},
+        {"request": AliasesRequest(without=("f",))},
+        {"request": AliasesRequest(adopt_current=True)},
         {"targets": {"service_1": "v0"}},
         {"quarantines": {}},
         {"steps": ()},

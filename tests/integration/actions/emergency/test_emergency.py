@@ -23,9 +23,9 @@ from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.health import LostEntries, advice, ask, protections
 from rollback.ledger.store import GONE, THROTTLED, UNREACHABLE, Unanswered
 from rollback.model.identity import Who
-from rollback.model.plan import Request
 from rollback.model.record import Status, chain_break
 from rollback.model.release import label
+from rollback.model.request import PREVIOUS, AliasesRequest
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table, settings
@@ -77,9 +77,9 @@ class Night:
         assert archive is not None
         return Emergency(session=session, ui=Quiet(), archive=archive, place=self.place, stop=self.stop)
 
-    def begin(self, life: Life | None = None, **request: Any) -> Finished:
+    def begin(self, life: Life | None = None, to: str = PREVIOUS, **request: Any) -> Finished:
         acting = self.acting(life)
-        return acting.start(acting.plan(Request(**request)), "the ledger is gone")
+        return acting.start(acting.plan(AliasesRequest(release=to, **request)), "the ledger is gone")
 
     @property
     def journal(self) -> Path:
@@ -144,7 +144,7 @@ def test_previous_is_put_back_without_a_single_answer_of_the_ledger(night: Night
 def test_the_plan_says_what_cannot_be_known(night: Night) -> None:
     night.ledger_gone()
 
-    plan = night.acting().plan(Request())
+    plan = night.acting().plan(AliasesRequest())
 
     assert plan.notices[0].startswith("Not known without the ledger: releases barred since")
     assert (plan.from_version, plan.to_version) == ("v1.2.0", "v1.1.0")
@@ -187,7 +187,7 @@ def test_a_foreign_write_meanwhile_puts_everything_back_and_is_left_alone(night:
     functions.publish(LIST, "somebody else's")
     night.ledger_gone()
     acting = night.acting()
-    plan = acting.plan(Request())
+    plan = acting.plan(AliasesRequest())
     functions.point(LIST, "4")
 
     finished = acting.start(plan, "the ledger is gone")
@@ -202,9 +202,12 @@ def test_a_release_that_the_archive_knows_as_barred_is_refused_unless_it_is_said
     night.ledger_gone()
 
     with pytest.raises(Refused, match=r"v1\.2\.0 is quarantined, says the archive"):
-        night.acting().plan(Request(to="v1.2.0"))
+        night.acting().plan(AliasesRequest(release="v1.2.0"))
 
-    assert night.acting().plan(Request(to="v1.2.0"), although_quarantined=True).to_version == "v1.2.0"
+    assert (
+        night.acting().plan(AliasesRequest(release="v1.2.0"), although_quarantined=True).to_version
+        == "v1.2.0"
+    )
 
 
 def test_a_version_with_other_code_and_one_that_is_gone_are_refused_by_function(night: Night) -> None:
@@ -213,11 +216,11 @@ def test_a_version_with_other_code_and_one_that_is_gone_are_refused_by_function(
     night.ledger_gone()
 
     with pytest.raises(Refused) as raised:
-        night.acting().plan(Request())
+        night.acting().plan(AliasesRequest())
 
     assert f"{GET}: version 2 holds other code" in raised.value.what
     assert f"{ROLES}: version 2 no longer exists  (--except {ROLES})" in raised.value.what
-    assert night.acting().plan(Request(without=(GET, ROLES))).steps[0].function == LIST
+    assert night.acting().plan(AliasesRequest(without=(GET, ROLES))).steps[0].function == LIST
 
 
 def test_an_archive_whose_manifest_was_changed_is_not_followed(night: Night) -> None:
@@ -228,7 +231,7 @@ def test_an_archive_whose_manifest_was_changed_is_not_followed(night: Night) -> 
     night.ledger_gone()
 
     with pytest.raises(RollbackError, match="not the one that was recorded"):
-        night.acting().plan(Request())
+        night.acting().plan(AliasesRequest())
 
 
 def test_a_failed_smoke_test_is_said_with_the_ways_on(night: Night) -> None:
@@ -273,7 +276,7 @@ def test_a_process_that_wakes_up_after_an_undo_moves_nothing(night: Night) -> No
     functions.before = wait
     night.ledger_gone()
     acting = night.acting()
-    plan = acting.plan(Request())
+    plan = acting.plan(AliasesRequest())
     start = functions.standing()
     stopped: list[RollbackError] = []
 

@@ -14,7 +14,7 @@ from rollback.actions.record_release import Commits, record
 from rollback.actions.reversibility.collect import _dropped, gather
 from rollback.actions.reversibility.rules import Answer, Finding, Verdict
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.model.plan import Request
+from rollback.model.request import AliasesRequest
 from tests.coded import coded
 from tests.doubles.functions import client_error
 from tests.doubles.github import GitHub, github
@@ -166,7 +166,7 @@ def test_a_table_without_recovery_is_a_reason(platform: World) -> None:
 
 
 def test_what_waits_or_is_frozen_is_noted_and_what_runs_is_a_reason(platform: World) -> None:
-    waiting = platform.flow().start("aliases", Request(), "it went bad", hold=True).record
+    waiting = platform.flow().start("aliases", AliasesRequest(), "it went bad", hold=True).record
     freeze(platform.session(ALICE), "looking into it")
     verdict = can(platform)
 

@@ -19,9 +19,11 @@ from rollback.actions.run import Finished
 from rollback.cli.commands.prune import _interrupted
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.identity import Who
-from rollback.model.plan import Plan, Request
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan
 from rollback.model.record import Status, chain_break
-from rollback.model.retention import KIND, Doomed, deleted
+from rollback.model.request import AliasesRequest, PruneRequest
+from rollback.model.retention import Doomed, deleted
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
@@ -63,7 +65,7 @@ def empty(world: World) -> Callable[[], World]:
 
 
 def planned(world: World, keep: int = 2) -> Plan[Doomed]:
-    plan: Plan[Doomed] = world.flow(DAN).preview(KIND, Request(to=str(keep)))
+    plan: Plan[Doomed] = world.flow(DAN).preview(Kind.PRUNE, PruneRequest(keep=keep))
     return plan
 
 
@@ -72,7 +74,7 @@ def doomed(world: World, keep: int = 2) -> dict[str, list[int]]:
 
 
 def pruned(world: World, keep: int = 2, **how: Any) -> Finished:
-    return world.flow(DAN, **how).start(KIND, Request(to=str(keep)), WHY)
+    return world.flow(DAN, **how).start(Kind.PRUNE, PruneRequest(keep=keep), WHY)
 
 
 def left(world: World) -> Mapping[str, list[int]]:
@@ -93,7 +95,7 @@ def test_the_newest_releases_stay_and_what_is_older_goes(old: World) -> None:
     record = pruned(old, 3).record
 
     assert record is not None
-    assert (record.status, record.kind, record.reason) == (Status.COMPLETE, KIND, WHY)
+    assert (record.status, record.kind, record.reason) == (Status.COMPLETE, Kind.PRUNE, WHY)
     assert record.initiated_by == DAN
     assert (record.from_version, record.to_version) == ("18 versions", "9 versions")
     assert record.counts["moved"] == 9
@@ -144,7 +146,7 @@ def test_provisioned_concurrency_keeps_a_version(old: World) -> None:
 
 
 def test_a_record_that_has_not_ended_keeps_what_it_comes_from_and_goes_to(old: World) -> None:
-    waiting = old.flow().start("aliases", Request(to="v1"), "it went bad", hold=True).record
+    waiting = old.flow().start("aliases", AliasesRequest(release="v1"), "it went bad", hold=True).record
 
     assert waiting is not None
     assert doomed(old)[GET] == [2, 3, 4]
@@ -154,7 +156,7 @@ def test_a_record_that_has_not_ended_keeps_what_it_comes_from_and_goes_to(old: W
 
 
 def test_it_keeps_what_the_record_comes_from_also_once_that_stands_no_more(old: World) -> None:
-    waiting = old.flow().start("aliases", Request(to="v1"), "it went bad", hold=True).record
+    waiting = old.flow().start("aliases", AliasesRequest(release="v1"), "it went bad", hold=True).record
     assert waiting is not None
     for version in ("v7", "v8", "v9"):
         old.release(version)
@@ -359,7 +361,7 @@ def test_killed_at_any_write_it_is_gone_on_with_and_ends_with_all_told(
             pruned(world)
 
         assert set(map(tuple, left(world).values())) == {(3, 4)}, number
-        (moment,) = past(world.session(), 10, KIND).moments
+        (moment,) = past(world.session(), 10, Kind.PRUNE).moments
         opened = world.session().ledger.load(moment.what)
         assert (opened.record.status, deleted(opened.events)) == (Status.COMPLETE, gone), number
         assert chain_break(opened.record, opened.events) is None
@@ -445,7 +447,7 @@ def test_it_stands_in_the_history_and_in_a_trail_that_is_whole(moto_world: World
     assert record is not None
     session = old.session()
 
-    (moment,) = past(session, 10, KIND).moments
+    (moment,) = past(session, 10, Kind.PRUNE).moments
     audited = audit(session.ledger, session.account.each, Quiet())
 
     assert (moment.what, moment.way, moment.who) == (record.rollback_id, "18 versions → 6 versions", "dan")
@@ -467,7 +469,7 @@ def test_with_nothing_to_delete_there_is_no_record(old: World) -> None:
     finished = pruned(old, 6)
 
     assert finished.record is None
-    assert past(old.session(), 20, KIND).moments == ()
+    assert past(old.session(), 20, Kind.PRUNE).moments == ()
 
 
 def test_where_aliases_need_approval_so_does_it_and_exactly_that_is_deleted(old: World) -> None:
@@ -481,7 +483,7 @@ def test_where_aliases_need_approval_so_does_it_and_exactly_that_is_deleted(old:
         session = replace(old.session(caller), on_branch=lambda _root, _branch, name: protected[name])
         return Flow(session=session, ui=Quiet(), stop=threading.Event())
 
-    waiting = flow(DAN).start(KIND, Request(to="2"), WHY)
+    waiting = flow(DAN).start(Kind.PRUNE, PruneRequest(keep=2), WHY)
     assert waiting.error is not None
     assert waiting.error.exit_code == 10
     assert not old.functions.deleted

@@ -21,8 +21,9 @@ from rollback.actions.reversibility.rules import Answer
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.process_identity import began
 from rollback.integrations.git import Commit
-from rollback.model.plan import Request, to_chunks
+from rollback.model.plan import to_chunks
 from rollback.model.release import STACK, Quarantine
+from rollback.model.request import StackRequest
 from rollback.targets.stack.planner import find
 from tests.coded import coded
 from tests.doubles.world import ALICE
@@ -95,7 +96,7 @@ def test_a_secret_is_in_the_clear_nowhere(
     estate, old, _ = deployed
     target = estate.target()
 
-    plan = target.plan(Request(to=old))
+    plan = target.plan(StackRequest(commit=old))
     with pytest.raises(RollbackError) as error:
         estate.plan(estate.commit("raise Exception(pulumi.Config().require('password'))"))
 
@@ -149,14 +150,14 @@ def test_what_holds_data_or_protection_is_refused_until_it_is_named(
     )
     sha = estate.commit(without.replace(", protect=True", ""))
 
-    plan = target.plan(Request(to=sha))
+    plan = target.plan(StackRequest(commit=sha))
     refusals = {one.subject.rpartition("::")[2]: one for one in target.refusals(plan)}
 
     assert refusals["data"].reason == "it is protected and would be deleted; protection is never lifted here"
     assert "retain_on_delete" in refusals["spare"].reason
     assert refusals["a"].reason == "it would lose its protection"
     allowed = tuple(one.subject for one in refusals.values() if one.subject != refusals["data"].subject)
-    kept = Request(to=sha, allow_destroy=allowed, without=(refusals["data"].subject,))
+    kept = StackRequest(commit=sha, allow_destroy=allowed, without=(refusals["data"].subject,))
     plan = target.plan(kept)
     assert ops(plan) == {"a": "update", "b": "delete", "spare": "delete", "rollback-dev": "update"}
     assert not target.refusals(plan)
@@ -185,7 +186,7 @@ def test_a_program_that_hangs_is_stopped_when_its_time_is_up(deployed: tuple[Est
     with pytest.raises(
         RollbackError, match="did not finish within the time limit", check=coded(Code.ENGINE_FAILED)
     ):
-        estate.target(patience=8).plan(Request(to=sha))
+        estate.target(patience=8).plan(StackRequest(commit=sha))
 
     assert not began(int(pid.read_text()))
 
@@ -269,7 +270,7 @@ def test_another_stack_and_another_folder_are_found_or_told_to_be_missing(
     estate, _, _ = deployed
     context = estate.target()._context
 
-    assert find(context, Request(stack="blue")).subject == "@stack/rollback/blue"
+    assert find(context, StackRequest(stack="blue")).subject == "@stack/rollback/blue"
     with pytest.raises(UsageError, match="'blue'", check=coded(Code.UNKNOWN_STACK)):
         estate.plan("HEAD", stack="blue")
     with pytest.raises(UsageError, match=r"Pulumi\.yaml in infra", check=coded(Code.OPTION_INVALID)):

@@ -24,8 +24,9 @@ from rollback.config.settings import parse
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.pulumi import deployed_commit, history
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
 from rollback.model.release import STACK
+from rollback.model.request import StackRequest
 from rollback.model.resource_changes import Change
 from rollback.targets.base import Outcome
 from rollback.targets.stack.target import Stack
@@ -119,7 +120,7 @@ def world(worlds: Shared[World], request: pytest.FixtureRequest) -> Iterator[Wor
 
 def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
-    plan = target.plan(Request())
+    plan = target.plan(StackRequest())
 
     outcome = target.execute(plan, journal)
 
@@ -161,7 +162,7 @@ def test_a_history_of_more_than_the_engines_ten_is_told_to_its_end(world: World)
 def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: World) -> None:
     """The person deploys the commit which the rollback was to go to as well."""
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
-    plan = target.plan(Request(to=goal))
+    plan = target.plan(StackRequest(commit=goal))
     held = world.proxy.hold("PutParameter")
     estate.git("checkout", "-q", goal)
     deployed = world.beside(estate.up)
@@ -184,7 +185,7 @@ def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: Worl
 
 def test_ctrl_c_lets_the_engine_end_in_good_order_and_resume_goes_on(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
-    plan = target.plan(Request(to=goal))
+    plan = target.plan(StackRequest(commit=goal))
     held = world.proxy.hold_answers("PutParameter")
 
     done = world.beside(lambda: target.execute(plan, journal))
@@ -206,7 +207,7 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
     world: World, way: str
 ) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
-    plan = target.plan(Request(to=goal))
+    plan = target.plan(StackRequest(commit=goal))
     created = world.created(goal)
     held = world.proxy.hold_answers("PutParameter", containing=f"/demo/{created}".encode())
 
@@ -232,7 +233,7 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
 
 def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
-    plan = target.plan(Request(to=goal))
+    plan = target.plan(StackRequest(commit=goal))
     elsewhere = Process(user="dan", host="elsewhere", pid=7, began="1", space="")
     journal.append("began", {"process": elsewhere, "run": "", "back": False})
     key = ".pulumi/locks/organization/rollback/dev/0f1e.json"
@@ -254,7 +255,7 @@ def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
 
 def test_an_engine_that_fails_half_way_says_at_what_and_resume_does_the_rest(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
-    plan = target.plan(Request(to=goal))
+    plan = target.plan(StackRequest(commit=goal))
     name = world.created(goal)
 
     body = f"/demo/{name}".encode()
@@ -278,7 +279,7 @@ def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to
 ) -> None:
     """Somebody deploys what stands with something more in it after the plan to leave it was made."""
     estate, journal, stands = world.estate, Memory(), world.stands
-    plan = estate.target().plan(Request(to=world.other))
+    plan = estate.target().plan(StackRequest(commit=world.other))
     elsewhere = Process(user="dan", host="x", pid=1, began="1", space="")
     journal.append("began", {"process": elsewhere, "run": "", "back": False})
     estate.git("checkout", "-q", stands)
@@ -289,7 +290,7 @@ def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to
 
     anew = estate.target().execute(plan, journal.next_holder())
     target, journal = estate.target(), Memory()
-    plan = target.plan(Request())
+    plan = target.plan(StackRequest())
     done = target.execute(plan, journal)
     failed = estate.target().undo(plan, journal.next_holder())
 

@@ -10,8 +10,8 @@ import pytest
 
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.lease import LeaseLost
-from rollback.model.plan import Request
 from rollback.model.record import Record, Status
+from rollback.model.request import Request, TableRequest
 from rollback.targets.table import table_settings
 from tests.coded import coded
 from tests.doubles.tables import (
@@ -100,8 +100,8 @@ def test_before_a_rollback_and_at_a_release_are_times_of_the_ledger(estate: Esta
     assert began is not None
     estate.world.clock.sleep(3600)
 
-    before = estate.flow().preview("table", Request(table=PEOPLE, to=f"before:{began.rollback_id}"))
-    release = estate.flow().preview("table", Request(table=PEOPLE, to="release:v1.1.0"))
+    before = estate.flow().preview("table", TableRequest(table=PEOPLE, at=f"before:{began.rollback_id}"))
+    release = estate.flow().preview("table", TableRequest(table=PEOPLE, at="release:v1.1.0"))
 
     assert before.facts["at"] == "2026-11-24T13:00:00Z"
     assert release.facts["at"] == "2026-11-24T12:00:00Z"
@@ -117,12 +117,12 @@ def test_before_a_rollback_and_at_a_release_are_times_of_the_ledger(estate: Esta
 )
 def test_the_window_is_never_relaxed(estate: Estate, to: str, why: str) -> None:
     if not why:
-        assert estate.flow().preview("table", Request(table=PEOPLE, to=to)).facts["at"] == (
+        assert estate.flow().preview("table", TableRequest(table=PEOPLE, at=to)).facts["at"] == (
             "2026-11-24T09:00:00Z"
         )
         return
     with pytest.raises(Refused, match=why, check=coded(Code.PLAN_REFUSED)):
-        estate.flow().preview("table", Request(table=PEOPLE, to=to))
+        estate.flow().preview("table", TableRequest(table=PEOPLE, at=to))
 
 
 def test_a_table_without_recovery_is_refused(estate: Estate) -> None:
@@ -137,14 +137,13 @@ def test_a_table_without_recovery_is_refused(estate: Estate) -> None:
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        (Request(table="acme-dev-ddb-deployments", to="2026-11-24T10:00:00Z"), Code.UNKNOWN_TABLE),
-        (Request(table=PEOPLE, to="previous"), Code.OPTION_INVALID),
-        (Request(table=PEOPLE, to="2026-11-24"), Code.OPTION_INVALID),
-        (Request(table=PEOPLE, to="release:v9.9.9"), Code.UNKNOWN_RELEASE),
-        (Request(table=PEOPLE, to="before:01NOBODY"), Code.UNKNOWN_ROLLBACK),
-        (Request(table=PEOPLE, to="2026-11-24T10:00:00Z", cutover="copy-back"), Code.OPTION_INVALID),
+        (TableRequest(table="acme-dev-ddb-deployments", at="2026-11-24T10:00:00Z"), Code.UNKNOWN_TABLE),
+        (TableRequest(table=PEOPLE, at="previous"), Code.OPTION_INVALID),
+        (TableRequest(table=PEOPLE, at="2026-11-24"), Code.OPTION_INVALID),
+        (TableRequest(table=PEOPLE, at="release:v9.9.9"), Code.UNKNOWN_RELEASE),
+        (TableRequest(table=PEOPLE, at="before:01NOBODY"), Code.UNKNOWN_ROLLBACK),
     ],
-    ids=["the ledger", "previous", "a date", "no release", "no rollback", "a cutover"],
+    ids=["the ledger", "previous", "a date", "no release", "no rollback"],
 )
 def test_what_cannot_be_meant_is_wrong_usage(estate: Estate, request_: Request, code: Code) -> None:
     with pytest.raises(UsageError, check=coded(code)):
@@ -162,9 +161,9 @@ def test_a_table_of_that_name_that_is_there_already_is_never_used(estate: Estate
 def test_a_plan_is_stable_and_knows_its_table(estate: Estate) -> None:
     story(estate)
     waiting = estate.wait(to=estate.at(-30).isoformat())
-    assert estate.flow().preview("table", Request(table=PEOPLE, to=estate.at(-30).isoformat())).digest() == (
-        waiting.plan and waiting.plan.digest()
-    )
+    assert estate.flow().preview(
+        "table", TableRequest(table=PEOPLE, at=estate.at(-30).isoformat())
+    ).digest() == (waiting.plan and waiting.plan.digest())
     create(estate.dynamodb, again=True)
 
     with pytest.raises(Refused, match="no longer holds"):

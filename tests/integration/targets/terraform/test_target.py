@@ -37,9 +37,9 @@ from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
 from rollback.config.settings import Settings, load
 from rollback.core.errors import Code, Refused
 from rollback.integrations import terraform
-from rollback.model.plan import Request
 from rollback.model.record import Status
 from rollback.model.release import TERRAFORM
+from rollback.model.request import TerraformRequest
 from tests.coded import coded
 from tests.doubles.world import Quiet, create_table
 from tests.e2e.estate_under_test import SCRIPT, checkout, git
@@ -87,7 +87,7 @@ class Place:
 
     def go(self, to: str, **request: Any) -> Finished:
         with self.flow() as flow:
-            return flow.start("terraform", Request(to=to, **request), "it went bad", yes=True)
+            return flow.start("terraform", TerraformRequest(commit=to, **request), "it went bad", yes=True)
 
     def commit(self, name: str, change: Callable[[str], str]) -> str:
         """A commit on main, with `main.tf` changed."""
@@ -257,7 +257,7 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
 ) -> None:
     wanted = place.aside("kept", described("kept"))
     with place.flow() as flow:
-        waiting = flow.start("terraform", Request(to=wanted), "it went bad")
+        waiting = flow.start("terraform", TerraformRequest(commit=wanted), "it went bad")
     assert waiting.record
     waits, digest = waiting.record.rollback_id, waiting.record.digest
     here = terraform.find()
@@ -309,8 +309,8 @@ def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> Non
 
     with place.flow() as flow:
         with pytest.raises(Refused, match="holds data and would be deleted", check=coded(Code.PLAN_REFUSED)):
-            flow.preview("terraform", Request(to=without))
-        allowed = flow.preview("terraform", Request(to=without, allow_destroy=(TABLE,)))
+            flow.preview("terraform", TerraformRequest(commit=without))
+        allowed = flow.preview("terraform", TerraformRequest(commit=without, allow_destroy=(TABLE,)))
 
     assert allowed.infrastructure["delete"] == 1
 
@@ -327,7 +327,7 @@ def test_a_configuration_whose_state_is_elsewhere_is_refused(place: Place) -> No
         place.flow() as flow,
         pytest.raises(Refused, match="does not keep its state", check=coded(Code.COMMIT_UNUSABLE)),
     ):
-        flow.preview("terraform", Request(to=elsewhere))
+        flow.preview("terraform", TerraformRequest(commit=elsewhere))
 
 
 def test_another_ones_lock_is_left_alone(place: Place) -> None:
@@ -339,7 +339,7 @@ def test_another_ones_lock_is_left_alone(place: Place) -> None:
             place.flow() as flow,
             pytest.raises(Refused, match="alice@elsewhere", check=coded(Code.STATE_LOCKED)),
         ):
-            flow.preview("terraform", Request(to=good))
+            flow.preview("terraform", TerraformRequest(commit=good))
     finally:
         place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=LOCK)
 

@@ -24,7 +24,8 @@ from rollback.integrations.pulumi.backend import Lock, Locks
 from rollback.integrations.pulumi.preview_events import Step
 from rollback.integrations.pulumi.process import Ended
 from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
+from rollback.model.request import StackRequest
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind, refusals
 from rollback.targets.base import Failure
 from rollback.targets.progress import counts
@@ -82,11 +83,11 @@ def test_a_type_has_one_spelling(type_: str, spelled: str) -> None:
     ],
 )
 def test_what_destroys_is_refused_until_it_is_named(one: Change, why: str) -> None:
-    (refusal,) = refusals([one], Request(), NAMES, ["vault"])
+    (refusal,) = refusals([one], (), NAMES, ["vault"])
 
     assert why in refusal.reason
     assert "--allow-destroy" in refusal.remedy
-    assert not refusals([one], Request(allow_destroy=(one.urn,)), NAMES, ["vault"])
+    assert not refusals([one], (one.urn,), NAMES, ["vault"])
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_what_destroys_is_refused_until_it_is_named(one: Change, why: str) -> No
     ],
 )
 def test_what_destroys_nothing_goes_through(one: Change) -> None:
-    assert not refusals([one], Request(), NAMES)
+    assert not refusals([one], (), NAMES)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_what_destroys_nothing_goes_through(one: Change) -> None:
     ],
 )
 def test_nobody_saws_off_the_branch_that_they_sit_on(one: Change) -> None:
-    (refusal,) = refusals([one], Request(allow_destroy=(one.urn,)), NAMES)
+    (refusal,) = refusals([one], (one.urn,), NAMES)
 
     assert "this tool stands on it" in refusal.reason
     assert refusal.remedy.startswith("--except 'urn:x'")
@@ -216,7 +217,7 @@ def plan(*steps: Step) -> Plan[Change]:
         environment="dev",
         account="1",
         region="eu-west-1",
-        request=Request(),
+        request=StackRequest(),
         from_version="new",
         to_version="old",
         leaves={"@stack": "b" * 40},

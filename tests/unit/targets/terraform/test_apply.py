@@ -12,7 +12,8 @@ import pytest
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.terraform import Diagnostic, Done
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
+from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import UPDATE, Change
 from rollback.targets.terraform import apply as terraform_apply
 from rollback.targets.terraform.apply import apply, overtaken, touched, unlock
@@ -88,7 +89,7 @@ def applied(tool: Tool, journal: Memory, *, lock: Held | None = None, kind: str 
         environment="dev",
         account="111122223333",
         region="eu-west-1",
-        request=Request(),
+        request=TerraformRequest(),
         from_version="bad",
         to_version="good",
         leaves={},

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from rollback.core.errors import Code, RollbackError
-from rollback.model.plan import Plan, Request
+from rollback.model.plan import Plan
 from rollback.model.record import Event
+from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
 from rollback.targets.progress import counts
 from rollback.targets.terraform import plan_json
@@ -57,7 +58,7 @@ def planned(*changes: Change) -> Plan[Change]:
         environment="dev",
         account="111122223333",
         region="eu-west-1",
-        request=Request(),
+        request=TerraformRequest(),
         from_version="bad",
         to_version="good",
         leaves={},
