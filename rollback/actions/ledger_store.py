@@ -17,6 +17,7 @@ from rollback.actions.run import End
 from rollback.core.errors import Refused, RollbackError
 from rollback.ledger.lease import LeaseLost, Locks
 from rollback.ledger.stored_record import Opened
+from rollback.model.deployed import Deployed, stored
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Entered, Event, Record, Status, seconds_between
@@ -67,7 +68,7 @@ class LedgerStore:
         self.lease.check()
 
     @contextmanager
-    def published(self, deployed: Mapping[str, str]) -> Iterator[list[Check]]:
+    def published(self, deployed: Mapping[str, Deployed]) -> Iterator[list[Check]]:
         """Writes where others look up what is deployed; gives failed checks where that was not possible.
 
         A parameter has no conditional write: after losing the lease, the current value is published again until
@@ -94,7 +95,7 @@ class LedgerStore:
                 "status": end.status,
                 "counts": end.counts,
                 "checks": end.checks,
-                "stands": end.deployed,
+                "stands": stored(end.deployed),
             }
             self.record, event = self.session.ledger.close(
                 record,
@@ -142,7 +143,7 @@ class LedgerStore:
                 self._unsure = True
                 raise
 
-    def _publish(self, deployed: Mapping[str, str]) -> list[Check]:
+    def _publish(self, deployed: Mapping[str, Deployed]) -> list[Check]:
         try:
             self.target.publish(self.plan, deployed)
         except RollbackError as error:
@@ -156,15 +157,15 @@ class LedgerStore:
             return True
         return False
 
-    def _deployed_now(self) -> Mapping[str, str]:
+    def _deployed_now(self) -> Mapping[str, Deployed]:
         """What the plan's subjects are at, for one who has lost the lease: as the ledger has it, or as its holder
         is about to have it.
         """
         opened = self.session.ledger.load(self.record.rollback_id)
         if opened.record.status is Status.IN_PROGRESS:
             return self.plan.left(undone=any(event.kind == "reverting" for event in opened.events))
-        deployed = self.session.ledger.timeline().stands
-        return {subject: deployed.get(subject, "") for subject in self.plan.targets}
+        timeline = self.session.ledger.timeline()
+        return {subject: timeline.deployed(subject) for subject in self.plan.targets}
 
     def _lifts(self) -> list[Quarantine]:
         mine = self.record.rollback_id
@@ -199,7 +200,7 @@ def end_entry(
     at: str,
     *,
     services: Sequence[str],
-    deployed: Mapping[str, str],
+    deployed: Mapping[str, Deployed],
 ) -> Entry:
     """The timeline's entry of a record's end; the ledger numbers and chains it."""
     return Entry(
@@ -210,7 +211,7 @@ def end_entry(
         at=at,
         by=session.caller,
         services=tuple(services),
-        stands=deployed,
+        stands=stored(deployed),
         covers="",
         status=status,
     )

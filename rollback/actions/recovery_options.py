@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rollback.config.settings import Pace, Settings
 from rollback.core.errors import RollbackError
+from rollback.model.deployed import UNKNOWN
 from rollback.model.kind import Kind
 from rollback.model.record import Record, Status
 from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Quarantine, Timeline, label, previous_position
@@ -42,19 +43,19 @@ def ways(
     rto, last = settings.rto, _last(recent)
     releases = {service: release for service, release in back.items() if release}
     functions = sum(len(settings.services[service]) for service in releases)
-    stands = timeline.stands
+    stack = timeline.deployed(STACK) is not UNKNOWN
     some = "" if len(releases) == len(back) else f" --services {','.join(releases)}"
     found: list[tuple[str, str, str, float | None, int]] = []
     if releases:
         about = moving(functions, settings.pace)
         found.append((f"lambda{some}", Kind.ALIASES, label(releases), about, rto.code))
-    if stands.get(STACK):
+    if stack:
         # The engine's own history knows which, and takes seconds to ask.
         found.append(("stack", Kind.STACK, PREVIOUS, None, rto.infrastructure))
-    position = _position(timeline, bars) if stands.get(TERRAFORM) else None
+    position = _position(timeline, bars) if timeline.deployed(TERRAFORM) is not UNKNOWN else None
     if position:
         found.append(("terraform", Kind.TERRAFORM, position[:12], None, rto.infrastructure))
-    if not some and len(set(releases.values())) == 1 and (stands.get(STACK) or position):
+    if not some and len(set(releases.values())) == 1 and (stack or position):
         found.append(("full", Kind.FULL, label(releases), None, rto.full))
     return tuple(
         Way(

@@ -17,6 +17,7 @@ from rollback.actions.ports import Ui
 from rollback.core.errors import Code, Ended, RollbackError
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
+from rollback.model.deployed import UNKNOWN, Deployed
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
@@ -42,7 +43,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
-    """How a record ends. `deployed` maps the plan's subjects to the version that each is at; empty where unknown.
+    """How a record ends. `deployed` maps the plan's subjects to the version that each is at.
 
     `quarantines` maps services to the release to quarantine; `lifts` takes back those of this record.
     """
@@ -50,7 +51,7 @@ class End:
     status: Status
     counts: Mapping[str, int]
     checks: Sequence[Check]
-    deployed: Mapping[str, str]
+    deployed: Mapping[str, Deployed]
     quarantines: Mapping[str, str]
     lifts: bool
 
@@ -87,7 +88,7 @@ class Store(Protocol):
     def check(self) -> None:
         """Raises `LeaseLost` where another process has taken over."""
 
-    def published(self, deployed: Mapping[str, str]) -> AbstractContextManager[list[Check]]:
+    def published(self, deployed: Mapping[str, Deployed]) -> AbstractContextManager[list[Check]]:
         """Writes where others look up what is deployed; gives failed checks where that was not possible."""
 
     def close(self, end: End) -> None:
@@ -167,10 +168,10 @@ class Run:
         for start in range(0, len(data), _FAILURES):
             self.append("failed", {"failures": data[start : start + _FAILURES]})
 
-    def deployed(self, done: Collection[str], *, undone: bool) -> dict[str, str]:
-        """Subject → the version that it is at where it is among `done` (or undone); empty where unknown."""
+    def deployed(self, done: Collection[str], *, undone: bool) -> dict[str, Deployed]:
+        """Subject → the version that it is at where it is among `done` (or undone); the others are unknown."""
         left = self.plan.left(undone=undone)
-        return {subject: to if subject in done else "" for subject, to in left.items()}
+        return {subject: to if subject in done else UNKNOWN for subject, to in left.items()}
 
     def close(
         self, status: Status, checks: Sequence[Check], *, done: Collection[str] = (), undone: bool = False

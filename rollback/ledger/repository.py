@@ -37,6 +37,7 @@ from rollback.ledger.schema import (
 )
 from rollback.ledger.store import ABSENT, Conflict, Item, Table, Write
 from rollback.ledger.stored_record import Opened, advance, event_write
+from rollback.model.deployed import known, read
 from rollback.model.identity import Who
 from rollback.model.plan import Plan, to_chunks
 from rollback.model.record import SCHEMA, Approval, Entered, Event, Record, Standing, Status, next_event
@@ -162,7 +163,7 @@ class Ledger:
             bare = replace(
                 entry,
                 seq=last.seq + 1 if last else 1,
-                stands={service: version for service, version in merged.items() if version},
+                stands=known({subject: read(version) for subject, version in merged.items()}),
                 previous=last.hash if last else "",
                 hash="",
                 schema=SCHEMA,

@@ -15,6 +15,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from rollback.core.canonical import canonical, digest, plain
+from rollback.model import deployed
+from rollback.model.deployed import Deployed
 from rollback.model.kind import Kind
 from rollback.model.request import Request, StoredRequest, read, stored
 
@@ -82,10 +84,11 @@ class Plan(Generic[S]):
         """The steps that change something; the others confirm."""
         return tuple(step for step in self.steps if step.changes)
 
-    def left(self, *, undone: bool) -> dict[str, str]:
-        """Subject → what it stands at once this is done, or undone; empty where that is not known."""
+    def left(self, *, undone: bool) -> dict[str, Deployed]:
+        """Subject → what is deployed of it once this is done, or undone."""
         return {
-            subject: (self.leaves.get(subject, "") if undone else to) for subject, to in self.targets.items()
+            subject: deployed.read(self.leaves.get(subject)) if undone else to
+            for subject, to in self.targets.items()
         }
 
     def digest(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rollback.core.canonical import digest
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.model.deployed import UNKNOWN, Deployed, read
 from rollback.model.identity import Who
 from rollback.model.record import SCHEMA, Standing
 
@@ -163,6 +164,10 @@ class Timeline:
     def newest(self) -> Entry | None:
         return next(iter(self), None)
 
+    def deployed(self, subject: str) -> Deployed:
+        """The release or commit that a subject is at."""
+        return read(self.stands.get(subject))
+
     @property
     def stands(self) -> Mapping[str, str]:
         """Service → the release it stands at; services that nothing was recorded for are missing."""
@@ -221,17 +226,21 @@ def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Qu
     not what the rollback left, but what stood before what it went to. Quarantined commits are passed
     over. Raises `Refused` where there is none, or where nobody knows what stands.
     """
-    stands = timeline.stands.get(subject)
+    stands = timeline.deployed(subject)
     barred = {item.version for item in quarantined if item.service == subject}
     written = [entry for entry in timeline if entry.kind != "adoption" and subject in entry.services]
-    here = [index for index, entry in enumerate(written) if entry.stands.get(subject) == stands]
+    here = [index for index, entry in enumerate(written) if read(entry.stands.get(subject)) == stands]
     deployed = [index for index in here if written[index].is_release]
-    start = next(iter(deployed or here), None) if stands else None
+    start = next(iter(deployed or here), None) if stands is not UNKNOWN else None
     earlier = (entry.stands.get(subject) for entry in written[start:]) if start is not None else ()
     for commit in earlier:
         if commit and commit != stands and commit not in barred:
             return commit
-    why = "nothing older was recorded that is not quarantined" if stands else "nobody recorded what stands"
+    why = (
+        "nothing older was recorded that is not quarantined"
+        if stands is not UNKNOWN
+        else "nobody recorded what stands"
+    )
     raise Refused(
         f"There is no previous commit of {subject.removeprefix('@')}: {why}.",
         code=Code.NO_PREVIOUS,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback.core.clocks import Clocks
+from rollback.model.deployed import Deployed
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
@@ -150,10 +151,10 @@ class Target(Protocol):
     def verify(self, plan: Plan[Any]) -> Sequence[Check]:
         """Whether everything stands at the plan. Reads only."""
 
-    def publish(self, plan: Plan[Any], stands: Mapping[str, str]) -> None:
+    def publish(self, plan: Plan[Any], deployed: Mapping[str, Deployed]) -> None:
         """Writes where others look it up what is deployed now.
 
-        `stands` maps the plan's subjects to what they stand at; it is empty where nobody knows.
+        `deployed` maps the plan's subjects to the version that each is at.
         """
 
     def counts(self, plan: Plan[Any], events: Sequence[Event]) -> Mapping[str, int]:

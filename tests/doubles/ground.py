@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollback.model.deployed import Deployed
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import STACK
@@ -23,7 +24,7 @@ class Ground:
     resources: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("table", "api", "queue"), NEW))
     trouble: Callable[[str], Failure | None] = lambda _: None
     drifted: str = ""
-    published: list[str] = field(default_factory=list)
+    published: list[Deployed] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
     def target(self, kind: str, subject: str) -> Callable[[Context], Target]:
@@ -100,8 +101,8 @@ class Target:
         well = set(self._ground.resources.values()) == {plan.targets[self._subject]}
         return [Check(check=self.kind, ok=well, detail=str(self._ground.resources))]
 
-    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:
-        self._ground.published.append(stands[self._subject])
+    def publish(self, plan: Plan[Change], deployed: Mapping[str, Deployed]) -> None:
+        self._ground.published.append(deployed[self._subject])
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
         done = {event.data["name"] for event in events if event.kind == "changed"}

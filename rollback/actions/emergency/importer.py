@@ -24,6 +24,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.alias_moves import Move, standings, states
+from rollback.model.deployed import UNKNOWN, Deployed, stored
 from rollback.model.kind import Kind
 from rollback.model.messages import next_for
 from rollback.model.plan import Plan
@@ -128,7 +129,7 @@ class Adoption:
             "events": len(told.events),
             "head": told.head,
             "moved_since": sorted(moved),
-            "stands": stands,
+            "stands": stored(stands),
         }
         left = {
             service: version
@@ -181,24 +182,24 @@ def difference(name: str, left: Standing, seen: AliasSeen | None) -> str:
     )
 
 
-def stands_after(plan: Plan[Move], events: Collection[Event], moved: Collection[str]) -> dict[str, str]:
-    """Service → the release that it stands at by a journal; empty where that is not known. Pure.
+def stands_after(plan: Plan[Move], events: Collection[Event], moved: Collection[str]) -> dict[str, Deployed]:
+    """Service → the release that it is at by a journal. Pure.
 
     `moved` are the functions that stand otherwise by now.
     """
-    known = states(plan, events)
+    known, left = states(plan, events), plan.left(undone=True)
     functions: dict[str, list[str]] = defaultdict(list)
     for step in plan.steps:
         functions[step.service].append(step.function)
 
-    def one(service: str) -> str:
+    def one(service: str) -> Deployed:
         there = [known[name] for name in functions[service]]
         if set(moved) & set(functions[service]):
-            return ""
+            return UNKNOWN
         if all(state.moved for state in there):
             return plan.targets[service]
         back = all(not state.moved and not state.doubtful for state in there)
-        return plan.leaves.get(service, "") if back else ""
+        return left[service] if back else UNKNOWN
 
     return {service: one(service) for service in plan.subjects}
 

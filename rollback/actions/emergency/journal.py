@@ -32,6 +32,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.ledger.schema import check_schema
 from rollback.model.alias_moves import Move
+from rollback.model.deployed import Deployed
 from rollback.model.identity import Who
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan, from_chunks, to_chunks
@@ -316,7 +317,7 @@ class FileStore:
         """Nothing: there is no lease."""
 
     @contextmanager
-    def published(self, deployed: Mapping[str, str]) -> Iterator[list[Check]]:  # noqa: ARG002 - the Protocol's
+    def published(self, deployed: Mapping[str, Deployed]) -> Iterator[list[Check]]:  # noqa: ARG002 - the Protocol's
         """Nothing: `importer` publishes what is deployed once the ledger has the journal."""
         yield []
 

@@ -17,6 +17,7 @@ from rollback.aws.account import Account
 from rollback.aws.functions import AliasSeen, Seen, observe, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import TIMELINE, Archive, number
+from rollback.model import deployed
 from rollback.model.alias_moves import Move
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
@@ -129,7 +130,7 @@ def previous(
         )
     return Choice(
         targets={service: search.target for service, search in searches.items() if search.target},
-        leaves={service: search.stands for service, search in searches.items() if search.stands},
+        leaves=deployed.known({service: search.stands for service, search in searches.items()}),
     )
 
 
@@ -137,13 +138,13 @@ def previous(
 class _Search:
     """The search for one service's previous release, from the newest on.
 
-    `stands` is the release that stands, once it was met; `after` the first older one behind it, `before` those
+    `stands` is the release that is deployed, once it was met; `after` the first older one behind it, `before` those
     that were met ahead of it.
     """
 
     service: str
     functions: Sequence[str]
-    stands: str = ""
+    stands: deployed.Deployed = deployed.UNKNOWN
     after: Release | None = None
     before: list[Release] = field(default_factory=list)
 
@@ -152,16 +153,16 @@ class _Search:
             return
         how = relation(release, self.functions, now)
         if how == "stands":
-            self.stands = self.stands or release.version
+            self.stands = release.version if self.stands is deployed.UNKNOWN else self.stands
         elif how == "older" and (self.service, release.version) not in known:
-            if self.stands:
+            if self.stands is not deployed.UNKNOWN:
                 self.after = release
             else:
                 self.before.append(release)
 
     @property
     def target(self) -> Release | None:
-        if self.stands:
+        if self.stands is not deployed.UNKNOWN:
             return self.after
         recorded = (release for release in self.before if not release.adopted)
         return next(recorded, next(iter(self.before), None))

@@ -30,6 +30,7 @@ from rollback.integrations.git import Commit
 from rollback.integrations.hcl import Unreadable
 from rollback.integrations.pulumi import checkpoint
 from rollback.ledger.audit_bucket import TIMELINE
+from rollback.model.deployed import UNKNOWN, Deployed
 from rollback.model.kind import Kind
 from rollback.model.record import Record
 from rollback.model.release import STACK, TERRAFORM, Timeline, previous
@@ -55,7 +56,7 @@ def gather(
     """
     commit = git.of_this_checkout(session.root, wanted, session.settings.protected_branch)
     timeline = session.ledger.timeline()
-    stack, terraform = timeline.stands.get(STACK, ""), timeline.stands.get(TERRAFORM, "")
+    stack, terraform = timeline.deployed(STACK), timeline.deployed(TERRAFORM)
 
     def of_states(check: str, what: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
         say(f"Previewing {what} at {commit.sha[:12]}.")
@@ -113,18 +114,18 @@ def _functions(session: Session, timeline: Timeline) -> list[Finding]:
     return rules.functions(session.environment, session.settings.catalogue(), without, plan)
 
 
-def of_stack(context: Context, commit: Commit, stands: str) -> list[Finding]:
+def of_stack(context: Context, commit: Commit, stands: Deployed) -> list[Finding]:
     """What deploying a commit would do to the environment's stack; `stands` is the commit that the ledger knows it
-    at, or empty. Raises `RollbackError` where that cannot be found out.
+    at. Raises `RollbackError` where that cannot be found out.
     """
     settings = context.account.settings
-    if not stands and shutil.which("pulumi") is None:
+    if stands is UNKNOWN and shutil.which("pulumi") is None:
         return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on PATH")]
     stack = planner.find(context, StackRequest())
     try:
         state = stack.state()
     except RollbackError as error:
-        if not stands and any(word in error.what for word in _NEVER):
+        if stands is UNKNOWN and any(word in error.what for word in _NEVER):
             return [_never("stack", "no stack was ever deployed")]
         raise
     if not checkpoint.resources(state):
@@ -142,16 +143,16 @@ def of_stack(context: Context, commit: Commit, stands: str) -> list[Finding]:
     return resource_rules.judged("stack", resources, settings.holds_data, commit.sha)
 
 
-def of_terraform(context: Context, commit: Commit, stands: str) -> list[Finding]:
+def of_terraform(context: Context, commit: Commit, stands: Deployed) -> list[Finding]:
     """The same of the Terraform configuration."""
     settings, root = context.account.settings, context.root
-    if not stands and not any(map(shutil.which, terraform_tool.NAMES)):
+    if stands is UNKNOWN and not any(map(shutil.which, terraform_tool.NAMES)):
         return [_never("terraform", "no deployment of one is recorded, and terraform is not on PATH")]
     bucket = StateBucket(context.account)
     try:
         state = bucket.state()
     except RollbackError as error:
-        if not stands and any(word in error.what for word in _NEVER):
+        if stands is UNKNOWN and any(word in error.what for word in _NEVER):
             return [_never("terraform", "none was ever applied")]
         raise
     if not state.get("resources"):
@@ -177,18 +178,20 @@ def of_terraform(context: Context, commit: Commit, stands: str) -> list[Finding]
         unread.append(unasked("terraform", error.what, error.next))
     resources = resource_rules.of_terraform(changes, shown, dropped)
     found = [*resource_rules.judged("terraform", resources, settings.holds_data, commit.sha), *unread]
-    if not stands:
+    if stands is UNKNOWN:
         why = "it is not recorded which commit stands: a prevent_destroy that is dropped could not be seen"
         found.append(Finding(check="terraform", answer=Answer.NOTE, why=why))
     return found
 
 
-def _dropped(root: Path, folder: str, stands: str, commit: str) -> set[str]:
+def _dropped(root: Path, folder: str, stands: Deployed, commit: str) -> set[str]:
     """The addresses that `stands` protects by `prevent_destroy` and `commit` declares without it.
 
     Those of a module count for all of its instances. Raises `RollbackError` for a file that cannot be read.
     """
-    _, guarded = _kept(root, folder, stands, ["prevent_destroy"]) if stands else (set(), set())
+    guarded: set[tuple[str, str]] = set()
+    if stands is not UNKNOWN:
+        _, guarded = _kept(root, folder, stands, ["prevent_destroy"])
     declared, still = _kept(root, folder, commit, [address.rpartition(".")[2] for _, address in guarded])
     return {address for _, address in (guarded & declared) - still}
 

@@ -24,6 +24,7 @@ from rollback.aws.functions import all_at, differs, observe, observe_alias, prov
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, states
+from rollback.model.deployed import Deployed, known
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event, failed_subjects
@@ -120,10 +121,9 @@ class Aliases:
             found = self._account.each(judged, plan.steps)
         return [all_at(found, "at the plan's version and code")]
 
-    def publish(self, plan: Plan[Move], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
-        merged = {**self._ledger.timeline().stands, **stands}
-        known = {service: version for service, version in merged.items() if version}
-        self._account.publish(self._settings.names.deployed_version, label(known))
+    def publish(self, plan: Plan[Move], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
+        merged = {**self._ledger.timeline().stands, **deployed}
+        self._account.publish(self._settings.names.deployed_version, label(known(merged)))
 
     def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
         return counts(self.outcomes(plan, events))

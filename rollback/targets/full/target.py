@@ -12,6 +12,7 @@ from typing import Any
 
 from rollback.core.errors import Code, Refused
 from rollback.model.composite_plan import PARTS, Piece, events_of, parts, pieces
+from rollback.model.deployed import Deployed
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import COUNTS, INFRASTRUCTURE, Check, Event
@@ -129,10 +130,10 @@ class Full:
             for check in self._targets[kind].verify(part)
         ]
 
-    def publish(self, plan: Plan[Piece], stands: Mapping[str, str]) -> None:
+    def publish(self, plan: Plan[Piece], deployed: Mapping[str, Deployed]) -> None:
         for kind, part in parts(plan).items():
             if part.changing:
-                self._targets[kind].publish(part, {subject: stands[subject] for subject in part.subjects})
+                self._targets[kind].publish(part, {subject: deployed[subject] for subject in part.subjects})
 
     def counts(self, plan: Plan[Piece], events: Sequence[Event]) -> Mapping[str, int]:
         each = [

@@ -19,6 +19,7 @@ from rollback.aws.account import Account, code, explained
 from rollback.aws.functions import weights_of
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
+from rollback.model.deployed import Deployed
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event, failed_subjects
@@ -176,7 +177,7 @@ class Prune:
         detail += f", {held - len(idle)} have come into use" if held > len(idle) else ""
         return [Check(check="versions", ok=not idle, detail="; ".join([detail, *idle[:10]]))]
 
-    def publish(self, plan: Plan[Doomed], stands: Mapping[str, str]) -> None:
+    def publish(self, plan: Plan[Doomed], deployed: Mapping[str, Deployed]) -> None:
         """Nothing: what is deployed has not changed."""
 
     def counts(self, plan: Plan[Doomed], events: Sequence[Event]) -> Mapping[str, int]:

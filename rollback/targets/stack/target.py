@@ -15,6 +15,7 @@ from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.workspace import Workspace
 from rollback.ledger import lease
 from rollback.model import resource_changes
+from rollback.model.deployed import UNKNOWN, Deployed
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
@@ -139,9 +140,9 @@ class Stack:
             detail = f"{len(found.changes)} resources as commit {plan.to_version} declares them"
         return [Check(check="stack", ok=found.ended.ok and not left, detail=detail)]
 
-    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
-        commit = stands.get(STACK)
-        if commit:
+    def publish(self, plan: Plan[Change], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
+        commit = deployed.get(STACK, UNKNOWN)
+        if commit is not UNKNOWN:
             self._context.account.publish(self._settings.names.pulumi_commit, commit)
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from rollback.aws.assume_role import Clients
 from rollback.config.naming import RESTORE
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import LeaseLost
+from rollback.model.deployed import Deployed
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Event
 from rollback.model.request import CutoverRequest, TableRequest
@@ -91,7 +92,7 @@ class TableTarget:
     def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
         """Nothing: the plan says it all, and a cutover's loss report is kept already."""
 
-    def publish(self, plan: Plan[TableStep], stands: Mapping[str, str]) -> None:
+    def publish(self, plan: Plan[TableStep], deployed: Mapping[str, Deployed]) -> None:
         """Nothing: after a restore callers have what they had, and a cutover's steps are about their parameter."""
 
     def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:

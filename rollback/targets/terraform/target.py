@@ -16,6 +16,7 @@ from rollback.integrations import git, terraform
 from rollback.integrations.terraform import Tool, ToolFailed
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model import resource_changes
+from rollback.model.deployed import UNKNOWN, Deployed, known
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
@@ -69,7 +70,7 @@ class Terraform:
                 wanted = previous_position(timeline, TERRAFORM, barred)
             commit = git.find(self._root, wanted, self._settings.protected_branch)
             self._must_hold(commit.sha)
-            standing = timeline.stands.get(TERRAFORM, "")
+            standing = timeline.deployed(TERRAFORM)
             state, tool = free.result(), found.result()
         with _changing_nothing():
             work = self._fresh(commit.sha, tool)
@@ -77,7 +78,8 @@ class Terraform:
             shown = work.show()
         steps = plan_json.steps(shown, str(state.get("lineage") or secrets.token_hex()))
         back = (
-            standing not in ("", commit.sha) and git.is_ancestor(self._root, standing, commit.sha) is not True
+            standing not in (UNKNOWN, commit.sha)
+            and git.is_ancestor(self._root, str(standing), commit.sha) is not True
         )
         self._work = work
         return Plan(
@@ -87,11 +89,11 @@ class Terraform:
             region=self._settings.region,
             # What was meant by another word is that commit, also when it is planned again.
             request=replace(request, commit=commit.sha),
-            from_version=standing[:12] or "unknown",
+            from_version=str(standing)[:12],
             to_version=commit.sha[:12],
-            leaves={TERRAFORM: standing} if standing else {},
+            leaves=known({TERRAFORM: standing}),
             targets={TERRAFORM: commit.sha},
-            quarantines={TERRAFORM: standing} if back else {},
+            quarantines=known({TERRAFORM: standing}) if back else {},
             steps=steps,
             facts={
                 "commit": commit.sha,
@@ -102,7 +104,7 @@ class Terraform:
                 **position(state),
             },
             infrastructure=plan_json.counted(steps),
-            notices=_notices(shown, commit, standing if back else ""),
+            notices=_notices(shown, commit, str(standing) if back else ""),
             refusals=_barred(barred, commit.sha, self._settings.environment),
         )
 
@@ -165,7 +167,8 @@ class Terraform:
         """Applies the commit that was left, where anything was applied at all."""
         if not apply.touched(journal.events):
             return Outcome()
-        if not (left := plan.leaves.get(TERRAFORM, "")):
+        left = plan.left(undone=True)[TERRAFORM]
+        if left is UNKNOWN:
             return _failed(
                 "it is not recorded which commit it stood at; name one: rollback terraform --to COMMIT"
             )
@@ -200,9 +203,8 @@ class Terraform:
             others = pool.submit(checks, self._account)
             return [self._is_as_planned(plan.facts["commit"]), *others.result()]
 
-    def publish(self, plan: Plan[Change], stands: Mapping[str, str]) -> None:  # noqa: ARG002 - the Protocol's
-        commit = stands[TERRAFORM] or "unknown"
-        self._account.publish(self._settings.names.terraform_commit, commit)
+    def publish(self, plan: Plan[Change], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
+        self._account.publish(self._settings.names.terraform_commit, str(deployed[TERRAFORM]))
 
     def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
         return counts(self.outcomes(plan, events))

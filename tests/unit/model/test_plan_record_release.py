@@ -14,6 +14,7 @@ from rollback.core.canonical import canonical, digest, plain
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.store import _read, _written
 from rollback.model.alias_moves import Move
+from rollback.model.deployed import UNKNOWN
 from rollback.model.identity import Who
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import Entered, Event, Record, chain_break, next_event, seconds_between
@@ -198,7 +199,7 @@ def test_approval_is_bound_to_everything_that_would_be_done(changed: dict[str, A
 def test_what_an_undo_leaves_says_so_where_nothing_was_known_to_stand() -> None:
     unknown = plan(move(1), move(2), leaves={"service_1": "v2"})
 
-    assert unknown.left(undone=True) == {"service_1": "v2", "service_2": ""}
+    assert unknown.left(undone=True) == {"service_1": "v2", "service_2": UNKNOWN}
     assert unknown.left(undone=False) == {"service_1": "v1", "service_2": "v1"}
 
 

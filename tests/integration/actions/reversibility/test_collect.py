@@ -14,6 +14,7 @@ from rollback.actions.record_release import Commits, record
 from rollback.actions.reversibility.collect import _dropped, gather
 from rollback.actions.reversibility.rules import Answer, Finding, Verdict
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.model.deployed import UNKNOWN
 from rollback.model.request import AliasesRequest
 from tests.coded import coded
 from tests.doubles.functions import client_error
@@ -148,7 +149,7 @@ def test_a_prevent_destroy_that_a_commit_drops_is_found_in_its_text_and_one_that
 
     assert _dropped(root, "terraform", stood, same) == set()
     assert _dropped(root, "terraform", same, open_) == {"t.a"}
-    assert _dropped(root, "terraform", "", open_) == set()
+    assert _dropped(root, "terraform", UNKNOWN, open_) == set()
     broken = committed(main='resource "t" "a" {')
     assert _dropped(root, "terraform", same, same) == set()
     with pytest.raises(RollbackError, match=f"terraform/main.tf of {broken[:12]} cannot be read") as raised:

@@ -9,6 +9,7 @@ import pytest
 from rollback.actions.emergency.importer import difference, stands_after
 from rollback.aws.functions import AliasSeen
 from rollback.model.alias_moves import Move
+from rollback.model.deployed import UNKNOWN
 from rollback.model.identity import Who
 from rollback.model.record import Event, Standing
 from tests.doubles.records import a_plan
@@ -49,12 +50,12 @@ LOST = event("failed", failures=[{"subject": "role", "reason": "", "foreign": Fa
     ("events", "since", "stands"),
     [
         ([moved("get", "list", "role")], [], {"teams": "v1", "roles": "v1"}),
-        ([moved("get", "list")], [], {"teams": "v1", "roles": ""}),
-        ([moved("get")], [], {"teams": "", "roles": ""}),
-        ([moved("get", "list"), back("get")], [], {"teams": "", "roles": ""}),
-        ([moved("get", "list"), back("get", "list")], [], {"teams": "v2", "roles": ""}),
-        ([moved("get", "list", "role")], ["list"], {"teams": "", "roles": "v1"}),
-        ([LOST], [], {"teams": "v2", "roles": ""}),
+        ([moved("get", "list")], [], {"teams": "v1", "roles": UNKNOWN}),
+        ([moved("get")], [], {"teams": UNKNOWN, "roles": UNKNOWN}),
+        ([moved("get", "list"), back("get")], [], {"teams": UNKNOWN, "roles": UNKNOWN}),
+        ([moved("get", "list"), back("get", "list")], [], {"teams": "v2", "roles": UNKNOWN}),
+        ([moved("get", "list", "role")], ["list"], {"teams": UNKNOWN, "roles": "v1"}),
+        ([LOST], [], {"teams": "v2", "roles": UNKNOWN}),
     ],
 )
 def test_a_service_stands_at_a_release_only_where_all_of_its_functions_are_known_to(

@@ -1,0 +1,35 @@
+"""What is deployed of a subject (a service, the stack, a table): a version, or that nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+
+class Unknown(Enum):
+    """That it is not known what is deployed: nothing recorded it, or it was left half-way."""
+
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+Deployed = str | Unknown
+
+
+def known(deployed: Mapping[str, Deployed]) -> dict[str, str]:
+    """The subjects of which it is known."""
+    return {subject: version for subject, version in deployed.items() if version is not UNKNOWN}
+
+
+def stored(deployed: Mapping[str, Deployed]) -> dict[str, str]:
+    """As the ledger stores it: unknown is an empty text."""
+    return {subject: "" if version is UNKNOWN else version for subject, version in deployed.items()}
+
+
+def read(version: str | None) -> Deployed:
+    """What the ledger stored, or did not."""
+    return version or UNKNOWN
