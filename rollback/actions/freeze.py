@@ -1,6 +1,6 @@
 """A freeze: nobody but who asked for it deploys or rolls back, until it is let go. What is in flight may end.
 
-It is a bar as every other, of the whole environment: in the ledger's chain, in its archive, and audited.
+It is recorded as quarantines are: in the ledger's chain, in its archive, and audited.
 """
 
 from __future__ import annotations
@@ -10,24 +10,21 @@ from rollback.actions.quarantine import said
 from rollback.core.errors import Code, Refused
 from rollback.ledger.repository import Ledger
 from rollback.model.messages import checked_reason
-from rollback.model.release import Quarantine
-
-# No service has an @ in its name, and no release is called *.
-SUBJECT, EVERYTHING = "@environment", "*"
+from rollback.model.release import Freeze
 
 
-def freeze(session: Session, reason: str) -> Quarantine:
+def freeze(session: Session, reason: str) -> Freeze:
     """Freezes the environment for everybody but the caller. Raises `Refused` where it is frozen already."""
     reason = checked_reason(reason)
     if (standing := frozen(session.ledger)) is not None:
         raise Refused(f"{session.environment} is frozen already: {told(standing)}.", code=Code.FROZEN)
     at = session.clocks.now()
-    bar = Quarantine(service=SUBJECT, version=EVERYTHING, reason=reason, by=session.caller, at=at)
-    session.ledger.append(said(session, "freeze", "", reason, at), bars=[bar])
-    return bar
+    made = Freeze(reason=reason, by=session.caller, at=at)
+    session.ledger.append(said(session, "freeze", "", reason, at), bars=[made])
+    return made
 
 
-def unfreeze(session: Session, reason: str) -> Quarantine:
+def unfreeze(session: Session, reason: str) -> Freeze:
     """Lets the environment go. Anybody may, and is recorded. Raises `Refused` where it is not frozen."""
     reason = checked_reason(reason)
     standing = frozen(session.ledger)
@@ -37,9 +34,9 @@ def unfreeze(session: Session, reason: str) -> Quarantine:
     return standing
 
 
-def frozen(ledger: Ledger) -> Quarantine | None:
+def frozen(ledger: Ledger) -> Freeze | None:
     """The freeze that stands now."""
-    return ledger.bar(SUBJECT, EVERYTHING)
+    return ledger.frozen()
 
 
 def respected(session: Session) -> None:
@@ -53,6 +50,6 @@ def respected(session: Session) -> None:
         )
 
 
-def told(standing: Quarantine) -> str:
+def told(standing: Freeze) -> str:
     """A freeze in words."""
     return f"{standing.by} since {standing.at}: {standing.reason}"

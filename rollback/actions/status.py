@@ -19,7 +19,7 @@ from rollback.integrations import git
 from rollback.ledger.health import protections
 from rollback.model.messages import next_for
 from rollback.model.record import Check, Record, Standing, Status, now_iso
-from rollback.model.release import STACK, TERRAFORM, Quarantine, Timeline, label, previous
+from rollback.model.release import STACK, TERRAFORM, Freeze, Quarantine, Timeline, label, previous
 from rollback.targets.aliases.planner import recorded
 
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
@@ -100,7 +100,8 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     """Reads what stands, what is in flight and where one could go back to."""
     settings = session.settings
     timeline = session.ledger.timeline()
-    bars = session.ledger.quarantines()
+    everything = session.ledger.bars()
+    bars = [bar for bar in everything if isinstance(bar, Quarantine)]
     catalogue = settings.catalogue()
     last = recorded(session.ledger, timeline, catalogue, catalogue)
     exact = exact or len(catalogue) <= EXACT_UP_TO
@@ -136,7 +137,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         exact=exact,
         next=_next(settings.environment, services, in_flight),
         ways=ways(settings, timeline, bars, {service.name: service.previous for service in services}, recent),
-        frozen=next((freeze.told(bar) for bar in bars if bar.service == freeze.SUBJECT), ""),
+        frozen=next((freeze.told(bar) for bar in everything if isinstance(bar, Freeze)), ""),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
         warnings=(*session.alarms, *around.unprotected),
     )

@@ -22,9 +22,14 @@ from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.integrity import untrusted
 from rollback.ledger.lease import Hold
 from rollback.ledger.schema import (
+    FROZEN,
     METADATA,
+    QUARANTINE,
     REQUIREMENT,
+    Bar,
     approval_item,
+    bar_in,
+    bar_name,
     check_client,
     entry_item,
     manifest_in,
@@ -44,6 +49,7 @@ from rollback.model.record import SCHEMA, Approval, Entered, Event, Record, Stan
 from rollback.model.release import (
     OPENED,
     Entry,
+    Freeze,
     Quarantine,
     Release,
     Timeline,
@@ -98,15 +104,20 @@ class Ledger:
             yield newest
             yield from entries
 
+    def bars(self) -> list[Bar]:
+        """The quarantines and the freeze that there are now; lifted ones are left out."""
+        items = self.table.query(f"RELEASE#{self.environment}", QUARANTINE)
+        return [bar for bar in map(bar_in, items) if bar is not None]
+
     def quarantines(self) -> list[Quarantine]:
         """What must not come back now; lifted ones are left out."""
-        items = self.table.query(f"RELEASE#{self.environment}", "QUARANTINE#")
-        return [model(Quarantine, item) for item in items if not item.get("lifted_at")]
+        return [bar for bar in self.bars() if isinstance(bar, Quarantine)]
 
-    def bar(self, service: str, version: str) -> Quarantine | None:
-        """One bar, if it stands now."""
-        item = self.table.get(f"RELEASE#{self.environment}", f"QUARANTINE#{service}#{version}")
-        return None if item is None or item.get("lifted_at") else model(Quarantine, item)
+    def frozen(self) -> Freeze | None:
+        """The freeze that there is now."""
+        item = self.table.get(f"RELEASE#{self.environment}", f"{QUARANTINE}{FROZEN}")
+        bar = None if item is None else bar_in(item)
+        return bar if isinstance(bar, Freeze) else None
 
     def append(
         self,
@@ -114,8 +125,8 @@ class Ledger:
         writes: Sequence[Write] = (),
         proofs: Sequence[Write] = (),
         *,
-        bars: Sequence[Quarantine] = (),
-        lifts: Sequence[Quarantine] = (),
+        bars: Sequence[Bar] = (),
+        lifts: Sequence[Bar] = (),
     ) -> Entry:
         """Puts `entry` at the timeline's end, in one transaction with `writes`, `bars` and `lifts`.
 
@@ -134,10 +145,10 @@ class Ledger:
         writes: Sequence[Write],
         proofs: Sequence[Write],
         *,
-        bars: Sequence[Quarantine] = (),
-        lifts: Sequence[Quarantine] = (),
+        bars: Sequence[Bar] = (),
+        lifts: Sequence[Bar] = (),
     ) -> tuple[Entry, Iterator[Entry]]:
-        entry = replace(entry, bars=tuple(map(_bar, bars)), lifts=tuple(map(_bar, lifts)))
+        entry = replace(entry, bars=tuple(map(bar_name, bars)), lifts=tuple(map(bar_name, lifts)))
         barring = [replace(bar, by=entry.by, at=entry.at) for bar in bars]
         writes = [
             *writes,
@@ -343,8 +354,8 @@ class Ledger:
         changes: Mapping[str, Any],
         *,
         entry: Entry,
-        bars: Sequence[Quarantine] = (),
-        lifts: Sequence[Quarantine] = (),
+        bars: Sequence[Bar] = (),
+        lifts: Sequence[Bar] = (),
     ) -> tuple[Record, Event]:
         """Ends a record: its last event, its new state, its timeline entry, what it bars and lifts, and its
         lease, all or none.
@@ -392,11 +403,11 @@ class Ledger:
 
     # -- helpers -------------------------------------------------------------------------------------
 
-    def _lift(self, bar: Quarantine, by: Who, at: str) -> Write:
+    def _lift(self, bar: Bar, by: Who, at: str) -> Write:
         """Lifts a bar; the item stays, saying who lifted it."""
         return Write(
             name="quarantine",
-            key=(f"RELEASE#{self.environment}", f"QUARANTINE#{_bar(bar)}"),
+            key=(f"RELEASE#{self.environment}", f"{QUARANTINE}{bar_name(bar)}"),
             update="SET lifted_at = :at, lifted_by = :by",
             condition="attribute_exists(PK)",
             values={":at": at, ":by": as_item(by)},
@@ -415,11 +426,6 @@ class Ledger:
             changed="Nothing was changed by this command.",
             next=f"rollback show {record.rollback_id} --env {self.environment}",
         )
-
-
-def _bar(quarantine: Quarantine) -> str:
-    """How a timeline's entry calls a bar."""
-    return f"{quarantine.service}#{quarantine.version}"
 
 
 def _joined(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:

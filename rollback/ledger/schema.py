@@ -6,6 +6,7 @@
 | `ROLLBACK#<id>` | `METADATA`, `PLAN#0001`…, `EVENT#000001`… | a record, its plan, its journal |
 | `APPROVAL#<rollback id>` | `<role>/<person>#<time>` | a digest, and until when |
 | `RELEASE#<env>` | `SEQ#0000000001`…, `QUARANTINE#<service>#<version>` | the timeline; what must not come back |
+| `RELEASE#<env>` | `QUARANTINE#@environment#*` | a freeze, stored as the quarantine of everything |
 | `RELEASE#<env>` | `SEQ#SCHEMA` | which schema the ledger has, and which client it needs (`check_client`); absent: schema 2 |
 
 An item is nothing but its model: whatever else stands in one was not written by this command.
@@ -27,10 +28,14 @@ from rollback.core.sanitize import line
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
 from rollback.model.record import SCHEMA, Approval, Event, Record, Standing
-from rollback.model.release import Entry, Quarantine, Release, as_item
+from rollback.model.release import Entry, Freeze, Quarantine, Release, as_item
 
 T = TypeVar("T")
-METADATA = "METADATA"
+Bar = Quarantine | Freeze
+METADATA, QUARANTINE = "METADATA", "QUARANTINE#"
+# A freeze is stored as the quarantine of everything: no service has an @ in its name, no release is called *.
+_EVERYTHING = ("@environment", "*")
+FROZEN = "#".join(_EVERYTHING)
 # Sorts after every entry of the timeline: the query for the newest entry, by which verbs begin, gives it first.
 REQUIREMENT = "SEQ#SCHEMA"
 # Functions an item: below DynamoDB's 400 KB.
@@ -103,10 +108,28 @@ def entry_item(environment: str, entry: Entry) -> Item:
     return {"PK": f"RELEASE#{environment}", "SK": f"SEQ#{entry.seq:010d}", **as_item(entry)}
 
 
-def quarantine_item(environment: str, quarantine: Quarantine) -> Item:
-    """A bar that was not lifted."""
-    key = f"QUARANTINE#{quarantine.service}#{quarantine.version}"
-    return {"PK": f"RELEASE#{environment}", "SK": key, **as_item(quarantine)}
+def quarantine_item(environment: str, bar: Bar) -> Item:
+    """A quarantine or a freeze that was not lifted."""
+    stored = bar
+    if isinstance(bar, Freeze):
+        service, version = _EVERYTHING
+        stored = Quarantine(service=service, version=version, reason=bar.reason, by=bar.by, at=bar.at)
+    return {"PK": f"RELEASE#{environment}", "SK": f"{QUARANTINE}{bar_name(bar)}", **as_item(stored)}
+
+
+def bar_name(bar: Bar) -> str:
+    """How items and the timeline's entries name a quarantine or a freeze."""
+    return FROZEN if isinstance(bar, Freeze) else f"{bar.service}#{bar.version}"
+
+
+def bar_in(item: Item) -> Bar | None:
+    """What an item of `quarantine_item` says; None where it was lifted. Raises `RollbackError` as `model` does."""
+    if item.get("lifted_at"):
+        return None
+    stored = model(Quarantine, item)
+    if (stored.service, stored.version) == _EVERYTHING:
+        return Freeze(reason=stored.reason, by=stored.by, at=stored.at)
+    return stored
 
 
 def approval_item(approval: Approval) -> Item:

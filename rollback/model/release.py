@@ -105,6 +105,15 @@ class Quarantine:
     rollback_id: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Freeze:
+    """Nobody but whom it is by deploys to the environment or rolls it back, until it is let go."""
+
+    reason: str
+    by: Who
+    at: str
+
+
 def manifest_hash(manifest: Mapping[str, Standing]) -> str:
     """Over what a release is made of: each function's version and code, not its alias's state."""
     return digest({name: [standing.version, standing.code_sha256] for name, standing in manifest.items()})

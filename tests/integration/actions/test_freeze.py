@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from rollback.actions.freeze import freeze, frozen, respected, unfreeze
+from rollback.actions.quarantine import lift
 from rollback.actions.status import overview
 from rollback.core.errors import Code, Refused
 from rollback.model.identity import Who
 from rollback.model.record import Status
+from rollback.model.release import Freeze
 from rollback.model.request import AliasesRequest
 from tests.coded import coded
-from tests.doubles.world import ALICE, DAN, World
+from tests.doubles.world import ALICE, DAN, TABLE, World
 
 CAROL = Who(role=ALICE.role, person="carol")
 
@@ -91,3 +93,31 @@ def test_a_held_plan_of_a_kind_that_needs_no_approval_is_applied_by_its_digest(w
     assert ended is not None
     assert ended.status is Status.COMPLETE
     assert world.deployed == "v1.1.0"
+
+
+def test_it_is_no_quarantine_and_is_stored_as_that_of_everything(cold: World) -> None:
+    (item,) = cold.dynamodb.query(
+        TableName=TABLE,
+        KeyConditionExpression="PK = :pk AND begins_with(SK, :sk)",
+        ExpressionAttributeValues={":pk": {"S": "RELEASE#dev"}, ":sk": {"S": "QUARANTINE#"}},
+    )["Items"]
+    assert item == {
+        "PK": {"S": "RELEASE#dev"},
+        "SK": {"S": "QUARANTINE#@environment#*"},
+        "service": {"S": "@environment"},
+        "version": {"S": "*"},
+        "reason": {"S": "looking into it"},
+        "by": {"M": {"role": {"S": ALICE.role}, "person": {"S": "alice"}}},
+        "at": {"S": "2026-11-24T12:00:00.000Z"},
+        "rollback_id": {"S": ""},
+    }
+    assert cold.timeline().newest.bars == ("@environment#*",)
+    assert frozen(cold.session().ledger) == Freeze(reason="looking into it", by=ALICE, at=item["at"]["S"])
+    assert cold.session().ledger.quarantines() == []
+
+
+def test_lifting_a_quarantine_lets_no_freeze_go(cold: World) -> None:
+    with pytest.raises(Refused, check=coded(Code.NOTHING_TO_LIFT)):
+        lift(cold.session(CAROL), "*", (), "whatever it is")
+
+    assert frozen(cold.session().ledger) is not None
