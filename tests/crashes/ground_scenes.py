@@ -17,6 +17,7 @@ from tests.warm import Child, Warm
 
 # The modules of end-to-end tests import each other as pytest has them.
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+from tests.e2e.estate_under_test import keep
 from tests.e2e.infrastructure_under_test import Ground, declared, git
 
 # Whoever goes on waits for the lease of the one that was killed or stopped; engines keep both cores busy meanwhile.
@@ -138,21 +139,10 @@ class GroundScene:
         return [one["resource"]["urn"] for one in latest.get("pending_operations") or []]
 
 
-@dataclass(frozen=True)
-class _Factory:
-    """As much of pytest's factory of folders as `declared` needs."""
-
-    folder: Path
-
-    def mktemp(self, name: str) -> Path:
-        (self.folder / name).mkdir()
-        return self.folder / name
-
-
 @contextmanager
 def scene(name: str, warm: Warm, folder: Path) -> Iterator[GroundScene]:
     """`stack` or `terraform`, in an environment of its own that the engines themselves have declared."""
-    with declared("dev", _Factory(folder), warm) as ground:
+    with declared(keep("dev", folder / "kept"), folder / "dev", warm) as ground:
         ground.platform.configure(leaseSeconds=LEASE_SECONDS)
         phases = {"stack": STACK_PHASES, "terraform": TERRAFORM_PHASES}[name]
         yield GroundScene(ground=ground, warm=warm, name=name, phases=phases)

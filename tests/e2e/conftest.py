@@ -17,7 +17,7 @@ from localaws import shell
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
 from tests import asked
-from tests.e2e.estate_under_test import Models, Platform, Template, declare, whole
+from tests.e2e.estate_under_test import Kept, Models, Platform, keep
 from tests.proxy import Proxy
 from tests.warm import Warm
 
@@ -38,37 +38,36 @@ def warm() -> Iterator[Warm]:
 
 
 @pytest.fixture(scope="session")
-def templates(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Template]:
-    """Environment → what a real `pulumi up` declares for it, done for all workers when it is first asked for."""
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Kept]:
+    """Environment → what a real `pulumi up` declares of it, done for all workers when it is first asked for."""
+    shell.tools(lambda _: None)
+    base = tmp_path_factory.getbasetemp()
+    # The workers' folders are in one of the run's own.
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     @functools.cache
-    def template(environment: str) -> Template:
-        folder = tmp_path_factory.mktemp(f"template-{environment}")
-        if "PYTEST_XDIST_WORKER" not in os.environ:
-            return declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
-        # The workers' folders are in one of the run's own.
-        kept = tmp_path_factory.getbasetemp().parent / f"template-{environment}"
-        with kept.open("a+b") as file:
+    def declared(environment: str) -> Kept:
+        with (base / f"kept-{environment}.pickle").open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             if told := file.read():
-                return cast("Template", pickle.loads(told))  # noqa: S301 - a worker of this very run wrote it
-            made = declare(emulator.endpoint, environment, str(next(_ACCOUNTS)), folder)
+                return cast("Kept", pickle.loads(told))  # noqa: S301 - a worker of this very run wrote it
+            made = keep(environment, base / f"kept-{environment}")
             file.write(pickle.dumps(made))
         return made
 
-    return template
+    return declared
 
 
 @pytest.fixture(scope="session")
 def models(
     emulator: Emulator,
-    templates: Callable[[str], Template],
+    kept: Callable[[str], Kept],
     warm: Warm,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Models:
     """The accounts that those of tests are copied from."""
-    return Models(emulator.endpoint, templates, tmp_path_factory.mktemp("models"), warm)
+    return Models(emulator.endpoint, kept, tmp_path_factory.mktemp("models"), warm)
 
 
 @pytest.fixture
@@ -108,17 +107,10 @@ def prod(make: Callable[[str], Platform]) -> Platform:
 
 
 @pytest.fixture
-def declared(warm: Warm, tmp_path: Path) -> Iterator[Platform]:
-    """dev as the engine itself has declared it, from a checkout of the whole program.
-
-    On an emulator of its own: a bucket's name, and so that of the state, is one for all accounts.
-    """
-    shell.tools(lambda _: None)
-    with server.running(auth=True, calls=asked.folder()) as own:
-        platform = whole(own.endpoint, "dev", str(next(_ACCOUNTS)), tmp_path)
-        platform.warm = warm
+def declared(kept: Callable[[str], Kept], warm: Warm, tmp_path: Path) -> Iterator[Platform]:
+    """dev as the engine itself has declared it, from a checkout of the whole program."""
+    with kept("dev").awake(tmp_path, warm) as platform:
         yield platform
-        platform.end()
 
 
 @pytest.fixture

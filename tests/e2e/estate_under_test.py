@@ -21,8 +21,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,13 @@ from botocore.exceptions import ClientError
 
 from localaws import estate, identity, shell
 from localaws.clients import connect
+from localaws.emulator import server
 from localaws.emulator.server import copy_account
 from localaws.paths import ROOT
 from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.config.settings import Settings, load
-from tests import planted
-from tests.warm import Run, Warm
+from tests import asked, planted
+from tests.warm import Child, Run, Warm
 
 # Two services whose names begin alike, so that whoever maps by prefix touches the wrong one.
 CATALOGUE = {
@@ -58,6 +59,7 @@ echo "asked about $TEST_ENVIRONMENT" | tee -a .smoked
 exit "$(cat .verdict 2>/dev/null || echo 0)"
 """
 _DESERIALIZER = TypeDeserializer()
+_DECLARED_IN = "690000000001"
 # The emulator's modules that keep what releases change, and what else `stamp` makes.
 _RELEASED = ("lambda_svc", "dynamodb", "ssm", "s3")
 _DECLARED = (*_RELEASED, "iam")
@@ -201,6 +203,12 @@ class Platform:
         run = self.warm.run(typed, given, cwd or self.root, timeout=timeout)
         planted.heard(str(typed), run.out, run.err)
         return run
+
+    def beside(self, *words: str, as_: Person) -> Child:
+        """The same in a forked process, without waiting."""
+        assert self.warm is not None
+        typed = [*words, "--env", self.settings.environment]
+        return self.warm.start(typed, self.variables(as_), self.root)
 
     def start(self, *words: str, as_: Person, env: bool = True, **how: Any) -> Running:
         """The same, without waiting. `env=False` leaves `--env` out."""
@@ -440,6 +448,47 @@ def declare(endpoint: str, environment: str, account: str, folder: Path) -> Temp
         platform.end()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """An environment that the engine has declared, at rest: its account, and the checkout that it was declared from.
+
+    `template` is what it has of its own.
+    """
+
+    place: Path
+    template: Template
+
+    @contextmanager
+    def awake(self, folder: Path, warm: Warm) -> Iterator[Platform]:
+        """A copy of it in an empty folder, `pulumi` on PATH.
+
+        On an emulator of its own: a bucket's name, and so that of the state, is one for all accounts.
+        """
+        shutil.copytree(self.place, folder, symlinks=True, dirs_exist_ok=True)
+        root, settings = folder / "files" / "whole", self.template.settings
+        with server.running(folder / "account", auth=True, calls=asked.folder()) as emulator:
+            path = shell.environment(emulator.endpoint, settings, folder=folder / "files")["PATH"]
+            platform = Platform(
+                endpoint=emulator.endpoint,
+                settings=settings,
+                root=root,
+                folder=folder / "files",
+                path=path,
+                warm=warm,
+            )
+            try:
+                yield platform
+            finally:
+                platform.end()
+
+
+def keep(environment: str, place: Path) -> Kept:
+    """Has the engine declare an environment, and keeps what comes of it."""
+    with server.running(place / "account", auth=True, calls=asked.folder()) as emulator:
+        template = declare(emulator.endpoint, environment, _DECLARED_IN, place / "files")
+    return Kept(place=place, template=template)
+
+
 def whole(endpoint: str, environment: str, account: str, folder: Path) -> Platform:
     """An environment that the engine has declared from a checkout of the whole program, `pulumi` on PATH."""
     root = folder / "whole"
@@ -490,8 +539,8 @@ def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *words: 
 class Models:
     """Accounts of an emulator that others are copied from: one that `stamp` has made, and one with its story."""
 
-    def __init__(self, endpoint: str, template: Callable[[str], Template], folder: Path, warm: Warm) -> None:
-        self._endpoint, self._template, self._folder, self._warm = endpoint, template, folder, warm
+    def __init__(self, endpoint: str, kept: Callable[[str], Kept], folder: Path, warm: Warm) -> None:
+        self._endpoint, self._kept, self._folder, self._warm = endpoint, kept, folder, warm
         self._numbers = itertools.count(740_000_000_000)
         self._plain: dict[str, Platform] = {}
         self._told: dict[str, Platform] = {}
@@ -500,7 +549,7 @@ class Models:
         """An account of its own, with functions at v1.0.0 and nothing recorded, and a checkout that names it."""
         if environment not in self._plain:
             number = str(next(self._numbers))
-            template = self._template(environment)
+            template = self._kept(environment).template
             self._plain[environment] = stamp(template, self._endpoint, number, self._folder / number)
         plain, root = self._plain[environment], folder / "checkout"
         checkout(root, environment, account)

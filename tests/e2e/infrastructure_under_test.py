@@ -17,18 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from localaws import shell
-from localaws.emulator import server
 from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import DEPLOYER
-from tests import asked
-from tests.e2e.estate_under_test import DAN, REASON, Person, Platform, Run, Running, git, whole
+from tests.e2e.estate_under_test import DAN, REASON, Kept, Person, Platform, Run, Running, git
 from tests.warm import Warm
 
-ACCOUNT = "690000000002"
 GOOD = "v1.0.0"
 # Seconds: several engines one after the other, on a machine that has other things to do.
 PATIENCE = 180.0
@@ -197,25 +191,20 @@ class Ground:
 
 
 @contextmanager
-def declared(environment: str, factory: pytest.TempPathFactory, warm: Warm) -> Iterator[Ground]:
+def declared(kept: Kept, folder: Path, warm: Warm) -> Iterator[Ground]:
     """An environment that is good: declared, deployed and recorded as `GOOD`, on an emulator of its own."""
-    shell.tools(lambda _: None)
     ensure_provider()
     tool = ensure_terraform()
-    with server.running(auth=True, calls=asked.folder()) as emulator:
-        platform = whole(emulator.endpoint, environment, ACCOUNT, factory.mktemp(environment))
-        platform.warm = warm
-        try:
-            ground = Ground(platform=platform, tool=str(tool))
-            (platform.root / ".smoked").touch()
-            platform.configure(minimumFunctions=len(platform.versions()))
-            variables = platform.root / "terraform" / "environments" / f"{environment}.tfvars"
-            variables.write_text(re.sub(r"\d{12}", ACCOUNT, variables.read_text()))
-            ground.init()
-            ground.good = ground.commit("lock Terraform's provider")
-            ground.up()
-            ground.apply()
-            ground.released(GOOD, ground.good)
-            yield ground
-        finally:
-            platform.end()
+    with kept.awake(folder, warm) as platform:
+        ground = Ground(platform=platform, tool=str(tool))
+        (platform.root / ".smoked").touch()
+        platform.configure(minimumFunctions=len(platform.versions()))
+        names = f"{platform.settings.environment}.tfvars"
+        variables = platform.root / "terraform" / "environments" / names
+        variables.write_text(re.sub(r"\d{12}", platform.settings.account, variables.read_text()))
+        ground.init()
+        ground.good = ground.commit("lock Terraform's provider")
+        ground.up()
+        ground.apply()
+        ground.released(GOOD, ground.good)
+        yield ground

@@ -18,7 +18,7 @@ from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.aliases import ABORT, RESUME, Case
 from tests.crashes.calls import Point
 from tests.crashes.report import table
-from tests.e2e.estate_under_test import Platform, Template, stamp
+from tests.e2e.estate_under_test import Kept, Platform, stamp
 from tests.warm import Warm
 
 # As many at a time: most of a run is waiting for a lease to run out.
@@ -73,13 +73,13 @@ class Bench:
 def bench(
     warm: Warm,
     emulator: Emulator,
-    templates: Callable[[str], Template],
+    kept: Callable[[str], Kept],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Bench:
     def estate() -> AliasEstate:
         account = str(next(_ACCOUNTS))
         folder = tmp_path_factory.mktemp(account)
-        platform = stamp(templates("dev"), emulator.endpoint, account, folder / account)
+        platform = stamp(kept("dev").template, emulator.endpoint, account, folder / account)
         return AliasEstate(platform=platform, warm=warm)
 
     estates = [estate() for _ in range(AT_ONCE)]
@@ -105,9 +105,9 @@ def test_stopped_at_any_call_it_moves_nothing_once_another_has_gone_on(bench: Be
 
 
 def test_stopped_at_its_first_item_a_copy_back_that_was_aborted_leaves_the_table_as_it_was(
-    warm: Warm, dev: Platform, templates: Callable[[str], Template]
+    warm: Warm, dev: Platform, kept: Callable[[str], Kept]
 ) -> None:
-    table_scenes.remove(connect("s3", dev.endpoint, templates("dev").settings), dev)
+    table_scenes.remove(connect("s3", dev.endpoint, kept("dev").template.settings), dev)
     dev.configure(leaseSeconds=LEASE_SECONDS)
     with table_scenes.scenes(dev, warm) as (scene, _):
         seen = scenes.undisturbed(scene)

@@ -7,13 +7,14 @@ alone is in `test_stack.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from localaws.paths import ROOT
-from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Run, git
+from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Kept, Run, git
 from tests.e2e.infrastructure_under_test import GOOD, PATIENCE, Ground, declared
 from tests.proxy import Proxy
 from tests.warm import Warm
@@ -23,8 +24,10 @@ PATCH = "apigateway:PATCH"
 
 
 @pytest.fixture(scope="module")
-def dev(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with declared("dev", tmp_path_factory, warm) as ground:
+def dev(
+    kept: Callable[[str], Kept], warm: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ground]:
+    with declared(kept("dev"), tmp_path_factory.mktemp("dev"), warm) as ground:
         yield ground
 
 
@@ -76,23 +79,16 @@ def test_yes_confirms_nothing_in_sit(dev: Ground) -> None:
     assert "--yes is for dev only" in run.err
 
 
+@pytest.mark.soak  # `full` that fails in its last part, below, runs in a checkout with changes of both
 def test_what_is_not_committed_neither_goes_along_nor_gets_lost(dev: Ground) -> None:
     dev.goes_bad("stack", "terraform")
-    root = dev.platform.root
-    for path in (PROGRAM, CONFIGURATION):
-        (root / path).write_text((root / path).read_text() + "\nnobody can run this\n")
-    (root / "notes.txt").write_text("of mine\n")
-    before = dev.checkout()
 
-    runs = [dev.rollback(verb, "--to", dev.good, "--yes") for verb in ("stack", "terraform")]
-    after = dev.checkout()
-    (root / "notes.txt").unlink()
-    git(root, "checkout", "--", PROGRAM, CONFIGURATION)
+    with uncommitted(dev):
+        runs = [dev.rollback(verb, "--to", dev.good, "--yes") for verb in ("stack", "terraform")]
 
     assert [run.code for run in runs] == [0, 0], "\n".join(map(str, runs))
     assert dev.is_good("stack")
     assert dev.is_good("terraform")
-    assert after == before
 
 
 def test_of_two_that_put_the_stack_back_at_once_one_runs(dev: Ground) -> None:
@@ -155,10 +151,11 @@ def test_the_history_tells_what_the_engine_did_and_which_of_it_stands(dev: Groun
 
 
 def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_resume(dev: Ground) -> None:
-    failed = fails_in_its_last_part(dev)
-
-    stood, record = dev.standing(), dev.platform.show(failed.id)
-    resumed = dev.goes_on("resume", failed)
+    dev.goes_bad("stack", "terraform", "functions")
+    with uncommitted(dev):
+        failed = fails_in_its_last_part(dev)
+        stood, record = dev.standing(), dev.platform.show(failed.id)
+        resumed = dev.goes_on("resume", failed)
 
     assert "What stands at the plan stays so: " in failed.err
     assert "team_service" in failed.err
@@ -175,7 +172,9 @@ def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_r
     assert may_be_deployed(dev, dev.bad) == 3
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle_of_infrastructure.py aborts full; each target undoes for real
 def test_full_that_fails_in_its_last_part_is_undone_by_abort(dev: Ground) -> None:
+    dev.goes_bad("stack", "terraform", "functions")
     failed = fails_in_its_last_part(dev)
 
     aborted = dev.goes_on("abort", failed, "--reason", "not now")
@@ -188,13 +187,26 @@ def test_full_that_fails_in_its_last_part_is_undone_by_abort(dev: Ground) -> Non
 
 def fails_in_its_last_part(dev: Ground) -> Run:
     """A full rollback whose role may not change the API."""
-    dev.goes_bad("stack", "terraform", "functions")
     with dev.denied(PATCH):
         failed = dev.rollback("full", "--to", GOOD, "--yes")
     assert failed.code == 1, str(failed)
     assert failed.json["status"] == "FAILED"
     assert failed.json["counts"]["failed"] > 0
     return failed
+
+
+@contextmanager
+def uncommitted(dev: Ground) -> Iterator[None]:
+    """Changes in the checkout that nobody could run: they neither go along nor get lost."""
+    root = dev.platform.root
+    for path in (PROGRAM, CONFIGURATION):
+        (root / path).write_text((root / path).read_text() + "\nnobody can run this\n")
+    (root / "notes.txt").write_text("of mine\n")
+    before = dev.checkout()
+    yield
+    assert dev.checkout() == before
+    (root / "notes.txt").unlink()
+    git(root, "checkout", "--", PROGRAM, CONFIGURATION)
 
 
 def may_be_deployed(dev: Ground, commit: str) -> int:

@@ -5,13 +5,13 @@ One environment, declared once by the engine; each test has it go bad in its own
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rollback.config.naming import APPROVER
-from tests.e2e.estate_under_test import BOB, DAN, FUNCTIONS, Person, Run
+from tests.e2e.estate_under_test import BOB, DAN, FUNCTIONS, Kept, Person, Run
 from tests.e2e.infrastructure_under_test import GOOD, Ground, declared
 from tests.warm import Warm
 
@@ -19,11 +19,14 @@ DAN_APPROVING = Person(role=APPROVER, name="dan")
 
 
 @pytest.fixture(scope="module")
-def prod(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with declared("prod", tmp_path_factory, warm) as ground:
+def prod(
+    kept: Callable[[str], Kept], warm: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ground]:
+    with declared(kept("prod"), tmp_path_factory.mktemp("prod"), warm) as ground:
         yield ground
 
 
+@pytest.mark.soak  # everything goes back under one approval, below: the stack, too
 def test_a_stack_goes_back_once_another_person_has_approved_it(prod: Ground) -> None:
     prod.goes_bad("stack")
 
@@ -68,12 +71,15 @@ def test_everything_goes_back_under_one_approval(prod: Ground) -> None:
 
     waiting = prod.waiting("full", "--to", GOOD)
     shown = prod.platform.rollback("show", waiting.id, as_=BOB)
+    refused = prod.platform.approve(waiting, as_=DAN_APPROVING)
     approved = prod.platform.approve(waiting)
     before = prod.standing()
     applied = prod.goes_on("apply", waiting)
 
     assert shown.code == 0, str(shown)
     assert waiting.json["digest"] in shown.err
+    assert refused.code == 3, str(refused)
+    assert "dan started it and cannot approve it" in refused.err
     assert approved.code == 0, str(approved)
     assert before == prod.before
     was_approved(applied)

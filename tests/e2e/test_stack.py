@@ -6,23 +6,19 @@ One environment, declared once by the engine. Each test deploys a bad commit of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from localaws import shell
-from localaws.emulator import server
 from rollback.model.release import STACK
-from tests import asked
-from tests.e2e.estate_under_test import DAN, REASON, Platform, git, pulumi, whole
+from tests.e2e.estate_under_test import DAN, REASON, Kept, Platform, git, pulumi
 from tests.proxy import Proxy
 from tests.sharing import Shared
 from tests.warm import Warm
 
-ACCOUNT = "690000000001"
 PROGRAM = "components/release_parameters.py"
 
 
@@ -70,18 +66,16 @@ class Story:
 
 
 @contextmanager
-def told(folder: Path, warm: Warm) -> Iterator[Story]:
-    shell.tools(lambda _: None)
-    with server.running(auth=True, calls=asked.folder()) as emulator:
-        platform = whole(emulator.endpoint, "dev", ACCOUNT, folder)
-        platform.warm = warm
+def told(kept: Kept, folder: Path, warm: Warm) -> Iterator[Story]:
+    with kept.awake(folder, warm) as platform:
         yield Story(platform=platform, good=git(platform.root, "rev-parse", "HEAD"))
-        platform.end()
 
 
 @pytest.fixture(scope="module")
-def stories(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared[Story]]:
-    with Shared(lambda: told(tmp_path_factory.mktemp("stack"), warm)) as shared:
+def stories(
+    kept: Callable[[str], Kept], warm: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shared[Story]]:
+    with Shared(lambda: told(kept("dev"), tmp_path_factory.mktemp("stack"), warm)) as shared:
         yield shared
 
 
@@ -152,6 +146,7 @@ def test_killed_while_it_updates_it_is_finished_by_resume(story: Story) -> None:
     assert story.commit() == story.good
 
 
+@pytest.mark.soak  # tests/integration/targets/stack/test_update.py undoes an engine that was killed
 def test_killed_while_it_updates_it_is_undone_by_abort(story: Story) -> None:
     dev, bad = story.platform, story.deploy_a_bad_one()
     name = _killed_while_it_updates(story)
