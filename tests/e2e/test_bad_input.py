@@ -207,8 +207,8 @@ def test_fifty_started_together_run_one_and_the_others_say_who_holds_the_lease(
     held.wait()
     owner = next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"]
 
-    others = [dev.start("lambda", "--reason", f"other {number}", as_=ALICE) for number in range(49)]
-    runs = [running.finish(240) for running in others]
+    others = [dev.beside("lambda", "--reason", f"other {number}", as_=ALICE) for number in range(49)]
+    runs = [child.wait(240) for child in others]
     held.release()
     winner = first.finish()
 

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform, together
+import pytest
+
+from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Models, Platform, Run, together
+
+_ACCOUNTS = itertools.count(730_000_000_000)
+HARMFUL = """it said "no": $(touch pwned) `touch pwned`; touch pwned #"'},{"status":{"S":"COMPLETE"}}"""
 
 
-def test_all_functions_are_put_back_and_not_only_the_first(dev: Platform) -> None:
-    """`((TOTAL++))` is false while TOTAL is 0, and `set -e` ends the script there."""
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """An environment in which everything was rolled back, once and for a reason that means harm."""
+
+    dev: Platform
+    run: Run
+
+
+@pytest.fixture(scope="module")
+def done(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+    """For tests that only look at it."""
+    dev = models.another("dev", str(next(_ACCOUNTS)), tmp_path_factory.mktemp("done"))
     dev.story()
+    yield Done(dev=dev, run=dev.rollback("lambda", "--reason", HARMFUL, "--json", as_=ALICE))
+    dev.end()
 
-    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+
+def test_all_functions_are_put_back_and_not_only_the_first(done: Done) -> None:
+    """`((TOTAL++))` is false while TOTAL is 0, and `set -e` ends the script there."""
+    dev, run = done.dev, done.run
 
     assert run.code == 0, str(run)
     assert run.json["counts"]["moved"] == len(FUNCTIONS)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
 
-def test_the_record_that_was_opened_is_the_one_that_is_closed(dev: Platform) -> None:
+def test_the_record_that_was_opened_is_the_one_that_is_closed(done: Done) -> None:
     """The record's id was no output of the job, so that the closing job updated `ROLLBACK#`."""
-    dev.story()
-
-    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    dev, run = done.dev, done.run
 
     records = [item for item in dev.items() if item["PK"].startswith("ROLLBACK#")]
     assert {item["PK"] for item in records} == {f"ROLLBACK#{run.id}"}
@@ -69,8 +90,10 @@ def test_a_service_whose_name_begins_like_another_is_left_alone(dev: Platform) -
     assert dev.alias("role-service-admin-console")["FunctionVersion"] == "1"
 
 
-def test_a_move_that_fails_is_a_failure(dev: Platform) -> None:
-    """`|| echo "Failed to update alias"` went on, and the run was green."""
+def test_a_move_that_fails_is_a_failure_and_the_parameter_never_said_otherwise(dev: Platform) -> None:
+    """`|| echo "Failed to update alias"` went on, and the run was green; `deployed-version` said the
+    target's version before anything had been looked at.
+    """
     dev.story()
     dev.forbid("UpdateAlias", "team-service-list")
 
@@ -81,15 +104,6 @@ def test_a_move_that_fails_is_a_failure(dev: Platform) -> None:
     assert "team-service-list" in run.err
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
     assert dev.deployed() == "v1.2.0"
-
-
-def test_the_parameter_is_written_only_after_the_aliases_were_seen_to_stand(dev: Platform) -> None:
-    """`deployed-version` said the target's version before anything had been looked at."""
-    dev.story()
-    dev.forbid("UpdateAlias", "team-service-list")
-
-    dev.rollback("lambda", "--reason", REASON, as_=ALICE)
-
     name = dev.settings.names.deployed_version
     past = dev.root_client("ssm").get_parameter_history(Name=name)["Parameters"]
     assert "v1.1.0" not in [item["Value"] for item in past[-2:]]
@@ -116,17 +130,12 @@ def test_a_verification_that_fails_is_no_warning(dev: Platform) -> None:
     assert run.json["status"] == "FAILED"
 
 
-def test_what_a_person_types_is_never_run(dev: Platform) -> None:
+def test_what_a_person_types_is_never_run(done: Done) -> None:
     """`${{ inputs.* }}` was spliced into the shell's own text, and into JSON between quotes."""
-    dev.story()
-    reason = """$(touch pwned) `touch pwned`; touch pwned #"'},{"status":{"S":"COMPLETE"}}"""
-
-    run = dev.rollback("lambda", "--reason", reason, "--json", as_=ALICE)
-
-    assert run.code == 0, str(run)
-    assert run.json["reason"] == reason
-    assert dev.show(run.id)["reason"] == reason
-    assert not (dev.root / "pwned").exists()
+    assert done.run.code == 0, str(done.run)
+    assert done.run.json["reason"] == HARMFUL
+    assert done.dev.show(done.run.id)["reason"] == HARMFUL
+    assert not (done.dev.root / "pwned").exists()
 
 
 def test_two_at_once_do_not_mix(dev: Platform) -> None:
@@ -144,21 +153,18 @@ def test_two_at_once_do_not_mix(dev: Platform) -> None:
     assert len(set(dev.versions().values())) == 1
 
 
-def test_what_was_done_is_in_a_journal(dev: Platform) -> None:
+def test_what_was_done_is_in_a_journal(done: Done) -> None:
     """Nothing but the record's status was ever written: an interrupted run left no trace of how far it came."""
-    dev.story()
-
-    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    dev, run = done.dev, done.run
 
     assert dev.told(run.id) == ["planned", "moved", "closed"]
     moved = [event["data"]["functions"] for event in dev.show(run.id)["events"] if event["kind"] == "moved"]
     assert {name for batch in moved for name in batch} == {dev.name(tail) for tail in FUNCTIONS}
 
 
-def test_every_record_can_be_found_by_environment_and_time(dev: Platform) -> None:
+def test_every_record_can_be_found_by_environment_and_time(done: Done) -> None:
     """GSI1PK and GSI1SK were declared, and never written."""
-    dev.story()
-    run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    dev, run = done.dev, done.run
 
     found = dev.root_client("dynamodb").query(
         TableName=dev.settings.names.deployments_table,
@@ -216,10 +222,6 @@ def test_what_is_approved_is_bound_to_what_stands(prod: Platform) -> None:
     assert prod.versions()["team-service-get"] == "3"
 
 
-def test_the_record_is_json_that_any_tool_reads(dev: Platform) -> None:
+def test_the_record_is_json_that_any_tool_reads(done: Done) -> None:
     """The item was pasted together from strings, so that a quote in the reason broke it."""
-    dev.story()
-
-    run = dev.rollback("lambda", "--reason", 'it said "no"', "--json", as_=ALICE)
-
-    assert json.loads(run.out)["reason"] == 'it said "no"'
+    assert json.loads(done.run.out)["reason"] == HARMFUL

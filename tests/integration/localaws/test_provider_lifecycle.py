@@ -145,6 +145,7 @@ def test_a_parameters_value_is_secret_in_the_state(standing: Stack) -> None:
     assert "ciphertext" in parameter["outputs"]["value"]
 
 
+@pytest.mark.soak  # tests/e2e/test_the_engine_keeps_it.py has every up but one change nothing
 def test_a_second_up_changes_nothing_refreshed_or_not(standing: Stack) -> None:
     assert standing.up().counts() == {}
     assert standing.up("--refresh").counts() == {}
@@ -199,6 +200,7 @@ def test_what_may_change_in_place_is_updated_and_a_fixed_name_is_replaced_by_del
     assert stack.up("--refresh").counts() == {}
 
 
+@pytest.mark.soak  # tests/integration/targets/stack/test_planner.py sees a drift and has it put right
 def test_refresh_sees_what_was_changed_behind_its_back_and_up_puts_it_right(stack: Stack) -> None:
     stack.program(BASE + TABLE + ROLE + PARAMETER)
     stack.up()
@@ -229,6 +231,7 @@ def test_refresh_sees_what_was_changed_behind_its_back_and_up_puts_it_right(stac
     assert tags == [{"Key": "rev", "Value": "1"}]
 
 
+@pytest.mark.soak  # tests/e2e/test_the_engine_keeps_it.py, with the whole program
 def test_an_alias_that_was_rolled_back_stays_where_it_was_put(stack: Stack) -> None:
     stack.program(BASE + ALIAS + PARAMETER)
     stack.up()

@@ -272,6 +272,7 @@ def keyed(key: Item, content: Item) -> Item:
     return {**content, "PK": key["PK"], "SK": key["SK"]}
 
 
+@pytest.mark.slow
 def test_a_copy_of_an_item_under_any_key_that_is_read_is_named(trail: Trail) -> None:
     for item in trail.items:
         for sk in (f"{item['SK']}x", "SEQ#0000009999", "EVENT#000099"):
