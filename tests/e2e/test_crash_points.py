@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from localaws.clients import connect
 from localaws.emulator.server import Emulator
 from tests.crashes import aliases, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
@@ -105,9 +104,8 @@ def test_stopped_at_any_call_it_moves_nothing_once_another_has_gone_on(bench: Be
 
 
 def test_stopped_at_its_first_item_a_copy_back_that_was_aborted_leaves_the_table_as_it_was(
-    warm: Warm, dev: Platform, kept: Callable[[str], Kept]
+    warm: Warm, dev: Platform
 ) -> None:
-    table_scenes.remove(connect("s3", dev.endpoint, kept("dev").template.settings), dev)
     dev.configure(leaseSeconds=LEASE_SECONDS)
     with table_scenes.scenes(dev, warm) as (scene, _):
         seen = scenes.undisturbed(scene)

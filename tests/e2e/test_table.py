@@ -7,7 +7,6 @@ second is asked for and restored is proved in `tests/integration/targets/table/t
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,10 +16,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.clients import connect
-from localaws.emulator.server import Emulator
 from rollback.config.naming import RESTORE
-from tests.e2e.estate_under_test import ALICE, DAN, Person, Platform, Run, Template
+from tests.e2e.estate_under_test import ALICE, DAN, Person, Platform, Run
 from tests.proxy import Proxy
 
 REASON = "an import overwrote it"
@@ -92,12 +89,9 @@ def remove(s3: Any, bucket: str) -> None:
 
 
 @pytest.fixture
-def bucket(dev: Platform, emulator: Emulator, templates: Callable[[str], Template]) -> Iterator[None]:
-    """The state bucket of `dev`: a bucket's name is one for all accounts, so that it changes hands here."""
+def bucket(dev: Platform) -> Iterator[None]:
+    """The state bucket of `dev`, which no account but this one has now: a bucket's name is one for all."""
     name, region = dev.settings.names.state_bucket, dev.settings.region
-    first = connect("s3", emulator.endpoint, templates("dev").settings)
-    with contextlib.suppress(first.exceptions.NoSuchBucket):
-        remove(first, name)
     mine = dev.root_client("s3")
     mine.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
     yield
