@@ -25,6 +25,8 @@ _KINDS: Mapping[str, str] = {
 }
 # Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
 MIN_DIGEST = 12
+# How far two machines' clocks may be apart: with more, AWS refuses the requests of one of them.
+_SKEW = timedelta(minutes=5)
 
 
 def policy(settings: Settings, kind: str) -> Policy:
@@ -154,8 +156,8 @@ def standing(record: Record, approvals: Iterable[Approval], settings: Settings, 
             why = f"{approval.by} approved another plan"
         elif (reason := _unfit(approval.by, record, settings)) is not None:
             why = reason
-        elif datetime.fromisoformat(approval.expires_at) < now.astimezone(UTC):
-            why = f"the approval of {approval.by} expired at {approval.expires_at}"
+        elif (reason := _untimely(approval, settings, now)) is not None:
+            why = reason
         else:
             return approval
     raise Refused(
@@ -164,6 +166,29 @@ def standing(record: Record, approvals: Iterable[Approval], settings: Settings, 
         next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}, "
         f"by another person under {settings.names.role(APPROVER)}.",
     )
+
+
+def _untimely(approval: Approval, settings: Settings, now: datetime) -> str | None:
+    """Why an approval does not hold at `now`; None where it does.
+
+    Its item is the approver's to write, so the settings' minutes count from when it was given, whatever it says.
+    """
+    try:
+        given, expires = map(_moment, (approval.at, approval.expires_at))
+        until = min(expires, given + timedelta(minutes=settings.approval.expires_minutes))
+    except (ValueError, OverflowError):
+        return f"the approval of {approval.by} does not say in ISO 8601 when it was given and when it expires"
+    if given > now + _SKEW:
+        return f"the approval of {approval.by} is dated {approval.at}, which is yet to come"
+    return f"the approval of {approval.by} expired at {now_iso(until)}" if until < now else None
+
+
+def _moment(text: str) -> datetime:
+    """A moment from ISO 8601 with a time zone, in UTC. Raises `ValueError` where it is none."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return moment.astimezone(UTC)
 
 
 def _unfit(by: Who, record: Record, settings: Settings) -> str | None:

@@ -398,8 +398,15 @@ class Ledger:
             self.notices.append(notice)
 
     def approvals(self, rollback_id: str) -> list[Approval]:
-        """What was said to a record's plan."""
-        return [model(Approval, item) for item in self.table.query(f"APPROVAL#{rollback_id}")]
+        """The approvals of a record's plan. A malformed one is none, and hides no other: `notices` name it."""
+        given = []
+        for item in self.table.query(f"APPROVAL#{rollback_id}"):
+            try:
+                given.append(model(Approval, item))
+            except RollbackError as error:
+                if error.what not in self.notices:
+                    self.notices.append(error.what)
+        return given
 
     # -- helpers -------------------------------------------------------------------------------------
 

@@ -130,3 +130,20 @@ def test_a_plan_that_is_not_the_digests_is_neither_approved_nor_applied(world: W
     assert caught.value.code is Code.LEDGER_DAMAGED
     assert world.functions.writes == []
     assert any(identifier in line for line in findings(world))
+
+
+@pytest.mark.finding("G8")
+def test_a_malformed_approval_beside_a_valid_one_is_named_and_blocks_nothing(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    planted = {"PK": {"S": f"APPROVAL#{identifier}"}, "SK": {"S": "a"}, "digest": {"N": "7"}}
+    world.dynamodb.put_item(TableName=world.table().name, Item=planted)
+
+    flow = world.flow()
+    done = flow.apply(identifier)
+
+    assert done.error is None
+    assert done.record is not None
+    assert (done.record.status, done.record.approved_by) == (Status.COMPLETE, BOB)
+    (notice,) = flow.session.ledger.notices
+    assert f"APPROVAL#{identifier} / a is malformed" in notice

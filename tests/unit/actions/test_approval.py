@@ -94,6 +94,44 @@ def test_one_approval_that_stands_is_enough() -> None:
     assert approval.standing(waiting(), [given(), old], HERE, NOW) == given()
 
 
+@pytest.mark.finding("G8")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"expires_at": "soon"},
+        {"expires_at": "2026-11-29"},
+        {"expires_at": "2026-11-29T12:00:00"},
+        {"at": "just now"},
+        {"at": "9999-12-31T23:59:59Z", "expires_at": "9999-12-31T23:59:59Z"},
+    ],
+)
+def test_an_approval_with_times_that_are_none_does_not_hold_and_hides_no_other(changed: dict[str, str]) -> None:
+    malformed = replace(given(), **changed)
+
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_MISSING)):
+        approval.standing(waiting(), [malformed], HERE, NOW)
+    assert approval.standing(waiting(), [malformed, given()], HERE, NOW) == given()
+
+
+@pytest.mark.finding("G8")
+def test_an_approval_holds_no_longer_than_the_settings_say_whatever_it_says_itself() -> None:
+    word = replace(given(), expires_at="2031-01-01T00:00:00.000Z")
+
+    assert approval.standing(waiting(), [word], HERE, NOW + timedelta(minutes=59)) == word
+    with pytest.raises(Refused, match="expired at 2026-11-24T13:00", check=coded(Code.APPROVAL_MISSING)):
+        approval.standing(waiting(), [word], HERE, NOW + timedelta(minutes=61))
+
+
+@pytest.mark.finding("G8")
+def test_an_approval_that_is_yet_to_be_given_does_not_hold_but_clocks_may_differ_by_minutes() -> None:
+    later = replace(given(), at="2027-11-24T12:00:00.000Z", expires_at="2031-01-01T00:00:00.000Z")
+    ahead = replace(given(), at="2026-11-24T12:04:00.000Z")
+
+    with pytest.raises(Refused, match="yet to come", check=coded(Code.APPROVAL_MISSING)):
+        approval.standing(waiting(), [later], HERE, NOW)
+    assert approval.standing(waiting(), [ahead], HERE, NOW) == ahead
+
+
 # -- settings against the protected branch -------------------------------------------------------------
 
 
