@@ -150,22 +150,38 @@ def confirmed(record: Record, digest: str) -> None:
 
 def standing(record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime) -> Approval:
     """The approval that lets `record` go ahead. Raises `Refused` saying why there is none."""
-    why = "nobody has approved it"
-    for approval in sorted(approvals, key=lambda item: item.at):
-        if approval.digest != record.digest:
-            why = f"{approval.by} approved another plan"
-        elif (reason := _unfit(approval.by, record, settings)) is not None:
-            why = reason
-        elif (reason := _untimely(approval, settings, now)) is not None:
-            why = reason
-        else:
-            return approval
+    given, why = _first_valid(record, approvals, settings, now)
+    if given is not None:
+        return given
     raise Refused(
         f"{record.rollback_id} may not go ahead: {why}.",
         code=Code.APPROVAL_MISSING,
         next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}, "
         f"by another person under {settings.names.role(APPROVER)}.",
     )
+
+
+def unasked(
+    record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime
+) -> Approval | None:
+    """The approval that somebody has given although `record` may go ahead without one; None where nobody has."""
+    return _first_valid(record, approvals, settings, now)[0]
+
+
+def _first_valid(
+    record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime
+) -> tuple[Approval | None, str]:
+    """The first approval that holds; where there is none, why not."""
+    why = "nobody has approved it"
+    for approval in sorted(approvals, key=lambda item: item.at):
+        if approval.digest != record.digest:
+            why = f"{approval.by} approved another plan"
+        else:
+            reason = _unfit(approval.by, record, settings) or _untimely(approval, settings, now)
+            if reason is None:
+                return approval, ""
+            why = reason
+    return None, why
 
 
 def _untimely(approval: Approval, settings: Settings, now: datetime) -> str | None:

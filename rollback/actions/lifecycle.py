@@ -260,18 +260,18 @@ class Flow:
         return self.apply(waiting.record.rollback_id, waiting.record.digest)
 
     def _approved(self, record: Record, digest: str) -> Approval | None:
-        """The approval by which `record` may go ahead now; None where the caller's own confirmation is enough.
+        """The approval by which `record` may go ahead now; None where there is none, and none is needed.
 
-        Raises `Refused` where there is none, or where `digest` is given and is another plan's.
+        Where the caller's own confirmation is enough, somebody may have reviewed it all the same: then that is
+        written down, too. Raises `Refused` where there is none, or where `digest` is given and is another plan's.
         """
         only(record, (Status.AWAITING_APPROVAL,), "it waits for no approval")
         policy = self.session.policy(record.kind)
         if policy == "confirm" or digest:
             approval.confirmed(record, digest)
-        if policy in ("none", "confirm"):
-            return None
         given = self.session.ledger.approvals(record.rollback_id)
-        return approval.standing(record, given, self.session.settings, self.session.now())
+        valid = approval.standing if policy == "identity" else approval.unasked
+        return valid(record, given, self.session.settings, self.session.now())
 
 
 # -- the steps of every run --------------------------------------------------------------------------------

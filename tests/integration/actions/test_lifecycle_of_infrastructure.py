@@ -24,7 +24,7 @@ from rollback.targets.base import Context, Failure, Target
 from rollback.views.records import record_view
 from tests.doubles.functions import client_error
 from tests.doubles.ground import NEW, OLD, Ground
-from tests.doubles.world import DAN, SHA, Quiet, World, settings
+from tests.doubles.world import BOB, DAN, SHA, Quiet, World, settings
 
 WHY = "the queue was lost"
 
@@ -126,6 +126,27 @@ def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, ground: Gr
     opened = world.session().ledger.load(identifier)
     assert [event.kind for event in opened.events][:2] == ["planned", "confirmed"]
     assert opened.record.approved_by is None
+
+
+@pytest.mark.finding("W4")
+def test_where_a_confirmation_is_enough_a_reviewers_approval_is_written_down_all_the_same(
+    world: World, ground: Ground
+) -> None:
+    waiting = start(world)
+    assert waiting.record is not None
+    identifier, digest = waiting.record.rollback_id, waiting.record.digest
+    Flow(session=world.session(BOB), ui=Quiet()).approve(identifier, digest)
+
+    with pytest.raises(Refused, match="has to be confirmed"):
+        flow(world).apply(identifier)
+    done = flow(world).apply(identifier, digest[:16])
+
+    ended(world, done, Status.COMPLETE, 0)
+    opened = world.session().ledger.load(identifier)
+    approved = opened.events[1]
+    assert (approved.kind, approved.by, approved.data["by"]["person"]) == ("approved", DAN, "bob")
+    assert opened.record.approved_by == BOB
+    assert set(ground.resources.values()) == {OLD}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,9 @@ def test_one_approval_that_stands_is_enough() -> None:
         {"at": "9999-12-31T23:59:59Z", "expires_at": "9999-12-31T23:59:59Z"},
     ],
 )
-def test_an_approval_with_times_that_are_none_does_not_hold_and_hides_no_other(changed: dict[str, str]) -> None:
+def test_an_approval_with_times_that_are_none_does_not_hold_and_hides_no_other(
+    changed: dict[str, str],
+) -> None:
     malformed = replace(given(), **changed)
 
     with pytest.raises(Refused, check=coded(Code.APPROVAL_MISSING)):
