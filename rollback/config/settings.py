@@ -89,8 +89,8 @@ class Pace(_Model):
 class People(_Model):
     """ARNs of IAM users that may take a role, with MFA.
 
-    Nobody among the approvers is on call, or may break the glass: they are the second pair of eyes, before a
-    rollback and after an emergency.
+    Nobody among the approvers deploys, is on call, or may break the glass: they are the second pair of eyes,
+    before a rollback and after an emergency.
     """
 
     deployers: tuple[str, ...] = ()
@@ -112,6 +112,9 @@ class People(_Model):
         both = sorted(set(approvers) & set(info.data.get("on_call", ())))
         if both:
             raise ValueError(f"{', '.join(both)} is also on call: nobody approves their own rollback")
+        both = sorted(set(approvers) & set(info.data.get("deployers", ())))
+        if both:
+            raise ValueError(f"{', '.join(both)} also deploys: nobody approves their own rollback")
         both = sorted(set(approvers) & set(info.data.get("break_glass", ())))
         if both:
             raise ValueError(

@@ -204,6 +204,17 @@ def test_an_approver_is_never_on_call_too() -> None:
     assert ALICE not in error.what
 
 
+@pytest.mark.finding("S15")
+def test_an_approver_never_deploys_too() -> None:
+    people = {"deployers": [ALICE, BOB], "onCall": [], "approvers": [BOB]}
+
+    error = refused(**{"rollback:people": people})
+
+    assert error.code is Code.SETTINGS_INVALID
+    assert f"{BOB} also deploys" in error.what
+    assert ALICE not in error.what
+
+
 def test_people_who_are_not_on_call_may_approve() -> None:
     people = {"deployers": [ALICE], "onCall": [ALICE], "approvers": [BOB]}
 
