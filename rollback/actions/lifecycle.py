@@ -103,7 +103,11 @@ class Flow:
 
     def approve(self, rollback_id: str, digest: str) -> Opened:
         """Records the caller's approval of a plan. Raises `Refused` where it is not theirs to give."""
-        opened, _, _ = self._records.trusted(rollback_id)
+        opened, _, _ = self._records.opened(rollback_id)
+        if opened.record.status is Status.AWAITING_APPROVAL and (
+            why := self.session.ledger.inconsistent(opened)
+        ):
+            raise opened.tampered(why)
         given = approval.approve(
             opened.record, digest, self.session.caller, self.session.settings, self.session.now()
         )

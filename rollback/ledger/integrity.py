@@ -432,3 +432,15 @@ def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item])
     if mine.began is None:
         return []
     return record_partition(rollback_id, mine, items).findings
+
+
+def inconsistent(record: Record, events: Sequence[Event], items: Sequence[Item]) -> list[Finding]:
+    """Why a record that waits cannot be approved, as far as it says so itself: an approver may read nothing else."""
+    first = events[0] if events else None
+    alone = Claim(
+        kind="record",
+        opened=first.hash if first else "",
+        anchor=first.previous if first else "",
+        began=Status.AWAITING_APPROVAL,
+    )
+    return record_partition(record.rollback_id, alone, items).findings

@@ -19,7 +19,7 @@ from rollback.core.canonical import digest
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger import replication
 from rollback.ledger.audit_bucket import Archive
-from rollback.ledger.integrity import untrusted
+from rollback.ledger.integrity import inconsistent, untrusted
 from rollback.ledger.lease import Hold
 from rollback.ledger.schema import (
     FROZEN,
@@ -323,6 +323,11 @@ class Ledger:
     def untrusted(self, opened: Opened) -> str:
         """Why a record cannot be acted upon: what `audit` says of it first; empty where all holds."""
         found = untrusted(opened.record.rollback_id, self.timeline(), opened.items)
+        return str(found[0]) if found else ""
+
+    def inconsistent(self, opened: Opened) -> str:
+        """Why a waiting record cannot be approved, by what it says itself; empty where all of that holds."""
+        found = inconsistent(opened.record, opened.events, opened.items)
         return str(found[0]) if found else ""
 
     def journal(
