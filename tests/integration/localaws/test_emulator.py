@@ -443,3 +443,27 @@ def test_a_table_is_restored_to_a_second_of_its_past(account: Emulator, dev: Set
     window = client.describe_continuous_backups(TableName="past")["ContinuousBackupsDescription"]
     told = window["PointInTimeRecoveryDescription"]
     assert told["EarliestRestorableDateTime"].timestamp() < at <= told["LatestRestorableDateTime"].timestamp()
+
+
+def test_an_account_is_copied_under_another_number_and_what_the_other_has_stays(
+    account: Emulator, dev: Settings
+) -> None:
+    other, third = (dev.model_copy(update={"account": number}) for number in ("111122223333", "111122224444"))
+    mine, theirs = (connect("ssm", account.endpoint, one) for one in (dev, other))
+    mine.put_parameter(Name="/copied/where", Value=f"arn:aws:s3:::a-{dev.account}", Type="String")
+    theirs.put_parameter(Name="/copied/theirs", Value="stays", Type="String")
+
+    server.copy_account(account.endpoint, dev.account, other.account, ["ssm"])
+    theirs.put_parameter(Name="/copied/later", Value="theirs alone", Type="String")
+
+    def values(client: Any) -> dict[str, str]:
+        found = client.get_parameters_by_path(Path="/copied", Recursive=True)["Parameters"]
+        return {item["Name"].rpartition("/")[2]: item["Value"] for item in found}
+
+    assert values(theirs) == {
+        "where": f"arn:aws:s3:::a-{other.account}",
+        "theirs": "stays",
+        "later": "theirs alone",
+    }
+    assert values(mine) == {"where": f"arn:aws:s3:::a-{dev.account}"}
+    assert values(connect("ssm", account.endpoint, third)) == {}
