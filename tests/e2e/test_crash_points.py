@@ -103,6 +103,7 @@ def test_stopped_at_any_call_it_moves_nothing_once_another_has_gone_on(bench: Be
     assert not [row for row in rows if row.wrong], table(rows)
 
 
+@pytest.mark.soak  # tests/integration/targets/table/test_cutover.py has a paused copy back take its item back
 def test_stopped_at_its_first_item_a_copy_back_that_was_aborted_leaves_the_table_as_it_was(
     warm: Warm, dev: Platform
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_bad_commit_is_put_back_verified_and_quarantined(story: Story) -> None
     assert git(dev.root, "worktree", "list").count("\n") == 0
 
 
+@pytest.mark.soak  # test_infrastructure.py confirms and refuses Terraform's; test_planner.py has a moved stack's digest differ
 def test_a_confirmed_plan_is_carried_out_only_while_nothing_has_moved(story: Story) -> None:
     dev, bad = story.platform, story.deploy_a_bad_one()
     first = dev.rollback("stack", "--to", story.good, "--reason", REASON, "--json", as_=DAN)
