@@ -25,6 +25,8 @@ _KINDS: Mapping[str, str] = {
 }
 # Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
 MIN_DIGEST = 12
+# The remote's default branch, as a clone remembers it (`git remote set-head`).
+DEFAULT_BRANCH = "HEAD"
 # How far two machines' clocks may be apart: with more, AWS refuses the requests of one of them.
 _SKEW = timedelta(minutes=5)
 
@@ -36,12 +38,13 @@ def policy(settings: Settings, kind: str) -> Policy:
 
 
 def on_branch(root: Path, branch: str, name: str) -> str | None:
-    """A file as the protected branch has it; the remote's branch counts more than a local one."""
-    for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
-        text = git.read(root, ref, f"./{name}")
-        if text is not None:
-            return text
-    return None
+    """A file as the protected branch has it: the remote's, and a local one only where there is no remote's at all.
+
+    Anybody can make a local branch of any name; `DEFAULT_BRANCH` is the remote's own default.
+    """
+    if git.has_remote_branches(root):
+        return git.read(root, f"refs/remotes/origin/{branch}", f"./{name}")
+    return git.read(root, f"refs/heads/{branch}", f"./{name}")
 
 
 def binding_policy(
@@ -53,31 +56,32 @@ def binding_policy(
     """What is asked for, by this checkout and by the protected branch, whichever asks for more.
 
     Where that is another identity's approval, the settings must be those of the protected branch to the
-    letter: an edit in a checkout must not be able to approve itself. Raises `Refused` where they differ
-    or cannot be compared.
+    letter: an edit in a checkout must not be able to approve itself. Which branch that is, the branch itself has to
+    say as well, and so has the remote's default branch, where the checkout knows it. Raises `Refused` where they
+    differ or cannot be compared.
     """
     here = policy(settings, kind)
     files = (PROJECT_FILE, f"Pulumi.{settings.environment}.yaml")
     branch = settings.protected_branch
-    protected = [read(root, branch, name) for name in files]
-    if None in protected:
-        if here != "identity":
-            return here
+    texts = _texts(root, branch, files, read)
+    if texts is None:
         raise Refused(
-            f"{settings.environment} needs approval, but its settings cannot be compared with branch '{branch}'.",
+            f"The settings of {settings.environment} cannot be compared with branch '{branch}': who has to approve "
+            "is not known.",
             code=Code.SETTINGS_NOT_REVIEWED,
             next=f"Run it in a git checkout that has branch '{branch}' (git fetch origin {branch}).",
         )
-    texts = [text for text in protected if text is not None]
-    try:
-        there = policy(parse(settings.environment, *texts), kind)
-    except UsageError as error:
-        raise Refused(
-            f"The settings on branch '{branch}' are not for this checkout's command: {error.what}",
-            code=Code.SETTINGS_NOT_REVIEWED,
-            next=f"Check out what stands on '{branch}' (git fetch origin {branch}).",
-        ) from None
-    strictest = max(here, there, key=_STRICTEST.index)
+    there = _parsed(settings.environment, texts, branch)
+    default = _texts(root, DEFAULT_BRANCH, files, read)
+    pinned = there if default is None else _parsed(settings.environment, default, "origin/HEAD")
+    for said, where in ((there, branch), (pinned, "origin/HEAD")):
+        if said.protected_branch != branch:
+            raise Refused(
+                f"The protected branch is '{branch}' here, and '{said.protected_branch}' on branch '{where}'.",
+                code=Code.SETTINGS_NOT_REVIEWED,
+                next=f"Check out what is on '{said.protected_branch}'.",
+            )
+    strictest = max(here, policy(there, kind), key=_STRICTEST.index)
     if strictest == "identity":
         changed = [
             name
@@ -92,6 +96,25 @@ def binding_policy(
                 next=f"Commit them to '{branch}' by review, or check out what stands there.",
             )
     return strictest
+
+
+def _texts(
+    root: Path, branch: str, files: tuple[str, str], read: Callable[[Path, str, str], str | None]
+) -> tuple[str, str] | None:
+    """The settings files as a branch has them; None where it lacks one, or is not there."""
+    project, stack = (read(root, branch, name) for name in files)
+    return None if project is None or stack is None else (project, stack)
+
+
+def _parsed(environment: str, texts: tuple[str, str], branch: str) -> Settings:
+    try:
+        return parse(environment, *texts)
+    except UsageError as error:
+        raise Refused(
+            f"The settings on branch '{branch}' are not for this checkout's command: {error.what}",
+            code=Code.SETTINGS_NOT_REVIEWED,
+            next=f"Check out what stands on '{branch}' (git fetch origin {branch}).",
+        ) from None
 
 
 def approve(record: Record, digest: str, by: Who, settings: Settings, now: datetime) -> Approval:

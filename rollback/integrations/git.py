@@ -151,6 +151,11 @@ def read(root: Path, sha: str, path: str) -> str | None:
     return None if shown.returncode or "\0" in shown.stdout else shown.stdout
 
 
+def has_remote_branches(root: Path) -> bool:
+    """Whether anything was ever fetched from `origin`."""
+    return bool(_git(root, "for-each-ref", "--count=1", "--format=%(refname)", "refs/remotes/origin/").stdout)
+
+
 def subject(root: Path, sha: str) -> str:
     """The first line of a commit's message; empty where the commit is not known here."""
     return subjects(root, [sha]).get(sha, "")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rollback.actions import approval
 from rollback.actions.context import Session
 from rollback.actions.lifecycle import Flow
 from rollback.actions.record_release import Commits, Recorded, adopt, record
@@ -203,7 +204,16 @@ class World:
             ),
             clocks=clocks,
             now=self.clock.now,
+            on_branch=approval.on_branch if self._is_checkout() else self._reviewed,
         )
+
+    def _is_checkout(self) -> bool:
+        return all((self.root / name).exists() for name in (".git", "Pulumi.yaml"))
+
+    def _reviewed(self, _root: Path, _branch: str, name: str) -> str:
+        """A settings file of the protected branch, in a world that needs no git."""
+        project, stack = texts(approval=self.settings.approval.aliases)
+        return project if name == "Pulumi.yaml" else stack
 
     def flow(
         self, caller: Who = ALICE, life: Life | None = None, stop: threading.Event | None = None

@@ -215,10 +215,55 @@ def test_without_the_protected_branch_approval_cannot_be_given(folder: Path) -> 
     assert "git fetch origin main" in raised.value.next
 
 
-def test_where_none_is_asked_for_an_edit_that_asks_for_none_needs_no_branch(tmp_path: Path) -> None:
-    write(tmp_path, approval="none")
+@pytest.mark.finding("S18")
+def test_where_the_protected_branch_cannot_be_read_an_edit_that_asks_for_nobody_is_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    git(folder, "branch", "-qm", "elsewhere")
+    write(folder, approval="none")
+    copied = write(tmp_path / "no-checkout", approval="none")
 
-    assert policy(tmp_path) == "none"
+    for root in (folder, tmp_path / "no-checkout"):
+        with pytest.raises(Refused, match="'main'", check=coded(Code.SETTINGS_NOT_REVIEWED)):
+            approval.binding_policy(root, copied, "aliases")
+
+
+@pytest.mark.finding("S18")
+def test_a_branch_of_ones_own_is_not_the_protected_one_where_there_is_a_remote(folder: Path) -> None:
+    git(folder, "update-ref", "refs/remotes/origin/main", "main")
+    git(folder, "checkout", "-q", "-b", "mine")
+    write(folder, approval="none", protectedBranch="mine")
+    git(folder, "commit", "-qam", "no approval")
+
+    with pytest.raises(Refused, match="branch 'mine'", check=coded(Code.SETTINGS_NOT_REVIEWED)):
+        policy(folder)
+
+
+@pytest.mark.finding("S18")
+def test_a_pushed_branch_of_ones_own_is_not_either_since_the_default_branch_names_the_protected_one(
+    folder: Path,
+) -> None:
+    git(folder, "update-ref", "refs/remotes/origin/main", "main")
+    git(folder, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    assert policy(folder) == "identity"
+    git(folder, "checkout", "-q", "-b", "mine")
+    write(folder, approval="none", protectedBranch="mine")
+    git(folder, "commit", "-qam", "no approval")
+    git(folder, "update-ref", "refs/remotes/origin/mine", "mine")
+
+    with pytest.raises(Refused, match="'mine' here, and 'main' on", check=coded(Code.SETTINGS_NOT_REVIEWED)):
+        policy(folder)
+
+
+@pytest.mark.finding("S18")
+def test_a_branch_that_calls_another_one_protected_is_not_the_protected_one(folder: Path) -> None:
+    git(folder, "checkout", "-q", "-b", "mine")
+    write(folder, approval="none")
+    git(folder, "commit", "-qam", "no approval")
+    write(folder, approval="none", protectedBranch="mine")
+
+    with pytest.raises(Refused, match="'mine' here, and 'main' on", check=coded(Code.SETTINGS_NOT_REVIEWED)):
+        policy(folder)
 
 
 def test_a_checkout_that_asks_for_more_than_the_branch_must_equal_it_too(folder: Path) -> None:
