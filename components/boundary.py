@@ -113,8 +113,8 @@ def trust(
 
     `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
     where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
-    GitHub changelog of 2026-04-23). People need MFA; their session and its source identity must bear
-    their user name, so that "who" is never of the caller's choosing.
+    GitHub changelog of 2026-04-23). People need MFA, and their session must bear their user name, so that
+    "who" is never of the caller's choosing.
     """
     jobs: Statement = {
         "Sid": "Jobs",
@@ -140,7 +140,9 @@ def trust(
 def people_may_take(people: Sequence[str]) -> list[Statement]:
     """The statements of a trust by which `people` (ARNs of IAM users, one at least) take a role.
 
-    They need MFA; their session and its source identity must bear their user name.
+    They need MFA, and their session must bear their user name: an AWS profile with `mfa_serial` and
+    `role_session_name` says both. No profile can set a source identity (boto/botocore#2486), so it is not
+    asked for; who sets one (`rollback login`) can set their own name only.
     """
     principal: dict[str, Any] = {"AWS": sorted(people)}
     return [
@@ -151,10 +153,7 @@ def people_may_take(people: Sequence[str]) -> list[Statement]:
             "Action": "sts:AssumeRole",
             "Condition": {
                 "Bool": {"aws:MultiFactorAuthPresent": "true"},
-                "StringEquals": {
-                    "sts:RoleSessionName": "${aws:username}",
-                    "sts:SourceIdentity": "${aws:username}",
-                },
+                "StringEquals": {"sts:RoleSessionName": "${aws:username}"},
             },
         },
         # On its own: the session's name is a condition key of AssumeRole only (Service

@@ -94,16 +94,14 @@ def assume_as(
     who: Mapping[str, str],
     *,
     session: str,
-    source_identity: str | None = None,
 ) -> dict[str, str]:
-    """Take `role` with a person's own credentials (`person`), as the trust for people demands it.
+    """Take `role` with a person's own credentials (`person`), sending no more than an AWS profile can.
 
-    `source_identity` is the session's name unless given. Raises `REFUSED`.
+    That is no source identity (boto/botocore#2486). Raises `REFUSED`.
     """
     answer = connect("sts", endpoint, settings, who).assume_role(
         RoleArn=arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}"),
         RoleSessionName=session,
-        SourceIdentity=session if source_identity is None else source_identity,
     )
     return _variables(answer["Credentials"])
 

@@ -1,11 +1,14 @@
 """Teaches the emulator what the trust of people needs: MFA, the source identity, policy variables.
 
-A session from GetSessionToken with an MFA device's serial number and a code of six digits counts as
-authenticated by MFA (the code itself is not checked: there is no device). AssumeRole with a
-SourceIdentity is judged by `sts:SourceIdentity` and needs `sts:SetSourceIdentity`, as on AWS. Runs
-inside the emulator's process; imports nothing of this project.
+A code of six digits for an MFA device counts as right (there is no device): at GetSessionToken for all that is done
+with its session, at AssumeRole for that one request and not for the role's session, as on AWS. A source identity
+is judged by `sts:SourceIdentity`, needs `sts:SetSourceIdentity`, stays with the session as `aws:SourceIdentity`, goes
+along to the roles that are taken from there, and cannot be changed. The session of a role that was taken with a web
+identity has `aws:FederatedProvider`. Runs inside the emulator's process; imports nothing of this project.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_mfa_configure-api-require.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z]+:[^}]+)\}")
-_MFA = "aws:multifactorauthpresent"
+_MFA, _SOURCE, _PROVIDER = "aws:multifactorauthpresent", "aws:sourceidentity", "aws:federatedprovider"
 _asked: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("asked")
 
 
@@ -31,43 +34,56 @@ def install() -> None:
     """
     evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
     sts: Any = importlib.import_module("ministack.services.sts")
-    handle, register = sts.handle_request, sts.register_session
-    keys, trusts = evaluator._principal_keys, evaluator.evaluate_trust_policy  # noqa: SLF001 - no other way in
+    handle, register, provider = sts.handle_request, sts.register_session, sts._web_identity_principal  # noqa: SLF001 - no other way in
+    keys, trusts = evaluator._principal_keys, evaluator.evaluate_trust_policy  # noqa: SLF001
 
     async def handled(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
-        _asked.set(parameters(body, headers.get("content-type", "")))
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        _asked.set({"Action": action, **parameters(body, headers.get("content-type", ""))})
         return await handle(method, path, headers, body, query)
 
     def registered(access_key: str, session: dict[str, Any]) -> None:
-        session["MultiFactor"] = by_mfa(_asked.get({}))
+        asked = _asked.get({})
+        before = sts._sessions.get(session.get("SourceAccessKeyId"), {})  # noqa: SLF001
+        session["Keys"] = kept(asked, before.get("Keys", {}))
+        if asked.get("Action") == "AssumeRoleWithWebIdentity":
+            session["Keys"][_PROVIDER], _ = provider(asked["WebIdentityToken"], "", asked["RoleArn"])
         register(access_key, session)
 
     def principal_keys(credential: Any) -> dict[str, Any]:
-        found: dict[str, Any] = keys(credential)
-        session = sts._sessions.get(credential.access_key_id)  # noqa: SLF001
-        if session is not None and session.get("MultiFactor"):
-            found[_MFA] = "true"
-        return found
+        session = sts._sessions.get(credential.access_key_id) or {}  # noqa: SLF001
+        return {**keys(credential), **session.get("Keys", {})}
 
     def trusted(document: Any, caller: str, context: Any = None) -> bool:
-        name = _asked.get({}).get("SourceIdentity")
         if context is None:
             return bool(trusts(document, caller, context))
-        document = with_variables(document, context.principal_keys)
-        if name is None:
-            return bool(trusts(document, caller, context))
-        told = {**context.service_context, "sts:sourceidentity": name}
-        if not trusts(document, caller, dataclasses.replace(context, service_context=told)):
+        asked = _asked.get({})
+        about = {**context.principal_keys, **({_MFA: "true"} if by_mfa(asked) else {})}
+        document, had = with_variables(document, about), about.get(_SOURCE)
+        name = asked.get("SourceIdentity", had)
+        if had not in (None, name):
             return False
+        told = {**context.service_context, **({"sts:sourceidentity": name} if name else {})}
+        taking = dataclasses.replace(context, principal_keys=about, service_context=told)
+        allowed = bool(trusts(document, caller, taking))
+        if not (allowed and name):
+            return allowed
         # The session's name is a condition key of AssumeRole, not of SetSourceIdentity.
-        told.pop("sts:rolesessionname", None)
-        setting = dataclasses.replace(context, action="sts:SetSourceIdentity", service_context=told)
+        told = {key: value for key, value in told.items() if key != "sts:rolesessionname"}
+        setting = dataclasses.replace(taking, action="sts:SetSourceIdentity", service_context=told)
         return bool(trusts(document, caller, setting))
 
     sts.handle_request = handled
     sts.register_session = registered
     sts._principal_keys = evaluator._principal_keys = principal_keys  # noqa: SLF001
     evaluator.evaluate_trust_policy = trusted
+
+
+def kept(asked: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+    """The condition keys that a new session has for good, from the request and from the session that it was made with."""
+    mfa = asked.get("Action") == "GetSessionToken" and by_mfa(asked)
+    name = asked.get("SourceIdentity") or before.get(_SOURCE)
+    return {**({_MFA: "true"} if mfa else {}), **({_SOURCE: name} if name else {})}
 
 
 def with_variables(document: Any, values: Mapping[str, Any]) -> Any:

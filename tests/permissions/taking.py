@@ -34,7 +34,10 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
-    """An IAM user, with or without MFA, and what they call their session and its source identity."""
+    """An IAM user, with or without MFA, what they call their session, and the source identity that they set, if any.
+
+    No AWS profile sets one; `rollback login` does.
+    """
 
     what: str
     user: str
@@ -42,6 +45,11 @@ class Person:
     session: str | None = None
     source: str | None = None
     account: str | None = None
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What AWS asks the trust about: all of it has to be allowed."""
+        return ("sts:AssumeRole", *(("sts:SetSourceIdentity",) if self.source else ()))
 
 
 def own_job(of: Declared, role: str) -> Job | None:
@@ -88,9 +96,12 @@ def strange_jobs(of: Declared, role: str) -> Iterator[Job]:
     yield Job(what="a job of another provider", subject=right, provider="gitlab.com")
 
 
-def own_person(role: str) -> Person | None:
-    """The person who is configured for a role; None where nobody is."""
-    return Person(what="who is configured, with MFA", user=PEOPLE[role]) if role in PEOPLE else None
+def own_people(role: str) -> Iterator[Person]:
+    """The ways in which the person who is configured for a role may take it."""
+    if role in PEOPLE:
+        who = PEOPLE[role]
+        yield Person(what="who is configured, with MFA, by an AWS profile", user=who)
+        yield Person(what="who is configured, with MFA, by `rollback login`", user=who, source=who)
 
 
 def strange_people(of: Declared, role: str) -> Iterator[Person]:
@@ -100,9 +111,15 @@ def strange_people(of: Declared, role: str) -> Iterator[Person]:
         yield Person(what=f"{other}, who is not configured for it", user=other)
     yield Person(what="who is configured, without MFA", user=who, mfa="false")
     yield Person(what="who is configured, with keys of their own", user=who, mfa=None)
-    yield Person(what="who is configured, under another's name", user=who, session="mallory", source=who)
-    yield Person(what="who is configured, for another", user=who, session=who, source="mallory")
-    yield Person(what="who is configured, with no source identity", user=who, source="")
+    yield Person(what="who is configured, under another's name", user=who, session="mallory")
+    yield Person(
+        what="who is configured, under another's name but for themselves",
+        user=who,
+        session="mallory",
+        source=who,
+    )
+    yield Person(what="who is configured, for another", user=who, source="mallory")
+    yield Person(what="who is configured, by login without MFA", user=who, mfa="false", source=who)
     yield Person(what="a namesake in another account", user=who, account="111122223333")
 
 
@@ -112,8 +129,8 @@ def attempts(of: Declared) -> Iterator[tuple[tuple[str, ...], Request]]:
         jobs = [*filter(None, [own_job(of, role)]), *strange_jobs(of, role)]
         for job in jobs:
             yield ("take", of.environment, role, job.what), _by_job(of, role, job)
-        for person in [*filter(None, [own_person(role)]), *strange_people(of, role)]:
-            for action in ("sts:AssumeRole", "sts:SetSourceIdentity"):
+        for person in [*own_people(role), *strange_people(of, role)]:
+            for action in person.actions:
                 yield (
                     ("take", of.environment, role, person.what, action),
                     _by_person(of, role, person, action),
@@ -142,7 +159,7 @@ def _by_person(of: Declared, role: str, person: Person, action: str) -> Request:
     told: Mapping[str, str | None] = {
         "aws:username": person.user,
         "aws:MultiFactorAuthPresent": person.mfa,
-        "sts:SourceIdentity": (person.user if person.source is None else person.source) or None,
+        "sts:SourceIdentity": person.source,
         # The name of a session is told with AssumeRole only.
         "sts:RoleSessionName": (person.session or person.user) if action == "sts:AssumeRole" else None,
     }

@@ -12,7 +12,7 @@ from tests.permissions.asking import APPROVALS, GIVEN, calls, identities, identi
 from tests.permissions.deeds import DEEDS, Deed, each
 from tests.permissions.environments import ENVIRONMENTS, declared, listed
 from tests.permissions.real_accounts import UNASKED
-from tests.permissions.taking import CHAINS, own_job, own_person, strange_jobs, strange_people
+from tests.permissions.taking import CHAINS, Person, own_job, own_people, strange_jobs, strange_people
 
 every_environment = pytest.mark.parametrize("environment", ENVIRONMENTS)
 every_deed = pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.what)
@@ -179,22 +179,20 @@ def test_a_role_is_taken_by_the_jobs_of_its_environment_and_by_no_others(environ
     assert [at for at in refused if verdicts()["take", environment, at[0], at[1].what].allowed] == []
 
 
+@pytest.mark.finding("S1")
+@pytest.mark.finding("W1")
 @every_environment
 def test_a_role_is_taken_by_its_people_with_mfa_and_as_themselves_and_by_no_others(environment: str) -> None:
     of = declared(environment)
 
-    def taken(role: str, what: str) -> bool:
-        both = [
-            verdicts()["take", environment, role, what, action]
-            for action in ("sts:AssumeRole", "sts:SetSourceIdentity")
-        ]
-        assert not [one.problem for one in both if one.problem]
-        return all(one.allowed for one in both)
+    def taken(role: str, person: Person) -> bool:
+        asked = [verdicts()["take", environment, role, person.what, action] for action in person.actions]
+        assert not [one.problem for one in asked if one.problem]
+        return all(one.allowed for one in asked)
 
     for role in of.roles:
-        own = own_person(role)
-        assert own is None or taken(role, own.what), role
-        assert [one.what for one in strange_people(of, role) if taken(role, one.what)] == [], role
+        assert [one.what for one in own_people(role) if not taken(role, one)] == [], role
+        assert [one.what for one in strange_people(of, role) if taken(role, one)] == [], role
 
 
 @every_environment

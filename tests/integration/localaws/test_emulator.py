@@ -13,9 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
+from components.boundary import people_may_take
+from components.policies import document, statement, text
 from localaws import estate, identity, shell
 from localaws.clients import connect
 from localaws.emulator import server
@@ -243,43 +246,106 @@ def test_a_role_of_another_repository_or_of_nobody_is_refused(
     _refused(lambda: identity.assume(account.endpoint, dev, "restore", "alice"))
 
 
-def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(account: Emulator, dev: Settings) -> None:
-    people = {"AWS": [arn("iam", dev.region, dev.account, "user/carol")]}
-    named = {"sts:SourceIdentity": "${aws:username}"}
-    trust = [
-        {
-            "Effect": "Allow",
-            "Principal": people,
-            "Action": "sts:AssumeRole",
-            "Condition": {
-                "Bool": {"aws:MultiFactorAuthPresent": "true"},
-                "StringEquals": {**named, "sts:RoleSessionName": "${aws:username}"},
-            },
-        },
-        {
-            "Effect": "Allow",
-            "Principal": people,
-            "Action": "sts:SetSourceIdentity",
-            "Condition": {"StringEquals": named},
-        },
-    ]
-    iam = connect("iam", account.endpoint, dev)
-    document = {"Version": "2012-10-17", "Statement": trust}
-    iam.create_role(RoleName=dev.names.role(DEPLOYER), AssumeRolePolicyDocument=json.dumps(document))
+@pytest.fixture(scope="module")
+def carols_role(account: Emulator, dev: Settings) -> str:
+    """A role that carol alone may take, as the program has it."""
+    trust = document(people_may_take([arn("iam", dev.region, dev.account, "user/carol")]))
+    made = connect("iam", account.endpoint, dev).create_role(
+        RoleName=dev.names.role(DEPLOYER), AssumeRolePolicyDocument=text(trust)
+    )
+    return made["Role"]["Arn"]
+
+
+@pytest.mark.finding("S1")
+def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(
+    account: Emulator, dev: Settings, carols_role: str
+) -> None:
     carol = identity.person(account.endpoint, dev, "carol")
 
-    def take(who: Mapping[str, str], session: str, **more: str) -> dict[str, str]:
-        return identity.assume_as(account.endpoint, dev, DEPLOYER, who, session=session, **more)
+    def take(who: Mapping[str, str], session: str, **more: str) -> dict[str, Any]:
+        sts = connect("sts", account.endpoint, dev, who)
+        return dict(sts.assume_role(RoleArn=carols_role, RoleSessionName=session, **more)["AssumedRoleUser"])
 
-    caller = connect("sts", account.endpoint, dev, take(carol, "carol")).get_caller_identity()
-    assert caller["Arn"].endswith(f"assumed-role/{dev.names.role(DEPLOYER)}/carol")
+    taken = take(carol, "carol")["Arn"]
+    assert taken.endswith(f"assumed-role/{dev.names.role(DEPLOYER)}/carol")
+    assert take(carol, "carol", SourceIdentity="carol")["Arn"] == taken
     _refused(lambda: take(carol, "dave"))
-    _refused(lambda: take(carol, "carol", source_identity="dave"))
+    _refused(lambda: take(carol, "dave", SourceIdentity="carol"))
+    _refused(lambda: take(carol, "carol", SourceIdentity="dave"))
     _refused(lambda: take(identity.person(account.endpoint, dev, "carol", mfa=False), "carol"))
     _refused(lambda: take(identity.person(account.endpoint, dev, "dave"), "dave"))
-    document["Statement"] = trust[:1]
-    iam.update_assume_role_policy(RoleName=dev.names.role(DEPLOYER), PolicyDocument=json.dumps(document))
-    _refused(lambda: take(carol, "carol"))
+
+
+@pytest.mark.finding("S1")
+@pytest.mark.finding("W1")
+def test_the_documented_profile_takes_a_persons_role(
+    account: Emulator, dev: Settings, carols_role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = identity.person(account.endpoint, dev, "carol", mfa=False)
+    serial = arn("iam", dev.region, dev.account, "mfa/carol")
+
+    def caller(code: str, **changed: str) -> str:
+        profile = {"role_arn": carols_role, "source_profile": "default", "mfa_serial": serial}
+        profile |= {"role_session_name": "carol", "region": dev.region, **changed}
+        lines = ["[default]", *(f"{name.lower()} = {value}" for name, value in keys.items())]
+        lines += [
+            "[profile deployer-dev]",
+            *(f"{name} = {value}" for name, value in profile.items() if value),
+        ]
+        (tmp_path / "config").write_text("\n".join(lines), encoding="utf-8")
+        session = botocore.session.Session(profile="deployer-dev")
+        session.get_component("credential_provider").get_provider("assume-role")._prompter = lambda _: code
+        sts = session.create_client("sts", endpoint_url=account.endpoint)
+        return str(sts.get_caller_identity()["Arn"])
+
+    for name in (*identity.person(account.endpoint, dev, "carol"), "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", account.endpoint)
+
+    assert caller("123456").endswith(f"assumed-role/{dev.names.role(DEPLOYER)}/carol")
+    _refused(lambda: caller("12345a"))
+    _refused(lambda: caller("", mfa_serial=""))
+    _refused(lambda: caller("123456", role_session_name="dave"))
+
+
+def test_a_source_identity_stays_goes_along_and_cannot_be_changed(
+    account: Emulator, dev: Settings, carols_role: str
+) -> None:
+    iam = connect("iam", account.endpoint, dev)
+    # AWS needs no such policy within an account where a trust names the role; the emulator does.
+    further = document(
+        [statement("Further", ["sts:AssumeRole"], arn("iam", dev.region, dev.account, "role/*"))]
+    )
+    iam.put_role_policy(RoleName=dev.names.role(DEPLOYER), PolicyName="further", PolicyDocument=text(further))
+    by_name: dict[str, Any] = {"StringEquals": {"sts:RoleSessionName": "${aws:SourceIdentity}"}}
+    trust = {"Effect": "Allow", "Principal": {"AWS": carols_role}}
+    hop = [{**trust, "Action": "sts:AssumeRole", "Condition": by_name}]
+    _, second = (
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=text(document(statements)))["Role"]["Arn"]
+        for name, statements in (
+            ("unset", hop),
+            ("set", [*hop, {**trust, "Action": "sts:SetSourceIdentity"}]),
+        )
+    )
+    unset = second.replace("role/set", "role/unset")
+
+    def take(role: str, who: Mapping[str, str], session: str = "carol", **more: str) -> dict[str, str]:
+        sts = connect("sts", account.endpoint, dev, who)
+        return identity._variables(
+            sts.assume_role(RoleArn=role, RoleSessionName=session, **more)["Credentials"]
+        )
+
+    carol = identity.person(account.endpoint, dev, "carol")
+    named, nameless = take(carols_role, carol, SourceIdentity="carol"), take(carols_role, carol)
+
+    assert take(second, named)
+    _refused(lambda: take(second, named, "dave"))
+    _refused(lambda: take(second, named, SourceIdentity="dave"))
+    _refused(lambda: take(second, nameless))
+    _refused(lambda: take(second, nameless, SourceIdentity="carol"))
+    _refused(lambda: take(unset, named))
 
 
 def test_a_release_is_published_promoted_and_really_runs(functions: Any, dev: Settings) -> None:
