@@ -1,1 +1,3 @@
-"""What everything stands on: errors, canonical form, clocks, text from outside, files, processes."""
+"""Helpers that know nothing of rollbacks: errors, canonical JSON, clocks, safe text and YAML, files,
+processes.
+"""

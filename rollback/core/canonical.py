@@ -23,7 +23,10 @@ def canonical(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """The SHA-256 of `canonical(value)`, as 64 hexadecimal digits."""
+    """The SHA-256 of `canonical(value)`, as 64 hexadecimal digits.
+
+    Raises `TypeError` as `canonical` does.
+    """
     return hashlib.sha256(canonical(value).encode(errors="surrogatepass")).hexdigest()
 
 

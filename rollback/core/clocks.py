@@ -1,4 +1,6 @@
-"""Time, and all that depends on it, handed in: clocks, sleep, a beat, and names that nobody else has."""
+"""Clocks, sleep, background heartbeats and new identifiers: passed in as values, so that tests can replace
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from ulid import ULID
 
 
 def in_a_thread(name: str, seconds: float, beat: Callable[[], bool]) -> Callable[[], None]:
-    """Calls `beat` every `seconds` in a thread of its own, until it returns false.
+    """Calls `beat` every `seconds` in a background thread, until it returns false.
 
-    Returns what ends that; it waits for a beat that is under way.
+    Returns a function that stops it; that function waits for a call that is under way.
     """
     stop = threading.Event()
 
@@ -38,9 +40,9 @@ def _ulid() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Clocks:
-    """`now` is ISO 8601 in UTC, `monotonic` and `sleep` are seconds.
+    """`now` gives ISO 8601 in UTC; `monotonic` gives seconds, `sleep` takes seconds.
 
-    `beating` is as `in_a_thread`; `identifier` gives a new name each time, and they sort by time.
+    `beating` is as `in_a_thread`; `identifier` gives a new unique name each time, and names sort by time.
     """
 
     now: Callable[[], str]

@@ -1,7 +1,7 @@
-"""Folders that go away with the process that works in them, or, where it was killed, when the next one comes by.
+"""Temporary folders that are removed with their process, or, if it was killed, by the next command.
 
-`held` in such a folder is locked while its process lives, or another that was given the descriptor: that is how
-the folders of the dead are told from those of others that are at work.
+The file `held` in such a folder is locked while its process lives, or while a child that inherited the
+descriptor does: so the folder of a dead process can be told from one that is in use.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def make(prefix: str) -> Path:
 
 @contextmanager
 def held(folder: Path) -> Iterator[int]:
-    """Holds a folder, and removes it with all that is in it however the block ends; the lock's descriptor."""
+    """Locks a folder, gives the lock's file descriptor, and removes the folder with its content at the
+    block's end.
+    """
     # Locked before it has its name: no other finds it free.
     new = folder / f"{_HELD}.new"
     with new.open("w") as lock:

@@ -1,12 +1,12 @@
-"""Whether a process that somebody has written down still lives.
+"""Whether a recorded process is still alive.
 
-A process is known by host, pid and start time: a pid alone is given to another one later.
+A process is identified by host, pid and start time: a pid alone may be reused.
 
-The start time is read by hand, and not with psutil: its `create_time()` counts from the system's clock, and "may be
-affected by changes such as manual adjustments or time synchronization" (https://psutil.readthedocs.io/, Process).
-After such a change a process that lives would be taken for dead, and its lock removed. The kernel's own count
-from the start of the machine never changes (`starttime`,
-https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), and is what journals have.
+The start time is read from /proc and not with psutil: psutil's `create_time()` uses the system clock, and
+"may be affected by changes such as manual adjustments or time synchronization"
+(https://psutil.readthedocs.io/, Process). After such a change a living process would look dead, and its lock
+would be removed. The kernel's own count since boot never changes (`starttime`,
+https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), and is what journals store.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Of engines, which are written in Go and run for seconds: collecting garbage late takes a tenth to a fifth off
-# their CPU time, and no more memory than the limit ("A Guide to the Go Garbage Collector", go.dev).
+# their CPU time, and no more memory than the limit (https://go.dev/doc/gc-guide).
 SHORT_LIVED = {"GOGC": "800", "GOMEMLIMIT": "2GiB"}
 
 
@@ -72,7 +72,9 @@ def here() -> str:
 
 
 def began(pid: int) -> str:
-    """When a process of this machine was started, in the kernel's own words; empty for none or a dead one."""
+    """When a process of this machine was started: a text to compare, `<boot id>/<clock ticks since boot>` on
+    Linux; empty for none or a dead one.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,7 +1,7 @@
-"""Configuration files: read within bounds, and parsed as the engine does it.
+"""Reads configuration files within limits, and parses YAML as Pulumi does.
 
-A file that anybody may have changed must neither hang the command nor fill its memory: a pipe, a device, a
-link to somewhere else, a text that grows without end when its anchors are followed.
+A file that anybody may have changed must neither block the command nor fill its memory: a pipe, a device, a
+link to somewhere else, or a text that expands without end through its anchors.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Text from outside, made fit to be shown on a terminal and to be stored.
+"""Makes text from outside safe to show on a terminal and to store.
 
-Reasons, names, commit subjects, answers of AWS and of tools may hold anything: escape sequences that move
-the cursor or set a title, marks that turn the direction of writing, characters of no width. Sequences are
-dropped; every other character that cannot be printed is shown as Python would write it, so that whoever
-reads it sees that it is there.
+Reasons, names, commit subjects and the answers of AWS and of tools may hold anything: escape sequences that
+move the cursor or set a title, marks that turn the direction of writing, zero-width characters. Escape
+sequences are dropped; every other unprintable character is shown as Python would write it, so that a reader
+sees it.
 """
 
 from __future__ import annotations

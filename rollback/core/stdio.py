@@ -1,4 +1,4 @@
-"""Standard output and standard error, which may be closed, full, or read by nobody any more."""
+"""Standard output and standard error, either of which may be closed, full, or no longer read by anybody."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rollback.core.errors import Code, RollbackError
 
 
 def write_out(document: str) -> None:
-    """Writes what a verb answers to standard output, as UTF-8 whatever the locale says.
+    """Writes a command's result to standard output, as UTF-8 whatever the locale.
 
-    Raises `RollbackError` where it cannot: whoever asked has no answer, whatever was done.
+    Raises `RollbackError` where it cannot: the caller has no result, whatever was done.
     """
     why = "it is closed"
     if sys.stdout is not None:

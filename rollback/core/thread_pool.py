@@ -1,4 +1,4 @@
-"""Several at a time: the threads in which a verb asks the same of many functions."""
+"""Thread pools: how a command does the same to many functions or items at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Threads:
 
 @contextmanager
 def workers() -> Iterator[Pool]:
-    """A pool of threads whose end waits for what is under way, unless a person asks to end at once."""
+    """A pool of threads that waits for running work when it ends, unless a person asks to stop at once."""
     executor = ThreadPoolExecutor(WORKERS)
     wait = True
     try:
