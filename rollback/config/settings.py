@@ -1,8 +1,8 @@
 """What an environment is: `Pulumi.yaml` and `Pulumi.<environment>.yaml`, validated into `Settings`.
 
-`pulumi up` hands its configuration to `from_config`, and the command line reads the same two files
-with `load`, so that both see one environment through one model. A stack's value replaces the
-project's as a whole, as the engine does it. Unknown keys are refused, naming the nearest known one.
+`pulumi up` passes its configuration to `from_config`, and the command line reads the same two files with
+`load`, so that both see one environment through one model. A stack's value replaces the project's as a whole,
+as in Pulumi. Unknown keys are refused, with the nearest known one named.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _MAX_REVIEWERS = 6
 _REPOSITORY = r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9._-]+@[0-9]+)$"
 # A branch's name that is neither an option of git's nor a pattern of GitHub's.
 _BRANCH = r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$"
-# "Lambda quotas", AWS Lambda Developer Guide.
+# Characters ("Lambda quotas", https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 _FUNCTION_NAME = 64
 # What the trust of a role asks for, MFA and a user's name, only an IAM user has.
 _USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")
-# A channel's name or id; empty: nobody is told.
+# A channel's name or id; empty: nothing is posted.
 _CHANNEL = r"^(|#?[\w-]{1,80})$"
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # Keys of a stack file and of a project file that are Pulumi's own business, not configuration.
@@ -52,8 +52,8 @@ class _Model(BaseModel):
 
 
 class Approval(_Model):
-    """Who has to say yes, per kind: `none` runs at once, `confirm` asks the same person for the
-    shown plan, `identity` takes another person under the approver role.
+    """Which approval each kind needs: `none` runs at once, `confirm` asks the same person to confirm the
+    shown plan, `identity` needs another person under the approver role.
     """
 
     aliases: Literal["none", "identity"]
@@ -126,8 +126,9 @@ class People(_Model):
 class Reviewers(_Model):
     """Numeric GitHub ids of those who may approve in the approval environment.
 
-    GitHub takes at most six ("Deployments and environments", GitHub Docs). None given: the environments
-    are not declared.
+    GitHub takes at most six ("Deployments and environments",
+    https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments). None
+    given: the environments are not declared.
     """
 
     teams: tuple[int, ...] = ()
@@ -161,7 +162,8 @@ class Settings(_Model):
     reviewers: Reviewers = Reviewers()
     tables: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddb-access-management",)
     holds_data: tuple[str, ...] = ()
-    # "The maximum retention period is 100 years" (Amazon S3 User Guide, "Object Lock considerations").
+    # "The maximum retention period is 100 years" (Amazon S3 User Guide, "Object Lock considerations",
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html).
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400
     minimum_functions: Annotated[int, Field(ge=0)] = 40
     approval: Approval
@@ -235,10 +237,11 @@ class Settings(_Model):
 
 
 def from_config(project: str, environment: str, config: Mapping[str, Any]) -> Settings:
-    """The settings in `config`: full keys (`rollback:prefix`, `aws:region`) to values.
+    """The settings in `config`: full keys to values, e.g. `{"rollback:prefix": "bbws-access", "aws:region":
+    "eu-west-1"}`.
 
-    Values that are structured may be JSON text, as the engine hands them to a program.
-    Raises `UsageError` for an unknown key or a value that does not fit.
+    A structured value may be JSON text, as Pulumi passes it to a program. Raises `UsageError` for an unknown
+    key or a value that does not fit.
     """
     known = {to_camel(name) for name in Settings.model_fields} - {"environment", "account", "region"}
     values: dict[str, Any] = {"environment": environment}
@@ -295,7 +298,8 @@ def load(root: Path, environment: str) -> Settings:
 def parse(environment: str, project_text: str, stack_text: str) -> Settings:
     """The settings that the texts of the two files give (`load` without the files).
 
-    The same texts, a checkout's and its protected branch's as a rule, are parsed once.
+    The same texts, a checkout's and its protected branch's as a rule, are parsed once. Raises `UsageError` as
+    `load` does.
     """
     project = _mapping(PROJECT_FILE, project_text)
     stack = _mapping(f"Pulumi.{environment}.yaml", stack_text)
