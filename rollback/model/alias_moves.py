@@ -1,4 +1,4 @@
-"""What is known of every alias at each moment of a rollback: pure functions of plan and journal."""
+"""What is known of every alias at each moment of a rollback, computed from plan and journal. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rollback.model.record import Event, Standing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
-    """One function's alias: from where, to where, and what must still be so.
+    """One function's alias: from which version, to which, and what must still hold.
 
-    `revision_id` and `weights` are the alias's as last known; `revision_id` is None only where a plan
-    is refused anyway. `code_sha256` is the target version's. `provisioned` is the number of provisioned
-    concurrent executions on the alias.
+    `revision_id` and `weights` (version → share of the traffic, 0 to 1) are the alias's as last known;
+    `revision_id` is None only where a plan is refused anyway. `code_sha256` is the target version's.
+    `provisioned` is the number of provisioned concurrent executions on the alias.
     """
 
     function: str
@@ -38,10 +38,10 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """What the journal says of one function.
+    """What the journal records of one function.
 
-    `version` and `weights` are those to go back to. `doubtful`: a write of ours got no answer, so it may
-    or may not have been done.
+    `version` and `weights` (version → share of the traffic, 0 to 1) are those to revert to. `doubtful`: one
+    of our writes got no answer, so it may or may not have been done.
     """
 
     version: str

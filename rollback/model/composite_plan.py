@@ -1,7 +1,7 @@
-"""A plan of plans: how several kinds are put back under one plan, one digest and one record.
+"""A plan made of plans: several kinds are rolled back under one plan, one digest and one record.
 
-Each part's own plan is kept as its texts, in as many steps as it takes; its events are those of the record
-that name it.
+Each part's own plan is stored as JSON texts, in as many steps as needed; its events are the record's events
+that name the part.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is deployed of a subject (a service, the stack, a table): a version, or that nobody knows."""
+"""What is deployed of a subject (a service, the stack, a table): a version, or unknown."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is written down of a drill, and what the table of the last ones says. Pure.
+"""The data of a drill, and the summary table of the latest drills. Pure.
 
-A drill stands in the timeline's partition: whoever looks for one that was interrupted reads it consistently.
-Its end is an entry of the timeline, which covers all of it.
+A drill is stored in the timeline's partition, so that an interrupted one is found by a consistent read. Its
+end is an entry of the timeline, whose hash covers the whole drill.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ PREFIX = "DRILL#"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drill:
-    """A rehearsed rollback. `stood` is what stood before, as canonical JSON; `seq` the timeline's number then.
+    """A rehearsed rollback. `stood` is what was deployed before, as canonical JSON; `seq` the timeline's
+    number then.
 
-    `seconds` are those from the decision to verified COMPLETE, without `waited_seconds`, which somebody else's
-    approval took; None where it did not come so far. `rollbacks` are the ids of the records that were measured,
-    `why` says what went wrong. `read_only` ones only planned.
+    `seconds` run from the decision to verified COMPLETE, without `waited_seconds`, the time spent waiting for
+    another person's approval; None where it did not come so far. `rollbacks` are the ids of the records that
+    were measured, `why` says what went wrong. `read_only` drills only planned.
     """
 
     drill_id: str
@@ -102,17 +103,17 @@ def scenarios(words: str) -> tuple[str, ...]:
 
 
 def drill_item(drill: Drill) -> dict[str, Any]:
-    """A drill's item."""
+    """A drill's DynamoDB item: `{"PK": "RELEASE#<env>", "SK": <prefix + drill id>, **fields of Drill}`."""
     return {"PK": f"RELEASE#{drill.environment}", "SK": f"{PREFIX}{drill.drill_id}", **as_item(drill)}
 
 
 def drill_hash(drill: Drill) -> str:
-    """Over everything that a drill says."""
+    """The hash over every field of a drill."""
     return digest(drill)
 
 
 def told(drill: Drill) -> dict[str, Any]:
-    """A drill as JSON, without what stood before it."""
+    """A drill as JSON: the fields of `Drill` without `stood`, `seq` and `schema`, and `"passed": bool`."""
     found = {name: value for name, value in plain(drill).items() if name not in ("stood", "seq", "schema")}
     return {**found, "passed": drill.status == PASSED}
 

@@ -1,7 +1,7 @@
-"""In which order a record's events may come: what a journal that nobody forged looks like. Pure.
+"""In which order the events of a record may come: a state machine that shows forged journals. Pure.
 
-Hashes show that an event was changed; they do not show that one was never allowed to be there, since the next write
-seals whatever the record said before it.
+Hashes show that an event was changed; they do not show that one was never allowed to be there, since the next
+write covers whatever the record held before it.
 """
 
 from __future__ import annotations

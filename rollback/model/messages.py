@@ -1,4 +1,4 @@
-"""What the flow says and asks in words: reasons, refusals, and what to type next."""
+"""The wording of reasons, refusals, outcomes and "what to type next", shared by all verbs. Pure."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def next_for(record: Record, commands: Commands | None = None) -> str:
 
 
 def only(record: Record, allowed: Sequence[Status], why: str) -> None:
-    """Raises `Refused` where a record does not stand as a verb needs it."""
+    """Raises `Refused` where a record does not have a status that a verb needs."""
     if record.status not in allowed:
         raise Refused(
             f"{record.rollback_id} is {record.status}: {why}.", code=Code.WRONG_STATUS, next=next_for(record)
@@ -159,12 +159,12 @@ def not_verified(
 
 
 def not_put_back(why: str, failures: Sequence[Any]) -> str:
-    """That an undo failed as well; `why` is what it was begun for, empty where a person asked for it."""
+    """That an undo failed as well; `why` is why the undo began, empty where a person asked for it."""
     return f"{why + '. ' if why else ''}Putting it back failed as well: {several(failures)}."
 
 
 def put_back(others: Sequence[Any]) -> str:
-    """That an undo has put back everything but what `others` tell of: somebody else has it."""
+    """That an undo reverted everything except what `others` name: somebody else has changed those."""
     theirs = ", ".join(failure.subject for failure in others)
     left = f" Left as somebody else has it: {theirs}." if theirs else ""
     return f"Everything that had been moved was put back as it was.{left}"

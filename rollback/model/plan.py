@@ -1,8 +1,8 @@
-"""What would change: a frozen plan, its digest, and what speaks against it.
+"""What would change: a frozen plan, its digest, and the refusals against it.
 
-A plan is read only once and then believed: the displayer, the executor and the simulator all work on
-the same object. Its digest covers what would be done and what it would be done to, but no identifiers
-and no times, so that two plans of the same world have one digest.
+A plan is read once and then trusted: the display, the execution and the simulation all work on the same
+object. Its digest covers what would be done and what it would be done to, but no identifiers and no times:
+requests that resolve to the same targets share a digest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rollback.model.request import Request, StoredRequest, read, stored
 
 
 class Step(Protocol):
-    """One thing that a plan does. `changes` is false where it only confirms what stands."""
+    """One thing that a plan does. `changes` is false where it only confirms what is deployed already."""
 
     @property
     def subject(self) -> str: ...
@@ -35,7 +35,7 @@ S = TypeVar("S", bound=Step)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """Something that speaks against a plan: what about, why, and what to type next."""
+    """One reason not to carry out a plan: what it is about, why, and what to type next."""
 
     subject: str
     reason: str
@@ -46,12 +46,13 @@ class Refusal:
 class Plan(Generic[S]):
     """What a target would do.
 
-    `leaves` and `targets` map each subject to what it leaves and goes to: a service to its release, the
-    stack and the Terraform configuration (`releases.STACK`, `TERRAFORM`) to their commit. `quarantines` are
-    those of `leaves` that must not come back, because the way goes back and not forward. `facts` is what
-    else must still be so when the plan is carried out. `request` is kept so that the plan can be made
-    again later and compared. `infrastructure` counts resources by what happens to them. It, `notices` and
-    `refusals` are for people and are not part of the digest.
+    `leaves` and `targets` map each subject to the version that is deployed and to the target version, e.g.
+    `{"team_service": "v1.2.0"}`: a service to its release, the stack and the Terraform configuration
+    (`release.STACK`, `TERRAFORM`) to their commit. `quarantines` (subject → version) are those of `leaves`
+    that must not be deployed again, because the way goes back and not forward. `facts` (name → value, both
+    text) is what else must still hold when the plan is carried out. `request` is kept so that the plan can be
+    made again later and compared. `infrastructure` counts resources by what happens to them, e.g. `{"create":
+    1, "update": 2}`. It, `notices` and `refusals` are for people and are not part of the digest.
     """
 
     kind: Kind
@@ -150,7 +151,7 @@ def from_chunks(chunks: list[str], step: type[S]) -> Plan[S]:
 
 
 def plain_plan(plan: Plan[Any]) -> dict[str, Any]:
-    """A plan as its JSON has it, its request as it is stored."""
+    """A plan as JSON: the fields of `Plan` by name, its request as `request.stored` stores it."""
     values = {**_head(plan), "steps": plan.steps}
     return {name: plain(values[name]) for name in Plan.__slots__}
 

@@ -1,7 +1,8 @@
-"""What a record says: pure data and pure functions, without a table.
+"""What a record holds: its data, its journal of events, and the hashes that chain them. Pure, without a
+table.
 
-A record's events form a chain: each event's hash covers its content, the hash before it, and the record as
-it stands after it. The first covers the head of the environment's timeline at that time, so that a record
+A record's events form a chain: each event's hash covers its content, the hash before it, and the record as it
+is after the event. The first covers the head of the environment's timeline at that time, so that a record
 cannot be moved either.
 """
 
@@ -23,7 +24,7 @@ ADOPTED = "imported"
 
 
 class Status(StrEnum):
-    """Where a record stands. The last four are ends; FAILED can still be resumed or aborted."""
+    """The state of a record. The last four are ends; FAILED can still be resumed or aborted."""
 
     PLANNED = "PLANNED"
     AWAITING_APPROVAL = "AWAITING_APPROVAL"
@@ -48,7 +49,11 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entered:
-    """What somebody has to say in a journal, before it has a number and a hash."""
+    """An event to be written, before it has a number and a hash.
+
+    `kind` says what `data` holds: JSON values by name, e.g. `{"step": …}` of `done`, `{"failures": […]}` of
+    `failed`. `at` is ISO 8601 in UTC.
+    """
 
     kind: str
     at: str
@@ -58,7 +63,9 @@ class Entered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One entry of a record's journal. `data` is JSON; `record` covers the record after it (`record_hash`)."""
+    """One entry of a record's journal. `data` is as in `Entered`; `record` covers the record after it
+    (`record_hash`).
+    """
 
     number: int
     kind: str
@@ -74,10 +81,10 @@ class Event:
 class Record:
     """A rollback's METADATA item. `events` and `head` are the journal's length and last hash.
 
-    Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an
-    approval and is no part of `elapsed_seconds`. `domains` are those that it locks. `run` is the CI run
-    that began it, empty for a person's; `notified` is where its message on Slack stands. `emergency` says
-    that it was made without the ledger, and adopted from a journal.
+    Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an approval
+    and is no part of `elapsed_seconds`. `domains` are those that it locks. `run` is the CI run that began it,
+    empty for a person's; `notified` is the id of its Slack message, empty if not posted. `emergency`: it was
+    made without the ledger, and imported from a journal file.
     """
 
     rollback_id: str
@@ -113,7 +120,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approval:
-    """Somebody's word for one digest. `expires_at` is ISO 8601 in UTC."""
+    """One approval of one digest. `expires_at` is ISO 8601 in UTC."""
 
     rollback_id: str
     digest: str
@@ -130,9 +137,9 @@ COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """What an alias stands at: version, code hash, and what is known of RevisionId and weights.
+    """What an alias points at: version, code hash, and what is known of its RevisionId and weights.
 
-    `weights` maps other versions to their share of the traffic. `provisioned` is the number of
+    `weights` maps other versions to their share of the traffic, 0 to 1. `provisioned` is the number of
     provisioned concurrent executions on the alias when last seen.
     """
 
@@ -162,7 +169,7 @@ def next_event(record: Record, entry: Entered, anchor: str = "", *, after: Recor
 
 
 def record_hash(record: Record) -> str:
-    """Over everything that a record says, but how far its journal goes: that is the chain's."""
+    """The hash over every field of a record except the journal's length and head, which the chain covers."""
     return digest(replace(record, events=0, head=""))
 
 
@@ -205,7 +212,9 @@ def seconds_between(start: str, end: str) -> float:
 
 
 def plain_record(record: Record) -> dict[str, Any]:
-    """The record as its JSON has it; `functions` is the target's to add."""
+    """A record as JSON: the fields of `Record` by name, with `except` for `without`, and without `domains`,
+    `events`, `head` and `schema`; `functions` and `changes` are added by `views.records.record_document`.
+    """
     fields = plain(record)
     fields["except"] = fields.pop("without")
     fields["infrastructure"] = dict.fromkeys(INFRASTRUCTURE, 0) | fields["infrastructure"]

@@ -1,8 +1,9 @@
-"""What was released, what stands, and what "previous" means: decided from the ledger's timeline alone.
+"""Releases, the timeline, and what "deployed" and "previous" mean: decided from the ledger's timeline alone.
 
-The timeline is the list of everything that changed what stands: deployments, adoptions, rollbacks; and of what
-began. Each entry took its number in the transaction that wrote its record, so the order never depends on a clock.
-Each carries forward what every service stands at, so that the newest entry tells the whole.
+The timeline lists everything that changed what is deployed (deployments, adoptions, rollbacks) and every
+record that began. Each entry took its number in the transaction that wrote its record, so the order never
+depends on a clock. Each carries forward the deployed version of every service, so that the newest entry tells
+the whole.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ STACK, TERRAFORM = "@stack", "@terraform"
 OPENED = "opened"
 # That of an entry that tells of a drill's end.
 DRILL = "drill"
-# A parameter of the standard tier takes 4 KB (Systems Manager quotas); a record's head has two labels.
+# Characters. A parameter of the standard tier takes 4 KB; a record's head has two labels.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
 _LABEL = 2000
 
 
@@ -37,11 +39,12 @@ _LABEL = 2000
 class Entry:
     """One entry of the timeline.
 
-    `kind` is deployment, adoption, opened, rollback (a record's end), drill (its end), quarantine or lift; `version` is set
-    for the first two; `services` are those whose aliases the entry's record wrote, and `STACK` and `TERRAFORM`
-    where it tells their commit; `stands` is what every service and they stand at after it. `bars` and `lifts`
-    are what was barred and let go with it, `<service>#<version>` each, by the same person at the same time.
-    `covers` is the head hash of the record, or `release_hash`.
+    `kind` is deployment, adoption, opened, rollback (a record's end), drill (its end), quarantine or lift;
+    `version` is set for the first two; `services` are those whose aliases the entry's record wrote, and
+    `STACK` and `TERRAFORM` where it tells their commit; `stands` maps each of all these subjects to the
+    release or commit that is deployed after it; where that is unknown it is missing. `bars` and `lifts` are
+    what was quarantined and released from quarantine with it, `<service>#<version>` each, by the same person
+    at the same time. `covers` is the head hash of the record, or `release_hash`. `at` is ISO 8601 in UTC.
     """
 
     seq: int
@@ -95,7 +98,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantine:
-    """A release that must not come back, for one service."""
+    """A release that must not be deployed again for one service, until it is released from quarantine."""
 
     service: str
     version: str
@@ -107,7 +110,7 @@ class Quarantine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Freeze:
-    """Nobody but whom it is by deploys to the environment or rolls it back, until it is let go."""
+    """Only the person that it is `by` may deploy to the environment or roll it back, until it is ended."""
 
     reason: str
     by: Who
@@ -136,10 +139,11 @@ def checked_version(version: str) -> str:
 
 
 def label(stands: Mapping[str, str]) -> str:
-    """What stands, in one word: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
+    """What is deployed, as one short text: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
 
-    The base is what most services stand at; the parameter `deployed-version` holds this. Where too many
-    services differ to be named, their number stands for them. Infrastructure is left out.
+    `stands` maps subjects to releases. The base is what most services are at; the parameter
+    `deployed-version` holds this text. Where too many services differ to be named, their number is given.
+    Infrastructure is left out.
     """
     stands = {subject: version for subject, version in stands.items() if not subject.startswith("@")}
     if not stands:
@@ -179,7 +183,9 @@ class Timeline:
 
     @property
     def stands(self) -> Mapping[str, str]:
-        """Service → the release it stands at; services that nothing was recorded for are missing."""
+        """Subject → the release or commit that is deployed; subjects of which nothing was recorded are
+        missing.
+        """
         return self.newest.stands if self.newest else {}
 
     def release_of(self, version: str) -> Entry | None:
@@ -190,9 +196,9 @@ class Timeline:
 def previous(
     timeline: Timeline, services: Sequence[str], quarantined: Iterable[Quarantine]
 ) -> dict[str, str]:
-    """For each service the newest release that was recorded before the one that stands.
+    """For each service the newest release that was recorded before the deployed one.
 
-    Quarantined releases are passed over, and so is what stands. Raises `Refused` naming the services
+    Quarantined releases are passed over, and so is the deployed one. Raises `Refused` naming the services
     that have none.
     """
     stands = timeline.stands
@@ -229,11 +235,11 @@ def previous(
 
 
 def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Quarantine]) -> str:
-    """The commit that `subject` (`STACK`, `TERRAFORM`) stood at before the one it stands at.
+    """The commit of `subject` (`STACK`, `TERRAFORM`) that was deployed before the current one.
 
-    Counted from where that was deployed, else from where a rollback brought it: so after a rollback it is
-    not what the rollback left, but what stood before what it went to. Quarantined commits are passed
-    over. Raises `Refused` where there is none, or where nobody knows what stands.
+    Counted from where the current one was deployed, else from where a rollback brought it: so after a
+    rollback it is not what the rollback left, but what was deployed before its target. Quarantined commits
+    are passed over. Raises `Refused` where there is none, or where it is unknown what is deployed.
     """
     stands = timeline.deployed(subject)
     barred = {item.version for item in quarantined if item.service == subject}
@@ -258,5 +264,7 @@ def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Qu
 
 
 def as_item(value: Any) -> dict[str, Any]:
-    """A dataclass's fields by name, for the ledger; slots make `vars` impossible."""
+    """A dataclass's fields by name (`{"seq": 7, "kind": "deployment", …}`), for the ledger; slots make `vars`
+    impossible.
+    """
     return {name: getattr(value, name) for name in type(value).__slots__}

@@ -1,4 +1,6 @@
-"""What a person asked for: one type for each kind of rollback, and the one form in which plans store them all."""
+"""What a person asked for: one type for each kind of rollback, and the one form in which plans store them
+all. Pure.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ _RESTORED = "restored:"
 class Request:
     """What all requests have in common.
 
-    `rest` is what was stored with a request beyond its own fields, so that it is stored again byte for byte and
-    its plan keeps its digest: what a full rollback was asked for, in the request of one of its parts.
+    `rest` (field name → JSON value, as in `StoredRequest`) is what was stored with a request beyond its own
+    fields, so that it is stored again byte for byte and its plan keeps its digest: what a full rollback was
+    asked for, in the request of one of its parts.
     """
 
     kind: ClassVar[Kind]

@@ -1,7 +1,7 @@
-"""What an engine would do to resources, whichever engine it is; and what of it is refused.
+"""What Pulumi or Terraform would do to resources, in one form for both; and which of it is refused.
 
-A resource's kind is compared in one spelling, Terraform's without the provider: `dynamodb_table` is
-`aws_dynamodb_table` there and `aws:dynamodb/table:Table` to Pulumi.
+A resource's type is compared in one spelling, Terraform's without the provider: `dynamodb_table` is
+`aws_dynamodb_table` in Terraform and `aws:dynamodb/table:Table` in Pulumi.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def counts(changes: Iterable[Change]) -> dict[str, int]:
 
 
 def told(plan: Plan[Change], change: Change, name: str, outcome: str) -> dict[str, Any]:
-    """A change as the record's JSON has it, and how it went."""
+    """A change as the record's JSON has it: `{"name", "urn", "type", "op", "properties", "from", "to",
+    "outcome"}`, all text but `properties`, a tuple of names.
+    """
     return {
         "name": name,
         "urn": change.urn,
@@ -125,10 +127,10 @@ def told(plan: Plan[Change], change: Change, name: str, outcome: str) -> dict[st
 def refusals(
     changes: Sequence[Change], allow_destroy: Collection[str], names: Names, holds_data: Sequence[str] = ()
 ) -> list[Refusal]:
-    """What speaks against these changes. Pure.
+    """The refusals against these changes. Pure.
 
-    What destroys is refused unless `allow_destroy` names it; what this tool stands on is never destroyed or
-    weakened at all.
+    What destroys data is refused unless `allow_destroy` names it; what this tool itself needs is never
+    destroyed or weakened at all.
     """
     found = []
     for change in changes:

@@ -1,10 +1,11 @@
-"""Which published versions of a function nobody needs any more: decided purely, from what is known of it.
+"""Which published versions of a function nobody needs any more: decided from what is known of it. Pure.
 
-Deleting cannot be taken back, so whatever is not known speaks for keeping. A version is kept for any one of:
-an alias stands at it or has weights on it; a release that a service still needs holds it; a record that has
-not ended comes from it or goes to it; it has provisioned concurrency; it is newer than what the newest
-recorded release holds, as a deployment that is under way has just published it. Lambda never gives a number
-twice, so what is newer has the higher number (AWS Lambda Developer Guide, "Manage Lambda function versions").
+Deleting cannot be undone, so whatever is unknown counts for keeping. A version is kept for any one of: an
+alias points at it or has weights on it; a release that a service still needs holds it; a record that has not
+ended comes from it or goes to it; it has provisioned concurrency; it is newer than what the newest recorded
+release holds, as a deployment that is under way has just published it. Lambda never gives a number twice, so
+what is newer has the higher number ("Manage Lambda function versions",
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DELETED, SPARED = "deleted", "spared"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A published version: its number, and its code's size in bytes (0 where it was not told)."""
+    """A published version: its number, and its code's size in bytes (0 where it is unknown)."""
 
     number: int
     size: int = 0
@@ -33,7 +34,9 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doomed:
-    """One function's step: the versions to delete, and those that stay, each with why."""
+    """One function's step: the versions to `delete`, and those that are `kept`, each with why (`{"7": "live
+    points at it"}`).
+    """
 
     function: str
     service: str
