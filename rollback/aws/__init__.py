@@ -1,1 +1,1 @@
-"""One AWS account: clients, identity, the pace of calls, and what Lambda tells."""
+"""One AWS account: clients, identity, clock check, rate limits, and reads of Lambda functions."""

@@ -1,8 +1,8 @@
-"""The account behind the caller's credentials: clients, identity, clock and pace.
+"""The account behind the caller's credentials: clients, identity, clock check and rate limits.
 
-`connect` is where every verb begins: whose credentials are these, is this the account that the
-environment names, and does this machine's clock agree with AWS's? Everything else gets its clients from
-the `Account` that it returns.
+Every verb begins with `connect`: whose credentials are these, is this the account that the environment names,
+and does this machine's clock agree with AWS's? Everything else gets its clients from the `Account` that it
+returns.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 Other = TypeVar("Other")
-# AWS refuses requests whose time is off by more than five minutes ("Troubleshooting Signature Version
-# 4 signing errors"); an approval's expiry and a record's times are as wrong as the clock is.
+# AWS refuses requests whose time is off by more than five minutes
+# (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html); an approval's expiry
+# and a record's times are as wrong as the clock is.
 MAX_SKEW_SECONDS = 300
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
@@ -59,7 +60,8 @@ class Account:
     dynamodb: DynamoDBClient
     ssm: SSMClient
     throttles: Throttles
-    # Any other service's client, of the same credentials and region; more words are botocore's `Config`'s.
+    # Any other service's client, of the same credentials and region. Extra keyword arguments go to
+    # `botocore.config.Config` (https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html).
     client: Callable[..., Any] = boto3.client
     workers: Callable[[], AbstractContextManager[Pool]] = workers
 
@@ -142,7 +144,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
 
 
 def caller_account(region: str) -> str:
-    """The account that the caller's credentials belong to."""
+    """The id of the account that the caller's credentials belong to. Raises as `explained` does."""
     with explained("asking STS who the caller is", before=True):
         return boto3.client("sts", region_name=region).get_caller_identity()["Account"]
 
@@ -151,7 +153,8 @@ def caller_account(region: str) -> str:
 def explained(doing: str, *, before: bool = False) -> Iterator[None]:
     """Turns botocore's errors into ours, naming what was being done.
 
-    `before` says that nothing can have been changed yet.
+    `before` says that nothing can have been changed yet. Raises `UsageError` for credentials, the way to AWS
+    or the clock, otherwise `RollbackError`.
     """
     kind: type[RollbackError] = UsageError if before else RollbackError
     try:
@@ -200,14 +203,15 @@ def denied(cause: BaseException | None) -> bool:
 
 
 def was_refused(error: RollbackError) -> bool:
-    """Whether AWS itself said no at the first asking, so that nothing can have been done.
+    """Whether AWS itself refused the first attempt, so that nothing can have been done.
 
-    A throttle, a lost answer and whatever comes after one leave that open.
+    After a throttle, a lost answer, or any retry this is not certain.
     """
     cause = error.__cause__
     if not isinstance(cause, exceptions.ClientError):
         return False
     metadata = cause.response.get("ResponseMetadata", {})
+    # https://www.rfc-editor.org/rfc/rfc9110#section-15.5
     status = metadata.get("HTTPStatusCode", 0)
     return 400 <= status < 500 and status not in (408, 429) and not metadata.get("RetryAttempts")  # noqa: PLR2004 - HTTP, RFC 9110
 
@@ -277,9 +281,9 @@ def _check_clock(date: str | None) -> None:
 
 
 def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:
-    """Asks the pace before every attempt, and lets it learn from every throttle.
+    """Waits for the rate limit before every attempt, and slows it down after every throttle.
 
-    A throttled call was not carried out: it goes again as soon as the pace lets it, and so often that
+    A throttled call was not carried out: it is sent again as soon as the limit allows, and so often that
     another team's deployment does not end a rollback.
     """
     writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst)

@@ -1,8 +1,9 @@
-"""An answer is not trusted because it came: one that is cut off, empty or of something else is a lost answer.
+"""Detects answers that are cut off, empty or malformed, and treats them as lost answers.
 
-botocore takes a body that is no JSON for an empty answer, and one that ends early for whatever is left of it. Here such
-an answer counts as none: the request is sent again, as after a lost connection, and what it has done then decides
-(a conditional write that was done answers that its condition fails). Where no better answer comes, it is an error.
+botocore reads a body that is not JSON as an empty answer, and one that ends early as far as it goes. Here
+such an answer counts as none: the request is sent again, as after a lost connection, and its effect then
+decides (a conditional write that was already done fails its condition). Where no better answer comes, it is
+an error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from botocore.hooks import BaseEventHooks
 # Attempts for an answer; seconds before the next one are the number of those before it, in tenths.
 _ATTEMPTS = 5
 _JSON = frozenset({"lambda", "dynamodb", "ssm"})
-# What an answer must have; AWS's API references say of each that it is always there.
+# Members that each answer always has.
 _WANTED: Mapping[str, tuple[str, ...]] = {
     "GetAlias": ("FunctionVersion", "RevisionId"),
     "GetCallerIdentity": ("Account", "Arn"),
@@ -41,7 +42,9 @@ def trust_nothing(events: BaseEventHooks) -> None:
 
 
 def malformed(service: str, operation: str, http: Any, parsed: Mapping[str, Any]) -> bool:
-    """Whether an answer with success is none. `http` has `status_code`, `headers` and `content`."""
+    """Whether a successful answer is malformed. `http` has `status_code`, `headers` and `content`; `parsed`
+    is botocore's response by member name, e.g. `{"FunctionVersion": "7", "RevisionId": …}`.
+    """
     if http.status_code >= 300:  # noqa: PLR2004 - HTTP, RFC 9110
         return False
     if any(name not in parsed for name in _WANTED.get(operation, ())):

@@ -1,9 +1,10 @@
-"""Clients under another role of the environment, taken from the caller's own session.
+"""Clients under another role of the environment, assumed from the caller's own session.
 
-The restore role may touch tables and never the ledger; the rollback role the other way round. So whoever
-restores a table keeps the record under the one and moves data under the other. A session that was taken
-from another role's lasts an hour at most (IAM User Guide, "Role chaining"), and a restore may last longer:
-it is taken anew before it ends.
+The restore role may touch tables and never the ledger; the rollback role the other way round. So a table
+restore writes its record under the one and moves data under the other. A session that was assumed from
+another role's session lasts one hour at most ("Role chaining",
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html), and a restore may last longer: the role is
+assumed anew before it ends.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def clients(account: Account, role: str) -> Clients:
 
 
 def session(account: Account, role: str) -> boto3.Session:
-    """A session under `role` (a word of `naming.ROLES`), with the name of the caller's.
+    """A session under `role` (one of `naming.ROLES`), with the session name of the caller's.
 
-    Raises `Refused` where the caller may not take the role.
+    Raises `Refused` where the caller may not assume the role.
     """
     settings = account.settings
     wanted = arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}")

@@ -1,4 +1,4 @@
-"""What AWS Lambda tells of functions, versions and aliases. Reads only."""
+"""Reads of Lambda functions, versions and aliases, and how they are compared with what was recorded."""
 
 from __future__ import annotations
 
@@ -110,5 +110,8 @@ def strangers(account: Account, settings: Settings) -> list[str]:
 
 
 def weights_of(alias: Mapping[str, Any]) -> dict[str, float]:
-    """Version → share of the traffic that an alias, as AWS tells it, gives to others than its own version."""
+    """Version → share of the traffic (0 to 1) that an alias gives to versions other than its own. `alias` is
+    an answer of GetAlias or UpdateAlias, `{"RoutingConfig": {"AdditionalVersionWeights": {"7": 0.1}}, …}`
+    (https://docs.aws.amazon.com/lambda/latest/api/API_AliasRoutingConfiguration.html).
+    """
     return dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))

@@ -29,7 +29,9 @@ class Window:
 
 
 def read(client: Any, table: str) -> Window:
-    """What DescribeContinuousBackups tells of a table. Raises `RollbackError` where it does not."""
+    """The recovery window of a table, by DescribeContinuousBackups. Raises `RollbackError` where it cannot be
+    read.
+    """
     with explained(f"reading the backups of {table}"):
         told = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
     recovery = told.get("PointInTimeRecoveryDescription", {})

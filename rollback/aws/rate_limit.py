@@ -1,10 +1,10 @@
-"""Keeps calls below a quota that others share: a limit for each, used by all threads of the process.
+"""Keeps calls below a shared quota: one limit for each, used by all threads of the process.
 
-Lambda allows 15 control-plane calls a second in an account and region, and 100 GetFunction calls
-(AWS, "Lambda quotas", API requests). Calls beyond are answered with a throttle that costs a retry, so
-it is faster never to exceed them. The limit is asked before every attempt that leaves the process,
-retries included. The quota is the account's: a throttle says that somebody else is using it, too, and
-how much of it is left can only be learned by trying.
+Lambda allows 15 control-plane calls a second in an account and region, and 100 GetFunction calls ("Lambda
+quotas", API requests, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). Calls beyond
+are throttled, which costs a retry, so it is faster never to exceed them. The limit is asked before every
+attempt that leaves the process, retries included. The quota is the account's: a throttle means that somebody
+else is using it, too, and how much of it is left can only be learned by trying.
 
 botocore's adaptive retry mode is no replacement; it is "experimental", too
 (https://docs.aws.amazon.com/boto3/latest/guide/retries.html; botocore/retries/adaptive.py, bucket.py):
@@ -182,7 +182,7 @@ class SlidingWindow(Limit):
 
 @dataclass(kw_only=True)
 class Budget:
-    """`rate` units a second, paid for after they were used: whoever used many waits until they are paid."""
+    """`rate` units a second, paid after they were used: a caller that used many waits until they are paid."""
 
     rate: float
     clock: Callable[[], float] = time.monotonic
