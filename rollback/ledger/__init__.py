@@ -1,1 +1,1 @@
-"""The deployments table and the audit bucket: records, leases, chains."""
+"""The ledger: the deployments table with its records, timeline and leases, and the audit bucket beside it."""

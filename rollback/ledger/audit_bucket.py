@@ -1,4 +1,5 @@
-"""What stands outside the ledger: heads, manifests and approvals in a versioned bucket with object lock.
+"""The copy outside the table: timeline entries, manifests and approvals in a versioned bucket with object
+lock.
 
 | key | what |
 |---|---|
@@ -7,9 +8,9 @@
 | `approvals/<rollback id>/<role>/<person>/<time>.json` | an approval |
 
 Who can write the ledger can also compute a chain anew; not what is kept here. Objects are created only
-(`If-None-Match`), and of what has several versions all the same the first one counts: nothing that was
-kept can be hidden. The text of an object is `canonical`, so that its ETag, the MD5 of it where the bucket
-encrypts with SSE-S3, tells without a read whether it is what the ledger says.
+(`If-None-Match`), and of what has several versions all the same the first one counts: nothing that was kept
+can be hidden. The text of an object is `canonical`, so that its ETag, the MD5 of it where the bucket encrypts
+with SSE-S3, tells without a read whether it is what the ledger has.
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ class Archive:
             return str(answer["Body"].read().decode())
 
     def says(self, kept: Kept, value: Entry | Release | Approval) -> bool:
-        """Whether a key's first version says exactly `value`. Read only where the ETag does not tell."""
+        """Whether a key's first version holds exactly `value`. Read only where the ETag does not tell."""
         if kept.holds(canonical(value)):
             return True
         return bool(kept.version_id) and self._model(type(value), kept) == value
@@ -270,5 +271,7 @@ def release_key(deployment_id: str) -> str:
 
 
 def approval_key(approval: Approval) -> str:
-    """Where an approval is kept: as the ledger has it, under the record's id and whose word it is."""
+    """Where an approval is kept: under the record's id, the approver's role and person, and its time, as in
+    the ledger.
+    """
     return f"{APPROVALS}{approval.rollback_id}/{approval.by.role}/{approval.by.person}/{approval.at}.json"

@@ -1,4 +1,4 @@
-"""By which prune a version of a function was deleted, as the ledger has it."""
+"""Which prune deleted a version of a function, according to the ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _RECORDS = 1000
 
 
 def pruned(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, str]:
-    """Function → the prune that deleted its version in `versions`, in words; for display, from the index."""
+    """Function → the prune that deleted its version, in words; for display, read from the index.
+
+    `versions` is function → version, e.g. `{"bbws-access-dev-lambda-team-service-get": "7"}`. Raises
+    `RollbackError` for a record that is malformed.
+    """
     found: dict[str, str] = {}
     for record in ledger.history(_RECORDS):
         if isinstance(record, Record) and record.kind == Kind.PRUNE:

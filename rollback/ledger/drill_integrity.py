@@ -1,4 +1,6 @@
-"""What must hold of the drills that the ledger has: what ended says what the timeline covers. Pure."""
+"""The integrity checks of drills in the ledger: a drill that ended must be what its timeline entry covers.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from rollback.model.drill import BEGUN, PREFIX, Drill, drill_hash, drill_item
 
 
 def drill_findings(environment: str, covers: Mapping[str, str], items: Sequence[Item]) -> Iterator[Finding]:
-    """What is wrong with them. `covers` maps a drill's id to what the entry of its end says of it."""
+    """What is wrong with them. `covers` maps a drill's id to the hash that the entry of its end has; `items`
+    are those of the drills, as in `model.drill.drill_item`.
+    """
     left = dict(covers)
     for item in items:
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}

@@ -1,9 +1,9 @@
-"""Whether the ledger is the one that it was: lost entries, an empty table, an older one; and whether it answers.
+"""Whether the ledger answers, and whether its table has lost entries: it is empty, or an older copy.
 
-A table that was restored to a point in time has lost its newest entries, and a new one has none: what "previous"
-is would be decided from a past that was different. The archive knows how far the timeline went. So the first
-time that a session reads the timeline's head, one call asks the archive for a later entry. Where there is no
-archive, or it does not answer, nothing is claimed and nothing is barred.
+A table that was restored to a point in time has lost its newest entries, and a new one has none: "previous"
+would be decided from an incomplete past. The archive knows how far the timeline went. So the first time that
+a session reads the timeline's head, one call asks the archive for a later entry. Where there is no archive,
+or it does not answer, nothing is claimed and nothing is refused.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class LostEntries(Refused):
 
 @dataclass(kw_only=True)
 class Watch:
-    """Looks once a session, when the timeline's head is first read.
+    """Checks once a session, when the timeline's head is first read, that the table has not lost entries.
 
-    `strict` is for verbs that decide by the timeline: they are refused. Others are told, in `said`.
-    `again` reads the head anew: between two reads somebody may have written to both.
+    `strict` is for verbs that decide by the timeline: they are refused. For others the finding is in `said`.
+    `again` reads the head anew: between two reads another command may have written to both.
     """
 
     archive: Archive | None
@@ -144,7 +144,7 @@ def advice(error: Unanswered, settings: Settings) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Whether the ledger can be used. `why` says in words what speaks against it, or is empty."""
+    """Whether the ledger can be used. `why` is the reason why not, in words, or empty."""
 
     why: str = ""
 

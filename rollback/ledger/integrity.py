@@ -1,9 +1,9 @@
-"""What must hold of the ledger's items: pure, item by item, each break named by its key.
+"""The integrity checks of the ledger's items: item by item, each finding named by the item's key. Pure.
 
-Every item is made again from what was read of it, so that nothing can stand in one that its model does not
-have. What it says is covered by a hash that stands elsewhere: an event by the next one, the record by its last
-event, a record's events and a release by the timeline, an entry by the next one, and the newest ones of all by
-the archive. A bar follows from the entries that set and lifted it.
+Every item is built again from what was read of it, so that an item can hold nothing that its model does not
+have. Its content is covered by a hash elsewhere: an event by the next one, the record by its last event, a
+record's events and a release by the timeline, an entry by the next one, and the newest ones of all by the
+archive. A quarantine follows from the entries that set and lifted it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One place where the trail breaks: an item's key (or the archive's bucket and key), and what is wrong."""
+    """One place where the chain breaks: an item's key (or the archive's bucket and key), and why."""
 
     pk: str
     sk: str
@@ -90,7 +90,11 @@ def claim(claims: dict[str, Claim], entry: Entry) -> None:
 
 @dataclass(kw_only=True)
 class Chain:
-    """The timeline as it is read, oldest first: its chain, what it claims, and what it bars."""
+    """The timeline as it is read, oldest first: its chain, what it claims, and what it quarantines.
+
+    `claims` maps a record's or release's id to its claim, `bars` what `bar_name` gives
+    (`<service>#<version>`) to the item that must be there.
+    """
 
     environment: str
     seq: int = 0
@@ -101,7 +105,9 @@ class Chain:
     drills: dict[str, str] = field(default_factory=dict)
 
     def add(self, item: Item) -> Iterator[Entry | Finding]:
-        """The entry of the timeline's next item, after what is wrong with it."""
+        """What is wrong with the timeline's next `item` (as in `schema.entry_item`), then its entry, if it
+        can be read.
+        """
         self.seq += 1
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
         expected = f"SEQ#{self.seq:010d}"
@@ -156,7 +162,7 @@ class Chain:
 
 
 def bars_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding]:
-    """What is wrong with the bars, once all records are read."""
+    """What is wrong with the quarantines, once all records are read (`items` as in `quarantine_item`)."""
     left = {item["SK"]: item for item in chain.bars.values()}
     for item in items:
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
@@ -179,7 +185,7 @@ class Partition:
 
 
 def record_partition(rollback_id: str, claim: Claim, items: Sequence[Item]) -> Partition:
-    """A record's items against each other and against the timeline."""
+    """Checks a record's items (METADATA, PLAN#, EVENT#; see `schema`) against each other and the timeline."""
     read = Partition(findings=[])
     read.findings.extend(_record(rollback_id, claim, items, read))
     return read
@@ -313,7 +319,9 @@ def _approved(rollback_id: str, event: Event) -> Approval:
 
 
 def approval_findings(approved: Sequence[Approval], items: Sequence[Item], pk: str) -> Iterator[Finding]:
-    """What is wrong with a record's approvals, as far as its journal tells of them."""
+    """What is wrong with a record's approvals (`items` as in `schema.approval_item`), against those in its
+    journal.
+    """
     left = {item["SK"]: item for item in map(approval_item, approved)}
     for item in items:
         here = {"pk": pk, "sk": str(item["SK"])}
@@ -334,7 +342,9 @@ def approval_findings(approved: Sequence[Approval], items: Sequence[Item], pk: s
 def release_partition(
     deployment_id: str, claim: Claim, items: Sequence[Item]
 ) -> tuple[Release | None, list[Finding]]:
-    """A release's items against each other and against the timeline; the release, where it can be read."""
+    """Checks a release's items (METADATA, FUNCTIONS#; see `schema`) against each other and the timeline; also
+    gives the release, where it can be read.
+    """
     pk = f"DEPLOYMENT#{deployment_id}"
     by_key = {str(item["SK"]): item for item in items}
     metadata = by_key.pop(METADATA, None)
@@ -376,7 +386,9 @@ def _whole(release: Release, manifest: Mapping[str, Standing]) -> Release:
 
 
 def differing(item: Item, expected: Mapping[str, Any]) -> str | None:
-    """The first attribute in which an item is not exactly as expected; None where it is."""
+    """The first attribute in which an item is not exactly as expected (attribute name → value); None where it
+    is.
+    """
     made = plain(expected)
     for name in sorted({*item, *made}):
         if name not in item or name not in made or not _same(item[name], made[name]):
@@ -409,10 +421,11 @@ def _old(schema: int) -> str:
 
 
 def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item]) -> list[Finding]:
-    """Why a record cannot be acted upon: what `audit` would say of it. Empty where all holds.
+    """Why a record cannot be acted upon: the findings that `audit` would have. Empty where all holds.
 
-    `entries` are the timeline's, newest first; they are read no further back than the record's beginning. A record of
-    the first schema has none, and only its own chain vouches for it.
+    `entries` are the timeline's, newest first; they are read no further back than the record's beginning.
+    `items` are all of the record's. A record of the first schema has no entries, and only its own chain
+    vouches for it.
     """
     about: list[Entry] = []
     newer: Entry | None = None

@@ -1,9 +1,13 @@
-"""The lock on one domain of an environment: a lease with a beat and a fencing number.
+"""The lock on one domain of an environment: a lease with a heartbeat and a fencing number.
 
-A holder renews its beat every quarter of the lease. Nobody takes a lease away by the clock on the wall:
-a taker watches the beat for a whole lease on its own monotonic clock, and takes it only if it stood
-still. Every take raises the fencing number, and every write of the ledger that happens under a lease is
-conditional on it, so that an old holder that wakes up can write nothing.
+A holder renews its heartbeat every quarter of the lease. Nobody takes a lease away by wall-clock time: a
+taker watches the heartbeat for a whole lease on its own monotonic clock, and takes it only if it did not
+change. Every take raises the fencing number, and every write of the ledger under a lease is conditional on
+it, so that an old holder that wakes up can write nothing.
+
+A lease item is `{"PK": "LOCK#<env>", "SK": <domain>, "owner": <record id>, "nonce", "holder": {"host", "pid",
+"person", "role"}, "lease_seconds", "taken_at", "beat_at", "beat", "fence", "parked_at"}`: times are ISO 8601
+in UTC, `parked_at` is there only while it is parked, and `owner` is not while nobody holds it.
 """
 
 from __future__ import annotations
@@ -106,7 +110,7 @@ class Lease:
             )
 
     def lose(self, why: str) -> None:
-        """Says that it is known to be lost; `check` will raise."""
+        """Marks it as lost; `check` will raise."""
         self._lost = self._lost or why
 
     def proofs(self) -> list[Write]:
@@ -157,11 +161,12 @@ class Lease:
             self._renewed = started
 
     def release(self) -> None:
-        """Gives it back; or, while a record is in flight, parks it for whoever resumes or aborts that.
+        """Gives it back; or, while a record is in flight, parks it for the command that resumes or aborts the
+        record.
 
-        A parked lease bars everybody else, but its owner need not watch it for a whole lease. Quietly
-        nothing where the lease is lost already; where the table does not answer it stands still, as that
-        of a dead process does, and what went wrong before counts more than that.
+        A parked lease keeps everybody else out, but its owner need not watch it for a whole lease. Quietly
+        nothing where the lease is lost already; where the table does not answer it stays as that of a dead
+        process does, and an earlier error counts more than that.
         """
         if self._end is not None:
             self._end()
@@ -238,12 +243,16 @@ class Leases:
     clocks: Clocks
 
     def holder(self, domain: str) -> Item | None:
-        """The lease item while somebody holds it, for display and for errors."""
+        """The lease item (see the module) while somebody holds it, for display and for errors; None
+        otherwise. Raises `RollbackError` where it is malformed.
+        """
         item = self.table.get(f"LOCK#{self.environment}", domain)
         return _well_formed(item) if item is not None and "owner" in item else None
 
     def holders(self) -> dict[str, Item]:
-        """Domain → the lease item, of all that somebody holds."""
+        """Domain → the lease item (see the module) of all that somebody holds. Raises `RollbackError` as
+        `holder` does.
+        """
         items = self.table.query(f"LOCK#{self.environment}")
         return {str(item["SK"]): _well_formed(item) for item in items if "owner" in item}
 
@@ -270,8 +279,8 @@ class Leases:
     def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
         """The lease, free or left behind by a dead holder of the same record.
 
-        `waiting` is told the seconds still to watch. Raises `Held` where another record holds it or
-        the holder gave a sign of life.
+        `waiting` is called with the seconds still to watch. Raises `Held` where another record holds it or
+        the holder's heartbeat changed.
         """
         return self._seize(domain, owner, self._watch((domain,), owner, waiting)[domain])
 

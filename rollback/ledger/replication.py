@@ -1,8 +1,7 @@
-"""Puts into the archive what the ledger has just taken, and what an earlier command could not put there.
+"""Copies to the archive what the ledger has just taken, and what an earlier command could not copy.
 
-It comes after the ledger, and what goes wrong with it is said and nothing more: an archive that does not
-answer must not stand in the way of a rollback. The next command that writes, or `rollback audit`, makes up
-for it.
+It comes after the ledger, and an error in it is only reported: an archive that does not answer must not stop
+a rollback. The next command that writes, or `rollback audit`, copies the rest.
 """
 
 from __future__ import annotations

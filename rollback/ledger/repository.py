@@ -1,11 +1,11 @@
-"""What happened: records with their journals, the timeline of releases, quarantines and approvals.
+"""The ledger of one environment: records with their journals, the timeline, quarantines and approvals.
 
 Decisions read the base table consistently; only `history` reads the index. An item that does not fit its
-model is named, never passed over. How items look is in `items`.
+model is named, never passed over. How items look is in `schema`.
 
-Nothing stands for itself. An event covers the one before it and the record as it leaves it; the timeline has
-an entry for each record that begins and for each end, and for each release, over what they say (`covers`)
-and over the entry before. The heads of it also go into the archive, where there is one.
+Everything is covered by a hash elsewhere. An event covers the one before it and the record as it is after it;
+the timeline has an entry for each record that begins and for each end, and for each release, over their
+content (`covers`) and over the entry before. Its entries are also copied to the archive, where there is one.
 """
 
 from __future__ import annotations
@@ -66,10 +66,11 @@ _SEQ_TRIES = 10
 
 
 class Ledger:
-    """The deployments table of one environment, in this project's words.
+    """The deployments table of one environment, as records, entries, releases and approvals.
 
-    `archive` keeps its heads outside of it. That it could not is no error: `notices` say so. `watch` is told
-    the timeline's head whenever somebody begins to read it, and may raise (`rollback.ledger.health`).
+    `archive` keeps its entries outside of it. Where it could not, that is no error: `notices` name it.
+    `watch` is called with the timeline's head whenever somebody begins to read it, and may raise
+    (`rollback.ledger.health`).
     """
 
     def __init__(self, table: Table, environment: str, archive: Archive | None = None) -> None:
@@ -80,13 +81,13 @@ class Ledger:
         self.watch: Callable[[Entry | None], None] = lambda _: None
 
     def newest(self) -> Entry | None:
-        """The head of the timeline, read anew and not watched."""
+        """The head of the timeline, read anew and without `watch`."""
         return next(self._entries(), None)
 
     # -- the timeline ------------------------------------------------------------------------------
 
     def timeline(self) -> Timeline:
-        """Everything that changed what stands, newest first, read page by page as far as one goes."""
+        """Everything that changed what is deployed, newest first, read page by page as far as one goes."""
         return Timeline(self._watched(self._entries()))
 
     def _entries(self) -> Iterator[Entry]:
@@ -110,7 +111,7 @@ class Ledger:
         return [bar for bar in map(bar_in, items) if bar is not None]
 
     def quarantines(self) -> list[Quarantine]:
-        """What must not come back now; lifted ones are left out."""
+        """The quarantines that there are now; lifted ones are left out."""
         return [bar for bar in self.bars() if isinstance(bar, Quarantine)]
 
     def frozen(self) -> Freeze | None:
@@ -130,10 +131,10 @@ class Ledger:
     ) -> Entry:
         """Puts `entry` at the timeline's end, in one transaction with `writes`, `bars` and `lifts`.
 
-        What is barred and lifted is so by whom the entry is by, and at its time: the entry covers it. What the
-        entry carries forward of `stands` is the newest entry's, with the entry's own on top; an empty version
-        there says that nothing is known to stand. More writes than a transaction takes go ahead of it: those
-        at the end.
+        Quarantines are set and lifted by the person of the entry, at its time: the entry covers it. The entry
+        carries forward the newest entry's `stands`, with its own on top; an empty version in it means that it
+        is unknown what is deployed. More writes than a transaction takes go ahead of it: those at the end.
+        Raises `Conflict` where a condition of `writes` or `proofs` does not hold.
         """
         appended, before = self._append(entry, writes, proofs, bars=bars, lifts=lifts)
         self._keep(appended, before)
@@ -289,7 +290,9 @@ class Ledger:
                 raise
 
     def load(self, rollback_id: str) -> Opened:
-        """A record with plan and journal. Raises `UsageError` where there is none in this environment."""
+        """A record with plan and journal. Raises `UsageError` where there is none in this environment,
+        `RollbackError` where it is malformed.
+        """
         pk = f"ROLLBACK#{rollback_id}"
         record: Record | None = None
         chunks: list[str] = []
@@ -321,7 +324,9 @@ class Ledger:
         return Opened(record=record, plan_chunks=tuple(chunks), events=tuple(events), items=items)
 
     def untrusted(self, opened: Opened) -> str:
-        """Why a record cannot be acted upon: what `audit` says of it first; empty where all holds."""
+        """Why a record cannot be acted upon: the first finding that `audit` would have; empty where all
+        holds.
+        """
         found = untrusted(opened.record.rollback_id, self.timeline(), opened.items)
         return str(found[0]) if found else ""
 
@@ -339,7 +344,8 @@ class Ledger:
     ) -> tuple[Record, Event]:
         """Appends an event and changes the record with it, if nobody else has written to it meanwhile.
 
-        Raises `LeaseLost` where the lease is no longer ours, `Refused` where the record moved.
+        `changes` maps fields of `Record` to their new values, e.g. `{"status": Status.IN_PROGRESS}`. Raises
+        `LeaseLost` where the lease is no longer ours, `Refused` where the record was changed.
         """
         if lease:
             lease.check()
@@ -362,8 +368,8 @@ class Ledger:
         bars: Sequence[Bar] = (),
         lifts: Sequence[Bar] = (),
     ) -> tuple[Record, Event]:
-        """Ends a record: its last event, its new state, its timeline entry, what it bars and lifts, and its
-        lease, all or none.
+        """Ends a record: its last event, its new state (`changes`, as in `journal`), its timeline entry, its
+        quarantines set and lifted, and its lease, all or none. Raises as `journal` does.
         """
         after, event, writes = advance(record, entered, changes)
         farewells = lease.farewells() if lease else []

@@ -1,15 +1,17 @@
-"""The ledger's items: what each of its things looks like in the table, and what an item says. Pure.
+"""How records, events, plans, releases, entries and approvals are stored as DynamoDB items, and read back.
+Pure.
 
 | PK | SK | what |
 |---|---|---|
 | `DEPLOYMENT#<id>` | `METADATA`, `FUNCTIONS#0001`… | a release and its manifest |
 | `ROLLBACK#<id>` | `METADATA`, `PLAN#0001`…, `EVENT#000001`… | a record, its plan, its journal |
 | `APPROVAL#<rollback id>` | `<role>/<person>#<time>` | a digest, and until when |
-| `RELEASE#<env>` | `SEQ#0000000001`…, `QUARANTINE#<service>#<version>` | the timeline; what must not come back |
+| `RELEASE#<env>` | `SEQ#0000000001`…, `QUARANTINE#<service>#<version>` | the timeline; quarantined releases |
 | `RELEASE#<env>` | `QUARANTINE#@environment#*` | a freeze, stored as the quarantine of everything |
-| `RELEASE#<env>` | `SEQ#SCHEMA` | which schema the ledger has, and which client it needs (`check_client`); absent: schema 2 |
+| `RELEASE#<env>` | `SEQ#SCHEMA` | its schema, and which client it needs (`check_client`); absent: 2 |
 
-An item is nothing but its model: whatever else stands in one was not written by this command.
+An item is exactly its model: any other attribute in one was not written by this command. An `Item` maps
+attribute names to plain Python values (`store.Item`).
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ _MANIFEST_CHUNK = 1000
 
 
 def record_item(record: Record) -> Item:
-    """A record's METADATA item."""
+    """A record's METADATA item: PK, SK, GSI1PK, GSI1SK, and the fields of `Record`."""
     return {
         "PK": f"ROLLBACK#{record.rollback_id}",
         "SK": METADATA,
@@ -53,7 +55,7 @@ def record_item(record: Record) -> Item:
 
 
 def event_item(rollback_id: str, event: Event) -> Item:
-    """One event of a record's journal."""
+    """One event of a record's journal: PK, SK, and the fields of `Event`, `data` as canonical JSON text."""
     return {
         "PK": f"ROLLBACK#{rollback_id}",
         "SK": f"EVENT#{event.number:06d}",
@@ -63,7 +65,9 @@ def event_item(rollback_id: str, event: Event) -> Item:
 
 
 def plan_items(rollback_id: str, chunks: Sequence[str]) -> list[Item]:
-    """A record's plan; the first item tells how many there are."""
+    """A record's plan: `{"PK", "SK", "plan": <JSON text>}` each; the first item also has their number,
+    `chunks`.
+    """
     items: list[Item] = [
         {"PK": f"ROLLBACK#{rollback_id}", "SK": f"PLAN#{number:04d}", "plan": text}
         for number, text in enumerate(chunks, start=1)
@@ -73,7 +77,9 @@ def plan_items(rollback_id: str, chunks: Sequence[str]) -> list[Item]:
 
 
 def manifest_items(release: Release) -> list[Item]:
-    """A release's manifest, in chunks."""
+    """A release's manifest, in chunks: `{"PK", "SK", "functions": <canonical JSON of {function: Standing}>}`
+    each.
+    """
     functions = sorted(release.manifest.items())
     return [
         {
@@ -86,7 +92,7 @@ def manifest_items(release: Release) -> list[Item]:
 
 
 def manifest_in(item: Item) -> dict[str, Standing]:
-    """What an item of `manifest_items` says. Raises `RollbackError` where it is malformed."""
+    """Function → `Standing`, from an item of `manifest_items`. Raises `RollbackError` if malformed."""
     try:
         return reader(dict[str, Standing]).validate_json(item["functions"])  # type: ignore[no-any-return] # as `model`
     except (ValidationError, KeyError) as error:
@@ -94,7 +100,7 @@ def manifest_in(item: Item) -> dict[str, Standing]:
 
 
 def release_item(release: Release) -> Item:
-    """A release's METADATA item."""
+    """A release's METADATA item: PK, SK, GSI1PK, GSI1SK, and the fields of `Release` without its manifest."""
     return {
         "PK": f"DEPLOYMENT#{release.deployment_id}",
         "SK": METADATA,
@@ -104,12 +110,12 @@ def release_item(release: Release) -> Item:
 
 
 def entry_item(environment: str, entry: Entry) -> Item:
-    """One entry of the timeline."""
+    """One entry of the timeline: PK, SK, and the fields of `Entry`."""
     return {"PK": f"RELEASE#{environment}", "SK": f"SEQ#{entry.seq:010d}", **as_item(entry)}
 
 
 def quarantine_item(environment: str, bar: Bar) -> Item:
-    """A quarantine or a freeze that was not lifted."""
+    """A quarantine or a freeze that was not lifted: PK, SK, and the fields of `Quarantine`."""
     stored = bar
     if isinstance(bar, Freeze):
         service, version = _EVERYTHING
@@ -123,7 +129,9 @@ def bar_name(bar: Bar) -> str:
 
 
 def bar_in(item: Item) -> Bar | None:
-    """What an item of `quarantine_item` says; None where it was lifted. Raises `RollbackError` as `model` does."""
+    """The quarantine or freeze in an item of `quarantine_item`; None where it was lifted. Raises as `model`
+    does.
+    """
     if item.get("lifted_at"):
         return None
     stored = model(Quarantine, item)
@@ -133,7 +141,7 @@ def bar_in(item: Item) -> Bar | None:
 
 
 def approval_item(approval: Approval) -> Item:
-    """Somebody's word."""
+    """DynamoDB item for an approval: PK, SK, and the fields of `Approval`."""
     return {
         "PK": f"APPROVAL#{approval.rollback_id}",
         "SK": f"{approval.by.role}/{approval.by.person}#{approval.at}",
@@ -167,8 +175,8 @@ def check_schema(what: str, schema: object, known: int = SCHEMA) -> None:
 
 
 def check_client(item: Item, version: str = __version__) -> None:
-    """Raises `Newer` where the ledger asks for more than a client of this `version` knows, and `RollbackError`
-    where the item that says so is malformed.
+    """Raises `Newer` where the ledger needs more than a client of this `version` knows, and `RollbackError`
+    where `item` (`{"PK", "SK", "schema": int, "client": "1.2.0"}`) is malformed.
     """
     required = model(Requirement, item)
     try:

@@ -1,7 +1,7 @@
-"""The deployments table as this project uses it: consistent reads, and writes that state their condition.
+"""The deployments table: consistent reads, and writes that each state their condition.
 
-Items go in and come out as plain Python values. Every write is a single put or a transaction whose
-members each say what must be true; a failed condition comes back as a `Conflict` that names which one.
+Items go in and come out as plain Python values. Every write is a single put or a transaction whose members
+each say what must be true; a failed condition comes back as a `Conflict` that names which one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rollback.core.errors import Code, RollbackError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+# Attribute name → plain Python value (text, int, bool, None, list or dict); "PK" and "SK" are among them.
 Item = dict[str, Any]
 T = TypeVar("T")
 
@@ -65,7 +66,9 @@ _HTTP_SERVER_ERROR = 500
 
 
 class Unanswered(RollbackError):
-    """The table cannot be asked: `how` says why. Whether a write was done is not known, as ever."""
+    """The table cannot be asked: `how` says why. As with any lost answer, it is unknown whether a write was
+    done.
+    """
 
     def __init__(self, what: str, how: str, *, changed: str, next: str) -> None:  # noqa: A002 - the word of RollbackError
         super().__init__(what, code=_CODES[how], changed=changed, next=next)
@@ -84,7 +87,9 @@ class Conflict(Exception):
 class Write:
     """One member of a transaction: a put of `item`, an update of `key`, or a check of `key`.
 
-    `name` says what it is for; a failed condition raises `Conflict(name)`.
+    `name` says what it is for; a failed condition raises `Conflict(name)`. `key` is (PK, SK); `update` and
+    `condition` are DynamoDB expressions, `names` and `values` their placeholders (`{"#status": "status"}`,
+    `{":status": "COMPLETE"}`), values in plain Python.
     """
 
     name: str
@@ -107,7 +112,9 @@ class Table:
         self._sleep = sleep
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """One item, read consistently."""
+        """One item, read consistently; None where there is none. Raises `RollbackError` as all reads here do,
+        `Unanswered` where the table cannot be asked.
+        """
         with self._asked(f"reading {pk} from {self.name}"):
             answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
         item = answer.get("Item")
@@ -146,7 +153,9 @@ class Table:
         yield from self._pages(request, page)
 
     def update(self, write: Write) -> Item:
-        """One conditional update; returns the whole new item. Raises `Conflict` where it did not hold."""
+        """One conditional update; returns the whole new item. Raises `Conflict` where its condition did not
+        hold.
+        """
         member = self._member(write)
 
         def passes(error: ClientError) -> bool:

@@ -1,4 +1,4 @@
-"""A record as the table has it, with its plan and its journal, and the writes by which it goes on."""
+"""A record as the table has it, with its plan and journal, and the writes that append an event to it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,11 @@ class Opened:
 def advance(
     record: Record, entered: Entered, changes: Mapping[str, Any]
 ) -> tuple[Record, Event, list[Write]]:
-    """The record after an event, the event, and the writes that make it so if it stood as we knew it."""
+    """The record after an event, the event, and the writes that store both if the record is still as we knew
+    it.
+
+    `changes` maps fields of `Record` to their new values.
+    """
     changed = replace(record, **changes)
     event = next_event(record, entered, after=changed)
     after = replace(changed, events=event.number, head=event.hash)
