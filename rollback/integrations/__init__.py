@@ -1,1 +1,1 @@
-"""What is driven from outside: Pulumi, Terraform, git, GitHub Actions, Slack."""
+"""Programs and services that are driven from here: Pulumi, Terraform, git, GitHub Actions, Slack."""

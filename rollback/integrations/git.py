@@ -1,8 +1,8 @@
-"""The commits of the checkout: whether one may be gone back to, and what it holds.
+"""The checkout's commits: whether one may be deployed again, and its files.
 
-Whoever may write into a repository's `.git` may have commands there: hooks, filters, monitors, remotes.
-Git is asked with all of them off, and without a way to any other machine: a commit's files are read as they
-were committed, and nothing of the checkout or of its index has a say in that or is written.
+Anybody who may write into a repository's `.git` may have commands there: hooks, filters, monitors, remotes.
+Git is run with all of them off, and without access to any other machine: a commit's files are read as they
+were committed, and nothing of the checkout or of its index influences that or is written.
 """
 
 from __future__ import annotations

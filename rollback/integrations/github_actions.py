@@ -1,7 +1,9 @@
-"""GitHub Actions: the run that a process belongs to, who reviewed it, and what a step tells the next.
+"""GitHub Actions: the run that a process belongs to, who reviewed it, and the outputs and summary of a step.
 
-"Get a workflow run" and "Get the review history for a workflow run", GitHub REST API. The job's token needs
-`actions: read`. "Workflow commands", GitHub Docs: outputs and the summary are files.
+"Get a workflow run" and "Get the review history for a workflow run"
+(https://docs.github.com/en/rest/actions/workflow-runs): the job's token needs `actions: read`. Outputs and
+the summary are files ("Workflow commands",
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands).
 """
 
 from __future__ import annotations

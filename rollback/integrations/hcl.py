@@ -1,4 +1,6 @@
-"""What a Terraform file declares, read with python-hcl2 (https://github.com/amplify-education/python-hcl2)."""
+"""Reads the resources that a Terraform file declares, with python-hcl2
+(https://github.com/amplify-education/python-hcl2).
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ class Unreadable(Exception):
 
 
 def resources(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The address and the body of each `resource` block, as in `("aws_x.y", {"name": "z", "lifecycle": [{…}]})`.
+    """The address and the body of each `resource` block, as in `("aws_x.y", {"name": "z", "lifecycle":
+    [{…}]})`.
 
-    A block inside of it is a list of mappings, an expression the text `${…}`. Raises `Unreadable`.
+    A body maps attribute and block names to JSON values: a block inside of it is a list of mappings, an
+    expression the text `${…}`. Raises `Unreadable`.
     """
     if len(text) > _LARGEST:
         raise Unreadable(f"it has more than {_LARGEST:,} characters")

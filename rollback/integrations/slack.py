@@ -1,7 +1,8 @@
-"""Tells the team on Slack, beside the rollback and never in its way.
+"""Posts the progress of a rollback to Slack, and never stops a rollback for it.
 
-With a bot's token there is one message a rollback, which is updated as it goes; with an incoming webhook, which
-can update nothing, one at its beginning and one at its end. What goes wrong is said once, and nothing more.
+With a bot's token there is one message for each rollback, which is updated as it goes; with an incoming
+webhook, which can update nothing, one at its beginning and one at its end. An error is reported once, and
+nothing more.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from rollback.integrations import github_actions
 from rollback.model.messages import unwell
 from rollback.model.record import MARKS, Record, Status
 
-# "Reference: blocks" and "composition objects", Slack API: characters.
+# Characters: https://docs.slack.dev/reference/block-kit/blocks and …/block-kit/composition-objects.
 _HEADER, _FIELD, _SECTION = 150, 2000, 3000
-# How long Slack is waited for at the end, and in any one call.
+# Seconds to wait for Slack at the end, and in any one call.
 _PATIENCE, _CALL = 5.0, 4
-# "Rate limits", Slack API: about one message a second in a channel. What lies between is left out.
+# Seconds: about one message a second in a channel (https://docs.slack.dev/apis/web-api/rate-limits). What lies
+# between is left out.
 _APART = 1.0
 _API = "https://slack.com/api/"
 _MARKS = {
@@ -41,13 +43,14 @@ _ENDS = (Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED)
 
 
 class Sender(Protocol):
-    """Takes a record's message somewhere. What goes wrong is raised."""
+    """Sends a record's message (as `message` makes it) somewhere. Raises any error of that."""
 
     def send(self, record: Record, message: Mapping[str, Any]) -> None: ...
 
 
 def message(record: Record, run: str = "") -> dict[str, Any]:
-    """What Slack is to show of a record: `text` for notifications, and blocks. Pure.
+    """What Slack is to show of a record: `{"text": <for notifications>, "blocks": [{"type": "header", …},
+    …]}`. Pure.
 
     Everything that came from outside is plain text, in which Slack sees no markup, no link and no mention.
     """
@@ -82,7 +85,9 @@ def message(record: Record, run: str = "") -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Bot:
-    """A bot's message, one for each record, updated from then on. `messages` maps a record to its own."""
+    """A bot's message, one for each record, updated from then on. `messages` maps a record's id to its
+    message's (channel, timestamp).
+    """
 
     token: str
     channel: str
@@ -103,7 +108,7 @@ class Bot:
 
 @dataclass(frozen=True, kw_only=True)
 class Hook:
-    """An incoming webhook: it is told of beginnings and ends."""
+    """An incoming webhook: it gets a message for a rollback's beginning and for its end."""
 
     address: str
     begun: set[str] = field(default_factory=set)
@@ -148,7 +153,7 @@ class Notifier:
         self._waiting.put(record)
 
     def place(self, record: Record) -> str:
-        """Where the message of a record stands that was told, once it does; empty where it has no place."""
+        """Slack message id for a record; empty if not posted."""
         done = threading.Event()
         self._waiting.put(done)
         done.wait(_PATIENCE)
@@ -159,7 +164,7 @@ class Notifier:
         )
 
     def close(self) -> None:
-        """Waits a little for what is still to be sent, and says what went wrong."""
+        """Waits a few seconds for what is still to be sent, and reports what went wrong."""
         if self._thread is not None:
             self._waiting.put(None)
             self._thread.join(_PATIENCE)

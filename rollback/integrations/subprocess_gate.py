@@ -1,9 +1,9 @@
-"""A command in a process that is known before it does anything, and that never outlives what it was started for.
+"""Runs a command in a process whose pid is known before it acts, and that never outlives its purpose.
 
-It is started behind a gate: a shell that waits for a word and then becomes the command. So its pid can be
-written down first, and a lock that is found later can be traced to it. It has a session of its own: Ctrl-C at
-a terminal reaches it through us alone, once, for a second interrupt would cut off what is under way. Where
-one interrupt does not end it in time, its whole process group is killed.
+It is started behind a gate: a shell that waits for a line on its input and then becomes the command. So its
+pid can be recorded first, and a lock that is found later can be traced to it. It has a session of its own:
+Ctrl-C at a terminal reaches it through us alone, once, for a second interrupt would cut off what is under
+way. Where one interrupt does not end it in time, its whole process group is killed.
 
 Nothing of this project is imported here.
 """
@@ -107,7 +107,8 @@ def gated(
 ) -> Iterator[Running]:
     """Runs a command once `began` has returned, which gets its pid; ends it where an error leaves the block.
 
-    Where `began` raises, the command never runs. The other parameters are those of `subprocess.Popen`.
+    Where `began` raises, the command never runs. `env` is the whole environment of the command (variable →
+    value); the other parameters are those of `subprocess.Popen`.
     """
     process = subprocess.Popen(
         ["/bin/sh", "-c", _GATE, "sh", *words],

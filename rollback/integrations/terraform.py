@@ -1,6 +1,6 @@
-"""Runs Terraform or OpenTofu: which one, in what environment, and how long.
+"""Runs Terraform or OpenTofu: which one is installed, with which environment, and for how long.
 
-Its first SIGINT ends it gracefully, with its state written and its lock given back; a second one does not
+Its first SIGINT ends it gracefully, with its state written and its lock released; a second one does not
 (`subprocess_gate`).
 """
 
@@ -30,6 +30,8 @@ MINIMUM = (1, 10)  # the first with the S3 backend's `use_lockfile`, of both
 _KEPT = re.compile(r"TF_(CLI_CONFIG_FILE|PLUGIN_CACHE_DIR|TOKEN_\w+|ENCRYPTION)")
 _POLL = 0.05
 
+# A line of `-json` output: {"type": "apply_start", "hook": {…}, "diagnostic": {…}, …},
+# https://developer.hashicorp.com/terraform/internals/machine-readable-ui
 Line = Mapping[str, Any]
 
 
@@ -77,6 +79,7 @@ class Done:
 
     @property
     def lines(self) -> list[Line]:
+        """The lines of `out` that are JSON."""
         return list(_lines(self.out))
 
     @property
@@ -126,7 +129,8 @@ def inherited() -> dict[str, str]:
 def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seconds: float) -> Done:
     """Runs the tool and keeps what it prints in memory: it may hold secrets. `seconds` is all it gets.
 
-    Raises `RollbackError` where it takes longer; it has been ended then.
+    `environment` are variables beside `inherited`. Raises `ToolFailed` where it takes longer; it has been
+    ended then.
     """
     try:
         with (
@@ -161,10 +165,11 @@ def follow(
     told: Callable[[list[Line]], None],
     stopping: Callable[[], bool],
 ) -> tuple[Done, bool]:
-    """Runs the tool and hands on its lines of JSON as they come; also, whether it was asked to stop.
+    """Runs the tool and passes on its lines of JSON as they come; also returns whether it was asked to stop.
 
-    `started` is told the process before it does anything, and `told` again and again while it works: what
-    either raises stops it. It writes to the file `printed` and not to us, so that it ends well where we are killed.
+    `environment` are variables beside `inherited`, `seconds` is all it gets. `started` gets the process
+    before it acts, and `told` the new lines, again and again while it works: what either raises stops it. It
+    writes to the file `printed` and not to us, so that it ends well where we are killed.
     """
     with (
         printed.open("w", encoding="utf-8") as out,

@@ -1,9 +1,9 @@
 """The Pulumi engine, driven through its command line.
 
-The Automation API is not used for this. It hides the engine's process, which has to be known by its pid so
-that it can be stopped in good order and its lock be told from a living one's; it exports checkpoints with
-their secrets in the clear; and it asks for a stack's outputs and history around every update, a second in
-all. What it stands on, `--json`, is used instead.
+The Automation API (https://www.pulumi.com/docs/iac/automation-api/) is not used for this. It hides the
+engine's process, whose pid must be known so that it can be stopped gracefully and its lock be told from that
+of a living process; it exports checkpoints with their secrets in plain text; and it asks for a stack's
+outputs and history around every update, a second in all. What it is built on, `--json`, is used instead.
 """
 
 from __future__ import annotations

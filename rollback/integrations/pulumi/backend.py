@@ -1,6 +1,7 @@
-"""Where a stack's state is, and the locks that updates hold there.
+"""Where a stack's state is stored, and the locks that updates hold there.
 
-The layout is that of the engine's own backends for files and buckets: an update's lock is
+The layout is that of the engine's own backends for files and buckets
+(https://www.pulumi.com/docs/iac/concepts/state-and-backends/): an update's lock is
 `.pulumi/locks/organization/PROJECT/STACK/UUID.json` and names pid and host. `pulumi cancel` deletes every
 lock of a stack, dead or not; here one is deleted by its name. The service's backend ends its own locks.
 """

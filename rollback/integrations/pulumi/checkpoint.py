@@ -1,8 +1,8 @@
-"""A stack's checkpoint as it counts for a digest. Pure.
+"""Reads a stack's checkpoint, and hashes it for a plan's digest. Pure.
 
-A checkpoint is read as it is stored, its secrets encrypted: nothing here ever sees one. What differs from
-run to run though nothing has changed is left out: times, the order of resources, where in a program they
-are declared, and what a refresh rewrites. A secret's ciphertext is part of it, and is new after every
+A checkpoint is read as it is stored, its secrets encrypted: nothing here ever sees one. What differs from run
+to run though nothing has changed is left out of the hash: times, the order of resources, where in a program
+they are declared, and what a refresh rewrites. A secret's ciphertext is part of it, and is new after every
 update, even one that changes nothing: such an update makes a plan stale, as it may have changed a secret.
 """
 
@@ -17,21 +17,27 @@ from rollback.core.canonical import canonical
 
 _FLEETING = {"sourcePosition", "stackTrace", "created", "modified", "propertyDependencies"}
 
+# The engine's `apitype.DeploymentV3`: lists `resources` and `pending_operations`, `secrets_providers` and more
+# (https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/apitype#DeploymentV3).
 Deployment = Mapping[str, Any]
 
 
 def deployment(exported: Mapping[str, Any]) -> Deployment:
-    """The deployment in what `pulumi stack export` prints; empty for a stack that never had one."""
+    """The deployment in what `pulumi stack export` prints, `{"version": 3, "deployment": {…}}`; empty for a
+    stack that never had one.
+    """
     return exported.get("deployment") or {}
 
 
 def resources(state: Deployment) -> Sequence[Mapping[str, Any]]:
-    """What the checkpoint knows, in its own order: a parent before its children."""
+    """The checkpoint's resources, `{"urn", "type", "id", "inputs", "outputs", …}` each, a parent before its
+    children.
+    """
     return state.get("resources") or ()
 
 
 def pending(state: Deployment) -> Sequence[Mapping[str, Any]]:
-    """What an update that was cut off had begun: `type` and `resource` each."""
+    """What an interrupted update had begun: `{"type": "creating", "resource": {"urn", …}}` each."""
     return state.get("pending_operations") or ()
 
 

@@ -1,8 +1,8 @@
-"""A copy of a stack's state, on which the checkout's own program and an import are tried.
+"""Previews the checkout's own program and an import, on a copy of a stack's state.
 
-Reading is all that a preview and an import do in the account, and what they write goes to the copy: so the
-engine and its providers say by themselves what they would do. The copy is a backend of files in a folder of
-its own, in the layout that the engine gives them; secrets in it are encrypted as in the state.
+A preview and an import only read in the account, and they write to the copy alone: so the engine and its
+providers report themselves what they would do. The copy is a backend of files in a temporary folder, in the
+engine's own layout; secrets in it are encrypted as in the state.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _IMPORT = ("--yes", "--skip-preview", "--generate-code=false", "--protect=false"
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What the program would do: its steps; what of it could be imported, as `pulumi import --file` takes it
-    with ids left open; and by URN the resources that each property waits for.
+    """What the program would do: its `steps`; in `imports` what of it could be imported, as `pulumi import
+    --file` takes it with ids left open (`{"nameTable": {name: urn}, "resources": [{"type", "name", "id",
+    …}]}`); and in `depends`, URN → property → the URNs of the resources that it waits for.
     """
 
     steps: tuple[Step, ...]
@@ -65,7 +66,9 @@ class Rehearsal:
         )
 
     def imported(self, document: Mapping[str, Any]) -> None:
-        """Imports what `document` names. Raises `RollbackError` where one of them cannot be read."""
+        """Imports what `document` (as `Forecast.imports`, ids filled in) names. Raises `RollbackError` where
+        one of them cannot be read.
+        """
         file = self.folder / "filled.json"
         file.write_text(json.dumps(document), encoding="utf-8")
         self._run("import", "--file", str(file), *_IMPORT, events=[])
@@ -94,7 +97,7 @@ class Rehearsal:
 def rehearsal(
     name: StackName, program: Path, exported: Mapping[str, Any], watch: Watch
 ) -> Iterator[Rehearsal]:
-    """A rehearsal on what `pulumi stack export` has `exported`; its folder lasts as long as the block.
+    """A rehearsal on `exported`, the JSON of `pulumi stack export`; its folder lasts as long as the block.
 
     `program` is the checkout's folder of the project, whose stack file is copied: the engine writes into it.
     """

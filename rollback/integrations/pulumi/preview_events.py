@@ -1,7 +1,8 @@
-"""What the engine's events say that it would do, resource by resource. Pure.
+"""Reads the engine's events: what it would do, resource by resource. Pure.
 
-The event's fields are those of `apitype.StepEventMetadata` in the engine's source (sdk/go/common/apitype).
-Secrets arrive masked, always.
+The event's fields are those of `apitype.StepEventMetadata`
+(https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/apitype#StepEventMetadata). Secrets in them are
+always masked.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ Events = Iterable[tuple[str, Facts]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One resource: what happens to it, its inputs before and after, and what guards it.
+    """One resource: what happens to it, its inputs before and after (property → value), and what guards it.
 
     `name` is what its account calls it: its id, or what it is to be named. `properties` are the inputs that
-    change; for the stack itself, the outputs. `replacing` are those for which it has to be replaced. What is not
-    `custom` is a component, which is nothing in an account.
+    change; for the stack itself, the outputs. `replacing` are those for which it has to be replaced. What is
+    not `custom` is a component, which is nothing in an account.
     """
 
     urn: str
@@ -59,7 +60,9 @@ class Step:
 
 
 def operation(metadata: Facts) -> str | None:
-    """What an event says is done to its resource; None for what is done to none (a refresh, a read)."""
+    """What an event (its `metadata`: `{"urn", "op", "type", …}`) does to its resource; None for a refresh or
+    a read.
+    """
     default = "::pulumi:providers:" in metadata["urn"] and "::default" in metadata["urn"]
     return None if default else _OPS.get(metadata["op"])
 

@@ -1,4 +1,4 @@
-"""One command of the engine's, in a process that is known before it does anything (`subprocess_gate`)."""
+"""Runs one command of the Pulumi engine, in a process whose pid is known before it acts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _Lines = queue.Queue[tuple[str | None, bool]]
 
 
 class EngineError(RollbackError):
-    """A command of the engine's failed; the message has its own last words."""
+    """A command of the engine's failed; the message has its last lines."""
 
     code_default = Code.ENGINE_FAILED
 
@@ -57,10 +57,11 @@ class Denied(EngineError):
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """What a command tells while it runs, and asks.
+    """Callbacks of a running command.
 
-    `stopping` is asked all the time, and may raise: then the engine is stopped in good order first.
-    `seconds` is how long it may take.
+    `began` gets its process, `event` each engine event: its kind (`resOutputsEvent`) and its JSON
+    (`{"metadata": …}`). `stopping` is asked all the time, and may raise: then the engine is stopped
+    gracefully first. `seconds` is how long it may take.
     """
 
     seconds: float
@@ -102,7 +103,9 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """The `pulumi` on PATH, with the variables that its commands get. `backend` is the state's URL."""
+    """The `pulumi` on PATH, with the environment `variables` that its commands get. `backend` is the state's
+    URL.
+    """
 
     program: str
     backend: str
@@ -171,7 +174,11 @@ class Engine:
         return done.stdout
 
     def run(self, folder: Path, *words: str, watch: Watch, variables: Mapping[str, str]) -> Ended:
-        """A command that changes something or takes its time, with its events as it tells them."""
+        """Runs a command that changes something or takes its time, and passes on its events as they come.
+
+        `variables` are environment variables beside the engine's own. Raises what `watch` raises, once the
+        engine has ended.
+        """
         command = [self.program, *words, "--json", "--non-interactive"]
         with gated(
             command,

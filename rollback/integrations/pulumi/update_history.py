@@ -1,4 +1,6 @@
-"""What the engine's own history says of a stack: who deployed which commit, and what stands."""
+"""The engine's own history of a stack: which commit was deployed when and by whom, and which one is deployed
+now.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ class Update:
     """One entry. Times are ISO 8601. `commit` is empty where the update ran outside a git checkout.
 
     `id` is the number of the service's backend; 0 everywhere else. `dirty`: not all of what was deployed is
-    in the commit. `stands` marks the update that made what stands now.
+    in the commit. `stands` is true for the update that is deployed now.
     """
 
     at: str
@@ -57,7 +59,7 @@ class Update:
 class StackName:
     """One stack of one project, and a folder in which the engine can be asked about it.
 
-    The folder is none of the checkout's, into whose stack file the engine writes when it likes.
+    The folder is outside the checkout, into whose stack file the engine may write.
     """
 
     engine: Engine
@@ -66,7 +68,7 @@ class StackName:
     folder: Path
 
     def ask(self, *words: str, feed: str = "") -> str:
-        """What a `pulumi stack` command prints about this stack."""
+        """What a `pulumi stack` command prints about this stack. Raises as `Engine.ask` does."""
         return self.engine.ask(self.folder, "stack", *words, "--stack", self.stack, feed=feed)
 
     def updates(self) -> Iterator[Update]:
@@ -99,9 +101,9 @@ def project_name(text: str) -> str:
 
 
 def standing(updates: Iterable[Update]) -> Update | None:
-    """The update that made what stands, or half made it where it failed; None where nothing is known.
+    """The update that is deployed, or half deployed where it failed; None where nothing is known.
 
-    `updates` is newest first, as everywhere here. After a destroy nothing stands.
+    `updates` is newest first, as everywhere here. After a destroy nothing is deployed.
     """
     for update in updates:
         if update.deploys:
@@ -112,9 +114,9 @@ def standing(updates: Iterable[Update]) -> Update | None:
 
 
 def left(updates: Sequence[Update], target: str) -> Update | None:
-    """The update that is left on the way to commit `target`: what stands.
+    """The update that a rollback to commit `target` leaves: the deployed one.
 
-    Where that is a failed way to the very same commit, what was being left is left still.
+    Where that is a failed update to the same commit, it is the one that was being left then.
     """
     now = standing(updates)
     if now is None or now.result == "succeeded" or now.commit != target:
@@ -123,10 +125,11 @@ def left(updates: Sequence[Update], target: str) -> Update | None:
 
 
 def previous(updates: Iterable[Update], barred: Iterable[str], after: Callable[[str, str], bool]) -> Update:
-    """The newest update that went through, of another clean commit than stands, and not `barred`.
+    """The newest update that went through, of another clean commit than the deployed one, and not `barred`.
 
-    `after` says whether a commit comes after another. Where the way back to a commit failed, what it was
-    leaving comes after that and is no way back: the same way is. Raises `Refused` where there is none.
+    `after` says whether a commit comes after another. Where a rollback to a commit failed, the commit that it
+    was leaving comes after that and is no way back: the failed one is tried again. Raises `Refused` where
+    there is none.
     """
     passed = set(barred)
     now: Update | None = None
@@ -150,7 +153,7 @@ def previous(updates: Iterable[Update], barred: Iterable[str], after: Callable[[
 
 
 def marked(updates: Iterable[Update]) -> Iterator[Update]:
-    """The same, with the one that stands marked: the newest that went through, unless all was destroyed."""
+    """The same, with the deployed one marked: the newest that went through, unless all was destroyed."""
     found = False
     for update in updates:
         done = update.result == "succeeded"

@@ -1,9 +1,8 @@
-"""A commit's own dependencies, for its own program.
+"""Gives a commit's program its own Python dependencies.
 
-A checkout made for one command has no virtualenv. Where the commit asks for what today's checkout asks for,
-it gets that checkout's; else one is made from its requirements, once, and kept for the next time under
-`~/.cache/access-rollback/venvs`. Projects of other runtimes and toolchains install theirs themselves
-(`pulumi install`).
+A checkout made for one command has no virtualenv. Where the commit asks for the same requirements as today's
+checkout, it gets that checkout's virtualenv; else one is made from its requirements, once, and kept in the
+user's cache folder. Projects of other runtimes and toolchains install theirs themselves (`pulumi install`).
 """
 
 from __future__ import annotations
@@ -30,10 +29,11 @@ _LAST_LINES = 8
 
 
 def provide(engine: Engine, project: Mapping[str, Any], folder: Path, today: Path) -> dict[str, str]:
-    """Gives the program in `folder` what it imports, and returns the variables that it needs for that.
+    """Gives the program in `folder` what it imports, and returns the environment variables that it needs for
+    that, e.g. `{"PULUMI_PYTHON_CMD": "/…/bin/python"}`.
 
-    `project` is its `Pulumi.yaml`, `today` the folder of the same project in today's checkout. Raises
-    `RollbackError` with the installer's last words where it cannot be had.
+    `project` is its parsed `Pulumi.yaml`, `today` the folder of the same project in today's checkout. Raises
+    `RollbackError` with the installer's last lines where the dependencies cannot be installed.
     """
     runtime = project.get("runtime")
     name, options = (

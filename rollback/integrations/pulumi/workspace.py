@@ -1,8 +1,8 @@
-"""A commit's program, ready to be run on a stack as it stands today.
+"""A commit's Pulumi program, prepared to run on a stack as it is deployed today.
 
 The program, its configuration and its dependencies are the commit's; how secrets are encrypted is today's.
-Both are put together in a stack file outside the worktree, so that nothing in it differs from the commit:
-the engine notes down in its history whether something did.
+Both are combined in a stack file outside the worktree, so that nothing in the worktree differs from the
+commit: the engine records in its history whether something did.
 """
 
 from __future__ import annotations
@@ -41,13 +41,15 @@ class Where:
         return self.top / self.folder
 
     def stack_file(self, project: Mapping[str, Any]) -> str:
-        """Where in the project's folder the stack's configuration is."""
+        """The path of the stack file below the project's folder; `project` is the parsed `Pulumi.yaml`."""
         return str(Path(str(project.get("stackConfigDir") or ".")) / f"Pulumi.{self.stack}.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """A commit's program in a folder of its own. `config` hashes the configuration that it gets."""
+    """A commit's program in its own folder. `config` hashes its configuration; `variables` are environment
+    variables for the engine; `without` are the URNs to leave out.
+    """
 
     engine: Engine
     commit: Commit
@@ -118,7 +120,9 @@ def workspace(
 
 
 def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
-    """The commit's `Pulumi.yaml`. Raises `UsageError` where it has none, or that of another project."""
+    """The commit's parsed `Pulumi.yaml`, `{"name": …, "runtime": …, …}`. Raises `UsageError` where it has
+    none, or that of another project.
+    """
     for name in _PROJECT_FILES:
         text = git.read(where.top, commit.sha, _path(where, name))
         if text is not None:
@@ -142,9 +146,11 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
 def stack_config(
     where: Where, commit: Commit, project: Mapping[str, Any], state: Deployment
 ) -> dict[str, Any]:
-    """The commit's stack file with today's encryption settings.
+    """The commit's parsed stack file, `{"config": {"rollback:prefix": …}, …}`, with today's encryption
+    settings.
 
-    Raises `UsageError` where there is none, and for values that were encrypted under other settings.
+    `project` is its `Pulumi.yaml`, `state` today's checkpoint. Raises `UsageError` where there is none, and
+    for values that were encrypted under other settings.
     """
     path = where.stack_file(project)
     text = git.read(where.top, commit.sha, _path(where, path))
