@@ -39,6 +39,7 @@ _SHAPES = (
     (re.compile(r"(?<=/restapis/)[0-9a-z]+"), "<api>"),
     (re.compile(r"(?<=%2Frestapis%2F)[0-9a-z]+"), "<api>"),
     (re.compile(r"(?<=-functions-)\d+"), "<number>"),
+    (re.compile(r"(?<=/SEQ-)\d{10}-[0-9a-f]{64}"), "<number>"),
     (re.compile(r"(?<=-role/)[^/]+(?=/)"), "<person>"),
     (re.compile(r"\d{10,}"), "<number>"),
     (re.compile(r"(?<=^ROLLBACK#).+|(?<=^DEPLOYMENT#).+|(?<=^APPROVAL#).+"), "<ulid>"),

@@ -7,10 +7,10 @@ and no history. An item that neither the timeline nor the index leads to is read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 
 from rollback.actions.ports import Ui
 from rollback.core.errors import RollbackError
@@ -24,6 +24,8 @@ from rollback.ledger.audit_bucket import (
     NotDeclared,
     approval_key,
     entry_key,
+    is_release_key,
+    number,
     release_key,
 )
 from rollback.ledger.drill_integrity import drill_findings
@@ -50,6 +52,12 @@ _BATCH = 32
 _TOLD = 50
 # A ledger that is written to while it is read is read again.
 _LOOKS = 3
+# What the archive's keys are like; others are noted, and are nothing of the trail.
+_KEYS: Mapping[str, Callable[[str], bool]] = {
+    TIMELINE: lambda key: number(key) is not None,
+    RELEASES: is_release_key,
+    APPROVALS: lambda _: True,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,8 +132,8 @@ class Walk:
     def timeline(self) -> Iterator[Finding]:
         """The entries' chain, and each entry against its copy in the archive."""
         pk = f"RELEASE#{self.ledger.environment}"
-        copies = self._kept(TIMELINE)
-        copy = next(copies, None)
+        copies = groupby(self._kept(TIMELINE), key=lambda kept: number(kept.key) or 0)
+        seq, group = next(copies, (0, ()))
         for item in self.ledger.table.query(pk):
             sk = str(item["SK"])
             if self._set_aside(sk, item):
@@ -137,19 +145,39 @@ class Walk:
                 if isinstance(seen, Finding):
                     yield seen
                     continue
-                while copy is not None and copy.key < entry_key(seen.seq):
-                    yield Finding(pk=self._bucket, sk=copy.key, what="the ledger has it no more")
-                    copy = next(copies, None)
-                if copy is not None and copy.key == entry_key(seen.seq):
-                    yield from self._compared(copy, seen, f"{pk} / {sk}")
-                    copy = next(copies, None)
-                else:
-                    self._lacks(entry_key(seen.seq), partial(self._entry, pk, sk))
-        while copy is not None:
+                while seq and seq < seen.seq:
+                    yield from self._beyond(group, "the ledger has it no more")
+                    seq, group = next(copies, (0, ()))
+                yield from self._copied(seen, pk, sk, group if seq == seen.seq else ())
+                if seq == seen.seq:
+                    seq, group = next(copies, (0, ()))
+        while seq:
+            yield from self._beyond(group, "the ledger has it no more: its newest entries are gone")
+            seq, group = next(copies, (0, ()))
+
+    def _copied(self, entry: Entry, pk: str, sk: str, copies: Iterable[Kept]) -> Iterator[Finding]:
+        """An entry against what the archive has of its number."""
+        known = False
+        for copy in copies:
+            known |= self._is_of(copy, entry)
+            yield from self._compared(copy, entry, f"{pk} / {sk}")
+        if not known:
+            self._lacks(entry_key(entry), partial(self._entry, pk, sk))
+
+    def _beyond(self, group: Iterable[Kept], what: str) -> Iterator[Finding]:
+        """What is kept of a number that the ledger has not."""
+        for copy in group:
+            is_entry = self._archive is not None and self._archive.entry(copy) is not None
             yield Finding(
-                pk=self._bucket, sk=copy.key, what="the ledger has it no more: its newest entries are gone"
+                pk=self._bucket, sk=copy.key, what=what if is_entry else "it is no entry of a timeline"
             )
-            copy = next(copies, None)
+
+    def _is_of(self, copy: Kept, entry: Entry) -> bool:
+        """Whether a key is where an entry is kept, or was kept by an earlier version of this command."""
+        old = copy.key == entry_key(replace(entry, hash=""))
+        return copy.key == entry_key(entry) or (
+            old and self._archive is not None and self._archive.says(copy, entry)
+        )
 
     def requirement(self) -> Iterator[Finding]:
         """What the ledger asks of clients, where it does. Raises `Newer` where this one knows less."""
@@ -271,7 +299,11 @@ class Walk:
         if self._archive is None or self.unread is not None:
             return
         try:
-            yield from self._archive.kept(prefix)
+            for kept in self._archive.kept(prefix):
+                if _KEYS[prefix](kept.key):
+                    yield kept
+                else:
+                    self._archive.step_over(f"{kept.key} is no key of this command's")
         except RollbackError as error:
             self.unread = error
 

@@ -73,7 +73,7 @@ def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
     Raises `Refused` where they do not: the table was written to after it had lost them.
     """
     last = newest.seq if newest is not None else 0
-    missing = list(archive.entries(after=last))
+    missing = list(archive.beyond(newest))
     before = newest.hash if newest is not None else ""
     for number, entry in enumerate(missing, start=last + 1):
         whole = entry.schema < SCHEMA or entry.hash == entry_hash(entry)

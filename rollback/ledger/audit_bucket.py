@@ -3,23 +3,29 @@ lock.
 
 | key | what |
 |---|---|
-| `timeline/SEQ-0000000001.json`… | an entry of the timeline, whose hash covers all before it |
+| `timeline/SEQ-0000000001-<hash>.json`… | an entry of the timeline, whose hash covers all before it |
+| `timeline/SEQ-0000000001.json`… | the same, as earlier versions of this command kept it |
 | `releases/<deployment id>.json` | a release with its whole manifest |
 | `approvals/<rollback id>/<role>/<person>/<time>.json` | an approval |
 
 Who can write the ledger can also compute a chain anew; not what is kept here. Objects are created only
 (`If-None-Match`), and of what has several versions all the same the first one counts: nothing that was kept
-can be hidden. The text of an object is `canonical`, so that its ETag, the MD5 of it where the bucket encrypts
-with SSE-S3, tells without a read whether it is what the ledger has.
+can be hidden. An entry's key has its hash, so that what somebody puts under its number keeps it out no more.
+A role that may put objects may put any: keys that are not exactly as above are none of these, an object that is not
+what its key says is stepped over (`Archive.notices` name it), and an entry is believed where its hash chains. The text
+of an object is `canonical`, so that its ETag, the MD5 of it where the bucket encrypts with SSE-S3, tells without a
+read whether it is what the ledger has.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
@@ -28,14 +34,19 @@ from pydantic import ValidationError
 from rollback.aws.account import code, explained
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, RollbackError
+from rollback.core.sanitize import line
 from rollback.ledger.schema import check_schema
 from rollback.model.plan import reader
 from rollback.model.record import SCHEMA, Approval
-from rollback.model.release import Entry, Release
+from rollback.model.release import Entry, Release, entry_hash
 
 T = TypeVar("T")
 R = TypeVar("R")
 TIMELINE, RELEASES, APPROVALS = "timeline/", "releases/", "approvals/"
+_ENTRY_KEY = re.compile(rf"{TIMELINE}SEQ-([0-9]{{10}})(-[0-9a-f]{{64}})?\.json")
+_RELEASE_KEY = re.compile(rf"{RELEASES}([0-9A-Za-z_-]{{1,64}})\.json")
+# The largest object that is read: a release of 5,000 functions has about 2 MB.
+_MAX_BYTES = 32 * 1024 * 1024
 _THERE = {"PreconditionFailed", "412"}
 # Two writers at once; S3 asks to try again ("How to prevent object overwrites with conditional writes").
 _BUSY = {"ConditionalRequestConflict", "409"}
@@ -96,6 +107,8 @@ class Archive:
         self, client: Callable[[], Any], bucket: str, account: str, each: Each = _one_by_one
     ) -> None:
         self.bucket = bucket
+        # What was stepped over, in words.
+        self.notices: list[str] = []
         self._each = each
         self._make = client
         self._made: Any = None
@@ -110,16 +123,23 @@ class Archive:
 
         One write for each that is also the read: what is kept under a number already is not looked at.
         """
-        texts = [(entry_key(entry.seq), canonical(entry)) for entry in entries]
+        texts = [(entry_key(entry), canonical(entry)) for entry in entries]
         new = self._each(lambda text: self._put(*text), texts)
         return [entry for entry, was_new in zip(entries, new, strict=True) if was_new]
 
     def keep_entry(self, entry: Entry) -> bool:
         """Keeps an entry of the timeline. False where it was kept already.
 
-        Raises `Differs` where another one is kept under its number, `NotDeclared` without a bucket.
+        Raises `Differs` where something else is kept under its key, `NotDeclared` without a bucket.
         """
-        return self._keep(entry_key(entry.seq), canonical(entry))
+        return self._keep(entry_key(entry), canonical(entry))
+
+    def only(self, entry: Entry) -> None:
+        """Raises `Differs` where under an entry's number anything else is kept than it."""
+        text = canonical(entry)
+        for kept in self.kept(f"{TIMELINE}SEQ-{entry.seq:010d}"):
+            if number(kept.key) is not None:
+                self._same(kept.key, kept, text)
 
     def keep_release(self, release: Release) -> bool:
         """Keeps a release with its manifest; otherwise as `keep_entry`."""
@@ -163,27 +183,87 @@ class Archive:
         if latest is not None:
             yield latest
 
-    def entries(self, after: int = 0) -> Iterator[Entry]:
-        """The kept entries of the timeline whose number is above `after`, in order, each read when asked for."""
-        for kept in self.kept(TIMELINE, entry_key(after) if after else ""):
-            yield self._model(Entry, kept)
+    def kept_entries(self, after: int = 0) -> Iterator[Kept]:
+        """The keys of entries whose number is above `after`, in order of their numbers."""
+        # The key without a hash comes after those with one, of the same number.
+        kept = self.kept(TIMELINE, f"{TIMELINE}SEQ-{after:010d}.json" if after else "")
+        return (one for one in kept if number(one.key) is not None)
+
+    def entries(self, after: int = 0, on: Mapping[str, int] | None = None) -> Iterator[Entry]:
+        """The kept entries of the timeline whose number is above `after`, in order, each read when asked for.
+
+        Of each number at most one, which is what its key says, and which follows one before it or is followed by the
+        next: one that somebody put there by itself is stepped over. `on` has the entries that are known before it,
+        hash → number; None: whatever comes first is followed.
+        """
+        known = dict(on) if on is not None else ({} if after else {"": 0})
+        unknown, covered = not known, bool(on)
+        groups = groupby(self.kept_entries(after), key=lambda kept: number(kept.key))
+        numbered = ([one for kept in group if (one := self.entry(kept)) is not None] for _, group in groups)
+        found = next(numbered, None)
+        while found is not None:
+            upcoming = next(numbered, None)
+            followed = {(one.previous, one.seq - 1) for one in upcoming or ()}
+            candidates = [one for one in found if one.schema >= SCHEMA or not covered]
+            chained = [
+                one
+                for one in candidates
+                if unknown or one.schema < SCHEMA or known.get(one.previous) == one.seq - 1
+            ]
+            confirmed = [one for one in candidates if (one.hash, one.seq) in followed]
+            both = [one for one in chained if one in confirmed]
+            chosen = next(iter(both or chained or confirmed), None)
+            if chosen is not None:
+                known[chosen.hash] = chosen.seq
+                unknown, covered = chosen.schema < SCHEMA, covered or chosen.schema >= SCHEMA
+                yield chosen
+            for one in found:
+                if one is not chosen and one != chosen:
+                    self.step_over(f"{entry_key(one)} follows no entry that is known")
+            found = upcoming
+
+    def beyond(self, newest: Entry | None) -> Iterator[Entry]:
+        """The kept entries after the ledger's newest one, as `entries` has them; none is read where there is none.
+
+        They are followed from that one's own number on: what is kept may have gone another way since.
+        """
+        seq = 0 if newest is None else newest.seq
+        if next(self.kept_entries(seq), None) is not None:
+            on = {"": 0} if newest is None else {newest.previous: seq - 1, newest.hash: seq}
+            yield from (entry for entry in self.entries(max(seq - 1, 0), on) if entry.seq > seq)
 
     def releases(self) -> Iterator[Release]:
-        """The kept releases, newest first, each read when it is asked for."""
+        """The kept releases, newest first, each read when it is asked for. What is none is stepped over."""
         for kept in reversed(list(self.kept(RELEASES))):  # ULIDs sort by time
-            yield self._model(Release, kept)
+            named = _RELEASE_KEY.fullmatch(kept.key)
+            if named and (release := self._readable(Release, kept)) is not None:
+                if release.deployment_id == named[1]:
+                    yield release
+                else:
+                    self.step_over(f"{kept.key} holds another release than its key says")
 
     def text(self, kept: Kept) -> str:
-        """The text of a key's first version. Raises `RollbackError` where only delete markers are left."""
+        """The text of a key's first version.
+
+        Raises `RollbackError`, with `ARCHIVE_DAMAGED` where only delete markers are left, or where it is no text.
+        """
+        if not kept.version_id:
+            raise _damaged(f"Of {kept.key} in {self.bucket} only delete markers are left.")
         with self._explained(f"reading {kept.key} from {self.bucket}"):
             answer = self._client.get_object(**self._where, Key=kept.key, VersionId=kept.version_id)
-            return str(answer["Body"].read().decode())
+            body = answer["Body"].read(_MAX_BYTES + 1)
+        try:
+            if len(body) <= _MAX_BYTES:
+                return str(body.decode(errors="surrogatepass"))
+        except UnicodeDecodeError:
+            pass
+        raise _damaged(f"{kept.key} in {self.bucket} is no text of at most {_MAX_BYTES} bytes.")
 
     def says(self, kept: Kept, value: Entry | Release | Approval) -> bool:
         """Whether a key's first version holds exactly `value`. Read only where the ETag does not tell."""
         if kept.holds(canonical(value)):
             return True
-        return bool(kept.version_id) and self._model(type(value), kept) == value
+        return self._readable(type(value), kept) == value
 
     # -- helpers -------------------------------------------------------------------------------------
 
@@ -198,14 +278,23 @@ class Archive:
         if self._put(key, text):
             return True
         # Its first version is the last one listed, and nothing sorts between a key and itself.
-        kept = next(self.kept(key), None)
-        if kept is None or not (kept.holds(text) or (kept.version_id and self.text(kept) == text)):
+        self._same(key, next(self.kept(key), None), text)
+        return False
+
+    def _same(self, key: str, kept: Kept | None, text: str) -> None:
+        """Raises `Differs` where a key's first version is not `text`."""
+        try:
+            same = kept is not None and (kept.holds(text) or self.text(kept) == text)
+        except RollbackError as error:
+            if error.code is not Code.ARCHIVE_DAMAGED:
+                raise
+            same = False
+        if not same:
             raise Differs(
                 f"{self.bucket} holds something else under {key} than what the ledger says now: the ledger "
                 "was restored, or changed.",
                 next="rollback audit names the first break.",
             )
-        return False
 
     def _put(self, key: str, text: str) -> bool:
         """Whether there was nothing under `key`."""
@@ -241,28 +330,65 @@ class Archive:
                     ) from error
                 raise
 
+    def entry(self, kept: Kept) -> Entry | None:
+        """The entry under a key, if it is what its key says; None, with a notice, where it is not."""
+        entry = self._readable(Entry, kept)
+        if entry is None:
+            return None
+        whole = entry.schema < SCHEMA or entry.hash == entry_hash(entry)
+        if whole and kept.key in (entry_key(entry), entry_key(replace(entry, hash=""))):
+            return entry
+        self.step_over(f"{kept.key} is not the entry that its key says")
+        return None
+
+    def _readable(self, kind: type[T], kept: Kept) -> T | None:
+        """What a key's first version says; None, with a notice, where it is malformed."""
+        try:
+            return self._model(kind, kept)
+        except RollbackError as error:
+            if error.code is not Code.ARCHIVE_DAMAGED:
+                raise
+            self.step_over(error.what)
+            return None
+
+    def step_over(self, what: str) -> None:
+        """Notes what of the archive is not used, and why."""
+        notice = line(f"Stepped over in the audit trail: {what}")
+        if notice not in self.notices:
+            self.notices.append(notice)
+
     def _model(self, kind: type[T], kept: Kept) -> T:
         text = self.text(kept)
         try:
             # Of a later schema a field may mean something else: what it is comes before what it says.
             check_schema(f"{kept.key} in {self.bucket}", reader(_Written).validate_json(text).schema)
             found: T = reader(kind).validate_json(text)  # type: ignore[arg-type] # every class is hashable
-        except ValidationError as error:
-            raise RollbackError(
-                f"{kept.key} in {self.bucket} is malformed: {error.errors()[0]['msg']}",
-                code=Code.ARCHIVE_DAMAGED,
-            ) from error
+        except (ValidationError, RecursionError) as error:
+            why = (
+                error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is nested too deeply"
+            )
+            raise _damaged(f"{kept.key} in {self.bucket} is malformed: {why}") from error
         return found
 
 
-def entry_key(seq: int) -> str:
-    """Where the timeline's entry of this number is kept."""
-    return f"{TIMELINE}SEQ-{seq:010d}.json"
+def _damaged(what: str) -> RollbackError:
+    return RollbackError(what, code=Code.ARCHIVE_DAMAGED)
 
 
-def number(key: str) -> int:
-    """The number of the timeline's entry that is kept under `key`."""
-    return int(key.removeprefix(f"{TIMELINE}SEQ-").removesuffix(".json"))
+def entry_key(entry: Entry) -> str:
+    """Where an entry of the timeline is kept; one without a hash (`replace(entry, hash="")`) as it once was."""
+    return f"{TIMELINE}SEQ-{entry.seq:010d}{entry.hash and '-'}{entry.hash}.json"
+
+
+def number(key: str) -> int | None:
+    """The number of the timeline's entry that is kept under `key`; None where a key is not exactly an entry's."""
+    found = _ENTRY_KEY.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+def is_release_key(key: str) -> bool:
+    """Whether a key is exactly a release's."""
+    return _RELEASE_KEY.fullmatch(key) is not None
 
 
 def release_key(deployment_id: str) -> str:

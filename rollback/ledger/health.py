@@ -2,8 +2,8 @@
 
 A table that was restored to a point in time has lost its newest entries, and a new one has none: "previous"
 would be decided from an incomplete past. The archive knows how far the timeline went. So the first time that
-a session reads the timeline's head, one call asks the archive for a later entry. Where there is no archive,
-or it does not answer, nothing is claimed and nothing is refused.
+a session reads the timeline's head, one call asks the archive for a later entry; it is believed where it chains.
+Where there is no archive, or it does not answer, nothing is claimed and nothing is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rollback.aws import point_in_time
 from rollback.config.naming import BREAK_GLASS
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError
-from rollback.ledger.audit_bucket import TIMELINE, Archive, entry_key, number
+from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import Newer
 from rollback.ledger.store import GONE, THROTTLED, Unanswered
@@ -104,12 +104,10 @@ class Watch:
         """The number of a later entry that the archive has; None where there is none, or nobody knows."""
         if self.archive is None:
             return None
-        after = entry_key(newest.seq) if newest is not None else ""
         try:
-            later = next(self.archive.kept(TIMELINE, after), None)
+            return next((entry.seq for entry in self.archive.beyond(newest)), None)
         except RollbackError:
             return None
-        return number(later.key) if later is not None else None
 
 
 def lost(environment: str, table: str, newest: Entry | None, kept: int) -> LostEntries:

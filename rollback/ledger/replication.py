@@ -38,14 +38,13 @@ def keep(
         for size in _BATCHES:
             batch += islice(before, size)
             missing = archive.offer_entries(batch)
-            if entry in batch and entry not in missing:
-                archive.keep_entry(entry)  # which says it where another one has its number
             for one in missing:
                 if one.is_release and one is not entry:
                     archive.keep_release(released(one.id))
             if not batch or batch[-1] not in missing:
                 break
             batch = []
+        archive.only(entry)
     except RollbackError as error:
         return _notice(f"entry {entry.seq} of the timeline", error)
     return None

@@ -77,7 +77,8 @@ class Ledger:
         self.table = table
         self.environment = environment
         self.archive = archive
-        self.notices: list[str] = []
+        # What the archive steps over is said with the rest.
+        self.notices: list[str] = [] if archive is None else archive.notices
         self.watch: Callable[[Entry | None], None] = lambda _: None
 
     def newest(self) -> Entry | None:

@@ -22,7 +22,7 @@ _PASSING = (
     (re.compile(r"\b\d{16,}\b"), "<time>"),
     (re.compile(r"\b\d{8}t\d{6}\b"), "<second>"),
     (re.compile(r"\b\d{12}\b"), "<account>"),
-    (re.compile(r"SEQ-\d{10}"), "SEQ"),
+    (re.compile(r"SEQ-\d{10}(-[0-9a-f]{64})?"), "SEQ"),
     (re.compile(r"(?<=/restapis/)[0-9a-z]+"), "<api>"),
 )
 _BATCHES = ("moved", "reverted", "progress")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rollback.actions.record_lease import Finished
 from rollback.actions.report_data import gather, told
 from rollback.actions.status import overview
 from rollback.core.canonical import canonical
+from rollback.ledger.audit_bucket import entry_key
 from rollback.ledger.schema import (
     METADATA,
     approval_item,
@@ -354,3 +356,32 @@ def test_an_emergency_is_gone_on_with_and_imported(
     assert {one for one, _ in made.functions.standing().values()} == {version}
     assert made.deployed == label(made.timeline().stands)
     assert audited(made).findings == ()
+
+
+@pytest.mark.finding("S20")
+@each(["aliases", "aliases-awaiting", "emergency-imported"])
+def test_what_the_audit_bucket_has_under_the_keys_of_an_earlier_version_is_kept_and_audited(
+    made: Stage,
+) -> None:
+    before = {key: list(versions) for key, versions in made.bucket.versions.items()}
+    assert all(
+        re.fullmatch(r"timeline/SEQ-[0-9]{10}\.json", key) for key in before if key.startswith("timeline/")
+    )
+    archive = made.archive()
+
+    assert list(archive.entries()) == sorted(made.timeline(), key=lambda entry: entry.seq)
+    whole = audited(made)
+    assert (whole.findings, whole.unkept, whole.put) == ((), (), 0)
+    assert made.bucket.versions == before
+
+    made.release("v9.0.0")
+    made.record("v9.0.0")
+    newest = made.timeline().newest
+    assert entry_key(newest) in made.bucket.versions
+    assert list(archive.entries())[-1] == newest
+    assert audited(made).findings == ()
+
+    key = max(key for key in before if key.startswith("timeline/"))
+    made.bucket.versions[key] = [("v1", b"{}")]
+    (found, *_) = audited(made).findings
+    assert (found.sk, found.what.partition(" than ")[0]) == (key, "it says otherwise")

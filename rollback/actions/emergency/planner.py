@@ -16,7 +16,7 @@ from typing import Literal
 from rollback.aws.account import Account
 from rollback.aws.functions import AliasSeen, Seen, observe, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.ledger.audit_bucket import TIMELINE, Archive, number
+from rollback.ledger.audit_bucket import Archive, number
 from rollback.model import deployed
 from rollback.model.alias_moves import Move
 from rollback.model.kind import Kind
@@ -96,8 +96,8 @@ def bars(entries: Iterable[Entry]) -> Bars:
 
 def recent(archive: Archive) -> Iterator[Entry]:
     """The newest entries of the timeline that the archive has, in order."""
-    keys = [kept.key for kept in archive.kept(TIMELINE)]
-    return archive.entries(after=number(keys[-_ENTRIES - 1]) if len(keys) > _ENTRIES else 0)
+    numbers = sorted({seq for kept in archive.kept_entries() if (seq := number(kept.key)) is not None})
+    return archive.entries(after=numbers[-_ENTRIES - 1] if len(numbers) > _ENTRIES else 0)
 
 
 def previous(
@@ -211,11 +211,12 @@ def make(
         chosen.setdefault(catalogue[name], []).append(name)
     read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
     now = {name: seen for name, seen in read.items() if seen is not None}
-    known = bars(recent(archive))
+    entries = list(recent(archive))
+    known, recorded = bars(entries), {entry.id for entry in entries if entry.is_release}
     if request.release == PREVIOUS:
-        choice = previous(_checked(archive.releases()), chosen, now, known)
+        choice = previous(_checked(archive, recorded), chosen, now, known)
     else:
-        choice = named(_checked(archive.releases()), chosen, now, checked_version(request.release))
+        choice = named(_checked(archive, recorded), chosen, now, checked_version(request.release))
     targets = {service: release.version for service, release in choice.targets.items()}
     refusals = [] if although_quarantined else _barred(targets, known, settings.environment)
     steps: list[Move] = []
@@ -262,16 +263,25 @@ def _newer(
     }
 
 
-def _checked(releases: Iterable[Release]) -> Iterator[Release]:
-    for release in releases:
-        if manifest_hash(release.manifest) != release.manifest_hash:
+def _checked(archive: Archive, recorded: set[str]) -> Iterator[Release]:
+    """The archive's releases, their manifests checked. `recorded` are ids that its timeline tells of.
+
+    One that the timeline tells of is followed as it was recorded, or not at all; what somebody else put there is
+    stepped over, with a notice.
+    """
+    for release in archive.releases():
+        if manifest_hash(release.manifest) == release.manifest_hash:
+            yield release
+            continue
+        why = f"The archived manifest of {release.version} is not the one that was recorded."
+        if release.deployment_id in recorded:
             raise RollbackError(
-                f"The archived manifest of {release.version} is not the one that was recorded.",
+                why,
                 code=Code.ARCHIVE_DAMAGED,
                 changed="Nothing was changed.",
                 next="Its earlier versions are in the bucket: aws s3api list-object-versions",
             )
-        yield release
+        archive.step_over(why)
 
 
 def _now(account: Account, name: str) -> Now | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rollback.core.clocks import in_a_thread
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, Held, Lease, LeaseLost
 from rollback.ledger.store import Conflict, Write
@@ -297,7 +298,8 @@ def test_a_table_that_does_not_answer_is_no_error_when_a_lease_is_given_back(wor
 
 
 def test_the_beat_is_kept_in_the_background_until_it_is_given_back(world: World) -> None:
-    leases = replace(world.session().leases, seconds=0.02)  # type: ignore[arg-type]
+    real = replace(world.session().clocks, beating=in_a_thread)
+    leases = replace(world.session().leases, seconds=0.02, clocks=real)  # type: ignore[arg-type]
     beaten = threading.Event()
     table = world.table()
 
