@@ -1,4 +1,6 @@
-"""The kinds of things that can be put back, and where each is made. A new kind is one line here."""
+"""The kinds of things that can be rolled back, and which class each is made from. A new kind is one line
+here.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What every kind of target offers to the flow, and what the flow offers to it.
+"""The Protocol that every kind of target implements, and the journal and context that it gets. Start here for
+a new kind.
 
-The flow alone knows the order, the lease, approval and the record; a target alone knows its service.
+Only the lifecycle knows the order, the lease, approval and the record; only a target knows its service.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A step that did not go: what, and why.
+    """A step that failed: which, and why.
 
-    `foreign` means that somebody else changed it meanwhile; `refused` that the service said no, so that
-    nothing of it was done. With neither it may have been done, and only the answer got lost.
-    `part` is the one of the plan's subjects of which nobody can say any more what it stands at.
+    `foreign` means that somebody else changed it meanwhile; `refused` that the service refused it, so that
+    nothing of it was done. With neither it may have been done, and only the answer got lost. `part` is the
+    one of the plan's subjects whose deployed version is then unknown.
     """
 
     subject: str
@@ -58,9 +59,9 @@ class Failure:
 class Outcome:
     """How far an execution or an undo came. It went through where there is no failure and no stop.
 
-    `put_back` says that what was done must not stand as it is: the flow undoes it at once. `anew` says that
-    what is left is more than was approved, and needs a plan of its own. `done` names the plan's subjects that
-    stand at it although others do not. `stays` says what an undo had to leave as it was done: nothing undoes it.
+    `put_back` asks the lifecycle to revert at once what was done. `anew` says that what is left is more than
+    was approved, and needs a plan of its own. `done` names the plan's subjects that are at the target version
+    although others are not. `stays` says what an undo had to leave as it was done: nothing reverts it.
     """
 
     failures: tuple[Failure, ...] = ()
@@ -95,7 +96,10 @@ class Journal(Protocol):
         """Whether an earlier process may still be about to do what the plan says."""
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Writes an event. Raises `LeaseLost` where the lease is no longer ours. Takes any thread."""
+        """Writes an event: its kind, and its JSON values by name, e.g. `("found", {"function": name,
+        "version": "7", "weights": {version: share}})`. May be called from any thread. Raises `LeaseLost`
+        where the lease is no longer ours.
+        """
 
     def check(self) -> None:
         """Raises `LeaseLost` where the lease is no longer ours."""
@@ -108,10 +112,10 @@ class Journal(Protocol):
 
 
 class Target(Protocol):
-    """One kind of thing that can be put back.
+    """One kind of thing that can be rolled back.
 
-    `verb` is what a person types for it, `doing` what is said while it works, `smoked` whether the smoke
-    command has a say in whether it went well.
+    `verb` is what a person types for it, `doing` what is shown while it works, `smoked` whether the smoke
+    command is part of its verification.
     """
 
     kind: Kind
@@ -128,7 +132,10 @@ class Target(Protocol):
         """What a rollback of this kind locks, in the order in which everybody takes them."""
 
     def plan(self, request: Any) -> Plan[Any]:
-        """What would be done for a request of this kind (`rollback.model.request`). Reads only."""
+        """What would be done for a request of this kind (`rollback.model.request`). Reads only.
+
+        Raises `UsageError` for what does not exist, `Refused` for what may not be done.
+        """
 
     def again(self, plan: Plan[Any], rollback_id: str) -> Plan[Any]:
         """What would be done now, to be compared with what was approved under `rollback_id`. Reads only.
@@ -140,19 +147,19 @@ class Target(Protocol):
         """What speaks against the plan. Pure."""
 
     def keep(self, plan: Plan[Any], rollback_id: str) -> None:
-        """Puts away what carrying out `plan` will need and what its record cannot hold."""
+        """Stores what carrying out `plan` will need and what its record cannot hold."""
 
     def execute(self, plan: Plan[Any], journal: Journal) -> Outcome:
         """Does what the plan says, skipping what the journal says is done."""
 
     def undo(self, plan: Plan[Any], journal: Journal) -> Outcome:
-        """Back to where the plan began."""
+        """Reverts to where the plan began."""
 
     def verify(self, plan: Plan[Any]) -> Sequence[Check]:
-        """Whether everything stands at the plan. Reads only."""
+        """Checks that everything is at the target version. Reads only."""
 
     def publish(self, plan: Plan[Any], deployed: Mapping[str, Deployed]) -> None:
-        """Writes where others look it up what is deployed now.
+        """Updates the SSM parameter that holds the deployed version.
 
         `deployed` maps the plan's subjects to the version that each is at.
         """
@@ -161,4 +168,6 @@ class Target(Protocol):
         """planned, moved, confirmed, failed and reverted steps. Pure."""
 
     def outcomes(self, plan: Plan[Any], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """One mapping a step for the record's JSON: name, from, to, outcome. Pure."""
+        """One mapping a step for the record's JSON, at least `{"name", "from", "to", "outcome"}`, all text;
+        `prune` has `planned`, `deleted` and `kept` instead. Pure.
+        """

@@ -1,4 +1,6 @@
-"""How targets do the same to many: several at a time, journalled in batches, and counted in the record."""
+"""Helpers that targets share: steps carried out several at a time, journalled in batches, counted for the
+record.
+"""
 
 from __future__ import annotations
 
@@ -86,9 +88,10 @@ def carry_out(
 
 
 def counts(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """planned, moved, confirmed, failed and reverted steps, of the `outcome` of each; pure.
+    """The number of planned, moved, confirmed, failed and reverted steps; `outcomes` as of `Target.outcomes`.
+    Pure.
 
-    What is none of the last three and not untouched was moved, whatever the word for it is.
+    Any other outcome than these and `untouched` counts as moved, e.g. `created`.
     """
     found = [item["outcome"] for item in outcomes]
     ends = {name: found.count(name) for name in ("confirmed", "failed", "reverted")}

@@ -1,4 +1,4 @@
-"""What moving aliases would mean: reads the account and the ledger, then decides purely."""
+"""Plans a move of aliases: reads the account and the ledger, then decides. The decisions are pure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def recorded(
 ) -> dict[str, Standing]:
     """The last recorded state of each function's alias, from the newest record that wrote it.
 
-    `services` maps functions to services. Functions that no record ever wrote are left out. A damaged
-    record is an error that names it, or passed over where `damaged` says that the aliases count.
+    `services` maps function names to their services. Functions that no record ever wrote are left out. Raises
+    `RollbackError` naming a damaged record, or passes it over where `damaged` says that the aliases count.
     """
     wanted = set(functions)
     found: dict[str, Standing] = {}
@@ -91,7 +91,9 @@ def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...],
 
 
 def problem_of(target: Standing, there: Seen | None) -> str:
-    """Why an alias cannot go to the version `target`, of which Lambda tells `there`; empty where it can. Pure."""
+    """Why an alias cannot go to the version `target`; empty where it can. `there` is what GetFunction
+    returned of that version, None where it is missing. Pure.
+    """
     if there is None:
         return f"version {target.version} {_GONE}"
     if there.code_sha256 != target.code_sha256:

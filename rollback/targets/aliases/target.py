@@ -1,14 +1,14 @@
-"""Lambda aliases: how a release of functions is put back.
+"""Rolls Lambda aliases back to a release: one conditional UpdateAlias a function.
 
-One conditional write is also the read. Every control-plane call counts against 15 a second, so the plan
-takes each alias's RevisionId and weights from the last record that wrote them, and execution makes
-exactly one UpdateAlias a function, with that RevisionId, the target version and no weights. Only where
-the RevisionId has gone stale does one GetAlias decide: the alias still at the plan's *from* or *to* is
-ours to move, anything else is somebody else's release and is left alone.
+One conditional write is also the read. Every control-plane call counts against 15 a second, so the plan takes
+each alias's RevisionId and weights from the last record that wrote them, and execution makes exactly one
+UpdateAlias a function, with that RevisionId, the target version and no weights. Only where the RevisionId has
+gone stale does one GetAlias decide: an alias that is still at the plan's *from* or *to* is moved, anything
+else is somebody else's release and is left alone.
 
 Every write puts a tag of its own into the alias's description, one for the way there and one for the way
 back, so it always changes something and gives a new RevisionId: what another process read before can then
-move nothing any more, and an answer that got lost is told apart from a stranger's write.
+move nothing any more, and our own write, whose answer was lost, can be told from drift.
 """
 
 from __future__ import annotations
@@ -95,10 +95,10 @@ class Aliases:
         return replace(outcome, put_back=bool(outcome.failures))
 
     def undo(self, plan: Plan[Move], journal: Journal) -> Outcome:
-        """Puts back what was moved, and whatever a write without an answer may have moved.
+        """Reverts what was moved, and whatever a write without an answer may have moved.
 
-        After a takeover that is every function: an earlier process may still be about to move it, and
-        can no longer once its RevisionId has changed.
+        After a takeover that is every function: an earlier process may still be about to move it, and can no
+        longer once its RevisionId has changed.
         """
         known = states(plan, journal.events)
         todo = [
@@ -129,6 +129,9 @@ class Aliases:
         return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        """One mapping a function: `{"name", "service", "from", "to", "outcome"}`, all text; `outcome` is
+        moved, confirmed, reverted, failed or untouched.
+        """
         known = states(plan, events)
         failed = failed_subjects(events)
 
@@ -224,15 +227,15 @@ class Aliases:
         stands, description, found = _told(alias)
         if (stands, description, found) == (version, tag, weights):
             return alias["RevisionId"]  # ours: only the answer got lost
-        # What an earlier holder of this record left there is not where the alias began; what anybody else
-        # left there is, and an undo goes back to it, or leaves it alone where it never was ours. Whoever
-        # wrote it after us, and has it at the version to go back to, keeps their weights.
+        # Ignore our own earlier writes; treat any other value as the restore point: an undo reverts to it, or
+        # leaves it alone where we never moved the alias. Where somebody wrote it after us, and it is at the
+        # version to revert to, their weights stay.
         ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
         never = not state.moved and not (back and state.doubtful)
         theirs = not ours and (never or (back and stands == version))
         if stands not in ({version} if back and theirs else {step.from_version, step.to_version}):
             raise _Foreign(f"somebody else moved it to version {stands}")
-        # Written down before it is overwritten.
+        # Journalled before it is overwritten.
         journal.append(
             "found",
             {

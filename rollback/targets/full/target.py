@@ -1,6 +1,6 @@
-"""Everything at once: a release's aliases, then the stack and the Terraform configuration it was made with.
+"""Rolls back everything at once: a release's aliases, then its stack and its Terraform configuration.
 
-Aliases first, for they bring relief in seconds; a part that fails later leaves that relief standing.
+Aliases first, as they bring relief in seconds; a part that fails later does not undo that relief.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Full:
             self._targets[kind].keep(part, rollback_id)
 
     def execute(self, plan: Plan[Piece], journal: Journal) -> Outcome:
-        """Part by part. Aliases that fail are put back; what comes after them is not a reason to."""
+        """Part by part. Aliases that fail are reverted; a failure of a later part reverts nothing."""
         finished = {event.data["part"] for event in journal.events if event.kind == _DONE}
         done: list[str] = []
         before = 0
@@ -108,7 +108,7 @@ class Full:
         return Outcome()
 
     def undo(self, plan: Plan[Piece], journal: Journal) -> Outcome:
-        """The last part first; those that were never begun stand where they did."""
+        """The last part first; those that were never begun are left alone."""
         failures: list[Any] = []
         for kind, part in reversed(parts(plan).items()):
             mine = PartJournal(journal=journal, plan=part, before=0)
@@ -142,6 +142,9 @@ class Full:
         return {name: sum(counted.get(name, 0) for counted in each) for name in COUNTS}
 
     def outcomes(self, plan: Plan[Piece], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        """The outcomes of all parts, each with its part's kind: `{"part": "aliases", "name": …, "outcome":
+        …}`.
+        """
         return [
             {"part": kind, **outcome}
             for kind, part in parts(plan).items()
@@ -187,7 +190,7 @@ class Full:
 
 @dataclass(frozen=True, kw_only=True)
 class PartJournal:
-    """The record's journal as one part sees it (`targets.protocol.Journal`)."""
+    """The record's journal as one part sees it (`targets.base.Journal`)."""
 
     journal: Journal
     plan: Plan[Any]
@@ -210,6 +213,7 @@ class PartJournal:
         return self.journal.taken_over
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
+        """As `Journal.append`; the event also names the part (`"part": "aliases"`)."""
         self.journal.append(kind, {**data, "part": self.plan.kind})
 
     def check(self) -> None:

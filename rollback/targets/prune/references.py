@@ -1,4 +1,4 @@
-"""Which versions of functions the ledger and its archive still need; and by whom one was deleted."""
+"""Which versions of functions the ledger and its archive still need, and what needs them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from rollback.model.retention import needed_releases
 
 @dataclass(kw_only=True)
 class Needs:
-    """What is needed: function → version → by whom. `newest` maps each function to its version in the newest
-    recorded release that holds it.
+    """What is needed: function → version → what needs it, in words. `newest` maps each function to its
+    version in the newest recorded release that holds it.
     """
 
     newest: dict[str, int] = field(default_factory=dict)

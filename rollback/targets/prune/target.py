@@ -1,10 +1,10 @@
-"""Published versions that nobody needs: found, deleted one by one, and told.
+"""Finds published versions that nobody needs, deletes them one by one, and records each.
 
-Nothing is put back here, and what is deleted does not come back. So the plan only bounds what may be deleted:
-each version is decided on anew in the moment before its turn, by the ledger as it is when the deleting begins
-and by the function's aliases as they are then. Lambda itself refuses to delete a version that an alias refers
-to (API reference, DeleteFunction). The lease on the aliases is held all the while: no rollback and no
-recording of a release runs beside it.
+Nothing is rolled back here, and what is deleted cannot be restored. So the plan only bounds what may be
+deleted: each version is decided on anew right before its turn, by the ledger as it is when the deleting
+begins and by the function's aliases as they are then. Lambda itself refuses to delete a version that an alias
+refers to (https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html). The lease on the aliases is
+held all the while: no rollback and no recording of a release runs beside it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ class Prune:
         return outcome
 
     def undo(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
-        """Deletes nothing more, and finds out what an earlier process has deleted without having told."""
+        """Deletes nothing more, and finds out what an earlier process has deleted without having journalled
+        it.
+        """
         left = self._left(plan, journal.events)
         ended, done = self._batch(journal), _planned(plan) - len(left)
         functions = list(dict.fromkeys(turn.step.function for turn in left))
@@ -191,6 +193,9 @@ class Prune:
         }
 
     def outcomes(self, plan: Plan[Doomed], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        """One mapping a function: `{"name", "service", "planned": [version], "deleted": [version], "kept":
+        {version: why}}`.
+        """
         gone = deleted(events)
         return [
             {

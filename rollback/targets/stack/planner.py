@@ -1,4 +1,4 @@
-"""What putting a stack back would do: a commit's program previewed on the stack as it stands."""
+"""Plans a stack's rollback: previews a commit's program on the stack as it is deployed now."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from rollback.model.request import StackRequest
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, counts
 from rollback.targets.base import Context
 
-# "Stacks", Pulumi's documentation: what a stack may be called.
+# What a stack may be called: https://www.pulumi.com/docs/iac/concepts/stacks/.
 _STACK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHORT = 12
 _NOTICES = 10
@@ -67,7 +67,9 @@ class Stack:
         )
 
     def exported(self) -> Mapping[str, Any]:
-        """What the engine exports: the checkpoint as it is now, its secrets encrypted, and its format."""
+        """The JSON of `pulumi stack export`, `{"version": 3, "deployment": {…}}`: the checkpoint, its secrets
+        encrypted.
+        """
         found: Mapping[str, Any] = json.loads(self.name.ask("export"))
         return found
 
@@ -79,14 +81,19 @@ class Stack:
         return git.find(self.where.top, wanted, self.context.account.settings.protected_branch)
 
     def workspace(self, commit: Commit, state: Deployment, without: tuple[str, ...]) -> Workspace:
-        """A commit's workspace, which lasts as long as the session."""
+        """A commit's workspace for the checkpoint `state`, without the URNs in `without`; it lasts as long as
+        the session.
+        """
         made = workspace(self.name.engine, self.where, commit, state, without)
         return self.context.closing.enter_context(made)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What the program of a workspace would do to the stack whose checkpoint was `state`."""
+    """What the program of a workspace would do to the stack whose checkpoint was `state`.
+
+    `drift` is a pair for each resource that differs from the checkpoint: its URN and the properties.
+    """
 
     workspace: Workspace
     state: Deployment
@@ -103,7 +110,7 @@ class Preview:
 
     @property
     def protected(self) -> list[Step]:
-        """What the engine refuses to touch; it says so of the first it meets, and stops there."""
+        """The resources that the engine refuses to touch; it reports only the first one, and stops there."""
         return [step for step in self.steps if step.protected and step.op in (DELETE, REPLACE)]
 
 
@@ -203,7 +210,7 @@ def preview(
     *,
     save: bool = True,
 ) -> Preview:
-    """Runs a workspace's program without doing anything."""
+    """Runs a workspace's program as a preview, within `seconds`. Raises what `stopping` raises."""
     events: list[tuple[str, Mapping[str, Any]]] = []
     watch = Watch(seconds=seconds, event=lambda kind, data: events.append((kind, data)), stopping=stopping)
     ended = made.preview(watch, save=save)

@@ -1,10 +1,10 @@
-"""What a stack's record tells of how far an update came. Pure, but for `Progress`, which writes it down.
+"""Journals how far an update of a stack came, and reads that back. Pure, but for `Progress`, which writes it.
 
 began      the engine was started: its process, and the CI run that it belongs to
 lock       it holds the stack's lock: the lock's uuid
-changed    resources that it is through with (`restored` on the way back): urn, op, ok
+changed    resources that it is done with (`restored` on the way back): urn, op, ok
 ended      it has ended: its exit code, and whether it was locked out and did nothing
-adopted    what an earlier engine had begun was found and taken in
+adopted    what an earlier engine had begun was found and imported
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "de
 
 @dataclass(kw_only=True)
 class Progress:
-    """Journals what the engine tells while it updates; `back` on the way back.
+    """Journals what the engine reports while it updates; `back` on the way back.
 
-    `changing` are the plan's resources, `before` those that an earlier engine was through with. `locks`
-    lists the stack's locks, to find the engine's own once it must hold it.
+    `changing` are the URNs of the plan's resources, `before` those that an earlier engine was done with.
+    `locks` lists the stack's locks, to find the engine's own once it must hold it. `failures` maps URNs to
+    reasons.
     """
 
     journal: Journal
@@ -64,6 +65,9 @@ class Progress:
         self.journal.append(BEGAN, {"process": process, "run": github_actions.this_run(), "back": self.back})
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Takes an event of the engine: its kind (`resOutputsEvent`) and its JSON (`{"metadata": {"urn",
+        "op", …}}`).
+        """
         if not self._locked:
             self._find_lock()
         if kind == "diagnosticEvent" and data.get("severity") == "error":
@@ -86,7 +90,7 @@ class Progress:
         self.journal.append(ENDED, {"code": ended.code, "locked_out": ended.locked})
 
     def all_through(self, changes: Iterable[Change]) -> None:
-        """An update that went through has done all of it, said or not."""
+        """Marks every resource as done: the update went through, whether or not each was reported."""
         for change in changes:
             if not self._done.get(change.urn):
                 self.through(change.urn, change.op)
@@ -126,7 +130,7 @@ def processes(events: Iterable[Event]) -> list[Process]:
 
 
 def locks(events: Iterable[Event]) -> dict[str, str]:
-    """The uuid of each lock that they held, and the CI run that its engine belonged to."""
+    """The uuid of each lock that they held → the CI run that its engine belonged to, empty for a person's."""
     found, run = {}, ""
     for event in events:
         if event.kind == BEGAN:
@@ -153,7 +157,7 @@ def touched(events: Iterable[Event], *, back: bool = False) -> set[str]:
 
 
 def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """One mapping for each resource that changes: its names, type and operation, and how it went."""
+    """One mapping for each resource that changes, as `resource_changes.told` makes it."""
     forward, back = _through(events, CHANGED), _through(events, RESTORED)
     failed = failed_subjects(events)
 

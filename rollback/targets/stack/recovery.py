@@ -1,8 +1,9 @@
-"""Clears away what an interrupted update of ours has left: its engine, its lock, and what it had begun.
+"""Cleans up after an interrupted update of ours: its engine, its lock, and the resources it had begun to
+create.
 
-An engine that was cut off leaves its lock and, in the checkpoint, what it was just creating, which may be
-there or not. The engine itself would only forget that, or try to make it again. Here it is put into the
-checkpoint under the id that it has if it is there, and a refresh, which drops what is not, finds out.
+An engine that was killed leaves its lock and, in the checkpoint, what it was just creating, which may exist
+or not. The engine itself would only forget that, or try to create it again. Here it is put into the
+checkpoint under the id that it would have, and a refresh, which drops what does not exist, finds out.
 """
 
 from __future__ import annotations
@@ -63,9 +64,10 @@ def clear(stack: Stack, journal: Journal) -> None:
 def adopt(
     stack: Stack, journal: Journal, seconds: float, workspace: Callable[[Deployment], Workspace]
 ) -> Deployment:
-    """Takes in what an engine had begun and not finished, and returns the checkpoint as it is then.
+    """Imports what an engine had begun and not finished, and returns the checkpoint as it is then.
 
-    Raises `RollbackError` where the engine cannot read what there is.
+    `seconds` is how long the refresh may take. Raises `RollbackError` where the engine cannot read what
+    exists.
     """
     exported = stack.exported()
     state = checkpoint.deployment(exported)
@@ -94,10 +96,10 @@ def adopt(
 
 
 def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
-    """The checkpoint with what was being created as if it were there, and what that is. Pure.
+    """The checkpoint with what was being created as if it existed, and the URNs of that. Pure.
 
-    Where the id of a resource cannot be told from its inputs, it is forgotten, and making it again fails if
-    it is there.
+    Where the id of a resource cannot be derived from its inputs, it is forgotten, and creating it again fails
+    if it exists.
     """
     resources = [dict(resource) for resource in checkpoint.resources(state)]
     known = {resource["urn"] for resource in resources if not resource.get("delete")}
@@ -114,7 +116,7 @@ def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
 
 
 def guessed_id(type_: str, inputs: Mapping[str, Any]) -> str:
-    """The id that a resource with these inputs has; empty where it cannot be told."""
+    """The id that a resource with these inputs (property → value) has; empty where it cannot be derived."""
     parts = _IDS.get(type_)
     if parts is not None:
         words = [part if part in ":/" else inputs.get(part) for part in parts]

@@ -1,8 +1,8 @@
-"""A Pulumi stack: how it is put back to what an earlier commit declares.
+"""Rolls a Pulumi stack back to what an earlier commit declares.
 
-The commit's own program runs on the stack as it stands today, in a worktree. One preview under the lease
+The commit's own program runs on the stack as it is deployed today, in a worktree. One preview under the lease
 serves for the plan and for the update: the update is bound to the plan that the preview saved. What an
-interrupted update has left is cleared away before anything is planned again.
+interrupted update has left is cleaned up before anything is planned again.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class Stack:
         return self._update(plan, preview, journal)
 
     def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
-        """Deploys what stood before, if that is known; what this rollback has created may go for it."""
+        """Deploys the commit that was deployed before, if that is known; what this rollback has created may
+        be deleted.
+        """
         if not stack_progress.acted(journal.events):
             return Outcome()
         subject = next(iter(plan.targets))
@@ -149,6 +151,7 @@ class Stack:
         return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        """As `progress.outcomes`."""
         return stack_progress.outcomes(plan, events)
 
     # -- updating --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Items as DynamoDB's low-level client has them: written as JSON, read back, and told apart. Pure."""
+"""DynamoDB items as the low-level client has them: written as JSON, read back, and compared. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# Attribute name → typed value, as in {"id": {"S": "a"}, "count": {"N": "1"}, "data": {"B": b"…"}}.
 Item = Mapping[str, Any]
 _SETS = ("SS", "NS")
 
@@ -23,7 +24,7 @@ def text(item: Item) -> str:
 
 
 def written(item: Item | None) -> dict[str, Any] | None:
-    """The item as JSON values: binaries in base64."""
+    """The item as JSON values, in the same shape: binaries as base64 text, sets sorted."""
     return None if item is None else {name: _written(value) for name, value in item.items()}
 
 
@@ -45,14 +46,15 @@ def same(one: Item | None, other: Item | None) -> bool:
 
 
 def key_of(item: Item, keys: Sequence[str]) -> dict[str, Any]:
-    """An item's primary key; `keys` are the names of its attributes."""
+    """An item's primary key, `{"id": {"S": "a"}}`; `keys` are the names of its attributes."""
     return {name: item[name] for name in keys}
 
 
 def expired(item: Item, ttl: str, now: float) -> bool:
-    """Whether an item's time to live has passed: the attribute `ttl` holds seconds since 1970.
+    """Whether an item's time to live has passed: the attribute `ttl` holds seconds since 1970, as `now` does.
 
-    One that has passed more than five years ago is no time to live (Developer Guide, "Using time to live").
+    One that has passed more than five years ago is no time to live ("Using time to live",
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html).
     """
     value = item.get(ttl, {}).get("N") if ttl else None
     return value is not None and now - 5 * 365 * 86_400 < float(value) <= now

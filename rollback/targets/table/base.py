@@ -1,4 +1,4 @@
-"""What the two targets of a table have in common: who acts on it, what it locks, how it is planned again."""
+"""What the targets `table` and `cutover` share: the acting role, the locks, and planning again."""
 
 from __future__ import annotations
 
@@ -99,4 +99,5 @@ class TableTarget:
         return counts(steps.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[TableStep], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        """As `steps.outcomes`."""
         return steps.outcomes(plan, events)

@@ -1,8 +1,8 @@
-"""Two tables compared, however large: both are scanned once, in parallel, and nothing is kept in memory.
+"""Compares two tables, however large: both are scanned once, in parallel, and nothing is kept in memory.
 
-Each item becomes its key and a fingerprint, spread over files by the key's hash, so that an item's two
-sides meet in one small pair of files. Only the keys whose fingerprints differ are then read in full. The
-files hold keys, which may be somebody's data: they have no name, and go with the process.
+Each item becomes its key and a fingerprint, spread over files by the key's hash, so that an item's two sides
+meet in one small pair of files. Only the keys whose fingerprints differ are then read in full. The files hold
+keys, which may be personal data: they have no name, and are deleted with the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ ONLY_LIVE, ONLY_RESTORED, DIFFERENT, EXPIRED = "only_live", "only_restored", "di
 # Two sides of so many files stay below the 256 that some systems allow a process to have open.
 _FILES = 64
 _SEGMENTS = 4
-# BatchGetItem takes 100 keys (Amazon DynamoDB API Reference).
+# BatchGetItem takes 100 keys
+# (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
 _BATCH = 50
 _UNIT = 4096
 _TRIES = 10
@@ -42,7 +43,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One key whose item is not the same in both tables; the side that has none is None."""
+    """One key whose item is not the same in both tables; the side that has none is None.
+
+    Key and items as in `attribute_json.Item`; `kind` is ONLY_LIVE, ONLY_RESTORED, DIFFERENT or EXPIRED.
+    """
 
     kind: str
     key: Item
@@ -98,7 +102,11 @@ class Comparison:
         return counter["items"]
 
     def fetch(self, table: str, keys: Sequence[Item]) -> dict[str, Item]:
-        """The items of a table under `keys`, at most 100, read consistently, by their key as text."""
+        """Key as text (`attribute_json.text`) → item, of those of `keys` (at most 100) that a table has, read
+        consistently.
+
+        Raises `RollbackError` where the table keeps leaving keys unread.
+        """
         found: dict[str, Item] = {}
         asked: Any = {table: {"Keys": list(keys), "ConsistentRead": True}}
         for attempt in range(_TRIES):

@@ -1,8 +1,9 @@
-"""Writes a loss report's differences back into the live table, item by item and never over a stranger's change.
+"""Writes a loss report's differences back into the live table, item by item, and never over somebody else's
+change.
 
-Each write is conditional on the item being what the report saw. It is read right before, because a
-condition can ask whether attributes are as they were, but not whether there are others; then it is written
-on condition that all of them are still so.
+Each write is conditional on the item being what the report saw. It is read right before, because a condition
+can ask whether attributes are as they were, but not whether there are others; then it is written on condition
+that all of them are still so.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ from rollback.targets.table.loss_report import parsed
 
 WRITTEN, ALREADY, LEFT = "written", "already", "left"
 WANTED, CHANGED, UNDONE = "wanted", "changed", "undone"
-# A condition takes 300 operators (Developer Guide, "Service, account, and table quotas").
+# A condition takes 300 operators
+# (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html, "Expression parameters").
 _CONDITIONS = 100
 BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What is to become of one item: it must be `had` (None: not there), and becomes `wanted`."""
+    """What is to become of one item: it must be `had` (None: absent), and becomes `wanted` (None: deleted).
+    All as in `attribute_json.Item`.
+    """
 
     key: Item
     had: Item | None
@@ -44,7 +48,7 @@ class Change:
         return Change(key=self.key, had=self.wanted, wanted=self.had)
 
     def stands(self, now: Item | None) -> str:
-        """What has become of the item that is `now`: as WANTED, CHANGED by somebody else, or still UNDONE."""
+        """The state of the item that is `now`: as WANTED, CHANGED by somebody else, or still UNDONE."""
         if attribute_json.same(now, self.wanted):
             return WANTED
         return UNDONE if attribute_json.same(now, self.had) else CHANGED
@@ -97,7 +101,9 @@ def untouched(events: Sequence[Event]) -> set[int]:
 
 
 def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:
-    """The part of a write that says what must be there for it. Pure."""
+    """The part of a write that says what must be there: `{"ConditionExpression", "ExpressionAttributeNames",
+    "ExpressionAttributeValues"}`, as PutItem and DeleteItem take it. `key` names the key's attributes. Pure.
+    """
     if had is None:
         return {
             "ConditionExpression": "attribute_not_exists(#k)",

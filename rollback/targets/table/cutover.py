@@ -1,10 +1,10 @@
-"""Callers get what a restored table holds: by items copied back, or by a parameter that names the table.
+"""Gives callers what a restored table holds: by items copied back, or by a parameter that names the table.
 
-A rollback of its own, with its own approval, upon a restore that is COMPLETE. It is bound to that restore's
-loss report by the report's SHA-256: what is written back is exactly what was reported, into items that are
-still what the report saw. `copy-back` begins with a backup of the live table; items that only the live
-table has stay, unless `--delete-new`. `parameter` points the parameter that functions read to the restored
-table, and reports what the live one had got until then.
+It is a rollback of its own, with its own approval, after a restore that is COMPLETE. It is bound to that
+restore's loss report by the report's SHA-256: what is written back is exactly what was reported, into items
+that are still what the report saw. `copy-back` begins with a backup of the live table; items that only the
+live table has stay, unless `--delete-new`. `parameter` points the parameter that functions read to the
+restored table, and reports what the live one had got until then.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Cutover(TableTarget):
         return self._run(plan, journal, doing)
 
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
-        """Puts back the items that were written, where they are still so; or the parameter."""
+        """Reverts the items that were written, where nobody has changed them since; or the parameter."""
         try:
             if plan.request.expected(CutoverRequest).cutover == COPY_BACK:
                 outcome = self._unwrite(plan, journal)

@@ -1,9 +1,9 @@
-"""The loss report: every difference between a live and a restored table, in the state bucket.
+"""The loss report: every difference between a live and a restored table, stored in the state bucket.
 
-It holds people's data, and so it is kept encrypted in the environment's own bucket, never in the ledger and
+It holds personal data, and so it is kept encrypted in the environment's own bucket, never in the ledger and
 never on this machine: `rollback/<rollback id>/loss.jsonl` has one JSON line a difference, with both items;
-`loss.json` beside it the counts and the first keys of each kind. The record has the counts, the place and
-the SHA-256 of the lines, by which a later cutover is bound to exactly this report.
+`loss.json` beside it the counts and the first keys of each kind. The record has the counts, the place and the
+SHA-256 of the lines, by which a later cutover is bound to exactly this report.
 """
 
 from __future__ import annotations

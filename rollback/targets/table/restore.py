@@ -1,10 +1,10 @@
-"""A table to a point in time: restored beside the live one, which is not touched.
+"""Restores a table to a point in time, beside the live one, which is not touched.
 
 The restored table gets the settings that a restore leaves out, and is compared with the live one item by
-item: the loss report says what going back would cost. To let callers have it is a second rollback with an
+item: the loss report says what going back would cost. To give it to callers is a second rollback with an
 approval of its own (`cutover`).
 
-The caller's role keeps the record; everything that is done to tables and in the state bucket is done under
+The caller's role writes the record; everything that is done to tables and in the state bucket is done under
 the restore role, which may not touch the record.
 """
 

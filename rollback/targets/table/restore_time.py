@@ -1,4 +1,6 @@
-"""To which second a table goes back: what a person typed, and whether the service can still do it. Pure."""
+"""To which second a table is restored: parses what a person typed, and checks it against the recovery window.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -71,10 +73,10 @@ def refusal(table: str, time: datetime, window: Window, now: datetime) -> Refusa
 
 
 def compare_seconds(size_bytes: int, read_units: float) -> float:
-    """How long comparing a table of that size with its copy takes at a read budget.
+    """Seconds that comparing a table of that size with its copy takes at a budget of read units a second.
 
-    Both are read through consistently, one read unit each 4 KB (Developer Guide, "DynamoDB read and write
-    operations").
+    Both are read through consistently, one read unit each 4 KB ("DynamoDB read and write operations",
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html).
     """
     return 2 * -(-size_bytes // 4096) / read_units
 

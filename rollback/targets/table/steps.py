@@ -1,4 +1,4 @@
-"""What the two targets of a table share: their steps, the order they go in, and waiting for the service."""
+"""What the targets `table` and `cutover` share: their steps, the order of these, and waiting for DynamoDB."""
 
 from __future__ import annotations
 
@@ -75,14 +75,19 @@ class Tables:
         return Reports(client=self.clients("s3"), bucket=names.state_bucket, account=self.settings.account)
 
     def told(self, table: str) -> Mapping[str, Any]:
-        """What DescribeTable tells. Raises `RollbackError` where there is no such table."""
+        """The `Table` of DescribeTable's answer, as `described` gives it. Raises `RollbackError` where there
+        is no such table.
+        """
         found = described(self.dynamodb, table)
         if found is None:
             raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
         return found
 
     def comparison(self, live: str, restored: str, journal: Journal | None = None) -> Comparison:
-        """Of a live table with a restored one, at the read budget."""
+        """A comparison of a live table with a restored one, at the read budget.
+
+        It raises `LeaseLost`, or `Stopped` where a person asks to stop.
+        """
 
         def pause() -> None:
             if journal is not None:
@@ -102,7 +107,9 @@ class Tables:
         )
 
     def reported(self, live: str, restored: str, journal: Journal) -> dict[str, Any]:
-        """Compares and writes the loss report; what the journal says of it."""
+        """Compares and writes the loss report; what the journal records of it: `{"report": Report, "counts":
+        {kind: number}, "loss": <in words>, "kept": "s3://…"}`.
+        """
         compared = self.comparison(live, restored, journal)
         # One who was stopped while writing it must not write over that of who has taken over.
         name = f"loss-{journal.tag.rpartition('/')[2]}" if journal.taken_over else "loss"
@@ -112,6 +119,7 @@ class Tables:
         return {"report": report, "counts": counts, "loss": in_words(counts), "kept": place}
 
 
+# `TableStep.do` → what does such a step, and gives the JSON values that its `done` event has beside `step`.
 Doing = Mapping[str, Callable[[TableStep, Journal], Mapping[str, Any]]]
 
 
@@ -159,12 +167,12 @@ def run(plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
 
 
 def finished(events: Sequence[Event]) -> dict[str, Mapping[str, Any]]:
-    """Subject of each step that is through → what its event says."""
+    """Subject of each step that is done → the data of its event, `{"step": subject, …}`."""
     return {event.data["step"]: event.data for event in events if event.kind == "done"}
 
 
 def report_in(events: Sequence[Event]) -> tuple[Report, Mapping[str, int]] | None:
-    """The last loss report that a journal tells of, with its counts."""
+    """The last loss report in a journal, with its counts (kind → number); None where there is none."""
     for event in reversed(events):
         if event.kind == "done" and "report" in event.data:
             return Report(**event.data["report"]), event.data["counts"]
@@ -172,7 +180,9 @@ def report_in(events: Sequence[Event]) -> tuple[Report, Mapping[str, int]] | Non
 
 
 def outcomes(plan: Plan[TableStep], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """One mapping a step."""
+    """One mapping a step, `{"name", "from", "to", "outcome"}`; `outcome` is moved, reverted, failed or
+    untouched.
+    """
     done = finished(events)
     undone = any(event.kind == "undone" for event in events)
     failed = failed_subjects(events)
@@ -197,7 +207,7 @@ class Waiting(Protocol):
 
 @dataclass(frozen=True)
 class Unheld:
-    """For who takes back what was done after the lease was lost: there is nothing more to lose."""
+    """For undoing after the lease was lost: it is known to be lost, so `check` does not raise."""
 
     journal: Journal
 
@@ -220,7 +230,10 @@ def until(ready: Callable[[], bool], journal: Waiting, sleep: Callable[[float], 
 
 
 def described(client: Any, table: str) -> Mapping[str, Any] | None:
-    """What DescribeTable tells; None where there is no such table."""
+    """The `Table` of DescribeTable's answer, `{"TableName", "KeySchema", "CreationDateTime", …}`
+    (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html); None where
+    there is no such table.
+    """
     with explained(f"describing {table}"):
         try:
             found: Mapping[str, Any] = client.describe_table(TableName=table)["Table"]
@@ -232,7 +245,7 @@ def described(client: Any, table: str) -> Mapping[str, Any] | None:
 
 
 def made_at(told: Mapping[str, Any]) -> str:
-    """By which a table is told from another of its name: when it was made."""
+    """Creation time; distinguishes recreated tables with the same name. `told` is of `described`."""
     return str(told["CreationDateTime"].astimezone(UTC).isoformat())
 
 
@@ -245,7 +258,11 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 def within(units: float, table: Mapping[str, Any], what: str) -> float:
-    """A budget that leaves a provisioned table at least half of its capacity; on demand it has none."""
+    """A budget in capacity units a second that leaves a provisioned table at least half of its capacity.
+
+    `table` is of `described`, `what` is ReadCapacityUnits or WriteCapacityUnits; on demand there is no such
+    limit.
+    """
     provisioned = table.get("ProvisionedThroughput", {}).get(what, 0)
     return min(units, provisioned * _SHARE) if provisioned else units
 

@@ -1,10 +1,10 @@
-"""What a restored table lacks by nature, and giving it the same as the live one has.
+"""The settings that a restored table lacks, and how it gets the same as the live one has.
 
 A restore brings the items, the indexes, the capacity and the encryption; tags, time to live, streams,
-point-in-time recovery, deletion protection, autoscaling, alarms and policies it does not (Amazon DynamoDB
-API Reference, RestoreTableToPointInTime). The last three are not given but said: an alarm and a policy name
-their table, and IAM cannot tell one table's autoscaling from another's, so that a role that may give it
-could rescale every table of the account.
+point-in-time recovery, deletion protection, autoscaling, alarms and policies it does not
+(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableToPointInTime.html). The last
+three are not given but reported: an alarm and a policy name their table, and IAM cannot tell one table's
+autoscaling from another's, so that a role that may give it could rescale every table of the account.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _RESERVED = "aws:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableSettings:
-    """Of a table, all that can be given to another. `stream` is the view type, or empty; `recovery` is how
-    many days point-in-time recovery reaches back, 0 where it is off.
+    """The settings of a table that can be given to another. `tags` maps tag keys to values; `stream` is the
+    view type, or empty; `recovery` is how many days point-in-time recovery reaches back, 0 where it is off.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +79,9 @@ def named(settings: TableSettings) -> list[str]:
 
 
 def notices(client: Any, table: str, told: Mapping[str, Any]) -> list[str]:
-    """What of a table a copy will not have."""
+    """What of a table a copy will not have, in sentences. `told` is of `steps.described`. Raises
+    `RollbackError` where it cannot be read.
+    """
     found = [f"Alarms and triggers watch {table}, and will not watch its copy."]
     with explained(f"reading the resource policy of {table}"):
         try:
@@ -96,7 +98,9 @@ def notices(client: Any, table: str, told: Mapping[str, Any]) -> list[str]:
 def give(
     client: Any, copy: str, lacking: TableSettings, journal: Journal, sleep: Callable[[float], None]
 ) -> None:
-    """Gives `copy` what it lacks, one change at a time: a table that is being updated takes no other."""
+    """Gives `copy` what it lacks, one change at a time: a table that is being updated takes no other. Raises
+    `RollbackError` where one cannot be given.
+    """
     told = described(client, copy)
     if told is None:
         raise RollbackError(f"{copy} is gone.", code=Code.UNKNOWN_TABLE)
@@ -137,7 +141,9 @@ def _recoverable(client: Any, table: str, days: int) -> bool:
 
 
 def active(client: Any, table: str) -> bool:
-    """Whether a table can be used; a restored one once all its items are there."""
+    """Whether a table can be used; a restored one once all its items are there. Raises `RollbackError` where
+    it is gone.
+    """
     told = described(client, table)
     if told is None:
         raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)

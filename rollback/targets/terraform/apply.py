@@ -1,4 +1,4 @@
-"""Applying a saved plan under a record's journal, and what an apply that was killed has left behind."""
+"""Applies a saved plan under a record's journal, and cleans up after an apply that was killed."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def begun(events: Sequence[Event]) -> Process | None:
 
 
 def touched(events: Sequence[Event]) -> bool:
-    """Whether an apply may have changed anything: it said so, or was killed before it could say."""
+    """Whether an apply may have changed anything: it reported so, or was killed before it could."""
     last = next((event for event in reversed(events) if event.kind in ("applying", "ended")), None)
     if last is not None and last.kind == "applying":
         return True
@@ -101,7 +101,9 @@ def touched(events: Sequence[Event]) -> bool:
 
 
 def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
-    """Whether somebody else has written the state since this record's last apply, as far as that is known."""
+    """Whether somebody else has written the `state` (its JSON) since this record's last apply, as far as
+    known.
+    """
     last = next((e for e in reversed(events) if e.kind in ("applying", "ended", "adopted")), None)
     if last is None or last.kind != "ended":
         return False
@@ -144,9 +146,10 @@ def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> N
 
 
 def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal: Journal) -> None:
-    """Takes into the state what an apply that was killed had made and could not write there any more.
+    """Imports into the state what a killed apply had created and could not write there any more.
 
-    What cannot be taken is journalled, too: the plan that follows tells what comes of it.
+    `state` is its JSON; `lost` maps addresses to ids. What cannot be imported is journalled, too: the plan
+    that follows shows what comes of it.
     """
     known = plan_json.addresses(state)
     for address, identifier in lost.items():

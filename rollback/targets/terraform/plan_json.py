@@ -1,6 +1,8 @@
-"""What a Terraform plan says, read from its JSON. Pure.
+"""Reads the changes of a Terraform plan from its JSON, and the resources of a state. Pure.
 
-https://developer.hashicorp.com/terraform/internals/json-format
+A plan is what `terraform show -json` prints, `{"resource_changes": [{"address", "type", "change": {"actions",
+"before", "after", …}}], …}` (https://developer.hashicorp.com/terraform/internals/json-format). A state is the
+JSON that Terraform stores: `{"serial", "lineage", "resources": [{"type", "name", "instances": […]}], …}`.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ _LEFT_OF = {
 
 
 def steps(shown: Mapping[str, Any], key: str) -> tuple[Change, ...]:
-    """The changes of `terraform show -json PLAN`. What they change from and to is told as an HMAC under `key`.
+    """The changes of a plan (see the module). What they change from and to is an HMAC under `key`.
 
     Reading data is no change. An old object that a replacement left behind is one of its own.
     """
@@ -59,7 +61,7 @@ def counted(found: Iterable[Change]) -> dict[str, int]:
 
 
 def drifted(shown: Mapping[str, Any]) -> list[str]:
-    """The addresses of what was changed outside Terraform since its last run."""
+    """The addresses of what was changed outside Terraform since its last run, in a plan (see the module)."""
     return sorted({str(one["address"]) for one in shown.get("resource_drift", ())})
 
 
@@ -93,7 +95,7 @@ def moved(plan: Plan[Change], events: Iterable[Event]) -> set[str]:
 
 
 def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """One mapping a change, as the record's JSON has it."""
+    """One mapping a change, as `resource_changes.told` makes it."""
     done = moved(plan, events)
     back = any(event.kind == "reverted" for event in events)
     begun = {item["address"] for e in events if e.kind == CHANGED for item in e.data["resources"]}
@@ -110,7 +112,7 @@ def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]
 
 
 def addresses(state: Mapping[str, Any]) -> dict[str, str]:
-    """Address → id of every object in a state."""
+    """Address → id of every managed object in a state (see the module)."""
     found: dict[str, str] = {}
     for resource in state.get("resources", ()):
         if resource.get("mode") != "managed":
@@ -126,7 +128,7 @@ def addresses(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[str, str]:
-    """Address → id of what was created and journalled as `kind`, and which the state does not know.
+    """Address → id of what was created and journalled as `kind`, and which the `state` does not have.
 
     Terraform writes its state every now and then: what it made just before it was killed is not in there.
     """

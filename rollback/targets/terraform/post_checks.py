@@ -1,4 +1,6 @@
-"""Whether the account has what the access-management root declares, and what the platform needs beside it."""
+"""Checks after an apply: the account has what the access-management root declares, and what the platform
+needs beside.
+"""
 
 from __future__ import annotations
 

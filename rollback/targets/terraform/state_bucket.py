@@ -1,4 +1,4 @@
-"""What the state bucket holds of the Terraform configuration: its state, its lock, and saved plans."""
+"""The Terraform files in the state bucket: the state, its lock, and saved plans."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rollback.model.plan import Plan
 from rollback.model.resource_changes import Change
 
 KEY = "access-management/terraform.tfstate"
-# The facts by which a state is known again.
+# The facts of `position`, by which a state is recognised.
 POSITION = ("serial", "lineage")
 PLAN, LOCK_FILE = "plan.tfplan", ".terraform.lock.hcl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """Terraform's lock on the state."""
+    """Terraform's lock on the state; `created` is ISO 8601 as Terraform writes it."""
 
     id: str
     who: str
@@ -51,7 +51,9 @@ class StateBucket:
         return self.account.settings.names.state_bucket
 
     def state(self) -> Mapping[str, Any]:
-        """The state's JSON; empty where nothing was ever applied. Raises `UsageError` where it is none."""
+        """The state's JSON (`plan_json`); empty where nothing was ever applied. Raises `UsageError` where it
+        is malformed.
+        """
         try:
             found = json.loads(self._read(KEY) or b"{}")
         except ValueError:
@@ -77,12 +79,12 @@ class StateBucket:
         )
 
     def free(self) -> Mapping[str, Any]:
-        """As `state`, of a state that nobody is at; raises as `must_be_free` does."""
+        """As `state`, of a state that nobody has locked. Raises `Refused` as `must_be_free` does."""
         self.must_be_free()
         return self.state()
 
     def must_be_free(self) -> None:
-        """Raises `Refused` naming who is at the state, where somebody is."""
+        """Raises `Refused` naming who has locked the state, where somebody has."""
         if (held := self.held()) is not None:
             raise Refused(
                 f"Somebody else is at the Terraform state: {held}.",
@@ -132,7 +134,9 @@ class StateBucket:
 
 
 def position(state: Mapping[str, Any]) -> dict[str, str]:
-    """Where a state stands. Its lineage is the key of hashes, and so is told as a hash."""
+    """Which version of a state it is: `{"serial": "7", "lineage": <SHA-256>}`. The lineage is the key of
+    hashes, and so only its hash is kept.
+    """
     lineage = str(state.get("lineage", ""))
     return {
         "serial": str(state.get("serial", 0)),

@@ -1,4 +1,4 @@
-"""Puts a Terraform configuration back: plans at a commit, applies exactly that plan, and proves it."""
+"""Rolls a Terraform configuration back: plans at a commit, applies exactly that plan, and verifies it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ class Terraform:
     def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:
         """The same plan, once it is known that this machine can carry out its file and that it still holds.
 
-        A saved plan is carried out as it is or not at all: planning anew would give another file.
+        A saved plan is carried out as it is or not at all: planning anew would give another file. Raises
+        `Refused` where the state has changed since, or where the file cannot be carried out here.
         """
         git.find(self._root, plan.facts["commit"], self._settings.protected_branch)
         if position(self._bucket.free()) != {name: plan.facts[name] for name in POSITION}:
@@ -164,7 +165,7 @@ class Terraform:
         return self._apply(work, plan, journal, CHANGED) if left else Outcome()
 
     def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
-        """Applies the commit that was left, where anything was applied at all."""
+        """Applies the commit that was deployed before, where anything was applied at all."""
         if not apply.touched(journal.events):
             return Outcome()
         left = plan.left(undone=True)[TERRAFORM]
@@ -210,6 +211,7 @@ class Terraform:
         return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+        """As `plan_json.outcomes`."""
         return plan_json.outcomes(plan, events)
 
     # -- helpers ---------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""A commit's Terraform configuration, made ready to work in, and what the tool is asked to do there.
+"""A commit's Terraform configuration in a folder, with `init` done, and the commands that are run there.
 
-A saved plan may name files by their absolute path (HashiCorp, "Running Terraform in automation"), so
-everything is under one folder, which another machine can make again where it was:
+A saved plan may name files by their absolute path ("Running Terraform in automation",
+https://developer.hashicorp.com/terraform/tutorials/automation/automate-terraform), so everything is under one
+folder, which another machine can make again at the same path:
 
     FOLDER/root            → the configuration in a worktree of the commit
     FOLDER/data            what `init` makes, so that nobody's own .terraform is touched
@@ -100,7 +101,9 @@ class Work:
         return named or ["outputs"]
 
     def show(self) -> Mapping[str, Any]:
-        """The saved plan as JSON. It holds secrets."""
+        """The saved plan as JSON (`plan_json`). It holds secrets. Raises `RollbackError` where it cannot be
+        read.
+        """
         done = self._run("show", str(self.saved), json_lines=False)
         if done.code:
             raise _explained(done.diagnostics, self, "show")
@@ -114,7 +117,7 @@ class Work:
         told: Callable[[list[Line]], None],
         stopping: Callable[[], bool],
     ) -> tuple[Done, bool]:
-        """Applies exactly the saved plan; also, whether it was asked to stop. See `terraform_tool.follow`."""
+        """Applies exactly the saved plan; also whether it was asked to stop. See `terraform.follow`."""
         return terraform.follow(
             [self.tool.path, "apply", "-json", "-input=false", _LOCK_TIMEOUT, str(self.saved)],
             environment=self._environment,
