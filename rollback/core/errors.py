@@ -3,9 +3,9 @@
     RollbackError                exit 1   failed; the record says how far
     ├── UsageError               exit 2   wrong usage or configuration; nothing was changed
     ├── Refused                  exit 3   a guard, a lease, a digest, a wrong account; nothing was changed
-    ├── PutBack                  exit 4   failed, and everything was put back as it was
+    ├── PutBack                  exit 4   failed, and everything was reverted
     ├── VerificationFailed       exit 5   done, but verification failed
-    ├── AwaitingApproval         exit 10  planned and recorded; waits for somebody's word
+    ├── AwaitingApproval         exit 10  planned and recorded; waits for an approval or confirmation
     └── Ended                  exit 130  ended at once by a second Ctrl-C; the record says how far
 
 `exit_code` is part of the command line's contract (README, "Exit codes"), and so is `code`: the words of a
@@ -164,14 +164,14 @@ class Refused(RollbackError):
 
 
 class PutBack(RollbackError):
-    """It failed, and what had been moved was put back as it was."""
+    """It failed, and what had been changed was reverted."""
 
     exit_code = 4
     code_default = Code.REVERTED
 
 
 class VerificationFailed(RollbackError):
-    """Everything stands at the plan, but the verification did not pass."""
+    """Everything is at the target version, but the verification did not pass."""
 
     exit_code = 5
     code_default = Code.VERIFICATION_FAILED
