@@ -17,7 +17,7 @@ from rollback.core.canonical import canonical
 
 _FLEETING = {"sourcePosition", "stackTrace", "created", "modified", "propertyDependencies"}
 
-# The engine's `apitype.DeploymentV3`: lists `resources` and `pending_operations`, `secrets_providers` and more
+# The engine's `apitype.DeploymentV3`: lists `resources`, `pending_operations`, `secrets_providers` and more
 # (https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/apitype#DeploymentV3).
 Deployment = Mapping[str, Any]
 
