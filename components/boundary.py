@@ -7,7 +7,6 @@ actions of `permissions` and denies, by name, what must not come back through a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from components.permissions import granted
 from components.policies import LEDGER_WRITES, Document, Scope, Statement, denial, document, statement
@@ -65,6 +64,9 @@ _TRAIL_HARM = (
     "s3:PutReplicationConfiguration",
 )
 
+# Taking a role; the second is judged as well where a source identity is set, or goes along.
+_TAKE = ["sts:AssumeRole", "sts:SetSourceIdentity"]
+
 
 def boundary(scope: Scope) -> Document:
     """The permissions boundary of all roles."""
@@ -114,7 +116,9 @@ def trust(
     `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
     where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
     GitHub changelog of 2026-04-23). People need MFA, and their session must bear their user name, so that
-    "who" is never of the caller's choosing.
+    "who" is never of the caller's choosing. Nor is it on the way from `role`: a session keeps the name that
+    it was taken with, for which it needs a source identity (`rollback login` sets one); a job's session
+    sets it as it goes.
     """
     jobs: Statement = {
         "Sid": "Jobs",
@@ -130,10 +134,13 @@ def trust(
     }
     taken: list[Statement] = []
     if role is not None:
-        # The source identity of a person's session goes along.
-        actions = ["sts:AssumeRole", "sts:SetSourceIdentity"]
-        by: Document = {"AWS": scope.role(role)}
-        taken = [{"Sid": "Role", "Effect": "Allow", "Principal": by, "Action": actions}]
+        by: Statement = {"Effect": "Allow", "Principal": {"AWS": scope.role(role)}, "Action": _TAKE}
+        # The second only a job's session has that no role led to (IAM User Guide, "AWS global condition
+        # context keys").
+        taken = [
+            {"Sid": "Role", **by, "Condition": _named("${aws:SourceIdentity}")},
+            {"Sid": "RoleOfJobs", **by, "Condition": {"Null": {"aws:FederatedProvider": "false"}}},
+        ]
     return document([jobs, *taken, *(people_may_take(people) if people else ())])
 
 
@@ -144,25 +151,21 @@ def people_may_take(people: Sequence[str]) -> list[Statement]:
     `role_session_name` says both. No profile can set a source identity (boto/botocore#2486), so it is not
     asked for; who sets one (`rollback login`) can set their own name only.
     """
-    principal: dict[str, Any] = {"AWS": sorted(people)}
     return [
         {
             "Sid": "People",
             "Effect": "Allow",
-            "Principal": principal,
-            "Action": "sts:AssumeRole",
-            "Condition": {
-                "Bool": {"aws:MultiFactorAuthPresent": "true"},
-                "StringEquals": {"sts:RoleSessionName": "${aws:username}"},
-            },
-        },
-        # On its own: the session's name is a condition key of AssumeRole only (Service
-        # Authorization Reference, AWS STS).
-        {
-            "Sid": "PeopleByName",
-            "Effect": "Allow",
-            "Principal": principal,
-            "Action": "sts:SetSourceIdentity",
-            "Condition": {"StringEquals": {"sts:SourceIdentity": "${aws:username}"}},
+            "Principal": {"AWS": sorted(people)},
+            "Action": _TAKE,
+            "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}, **_named("${aws:username}")},
         },
     ]
+
+
+def _named(name: str) -> Document:
+    """Holds where the session, and the source identity if it is set, is called `name`.
+
+    AssumeRole always carries the session's name; SetSourceIdentity never does (Service Authorization Reference,
+    AWS STS), for which it says "if exists". One statement for both: a trust holds 2,048 characters.
+    """
+    return {"StringEqualsIfExists": {"sts:RoleSessionName": name, "sts:SourceIdentity": name}}

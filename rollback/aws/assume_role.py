@@ -36,18 +36,22 @@ def clients(account: Account, role: str) -> Clients:
 
 
 def session(account: Account, role: str) -> boto3.Session:
-    """A session under `role` (one of `naming.ROLES`), with the session name of the caller's.
+    """A session under `role` (one of `naming.ROLES`), with the session name of the caller's: its source identity.
 
     Raises `Refused` where the caller may not assume the role.
     """
     settings = account.settings
+    before = ROLLBACK if role == RESTORE else DRILL
     wanted = arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}")
 
     def taken() -> dict[str, str]:
         with explained(f"taking {wanted}"):
             try:
+                # The trust lets a session on in its own name only, which is its source identity. A session
+                # that has one can set no other; a job's has none yet (`components.boundary.trust`).
+                name = account.caller.person
                 answer = account.client("sts").assume_role(
-                    RoleArn=wanted, RoleSessionName=account.caller.person
+                    RoleArn=wanted, RoleSessionName=name, SourceIdentity=name
                 )["Credentials"]
             except ClientError as error:
                 if code(error) not in ("AccessDenied", "AccessDeniedException"):
@@ -55,8 +59,8 @@ def session(account: Account, role: str) -> boto3.Session:
                 raise Refused(
                     f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
                     code=Code.WRONG_ROLE,
-                    next=f"Act under {settings.names.role(ROLLBACK if role == RESTORE else DRILL)}, which may "
-                    "take it; `pulumi up` declares both.",
+                    next=f"Act under {settings.names.role(before)}, which may take it, as `rollback login --env "
+                    f"{settings.environment} --role {before}` takes it; `pulumi up` declares both.",
                 ) from error
         return {
             "access_key": answer["AccessKeyId"],

@@ -123,6 +123,38 @@ def strange_people(of: Declared, role: str) -> Iterator[Person]:
     yield Person(what="a namesake in another account", user=who, account="111122223333")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hop:
+    """A role's session that takes the next role: the source identity that it has, or a job's that it began as.
+
+    `sets` is the source identity that goes with the request: the session's own goes along by itself.
+    """
+
+    what: str
+    source: str | None = None
+    job: bool = False
+    session: str = "alice"
+    sets: str | None = None
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What AWS asks the trust about: all of it has to be allowed."""
+        return ("sts:AssumeRole", *(("sts:SetSourceIdentity",) if self.source or self.sets else ()))
+
+
+HOPS = (
+    Hop(what="a person's session by `rollback login`, or one that was taken from there", source="alice"),
+    Hop(what="a job's session, in its own name from here on", job=True, sets="alice"),
+    Hop(what="a job's session that sets no name", job=True),
+)
+STRANGE_HOPS = (
+    Hop(what="a person's session by login, under another's name", source="alice", session="mallory"),
+    Hop(what="a person's session by an AWS profile, which has no source identity"),
+    Hop(what="a person's session by an AWS profile, under another's name", session="mallory"),
+    Hop(what="a person's session by an AWS profile that sets a name now", sets="alice"),
+)
+
+
 def attempts(of: Declared) -> Iterator[tuple[tuple[str, ...], Request]]:
     """Every attempt on every role, with the question that it answers."""
     for role in of.roles:
@@ -136,11 +168,12 @@ def attempts(of: Declared) -> Iterator[tuple[tuple[str, ...], Request]]:
                     _by_person(of, role, person, action),
                 )
         for before in of.roles:
-            for action in ("sts:AssumeRole", "sts:SetSourceIdentity"):
-                yield (
-                    ("take", of.environment, role, f"from {before}", action),
-                    _by_role(of, role, before, action),
-                )
+            for hop in (*HOPS, *STRANGE_HOPS):
+                for action in hop.actions:
+                    yield (
+                        ("take", of.environment, role, f"from {before}: {hop.what}", action),
+                        _by_role(of, role, before, hop, action),
+                    )
 
 
 def _by_job(of: Declared, role: str, job: Job) -> Request:
@@ -173,9 +206,12 @@ def _by_person(of: Declared, role: str, person: Person, action: str) -> Request:
     )
 
 
-def _by_role(of: Declared, role: str, before: str, action: str) -> Request:
-    name = PEOPLE.get(before, "somebody")
-    keys = {"sts:SourceIdentity": name, "aws:username": name, "aws:MultiFactorAuthPresent": "true"}
-    if action == "sts:AssumeRole":
-        keys["sts:RoleSessionName"] = name
+def _by_role(of: Declared, role: str, before: str, hop: Hop, action: str) -> Request:
+    told = {
+        "aws:SourceIdentity": hop.source,
+        "aws:FederatedProvider": f"arn:aws:iam::{of.account}:oidc-provider/{_HOST}" if hop.job else None,
+        "sts:SourceIdentity": hop.sets or hop.source,
+        "sts:RoleSessionName": hop.session if action == "sts:AssumeRole" else None,
+    }
+    keys = {key: value for key, value in told.items() if value is not None}
     return of.request(before, action, of.roles[role], trust=f"{of.environment}: {of.trusts[role]}", **keys)

@@ -12,7 +12,17 @@ from tests.permissions.asking import APPROVALS, GIVEN, calls, identities, identi
 from tests.permissions.deeds import DEEDS, Deed, each
 from tests.permissions.environments import ENVIRONMENTS, declared, listed
 from tests.permissions.real_accounts import UNASKED
-from tests.permissions.taking import CHAINS, Person, own_job, own_people, strange_jobs, strange_people
+from tests.permissions.taking import (
+    CHAINS,
+    HOPS,
+    STRANGE_HOPS,
+    Hop,
+    Person,
+    own_job,
+    own_people,
+    strange_jobs,
+    strange_people,
+)
 
 every_environment = pytest.mark.parametrize("environment", ENVIRONMENTS)
 every_deed = pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.what)
@@ -195,17 +205,25 @@ def test_a_role_is_taken_by_its_people_with_mfa_and_as_themselves_and_by_no_othe
         assert [one.what for one in strange_people(of, role) if taken(role, one)] == [], role
 
 
+@pytest.mark.finding("S16")
 @every_environment
-def test_a_role_is_taken_from_no_other_role_but_where_one_leads_to_it(environment: str) -> None:
+def test_a_role_is_taken_from_no_other_role_but_where_one_leads_to_it_and_in_the_same_name(
+    environment: str,
+) -> None:
     roles = declared(environment).roles
-    chains = {
-        (before, role)
-        for before in roles
-        for role in roles
-        if all(
-            verdicts()["take", environment, role, f"from {before}", action].allowed
-            for action in ("sts:AssumeRole", "sts:SetSourceIdentity")
-        )
-    }
 
-    assert chains == {pair for pair in CHAINS if set(pair) <= set(roles)}
+    def taken(before: str, role: str, hop: Hop) -> bool:
+        asked = [
+            verdicts()["take", environment, role, f"from {before}: {hop.what}", action]
+            for action in hop.actions
+        ]
+        assert not [one.problem for one in asked if one.problem]
+        return all(one.allowed for one in asked)
+
+    pairs = [(before, role) for before in roles for role in roles]
+    for hop in HOPS:
+        assert {pair for pair in pairs if taken(*pair, hop)} == {
+            pair for pair in CHAINS if set(pair) <= set(roles)
+        }, hop.what
+    for hop in STRANGE_HOPS:
+        assert [pair for pair in pairs if taken(*pair, hop)] == [], hop.what

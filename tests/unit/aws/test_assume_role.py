@@ -42,7 +42,7 @@ def test_the_role_is_taken_once_under_the_callers_session_name() -> None:
     made = clients(caller, RESTORE)
 
     assert key_of(made("dynamodb")) == key_of(made("s3")) == "A60"
-    caller.asked.assert_called_once_with(RoleArn=ROLE, RoleSessionName="alice")
+    caller.asked.assert_called_once_with(RoleArn=ROLE, RoleSessionName="alice", SourceIdentity="alice")
 
 
 def test_the_role_is_taken_anew_before_its_hour_is_over() -> None:
@@ -60,3 +60,4 @@ def test_who_may_not_take_it_is_told_which_role_it_is_and_who_may() -> None:
         clients(account(denied), RESTORE)
 
     assert "acme-dev-rollback-role" in raised.value.next
+    assert "rollback login --env dev --role rollback" in raised.value.next

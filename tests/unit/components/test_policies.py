@@ -321,12 +321,12 @@ def test_the_restore_role_is_taken_from_the_rollback_role_and_from_no_other(stac
     of = scope(stack)
     restore, rollback = of.role(RESTORE), of.role(ROLLBACK)
 
-    (_, trusted) = trust(of, "bbws/access-platform", of.names.github_environment(RESTORE), (), ROLLBACK)[
+    (_, *trusted) = trust(of, "bbws/access-platform", of.names.github_environment(RESTORE), (), ROLLBACK)[
         "Statement"
     ]
 
-    assert trusted["Principal"] == {"AWS": rollback}
-    assert trusted["Action"] == ["sts:AssumeRole", "sts:SetSourceIdentity"]
+    assert [one["Principal"] for one in trusted] == [{"AWS": rollback}] * 2
+    assert [one["Action"] for one in trusted] == [["sts:AssumeRole", "sts:SetSourceIdentity"]] * 2
     assert {role: [one["Resource"] for one in of_action(role, of, "sts:AssumeRole")] for role in ROLES} == {
         ROLLBACK: [[restore]],
         DEPLOYER: [],

@@ -410,7 +410,7 @@ def test_ids_in_the_repository_reach_the_trust_but_not_githubs_api() -> None:
 
     run_ = run(program, config=configuration("dev", **ONE_FUNCTION, **more))
 
-    (jobs, _) = run_.of(ROLE)["rollback"].policy("assumeRolePolicy")["Statement"]
+    (jobs, *_) = run_.of(ROLE)["rollback"].policy("assumeRolePolicy")["Statement"]
     subject = jobs["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
     assert subject == "repo:bbws@42/access-platform@77:environment:dev-rollback"
     assert run_.of(ENVIRONMENT)["dev-deploy"].inputs["repository"] == "access-platform"
