@@ -1,1 +1,1 @@
-"""The use cases: roll back, record a release, status, history, audit, and more."""
+"""The use cases: roll back, record a release, quarantine, approve, status, history, audit, and more."""

@@ -1,4 +1,4 @@
-"""Who has to say yes, and whether somebody did, to exactly that."""
+"""Approvals: which rollbacks need one, who may give it, and whether there is one for exactly this plan."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SKEW = timedelta(minutes=5)
 
 
 def policy(settings: Settings, kind: str) -> Policy:
-    """What `settings` ask for, for a kind of rollback."""
+    """What `settings` ask for a kind of rollback: none, confirm or identity."""
     asked: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
     return asked
 

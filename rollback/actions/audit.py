@@ -1,8 +1,10 @@
-"""Walks all of an environment's ledger, and the archive beside it, and says where the trail breaks.
+"""`rollback audit`: reads all of an environment's ledger and its archive, and names each place where the
+chain breaks.
 
-The timeline is read first: it claims every record, release and bar. Then every partition that it claims is read,
-several at a time, and let go again; then what the index and the archive have beyond that. LOCK# items are leases
-and no history. An item that neither the timeline nor the index leads to is read by nobody, so not by this.
+The timeline is read first: it claims every record, release and quarantine. Then every partition that it
+claims is read, several at a time, and dropped again; then what the index and the archive have beyond that.
+LOCK# items are leases and no history. An item that neither the timeline nor the index leads to is read by no
+command, and not by this one.
 """
 
 from __future__ import annotations
@@ -62,9 +64,9 @@ _KEYS: Mapping[str, Callable[[str], bool]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audited:
-    """What an audit saw, and where the trail breaks, the first place first.
+    """What an audit counted, and where the chain breaks, the first place first.
 
-    `unkept` names what the archive has not, newest first; `put` is how much of that was put there now.
+    `unkept` names what the archive lacks, newest first; `put` is how much of that was copied there now.
     `unread` says why the archive could not be read; `declared` is false where there is none.
     """
 

@@ -1,4 +1,4 @@
-"""Everything that a verb needs to begin: settings, account, ledger and leases of one environment."""
+"""The session of a verb: settings, account, ledger, leases, clocks and notifier of one environment."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Session:
     confirm_dead: str = ""
     # Looks whether the ledger is the one that it was.
     watch: Watch | None = None
-    # Tells the team; None where nobody is to be told.
+    # Posts to the team's Slack; None where none is configured.
     notifier: Notifier | None = None
 
     def told(self, record: Record) -> None:
-        """A record was begun, has gone on or has ended."""
+        """Passes a record that has begun, changed or ended to the notifier."""
         if self.notifier is not None:
             self.notifier.told(record)
 
@@ -72,7 +72,7 @@ class Session:
         return tuple(self.watch.said) if self.watch is not None else ()
 
     def watch_first(self, *, strict: bool) -> None:
-        """Looks whether the ledger is the one that it was. Raises `LostEntries` if `strict`, else `alarms` say."""
+        """Checks that the table has not lost entries. Raises `LostEntries` if `strict`; else see `alarms`."""
         if self.watch is not None:
             self.watch.strict = strict
             self.watch.look_at_the_head()
@@ -105,11 +105,11 @@ def begin(
     say: Callable[[str], None] = lambda _: None,
     acting: Callable[[Account], Account] | None = None,
 ) -> Session:
-    """The session for an environment, found from the folder `start` upwards (default: where we are).
+    """The session for an environment, found from the folder `start` upwards (default: the current one).
 
-    Without a name it is the one environment whose account the caller's credentials belong to.
-    `say` is told what went wrong beside the rollback; `acting` gives the account under another role. Raises
-    `UsageError` or `Refused` as `settings.load` and `aws.connect` do.
+    Without a name it is the one environment whose account the caller's credentials belong to. `say` gets what
+    went wrong beside the rollback; `acting` gives the account under another role. Raises `UsageError` or
+    `Refused` as `settings.load` and `account.connect` do.
     """
     root = settings_module.find_root(start or Path.cwd())
     name = _callers_environment(root) if environment is None else environment

@@ -1,4 +1,4 @@
-"""Drills in the ledger: begun with what stood before, and ended in the timeline."""
+"""Stores drills in the ledger: their beginning, with what was deployed before, and their end."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def drills(ledger: Ledger) -> list[Drill]:
 
 
 def unfinished(ledger: Ledger) -> list[Drill]:
-    """Those that were begun, and whose end is not told."""
+    """Those that were begun and have not ended."""
     return [drill for drill in drills(ledger) if drill.status == BEGUN]
 
 
 def begin(ledger: Ledger, drill: Drill) -> None:
-    """Writes down that a drill begins, and what stood before: nothing has been changed until then."""
+    """Stores that a drill begins, and what was deployed before: nothing has been changed until then."""
     ledger.table.transact([Write(name=DRILL, item=drill_item(drill), condition=ABSENT)])
 
 
 def end(session: Session, drill: Drill) -> None:
-    """Writes down how a drill ended. Raises `Refused` where somebody else has done so."""
+    """Stores how a drill ended. Raises `Refused` where another command has done so."""
     entry = said(session, DRILL, "", drill.status, drill.ended_at or session.clocks.now())
     put = Write(
         name=DRILL,

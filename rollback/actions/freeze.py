@@ -1,4 +1,4 @@
-"""A freeze: nobody but who asked for it deploys or rolls back, until it is let go. What is in flight may end.
+"""A freeze: until it is ended, only the person who set it may deploy or roll back. What is in flight may end.
 
 It is recorded as quarantines are: in the ledger's chain, in its archive, and audited.
 """
@@ -25,7 +25,7 @@ def freeze(session: Session, reason: str) -> Freeze:
 
 
 def unfreeze(session: Session, reason: str) -> Freeze:
-    """Lets the environment go. Anybody may, and is recorded. Raises `Refused` where it is not frozen."""
+    """Ends the freeze. Anybody may, and is recorded. Raises `Refused` where the environment is not frozen."""
     reason = checked_reason(reason)
     standing = frozen(session.ledger)
     if standing is None:
@@ -35,7 +35,7 @@ def unfreeze(session: Session, reason: str) -> Freeze:
 
 
 def frozen(ledger: Ledger) -> Freeze | None:
-    """The freeze that stands now."""
+    """The freeze that there is now; None where there is none."""
     return ledger.frozen()
 
 

@@ -1,4 +1,4 @@
-"""What happened to an environment, as one list: releases, rollbacks, drills, and what the engine deployed."""
+"""`rollback history`: releases, rollbacks, drills, and the engine's own updates, as one list."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ _SAID = 300
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
     """One entry. `at` is ISO 8601 in UTC; `what` names it as `show` takes it; `result` is a record's status
-    or the engine's word. `stands` marks what made what stands now. `document` is the entry's own JSON.
+    or the engine's result. `seconds` is how long it took. `changes` counts resources (`{"update": 2}`).
+
+    `stands`: true for the deployment that is live. `document` is the entry's own JSON: of a record
+    `plain_record`, of a release or an engine's update its fields, of a drill `model.drill.told` and `"drill":
+    true`.
     """
 
     at: str

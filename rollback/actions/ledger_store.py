@@ -1,4 +1,4 @@
-"""Writes a record to the ledger while its lease is held: its journal, and its end.
+"""Writes a record's journal and its end to the ledger while its lease is held.
 
 Every write is conditional on the lease and on the record being as we last saw it, so that two processes can
 never both be writing.
@@ -51,6 +51,9 @@ class LedgerStore:
         return Commands.in_ledger(self.record.rollback_id, self.session.environment, self.target.verb)
 
     def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+        """Writes an event (`data` as in `Journal.append`) and the record's fields that change with it. Raises
+        `LeaseLost` where the lease is no longer ours.
+        """
         with self._written():
             entered = Entered(kind=kind, at=self.session.clocks.now(), by=self.session.caller, data=data)
             was = self.lease.in_flight
@@ -175,7 +178,9 @@ class LedgerStore:
 def new_quarantines(
     session: Session, record: Record, quarantines: Mapping[str, str], at: str
 ) -> list[Quarantine]:
-    """What `record` quarantines: service → release. What is quarantined already stays as it is."""
+    """What `record` quarantines at the time `at`. `quarantines` maps services to releases; those that are
+    quarantined already stay as they are.
+    """
     if not quarantines:
         return []
     known = {(item.service, item.version) for item in session.ledger.quarantines()}

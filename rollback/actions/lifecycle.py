@@ -47,7 +47,7 @@ from rollback.targets.base import Failure, Target
 
 @dataclass(frozen=True)
 class Flow:
-    """The verbs of one session. `stop` is set when a person asks to stop."""
+    """The verbs of one session. `stop` is set when a person asks to stop. Start reading at `start`."""
 
     session: Session
     ui: Ui
@@ -117,7 +117,8 @@ class Flow:
     def apply(self, rollback_id: str, digest: str = "") -> Finished:
         """Carries out an approved plan, if everything in it still holds.
 
-        `digest` is the caller's own confirmation of it, where that is enough.
+        `digest` is the caller's own confirmation of it, where that is enough. Raises `Refused` where it does
+        not hold, or nobody has approved it.
         """
         freeze.respected(self.session)
         opened, _, _ = self._records.opened(rollback_id)
@@ -191,7 +192,9 @@ class Flow:
             return undo(run, "")
 
     def verify(self, rollback_id: str) -> Finished:
-        """Verifies again a record whose verification failed; it becomes COMPLETE where it passes now."""
+        """Verifies again a record whose verification failed; it becomes COMPLETE where it passes now. Raises
+        `Refused` for any other record.
+        """
         opened, _, _ = self._records.opened(rollback_id)
         why = "only a failed verification is verified again"
         only(opened.record, (Status.FAILED,), why)
@@ -325,7 +328,7 @@ def verify(run: Run) -> Finished:
 
 
 def undo(run: Run, why: str) -> Finished:
-    """Back to where the plan began; `why` is empty where a person asked for it."""
+    """Reverts to where the plan began; `why` is empty where a person asked for it."""
     do = run.store.commands
     if not run.has("reverting"):
         run.append("reverting", {"why": why})

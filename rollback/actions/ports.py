@@ -1,4 +1,6 @@
-"""What the flow tells a person while it works; `display.py` is the terminal's, tests have their own."""
+"""The interface by which a rollback shows its progress to a person and asks them; `views.terminal` implements
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Releases that must not come back: barred by a person, or let go again, each with a reason."""
+"""Quarantines releases, so that they are not deployed again, and releases them from quarantine, each with a
+reason.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _ABBREVIATED = 7
 
 
 def quarantine(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
-    """Bars a recorded release for `services` (all that it covers where empty). Returns those barred."""
+    """Quarantines a recorded release for `services` (all that it covers where empty). Returns those
+    quarantined.
+    """
     reason = checked_reason(reason)
     entry = _known(session.ledger.timeline(), version)
     chosen = _chosen(session, entry, services)
@@ -29,7 +33,10 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
 
 
 def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
-    """Lets a quarantined release or commit come back. Returns what it was barred for."""
+    """Releases a release or commit from quarantine. Returns the services that it was quarantined for.
+
+    Raises `Refused` where it is not quarantined.
+    """
     reason = checked_reason(reason)
     chosen = [session.settings.service(service) for service in services]
     bars = [
@@ -72,7 +79,7 @@ def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str
 
 
 def said(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
-    """The timeline's entry of a person's word, which changes nothing of what stands; the ledger numbers it."""
+    """Timeline entry for a manual action; deployed versions unchanged. The ledger numbers it."""
     return Entry(
         seq=0,
         kind=kind,

@@ -1,4 +1,4 @@
-"""Holds a record and its leases while a verb runs, and ends what a dead process left held."""
+"""Takes and holds a record's leases while a verb runs, and frees what a dead process left locked."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ class RecordLeases:
             ) from None
 
     def release_orphan(self, owner: str) -> Finished:
-        """Frees a lease whose holder died before it wrote its record."""
+        """Frees a lease whose holder died before it wrote its record. Raises `UsageError` where there is
+        none.
+        """
         held = self.session.leases.held_by(owner)
         if not held:
             raise UsageError(
@@ -137,7 +139,10 @@ class RecordLeases:
         return Finished(record=opened.record, plan=self.readable_plan(opened), events=opened.events)
 
     def abandon(self, rollback_id: str, reason: str) -> Finished:
-        """Ends a record whose plan is damaged: it can undo nothing, and keeps nobody from going on."""
+        """Ends a record whose plan is damaged: nothing can be undone by it, but its lease becomes free.
+
+        Raises `Refused` where the plan is readable after all.
+        """
         domains = self.session.ledger.load(rollback_id).record.domains
         env = self.session.environment
         with self.taken(domains, rollback_id) as lease:
@@ -227,7 +232,10 @@ class RecordLeases:
 
     @contextmanager
     def taken_over(self, rollback_id: str, kind: str, reason: str) -> Iterator[Run]:
-        """An unfinished record under its lease, with the takeover journalled as an event of `kind`."""
+        """An unfinished record under its lease, with the takeover journalled as an event of `kind`.
+
+        Raises `Refused` where it cannot be acted upon, or has ended.
+        """
         opened, _, _ = self.opened(rollback_id)
         only(opened.record, _UNFINISHED, _NOTHING_LEFT)
         if opened.record.emergency and opened.record.status is Status.IN_PROGRESS and not opened.adopted:
@@ -251,7 +259,7 @@ class RecordLeases:
             yield run
 
     def still_newest(self, opened: Opened, plan: Plan[Any]) -> None:
-        """A closed record can be taken up again only while nothing later has written what it wrote."""
+        """Raises `Refused` where a later entry of the timeline has written what this closed record wrote."""
         for entry in self.session.ledger.timeline():
             if entry.id == opened.record.rollback_id:
                 return

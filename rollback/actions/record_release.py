@@ -1,4 +1,4 @@
-"""Writes down what was released: after a deployment, or from an account's past."""
+"""Records releases: after a deployment, or from an account's published versions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Commits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """What recording did: the release, what stands now, and notices. `new` is false where it was known."""
+    """What recording did: the release, what is deployed now, and notices. `new`: it was not known yet."""
 
     release: Release
     stands: str
@@ -49,7 +49,7 @@ class Recorded:
 
 
 def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
-    """Records as `version` what alias `live` of every function stands at now, and writes the parameters.
+    """Records as `version` what alias `live` of every function points at now, and updates the parameters.
 
     Raises `Refused` where a function or its alias is missing, where the version was recorded with other
     function versions, or where it is quarantined.
@@ -92,8 +92,8 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
 def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
     """Makes a release of the published versions whose description is exactly `version`.
 
-    For an account that has a past but no ledger. It changes what stands only for services whose aliases
-    all stand at those versions. Raises `Refused` naming the functions that have none or several.
+    For an account that has a past but no ledger. It changes what is recorded as deployed only for services
+    whose aliases are all at those versions. Raises `Refused` naming the functions that have none or several.
     """
     checked_version(version)
     freeze.respected(session)

@@ -1,4 +1,4 @@
-"""What an environment could be put back to now, by which command, and how long that would take. Pure."""
+"""The possible rollbacks of an environment now: to what, by which command, and how long each takes. Pure."""
 
 from __future__ import annotations
 

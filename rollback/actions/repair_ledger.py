@@ -1,8 +1,8 @@
-"""Puts back into the ledger what its table has lost and the archive has kept.
+"""Restores to the ledger what its table has lost and the archive has kept.
 
 After a restore to a point in time, or with a new table: the timeline's entries, the releases with their
-manifests, and what is barred. Records of rollbacks are not in the archive, only their heads are: what they wrote
-is gone, and `rollback audit` names them.
+manifests, and the quarantines. Records of rollbacks are not in the archive, only their heads are: they are
+lost, and `rollback audit` names them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rollback.model.release import OPENED, Entry, Quarantine, Release, entry_has
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mended:
-    """What was put back: how many entries, which releases; and the ids of records that stay lost."""
+    """What was restored: how many entries, which releases; and the ids of records that stay lost."""
 
     entries: int
     releases: tuple[str, ...]
@@ -33,7 +33,7 @@ class Mended:
 
 
 def mend(session: Session, reason: str, ui: Ui) -> Mended:
-    """Puts back what is missing. Raises `Refused` where what the archive has does not follow the table's end."""
+    """Restores what is missing. Raises `Refused` where the archive does not continue the table's end."""
     reason = checked_reason(reason)
     archive = session.ledger.archive
     if archive is None:

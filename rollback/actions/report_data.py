@@ -1,4 +1,4 @@
-"""What a report tells, read once: data without a form."""
+"""Reads everything that a report shows, once; how it looks is in `views.report`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rollback.model.record import Approval, Event, Record, chain_break, now_iso
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """One record with all that belongs to it. `plan` is None where it is damaged; `broken` says where the
-    journal does not hold together, empty where it does.
+    """One record with all that belongs to it. `plan` is None where it is damaged; `outcomes` are as of
+    `Target.outcomes`; `broken` says where the journal's chain breaks, empty where it does not.
     """
 
     record: Record
@@ -30,8 +30,8 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """An environment, or one record of it. `now` is None where only a record was asked for, or what stands
-    could not be read; `moments` are newest first; `told` maps a record's id to it. `at` is ISO 8601 in UTC.
+    """An environment, or one record of it. `now` is None where only a record was asked for, or where it could
+    not be read; `moments` are newest first; `told` maps a record's id to its data. `at` is ISO 8601 in UTC.
     """
 
     environment: str
@@ -45,9 +45,9 @@ class Report:
 
 
 def gather(session: Session, limit: int) -> Report:
-    """The environment's newest `limit` moments, each record with its journal, and what stands now.
+    """The environment's newest `limit` moments, each record with its journal, and what is deployed now.
 
-    What cannot be read is said in `notices`, and the rest is told.
+    What cannot be read is named in `notices`, and the rest is reported.
     """
     notices: list[str] = []
     now: Overview | None = None

@@ -45,7 +45,8 @@ class Finished:
 class End:
     """How a record ends. `deployed` maps the plan's subjects to the version that each is at.
 
-    `quarantines` maps services to the release to quarantine; `lifts` takes back those of this record.
+    `counts` is of `Target.counts`. `quarantines` maps services to the release to quarantine; `lifts` releases
+    those of this record from quarantine.
     """
 
     status: Status
@@ -80,7 +81,8 @@ class Store(Protocol):
         """What to type for it."""
 
     def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
-        """Writes an event, and the record's fields that change with it. Takes any thread.
+        """Writes an event (`data` as in `Journal.append`), and the record's fields that change with it
+        (`status=…`). May be called from any thread.
 
         Raises `LeaseLost` where another process has taken over.
         """
@@ -89,7 +91,9 @@ class Store(Protocol):
         """Raises `LeaseLost` where another process has taken over."""
 
     def published(self, deployed: Mapping[str, Deployed]) -> AbstractContextManager[list[Check]]:
-        """Writes where others look up what is deployed; gives failed checks where that was not possible."""
+        """Updates the SSM parameters that hold what is deployed; returns failed checks where that was not
+        possible.
+        """
 
     def close(self, end: End) -> None:
         """Ends the record."""
@@ -129,6 +133,7 @@ class Run:
         return self.store.taken_over
 
     def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+        """As `Store.append`."""
         self.store.append(kind, data, **changes)
 
     def check(self) -> None:
@@ -242,9 +247,10 @@ def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
 
 @contextmanager
 def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> Iterator[None]:
-    """What goes wrong while a record is in flight says how to go on with it.
+    """Adds to any error while a record is in flight the commands by which to continue it.
 
-    Raises `Ended` for a second Ctrl-C. An error of a lost lease says so itself.
+    Raises `Ended` for a second Ctrl-C, `RollbackError` for an unexpected error. The error of a lost lease has
+    its own commands.
     """
     try:
         yield

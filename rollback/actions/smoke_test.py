@@ -1,4 +1,4 @@
-"""Proves a release well: runs the team's own smoke command against what stands now."""
+"""Runs the team's own smoke command against what is deployed now, as a check of a rollback or a release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What stands now: the one screen that an on-call person opens first, and the check of all of it."""
+"""`rollback status` and `verify`: what is deployed now, what is in flight, and whether all of it is as
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ _LOUD = timedelta(days=14)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stand:
-    """One function now: the version that its alias stands at, weights where they were read, and what
-    the ledger says it should be (None where nothing was recorded).
+    """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
+    were read, and what the ledger says it should be (None where nothing was recorded).
     """
 
     function: str
@@ -50,7 +52,7 @@ class Stand:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """One service now: the release it stands at, and the one that `--to previous` would give."""
+    """One service now: the release that is deployed, and the one that `--to previous` would give."""
 
     name: str
     stands: str | None
@@ -61,8 +63,8 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Infrastructure:
-    """The stack or the Terraform configuration: the commit it stands at, where the ledger knows it, that
-    commit's subject line, where this checkout has it, and the commits that must not come back.
+    """The stack or the Terraform configuration: the commit that is deployed, where the ledger knows it, that
+    commit's subject line, where this checkout has it, and the commits that are quarantined.
     """
 
     name: str
@@ -73,10 +75,10 @@ class Infrastructure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """An environment now. `holders` maps domains to the lease items that somebody holds.
+    """An environment now. `holders` maps domains to the lease items (`ledger.lease`) that somebody holds.
 
-    `emergencies` are journals on this machine that the ledger has not, and the newest emergencies that it has, in
-    words; `warnings` say what is wrong with the ledger's table as a whole.
+    `emergencies` are journals on this machine that the ledger does not have, and the newest emergencies that
+    it has, in words; `warnings` say what is wrong with the ledger's table as a whole.
     """
 
     environment: str
@@ -97,7 +99,7 @@ class Overview:
 
 
 def overview(session: Session, *, exact: bool = False) -> Overview:
-    """Reads what stands, what is in flight and where one could go back to."""
+    """Reads what is deployed, what is in flight and what could be rolled back to."""
     settings = session.settings
     timeline = session.ledger.timeline()
     everything = session.ledger.bars()
@@ -222,7 +224,7 @@ def _infrastructure(
 
 
 def check(session: Session) -> list[Check]:
-    """Whether every alias stands where the ledger says, and the parameter says so. Names what does not."""
+    """Whether every alias is as the ledger says, and the parameter too. Names what is not."""
     settings = session.settings
     catalogue = settings.catalogue()
     timeline = session.ledger.timeline()

@@ -1,1 +1,1 @@
-"""What exists already, taken over by the stack."""
+"""How the stack takes over resources that exist already."""

@@ -1,7 +1,8 @@
-"""Looks at an account for what the program declares, and rehearses how the stack would take it over.
+"""Finds out what of the program's resources an account already has, and previews how the stack would import
+them.
 
-Nothing is written but the files that are asked for. What is read of the account is whether each thing is there;
-how it differs is for the engine and its provider to say.
+Nothing is written but the files that are asked for. Of the account only whether each thing exists is read;
+how it differs is left to the engine and its provider to report.
 """
 
 from __future__ import annotations

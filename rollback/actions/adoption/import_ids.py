@@ -1,8 +1,9 @@
-"""What an account already has of what the program declares, and how the stack takes it over. Pure.
+"""Import ids: under which id each existing resource is imported into the stack, and how the import file is
+made. Pure.
 
-What is declared is what the engine says that it would make: there is no second list. Here is only what no
-preview tells: the id by which each type is imported (the pages of the AWS provider, "Import"), and which of
-Terraform's types is the same thing.
+Which resources are declared is taken from the engine's preview: there is no second list. Here is only what no
+preview has: the id by which each type is imported ("Import" in the provider's pages,
+https://www.pulumi.com/registry/packages/aws/api-docs/), and which of Terraform's types is the same thing.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """A type of resource: what people call it, what Terraform calls it, and how its id is made of its inputs.
+    """A type of resource: its name for people, its Terraform type, and how its id is made of its inputs.
 
-    `arn` is given an IAM resource (`policy/NAME`). Terraform's attributes, spelled as Pulumi does, make the
-    same id.
+    `id` takes the inputs (property → value, as Pulumi spells them) and `arn`, which makes an ARN of an IAM
+    resource (`policy/NAME`). Terraform's attributes, spelled as Pulumi does, make the same id.
     """
 
     word: str
@@ -168,7 +169,8 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adoption:
-    """What the stack does not know of what the program declares, the import file for what exists of it, and the
+    """What the stack does not have of what the program declares: `found`; the import file for what exists of
+    it, `imports` (`{"nameTable": {name: urn}, "resources": [{"type", "name", "id", …}]}`); and `held`, the
     addresses under which Terraform holds something that is the program's.
     """
 
@@ -216,9 +218,9 @@ def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
 
 
 def import_file(forecast: Forecast, wanted: Collection[Declared]) -> dict[str, Any]:
-    """The engine's import file with `wanted` in it, their ids filled in.
+    """The engine's import file (`Adoption.imports`) with `wanted` in it, their ids filled in.
 
-    All components are kept: they are nothing but names, and what is in them needs them.
+    All components are kept: they exist in the stack alone, and the resources in them need them.
     """
     ids = {one.urn: one.id for one in wanted}
     kept = []
@@ -256,9 +258,9 @@ def found(
 
 
 def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> tuple[str, ...]:
-    """The addresses under which a Terraform state holds what the program declares.
+    """The addresses under which a Terraform state (its JSON) holds what the program declares.
 
-    Everything else in it stays Terraform's. Raises `UsageError` for what is no state.
+    Everything else in it stays Terraform's. Raises `UsageError` where `state` is malformed.
     """
     ours = {(KINDS[one.type].terraform, one.id) for one in everything if one.type in KINDS}
     types = {kind.terraform: kind for kind in KINDS.values()}
@@ -280,7 +282,9 @@ def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> 
 
 
 def sealed(state: Mapping[str, Any]) -> bool:
-    """Whether a state is encrypted by the tool itself ("State and Plan Encryption", OpenTofu): nobody else reads it."""
+    """Whether a state (its JSON) is encrypted by the tool itself, so that nobody else can read it ("State and
+    Plan Encryption", https://opentofu.org/docs/language/state/encryption/).
+    """
     return "encrypted_data" in state
 
 
@@ -341,7 +345,7 @@ def _entries(forecast: Forecast) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _address(resource: Mapping[str, Any], index: Any) -> str:
     module = f"{resource['module']}." if resource.get("module") else ""
-    # As HCL quotes a string ("Strings and Templates", Terraform's language).
+    # As HCL quotes a string (https://developer.hashicorp.com/terraform/language/expressions/strings).
     quoted = json.dumps(index, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
     return f"{module}{resource['type']}.{resource['name']}" + ("" if index is None else f"[{quoted}]")
 

@@ -1,8 +1,8 @@
-"""Adopts the journal of an emergency into the ledger, once that is back.
+"""Imports the journal of an emergency into the ledger, once the ledger is back.
 
-The record gets all of the journal's events, chained anew behind the timeline as it is now; the last of them says
-from which file, and where the file's own chain ended. What stands, and what was left, is the timeline's from
-then on. An import that was interrupted is gone on with by importing again.
+The record gets all of the journal's events, chained anew behind the timeline as it is now; the last of them
+names the file, and where the file's own chain ended. From then on the timeline has what is deployed, and what
+was left. An interrupted import is finished by importing again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NAMED = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adopted:
-    """A journal that the ledger has. `new` is false where it had it before; `stands` is what stands now."""
+    """A journal that the ledger has. `new`: it was imported now; `stands` is what is deployed now."""
 
     record: Record
     plan: Plan[Move]
@@ -54,10 +54,10 @@ class Adoption:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def adopt(self, path: Path, *, although_moved: bool = False) -> Adopted:
-        """Makes the journal in `path` a record. Once: again, it only says so.
+        """Makes the journal in `path` a record. Once: again, it only reports it.
 
-        Raises `Refused` where the journal was tampered with, is another environment's, went on after it was
-        imported, or where the aliases do not stand as it says, unless `although_moved`.
+        Raises `Refused` where the journal was tampered with, is another environment's, was written to after
+        it was imported, or where the aliases are not as it says, unless `although_moved`.
         """
         told = read(path)
         told.check_environment(self.session.settings)
@@ -185,7 +185,7 @@ def difference(name: str, left: Standing, seen: AliasSeen | None) -> str:
 def stands_after(plan: Plan[Move], events: Collection[Event], moved: Collection[str]) -> dict[str, Deployed]:
     """Service → the release that it is at by a journal. Pure.
 
-    `moved` are the functions that stand otherwise by now.
+    `moved` are the functions that are elsewhere by now.
     """
     known, left = states(plan, events), plan.left(undone=True)
     functions: dict[str, list[str]] = defaultdict(list)

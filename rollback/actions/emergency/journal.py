@@ -1,12 +1,12 @@
-"""The journal of an emergency: a file on this machine, in the place of a record in the ledger.
+"""The journal of an emergency: a file on this machine, instead of a record in the ledger.
 
 One JSON document a line. The first is the head: the record as it began, and the plan with the RevisionId and
-the weights of every alias. Each of the others is an event, chained as the ledger chains them; the first
-event covers the head. A line is on the disk before the alias that it speaks of is overwritten. A last line
-that was cut off was never acted upon, and does not count.
+the weights of every alias. Each of the others is an event, chained as the ledger chains them; the first event
+covers the head. A line is on the disk before the alias that it is about is overwritten. A last line that was
+cut off was never acted upon, and does not count.
 
-Whoever may write the file can also write its chain anew: it shows accidents and careless hands. What was
-really done to the aliases is told by themselves, and by CloudTrail.
+Anybody who may write the file can also write its chain anew: it protects from accidents and careless edits.
+What was really done to the aliases is in the aliases themselves, and in CloudTrail.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class JournalFile:
 
 
 def folder() -> Path:
-    """Where this machine's user keeps journals of emergencies (XDG Base Directory: state)."""
+    """Where this machine's user keeps journals of emergencies: the state folder of the XDG Base Directory
+    Specification (https://specifications.freedesktop.org/basedir-spec/latest/).
+    """
     return Unix("rollback").user_state_path
 
 
@@ -248,8 +250,8 @@ class FileStore:
 
     @classmethod
     def go_on(cls, file: JournalFile, *, by: Who, holder: str, now: Callable[[], str]) -> FileStore:
-        """The journal in `file`, to be written on. Raises `Refused` where another process has it, or has written
-        to it since.
+        """The journal in `file`, to be written on. Raises `Refused` where another process has it, or has
+        written to it since, `UsageError` where it cannot be opened.
         """
         try:
             handle = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
@@ -287,10 +289,11 @@ class FileStore:
         return Commands.in_file(self.path, self.record.environment)
 
     def append(self, kind: str, data: Mapping[str, Any], **_: Any) -> None:
-        """Writes an event, which is on the disk when it returns; what it changes of the record follows from it.
+        """Writes an event (`data` as in `Journal.append`), which is on the disk when it returns; what it
+        changes of the record follows from it.
 
-        Raises `RollbackError` where it is not, and `LeaseLost` where an alias tells that another process has gone
-        on with this emergency since.
+        Raises `RollbackError` where it cannot be written, and `LeaseLost` where an alias shows that another
+        process has continued this emergency since.
         """
         if kind == "found" and self._fenced_by(str(data["tag"])):
             raise LeaseLost(
@@ -326,7 +329,7 @@ class FileStore:
         self.append("closed", {"status": end.status, "counts": end.counts, "checks": end.checks})
 
     def release(self) -> None:
-        """Lets go of the file, for another process to go on with."""
+        """Unlocks the file, so that another process can continue."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

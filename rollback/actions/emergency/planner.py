@@ -1,9 +1,9 @@
-"""Where to go back to when the ledger cannot be asked: decided from the archive and from the aliases alone.
+"""Plans an emergency rollback without the ledger: from the archive and from the aliases alone.
 
-The archive has the manifests of releases and the timeline's entries as they were put there. What an alias
-stands at is read from the account: its version and that version's code. So a release *stands* where every
+The archive has the manifests of releases and the timeline's entries as they were copied there. What an alias
+points at is read from the account: its version and that version's code. So a release is deployed where every
 function of a service is at its version and code, and is *older* where none is newer and one at least is
-older: a function's versions only grow. What the archive does not tell is said (`UNKNOWN`), never guessed.
+older: a function's versions only grow. What the archive does not have is shown as `UNKNOWN`, never guessed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Relation = Literal["stands", "older", "other"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Now:
-    """A function's alias as it stands, and the code of the version that it stands at."""
+    """A function's alias as it is now, and the code of the version that it points at."""
 
     alias: AliasSeen
     code_sha256: str
@@ -47,9 +47,9 @@ class Now:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bars:
-    """Releases that must not come back, as far as the archive tells, `<service>#<version>` each.
+    """Releases that are quarantined, as far as the archive shows, `<service>#<version>` each.
 
-    `until` is the time of the newest entry that told.
+    `until` is the time of the newest entry that was read.
     """
 
     barred: frozenset[str] = frozenset()
@@ -61,14 +61,18 @@ class Bars:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Service → the release to go to, and the one that stands, where the archive knows it."""
+    """Service → the target release (`targets`), and the deployed release's version where the archive knows it
+    (`leaves`).
+    """
 
     targets: Mapping[str, Release]
     leaves: Mapping[str, str] = field(default_factory=dict)
 
 
 def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now]) -> Relation:
-    """How a release is to what a service's functions stand at. Functions that it has not are left out. Pure."""
+    """How a release relates to what a service's functions are at. Functions that it does not have are left
+    out. Pure.
+    """
     pairs = [
         (release.manifest[name], now[name]) for name in functions if name in release.manifest and name in now
     ]
@@ -84,7 +88,7 @@ def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now])
 
 
 def bars(entries: Iterable[Entry]) -> Bars:
-    """What the timeline's entries, in order, tell of quarantines. Pure."""
+    """The quarantines in the timeline's entries, which are in order. Pure."""
     barred: set[str] = set()
     until = ""
     for entry in entries:
@@ -106,12 +110,13 @@ def previous(
     now: Mapping[str, Now],
     known: Bars,
 ) -> Choice:
-    """For each service (its functions are given) the newest release that is older than what stands. Pure.
+    """For each service (its functions are given) the newest release that is older than the deployed one.
+    Pure.
 
-    Where the archive has what stands, only what was recorded before counts, as with the ledger. Where it has
-    not (a release that could not be recorded any more), the newest that is older; an adopted one only where
-    there is no other, as its place in the archive does not tell its age.
-    Raises `Refused` naming the services that have none.
+    Where the archive has the deployed one, only what was recorded before counts, as with the ledger. Where it
+    has not (a release that could not be recorded any more), the newest that is older; an adopted one only
+    where there is no other, as its place in the archive does not show its age. Raises `Refused` naming the
+    services that have none.
     """
     searches = {
         service: _Search(service=service, functions=functions) for service, functions in services.items()
@@ -174,7 +179,9 @@ def named(
     now: Mapping[str, Now],
     version: str,
 ) -> Choice:
-    """All services go to `version`. Raises `UsageError` where the archive has no such release."""
+    """All services go to `version`. Raises `UsageError` where the archive has no such release, `Refused`
+    where it does not have a service's functions.
+    """
     leaves: dict[str, str] = {}
     known: list[str] = []
     for release in releases:

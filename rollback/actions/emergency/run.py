@@ -1,9 +1,9 @@
-"""Rolls aliases back when the ledger cannot be asked: from the archive, with a journal on this machine.
+"""`rollback lambda --emergency`: rolls aliases back without the ledger, with a journal on this machine.
 
-The same target, the same steps, the same conditional writes and the same fencing tags as ever
-(`actions.lifecycle`); what the ledger gives otherwise is missing, and is said: no lease, no approval, no knowledge
-of who else is at work. What was done is in the journal: whoever has the file can resume or undo it, and the
-ledger adopts it once it is back (`importer`).
+The same target, the same steps, the same conditional writes and the same fencing tags as always
+(`actions.lifecycle`); what the ledger would add is missing, and that is shown: no lease, no approval, no
+knowledge of who else is at work. What was done is in the journal: anybody who has the file can resume or undo
+it, and the ledger imports it once it is back (`importer`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ class Emergency:
             return execute(run)
 
     def resume(self, path: Path) -> Finished:
-        """Goes on with the journal in `path`, wherever its process was interrupted."""
+        """Goes on with the journal in `path`, wherever its process was interrupted. Raises `Refused` where it
+        has ended.
+        """
         with self._again(path) as run:
             if run.record.status in (Status.COMPLETE, Status.REVERTED):
                 raise Refused(
@@ -85,7 +87,9 @@ class Emergency:
             return execute(run)
 
     def undo(self, path: Path, reason: str) -> Finished:
-        """Undoes what the journal in `path` says was moved: version and weights."""
+        """Undoes what the journal in `path` says was moved: version and weights. Raises `Refused` where that
+        is done.
+        """
         reason = checked_reason(reason)
         with self._again(path) as run:
             if run.record.status is Status.REVERTED:
@@ -130,7 +134,7 @@ class Emergency:
 def under_its_role(session: Session) -> None:
     """Raises `Refused` under any role but the break-glass role.
 
-    Who may move aliases in an ordinary way has approval to ask for; IAM cannot tell the two apart.
+    Other roles that may move aliases need an approval; IAM cannot tell the two cases apart.
     """
     role = session.settings.names.role(BREAK_GLASS)
     if session.caller.role != role:

@@ -1,1 +1,1 @@
-"""Whether a change could be rolled back."""
+"""`rollback can`: whether a change could be rolled back."""

@@ -1,7 +1,7 @@
-"""What has to be known before a change is judged: asked of the account, the engines and GitHub. Reads only.
+"""Gathers what `rules` judges: from the account, the engines' previews and GitHub. Reads only.
 
-Each check is asked for by itself: what one cannot find out says so, and the others go on. The engines preview the
-commit's own program on what is deployed, as a rollback's plan does.
+Each check is asked for by itself: what one cannot find out is reported, and the others go on. The engines
+preview the commit's own program on what is deployed, as a rollback's plan does.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _NO_TABLE = ("TableNotFoundException", "ResourceNotFoundException")
 def gather(
     session: Session, wanted: str, *, insist: bool, say: Callable[[str], None] = lambda _: None
 ) -> Verdict:
-    """Whether a change to the commit `wanted` could be taken back.
+    """Whether a change to the commit `wanted` could be rolled back.
 
-    `insist` has GitHub's environments count where GitHub cannot be asked. `say` is told what takes a while.
-    Raises `UsageError` or `Refused` as `commits.of_this_checkout` does.
+    `insist` has GitHub's environments count where GitHub cannot be asked. `say` gets what takes a while.
+    Raises `UsageError` or `Refused` as `git.of_this_checkout` does.
     """
     commit = git.of_this_checkout(session.root, wanted, session.settings.protected_branch)
     timeline = session.ledger.timeline()
@@ -115,8 +115,8 @@ def _functions(session: Session, timeline: Timeline) -> list[Finding]:
 
 
 def of_stack(context: Context, commit: Commit, stands: Deployed) -> list[Finding]:
-    """What deploying a commit would do to the environment's stack; `stands` is the commit that the ledger knows it
-    at. Raises `RollbackError` where that cannot be found out.
+    """What deploying a commit would do to the environment's stack; `stands` is the commit that the ledger has
+    as deployed. Raises `RollbackError` where that cannot be found out.
     """
     settings = context.account.settings
     if stands is UNKNOWN and shutil.which("pulumi") is None:

@@ -1,7 +1,8 @@
-"""Who has to look before a job may take a role: the protection rules of the GitHub environments.
+"""Reads the protection rules of the GitHub environments: who must review before a job may take a role.
 
-"Get an environment" and "List deployment branch policies", GitHub REST API; of a job's token they need
-`actions: read`. Branch policies can only be listed where the environment has custom ones.
+"Get an environment" (https://docs.github.com/en/rest/deployments/environments) and "List deployment branch
+policies" (https://docs.github.com/en/rest/deployments/branch-policies); a job's token needs `actions: read`.
+Branch policies can only be listed where the environment has custom ones.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _GONE = 404
 
 
 class NotAsked(Exception):
-    """GitHub was not asked, or did not tell; the message says why."""
+    """GitHub was not asked, or did not answer; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,9 +92,9 @@ def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
 
 
 def judged(gate: Gate, branch: str, *, reviewed: bool) -> Finding:
-    """Whether nobody's job gets past an environment who should not. Pure.
+    """Checks that environment protection blocks unauthorised jobs. Pure.
 
-    Only `branch` may deploy to it; and with `reviewed`, only what somebody else has looked at.
+    Only `branch` may deploy to it; and with `reviewed`, only what another person has reviewed.
     """
     why: list[str] = []
     if not gate.declared:

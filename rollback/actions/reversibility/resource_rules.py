@@ -1,6 +1,7 @@
-"""What deploying a commit would do to resources, and whether the step back from there would find its data. Pure.
+"""Whether rolling back a commit's changes to resources would lose data. Pure.
 
-A step back makes again what was deleted, empty; and deletes what was made, with all that it holds by then.
+A rollback creates again what was deleted, empty; and deletes what was created, with all that it holds by
+then.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ ADVICE = "leave it as it is in this commit; what has to go, goes by a change of 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resource:
-    """One resource and what a deployment would do to it; its values before and after, spelled as in Terraform.
+    """One resource and what a deployment would do to it; its values before and after (attribute → value,
+    spelled as in Terraform).
 
-    `protected`: the engine itself refuses it; `unprotects`: it loses that protection; `retains`: it leaves the
-    state only.
+    `protected`: the engine itself refuses it; `unprotects`: it loses that protection; `retains`: it leaves
+    the state only.
     """
 
     subject: str
@@ -49,7 +51,7 @@ class Resource:
 
 
 def of_stack(steps: Iterable[Step]) -> list[Resource]:
-    """What the engine's preview said."""
+    """The resources in the engine's preview."""
     return [
         Resource(
             subject=step.urn,
@@ -68,9 +70,9 @@ def of_stack(steps: Iterable[Step]) -> list[Resource]:
 def of_terraform(
     changes: Iterable[Change], shown: Mapping[str, Any], dropped: Iterable[str]
 ) -> list[Resource]:
-    """What `terraform show -json` said of the plan whose changes are `changes`.
+    """The resources in `shown`, the JSON of `terraform show -json` of the plan whose changes are `changes`.
 
-    `dropped` are the addresses whose `prevent_destroy` the commit no longer has, which no plan tells.
+    `dropped` are the addresses whose `prevent_destroy` the commit no longer has, which no plan shows.
     """
     values = {
         str(one["address"]): one["change"]
@@ -100,8 +102,8 @@ def _declared(address: str) -> str:
 def judged(
     check: str, resources: Sequence[Resource], holds_data: Sequence[str], commit: str
 ) -> list[Finding]:
-    """One finding for each reason why the step back from `commit` would not find its data; a yes where there is
-    none; and a note for what the step back would delete.
+    """One finding for each reason why a rollback of `commit` would lose data; a yes where there is none; and
+    a note for what the rollback would delete.
     """
     against = [
         Finding(check=check, subject=one.subject, answer=Answer.NO, why=why, next=ADVICE)

@@ -1,4 +1,4 @@
-"""Whether a change could be taken back: what was found out, judged. Pure.
+"""Judges whether a change could be rolled back, from what was gathered (`collect`). Pure.
 
 Each check stands for itself. What could not be asked is no yes: it counts as a no, unless it is said not to.
 """
@@ -98,8 +98,8 @@ def functions(
 ) -> list[Finding]:
     """Whether every function has a version to go back to.
 
-    `catalogue` maps functions to services, `without` the services that have no previous release to why;
-    `plan` is that of the others to their previous releases.
+    `catalogue` maps functions to services, `without` the services that have no previous release to the
+    reason; `plan` is that of the others to their previous releases.
     """
     found = [
         Finding(
@@ -199,7 +199,9 @@ def quarantine(environment: str, commit: str, why: Sequence[str]) -> Finding:
 def flight(
     environment: str, records: Sequence[Record], holders: Mapping[str, Mapping[str, Any]]
 ) -> list[Finding]:
-    """Whether a rollback or a recording is under way or was interrupted; `holders` maps domains to leases."""
+    """Whether a rollback or a recording is under way or was interrupted; `holders` maps domains to lease
+    items (`ledger.lease`).
+    """
     running = [record for record in records if record.status is Status.IN_PROGRESS]
     found = [
         Finding(
