@@ -1,1 +1,3 @@
-"""Rehearsed rollbacks: something is made bad on purpose, put back with the product's own verbs, and measured."""
+"""Rehearsed rollbacks: something is deployed bad on purpose, rolled back with the product's own verbs, and
+measured.
+"""

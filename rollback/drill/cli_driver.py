@@ -1,4 +1,4 @@
-"""Types what an on-call person would type: the same commands, each in a process of its own, and timed."""
+"""Runs the commands that an on-call person would type, each in a process of its own, and measures them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TAKEN = 12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Typed:
-    """How a command ended: exit code, its JSON (None where it gave none), and what it said."""
+    """How a command ended: exit code, its JSON document (None where it gave none), and its standard error."""
 
     code: int
     document: Any
@@ -45,7 +45,7 @@ class Typed:
 
     @property
     def why(self) -> str:
-        """Its last words: the error that it ended with, if it gave one."""
+        """Its last lines: the error that it ended with, if it gave one."""
         *before, last = self.said.strip().splitlines() or [""]
         try:
             error = json.loads(last)
@@ -81,7 +81,8 @@ class Hands:
     # -- the rollback itself -----------------------------------------------------------------------------
 
     def roll_back(self, role: str, kind: str, *words: str) -> Any:
-        """`rollback WORDS`, approved and confirmed as the environment asks, through to COMPLETE; its record.
+        """`rollback WORDS`, approved and confirmed as the environment asks, through to COMPLETE; returns its
+        record's JSON.
 
         Measured, with the fault in the middle. Raises `RollbackError` where it ends otherwise.
         """
@@ -100,7 +101,9 @@ class Hands:
         return document
 
     def settle(self, role: str, kind: str, *words: str) -> None:
-        """The same, undisturbed and not measured; that there is nothing to do is well, too."""
+        """The same, without fault and not measured; nothing to do is fine, too. Raises `RollbackError` where
+        it fails.
+        """
         done, _ = self._through(role, kind, words, self.type)
         if done.code:
             raise RollbackError(
@@ -212,7 +215,9 @@ class Hands:
     # -- what came of an earlier drill ---------------------------------------------------------------------
 
     def put_in_order(self, reason: str, after: int) -> None:
-        """Ends what rollbacks of a drill have left in flight: those that give `reason`, opened since `after`."""
+        """Ends what rollbacks of a drill have left in flight: those that give `reason`, opened since `after`.
+        Raises `RollbackError` where one cannot be ended.
+        """
         for entry in self.session.ledger.timeline():
             if entry.seq <= after:
                 return
@@ -236,7 +241,9 @@ class Hands:
     # -- commands ----------------------------------------------------------------------------------------
 
     def must(self, role: str, *words: str) -> Any:
-        """A command that has to succeed; its JSON. Raises `RollbackError` with its last words otherwise."""
+        """A command that has to succeed; returns its JSON. Raises `RollbackError` with its last lines
+        otherwise.
+        """
         done = self.type(role, *words)
         if done.code:
             kind = Refused if done.code == Refused.exit_code else RollbackError

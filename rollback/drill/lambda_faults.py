@@ -1,4 +1,6 @@
-"""Functions that go bad on purpose, and what stood before: shared by the scenarios that deploy some."""
+"""Makes functions bad on purpose, and restores what was deployed before: shared by the scenarios that deploy
+some.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.drill.scenario import Stage, Stood
 from rollback.model.drill import FAILING, Drill
 
-# "Lambda quotas": a package that is uploaded with the request.
+# Bytes of a package that is uploaded with the request
+# (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 _UPLOADED = 50 * 1024 * 1024
 _SETTLED_SECONDS, _LOOK = 120.0, 0.2
 _MARK = "drill.txt"
@@ -40,7 +43,13 @@ class Functions:
     # -- what stands -------------------------------------------------------------------------------------
 
     def look(self) -> dict[str, Any]:
-        """Raises `Refused` where the services stand at several releases, or a function could not be restored."""
+        """What is deployed: `{"service": name, "release": version, "functions": {name: {"version", "code",
+        "from", "handler", "description", "answers": bool}}}`. `version` is the alias's; `code` the SHA-256 of
+        $LATEST, `from` a version with that code.
+
+        Raises `Refused` where the services are at several releases, or a function could not be restored;
+        `UsageError` for more than one service.
+        """
         session, services = self.stage.session, self.stage.services
         settings = session.settings
         if len(services) > 1:
@@ -121,7 +130,9 @@ class Functions:
     # -- going bad ---------------------------------------------------------------------------------------
 
     def bad_code(self, stood: Stood) -> None:
-        """Code without a handler, in whatever language; or only a file more, where nothing is to fail."""
+        """Uploads code without a handler, in whatever language; or only one more file, where nothing is to
+        fail.
+        """
 
         def one(name: str, before: Mapping[str, Any]) -> None:
             package = b"" if self.stage.fault == FAILING else self._code(name, before["from"])
@@ -130,12 +141,16 @@ class Functions:
         self._each(stood, one)
 
     def bad_configuration(self, drill: Drill, stood: Stood) -> None:
-        """A handler that is not there, which no runtime finds; or only a description."""
+        """Sets a handler that does not exist, which no runtime finds; or only a description, where nothing is
+        to fail.
+        """
         wrong = {"Handler": _NO_HANDLER} if self.stage.fault == FAILING else {"Description": drill.release}
         self._each(stood, lambda name, _: self._configure(name, wrong))
 
     def promote(self, drill: Drill, stood: Stood, commit: str, *more: str) -> None:
-        """Publishes what is there, moves the aliases to it and records it, as a deployment does."""
+        """Publishes what is there, moves the aliases to it and records it, as a deployment does. Raises
+        `RollbackError` where somebody else deploys meanwhile, or where it is not bad after all.
+        """
         alias, fails = self.stage.session.settings.alias, self.stage.fault == FAILING
 
         def one(name: str, before: Mapping[str, Any]) -> None:
@@ -165,7 +180,9 @@ class Functions:
     # -- gone, and restored --------------------------------------------------------------------------------
 
     def gone(self, drill: Drill, stood: Stood) -> None:
-        """Every alias stands where it stood, and every function answers as it did."""
+        """Checks that every alias is where it was, and every function answers as it did. Raises
+        `RollbackError` otherwise.
+        """
 
         def one(name: str, before: Mapping[str, Any]) -> None:
             pointer = observe_alias(self._account, name, self.stage.session.settings.alias)
@@ -181,9 +198,10 @@ class Functions:
         self.stage.hands.must(ROLLBACK, "verify")
 
     def restore(self, drill: Drill, stood: Stood) -> None:
-        """Aliases by the product where the release was recorded, else as they were moved; then what is newest.
+        """Restores aliases by the product where the release was recorded, else as they were moved; then
+        $LATEST.
 
-        The drill's release stays barred, so that it is nobody's previous one.
+        The drill's release stays quarantined, so that it is nobody's previous one.
         """
         session = self.stage.session
         timeline = session.ledger.timeline()

@@ -1,4 +1,4 @@
-"""The scenarios by their names. A sixth one is a file, and a line here."""
+"""The scenarios by their names. A new one is a file, and a line here."""
 
 from __future__ import annotations
 

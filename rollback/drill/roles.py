@@ -1,7 +1,7 @@
-"""Under whose role each command of a drill is typed.
+"""Under which role each command of a drill runs.
 
-Whoever drills has taken the drill role, which may do little but take the two that deploy and put back: a drill
-can do no more than they can. Approving is neither's: it takes another person's credentials.
+The person who drills has taken the drill role, which may do little but take the two that deploy and roll
+back: a drill can do no more than they can. Neither may approve: that takes another person's credentials.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Roles:
         return self._accounts.get(role, self.own)
 
     def variables(self, role: str) -> dict[str, str]:
-        """The variables of a command that is typed under `role`."""
+        """The environment variables (name → value) of a command under `role`."""
         if role not in self._sessions:
             return dict(os.environ)
         found = self._sessions[role].get_credentials()

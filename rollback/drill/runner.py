@@ -1,7 +1,7 @@
-"""The order of a drill: may it be, what stands, go bad, roll back, see, restore, write down.
+"""Runs a drill: check that it may, look, go bad, roll back, verify, restore, record.
 
-What stood before is in the ledger before anything is changed: a drill that dies is cleaned up by the next one,
-from any machine.
+What was deployed before is in the ledger before anything is changed: a drill that dies is cleaned up by the
+next one, from any machine.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ class Conduct:
     asked: Asked
 
     def run(self) -> list[Drill]:
-        """All that was asked for, one after the other; a failed one does not keep the next from being drilled.
+        """All that was asked for, one after the other; a failed one does not keep the next from being
+        drilled.
 
-        Raises `Refused` where there must be none now, `PutBack` is the caller's to raise.
+        Raises `Refused` where no drill may run now; `judged` raises `PutBack`.
         """
         refuse_production(self.session, read_only=self.asked.read_only)
         self._meant()
@@ -262,7 +263,7 @@ def refuse_production(session: Session, *, read_only: bool) -> None:
 
 
 def refuse_unwell(view: Overview) -> None:
-    """Raises `Refused` where something is in flight, or does not stand as recorded."""
+    """Raises `Refused` where something is in flight, or is not deployed as recorded."""
     waiting = [record.rollback_id for record in view.in_flight]
     held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != DRILL]
     wrong = [stand.function for service in view.services for stand in service.functions if not stand.ok]

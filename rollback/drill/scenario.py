@@ -1,4 +1,4 @@
-"""What a scenario is: one file each, with the same few steps."""
+"""The Protocol of a drill's scenario: one file each, with the same few steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rollback.drill.roles import Roles
 from rollback.drill.temp_clone import Scratch
 from rollback.model.drill import Drill
 
-# JSON: what stood before a drill, and all that is needed to restore it from any machine.
+# What was deployed before a drill, and all that is needed to restore it from any machine, as JSON values:
+# each scenario's `look` says its keys, e.g. {"commit": "<40 digits>"}.
 Stood = Mapping[str, Any]
 
 
@@ -30,22 +31,22 @@ class Stage:
 
 
 class Scenario(Protocol):
-    """One of the five. A step raises `RollbackError` where it does not come out as it should."""
+    """A scenario. A step raises `RollbackError` where it does not come out as it should."""
 
     def look(self) -> Stood:
-        """What stands now. Raises `Refused` where it could not be restored exactly so."""
+        """What is deployed now. Raises `Refused` where it could not be restored exactly so."""
 
     def go_bad(self, drill: Drill, stood: Stood) -> None:
-        """Deploys what is bad, as a deployment would, and sees that it is."""
+        """Deploys what is bad, as a deployment would, and checks that it is bad."""
 
     def put_back(self, drill: Drill, stood: Stood) -> None:
-        """What an on-call person types: this is measured."""
+        """Runs what an on-call person types: this is measured."""
 
     def gone(self, drill: Drill, stood: Stood) -> None:
-        """Sees that what was bad is gone."""
+        """Checks that what was bad is gone."""
 
     def restore(self, drill: Drill, stood: Stood) -> None:
-        """What stood before stands again, whatever has been done until now: it may be asked twice."""
+        """Restores what was deployed before, whatever has been done until now: it may be called twice."""
 
     def plan(self) -> None:
-        """Only plans, and sees that what stands answers."""
+        """Only plans, and checks that what is deployed answers."""

@@ -1,4 +1,5 @@
-"""A clone in which a drill commits what is bad: at the checkout's protected branch, and gone with the drill.
+"""A temporary clone in which a drill commits what is bad: at the checkout's protected branch, deleted with
+the drill.
 
 It borrows the checkout's objects and writes none there; nothing of the user's repository is touched.
 """
@@ -41,9 +42,10 @@ class Scratch:
         return self._git(self.top, "rev-parse", "HEAD")
 
     def commit(self, message: str, on: str, files: Mapping[str, str]) -> str:
-        """A commit on top of `on` with these files of the project's folder; the protected branch has it, too.
+        """A commit on top of `on` with `files` (path in the project's folder → text); the protected branch
+        has it, too.
 
-        What the branch's files are stays as it is. Returns all its digits.
+        The files of the branch stay as they are. Returns all its digits.
         """
         with git.worktree(self.top, on, self.folder) as tree:
             for name, text in files.items():

@@ -1,1 +1,1 @@
-"""What goes bad on purpose, one module a scenario."""
+"""The scenarios of drills, one module each."""

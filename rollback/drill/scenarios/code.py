@@ -1,4 +1,4 @@
-"""Bad code in all functions of a service, and `rollback lambda`."""
+"""The scenario `code`: bad code in all functions of a service, and `rollback lambda`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Code:
         return Functions(stage=self.stage)
 
     def look(self) -> Stood:
+        """As `Functions.look`."""
         return self.functions.look()
 
     def go_bad(self, drill: Drill, stood: Stood) -> None:

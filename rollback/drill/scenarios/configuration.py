@@ -1,4 +1,4 @@
-"""A bad configuration of all functions of a service, and `rollback lambda`."""
+"""The scenario `configuration`: a bad configuration of all functions of a service, and `rollback lambda`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A release that is bad in code and infrastructure, and `rollback full`."""
+"""The scenario `full`: a release that is bad in code and infrastructure, and `rollback full`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ class Full:
         return Infrastructure(stage=self.stage)
 
     def look(self) -> Stood:
-        """Raises `Refused` where the release that stands was not recorded with the commit that stands."""
+        """As `Functions.look` and `Infrastructure.look`, and `"terraform": commit` (empty where there is
+        none).
+
+        Raises `Refused` where the deployed release was not recorded with the deployed commit.
+        """
         stood: dict[str, Any] = {**self.functions.look(), **self.infrastructure.look()}
         session = self.stage.session
         entry = session.ledger.timeline().release_of(stood["release"])

@@ -1,4 +1,6 @@
-"""A commit that tags what it should not, deployed with `pulumi up`, and `rollback stack`."""
+"""The scenario `infrastructure`: a commit that adds a wrong tag, deployed with `pulumi up`, and `rollback
+stack`.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class Infrastructure:
     # -- the scenario ------------------------------------------------------------------------------------
 
     def look(self) -> Stood:
-        """Raises `Refused` where what stands is not exactly a commit of the protected branch."""
+        """`{"commit": <40 digits>}`. Raises `Refused` where what is deployed is not exactly a commit of the
+        protected branch.
+        """
         now = self._standing()
         if now is None or not now.clean:
             raise Refused(
@@ -95,7 +99,9 @@ class Infrastructure:
     # -- what full does, too -------------------------------------------------------------------------------
 
     def deploy(self, drill: Drill, stood: Stood) -> str:
-        """The bad commit, on top of the one that stands, brought up as a deployment does; its 40 digits."""
+        """Deploys the bad commit, on top of the good one, as a deployment does; returns its 40 digits. Raises
+        `RollbackError` where it cannot be deployed, or is not bad.
+        """
         scratch, good = self.stage.scratch, stood["commit"]
         program = bad(scratch.file(good, PROGRAM), drill.drill_id)
         sha = scratch.commit(f"{drill.reason}, bad on purpose", good, {PROGRAM: program})

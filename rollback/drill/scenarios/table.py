@@ -1,8 +1,8 @@
-"""An item that is written over, and `rollback table` with its cutover: two steps, each approved.
+"""The scenario `table`: an item that is overwritten, and `rollback table` with its cutover, each approved.
 
-The item is the drill's own. It is in the table for as long as the drill takes, and nothing else of the table is
-written: where anybody else has written to it since the second that is restored, the drill does not copy back,
-for that would take their change away.
+The item is the drill's own. It is in the table for as long as the drill takes, and nothing else of the table
+is written: where anybody else has written to it since the second that is restored, the drill does not copy
+back, as that would revert their change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Table:
     # -- the scenario ------------------------------------------------------------------------------------
 
     def look(self) -> Stood:
-        """Raises `Refused` where the table's recovery is off."""
+        """`{"table": name, "keys": [[attribute, type], …]}`, types as S, N or B. Raises `Refused` where the
+        table's recovery is off.
+        """
         name = steps.known(
             self.stage.session.settings, self.stage.table or self.stage.session.settings.restorable[0]
         )
@@ -62,7 +64,9 @@ class Table:
         }
 
     def go_bad(self, drill: Drill, stood: Stood) -> None:
-        """The item, then a second that can be restored, then the damage."""
+        """Writes the item, waits for a second that can be restored, then overwrites it. Raises
+        `RollbackError` where no second becomes restorable.
+        """
         name, key = stood["table"], keyed(stood, drill.drill_id)
         self._put(name, key, _GOOD, "attribute_not_exists(#mark)")
         at = datetime.fromtimestamp(math.ceil(self._clock()), tz=UTC)
@@ -102,7 +106,7 @@ class Table:
             )
 
     def restore(self, drill: Drill, stood: Stood) -> None:
-        """Takes away the item, and the tables that were restored. A backup that was made stays: it is one."""
+        """Deletes the item, and the tables that were restored. A backup that was made stays."""
         with explained(f"deleting the drill's item from {stood['table']}"):
             self._dynamodb.delete_item(TableName=stood["table"], Key=keyed(stood, drill.drill_id))
         for entry in self.stage.session.ledger.timeline():
@@ -171,6 +175,6 @@ class Table:
 
 
 def keyed(stood: Stood, name: str) -> dict[str, Any]:
-    """The key of a drill's item, of whatever types the table's key is."""
+    """The key of a drill's item, `{"PK": {"S": "drill#…"}}`, of whatever types the table's key has."""
     values = {"S": f"drill#{name}", "N": str(int(name[-_DIGITS:], 36)), "B": name.encode()}
     return {attribute: {kind: values[kind]} for attribute, kind in stood["keys"]}
