@@ -1,4 +1,4 @@
-"""What an account already has of what the program declares: for people, and as a document."""
+"""Shows what an account already has of what the program declares: for people, and as JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def view(found: Adoption, stem: str, *, nothing: bool) -> RenderableType:
 
 
 def resources(found: Adoption) -> list[dict[str, Any]]:
-    """Each resource as `--json` has it."""
+    """Each resource as `--json` has it: `{"urn", "type", "id", "standing", "properties", "then"}`, all text
+    but `properties`, a tuple of names; `id` is null for an unknown type.
+    """
     return [
         {
             "urn": one.declared.urn,

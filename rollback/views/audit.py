@@ -1,4 +1,4 @@
-"""What an audit of the ledger saw, in lines."""
+"""Shows the result of an audit, as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SHOWN = 10
 
 
 def lines(seen: Audited) -> list[str]:
-    """What an audit saw, for people."""
+    """The counts and findings of an audit, for people."""
     counted = (
         f"{seen.entries} entries of the timeline, {seen.releases} releases, {seen.records} rollbacks "
         f"({seen.unfinished} not ended), {seen.bars} bars, {seen.approvals} approvals"

@@ -1,4 +1,4 @@
-"""The table of the last drills against their budgets: for a terminal, for a job's summary, as JSON."""
+"""Shows the latest drills against their budgets: for a terminal, for a job's summary, as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD = ("scenario", "RTO", "last drill", "measured", "pass", "fault", "by")
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row's cells; a scenario that was never drilled says so."""
+    """A row's cells; a scenario that was never drilled is marked so."""
     budget = f"{row.rto_seconds // 60} min"
     if row.last is None:
         never = "never" + (f" (planned {row.planned[:10]})" if row.planned else "")
@@ -63,7 +63,9 @@ def markdown(environment: str, rows: Sequence[Row]) -> str:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """A row as JSON; `last` is null where the scenario was never drilled."""
+    """A row as JSON: `{"scenario", "rto_seconds", "last": <as model.drill.told>, "planned": <ISO time>}`;
+    `last` is null where the scenario was never drilled.
+    """
     return {
         "scenario": row.scenario,
         "rto_seconds": row.rto_seconds,

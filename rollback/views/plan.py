@@ -1,4 +1,4 @@
-"""What a person sees of a plan, whatever kind it is of."""
+"""Shows a plan of any kind: for people, and as AWS CLI commands."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[A
 
 
 def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
-    """The plan as AWS CLI commands, for whoever wants to type them; quoted for a POSIX shell.
+    """The plan as AWS CLI commands, for a person who wants to type them; quoted for a POSIX shell.
 
     Raises `RollbackError` where the ledger holds something that cannot be typed.
     """

@@ -1,4 +1,4 @@
-"""What a person sees of plans, records and environments, as renderables; and the documents beside them.
+"""Shows records, releases, history and environments: for people, and as JSON.
 
 Everything that came from outside (reasons, names, answers) is shown as text, never as markup, and without
 control characters.
@@ -153,7 +153,9 @@ def _in_words(event: Event, common: str) -> str:
 
 
 def opened_view(opened: Opened, target: Target) -> tuple[RenderableType, dict[str, Any]]:
-    """One record with its plan, its journal and what to type next: for people, and as `show --json` has it."""
+    """One record with its plan, its journal and what to type next: for people, and as `show --json` has it,
+    `record_document` with `"events": [Event]` and `"chain": "whole"` or what is wrong with it.
+    """
     record, events = opened.record, opened.events
     older = record.schema < SCHEMA
     broken = None if older else chain_break(record, events)
@@ -335,7 +337,11 @@ def _odd(stand: Any) -> Text:
 
 
 def release_rows(timeline: Timeline, quarantines: Sequence[Quarantine]) -> list[dict[str, Any]]:
-    """The recorded releases, newest first, as `--json` has them; one that is recorded twice counts once."""
+    """The recorded releases, newest first, as `--json` has them; one that is recorded twice counts once.
+
+    Each is `{"seq": int, "version", "at", "by", "commit", "services": [name], "stands_for": [name],
+    "quarantined_for": [name]}`: the services that it covers, that are at it, and that it is quarantined for.
+    """
     newest: dict[str, Entry] = {}
     for entry in timeline:
         if entry.is_release:
@@ -356,7 +362,7 @@ def release_rows(timeline: Timeline, quarantines: Sequence[Quarantine]) -> list[
 
 
 def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The releases, newest first."""
+    """The releases, newest first; `rows` as of `release_rows`."""
     if not rows:
         return text("No release is recorded yet.", "dim")
     wide = _headed("version", "when (UTC)", "by", "commit", "stands for", "quarantined for")
@@ -381,7 +387,9 @@ def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:
 
 
 def record_document(record: Record, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record's JSON (README, "Records"): aliases under `functions`, everything else under `changes`."""
+    """The record's JSON (README, "Records"): `plain_record` and the `outcomes` (`Target.outcomes`), those of
+    aliases under `functions`, all others under `changes`.
+    """
     return {
         **plain_record(record),
         "functions": [outcome for outcome in outcomes if "service" in outcome],

@@ -1,4 +1,4 @@
-"""Whether a change could be taken back, as a person, a pull request and a program are told."""
+"""Shows whether a change could be rolled back: for a person, a pull request and a program."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def markdown(verdict: Verdict) -> str:
 
 
 def document(verdict: Verdict) -> dict[str, Any]:
-    """The same for a program."""
+    """The same as JSON: `{"environment", "commit", "reversible": bool, "findings": [{"check", "subject",
+    "answer", "against": bool, "why", "next"}]}`.
+    """
     return {
         "environment": verdict.environment,
         "commit": verdict.commit,

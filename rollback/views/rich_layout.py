@@ -84,7 +84,7 @@ def hanging(mark: str, text: Text, style: str = "") -> Table:
 def unwrapped(text: Text) -> Text:
     """A line to copy: whatever the width, there is no line break in it but the terminal's own.
 
-    Only where it is printed without cropping (`display.Terminal`).
+    Only where it is printed without cropping (`terminal.Terminal`).
     """
     text.no_wrap, text.overflow = True, "ignore"
     return text

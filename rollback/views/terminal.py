@@ -1,7 +1,7 @@
 """The terminal: tables and progress on standard error, documents on standard output.
 
-Colour only on a terminal, and never with `NO_COLOR`. Whether anybody can be shown anything has no say in
-what is done: standard error may be closed, full or gone.
+Colour only on a terminal, and never with `NO_COLOR` (https://no-color.org). Whether anything can be shown
+does not affect what is done: standard error may be closed, full or gone.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Terminal:
         return answer.strip().casefold() in ("y", "yes")
 
     def typed(self, question: str) -> str | None:
-        """What a person types; None where nobody sits there."""
+        """What a person types; None where there is no terminal."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
         return self.console.input(text(question, "bold red")).strip()

@@ -1,4 +1,4 @@
-"""Tells what happened to people who were not there: as one page, or as Markdown."""
+"""Reports for people who were not there: as one HTML page, or as Markdown."""
 
 from rollback.actions.report_data import Report, Told, gather, told
 from rollback.views.report.markdown import summary

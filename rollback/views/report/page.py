@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: no network, no other file.
 
-Every text goes through htpy, which escapes it; the page's own policy forbids any script and style but the
-two that are in it.
+Every text goes through htpy (https://htpy.dev), which escapes it; the page's own policy forbids any script
+and style but the two that are in it.
 """
 
 from __future__ import annotations
