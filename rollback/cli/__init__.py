@@ -1,1 +1,1 @@
-"""The console script `rollback`: verbs, options, exit codes."""
+"""The command line `rollback`: verbs, options, exit codes."""

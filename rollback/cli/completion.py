@@ -1,7 +1,8 @@
-"""What a shell completes: names from the settings files of the checkout, and `previous`.
+"""Shell completion: names from the settings files of the checkout, and `previous`.
 
-Nothing asks AWS for it: whoever presses the tab key wants an answer at once, and has no credentials perhaps. Where
-the settings cannot be read there is nothing to offer, and nothing is said: the verb itself will.
+Nothing is read from AWS: a person who presses the tab key wants an answer at once, and may have no
+credentials. Where the settings cannot be read nothing is offered and no error is shown: the verb itself will
+show it.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ Commit = Annotated[str, typer.Option("--commit", help="The commit that was deplo
 
 
 def names_in(services: str) -> tuple[str, ...]:
-    """`all` or a list with commas; empty for all."""
+    """`all` or a list with commas; empty for all. Raises `UsageError` where it names none."""
     names = tuple(name.strip() for name in services.split(",") if name.strip())
     if not names:
         raise UsageError(

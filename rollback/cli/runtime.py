@@ -1,4 +1,4 @@
-"""The surroundings of a verb: session, flow, terminal and signals; and how it ends."""
+"""What surrounds a verb: its session, lifecycle, terminal and signals, and its exit code."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def verb(
 ) -> Iterator[tuple[context.Session, lifecycle.Flow, terminal.Terminal]]:
     """A verb's surroundings: session, flow and terminal; errors become their exit codes.
 
-    A ledger that has lost entries bars what decides by its timeline. `first` says to look before anything else;
-    `reading`, that what is only shown is shown all the same, and said. `acting` gives the account under another
-    role than the caller's.
+    A ledger that has lost entries refuses what decides by its timeline. `first` checks that before anything
+    else; `reading`: what is only shown is shown all the same, with a warning. `acting` gives the account
+    under another role than the caller's.
     """
     ui = terminal.Terminal(json_output=json)
     stop = threading.Event()
@@ -126,7 +126,7 @@ def preview_or_start(
     yes: bool,
     json: bool,
 ) -> None:
-    """The end of every verb that puts something back: only the plan, or all of it."""
+    """The end of every verb that rolls something back: only the plan, or all of it."""
     if not dry_run:
         messages.checked_reason(reason)
         end(session, ui, flow.start(kind, request, reason, yes=yes))

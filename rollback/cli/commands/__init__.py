@@ -1,1 +1,3 @@
-"""What verbs do: the functions that the table in `rollback.cli.app` names, one module for verbs that belong together."""
+"""The verbs: the functions that the table in `rollback.cli.app` names, one module for verbs that belong
+together.
+"""

@@ -1,4 +1,4 @@
-"""`rollback can`: would this change be reversible? Nothing is changed, and no lease is taken."""
+"""`rollback can`: whether a change could be rolled back. Nothing is changed, and no lease is taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rollback ci …`: the steps of the workflows. What they hand on goes to GitHub's files, and is decided here."""
+"""`rollback ci …`: the steps of the workflows. Their outputs go to GitHub's files, and are decided here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rollback drill`: rehearse the bad day, and say when it was rehearsed last."""
+"""`rollback drill`: rehearse a rollback, and show the latest rehearsals."""
 
 from __future__ import annotations
 

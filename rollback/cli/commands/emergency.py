@@ -1,4 +1,4 @@
-"""`rollback lambda --emergency`: without the ledger."""
+"""`rollback lambda --emergency`: rolls aliases back without the ledger."""
 
 from __future__ import annotations
 

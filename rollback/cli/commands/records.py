@@ -1,4 +1,4 @@
-"""`rollback history` and `show`: what was recorded."""
+"""`rollback history` and `show`: the recorded releases and rollbacks."""
 
 from __future__ import annotations
 

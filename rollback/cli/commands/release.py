@@ -1,4 +1,4 @@
-"""`rollback release …`: what was released, and what must not come back."""
+"""`rollback release …`: records, lists, adopts and quarantines releases."""
 
 from __future__ import annotations
 

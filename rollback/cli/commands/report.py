@@ -1,4 +1,4 @@
-"""`rollback report`: what happened, for whoever was not there."""
+"""`rollback report`: what happened, for people who were not there."""
 
 from __future__ import annotations
 

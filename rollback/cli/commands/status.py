@@ -1,4 +1,4 @@
-"""`rollback status` and `verify`: what is deployed, and whether it is well."""
+"""`rollback status` and `verify`: what is deployed, and whether it is healthy."""
 
 from __future__ import annotations
 
