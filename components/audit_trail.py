@@ -1,4 +1,4 @@
-"""The bucket that keeps the heads of the ledger, where nobody can change or delete them."""
+"""The audit bucket: copies of the ledger's entries, releases and approvals that nobody can delete."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pulumi_aws as aws
 from components.tags import tags
 from rollback.config.naming import Names
 
-# Not even the account's root shortens a retention in this mode; one of GOVERNANCE ends for whoever is
-# allowed to bypass it, and that is every administrator ("Locking objects with Object Lock", Amazon S3 User
-# Guide). The trail is there to show what an administrator has done to the ledger.
+# Not even the account's root shortens a retention in this mode; one of GOVERNANCE ends for anybody who is
+# allowed to bypass it, and that is every administrator ("Locking objects with Object Lock",
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html). The trail is there to show what an
+# administrator has done to the ledger.
 _MODE = "COMPLIANCE"
 
 

@@ -1,4 +1,4 @@
-"""What no role of this project can be made to do, whatever its policies say; and who may take a role.
+"""The permissions boundary of every role of this project, and the trust policies: who may take a role.
 
 A permissions boundary is a ceiling: what it does not allow, a role's policies cannot give. It allows the
 actions of `permissions` and denies, by name, what must not come back through a policy that somebody adds.
@@ -69,7 +69,7 @@ _TAKE = ["sts:AssumeRole", "sts:SetSourceIdentity"]
 
 
 def boundary(scope: Scope) -> Document:
-    """The permissions boundary of all roles."""
+    """The permissions boundary of all roles, as a policy document (`policies.Document`)."""
     return document(
         [
             statement("Ceiling", granted(scope), "*"),
@@ -110,8 +110,8 @@ def trust(
     people: tuple[str, ...],
     role: str | None = None,
 ) -> Document:
-    """Who may take a role: the jobs of one GitHub environment, `people` (ARNs of IAM users), and whoever
-    has taken `role` already.
+    """The trust policy of a role: the jobs of one GitHub environment, `people` (ARNs of IAM users), and
+    anybody who has taken `role` already.
 
     `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
     where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
@@ -165,7 +165,8 @@ def people_may_take(people: Sequence[str]) -> list[Statement]:
 def _named(name: str) -> Document:
     """Holds where the session, and the source identity if it is set, is called `name`.
 
-    AssumeRole always carries the session's name; SetSourceIdentity never does (Service Authorization Reference,
-    AWS STS), for which it says "if exists". One statement for both: a trust holds 2,048 characters.
+    AssumeRole always carries the session's name; SetSourceIdentity never does
+    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html),
+    for which it says "if exists". One statement for both: a trust holds 2,048 characters.
     """
     return {"StringEqualsIfExists": {"sts:RoleSessionName": name, "sts:SourceIdentity": name}}

@@ -1,8 +1,9 @@
-"""The role for the night when the ledger is gone or nobody is there who could approve.
+"""The break-glass role: for the night when the ledger is gone or nobody is there who could approve.
 
-It moves the aliases of the catalogue's functions, reads what the audit trail keeps of releases, and sees whether
-the ledger answers. It writes nothing but aliases. People take it, with MFA and under their own name; no workflow
-does. Whoever takes it is seen: `rollback lambda --emergency` is loud, and IAM tells when the role was last used.
+It moves the aliases of the catalogue's functions, reads what the audit trail keeps of releases, and sees
+whether the ledger answers. It writes nothing but aliases. People take it, with MFA and under their own name;
+no workflow does. Its use is visible: `rollback lambda --emergency` is loud, and IAM shows when the role was
+last used.
 """
 
 from __future__ import annotations

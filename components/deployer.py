@@ -1,4 +1,6 @@
-"""What the deployer may do: record releases, `pulumi up` of this program, Terraform, and the states of both."""
+"""The deployer's permissions: record releases, `pulumi up` of this program, Terraform, and the states of
+both.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from rollback.config.naming import BREAK_GLASS, DRILL, ROLES
 
 
 def deployer(scope: Scope) -> list[Statement]:
-    """What the deployer may do, beside reading what every role of an environment reads."""
+    """The statements of what the deployer may do, beside reading what every role of an environment reads."""
     env = scope.names.environment
     return [
         statement(

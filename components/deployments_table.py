@@ -1,4 +1,4 @@
-"""The ledger's table: what was deployed, what was rolled back, and who said yes."""
+"""The ledger's table: releases, rollbacks, approvals and leases."""
 
 from __future__ import annotations
 

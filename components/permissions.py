@@ -1,7 +1,7 @@
-"""Who may do what: each role's permissions as a pure function of an environment, returning JSON values.
+"""Each role's permissions, as a pure function of an environment that returns policy documents.
 
-Exactly the calls that the role's verbs make, each on exactly what it is made on. Where an action takes
-no resource, `"*"` stands alone with it, for the reason in `policies.ON_EVERYTHING`.
+Exactly the calls that the role's verbs make, each on exactly what it is made on. Where an action takes no
+resource, it is on `"*"`, for the reason in `policies.ON_EVERYTHING`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def _rollback(scope: Scope) -> list[Statement]:
             leading_keys("ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
         ),
         # A table's data is touched under the restore role only. SetSourceIdentity: a person's session has
-        # one, and takes it along (IAM User Guide, "Monitor and control actions taken with assumed roles").
+        # one, and takes it along ("Monitor and control actions taken with assumed roles",
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html).
         statement("RestoreTables", ["sts:AssumeRole", "sts:SetSourceIdentity"], scope.role(RESTORE)),
     ]
 
@@ -151,9 +152,10 @@ def _approver(scope: Scope) -> list[Statement]:
 
 
 def _restore(scope: Scope) -> list[Statement]:
-    """Restoring needs the source's permission and, on the new table, reads and writes that the restore
-    itself never makes, DeleteItem among them (Developer Guide, "Using IAM with DynamoDB backup and
-    restore"; AWS re:Post, "DynamoDB not able to restore with deny DeleteItem"). Only a copy is deleted.
+    """Restoring needs the source's permission and, on the new table, reads and writes that the restore itself
+    never makes, DeleteItem among them ("Using IAM with DynamoDB backup and restore",
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/backuprestore_IAM.html; AWS re:Post,
+    "DynamoDB not able to restore with deny DeleteItem"). Only a copy is deleted.
     """
     tables = [scope.table(table) for table in scope.tables]
     return [

@@ -1,4 +1,4 @@
-"""Gives a role its policies: the fixed ones inline, those of the functions managed, by the dozen."""
+"""Attaches a role's policies: the fixed ones inline, those of the functions as managed policies."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def permit(
     inline: Document,
     functions: Callable[[Scope], tuple[Document, ...]],
 ) -> None:
-    """Declares the policies of `role` (a word of `naming`) as children of `parent`.
+    """Declares the policies of `role` (`naming.ROLLBACK`, `BREAK_GLASS`, …) as children of `parent`.
 
-    Raises `pulumi.RunError` where the functions are too many for one role.
+    `tagged` maps tag keys to values. Raises `pulumi.RunError` where the functions are too many for one role.
     """
     mine = pulumi.ResourceOptions(parent=parent)
     aws.iam.RolePolicy(role, name="permissions", role=made.name, policy=text(inline), opts=mine)

@@ -1,15 +1,18 @@
-"""The words of policies: what they speak of, statements and documents as JSON values, and IAM's limits.
+"""Building blocks of IAM policies: scopes, statements and documents as JSON values, and IAM's limits.
 
 Who may do what is in `permissions`. Notes that hold for all of them:
 
 * A transaction needs no permission of its own: its members are authorised as PutItem, UpdateItem and
-  ConditionCheckItem (Amazon DynamoDB Developer Guide, "Using IAM with DynamoDB transactions").
+  ConditionCheckItem ("Using IAM with DynamoDB transactions",
+  https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html).
 * `ForAllValues` is true when the request carries no such key at all, so each condition on
-  `dynamodb:LeadingKeys` also demands that the key is there (IAM User Guide, "Single-valued vs.
-  multivalued context keys"): without, a call that names no key, such as Scan, would be let through.
+  `dynamodb:LeadingKeys` also demands that the key is there ("Single-valued vs. multivalued context keys",
+  https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html):
+  without, a call that names no key, such as Scan, would be let through.
 * LeadingKeys is the partition key, of the index where an index is queried. It cannot tell the items of
   a partition apart: that an event inside a record is never overwritten is shown by the records' chain.
-* UpdateAlias is authorised per function, not per alias (Service Authorization Reference, AWS Lambda).
+* UpdateAlias is authorised per function, not per alias
+  (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html).
 """
 
 from __future__ import annotations
@@ -23,10 +26,15 @@ from urllib.parse import quote
 from rollback.config import naming
 from rollback.config.naming import Names
 
+# {"Sid": …, "Effect": "Allow", "Action": [action, …], "Resource": [ARN, …], "Condition": {…}}
+# (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_statement.html).
 Statement = dict[str, Any]
+# {"Version": "2012-10-17", "Statement": [Statement, …]}; of a condition {operator: {key: value or values}}.
 Document = dict[str, Any]
 
-# "IAM and AWS STS quotas", IAM User Guide. Whitespace is not counted, so `text` writes none.
+# Characters, and policies a role ("IAM and AWS STS quotas",
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html). Whitespace is not counted, so
+# `text` writes none.
 INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
 ATTACHMENTS = 10
@@ -137,14 +145,14 @@ class Scope:
 def statement(
     sid: str, actions: Sequence[str], resources: str | Sequence[str], condition: Document | None = None
 ) -> Statement:
-    """An Allow statement."""
+    """An Allow statement. `condition` is `{operator: {key: value or values}}`."""
     return _statement("Allow", sid, actions, resources, condition)
 
 
 def denial(
     sid: str, actions: Sequence[str], resources: str | Sequence[str], condition: Document | None = None
 ) -> Statement:
-    """A Deny statement."""
+    """A Deny statement; otherwise as `statement`."""
     return _statement("Deny", sid, actions, resources, condition)
 
 
@@ -177,7 +185,7 @@ def text(policy: Document) -> str:
 
 
 def leading_keys(*patterns: str) -> Document:
-    """Holds where every partition key of a request, one at least, is like one of `patterns`."""
+    """The condition that every partition key of a request, one at least, is like one of `patterns`."""
     return {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)},
         "Null": {"dynamodb:LeadingKeys": "false"},
@@ -187,7 +195,7 @@ def leading_keys(*patterns: str) -> Document:
 def packed_for(
     role: str, scope: Scope, build: Callable[[Scope, Sequence[str]], list[Statement]]
 ) -> tuple[Document, ...]:
-    """What `build` says of each function of the catalogue, in as few managed policies as hold it.
+    """The statements of `build` for each function of the catalogue, in as few managed policies as hold them.
 
     Raises `TooManyFunctions` where `role` could not carry them all.
     """

@@ -1,5 +1,5 @@
-"""The SSM parameters that say what is deployed, and which tables functions use: they exist by declaration,
-their values by release and rollback.
+"""The SSM parameters that hold what is deployed, and which tables functions use: declared here; their values
+are written by releases and rollbacks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NOTHING_YET = "none"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseParametersArgs:
-    """Whose parameters they are, and the full names of the tables that can be put back."""
+    """Whose parameters they are, and the full names of the tables that can be restored."""
 
     names: Names
     tables: tuple[str, ...]

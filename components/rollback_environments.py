@@ -1,8 +1,9 @@
 """The GitHub environments whose jobs may take the roles, declared with their protection.
 
-GitHub makes an environment that nobody declared the first time a job names it, and then without any
-protection. So they are declared before the first job: restricted to the protected branch, and the one
-that approves with required reviewers who cannot review their own run.
+GitHub creates an environment that nobody declared the first time a job names it, and then without any
+protection (https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments).
+So they are declared before the first job: restricted to the protected branch, and the one that approves with
+required reviewers who cannot review their own run.
 """
 
 from __future__ import annotations

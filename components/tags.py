@@ -1,4 +1,4 @@
-"""The tags that everything declared here carries, from one source."""
+"""The tags of everything that is declared here, from one source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rollback.config.naming import Names
 
 
 def tags(names: Names, component: str) -> dict[str, str]:
-    """The tags of one resource: whose it is, where it stands, and what declared it."""
+    """The tags of one resource: `{"environment", "project", "managed-by", "component"}`, all text."""
     return {
         "environment": names.environment,
         "project": names.prefix,
