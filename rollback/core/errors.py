@@ -18,7 +18,9 @@ from enum import StrEnum, auto
 
 
 class Code(StrEnum):
-    """What went wrong, as a word to look up or to test for. One is never renamed, and never means something else."""
+    """What went wrong, as a name to look up or to test for. One is never renamed, and never means something
+    else.
+    """
 
     @staticmethod
     def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:  # noqa: ARG004 - enum's
@@ -156,7 +158,7 @@ class UsageError(RollbackError):
 
 
 class Refused(RollbackError):
-    """A guard said no: lock held, digest or approval mismatch, quarantined, wrong account."""
+    """A guard refused it: lock held, digest or approval mismatch, quarantined, wrong account."""
 
     exit_code = 3
     code_default = Code.REFUSED

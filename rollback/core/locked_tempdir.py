@@ -18,7 +18,7 @@ _HELD = "held"
 
 
 def named(prefix: str) -> Iterator[Path]:
-    """All temporary folders whose names begin with `prefix`, whosoever they are."""
+    """All temporary folders whose names begin with `prefix`, of any user."""
     return Path(tempfile.gettempdir()).glob(f"{prefix}*")
 
 

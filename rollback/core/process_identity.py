@@ -79,7 +79,7 @@ def began(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "" if Path("/proc/self/stat").exists() else _asked(pid)
-    # The command, in brackets, may hold anything; what follows the last bracket is fixed (proc(5)).
+    # The command, in brackets, may hold anything; what follows the last bracket is fixed.
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else f"{_boot()}/{fields[19]}"
 

@@ -17,7 +17,7 @@ from rollback.core.errors import Code, UsageError
 
 # A catalogue of 5,000 functions takes half of that.
 MAX_BYTES = 400_000
-# Values in a document, each as often as it stands in it once its anchors are followed.
+# Values in a document, each as often as it occurs once its anchors are followed.
 _MAX_VALUES = 100_000
 
 

@@ -25,7 +25,7 @@ class _Shown(dict[int, str]):
         char = chr(code)
         self[code] = char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         if char.isspace() and char > "\x7f":
-            # A no-break space is a space to whoever reads it; the separators of lines are none.
+            # A no-break space is a space to a reader; the separators of lines are none.
             self[code] = " " if char not in "\x85\u2028\u2029" else self[code]
         return self[code]
 
