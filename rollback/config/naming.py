@@ -16,7 +16,7 @@ UNATTENDED = ("dev",)
 # platform's accounts already use.
 DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "restore"
 ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
-# Deploys what is bad on purpose, and has it put back; there is none in production.
+# Deploys what is bad on purpose, and has it rolled back; there is none in production.
 DRILL = "drill"
 # Taken by people only, when the ledger is gone or the approver is absent: no workflow of GitHub's has it.
 BREAK_GLASS = "break-glass"

@@ -73,10 +73,11 @@ class Rto(_Model):
 
 
 class Pace(_Model):
-    """Requests a second to Lambda: control-plane calls with their burst, and GetFunction reads.
+    """Requests a second to Lambda: control-plane calls (`writes`) with their `burst`, and GetFunction
+    (`reads`).
 
-    `read_units` and `write_units` are DynamoDB's capacity units a second, for comparing tables and
-    copying items back.
+    `read_units` and `write_units` are DynamoDB's capacity units a second, for comparing tables and copying
+    items back.
     """
 
     writes: Annotated[float, Field(gt=0, le=1000)]
@@ -143,7 +144,11 @@ class Reviewers(_Model):
 
 
 class Settings(_Model):
-    """One environment, validated. Frozen; the same values for `pulumi up` and for the command."""
+    """One environment, validated. Frozen; the same values for `pulumi up` and for the command.
+
+    `audit_retention_days` is how long each object of the audit bucket is locked; `minimum_functions` how many
+    functions an environment must have after a Terraform rollback.
+    """
 
     environment: Annotated[str, Field(pattern=_ENVIRONMENT.pattern)]
     account: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
@@ -201,7 +206,7 @@ class Settings(_Model):
 
     @property
     def restorable(self) -> tuple[str, ...]:
-        """The full names of the tables that can be put back to a point in time."""
+        """The full names of the tables that can be restored to a point in time."""
         return tuple(map(self.names.table, self.tables))
 
     @property
@@ -228,7 +233,7 @@ class Settings(_Model):
         """
         if name not in self.services:
             raise UsageError(
-                # Letters of other alphabets look alike: they are told as what they are.
+                # Letters of other alphabets look alike: they are shown as escapes.
                 f"There is no service {name[:80]!a}.{_nearest(name, self.services)}",
                 code=Code.UNKNOWN_SERVICE,
                 next=f"Services: {', '.join(self.services)}.",
