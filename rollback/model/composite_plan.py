@@ -25,7 +25,7 @@ PARTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """A piece of a part's plan as its text. `changing` says whether the part changes anything."""
+    """Piece `number` of a part's plan, as its text. `changing`: whether the part changes anything."""
 
     part: str
     number: int
@@ -42,7 +42,7 @@ class Piece:
 
 
 def pieces(plan: Plan[Any]) -> list[Piece]:
-    """A part's plan in pieces. Its notices and refusals are the whole plan's to tell."""
+    """A part's plan in pieces. Its notices and refusals are shown with the whole plan."""
     bare = replace(plan, notices=(), refusals=())
     return [
         Piece(part=plan.kind, number=number, text=text, changing=bool(plan.changing))

@@ -21,12 +21,12 @@ Deployed = str | Unknown
 
 
 def known(deployed: Mapping[str, Deployed]) -> dict[str, str]:
-    """The subjects of which it is known."""
+    """Subject → version, of those that are known."""
     return {subject: version for subject, version in deployed.items() if version is not UNKNOWN}
 
 
 def stored(deployed: Mapping[str, Deployed]) -> dict[str, str]:
-    """As the ledger stores it: unknown is an empty text."""
+    """Subject → version, as the ledger stores it: unknown is an empty text."""
     return {subject: "" if version is UNKNOWN else version for subject, version in deployed.items()}
 
 

@@ -104,7 +104,7 @@ class Plan(Generic[S]):
                 "options": {
                     name: sorted(value) if isinstance(value, tuple) else value
                     for name in StoredRequest.__slots__
-                    # What was asked for by another word is the same plan: `targets` says where it goes.
+                    # Requests that resolve to the same targets share a digest: `targets` has them.
                     if name not in ("to", "services")
                     for value in (getattr(asked, name),)
                 },

@@ -51,8 +51,9 @@ class Check:
 class Entered:
     """An event to be written, before it has a number and a hash.
 
-    `kind` says what `data` holds: JSON values by name, e.g. `{"step": …}` of `done`, `{"failures": […]}` of
-    `failed`. `at` is ISO 8601 in UTC.
+    `kind` says what `data` holds: JSON values by name, e.g. `{"step": subject}` of a table's `done`, or
+    `{"failures": [{"subject", "reason", "foreign": bool, "refused": bool}]}` of `failed`. `at` is ISO 8601 in
+    UTC.
     """
 
     kind: str
@@ -85,6 +86,8 @@ class Record:
     and is no part of `elapsed_seconds`. `domains` are those that it locks. `run` is the CI run that began it,
     empty for a person's; `notified` is the id of its Slack message, empty if not posted. `emergency`: it was
     made without the ledger, and imported from a journal file.
+
+    `counts` counts steps by the names in `COUNTS`, `infrastructure` resources by those in `INFRASTRUCTURE`.
     """
 
     rollback_id: str
@@ -130,7 +133,7 @@ class Approval:
 
 
 INFRASTRUCTURE = ("create", "update", "replace", "delete", "same")
-# What stands before a resource, by what happens to it.
+# The mark shown before a resource, by what happens to it.
 MARKS = dict(zip(INFRASTRUCTURE, "+~±−!", strict=True))
 COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
 
@@ -197,7 +200,7 @@ def chain_break(record: Record, events: Sequence[Event]) -> str | None:
 
 
 def failed_subjects(events: Iterable[Event]) -> set[str]:
-    """The subjects of the steps that a journal says did not go."""
+    """The subjects of the steps that failed, by a journal."""
     return {item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]}
 
 

@@ -77,7 +77,11 @@ def entry_hash(entry: Entry) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
-    """A DEPLOYMENT# record: a set of function versions recorded together."""
+    """A DEPLOYMENT# record: a set of function versions recorded together.
+
+    `manifest` maps each function's full name to what its alias pointed at; `functions` is their number.
+    `recorded_at` is ISO 8601 in UTC.
+    """
 
     deployment_id: str
     version: str
@@ -123,7 +127,7 @@ def manifest_hash(manifest: Mapping[str, Standing]) -> str:
 
 
 def release_hash(release: Release) -> str:
-    """Over everything that a release says, its manifest with the aliases' state, too."""
+    """The hash over every field of a release, its manifest with the aliases' state, too."""
     return digest(release)
 
 
@@ -196,7 +200,7 @@ class Timeline:
 def previous(
     timeline: Timeline, services: Sequence[str], quarantined: Iterable[Quarantine]
 ) -> dict[str, str]:
-    """For each service the newest release that was recorded before the deployed one.
+    """Service → the newest release that was recorded before the deployed one.
 
     Quarantined releases are passed over, and so is the deployed one. Raises `Refused` naming the services
     that have none.

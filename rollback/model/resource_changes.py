@@ -50,7 +50,7 @@ HOLDS_DATA = (
 # What a rollback of aliases and every release write, and a program must not.
 _ALIAS = {"functionVersion", "function_version", "routingConfig", "routing_config"}
 _VALUE = {"value", "insecureValue", "insecure_value"}
-# Of what this tool stands on, this much may be changed by a rollback.
+# Of the resources that this tool itself needs, a rollback may change this much.
 _HARMLESS = {"tags", "tagsAll", "tags_all", "description"}
 
 
@@ -174,7 +174,7 @@ def _undoes(change: Change, spelled: str, names: Names) -> str:
 
 
 def _ground(change: Change, names: Names) -> str | None:
-    """What would happen to something that this tool stands on; None where nothing would, or it is none."""
+    """What would happen to something that this tool itself needs; None where nothing would, or it is none."""
     if not _is_ground(kind(change.type), change.name, names):
         return None
     if change.op in (DELETE, REPLACE):

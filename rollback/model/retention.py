@@ -19,7 +19,7 @@ from rollback.core.errors import Refused
 from rollback.model.record import Event
 from rollback.model.release import Quarantine, Timeline, previous
 
-# The one that stands and the one before it: otherwise there is nothing to go back to.
+# The deployed one and the one before it: otherwise there is nothing to go back to.
 LEAST = 2
 DELETED, SPARED = "deleted", "spared"
 
@@ -66,9 +66,9 @@ class Doomed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """What is known of one function. `aliases` maps each to the versions that it has traffic on, `needed`
-    versions to whoever needs them. `newest` is the version in the newest recorded release, None where none
-    holds the function. `provisioned` are versions with provisioned concurrency of their own.
+    """What is known of one function. `aliases` maps each alias to the versions that it has traffic on,
+    `needed` versions to what needs them. `newest` is the version in the newest recorded release, None where
+    none holds the function. `provisioned` are versions with provisioned concurrency of their own.
     """
 
     published: Sequence[Published]
@@ -106,10 +106,10 @@ def _reasons(number: int, known: Known) -> Iterator[str]:
 def needed_releases(
     timeline: Timeline, services: Iterable[str], bars: Collection[Quarantine], keep: int
 ) -> dict[str, dict[str, str]]:
-    """Service → the releases whose versions of it stay, each with why.
+    """Service → the releases whose versions of it stay, each with why: `{"team_service": {"v1.2.0": "…"}}`.
 
-    These are the newest `keep` that were recorded and are not quarantined, what stands, what `previous` would
-    go back to, and what is quarantined, as evidence.
+    These are the newest `keep` that were recorded and are not quarantined, what is deployed, what `previous`
+    would go back to, and what is quarantined, as evidence.
     """
     found: dict[str, dict[str, str]] = {}
     for service in services:
