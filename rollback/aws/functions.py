@@ -15,7 +15,7 @@ from rollback.model.record import Check
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What GetFunction told of a version, or of the one that an alias stands at."""
+    """An answer of GetFunction, about a version or the one that an alias points at."""
 
     version: str
     code_sha256: str
@@ -25,7 +25,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AliasSeen:
-    """What GetAlias told."""
+    """An answer of GetAlias. `weights` maps other versions to their share of the traffic, 0 to 1."""
 
     version: str
     revision_id: str

@@ -34,7 +34,9 @@ LEAST = 1 / 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Learned:
-    """Which share of the configured pace is used. Pure; times are monotonic seconds."""
+    """The share of the configured limit that is used, 0 to 1, `since` a time. Pure; times are monotonic
+    seconds.
+    """
 
     share: float = 1.0
     since: float = float("-inf")
@@ -109,7 +111,7 @@ class _Rule(Protocol):
 
 
 class Limit:
-    """What all threads ask before a call, and tell of a throttle.
+    """What all threads wait for before a call, and report a throttle to.
 
     `clock` and `sleep` are seconds, monotonic.
     """
@@ -132,7 +134,7 @@ class Limit:
             if (wait := slot - now) > 0:
                 self.sleep(wait)
                 waited += wait
-            # Whoever waited while a throttle came waits again, at what was learned from it.
+            # A thread that waited while a throttle came waits again, at the lower rate.
             if wait <= 0 or lessons == self._lessons:
                 self._knew.lessons = lessons
                 return waited
