@@ -77,7 +77,7 @@ class NotDeclared(RollbackError):
 
 
 class Differs(RollbackError):
-    """The bucket holds something else under that key: what the ledger says now is not what it said then."""
+    """The bucket holds something else under that key: the ledger has changed since it was copied."""
 
     code_default = Code.AUDIT_BROKEN
 

@@ -59,9 +59,10 @@ class Finding:
 
 @dataclass(kw_only=True, slots=True)
 class Claim:
-    """What the timeline says of one record or release: the entries that are about it, as far as needed.
+    """What the timeline has of one record or release: the entries that are about it, as far as needed.
 
-    `began` is the status that a record began with; `ends` are (what the entry covers, status) of its ends, in order.
+    `began` is the status that a record began with; `ends` are (what the entry covers, status) of its ends, in
+    order.
     """
 
     kind: str
@@ -93,7 +94,8 @@ class Chain:
     """The timeline as it is read, oldest first: its chain, what it claims, and what it quarantines.
 
     `claims` maps a record's or release's id to its claim, `bars` what `bar_name` gives
-    (`<service>#<version>`) to the item that must be there.
+    (`<service>#<version>`) to the item that must be there. `drills` maps a drill's id to what the entry of
+    its end covers.
     """
 
     environment: str
@@ -144,7 +146,7 @@ class Chain:
                 "SK": f"QUARANTINE#{bar}",
                 "service": service,
                 "version": version,
-                # A record's is the record's, which is told when that is read.
+                # A record's reason is in the record, and is filled in when that is read (`told`).
                 "reason": "" if ended else entry.status,
                 "by": plain(entry.by),
                 "at": entry.at,
@@ -155,7 +157,7 @@ class Chain:
                 self.bars[bar] |= {"lifted_at": entry.at, "lifted_by": plain(entry.by)}
 
     def told(self, record: Record) -> None:
-        """Takes from a record what its entries do not say of what it barred."""
+        """Takes from a record what its entries do not have of what it quarantined."""
         for bar in self.bars.values():
             if bar["rollback_id"] == record.rollback_id:
                 bar["reason"] = record.reason

@@ -24,7 +24,7 @@ from rollback.ledger.store import Conflict, Item, Table, Write
 from rollback.model.identity import Who
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
-# Whoever takes several takes them in this order, so that nobody waits in a circle.
+# Several are always taken in this order, so that there is no deadlock.
 _ORDER = (ALIASES, STACK, TERRAFORM)
 # What the owner of a lease is called while a release is recorded, before its id.
 RECORDING = "deployment-"
@@ -33,7 +33,7 @@ RECORDING = "deployment-"
 # What a lease item that is held has, and of which type.
 _FIELDS: Mapping[str, type] = {"owner": str, "beat": int, "fence": int}
 _MORE: Mapping[str, type] = {"holder": dict, "lease_seconds": int, "beat_at": str, "parked_at": str}
-# As long as a lease can be configured to be: whoever writes a longer one into the table is not waited for.
+# Seconds; the longest lease that can be configured: a longer one in the table is not waited for.
 _LONGEST = 3600
 
 

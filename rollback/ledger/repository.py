@@ -423,7 +423,7 @@ class Ledger:
     # -- helpers -------------------------------------------------------------------------------------
 
     def _lift(self, bar: Bar, by: Who, at: str) -> Write:
-        """Lifts a bar; the item stays, saying who lifted it."""
+        """Lifts a quarantine or freeze; the item stays, with who lifted it."""
         return Write(
             name="quarantine",
             key=(f"RELEASE#{self.environment}", f"{QUARANTINE}{bar_name(bar)}"),

@@ -191,7 +191,7 @@ class Table:
         )
 
     def _retried(self, what: str, write: Callable[[], T], passes: Callable[[ClientError], bool]) -> T:
-        """Does `write`, again and again while it fails with an error of which `passes` says that it will pass."""
+        """Does `write`, again and again while it fails with an error that `passes` says is temporary."""
         attempt = 0
         while True:
             with self._asked(f"writing {what} to {self.name}"):

@@ -19,7 +19,9 @@ from rollback.model.record import ADOPTED, Entered, Event, Record, next_event
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A record as the table has it: what is planned, and the journal so far."""
+    """A record as the table has it: what is planned, and the journal so far. `items` are all of the record's,
+    as in `schema`.
+    """
 
     record: Record
     plan_chunks: tuple[str, ...]
