@@ -33,7 +33,7 @@ _QUIET = {
     "GIT_GRAFT_FILE": "/dev/null/none",
     "LC_ALL": "C",
 }
-# Whoever calls us (a hook, say) may point git at another repository; only where its own settings are is kept.
+# A caller (a hook, for example) may point git at another repository; only where its own settings are is kept.
 _KEPT = re.compile(
     r"GIT_(EXEC_PATH|CEILING_DIRECTORIES|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|(KEY|VALUE)_\d+))"
 )

@@ -35,7 +35,7 @@ def address() -> str:
 
 
 def has_ended(run: str) -> bool:
-    """Whether GitHub says that `run` of this repository has ended; false where it cannot be asked.
+    """Whether `run` of this repository has ended, by GitHub's answer; false where it cannot be asked.
 
     A run's `status` is `completed` once none of its jobs runs any more.
     """

@@ -193,7 +193,7 @@ class Notifier:
 
 
 def notifier(account: Account, say: Callable[[str], None]) -> Notifier | None:
-    """Who tells the team; None where neither the settings nor the environment know of a Slack."""
+    """The notifier of the team; None where neither the settings nor the environment configure Slack."""
     if account.settings.slack_channel or _given():
         return Notifier(make=lambda: _sender(account), say=say)
     return None

@@ -52,13 +52,13 @@ class Tool:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What has to be the same where a saved plan is carried out."""
+        """What has to be the same where a saved plan is carried out: `{"tool", "version", "platform"}`."""
         return {"tool": self.name, "version": self.version, "platform": self.platform}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
-    """An error as the tool tells it."""
+    """An error as the tool reports it."""
 
     summary: str
     detail: str = ""
@@ -117,7 +117,7 @@ def find() -> Tool:
 
 
 def inherited() -> dict[str, str]:
-    """This process's environment without what is not to have a say in a plan."""
+    """This process's environment variables, without those that would influence a plan."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -52,7 +52,7 @@ def keyed(state: Deployment, value: Any) -> str:
 
 
 def digest(state: Deployment) -> str:
-    """A keyed hash over what a plan starts from."""
+    """A keyed hash over the checkpoint `state` that a plan starts from."""
     kept = [
         {key: value for key, value in resource.items() if key not in _FLEETING}
         for resource in resources(state)

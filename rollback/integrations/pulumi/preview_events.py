@@ -15,7 +15,8 @@ from rollback.model.record import INFRASTRUCTURE
 
 CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
 STACK_TYPE = "pulumi:pulumi:Stack"
-# What stands for a value that is not known before something else has been made (sdk/go/common/resource/plugin).
+# In place of a value that is not known before something else has been made: `UnknownStringValue`,
+# https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin#pkg-constants
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba"
 _OPS = {
     "create": CREATE,
@@ -38,7 +39,8 @@ Events = Iterable[tuple[str, Facts]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One resource: what happens to it, its inputs before and after (property → value), and what guards it.
+    """One resource: what happens to it, its inputs before (`old`) and after (`new`), property → value, and
+    what guards it.
 
     `name` is what its account calls it: its id, or what it is to be named. `properties` are the inputs that
     change; for the stack itself, the outputs. `replacing` are those for which it has to be replaced. What is

@@ -29,7 +29,8 @@ class Update:
     """One entry. Times are ISO 8601. `commit` is empty where the update ran outside a git checkout.
 
     `id` is the number of the service's backend; 0 everywhere else. `dirty`: not all of what was deployed is
-    in the commit. `stands` is true for the update that is deployed now.
+    in the commit. `changes` counts resources (`{"update": 2}`). `stands` is true for the update that is
+    deployed now.
     """
 
     at: str

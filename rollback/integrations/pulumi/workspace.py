@@ -71,7 +71,7 @@ class Workspace:
         return self._run("preview", *options, watch=watch)
 
     def up(self, watch: Watch) -> Ended:
-        """Does what the last preview said, and no other step."""
+        """Does what the last preview planned, and no other step."""
         return self._run("up", "--yes", "--skip-preview", "--plan", str(self.plan_file), watch=watch)
 
     def refresh(self, watch: Watch) -> Ended:
@@ -91,10 +91,11 @@ class Workspace:
 def workspace(
     engine: Engine, where: Where, commit: Commit, state: Deployment, without: tuple[str, ...] = ()
 ) -> Iterator[Workspace]:
-    """The workspace of a commit, removed again however the block ends.
+    """The workspace of a commit for the checkpoint `state`, without the URNs in `without`; removed at the
+    block's end.
 
     Raises `UsageError` where the commit holds no such project or stack, or secrets that today's encryption
-    settings cannot read; `RollbackError` where its dependencies cannot be had.
+    settings cannot read; `RollbackError` where its dependencies cannot be installed.
     """
     project = project_at(where, commit)
     config = stack_config(where, commit, project, state)
