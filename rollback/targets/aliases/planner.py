@@ -160,7 +160,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
 def _targets(
     ledger: Ledger, timeline: Timeline, request: AliasesRequest, services: Sequence[str]
 ) -> tuple[dict[str, str], list[Refusal]]:
-    """Which release each service goes to, and what bars it."""
+    """The target release of each service, and the quarantines against it."""
     quarantined = ledger.quarantines()
     if request.release == PREVIOUS:
         return previous(timeline, services, quarantined), []

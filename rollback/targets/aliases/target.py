@@ -220,7 +220,7 @@ class Aliases:
         *,
         back: bool,
     ) -> str:
-        """As `_write`, where the RevisionId was stale: what GetAlias told decides."""
+        """As `_write`, where the RevisionId was stale: what GetAlias returned decides."""
         version = state.version if back else step.to_version
         weights = state.weights if back else {}
         tag = f"{journal.tag}/back" if back else journal.tag

@@ -50,7 +50,7 @@ class Full:
         return tuple(domain for target in self._targets.values() for domain in target.domains(request))
 
     def plan(self, request: FullRequest) -> Plan[Piece]:
-        """One plan of all that the release says belongs to it. Raises as the parts' own plans do."""
+        """One plan of all that belongs to the release. Raises as the parts' own plans do."""
         version = self._version(request)
         entry = self._context.ledger.timeline().release_of(version)
         if entry is None:
@@ -190,7 +190,9 @@ class Full:
 
 @dataclass(frozen=True, kw_only=True)
 class PartJournal:
-    """The record's journal as one part sees it (`targets.base.Journal`)."""
+    """The record's journal as one part sees it (`targets.base.Journal`). `before` is the number of steps of
+    earlier parts, for progress.
+    """
 
     journal: Journal
     plan: Plan[Any]

@@ -74,7 +74,7 @@ class Stack:
         return found
 
     def state(self) -> Deployment:
-        """The checkpoint as it is now, its secrets encrypted."""
+        """The checkpoint as it is now (`checkpoint.Deployment`), its secrets encrypted."""
         return checkpoint.deployment(self.exported())
 
     def commit(self, wanted: str) -> Commit:
@@ -210,7 +210,9 @@ def preview(
     *,
     save: bool = True,
 ) -> Preview:
-    """Runs a workspace's program as a preview, within `seconds`. Raises what `stopping` raises."""
+    """Previews a workspace's program on the stack whose checkpoint is `state`, within `seconds`. Raises what
+    `stopping` raises.
+    """
     events: list[tuple[str, Mapping[str, Any]]] = []
     watch = Watch(seconds=seconds, event=lambda kind, data: events.append((kind, data)), stopping=stopping)
     ended = made.preview(watch, save=save)

@@ -57,7 +57,7 @@ class Progress:
         self._batch = Batch(write=lambda batch: self.journal.append(kind, {"resources": batch}))
 
     def watch(self, seconds: float) -> Watch:
-        """What the engine is run with, to be told and stopped by the journal."""
+        """The callbacks that the engine is run with; `seconds` is how long it may take."""
         return Watch(seconds=seconds, began=self.began, event=self.event, stopping=stopping(self.journal))
 
     def began(self, process: Process) -> None:
@@ -179,7 +179,7 @@ def failures(subject: str, ended: Ended, progress: Progress) -> tuple[Failure, .
 
 
 def _through(events: Iterable[Event], kind: str) -> dict[str, bool]:
-    """URN → whether the last that was said of it was good."""
+    """URN → whether its last event was a success."""
     return {
         item["urn"]: bool(item["ok"])
         for event in events

@@ -45,8 +45,8 @@ _NAMES = ("name", "bucket", "functionName", "identifier", "clusterIdentifier", "
 def clear(stack: Stack, journal: Journal) -> None:
     """Ends our engines that still run and removes their locks.
 
-    Raises `Refused` for a lock that is not known to be ours and dead: from another machine nobody can see
-    that, and a person has to say it.
+    Raises `Refused` for a lock that is not known to be ours and dead: a process of another machine cannot be
+    seen from here, and a person has to confirm that it has exited.
     """
     ours = stack_progress.processes(journal.events)
     runs = stack_progress.locks(journal.events)
@@ -96,7 +96,7 @@ def adopt(
 
 
 def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
-    """The checkpoint with what was being created as if it existed, and the URNs of that. Pure.
+    """The checkpoint `state` with what was being created as if it existed, and the URNs of that. Pure.
 
     Where the id of a resource cannot be derived from its inputs, it is forgotten, and creating it again fails
     if it exists.
@@ -150,7 +150,7 @@ def _proof(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str], confirm
     here = [one for one in ours if one.is_here and (one.host, one.pid) == (lock.host, lock.pid)]
     if here and not any(one.alive() for one in here):
         return "ours, and its process has ended"
-    # The lease was taken over from whoever held it.
+    # The lease was taken over from its earlier holder.
     run = runs.get(lock.uuid, "")
     if run and not here and github_actions.has_ended(run):
         return f"ours, and its CI run {run} has ended"

@@ -114,7 +114,7 @@ class Stack:
             return Outcome(failures=(Failure(subject=subject, reason=planner.broken(preview).what),))
         created = tuple(step.urn for step in plan.steps if step.op in (CREATE, REPLACE))
         allowed = (*plan.request.expected(StackRequest).allow_destroy, *created)
-        # Protection stands again as it stood before.
+        # Protection is again as it was before.
         back = [replace(change, unprotects=False) for change in preview.changes]
         if refused := self._guards(back, allowed):
             return Outcome(
@@ -198,7 +198,9 @@ class Stack:
         return Outcome()
 
     def _resumed(self, plan: Plan[Change], commit: str, journal: Journal) -> Preview:
-        """What is left to do to stand at `commit`, after what an earlier engine has left is cleared away."""
+        """What is left to do until `commit` is deployed, after what an earlier engine has left is cleared
+        away.
+        """
         stack = self._stack(plan.request.expected(StackRequest))
         made: list[Workspace] = []
 

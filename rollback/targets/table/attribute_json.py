@@ -29,7 +29,7 @@ def written(item: Item | None) -> dict[str, Any] | None:
 
 
 def read(item: Item | None) -> dict[str, Any] | None:
-    """What `written` made, as the client takes it."""
+    """The item that `written` made JSON of, as the client takes it."""
     return None if item is None else {name: _read(value) for name, value in item.items()}
 
 

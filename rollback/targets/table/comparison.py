@@ -43,7 +43,8 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One key whose item is not the same in both tables; the side that has none is None.
+    """One key whose item is not the same in both tables; of `live` and `restored`, the one that has none is
+    None.
 
     Key and items as in `attribute_json.Item`; `kind` is ONLY_LIVE, ONLY_RESTORED, DIFFERENT or EXPIRED.
     """

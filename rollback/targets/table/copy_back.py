@@ -121,7 +121,7 @@ def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Writer:
-    """Writes into `table` at its budgets. `wrote` is told of each change that this process has made."""
+    """Writes into `table` at its budgets. `wrote` is called with each change that this process has made."""
 
     client: Any
     table: str

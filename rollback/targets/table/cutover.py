@@ -163,7 +163,7 @@ class Cutover(TableTarget):
         return plan, *found
 
     def _pointed(self, parameter: str) -> str:
-        """What a parameter says; empty where it is not there."""
+        """The value of a parameter; empty where it does not exist."""
         with explained(f"reading {parameter}"):
             try:
                 return str(self._ssm.get_parameter(Name=parameter)["Parameter"]["Value"])

@@ -218,7 +218,7 @@ class TableRestore(TableTarget):
 
         given = lacking()
         table_settings.give(self._dynamodb, copy, given, journal, self._sleep)
-        # Tags and the like are told with a delay.
+        # Tags and the like appear with a delay.
         until(lambda: not table_settings.named(lacking()), journal, self._sleep)
         return {"given": ", ".join(table_settings.named(given))}
 

@@ -18,10 +18,10 @@ HOW = (
 
 
 def parsed(text: str) -> tuple[datetime, str]:
-    """A time in UTC, whole seconds, and what has to be said about how it was read.
+    """A time in UTC, whole seconds, and a notice of how it was read (empty where there is nothing to note).
 
-    A fraction of a second is dropped, never rounded up: the state just before is meant.
-    Raises `UsageError` for what is no time.
+    A fraction of a second is dropped, never rounded up: the state just before is meant. Raises `UsageError`
+    for what is no time.
     """
     try:
         time = datetime.fromisoformat(text)

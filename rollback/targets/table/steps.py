@@ -38,7 +38,7 @@ _SHARE = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableStep:
-    """One thing that is done for a table: the word for it, what it is done to, and more in words."""
+    """One thing that is done for a table: the verb (`do`), what it is done to (`on`), and more in words."""
 
     do: str
     on: str

@@ -111,9 +111,9 @@ def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
 
 
 def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> None:
-    """Removes the state's lock where an apply of this record left it, and that is dead.
+    """Removes the state's lock where an apply of this record left it, and that process has exited.
 
-    It is, where it ran on this machine and does not live; of another machine's a person has to say so
+    That is known where it ran on this machine; of another machine's process a person has to confirm it
     (`confirmed`, HOST:PID). Raises `Refused` for any other lock.
     """
     process = begun(journal.events)

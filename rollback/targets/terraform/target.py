@@ -87,7 +87,7 @@ class Terraform:
             environment=self._settings.environment,
             account=self._settings.account,
             region=self._settings.region,
-            # What was meant by another word is that commit, also when it is planned again.
+            # A tag or branch is stored as its commit, so that planning again gives the same.
             request=replace(request, commit=commit.sha),
             from_version=str(standing)[:12],
             to_version=commit.sha[:12],

@@ -34,7 +34,7 @@ from rollback.targets.terraform.state_bucket import KEY, LOCK_FILE, PLAN
 FOLDER = "terraform"
 _PREFIX = "access-rollback-terraform-"
 _MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
-# How long the state's lock is waited for: who holds it longer is told instead.
+# How long to wait for the state's lock; who holds it longer is named in the error.
 _LOCK_TIMEOUT = "-lock-timeout=5s"
 # A plan writes no state. It needs no lock: what moves meanwhile makes it stale, and a run that is killed
 # leaves none behind.
@@ -44,7 +44,9 @@ _EMPTY, _CHANGES = 0, 2  # of -detailed-exitcode
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A configuration in its folder, with `init` done. `seconds` is what any run gets."""
+    """A configuration in its folder, with `init` done. `seconds` is what any run gets; `held` the folder's
+    lock, a file descriptor.
+    """
 
     tool: Tool
     settings: Settings
@@ -241,7 +243,7 @@ def _made(folder: Path) -> Path:
 
 
 def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
-    """What the tool said, in our words where they tell more."""
+    """The tool's error, in our words where they say more."""
     first, everything = told[0], " ".join(map(str, told))
     name, commit = work.tool.name, work.commit[:12]
     if first.summary == "Instance cannot be destroyed":
