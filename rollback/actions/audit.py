@@ -50,7 +50,7 @@ from rollback.model.release import Entry, Release
 
 # Partitions at a time, and entries that are put into the archive at a time.
 _BATCH = 32
-# Findings that are told; the first is the one that counts.
+# Findings that are shown; the first is the one that counts.
 _TOLD = 50
 # A ledger that is written to while it is read is read again.
 _LOOKS = 3
@@ -221,7 +221,7 @@ class Walk:
         return _Read(identifier=identifier, part=part, approvals=_readable(said))
 
     def strangers(self) -> Iterator[Finding]:
-        """What the index shows in `history` and the timeline does not tell of."""
+        """What the index has in `history` and the timeline does not."""
         for item in self.ledger.table.index(f"ENV#{self.ledger.environment}", page=1000, only=("PK", "SK")):
             pk, sk = str(item["PK"]), str(item["SK"])
             kind, _, identifier = pk.partition("#")

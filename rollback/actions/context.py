@@ -78,7 +78,7 @@ class Session:
             self.watch.look_at_the_head()
 
     def policy(self, kind: str) -> approval.Policy:
-        """Who has to say yes to a kind of rollback. Raises `Refused` as `approval.binding_policy` does."""
+        """Which approval a kind of rollback needs. Raises `Refused` as `approval.binding_policy` does."""
         return approval.binding_policy(self.root, self.settings, kind, self.on_branch)
 
     @property

@@ -102,7 +102,7 @@ def _why(session: Session, error: RollbackError) -> str:
 
 
 def found(session: Session, name: str) -> Moment | None:
-    """The engine's entry that `name` (as in `Moment.what`) stands for; None where it is none of the engine's."""
+    """The engine's entry that `name` (as in `Moment.what`) names; None where it is none of the engine's."""
     if not name.startswith(_ENGINES):
         return None
     return next((moment for moment in past(session, _ALL, UPDATE).moments if moment.what == name), None)

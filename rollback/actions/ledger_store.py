@@ -225,10 +225,10 @@ def end_entry(
 def give_up(
     session: Session, opened: Opened, reason: str, lease: Locks | None = None
 ) -> tuple[Record, Event]:
-    """Ends a record without saying what is deployed.
+    """Ends a record without any change to what is recorded as deployed.
 
-    One that never began to act becomes ABORTED, and needs no lease. One that did, and whose plan is
-    damaged, becomes FAILED: that is all that can be said of it.
+    One that never began to act becomes ABORTED, and needs no lease. One that did, and whose plan is damaged,
+    becomes FAILED.
     """
     now = session.clocks.now()
     status = Status.ABORTED if lease is None else Status.FAILED

@@ -54,7 +54,9 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
 
 
 def _means(said: str, barred: str) -> bool:
-    """Whether `said` names what is barred: a release as it is, a commit by its first seven digits or more."""
+    """Whether `said` names what is quarantined: a release as it is, a commit by its first seven digits or
+    more.
+    """
     return said == barred or (
         len(said) >= _ABBREVIATED and bool(_SHA.fullmatch(barred)) and barred.startswith(said)
     )

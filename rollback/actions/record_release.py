@@ -81,7 +81,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
                     next="Give the new deployment a version of its own.",
                 )
             if stands.items() <= timeline.stands.items() and before.manifest == manifest:
-                # Whoever recorded it may have died before the parameters were written.
+                # The command that recorded it may have died before the parameters were written.
                 _write_parameters(session, label(timeline.stands), commits, again=True)
                 return Recorded(release=before, stands=label(timeline.stands), new=False)
         session.ledger.record_release(release, _entry(session, release, stands, "deployment"), lease)
@@ -182,7 +182,7 @@ def checked_commit(root: Path, commit: str) -> str:
 
 
 def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]]:
-    """Where every alias stands, with RevisionId, weights and provisioned concurrency."""
+    """What every alias points at, with RevisionId, weights and provisioned concurrency."""
     alias = session.settings.alias
     names = list(session.settings.catalogue())
 
@@ -312,13 +312,13 @@ def _entry(session: Session, release: Release, stands: Mapping[str, str], kind: 
 
 
 def _positions(commits: Commits) -> dict[str, str]:
-    """What the infrastructure stands at with a release, as far as its commits are known."""
+    """Infrastructure subject → the commit that a release has of it, as far as its commits are known."""
     known = {STACK: commits.stack, TERRAFORM: commits.terraform}
     return {subject: commit for subject, commit in known.items() if commit}
 
 
 def _write_parameters(session: Session, deployed: str, commits: Commits, *, again: bool = False) -> None:
-    """Says where others look it up what is deployed; `again` leaves alone what says so already."""
+    """Updates the SSM parameters that hold what is deployed; `again` skips those that hold it already."""
     names, ssm = session.settings.names, session.account.ssm
     values = {
         names.deployed_version: deployed,

@@ -18,10 +18,11 @@ _REST = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Way:
-    """One way back: what it goes to, its RTO, and the command.
+    """One possible rollback: what it goes to, its RTO, and the command.
 
-    `about` is what the quota asks, in seconds, without the smoke command (None where nothing tells it
-    beforehand); `last` what the newest completed rollback of this kind took, approval not counted.
+    `about` is how long it takes at Lambda's quota, in seconds, without the smoke command (None where that is
+    not known beforehand); `last` how many seconds the newest completed rollback of this kind took, approval
+    not counted.
     """
 
     kind: str

@@ -116,7 +116,7 @@ def _put_release(session: Session, release: Release, lease: Lease) -> None:
 
 
 def _put_entry(session: Session, entry: Entry, reason: str, lease: Lease) -> None:
-    """The entry as it was, with what it barred and let go."""
+    """The entry as it was, with the quarantines that it set and lifted."""
     environment = session.environment
     writes = [
         Write(name="entry", item=entry_item(environment, entry), condition=ABSENT),

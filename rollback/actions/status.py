@@ -244,7 +244,7 @@ def check(session: Session) -> list[Check]:
 
 
 def _parameter(session: Session, stands: str) -> Check:
-    """Whether others are told what stands: a parameter has no condition, and the last writer wins."""
+    """Whether the SSM parameter holds what is deployed: it has no conditional write; the last writer wins."""
     name = session.settings.names.deployed_version
     with explained(f"reading the parameter {name}"):
         said = session.account.ssm.get_parameter(Name=name)["Parameter"].get("Value", "")

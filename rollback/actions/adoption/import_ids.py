@@ -42,7 +42,7 @@ _ENGINES = "pulumi:"
 
 
 class Standing(StrEnum):
-    """How something declared stands in the account, as far as the stack does not know it yet."""
+    """Whether a declared resource that the stack does not have exists in the account, and as declared."""
 
     exists = "exists"
     differs = "differs"
@@ -126,7 +126,7 @@ KINDS: Mapping[str, Kind] = {
 class Declared:
     """One resource of the program. `id` is what it is imported by; None for a type that is not known here.
 
-    `stands` says that the stack has it already.
+    `stands`: the stack has it already.
     """
 
     urn: str
@@ -146,7 +146,7 @@ class Declared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """A declared resource that the stack does not know: how it stands in the account, and by which of its
+    """A declared resource that the stack does not have: its state in the account, and by which of its
     properties `pulumi up` would then change or replace it.
     """
 
@@ -237,7 +237,7 @@ def import_file(forecast: Forecast, wanted: Collection[Declared]) -> dict[str, A
 def found(
     everything: Sequence[Declared], existing: Collection[str], then: Sequence[Step]
 ) -> tuple[Found, ...]:
-    """How each resource stands that the stack does not know.
+    """The state of each resource that the stack does not have.
 
     `existing` are the URNs of what the account has, `then` what the engine would do once it is imported.
     """
@@ -321,7 +321,7 @@ def commands(adoption: Adoption, environment: str, file: str, *, tool: str, fold
 
 
 def releases(adoption: Adoption, *, tool: str, folder: str) -> list[str]:
-    """The lines by which Terraform lets go of what the program declares; nothing is destroyed by them."""
+    """The lines by which Terraform forgets what the program declares; nothing is destroyed by them."""
     return [f"{tool} -chdir={folder} state rm {shlex.quote(address)}" for address in adoption.held]
 
 

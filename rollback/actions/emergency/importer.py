@@ -98,7 +98,7 @@ class Adoption:
             return None
 
     def _moved_since(self, told: JournalFile) -> list[str]:
-        """Where an alias stands otherwise than the journal left it, in words."""
+        """Where an alias is elsewhere than the journal left it, in words."""
         alias = self.session.settings.alias
 
         def differs(item: tuple[str, Standing]) -> str:

@@ -26,7 +26,7 @@ from rollback.model.release import PREVIOUS, Entry, Release, checked_version, la
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import problem_of, scope
 
-# Whoever looks for "previous" looks no further back, nor for what was barred.
+# The search for "previous", and for quarantines, goes no further back.
 _FAR, _ENTRIES = 30, 100
 _NAMED = 20
 UNKNOWN = (
@@ -262,7 +262,7 @@ def _newer(
     now: Mapping[str, Now],
     functions: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    """What is left for something older, and so must not come back; going forward bars nothing."""
+    """What is left for something older is quarantined; going forward quarantines nothing."""
     return {
         service: version
         for service, version in left.items()
@@ -292,7 +292,7 @@ def _checked(archive: Archive, recorded: set[str]) -> Iterator[Release]:
 
 
 def _now(account: Account, name: str) -> Now | None:
-    """Where an alias stands; None where function or alias is missing."""
+    """What an alias points at; None where function or alias is missing."""
     alias = observe_alias(account, name, account.settings.alias)
     seen = observe(account, name, alias.version) if alias is not None else None
     return Now(alias=alias, code_sha256=seen.code_sha256) if alias is not None and seen is not None else None

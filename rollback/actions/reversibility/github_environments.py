@@ -26,7 +26,9 @@ class NotAsked(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
-    """A GitHub environment. `patterns` are the branches and tags that may deploy to it, None where all may."""
+    """A GitHub environment. `patterns` are the branches and tags that may deploy to it, None where all may;
+    `reviewers` is how many reviewers are configured.
+    """
 
     name: str
     declared: bool = True
@@ -70,7 +72,7 @@ def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
         if error.code != _GONE:
             raise
         error.close()
-        ask("?per_page=1")  # whoever may not see the repository gets the same answer
+        ask("?per_page=1")  # without access to the repository the answer is the same
         return Gate(name=name, declared=False)
     rules = [rule for rule in told.get("protection_rules", ()) if rule["type"] == "required_reviewers"]
     branches = told.get("deployment_branch_policy")

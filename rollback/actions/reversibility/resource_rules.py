@@ -203,9 +203,9 @@ def _spelled(value: Any) -> Any:
 
 
 def kept(text: str) -> tuple[set[str], set[str]]:
-    """Of a Terraform file: the addresses that it declares, and those of them that say `prevent_destroy = true`.
+    """Of a Terraform file: the addresses that it declares, and those of them with `prevent_destroy = true`.
 
-    No plan tells of it: it is read from the text. Raises `hcl.Unreadable`.
+    No plan shows it: it is read from the text. Raises `hcl.Unreadable`.
     """
     found = dict(hcl.resources(text))
     guarded = {

@@ -164,7 +164,7 @@ def recovery(table: str, window: Window, now: datetime, minutes: int) -> Finding
 
 
 def approver(settings: Settings) -> Finding:
-    """Whether somebody is named who may say yes, where the environment asks for another identity."""
+    """Whether there is a configured approver, where the environment asks for another identity."""
     asked = sorted(word for kind, word in _KINDS.items() if policy(settings, kind) == "identity")
     what = " and ".join(asked)
     if not asked:
