@@ -57,7 +57,9 @@ class Typed:
 
 @dataclass(kw_only=True)
 class Stopwatch:
-    """From the decision to verified COMPLETE: what was measured, of which records."""
+    """From the decision to verified COMPLETE: `seconds` measured, `waited` seconds for an approval, and the
+    records' ids.
+    """
 
     seconds: float = 0.0
     waited: float = 0.0
@@ -271,7 +273,7 @@ class Hands:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            # Ctrl-C is for us, who then put back what stood.
+            # Ctrl-C is for us: we then restore what was deployed before.
             start_new_session=True,
         )
 

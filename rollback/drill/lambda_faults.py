@@ -28,7 +28,7 @@ _NO_HANDLER = "drill.no_such_handler"
 
 @dataclass(frozen=True, kw_only=True)
 class Functions:
-    """The functions of one service: the named one, or the smallest."""
+    """The functions of one service: the named one, or the smallest. `stood` is what `look` returned."""
 
     stage: Stage
 

@@ -76,7 +76,7 @@ class Roles:
         }
 
     def approvers(self) -> dict[str, str]:
-        """The variables of a command that the other person types."""
+        """The environment variables (name → value) of a command that the approver runs."""
         return _without((*_CREDENTIALS, *_PROFILES)) | {"AWS_PROFILE": self.approver}
 
 

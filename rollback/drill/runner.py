@@ -100,7 +100,9 @@ class Conduct:
             steps.known(settings, self.asked.table)
 
     def _answers(self) -> None:
-        """Raises `Refused` where what stands does not verify: nobody could tell the drill's harm from it."""
+        """Raises `Refused` where what is deployed does not verify: the drill's damage could not be told from
+        it.
+        """
         with self._staged(NONE) as stage:
             done = stage.hands.type(ROLLBACK, "verify")
         if done.code:

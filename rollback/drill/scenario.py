@@ -34,7 +34,9 @@ class Scenario(Protocol):
     """A scenario. A step raises `RollbackError` where it does not come out as it should."""
 
     def look(self) -> Stood:
-        """What is deployed now. Raises `Refused` where it could not be restored exactly so."""
+        """What is deployed now, which all other steps get as `stood`. Raises `Refused` where it could not be
+        restored exactly so.
+        """
 
     def go_bad(self, drill: Drill, stood: Stood) -> None:
         """Deploys what is bad, as a deployment would, and checks that it is bad."""
