@@ -19,7 +19,7 @@ _MODE = "COMPLIANCE"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditTrailArgs:
-    """Whose trail it is, in which account, and for how many days each object is kept."""
+    """Whose trail it is, in which account, and for how many days each object is kept (`retention_days`)."""
 
     names: Names
     account: str

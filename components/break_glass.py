@@ -35,7 +35,7 @@ def permissions(scope: Scope) -> Document:
     env = scope.names.environment
     return document(
         [
-            # Whether it answers, how it stands to the archive, and what a restore has left out.
+            # Whether it answers, whether it has all that the archive has, and what a restore has left out.
             statement("SeeWhetherTheLedgerAnswers", ["dynamodb:DescribeTable"], scope.ledger),
             statement(
                 "ReadTimeline",

@@ -87,9 +87,10 @@ def _terraform_root(scope: Scope) -> list[Statement]:
     """What Terraform needs for `terraform/`, and no more: a root that grows takes its permissions here.
 
     Its table is made and changed but never deleted. Its API has an id that nobody chooses, so that the
-    name decides where API Gateway tells it (Service Authorization Reference, Amazon API Gateway
-    Management): when an API is made, changed or deleted; not when it is read or tagged. What is below an
-    API (resources, methods, stages) has no name, and so is not allowed.
+    name decides where API Gateway gives it
+    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html):
+    when an API is made, changed or deleted; not when it is read or tagged. What is below an API (resources,
+    methods, stages) has no name, and so is not allowed.
     """
     return [
         statement(
