@@ -401,7 +401,12 @@ MUTANTS = (
         "order by clock",
         ("clock skew", "record"),
         f"{_LEDGER}._entries",
-        ((returned(), becomes("iter(sorted(_, key=lambda entry: entry.at, reverse=True))")),),
+        (
+            (
+                call("query"),
+                becomes("iter(sorted(_, key=lambda item: str(item.get('at', '')), reverse=True))"),
+            ),
+        ),
     ),
     Mutant(
         "lease released before the record is closed",
