@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from rich.console import Group
+
 from rollback.actions.audit import Audited
+from rollback.views.rich_layout import text
 
 # Keys that are shown of what was never archived; --json has all.
 _SHOWN = 10
+
+
+def view(seen: Audited) -> Group:
+    """The same on a terminal."""
+    return Group(*map(text, lines(seen)))
 
 
 def lines(seen: Audited) -> list[str]:

@@ -95,7 +95,8 @@ class Terminal:
 
     def alarm(self, text_: str) -> None:
         """What must not be overlooked, whatever else is on the screen."""
-        self.console.print(Panel(text(text_), style="bold white on red", border_style="bold white on red"))
+        shown = Text("\n".join(lines(text_)))
+        self.console.print(Panel(shown, style="bold white on red", border_style="bold white on red"))
 
     # -- results -----------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
 from rollback.core.errors import Code, RollbackError, VerificationFailed
 from rollback.views import audit as views
-from rollback.views import rich_layout
 
 
 def audit(env: Env, json: Json = False) -> None:
@@ -16,7 +15,7 @@ def audit(env: Env, json: Json = False) -> None:
     with verb(env, json) as (session, _, ui):
         seen = auditing.audit(session.ledger, session.account.each, ui)
         ui.show(
-            rich_layout.text("\n".join(views.lines(seen))),
+            views.view(seen),
             {**plain(seen), "trail": "broken" if seen.findings else "whole"},
         )
         if seen.findings:

@@ -8,7 +8,10 @@ import json
 import pytest
 from rich.console import Console
 
+from rollback.actions.audit import Audited
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
+from rollback.ledger.integrity import Finding
+from rollback.views.audit import view
 from rollback.views.terminal import Terminal
 
 HELD = "01K is at it and holds the lease on dev/aliases: alice on laptop (pid 7)."
@@ -30,6 +33,37 @@ def test_the_code_is_beside_a_message_that_leaves_room_for_it() -> None:
         "  Nothing was changed.",
         "  next: rollback unfreeze",
     ]
+
+
+@pytest.mark.finding("G9")
+@pytest.mark.finding("W8")
+@pytest.mark.finding("U8")
+def test_an_alarm_and_what_an_audit_saw_have_their_lines_and_no_mark_of_one() -> None:
+    said = io.StringIO()
+    terminal = Terminal()
+    terminal.console = Console(file=said, markup=False, highlight=False, emoji=False, width=100)
+    seen = Audited(
+        environment="dev",
+        entries=3,
+        releases=1,
+        records=1,
+        unfinished=0,
+        bars=0,
+        approvals=0,
+        findings=(Finding(pk="ROLLBACK#1", sk="METADATA", what="it was\x1b[2J changed"),),
+        unkept=("timeline/SEQ-1.json",),
+    )
+
+    terminal.alarm("The table was restored.\nRelief:\x1b[2J rollback lambda")
+    terminal.show(view(seen), {})
+
+    alarm, relief, counted, found, unkept = (
+        line.strip(" │") for line in said.getvalue().splitlines() if not line.startswith(("╭", "╰"))
+    )
+    assert (alarm, relief) == ("The table was restored.", "Relief: rollback lambda")
+    assert counted.startswith("3 entries of the timeline")
+    assert found == "✗ ROLLBACK#1 / METADATA: it was changed"
+    assert unkept.endswith("timeline/SEQ-1.json")
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
