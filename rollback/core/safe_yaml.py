@@ -7,12 +7,12 @@ link to somewhere else, or a text that expands without end through its anchors.
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rollback.core import bounded_file
 from rollback.core.errors import Code, UsageError
 
 # A catalogue of 5,000 functions takes half of that.
@@ -31,15 +31,9 @@ def read(path: Path, root: Path, *, next: str = "") -> str:  # noqa: A002 - the 
     if os.path.commonpath([home, leads]) != home:
         raise refused(f"it is a link that leads out of the checkout, to {leads}")
     try:
-        # A pipe that nobody writes to would be waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise refused("it is no regular file")
-            found = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise refused(str(error.strerror)) from None
-    if len(found) > MAX_BYTES:
-        raise refused(f"it is larger than {MAX_BYTES:,} bytes")
+        found = bounded_file.content(path, MAX_BYTES)
+    except bounded_file.Unreadable as error:
+        raise refused(str(error)) from None
     try:
         return found.decode()
     except UnicodeDecodeError as error:

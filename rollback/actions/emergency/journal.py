@@ -27,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rollback.actions.run import End
 from rollback.config.settings import Settings
+from rollback.core import bounded_file
 from rollback.core.canonical import canonical, digest, plain
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
@@ -48,6 +49,8 @@ from rollback.model.record import (
 )
 
 _SCHEMA = 1
+# The largest journal that is read: an emergency of 5,000 functions, resumed and undone, has about 10 MB.
+_MAX_BYTES = 64 * 1024 * 1024
 _RECORD, _EVENT, _CHECKS = TypeAdapter(Record), TypeAdapter(Event), TypeAdapter(tuple[Check, ...])
 _SUFFIX = ".jsonl"
 # What the file is called once the ledger has it.
@@ -112,9 +115,9 @@ def read(path: Path) -> JournalFile:
     written by a newer version of this command.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", code=Code.JOURNAL_INVALID) from None
+        content = bounded_file.content(path, _MAX_BYTES)
+    except bounded_file.Unreadable as error:
+        raise UsageError(f"{path} cannot be read: {error}.", code=Code.JOURNAL_INVALID) from None
     lines = content.split(b"\n")
     whole = len(content) - len(lines.pop())
     try:
@@ -123,7 +126,7 @@ def read(path: Path) -> JournalFile:
         check_schema(str(path), head["record"].get("schema"))
         record, chunks = _RECORD.validate_python(head["record"]), tuple(head["plan"])
         account, region = str(head["account"]), str(head["region"])
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is no journal of an emergency: {_first(error)}.", code=Code.JOURNAL_INVALID
         ) from None

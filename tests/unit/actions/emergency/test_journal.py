@@ -14,7 +14,7 @@ import pytest
 
 from rollback.actions.emergency.journal import FileStore, folder, found, read
 from rollback.core.canonical import plain
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.ledger.schema import Newer
 from rollback.model.alias_moves import Move
@@ -278,3 +278,26 @@ def test_a_newer_journal_is_said_to_be_newer(tmp_path: Path) -> None:
 
     with pytest.raises(Newer, match="newer version"):
         read(path)
+
+
+@pytest.mark.finding("G6")
+@pytest.mark.parametrize("name", ["zero", "fifo", "folder", "large", "nested"])
+def test_what_is_no_regular_file_or_too_large_a_one_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("rollback.actions.emergency.journal._MAX_BYTES", 1_000_000)
+    path = tmp_path / name
+    if name == "fifo":
+        os.mkfifo(path)
+    elif name == "folder":
+        path.mkdir()
+    elif name == "zero":
+        path = Path("/dev/zero")
+    else:
+        path.write_bytes(b"[" * (1_000_001 if name == "large" else 1_000_000))
+
+    with pytest.raises(UsageError) as caught:
+        read(path)
+
+    assert caught.value.code is Code.JOURNAL_INVALID
+    assert str(path) in caught.value.what
