@@ -167,7 +167,7 @@ class LedgerStore:
         opened = self.session.ledger.load(self.record.rollback_id)
         if opened.record.status is Status.IN_PROGRESS:
             return self.plan.left(undone=any(event.kind == "reverting" for event in opened.events))
-        timeline = self.session.ledger.timeline()
+        timeline = self.session.ledger.timeline(readable=True)
         return {subject: timeline.deployed(subject) for subject in self.plan.targets}
 
     def _lifts(self) -> list[Quarantine]:

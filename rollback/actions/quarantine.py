@@ -21,7 +21,7 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
     quarantined.
     """
     reason = checked_reason(reason)
-    entry = _known(session.ledger.timeline(), version)
+    entry = _known(session.ledger.timeline(readable=True), version)
     chosen = _chosen(session, entry, services)
     at = session.clocks.now()
     bars = [

@@ -58,7 +58,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
     freeze.respected(session)
     identifier = session.clocks.identifier()
     with _lease(session, identifier) as lease:
-        timeline = session.ledger.timeline()
+        timeline = session.ledger.timeline(verified=True)
         barred = sorted({bar.service for bar in session.ledger.quarantines() if bar.version == version})
         if barred:
             raise Refused(
@@ -72,7 +72,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
         stands = {**dict.fromkeys(release.services, version), **_positions(commits)}
         known = timeline.release_of(version)
         if known is not None:
-            before = session.ledger.release(known.id)
+            before = session.ledger.release_of(known)
             if before.manifest_hash != release.manifest_hash:
                 raise Refused(
                     f"{version} is recorded already, with other function versions: "
@@ -100,7 +100,7 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
     identifier = session.clocks.identifier()
     settings = session.settings
     with _lease(session, identifier) as lease:
-        timeline = session.ledger.timeline()
+        timeline = session.ledger.timeline(verified=True)
         if timeline.release_of(version) is not None:
             raise Refused(f"{version} is recorded already.", code=Code.RELEASE_EXISTS)
         names = list(settings.catalogue())

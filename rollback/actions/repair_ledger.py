@@ -15,6 +15,7 @@ from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.audit_bucket import Archive
+from rollback.ledger.integrity import MENDED
 from rollback.ledger.lease import ALIASES, RECORDING, Lease
 from rollback.ledger.schema import entry_item, manifest_items, quarantine_item, release_item
 from rollback.ledger.store import ABSENT, Conflict, Write
@@ -141,7 +142,7 @@ def _bars(entry: Entry, reason: str) -> Sequence[Quarantine]:
             service=bar.partition("#")[0],
             version=bar.partition("#")[2],
             # A person's is the entry's own; that of a record is lost with it.
-            reason=entry.status if entry.kind == "quarantine" else f"put back from the archive: {reason}",
+            reason=entry.status if entry.kind == "quarantine" else f"{MENDED}{reason}",
             by=entry.by,
             at=entry.at,
             rollback_id=entry.id if entry.kind == "rollback" else "",

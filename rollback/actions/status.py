@@ -101,11 +101,11 @@ class Overview:
 def overview(session: Session, *, exact: bool = False) -> Overview:
     """Reads what is deployed, what is in flight and what could be rolled back to."""
     settings = session.settings
-    timeline = session.ledger.timeline()
+    timeline = session.ledger.timeline(readable=True)
     everything = session.ledger.bars()
     bars = [bar for bar in everything if isinstance(bar, Quarantine)]
     catalogue = settings.catalogue()
-    last = recorded(session.ledger, timeline, catalogue, catalogue)
+    last, damaged = _recorded(session, timeline)
     exact = exact or len(catalogue) <= EXACT_UP_TO
     around, stands = session.account.beside(
         lambda: _around(session),
@@ -141,8 +141,17 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         ways=ways(settings, timeline, bars, {service.name: service.previous for service in services}, recent),
         frozen=next((freeze.told(bar) for bar in everything if isinstance(bar, Freeze)), ""),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
-        warnings=(*session.alarms, *around.unprotected),
+        warnings=(*session.alarms, *damaged, *around.unprotected),
     )
+
+
+def _recorded(session: Session, timeline: Timeline) -> tuple[Mapping[str, Standing], list[str]]:
+    """What is recorded of the functions, and in words what of it cannot be read: that hides no more than itself."""
+    catalogue = session.settings.catalogue()
+    try:
+        return recorded(session.ledger, timeline, catalogue, catalogue), []
+    except RollbackError as error:
+        return recorded(session.ledger, timeline, catalogue, catalogue, damaged=True), [error.what]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

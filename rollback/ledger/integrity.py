@@ -42,6 +42,8 @@ from rollback.model.release import (
     release_hash,
 )
 
+# How the reason of a bar begins that was put back without the record that had its own.
+MENDED = "put back from the archive: "
 _ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED}
 
 
@@ -110,16 +112,18 @@ class Chain:
         """What is wrong with the timeline's next `item` (as in `schema.entry_item`), then its entry, if it
         can be read.
         """
-        self.seq += 1
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
-        expected = f"SEQ#{self.seq:010d}"
-        if item["SK"] != expected:
-            yield Finding(pk=here["pk"], sk=expected, what="it is missing")
         try:
             entry = model(Entry, item)
         except RollbackError as error:
             yield Finding(**here, what=error.what)
             return
+        if item["SK"] != f"SEQ#{entry.seq:010d}":
+            yield Finding(**here, what=f"it is entry {entry.seq}, under another number")
+            return
+        self.seq += 1
+        if item["SK"] != (expected := f"SEQ#{self.seq:010d}"):
+            yield Finding(pk=here["pk"], sk=expected, what="it is missing")
         self.seq = max(self.seq, entry.seq)
         if entry.schema < SCHEMA:
             yield Finding(**here, what=_old(entry.schema))
@@ -169,12 +173,19 @@ def bars_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding]:
     for item in items:
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
         expected = left.pop(item["SK"], None)
+        if expected is not None and not expected["reason"] and _was_mended(item):
+            expected = {**expected, "reason": item["reason"]}
         if expected is None:
             yield Finding(**here, what="no entry of the timeline barred it")
         elif (name := differing(item, expected)) is not None:
             yield Finding(**here, what=f"its {name} is not what the timeline's entries made of it")
     for item in left.values():
         yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what="it is missing")
+
+
+def _was_mended(item: Item) -> bool:
+    """Whether a bar was put back by `rollback ledger mend`, its reason lost with the record that had it."""
+    return str(item.get("reason", "")).startswith(MENDED)
 
 
 @dataclass(kw_only=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from rollback.core.canonical import digest
@@ -55,6 +56,7 @@ from rollback.model.release import (
     Timeline,
     as_item,
     entry_hash,
+    manifest_hash,
     release_hash,
 )
 
@@ -87,17 +89,63 @@ class Ledger:
 
     # -- the timeline ------------------------------------------------------------------------------
 
-    def timeline(self) -> Timeline:
-        """Everything that changed what is deployed, newest first, read page by page as far as one goes."""
-        return Timeline(self._watched(self._entries()))
+    def timeline(self, *, verified: bool = False, readable: bool = False) -> Timeline:
+        """Everything that changed what is deployed, newest first, read page by page as far as one goes.
+
+        `verified` is for what decides by it: an entry that is not under its own number, or whose hash is not its own,
+        is an error (`Refused`) when it is come to. `readable` is for what only shows it: one that cannot be read is
+        stepped over, and `notices` name it.
+        """
+        entries = self._verified() if verified else self._readable() if readable else self._entries()
+        return Timeline(self._watched(entries))
 
     def _entries(self) -> Iterator[Entry]:
-        """Newest first. Raises `Newer` where the ledger asks for a later client than this one."""
+        return (model(Entry, item) for item in self._sequence())
+
+    def _sequence(self) -> Iterator[Item]:
+        """The timeline's items, newest first. Raises `Newer` where the ledger asks for a later client than this."""
         for item in self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25):
             if item["SK"] == REQUIREMENT:
                 check_client(item)
             else:
-                yield model(Entry, item)
+                yield item
+
+    def _verified(self) -> Iterator[Entry]:
+        for item in self._sequence():
+            entry = model(Entry, item)
+            whole = entry.schema < SCHEMA or entry.hash == entry_hash(entry)
+            if not whole or not _in_place(item, entry):
+                raise self._forged(f"{item['PK']} / {item['SK']}: it was changed")
+            yield entry
+
+    def _readable(self, over: set[int] | None = None) -> Iterator[Entry]:
+        """The entries; the numbers of what is stepped over go into `over`. What a newer command wrote is an error."""
+        for item in self._sequence():
+            try:
+                entry = model(Entry, item)
+            except RollbackError as error:
+                if error.code is Code.CLIENT_OUTDATED:
+                    raise
+                what = error.what
+            else:
+                if _in_place(item, entry):
+                    yield entry
+                    continue
+                what = f"{item['PK']} / {item['SK']} is not the entry of its number."
+            self._notice(f"Stepped over in the ledger: {what}")
+            if over is not None:
+                over.add(_key_number(item))
+
+    def _forged(self, what: str) -> Refused:
+        return Refused(
+            f"The ledger cannot be acted upon: {what}.",
+            code=Code.LEDGER_DAMAGED,
+            next=f"rollback audit --env {self.environment} names all that was changed.",
+        )
+
+    def _notice(self, what: str) -> None:
+        if what not in self.notices:
+            self.notices.append(what)
 
     def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         newest = next(entries, None)
@@ -107,9 +155,8 @@ class Ledger:
             yield from entries
 
     def bars(self) -> list[Bar]:
-        """The quarantines and the freeze that there are now; lifted ones are left out."""
-        items = self.table.query(f"RELEASE#{self.environment}", QUARANTINE)
-        return [bar for bar in map(bar_in, items) if bar is not None]
+        """The quarantines and the freeze that there are now; what an entry of the timeline has lifted is left out."""
+        return self._not_lifted(list(self.table.query(f"RELEASE#{self.environment}", QUARANTINE)))
 
     def quarantines(self) -> list[Quarantine]:
         """The quarantines that there are now; lifted ones are left out."""
@@ -118,8 +165,20 @@ class Ledger:
     def frozen(self) -> Freeze | None:
         """The freeze that there is now."""
         item = self.table.get(f"RELEASE#{self.environment}", f"{QUARANTINE}{FROZEN}")
-        bar = None if item is None else bar_in(item)
-        return bar if isinstance(bar, Freeze) else None
+        bars = self._not_lifted([] if item is None else [item])
+        return next((bar for bar in bars if isinstance(bar, Freeze)), None)
+
+    def _not_lifted(self, items: Sequence[Item]) -> list[Bar]:
+        """What still holds of items: `lifted_at` is believed where an entry of the timeline lifted it."""
+        named = {str(item["SK"]).removeprefix(QUARANTINE): item for item in items}
+        unproved = {(name, item["lifted_at"]) for name, item in named.items() if item.get("lifted_at")}
+        entries = self._readable() if unproved else iter(())
+        while unproved and (entry := next(entries, None)) is not None:
+            unproved -= {(lifted, entry.at) for lifted in entry.lifts}
+        for name, _ in sorted(unproved):
+            self._notice(f"Nobody has lifted the quarantine of {name}: no entry of the timeline tells of it.")
+            named[name] = {key: value for key, value in named[name].items() if key != "lifted_at"}
+        return [bar for bar in map(bar_in, named.values()) if bar is not None]
 
     def append(
         self,
@@ -166,16 +225,18 @@ class Ledger:
     ) -> tuple[Entry, Iterator[Entry]]:
         """Appends what `make` makes of the newest entry, and gives it with those before it, newest first.
 
-        Takes the number after the newest one; where somebody else took it meanwhile, tries the next.
+        Takes the number after the newest one; where somebody else took it meanwhile, tries the next. An item that is
+        no entry of its number, or none at all, keeps nobody from writing: it is passed over, and `audit` names it.
         """
         for _ in range(_SEQ_TRIES):
-            before = self._entries()
+            taken: set[int] = set()
+            before = self._readable(taken)
             last = next(before, None)
             entry, writes = make(last)
             merged = {**(last.stands if last else {}), **entry.stands}
             bare = replace(
                 entry,
-                seq=last.seq + 1 if last else 1,
+                seq=next(seq for seq in count(last.seq + 1 if last else 1) if seq not in taken),
                 stands=known({subject: read(version) for subject, version in merged.items()}),
                 previous=last.hash if last else "",
                 hash="",
@@ -203,7 +264,10 @@ class Ledger:
     # -- releases ----------------------------------------------------------------------------------
 
     def release(self, deployment_id: str) -> Release:
-        """A release with its manifest. Raises `RollbackError` where it is missing or malformed."""
+        """A release with its manifest. Raises `RollbackError` where it is missing or malformed.
+
+        To act on it, read `release_of` an entry.
+        """
         pk = f"DEPLOYMENT#{deployment_id}"
         items = {item["SK"]: item for item in self.table.query(pk)}
         if METADATA not in items:
@@ -222,6 +286,17 @@ class Ledger:
                 code=Code.LEDGER_DAMAGED,
             )
         return replace(release, manifest=manifest)
+
+    def release_of(self, entry: Entry) -> Release:
+        """The release that an entry of the timeline tells of, as it was recorded.
+
+        Raises `Refused` where it is no longer what the entry covers, and as `release` does.
+        """
+        release = self.release(entry.id)
+        covered = entry.schema < SCHEMA or release_hash(release) == entry.covers
+        if not covered or release.manifest_hash != manifest_hash(release.manifest):
+            raise self._forged(f"release {release.version}, or its manifest, is not what was recorded")
+        return release
 
     def record_release(self, release: Release, entry: Entry, lease: Hold) -> Entry:
         """Writes the manifest, then the release and its timeline entry, which covers both, in one transaction."""
@@ -416,8 +491,7 @@ class Ledger:
             try:
                 given.append(model(Approval, item))
             except RollbackError as error:
-                if error.what not in self.notices:
-                    self.notices.append(error.what)
+                self._notice(error.what)
         return given
 
     # -- helpers -------------------------------------------------------------------------------------
@@ -445,6 +519,17 @@ class Ledger:
             changed="Nothing was changed by this command.",
             next=f"rollback show {record.rollback_id} --env {self.environment}",
         )
+
+
+def _key_number(item: Item) -> int:
+    """The number in the key of a timeline's item; 0 where there is none."""
+    digits = str(item["SK"]).removeprefix("SEQ#")
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+def _in_place(item: Item, entry: Entry) -> bool:
+    """Whether a timeline's item has the key of its entry."""
+    return _key_number(item) == entry.seq
 
 
 def _joined(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:

@@ -62,7 +62,7 @@ def recorded(
 
 def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
     if entry.kind == "deployment":
-        return ledger.release(entry.id).manifest
+        return ledger.release_of(entry).manifest
     if entry.kind == "rollback":
         opened = ledger.load(entry.id)
         if opened.record.kind == Kind.FULL:
@@ -108,11 +108,11 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
     settings = account.settings
     catalogue = settings.catalogue()
     services, functions = scope(settings, request)
-    timeline = ledger.timeline()
+    timeline = ledger.timeline(verified=True)
     stands = timeline.stands
     targets, refusals = _targets(ledger, timeline, request, services)
     manifests = {
-        version: ledger.release(entry.id).manifest
+        version: ledger.release_of(entry).manifest
         for version in dict.fromkeys(targets.values())
         if (entry := timeline.release_of(version))
     }

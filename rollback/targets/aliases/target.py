@@ -122,7 +122,7 @@ class Aliases:
         return [all_at(found, "at the plan's version and code")]
 
     def publish(self, plan: Plan[Move], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
-        merged = {**self._ledger.timeline().stands, **deployed}
+        merged = {**self._ledger.timeline(readable=True).stands, **deployed}
         self._account.publish(self._settings.names.deployed_version, label(known(merged)))
 
     def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:

@@ -52,13 +52,13 @@ class Full:
     def plan(self, request: FullRequest) -> Plan[Piece]:
         """One plan of all that belongs to the release. Raises as the parts' own plans do."""
         version = self._version(request)
-        entry = self._context.ledger.timeline().release_of(version)
+        entry = self._context.ledger.timeline(verified=True).release_of(version)
         if entry is None:
             # The aliases' plan says it best.
             return self._joined(
                 request, [self._targets[Kind.ALIASES].plan(part_of(request, Kind.ALIASES, version))]
             )
-        release = self._context.ledger.release(entry.id)
+        release = self._context.ledger.release_of(entry)
         wanted = {
             Kind.ALIASES: version,
             Kind.STACK: release.stack_commit,
@@ -156,7 +156,7 @@ class Full:
         if request.release != PREVIOUS:
             return request.release
         ledger = self._context.ledger
-        found = previous(ledger.timeline(), tuple(self._settings.services), ledger.quarantines())
+        found = previous(ledger.timeline(verified=True), tuple(self._settings.services), ledger.quarantines())
         if len(set(found.values())) > 1:
             each = ", ".join(f"{service} {version}" for service, version in sorted(found.items()))
             raise Refused(

@@ -47,7 +47,7 @@ def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
     need. Raises `RollbackError` where something of it cannot be read: in doubt nothing is deleted.
     """
     found = Needs()
-    timeline = ledger.timeline()
+    timeline = ledger.timeline(verified=True)
     _releases(found, account, ledger, timeline, keep)
     for name, moves in _unfinished(found, ledger, timeline):
         for step in moves:
@@ -68,7 +68,7 @@ def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline
     for entry in timeline:
         if entry.is_release and (not entries or entry.version in versions):
             entries.setdefault(entry.version, entry)
-    manifests = {version: ledger.release(entry.id).manifest for version, entry in entries.items()}
+    manifests = {version: ledger.release_of(entry).manifest for version, entry in entries.items()}
     for service in services:
         for function in account.settings.functions(service):
             # Newest first, as the timeline is.

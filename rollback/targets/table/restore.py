@@ -140,7 +140,7 @@ class TableRestore(TableTarget):
             return at, [f"{restore_time.iso(at)} is when {record.rollback_id} ({record.kind}) began."]
         if to.startswith(RELEASE):
             version = checked_version(to.removeprefix(RELEASE))
-            entry = self._ledger.timeline().release_of(version)
+            entry = self._ledger.timeline(verified=True).release_of(version)
             if entry is None:
                 raise UsageError(
                     f"There is no release {version!r}.",

@@ -64,7 +64,7 @@ class Terraform:
         with ThreadPoolExecutor(2) as pool:
             # The tool, the bucket and the ledger each take their time to answer.
             found, free = pool.submit(terraform.find), pool.submit(self._bucket.free)
-            timeline, barred = self._ledger.timeline(), self._ledger.quarantines()
+            timeline, barred = self._ledger.timeline(verified=True), self._ledger.quarantines()
             wanted = request.commit
             if wanted == PREVIOUS:
                 wanted = previous_position(timeline, TERRAFORM, barred)

@@ -1,0 +1,168 @@
+"""What `audit` calls forged is not planned by, and keeps nobody from writing down what was done."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from rollback.actions.audit import audit
+from rollback.actions.freeze import freeze
+from rollback.actions.quarantine import lift, quarantine
+from rollback.actions.repair_ledger import mend
+from rollback.actions.status import overview
+from rollback.core.errors import Code, RollbackError
+from rollback.model.record import Standing, Status
+from rollback.model.release import manifest_hash
+from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World
+
+
+@pytest.fixture
+def world(moto_world: World) -> World:
+    """An audit reads the index in full."""
+    moto_world.story()
+    return moto_world
+
+
+def put(world: World, pk: str, sk: str, **changed: Any) -> None:
+    """Changes an item past this command; one that is not there is a copy of the newest entry of the timeline."""
+    key = {"PK": {"S": pk}, "SK": {"S": sk}}
+    found = world.dynamodb.get_item(TableName=TABLE, Key=key).get("Item")
+    if found is None:
+        newest = {"PK": {"S": pk}, "SK": {"S": "SEQ#0000000003"}}
+        found = world.dynamodb.get_item(TableName=TABLE, Key=newest)["Item"] | key
+    world.dynamodb.put_item(TableName=TABLE, Item=found | changed)
+
+
+def findings(world: World) -> list[str]:
+    session = world.session()
+    return [str(found) for found in audit(session.ledger, session.account.each, Quiet()).findings]
+
+
+def refused(world: World, **request: Any) -> None:
+    with pytest.raises(RollbackError) as caught:
+        world.begin(**request)
+    assert (caught.value.code, caught.value.exit_code) == (Code.LEDGER_DAMAGED, 3)
+    assert "rollback audit" in caught.value.next
+    assert world.functions.writes == []
+
+
+@pytest.mark.finding("G4")
+@pytest.mark.parametrize("planted", [{"seq": {"N": "3"}}, {"seq": {"S": "three"}}])
+@pytest.mark.parametrize("sk", ["SEQ#0000000004", "SEQ#0000000009", "SEQ#9999999999", "SEQ#zzz"])
+def test_an_item_that_is_no_entry_of_its_number_keeps_nobody_from_writing(
+    world: World, planted: dict[str, Any], sk: str
+) -> None:
+    put(world, "RELEASE#dev", sk, **planted)
+
+    assert quarantine(world.session(ALICE), "v1.0.0", (), "it leaks")
+    freeze(world.session(ALICE), "looking into it")
+
+    session = world.session()
+    timeline = session.ledger.timeline(readable=True)
+    first = 5 if sk == "SEQ#0000000004" else 4
+    assert [entry.seq for entry in timeline][:3] == [first + 1, first, 3]
+    assert {bar.version for bar in session.ledger.quarantines()} >= {"v1.0.0"}
+    assert any(sk in notice for notice in session.ledger.notices)
+    assert any(sk in line for line in findings(world))
+    assert overview(world.session()).stands == "v1.2.0"
+
+
+@pytest.mark.finding("G5")
+@pytest.mark.parametrize("sk", ["SEQ#0000000003", "SEQ#0000000004"])
+def test_a_newest_entry_whose_hash_or_number_is_not_its_own_is_not_planned_by(world: World, sk: str) -> None:
+    put(world, "RELEASE#dev", sk, stands={"M": {"teams": {"S": "v1.0.0"}, "roles": {"S": "v1.0.0"}}})
+
+    refused(world)
+
+    assert any(sk in line for line in findings(world))
+
+
+@pytest.mark.finding("G5")
+@pytest.mark.parametrize("honest_hash", [False, True])
+def test_a_manifest_that_was_changed_is_not_planned_by_and_status_still_shows_the_rest(
+    world: World, honest_hash: bool
+) -> None:
+    entry = world.timeline().release_of("v1.1.0")
+    pk = f"DEPLOYMENT#{entry.id}"
+    release = world.session().ledger.release(entry.id)
+    plain = {
+        name: {
+            "version": "1",
+            "code_sha256": one.code_sha256,
+            "revision_id": None,
+            "weights": {},
+            "provisioned": 0,
+        }
+        for name, one in release.manifest.items()
+    }
+    put(world, pk, "FUNCTIONS#0001", functions={"S": json.dumps(plain)})
+    if honest_hash:
+        forged = {name: Standing(version="1", code_sha256=one["code_sha256"]) for name, one in plain.items()}
+        put(world, pk, "METADATA", manifest_hash={"S": manifest_hash(forged)})
+
+    refused(world)
+
+    shown = overview(world.session())
+    assert shown.stands == "v1.2.0"
+
+
+@pytest.mark.finding("S6")
+def test_status_shows_the_rest_where_the_newest_record_cannot_be_read(world: World) -> None:
+    newest = world.timeline().newest
+    put(world, f"DEPLOYMENT#{newest.id}", "METADATA", functions={"N": "99"})
+
+    shown = overview(world.session())
+
+    assert shown.stands == "v1.2.0"
+    assert any(f"DEPLOYMENT#{newest.id}" in warning for warning in shown.warnings)
+    assert {stand.version for service in shown.services for stand in service.functions} == {"3"}
+
+
+@pytest.mark.finding("G5")
+def test_a_quarantine_is_lifted_by_an_entry_of_the_timeline_and_not_by_hand(world: World) -> None:
+    quarantine(world.session(ALICE), "v1.1.0", (), "it leaks")
+    for service in ("teams", "roles"):
+        put(
+            world,
+            "RELEASE#dev",
+            f"QUARANTINE#{service}#v1.1.0",
+            lifted_at={"S": "2026-11-24T12:00:00.000Z"},
+            lifted_by={"M": {"role": {"S": "r"}, "person": {"S": "p"}}},
+        )
+
+    with pytest.raises(RollbackError) as caught:
+        world.begin(to="v1.1.0")
+    assert caught.value.exit_code == 3
+    assert "quarantined" in caught.value.what
+
+    assert lift(world.session(DAN), "v1.1.0", (), "it was another one") == ["roles", "teams"]
+    done = world.begin(to="v1.1.0")
+    assert done.error is None
+
+
+@pytest.mark.finding("G10")
+def test_an_audit_after_a_mending_names_what_is_lost_and_not_what_was_mended(world: World) -> None:
+    done = world.begin()
+    assert done.record is not None
+    assert done.record.status is Status.COMPLETE
+    gone = [
+        ("RELEASE#dev", "SEQ#0000000004"),
+        ("RELEASE#dev", "SEQ#0000000005"),
+        ("RELEASE#dev", "QUARANTINE#teams#v1.2.0"),
+        ("RELEASE#dev", "QUARANTINE#roles#v1.2.0"),
+        *(
+            (f"ROLLBACK#{done.record.rollback_id}", str(item["SK"]))
+            for item in world.table().query(f"ROLLBACK#{done.record.rollback_id}")
+        ),
+    ]
+    for pk, sk in gone:
+        world.dynamodb.delete_item(TableName=TABLE, Key={"PK": {"S": pk}, "SK": {"S": sk}})
+
+    assert mend(world.session(DAN), "restored to noon", Quiet()).entries == 2
+
+    named = findings(world)
+    assert [line.partition(": ")[0] for line in named] == [f"ROLLBACK#{done.record.rollback_id} / METADATA"]
+    put(world, "RELEASE#dev", "QUARANTINE#teams#v1.2.0", reason={"S": "nothing"})
+    assert any("QUARANTINE#teams#v1.2.0" in line for line in findings(world))
