@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rollback import targets
@@ -119,7 +119,12 @@ def begin(
         account = acting(account)
     table = Table(account.dynamodb, settings.names.deployments_table)
     ledger = Ledger(table, settings.environment, _archive(account))
-    clocks = Clocks(now=lambda: now_iso(_utc_now()))
+
+    def now() -> datetime:
+        # By AWS's clock: a table goes back to a second that a record tells, and an approval ends at one.
+        return _utc_now() - timedelta(seconds=account.ahead)
+
+    clocks = Clocks(now=lambda: now_iso(now()))
     closing = ExitStack()
     notifier = slack.notifier(account, say)
     if notifier is not None:
@@ -138,6 +143,7 @@ def begin(
             clocks=clocks,
         ),
         clocks=clocks,
+        now=now,
         closing=closing,
         confirm_dead=confirm_dead,
         notifier=notifier,

@@ -41,6 +41,8 @@ Other = TypeVar("Other")
 # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html); an approval's expiry
 # and a record's times are as wrong as the clock is.
 MAX_SKEW_SECONDS = 300
+# A date has whole seconds, and an answer takes its time: less than that is not known to be skew.
+_UNSURE_SECONDS = 2
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
@@ -63,6 +65,8 @@ class Account:
     # Any other service's client, of the same credentials and region. Extra keyword arguments go to
     # `botocore.config.Config` (https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html).
     client: Callable[..., Any] = boto3.client
+    # Seconds by which this machine's clock is ahead of AWS's; negative where it is behind.
+    ahead: float = 0.0
     workers: Callable[[], AbstractContextManager[Pool]] = workers
 
     def publish(self, parameter: str, value: str) -> None:
@@ -112,7 +116,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
             max_pool_connections=WORKERS * 2,
         )
         identity = session.client("sts", config=config).get_caller_identity()
-    _check_clock(identity["ResponseMetadata"]["HTTPHeaders"].get("date"))
+    ahead = _clock_ahead(identity["ResponseMetadata"]["HTTPHeaders"].get("date"))
     if identity["Account"] != settings.account:
         raise Refused(
             f"These credentials belong to account {identity['Account']}, but {settings.environment} is "
@@ -140,6 +144,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
         ssm=client("ssm"),
         throttles=throttles,
         client=client,
+        ahead=ahead,
     )
 
 
@@ -268,9 +273,13 @@ def _who(arn: str) -> Who:
     return Who(role=kind, person=rest or kind)
 
 
-def _check_clock(date: str | None) -> None:
+def _clock_ahead(date: str | None) -> float:
+    """Seconds by which this machine's clock is ahead of an answer's date; 0 for what may be the answer's way.
+
+    Raises `UsageError` for minutes: AWS refuses what is signed so.
+    """
     if date is None:
-        return
+        return 0.0
     skew = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
     if abs(skew) > MAX_SKEW_SECONDS:
         raise UsageError(
@@ -278,6 +287,7 @@ def _check_clock(date: str | None) -> None:
             code=Code.CLOCK_WRONG,
             next="Set the clock (timedatectl set-ntp true), then try again.",
         )
+    return skew if abs(skew) > _UNSURE_SECONDS else 0.0
 
 
 def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:

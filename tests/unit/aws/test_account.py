@@ -7,19 +7,21 @@ import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import time_machine
 from botocore import exceptions
 
 from rollback.actions import smoke_test
-from rollback.aws.account import _check_clock, _who, explained, was_refused
+from rollback.actions.context import begin
+from rollback.aws.account import Account, Throttles, _clock_ahead, _who, explained, was_refused
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.model.identity import Who
+from rollback.model.record import now_iso
 from tests.coded import coded
 from tests.doubles.functions import client_error, no_answer
-from tests.doubles.world import settings
+from tests.doubles.world import settings, texts
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -113,7 +115,7 @@ def test_only_a_no_at_the_first_asking_was_not_done(status: int, attempts: int, 
 @pytest.mark.parametrize("minutes", [-4, 0, 4])
 def test_a_clock_a_few_minutes_off_works(minutes: int) -> None:
     with time_machine.travel(NOW, tick=False):
-        _check_clock(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
+        _clock_ahead(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
 
 
 @pytest.mark.parametrize(("minutes", "word"), [(-10, "ahead of"), (10, "behind")])
@@ -122,13 +124,44 @@ def test_a_clock_ten_minutes_off_is_named(minutes: int, word: str) -> None:
         time_machine.travel(NOW, tick=False),
         pytest.raises(UsageError, match="10 minutes", check=coded(Code.CLOCK_WRONG)) as raised,
     ):
-        _check_clock(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
+        _clock_ahead(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
 
     assert word in raised.value.what
 
 
+@pytest.mark.finding("S13")
+@pytest.mark.parametrize(("seconds", "ahead"), [(0, 0), (2, 0), (-2, 0), (90, -90), (-90, 90), (-3, 3)])
+def test_how_far_a_clock_is_off_is_known_as_far_as_an_answer_tells(seconds: int, ahead: int) -> None:
+    with time_machine.travel(NOW, tick=False):
+        assert _clock_ahead(format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)) == ahead
+
+
+@pytest.mark.finding("S13")
+def test_what_is_written_down_has_the_time_of_aws_and_not_of_a_clock_that_is_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    account = Account(
+        settings=settings(),
+        caller=Who(role="r", person="p"),
+        lambda_=cast("Any", None),
+        dynamodb=cast("Any", None),
+        ssm=cast("Any", None),
+        throttles=Throttles(),
+        ahead=200.0,
+    )
+    monkeypatch.setattr("rollback.actions.context.connect", lambda _: account)
+
+    with time_machine.travel(NOW, tick=False):
+        session = begin("dev", tmp_path)
+
+        assert session.now() == NOW - timedelta(seconds=200)
+        assert session.clocks.now() == now_iso(NOW - timedelta(seconds=200))
+
+
 def test_an_answer_without_a_date_says_nothing_of_the_clock() -> None:
-    _check_clock(None)
+    assert _clock_ahead(None) == 0
 
 
 @pytest.mark.parametrize(
