@@ -7,6 +7,7 @@ control characters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich import box
@@ -159,13 +160,18 @@ def opened_view(opened: Opened, target: Target) -> tuple[RenderableType, dict[st
     record, events = opened.record, opened.events
     older = record.schema < SCHEMA
     broken = None if older else chain_break(record, events)
-    parts, functions = [record_view(record, events)], []
+    parts: list[RenderableType] = []
+    functions: list[Mapping[str, Any]] = []
     try:
         plan = opened.plan(target.step)
-        parts.insert(0, plan_view(plan))
+        parts.append(plan_view(plan))
         functions = list(target.outcomes(plan, events))
+        if record.status is Status.IN_PROGRESS:
+            # Its counts are written down when it ends: until then its journal says how far it came.
+            record = replace(record, counts=target.counts(plan, events))
     except RollbackError as error:
         broken = broken or error.what
+    parts.append(record_view(record, events))
     document = record_document(record, functions)
     if broken:
         parts.append(text(f"The record was tampered with: {broken}.", "bold red"))
