@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +112,14 @@ def refuse(refusals: Sequence[Refusal]) -> None:
 
 
 def several(failures: Sequence[Any]) -> str:
-    """The first failures in words."""
-    return "; ".join(f"{failure.subject}: {failure.reason}" for failure in failures[:5])
+    """The first failures in words, each with its subject once, and no full stop at the end."""
+    return "; ".join(map(_failure, failures[:5]))
+
+
+def _failure(failure: Any) -> str:
+    reason = str(failure.reason).rstrip(".")
+    named_there = re.search(rf"(?<![\w-]){re.escape(failure.subject)}(?![\w-])", reason)
+    return reason if named_there else f"{failure.subject}: {reason}"
 
 
 def named(subjects: Sequence[str]) -> str:
@@ -165,9 +172,13 @@ def not_put_back(why: str, failures: Sequence[Any]) -> str:
 
 def put_back(others: Sequence[Any]) -> str:
     """That an undo reverted everything except what `others` name: somebody else has changed those."""
+    return f"Everything that had been moved was put back as it was. {left_to_others(others)}".rstrip()
+
+
+def left_to_others(others: Sequence[Any]) -> str:
+    """What an undo has left alone, because somebody else has changed it; empty where it has left nothing."""
     theirs = ", ".join(failure.subject for failure in others)
-    left = f" Left as somebody else has it: {theirs}." if theirs else ""
-    return f"Everything that had been moved was put back as it was.{left}"
+    return f"Left as somebody else has it: {theirs}." if theirs else ""
 
 
 def so_far(counts: Mapping[str, int]) -> str:
