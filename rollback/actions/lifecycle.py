@@ -29,6 +29,7 @@ from rollback.ledger.lease import Held, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.messages import (
     checked_reason,
+    left_to_others,
     named,
     next_for,
     not_put_back,
@@ -354,6 +355,8 @@ def undo(run: Run, why: str) -> Finished:
     if outcome.stays:
         run.ui.say(outcome.stays)
     if not why:
+        if theirs := left_to_others(outcome.failures):
+            run.ui.say(theirs)
         return run.finished()
     return run.finished(PutBack(f"It failed: {why}.", changed=put_back(outcome.failures), next=do.show))
 

@@ -77,6 +77,17 @@ def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
     return known
 
 
+def left_to_others(events: Iterable[Event]) -> set[str]:
+    """The functions that an undo has left alone because somebody else has changed them. Pure."""
+    left: set[str] = set()
+    undoing = False
+    for event in events:
+        undoing = undoing or event.kind == "reverting"
+        if event.kind == "failed" and undoing:
+            left |= {failure["subject"] for failure in event.data["failures"] if failure["foreign"]}
+    return left
+
+
 def standings(plan: Plan[Move], events: Iterable[Event]) -> dict[str, Standing]:
     """Where a record left the aliases that it wrote. The code hash of a way back is not known: empty."""
     left: dict[str, Standing] = {}

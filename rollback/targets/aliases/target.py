@@ -23,7 +23,7 @@ from rollback.aws.account import code, explained, was_refused
 from rollback.aws.functions import all_at, differs, observe, observe_alias, provisioned_status, weights_of
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
-from rollback.model.alias_moves import Move, State, states
+from rollback.model.alias_moves import Move, State, left_to_others, states
 from rollback.model.deployed import Deployed, known
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
@@ -133,10 +133,12 @@ class Aliases:
         moved, confirmed, reverted, failed or untouched.
         """
         known = states(plan, events)
-        failed = failed_subjects(events)
+        failed, left = failed_subjects(events), left_to_others(events)
 
         def outcome(step: Move) -> str:
             state = known[step.function]
+            if state.moved and step.function in left:
+                return "failed"  # it is where somebody else has put it since
             if state.moved:
                 return "moved" if step.to_version != step.from_version else "confirmed"
             if state.reverted:
@@ -291,7 +293,7 @@ class Aliases:
                 raise
         if answer["RevisionId"] == revision:
             raise RollbackError(
-                f"{step.function}: the alias was written but its RevisionId did not change.",
+                f"The alias of {step.function} was written, but its RevisionId did not change.",
                 code=Code.AWS_ERROR,
             )
         return str(answer["RevisionId"])
