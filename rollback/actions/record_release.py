@@ -26,6 +26,8 @@ from rollback.model.release import STACK, TERRAFORM, Entry, Release, checked_ver
 R = TypeVar("R")
 _SHA = re.compile(r"[0-9a-f]{40}")
 # The two reads of an alias have to agree; somebody may move it between them.
+# What is edited in place, and never published.
+LATEST = "$LATEST"
 _LOOKS = 3
 
 
@@ -220,6 +222,13 @@ def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]
             next="Deploy them, and `pulumi up` to declare their aliases; then record again.",
         )
     manifest = {name: standing for name, standing in found.items() if standing is not None}
+    unpublished = [name for name, standing in manifest.items() if standing.version == LATEST]
+    if unpublished:
+        raise Refused(
+            f"The alias '{alias}' is on {LATEST}, which is no version to go back to, on: {', '.join(unpublished[:10])}.",
+            code=Code.RELEASE_INCOMPLETE,
+            next="Publish a version of each (aws lambda publish-version), point the alias at it, then record again.",
+        )
     weighted = [name for name, standing in manifest.items() if standing.weights]
     return manifest, [f"Recorded with weights: {', '.join(weighted[:10])}."] if weighted else []
 
@@ -265,7 +274,7 @@ def _described(session: Session, name: str, description: str) -> list[Standing]:
         Standing(version=item["Version"], code_sha256=item["CodeSha256"])
         for page in pages
         for item in page["Versions"]
-        if item["Version"] != "$LATEST" and item.get("Description", "") == description
+        if item["Version"] != LATEST and item.get("Description", "") == description
     ]
 
 
