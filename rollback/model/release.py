@@ -223,14 +223,15 @@ def previous(
                 found[service] = entry.version
     missing = [service for service in services if service not in found]
     if missing:
-        unknown = [service for service in missing if service not in reached]
-        why = (
-            "no recorded release stands there"
-            if unknown
-            else "nothing older was recorded that is not quarantined"
-        )
+        reasons = {
+            "no recorded release stands there": [name for name in missing if name not in reached],
+            "nothing older was recorded that is not quarantined": [
+                name for name in missing if name in reached
+            ],
+        }
+        told = [f"for {', '.join(names)}: {why}" for why, names in reasons.items() if names]
         raise Refused(
-            f"There is no previous release for {', '.join(missing)}: {why}.",
+            f"There is no previous release {'; '.join(told)}.",
             code=Code.NO_PREVIOUS,
             next="rollback release list shows what there is: name one with --to V. Of a time before the ledger: "
             "rollback release adopt --version V --env E, then --to V.",
