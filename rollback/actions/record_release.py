@@ -74,7 +74,7 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
         stands = {**dict.fromkeys(release.services, version), **_positions(commits)}
         known = timeline.release_of(version)
         if known is not None:
-            before = session.ledger.release_of(known)
+            before = session.ledger.recorded_release(known)
             if before.manifest_hash != release.manifest_hash:
                 raise Refused(
                     f"{version} is recorded already, with other function versions: "

@@ -266,7 +266,7 @@ class Ledger:
     def release(self, deployment_id: str) -> Release:
         """A release with its manifest. Raises `RollbackError` where it is missing or malformed.
 
-        To act on it, read `release_of` an entry.
+        To act on it, read the `recorded_release` of its entry.
         """
         pk = f"DEPLOYMENT#{deployment_id}"
         items = {item["SK"]: item for item in self.table.query(pk)}
@@ -287,7 +287,7 @@ class Ledger:
             )
         return replace(release, manifest=manifest)
 
-    def release_of(self, entry: Entry) -> Release:
+    def recorded_release(self, entry: Entry) -> Release:
         """The release that an entry of the timeline tells of, as it was recorded.
 
         Raises `Refused` where it is no longer what the entry covers, and as `release` does.

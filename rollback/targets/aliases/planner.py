@@ -62,7 +62,7 @@ def recorded(
 
 def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
     if entry.kind == "deployment":
-        return ledger.release_of(entry).manifest
+        return ledger.recorded_release(entry).manifest
     if entry.kind == "rollback":
         opened = ledger.load(entry.id)
         if opened.record.kind == Kind.FULL:
@@ -112,7 +112,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
     stands = timeline.stands
     targets, refusals = _targets(ledger, timeline, request, services)
     manifests = {
-        version: ledger.release_of(entry).manifest
+        version: ledger.recorded_release(entry).manifest
         for version in dict.fromkeys(targets.values())
         if (entry := timeline.release_of(version))
     }

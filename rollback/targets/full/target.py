@@ -58,7 +58,7 @@ class Full:
             return self._joined(
                 request, [self._targets[Kind.ALIASES].plan(part_of(request, Kind.ALIASES, version))]
             )
-        release = self._context.ledger.release_of(entry)
+        release = self._context.ledger.recorded_release(entry)
         wanted = {
             Kind.ALIASES: version,
             Kind.STACK: release.stack_commit,

@@ -68,7 +68,7 @@ def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline
     for entry in timeline:
         if entry.is_release and (not entries or entry.version in versions):
             entries.setdefault(entry.version, entry)
-    manifests = {version: ledger.release_of(entry).manifest for version, entry in entries.items()}
+    manifests = {version: ledger.recorded_release(entry).manifest for version, entry in entries.items()}
     for service in services:
         for function in account.settings.functions(service):
             # Newest first, as the timeline is.
