@@ -15,6 +15,8 @@ from localaws.clients import connect, nobody
 from rollback.config.naming import GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST, arn
 from rollback.config.settings import Settings
 
+# What tells an AWS client who it acts as.
+NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 REFUSED = ClientError  # what `assume` raises when the role's trust policy says no
 
 

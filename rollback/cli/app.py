@@ -54,6 +54,15 @@ VERBS = {
             "adopt:adopt",
             "List what exists already of what the program declares, and how the stack adopts it; changes nothing.",
         ),
+        "login": (
+            "login:login",
+            "Take a role with MFA, under your own name, and keep it here until it ends.",
+        ),
+        "logout": ("login:logout", "Forget what login keeps of an environment's roles."),
+        "credentials": (
+            "login:credentials",
+            "Hand on what login keeps of a role, as an AWS profile's credential_process asks for it.",
+        ),
         "can": (
             "can:can",
             "Say whether a change could be taken back: exit 0, or 3 with a line for each reason.",

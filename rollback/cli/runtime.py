@@ -75,6 +75,20 @@ def verb(
         raise typer.Exit(ours.exit_code) from None
 
 
+@contextmanager
+def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # noqa: FBT001 - typer's
+    """The surroundings of a verb that asks no ledger: its terminal; errors become their exit codes."""
+    ui = terminal.Terminal(json_output=json)
+    try:
+        yield ui
+    except (typer.Exit, typer.Abort, typer.TyperException):
+        raise
+    except Exception as error:  # noqa: BLE001 - as in `verb`
+        ours = _in_our_words(error, env or "ENVIRONMENT")
+        ui.error(ours)
+        raise typer.Exit(ours.exit_code) from None
+
+
 def _in_our_words(error: Exception, env: str) -> RollbackError:
     """What went wrong, with what was changed and what to type next."""
     if isinstance(error, RollbackError):

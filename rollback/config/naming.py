@@ -138,6 +138,15 @@ class Names:
         return f"{self.environment}-{_GITHUB_ENVIRONMENTS[role]}"
 
 
+def role_of(name: str) -> tuple[str, str]:
+    """The environment and the role (a word of this module) that a role's name says; two empty words for another's."""
+    for role, tail in _ROLE_NAMES.items():
+        stem, found, _ = name.rpartition(f"-{tail}")
+        if found and name.endswith(tail):
+            return stem.rpartition("-")[2], role
+    return "", ""
+
+
 def arn(service: str, region: str, account: str, resource: str) -> str:
     """An ARN in the partition of the region (`aws`, `aws-cn` or `aws-us-gov`)."""
     partition = next(
