@@ -45,6 +45,8 @@ scope = Scope(
     alias=settings.alias,
     functions=tuple(settings.catalogue()),
     tables=settings.restorable,
+    state_key=settings.state_key,
+    table_keys=settings.table_keys,
 )
 roles = GithubRoles(
     "github-roles",

@@ -202,6 +202,39 @@ def _restore(scope: Scope) -> list[Statement]:
             f"{scope.bucket}/rollback/*",
         ),
         statement("PointToTables", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
+        *_table_keys(scope),
+    ]
+
+
+def _table_keys(scope: Scope) -> list[Statement]:
+    """What DynamoDB needs of whoever uses a table under a customer's key, or restores one: of the key, through
+    DynamoDB, and for itself (Amazon DynamoDB Developer Guide, "DynamoDB encryption at rest: usage notes" and "How
+    DynamoDB uses AWS KMS").
+    """
+    if not scope.table_keys:
+        return []
+    through = {"StringEquals": {"kms:ViaService": scope.dynamodb}}
+    return [
+        statement(
+            "TableKeys",
+            [
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:Encrypt",
+                "kms:GenerateDataKey",
+                "kms:GenerateDataKeyWithoutPlaintext",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+            ],
+            scope.table_keys,
+            through,
+        ),
+        statement(
+            "KeepCopiesUnderTableKeys",
+            ["kms:CreateGrant"],
+            scope.table_keys,
+            {**through, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
     ]
 
 

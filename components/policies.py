@@ -68,7 +68,8 @@ class Scope:
     """What one environment's policies speak of.
 
     `functions` are full names, `alias` the alias that is invoked, `tables` the tables that may be
-    restored (never the deployments table).
+    restored (never the deployments table). `state_key` and `table_keys` are the ARNs of KMS keys: of the stack's
+    secrets (empty: a passphrase), and of tables that have keys of their own.
     """
 
     names: Names
@@ -77,6 +78,8 @@ class Scope:
     alias: str
     functions: tuple[str, ...]
     tables: tuple[str, ...]
+    state_key: str = ""
+    table_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tables:
@@ -95,6 +98,11 @@ class Scope:
 
     def function(self, name: str) -> str:
         return self.arn("lambda", f"function:{name}")
+
+    @property
+    def dynamodb(self) -> str:
+        """DynamoDB, as KMS names the service that a request comes through."""
+        return f"dynamodb.{self.region}.amazonaws.com{'.cn' if self.region.startswith('cn-') else ''}"
 
     @property
     def ledger(self) -> str:

@@ -2,7 +2,8 @@
 
 It fills `aws:PrincipalArn` with the session's ARN where AWS fills it with the role's, so that a denial for
 everybody but one role would hit that role, too; and it takes the tags of a table, a backup, a table that is
-restored and an OIDC provider to be about nothing in particular. Runs inside the emulator's process; imports nothing of this project.
+restored and an OIDC provider to be about nothing in particular, and the alias of a KMS key to be what a request is
+about, which is the key ("Using aliases to control access to KMS keys", AWS KMS guide). Runs inside the emulator's process; imports nothing of this project.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
 """
@@ -35,8 +36,13 @@ def install() -> None:
             return role_of(value)
         return value
 
+    keys: Any = importlib.import_module("ministack.services.kms")
+
     def about(service: str, *request: Any) -> str:
         arn: str = resource(service, *request)
+        if service == "kms" and ":alias/" in arn:
+            key = keys._resolve_key(arn)  # noqa: SLF001
+            return str(key["Arn"]) if key else arn
         if arn != "*":
             return arn
         return named(service, request[_BODY], request[_QUERY] or {}, request[_REGION], request[_ACCOUNT])

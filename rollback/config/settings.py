@@ -32,6 +32,8 @@ _REPOSITORY = r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9.
 _BRANCH = r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$"
 # Characters ("Lambda quotas", https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 _FUNCTION_NAME = 64
+# An alias can be pointed at another key, and grants speak of keys.
+_KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,128}$"
 # What the trust of a role asks for, MFA and a user's name, only an IAM user has.
 _USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")
 # A channel's name or id; empty: nothing is posted.
@@ -167,6 +169,9 @@ class Settings(_Model):
     reviewers: Reviewers = Reviewers()
     tables: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddb-access-management",)
     holds_data: tuple[str, ...] = ()
+    # KMS keys of this account: of the stack's secrets, if it has one, and of the tables that have their own.
+    state_key: Annotated[str, Field(pattern=rf"^$|{_KEY}")] = ""
+    table_keys: tuple[Annotated[str, Field(pattern=_KEY)], ...] = ()
     # "The maximum retention period is 100 years" (Amazon S3 User Guide, "Object Lock considerations",
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html).
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400

@@ -14,7 +14,7 @@ from typing import Any
 from tests import asked
 from tests.asked import Call
 from tests.permissions.deeds import Deed, each
-from tests.permissions.environments import ENVIRONMENTS, Declared, declared
+from tests.permissions.environments import ENVIRONMENTS, KEY_POLICY, Declared, declared
 from tests.permissions.simulator.judging import Action, Request, Verdict, actions, judge
 from tests.permissions.taking import attempts
 
@@ -98,7 +98,8 @@ def deed_by(of: Declared, role: str, deed: Deed, action: str, on: str) -> Reques
         key: value.format(**words) if isinstance(value, str) else tuple(one.format(**words) for one in value)
         for key, value in deed.keys
     }
-    return of.request(role, action, deed.on.format(**words), **keys)
+    trust = f"{of.environment}: {KEY_POLICY}" if action.startswith("kms:") else None
+    return of.request(role, action, deed.on.format(**words), trust=trust, **keys)
 
 
 def _deeds(of: Declared) -> Iterator[tuple[Question, Request]]:

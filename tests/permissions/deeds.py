@@ -34,6 +34,11 @@ APIS = "arn:aws:apigateway:{region}::/restapis"
 API_TAGS = (
     "arn:aws:apigateway:{region}::/tags/arn%3Aaws%3Aapigateway%3A{region}%3A%3A%2Frestapis%2Fa1b2c3d4e5"
 )
+# Of the stack's secrets, of a table, and of somebody else.
+STATE_KEY, TABLE_KEY, OTHER_KEY = (
+    f"arn:aws:kms:{{region}}:{{account}}:key/{{env}}-{of}" for of in ("state", "table", "payments")
+)
+DYNAMODB = "dynamodb.{region}.amazonaws.com"
 ROLE = "arn:aws:iam::{account}:role/{stem}"
 EVERYTHING = "*"
 
@@ -268,10 +273,29 @@ IDENTITY_DEEDS = (
     _never("make somebody new", "iam:CreateUser CreateAccessKey AttachUserPolicy",
          "arn:aws:iam::{account}:user/mallory"),
 )
+KEY_DEEDS = (
+    _row(_D, "read and write the stack's secrets", "kms:Decrypt Encrypt GenerateDataKey", STATE_KEY),
+    _row(RESTORE, "have DynamoDB read and write a table under its key", "kms:Decrypt DescribeKey Encrypt GenerateDataKey "
+         "GenerateDataKeyWithoutPlaintext ReEncryptFrom ReEncryptTo", TABLE_KEY, kms__ViaService=DYNAMODB),
+    _row(RESTORE, "have DynamoDB keep a copy under the table's key", "kms:CreateGrant", TABLE_KEY,
+         kms__ViaService=DYNAMODB, kms__GrantIsForAWSResource="true"),
+    _row(NOBODY, "use a table's key beside DynamoDB", "kms:Decrypt DescribeKey Encrypt GenerateDataKey CreateGrant",
+         TABLE_KEY),
+    _row(NOBODY, "use a table's key through another service", "kms:Decrypt Encrypt", TABLE_KEY,
+         kms__ViaService="s3.{region}.amazonaws.com"),
+    _row(NOBODY, "let somebody else use a table's key", "kms:CreateGrant", TABLE_KEY, kms__ViaService=DYNAMODB,
+         kms__GrantIsForAWSResource="false"),
+    _row(NOBODY, "let anybody use the key of the stack's secrets", "kms:CreateGrant PutKeyPolicy", STATE_KEY),
+    _row(NOBODY, "use somebody else's key", "kms:Decrypt Encrypt GenerateDataKey CreateGrant", OTHER_KEY,
+         kms__ViaService=DYNAMODB),
+    *(_row(NOBODY, f"end the key of {what}", "kms:ScheduleKeyDeletion DisableKey PutKeyPolicy RevokeGrant", key)
+      for what, key in (("the stack's secrets", STATE_KEY), ("a table", TABLE_KEY))),
+)
 # fmt: on
 
 DEEDS = (
     *LEDGER_DEEDS, *FUNCTION_DEEDS, *PARAMETER_DEEDS, *BUCKET_DEEDS, *TABLE_DEEDS, *API_DEEDS, *IDENTITY_DEEDS,
+    *KEY_DEEDS,
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ _SETTINGS = {
     "approver": "approvers",
     "break-glass": "breakGlass",
 }
+KEY_POLICY = "policy of a key"
 _ROLE = "aws:iam/role:Role"
 _POLICY = "aws:iam/policy:Policy"
 _INLINE = "aws:iam/rolePolicy:RolePolicy"
@@ -132,6 +133,14 @@ def declared(environment: str) -> Declared:
         held[words[one.inputs["role"]]].append(one.inputs["policyArn"])
     for role in roles:
         policies[f"trust of {role}"] = ran.of(_ROLE)[role].policy("assumeRolePolicy")
+    # What `aws kms create-key` gives a key: identities' policies decide ("Default key policy", AWS KMS guide).
+    owner = {"AWS": f"arn:aws:iam::{account}:root"}
+    policies[KEY_POLICY] = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Sid": "Enable", "Effect": "Allow", "Principal": owner, "Action": "kms:*", "Resource": "*"}
+        ],
+    }
     return Declared(
         environment=environment,
         account=account,
@@ -152,6 +161,9 @@ def _configuration(stack: str, people: Mapping[str, list[str]]) -> dict[str, str
     values = {f"rollback:{key}": one.get("default") for key, one in project["config"].items()}
     values |= yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
     values |= {"rollback:people": people, "rollback:services": CATALOGUE}
+    (account,) = values["aws:allowedAccountIds"]
+    keys = f"arn:aws:kms:{values['aws:region']}:{account}:key/{stack}"
+    values |= {"rollback:stateKey": f"{keys}-state", "rollback:tableKeys": [f"{keys}-table"]}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 

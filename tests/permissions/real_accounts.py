@@ -43,6 +43,19 @@ REASONS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "dynamodb:BatchWriteItem DeleteItem GetItem PutItem Query RestoreTableToPointInTime UpdateItem",
         ),
     ),
+    "The stacks of the tests have a passphrase, and their tables the emulator's key; "
+    "`integration/localaws/test_keys.py` has the stack's key": (
+        ("deployer", "StateKey", "kms:Decrypt Encrypt GenerateDataKey"),
+        (
+            "restore",
+            "TableKeys",
+            (
+                "kms:Decrypt DescribeKey Encrypt GenerateDataKey GenerateDataKeyWithoutPlaintext ReEncryptFrom "
+                "ReEncryptTo"
+            ),
+        ),
+        ("restore", "KeepCopiesUnderTableKeys", "kms:CreateGrant"),
+    ),
     "The smoke command of the tests is a stand-in, but where an on-call person has it run": (
         ("deployer", "SmokeTest", "lambda:InvokeFunction"),
         ("break-glass", "SmokeTest", "lambda:InvokeFunction"),

@@ -376,6 +376,27 @@ def test_the_ledger_cannot_be_configured_to_be_restored() -> None:
         replace(scope("dev"), tables=("bbws-access-dev-ddb-deployments",))
 
 
+@pytest.mark.finding("S2")
+def test_without_a_key_there_is_no_statement_about_keys() -> None:
+    of = scope("dev")
+    keyed = replace(of, state_key="arn:aws:kms:eu-west-1:111122223333:key/a", table_keys=("arn:…:key/b",))
+
+    assert "kms:" not in json.dumps([boundary(of), *(inline_policy(role, of) for role in ROLES)])
+    (ceiling,) = [one for one in walk(boundary(keyed)) if one["Sid"] == "Ceiling"]
+    assert {action for action in ceiling["Action"] if action.startswith("kms:")} == {
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    }
+    assert len(text(boundary(keyed))) <= MANAGED_LIMIT
+    assert all(len(text(inline_policy(role, keyed))) <= INLINE_LIMIT for role in ROLES)
+
+
 def test_a_scope_without_a_table_to_restore_is_refused() -> None:
     with pytest.raises(ValueError, match="needs a table"):
         replace(scope("dev"), tables=())

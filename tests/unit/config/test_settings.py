@@ -408,3 +408,22 @@ def test_a_service_is_found_by_its_whole_name_only() -> None:
         settings.service("role")
     assert "'role'" in raised.value.what
     assert "team_service" in raised.value.next
+
+
+KEY = "arn:aws:kms:eu-west-1:536580886816:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.finding("S2")
+def test_keys_are_named_by_the_arn_of_the_key_and_there_are_none_unless_they_are() -> None:
+    assert (files().state_key, files().table_keys) == ("", ())
+    named = files(**{"rollback:stateKey": KEY, "rollback:tableKeys": [KEY]})
+    assert (named.state_key, named.table_keys) == (KEY, (KEY,))
+
+
+@pytest.mark.finding("S2")
+@pytest.mark.parametrize(
+    "key", ["alias/rollback-dev", KEY.replace("key/", "alias/"), "*", f"{KEY}/*", f"{KEY}\n"]
+)
+def test_what_is_no_key_or_could_become_another_is_refused(key: str) -> None:
+    assert "stateKey" in str(refused(**{"rollback:stateKey": key}))
+    assert "tableKeys" in str(refused(**{"rollback:tableKeys": [key]}))
