@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from rollback.config.naming import GITHUB_OIDC_HOST, ROLES, Names
+from rollback.config.naming import BREAK_GLASS, DRILL, GITHUB_OIDC_HOST, ROLES, Names
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import INFRASTRUCTURE
 
@@ -188,7 +188,7 @@ def _ground(change: Change, names: Names) -> str | None:
 
 
 def _is_ground(spelled: str, name: str, names: Names) -> bool:
-    roles = {names.role(role) for role in ROLES}
+    roles = {names.role(role) for role in (*ROLES, BREAK_GLASS, DRILL)}
     if spelled.startswith("s3_bucket") and name.startswith(names.audit_bucket("")):
         return True  # with its versioning, lock, encryption, and whatever else is said of it
     grounds: Mapping[str, bool] = {

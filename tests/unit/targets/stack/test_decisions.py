@@ -136,6 +136,28 @@ def test_nobody_saws_off_the_branch_that_they_sit_on(one: Change) -> None:
     assert refusal.remedy.startswith("--except 'urn:x'")
 
 
+@pytest.mark.finding("S10")
+@pytest.mark.parametrize("role", ["break-glass", "drill"])
+@pytest.mark.parametrize(
+    ("type_", "name", "op"),
+    [
+        ("aws:iam/role:Role", "{}", UPDATE),
+        ("aws:iam/role:Role", "{}", DELETE),
+        ("aws:iam/rolePolicy:RolePolicy", "{}:permissions", DELETE),
+        ("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "{}/arn:aws:iam::1:policy/x", DELETE),
+        ("aws_iam_role_policy_attachment", "{}-20261128", DELETE),
+    ],
+)
+def test_a_rollback_changes_neither_the_break_glass_role_nor_the_drill_role(
+    role: str, type_: str, name: str, op: str
+) -> None:
+    one = change(op, type_, name=name.format(NAMES.role(role)), properties=("assumeRolePolicy",))
+
+    (refusal,) = refusals([one], Request(allow_destroy=(one.urn,)), NAMES)
+
+    assert "this tool stands on it" in refusal.reason
+
+
 # -- what was approved -----------------------------------------------------------------------------------
 
 
