@@ -47,6 +47,8 @@ HOLDS_DATA = (
     "sqs_queue",
     "timestreamwrite_*",
 )
+# How a resource says that it is not to be deleted.
+_GUARDS = ("deletion_protection_enabled", "deletion_protection")
 # What a rollback of aliases and every release write, and a program must not.
 _ALIAS = {"functionVersion", "function_version", "routingConfig", "routing_config"}
 _VALUE = {"value", "insecureValue", "insecure_value"}
@@ -98,8 +100,8 @@ def kind(type_: str) -> str:
 
 def holds(type_: str, more: Sequence[str] = ()) -> bool:
     """Whether resources of a type hold data that a program cannot make again; `more` adds to what is known."""
-    spelled = kind(type_)
-    return any(fnmatchcase(spelled, pattern) for pattern in (*HOLDS_DATA, *more))
+    word = kind(type_)
+    return any(fnmatchcase(word, pattern) for pattern in (*HOLDS_DATA, *more))
 
 
 def counts(changes: Iterable[Change]) -> dict[str, int]:
@@ -149,26 +151,81 @@ def refusals(
     return found
 
 
+def weakenings(
+    changes: Iterable[Change],
+    values: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]],
+    allow_destroy: Collection[str],
+    names: Names,
+    holds_data: Sequence[str] = (),
+) -> tuple[Refusal, ...]:
+    """What speaks against changes by which data would be kept less safe, unless `allow_destroy` names them. Pure.
+
+    `values` are a resource's before and after, by its `urn`. What this tool stands on is for `refusals` to say.
+    """
+    return tuple(
+        Refusal(
+            subject=change.urn,
+            reason=f"it holds data, and {' and '.join(found)}",
+            remedy=f"--allow-destroy '{change.urn}', if it may",
+        )
+        for change in changes
+        if change.op == UPDATE and holds(change.type, holds_data) and change.urn not in allow_destroy
+        if _ground(change, names) is None
+        if (found := weakened(*values.get(change.urn, ({}, {}))))
+    )
+
+
+def weakened(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """By what a change of a resource's values would keep its data less safe, whichever engine spells them. Pure."""
+    before, after = spelled(before), spelled(after)
+    found = []
+    if any(before.get(name) is True and after.get(name) is not True for name in _GUARDS):
+        found.append("its deletion protection would be switched off")
+    if _enabled(before, "point_in_time_recovery") and not _enabled(after, "point_in_time_recovery"):
+        found.append("its point-in-time recovery would be switched off")
+    expires = _enabled(after, "ttl")
+    if expires and _enabled(before, "ttl") != expires:
+        found.append(f"its items would be deleted at the time in {expires}")
+    return found
+
+
+def _enabled(values: Mapping[str, Any], name: str) -> str:
+    """By what attribute a part of a table is on, or just that it is; empty where it is not."""
+    said = values.get(name)
+    parts = said if isinstance(said, list) else [said]
+    on = (part for part in parts if isinstance(part, Mapping) and part.get("enabled") is True)
+    return next((str(part.get("attribute_name", "on")) for part in on), "")
+
+
+def spelled(value: Any) -> Any:
+    """`value` with its names spelled as in Terraform: `hashKey` → `hash_key`."""
+    if isinstance(value, Mapping):
+        return {
+            re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower(): spelled(part)
+            for name, part in value.items()
+        }
+    return [spelled(part) for part in value] if isinstance(value, list) else value
+
+
 def _destroys(change: Change, names: Names, holds_data: Sequence[str]) -> str:
-    spelled = kind(change.type)
     if change.op == DELETE and change.retains:
         return "it would be deleted from the state only, and stay in the account unknown (retain_on_delete)"
     if change.op in (DELETE, REPLACE) and holds(change.type, holds_data):
         return f"it holds data and would be {change.op}d"
     if change.unprotects:
         return "it would lose its protection"
-    return _undoes(change, spelled, names)
+    return _undoes(change, kind(change.type), names)
 
 
-def _undoes(change: Change, spelled: str, names: Names) -> str:
+def _undoes(change: Change, kind_: str, names: Names) -> str:
     """What of a change would undo a release or a rollback."""
     gone = change.op in (DELETE, REPLACE)
     touched = set(change.properties) if change.op == UPDATE else set()
-    if spelled == "lambda_alias" and (gone or touched & _ALIAS):
+    if kind_ == "lambda_alias" and (gone or touched & _ALIAS):
         return "the version that its callers get would be changed, which undoes what was released or put back"
     ours = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
     written = change.name in ours or change.name.startswith(names.table_parameter(""))
-    if spelled == "ssm_parameter" and written and (gone or touched & _VALUE):
+    if kind_ == "ssm_parameter" and written and (gone or touched & _VALUE):
         return "the value that releases and rollbacks write would be overwritten"
     return ""
 
@@ -187,9 +244,9 @@ def _ground(change: Change, names: Names) -> str | None:
     return None
 
 
-def _is_ground(spelled: str, name: str, names: Names) -> bool:
+def _is_ground(kind_: str, name: str, names: Names) -> bool:
     roles = {names.role(role) for role in (*ROLES, BREAK_GLASS, DRILL)}
-    if spelled.startswith("s3_bucket") and name.startswith(names.audit_bucket("")):
+    if kind_.startswith("s3_bucket") and name.startswith(names.audit_bucket("")):
         return True  # with its versioning, lock, encryption, and whatever else is said of it
     grounds: Mapping[str, bool] = {
         "dynamodb_table": name == names.deployments_table,
@@ -203,4 +260,4 @@ def _is_ground(spelled: str, name: str, names: Names) -> bool:
         "s3_bucket": name == names.state_bucket,
         "s3_bucket_v2": name == names.state_bucket,
     }
-    return grounds.get(spelled, spelled.startswith("repository_environment"))
+    return grounds.get(kind_, kind_.startswith("repository_environment"))

@@ -15,7 +15,18 @@ from rollback.actions.reversibility.rules import Answer, Finding
 from rollback.core.canonical import canonical
 from rollback.integrations import hcl
 from rollback.integrations.pulumi.preview_events import Step
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, UPDATE, Change, holds, kind
+from rollback.model.resource_changes import (
+    CREATE,
+    DELETE,
+    REPLACE,
+    UPDATE,
+    Change,
+    holds,
+    kind,
+    spelled,
+    weakened,
+)
+from rollback.targets.terraform import plan_json
 
 # How a program spells the parts of a DynamoDB table: as Pulumi does, or as Terraform.
 _ATTRIBUTES = ("attributes", "attribute")
@@ -26,7 +37,6 @@ _INDEXES = (
     "local_secondary_index",
 )
 _KEYS = ("hash_key", "range_key", "key_schemas", "key_schema")
-_GUARDS = ("deletion_protection_enabled", "deletion_protection")
 
 ADVICE = "leave it as it is in this commit; what has to go, goes by a change of its own, after a backup"
 
@@ -57,8 +67,8 @@ def of_stack(steps: Iterable[Step]) -> list[Resource]:
             subject=step.urn,
             type=step.type,
             op=step.op,
-            before=_spelled(step.old or {}),
-            after=_spelled(step.new or {}),
+            before=spelled(step.old or {}),
+            after=spelled(step.new or {}),
             protected=step.protected,
             unprotects=step.unprotects,
             retains=step.retains,
@@ -74,19 +84,15 @@ def of_terraform(
 
     `dropped` are the addresses whose `prevent_destroy` the commit no longer has, which no plan shows.
     """
-    values = {
-        str(one["address"]): one["change"]
-        for one in shown.get("resource_changes", ())
-        if not one.get("deposed")
-    }
+    values = plan_json.values(shown)
     lost = set(dropped)
     return [
         Resource(
             subject=change.urn,
             type=change.type,
             op=change.op,
-            before=values.get(change.urn, {}).get("before") or {},
-            after=values.get(change.urn, {}).get("after") or {},
+            before=values.get(change.urn, ({}, {}))[0],
+            after=values.get(change.urn, ({}, {}))[1],
             unprotects=_declared(change.urn) in lost,
             retains=change.retains,
         )
@@ -141,25 +147,10 @@ def _reasons(one: Resource, stateful: bool) -> list[str]:  # noqa: FBT001 - what
     if one.unprotects:
         found.append("it would lose its protection, without which the next change may delete it")
     if stateful and one.op in (UPDATE, REPLACE):
-        found += _weakened(one)
+        found += weakened(one.before, one.after)
     if kind(one.type) == "dynamodb_table" and one.op in (UPDATE, REPLACE):
         found += _narrowed(one.before, one.after)
     return found
-
-
-def _weakened(one: Resource) -> list[str]:
-    found = []
-    if any(one.before.get(name) is True and one.after.get(name) is False for name in _GUARDS):
-        found.append("its deletion protection would be switched off")
-    if _recovers(one.before) and not _recovers(one.after):
-        found.append("its point-in-time recovery would be switched off")
-    return found
-
-
-def _recovers(values: Mapping[str, Any]) -> bool:
-    said = values.get("point_in_time_recovery")
-    parts = said if isinstance(said, list) else [said]
-    return any(isinstance(part, Mapping) and part.get("enabled") is True for part in parts)
 
 
 def _narrowed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -190,16 +181,6 @@ def _named(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Mapping
     """The blocks under any of `names`, by their own name."""
     blocks = (block for name in names for block in values.get(name) or () if isinstance(block, Mapping))
     return {str(block.get("name")): block for block in blocks}
-
-
-def _spelled(value: Any) -> Any:
-    """`value` with its names spelled as in Terraform: `hashKey` → `hash_key`."""
-    if isinstance(value, Mapping):
-        return {
-            re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name)).lower(): _spelled(part)
-            for name, part in value.items()
-        }
-    return [_spelled(part) for part in value] if isinstance(value, list) else value
 
 
 def kept(text: str) -> tuple[set[str], set[str]]:

@@ -30,7 +30,7 @@ from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.release import PREVIOUS, STACK
 from rollback.model.request import StackRequest
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, counts
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, counts, weakenings
 from rollback.targets.base import Context
 
 # What a stack may be called: https://www.pulumi.com/docs/iac/concepts/stacks/.
@@ -197,7 +197,16 @@ def make(stack: Stack, request: StackRequest, seconds: float) -> tuple[Plan[Chan
         facts=facts,
         infrastructure=counts(found.changes),
         notices=(*_notices(found, now, last, commit), *_misnamed(found, request)),
-        refusals=tuple(map(_is_protected, found.protected)),
+        refusals=(
+            *map(_is_protected, found.protected),
+            *weakenings(
+                found.changes,
+                {step.urn: (step.old or {}, step.new or {}) for step in found.steps},
+                request.allow_destroy,
+                settings.names,
+                settings.holds_data,
+            ),
+        ),
     )
     return plan, found
 

@@ -55,6 +55,15 @@ def steps(shown: Mapping[str, Any], key: str) -> tuple[Change, ...]:
     return tuple(found)
 
 
+def values(shown: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """What `terraform show -json PLAN` says of each resource, before and after, by its address."""
+    return {
+        str(one["address"]): (one["change"].get("before") or {}, one["change"].get("after") or {})
+        for one in shown.get("resource_changes", ())
+        if not one.get("deposed")
+    }
+
+
 def counted(found: Iterable[Change]) -> dict[str, int]:
     """Resources by what happens to them, as Terraform's own summary counts them, replacements as such."""
     return resource_changes.counts(change for change in found if change.type != STATE)

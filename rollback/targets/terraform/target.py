@@ -105,7 +105,16 @@ class Terraform:
             },
             infrastructure=plan_json.counted(steps),
             notices=_notices(shown, commit, str(standing) if back else ""),
-            refusals=_barred(barred, commit.sha, self._settings.environment),
+            refusals=(
+                *_barred(barred, commit.sha, self._settings.environment),
+                *resource_changes.weakenings(
+                    steps,
+                    plan_json.values(shown),
+                    request.allow_destroy,
+                    self._settings.names,
+                    self._settings.holds_data,
+                ),
+            ),
         )
 
     def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:

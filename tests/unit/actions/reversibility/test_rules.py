@@ -95,6 +95,11 @@ def test_a_protection_that_is_dropped_is_a_reason_though_nothing_else_changes(op
             {"point_in_time_recovery": {"enabled": False}},
             "its point-in-time recovery would be switched off",
         ),
+        pytest.param(
+            {"ttl": [{"attribute_name": "gone_at", "enabled": True}]},
+            "its items would be deleted at the time in gone_at",
+            marks=pytest.mark.finding("S11"),
+        ),
     ],
 )
 def test_a_table_is_not_narrowed(changed: Mapping[str, Any], reason: str) -> None:

@@ -26,7 +26,17 @@ from rollback.integrations.pulumi.process import Ended
 from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
 from rollback.model.plan import Plan
 from rollback.model.request import StackRequest
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind, refusals
+from rollback.model.resource_changes import (
+    CREATE,
+    DELETE,
+    REPLACE,
+    SAME,
+    UPDATE,
+    Change,
+    kind,
+    refusals,
+    weakenings,
+)
 from rollback.targets.base import Failure
 from rollback.targets.progress import counts
 from rollback.targets.stack import planner, recovery
@@ -153,9 +163,54 @@ def test_a_rollback_changes_neither_the_break_glass_role_nor_the_drill_role(
 ) -> None:
     one = change(op, type_, name=name.format(NAMES.role(role)), properties=("assumeRolePolicy",))
 
-    (refusal,) = refusals([one], Request(allow_destroy=(one.urn,)), NAMES)
+    (refusal,) = refusals([one], (one.urn,), NAMES)
 
     assert "this tool stands on it" in refusal.reason
+
+
+_SAFE = {"deletionProtectionEnabled": True, "pointInTimeRecovery": {"enabled": True}}
+_SAFE_THERE = {"deletion_protection_enabled": True, "point_in_time_recovery": [{"enabled": True}]}
+
+
+@pytest.mark.finding("S11")
+@pytest.mark.parametrize(
+    ("type_", "safe", "then", "why"),
+    [
+        (TABLE, _SAFE, {"pointInTimeRecovery": {"enabled": False}}, "point-in-time recovery"),
+        (TABLE, _SAFE, {"pointInTimeRecovery": None}, "point-in-time recovery"),
+        (TABLE, _SAFE, {"deletionProtectionEnabled": False}, "deletion protection"),
+        (TABLE, _SAFE, {"deletionProtectionEnabled": None}, "deletion protection"),
+        (TABLE, _SAFE, {"ttl": {"attributeName": "at", "enabled": True}}, "deleted at the time in at"),
+        ("aws_dynamodb_table", _SAFE_THERE, {"point_in_time_recovery": []}, "point-in-time recovery"),
+        ("aws_dynamodb_table", _SAFE_THERE, {"deletion_protection_enabled": None}, "deletion protection"),
+        (
+            "aws_dynamodb_table",
+            {**_SAFE_THERE, "ttl": [{"attribute_name": "at", "enabled": True}]},
+            {"ttl": [{"attribute_name": "other", "enabled": True}]},
+            "deleted at the time in other",
+        ),
+        ("aws_db_instance", {"deletion_protection": True}, {"deletion_protection": False}, "protection"),
+    ],
+)
+def test_data_is_not_kept_less_safe_until_the_resource_is_named(
+    type_: str, safe: dict[str, Any], then: dict[str, Any], why: str
+) -> None:
+    one = change(UPDATE, type_, name="acme-dev-ddb-orders")
+    values = {one.urn: (safe, safe | then)}
+
+    (refusal,) = weakenings([one], values, (), NAMES)
+
+    assert why in refusal.reason
+    assert refusal.remedy == "--allow-destroy 'urn:x', if it may"
+    assert not weakenings([one], values, (one.urn,), NAMES)
+    assert not weakenings([one], {one.urn: (safe | then, safe)} if "ttl" not in then else {}, (), NAMES)
+
+
+def test_the_ledger_is_spoken_of_by_the_guard_that_nothing_lifts() -> None:
+    one = change(UPDATE, TABLE, name=NAMES.deployments_table, properties=("pointInTimeRecovery",))
+
+    assert not weakenings([one], {one.urn: (_SAFE, {})}, (), NAMES)
+    assert refusals([one], (one.urn,), NAMES)
 
 
 # -- what was approved -----------------------------------------------------------------------------------
