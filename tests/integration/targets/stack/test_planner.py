@@ -27,7 +27,7 @@ from rollback.model.request import StackRequest
 from rollback.targets.stack.planner import find
 from tests.coded import coded
 from tests.doubles.world import ALICE
-from tests.integration.stack_under_test import ROOT, Estate, ops
+from tests.integration.stack_under_test import HEAD, ROOT, Estate, ops
 from tests.sharing import Shared
 
 OLD = """
@@ -161,6 +161,25 @@ def test_what_holds_data_or_protection_is_refused_until_it_is_named(
     plan = target.plan(kept)
     assert ops(plan) == {"a": "update", "b": "delete", "spare": "delete", "rollback-dev": "update"}
     assert not target.refusals(plan)
+
+
+@pytest.mark.finding("S11")
+def test_items_that_would_expire_are_refused_until_their_table_is_named(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, _, _ = deployed
+    target = estate.target()
+    _, _, table = HEAD.rpartition("def table")
+    expiring = table.replace("billing_mode=", 'ttl={"attribute_name": "at", "enabled": True}, billing_mode=')
+    sha = estate.commit(f"def table{expiring}{OLD}")
+
+    plan = target.plan(Request(to=sha))
+    refusals = {one.subject.rpartition("::")[2]: one for one in target.refusals(plan)}
+
+    assert set(refusals) == {"data", "spare"}
+    assert "its items would be deleted at the time in at" in refusals["spare"].reason
+    named = tuple(one.subject for one in refusals.values())
+    assert not target.refusals(target.plan(Request(to=sha, allow_destroy=named)))
 
 
 def test_a_program_that_raises_is_told_by_its_last_lines(deployed: tuple[Estate, str, str]) -> None:

@@ -315,6 +315,23 @@ def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> Non
     assert allowed.infrastructure["delete"] == 1
 
 
+@pytest.mark.finding("S11")
+def test_switching_off_the_tables_recovery_is_refused_unless_it_is_named(place: Place) -> None:
+    off = place.aside(
+        "no recovery",
+        lambda main: re.sub(r"(?s)(point_in_time_recovery \{\s*enabled\s*= )true", r"\1false", main),
+    )
+
+    with place.flow() as flow:
+        with pytest.raises(
+            Refused, match="point-in-time recovery would be switched off", check=coded(Code.PLAN_REFUSED)
+        ):
+            flow.preview("terraform", Request(to=off))
+        allowed = flow.preview("terraform", Request(to=off, allow_destroy=(TABLE,)))
+
+    assert TABLE in [step.urn for step in allowed.steps if step.op == "update"]
+
+
 def test_a_configuration_whose_state_is_elsewhere_is_refused(place: Place) -> None:
     versions = place.root / "terraform" / "versions.tf"
     kept = versions.read_text()
