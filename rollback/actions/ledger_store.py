@@ -18,9 +18,10 @@ from rollback.core.errors import Refused, RollbackError
 from rollback.ledger.lease import LeaseLost, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.deployed import Deployed, stored
+from rollback.model.events import Abandoned, Aborted, Closed, Happened, Reverting, has
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan
-from rollback.model.record import Check, Entered, Event, Record, Status, seconds_between
+from rollback.model.record import Check, Event, Record, Status, seconds_between
 from rollback.model.release import Entry, Quarantine
 from rollback.targets.base import Target
 
@@ -50,12 +51,12 @@ class LedgerStore:
     def commands(self) -> Commands:
         return Commands.in_ledger(self.record.rollback_id, self.session.environment, self.target.verb)
 
-    def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+    def append(self, data: Happened, **changes: Any) -> None:
         """Writes an event (`data` as in `Journal.append`) and the record's fields that change with it. Raises
         `LeaseLost` where the lease is no longer ours.
         """
         with self._written():
-            entered = Entered(kind=kind, at=self.session.clocks.now(), by=self.session.caller, data=data)
+            entered = data.entered(at=self.session.clocks.now(), by=self.session.caller)
             was = self.lease.in_flight
             self.lease.in_flight = was or changes.get("status") is Status.IN_PROGRESS
             try:
@@ -94,15 +95,15 @@ class LedgerStore:
         with self._written():
             record, now = self.record, self.session.clocks.now()
             elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
-            data = {
-                "status": end.status,
-                "counts": end.counts,
-                "checks": end.checks,
-                "stands": stored(end.deployed),
-            }
+            closed = Closed(
+                status=end.status,
+                counts=end.counts,
+                checks=tuple(end.checks),
+                stands=stored(end.deployed),
+            )
             self.record, event = self.session.ledger.close(
                 record,
-                Entered(kind="closed", at=now, by=self.session.caller, data=data),
+                closed.entered(at=now, by=self.session.caller),
                 self.lease,
                 {
                     "status": end.status,
@@ -166,7 +167,7 @@ class LedgerStore:
         """
         opened = self.session.ledger.load(self.record.rollback_id)
         if opened.record.status is Status.IN_PROGRESS:
-            return self.plan.left(undone=any(event.kind == "reverting" for event in opened.events))
+            return self.plan.left(undone=has(opened.events, Reverting))
         timeline = self.session.ledger.timeline(readable=True)
         return {subject: timeline.deployed(subject) for subject in self.plan.targets}
 
@@ -232,14 +233,10 @@ def give_up(
     """
     now = session.clocks.now()
     status = Status.ABORTED if lease is None else Status.FAILED
+    ended = Aborted(reason=reason) if lease is None else Abandoned(reason=reason)
     record, event = session.ledger.close(
         opened.record,
-        Entered(
-            kind="aborted" if lease is None else "abandoned",
-            at=now,
-            by=session.caller,
-            data={"reason": reason},
-        ),
+        ended.entered(at=now, by=session.caller),
         lease,
         {"status": status, "completed_at": now, "verification": ()},
         entry=end_entry(session, opened.record, status, now, services=(), deployed={}),

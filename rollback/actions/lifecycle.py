@@ -27,6 +27,17 @@ from rollback.config.naming import APPROVER
 from rollback.core.errors import AwaitingApproval, Code, PutBack, Refused, RollbackError, UsageError
 from rollback.ledger.lease import Held, Locks
 from rollback.ledger.stored_record import Opened
+from rollback.model.events import (
+    Aborting,
+    Approved,
+    Confirmed,
+    Interrupted,
+    Notified,
+    Planned,
+    Resumed,
+    Reverting,
+    happened,
+)
 from rollback.model.messages import (
     checked_reason,
     left_to_others,
@@ -41,7 +52,7 @@ from rollback.model.messages import (
     so_far,
 )
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, Approval, Entered, Event, Record, Status, seconds_between
+from rollback.model.record import UNFINISHED, Approval, Event, Record, Status, seconds_between
 from rollback.model.request import Request
 from rollback.targets.base import Failure, Target
 
@@ -144,10 +155,9 @@ class Flow:
             self._records.not_stopped()
             run = self._records.run(target, plan, record, opened.events, lease)
             run.append(
-                "approved" if given else "confirmed",
-                {"digest": given.digest, "by": given.by, "at": given.at, "expires_at": given.expires_at}
+                Approved(digest=given.digest, by=given.by, at=given.at, expires_at=given.expires_at)
                 if given
-                else {"digest": record.digest},
+                else Confirmed(digest=record.digest),
                 status=Status.IN_PROGRESS,
                 approved_by=given.by if given else None,
                 started_at=self.session.clocks.now(),
@@ -160,8 +170,8 @@ class Flow:
         self._records.not_orphaned(rollback_id)
         if (ended := self._records.freed(rollback_id)) is not None:
             return ended
-        with self._records.taken_over(rollback_id, "resumed", "") as run:
-            if run.has("reverting"):
+        with self._records.taken_over(rollback_id, Resumed, "") as run:
+            if run.has(Reverting):
                 return undo(run, _why_reverting(run.events))
             finished = execute(run)
         if finished.anew and finished.record and finished.plan:
@@ -189,7 +199,7 @@ class Flow:
             return ended
         if opened.record.status in UNFINISHED and not self._records.can_undo(rollback_id):
             return self._records.abandon(rollback_id, reason)
-        with self._records.taken_over(rollback_id, "aborting", reason) as run:
+        with self._records.taken_over(rollback_id, Aborting, reason) as run:
             return undo(run, "")
 
     def verify(self, rollback_id: str) -> Finished:
@@ -205,7 +215,7 @@ class Flow:
             only(opened.record, (Status.FAILED,), why)
             self._records.still_newest(opened, plan)
             run = self._records.run(target, plan, opened.record, opened.events, lease)
-            if run.has("reverting"):
+            if run.has(Reverting):
                 raise Refused(
                     f"{rollback_id} was being put back.", code=Code.WRONG_STATUS, next=next_for(opened.record)
                 )
@@ -223,8 +233,8 @@ class Flow:
     def _open(
         self, record: Record, plan: Plan[Any], lease: Locks | None, status: Status
     ) -> tuple[Record, Event]:
-        data = {"digest": record.digest, "reason": record.reason, "steps": len(plan.steps)}
-        entered = Entered(kind="planned", at=record.initiated_at, by=self.session.caller, data=data)
+        planned = Planned(digest=record.digest, reason=record.reason, steps=len(plan.steps))
+        entered = planned.entered(at=record.initiated_at, by=self.session.caller)
         record, event = self.session.ledger.open(record, status, plan, entered, lease)
         self.session.told(record)
         return record, event
@@ -253,8 +263,7 @@ class Flow:
         notifier = self.session.notifier
         if notifier is None or not (place := notifier.place(record)):
             return (record,)
-        now, by = self.session.clocks.now(), self.session.caller
-        entered = Entered(kind="notified", at=now, by=by, data={"message": place})
+        entered = Notified(message=place).entered(at=self.session.clocks.now(), by=self.session.caller)
         return self.session.ledger.journal(record, entered, None, {"notified": place})
 
     def _asked(self, waiting: Finished, plan: Plan[Any]) -> Finished:
@@ -331,8 +340,8 @@ def verify(run: Run) -> Finished:
 def undo(run: Run, why: str) -> Finished:
     """Reverts to where the plan began; `why` is empty where a person asked for it."""
     do = run.store.commands
-    if not run.has("reverting"):
-        run.append("reverting", {"why": why})
+    if not run.has(Reverting):
+        run.append(Reverting(why=why))
     with run.working("Putting back", run.counts()["planned"]):
         outcome = run.target.undo(run.plan, run)
     if outcome.interrupted:
@@ -363,7 +372,7 @@ def undo(run: Run, why: str) -> Finished:
 
 def _interrupted(run: Run) -> Finished:
     counts = run.counts()
-    run.append("interrupted", {"counts": counts}, counts=counts)
+    run.append(Interrupted(counts=counts), counts=counts)
     return run.finished(
         RollbackError(
             "Interrupted.",
@@ -375,4 +384,4 @@ def _interrupted(run: Run) -> Finished:
 
 
 def _why_reverting(events: Sequence[Event]) -> str:
-    return next((str(event.data.get("why", "")) for event in events if event.kind == "reverting"), "")
+    return next((reverting.why for reverting in happened(events, Reverting)), "")

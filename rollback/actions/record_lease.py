@@ -17,6 +17,7 @@ from rollback.actions.smoke_test import smoke
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost, Locks
 from rollback.ledger.stored_record import Opened
+from rollback.model.events import Aborting, Approved, Resumed, has
 from rollback.model.messages import Commands, only
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Event, Record, Status
@@ -175,7 +176,7 @@ class RecordLeases:
     def approved_where_asked(self, opened: Opened) -> None:
         """Raises `Refused` for a record in progress that nobody has approved, where the environment asks for it."""
         record = opened.record
-        if record.emergency or any(event.kind == "approved" for event in opened.events):
+        if record.emergency or has(opened.events, Approved):
             return
         if self.session.policy(record.kind) == "identity":
             raise Refused(
@@ -231,7 +232,7 @@ class RecordLeases:
         return Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=self.stop)
 
     @contextmanager
-    def taken_over(self, rollback_id: str, kind: str, reason: str) -> Iterator[Run]:
+    def taken_over(self, rollback_id: str, kind: type[Resumed | Aborting], reason: str) -> Iterator[Run]:
         """An unfinished record under its lease, with the takeover journalled as an event of `kind`.
 
         Raises `Refused` where it cannot be acted upon, or has ended.
@@ -248,14 +249,13 @@ class RecordLeases:
             opened, target, plan = self.trusted(rollback_id)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, _UNFINISHED, _NOTHING_LEFT)
-            if kind == "resumed":
+            if kind is Resumed:
                 self.approved_where_asked(opened)
             if opened.record.status is Status.FAILED:
                 self.still_newest(opened, plan)
             self.ui.planned(plan)
             run = self.run(target, plan, opened.record, opened.events, lease, taken_over=True)
-            data = {"fence": lease.fence, "reason": reason}
-            run.append(kind, data, status=Status.IN_PROGRESS, completed_at=None)
+            run.append(kind(fence=lease.fence, reason=reason), status=Status.IN_PROGRESS, completed_at=None)
             yield run
 
     def still_newest(self, opened: Opened, plan: Plan[Any]) -> None:

@@ -18,6 +18,7 @@ from rollback.core.errors import Code, Ended, RollbackError
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
 from rollback.model.deployed import UNKNOWN, Deployed
+from rollback.model.events import Failed, FailedStep, Happened, has
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
@@ -80,7 +81,7 @@ class Store(Protocol):
     def commands(self) -> Commands:
         """What to type for it."""
 
-    def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+    def append(self, data: Happened, **changes: Any) -> None:
         """Writes an event (`data` as in `Journal.append`), and the record's fields that change with it
         (`status=…`). May be called from any thread.
 
@@ -132,9 +133,9 @@ class Run:
     def taken_over(self) -> bool:
         return self.store.taken_over
 
-    def append(self, kind: str, data: Mapping[str, Any], **changes: Any) -> None:
+    def append(self, data: Happened, **changes: Any) -> None:
         """As `Store.append`."""
-        self.store.append(kind, data, **changes)
+        self.store.append(data, **changes)
 
     def check(self) -> None:
         self.store.check()
@@ -151,9 +152,9 @@ class Run:
     def record(self) -> Record:
         return self.store.record
 
-    def has(self, kind: str) -> bool:
+    def has(self, kind: type[Happened]) -> bool:
         """Whether the journal holds an event of this kind."""
-        return any(event.kind == kind for event in self.events)
+        return has(self.events, kind)
 
     def counts(self) -> Mapping[str, int]:
         """planned, moved, confirmed, failed and reverted steps so far."""
@@ -161,17 +162,17 @@ class Run:
 
     def failures(self, failures: Sequence[Failure]) -> None:
         """Journals what failed: later steps and later processes decide by it."""
-        data = [
-            {
-                "subject": item.subject,
-                "reason": item.reason[:_REASON],
-                "foreign": item.foreign,
-                "refused": item.refused,
-            }
+        steps = tuple(
+            FailedStep(
+                subject=item.subject,
+                reason=item.reason[:_REASON],
+                foreign=item.foreign,
+                refused=item.refused,
+            )
             for item in failures
-        ]
-        for start in range(0, len(data), _FAILURES):
-            self.append("failed", {"failures": data[start : start + _FAILURES]})
+        )
+        for start in range(0, len(steps), _FAILURES):
+            self.append(Failed(failures=steps[start : start + _FAILURES]))
 
     def deployed(self, done: Collection[str], *, undone: bool) -> dict[str, Deployed]:
         """Subject → the version that it is at where it is among `done` (or undone); the others are unknown."""

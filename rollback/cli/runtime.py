@@ -18,7 +18,7 @@ from rollback.actions import context, lifecycle, run
 from rollback.aws import account
 from rollback.core.errors import Code, Ended, RollbackError
 from rollback.ledger import health, store
-from rollback.model import messages
+from rollback.model import events, messages
 from rollback.model import plan as plans
 from rollback.model import request as requests
 from rollback.model.kind import Kind
@@ -162,7 +162,9 @@ def end(session: context.Session, ui: terminal.Terminal, finished: run.Finished)
     outcomes = target.outcomes(plan, finished.events) if plan is not None else []
     document = records.record_document(finished.record, outcomes)
     ui.show(records.record_view(finished.record), document)
-    then = next((event.data["next"] for event in reversed(finished.events) if event.data.get("next")), "")
+    then = next(
+        (done.next for done in events.happened(reversed(finished.events), events.StepDone) if done.next), ""
+    )
     if then and finished.error is None:
         ui.next(then)
     if finished.error is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from rollback.model.events import AliasesMoved, AliasesReverted, Failed, Found, typed
 from rollback.model.plan import Plan
 from rollback.model.record import Event, Standing
 
@@ -59,21 +60,20 @@ def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
         for step in plan.steps
     }
     for event in events:
-        if event.kind == "found":
-            name = event.data["function"]
-            seen = replace(known[name], revision=event.data["revision"])
-            if event.data["start"]:
-                seen = replace(seen, version=event.data["version"], weights=event.data["weights"])
-            known[name] = seen
-        elif event.kind in ("moved", "reverted"):
-            moved = event.kind == "moved"
-            for name, revision in event.data["functions"].items():
+        if event.kind == Found.kind:
+            found = typed(event, Found)
+            seen = replace(known[found.function], revision=found.revision)
+            if found.start:
+                seen = replace(seen, version=found.version, weights=found.weights)
+            known[found.function] = seen
+        elif event.kind in (AliasesMoved.kind, AliasesReverted.kind):
+            moved = event.kind == AliasesMoved.kind
+            for name, revision in typed(event, AliasesMoved).functions.items():
                 known[name] = replace(known[name], revision=revision, moved=moved, reverted=not moved)
-        elif event.kind == "failed":
-            for failure in event.data["failures"]:
-                name = failure["subject"]
-                if not failure.get("refused"):
-                    known[name] = replace(known[name], doubtful=not failure["foreign"])
+        elif event.kind == Failed.kind:
+            for step in typed(event, Failed).failures:
+                if not step.refused:
+                    known[step.subject] = replace(known[step.subject], doubtful=not step.foreign)
     return known
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
+from rollback.model.events import Failed, stored, typed
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import Event
@@ -70,8 +71,9 @@ def events_of(part: Plan[Any], events: Iterable[Event]) -> list[Event]:
         if event.data.get("part") == part.kind:
             data = {key: value for key, value in event.data.items() if key != "part"}
             found.append(replace(event, data=data))
-        elif event.kind == "failed":
-            failures = [item for item in event.data["failures"] if item["subject"] in subjects]
+        elif event.kind == Failed.kind:
+            failed = typed(event, Failed)
+            failures = tuple(step for step in failed.failures if step.subject in subjects)
             if failures:
-                found.append(replace(event, data={"failures": failures}))
+                found.append(replace(event, data=stored(replace(failed, failures=failures))))
     return found

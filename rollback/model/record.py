@@ -8,7 +8,7 @@ cannot be moved either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -197,11 +197,6 @@ def chain_break(record: Record, events: Sequence[Event]) -> str | None:
     if events and events[-1].record != record_hash(record):
         return "the record does not say what its last event left"
     return None
-
-
-def failed_subjects(events: Iterable[Event]) -> set[str]:
-    """The subjects of the steps that failed, by a journal."""
-    return {item["subject"] for event in events if event.kind == "failed" for item in event.data["failures"]}
 
 
 def now_iso(now: datetime) -> str:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from rich.filesize import decimal
 
 from rollback.core.errors import Refused
+from rollback.model.events import Deleted, Spared, happened
 from rollback.model.record import Event
 from rollback.model.release import Quarantine, Timeline, previous
 
 # The deployed one and the one before it: otherwise there is nothing to go back to.
 LEAST = 2
-DELETED, SPARED = "deleted", "spared"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,20 +134,19 @@ def needed_releases(
 
 def deleted(events: Iterable[Event]) -> dict[str, set[int]]:
     """Function → the versions that a journal says are deleted."""
-    return _told(events, DELETED)
+    return _by_function(happened(events, Deleted))
 
 
 def spared(events: Iterable[Event]) -> dict[str, set[int]]:
     """Function → the versions that turned out to be in use when their turn came."""
-    return _told(events, SPARED)
+    return _by_function(happened(events, Spared))
 
 
-def _told(events: Iterable[Event], kind: str) -> dict[str, set[int]]:
+def _by_function(told: Iterable[Deleted | Spared]) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
-    for event in events:
-        if event.kind == kind:
-            for function, numbers in event.data["versions"].items():
-                found.setdefault(function, set()).update(map(int, numbers))
+    for one in told:
+        for function, numbers in one.versions.items():
+            found.setdefault(function, set()).update(numbers)
     return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rollback.core.clocks import Clocks
 from rollback.model.deployed import Deployed
+from rollback.model.events import Happened
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
@@ -95,10 +96,9 @@ class Journal(Protocol):
     def taken_over(self) -> bool:
         """Whether an earlier process may still be about to do what the plan says."""
 
-    def append(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Writes an event: its kind, and its JSON values by name, e.g. `("found", {"function": name,
-        "version": "7", "weights": {version: share}})`. May be called from any thread. Raises `LeaseLost`
-        where the lease is no longer ours.
+    def append(self, data: Happened) -> None:
+        """Writes an event, e.g. `Found(function=name, version="7", …)`. May be called from any thread. Raises
+        `LeaseLost` where the lease is no longer ours.
         """
 
     def check(self) -> None:

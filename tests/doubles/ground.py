@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.model.deployed import Deployed
+from rollback.model.events import Happened
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import STACK
@@ -15,6 +16,18 @@ from rollback.model.resource_changes import SAME, UPDATE, Change, counts
 from rollback.targets.base import Context, Failure, Journal, Outcome
 
 OLD, NEW = "0" * 40, "1" * 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Changed(Happened):
+    kind = "changed"
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Unchanged(Happened):
+    kind = "unchanged"
+    name: str
 
 
 @dataclass
@@ -81,12 +94,14 @@ class Target:
     def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
         if journal.taken_over and self._ground.drifted:
             return Outcome(failures=(Failure(subject="table", reason="it has drifted"),), anew=True)
-        return self._write(plan, journal, plan.targets[self._subject], "changed")
+        return self._write(plan, journal, plan.targets[self._subject], _Changed)
 
     def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
-        return self._write(plan, journal, plan.leaves[self._subject], "unchanged")
+        return self._write(plan, journal, plan.leaves[self._subject], _Unchanged)
 
-    def _write(self, plan: Plan[Change], journal: Journal, commit: str, kind: str) -> Outcome:
+    def _write(
+        self, plan: Plan[Change], journal: Journal, commit: str, wrote: type[_Changed | _Unchanged]
+    ) -> Outcome:
         for step in plan.changing:
             if journal.stopping():
                 return Outcome(interrupted=True)
@@ -94,7 +109,7 @@ class Target:
             if failure is not None:
                 return Outcome(failures=(failure,))
             self._ground.resources[step.urn] = commit
-            journal.append(kind, {"name": step.urn})
+            journal.append(wrote(name=step.urn))
         return Outcome()
 
     def verify(self, plan: Plan[Change]) -> Sequence[Check]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from rollback.core.canonical import plain
 from rollback.ledger.lease import LeaseLost
+from rollback.model.events import Failed, FailedStep, Happened, stored, typed
 from rollback.model.identity import Who
 from rollback.model.record import Event
 from rollback.targets.base import Failure
@@ -35,12 +33,12 @@ class Memory:
     def tag(self) -> str:
         return f"rollback/{self.record}/{self.fence}"
 
-    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+    def append(self, data: Happened) -> None:
         self.check()
         number = len(self.events) + 1
-        self.events.append(
-            Event(number=number, kind=kind, at="", by=BY, data=plain(data), previous="", hash="")
-        )
+        event = Event(number=number, kind=data.kind, at="", by=BY, data=stored(data), previous="", hash="")
+        assert typed(event, type(data)) == data, "what a later process reads is not what was written"
+        self.events.append(event)
 
     def check(self) -> None:
         if self.lost.is_set():
@@ -53,7 +51,11 @@ class Memory:
 
     def failed(self, failures: tuple[Failure, ...]) -> None:
         """As the flow does it between an execution and an undo."""
-        self.append("failed", {"failures": failures})
+        steps = (
+            FailedStep(subject=one.subject, reason=one.reason, foreign=one.foreign, refused=one.refused)
+            for one in failures
+        )
+        self.append(Failed(failures=tuple(steps)))
 
     def next_holder(self) -> Memory:
         """The journal as the next holder of the lease has it; this one is lost from now on."""

@@ -25,10 +25,11 @@ from rollback.ledger.lease import ALIASES, Locks
 from rollback.ledger.stored_record import Opened
 from rollback.model.alias_moves import Move, standings, states
 from rollback.model.deployed import UNKNOWN, Deployed, stored
+from rollback.model.events import Imported, typed
 from rollback.model.kind import Kind
 from rollback.model.messages import next_for
 from rollback.model.plan import Plan
-from rollback.model.record import ADOPTED, Entered, Event, Record, Standing, Status
+from rollback.model.record import Entered, Event, Record, Standing, Status
 from rollback.model.release import label
 
 _NAMED = 20
@@ -63,7 +64,7 @@ class Adoption:
         told.check_environment(self.session.settings)
         known = self._known(told)
         if known is not None and (end := _end(known)) is not None:
-            if end.data["head"] != told.head:
+            if typed(end, Imported).head != told.head:
                 raise Refused(
                     f"{told.record.rollback_id} was imported already, and {path} has gone on since.",
                     code=Code.WRONG_STATUS,
@@ -124,13 +125,13 @@ class Adoption:
         ended = told.record
         status = Status.FAILED if ended.status is Status.IN_PROGRESS else ended.status
         counts = self.session.target(Kind.ALIASES).counts(told.plan, told.events)
-        data = {
-            "file": told.path.name,
-            "events": len(told.events),
-            "head": told.head,
-            "moved_since": sorted(moved),
-            "stands": stored(stands),
-        }
+        imported = Imported(
+            file=told.path.name,
+            events=len(told.events),
+            head=told.head,
+            moved_since=tuple(sorted(moved)),
+            stands=stored(stands),
+        )
         left = {
             service: version
             for service, version in told.plan.quarantines.items()
@@ -138,7 +139,7 @@ class Adoption:
         }
         closed = ledger.close(
             record,
-            Entered(kind=ADOPTED, at=now, by=self.session.caller, data=data),
+            imported.entered(at=now, by=self.session.caller),
             lease,
             {
                 "status": status,
@@ -206,7 +207,7 @@ def stands_after(plan: Plan[Move], events: Collection[Event], moved: Collection[
 
 def _end(opened: Opened) -> Event | None:
     """The event that ended the import of a record, if it was ended."""
-    return next((event for event in opened.events if event.kind == ADOPTED), None)
+    return next((event for event in opened.events if event.kind == Imported.kind), None)
 
 
 def _entered(event: Event) -> Entered:

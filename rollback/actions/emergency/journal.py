@@ -34,6 +34,16 @@ from rollback.ledger.lease import LeaseLost
 from rollback.ledger.schema import check_schema
 from rollback.model.alias_moves import Move
 from rollback.model.deployed import Deployed
+from rollback.model.events import (
+    Closed,
+    Found,
+    Happened,
+    Interrupted,
+    Planned,
+    Resumed,
+    Reverting,
+    typed,
+)
 from rollback.model.identity import Who
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan, from_chunks, to_chunks
@@ -51,7 +61,7 @@ from rollback.model.record import (
 _SCHEMA = 1
 # The largest journal that is read: an emergency of 5,000 functions, resumed and undone, has about 10 MB.
 _MAX_BYTES = 64 * 1024 * 1024
-_RECORD, _EVENT, _CHECKS = TypeAdapter(Record), TypeAdapter(Event), TypeAdapter(tuple[Check, ...])
+_RECORD, _EVENT = TypeAdapter(Record), TypeAdapter(Event)
 _SUFFIX = ".jsonl"
 # What the file is called once the ledger has it.
 IMPORTED = ".imported"
@@ -177,19 +187,21 @@ def fold(record: Record, events: Sequence[Event]) -> Record:
 
 def _after(record: Record, told: Entered | Event) -> Record:
     """The record as `told` leaves it, but for its journal's length and head."""
-    data = plain(told.data)
-    if told.kind == "closed":
+    if told.kind == Closed.kind:
+        closed = typed(told, Closed)
         return replace(
             record,
-            status=Status(data["status"]),
+            status=closed.status,
             completed_at=told.at,
-            counts=data["counts"],
-            verification=_CHECKS.validate_python(data["checks"]),
+            counts=closed.counts,
+            verification=closed.checks,
             elapsed_seconds=seconds_between(record.initiated_at, told.at),
         )
-    if told.kind in ("resumed", "reverting"):
+    if told.kind in (Resumed.kind, Reverting.kind):
         return replace(record, status=Status.IN_PROGRESS, completed_at=None)
-    return replace(record, counts=data["counts"]) if told.kind == "interrupted" else record
+    if told.kind == Interrupted.kind:
+        return replace(record, counts=typed(told, Interrupted).counts)
+    return record
 
 
 @dataclass(kw_only=True)
@@ -242,13 +254,8 @@ class FileStore:
                 next="Nothing is moved without one: XDG_STATE_HOME names another folder.",
             ) from None
         store._anchor = digest(head)
-        data = {
-            "digest": record.digest,
-            "reason": record.reason,
-            "steps": len(plan.steps),
-            "plan": digest(chunks),
-        }
-        store.append("planned", data)
+        steps = len(plan.steps)
+        store.append(Planned(digest=record.digest, reason=record.reason, steps=steps, plan=digest(chunks)))
         return store
 
     @classmethod
@@ -291,14 +298,14 @@ class FileStore:
     def commands(self) -> Commands:
         return Commands.in_file(self.path, self.record.environment)
 
-    def append(self, kind: str, data: Mapping[str, Any], **_: Any) -> None:
+    def append(self, data: Happened, **_: Any) -> None:
         """Writes an event (`data` as in `Journal.append`), which is on the disk when it returns; what it
         changes of the record follows from it.
 
         Raises `RollbackError` where it cannot be written, and `LeaseLost` where an alias shows that another
         process has continued this emergency since.
         """
-        if kind == "found" and self._fenced_by(str(data["tag"])):
+        if isinstance(data, Found) and self._fenced_by(data.tag):
             raise LeaseLost(
                 "Another process has gone on with this emergency, from a copy of the journal.",
                 code=Code.LEASE_LOST,
@@ -306,7 +313,7 @@ class FileStore:
                 next="Whoever goes on has the last word; rollback status says what stands.",
             )
         with self._writing:
-            entered = Entered(kind=kind, at=self.now(), by=self.by, data=data)
+            entered = data.entered(at=self.now(), by=self.by)
             after = _after(self.record, entered)
             event = next_event(self.record, entered, self._anchor, after=after)
             try:
@@ -329,7 +336,7 @@ class FileStore:
 
     def close(self, end: End) -> None:
         """Writes the record's end; what it quarantines is the ledger's to know, once it has the journal."""
-        self.append("closed", {"status": end.status, "counts": end.counts, "checks": end.checks})
+        self.append(Closed(status=end.status, counts=end.counts, checks=tuple(end.checks)))
 
     def release(self) -> None:
         """Unlocks the file, so that another process can continue."""

@@ -26,6 +26,7 @@ from rollback.config.naming import BREAK_GLASS
 from rollback.core.errors import Code, Refused
 from rollback.ledger.audit_bucket import Archive
 from rollback.model.alias_moves import Move
+from rollback.model.events import Resumed, Reverting
 from rollback.model.kind import Kind
 from rollback.model.messages import checked_reason, refuse
 from rollback.model.plan import Plan
@@ -81,9 +82,9 @@ class Emergency:
                     code=Code.WRONG_STATUS,
                     next=self._import(path),
                 )
-            if run.has("reverting"):
+            if run.has(Reverting):
                 return undo(run, "")
-            run.append("resumed", {})
+            run.append(Resumed())
             return execute(run)
 
     def undo(self, path: Path, reason: str) -> Finished:
@@ -96,7 +97,7 @@ class Emergency:
                 raise Refused(
                     f"{run.rollback_id} is undone already.", code=Code.WRONG_STATUS, next=self._import(path)
                 )
-            run.append("reverting", {"why": "", "reason": reason})
+            run.append(Reverting(reason=reason))
             return undo(run, "")
 
     # -- helpers ---------------------------------------------------------------------------------------

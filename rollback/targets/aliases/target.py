@@ -25,9 +25,10 @@ from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, left_to_others, states
 from rollback.model.deployed import Deployed, known
+from rollback.model.events import AliasesMoved, AliasesReverted, Found, failed_subjects
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
-from rollback.model.record import Check, Event, failed_subjects
+from rollback.model.record import Check, Event
 from rollback.model.release import label
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases import planner
@@ -165,9 +166,9 @@ class Aliases:
 
         A forward run stops at the first failure; a way back goes on, to bring back what it can.
         """
-        kind, done = "reverted" if back else "moved", len(known) - len(todo)
+        wrote, done = AliasesReverted if back else AliasesMoved, len(known) - len(todo)
         written = Batch[tuple[str, str]](
-            write=lambda batch: journal.append(kind, {"functions": dict(batch)}), clock=self._clock
+            write=lambda batch: journal.append(wrote(functions=dict(batch))), clock=self._clock
         )
 
         def one(step: Move) -> tuple[str, str] | Failure:
@@ -239,15 +240,14 @@ class Aliases:
             raise _Foreign(f"somebody else moved it to version {stands}")
         # Journalled before it is overwritten.
         journal.append(
-            "found",
-            {
-                "function": step.function,
-                "version": stands,
-                "weights": found,
-                "revision": alias["RevisionId"],
-                "start": theirs,
-                "tag": description,
-            },
+            Found(
+                function=step.function,
+                version=stands,
+                weights=found,
+                revision=alias["RevisionId"],
+                start=theirs,
+                tag=description,
+            )
         )
         if back and theirs:
             weights = found

@@ -13,14 +13,13 @@ from typing import Any
 from rollback.core.errors import Code, Refused
 from rollback.model.composite_plan import PARTS, Piece, events_of, parts, pieces
 from rollback.model.deployed import Deployed
+from rollback.model.events import Happened, PartDone, happened
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import COUNTS, INFRASTRUCTURE, Check, Event
 from rollback.model.release import PREVIOUS, previous
 from rollback.model.request import FullRequest, Request, part_of
 from rollback.targets.base import Context, Journal, Outcome, Target
-
-_DONE = "part done"
 
 
 class Full:
@@ -86,7 +85,7 @@ class Full:
 
     def execute(self, plan: Plan[Piece], journal: Journal) -> Outcome:
         """Part by part. Aliases that fail are reverted; a failure of a later part reverts nothing."""
-        finished = {event.data["part"] for event in journal.events if event.kind == _DONE}
+        finished = {done.part for done in happened(journal.events, PartDone)}
         done: list[str] = []
         before = 0
         for kind, part in parts(plan).items():
@@ -100,7 +99,7 @@ class Full:
                         done=(*done, *outcome.done),
                     )
                 # In this order: what was journalled under the lease may be said without it.
-                journal.append(_DONE, {"part": kind})
+                journal.append(PartDone(part=kind))
                 self._targets[kind].publish(part, part.left(undone=False))
             done.extend(part.subjects)
             before += len(part.steps)
@@ -214,9 +213,9 @@ class PartJournal:
     def taken_over(self) -> bool:
         return self.journal.taken_over
 
-    def append(self, kind: str, data: Mapping[str, Any]) -> None:
+    def append(self, data: Happened) -> None:
         """As `Journal.append`; the event also names the part (`"part": "aliases"`)."""
-        self.journal.append(kind, {**data, "part": self.plan.kind})
+        self.journal.append(replace(data, part=self.plan.kind))
 
     def check(self) -> None:
         self.journal.check()

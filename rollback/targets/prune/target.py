@@ -20,14 +20,13 @@ from rollback.aws.functions import weights_of
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.deployed import Deployed
+from rollback.model.events import Deleted, Spared, failed_subjects
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
-from rollback.model.record import Check, Event, failed_subjects
+from rollback.model.record import Check, Event
 from rollback.model.request import PruneRequest
 from rollback.model.retention import (
-    DELETED,
     LEAST,
-    SPARED,
     Doomed,
     Known,
     Published,
@@ -41,6 +40,8 @@ from rollback.targets.prune.references import Needs, needs
 
 # Control-plane calls for each version: its aliases, its provisioned concurrency, its end.
 _CALLS = 3
+# What can become of a version.
+_End = type[Deleted | Spared]
 _MISSING = {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
 
 
@@ -119,7 +120,7 @@ class Prune:
         turns = self._left(plan, journal.events)
         ended, done = self._batch(journal), _planned(plan) - len(turns)
 
-        def one(turn: _Turn) -> tuple[_Turn, str] | Failure:
+        def one(turn: _Turn) -> tuple[_Turn, _End] | Failure:
             try:
                 return turn, self._delete(turn, found, journal)
             except LeaseLost:
@@ -127,7 +128,7 @@ class Prune:
             except RollbackError as error:
                 return Failure(subject=turn.subject, reason=error.what)
 
-        def through(turn: tuple[_Turn, str]) -> None:
+        def through(turn: tuple[_Turn, _End]) -> None:
             nonlocal done
             done += 1
             journal.progress(done)
@@ -150,7 +151,7 @@ class Prune:
             if turn.version.number not in {one.number for one in there[turn.step.function] or ()}:
                 done += 1
                 journal.progress(done)
-                ended.add((turn, DELETED))
+                ended.add((turn, Deleted))
         ended.flush()
         count = sum(map(len, deleted(journal.events).values()))
         return Outcome(stays=f"{count} deleted versions do not come back." if count else "")
@@ -210,15 +211,16 @@ class Prune:
 
     # -- helpers -------------------------------------------------------------------------------------
 
-    def _batch(self, journal: Journal) -> Batch[tuple[_Turn, str]]:
+    def _batch(self, journal: Journal) -> Batch[tuple[_Turn, _End]]:
         """For versions with what became of them: one event a kind."""
 
-        def write(batch: Sequence[tuple[_Turn, str]]) -> None:
-            found: dict[str, dict[str, list[int]]] = {}
-            for turn, kind in batch:
-                found.setdefault(kind, {}).setdefault(turn.step.function, []).append(turn.version.number)
-            for kind, versions in found.items():
-                journal.append(kind, {"count": sum(map(len, versions.values())), "versions": versions})
+        def write(batch: Sequence[tuple[_Turn, _End]]) -> None:
+            found: dict[_End, dict[str, list[int]]] = {}
+            for turn, end in batch:
+                found.setdefault(end, {}).setdefault(turn.step.function, []).append(turn.version.number)
+            for end, versions in found.items():
+                numbers = {function: tuple(of) for function, of in versions.items()}
+                journal.append(end(count=sum(map(len, numbers.values())), versions=numbers))
 
         return Batch(write=write, clock=self._clock)
 
@@ -262,13 +264,13 @@ class Prune:
         )
         return decide(function, service, known)
 
-    def _delete(self, turn: _Turn, found: Needs, journal: Journal) -> str:
+    def _delete(self, turn: _Turn, found: Needs, journal: Journal) -> _End:
         """Deletes one version, unless somebody needs it by now; what has become of it."""
         function, number = turn.step.function, turn.version.number
         journal.check()
         now = self._decision(function, turn.step.service, [turn.version], found)
         if not now.delete or self._provisioned(function, number):
-            return SPARED
+            return Spared
         journal.check()
         with explained(f"deleting version {number} of {function}"):
             try:
@@ -276,11 +278,11 @@ class Prune:
                 self._account.lambda_.delete_function(FunctionName=function, Qualifier=str(int(number)))
             except ClientError as error:
                 if code(error) == "ResourceConflictException":  # an alias refers to it since we looked
-                    return SPARED
+                    return Spared
                 # An earlier try of ours whose answer was lost, or somebody else's.
                 if code(error) != "ResourceNotFoundException":
                     raise
-        return DELETED
+        return Deleted
 
     def _published(self, function: str) -> list[Published] | None:
         """A function's published versions; None where it does not exist."""

@@ -21,13 +21,23 @@ from rollback.integrations import github_actions
 from rollback.integrations.pulumi import preview_events
 from rollback.integrations.pulumi.backend import Lock
 from rollback.integrations.pulumi.process import Ended, Watch
+from rollback.model.events import (
+    EngineBegan,
+    EngineEnded,
+    EngineLocked,
+    StackChanged,
+    StackResource,
+    StackRestored,
+    failed_subjects,
+    happened,
+    typed,
+)
 from rollback.model.plan import Plan
-from rollback.model.record import Event, failed_subjects
+from rollback.model.record import Event
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, told
 from rollback.targets.base import Failure, Journal
 from rollback.targets.progress import Batch
 
-BEGAN, LOCK, CHANGED, RESTORED, ENDED, ADOPTED = "began", "lock", "changed", "restored", "ended", "adopted"
 _NEVER_REACHED = "expected resource operations for"
 _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "deleted", SAME: "unprotected"}
 
@@ -50,11 +60,11 @@ class Progress:
     _process: Process | None = None
     _locked: bool = False
     _done: dict[str, bool] = field(default_factory=dict)
-    _batch: Batch[dict[str, Any]] = field(init=False)
+    _batch: Batch[StackResource] = field(init=False)
 
     def __post_init__(self) -> None:
-        kind = RESTORED if self.back else CHANGED
-        self._batch = Batch(write=lambda batch: self.journal.append(kind, {"resources": batch}))
+        wrote = StackRestored if self.back else StackChanged
+        self._batch = Batch(write=lambda batch: self.journal.append(wrote(resources=tuple(batch))))
 
     def watch(self, seconds: float) -> Watch:
         """The callbacks that the engine is run with; `seconds` is how long it may take."""
@@ -62,7 +72,7 @@ class Progress:
 
     def began(self, process: Process) -> None:
         self._process = process
-        self.journal.append(BEGAN, {"process": process, "run": github_actions.this_run(), "back": self.back})
+        self.journal.append(EngineBegan(process=process, run=github_actions.this_run(), back=self.back))
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Takes an event of the engine: its kind (`resOutputsEvent`) and its JSON (`{"metadata": {"urn",
@@ -83,11 +93,11 @@ class Progress:
         """The engine is through with a resource, or with one of the parts of its replacement."""
         self._done[urn] = ok
         self.journal.progress(len((self._done.keys() | self.before) & self.changing))
-        self._batch.add({"urn": urn, "op": op, "ok": ok})
+        self._batch.add(StackResource(urn=urn, op=op, ok=ok))
 
     def ended(self, ended: Ended) -> None:
         self._batch.flush()
-        self.journal.append(ENDED, {"code": ended.code, "locked_out": ended.locked})
+        self.journal.append(EngineEnded(code=ended.code, locked_out=ended.locked))
 
     def all_through(self, changes: Iterable[Change]) -> None:
         """Marks every resource as done: the update went through, whether or not each was reported."""
@@ -111,7 +121,7 @@ class Progress:
             held = self.locks()
         for lock in held:
             if (lock.host, lock.pid) == (here(), pid):
-                self.journal.append(LOCK, {"uuid": lock.uuid})
+                self.journal.append(EngineLocked(uuid=lock.uuid))
 
 
 def stopping(journal: Journal) -> Callable[[], bool]:
@@ -126,17 +136,17 @@ def stopping(journal: Journal) -> Callable[[], bool]:
 
 def processes(events: Iterable[Event]) -> list[Process]:
     """The engines that this record has started."""
-    return [Process(**event.data["process"]) for event in events if event.kind == BEGAN]
+    return [began.process for began in happened(events, EngineBegan)]
 
 
 def locks(events: Iterable[Event]) -> dict[str, str]:
     """The uuid of each lock that they held → the CI run that its engine belonged to, empty for a person's."""
     found, run = {}, ""
     for event in events:
-        if event.kind == BEGAN:
-            run = str(event.data["run"])
-        elif event.kind == LOCK:
-            found[str(event.data["uuid"])] = run
+        if event.kind == EngineBegan.kind:
+            run = typed(event, EngineBegan).run
+        elif event.kind == EngineLocked.kind:
+            found[typed(event, EngineLocked).uuid] = run
     return found
 
 
@@ -144,21 +154,21 @@ def acted(events: Iterable[Event]) -> bool:
     """Whether an engine may have done anything: one that was locked out has not."""
     found = False
     for event in events:
-        if event.kind == BEGAN:
+        if event.kind == EngineBegan.kind:
             before, found = found, True
-        elif event.kind == ENDED and event.data["locked_out"]:
+        elif event.kind == EngineEnded.kind and typed(event, EngineEnded).locked_out:
             found = before
     return found
 
 
 def touched(events: Iterable[Event], *, back: bool = False) -> set[str]:
     """The resources that an engine has been through with on the way there, or back, well or not."""
-    return set(_through(events, RESTORED if back else CHANGED))
+    return set(_through(events, StackRestored if back else StackChanged))
 
 
 def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
     """One mapping for each resource that changes, as `resource_changes.told` makes it."""
-    forward, back = _through(events, CHANGED), _through(events, RESTORED)
+    forward, back = _through(events, StackChanged), _through(events, StackRestored)
     failed = failed_subjects(events)
 
     def outcome(change: Change) -> str:
@@ -178,14 +188,9 @@ def failures(subject: str, ended: Ended, progress: Progress) -> tuple[Failure, .
     return (Failure(subject=subject, reason=ended.why),)
 
 
-def _through(events: Iterable[Event], kind: str) -> dict[str, bool]:
+def _through(events: Iterable[Event], kind: type[StackChanged | StackRestored]) -> dict[str, bool]:
     """URN → whether its last event was a success."""
-    return {
-        item["urn"]: bool(item["ok"])
-        for event in events
-        if event.kind == kind
-        for item in event.data["resources"]
-    }
+    return {item.urn: item.ok for changed in happened(events, kind) for item in changed.resources}
 
 
 def _last(message: str) -> str:

@@ -24,6 +24,7 @@ from rollback.integrations.pulumi.backend import Lock
 from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.process import failed
 from rollback.integrations.pulumi.workspace import Workspace
+from rollback.model.events import EngineUnlocked, StackAdopted
 from rollback.targets.base import Journal
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import Stack
@@ -57,7 +58,7 @@ def clear(stack: Stack, journal: Journal) -> None:
         proof = _proof(lock, ours, runs, stack.context.confirm_dead)
         if not proof:
             raise _barred(lock, journal.rollback_id, stack, mine=_mine(lock, ours, runs))
-        journal.append("unlocked", {"uuid": lock.uuid, "holder": f"{lock.host}:{lock.pid}", "proof": proof})
+        journal.append(EngineUnlocked(uuid=lock.uuid, holder=f"{lock.host}:{lock.pid}", proof=proof))
         stack.locks.remove(lock)
 
 
@@ -85,12 +86,11 @@ def adopt(
     state = stack.state()
     there = {resource["urn"] for resource in checkpoint.resources(state)}
     journal.append(
-        stack_progress.ADOPTED,
-        {
-            "urns": [urn for urn in taken if urn in there],
-            "gone": [urn for urn in taken if urn not in there],
-            "unknown": [one["resource"]["urn"] for one in begun if one["resource"]["urn"] not in there],
-        },
+        StackAdopted(
+            urns=tuple(urn for urn in taken if urn in there),
+            gone=tuple(urn for urn in taken if urn not in there),
+            unknown=tuple(one["resource"]["urn"] for one in begun if one["resource"]["urn"] not in there),
+        )
     )
     return state
 

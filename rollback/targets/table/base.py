@@ -14,6 +14,7 @@ from rollback.config.naming import RESTORE
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.deployed import Deployed
+from rollback.model.events import Reverting, has
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Event
 from rollback.model.request import CutoverRequest, TableRequest
@@ -70,7 +71,7 @@ class TableTarget:
             return steps.run(plan, journal, doing)
         except LeaseLost as lost:
             events = self._ledger.load(journal.rollback_id).events
-            if any(event.kind == "reverting" for event in events):
+            if has(events, Reverting):
                 for take_back in self._late:
                     try:
                         take_back()

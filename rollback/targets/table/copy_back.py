@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
 from rollback.core.thread_pool import workers
+from rollback.model.events import Wrote, happened
 from rollback.model.record import Event
 from rollback.targets.table import attribute_json
 from rollback.targets.table.attribute_json import Item
@@ -85,19 +86,17 @@ def batches(lines: Iterable[bytes], start: int, *, delete_new: bool) -> Iterator
 def wrote(events: Sequence[Event]) -> tuple[int, Counter[str]]:
     """How many lines of the report a journal has through, and what became of them."""
     through, counted = 0, Counter({WRITTEN: 0, ALREADY: 0, LEFT: 0})
-    for event in events:
-        if event.kind == "wrote":
-            through = event.data["through"]
-            counted[WRITTEN] += event.data[WRITTEN]
-            counted[LEFT] += len(event.data[LEFT])
-            counted[ALREADY] += len(event.data[ALREADY])
+    for batch in happened(events, Wrote):
+        through = batch.through
+        counted[WRITTEN] += batch.written
+        counted[LEFT] += len(batch.left)
+        counted[ALREADY] += len(batch.already)
     return through, counted
 
 
 def untouched(events: Sequence[Event]) -> set[int]:
     """The lines whose items were never written, because they were changed or so already."""
-    lines = (event.data for event in events if event.kind == "wrote")
-    return {number for data in lines for name in (LEFT, ALREADY) for number in data[name]}
+    return {number for batch in happened(events, Wrote) for number in (*batch.left, *batch.already)}
 
 
 def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:

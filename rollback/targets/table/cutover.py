@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.model.events import CutoverUndone, Pointed, Pointing, Writing, Wrote, has
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Status
@@ -122,7 +123,7 @@ class Cutover(TableTarget):
             return Outcome(interrupted=True)
         except RollbackError as error:
             return Outcome(failures=(Failure(subject=plan.facts["table"], reason=error.what),))
-        journal.append("undone", {"left": [failure.reason for failure in outcome.failures]})
+        journal.append(CutoverUndone(left=tuple(failure.reason for failure in outcome.failures)))
         return outcome
 
     def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
@@ -197,9 +198,9 @@ class Cutover(TableTarget):
         # Nothing is written upon a report that is not the one that was approved.
         self._tables.reports.check(self._report(plan))
         through, _ = wrote(journal.events)
-        ours = any(event.kind == "writing" for event in journal.events)
+        ours = has(journal.events, Writing)
         if not ours:
-            journal.append("writing", {"report": plan.facts["report"]})
+            journal.append(Writing(report=plan.facts["report"]))
         writer = self._writer(plan, journal)
         again = replace(writer, check=lambda: None)
         writer.wrote = lambda change: self._late.append(lambda: again.write(change.reversed()))
@@ -211,13 +212,12 @@ class Cutover(TableTarget):
             results = writer.all([line.change for line in todo if line.change is not None])
             found = dict(zip((line.number for line in todo), results, strict=True))
             journal.append(
-                "wrote",
-                {
-                    "through": batch[-1].number + 1,
-                    WRITTEN: results.count(WRITTEN) + (results.count(ALREADY) if ours else 0),
-                    LEFT: [number for number, result in found.items() if result == LEFT],
-                    ALREADY: [number for number, result in found.items() if result == ALREADY and not ours],
-                },
+                Wrote(
+                    through=batch[-1].number + 1,
+                    written=results.count(WRITTEN) + (results.count(ALREADY) if ours else 0),
+                    left=tuple(number for number, result in found.items() if result == LEFT),
+                    already=tuple(n for n, result in found.items() if result == ALREADY and not ours),
+                )
             )
             self._late.clear()
             self._tell_left(journal, batch[-1].number, [line for line in todo if found[line.number] == LEFT])
@@ -233,7 +233,7 @@ class Cutover(TableTarget):
 
     def _unwrite(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         """The way back of every line that was, or may have been, written."""
-        if not any(event.kind == "writing" for event in journal.events):
+        if not has(journal.events, Writing):
             return Outcome()
         through, _ = wrote(journal.events)
         kept = untouched(journal.events)
@@ -293,10 +293,10 @@ class Cutover(TableTarget):
             raise RollbackError(
                 f"Somebody else has pointed {parameter} to {value}.", code=Code.CHANGED_BY_OTHERS
             )
-        journal.append("pointing", {"from": plan.facts["stood"], "to": plan.facts["copy"]})
+        journal.append(Pointing(from_=plan.facts["stood"], to=plan.facts["copy"]))
         self._late.append(lambda: self._point_back(plan, journal))
         self._put(parameter, plan.facts["copy"])
-        journal.append("pointed", {"to": plan.facts["copy"]})
+        journal.append(Pointed(to=plan.facts["copy"]))
         self._late.clear()
         return {"parameter": parameter}
 

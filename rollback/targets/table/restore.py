@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.model.events import Restored, RestoreUndone, Restoring, has
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check
@@ -102,7 +103,7 @@ class TableRestore(TableTarget):
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
         """Deletes the restored table where this record has made it; callers have never had it."""
         copy = plan.facts["copy"]
-        if not any(event.kind == "restoring" for event in journal.events):
+        if not has(journal.events, Restoring):
             return Outcome()
         try:
             self._delete(plan, copy, journal)
@@ -110,7 +111,7 @@ class TableRestore(TableTarget):
             return Outcome(interrupted=True)
         except RollbackError as error:
             return Outcome(failures=(Failure(subject=copy, reason=error.what),))
-        journal.append("undone", {"deleted": copy})
+        journal.append(RestoreUndone(deleted=copy))
         return Outcome()
 
     def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
@@ -175,11 +176,11 @@ class TableRestore(TableTarget):
         """Begins the restore, or finds the one that this record has begun, and waits for its end."""
         table, copy = plan.from_version, plan.facts["copy"]
         at, _ = restore_time.parsed(plan.facts["at"])
-        begun = any(event.kind == "restoring" for event in journal.events)
+        begun = has(journal.events, Restoring)
         told = steps.described(self._dynamodb, copy)
         if told is None:
             if not begun:
-                journal.append("restoring", {"table": table, "copy": copy, "at": plan.facts["at"]})
+                journal.append(Restoring(table=table, copy=copy, at=plan.facts["at"]))
                 begun = True
             self._late.append(lambda: self._delete(plan, copy, Unheld(journal)))
             with explained(f"restoring {table} as of {plan.facts['at']}"):
@@ -195,7 +196,7 @@ class TableRestore(TableTarget):
         if not begun or not self._made_from(told or {}, table, at):
             raise RollbackError(f"{copy} was made by somebody else.", code=Code.CHANGED_BY_OTHERS)
         if self._late:
-            journal.append("restored", {"copy": copy})
+            journal.append(Restored(copy=copy))
             self._late.clear()
         until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
         return {"copy": copy}

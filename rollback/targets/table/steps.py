@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from functools import cached_property
 from typing import Any, Protocol
@@ -17,8 +17,17 @@ from rollback.aws.rate_limit import Budget
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
+from rollback.model.events import (
+    CutoverUndone,
+    RestoreUndone,
+    StepDone,
+    failed_subjects,
+    happened,
+    has,
+    typed,
+)
 from rollback.model.plan import Plan
-from rollback.model.record import Event, failed_subjects
+from rollback.model.record import Event
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table.comparison import (
     DIFFERENT,
@@ -116,7 +125,7 @@ class Tables:
         report = self.reports.write(journal.rollback_id, compared.differences(), compared.counted, name)
         counts = compared.counted()
         place = f"s3://{self.settings.names.state_bucket}/{report.key}"
-        return {"report": report, "counts": counts, "loss": in_words(counts), "kept": place}
+        return {"report": asdict(report), "counts": counts, "loss": in_words(counts), "kept": place}
 
 
 # `TableStep.do` → what does such a step, and gives the JSON values that its `done` event has beside `step`.
@@ -161,21 +170,21 @@ def run(plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
             except RollbackError as error:
                 failure = Failure(subject=step.subject, reason=error.what, refused=was_refused(error))
                 return Outcome(failures=(failure,))
-            journal.append("done", {"step": step.subject, **told})
+            journal.append(StepDone(step=step.subject, **told))
         journal.progress(number)
     return Outcome()
 
 
-def finished(events: Sequence[Event]) -> dict[str, Mapping[str, Any]]:
-    """Subject of each step that is done → the data of its event, `{"step": subject, …}`."""
-    return {event.data["step"]: event.data for event in events if event.kind == "done"}
+def finished(events: Sequence[Event]) -> set[str]:
+    """The subjects of the steps that are done."""
+    return {done.step for done in happened(events, StepDone)}
 
 
 def report_in(events: Sequence[Event]) -> tuple[Report, Mapping[str, int]] | None:
     """The last loss report in a journal, with its counts (kind → number); None where there is none."""
     for event in reversed(events):
-        if event.kind == "done" and "report" in event.data:
-            return Report(**event.data["report"]), event.data["counts"]
+        if event.kind == StepDone.kind and (done := typed(event, StepDone)).report is not None:
+            return Report(**done.report), done.counts or {}
     return None
 
 
@@ -184,7 +193,7 @@ def outcomes(plan: Plan[TableStep], events: Sequence[Event]) -> list[dict[str, A
     untouched.
     """
     done = finished(events)
-    undone = any(event.kind == "undone" for event in events)
+    undone = has(events, RestoreUndone) or has(events, CutoverUndone)
     failed = failed_subjects(events)
 
     def outcome(step: TableStep) -> str:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.terraform import Diagnostic, Line
 from rollback.ledger.lease import TERRAFORM as DOMAIN
+from rollback.model.events import (
+    ApplyEnded,
+    Applying,
+    StateLocked,
+    StateUnlocked,
+    TerraformAdopted,
+    TerraformChanged,
+    TerraformPutBack,
+    TerraformResource,
+    happened,
+    typed,
+)
 from rollback.model.plan import Plan
 from rollback.model.record import Event
 from rollback.model.resource_changes import Change
@@ -18,8 +30,13 @@ from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.progress import Batch
 from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import CHANGED
-from rollback.targets.terraform.state_bucket import POSITION, Held, StateBucket, position
+from rollback.targets.terraform.state_bucket import Held, StateBucket, position
 from rollback.targets.terraform.workspace import Work
+
+_WROTE: Mapping[str, type[TerraformChanged | TerraformPutBack]] = {
+    one.kind: one for one in (TerraformChanged, TerraformPutBack)
+}
+_SINCE = (Applying.kind, ApplyEnded.kind, TerraformAdopted.kind)
 
 
 @dataclass(kw_only=True)
@@ -32,14 +49,14 @@ class _Told:
     sha256: str
     done: set[str]
     touched: bool = False
-    _batch: Batch[dict[str, str]] = field(init=False)
+    _batch: Batch[TerraformResource] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._batch = Batch(write=lambda batch: self.journal.append(self.kind, {"resources": batch}))
+        wrote = _WROTE[self.kind]
+        self._batch = Batch(write=lambda batch: self.journal.append(wrote(resources=tuple(batch))))
 
     def started(self, process: Process) -> None:
-        data = {"process": asdict(process), "sha256": self.sha256, "towards": self.kind}
-        self.journal.append("applying", data)
+        self.journal.append(Applying(process=process, sha256=self.sha256, towards=self.kind))
 
     def lines(self, lines: Sequence[Line]) -> None:
         self.journal.check()
@@ -47,11 +64,11 @@ class _Told:
             if line.get("type") == "apply_start" and not self.touched:
                 self.touched = True
                 if (held := self.bucket.held()) is not None:
-                    self.journal.append("locked", {"id": held.id, "who": held.who})
+                    self.journal.append(StateLocked(id=held.id, who=held.who))
             elif line.get("type") == "apply_complete":
                 self._add(line["hook"])
         # The id of what was made is known nowhere else until Terraform writes its state, minutes later maybe.
-        if any(item["action"] == "create" for item in self._batch.waiting):
+        if any(item.action == "create" for item in self._batch.waiting):
             self.flush()
         self._batch.flush_if_due()
 
@@ -60,8 +77,8 @@ class _Told:
 
     def _add(self, hook: Mapping[str, Any]) -> None:
         identifier = str(hook.get("id_value", "")) if hook.get("id_key") == "id" else ""
-        item = {"address": hook["resource"]["addr"], "action": hook["action"], "id": identifier}
-        self.done.add(item["address"])
+        item = TerraformResource(address=hook["resource"]["addr"], action=hook["action"], id=identifier)
+        self.done.add(item.address)
         self.journal.progress(len(self.done))
         self._batch.add(item)
 
@@ -73,8 +90,8 @@ def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal,
     ended, asked = work.apply(started=told.started, told=told.lines, stopping=journal.stopping)
     told.flush()
     well = ended.code == 0
-    facts = {"code": ended.code, "touched": told.touched, "all": well and kind == CHANGED}
-    journal.append("ended", {**facts, **position(bucket.state())})
+    every = well and kind == CHANGED
+    journal.append(ApplyEnded(code=ended.code, touched=told.touched, all=every, **position(bucket.state())))
     if well:
         return Outcome()
     if asked and journal.stopping():
@@ -87,27 +104,26 @@ def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal,
 
 def begun(events: Sequence[Event]) -> Process | None:
     """The process of the newest apply, if there was any."""
-    return next(
-        (Process(**event.data["process"]) for event in reversed(events) if event.kind == "applying"), None
-    )
+    return next((one.process for one in happened(reversed(events), Applying)), None)
 
 
 def touched(events: Sequence[Event]) -> bool:
     """Whether an apply may have changed anything: it reported so, or was killed before it could."""
-    last = next((event for event in reversed(events) if event.kind in ("applying", "ended")), None)
-    if last is not None and last.kind == "applying":
+    last = next((event for event in reversed(events) if event.kind in (Applying.kind, ApplyEnded.kind)), None)
+    if last is not None and last.kind == Applying.kind:
         return True
-    return any(event.kind == "ended" and event.data["touched"] for event in events)
+    return any(ended.touched for ended in happened(events, ApplyEnded))
 
 
 def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
     """Whether somebody else has written the `state` (its JSON) since this record's last apply, as far as
     known.
     """
-    last = next((e for e in reversed(events) if e.kind in ("applying", "ended", "adopted")), None)
-    if last is None or last.kind != "ended":
+    last = next((e for e in reversed(events) if e.kind in _SINCE), None)
+    if last is None or last.kind != ApplyEnded.kind:
         return False
-    return {name: last.data[name] for name in POSITION} != position(state)
+    ended = typed(last, ApplyEnded)
+    return {"serial": ended.serial, "lineage": ended.lineage} != position(state)
 
 
 def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> None:
@@ -121,8 +137,8 @@ def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> N
         process.end_group()
     if held is None:
         return
-    known = {str(event.data["id"]) for event in journal.events if event.kind == "locked"}
-    since = next((event.at for event in reversed(journal.events) if event.kind == "applying"), "")
+    known = {locked.id for locked in happened(journal.events, StateLocked)}
+    since = next((event.at for event in reversed(journal.events) if event.kind == Applying.kind), "")
     ours = process is not None and (held.id in known or (held.who == process.who and held.created >= since))
     if process is None or not ours:
         raise Refused(
@@ -139,9 +155,7 @@ def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> N
             changed="This command changed nothing.",
             next=f"Make sure that it is dead; then the same command with --confirm-dead {process}",
         )
-    journal.append(
-        "unlocked", {"id": held.id, "who": held.who, "process": str(process), "confirmed": confirmed}
-    )
+    journal.append(StateUnlocked(id=held.id, who=held.who, process=str(process), confirmed=confirmed))
     work.unlock(held.id)
 
 
@@ -154,7 +168,7 @@ def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal
     known = plan_json.addresses(state)
     for address, identifier in lost.items():
         why_not = work.adopt(address, identifier, instead=address in known)
-        journal.append("adopted", {"address": address, "id": identifier, "failed": why_not})
+        journal.append(TerraformAdopted(address=address, id=identifier, failed=why_not))
 
 
 def _failure(told: Diagnostic, touched_any: bool) -> Failure:  # noqa: FBT001 - private

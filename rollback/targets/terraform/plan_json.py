@@ -15,14 +15,26 @@ from typing import Any
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, RollbackError
 from rollback.model import resource_changes
+from rollback.model.events import (
+    ApplyEnded,
+    Replanned,
+    TerraformAdopted,
+    TerraformChanged,
+    TerraformPutBack,
+    TerraformReverted,
+    failed_subjects,
+    happened,
+    has,
+    typed,
+)
 from rollback.model.plan import Plan
-from rollback.model.record import Event, failed_subjects
+from rollback.model.record import Event
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
 
 # The step that stands for what changes in the state alone: outputs, addresses that move, imports.
 STATE = "state"
 # The kinds of the events that tell which resources were written, on the way to the plan and back from it.
-CHANGED, PUT_BACK = "changed", "put-back"
+CHANGED, PUT_BACK = TerraformChanged.kind, TerraformPutBack.kind
 _OPS: Mapping[tuple[str, ...], str] = {
     ("no-op",): SAME,
     ("create",): CREATE,
@@ -92,13 +104,14 @@ def moved(plan: Plan[Change], events: Iterable[Event]) -> set[str]:
     missing = {change.urn: 2 if change.op == REPLACE else 1 for change in plan.changing}
     for event in events:
         if event.kind == CHANGED:
-            for item in event.data["resources"]:
-                missing[item["address"]] = missing.get(item["address"], 0) - 1
-        elif event.kind == "replanned":
-            missing = {urn: int(urn in event.data["remaining"]) for urn in everything}
-        elif event.kind == "ended" and event.data["all"]:
+            for item in typed(event, TerraformChanged).resources:
+                missing[item.address] = missing.get(item.address, 0) - 1
+        elif event.kind == Replanned.kind:
+            remaining = typed(event, Replanned).remaining
+            missing = {urn: int(urn in remaining) for urn in everything}
+        elif event.kind == ApplyEnded.kind and typed(event, ApplyEnded).all:
             missing = dict.fromkeys(everything, 0)
-        elif event.kind == "reverted":
+        elif event.kind == TerraformReverted.kind:
             missing = dict.fromkeys(everything, 1)
     return {urn for urn in everything if missing[urn] <= 0}
 
@@ -106,8 +119,8 @@ def moved(plan: Plan[Change], events: Iterable[Event]) -> set[str]:
 def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
     """One mapping a change, as `resource_changes.told` makes it."""
     done = moved(plan, events)
-    back = any(event.kind == "reverted" for event in events)
-    begun = {item["address"] for e in events if e.kind == CHANGED for item in e.data["resources"]}
+    back = has(events, TerraformReverted)
+    begun = {item.address for one in happened(events, TerraformChanged) for item in one.resources}
     failed = failed_subjects(events)
 
     def outcome(change: Change) -> str:
@@ -145,13 +158,13 @@ def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[s
     made: dict[str, tuple[str, str]] = {}
     gone: set[str] = set()
     for event in events:
-        if event.kind == "adopted":
-            made.pop(event.data["address"], None)
-        for item in event.data["resources"] if event.kind in (CHANGED, PUT_BACK) else ():
-            address = item["address"]
-            if item["action"] == "create":
-                made[address] = (event.kind, item["id"])
-            elif item["action"] == "delete":
+        if event.kind == TerraformAdopted.kind:
+            made.pop(typed(event, TerraformAdopted).address, None)
+        for item in typed(event, TerraformChanged).resources if event.kind in (CHANGED, PUT_BACK) else ():
+            address = item.address
+            if item.action == "create":
+                made[address] = (event.kind, item.id)
+            elif item.action == "delete":
                 gone.add(address)
                 # A replacement may delete the old object after it has made the new one; an undo means it.
                 if made.get(address, (event.kind,))[0] != event.kind:
@@ -169,11 +182,10 @@ def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[s
 def created(events: Iterable[Event]) -> set[str]:
     """The addresses of what this record has created, and may take away again."""
     return {
-        item["address"]
-        for event in events
-        if event.kind == CHANGED
-        for item in event.data["resources"]
-        if item["action"] == "create"
+        item.address
+        for changed in happened(events, TerraformChanged)
+        for item in changed.resources
+        if item.action == "create"
     }
 
 

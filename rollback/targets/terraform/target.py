@@ -17,6 +17,7 @@ from rollback.integrations.terraform import Tool, ToolFailed
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model import resource_changes
 from rollback.model.deployed import UNKNOWN, Deployed, known
+from rollback.model.events import Replanned, TerraformReverted
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
@@ -169,8 +170,8 @@ class Terraform:
                 ),
                 anew=True,
             )
-        left = [change.urn for change in remaining if change.changes]
-        journal.append("replanned", {"remaining": left, "sha256": work.sha256(work.saved)})
+        left = tuple(change.urn for change in remaining if change.changes)
+        journal.append(Replanned(remaining=left, sha256=work.sha256(work.saved)))
         return self._apply(work, plan, journal, CHANGED) if left else Outcome()
 
     def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
@@ -204,7 +205,7 @@ class Terraform:
         if outcome.ok and any(change.changes for change in steps):
             outcome = self._apply(work, plan, journal, PUT_BACK)
         if outcome.ok:
-            journal.append("reverted", {"commit": left})
+            journal.append(TerraformReverted(commit=left))
         return outcome
 
     def verify(self, plan: Plan[Change]) -> Sequence[Check]:

@@ -24,6 +24,7 @@ from rollback.config.settings import parse
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.pulumi import deployed_commit, history
+from rollback.model.events import EngineBegan
 from rollback.model.plan import Plan
 from rollback.model.release import STACK
 from rollback.model.request import StackRequest
@@ -235,7 +236,7 @@ def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
     plan = target.plan(StackRequest(commit=goal))
     elsewhere = Process(user="dan", host="elsewhere", pid=7, began="1", space="")
-    journal.append("began", {"process": elsewhere, "run": "", "back": False})
+    journal.append(EngineBegan(process=elsewhere, run="", back=False))
     key = ".pulumi/locks/organization/rollback/dev/0f1e.json"
     lock = {"pid": 7, "username": "dan", "hostname": "elsewhere", "timestamp": "2026-11-24T18:28:52Z"}
     estate.aws("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(lock).encode())
@@ -281,7 +282,7 @@ def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to
     estate, journal, stands = world.estate, Memory(), world.stands
     plan = estate.target().plan(StackRequest(commit=world.other))
     elsewhere = Process(user="dan", host="x", pid=1, began="1", space="")
-    journal.append("began", {"process": elsewhere, "run": "", "back": False})
+    journal.append(EngineBegan(process=elsewhere, run="", back=False))
     estate.git("checkout", "-q", stands)
     estate.write("__main__.py", (estate.program / "__main__.py").read_text() + 'parameter("more", "than")\n')
     estate.up()

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from rollback.actions.emergency.journal import FileStore, folder, found, read
-from rollback.core.canonical import plain
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.ledger.schema import Newer
 from rollback.model.alias_moves import Move
+from rollback.model.events import AliasesMoved, Closed, Failed, FailedStep, Found, Resumed
 from rollback.model.identity import Who
 from rollback.model.record import Status
-from rollback.targets.base import Failure
 from tests.doubles.records import a_plan, a_record
 
 OLGA = Who(role="acme-dev-break-glass-role", person="olga")
@@ -60,8 +59,8 @@ def hands() -> dict[str, Any]:
 def written(place: Path) -> Path:
     """A whole journal: moved, and closed."""
     journal = FileStore.create(place, RECORD, PLAN, **hands())
-    journal.append("moved", {"functions": {"get": "r2", "list": "r3"}})
-    journal.append("closed", {"status": Status.COMPLETE, "counts": {"planned": 2, "moved": 2}, "checks": []})
+    journal.append(AliasesMoved(functions={"get": "r2", "list": "r3"}))
+    journal.append(Closed(status=Status.COMPLETE, counts={"planned": 2, "moved": 2}, checks=()))
     journal.release()
     return journal.path
 
@@ -115,9 +114,7 @@ def test_every_event_is_on_the_disk_before_append_returns(
 
     monkeypatch.setattr(os, "fsync", fsync)
     journal = FileStore.create(tmp_path, RECORD, PLAN, **hands())
-    journal.append(
-        "found", {"function": "get", "version": "3", "weights": {}, "revision": "r", "start": True, "tag": ""}
-    )
+    journal.append(Found(function="get", version="3", weights={}, revision="r", start=True, tag=""))
 
     assert synced[-1] == journal.path.stat().st_size
     journal.release()
@@ -179,7 +176,7 @@ def test_a_last_line_that_was_cut_off_does_not_count_and_is_written_anew(tmp_pat
 
     told = read(path)
     journal = FileStore.go_on(told, **hands())
-    journal.append("resumed", {})
+    journal.append(Resumed())
     journal.release()
 
     assert [event.kind for event in told.events] == ["planned", "moved"]
@@ -200,7 +197,7 @@ def test_a_journal_that_went_on_meanwhile_is_not_written_over(tmp_path: Path) ->
     path = written(tmp_path)
     told = read(path)
     other = FileStore.go_on(told, **hands())
-    other.append("resumed", {})
+    other.append(Resumed())
     other.release()
 
     with pytest.raises(Refused, match="written to by another process"):
@@ -213,17 +210,17 @@ def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:20]))
 
     with pytest.raises(RollbackError, match="cannot be written: No space left"):
-        journal.append("moved", {"functions": {"get": "r2"}})
+        journal.append(AliasesMoved(functions={"get": "r2"}))
 
     monkeypatch.setattr(os, "write", real)
-    journal.append("moved", {"functions": {"get": "r2"}})
+    journal.append(AliasesMoved(functions={"get": "r2"}))
     journal.release()
     assert [event.kind for event in read(journal.path).events] == ["planned", "moved"]
 
 
 def test_each_holder_has_a_tag_of_its_own_under_the_records(tmp_path: Path) -> None:
     journal = FileStore.create(tmp_path, RECORD, PLAN, **hands())
-    journal.append("failed", {"failures": [plain(Failure(subject="get", reason="no"))]})
+    journal.append(Failed(failures=(FailedStep(subject="get", reason="no"),)))
     journal.release()
 
     other = FileStore.go_on(read(journal.path), **hands() | {"holder": "H2"})
@@ -234,13 +231,13 @@ def test_each_holder_has_a_tag_of_its_own_under_the_records(tmp_path: Path) -> N
 
 
 def test_a_holder_that_finds_a_later_ones_tag_stops_and_an_earlier_ones_is_no_reason(tmp_path: Path) -> None:
-    found_there = {"function": "get", "version": "2", "weights": {}, "revision": "r9", "start": False}
+    there = Found(function="get", version="2", weights={}, revision="r9", start=False, tag="")
     journal = FileStore.create(tmp_path, RECORD, PLAN, **hands() | {"holder": "H2"})
 
-    journal.append("found", found_there | {"tag": "rollback/01EMERGENCY/H1"})
-    journal.append("found", found_there | {"tag": "rollback/01OTHER/H3"})
+    journal.append(replace(there, tag="rollback/01EMERGENCY/H1"))
+    journal.append(replace(there, tag="rollback/01OTHER/H3"))
     with pytest.raises(LeaseLost, match="from a copy of the journal"):
-        journal.append("found", found_there | {"tag": "rollback/01EMERGENCY/H3/back"})
+        journal.append(replace(there, tag="rollback/01EMERGENCY/H3/back"))
 
     journal.release()
 

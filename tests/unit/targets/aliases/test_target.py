@@ -13,6 +13,7 @@ from rollback.aws.account import Account, Throttles
 from rollback.core.clocks import Clocks
 from rollback.ledger.lease import LeaseLost
 from rollback.model.alias_moves import Move, standings, states
+from rollback.model.events import AliasesMoved
 from rollback.model.plan import Plan
 from rollback.targets.aliases.target import Aliases
 from rollback.targets.base import Context
@@ -341,7 +342,7 @@ def test_a_lost_lease_ends_it_before_the_next_write(estate: Estate) -> None:
 def test_resume_moves_only_what_is_not_done_but_touches_what_an_old_holder_may_still_move(
     estate: Estate,
 ) -> None:
-    estate.journal.append("moved", {"functions": {A: estate.functions.point(A, "1")}})
+    estate.journal.append(AliasesMoved(functions={A: estate.functions.point(A, "1")}))
     heir = estate.journal.next_holder()
     before = {name: alias.revision for name, alias in estate.functions.aliases.items()}
 

@@ -24,6 +24,7 @@ from rollback.integrations.pulumi.backend import Lock, Locks
 from rollback.integrations.pulumi.preview_events import Step
 from rollback.integrations.pulumi.process import Ended
 from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
+from rollback.model.events import EngineBegan, EngineLocked
 from rollback.model.plan import Plan
 from rollback.model.request import StackRequest
 from rollback.model.resource_changes import (
@@ -431,7 +432,7 @@ def dead_engine(folder: Path, *, confirmed: str = "", host: str = "", mine: bool
     process = ours(pid=2**22 + 1, host=host)
     journal = Memory(taken_over=True)
     if mine:
-        journal.append("began", {"process": process, "run": "", "back": False})
+        journal.append(EngineBegan(process=process, run="", back=False))
     write_lock(folder, pid=process.pid, host=process.host)
     recovery.clear(held(folder, confirmed), journal)
     return journal
@@ -493,8 +494,8 @@ def test_the_lock_of_another_machine_is_removed_once_its_run_has_ended(
     tmp_path: Path, github: dict[str, str], status: str | None
 ) -> None:
     process, journal = ours(host="runner"), Memory(taken_over=True)
-    journal.append("began", {"process": process, "run": "4711", "back": False})
-    journal.append("lock", {"uuid": "0f1e"})
+    journal.append(EngineBegan(process=process, run="4711", back=False))
+    journal.append(EngineLocked(uuid="0f1e"))
     write_lock(tmp_path, pid=process.pid, host="runner")
     github.update({"4711": status} if status else {})
 

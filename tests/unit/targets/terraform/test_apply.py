@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import pytest
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.terraform import Diagnostic, Done
+from rollback.model.events import ApplyEnded, Applying, StateLocked
 from rollback.model.plan import Plan
 from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import UPDATE, Change
@@ -102,11 +103,11 @@ def applied(tool: Tool, journal: Memory, *, lock: Held | None = None, kind: str 
 
 def begun(process: Process, *, lock: str = "", ended: bool = False) -> Memory:
     journal = Memory()
-    journal.append("applying", {"process": asdict(process)})
+    journal.append(Applying(process=process, sha256="", towards=CHANGED))
     if lock:
-        journal.append("locked", {"id": lock})
+        journal.append(StateLocked(id=lock, who=process.who))
     if ended:
-        journal.append("ended", {"code": 1, "touched": True, "all": False, **position(STATE)})
+        journal.append(ApplyEnded(code=1, touched=True, all=False, **position(STATE)))
     return journal
 
 
@@ -251,6 +252,6 @@ def test_of_another_machines_apply_a_person_says_that_it_is_dead() -> None:
 
 def test_the_newest_process_is_the_one_that_counts() -> None:
     journal = begun(DEAD)
-    journal.append("applying", {"process": asdict(HERE)})
+    journal.append(Applying(process=HERE, sha256="", towards=CHANGED))
 
     assert terraform_apply.begun(journal.events) == HERE

@@ -8,6 +8,16 @@ from typing import Any
 import pytest
 
 from rollback.core.errors import Code, RollbackError
+from rollback.model.events import (
+    ApplyEnded,
+    Happened,
+    Replanned,
+    TerraformAdopted,
+    TerraformChanged,
+    TerraformPutBack,
+    TerraformResource,
+    TerraformReverted,
+)
 from rollback.model.plan import Plan
 from rollback.model.record import Event
 from rollback.model.request import TerraformRequest
@@ -41,15 +51,17 @@ def shown(*resources: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {"resource_changes": list(resources), **more}
 
 
-def journal(*events: tuple[str, Mapping[str, Any]]) -> Sequence[Event]:
+def journal(*events: Happened) -> Sequence[Event]:
     memory = Memory()
-    for kind, data in events:
-        memory.append(kind, data)
+    for data in events:
+        memory.append(data)
     return memory.events
 
 
-def wrote(kind: str, *items: tuple[str, str, str]) -> tuple[str, Mapping[str, Any]]:
-    return kind, {"resources": [{"address": a, "action": b, "id": c} for a, b, c in items]}
+def wrote(kind: str, *items: tuple[str, str, str]) -> Happened:
+    resources = tuple(TerraformResource(address=a, action=b, id=c) for a, b, c in items)
+    one = TerraformChanged if kind == CHANGED else TerraformPutBack
+    return one(resources=resources)
 
 
 def planned(*changes: Change) -> Plan[Change]:
@@ -211,7 +223,7 @@ def test_half_a_replacement_is_not_done() -> None:
 def test_an_apply_that_went_through_has_done_everything() -> None:
     plan = planned(change(API, UPDATE), change(plan_json.STATE, UPDATE), change(TABLE, SAME))
 
-    told = counts(outcomes(plan, journal(("ended", {"code": 0, "touched": True, "all": True}))))
+    told = counts(outcomes(plan, journal(ApplyEnded(code=0, touched=True, all=True))))
 
     assert told == {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0}
 
@@ -219,14 +231,14 @@ def test_an_apply_that_went_through_has_done_everything() -> None:
 def test_what_a_new_plan_no_longer_has_is_done() -> None:
     plan = planned(change(API, UPDATE), change(TABLE, UPDATE))
 
-    told = plan_json.outcomes(plan, journal(("replanned", {"remaining": [TABLE]})))
+    told = plan_json.outcomes(plan, journal(Replanned(remaining=(TABLE,), sha256="")))
 
     assert [item["outcome"] for item in told] == ["updated", "untouched"]
 
 
 def test_what_has_to_be_made_again_is_not_done() -> None:
     plan = planned(change(API, CREATE))
-    again = (wrote(CHANGED, (API, "create", "1")), ("replanned", {"remaining": [API]}))
+    again = (wrote(CHANGED, (API, "create", "1")), Replanned(remaining=(API,), sha256=""))
 
     assert counts(outcomes(plan, journal(*again)))["moved"] == 0
     assert counts(outcomes(plan, journal(*again, wrote(CHANGED, (API, "create", "2")))))["moved"] == 1
@@ -236,7 +248,7 @@ def test_what_was_put_back_is_told_as_that() -> None:
     plan = planned(change(API, UPDATE), change(TABLE, UPDATE))
 
     told = counts(
-        outcomes(plan, journal(wrote(CHANGED, (API, "update", "")), ("reverted", {"commit": "bad"})))
+        outcomes(plan, journal(wrote(CHANGED, (API, "update", "")), TerraformReverted(commit="bad")))
     )
 
     assert told == {"planned": 2, "moved": 0, "confirmed": 0, "failed": 0, "reverted": 1}
@@ -290,4 +302,4 @@ def test_what_an_undo_took_away_or_was_adopted_is_not_looked_for() -> None:
     made = wrote(CHANGED, (API, "create", "new"))
 
     assert lost(journal(made, wrote(PUT_BACK, (API, "delete", "new"))), {}, CHANGED) == {}
-    assert lost(journal(made, ("adopted", {"address": API})), {}, CHANGED) == {}
+    assert lost(journal(made, TerraformAdopted(address=API, id="new", failed="")), {}, CHANGED) == {}
