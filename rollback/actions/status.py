@@ -19,6 +19,7 @@ from rollback.aws.functions import all_at, differs, observe, observe_alias, stra
 from rollback.core.errors import RollbackError
 from rollback.integrations import git
 from rollback.ledger.health import protections
+from rollback.ledger.schema import Newer
 from rollback.model.messages import next_for
 from rollback.model.record import Check, Record, Standing, Status, now_iso
 from rollback.model.release import STACK, TERRAFORM, Freeze, Quarantine, Timeline, label, previous
@@ -150,6 +151,8 @@ def _recorded(session: Session, timeline: Timeline) -> tuple[Mapping[str, Standi
     catalogue = session.settings.catalogue()
     try:
         return recorded(session.ledger, timeline, catalogue, catalogue), []
+    except Newer:
+        raise
     except RollbackError as error:
         return recorded(session.ledger, timeline, catalogue, catalogue, damaged=True), [error.what]
 

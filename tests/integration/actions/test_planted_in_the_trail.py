@@ -12,8 +12,8 @@ from rollback.actions.status import check, overview
 from rollback.core.errors import Code, Refused
 from rollback.ledger.audit_bucket import number
 from rollback.model.identity import Who
-from rollback.model.plan import Request
 from rollback.model.record import Status
+from rollback.model.request import AliasesRequest
 from tests.doubles.world import DAN, TABLE, Quiet, World
 
 OLGA = Who(role="acme-dev-break-glass-role", person="olga")
@@ -76,7 +76,7 @@ def test_an_emergency_steps_over_it(world: World, key: str, body: bytes) -> None
     assert archive is not None
     acting = Emergency(session=session, ui=Quiet(), archive=archive, place=world.root / "journals")
 
-    assert acting.plan(Request()).to_version == "v1.1.0"
+    assert acting.plan(AliasesRequest()).to_version == "v1.1.0"
     if number(key) is not None or key == "releases/zzz.json":
         assert any(key in notice for notice in session.ledger.notices)
 
