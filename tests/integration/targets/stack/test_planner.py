@@ -173,13 +173,13 @@ def test_items_that_would_expire_are_refused_until_their_table_is_named(
     expiring = table.replace("billing_mode=", 'ttl={"attribute_name": "at", "enabled": True}, billing_mode=')
     sha = estate.commit(f"def table{expiring}{OLD}")
 
-    plan = target.plan(Request(to=sha))
+    plan = target.plan(StackRequest(commit=sha))
     refusals = {one.subject.rpartition("::")[2]: one for one in target.refusals(plan)}
 
     assert set(refusals) == {"data", "spare"}
     assert "its items would be deleted at the time in at" in refusals["spare"].reason
     named = tuple(one.subject for one in refusals.values())
-    assert not target.refusals(target.plan(Request(to=sha, allow_destroy=named)))
+    assert not target.refusals(target.plan(StackRequest(commit=sha, allow_destroy=named)))
 
 
 def test_a_program_that_raises_is_told_by_its_last_lines(deployed: tuple[Estate, str, str]) -> None:

@@ -326,8 +326,8 @@ def test_switching_off_the_tables_recovery_is_refused_unless_it_is_named(place: 
         with pytest.raises(
             Refused, match="point-in-time recovery would be switched off", check=coded(Code.PLAN_REFUSED)
         ):
-            flow.preview("terraform", Request(to=off))
-        allowed = flow.preview("terraform", Request(to=off, allow_destroy=(TABLE,)))
+            flow.preview("terraform", TerraformRequest(commit=off))
+        allowed = flow.preview("terraform", TerraformRequest(commit=off, allow_destroy=(TABLE,)))
 
     assert TABLE in [step.urn for step in allowed.steps if step.op == "update"]
 
