@@ -18,12 +18,12 @@ from typing import Any
 from rich.console import Console
 
 from bench import account, infrastructure, paced, readme, script, table
-from bench.account import ENVIRONMENT, Account
-from bench.table import Row
+from bench.account import ENVIRONMENT, BenchAccount
+from bench.table import Measurement
 from localaws import shell
 from localaws.errors import LocalError
 from localaws.paths import LOCAL
-from localaws.progress import Progress
+from localaws.progress import BuildProgress
 from rollback.config.naming import ROLLBACK
 
 RESULT = LOCAL / "bench.json"
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="only the platform's own functions, no script")
     parser.add_argument("--publish", action="store_true", help="into docs/bench.json and README.md, too")
     options = parser.parse_args(arguments)
-    progress, heading, began = Progress(), table.machine(), time.monotonic()
+    progress, heading, began = BuildProgress(), table.machine(), time.monotonic()
     measured: list[dict[str, Any]] = []
     minutes = 1 if options.quick else 60 if options.all else 12
     print(f"About {minutes} minutes on two cores.", file=sys.stderr)
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     progress.done()
-    rows = [*measured, *published(measured, readme.told())]
+    rows = [*measured, *published(measured, readme.published())]
     table.write(rows, RESULT)
     terminal = Console()
     table.show(rows, heading, terminal if terminal.is_terminal else Console(width=_WIDTH))
@@ -72,19 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if options.strict and any(row["met"] is False for row in rows) else 0
 
 
-def published(measured: Sequence[Mapping[str, Any]], told: Mapping[str, Any]) -> list[dict[str, Any]]:
+def published(measured: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of the largest catalogue that were not measured this time, as they were published, with their day."""
     names = {row["name"] for row in measured}
     return [
         {**row, "name": f"{row['name']} ({row['at']})"}
-        for row in told["rows"]
+        for row in document["rows"]
         if str(_HUGE) in row["name"] and row["name"] not in names
     ]
 
 
 def measure(
     progress: Callable[[str], None], *, everything: bool, thorough: bool, quick: bool
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     """Every row, in the order of the table."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         with account.running(Path(scratch) / "few", progress) as few:
@@ -98,60 +98,64 @@ def measure(
         for size, pairs in _INFRASTRUCTURE:
             yield from infrastructure.rows(Path(scratch), progress, size, pairs)
         with account.running(Path(scratch) / "many", progress, account.generated(_MANY)) as many:
-            told = paced.alone(many, progress, runs=_RUNS if thorough else 1)
-            yield from paced.rows(told)
+            measured = paced.alone(many, progress, runs=_RUNS if thorough else 1)
+            yield from paced.rows(measured)
             yield from paced.shared(many, progress)
         if not everything:
             return
         with account.running(Path(scratch) / "huge", progress, account.generated(_HUGE)) as huge:
             most = paced.alone(huge, progress, runs=1)
             yield from paced.rows(most)
-            yield paced.growth(told, most)
+            yield paced.growth(measured, most)
             yield from paced.large(huge, progress)
             yield from paced.shared(huge, progress)
 
 
-def against_script(few: Account, progress: Callable[[str], None], *, pairs: int) -> Iterator[Row]:
+def against_script(
+    few: BenchAccount, progress: Callable[[str], None], *, pairs: int
+) -> Iterator[Measurement]:
     """The whole process against the script, in the same account, one after the other."""
     count = len(few.functions)
     ours: list[float] = []
-    theirs: list[float] = []
+    baseline: list[float] = []
     unpaced: list[float] = []
 
     def again(seconds: list[float], *, paced: bool) -> None:
         few.release()
         progress(f"{count} functions: rollback lambda{'' if paced else ' without pace'}: {len(seconds) + 1}")
-        seconds.append(few.put_back(paced=paced).seconds)
+        seconds.append(few.roll_back(paced=paced).seconds)
 
     for number in range(pairs):
         again(ours, paced=True)
         few.release()
         progress(f"{count} functions: the script, which takes a minute or two: {number + 1} of {pairs}")
-        theirs.append(script.put_back(few.settings, few.checkout, few.environment(ROLLBACK)))
+        baseline.append(script.roll_back(few.settings, few.checkout, few.environment(ROLLBACK)))
     while len(ours) < _RUNS:
         again(ours, paced=True)
     while len(unpaced) < _RUNS:
         again(unpaced, paced=False)
-    script_seconds, rate = statistics.median(theirs), paced.RATE
-    for name, seconds, bar in (
+    script_seconds, rate = statistics.median(baseline), paced.RATE
+    for name, seconds, limit in (
         (f"rollback lambda of {count}, against the script it replaces", statistics.median(ours), 50.0),
         ("without pacing, which an account with a quota would throttle", statistics.median(unpaced), None),
         ("what the quota alone asks of any rollback", (count - rate.burst) / rate.rate, None),
     ):
-        yield Row(name=name, ours=seconds, theirs=script_seconds, better="larger", bar=bar)
+        yield Measurement(name=name, ours=seconds, theirs=script_seconds, better="larger", bar=limit)
 
 
-def at_hand(few: Account, progress: Callable[[str], None]) -> Iterator[Row]:
+def at_hand(few: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measurement]:
     """What is asked for while somebody waits at the keyboard."""
     progress("help, status and history: measuring")
     few.rollback("--help")  # its bytecode is compiled once
     helps = [few.rollback("--help").seconds for _ in range(_RUNS)]
-    yield Row(name="rollback --help", ours=statistics.median(helps), bar=0.3)
-    yield from paced.status(few, runs=_RUNS, bar=3, says="weights included, under the quota")
+    yield Measurement(name="rollback --help", ours=statistics.median(helps), bar=0.3)
+    yield from paced.status(few, runs=_RUNS, limit=3, expected="weights included, under the quota")
     few.remember(_HISTORY)
-    words = ("history", "--env", ENVIRONMENT, "--limit", str(_HISTORY))
-    histories = [few.rollback(*words).seconds for _ in range(_RUNS)]
-    yield Row(name=f"rollback history of {_HISTORY} entries", ours=statistics.median(histories), bar=2)
+    arguments = ("history", "--env", ENVIRONMENT, "--limit", str(_HISTORY))
+    histories = [few.rollback(*arguments).seconds for _ in range(_RUNS)]
+    yield Measurement(
+        name=f"rollback history of {_HISTORY} entries", ours=statistics.median(histories), bar=2
+    )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ _UNPACED = {"writes": 1000, "burst": 1000, "reads": 10000}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ran:
+class MeasuredRun:
     """How a command ended, and what it needed: `memory` is its peak, in bytes."""
 
     code: int
@@ -47,7 +47,7 @@ class Ran:
 
 
 @dataclass(kw_only=True)
-class Account:
+class BenchAccount:
     """A started account with the release `GOOD` recorded; `checkout` has the environment's own pace."""
 
     endpoint: str
@@ -70,17 +70,17 @@ class Account:
         return version
 
     def rollback(
-        self, *words: str, endpoint: str | None = None, paced: bool = True, role: str = ROLLBACK
-    ) -> Ran:
+        self, *arguments: str, endpoint: str | None = None, paced: bool = True, role: str = ROLLBACK
+    ) -> MeasuredRun:
         """The console script, measured, under a role. Raises `LocalError` where it fails."""
-        command = [str(Path(sys.executable).parent / "rollback"), *words]
+        command = [str(Path(sys.executable).parent / "rollback"), *arguments]
         folder = self.checkout if paced else self.unpaced
         ran = measured(command, folder, self.environment(role, endpoint))
         if ran.code:
             raise LocalError(f"{' '.join(command)} ended with {ran.code}:\n{ran.output[-2000:]}")
         return ran
 
-    def put_back(self, *, endpoint: str | None = None, paced: bool = True) -> Ran:
+    def roll_back(self, *, endpoint: str | None = None, paced: bool = True) -> MeasuredRun:
         """`rollback lambda` to the previous release, checked to have moved every function."""
         ran = self.rollback(
             "lambda",
@@ -128,18 +128,18 @@ class Account:
 
         As the account's root where there are no roles.
         """
-        who = identity.assume(self.endpoint, self.settings, role, "bench") if self.roles else None
-        return _environment(endpoint or self.endpoint, self.settings, self.unpaced, who)
+        credentials = identity.assume(self.endpoint, self.settings, role, "bench") if self.roles else None
+        return _environment(endpoint or self.endpoint, self.settings, self.unpaced, credentials)
 
     def _record(self, version: str) -> None:
-        words = ("release", "record", "--env", ENVIRONMENT, "--version", version, "--commit", _COMMIT)
-        self.rollback(*words, paced=False, role=DEPLOYER)
+        arguments = ("release", "record", "--env", ENVIRONMENT, "--version", version, "--commit", _COMMIT)
+        self.rollback(*arguments, paced=False, role=DEPLOYER)
 
 
 @contextlib.contextmanager
 def running(
     folder: Path, progress: Callable[[str], None], services: Mapping[str, Sequence[str]] | None = None
-) -> Iterator[Account]:
+) -> Iterator[BenchAccount]:
     """An account for as long as the block lasts, with `services` or this project's own catalogue.
 
     Functions at `GOOD`, the environment declared around them by a real `pulumi up`, policies evaluated,
@@ -166,7 +166,7 @@ def running(
             unpaced,
             env,
         )
-        account = Account(
+        account = BenchAccount(
             endpoint=emulator.endpoint,
             settings=settings,
             checkout=checkout,
@@ -185,28 +185,28 @@ def generated(count: int) -> dict[str, list[str]]:
     }
 
 
-def measured(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Ran:
+def measured(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> MeasuredRun:
     """Runs a command in `folder`; its standard output, or where it failed what it said."""
-    ours, theirs = os.pipe()
+    ours, child_end = os.pipe()
     with os.fdopen(ours) as report:
         try:
             done = subprocess.run(
-                [sys.executable, "-I", "-S", measure.__file__, str(theirs), *command],
+                [sys.executable, "-I", "-S", measure.__file__, str(child_end), *command],
                 cwd=folder,
                 env=env,
-                pass_fds=(theirs,),
+                pass_fds=(child_end,),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
             )
         finally:
-            os.close(theirs)
+            os.close(child_end)
         text = report.read()
     if not text:
         raise LocalError(f"{command[0]} could not be started:\n{done.stderr[-2000:]}")
-    told = json.loads(text)
-    return Ran(**told, output=done.stdout if not told["code"] else done.stderr + done.stdout)
+    document = json.loads(text)
+    return MeasuredRun(**document, output=done.stdout if not document["code"] else done.stderr + done.stdout)
 
 
 def _copy(item: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -248,20 +248,20 @@ def _checkout(
     if pace is not None:
         config["pace"]["default"] = dict(pace)
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
-    who = ("-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
-    for words in (
+    author = ("-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
+    for parts in (
         ("init", "-q", "-b", "main"),
         ("add", *_FILES),
-        (*who, "commit", "-q", "-m", "The settings to measure with"),
+        (*author, "commit", "-q", "-m", "The settings to measure with"),
     ):
-        subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True)
+        subprocess.run(["git", "-C", str(folder), *parts], check=True, capture_output=True)
     return folder
 
 
 def _environment(
-    endpoint: str, settings: Settings, folder: Path, who: Mapping[str, str] | None
+    endpoint: str, settings: Settings, folder: Path, credentials: Mapping[str, str] | None
 ) -> dict[str, str]:
     return {
         **shell.inherited(),
-        **shell.environment(endpoint, settings, identity=who, folder=folder / ".local"),
+        **shell.environment(endpoint, settings, identity=credentials, folder=folder / ".local"),
     }

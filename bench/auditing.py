@@ -22,18 +22,18 @@ from typing import Any
 from rollback.actions.audit import audit
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.repository import Ledger
-from rollback.ledger.store import Table
+from rollback.ledger.store import LedgerTable
 from rollback.model.alias_moves import Move
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan
-from rollback.model.record import Entered, Record, Standing, Status
+from rollback.model.record import DeployedVersion, Entered, Record, Status
 from rollback.model.release import Entry, Release, manifest_hash
 from rollback.model.request import AliasesRequest
 
 _PAGE_BYTES = 1_000_000
 _FUNCTIONS, _BATCHES, _EVERY = 42, 3, 50
-_ALICE = Who(role="bbws-access-dev-rollback-role", person="alice")
+_ALICE = Actor(role="bbws-access-dev-rollback-role", person="alice")
 _AT = "2026-11-24T12:00:00.000Z"
 
 
@@ -130,7 +130,7 @@ class Nobody:
 def ledger(file: File) -> Ledger:
     """The ledger in a file, with its archive."""
     client: Any = file
-    return Ledger(Table(client, "ledger"), "dev", Archive(lambda: file, "trail", "111122223333"))
+    return Ledger(LedgerTable(client, "ledger"), "dev", Archive(lambda: file, "trail", "111122223333"))
 
 
 def write(path: Path, records: int) -> None:
@@ -209,17 +209,19 @@ def _rollback(book: Ledger, plan: Plan[Move], number: int) -> None:
         counts={"planned": _FUNCTIONS},
         rto_seconds=300,
     )
-    record, _ = book.open(record, Status.IN_PROGRESS, plan, _said("planned", {"digest": record.digest}), None)
+    record, _ = book.open(
+        record, Status.IN_PROGRESS, plan, _entered("planned", {"digest": record.digest}), None
+    )
     size = _FUNCTIONS // _BATCHES
     for start in range(0, _FUNCTIONS, size):
         moved = [
             {"subject": step.function, "revision_id": "r" * 36, "at": _AT}
             for step in plan.steps[start : start + size]
         ]
-        record, _ = book.journal(record, _said("moved", {"steps": moved}), None)
+        record, _ = book.journal(record, _entered("moved", {"steps": moved}), None)
     book.close(
         record,
-        _said("closed", {"status": Status.COMPLETE, "stands": plan.targets}),
+        _entered("closed", {"status": Status.COMPLETE, "stands": plan.targets}),
         None,
         {"status": Status.COMPLETE, "completed_at": _AT, "elapsed_seconds": 3.25},
         entry=_entry("rollback", record.rollback_id, "", Status.COMPLETE),
@@ -228,7 +230,7 @@ def _rollback(book: Ledger, plan: Plan[Move], number: int) -> None:
 
 def _release(book: Ledger, number: int) -> None:
     manifest = {
-        step.function: Standing(version="12", code_sha256="a" * 44, revision_id="r" * 36)
+        step.function: DeployedVersion(version="12", code_sha256="a" * 44, revision_id="r" * 36)
         for step in _plan().steps
     }
     release = Release(
@@ -257,7 +259,7 @@ class _NoLease:
         return []
 
 
-def _said(kind: str, data: dict[str, Any]) -> Entered:
+def _entered(kind: str, data: dict[str, Any]) -> Entered:
     return Entered(kind=kind, at=_AT, by=_ALICE, data=data)
 
 
@@ -281,13 +283,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.auditing", description=__doc__)
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.read:
-        print(json.dumps(read(words.read)))
+    parts = parser.parse_args()
+    if parts.read:
+        print(json.dumps(read(parts.read)))
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger"
-        write(path, words.records)
+        write(path, parts.records)
         own = [sys.executable, "-m", "bench.auditing", "--read", str(path)]
         print(subprocess.run(own, check=True, capture_output=True, text=True).stdout, end="")
 

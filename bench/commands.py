@@ -10,10 +10,10 @@ from pathlib import Path
 from localaws.errors import LocalError
 
 
-def run(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
+def run(arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
     """What a command prints. Raises `LocalError` with its last words where it fails."""
     done = subprocess.run(
-        words,
+        arguments,
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -22,5 +22,5 @@ def run(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
         check=False,
     )
     if done.returncode:
-        raise LocalError(f"{shlex.join(words)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+        raise LocalError(f"{shlex.join(arguments)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
     return done.stdout

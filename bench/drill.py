@@ -19,13 +19,13 @@ from typing import Any
 
 from bench import readme
 from bench.table import machine
-from demo.stage import ClaimError, Stage
+from demo.stage import ClaimError, DemoStage
 from demo.world import PEOPLE, World, checkout, dirty
 from localaws import estate, quota, shell
 from localaws.emulator import server
 from localaws.errors import LocalError
 from localaws.paths import LOCAL, ROOT, locked
-from localaws.progress import Progress
+from localaws.progress import BuildProgress
 from localaws.toolchain.terraform import ensure_terraform
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import RollbackError
@@ -48,20 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.check:
         return check()
-    stage, began = Stage(), time.monotonic()
+    stage, began = DemoStage(), time.monotonic()
     try:
-        with locked(LOCAL / "drill.lock", waiting=lambda: stage.say("Another one drills here; waiting.")):
-            told = _drilled(stage)
+        with locked(LOCAL / "drill.lock", waiting=lambda: stage.narrate("Another one drills here; waiting.")):
+            drills = _drilled(stage)
     except (ClaimError, LocalError, RollbackError, OSError) as error:
         stage.failed("The drills could not go on.", f"{type(error).__name__}: {error}")
         return 1
-    stage.say(f"{len(told)} drills in {time.monotonic() - began:.0f} s, their account included.")
+    stage.narrate(f"{len(drills)} drills in {time.monotonic() - began:.0f} s, their account included.")
     if options.publish:
-        publish(told)
-    return int(not all(drill["passed"] for drill in told))
+        publish(drills)
+    return int(not all(drill["passed"] for drill in drills))
 
 
-def _drilled(stage: Stage) -> list[dict[str, Any]]:
+def _drilled(stage: DemoStage) -> list[dict[str, Any]]:
     stage.opening(
         "The bad day, rehearsed",
         "An account that lives on this machine; every scenario goes bad on purpose and is put back.",
@@ -70,7 +70,7 @@ def _drilled(stage: Stage) -> list[dict[str, Any]]:
         stage.note(f"{changed} files are not committed: what is drilled is the last commit.")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    work, progress = FOLDER / "checkout", Progress(sys.stdout)
+    work, progress = FOLDER / "checkout", BuildProgress(sys.stdout)
     checkout(work)
     try:
         shell.tools(progress)
@@ -80,13 +80,13 @@ def _drilled(stage: Stage) -> list[dict[str, Any]]:
     try:
         world = World(stage=stage, emulator=emulator, work=work, folder=FOLDER)
         _declare(world)
-        told = [drill for scenario, fault in DRILLED for drill in _drill(world, scenario, fault)]
+        drills = [drill for scenario, fault in DRILLED for drill in _drill(world, scenario, fault)]
         stage.run(
             ["rollback", "drill", "--env", ENVIRONMENT, "--report"],
             cwd=work,
             env=world.variables(ENVIRONMENT, ROLLBACK, PEOPLE[ROLLBACK]),
         )
-        return told
+        return drills
     finally:
         server.stop(emulator)
 
@@ -117,38 +117,38 @@ def _declare(world: World) -> None:
     except ClaimError:
         stage.replay(behind.stage)
         raise
-    stage.say(f"{ENVIRONMENT} stands at {GOOD}: {len(settings.catalogue())} functions, a stack, a table.")
+    stage.narrate(f"{ENVIRONMENT} stands at {GOOD}: {len(settings.catalogue())} functions, a stack, a table.")
 
 
 def _drill(world: World, scenario: str, fault: str) -> list[dict[str, Any]]:
     """One `rollback drill`, shown; what the ledger has of it."""
     stage, person = world.stage, PEOPLE[ROLLBACK]
     stage.chapter(f"{scenario}{f', {fault}' if fault else ''}")
-    before = {drill["drill_id"] for drill in _told(world)}
+    before = {drill["drill_id"] for drill in _recorded_drills(world)}
     with _quotas(world) if fault == "throttled" else _as_it_is(world) as there:
         variables = there.variables(ENVIRONMENT, DRILL, person) | _approver(world)
-        words = ["--scenario", scenario, *(["--fault", fault] if fault else [])]
+        arguments = ["--scenario", scenario, *(["--fault", fault] if fault else [])]
         stage.run(
-            ["rollback", "drill", "--env", ENVIRONMENT, *words, "--approver-profile", _PROFILE],
+            ["rollback", "drill", "--env", ENVIRONMENT, *arguments, "--approver-profile", _PROFILE],
             cwd=world.work,
             env=variables,
-            who=f"{person}, on call, under {world.settings(ENVIRONMENT).names.role(DRILL)}",
+            credentials=f"{person}, on call, under {world.settings(ENVIRONMENT).names.role(DRILL)}",
         )
-    return [drill for drill in _told(world) if drill["drill_id"] not in before]
+    return [drill for drill in _recorded_drills(world) if drill["drill_id"] not in before]
 
 
-def _told(world: World) -> list[dict[str, Any]]:
+def _recorded_drills(world: World) -> list[dict[str, Any]]:
     """All drills that the ledger has, oldest first."""
-    told = world.told("history --kind drill --limit 100", ENVIRONMENT)
-    return list(reversed(told))
+    drills = world.query("history --kind drill --limit 100", ENVIRONMENT)
+    return list(reversed(drills))
 
 
 def _approver(world: World) -> dict[str, str]:
     """An AWS profile of the other person, in a file of its own."""
-    who = world.credentials(ENVIRONMENT, APPROVER, PEOPLE[APPROVER])
+    credentials = world.credentials(ENVIRONMENT, APPROVER, PEOPLE[APPROVER])
     file = FOLDER / "aws" / "credentials"
     file.parent.mkdir(exist_ok=True)
-    lines = [f"[{_PROFILE}]", *(f"{name.lower()} = {value}" for name, value in who.items())]
+    lines = [f"[{_PROFILE}]", *(f"{name.lower()} = {value}" for name, value in credentials.items())]
     file.touch(mode=0o600)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"AWS_SHARED_CREDENTIALS_FILE": str(file)}
@@ -179,39 +179,39 @@ def publish(drills: Sequence[Mapping[str, Any]]) -> None:
         }
         for drill in drills
     ]
-    told = {"machine": machine(), "at": datetime.now(UTC).date().isoformat(), "drills": rows}
-    RESULT.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    document = {"machine": machine(), "at": datetime.now(UTC).date().isoformat(), "drills": rows}
+    RESULT.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     if BEGIN in text:
-        README.write_text(replaced(text, told), encoding="utf-8")
+        README.write_text(replaced(text, document), encoding="utf-8")
 
 
 def check() -> int:
     """0 where README shows what was published, or shows no drills."""
     text = README.read_text(encoding="utf-8")
-    told = json.loads(RESULT.read_text(encoding="utf-8"))
-    if BEGIN in text and replaced(text, told) != text:
+    document = json.loads(RESULT.read_text(encoding="utf-8"))
+    if BEGIN in text and replaced(text, document) != text:
         print(f"README.md does not show what docs/drills.json holds. Run: {_FIX}", file=sys.stderr)
         return 1
     return 0
 
 
-def replaced(text: str, told: Mapping[str, Any]) -> str:
+def replaced(text: str, document: Mapping[str, Any]) -> str:
     """README's text with the table between the markers."""
-    return readme.between(text, (BEGIN, END), section(told))
+    return readme.between(text, (BEGIN, END), section(document))
 
 
-def section(told: Mapping[str, Any]) -> str:
+def section(document: Mapping[str, Any]) -> str:
     """What was measured, as a Markdown table."""
     lines = [
-        f"Drilled on {told['machine']}, on {told['at']}, on the local account (`make drill`).",
+        f"Drilled on {document['machine']}, on {document['at']}, on the local account (`make drill`).",
         "",
         "| scenario | in the way | measured | RTO | pass |",
         "|---|---|--:|--:|---|",
         *(
             f"| {row['scenario']} | {row['fault']} | {row['seconds']:.1f} s | {row['rto_seconds'] // 60} min | "
             f"{'yes' if row['passed'] else 'no'} |"
-            for row in told["drills"]
+            for row in document["drills"]
         ),
     ]
     return "\n".join(lines) + "\n"

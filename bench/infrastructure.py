@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from bench import account, commands, programs
-from bench.account import ENVIRONMENT, Ran
-from bench.table import Row
+from bench.account import ENVIRONMENT, MeasuredRun
+from bench.table import Measurement
 from localaws import shell
 from localaws.clients import connect
 from localaws.emulator import server
@@ -43,20 +43,20 @@ class Repository:
     good: str
     size: int
 
-    def run(self, *words: str, cwd: str = ".") -> None:
+    def run(self, *arguments: str, cwd: str = ".") -> None:
         """A command that is not measured. Raises `LocalError` where it fails."""
-        commands.run(words, self.folder / cwd, self.environment)
+        commands.run(arguments, self.folder / cwd, self.environment)
 
-    def measured(self, *words: str) -> Ran:
-        ran = account.measured(words, self.folder, self.environment)
+    def measured(self, *arguments: str) -> MeasuredRun:
+        ran = account.measured(arguments, self.folder, self.environment)
         if ran.code:
-            raise LocalError(f"{shlex.join(words)} ended with {ran.code}:\n{ran.output[-2000:]}")
+            raise LocalError(f"{shlex.join(arguments)} ended with {ran.code}:\n{ran.output[-2000:]}")
         return ran
 
-    def put_back(self, kind: str, changed: int) -> float:
+    def roll_back(self, kind: str, changed: int) -> float:
         """`rollback KIND` to the good commit, checked to have changed what it should; the seconds taken."""
-        words = ("--env", ENVIRONMENT, "--to", self.good, "--reason", "measuring", "--yes", "--json")
-        ran = self.measured(str(Path(sys.executable).parent / "rollback"), kind, *words)
+        arguments = ("--env", ENVIRONMENT, "--to", self.good, "--reason", "measuring", "--yes", "--json")
+        ran = self.measured(str(Path(sys.executable).parent / "rollback"), kind, *arguments)
         record = json.loads(ran.output)
         if record["status"] != "COMPLETE" or record["infrastructure"]["update"] != changed:
             raise LocalError(f"It did not do its work: {record['status']}, {record['infrastructure']}")
@@ -74,7 +74,7 @@ class Repository:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Benchmark:
     """What is put back: by `rollback WORD`, or by a script; after it was deployed again by `forward`.
 
     `changed` is how many of its resources a revision changes.
@@ -86,7 +86,7 @@ class Kind:
     forward: Callable[[], None]
 
 
-def rows(scratch: Path, progress: Callable[[str], None], size: int, pairs: int) -> Iterator[Row]:
+def rows(scratch: Path, progress: Callable[[str], None], size: int, pairs: int) -> Iterator[Measurement]:
     """Ours and theirs, for a stack and for a Terraform configuration of `size` resources.
 
     Of `pairs`, which is odd, it is the one whose ratio is the median.
@@ -99,9 +99,9 @@ def rows(scratch: Path, progress: Callable[[str], None], size: int, pairs: int) 
             yield _pairs(kind, where, progress, pairs)
 
 
-def _pairs(kind: Kind, where: Repository, progress: Callable[[str], None], pairs: int) -> Row:
+def _pairs(kind: Benchmark, where: Repository, progress: Callable[[str], None], pairs: int) -> Measurement:
     ours: list[float] = []
-    theirs: list[float] = []
+    baseline: list[float] = []
 
     def again(number: int, seconds: list[float], name: str, back: Callable[[], float]) -> None:
         progress(f"{where.size} resources: deploying what is put back next")
@@ -112,24 +112,24 @@ def _pairs(kind: Kind, where: Repository, progress: Callable[[str], None], pairs
     # What the first run alone has to make (a backend's folders, a provider's link) is nobody's.
     kind.forward()
     for number in range(1, pairs + 1):
-        again(number, ours, f"rollback {kind.word}", lambda: where.put_back(kind.word, kind.changed))
-        again(number, theirs, f"{kind.word} by hand", lambda: where.by_hand(kind.script))
+        again(number, ours, f"rollback {kind.word}", lambda: where.roll_back(kind.word, kind.changed))
+        again(number, baseline, f"{kind.word} by hand", lambda: where.by_hand(kind.script))
     # A machine that is slower for a while is so for both of a pair.
-    mine, hand = sorted(zip(ours, theirs, strict=True), key=lambda pair: pair[0] / pair[1])[pairs // 2]
-    return Row(
+    own, hand = sorted(zip(ours, baseline, strict=True), key=lambda pair: pair[0] / pair[1])[pairs // 2]
+    return Measurement(
         name=f"rollback {kind.word} of {where.size} resources, against plan, apply and check by hand",
-        ours=mine,
+        ours=own,
         theirs=hand,
         bar=_RATIO if where.size >= _LARGE else round((hand + _SECONDS) / hand, 3),
     )
 
 
-def _stack(where: Repository) -> Kind:
-    def pulumi(words: str) -> str:
-        return f"pulumi --non-interactive {words} --stack {ENVIRONMENT}"
+def _stack(where: Repository) -> Benchmark:
+    def pulumi(arguments: str) -> str:
+        return f"pulumi --non-interactive {arguments} --stack {ENVIRONMENT}"
 
     steps = ("preview", "up --yes --skip-preview", "preview --expect-no-changes")
-    return Kind(
+    return Benchmark(
         word="stack",
         changed=where.size - programs.OWN,
         script=" && ".join(map(pulumi, steps)),
@@ -137,7 +137,7 @@ def _stack(where: Repository) -> Kind:
     )
 
 
-def _terraform(where: Repository, tool: str) -> Kind:
+def _terraform(where: Repository, tool: str) -> Benchmark:
     options = {
         "bucket": where.settings.names.state_bucket,
         "region": where.settings.region,
@@ -149,7 +149,7 @@ def _terraform(where: Repository, tool: str) -> Kind:
         f"cd terraform && {tool} init -input=false {backend} && {tool} plan {var} -out=f && {tool} apply "
         "-input=false f"
     )
-    return Kind(
+    return Benchmark(
         word="terraform",
         changed=where.size - programs.ROOTS,
         script=f"{apply} && {tool} plan {var} -detailed-exitcode",
@@ -192,7 +192,7 @@ def _commit(where: Repository, revision: str) -> str:
     (where.folder / "terraform" / "bench.tf").write_text(more, encoding="utf-8")
     where.run("git", "add", ".")
     where.run("git", *_GIT, "commit", "-q", "-m", f"Revision {revision}")
-    told = subprocess.run(
+    completed = subprocess.run(
         ["git", "-C", str(where.folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
-    return told.stdout.strip()
+    return completed.stdout.strip()

@@ -13,7 +13,7 @@ OPERATION = "GetFunctionConfiguration"
 
 
 @contextlib.contextmanager
-def foreign(client: Any, rate: float, function: str) -> Iterator[None]:
+def outside_load(client: Any, rate: float, function: str) -> Iterator[None]:
     """Calls of `client`, a Lambda client that does not retry, `rate` a second for as long as the block lasts.
 
     What is throttled is asked for again a little later, as deployments do, at the same rate.

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from bench import load
-from bench.account import ENVIRONMENT, Account, Ran
-from bench.table import Row
+from bench.account import ENVIRONMENT, BenchAccount, MeasuredRun
+from bench.table import Measurement
 from localaws import quota
 from localaws.clients import connect
 from localaws.errors import LocalError
@@ -37,10 +37,10 @@ class Paced:
         return (self.count - RATE.burst) / RATE.rate
 
 
-def alone(where: Account, progress: Callable[[str], None], *, runs: int) -> Paced:
+def alone(where: BenchAccount, progress: Callable[[str], None], *, runs: int) -> Paced:
     """A rollback that has the quota for itself. Raises `LocalError` where it did not go through it."""
-    windows: list[quota.Window] = []
-    whole: list[Ran] = []
+    windows: list[quota.QuotaWindow] = []
+    whole: list[MeasuredRun] = []
     with quota.running(where.endpoint) as proxy:
         for number in range(1, runs + 1):
             ran, window = _one(where, proxy, progress, f"{number} of {runs}")
@@ -55,44 +55,44 @@ def alone(where: Account, progress: Callable[[str], None], *, runs: int) -> Pace
     )
 
 
-def rows(told: Paced) -> Iterator[Row]:
+def rows(paced_result: Paced) -> Iterator[Measurement]:
     """The rows of `alone`."""
-    name = f"{told.count} functions under the quota"
-    yield Row(
+    name = f"{paced_result.count} functions under the quota"
+    yield Measurement(
         name=f"{name}: first to last call of execution, against the floor",
-        ours=told.seconds,
-        theirs=told.floor,
+        ours=paced_result.seconds,
+        theirs=paced_result.floor,
         bar=1.10,
     )
-    yield Row(name=f"{name}: throttled calls", ours=told.throttled, unit="", bar=0)
-    yield Row(name=f"{name}: whole process", ours=told.whole)
-    yield Row(name=f"{name}: peak memory", ours=told.memory, unit="MB", bar=_MEMORY)
+    yield Measurement(name=f"{name}: throttled calls", ours=paced_result.throttled, unit="", bar=0)
+    yield Measurement(name=f"{name}: whole process", ours=paced_result.whole)
+    yield Measurement(name=f"{name}: peak memory", ours=paced_result.memory, unit="MB", bar=_MEMORY)
 
 
-def shared(where: Account, progress: Callable[[str], None]) -> Iterator[Row]:
+def shared(where: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measurement]:
     """A rollback while another team takes half of the quota: it may be throttled, and must get done."""
     count, half = len(where.functions), RATE.rate / 2
     with quota.running(where.endpoint) as proxy:
-        theirs = connect("lambda", proxy.endpoint, where.settings, attempts=1)
-        busy = load.foreign(theirs, half, where.functions[0])
+        other_client = connect("lambda", proxy.endpoint, where.settings, attempts=1)
+        busy = load.outside_load(other_client, half, where.functions[0])
         ran, window = _one(where, proxy, progress, "half of it taken", busy)
     if window.calls[load.OPERATION] < half * ran.seconds / 2:
         raise LocalError("The other team did not take its half of the quota.")
     name = f"{count} functions, another takes half of the quota"
     # `put_back` has seen that the record is COMPLETE, and every function moved.
-    yield Row(name=f"{name}: not moved", ours=0, unit="", bar=0)
-    yield Row(
+    yield Measurement(name=f"{name}: not moved", ours=0, unit="", bar=0)
+    yield Measurement(
         name=f"{name}: first to last call of execution, against the floor of the other half",
         ours=_execution(window),
         theirs=(count - RATE.burst) / half,
     )
     ours = sum(window.throttled[operation] for operation in _EXECUTION)
-    yield Row(name=f"{name}: throttled calls of ours", ours=ours, unit="")
+    yield Measurement(name=f"{name}: throttled calls of ours", ours=ours, unit="")
 
 
-def growth(few: Paced, many: Paced) -> Row:
+def growth(few: Paced, many: Paced) -> Measurement:
     """How the time grows with the number of functions."""
-    return Row(
+    return Measurement(
         name=f"from {few.count} to {many.count} functions: first to last call of execution",
         ours=many.seconds,
         theirs=few.seconds,
@@ -100,16 +100,16 @@ def growth(few: Paced, many: Paced) -> Row:
     )
 
 
-def large(where: Account, progress: Callable[[str], None]) -> Iterator[Row]:
+def large(where: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measurement]:
     """What thousands of functions ask of the ledger, and of `status`."""
     count = len(where.functions)
     size = where.largest_item() / _KILOBYTE
-    yield Row(name=f"{count} functions: the ledger's largest item", ours=size, unit="KB", bar=_ITEM)
+    yield Measurement(name=f"{count} functions: the ledger's largest item", ours=size, unit="KB", bar=_ITEM)
     progress(f"{count} functions: status")
-    yield from status(where, runs=1, bar=60, says="at 100 reads a second")
+    yield from status(where, runs=1, limit=60, expected="at 100 reads a second")
 
 
-def status(where: Account, *, runs: int, bar: float, says: str) -> Iterator[Row]:
+def status(where: BenchAccount, *, runs: int, limit: float, expected: str) -> Iterator[Measurement]:
     """`rollback status` under the quota."""
     seconds: list[float] = []
     throttled = 0
@@ -118,31 +118,31 @@ def status(where: Account, *, runs: int, bar: float, says: str) -> Iterator[Row]
             proxy.reset()
             seconds.append(where.rollback("status", "--env", ENVIRONMENT, endpoint=proxy.endpoint).seconds)
             throttled = max(throttled, proxy.window.throttled.total())
-    name = f"rollback status of {len(where.functions)} functions, {says}"
-    yield Row(name=name, ours=statistics.median(seconds), bar=bar)
-    yield Row(name=f"{name}: throttled calls", ours=throttled, unit="", bar=0)
+    name = f"rollback status of {len(where.functions)} functions, {expected}"
+    yield Measurement(name=name, ours=statistics.median(seconds), bar=limit)
+    yield Measurement(name=f"{name}: throttled calls", ours=throttled, unit="", bar=0)
 
 
 def _one(
-    where: Account,
+    where: BenchAccount,
     proxy: quota.Proxy,
     progress: Callable[[str], None],
-    says: str,
+    expected: str,
     meanwhile: AbstractContextManager[None] | None = None,
-) -> tuple[Ran, quota.Window]:
+) -> tuple[MeasuredRun, quota.QuotaWindow]:
     count = len(where.functions)
     progress(f"{count} functions: releasing what is rolled back next")
     where.release()
-    progress(f"{count} functions under the quota, {says}")
+    progress(f"{count} functions under the quota, {expected}")
     proxy.reset()
     with meanwhile or nullcontext():
-        ran = where.put_back(endpoint=proxy.endpoint)
+        ran = where.roll_back(endpoint=proxy.endpoint)
     if proxy.window.calls["UpdateAlias"] < count:
         raise LocalError("The rollback did not go through the quota's proxy.")
     return ran, proxy.window
 
 
-def _execution(window: quota.Window) -> float:
+def _execution(window: quota.QuotaWindow) -> float:
     """Seconds from the first write to the last call that a write can need."""
     last = max(window.last.get(operation, 0.0) for operation in _EXECUTION)
     return last - window.first["UpdateAlias"]

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     text = README.read_text(encoding="utf-8")
     try:
-        wanted = replaced(text, told())
+        wanted = replaced(text, published())
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
@@ -47,13 +47,13 @@ def publish(rows: Sequence[Mapping[str, Any]], machine: str) -> None:
     """
     at = datetime.now(UTC).date().isoformat()
     names = {row["name"] for row in rows}
-    kept = [row for row in told()["rows"] if row["name"] not in names]
+    kept = [row for row in published()["rows"] if row["name"] not in names]
     new = {"machine": machine, "at": at, "rows": [*({**row, "at": at} for row in rows), *kept]}
     RESULT.write_text(json.dumps(new, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     main(["--write"])
 
 
-def told() -> dict[str, Any]:
+def published() -> dict[str, Any]:
     """What was published last: machine, day, and rows, each with its own day."""
     if not RESULT.exists():
         return {"machine": "", "at": "", "rows": []}
@@ -61,7 +61,7 @@ def told() -> dict[str, Any]:
 
 
 def replaced(text: str, figures: Mapping[str, Any]) -> str:
-    """README's text with `figures` (as `told` gives them). Raises `LocalError` where the markers are missing."""
+    """README's text with `figures` (as `published` gives them). Raises `LocalError` where the markers are missing."""
     return between(text, (BEGIN, END), section(figures))
 
 

@@ -15,28 +15,28 @@ from localaws.errors import LocalError
 from rollback.config.settings import Settings
 
 
-def put_back(settings: Settings, folder: Path, env: Mapping[str, str]) -> float:
+def roll_back(settings: Settings, folder: Path, env: Mapping[str, str]) -> float:
     """Moves every function of the environment to the version before its current one; the seconds taken.
 
     Raises `LocalError` where a call fails or an alias does not stand where it was put.
     """
 
-    def aws(*words: str) -> list[str]:
-        return commands.run(["aws", "lambda", *words, "--output", "text"], folder, env).split()
+    def aws(*arguments: str) -> list[str]:
+        return commands.run(["aws", "lambda", *arguments, "--output", "text"], folder, env).split()
 
-    def stands(name: str) -> str:
+    def current_version(name: str) -> str:
         where = ("--function-name", name, "--name", settings.alias)
         return aws("get-alias", *where, "--query", "FunctionVersion")[0]
 
     began = time.monotonic()
     query = f"Functions[?starts_with(FunctionName, '{settings.names.function_prefix}')].FunctionName"
     for name in aws("list-functions", "--query", query):
-        current = stands(name)
+        current = current_version(name)
         versions = aws("list-versions-by-function", "--function-name", name, "--query", "Versions[*].Version")
         numbers = [version for version in versions if version != "$LATEST"]
         before = numbers[numbers.index(current) - 1]
         where = ("--function-name", name, "--name", settings.alias)
         aws("update-alias", *where, "--function-version", before, "--routing-config", "{}")
-        if stands(name) != before:
+        if current_version(name) != before:
             raise LocalError(f"{name} does not stand at {before}")
     return time.monotonic() - began

@@ -19,7 +19,7 @@ _WHOLE = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Measurement:
     """`ours` in `unit`, beside `theirs` where there is something to compare it with.
 
     `bar` bounds the ratio where there is one, else `ours`: from below where larger is `better`, else from
@@ -68,7 +68,7 @@ class Row:
 
 
 def write(documents: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Writes rows, as `Row.document` gives them, as JSON."""
+    """Writes rows, as `Measurement.document` gives them, as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(documents, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -77,8 +77,8 @@ def show(documents: Sequence[Mapping[str, Any]], heading: str, console: Console)
     """Prints rows under a heading."""
     table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", title_style="")
     table.add_column("", overflow="fold")
-    for word in ("ours", "theirs", "ratio", "bar"):
-        table.add_column(word, justify="right", no_wrap=True)
+    for key in ("ours", "theirs", "ratio", "bar"):
+        table.add_column(key, justify="right", no_wrap=True)
     table.add_column("met")
     for document in documents:
         table.add_row(*texts(document))
@@ -88,7 +88,7 @@ def show(documents: Sequence[Mapping[str, Any]], heading: str, console: Console)
 def texts(document: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
     """A row's name, ours, theirs, ratio, bar and whether it is met, as people read them."""
     unit, ratio = _spaced(document["unit"]), document["ratio"]
-    ours, theirs = (
+    ours, baseline = (
         "" if figure is None else f"{figure:,.3g}{unit}" if figure < _WHOLE else f"{figure:,.0f}{unit}"
         for figure in (document["ours"], document["theirs"])
     )
@@ -96,7 +96,7 @@ def texts(document: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
     return (
         document["name"],
         ours,
-        theirs,
+        baseline,
         "" if ratio is None else f"{ratio:.2f}×",
         document["bar"] or "",
         met,

@@ -24,8 +24,8 @@ def permit(
 
     `tagged` maps tag keys to values. Raises `pulumi.RunError` where the functions are too many for one role.
     """
-    mine = pulumi.ResourceOptions(parent=parent)
-    aws.iam.RolePolicy(role, name="permissions", role=made.name, policy=text(inline), opts=mine)
+    own = pulumi.ResourceOptions(parent=parent)
+    aws.iam.RolePolicy(role, name="permissions", role=made.name, policy=text(inline), opts=own)
     try:
         policies = functions(scope)
     except TooManyFunctions as error:
@@ -38,6 +38,6 @@ def permit(
             description=f"The functions of the catalogue, for the {role} role, part {number}",
             policy=text(policy),
             tags=tagged,
-            opts=mine,
+            opts=own,
         )
-        aws.iam.RolePolicyAttachment(label, role=made.name, policy_arn=managed.arn, opts=mine)
+        aws.iam.RolePolicyAttachment(label, role=made.name, policy_arn=managed.arn, opts=own)

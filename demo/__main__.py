@@ -15,12 +15,12 @@ from rich.text import Text
 
 from demo import story
 from demo.infrastructure import REPORT
-from demo.stage import ClaimError, Stage
+from demo.stage import ClaimError, DemoStage
 from demo.world import World, checkout, dirty
 from localaws.emulator import server
 from localaws.errors import LocalError
 from localaws.paths import LOCAL, ROOT, locked
-from localaws.progress import Progress
+from localaws.progress import BuildProgress
 from localaws.shell import tools
 from rollback.core.errors import RollbackError
 
@@ -33,13 +33,13 @@ def main() -> int:
     """0 if every claim held, 1 if one did not, 130 if somebody ended it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_ctrl_c)
-    stage = Stage()
+    stage = DemoStage()
     begun = time.monotonic()
     try:
         with locked(
-            LOCAL / "demo.lock", waiting=lambda: stage.say("Another demo runs here; waiting for it.")
+            LOCAL / "demo.lock", waiting=lambda: stage.narrate("Another demo runs here; waiting for it.")
         ):
-            _tell(stage)
+            _play(stage)
     except KeyboardInterrupt:
         stage.failed(f"Ended after {time.monotonic() - begun:.0f} s. The demo's account is stopped.")
         return _INTERRUPTED
@@ -58,7 +58,7 @@ def main() -> int:
     return 0
 
 
-def _tell(stage: Stage) -> None:
+def _play(stage: DemoStage) -> None:
     """The story; the account that it plays on ends with it."""
     stage.opening(
         "One command puts a bad release back",
@@ -74,7 +74,7 @@ def _tell(stage: Stage) -> None:
     if changed:
         files = "1 file is" if changed == 1 else f"{changed} files are"
         stage.note(f"{files} not committed: the demo plays the last commit, without what you changed since.")
-    progress = Progress(sys.stdout)
+    progress = BuildProgress(sys.stdout)
     try:
         begun = time.monotonic()
         engine, seconds = tools(progress), time.monotonic() - begun
@@ -82,9 +82,9 @@ def _tell(stage: Stage) -> None:
     finally:
         progress.done()
     how = f"built in {seconds:.0f} s, once a machine" if seconds > _BUILT else "which was there"
-    stage.say(f"The engine is {engine}, {how}.")
+    stage.narrate(f"The engine is {engine}, {how}.")
     try:
-        story.tell(World(stage=stage, emulator=emulator, work=work, folder=FOLDER))
+        story.play(World(stage=stage, emulator=emulator, work=work, folder=FOLDER))
     finally:
         # A second Ctrl-C must not leave the account behind.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -92,7 +92,7 @@ def _tell(stage: Stage) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def _summary(stage: Stage, seconds: float) -> None:
+def _summary(stage: DemoStage, seconds: float) -> None:
     table = Table(
         title="What was proved",
         title_justify="left",
@@ -110,7 +110,7 @@ def _summary(stage: Stage, seconds: float) -> None:
     claims = sum(act.claims for act in stage.acts)
     table.add_row("", f"{seconds:.1f}", f"{claims} claims, each checked on the account itself")
     stage.table(table)
-    stage.say("Go on by hand:")
+    stage.narrate("Go on by hand:")
     for command, what in (
         (f"open {_shown(FOLDER / REPORT)}", "what happened, as one page"),
         ("make up", "a local account to play with, and how to point a shell at it"),

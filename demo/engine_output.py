@@ -39,8 +39,8 @@ class Summary:
             elif not _SAME.match(line.rstrip()) and not _UNDER_WAY.match(line.rstrip()):
                 other.append(line.rstrip())
         lines = [
-            f" {sign:<2}{count:>4} {kind} {word}{f' [{what}]' if what else ''}"
-            for (sign, kind, word, what), count in changes.items()
+            f" {sign:<2}{count:>4} {kind} {verb}{f' [{what}]' if what else ''}"
+            for (sign, kind, verb, what), count in changes.items()
             if not kind.startswith(("pulumi:", "rollback:index:"))
         ]
         return [*lines, *self._without_noise(other)]
@@ -50,16 +50,16 @@ class Summary:
         kept: list[str] = []
         header = ""
         for line in lines:
-            told = line.strip()
-            if told in ("", "Diagnostics:") or _NOISE.search(line) or told in self._seen:
+            stripped = line.strip()
+            if stripped in ("", "Diagnostics:") or _NOISE.search(line) or stripped in self._seen:
                 continue
             if line == "Resources:":
                 header = ""
             if _RESOURCE.match(line):
                 header = line
-            elif told.startswith("warning:"):
-                self._seen.add(told)
-                kept.append(f" {told}")
+            elif stripped.startswith("warning:"):
+                self._seen.add(stripped)
+                kept.append(f" {stripped}")
             else:
                 if header and line.startswith("    "):
                     kept.append(header)
@@ -71,4 +71,4 @@ class Summary:
 def totals(output: str) -> dict[str, int]:
     """`{"created": 68}`, from the lines below `Resources:`."""
     below = output.partition("Resources:")[2]
-    return {word: int(count) for count, word in re.findall(r"^\s+[-+~]*\s*(\d+) (\w+)", below, re.MULTILINE)}
+    return {verb: int(count) for count, verb in re.findall(r"^\s+[-+~]*\s*(\d+) (\w+)", below, re.MULTILINE)}

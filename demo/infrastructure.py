@@ -21,7 +21,7 @@ _PARAMETERS = "components/release_parameters.py"
 _ROOT, _OUTPUTS = "terraform/main.tf", "terraform/outputs.tf"
 _TAGS, _WRONG = 'tags=tags(names, "release-parameters"),', "cost-centre"
 _WRONG_TAGS = f'tags={{**tags(names, "release-parameters"), "{_WRONG}": "0000"}},'
-_SAYS, _LIES = "The access platform's API", "Unused, may be deleted"
+_PRINTED, _LIES = "The access platform's API", "Unused, may be deleted"
 REPORT = "report.html"
 _REFUSED = 3
 _VARIABLES = f"-var-file=environments/{_ENV}.tfvars"
@@ -31,7 +31,7 @@ def stack(world: World) -> None:
     """A bad infrastructure commit, and the stack as the commit before it had it."""
     stage = world.stage
     stage.chapter("A stack goes back to the commit before")
-    stage.say(
+    stage.narrate(
         "Not only code goes bad. A commit books the platform's parameters to a cost centre that is wrong."
     )
     good = _head(world)
@@ -46,7 +46,7 @@ def stack(world: World) -> None:
         done,
     )
     stage.prove("No parameter is tagged so any more", _tagged(world) == 0)
-    stage.say("What a deployment of main has to ask first, so that it does not bring it back unnoticed:")
+    stage.narrate("What a deployment of main has to ask first, so that it does not bring it back unnoticed:")
     world.run(["rollback", "status", "--env", _ENV, "--commit", bad], _ENV, DEPLOYER, expect=_REFUSED)
     stage.close(
         f"The stack went back from {bad[:7]} to {good[:7]}, whose successor may not be deployed again"
@@ -63,21 +63,23 @@ def terraform(world: World) -> None:
     undone = [Edit(path=edit.path, old=edit.new, new=edit.old) for edit in EDITS if edit.path != _PARAMETERS]
     world.run(["git", "add", "terraform/.terraform.lock.hcl"], _ENV, DEPLOYER)
     booked = Edit(path=_PARAMETERS, old=_WRONG_TAGS, new=_TAGS)
-    mended = _commit(world, "Book them no more, and lock Terraform's provider", booked, *undone)
+    repaired = _commit(world, "Book them no more, and lock Terraform's provider", booked, *undone)
     world.up(_ENV, DEPLOYER)
     _apply(world, tool)
     names = world.settings(_ENV).names
-    stage.prove(f"Terraform has made {names.access_table} and {names.api}", _api(world) == _SAYS, _api(world))
+    stage.prove(
+        f"Terraform has made {names.access_table} and {names.api}", _api(world) == _PRINTED, _api(world)
+    )
     _release(world, MENDED)
     away = _without_table(world)
     without = _commit(world, "Let somebody else keep the table", *away)
-    back = [Edit(path=edit.path, old=edit.new, new=edit.old.replace(_SAYS, _LIES)) for edit in away]
+    back = [Edit(path=edit.path, old=edit.new, new=edit.old.replace(_PRINTED, _LIES)) for edit in away]
     tagged = Edit(path=_PARAMETERS, old=_TAGS, new=_WRONG_TAGS)
     worse = _commit(world, "Say what the API is for; the table is ours after all", *back, tagged)
     _apply(world, tool)
     _release(world, FALSE, changed=())
     stage.prove(f"{names.api} says: {_LIES}", _api(world) == _LIES)
-    stage.say("Somebody tired types the commit in between, which has no table:")
+    stage.narrate("Somebody tired types the commit in between, which has no table:")
     command = ["rollback", "terraform", "--env", _ENV]
     why = ["--reason", "the API is in use", "--yes"]
     world.run([*command, "--to", without[:12], *why], _ENV, DEPLOYER, expect=_REFUSED)
@@ -86,17 +88,19 @@ def terraform(world: World) -> None:
     stage.prove(
         f"Terraform's configuration is at {done['to_version'][:7]} again, in {done['elapsed_seconds']:.1f} s of "
         f"{done['rto_seconds']} s",
-        done["status"] == "COMPLETE" and mended.startswith(done["to_version"][:7]) and _api(world) == _SAYS,
+        done["status"] == "COMPLETE"
+        and repaired.startswith(done["to_version"][:7])
+        and _api(world) == _PRINTED,
         done,
     )
-    stage.close(f"A plan that would delete a table was refused; {worse[:7]} went back to {mended[:7]}")
+    stage.close(f"A plan that would delete a table was refused; {worse[:7]} went back to {repaired[:7]}")
 
 
 def full(world: World) -> None:
     """Functions, stack and Terraform configuration under one plan."""
     stage = world.stage
     stage.chapter("All at once, relief first")
-    stage.say(
+    stage.narrate(
         f"{WORSE} is bad all over: its functions, its stack, and once more what the API says of itself."
     )
     world.up(_ENV, DEPLOYER)
@@ -110,7 +114,7 @@ def full(world: World) -> None:
     stage.prove(f"Every function is at {MENDED}", live == {MENDED}, live)
     stage.prove(
         f"Stack and Terraform configuration are as {MENDED} had them: {_counted(done['infrastructure'])}",
-        _tagged(world) == 0 and _api(world) == _SAYS and done["status"] == "COMPLETE",
+        _tagged(world) == 0 and _api(world) == _PRINTED and done["status"] == "COMPLETE",
         done,
     )
     world.run(["rollback", "history", "--env", _ENV, "--limit", "9"], _ENV, DEPLOYER)
@@ -130,8 +134,8 @@ def full(world: World) -> None:
 def _rollback(world: World, verb: str, *options: str) -> Any:
     """Shows a rollback; its record."""
     world.run(["rollback", verb, "--env", _ENV, *options], _ENV, DEPLOYER)
-    told = world.told(f"history --kind {verb} --limit 9", _ENV, DEPLOYER)
-    return next(entry for entry in told if "rollback_id" in entry)
+    entries = world.query(f"history --kind {verb} --limit 9", _ENV, DEPLOYER)
+    return next(entry for entry in entries if "rollback_id" in entry)
 
 
 def _commit(world: World, message: str, *edits: Edit) -> str:
@@ -142,10 +146,10 @@ def _commit(world: World, message: str, *edits: Edit) -> str:
 
 
 def _head(world: World) -> str:
-    told = subprocess.run(
+    entries = subprocess.run(
         ["git", "-C", str(world.work), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
-    return told.stdout.strip()
+    return entries.stdout.strip()
 
 
 def _without_table(world: World) -> list[Edit]:
@@ -179,20 +183,20 @@ def _init(world: World, tool: str) -> None:
 
 
 def _apply(world: World, tool: str) -> None:
-    words = ["-chdir=terraform", "apply", "-auto-approve", "-no-color", _VARIABLES]
-    world.run([tool, *words], _ENV, DEPLOYER, show=_last)
+    parts = ["-chdir=terraform", "apply", "-auto-approve", "-no-color", _VARIABLES]
+    world.run([tool, *parts], _ENV, DEPLOYER, show=_last)
 
 
 def _last(output: str) -> list[str]:
     """What the tool says in the end."""
-    told = [
+    entries = [
         line
         for line in output.splitlines()
         if line.startswith(("Apply complete", "Terraform has been", "OpenTofu has"))
     ]
-    if not told:
+    if not entries:
         raise ClaimError(f"It did not say how it ended: {output[-300:]}")
-    return told[-1:]
+    return entries[-1:]
 
 
 def _tagged(world: World) -> int:

@@ -35,7 +35,7 @@ class ClaimError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ran:
+class DemoResult:
     """A command that was shown: its exit code, what it printed (without colours), and how long it took."""
 
     code: int
@@ -55,7 +55,7 @@ class Act:
 
 
 @dataclass(kw_only=True)
-class Stage:
+class DemoStage:
     """The terminal, or a plain stream. Colours and a live display only on a terminal."""
 
     console: Console = field(
@@ -78,7 +78,7 @@ class Stage:
     def live(self) -> bool:
         return self.console.is_terminal and self.drawing
 
-    def behind(self) -> Stage:
+    def behind(self) -> DemoStage:
         """A stage that nobody sees yet: what happens there is shown by `replay`."""
         console = Console(
             file=io.StringIO(),
@@ -89,9 +89,9 @@ class Stage:
             markup=False,
             emoji=False,
         )
-        return Stage(console=console, acts=[Act(title="", begun=time.monotonic())], drawing=False)
+        return DemoStage(console=console, acts=[Act(title="", begun=time.monotonic())], drawing=False)
 
-    def replay(self, other: Stage) -> None:
+    def replay(self, other: DemoStage) -> None:
         """Show what happened on a stage behind this one."""
         assert isinstance(other.console.file, io.StringIO)  # noqa: S101 - `behind` made it
         self._write(other.console.file.getvalue().encode())
@@ -108,7 +108,7 @@ class Stage:
 
     def opening(self, title: str, what: str) -> None:
         self.console.print(Text(title, style="bold"))
-        self.say(what)
+        self.narrate(what)
 
     def chapter(self, title: str) -> None:
         self.close()
@@ -127,7 +127,7 @@ class Stage:
             act.seconds = act.seconds or time.monotonic() - act.begun
             act.proved = proved or act.proved
 
-    def say(self, text: str) -> None:
+    def narrate(self, text: str) -> None:
         if self._apart:
             self.console.print()
         self._apart = False
@@ -154,8 +154,8 @@ class Stage:
     def prove(self, claim: str, holds: bool, seen: object = "") -> None:  # noqa: FBT001 - reads as a sentence
         """Say that `claim` holds. Raises `ClaimError` with what was seen instead if it does not."""
         if not holds:
-            told = f"\n  Seen instead: {seen}" if seen != "" else ""
-            raise ClaimError(f"It is not so that {claim[0].lower()}{claim[1:]}.{told}")
+            seen_instead = f"\n  Seen instead: {seen}" if seen != "" else ""
+            raise ClaimError(f"It is not so that {claim[0].lower()}{claim[1:]}.{seen_instead}")
         self.acts[-1].claims += 1
         self._apart = True
         self.console.print(Padding(Text.assemble(("✓ ", "bold green"), (claim, "green")), (0, 0, 0, 2)))
@@ -168,25 +168,25 @@ class Stage:
         *,
         cwd: Path,
         env: Mapping[str, str],
-        who: str = "",
+        credentials: str = "",
         expect: int = 0,
         show: Callable[[str], list[str]] | None = None,
         assign: Mapping[str, str] | None = None,
         pipe: bool = False,
         wrap: bool = True,
-    ) -> Ran:
+    ) -> DemoResult:
         """Show a command and its output, and demand its exit code.
 
         The output is shown as it comes; or, with `show`, as the lines that it makes of all of it once
-        the command has ended as expected (all of it otherwise). `who` is named where it is another one
+        the command has ended as expected (all of it otherwise). `credentials` is named where it is another one
         than before; `assign` are variables that belong to the command line. `pipe` keeps the command
         from drawing for a terminal. Without `wrap` the lines of `show` are cut at the width.
         """
         self._apart = True
         self.console.print()
-        if who and who != self._identity:
-            self.console.print(Text(f"as {who}", style="dim"), soft_wrap=True)
-            self._identity = who
+        if credentials and credentials != self._identity:
+            self.console.print(Text(f"as {credentials}", style="dim"), soft_wrap=True)
+            self._identity = credentials
         self._typed([*(f"{name}={value}" for name, value in (assign or {}).items()), *command])
         begun = time.monotonic()
         process, reading = self._start(command, cwd, {**env, **(assign or {})}, pipe=pipe or not self.live)
@@ -213,7 +213,7 @@ class Stage:
             raise ClaimError(f"{shlex.join(command)} ended with exit code {code}, and not with {expect}.")
         if expect:
             self.console.print(Text(f"(exit code {code})", style="dim"))
-        return Ran(code=code, output=clean(output), seconds=time.monotonic() - begun)
+        return DemoResult(code=code, output=clean(output), seconds=time.monotonic() - begun)
 
     def _waiting(self) -> Progress:
         """Seconds that run, while a command's output is not shown yet."""
@@ -223,13 +223,13 @@ class Stage:
         waiting.add_task("")
         return waiting
 
-    def _typed(self, words: Sequence[str]) -> None:
+    def _typed(self, arguments: Sequence[str]) -> None:
         lines, line = [], "$"
-        for word in map(_quoted, words):
-            if len(line) + len(word) + 3 > self.console.width and line.strip() not in ("$", ""):
+        for argument in map(_quoted, arguments):
+            if len(line) + len(argument) + 3 > self.console.width and line.strip() not in ("$", ""):
                 lines.append(f"{line} \\")
                 line = "   "
-            line += f" {word}"
+            line += f" {argument}"
         for part in [*lines, line]:
             self.console.print(Text(part, style="bold"), soft_wrap=True)
 
@@ -282,13 +282,13 @@ class Stage:
         sys.stdout.buffer.flush()
 
 
-def _quoted(word: str) -> str:
+def _quoted(argument: str) -> str:
     """As a person would type it: double quotes where a shell takes nothing in them for special."""
-    plain = shlex.quote(word)
-    if plain == word or any(c in word for c in '"$`\\!'):
+    plain = shlex.quote(argument)
+    if plain == argument or any(c in argument for c in '"$`\\!'):
         return plain
-    name, equals, value = word.partition("=")
-    return f'{name}="{value}"' if equals and name.isidentifier() else f'"{word}"'
+    name, equals, value = argument.partition("=")
+    return f'{name}="{value}"' if equals and name.isidentifier() else f'"{argument}"'
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from demo import infrastructure
 from demo.edits import COMMIT, DESCRIPTION, EDITS
 from demo.engine_output import Summary, totals
-from demo.stage import ClaimError, Stage
+from demo.stage import ClaimError, DemoStage
 from demo.world import PEOPLE, World
 from localaws import estate, shell
 from rollback.config.naming import APPROVER, DEPLOYER, ROLES, ROLLBACK
@@ -25,7 +25,7 @@ _TAIL = 12
 _WAITING, _REFUSED = 10, 3
 
 
-def tell(world: World) -> None:
+def play(world: World) -> None:
     """All of it."""
     environment(world)
     # Recording waits for its turn at the API more than it works: there is time for the second account.
@@ -49,10 +49,10 @@ def tell(world: World) -> None:
 class Meanwhile:
     """What happens behind the stage."""
 
-    stage: Stage
+    stage: DemoStage
     running: Future[None]
 
-    def over(self, front: Stage) -> None:
+    def over(self, front: DemoStage) -> None:
         """Return when it is over; where it failed, it is shown."""
         try:
             self.running.result()
@@ -64,7 +64,7 @@ class Meanwhile:
 def environment(world: World) -> None:
     """Chapter 1, which the set-up has begun."""
     stage, emulator = world.stage, world.emulator
-    stage.say(f"The local account answers at {emulator.endpoint}, with IAM policies enforced.")
+    stage.narrate(f"The local account answers at {emulator.endpoint}, with IAM policies enforced.")
     for name in ("dev", "prod"):
         settings = world.settings(name)
         shell.prepare(emulator.endpoint, settings)
@@ -77,7 +77,9 @@ def environment(world: World) -> None:
             catalogue <= there,
             sorted(catalogue - there),
         )
-    stage.say("pulumi up declares what has to stand around them: the ledger, an alias 'live' on each, roles.")
+    stage.narrate(
+        "pulumi up declares what has to stand around them: the ledger, an alias 'live' on each, roles."
+    )
     world.run(["pulumi", "version"], "dev")
     world.run(["pulumi", "stack", "init", "dev"], "dev")
     made = totals(world.up("dev").output)
@@ -89,9 +91,9 @@ def environment(world: World) -> None:
         len(aliases) == len(world.settings("dev").catalogue()) and len(roles) == len(ROLES),
         made,
     )
-    stage.say("Only an administrator may change roles. From here on the deployer's role is enough:")
+    stage.narrate("Only an administrator may change roles. From here on the deployer's role is enough:")
     again = totals(world.up("dev", DEPLOYER, _NO_CHANGES).output)
-    stage.prove(f"A second pulumi up changes nothing: {_in_words(again)}", set(again) == {"unchanged"}, again)
+    stage.prove(f"A second pulumi up changes nothing: {_summary(again)}", set(again) == {"unchanged"}, again)
     stage.close("The environment is declared around 42 functions; pulumi up is idempotent")
 
 
@@ -99,7 +101,7 @@ def releases(world: World) -> None:
     """Chapter 2: v1.0.0 recorded, v1.1.0 good, v1.2.0 bad."""
     stage = world.stage
     stage.chapter("Two releases arrive, and the second is bad")
-    stage.say(f"What stands is {FIRST}. It is recorded, so that there is something to go back to.")
+    stage.narrate(f"What stands is {FIRST}. It is recorded, so that there is something to go back to.")
     _recorded(world, "dev", FIRST)
     _deploy(world, "dev", GOOD)
     settings = world.settings("dev")
@@ -119,7 +121,9 @@ def relief(world: World) -> None:
     """Chapter 3: the smoke tests fail, and one command puts the release back."""
     stage = world.stage
     stage.chapter("One command puts it back")
-    stage.say("olga is on call. What her team calls well is one line of configuration, the smoke command:")
+    stage.narrate(
+        "olga is on call. What her team calls well is one line of configuration, the smoke command:"
+    )
     smoke = world.run(
         world.settings("dev").smoke,
         "dev",
@@ -141,7 +145,7 @@ def relief(world: World) -> None:
         record["status"] == "COMPLETE" and record["to_version"] == GOOD,
         record,
     )
-    stage.prove(f"{VICTIM} answers again through alias live, in all its functions", _well(world, "dev"))
+    stage.prove(f"{VICTIM} answers again through alias live, in all its functions", _is_healthy(world, "dev"))
     stage.close(
         f"Smoke tests failed; {BAD} → {GOOD} was COMPLETE in {record['elapsed_seconds']:.1f} s of an RTO of "
         f"{record['rto_seconds']} s"
@@ -155,7 +159,7 @@ def it_stays(world: World, prod: Meanwhile) -> None:
     before = world.live("dev")
     world.up("dev", DEPLOYER, _NO_CHANGES)
     stage.prove("pulumi up after the rollback: nothing to change", world.live("dev") == before)
-    stage.say(
+    stage.narrate(
         "Now a commit changes a property beside what the rollback has written: a description on the very "
         f"aliases of {VICTIM}, and on the parameters. An update of an alias sends its version along, and the "
         f"engine's memory of it is from before {BAD}; so the stack refreshes first, always."
@@ -167,7 +171,7 @@ def it_stays(world: World, prod: Meanwhile) -> None:
     changed = totals(world.up("dev", DEPLOYER).output)
     described = {name for name, text in _descriptions(world, "dev").items() if text == DESCRIPTION}
     stage.prove(
-        f"Just that was applied ({_in_words(changed)}): {len(described)} aliases say '{DESCRIPTION}' now",
+        f"Just that was applied ({_summary(changed)}): {len(described)} aliases say '{DESCRIPTION}' now",
         set(changed) == {"updated", "unchanged"}
         and described == set(world.settings("dev").functions(VICTIM)),
         changed,
@@ -178,18 +182,22 @@ def it_stays(world: World, prod: Meanwhile) -> None:
     )
     parameter = _parameter(world, "dev")
     stage.prove(f"The parameter still says what stands: {parameter}", parameter == GOOD)
-    stage.say("Suppose the release before is not wanted either. Once more, and it does not go in circles:")
+    stage.narrate(
+        "Suppose the release before is not wanted either. Once more, and it does not go in circles:"
+    )
     world.run(["rollback", "lambda", "--env", "dev", "--reason", f"{GOOD} is slow as well"], "dev", ROLLBACK)
     versions = set(world.live("dev").values())
     stage.prove(f"Everything stands at {FIRST}, not at {BAD} again", versions == {FIRST}, versions)
     world.run(["rollback", "history", "--env", "dev"], "dev", ROLLBACK)
-    told = [
-        entry for entry in world.told("history", "dev") if {"deployment_id", "rollback_id"} & entry.keys()
+    entries = [
+        entry for entry in world.query("history", "dev") if {"deployment_id", "rollback_id"} & entry.keys()
     ]
-    order = [(entry.get("from_version"), entry.get("to_version") or entry.get("version")) for entry in told]
+    order = [
+        (entry.get("from_version"), entry.get("to_version") or entry.get("version")) for entry in entries
+    ]
     expected = [(GOOD, FIRST), (BAD, GOOD), (None, BAD), (None, GOOD), (None, FIRST)]
     stage.prove("The history tells all five, newest first", order == expected, order)
-    first = told[1]["rollback_id"]
+    first = entries[1]["rollback_id"]
     shown = world.run(["rollback", "show", first, "--env", "dev"], "dev", ROLLBACK)
     stage.prove("Its journal is whole: nobody has changed it since", "tampered" not in shown.output)
     stage.close(f"pulumi up left the rollback alone, twice; the next one went to {FIRST}, not back to {BAD}")
@@ -199,9 +207,9 @@ def approval(world: World, prod: Meanwhile) -> None:
     """Chapter 5: prod, one service, and somebody else's yes."""
     stage = world.stage
     stage.chapter("In prod, somebody else has to say yes")
-    stage.say("Another account, in af-south-1, was given the same past, while you were reading:")
+    stage.narrate("Another account, in af-south-1, was given the same past, while you were reading:")
     stage.replay(prod.stage)
-    stage.say(f"Only {VICTIM} is bad, so only that goes back.")
+    stage.narrate(f"Only {VICTIM} is bad, so only that goes back.")
     command = ["rollback", "lambda", "--env", "prod", "--services", VICTIM]
     before = world.live("prod")
     world.run([*command, "--reason", f"{VICTIM} raises since {BAD}"], "prod", ROLLBACK, expect=_WAITING)
@@ -214,7 +222,7 @@ def approval(world: World, prod: Meanwhile) -> None:
     )
     yes = ["rollback", "approve", name, "--digest", digest, "--env", "prod"]
     olga = PEOPLE[ROLLBACK]
-    stage.say(f"{olga} cannot say yes to her own plan; not under her role, and not under the approver's.")
+    stage.narrate(f"{olga} cannot say yes to her own plan; not under her role, and not under the approver's.")
     world.run(yes, "prod", ROLLBACK, expect=_REFUSED)
     world.run(yes, "prod", APPROVER, person=olga, expect=_REFUSED)
     refusal = _forge(world, "prod", name, record["digest"])
@@ -223,8 +231,8 @@ def approval(world: World, prod: Meanwhile) -> None:
         refusal == "AccessDeniedException",
         refusal,
     )
-    stage.say(f"{PEOPLE[APPROVER]} reads the plan (rollback show {name}) and says yes to exactly that.")
-    read = world.told(f"show {name}", "prod", APPROVER)
+    stage.narrate(f"{PEOPLE[APPROVER]} reads the plan (rollback show {name}) and says yes to exactly that.")
+    read = world.query(f"show {name}", "prod", APPROVER)
     stage.prove(
         f"The approver's role can read it: {len(read['functions'])} functions, digest {read['digest'][:16]}",
         read["digest"] == record["digest"] and read["chain"] == "whole",
@@ -245,7 +253,7 @@ def approval(world: World, prod: Meanwhile) -> None:
     now = world.live("prod")
     stage.prove(
         f"No other function was moved, and {VICTIM} answers",
-        others.items() <= now.items() and _well(world, "prod"),
+        others.items() <= now.items() and _is_healthy(world, "prod"),
         _differing(before, now),
     )
     stage.close(f"In prod only {VICTIM} went back, after another person's yes to exactly that plan")
@@ -293,12 +301,12 @@ def _deploy(world: World, environment: str, version: str) -> None:
 
 def _invoke(world: World, function: str) -> dict[str, Any]:
     command = ["aws", "lambda", "invoke", "--function-name", function, "--qualifier", "live", "/dev/stdout"]
-    said = world.run(command, "dev", ROLLBACK, show=_two_documents).output
-    answer: dict[str, Any] = json.JSONDecoder().raw_decode(said.lstrip())[0]
+    output = world.run(command, "dev", ROLLBACK, show=_two_documents).output
+    answer: dict[str, Any] = json.JSONDecoder().raw_decode(output.lstrip())[0]
     return answer
 
 
-def _well(world: World, environment: str) -> bool:
+def _is_healthy(world: World, environment: str) -> bool:
     """Whether the functions that were bad answer now, and none of them is of the bad release."""
     settings = world.settings(environment)
     functions, live = settings.functions(VICTIM), world.live(environment)
@@ -311,12 +319,12 @@ def _answers(world: World, environment: str, functions: Sequence[str]) -> dict[s
     """Whether each function, called through alias live, answers or raises."""
     client, alias = world.client("lambda", environment, ROLLBACK), world.settings(environment).alias
     with ThreadPoolExecutor(4) as pool:
-        told = pool.map(lambda name: estate.invoke(client, name, alias).ok, functions)
-        return dict(zip(functions, told, strict=True))
+        answered = pool.map(lambda name: estate.invoke(client, name, alias).ok, functions)
+        return dict(zip(functions, answered, strict=True))
 
 
 def _newest(world: World, environment: str) -> dict[str, Any]:
-    record: dict[str, Any] = world.told("history --kind aliases --limit 1", environment)[0]
+    record: dict[str, Any] = world.query("history --kind aliases --limit 1", environment)[0]
     return record
 
 
@@ -379,8 +387,8 @@ def _two_documents(output: str) -> list[str]:
     return [output.lstrip()[:end], *output.lstrip()[end:].strip().splitlines()]
 
 
-def _in_words(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {word}" for word, count in counts.items())
+def _summary(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {label}" for label, count in counts.items())
 
 
 def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.engine_output import Summary
-from demo.stage import ClaimError, Ran, Stage
+from demo.stage import ClaimError, DemoResult, DemoStage
 from localaws import identity, shell
 from localaws.clients import connect
 from localaws.emulator.server import Emulator
@@ -39,7 +39,7 @@ _GIT = {
 class World:
     """Runs commands in the demo's checkout, as somebody, in an environment."""
 
-    stage: Stage
+    stage: DemoStage
     emulator: Emulator
     work: Path
     folder: Path
@@ -60,7 +60,7 @@ class World:
         assign: Mapping[str, str] | None = None,
         pipe: bool = False,
         wrap: bool = True,
-    ) -> Ran:
+    ) -> DemoResult:
         """Show a command under a role of the environment (None: the account's root)."""
         person = person or PEOPLE.get(role or "", "")
         name = self.settings(environment).names.role(role) if role else ""
@@ -68,7 +68,7 @@ class World:
             command,
             cwd=self.work,
             env=self.variables(environment, role, person),
-            who=f"{person}, {_DUTIES[person]}, under {name}"
+            credentials=f"{person}, {_DUTIES[person]}, under {name}"
             if role
             else f"the account's root, in {environment}",
             expect=expect,
@@ -78,12 +78,12 @@ class World:
             wrap=wrap,
         )
 
-    def up(self, environment: str, role: str | None = None, *flags: str) -> Ran:
+    def up(self, environment: str, role: str | None = None, *flags: str) -> DemoResult:
         """`pulumi up`, summarised."""
         command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", *flags]
         return self.run([*command, "--stack", environment], environment, role, show=self.summary, pipe=True)
 
-    def told(self, verb: str, environment: str, role: str = ROLLBACK) -> Any:
+    def query(self, verb: str, environment: str, role: str = ROLLBACK) -> Any:
         """What a verb of `rollback` answers with `--json`, without showing it."""
         done = subprocess.run(
             ["rollback", *verb.split(), "--env", environment, "--json"],
@@ -104,8 +104,8 @@ class World:
         """The variables of a shell that is pointed at the account, as somebody."""
         settings = self.settings(environment)
         endpoint = self.emulator.endpoint
-        who = self.credentials(environment, role, person) if role else None
-        ours = shell.environment(endpoint, settings, identity=who, folder=self.folder)
+        credentials = self.credentials(environment, role, person) if role else None
+        ours = shell.environment(endpoint, settings, identity=credentials, folder=self.folder)
         kept = {k: v for k, v in shell.inherited().items() if not k.startswith("GIT_")}
         # What the commands import is what this checkout holds, as everything else here.
         return {**kept, **ours, "PYTHONPATH": str(self.work), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -117,8 +117,8 @@ class World:
             raise ClaimError(f"{person} cannot take the {role} role of {environment}: {error}") from None
 
     def client(self, service: str, environment: str, role: str | None = None) -> Any:
-        who = self.credentials(environment, role, PEOPLE[role]) if role else None
-        return connect(service, self.emulator.endpoint, self.settings(environment), who)
+        credentials = self.credentials(environment, role, PEOPLE[role]) if role else None
+        return connect(service, self.emulator.endpoint, self.settings(environment), credentials)
 
     def live(self, environment: str) -> dict[str, str]:
         """The release that alias `live` of every function points at, read from the account itself."""
@@ -141,11 +141,11 @@ def checkout(work: Path) -> None:
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
-    def git(*words: str) -> None:
-        done = subprocess.run(["git", *words], env=clean, capture_output=True, text=True, check=False)
+    def git(*arguments: str) -> None:
+        done = subprocess.run(["git", *arguments], env=clean, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LocalError(
-                f"The demo needs a git checkout of this project with a commit.\ngit {' '.join(words)}: "
+                f"The demo needs a git checkout of this project with a commit.\ngit {' '.join(arguments)}: "
                 f"{done.stderr.strip()}"
             )
 
@@ -161,7 +161,7 @@ def checkout(work: Path) -> None:
 def dirty(root: Path) -> int:
     """How many files of the checkout differ from HEAD."""
     git = shutil.which("git") or "git"
-    told = subprocess.run(
+    completed = subprocess.run(
         [git, "-C", str(root), "status", "--porcelain"], capture_output=True, text=True, check=False
     )
-    return len(told.stdout.splitlines())
+    return len(completed.stdout.splitlines())

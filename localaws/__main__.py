@@ -13,7 +13,7 @@ from localaws.clients import connect
 from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
 from localaws.paths import ROOT
-from localaws.progress import Progress
+from localaws.progress import BuildProgress
 from rollback.config.naming import DRILL, ROLES
 from rollback.config.settings import environments, load
 from rollback.core.errors import RollbackError
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    progress = Progress()
+    progress = BuildProgress()
     try:
         shell.tools(progress)
         emulator = shell.up(progress, auth=not options.no_auth)
@@ -54,7 +54,7 @@ def _up(options: argparse.Namespace) -> int:
 
 def _tools(_: argparse.Namespace) -> int:
     """Ready the engine, the plugins and the emulator without starting anything."""
-    progress = Progress()
+    progress = BuildProgress()
     try:
         shell.tools(progress)
         ensure_tool(progress)
@@ -86,26 +86,26 @@ def _status(_: argparse.Namespace) -> int:
 def _env(options: argparse.Namespace) -> int:
     emulator = shell.required()
     settings = load(ROOT, options.environment)
-    who = None
+    credentials = None
     if options.role:
         try:
-            who = identity.assume(emulator.endpoint, settings, options.role, options.person)
+            credentials = identity.assume(emulator.endpoint, settings, options.role, options.person)
         except identity.REFUSED as error:
             raise LocalError(
                 f"{settings.names.role(options.role)} cannot be taken: {error}\n"
                 f"Is the stack up? As root: pulumi up --stack {options.environment}"
             ) from None
-    print(shell.exports(shell.environment(emulator.endpoint, settings, identity=who)), end="")
+    print(shell.exports(shell.environment(emulator.endpoint, settings, identity=credentials)), end="")
     return 0
 
 
 def _estate(options: argparse.Namespace) -> int:
     emulator = shell.required()
     settings = load(ROOT, options.environment)
-    told = next((r for r in estate.story(settings) if r.version == options.version), None)
-    plain = options.changed is None and options.broken is None and told is not None
-    changed = told.changed if plain and told else _words(options.changed)
-    broken = told.broken if plain and told else _words(options.broken) or ()
+    release = next((r for r in estate.story(settings) if r.version == options.version), None)
+    plain = options.changed is None and options.broken is None and release is not None
+    changed = release.changed if plain and release else _split(options.changed)
+    broken = release.broken if plain and release else _split(options.broken) or ()
     published = estate.deploy(
         connect("lambda", emulator.endpoint, settings),
         settings,
@@ -123,8 +123,8 @@ def _estate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word for word in text.split(",") if word]
+def _split(text: str | None) -> list[str] | None:
+    return None if text is None else [part for part in text.split(",") if part]
 
 
 def _parser() -> argparse.ArgumentParser:

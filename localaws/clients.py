@@ -35,7 +35,7 @@ def connect(
 
     Threads may share it: it keeps 32 connections. It asks `attempts` times at most.
     """
-    who = identity or root(settings)
+    credentials = identity or root(settings)
     config = Config(
         max_pool_connections=32,
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -47,9 +47,9 @@ def connect(
         endpoint,
         settings,
         config,
-        aws_access_key_id=who["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=who["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token=who.get("AWS_SESSION_TOKEN"),
+        aws_access_key_id=credentials["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=credentials["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=credentials.get("AWS_SESSION_TOKEN"),
     )
 
 

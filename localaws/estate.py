@@ -20,7 +20,7 @@ from rollback.config.settings import Settings
 
 # In the account but not in the catalogue. The first begins with the name of a catalogued service,
 # so that whoever maps functions to services by prefix takes it for one of them.
-FOREIGN = ("role-service-admin-console", "team-service-legacy")
+UNLISTED = ("role-service-admin-console", "team-service-legacy")
 _ASSUMED_BY_LAMBDA = {
     "Version": "2012-10-17",
     "Statement": [
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Release:
+class EstateRelease:
     """What a deployment brings: full names of the functions it changes, and of those it breaks."""
 
     version: str
@@ -52,7 +52,7 @@ class Invocation:
     payload: Any
 
 
-def story(settings: Settings) -> tuple[Release, Release, Release]:
+def story(settings: Settings) -> tuple[EstateRelease, EstateRelease, EstateRelease]:
     """The three releases of the demo: v1.0.0 of everything; v1.1.0, good, which changes five in
     seven of the functions (30 of 42); v1.2.0, whose `team_service` functions raise.
 
@@ -64,9 +64,9 @@ def story(settings: Settings) -> tuple[Release, Release, Release]:
     changes = [name for index, name in enumerate(functions) if index % 7 not in (2, 5)]
     harmless = [name for index, name in enumerate(functions) if index % 5 == 0 and name not in broken]
     return (
-        Release(version="v1.0.0", changed=tuple(functions)),
-        Release(version="v1.1.0", changed=tuple(changes)),
-        Release(version="v1.2.0", changed=(*broken, *harmless), broken=frozenset(broken)),
+        EstateRelease(version="v1.0.0", changed=tuple(functions)),
+        EstateRelease(version="v1.1.0", changed=tuple(changes)),
+        EstateRelease(version="v1.2.0", changed=(*broken, *harmless), broken=frozenset(broken)),
     )
 
 
@@ -154,7 +154,9 @@ def deploy(
     return published
 
 
-def release(client: Any, settings: Settings, what: Release, *, create_alias: bool = False) -> dict[str, str]:
+def release(
+    client: Any, settings: Settings, what: EstateRelease, *, create_alias: bool = False
+) -> dict[str, str]:
     """Deploy one release of the story and promote it."""
     return deploy(
         client,
@@ -166,9 +168,9 @@ def release(client: Any, settings: Settings, what: Release, *, create_alias: boo
     )
 
 
-def foreign(client: Any, settings: Settings, version: str = "v0.9.0") -> dict[str, str]:
+def unlisted_functions(client: Any, settings: Settings, version: str = "v0.9.0") -> dict[str, str]:
     """Functions that share the prefix but are not the platform's, each with its own alias."""
-    extra = {settings.names.function(tail): "foreign" for tail in FOREIGN}
+    extra = {settings.names.function(tail): "foreign" for tail in UNLISTED}
     return deploy(client, settings, version, changed=list(extra), create_alias=True, extra=extra)
 
 
@@ -184,9 +186,9 @@ def _execution_role(settings: Settings) -> str:
     return f"{settings.names.stem}-lambda-execution-role"
 
 
-def _selected(catalogue: Mapping[str, str], words: Iterable[str]) -> list[str]:
-    """The functions that `words` name, in the catalogue's order. Raises ValueError for a strange one."""
-    wanted = set(words)
+def _selected(catalogue: Mapping[str, str], arguments: Iterable[str]) -> list[str]:
+    """The functions that `arguments` name, in the catalogue's order. Raises ValueError for a strange one."""
+    wanted = set(arguments)
     strange = wanted - set(catalogue) - set(catalogue.values())
     if strange:
         raise ValueError(f"neither a service nor a function: {', '.join(sorted(strange))}")

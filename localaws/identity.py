@@ -93,7 +93,7 @@ def assume_as(
     endpoint: str,
     settings: Settings,
     role: str,
-    who: Mapping[str, str],
+    credentials: Mapping[str, str],
     *,
     session: str,
 ) -> dict[str, str]:
@@ -101,7 +101,7 @@ def assume_as(
 
     That is no source identity (boto/botocore#2486). Raises `REFUSED`.
     """
-    answer = connect("sts", endpoint, settings, who).assume_role(
+    answer = connect("sts", endpoint, settings, credentials).assume_role(
         RoleArn=arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}"),
         RoleSessionName=session,
     )

@@ -47,7 +47,7 @@ def watch_parent(parent: int, gone: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def until_told(parent: int) -> Callable[[], None]:
+def until_notified(parent: int) -> Callable[[], None]:
     """From here on SIGINT, SIGTERM and the end of `parent` are noticed; what is returned waits for the first of them.
 
     For the main thread. It waits on a pipe that the kernel's own notice is written to: of a signal that comes in

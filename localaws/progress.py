@@ -11,7 +11,7 @@ from typing import TextIO
 _SELDOM = 20.0
 
 
-class Progress:
+class BuildProgress:
     """Call it with what is going on: `progress("building pulumi: 12 s")`.
 
     On a terminal a message replaces the one before it. Elsewhere a message is written if what

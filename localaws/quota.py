@@ -51,7 +51,7 @@ AWS = {
 }
 
 
-class Bucket:
+class QuotaBucket:
     """A token bucket that is asked, not waited for. It begins full."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,7 +71,7 @@ class Bucket:
 
 
 @dataclass(kw_only=True)
-class Window:
+class QuotaWindow:
     """What came by since the proxy was last `reset`, throttled calls included, by operation.
 
     `first` and `last` are monotonic times of arrival.
@@ -105,13 +105,13 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def window(self) -> Window:
+    def window(self) -> QuotaWindow:
         return self._window
 
     def reset(self) -> None:
         """Begins a new window as an account does that has rested: with full buckets."""
-        self._window = Window()
-        self._buckets = {name: Bucket(rate, self._clock) for name, rate in self._rates.items()}
+        self._window = QuotaWindow()
+        self._buckets = {name: QuotaBucket(rate, self._clock) for name, rate in self._rates.items()}
 
     def admit(self, method: str, path: str) -> bool:
         """Counts a Lambda request; False where it is beyond its quota."""

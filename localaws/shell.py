@@ -22,8 +22,8 @@ from rollback.config.settings import Settings, environments, load
 _RECORD = "account.json"
 _LOCK = "account.lock"
 # Settings of the caller's own that would decide in our place.
-_FOREIGN = ("AWS_", "PULUMI_", "TF_", "GITHUB_", "ACTIONS_")
-_FOREIGN_NAMES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+_OUTSIDE = ("AWS_", "PULUMI_", "TF_", "GITHUB_", "ACTIONS_")
+_OUTSIDE_NAMES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
 
 def environment(
@@ -67,7 +67,7 @@ def environment(
 
 def inherited() -> dict[str, str]:
     """This process's environment without what belongs to other accounts, stacks and interpreters."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN) and k not in _FOREIGN_NAMES}
+    return {k: v for k, v in os.environ.items() if not k.startswith(_OUTSIDE) and k not in _OUTSIDE_NAMES}
 
 
 def exports(variables: Mapping[str, str]) -> str:
@@ -153,18 +153,18 @@ def prepare(endpoint: str, settings: Settings, *, progress: Callable[[str], None
     """
     make_bucket(connect("s3", endpoint, settings), settings)
     functions = connect("lambda", endpoint, settings)
-    standing = {
+    variables = {
         entry["FunctionName"]
         for page in functions.get_paginator("list_functions").paginate()
         for entry in page["Functions"]
     }
-    missing = [name for name in settings.catalogue() if name not in standing]
+    missing = [name for name in settings.catalogue() if name not in variables]
     if not missing:
         return
     progress(f"{settings.environment}: {len(missing)} functions at v1.0.0")
     estate.establish(connect("iam", endpoint, settings), settings)
     estate.deploy(functions, settings, estate.story(settings)[0].version, changed=missing)
-    estate.foreign(functions, settings)
+    estate.unlisted_functions(functions, settings)
 
 
 def make_bucket(s3: Any, settings: Settings) -> None:

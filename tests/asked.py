@@ -132,13 +132,13 @@ def differences(now: set[Call], *, all_ran: bool) -> list[str]:
         return []
     write(now | known - gone, RENEWED)
     return [
-        *(f"+ {_told(call)}" for call in sorted(new)),
-        *(f"- {_told(call)}" for call in sorted(gone)),
+        *(f"+ {_call_line(call)}" for call in sorted(new)),
+        *(f"- {_call_line(call)}" for call in sorted(gone)),
         f"If that is meant: cp {RENEWED.relative_to(ROOT)} {FILE.relative_to(ROOT)}",
     ]
 
 
-def _told(call: Call) -> str:
+def _call_line(call: Call) -> str:
     return " ".join((call.role, call.action, call.resource, *call.keys, call.verdict))
 
 
@@ -148,7 +148,7 @@ def _shape(line: Sequence[Any], catalogue: re.Pattern[str]) -> Call | None:
     # A test's own role, or its own denial: neither is declared.
     if named is None or (decision == "Deny" and not sid):
         return None
-    environment, word = named.groups()
+    environment, expected = named.groups()
 
     def shaped(text: str) -> str:
         text = text.replace(account, "<account>").replace(region, "<region>")
@@ -169,7 +169,7 @@ def _shape(line: Sequence[Any], catalogue: re.Pattern[str]) -> Call | None:
         }
     )
     verdict = ALLOWED if decision == "Allow" else f"{DENIED} by {sid}" if sid else DENIED
-    return Call(_ROLES.get(word, word), action, shaped(resource), tuple(values), verdict)
+    return Call(_ROLES.get(expected, expected), action, shaped(resource), tuple(values), verdict)
 
 
 def _catalogue() -> list[str]:

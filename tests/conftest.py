@@ -70,6 +70,6 @@ def _selected(config: pytest.Config) -> bool:
 
 
 def _none_skipped(session: pytest.Session) -> bool:
-    told = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = told.stats.get("skipped", []) if told is not None else []
+    response = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = response.stats.get("skipped", []) if response is not None else []
     return not [report for report in skipped if report.nodeid.startswith("tests/e2e/")]

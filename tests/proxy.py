@@ -211,11 +211,11 @@ class Proxy:
             self.counts[request.operation] += 1
             met = [rule for rule in self._rules if self._meets(rule, request)]
         for rule in met:
-            said = rule.before(request) if rule.before else None
-            if said is False:
+            ruled = rule.before(request) if rule.before else None
+            if ruled is False:
                 return None
-            if isinstance(said, Answer):
-                return said
+            if isinstance(ruled, Answer):
+                return ruled
         answer = self._forward(request, headers)
         if any(rule.after(request) is False for rule in met if rule.after):
             return None

@@ -60,8 +60,8 @@ class Run:
         if not last.startswith('{"code": '):
             return cls(code=code, out=out, err=err)
         error = json.loads(last)
-        words = [error["message"], f"[{error['code']}]", error["changed"], *error["next"]]
-        return cls(code=code, out=out, err="\n".join([*filter(None, [before, *words]), ""]), error=error)
+        parts = [error["message"], f"[{error['code']}]", error["changed"], *error["next"]]
+        return cls(code=code, out=out, err="\n".join([*filter(None, [before, *parts]), ""]), error=error)
 
     @property
     def json(self) -> Any:
@@ -147,19 +147,19 @@ class Warm:
         self._folder.cleanup()
 
     def run(
-        self, words: Sequence[str], variables: Mapping[str, str], cwd: Path, *, timeout: float = PATIENCE
+        self, arguments: Sequence[str], variables: Mapping[str, str], cwd: Path, *, timeout: float = PATIENCE
     ) -> Run:
         """`rollback WORDS` to its end."""
-        return self.start(words, variables, cwd).wait(timeout)
+        return self.start(arguments, variables, cwd).wait(timeout)
 
-    def start(self, words: Sequence[str], variables: Mapping[str, str], cwd: Path) -> Child:
+    def start(self, arguments: Sequence[str], variables: Mapping[str, str], cwd: Path) -> Child:
         """`rollback WORDS` in `cwd` with exactly these variables."""
         made: queue.Queue[Child] = queue.Queue()
         with self._lock:
             number = next(self._numbers)
             out, err = (Path(self._folder.name) / f"{number}.{name}" for name in ("out", "err"))
             asked = {
-                "words": [str(_SCRIPT), *words],
+                "words": [str(_SCRIPT), *arguments],
                 "variables": dict(variables),
                 "cwd": str(cwd),
                 "streams": [os.devnull, str(out), str(err)],
@@ -175,13 +175,13 @@ class Warm:
         children: dict[int, Child] = {}
         assert self._server.stdout is not None
         for line in self._server.stdout:
-            told = json.loads(line)
-            if "started" in told:
+            message = json.loads(line)
+            if "started" in message:
                 out, err, made = self._asked.get()
-                child = children[told["started"]] = Child(told["started"], out, err)
+                child = children[message["started"]] = Child(message["started"], out, err)
                 made.put(child)
             else:
-                children.pop(told["ended"]).ends(told["code"])
+                children.pop(message["ended"]).ends(message["code"])
 
 
 def _serve() -> None:
@@ -228,7 +228,7 @@ def _asked_of_a_child() -> dict[str, Any] | None:
             os.read(woken, 4096)
             while alive and (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 alive.discard(ended[0])
-                _tell({"ended": ended[0], "code": os.waitstatus_to_exitcode(ended[1])})
+                _send({"ended": ended[0], "code": os.waitstatus_to_exitcode(ended[1])})
         if 0 not in ready:
             continue
         read = os.read(0, 1 << 16)
@@ -246,10 +246,10 @@ def _asked_of_a_child() -> dict[str, Any] | None:
                 os.close(woken)
                 return dict(json.loads(line))
             alive.add(pid)
-            _tell({"started": pid})
+            _send({"started": pid})
 
 
-def _tell(what: Mapping[str, int]) -> None:
+def _send(what: Mapping[str, int]) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 

@@ -46,7 +46,7 @@ def main() -> int:
         try:
             _make(root, folder)
         except subprocess.CalledProcessError as error:
-            _say("")
+            _notice("")
             sys.stderr.write("\n".join((error.stdout or "").splitlines()[-15:]) + "\n")
             sys.stderr.write(
                 "The dependencies could not be installed. Check the network or the index, and try again.\n"
@@ -60,10 +60,10 @@ def main() -> int:
 def _make(root: str, folder: str) -> None:
     begun = time.monotonic()
     python = os.path.join(folder, "bin", "python")
-    _say("making .venv")
+    _notice("making .venv")
     if not os.path.exists(python):
         venv.create(folder, with_pip=True, symlinks=True)
-    _say("making .venv: the installer")
+    _notice("making .venv: the installer")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as only:
         only.write(_section(os.path.join(root, LOCK), "uv"))
         only.flush()
@@ -79,12 +79,12 @@ def _make(root: str, folder: str) -> None:
             only.name,
         )
     uv = os.path.join(folder, "bin", "uv")
-    _say("making .venv: the locked dependencies")
+    _notice("making .venv: the locked dependencies")
     _run(uv, "pip", "sync", "--python", python, "--require-hashes", os.path.join(root, LOCK))
     _run(python, "-m", "compileall", "-q", "-j", "0", "-x", SELDOM, os.path.join(folder, "lib"))
-    _say("making .venv: this project")
+    _notice("making .venv: this project")
     _run(uv, "pip", "install", "--python", python, "--no-deps", "--no-build-isolation", "-e", root)
-    _say(f"made .venv in {time.monotonic() - begun:.0f} s")
+    _notice(f"made .venv in {time.monotonic() - begun:.0f} s")
     if sys.stderr.isatty():
         sys.stderr.write("\n")
 
@@ -126,7 +126,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def _say(message: str) -> None:
+def _notice(message: str) -> None:
     live = sys.stderr.isatty()
     sys.stderr.write(("\r\x1b[K" + message) if live else message and message + "\n")
     sys.stderr.flush()

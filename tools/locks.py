@@ -23,7 +23,7 @@ _ALL = ("--generate-hashes", "--universal", "--python-version", "3.11", "--no-he
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lock:
+class LockFile:
     """A compiled file `path`, its source, and the options it was compiled with; paths from the root."""
 
     path: str
@@ -32,18 +32,18 @@ class Lock:
 
 
 LOCKS = (
-    Lock(path="requirements.txt", source="pyproject.toml"),
-    Lock(
+    LockFile(path="requirements.txt", source="pyproject.toml"),
+    LockFile(
         path="requirements-dev.txt",
         source="pyproject.toml",
         options=("--extra", "dev", "-c", "requirements.txt", "--allow-unsafe"),
     ),
-    Lock(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
-    Lock(path="tests/permissions/simulator/npm.txt", source="tests/permissions/simulator/npm.in"),
+    LockFile(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
+    LockFile(path="tests/permissions/simulator/npm.txt", source="tests/permissions/simulator/npm.in"),
 )
 
 
-def compiled(lock: Lock, *, root: Path, upgrade: bool = False) -> tuple[str | None, str]:
+def compiled(lock: LockFile, *, root: Path, upgrade: bool = False) -> tuple[str | None, str]:
     """What the lock should hold, and what the solver said; None if it could not solve."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "lock.txt"
@@ -59,15 +59,15 @@ def compiled(lock: Lock, *, root: Path, upgrade: bool = False) -> tuple[str | No
 
 def main(arguments: list[str] | None = None) -> int:
     """0 if every lock is in step or was written, 1 if one is not, naming the lines that differ."""
-    words = sys.argv[1:] if arguments is None else arguments
+    parts = sys.argv[1:] if arguments is None else arguments
     wrong = 0
     for lock in LOCKS:
-        text, said = compiled(lock, root=ROOT, upgrade="--upgrade" in words)
+        text, output = compiled(lock, root=ROOT, upgrade="--upgrade" in parts)
         now = (ROOT / lock.path).read_text(encoding="utf-8") if (ROOT / lock.path).exists() else ""
         if text is None:
             wrong = 1
-            print(f"{lock.path}: cannot be compiled.\n{said}", file=sys.stderr)
-        elif "--write" in words and text != now:
+            print(f"{lock.path}: cannot be compiled.\n{output}", file=sys.stderr)
+        elif "--write" in parts and text != now:
             (ROOT / lock.path).write_text(text, encoding="utf-8")
             print(f"{lock.path}: written", file=sys.stderr)
         elif text != now:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localaws.errors import LocalError
 from localaws.paths import ROOT
-from localaws.progress import Progress
+from localaws.progress import BuildProgress
 from localaws.toolchain import gotool
 from localaws.toolchain.gotool import GoTool
 
@@ -24,7 +24,7 @@ _ZIZMOR = Path(sys.executable).with_name("zizmor")
 
 def main() -> int:
     """0 if neither finds anything, 1 otherwise; what they found is printed."""
-    progress = Progress(sys.stderr)
+    progress = BuildProgress(sys.stderr)
     try:
         actionlint = gotool.ensure(ACTIONLINT, progress)
     except LocalError as error:

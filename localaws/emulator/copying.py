@@ -44,5 +44,5 @@ def copy(source: str, target: str, services: list[str]) -> None:
         for store in vars(module).values():
             if type(store).__name__ in _STORES:
                 kept = store._data  # noqa: SLF001 - no other way in
-                mine = pickle.dumps({key: value for key, value in list(kept.items()) if key[0] == source})
-                kept.update(pickle.loads(mine.replace(source.encode(), target.encode())))  # noqa: S301 - our own
+                own = pickle.dumps({key: value for key, value in list(kept.items()) if key[0] == source})
+                kept.update(pickle.loads(own.replace(source.encode(), target.encode())))  # noqa: S301 - our own

@@ -24,7 +24,7 @@ def install() -> None:
     functions: Any = importlib.import_module("ministack.services.lambda_svc")
     get, serve = functions._get_function, functions.serve_function_code  # noqa: SLF001 - no other way in
 
-    def told(name: str, qualifier: str | None = None) -> Any:
+    def get_alias(name: str, qualifier: str | None = None) -> Any:
         answer = get(name, qualifier)
         if answer[0] != 200 or not qualifier or qualifier == "$LATEST":  # noqa: PLR2004 - HTTP
             return answer
@@ -45,5 +45,5 @@ def install() -> None:
             return 404, {"Content-Type": "text/plain"}, b"Version not found"
         return 200, {"Content-Type": "application/zip"}, kept
 
-    functions._get_function = told  # noqa: SLF001
+    functions._get_function = get_alias  # noqa: SLF001
     functions.serve_function_code = served

@@ -25,7 +25,7 @@ _OK = 200
 Change = tuple[float, str, str, Any]
 
 
-class Past:
+class TableHistory:
     """The past of the tables, by their ARN and id: a table that was made anew has none."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -59,12 +59,12 @@ def install() -> None:
     Raises AttributeError where a newer emulator has moved them.
     """
     tables: Any = importlib.import_module("ministack.services.dynamodb")
-    past = Past()
+    past = TableHistory()
     _remember(tables, past)
     _offer(tables, past)
 
 
-def _remember(tables: Any, past: Past) -> None:
+def _remember(tables: Any, past: TableHistory) -> None:
     put, remove = tables._set_item, tables._remove_item  # noqa: SLF001 - no other way in
     restore = tables._restore_table_to_point_in_time  # noqa: SLF001
 
@@ -95,7 +95,7 @@ def _remember(tables: Any, past: Past) -> None:
     tables._restore_table_to_point_in_time = restored  # noqa: SLF001
 
 
-def _offer(tables: Any, past: Past) -> None:
+def _offer(tables: Any, past: TableHistory) -> None:
     describe, update = tables._describe_continuous_backups, tables._update_continuous_backups  # noqa: SLF001 - as above
 
     def updated(data: Any) -> Any:
@@ -107,9 +107,13 @@ def _offer(tables: Any, past: Past) -> None:
     def described(data: Any) -> Any:
         status, headers, body = describe(data)
         document = json.loads(body)
-        told = document.get("ContinuousBackupsDescription", {}).get("PointInTimeRecoveryDescription", {})
-        if "EarliestRestorableDateTime" in told:
-            told["EarliestRestorableDateTime"] = int(past.earliest(_name(_named(tables, data, "TableName"))))
+        description = document.get("ContinuousBackupsDescription", {}).get(
+            "PointInTimeRecoveryDescription", {}
+        )
+        if "EarliestRestorableDateTime" in description:
+            description["EarliestRestorableDateTime"] = int(
+                past.earliest(_name(_named(tables, data, "TableName")))
+            )
         return status, headers, json.dumps(document).encode()
 
     tables._describe_continuous_backups = described  # noqa: SLF001

@@ -63,14 +63,16 @@ def install() -> None:
         name = asked.get("SourceIdentity", had)
         if had not in (None, name):
             return False
-        told = {**context.service_context, **({"sts:sourceidentity": name} if name else {})}
-        taking = dataclasses.replace(context, principal_keys=about, service_context=told)
+        service_context = {**context.service_context, **({"sts:sourceidentity": name} if name else {})}
+        taking = dataclasses.replace(context, principal_keys=about, service_context=service_context)
         allowed = bool(trusts(document, caller, taking))
         if not (allowed and name):
             return allowed
         # The session's name is a condition key of AssumeRole, not of SetSourceIdentity.
-        told = {key: value for key, value in told.items() if key != "sts:rolesessionname"}
-        setting = dataclasses.replace(taking, action="sts:SetSourceIdentity", service_context=told)
+        service_context = {
+            key: value for key, value in service_context.items() if key != "sts:rolesessionname"
+        }
+        setting = dataclasses.replace(taking, action="sts:SetSourceIdentity", service_context=service_context)
         return bool(trusts(document, caller, setting))
 
     sts.handle_request = handled

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from localaws.provider import schema
 from localaws.provider.cloud import Cloud
-from localaws.provider.schema import Failure, Field, Fields
+from localaws.provider.schema import CheckFailure, Field, Fields
 from localaws.provider.values import Unknown, Values
 
 # What the official provider takes and has no meaning here is accepted where its SDK sends it unasked.
@@ -41,7 +41,7 @@ class NotLocal(Exception):
     """There is no local account to speak to."""
 
 
-def failures(inputs: Values) -> list[Failure]:
+def failures(inputs: Values) -> list[CheckFailure]:
     """What is wrong with the configuration."""
     plain = parsed(inputs)
     endpoints = plain.pop("endpoints", None)
@@ -49,7 +49,7 @@ def failures(inputs: Values) -> list[Failure]:
     if endpoints is not None and not (
         isinstance(endpoints, list) and all(isinstance(e, dict) for e in endpoints)
     ):
-        found.append(Failure(key="endpoints", reason="expected a list of objects of service and URL"))
+        found.append(CheckFailure(key="endpoints", reason="expected a list of objects of service and URL"))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from localaws.provider import schema
 from localaws.provider.cloud import Cloud, unless_missing
-from localaws.provider.schema import REGION, TAGS, Failure, Field, Fields
+from localaws.provider.schema import REGION, TAGS, CheckFailure, Field, Fields
 from localaws.provider.types.lambda_ import invoke_arn
 from localaws.provider.values import Values
 
@@ -24,11 +24,11 @@ ARGUMENTS: Final[Mapping[str, Fields]] = {
 }
 
 
-def failures(token: str, arguments: Values) -> list[Failure]:
+def failures(token: str, arguments: Values) -> list[CheckFailure]:
     """What is wrong with a call."""
     if token not in ARGUMENTS:
         known = schema.nearest(token, ARGUMENTS)
-        return [Failure(key="", reason=f"the local provider has no function {token}{known}")]
+        return [CheckFailure(key="", reason=f"the local provider has no function {token}{known}")]
     return list(schema.failures(token, ARGUMENTS[token], arguments))
 
 
@@ -43,8 +43,13 @@ def invoke(cloud: Cloud, token: str, arguments: Values) -> Values:
 
 def get_caller_identity(cloud: Cloud, arguments: Values) -> Values:  # noqa: ARG001
     """Who the provider is to AWS."""
-    who = cloud.identity
-    return {"id": who["Account"], "accountId": who["Account"], "arn": who["Arn"], "userId": who["UserId"]}
+    identity = cloud.identity
+    return {
+        "id": identity["Account"],
+        "accountId": identity["Account"],
+        "arn": identity["Arn"],
+        "userId": identity["UserId"],
+    }
 
 
 def get_function(cloud: Cloud, arguments: Values) -> Values:

@@ -9,24 +9,24 @@ from botocore.exceptions import ClientError
 
 from localaws.provider import schema
 from localaws.provider.cloud import EXISTS, MISSING, Cloud, code_of
-from localaws.provider.resource import Found, Resource
-from localaws.provider.schema import Change, Failure
+from localaws.provider.resource import ReadResult, Resource
+from localaws.provider.schema import CheckFailure, PropertyChange
 from localaws.provider.values import UNKNOWN, Unknown, Values, has_unknown
 
 
 class Unfinished(Exception):
     """The object exists, but a later step failed: it has to be remembered, with what it has."""
 
-    def __init__(self, found: Found, cause: Exception) -> None:
+    def __init__(self, found: ReadResult, cause: Exception) -> None:
         super().__init__(str(cause))
         self.found = found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class DiffResult:
     """What an update would do."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[PropertyChange, ...]
     delete_first: bool
 
     @property
@@ -37,7 +37,7 @@ class Difference:
 
 def check(
     resource: Resource, news: Values, *, old: Values, name: str, seed: bytes
-) -> tuple[Values, list[Failure]]:
+) -> tuple[Values, list[CheckFailure]]:
     """The inputs with defaults filled in, and what is wrong with them."""
     found = list(schema.failures(resource.pulumi_type, resource.fields, news))
     inputs = schema.filled(resource.fields, news, old=old, name=name, seed=seed)
@@ -53,7 +53,7 @@ def diff(
     *,
     ignore: Collection[str] = (),
     default_tags: Mapping[str, str] | None = None,
-) -> Difference:
+) -> DiffResult:
     """From the state as last read to the inputs as asked for.
 
     `ignore` holds property paths. The engine has already put the checkpoint's value at each of them;
@@ -63,11 +63,11 @@ def diff(
     if "tagsAll" in resource.outputs and not {"tags", "tagsAll"} & set(ignore):
         wanted = all_tags(inputs, default_tags or {})
         if wanted != state.get("tagsAll", {}) and not any(change.key == "tags" for change in found):
-            found.append(Change(path="tagsAll", key="tagsAll", kind="UPDATE", replaces=False))
+            found.append(PropertyChange(path="tagsAll", key="tagsAll", kind="UPDATE", replaces=False))
     keys = {change.key for change in found}
     generated = set(inputs.get(schema.DEFAULTS, []))
     fixed = not (keys | generated) & set(resource.identity)
-    return Difference(changes=tuple(found), delete_first=fixed and any(one.replaces for one in found))
+    return DiffResult(changes=tuple(found), delete_first=fixed and any(one.replaces for one in found))
 
 
 def all_tags(inputs: Values, default_tags: Mapping[str, str]) -> object:
@@ -94,7 +94,7 @@ def preview(
     return values
 
 
-def create(resource: Resource, cloud: Cloud, inputs: Values) -> Found:
+def create(resource: Resource, cloud: Cloud, inputs: Values) -> ReadResult:
     """Make the object and read it back.
 
     An object that is already there is AWS's error, with one exception: where an earlier attempt of
@@ -107,53 +107,53 @@ def create(resource: Resource, cloud: Cloud, inputs: Values) -> Found:
         retried = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
         if not retried or code_of(error) not in EXISTS:
             raise
-        twin = read(resource, cloud, resource.existing_id(cloud, inputs), state={}, said=inputs)
+        twin = read(resource, cloud, resource.existing_id(cloud, inputs), state={}, inputs=inputs)
         if twin is None or diff(resource, twin.state, inputs, default_tags=cloud.default_tags).changes:
             raise
         id_ = twin.id
     try:
         resource.finish(cloud, id_, inputs)
-        found = read(resource, cloud, id_, state={}, said=inputs)
+        found = read(resource, cloud, id_, state={}, inputs=inputs)
     except Exception as error:
-        made = Found(id=id_, state={key: inputs[key] for key in inputs if key != schema.DEFAULTS})
+        made = ReadResult(id=id_, state={key: inputs[key] for key in inputs if key != schema.DEFAULTS})
         raise Unfinished(made, error) from error
     if found is None:
         raise LookupError(f"{resource.pulumi_type} {id_} was created and is not there")
     return found
 
 
-def read(resource: Resource, cloud: Cloud, id_: str, *, state: Values, said: Values) -> Found | None:
-    """The object as it is now, in the words of the inputs `said` where these mean the same.
+def read(resource: Resource, cloud: Cloud, id_: str, *, state: Values, inputs: Values) -> ReadResult | None:
+    """The object as it is now, in the words of the inputs `inputs` where these mean the same.
 
     `state` is the last state, if there is one. None: the object is gone.
     """
-    found = resource.read(cloud, id_, state or said)
+    found = resource.read(cloud, id_, state or inputs)
     if found is None:
         return None
     now = {key: value for key, value in found.state.items() if value is not None}
-    now = schema.in_the_words_of(resource.fields, {**state, **said}, now)
+    now = schema.spelled_as(resource.fields, {**state, **inputs}, now)
     for key, spec in resource.fields.items():
         if spec.unread:
-            value = said.get(key, state.get(key))
+            value = inputs.get(key, state.get(key))
             now |= {} if value is None else {key: value}
     if "tagsAll" in now:
-        mine: Values = said.get("tags") or state.get("tags") or {}
+        own_tags: Values = inputs.get("tags") or state.get("tags") or {}
         now["tags"] = {
             key: value
             for key, value in now["tagsAll"].items()
-            if key in mine or cloud.default_tags.get(key) != value
+            if key in own_tags or cloud.default_tags.get(key) != value
         }
-    return Found(id=found.id, state=now)
+    return ReadResult(id=found.id, state=now)
 
 
 def update(
     resource: Resource, cloud: Cloud, id_: str, *, state: Values, inputs: Values, ignore: Collection[str]
-) -> Found:
+) -> ReadResult:
     """Change the object in place and read it back."""
     difference = diff(resource, state, inputs, ignore=ignore, default_tags=cloud.default_tags)
     changed = {change.key for change in difference.changes}
     resource.update(cloud, id_, state, inputs, changed)
-    found = read(resource, cloud, id_, state=state, said=inputs)
+    found = read(resource, cloud, id_, state=state, inputs=inputs)
     if found is None:
         raise LookupError(f"{resource.pulumi_type} {id_} is gone")
     return found

@@ -19,7 +19,7 @@ from pathlib import Path
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from localaws.processes import until_told
+from localaws.processes import until_notified
 from localaws.provider.cloud import PARALLEL
 from localaws.provider.servicer import Servicer
 
@@ -28,7 +28,7 @@ NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 
 def main() -> None:
     """Serve while the engine lives. Never returns: the process exits without waiting for calls that hang."""
-    ended = until_told(os.getppid())
+    ended = until_notified(os.getppid())
     if not _reachable(sys.argv[1:]):
         return
     server = grpc.server(futures.ThreadPoolExecutor(PARALLEL, "call"), options=NO_LIMIT)
@@ -46,13 +46,13 @@ def _version() -> str:
     spec = importlib.util.find_spec("pulumi_aws")
     assert spec is not None  # noqa: S101 - a locked requirement
     assert spec.origin is not None  # noqa: S101 - it has an __init__.py
-    told = json.loads(Path(spec.origin).with_name("pulumi-plugin.json").read_text(encoding="utf-8"))
-    return str(told["version"])
+    document = json.loads(Path(spec.origin).with_name("pulumi-plugin.json").read_text(encoding="utf-8"))
+    return str(document["version"])
 
 
 def _reachable(arguments: list[str]) -> bool:
     """Whether the engine still listens: it may have died before the watch over it began."""
-    addresses = [word for word in arguments if not word.startswith("-")]
+    addresses = [argument for argument in arguments if not argument.startswith("-")]
     if not addresses:
         return True
     host, _, port = addresses[-1].rpartition(":")

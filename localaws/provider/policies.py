@@ -42,8 +42,10 @@ def _statement(statement: Any) -> Any:
             result[key] = _set(result[key])
     for key in ("Principal", "NotPrincipal"):
         if key in result:
-            who = result[key] if isinstance(result[key], dict) else {"AWS": result[key]}
-            result[key] = {kind: sorted(_principal(one) for one in _set(ones)) for kind, ones in who.items()}
+            principal = result[key] if isinstance(result[key], dict) else {"AWS": result[key]}
+            result[key] = {
+                kind: sorted(_principal(one) for one in _set(ones)) for kind, ones in principal.items()
+            }
     if isinstance(result.get("Condition"), dict):
         result["Condition"] = {
             operator: {key: _set(value) for key, value in tests.items()} if isinstance(tests, dict) else tests

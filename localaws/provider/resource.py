@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from localaws.provider.cloud import Cloud
-from localaws.provider.schema import Failure, Fields
+from localaws.provider.schema import CheckFailure, Fields
 from localaws.provider.values import Values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class ReadResult:
     """An object as the cloud has it: inputs and outputs under their Pulumi names."""
 
     id: str
@@ -32,7 +32,7 @@ class Resource(ABC):
     # go before its replacement can come.
     identity: ClassVar[tuple[str, ...]]
 
-    def problems(self, inputs: Values) -> Iterator[Failure]:  # noqa: ARG002
+    def problems(self, inputs: Values) -> Iterator[CheckFailure]:  # noqa: ARG002
         """What no field can say alone. Called with known inputs only."""
         yield from ()
 
@@ -48,7 +48,7 @@ class Resource(ABC):
         """The ID of the object that stands in the way of these inputs."""
 
     @abstractmethod
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         """The object, or None if it is gone. `known` is the last state; empty on import."""
 
     @abstractmethod

@@ -43,7 +43,7 @@ REGION: Final = Field(computed=True, replaces=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class CheckFailure:
     """An input that cannot be, and why."""
 
     key: str
@@ -51,7 +51,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class PropertyChange:
     """One difference between what stands and what is asked for; `path` begins with the input's key."""
 
     path: str
@@ -60,28 +60,28 @@ class Change:
     replaces: bool
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or what there is."""
     options = sorted(known)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; it knows {', '.join(options)}"
 
 
-def failures(token: str, fields: Fields, inputs: Values) -> Iterator[Failure]:
+def failures(token: str, fields: Fields, inputs: Values) -> Iterator[CheckFailure]:
     """What is wrong with the inputs: unknown keys, wrong kinds and choices, missing ones."""
     for key, value in inputs.items():
         if key == DEFAULTS:
             continue
         if key not in fields:
-            yield Failure(key=key, reason=f"{key!r} is no input of {token} here{nearest(key, fields)}")
+            yield CheckFailure(key=key, reason=f"{key!r} is no input of {token} here{nearest(key, fields)}")
         else:
             yield from _wrong(token, key, fields[key], value)
     for key, spec in fields.items():
         if spec.required and inputs.get(key) is None:
-            yield Failure(key=key, reason=f"Missing required property {key!r}")
+            yield CheckFailure(key=key, reason=f"Missing required property {key!r}")
 
 
-def _wrong(token: str, path: str, spec: Field, value: Any) -> Iterator[Failure]:
+def _wrong(token: str, path: str, spec: Field, value: Any) -> Iterator[CheckFailure]:
     if isinstance(value, Unknown):
         return
     fits: Mapping[str, Callable[[Any], bool]] = {
@@ -95,10 +95,10 @@ def _wrong(token: str, path: str, spec: Field, value: Any) -> Iterator[Failure]:
         "object": lambda v: isinstance(v, dict),
     }
     if not fits[spec.kind](value):
-        said = "a value of another kind" if spec.secret else f"{value!r}"
-        yield Failure(key=path, reason=f"expected a {spec.kind}, got {said}")
+        shown_value = "a value of another kind" if spec.secret else f"{value!r}"
+        yield CheckFailure(key=path, reason=f"expected a {spec.kind}, got {shown_value}")
     elif spec.choices and value not in spec.choices:
-        yield Failure(key=path, reason=f"expected one of {', '.join(spec.choices)}, got {value!r}")
+        yield CheckFailure(key=path, reason=f"expected one of {', '.join(spec.choices)}, got {value!r}")
     elif spec.kind == "object":
         yield from _nested(token, path, spec, value)
     elif spec.kind in ("list", "set"):
@@ -110,12 +110,12 @@ def _wrong(token: str, path: str, spec: Field, value: Any) -> Iterator[Failure]:
                 yield from _nested(token, where, spec, item)
             elif spec.fields or not isinstance(item, str):
                 expected = "object" if spec.fields else "string"
-                yield Failure(key=where, reason=f"expected a {expected}, got {item!r}")
+                yield CheckFailure(key=where, reason=f"expected a {expected}, got {item!r}")
 
 
-def _nested(token: str, path: str, spec: Field, value: Values) -> Iterator[Failure]:
+def _nested(token: str, path: str, spec: Field, value: Values) -> Iterator[CheckFailure]:
     for failure in failures(f"{path} of {token}", spec.fields, value):
-        yield Failure(key=f"{path}.{failure.key}", reason=failure.reason)
+        yield CheckFailure(key=f"{path}.{failure.key}", reason=failure.reason)
 
 
 def _is_number(value: object) -> bool:
@@ -179,16 +179,18 @@ def same(spec: Field, old: Any, new: Any) -> bool:
     return bool(normal(spec, old) == normal(spec, new))
 
 
-def changes(fields: Fields, state: Values, inputs: Values, ignore: Collection[str] = ()) -> list[Change]:
+def changes(
+    fields: Fields, state: Values, inputs: Values, ignore: Collection[str] = ()
+) -> list[PropertyChange]:
     """What an update would have to do, from the state as last read to the inputs as asked for."""
-    found: list[Change] = []
+    found: list[PropertyChange] = []
     for key, spec in fields.items():
         old, new = state.get(key), inputs.get(key)
         if key in ignore or same(spec, old, new):
             continue
         parts = list(_parts(spec, old, new)) or [("", old, new)]
         found.extend(
-            Change(path=key + tail, key=key, kind=_kind(was, now), replaces=spec.replaces)
+            PropertyChange(path=key + tail, key=key, kind=_kind(was, now), replaces=spec.replaces)
             for tail, was, now in parts
         )
     return found
@@ -210,15 +212,15 @@ def _kind(old: Any, new: Any) -> Literal["ADD", "DELETE", "UPDATE"]:
     return "DELETE" if new is None else "UPDATE"
 
 
-def in_the_words_of(fields: Fields, said: Values, state: Values) -> Values:
+def spelled_as(fields: Fields, inputs: Values, state: Values) -> Values:
     """The state with the program's own spelling and order wherever both mean the same."""
     kept = {
-        key: said[key]
+        key: inputs[key]
         for key, spec in fields.items()
-        if key in said
+        if key in inputs
         and (spec.canon or spec.kind in ("list", "set"))
-        and not isinstance(said[key], Unknown)
-        and normal(spec, said[key]) == normal(spec, state.get(key))
+        and not isinstance(inputs[key], Unknown)
+        and normal(spec, inputs[key]) == normal(spec, state.get(key))
     }
     return {**state, **kept}
 

@@ -23,7 +23,7 @@ from localaws.provider import config, invokes, lifecycle, schema
 from localaws.provider.cloud import Cloud
 from localaws.provider.lifecycle import Unfinished
 from localaws.provider.resource import Resource
-from localaws.provider.schema import Failure
+from localaws.provider.schema import CheckFailure
 from localaws.provider.types import TYPES
 from localaws.provider.values import Properties, Values, decode, encode, has_unknown
 
@@ -31,7 +31,7 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 Pb = provider_pb2
 
 
-def _told(verb: str) -> Callable[[Call], Call]:
+def _explained(verb: str) -> Callable[[Call], Call]:
     """Errors of the method as sentences: what was being done to what, and what AWS said."""
 
     def wrap(method: Call) -> Call:
@@ -140,7 +140,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         return Pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
-    @_told("invoking")
+    @_explained("invoking")
     def Invoke(self, request: Any, context: Any) -> Any:
         """Calls a function."""
         arguments = decode(request.args)
@@ -148,20 +148,20 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         answer: Values = {} if failures else invokes.invoke(self.cloud, request.tok, arguments.values)
         return Pb.InvokeResponse(**{"return": encode(answer, arguments.secret)}, failures=_failures(failures))
 
-    @_told("checking")
+    @_explained("checking")
     def Check(self, request: Any, context: Any) -> Any:
         """Refuses types and inputs that it does not know, and fills in defaults."""
         news, old = decode(request.news), decode(request.olds)
         if request.type not in TYPES:
             reason = f"the local provider has no type {request.type}{schema.nearest(request.type, TYPES)}"
-            return _checked(news.values, news.secret, [Failure(key="", reason=reason)])
+            return _checked(news.values, news.secret, [CheckFailure(key="", reason=reason)])
         resource = TYPES[request.type]
         inputs, failures = lifecycle.check(
             resource, news.values, old=old.values, name=request.name, seed=request.randomSeed
         )
         return _checked(inputs, news.secret | _secret_fields(resource), failures)
 
-    @_told("comparing")
+    @_explained("comparing")
     def Diff(self, request: Any, context: Any) -> Any:
         """What an update would do."""
         resource = TYPES[request.type]
@@ -187,7 +187,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             },
         )
 
-    @_told("creating")
+    @_explained("creating")
     def Create(self, request: Any, context: Any) -> Any:
         """Makes the object; in a preview, says what would be known."""
         resource, asked = TYPES[request.type], decode(request.properties)
@@ -199,26 +199,26 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         found = lifecycle.create(resource, self.cloud, asked.values)
         return Pb.CreateResponse(id=found.id, properties=_state(resource, found.state, asked))
 
-    @_told("reading")
+    @_explained("reading")
     def Read(self, request: Any, context: Any) -> Any:
         """The object as it is now, with the inputs that would have made it; no ID if it is gone."""
         resource = TYPES[request.type]
-        before, said = decode(request.properties), decode(request.inputs)
-        found = lifecycle.read(resource, self.cloud, request.id, state=before.values, said=said.values)
+        before, given = decode(request.properties), decode(request.inputs)
+        found = lifecycle.read(resource, self.cloud, request.id, state=before.values, inputs=given.values)
         if found is None:
             return Pb.ReadResponse()
         inputs = (
-            schema.fresh_inputs(resource.fields, old=said.values, before=before.values, now=found.state)
-            if said.values
+            schema.fresh_inputs(resource.fields, old=given.values, before=before.values, now=found.state)
+            if given.values
             else schema.imported_inputs(resource.fields, found.state)
         )
         return Pb.ReadResponse(
             id=found.id,
             properties=_state(resource, found.state, before),
-            inputs=_state(resource, inputs, said),
+            inputs=_state(resource, inputs, given),
         )
 
-    @_told("updating")
+    @_explained("updating")
     def Update(self, request: Any, context: Any) -> Any:
         """Changes the object in place; in a preview, says what would be known."""
         resource, asked, before = TYPES[request.type], decode(request.news), decode(request.olds)
@@ -237,7 +237,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             ).state
         return Pb.UpdateResponse(properties=_state(resource, values, asked))
 
-    @_told("deleting")
+    @_explained("deleting")
     def Delete(self, request: Any, context: Any) -> Any:
         """Removes the object; one that is already gone is no error."""
         state = decode(request.properties).values
@@ -249,9 +249,9 @@ def _state(resource: Resource, values: Values, like: Properties) -> Any:
     return encode(values, like.secret | _secret_fields(resource))
 
 
-def _checked(values: Values, secret: Iterable[str], failures: Iterable[Failure]) -> Any:
+def _checked(values: Values, secret: Iterable[str], failures: Iterable[CheckFailure]) -> Any:
     return Pb.CheckResponse(inputs=encode(values, secret), failures=_failures(failures))
 
 
-def _failures(failures: Iterable[Failure]) -> list[Any]:
+def _failures(failures: Iterable[CheckFailure]) -> list[Any]:
     return [Pb.CheckFailure(property=failure.key, reason=failure.reason) for failure in failures]

@@ -46,8 +46,8 @@ def official_engine() -> Path | None:
     found = shutil.which("pulumi", path=path_without_ours())
     if found is None:
         return None
-    told = subprocess.run([found, "version"], capture_output=True, text=True, check=False, env=_quiet())
-    version = re.match(r"v?(\d+)\.", told.stdout.strip())
+    completed = subprocess.run([found, "version"], capture_output=True, text=True, check=False, env=_quiet())
+    version = re.match(r"v?(\d+)\.", completed.stdout.strip())
     return Path(found) if version and int(version[1]) == _MAJOR else None
 
 

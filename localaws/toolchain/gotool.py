@@ -95,10 +95,10 @@ def _build(tool: GoTool, compiler: str, folder: Path, progress: Callable[[str], 
         text=True,
     )
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    told = _Told(process.stdout)
+    build_output = _BuildOutput(process.stdout)
     try:
         while True:
-            progress(f"{time.monotonic() - begun:.0f} s, {told.at}")
+            progress(f"{time.monotonic() - begun:.0f} s, {build_output.at}")
             try:
                 code = process.wait(timeout=_TICK)
             except subprocess.TimeoutExpired:
@@ -109,12 +109,12 @@ def _build(tool: GoTool, compiler: str, folder: Path, progress: Callable[[str], 
         process.wait()
         raise
     finally:
-        told.join()
+        build_output.join()
     if code or not output.exists():
-        _explain(tool, told.lines, begun)
+        _explain(tool, build_output.lines, begun)
 
 
-class _Told(threading.Thread):
+class _BuildOutput(threading.Thread):
     """Reads what the compiler says: `at` is a word on how far it is, `lines` the last of it."""
 
     def __init__(self, pipe: IO[str]) -> None:

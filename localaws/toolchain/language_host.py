@@ -118,8 +118,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "import importlib.metadata as m, json; "
             "print(json.dumps(sorted({(d.metadata['Name'], d.version) for d in m.distributions()})))"
         )
-        told = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
-        found = json.loads(told.stdout or "[]")
+        completed = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
+        found = json.loads(completed.stdout or "[]")
         return _pb.GetProgramDependenciesResponse(
             dependencies=[_pb.DependencyInfo(name=name, version=version) for name, version in found]
         )
@@ -190,7 +190,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             return _pb.RunResponse()
         if code == _BAIL:
             return _pb.RunResponse(bail=True)
-        return _pb.RunResponse(error=f"Program exited with {_in_words(code)}")
+        return _pb.RunResponse(error=f"Program exited with {_summary(code)}")
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Ask the program to stop, as Ctrl-C would; the engine goes on to end in good order."""
@@ -217,8 +217,8 @@ def main() -> None:
     """Serve the engine that started this process, and end with it, however it ends."""
     # The engine starts its plugins in a group of their own, which Ctrl-C at a terminal does not
     # reach: either signal is the engine's word that it is done with us, and it waits 5 s for it.
-    ended = processes.until_told(os.getppid())
-    addresses = [word for word in sys.argv[1:] if not word.startswith("-")]
+    ended = processes.until_notified(os.getppid())
+    addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     host = LanguageHost(addresses[0] if addresses else "")
     server = grpc.server(
         futures.ThreadPoolExecutor(8),
@@ -258,9 +258,9 @@ def _streamed(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    said: queue.Queue[tuple[str, bytes]] = queue.Queue()
+    lines: queue.Queue[tuple[str, bytes]] = queue.Queue()
     readers = [
-        threading.Thread(target=_read, args=(said, name, pipe), daemon=True)
+        threading.Thread(target=_read, args=(lines, name, pipe), daemon=True)
         for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr))
     ]
     for reader in readers:
@@ -268,7 +268,7 @@ def _streamed(
     open_pipes = len(readers)
     try:
         while open_pipes:
-            name, line = said.get()
+            name, line = lines.get()
             if line:
                 yield _pb.InstallDependenciesResponse(**{name: line})
             else:
@@ -279,15 +279,15 @@ def _streamed(
             process.kill()
             process.wait()
     if code:
-        context.abort(grpc.StatusCode.INTERNAL, f"{' '.join(command)} ended with {_in_words(code)}")
+        context.abort(grpc.StatusCode.INTERNAL, f"{' '.join(command)} ended with {_summary(code)}")
 
 
-def _read(said: queue.Queue[tuple[str, bytes]], name: str, pipe: IO[bytes] | None) -> None:
+def _read(lines: queue.Queue[tuple[str, bytes]], name: str, pipe: IO[bytes] | None) -> None:
     with pipe or open(os.devnull, "rb") as source:  # noqa: PTH123 - never None: a pipe was asked for
         for line in source:
-            said.put((name, line))
-    said.put((name, b""))
+            lines.put((name, line))
+    lines.put((name, b""))
 
 
-def _in_words(code: int) -> str:
+def _summary(code: int) -> str:
     return f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"

@@ -50,6 +50,6 @@ def official_terraform() -> Path | None:
 def _version(tool: str) -> tuple[int, int]:
     # Neither a call home for news of newer versions, nor a configuration of the caller's.
     environ = {k: v for k, v in os.environ.items() if not k.startswith("TF_")} | {"CHECKPOINT_DISABLE": "1"}
-    told = subprocess.run([tool, "version"], capture_output=True, text=True, check=False, env=environ)
-    version = re.search(r"^(?:Terraform|OpenTofu) v(\d+)\.(\d+)", told.stdout, re.MULTILINE)
+    completed = subprocess.run([tool, "version"], capture_output=True, text=True, check=False, env=environ)
+    version = re.search(r"^(?:Terraform|OpenTofu) v(\d+)\.(\d+)", completed.stdout, re.MULTILINE)
     return (int(version[1]), int(version[2])) if version else (0, 0)

@@ -11,7 +11,7 @@ from rollback.config.naming import APPROVER, UNATTENDED
 from rollback.config.settings import PROJECT_FILE, Settings, parse
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.record import Approval, Record, Status, now_iso
 
@@ -33,8 +33,8 @@ _SKEW = timedelta(minutes=5)
 
 def policy(settings: Settings, kind: str) -> Policy:
     """What `settings` ask for a kind of rollback: none, confirm or identity."""
-    asked: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
-    return asked
+    required: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
+    return required
 
 
 def on_branch(root: Path, branch: str, name: str) -> str | None:
@@ -74,12 +74,12 @@ def binding_policy(
     there = _parsed(settings.environment, texts, branch)
     default = _texts(root, DEFAULT_BRANCH, files, read)
     pinned = there if default is None else _parsed(settings.environment, default, "origin/HEAD")
-    for said, where in ((there, branch), (pinned, "origin/HEAD")):
-        if said.protected_branch != branch:
+    for message, where in ((there, branch), (pinned, "origin/HEAD")):
+        if message.protected_branch != branch:
             raise Refused(
-                f"The protected branch is '{branch}' here, and '{said.protected_branch}' on branch '{where}'.",
+                f"The protected branch is '{branch}' here, and '{message.protected_branch}' on branch '{where}'.",
                 code=Code.SETTINGS_NOT_REVIEWED,
-                next=f"Check out what is on '{said.protected_branch}'.",
+                next=f"Check out what is on '{message.protected_branch}'.",
             )
     strictest = max(here, policy(there, kind), key=_STRICTEST.index)
     if strictest == "identity":
@@ -117,7 +117,7 @@ def _parsed(environment: str, texts: tuple[str, str], branch: str) -> Settings:
         ) from None
 
 
-def approve(record: Record, digest: str, by: Who, settings: Settings, now: datetime) -> Approval:
+def approve(record: Record, digest: str, by: Actor, settings: Settings, now: datetime) -> Approval:
     """The approval that `by` gives. Raises `Refused` where they may not, or mean another plan."""
     if record.status is not Status.AWAITING_APPROVAL:
         raise Refused(
@@ -144,9 +144,9 @@ def approve(record: Record, digest: str, by: Who, settings: Settings, now: datet
     )
 
 
-def may_be_confirmed_unseen(settings: Settings, asked: Policy) -> None:
+def may_be_confirmed_unseen(settings: Settings, required: Policy) -> None:
     """Raises `UsageError` where `--yes` does not replace a look at the plan."""
-    if asked == "confirm" and settings.environment not in UNATTENDED:
+    if required == "confirm" and settings.environment not in UNATTENDED:
         raise UsageError(
             f"--yes is for {', '.join(UNATTENDED)} only: in {settings.environment} the shown plan is confirmed.",
             code=Code.OPTION_INVALID,
@@ -171,7 +171,9 @@ def confirmed(record: Record, digest: str) -> None:
         )
 
 
-def standing(record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime) -> Approval:
+def valid_approval(
+    record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime
+) -> Approval:
     """The approval that lets `record` go ahead. Raises `Refused` saying why there is none."""
     given, why = _first_valid(record, approvals, settings, now)
     if given is not None:
@@ -230,7 +232,7 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _unfit(by: Who, record: Record, settings: Settings) -> str | None:
+def _unfit(by: Actor, record: Record, settings: Settings) -> str | None:
     """Why this identity cannot approve this record; None where it can."""
     starter = record.initiated_by
     if by.person.casefold() == starter.person.casefold():

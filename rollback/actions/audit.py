@@ -21,8 +21,8 @@ from rollback.ledger.audit_bucket import (
     RELEASES,
     TIMELINE,
     Archive,
+    ArchivedObject,
     Each,
-    Kept,
     NotDeclared,
     approval_key,
     entry_key,
@@ -37,7 +37,7 @@ from rollback.ledger.integrity import (
     Finding,
     Partition,
     approval_findings,
-    bars_findings,
+    quarantine_findings,
     record_partition,
     release_partition,
 )
@@ -51,7 +51,7 @@ from rollback.model.release import Entry, Release
 # Partitions at a time, and entries that are put into the archive at a time.
 _BATCH = 32
 # Findings that are shown; the first is the one that counts.
-_TOLD = 50
+_NOTICED = 50
 # A ledger that is written to while it is read is read again.
 _LOOKS = 3
 # What the archive's keys are like; others are noted, and are nothing of the trail.
@@ -112,12 +112,12 @@ class Walk:
         self.unread: RollbackError | None = None
         self.records = self.unfinished = self.releases = self.approvals = 0
         self._each, self._ui = each, ui
-        self._bars: list[Item] = []
+        self._quarantines: list[Item] = []
         self._drills: list[Item] = []
         self._requirements: list[Item] = []
         self._archive = ledger.archive
-        self._releases: dict[str, Kept] = {}
-        self._approvals: dict[str, Kept] = {}
+        self._releases: dict[str, ArchivedObject] = {}
+        self._approvals: dict[str, ArchivedObject] = {}
 
     def findings(self) -> Iterator[Finding]:
         """Where the trail breaks, as it is walked."""
@@ -126,7 +126,7 @@ class Walk:
         self._releases = {kept.key: kept for kept in self._kept(RELEASES)}
         self._approvals = {kept.key: kept for kept in self._kept(APPROVALS)}
         yield from self.partitions()
-        yield from bars_findings(self.chain, self._bars)
+        yield from quarantine_findings(self.chain, self._quarantines)
         yield from drill_findings(self.ledger.environment, self.chain.drills, self._drills)
         yield from self.strangers()
         yield from self.leftovers()
@@ -157,7 +157,7 @@ class Walk:
             yield from self._beyond(group, "the ledger has it no more: its newest entries are gone")
             seq, group = next(copies, (0, ()))
 
-    def _copied(self, entry: Entry, pk: str, sk: str, copies: Iterable[Kept]) -> Iterator[Finding]:
+    def _copied(self, entry: Entry, pk: str, sk: str, copies: Iterable[ArchivedObject]) -> Iterator[Finding]:
         """An entry against what the archive has of its number."""
         known = False
         for copy in copies:
@@ -166,7 +166,7 @@ class Walk:
         if not known:
             self._lacks(entry_key(entry), partial(self._entry, pk, sk))
 
-    def _beyond(self, group: Iterable[Kept], what: str) -> Iterator[Finding]:
+    def _beyond(self, group: Iterable[ArchivedObject], what: str) -> Iterator[Finding]:
         """What is kept of a number that the ledger has not."""
         for copy in group:
             is_entry = self._archive is not None and self._archive.entry(copy) is not None
@@ -174,11 +174,11 @@ class Walk:
                 pk=self._bucket, sk=copy.key, what=what if is_entry else "it is no entry of a timeline"
             )
 
-    def _is_of(self, copy: Kept, entry: Entry) -> bool:
+    def _is_of(self, copy: ArchivedObject, entry: Entry) -> bool:
         """Whether a key is where an entry is kept, or was kept by an earlier version of this command."""
         old = copy.key == entry_key(replace(entry, hash=""))
         return copy.key == entry_key(entry) or (
-            old and self._archive is not None and self._archive.says(copy, entry)
+            old and self._archive is not None and self._archive.matches(copy, entry)
         )
 
     def requirement(self) -> Iterator[Finding]:
@@ -216,9 +216,9 @@ class Walk:
         if not claim.waited:
             return _Read(identifier=identifier, part=part)
         pk = f"APPROVAL#{identifier}"
-        said = list(self.ledger.table.query(pk))
-        part.findings.extend(approval_findings(part.approvals, said, pk))
-        return _Read(identifier=identifier, part=part, approvals=_readable(said))
+        stored = list(self.ledger.table.query(pk))
+        part.findings.extend(approval_findings(part.approvals, stored, pk))
+        return _Read(identifier=identifier, part=part, approvals=_readable(stored))
 
     def strangers(self) -> Iterator[Finding]:
         """What the index has in `history` and the timeline does not."""
@@ -240,7 +240,7 @@ class Walk:
     def _set_aside(self, sk: str, item: Item) -> bool:
         """Keeps for later what is in the timeline's partition and is no entry; whether it was such."""
         for prefix, kept in (
-            ("QUARANTINE#", self._bars),
+            ("QUARANTINE#", self._quarantines),
             (PREFIX, self._drills),
             (REQUIREMENT, self._requirements),
         ):
@@ -265,7 +265,7 @@ class Walk:
         if (record := read.part.record) is not None:
             self.records += 1
             self.unfinished += record.status in UNFINISHED - {Status.FAILED}
-            self.chain.told(record)
+            self.chain.complete_from(record)
         if (release := read.release) is not None:
             self.releases += 1
             key = release_key(release.deployment_id)
@@ -288,15 +288,17 @@ class Walk:
     def _entry(self, pk: str, sk: str) -> Entry:
         return model(Entry, self.ledger.table.get(pk, sk) or {})
 
-    def _compared(self, copy: Kept, value: Entry | Release | Approval, where: str) -> Iterator[Finding]:
-        if self._archive is not None and not self._archive.says(copy, value):
+    def _compared(
+        self, copy: ArchivedObject, value: Entry | Release | Approval, where: str
+    ) -> Iterator[Finding]:
+        if self._archive is not None and not self._archive.matches(copy, value):
             yield Finding(pk=self._bucket, sk=copy.key, what=f"it says otherwise than {where}")
         if copy.later:
             yield Finding(
                 pk=self._bucket, sk=copy.key, what="somebody put another version over it, or hid it"
             )
 
-    def _kept(self, prefix: str) -> Iterator[Kept]:
+    def _kept(self, prefix: str) -> Iterator[ArchivedObject]:
         """The archive's keys; none where it cannot be read, which is remembered."""
         if self._archive is None or self.unread is not None:
             return
@@ -318,7 +320,7 @@ def audit(ledger: Ledger, each: Each, ui: Ui) -> Audited:
     """Walks it all, and puts into the archive what it lacks if nothing is wrong."""
     for _ in range(_LOOKS):
         walk = Walk(ledger, each, ui)
-        findings = tuple(islice(walk.findings(), _TOLD))
+        findings = tuple(islice(walk.findings(), _NOTICED))
         if not findings or not _went_on(ledger, walk):
             break
     put = 0
@@ -334,7 +336,7 @@ def audit(ledger: Ledger, each: Each, ui: Ui) -> Audited:
         releases=walk.releases,
         records=walk.records,
         unfinished=walk.unfinished,
-        bars=len(walk.chain.bars),
+        bars=len(walk.chain.quarantines),
         approvals=walk.approvals,
         findings=findings,
         unkept=tuple(one.key for one in reversed(unkept)),

@@ -18,11 +18,11 @@ from rollback.core.errors import Code, UsageError
 from rollback.integrations import slack
 from rollback.integrations.slack import Notifier
 from rollback.ledger.audit_bucket import Archive
-from rollback.ledger.health import Watch
+from rollback.ledger.health import LedgerWatch
 from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
-from rollback.ledger.store import Table
-from rollback.model.identity import Who
+from rollback.ledger.store import LedgerTable
+from rollback.model.identity import Actor
 from rollback.model.record import Record, now_iso
 from rollback.targets.base import Context, Target
 
@@ -49,17 +49,17 @@ class Session:
     # `HOST:PID` of a holder of an engine's lock that a person says is dead.
     confirm_dead: str = ""
     # Looks whether the ledger is the one that it was.
-    watch: Watch | None = None
+    watch: LedgerWatch | None = None
     # Posts to the team's Slack; None where none is configured.
     notifier: Notifier | None = None
 
-    def told(self, record: Record) -> None:
+    def notify(self, record: Record) -> None:
         """Passes a record that has begun, changed or ended to the notifier."""
         if self.notifier is not None:
-            self.notifier.told(record)
+            self.notifier.notify(record)
 
     @property
-    def caller(self) -> Who:
+    def caller(self) -> Actor:
         return self.account.caller
 
     @property
@@ -69,7 +69,7 @@ class Session:
     @property
     def alarms(self) -> tuple[str, ...]:
         """What is wrong with the ledger as a whole, as far as it was looked at."""
-        return tuple(self.watch.said) if self.watch is not None else ()
+        return tuple(self.watch.notices) if self.watch is not None else ()
 
     def watch_first(self, *, strict: bool) -> None:
         """Checks that the table has not lost entries. Raises `LostEntries` if `strict`; else see `alarms`."""
@@ -102,12 +102,12 @@ def begin(
     start: Path | None = None,
     *,
     confirm_dead: str = "",
-    say: Callable[[str], None] = lambda _: None,
+    notice: Callable[[str], None] = lambda _: None,
     acting: Callable[[Account], Account] | None = None,
 ) -> Session:
     """The session for an environment, found from the folder `start` upwards (default: the current one).
 
-    Without a name it is the one environment whose account the caller's credentials belong to. `say` gets what
+    Without a name it is the one environment whose account the caller's credentials belong to. `notice` gets what
     went wrong beside the rollback; `acting` gives the account under another role. Raises `UsageError` or
     `Refused` as `settings.load` and `account.connect` do.
     """
@@ -117,7 +117,7 @@ def begin(
     account = connect(settings)
     if acting is not None:
         account = acting(account)
-    table = Table(account.dynamodb, settings.names.deployments_table)
+    table = LedgerTable(account.dynamodb, settings.names.deployments_table)
     ledger = Ledger(table, settings.environment, _archive(account))
 
     def now() -> datetime:
@@ -126,7 +126,7 @@ def begin(
 
     clocks = Clocks(now=lambda: now_iso(now()))
     closing = ExitStack()
-    notifier = slack.notifier(account, say)
+    notifier = slack.notifier(account, notice)
     if notifier is not None:
         closing.callback(notifier.close)
     return Session(
@@ -134,7 +134,7 @@ def begin(
         settings=settings,
         account=account,
         ledger=ledger,
-        watch=Watch.over(ledger),
+        watch=LedgerWatch.over(ledger),
         leases=Leases(
             table=table,
             environment=settings.environment,
@@ -166,11 +166,11 @@ def _callers_environment(root: Path) -> str:
     if not everything:
         raise UsageError("No environment is configured here.", code=Code.UNKNOWN_ENVIRONMENT)
     account = caller_account(everything[0].region)
-    mine = [settings.environment for settings in everything if settings.account == account]
-    if len(mine) != 1:
+    own = [settings.environment for settings in everything if settings.account == account]
+    if len(own) != 1:
         raise UsageError(
-            f"Account {account} is that of {' and '.join(mine) or 'no environment'}.",
+            f"Account {account} is that of {' and '.join(own) or 'no environment'}.",
             code=Code.UNKNOWN_ENVIRONMENT,
             next="Name the environment with --env.",
         )
-    return mine[0]
+    return own[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rollback.actions.context import Session
-from rollback.actions.quarantine import said
+from rollback.actions.quarantine import manual_entry
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import model
@@ -46,7 +46,7 @@ def begin(ledger: Ledger, drill: Drill) -> None:
 
 def end(session: Session, drill: Drill) -> None:
     """Stores how a drill ended. Raises `Refused` where another command has done so."""
-    entry = said(session, DRILL, "", drill.status, drill.ended_at or session.clocks.now())
+    entry = manual_entry(session, DRILL, "", drill.status, drill.ended_at or session.clocks.now())
     put = Write(
         name=DRILL,
         item=drill_item(drill),

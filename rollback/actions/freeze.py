@@ -6,7 +6,7 @@ It is recorded as quarantines are: in the ledger's chain, in its archive, and au
 from __future__ import annotations
 
 from rollback.actions.context import Session
-from rollback.actions.quarantine import said
+from rollback.actions.quarantine import manual_entry
 from rollback.core.errors import Code, Refused
 from rollback.ledger.repository import Ledger
 from rollback.model.messages import checked_reason
@@ -16,22 +16,26 @@ from rollback.model.release import Freeze
 def freeze(session: Session, reason: str) -> Freeze:
     """Freezes the environment for everybody but the caller. Raises `Refused` where it is frozen already."""
     reason = checked_reason(reason)
-    if (standing := frozen(session.ledger)) is not None:
-        raise Refused(f"{session.environment} is frozen already: {told(standing)}.", code=Code.FROZEN)
+    if (freeze_entry := frozen(session.ledger)) is not None:
+        raise Refused(
+            f"{session.environment} is frozen already: {description(freeze_entry)}.", code=Code.FROZEN
+        )
     at = session.clocks.now()
     made = Freeze(reason=reason, by=session.caller, at=at)
-    session.ledger.append(said(session, "freeze", "", reason, at), bars=[made])
+    session.ledger.append(manual_entry(session, "freeze", "", reason, at), quarantines=[made])
     return made
 
 
 def unfreeze(session: Session, reason: str) -> Freeze:
     """Ends the freeze. Anybody may, and is recorded. Raises `Refused` where the environment is not frozen."""
     reason = checked_reason(reason)
-    standing = frozen(session.ledger)
-    if standing is None:
+    freeze_entry = frozen(session.ledger)
+    if freeze_entry is None:
         raise Refused(f"{session.environment} is not frozen.", code=Code.NOTHING_TO_LIFT)
-    session.ledger.append(said(session, "unfreeze", "", reason, session.clocks.now()), lifts=[standing])
-    return standing
+    session.ledger.append(
+        manual_entry(session, "unfreeze", "", reason, session.clocks.now()), lifts=[freeze_entry]
+    )
+    return freeze_entry
 
 
 def frozen(ledger: Ledger) -> Freeze | None:
@@ -41,15 +45,15 @@ def frozen(ledger: Ledger) -> Freeze | None:
 
 def respected(session: Session) -> None:
     """Raises `Refused` where somebody else has frozen the environment."""
-    standing = frozen(session.ledger)
-    if standing is not None and standing.by.person.casefold() != session.caller.person.casefold():
+    freeze_entry = frozen(session.ledger)
+    if freeze_entry is not None and freeze_entry.by.person.casefold() != session.caller.person.casefold():
         raise Refused(
-            f"{session.environment} is frozen: {told(standing)}.",
+            f"{session.environment} is frozen: {description(freeze_entry)}.",
             code=Code.FROZEN,
-            next=f"Ask {standing.by.person}; or rollback unfreeze --env {session.environment} --reason …",
+            next=f"Ask {freeze_entry.by.person}; or rollback unfreeze --env {session.environment} --reason …",
         )
 
 
-def told(standing: Freeze) -> str:
+def description(freeze_entry: Freeze) -> str:
     """A freeze in words."""
-    return f"{standing.by} since {standing.at}: {standing.reason}"
+    return f"{freeze_entry.by} since {freeze_entry.at}: {freeze_entry.reason}"

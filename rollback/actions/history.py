@@ -15,7 +15,7 @@ from rollback.core.sanitize import line
 from rollback.integrations import git
 from rollback.integrations.pulumi import Denied, Update, history, place
 from rollback.model.drill import Drill
-from rollback.model.drill import told as drill_told
+from rollback.model.drill import drill_document as drill_json
 from rollback.model.record import Record, plain_record
 from rollback.model.release import DRILL, Release
 
@@ -24,7 +24,7 @@ RELEASE, UPDATE = "release", "stack"
 _ENGINES = "up-"
 _ALL = 10_000
 # Characters of an engine's error.
-_SAID = 300
+_MAX_TEXT = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class Moment:
     """One entry. `at` is ISO 8601 in UTC; `what` names it as `show` takes it; `result` is a record's status
     or the engine's result. `seconds` is how long it took. `changes` counts resources (`{"update": 2}`).
 
-    `stands`: true for the deployment that is live. `document` is the entry's own JSON: of a record
+    `deployed`: true for the deployment that is live. `document` is the entry's own JSON: of a record
     `plain_record`, of a release or an engine's update its fields, of a drill `model.drill.told` and `"drill":
     true`.
     """
@@ -41,19 +41,19 @@ class Moment:
     kind: str
     what: str
     result: str
-    who: str
+    actor: str
     commit: str = ""
     subject: str = ""
-    way: str = ""
+    movement: str = ""
     seconds: float | None = None
     changes: Mapping[str, int] = field(default_factory=dict)
-    stands: bool = False
+    deployed: bool = False
     dirty: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Past:
+class History:
     """The newest moments first, what could not be read, and notices."""
 
     moments: tuple[Moment, ...]
@@ -61,7 +61,7 @@ class Past:
     notices: tuple[str, ...] = ()
 
 
-def past(session: Session, limit: int, kind: str | None = None) -> Past:
+def past(session: Session, limit: int, kind: str | None = None) -> History:
     """The newest `limit` entries, of one kind or of all."""
     items: list[Release | Record] = []
     broken: list[RollbackError] = []
@@ -87,13 +87,13 @@ def past(session: Session, limit: int, kind: str | None = None) -> Past:
             else:
                 moments.append(_drill(drill))
     newest = sorted(moments, key=lambda moment: moment.at, reverse=True)[:limit]
-    return Past(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
+    return History(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
 
 
 def _why(session: Session, error: RollbackError) -> str:
     """Why the engine's history could not be read, and who can: its own words are long, and name no role."""
     if not isinstance(error, Denied):
-        return line(error.what.splitlines()[-1])[:_SAID]
+        return line(error.what.splitlines()[-1])[:_MAX_TEXT]
     names = session.settings.names
     return (
         f"{session.caller} may not read the state in {place(session.settings)}. Who has taken "
@@ -112,7 +112,7 @@ def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]
     """What is the same for all of them, what stands and what commits say, is asked once."""
     if not releases:
         return
-    standing = set(session.ledger.timeline().stands.values())
+    deployed = set(session.ledger.timeline().all_deployed.values())
     subjects = git.subjects(session.root, [release.commit for release in releases])
     for release in releases:
         yield Moment(
@@ -120,10 +120,10 @@ def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]
             kind="adoption" if release.adopted else RELEASE,
             what=release.version,
             result=release.status,
-            who=release.recorded_by.person,
+            actor=release.recorded_by.person,
             commit=release.commit,
             subject=subjects.get(release.commit, ""),
-            stands=release.version in standing,
+            deployed=release.version in deployed,
             document={key: value for key, value in plain(release).items() if key != "manifest"},
         )
 
@@ -134,9 +134,9 @@ def _record(record: Record) -> Moment:
         kind=record.kind,
         what=record.rollback_id,
         result=record.status,
-        who=record.initiated_by.person,
+        actor=record.initiated_by.person,
         subject=record.reason,
-        way=f"{record.from_version or 'unknown'} → {record.to_version}",
+        movement=f"{record.from_version or 'unknown'} → {record.to_version}",
         seconds=record.elapsed_seconds,
         changes={op: count for op, count in record.infrastructure.items() if count},
         document=plain_record(record),
@@ -149,11 +149,11 @@ def _drill(drill: Drill) -> Moment:
         kind=DRILL,
         what=drill.drill_id,
         result=drill.status,
-        who=drill.by.person,
+        actor=drill.by.person,
         subject=drill.why,
-        way=f"{drill.scenario}, {'planned only' if drill.read_only else drill.fault}",
+        movement=f"{drill.scenario}, {'planned only' if drill.read_only else drill.fault}",
         seconds=drill.seconds,
-        document={"drill": True, **drill_told(drill)},
+        document={"drill": True, **drill_json(drill)},
     )
 
 
@@ -163,11 +163,11 @@ def _update(update: Update) -> Moment:
         kind=update.kind,
         what=f"{_ENGINES}{update.at[:19].translate(str.maketrans('', '', '-:'))}",
         result=update.result,
-        who=update.who,
+        actor=update.who,
         commit=update.commit,
         subject=update.subject,
         changes=update.changes,
-        stands=update.stands,
+        deployed=update.stands,
         dirty=update.dirty,
         document=plain(update),
     )

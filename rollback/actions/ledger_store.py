@@ -15,7 +15,7 @@ from typing import Any
 from rollback.actions.context import Session
 from rollback.actions.run import End
 from rollback.core.errors import Refused, RollbackError
-from rollback.ledger.lease import LeaseLost, Locks
+from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
 from rollback.model.deployed import Deployed, stored
 from rollback.model.events import Abandoned, Aborted, Closed, Happened, Reverting, has
@@ -37,7 +37,7 @@ class LedgerStore:
     target: Target
     plan: Plan[Any]
     record: Record
-    lease: Locks
+    lease: HeldLeases
     taken_over: bool = False
     events: list[Event] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
@@ -66,7 +66,7 @@ class LedgerStore:
                 raise
             self.events.append(event)
         if self.session.notifier is not None:
-            self.session.told(replace(self.record, counts=self.target.counts(self.plan, self.events)))
+            self.session.notify(replace(self.record, counts=self.target.counts(self.plan, self.events)))
 
     def check(self) -> None:
         self.lease.check()
@@ -120,12 +120,12 @@ class LedgerStore:
                     services=self.plan.subjects,
                     deployed=end.deployed,
                 ),
-                bars=new_quarantines(self.session, record, end.quarantines, now),
+                quarantines=new_quarantines(self.session, record, end.quarantines, now),
                 lifts=self._lifts() if end.lifts else (),
             )
             self.events.append(event)
             self.lease.in_flight = False
-        self.session.told(self.record)
+        self.session.notify(self.record)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -172,8 +172,8 @@ class LedgerStore:
         return {subject: timeline.deployed(subject) for subject in self.plan.targets}
 
     def _lifts(self) -> list[Quarantine]:
-        mine = self.record.rollback_id
-        return [item for item in self.session.ledger.quarantines() if item.rollback_id == mine]
+        own = self.record.rollback_id
+        return [item for item in self.session.ledger.quarantines() if item.rollback_id == own]
 
 
 def new_quarantines(
@@ -224,7 +224,7 @@ def end_entry(
 
 
 def give_up(
-    session: Session, opened: Opened, reason: str, lease: Locks | None = None
+    session: Session, opened: Opened, reason: str, lease: HeldLeases | None = None
 ) -> tuple[Record, Event]:
     """Ends a record without any change to what is recorded as deployed.
 
@@ -241,5 +241,5 @@ def give_up(
         {"status": status, "completed_at": now, "verification": ()},
         entry=end_entry(session, opened.record, status, now, services=(), deployed={}),
     )
-    session.told(record)
+    session.notify(record)
     return record, event

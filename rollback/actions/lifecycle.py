@@ -4,7 +4,7 @@ What has to be known to go on from any moment is in the record's store before th
 moment a record is in flight its lease stays with it until it is closed: after an interruption only `resume` and
 `abort` of the same record get it.
 
-`Flow` has the verbs that keep their record in the ledger; `actions.emergency.run` those that keep it in a file.
+`Lifecycle` has the verbs that keep their record in the ledger; `actions.emergency.run` those that keep it in a file.
 Both take the same steps: `execute`, `verify`, `undo`.
 """
 
@@ -24,8 +24,8 @@ from rollback.actions.ports import Ui
 from rollback.actions.record_lease import RecordLeases
 from rollback.actions.run import Finished, Run, new_record, working
 from rollback.config.naming import APPROVER
-from rollback.core.errors import AwaitingApproval, Code, PutBack, Refused, RollbackError, UsageError
-from rollback.ledger.lease import Held, Locks
+from rollback.core.errors import AwaitingApproval, Code, Refused, Reverted, RollbackError, UsageError
+from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
 from rollback.model.events import (
     Aborting,
@@ -43,11 +43,11 @@ from rollback.model.messages import (
     left_to_others,
     named,
     next_for,
-    not_put_back,
+    not_reverted,
     not_verified,
     only,
-    put_back,
     refuse,
+    reverted,
     several,
     so_far,
 )
@@ -58,7 +58,7 @@ from rollback.targets.base import Failure, Target
 
 
 @dataclass(frozen=True)
-class Flow:
+class Lifecycle:
     """The verbs of one session. `stop` is set when a person asks to stop. Start reading at `start`."""
 
     session: Session
@@ -175,7 +175,7 @@ class Flow:
                 return undo(run, _why_reverting(run.events))
             finished = execute(run)
         if finished.anew and finished.record and finished.plan:
-            self.ui.say(f"What is left is more than was approved for {rollback_id}: it is planned anew.")
+            self.ui.notice(f"What is left is more than was approved for {rollback_id}: it is planned anew.")
             record = finished.record
             return self.start(record.kind, finished.plan.request, record.reason)
         return finished
@@ -191,8 +191,8 @@ class Flow:
             record, event = give_up(self.session, opened, reason)
             try:
                 self._records.freed(rollback_id)
-            except Held:
-                self.ui.say("It is being applied right now; that ends without having changed anything.")
+            except LeaseHeld:
+                self.ui.notice("It is being applied right now; that ends without having changed anything.")
             plan = self._records.readable_plan(opened)
             return Finished(record=record, plan=plan, events=(*opened.events, event))
         if (ended := self._records.freed(rollback_id)) is not None:
@@ -231,12 +231,12 @@ class Flow:
         return plan
 
     def _open(
-        self, record: Record, plan: Plan[Any], lease: Locks | None, status: Status
+        self, record: Record, plan: Plan[Any], lease: HeldLeases | None, status: Status
     ) -> tuple[Record, Event]:
         planned = Planned(digest=record.digest, reason=record.reason, steps=len(plan.steps))
         entered = planned.entered(at=record.initiated_at, by=self.session.caller)
         record, event = self.session.ledger.open(record, status, plan, entered, lease)
-        self.session.told(record)
+        self.session.notify(record)
         return record, event
 
     def _await_approval(self, record: Record, plan: Plan[Any], policy: approval.Policy) -> Finished:
@@ -287,7 +287,7 @@ class Flow:
         if policy == "confirm" or digest:
             approval.confirmed(record, digest)
         given = self.session.ledger.approvals(record.rollback_id)
-        valid = approval.standing if policy == "identity" else approval.unasked
+        valid = approval.valid_approval if policy == "identity" else approval.unasked
         return valid(record, given, self.session.settings, self.session.now())
 
 
@@ -304,15 +304,15 @@ def execute(run: Run) -> Finished:
         return verify(run)
     run.failures(outcome.failures)
     why = several(outcome.failures)
-    if outcome.put_back:
+    if outcome.revert:
         return undo(run, why)
     run.close(Status.FAILED, [], done=outcome.done)
     counts = run.record.counts
-    standing = f" What stands at the plan stays so: {named(outcome.done)}." if outcome.done else ""
+    deployed = f" What stands at the plan stays so: {named(outcome.done)}." if outcome.done else ""
     error = RollbackError(
         f"It failed: {why}.",
         code=Code.FAILED,
-        changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{standing}",
+        changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{deployed}",
         next=next_for(run.record, run.store.commands),
     )
     return run.finished(error, anew=outcome.anew)
@@ -353,21 +353,21 @@ def undo(run: Run, why: str) -> Finished:
     run.check()
     with run.store.published(run.deployed(done, undone=True)) as unpublished:
         ours += [Failure(subject=check.check, reason=check.detail) for check in unpublished]
-        ended = Status.ABORTED if outcome.stays else Status.REVERTED
+        ended = Status.ABORTED if outcome.not_undone else Status.REVERTED
         run.close(Status.FAILED if ours else ended, [], done=done, undone=True)
     if ours:
         shown = f"{do.show} says what stands where." if do.ledger else f"What stands where is in {do.place}."
         again = f"{do.undo}, to try again to put it back."
         return run.finished(
-            RollbackError(not_put_back(why, ours), code=Code.REVERT_FAILED, changed=shown, next=again)
+            RollbackError(not_reverted(why, ours), code=Code.REVERT_FAILED, changed=shown, next=again)
         )
-    if outcome.stays:
-        run.ui.say(outcome.stays)
+    if outcome.not_undone:
+        run.ui.notice(outcome.not_undone)
     if not why:
-        if theirs := left_to_others(outcome.failures):
-            run.ui.say(theirs)
+        if others := left_to_others(outcome.failures):
+            run.ui.notice(others)
         return run.finished()
-    return run.finished(PutBack(f"It failed: {why}.", changed=put_back(outcome.failures), next=do.show))
+    return run.finished(Reverted(f"It failed: {why}.", changed=reverted(outcome.failures), next=do.show))
 
 
 def _interrupted(run: Run) -> Finished:

@@ -24,11 +24,11 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
     entry = _known(session.ledger.timeline(readable=True), version)
     chosen = _chosen(session, entry, services)
     at = session.clocks.now()
-    bars = [
+    quarantines = [
         Quarantine(service=service, version=version, reason=reason, by=session.caller, at=at)
         for service in chosen
     ]
-    session.ledger.append(said(session, "quarantine", version, reason, at), bars=bars)
+    session.ledger.append(manual_entry(session, "quarantine", version, reason, at), quarantines=quarantines)
     return chosen
 
 
@@ -39,26 +39,28 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
     """
     reason = checked_reason(reason)
     chosen = [session.settings.service(service) for service in services]
-    bars = [
-        bar
-        for bar in session.ledger.quarantines()
-        if _means(version, bar.version) and (not chosen or bar.service in chosen)
+    quarantines = [
+        entry
+        for entry in session.ledger.quarantines()
+        if _services_meant(version, entry.version) and (not chosen or entry.service in chosen)
     ]
-    if not bars:
+    if not quarantines:
         raise Refused(
             f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.",
             code=Code.NOTHING_TO_LIFT,
         )
-    session.ledger.append(said(session, "lift", version, reason, session.clocks.now()), lifts=bars)
-    return [bar.service.removeprefix("@") for bar in bars]
+    session.ledger.append(
+        manual_entry(session, "lift", version, reason, session.clocks.now()), lifts=quarantines
+    )
+    return [entry.service.removeprefix("@") for entry in quarantines]
 
 
-def _means(said: str, barred: str) -> bool:
-    """Whether `said` names what is quarantined: a release as it is, a commit by its first seven digits or
+def _services_meant(text: str, quarantined: str) -> bool:
+    """Whether `text` names what is quarantined: a release as it is, a commit by its first seven digits or
     more.
     """
-    return said == barred or (
-        len(said) >= _ABBREVIATED and bool(_SHA.fullmatch(barred)) and barred.startswith(said)
+    return text == quarantined or (
+        len(text) >= _ABBREVIATED and bool(_SHA.fullmatch(quarantined)) and quarantined.startswith(text)
     )
 
 
@@ -80,7 +82,7 @@ def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str
     return chosen
 
 
-def said(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
+def manual_entry(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
     """Timeline entry for a manual action; deployed versions unchanged. The ledger numbers it."""
     return Entry(
         seq=0,

@@ -15,7 +15,7 @@ from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible
 from rollback.actions.smoke_test import smoke
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.ledger.lease import LeaseLost, Locks
+from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
 from rollback.model.events import Aborting, Approved, Resumed, has
 from rollback.model.messages import Commands, only
@@ -38,13 +38,13 @@ class RecordLeases:
     # -- leases ----------------------------------------------------------------------------------------
 
     @contextmanager
-    def held(self, domains: Sequence[str], owner: str) -> Iterator[Locks]:
+    def held(self, domains: Sequence[str], owner: str) -> Iterator[HeldLeases]:
         """These leases, if they are free. Raises `Held` where one is not."""
         with self._until_end(self.session.leases.hold(domains, owner), owner) as lease:
             yield lease
 
     @contextmanager
-    def taken(self, domains: Sequence[str], owner: str) -> Iterator[Locks]:
+    def taken(self, domains: Sequence[str], owner: str) -> Iterator[HeldLeases]:
         """These leases, free or left behind by a dead process of the same record.
 
         They are parked again if anything goes wrong before it is known what the record needs.
@@ -55,7 +55,7 @@ class RecordLeases:
             yield lease
 
     @contextmanager
-    def _until_end(self, lease: Locks, owner: str) -> Iterator[Locks]:
+    def _until_end(self, lease: HeldLeases, owner: str) -> Iterator[HeldLeases]:
         commands = Commands.in_ledger(owner, self.session.environment)
         try:
             with interruptible(lambda: lease.in_flight, commands, owner):
@@ -77,7 +77,7 @@ class RecordLeases:
             )
 
     @contextmanager
-    def planning(self, lease: Locks) -> Iterator[None]:
+    def planning(self, lease: HeldLeases) -> Iterator[None]:
         """What is planned under a lease counts only if it was held all the while. Raises `LeaseLost`."""
         why: RollbackError | None = None
         try:
@@ -123,7 +123,7 @@ class RecordLeases:
             )
         with self.taken(held, owner) as lease:
             lease.in_flight = False
-            self.ui.say(f"{owner} left no rollback behind; its lease is free again.")
+            self.ui.notice(f"{owner} left no rollback behind; its lease is free again.")
         return Finished(record=None, plan=None)
 
     def freed(self, rollback_id: str) -> Finished | None:
@@ -136,7 +136,7 @@ class RecordLeases:
             return None
         with self.taken(held, rollback_id) as lease:
             lease.in_flight = False
-            self.ui.say(f"{rollback_id} had ended; its lease is free again.")
+            self.ui.notice(f"{rollback_id} had ended; its lease is free again.")
         return Finished(record=opened.record, plan=self.readable_plan(opened), events=opened.events)
 
     def abandon(self, rollback_id: str, reason: str) -> Finished:
@@ -214,7 +214,7 @@ class RecordLeases:
         plan: Plan[Any],
         record: Record,
         events: Sequence[Event],
-        lease: Locks,
+        lease: HeldLeases,
         *,
         taken_over: bool = False,
     ) -> Run:

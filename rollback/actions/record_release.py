@@ -20,7 +20,7 @@ from rollback.aws.functions import observe, observe_alias
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.git import resolved
 from rollback.ledger.lease import ALIASES, RECORDING, Lease
-from rollback.model.record import Standing
+from rollback.model.record import DeployedVersion
 from rollback.model.release import STACK, TERRAFORM, Entry, Release, checked_version, label, manifest_hash
 
 R = TypeVar("R")
@@ -45,7 +45,7 @@ class Recorded:
     """What recording did: the release, what is deployed now, and notices. `new`: it was not known yet."""
 
     release: Release
-    stands: str
+    deployed: str
     notices: tuple[str, ...] = ()
     new: bool = True
 
@@ -61,17 +61,23 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
     identifier = session.clocks.identifier()
     with _lease(session, identifier) as lease:
         timeline = session.ledger.timeline(verified=True)
-        barred = sorted({bar.service for bar in session.ledger.quarantines() if bar.version == version})
-        if barred:
+        quarantined = sorted(
+            {
+                quarantine.service
+                for quarantine in session.ledger.quarantines()
+                if quarantine.version == version
+            }
+        )
+        if quarantined:
             raise Refused(
-                f"{version} is quarantined for {', '.join(barred)}.",
+                f"{version} is quarantined for {', '.join(quarantined)}.",
                 code=Code.QUARANTINED,
                 next=f"Give the new deployment a version of its own, or: rollback release lift {version} "
                 f"--env {session.environment} --reason …",
             )
         manifest, notices = _read_live(session, ui)
         release = _release(session, version, commits, manifest, identifier, adopted=False)
-        stands = {**dict.fromkeys(release.services, version), **_positions(commits)}
+        deployed = {**dict.fromkeys(release.services, version), **_positions(commits)}
         known = timeline.release_of(version)
         if known is not None:
             before = session.ledger.recorded_release(known)
@@ -82,13 +88,15 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
                     code=Code.RELEASE_EXISTS,
                     next="Give the new deployment a version of its own.",
                 )
-            if stands.items() <= timeline.stands.items() and before.manifest == manifest:
+            if deployed.items() <= timeline.all_deployed.items() and before.manifest == manifest:
                 # The command that recorded it may have died before the parameters were written.
-                _write_parameters(session, label(timeline.stands), commits, again=True)
-                return Recorded(release=before, stands=label(timeline.stands), new=False)
-        session.ledger.record_release(release, _entry(session, release, stands, "deployment"), lease)
-        _write_parameters(session, label({**timeline.stands, **stands}), commits)
-    return Recorded(release=release, stands=label({**timeline.stands, **stands}), notices=tuple(notices))
+                _write_parameters(session, label(timeline.all_deployed), commits, again=True)
+                return Recorded(release=before, deployed=label(timeline.all_deployed), new=False)
+        session.ledger.record_release(release, _entry(session, release, deployed, "deployment"), lease)
+        _write_parameters(session, label({**timeline.all_deployed, **deployed}), commits)
+    return Recorded(
+        release=release, deployed=label({**timeline.all_deployed, **deployed}), notices=tuple(notices)
+    )
 
 
 def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
@@ -137,7 +145,7 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
                 strict=True,
             )
         )
-        stands = {
+        deployed = {
             service: version
             for service in settings.services
             if all(
@@ -146,11 +154,11 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
             )
         }
         release = _release(session, version, commits, manifest, identifier, adopted=True)
-        session.ledger.record_release(release, _entry(session, release, stands, "adoption"), lease)
-        after = label({**timeline.stands, **stands})
-        if stands:
+        session.ledger.record_release(release, _entry(session, release, deployed, "adoption"), lease)
+        after = label({**timeline.all_deployed, **deployed})
+        if deployed:
             _write_parameters(session, after, commits)
-    return Recorded(release=release, stands=after)
+    return Recorded(release=release, deployed=after)
 
 
 def commits_for(session: Session, commit: str, terraform: str | None) -> tuple[Commits, list[str]]:
@@ -183,12 +191,12 @@ def checked_commit(root: Path, commit: str) -> str:
     )
 
 
-def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]]:
+def _read_live(session: Session, ui: Ui) -> tuple[dict[str, DeployedVersion], list[str]]:
     """What every alias points at, with RevisionId, weights and provisioned concurrency."""
     alias = session.settings.alias
     names = list(session.settings.catalogue())
 
-    def one(name: str) -> Standing | None:
+    def one(name: str) -> DeployedVersion | None:
         for _ in range(_LOOKS):
             seen, pointer = observe(session.account, name, alias), observe_alias(session.account, name, alias)
             if seen is None or pointer is None:
@@ -201,7 +209,7 @@ def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]
                 code=Code.CHANGED_BY_OTHERS,
                 next="Record again once it stands still.",
             )
-        return Standing(
+        return DeployedVersion(
             version=pointer.version,
             code_sha256=seen.code_sha256,
             revision_id=pointer.revision_id,
@@ -214,22 +222,22 @@ def _read_live(session: Session, ui: Ui) -> tuple[dict[str, Standing], list[str]
         found = dict(zip(names, _counted(session, one, names, ui), strict=True))
     finally:
         ui.finish()
-    missing = [name for name, standing in found.items() if standing is None]
+    missing = [name for name, deployed in found.items() if deployed is None]
     if missing:
         raise Refused(
             f"No alias '{alias}' on: {', '.join(missing[:10])}.",
             code=Code.NOT_DECLARED,
             next="Deploy them, and `pulumi up` to declare their aliases; then record again.",
         )
-    manifest = {name: standing for name, standing in found.items() if standing is not None}
-    unpublished = [name for name, standing in manifest.items() if standing.version == LATEST]
+    manifest = {name: deployed for name, deployed in found.items() if deployed is not None}
+    unpublished = [name for name, deployed in manifest.items() if deployed.version == LATEST]
     if unpublished:
         raise Refused(
             f"The alias '{alias}' is on {LATEST}, which is no version to go back to, on: {', '.join(unpublished[:10])}.",
             code=Code.RELEASE_INCOMPLETE,
             next="Publish a version of each (aws lambda publish-version), point the alias at it, then record again.",
         )
-    weighted = [name for name, standing in manifest.items() if standing.weights]
+    weighted = [name for name, deployed in manifest.items() if deployed.weights]
     return manifest, [f"Recorded with weights: {', '.join(weighted[:10])}."] if weighted else []
 
 
@@ -259,7 +267,7 @@ def _provisioned(session: Session, name: str) -> int:
     return int(answer["RequestedProvisionedConcurrentExecutions"])
 
 
-def _described(session: Session, name: str, description: str) -> list[Standing]:
+def _described(session: Session, name: str, description: str) -> list[DeployedVersion]:
     """The published versions of a function whose description is exactly `description`."""
     with explained(f"listing the versions of {name}"):
         try:
@@ -271,7 +279,7 @@ def _described(session: Session, name: str, description: str) -> list[Standing]:
                 return []
             raise
     return [
-        Standing(version=item["Version"], code_sha256=item["CodeSha256"])
+        DeployedVersion(version=item["Version"], code_sha256=item["CodeSha256"])
         for page in pages
         for item in page["Versions"]
         if item["Version"] != LATEST and item.get("Description", "") == description
@@ -282,7 +290,7 @@ def _release(
     session: Session,
     version: str,
     commits: Commits,
-    manifest: Mapping[str, Standing],
+    manifest: Mapping[str, DeployedVersion],
     identifier: str,
     *,
     adopted: bool,
@@ -304,7 +312,7 @@ def _release(
     )
 
 
-def _entry(session: Session, release: Release, stands: Mapping[str, str], kind: str) -> Entry:
+def _entry(session: Session, release: Release, deployed: Mapping[str, str], kind: str) -> Entry:
     return Entry(
         seq=0,
         kind=kind,
@@ -312,8 +320,8 @@ def _entry(session: Session, release: Release, stands: Mapping[str, str], kind: 
         version=release.version,
         at=release.recorded_at,
         by=session.caller,
-        services=(*release.services, *(subject for subject in stands if subject not in release.services)),
-        stands=stands,
+        services=(*release.services, *(subject for subject in deployed if subject not in release.services)),
+        stands=deployed,
         covers=release.manifest_hash,
         status=release.status,
         commit=release.commit,
@@ -341,7 +349,7 @@ def _write_parameters(session: Session, deployed: str, commits: Commits, *, agai
                     ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
 
 
-def _differing(before: Mapping[str, Standing], now: Mapping[str, Standing]) -> list[str]:
+def _differing(before: Mapping[str, DeployedVersion], now: Mapping[str, DeployedVersion]) -> list[str]:
     return [
         name
         for name in sorted(set(before) | set(now))

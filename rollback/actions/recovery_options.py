@@ -17,7 +17,7 @@ _REST = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
+class RecoveryOption:
     """One possible rollback: what it goes to, its RTO, and the command.
 
     `about` is how long it takes at Lambda's quota, in seconds, without the smoke command (None where that is
@@ -33,13 +33,13 @@ class Way:
     command: str
 
 
-def ways(
+def recovery_options(
     settings: Settings,
     timeline: Timeline,
-    bars: list[Quarantine],
+    quarantines: list[Quarantine],
     back: Mapping[str, str | None],
     recent: Iterable[Record],
-) -> tuple[Way, ...]:
+) -> tuple[RecoveryOption, ...]:
     """The ways back. `back` is each service's previous release; `recent` are records, newest first."""
     rto, last = settings.rto, _last(recent)
     releases = {service: release for service, release in back.items() if release}
@@ -53,13 +53,13 @@ def ways(
     if stack:
         # The engine's own history knows which, and takes seconds to ask.
         found.append(("stack", Kind.STACK, PREVIOUS, None, rto.infrastructure))
-    position = _position(timeline, bars) if timeline.deployed(TERRAFORM) is not UNKNOWN else None
+    position = _position(timeline, quarantines) if timeline.deployed(TERRAFORM) is not UNKNOWN else None
     if position:
         found.append(("terraform", Kind.TERRAFORM, position[:12], None, rto.infrastructure))
     if not some and len(set(releases.values())) == 1 and (stack or position):
         found.append(("full", Kind.FULL, label(releases), None, rto.full))
     return tuple(
-        Way(
+        RecoveryOption(
             kind=kind,
             to=to,
             about=about,
@@ -85,8 +85,8 @@ def _last(recent: Iterable[Record]) -> dict[str, float]:
     return took
 
 
-def _position(timeline: Timeline, bars: list[Quarantine]) -> str | None:
+def _position(timeline: Timeline, quarantines: list[Quarantine]) -> str | None:
     try:
-        return previous_position(timeline, TERRAFORM, bars)
+        return previous_position(timeline, TERRAFORM, quarantines)
     except RollbackError:
         return None

@@ -121,7 +121,10 @@ def _put_entry(session: Session, entry: Entry, reason: str, lease: Lease) -> Non
     environment = session.environment
     writes = [
         Write(name="entry", item=entry_item(environment, entry), condition=ABSENT),
-        *(Write(name="bar", item=quarantine_item(environment, bar)) for bar in _bars(entry, reason)),
+        *(
+            Write(name="bar", item=quarantine_item(environment, quarantine))
+            for quarantine in _quarantines(entry, reason)
+        ),
     ]
     session.ledger.table.transact([*writes, *lease.proofs()])
     for lifted in entry.lifts:
@@ -136,16 +139,16 @@ def _put_entry(session: Session, entry: Entry, reason: str, lease: Lease) -> Non
             session.ledger.table.update(write)
 
 
-def _bars(entry: Entry, reason: str) -> Sequence[Quarantine]:
+def _quarantines(entry: Entry, reason: str) -> Sequence[Quarantine]:
     return [
         Quarantine(
-            service=bar.partition("#")[0],
-            version=bar.partition("#")[2],
+            service=quarantine.partition("#")[0],
+            version=quarantine.partition("#")[2],
             # A person's is the entry's own; that of a record is lost with it.
             reason=entry.status if entry.kind == "quarantine" else f"{MENDED}{reason}",
             by=entry.by,
             at=entry.at,
             rollback_id=entry.id if entry.kind == "rollback" else "",
         )
-        for bar in entry.bars
+        for quarantine in entry.bars
     ]

@@ -15,7 +15,7 @@ from rollback.model.record import Approval, Event, Record, chain_break, now_iso
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class ReportedRecord:
     """One record with all that belongs to it. `plan` is None where it is damaged; `outcomes` are as of
     `Target.outcomes`; `broken` says where the journal's chain breaks, empty where it does not.
     """
@@ -29,9 +29,9 @@ class Told:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class ReportData:
     """An environment, or one record of it. `now` is None where only a record was asked for, or where it could
-    not be read; `moments` are newest first; `told` maps a record's id to its data. `at` is ISO 8601 in UTC.
+    not be read; `moments` are newest first; `records` maps a record's id to its data. `at` is ISO 8601 in UTC.
     """
 
     environment: str
@@ -40,11 +40,11 @@ class Report:
     at: str
     now: Overview | None
     moments: tuple[Moment, ...]
-    told: Mapping[str, Told]
+    records: Mapping[str, ReportedRecord]
     notices: tuple[str, ...]
 
 
-def gather(session: Session, limit: int) -> Report:
+def gather(session: Session, limit: int) -> ReportData:
     """The environment's newest `limit` moments, each record with its journal, and what is deployed now.
 
     What cannot be read is named in `notices`, and the rest is reported.
@@ -58,16 +58,18 @@ def gather(session: Session, limit: int) -> Report:
     happened = past(session, limit)
     notices += [*happened.notices, *(error.what for error in happened.broken)]
     names = [moment.what for moment in happened.moments if "rollback_id" in moment.document]
-    found: dict[str, Told] = {}
-    for name, one in zip(names, session.account.each(lambda name: _told(session, name), names), strict=True):
-        if isinstance(one, Told):
+    found: dict[str, ReportedRecord] = {}
+    for name, one in zip(
+        names, session.account.each(lambda name: _record_or_reason(session, name), names), strict=True
+    ):
+        if isinstance(one, ReportedRecord):
             found[name] = one
         else:
             notices.append(one)
     return _report(session, now, happened.moments, found, notices)
 
 
-def told(session: Session, rollback_id: str) -> Report:
+def single(session: Session, rollback_id: str) -> ReportData:
     """One record. Raises `UsageError` where there is none, `RollbackError` where it is malformed."""
     one = _read(session, rollback_id)
     return _report(session, None, (), {rollback_id: one}, [])
@@ -77,30 +79,30 @@ def _report(
     session: Session,
     now: Overview | None,
     moments: Sequence[Moment],
-    found: Mapping[str, Told],
+    found: Mapping[str, ReportedRecord],
     notices: Sequence[str],
-) -> Report:
+) -> ReportData:
     settings = session.settings
-    return Report(
+    return ReportData(
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
         at=now_iso(session.now()),
         now=now,
         moments=tuple(moments),
-        told=found,
+        records=found,
         notices=tuple(notices),
     )
 
 
-def _told(session: Session, rollback_id: str) -> Told | str:
+def _record_or_reason(session: Session, rollback_id: str) -> ReportedRecord | str:
     try:
         return _read(session, rollback_id)
     except RollbackError as error:
         return f"{rollback_id} could not be read: {error.what}"
 
 
-def _read(session: Session, rollback_id: str) -> Told:
+def _read(session: Session, rollback_id: str) -> ReportedRecord:
     opened = session.ledger.load(rollback_id)
     target = session.target(opened.record.kind)
     broken = chain_break(opened.record, opened.events) or ""
@@ -111,7 +113,7 @@ def _read(session: Session, rollback_id: str) -> Told:
         outcomes = tuple(target.outcomes(plan, opened.events))
     except RollbackError as error:
         broken = broken or error.what
-    return Told(
+    return ReportedRecord(
         record=opened.record,
         plan=plan,
         events=opened.events,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
-from rollback.core.errors import Code, Ended, RollbackError
+from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
 from rollback.model.deployed import UNKNOWN, Deployed
@@ -250,7 +250,7 @@ def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
 def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> Iterator[None]:
     """Adds to any error while a record is in flight the commands by which to continue it.
 
-    Raises `Ended` for a second Ctrl-C, `RollbackError` for an unexpected error. The error of a lost lease has
+    Raises `StoppedAtOnce` for a second Ctrl-C, `RollbackError` for an unexpected error. The error of a lost lease has
     its own commands.
     """
     try:
@@ -258,7 +258,7 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
     except KeyboardInterrupt:
         if not in_flight():
             raise
-        raise Ended(
+        raise StoppedAtOnce(
             f"Ended at once, while {owner} was in flight.",
             changed="What was under way may or may not have been done; whoever goes on finds out.",
             next=f"{do.resume}, or {do.undo}",

@@ -13,7 +13,7 @@ from typing import Any
 from rollback.actions import freeze
 from rollback.actions.context import Session
 from rollback.actions.emergency.journal import folder, found, identifier
-from rollback.actions.recovery_options import Way, ways
+from rollback.actions.recovery_options import RecoveryOption, recovery_options
 from rollback.aws.account import explained
 from rollback.aws.functions import all_at, differs, observe, observe_alias, strangers
 from rollback.core.errors import RollbackError
@@ -21,7 +21,7 @@ from rollback.integrations import git
 from rollback.ledger.health import protections
 from rollback.ledger.schema import Newer
 from rollback.model.messages import next_for
-from rollback.model.record import Check, Record, Standing, Status, now_iso
+from rollback.model.record import Check, DeployedVersion, Record, Status, now_iso
 from rollback.model.release import STACK, TERRAFORM, Freeze, Quarantine, Timeline, label, previous
 from rollback.targets.aliases.planner import recorded
 
@@ -35,7 +35,7 @@ _LOUD = timedelta(days=14)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stand:
+class FunctionStatus:
     """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
     were read, and what the ledger says it should be (None where nothing was recorded).
     """
@@ -58,12 +58,12 @@ class Service:
     name: str
     stands: str | None
     previous: str | None
-    functions: tuple[Stand, ...]
+    functions: tuple[FunctionStatus, ...]
     quarantined: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Infrastructure:
+class InfrastructureStatus:
     """The stack or the Terraform configuration: the commit that is deployed, where the ledger knows it, that
     commit's subject line, where this checkout has it, and the commits that are quarantined.
     """
@@ -87,13 +87,13 @@ class Overview:
     region: str
     stands: str
     services: tuple[Service, ...]
-    infrastructure: tuple[Infrastructure, ...]
+    infrastructure: tuple[InfrastructureStatus, ...]
     in_flight: tuple[Record, ...]
     holders: Mapping[str, Mapping[str, Any]]
     strangers: tuple[str, ...]
     exact: bool
     next: str
-    ways: tuple[Way, ...] = ()
+    ways: tuple[RecoveryOption, ...] = ()
     frozen: str = ""
     emergencies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -104,13 +104,13 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     settings = session.settings
     timeline = session.ledger.timeline(readable=True)
     everything = session.ledger.bars()
-    bars = [bar for bar in everything if isinstance(bar, Quarantine)]
+    quarantines = [quarantine for quarantine in everything if isinstance(quarantine, Quarantine)]
     catalogue = settings.catalogue()
     last, damaged = _recorded(session, timeline)
     exact = exact or len(catalogue) <= EXACT_UP_TO
-    around, stands = session.account.beside(
+    around, functions = session.account.beside(
         lambda: _around(session),
-        lambda name: _stand(session, name, catalogue[name], last.get(name), exact=exact),
+        lambda name: _function_status(session, name, catalogue[name], last.get(name), exact=exact),
         catalogue,
     )
     recent = around.recent
@@ -118,10 +118,12 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     services = tuple(
         Service(
             name=service,
-            stands=timeline.stands.get(service),
-            previous=_previous(timeline, service, bars),
-            functions=tuple(stand for stand in stands if stand.service == service),
-            quarantined=tuple(bar.version for bar in bars if bar.service == service),
+            stands=timeline.all_deployed.get(service),
+            previous=_previous(timeline, service, quarantines),
+            functions=tuple(status for status in functions if status.service == service),
+            quarantined=tuple(
+                quarantine.version for quarantine in quarantines if quarantine.service == service
+            ),
         )
         for service in settings.services
     )
@@ -129,24 +131,29 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
-        stands=label(timeline.stands),
+        stands=label(timeline.all_deployed),
         services=services,
         infrastructure=tuple(
-            _infrastructure(session, subject, timeline, bars) for subject in (STACK, TERRAFORM)
+            _infrastructure(session, subject, timeline, quarantines) for subject in (STACK, TERRAFORM)
         ),
         in_flight=in_flight,
         holders=around.holders,
         strangers=around.strangers,
         exact=exact,
         next=_next(settings.environment, services, in_flight),
-        ways=ways(settings, timeline, bars, {service.name: service.previous for service in services}, recent),
-        frozen=next((freeze.told(bar) for bar in everything if isinstance(bar, Freeze)), ""),
+        ways=recovery_options(
+            settings, timeline, quarantines, {service.name: service.previous for service in services}, recent
+        ),
+        frozen=next(
+            (freeze.description(quarantine) for quarantine in everything if isinstance(quarantine, Freeze)),
+            "",
+        ),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
         warnings=(*session.alarms, *damaged, *around.unprotected),
     )
 
 
-def _recorded(session: Session, timeline: Timeline) -> tuple[Mapping[str, Standing], list[str]]:
+def _recorded(session: Session, timeline: Timeline) -> tuple[Mapping[str, DeployedVersion], list[str]]:
     """What is recorded of the functions, and in words what of it cannot be read: that hides no more than itself."""
     catalogue = session.settings.catalogue()
     try:
@@ -211,27 +218,27 @@ def _unprotected(session: Session) -> list[str]:
     return [f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up gives it back."]
 
 
-def barred(session: Session, commit: str) -> list[str]:
+def quarantines_of(session: Session, commit: str) -> list[str]:
     """Why `commit` must not be deployed: each quarantine that covers it, in words."""
-    timeline, bars = session.ledger.timeline(), session.ledger.quarantines()
+    timeline, quarantines = session.ledger.timeline(), session.ledger.quarantines()
     made = {entry.version for entry in timeline if entry.is_release and entry.commit == commit}
     return [
-        f"{bar.service.removeprefix('@')}: {bar.reason}"
-        + (f" ({bar.version})" if bar.version in made else "")
-        for bar in bars
-        if bar.version == commit or bar.version in made
+        f"{quarantine.service.removeprefix('@')}: {quarantine.reason}"
+        + (f" ({quarantine.version})" if quarantine.version in made else "")
+        for quarantine in quarantines
+        if quarantine.version == commit or quarantine.version in made
     ]
 
 
 def _infrastructure(
-    session: Session, subject: str, timeline: Timeline, bars: list[Quarantine]
-) -> Infrastructure:
-    stands = timeline.stands.get(subject)
-    return Infrastructure(
+    session: Session, subject: str, timeline: Timeline, quarantines: list[Quarantine]
+) -> InfrastructureStatus:
+    deployed = timeline.all_deployed.get(subject)
+    return InfrastructureStatus(
         name=subject.removeprefix("@"),
-        stands=stands,
-        says=git.subject(session.root, stands) if stands else "",
-        quarantined=tuple(bar.version for bar in bars if bar.service == subject),
+        stands=deployed,
+        says=git.subject(session.root, deployed) if deployed else "",
+        quarantined=tuple(quarantine.version for quarantine in quarantines if quarantine.service == subject),
     )
 
 
@@ -252,19 +259,23 @@ def check(session: Session) -> list[Check]:
         return name, differs(seen, expected.version, code, gone=gone, otherwise="recorded is")
 
     aliases = all_at(session.account.each(judged, catalogue), "stand as recorded")
-    return [aliases, _parameter(session, label(timeline.stands))] if timeline.stands else [aliases]
+    return (
+        [aliases, _parameter(session, label(timeline.all_deployed))] if timeline.all_deployed else [aliases]
+    )
 
 
-def _parameter(session: Session, stands: str) -> Check:
+def _parameter(session: Session, deployed: str) -> Check:
     """Whether the SSM parameter holds what is deployed: it has no conditional write; the last writer wins."""
     name = session.settings.names.deployed_version
     with explained(f"reading the parameter {name}"):
-        said = session.account.ssm.get_parameter(Name=name)["Parameter"].get("Value", "")
-    what = f"it says {said}" + ("" if said == stands else f", the ledger says {stands}")
-    return Check(check="parameter", ok=said == stands, detail=what)
+        value = session.account.ssm.get_parameter(Name=name)["Parameter"].get("Value", "")
+    what = f"it says {value}" + ("" if value == deployed else f", the ledger says {deployed}")
+    return Check(check="parameter", ok=value == deployed, detail=what)
 
 
-def _stand(session: Session, name: str, service: str, last: Standing | None, *, exact: bool) -> Stand:
+def _function_status(
+    session: Session, name: str, service: str, last: DeployedVersion | None, *, exact: bool
+) -> FunctionStatus:
     alias = session.settings.alias
     expected = last.version if last else None
     if exact:
@@ -273,12 +284,12 @@ def _stand(session: Session, name: str, service: str, last: Standing | None, *, 
     else:
         seen = observe(session.account, name, alias)
         version, weights = (seen.version if seen else None), {}
-    return Stand(function=name, service=service, version=version, weights=weights, expected=expected)
+    return FunctionStatus(function=name, service=service, version=version, weights=weights, expected=expected)
 
 
-def _previous(timeline: Timeline, service: str, bars: list[Quarantine]) -> str | None:
+def _previous(timeline: Timeline, service: str, quarantines: list[Quarantine]) -> str | None:
     try:
-        return previous(timeline, [service], bars)[service]
+        return previous(timeline, [service], quarantines)[service]
     except RollbackError:
         return None
 

@@ -27,7 +27,7 @@ from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.thread_pool import WORKERS, Pool, workers
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,7 +57,7 @@ class Account:
     """Clients of one account and region, and the caller's identity."""
 
     settings: Settings
-    caller: Who
+    caller: Actor
     lambda_: LambdaClient
     dynamodb: DynamoDBClient
     ssm: SSMClient
@@ -138,7 +138,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
     paced(lambda_, settings, throttles)
     return Account(
         settings=settings,
-        caller=_who(identity["Arn"]),
+        caller=_actor(identity["Arn"]),
         lambda_=lambda_,
         dynamodb=client("dynamodb"),
         ssm=client("ssm"),
@@ -263,14 +263,14 @@ def _short(error: Exception) -> str:
     return str(error).splitlines()[0][:300]
 
 
-def _who(arn: str) -> Who:
+def _actor(arn: str) -> Actor:
     """`…:assumed-role/ROLE/SESSION` gives role and person; `…:user/NAME` and `…:root` are their own."""
     resource = arn.split(":", 5)[5]
     kind, _, rest = resource.partition("/")
     if kind == "assumed-role":
         role, _, session = rest.rpartition("/")
-        return Who(role=role, person=session)
-    return Who(role=kind, person=rest or kind)
+        return Actor(role=role, person=session)
+    return Actor(role=kind, person=rest or kind)
 
 
 def _clock_ahead(date: str | None) -> float:
@@ -306,18 +306,18 @@ def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> Non
         return {"Invoke": None, "GetFunction": reads}.get(operation, writes)
 
     def before_send(event_name: str = "", **_: Any) -> None:
-        if (asked := quota(event_name)) is not None:
-            asked.take()
+        if (quota_of := quota(event_name)) is not None:
+            quota_of.take()
 
     def needs_retry(
         response: tuple[Any, Any] | None, attempts: int, event_name: str = "", **_: Any
     ) -> float | None:
         """As botocore has it: seconds to wait before the next attempt, or None to leave it to others."""
-        asked = quota(event_name)
-        if asked is None or response is None or not _throttled(*response):
+        quota_of = quota(event_name)
+        if quota_of is None or response is None or not _throttled(*response):
             return None
         throttles.add()
-        asked.throttled()
+        quota_of.throttled()
         return 0.0 if attempts < _THROTTLED_ATTEMPTS else None
 
     client.meta.events.register("before-send.lambda", before_send)

@@ -151,5 +151,5 @@ def _nothing(role: str, why: str) -> UsageError:
 
 
 def _again(role: str) -> str:
-    environment, word = role_of(role.rpartition("/")[2])
-    return f"rollback login --env {environment} --role {word}" if word else "rollback login"
+    environment, text = role_of(role.rpartition("/")[2])
+    return f"rollback login --env {environment} --role {text}" if text else "rollback login"

@@ -33,8 +33,8 @@ def read(client: Any, table: str) -> Window:
     read.
     """
     with explained(f"reading the backups of {table}"):
-        told = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
-    recovery = told.get("PointInTimeRecoveryDescription", {})
+        response = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    recovery = response.get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
         return Window()
     return Window(

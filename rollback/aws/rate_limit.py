@@ -53,7 +53,7 @@ class Learned:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bucket:
+class PacedBucket:
     """`rate` tokens a second, at most `burst` saved up; both by the share that was learned. Pure.
 
     It is kept as the time `next` at which it would have been full but for `burst` tokens.
@@ -64,21 +64,21 @@ class Bucket:
     next: float = float("-inf")
     learned: Learned = Learned()
 
-    def reserve(self, now: float) -> tuple[Bucket, float]:
+    def reserve(self, now: float) -> tuple[PacedBucket, float]:
         """The bucket without the next token, and the time from which on that may be used."""
         share = self.learned.at(max(now, self.next))
         rate, burst = self.rate * share, max(1, int(self.burst * share))
         slot = max(self.next, now - (burst - 1) / rate)
         return replace(self, next=slot + 1 / rate), max(slot, now)
 
-    def throttled(self, now: float) -> Bucket:
+    def throttled(self, now: float) -> PacedBucket:
         """Nothing is saved up any more, and tokens that are not used yet are given back."""
         learned = self.learned.throttled(now)
         return replace(self, next=now + 1 / (self.rate * learned.share), learned=learned)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Window:
+class RateWindow:
     """At most `limit` calls in any `seconds`, by the share that was learned. Pure.
 
     `slots` are the times of the last calls, oldest first.
@@ -89,7 +89,7 @@ class Window:
     slots: tuple[float, ...] = ()
     learned: Learned = Learned()
 
-    def reserve(self, now: float) -> tuple[Window, float]:
+    def reserve(self, now: float) -> tuple[RateWindow, float]:
         """The window with one more call, and the time from which on that may go."""
         limit = max(1, int(self.limit * self.learned.at(now)))
         slot = max(now, self.slots[-1]) if self.slots else now
@@ -97,7 +97,7 @@ class Window:
             slot = max(slot, self.slots[-limit] + self.seconds)
         return replace(self, slots=(*self.slots[1 - self.limit :], slot) if self.limit > 1 else (slot,)), slot
 
-    def throttled(self, now: float) -> Window:
+    def throttled(self, now: float) -> RateWindow:
         """Calls that have not gone yet are forgotten."""
         gone = tuple(slot for slot in self.slots if slot <= now)
         return replace(self, slots=gone, learned=self.learned.throttled(now))
@@ -151,7 +151,7 @@ class Limit:
 
 
 class TokenBucket(Limit):
-    """A `Bucket` for threads."""
+    """A `PacedBucket` for threads."""
 
     def __init__(
         self,
@@ -161,11 +161,11 @@ class TokenBucket(Limit):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(Bucket(rate=rate, burst=burst), clock, sleep)
+        super().__init__(PacedBucket(rate=rate, burst=burst), clock, sleep)
 
 
 class SlidingWindow(Limit):
-    """A `Window` for threads.
+    """A `RateWindow` for threads.
 
     It keeps below a quota of that many a second however it is counted: by the second or by a bucket. A few
     dozen reads, which are what a person waits for, go at once.
@@ -179,7 +179,7 @@ class SlidingWindow(Limit):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(Window(limit=limit, seconds=seconds), clock, sleep)
+        super().__init__(RateWindow(limit=limit, seconds=seconds), clock, sleep)
 
 
 @dataclass(kw_only=True)

@@ -158,9 +158,9 @@ def main() -> None:
             wrong = UsageError(error.format_message(), code=Code.OPTION_INVALID)
             Terminal(json_output=True).error(wrong)
         else:
-            said = io.StringIO()
-            error.show(said)  # type: ignore[attr-defined] # all that come here have it
-            warn(clean(said.getvalue()))
+            output = io.StringIO()
+            error.show(output)  # type: ignore[attr-defined] # all that come here have it
+            warn(clean(output.getvalue()))
         code = error.exit_code
     except typer.Abort:
         code = 1

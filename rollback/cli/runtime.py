@@ -16,7 +16,7 @@ import typer
 
 from rollback.actions import context, lifecycle, run
 from rollback.aws import account
-from rollback.core.errors import Code, Ended, RollbackError
+from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.ledger import health, store
 from rollback.model import events, messages
 from rollback.model import plan as plans
@@ -34,7 +34,7 @@ def verb(
     first: bool = False,
     reading: bool = False,
     acting: Callable[[account.Account], account.Account] | None = None,
-) -> Iterator[tuple[context.Session, lifecycle.Flow, terminal.Terminal]]:
+) -> Iterator[tuple[context.Session, lifecycle.Lifecycle, terminal.Terminal]]:
     """A verb's surroundings: session, flow and terminal; errors become their exit codes.
 
     A ledger that has lost entries refuses what decides by its timeline. `first` checks that before anything
@@ -45,7 +45,7 @@ def verb(
     stop = threading.Event()
     try:
         with _graceful(stop, ui):
-            session = context.begin(env, confirm_dead=confirm_dead, say=ui.say, acting=acting)
+            session = context.begin(env, confirm_dead=confirm_dead, notice=ui.notice, acting=acting)
             if not gc.isenabled():
                 gc.freeze()
                 gc.enable()
@@ -53,7 +53,7 @@ def verb(
                 try:
                     if first or reading:
                         session.watch_first(strict=not reading)
-                    yield session, lifecycle.Flow(session=session, ui=ui, stop=stop), ui
+                    yield session, lifecycle.Lifecycle(session=session, ui=ui, stop=stop), ui
                 except store.Unanswered as error:
                     error.next = health.advice(error, session.settings)
                     raise
@@ -61,12 +61,14 @@ def verb(
                     for alarm in session.alarms:
                         ui.alarm(alarm)
                     for notice in session.ledger.notices:
-                        ui.say(notice)
-    except (Ended, KeyboardInterrupt) as ended:
-        ui.error(ended if isinstance(ended, Ended) else Ended("Ended at once.", code=Code.ENDED))
+                        ui.notice(notice)
+    except (StoppedAtOnce, KeyboardInterrupt) as ended:
+        ui.error(
+            ended if isinstance(ended, StoppedAtOnce) else StoppedAtOnce("Ended at once.", code=Code.ENDED)
+        )
         # Threads that still wait for an answer would keep the process.
         sys.stderr.flush()
-        os._exit(Ended.exit_code)
+        os._exit(StoppedAtOnce.exit_code)
     except (typer.Exit, typer.Abort, typer.TyperException):
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: nobody on call reads a traceback
@@ -116,7 +118,7 @@ def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        ui.say("Stopping after what is under way; once more ends at once.")
+        ui.notice("Stopping after what is under way; once more ends at once.")
 
     before: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
@@ -130,7 +132,7 @@ def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
 
 def preview_or_start(
     session: context.Session,
-    flow: lifecycle.Flow,
+    flow: lifecycle.Lifecycle,
     ui: terminal.Terminal,
     kind: Kind,
     request: requests.Request,
@@ -153,10 +155,14 @@ def preview_or_start(
 def end(session: context.Session, ui: terminal.Terminal, finished: run.Finished) -> None:
     """Shows how a verb ended and raises what sets its exit code."""
     if throttled := session.account.throttles.count:
-        ui.say(f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower.")
+        ui.notice(
+            f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower."
+        )
     if finished.record is None:
-        said = _nothing_to_do(session.target(finished.plan.kind).verb, finished.plan) if finished.plan else ""
-        ui.show(rich_layout.text(said), {"status": "NOTHING_TO_DO"})
+        message = (
+            _nothing_to_do(session.target(finished.plan.kind).verb, finished.plan) if finished.plan else ""
+        )
+        ui.show(rich_layout.text(message), {"status": "NOTHING_TO_DO"})
         return
     target, plan = session.target(finished.record.kind), finished.plan
     outcomes = target.outcomes(plan, finished.events) if plan is not None else []

@@ -53,7 +53,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
-class Approval(_Model):
+class ApprovalPolicies(_Model):
     """Which approval each kind needs: `none` runs at once, `confirm` asks the same person to confirm the
     shown plan, `identity` needs another person under the approver role.
     """
@@ -176,7 +176,7 @@ class Settings(_Model):
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html).
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400
     minimum_functions: Annotated[int, Field(ge=0)] = 40
-    approval: Approval
+    approval: ApprovalPolicies
 
     @field_validator("services")
     @classmethod
@@ -381,8 +381,8 @@ def _decoded(fields: Mapping[str, Any], name: str, value: Any) -> Any:
     return value if field.annotation is str else _json(value)
 
 
-def _nearest(word: str, known: Any, prefix: str = "") -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def _nearest(name: str, known: Any, prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean '{prefix}{close[0]}'?" if close else ""
 
 
@@ -393,7 +393,7 @@ def _first(error: ValidationError, project: str) -> str:
         owner: Any = Settings
         for part in first["loc"][:-1]:
             owner = next(i.annotation for k, i in owner.model_fields.items() if part in (k, to_camel(k)))
-        word = str(first["loc"][-1])
-        return f"there is no setting '{project}:{place}'.{_nearest(word, [to_camel(k) for k in owner.model_fields])}"
+        name = str(first["loc"][-1])
+        return f"there is no setting '{project}:{place}'.{_nearest(name, [to_camel(k) for k in owner.model_fields])}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{project}:{place}: {message}."

@@ -165,7 +165,7 @@ class Refused(RollbackError):
     changed_default = "Nothing was changed."
 
 
-class PutBack(RollbackError):
+class Reverted(RollbackError):
     """It failed, and what had been changed was reverted."""
 
     exit_code = 4
@@ -187,7 +187,7 @@ class AwaitingApproval(RollbackError):
     changed_default = "Nothing was changed yet."
 
 
-class Ended(RollbackError):
+class StoppedAtOnce(RollbackError):
     """A person asked twice to stop: nothing was waited for. The exit code is a shell's for SIGINT."""
 
     exit_code = 130

@@ -103,8 +103,8 @@ def _space() -> str:
 
 def _asked(pid: int) -> str:
     """As `began`, where there is no /proc."""
-    told = subprocess.run(
+    completed = subprocess.run(
         ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    state, _, begun = told.stdout.strip().partition(" ")
+    state, _, begun = completed.stdout.strip().partition(" ")
     return "" if state.startswith("Z") else begun.strip()

@@ -36,23 +36,23 @@ _TAKEN = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Typed:
+class CommandOutcome:
     """How a command ended: exit code, its JSON document (None where it gave none), and its standard error."""
 
     code: int
     document: Any
-    said: str
+    output: str
 
     @property
     def why(self) -> str:
         """Its last lines: the error that it ended with, if it gave one."""
-        *before, last = self.said.strip().splitlines() or [""]
+        *before, last = self.output.strip().splitlines() or [""]
         try:
             error = json.loads(last)
-            words = [*error["message"].splitlines(), error["changed"], *error["next"]]
+            parts = [*error["message"].splitlines(), error["changed"], *error["next"]]
         except (ValueError, TypeError, KeyError):
-            words = [*before, last]
-        return "; ".join(word.strip() for word in words[-_SHOWN:] if word)
+            parts = [*before, last]
+        return "; ".join(argument.strip() for argument in parts[-_SHOWN:] if argument)
 
 
 @dataclass(kw_only=True)
@@ -67,7 +67,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hands:
+class CliDriver:
     """Types commands in `root`, the scratch clone. `patience` is how many seconds it waits for an approval."""
 
     session: Session
@@ -78,11 +78,11 @@ class Hands:
     # Set when a person asks to stop.
     stop: threading.Event = field(default_factory=threading.Event)
     watch: Stopwatch = field(default_factory=Stopwatch)
-    say: Callable[[str], None] = lambda _: None
+    notice: Callable[[str], None] = lambda _: None
 
     # -- the rollback itself -----------------------------------------------------------------------------
 
-    def roll_back(self, role: str, kind: str, *words: str) -> Any:
+    def roll_back(self, role: str, kind: str, *arguments: str) -> Any:
         """`rollback WORDS`, approved and confirmed as the environment asks, through to COMPLETE; returns its
         record's JSON.
 
@@ -90,7 +90,7 @@ class Hands:
         """
         begun, waited = time.monotonic(), 0.0
         with self._scarce():
-            done, waited = self._through(role, kind, words, self._disturbed)
+            done, waited = self._through(role, kind, arguments, self._disturbed)
         document = done.document or {}
         if name := document.get("rollback_id"):
             self.watch.rollbacks.append(name)
@@ -98,33 +98,35 @@ class Hands:
         self.watch.waited += waited
         if done.code or document.get("status") != Status.COMPLETE:
             raise RollbackError(
-                f"rollback {words[0]} ended with exit code {done.code}: {done.why}", code=Code.DRILL_FAILED
+                f"rollback {arguments[0]} ended with exit code {done.code}: {done.why}",
+                code=Code.DRILL_FAILED,
             )
         return document
 
-    def settle(self, role: str, kind: str, *words: str) -> None:
+    def settle(self, role: str, kind: str, *arguments: str) -> None:
         """The same, without fault and not measured; nothing to do is fine, too. Raises `RollbackError` where
         it fails.
         """
-        done, _ = self._through(role, kind, words, self.type)
+        done, _ = self._through(role, kind, arguments, self.type)
         if done.code:
             raise RollbackError(
-                f"rollback {words[0]} ended with exit code {done.code}: {done.why}", code=Code.DRILL_FAILED
+                f"rollback {arguments[0]} ended with exit code {done.code}: {done.why}",
+                code=Code.DRILL_FAILED,
             )
 
     def _through(
-        self, role: str, kind: str, words: Sequence[str], act: Callable[..., Typed]
-    ) -> tuple[Typed, float]:
+        self, role: str, kind: str, arguments: Sequence[str], act: Callable[..., CommandOutcome]
+    ) -> tuple[CommandOutcome, float]:
         """A rollback with what the environment asks for on its way, and the seconds that somebody else took.
 
         `act` types the command that does it.
         """
         policy = self.session.policy(kind)
         if policy == "none":
-            return act(role, *words), 0.0
+            return act(role, *arguments), 0.0
         if policy == "confirm" and self.session.environment in UNATTENDED:
-            return act(role, *words, "--yes"), 0.0
-        done, waited = self.type(role, *words), 0.0
+            return act(role, *arguments, "--yes"), 0.0
+        done, waited = self.type(role, *arguments), 0.0
         if done.code != AwaitingApproval.exit_code:
             return done, waited
         name, digest = done.document["rollback_id"], done.document["digest"]
@@ -132,11 +134,11 @@ class Hands:
             waited = self._approved(name, digest)
         return act(role, "apply", name, *(["--digest", digest] if policy == "confirm" else [])), waited
 
-    def _disturbed(self, role: str, *words: str) -> Typed:
+    def _disturbed(self, role: str, *arguments: str) -> CommandOutcome:
         """The command that acts; with the fault `killed` it is killed in the middle, and resumed."""
         if self.fault != KILLED:
-            return self.type(role, *words)
-        process = self._start(role, *words)
+            return self.type(role, *arguments)
+        process = self._start(role, *arguments)
         name = None
         while name is None and process.poll() is None:
             name = self._in_flight()
@@ -145,7 +147,7 @@ class Hands:
         process.communicate()
         if name is None:
             raise RollbackError("The rollback had ended before it could be killed.", code=Code.DRILL_FAILED)
-        self.say(f"killed (pid {process.pid}) in the middle of {name}")
+        self.notice(f"killed (pid {process.pid}) in the middle of {name}")
         return self.type(role, "resume", name)
 
     def _in_flight(self) -> str | None:
@@ -163,16 +165,16 @@ class Hands:
         """Has another person approve a plan; the seconds that it took."""
         begun, env = time.monotonic(), self.session.environment
         if self.roles.approver:
-            words = ("approve", name, "--digest", digest)
-            done = self._finish(self._run(self.roles.approvers(), *words), words)
+            arguments = ("approve", name, "--digest", digest)
+            done = self._finish(self._run(self.roles.approvers(), *arguments), arguments)
             if done.code:
                 raise RollbackError(
                     f"The profile {self.roles.approver!r} could not approve: {done.why}",
                     code=Code.DRILL_FAILED,
                 )
             return time.monotonic() - begun
-        self.say(f"waits for another person, under {self.session.settings.names.role(APPROVER)}:")
-        self.say(f"rollback approve {name} --digest {digest} --env {env}")
+        self.notice(f"waits for another person, under {self.session.settings.names.role(APPROVER)}:")
+        self.notice(f"rollback approve {name} --digest {digest} --env {env}")
         while not self.session.ledger.approvals(name):
             if time.monotonic() - begun > self.patience:
                 raise RollbackError(
@@ -212,11 +214,13 @@ class Hands:
         finally:
             over.set()
             thread.join()
-            self.say(f"{_TAKEN} calls a second were taken from the quota; {refused} of them were throttled")
+            self.notice(
+                f"{_TAKEN} calls a second were taken from the quota; {refused} of them were throttled"
+            )
 
     # -- what came of an earlier drill ---------------------------------------------------------------------
 
-    def put_in_order(self, reason: str, after: int) -> None:
+    def clean_up(self, reason: str, after: int) -> None:
         """Ends what rollbacks of a drill have left in flight: those that give `reason`, opened since `after`.
         Raises `RollbackError` where one cannot be ended.
         """
@@ -242,28 +246,29 @@ class Hands:
 
     # -- commands ----------------------------------------------------------------------------------------
 
-    def must(self, role: str, *words: str) -> Any:
+    def must(self, role: str, *arguments: str) -> Any:
         """A command that has to succeed; returns its JSON. Raises `RollbackError` with its last lines
         otherwise.
         """
-        done = self.type(role, *words)
+        done = self.type(role, *arguments)
         if done.code:
             kind = Refused if done.code == Refused.exit_code else RollbackError
             raise kind(
-                f"rollback {words[0]} ended with exit code {done.code}: {done.why}", code=Code.DRILL_FAILED
+                f"rollback {arguments[0]} ended with exit code {done.code}: {done.why}",
+                code=Code.DRILL_FAILED,
             )
         return done.document
 
-    def type(self, role: str, *words: str) -> Typed:
+    def type(self, role: str, *arguments: str) -> CommandOutcome:
         """A command under a role, to its end."""
-        return self._finish(self._start(role, *words), words)
+        return self._finish(self._start(role, *arguments), arguments)
 
-    def _start(self, role: str, *words: str) -> subprocess.Popen[str]:
-        return self._run(self.roles.variables(role), *words)
+    def _start(self, role: str, *arguments: str) -> subprocess.Popen[str]:
+        return self._run(self.roles.variables(role), *arguments)
 
-    def _run(self, variables: dict[str, str], *words: str) -> subprocess.Popen[str]:
-        typed = [*words, "--env", self.session.environment]
-        self.say(f"$ rollback {' '.join(_quoted(typed))}")
+    def _run(self, variables: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+        typed = [*arguments, "--env", self.session.environment]
+        self.notice(f"$ rollback {' '.join(_quoted(typed))}")
         return subprocess.Popen(
             [sys.executable, "-c", _SCRIPT, _HERE, *typed, "--json"],
             cwd=self.root,
@@ -277,19 +282,20 @@ class Hands:
             start_new_session=True,
         )
 
-    def _finish(self, process: subprocess.Popen[str], words: Sequence[str]) -> Typed:
-        out, said = process.communicate()
+    def _finish(self, process: subprocess.Popen[str], arguments: Sequence[str]) -> CommandOutcome:
+        out, output = process.communicate()
         try:
             document = json.loads(out) if out.strip() else None
         except ValueError:
             raise RollbackError(
-                f"rollback {words[0]} answered what is no JSON: {clean(out)[:200]}", code=Code.DRILL_FAILED
+                f"rollback {arguments[0]} answered what is no JSON: {clean(out)[:200]}",
+                code=Code.DRILL_FAILED,
             ) from None
-        return Typed(code=process.returncode, document=document, said=clean(said))
+        return CommandOutcome(code=process.returncode, document=document, output=clean(output))
 
 
 _ULID = 26
 
 
-def _quoted(words: Sequence[str]) -> list[str]:
-    return [f'"{word}"' if " " in word else word for word in words]
+def _quoted(arguments: Sequence[str]) -> list[str]:
+    return [f'"{argument}"' if " " in argument else argument for argument in arguments]

@@ -15,7 +15,7 @@ from rollback.aws.account import Account, explained
 from rollback.aws.functions import observe_alias
 from rollback.config.naming import DEPLOYER, ROLLBACK
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.drill.scenario import Stage, Stood
+from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.model.drill import FAILING, Drill
 
 # Bytes of a package that is uploaded with the request
@@ -30,7 +30,7 @@ _NO_HANDLER = "drill.no_such_handler"
 class Functions:
     """The functions of one service: the named one, or the smallest. `stood` is what `look` returned."""
 
-    stage: Stage
+    stage: DrillContext
 
     @property
     def _account(self) -> Account:
@@ -61,9 +61,9 @@ class Functions:
             if services
             else min(settings.services, key=lambda name: len(settings.services[name]))
         )
-        stands = {name: session.ledger.timeline().stands.get(name) for name in settings.services}
-        release = next(iter(stands.values()))
-        if release is None or set(stands.values()) != {release}:
+        deployed = {name: session.ledger.timeline().all_deployed.get(name) for name in settings.services}
+        release = next(iter(deployed.values()))
+        if release is None or set(deployed.values()) != {release}:
             raise Refused(
                 f"{session.environment} does not stand at one release: it could not be told from the drill's.",
                 code=Code.DRILL_REFUSED,
@@ -129,7 +129,7 @@ class Functions:
 
     # -- going bad ---------------------------------------------------------------------------------------
 
-    def bad_code(self, stood: Stood) -> None:
+    def bad_code(self, state_before: StateBefore) -> None:
         """Uploads code without a handler, in whatever language; or only one more file, where nothing is to
         fail.
         """
@@ -138,16 +138,16 @@ class Functions:
             package = b"" if self.stage.fault == FAILING else self._code(name, before["from"])
             self._upload(name, marked(package))
 
-        self._each(stood, one)
+        self._each(state_before, one)
 
-    def bad_configuration(self, drill: Drill, stood: Stood) -> None:
+    def bad_configuration(self, drill: Drill, before: StateBefore) -> None:
         """Sets a handler that does not exist, which no runtime finds; or only a description, where nothing is
         to fail.
         """
         wrong = {"Handler": _NO_HANDLER} if self.stage.fault == FAILING else {"Description": drill.release}
-        self._each(stood, lambda name, _: self._configure(name, wrong))
+        self._each(before, lambda name, _: self._configure(name, wrong))
 
-    def promote(self, drill: Drill, stood: Stood, commit: str, *more: str) -> None:
+    def promote(self, drill: Drill, state_before: StateBefore, commit: str, *more: str) -> None:
         """Publishes what is there, moves the aliases to it and records it, as a deployment does. Raises
         `RollbackError` where somebody else deploys meanwhile, or where it is not bad after all.
         """
@@ -172,14 +172,14 @@ class Functions:
                     f"{name} still answers: what was made bad does not matter to it.", code=Code.DRILL_FAILED
                 )
 
-        self._each(stood, one)
-        self.stage.hands.must(
+        self._each(state_before, one)
+        self.stage.driver.must(
             DEPLOYER, "release", "record", "--version", drill.release, "--commit", commit, *more
         )
 
     # -- gone, and restored --------------------------------------------------------------------------------
 
-    def gone(self, drill: Drill, stood: Stood) -> None:
+    def gone(self, drill: Drill, state_before: StateBefore) -> None:
         """Checks that every alias is where it was, and every function answers as it did. Raises
         `RollbackError` otherwise.
         """
@@ -194,10 +194,10 @@ class Functions:
             if before["answers"] and not self._answers(name):
                 raise RollbackError(f"{name} fails when it is invoked.", code=Code.DRILL_NOT_RESTORED)
 
-        self._each(stood, one)
-        self.stage.hands.must(ROLLBACK, "verify")
+        self._each(state_before, one)
+        self.stage.driver.must(ROLLBACK, "verify")
 
-    def restore(self, drill: Drill, stood: Stood) -> None:
+    def restore(self, drill: Drill, state_before: StateBefore) -> None:
         """Restores aliases by the product where the release was recorded, else as they were moved; then
         $LATEST.
 
@@ -206,23 +206,23 @@ class Functions:
         session = self.stage.session
         timeline = session.ledger.timeline()
         if timeline.release_of(drill.release) is not None:
-            if drill.release in timeline.stands.values():
-                self.stage.hands.settle(
-                    ROLLBACK, "aliases", "lambda", "--to", stood["release"], "--reason", drill.reason
+            if drill.release in timeline.all_deployed.values():
+                self.stage.driver.settle(
+                    ROLLBACK, "aliases", "lambda", "--to", state_before["release"], "--reason", drill.reason
                 )
-            if not any(bar.version == drill.release for bar in session.ledger.quarantines()):
-                self.stage.hands.must(
+            if not any(quarantine.version == drill.release for quarantine in session.ledger.quarantines()):
+                self.stage.driver.must(
                     ROLLBACK, "release", "quarantine", drill.release, "--reason", drill.reason
                 )
-        self._each(stood, lambda name, before: self._restore(drill, name, before))
+        self._each(state_before, lambda name, before: self._restore(drill, name, before))
 
     def _restore(self, drill: Drill, name: str, before: Mapping[str, Any]) -> None:
         alias = self.stage.session.settings.alias
         with explained(f"restoring {name}"):
             now = self._deployer.get_alias(FunctionName=name, Name=alias)
             if now["FunctionVersion"] != before["version"]:
-                stands = self._account.lambda_.get_function(FunctionName=name, Qualifier=alias)
-                if stands["Configuration"]["Description"] != drill.release:
+                configuration = self._account.lambda_.get_function(FunctionName=name, Qualifier=alias)
+                if configuration["Configuration"]["Description"] != drill.release:
                     raise RollbackError(
                         f"Somebody else has deployed {name} meanwhile; it is left as it is.",
                         code=Code.CHANGED_BY_OTHERS,
@@ -250,8 +250,8 @@ class Functions:
 
     # -- calls -------------------------------------------------------------------------------------------
 
-    def _each(self, stood: Stood, do: Callable[[str, Mapping[str, Any]], None]) -> None:
-        self._account.each(lambda item: do(*item), stood["functions"].items())
+    def _each(self, before: StateBefore, do: Callable[[str, Mapping[str, Any]], None]) -> None:
+        self._account.each(lambda item: do(*item), before["functions"].items())
 
     def _code(self, name: str, version: str) -> bytes:
         """The package of a published version."""

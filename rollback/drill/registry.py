@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rollback.drill.scenario import Scenario, Stage
+from rollback.drill.scenario import DrillContext, Scenario
 from rollback.drill.scenarios import code, configuration, full, infrastructure, table
 from rollback.model.drill import CODE, CONFIGURATION, FULL, INFRASTRUCTURE, TABLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class RegisteredScenario:
     """A scenario: what makes it, what can get in its way (the first is its own), and of which kinds its rollbacks
     are, whose approval counts.
     """
@@ -20,14 +20,18 @@ class Known:
     faults: tuple[str, ...]
     kinds: tuple[str, ...]
 
-    def on(self, stage: Stage) -> Scenario:
+    def on(self, stage: DrillContext) -> Scenario:
         return self.make(stage=stage)
 
 
 KNOWN = {
-    CODE: Known(make=code.Code, faults=code.FAULTS, kinds=("aliases",)),
-    CONFIGURATION: Known(make=configuration.Configuration, faults=code.FAULTS, kinds=("aliases",)),
-    INFRASTRUCTURE: Known(make=infrastructure.Infrastructure, faults=infrastructure.FAULTS, kinds=("stack",)),
-    FULL: Known(make=full.Full, faults=full.FAULTS, kinds=("full",)),
-    TABLE: Known(make=table.Table, faults=table.FAULTS, kinds=("table", "cutover")),
+    CODE: RegisteredScenario(make=code.CodeScenario, faults=code.FAULTS, kinds=("aliases",)),
+    CONFIGURATION: RegisteredScenario(
+        make=configuration.ConfigurationScenario, faults=code.FAULTS, kinds=("aliases",)
+    ),
+    INFRASTRUCTURE: RegisteredScenario(
+        make=infrastructure.InfrastructureScenario, faults=infrastructure.FAULTS, kinds=("stack",)
+    ),
+    FULL: RegisteredScenario(make=full.FullScenario, faults=full.FAULTS, kinds=("full",)),
+    TABLE: RegisteredScenario(make=table.TableScenario, faults=table.FAULTS, kinds=("table", "cutover")),
 }

@@ -18,20 +18,20 @@ from rollback.actions.ports import Ui
 from rollback.actions.status import Overview, overview
 from rollback.config.naming import ROLLBACK
 from rollback.core.canonical import canonical
-from rollback.core.errors import Code, PutBack, Refused, RollbackError, UsageError
-from rollback.drill.cli_driver import Hands, Stopwatch
+from rollback.core.errors import Code, Refused, Reverted, RollbackError, UsageError
+from rollback.drill.cli_driver import CliDriver, Stopwatch
 from rollback.drill.registry import KNOWN
 from rollback.drill.roles import Roles
-from rollback.drill.scenario import Scenario, Stage
+from rollback.drill.scenario import DrillContext, Scenario
 from rollback.drill.temp_clone import scratch
-from rollback.ledger.lease import Held
+from rollback.ledger.lease import LeaseHeld
 from rollback.model.drill import NONE, Drill, budget
 from rollback.model.release import DRILL
 from rollback.targets.table import steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class DrillRequest:
     """What a person asked for. `fault` is empty for each scenario's own; `patience` are seconds."""
 
     scenarios: tuple[str, ...]
@@ -54,35 +54,35 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conduct:
+class DrillRunner:
     """Drills in one environment. `stop` is set when a person asks to stop."""
 
     session: Session
     roles: Roles
     ui: Ui
     stop: threading.Event
-    asked: Asked
+    request: DrillRequest
 
     def run(self) -> list[Drill]:
         """All that was asked for, one after the other; a failed one does not keep the next from being
         drilled.
 
-        Raises `Refused` where no drill may run now; `judged` raises `PutBack`.
+        Raises `Refused` where no drill may run now; `judged` raises `Reverted`.
         """
-        refuse_production(self.session, read_only=self.asked.read_only)
+        refuse_production(self.session, read_only=self.request.read_only)
         self._meant()
         freeze.respected(self.session)
         identifier = self.session.clocks.identifier()
         left = drill_store.unfinished(self.session.ledger)
         with self._alone(f"{DRILL}-{left[0].drill_id if left else identifier}"):
-            if not self.asked.read_only:
+            if not self.request.read_only:
                 for drill in left:
                     self._clean_up(drill)
-            refuse_unwell(overview(self.session))
+            refuse_unhealthy(overview(self.session))
             self._approvable()
-            self._answers()
+            self._answering()
             done = []
-            for scenario in self.asked.scenarios:
+            for scenario in self.request.scenarios:
                 done.append(self._one(identifier, scenario))
                 if self.stop.is_set():
                     break
@@ -92,19 +92,19 @@ class Conduct:
     def _meant(self) -> None:
         """Raises `UsageError` for what is not there: faults, services, a table."""
         settings = self.session.settings
-        for scenario in self.asked.scenarios:
-            self.asked.fault_of(scenario)
-        for service in self.asked.services:
+        for scenario in self.request.scenarios:
+            self.request.fault_of(scenario)
+        for service in self.request.services:
             settings.service(service)
-        if self.asked.table:
-            steps.known(settings, self.asked.table)
+        if self.request.table:
+            steps.known(settings, self.request.table)
 
-    def _answers(self) -> None:
+    def _answering(self) -> None:
         """Raises `Refused` where what is deployed does not verify: the drill's damage could not be told from
         it.
         """
         with self._staged(NONE) as stage:
-            done = stage.hands.type(ROLLBACK, "verify")
+            done = stage.driver.type(ROLLBACK, "verify")
         if done.code:
             raise Refused(
                 f"What stands in {self.session.environment} does not verify: {done.why}",
@@ -113,35 +113,35 @@ class Conduct:
             )
 
     def _one(self, identifier: str, scenario: str) -> Drill:
-        with self._staged(self.asked.fault_of(scenario)) as stage:
+        with self._staged(self.request.fault_of(scenario)) as stage:
             acting = KNOWN[scenario].on(stage)
-            if self.asked.read_only:
+            if self.request.read_only:
                 return self._planned(self._drill(identifier, scenario, "{}", stage.fault), acting)
-            stood = acting.look()
-            drill = self._drill(identifier, scenario, canonical(stood), stage.fault)
+            before = acting.look()
+            drill = self._drill(identifier, scenario, canonical(before), stage.fault)
             drill_store.begin(self.session.ledger, drill)
             why = self._rehearsed(drill, acting)
-            watch = replace(stage.hands.watch, rollbacks=list(stage.hands.watch.rollbacks))
-            self._restored(drill, acting, stage.hands)
+            watch = replace(stage.driver.watch, rollbacks=list(stage.driver.watch.rollbacks))
+            self._restored(drill, acting, stage.driver)
             return self._ended(drill, watch, why)
 
     def _rehearsed(self, drill: Drill, acting: Scenario) -> str:
         """What went wrong, if anything."""
-        stood = json.loads(drill.stood)
+        before = json.loads(drill.stood)
         try:
-            for step in (acting.go_bad, acting.put_back, acting.gone):
+            for step in (acting.go_bad, acting.roll_back, acting.gone):
                 if self.stop.is_set():
                     return "interrupted"
-                step(drill, stood)
+                step(drill, before)
         except RollbackError as error:
-            self.ui.say(f"The drill failed: {error.what}")
+            self.ui.notice(f"The drill failed: {error.what}")
             return error.what
         return ""
 
-    def _restored(self, drill: Drill, acting: Scenario, hands: Hands) -> None:
+    def _restored(self, drill: Drill, acting: Scenario, driver: CliDriver) -> None:
         """Raises `RollbackError` where it could not be: the drill stays begun, and the next one tries again."""
         try:
-            hands.put_in_order(drill.reason, drill.seq)
+            driver.clean_up(drill.reason, drill.seq)
             acting.restore(drill, json.loads(drill.stood))
         except RollbackError as error:
             raise RollbackError(
@@ -152,11 +152,11 @@ class Conduct:
             ) from error
 
     def _clean_up(self, drill: Drill) -> None:
-        self.ui.say(
+        self.ui.notice(
             f"Drill {drill.drill_id} ({drill.scenario}) was interrupted; what stood before it is restored first."
         )
         with self._staged(NONE) as stage:
-            self._restored(drill, KNOWN[drill.scenario].on(stage), stage.hands)
+            self._restored(drill, KNOWN[drill.scenario].on(stage), stage.driver)
             self._ended(drill, Stopwatch(), "interrupted")
 
     def _planned(self, drill: Drill, acting: Scenario) -> Drill:
@@ -165,7 +165,7 @@ class Conduct:
         try:
             acting.plan()
         except RollbackError as error:
-            self.ui.say(f"The plan failed: {error.what}")
+            self.ui.notice(f"The plan failed: {error.what}")
             why = error.what
         return self._ended(drill, Stopwatch(seconds=round(self.session.clocks.monotonic() - began, 3)), why)
 
@@ -182,7 +182,7 @@ class Conduct:
 
     # -- helpers -------------------------------------------------------------------------------------------
 
-    def _drill(self, identifier: str, scenario: str, stood: str, fault: str) -> Drill:
+    def _drill(self, identifier: str, scenario: str, before: str, fault: str) -> Drill:
         newest = self.session.ledger.newest()
         return Drill(
             drill_id=identifier,
@@ -192,30 +192,30 @@ class Conduct:
             by=self.roles.own.caller,
             began_at=self.session.clocks.now(),
             rto_seconds=budget(self.session.settings, scenario),
-            stood=stood,
+            stood=before,
             seq=newest.seq if newest else 0,
-            read_only=self.asked.read_only,
+            read_only=self.request.read_only,
         )
 
     @contextmanager
-    def _staged(self, fault: str) -> Iterator[Stage]:
+    def _staged(self, fault: str) -> Iterator[DrillContext]:
         with scratch(self.session.root, self.session.settings) as place:
-            yield Stage(
+            yield DrillContext(
                 session=self.session,
                 roles=self.roles,
-                hands=Hands(
+                driver=CliDriver(
                     session=self.session,
                     roles=self.roles,
                     root=place.root,
                     fault=fault,
-                    patience=self.asked.patience,
+                    patience=self.request.patience,
                     stop=self.stop,
-                    say=self.ui.say,
+                    notice=self.ui.notice,
                 ),
                 scratch=place,
                 fault=fault,
-                services=self.asked.services,
-                table=self.asked.table,
+                services=self.request.services,
+                table=self.request.table,
             )
 
     @contextmanager
@@ -226,7 +226,7 @@ class Conduct:
             locks = leases.hold_over(
                 (DRILL,), owner, lambda left: self.ui.waiting("Watching whether it is dead", left)
             )
-        except Held as held:
+        except LeaseHeld as held:
             raise Refused(
                 f"Another drill is under way: {held.what}",
                 code=Code.LEASE_HELD,
@@ -239,9 +239,9 @@ class Conduct:
 
     def _approvable(self) -> None:
         """Raises `UsageError` where another person has to approve, and nobody is named or waited for."""
-        if self.asked.read_only or self.roles.approver or self.asked.patience:
+        if self.request.read_only or self.roles.approver or self.request.patience:
             return
-        for scenario in self.asked.scenarios:
+        for scenario in self.request.scenarios:
             if any(self.session.policy(kind) == "identity" for kind in KNOWN[scenario].kinds):
                 raise UsageError(
                     f"In {self.session.environment} another person approves what scenario {scenario} rolls back.",
@@ -264,11 +264,11 @@ def refuse_production(session: Session, *, read_only: bool) -> None:
         )
 
 
-def refuse_unwell(view: Overview) -> None:
+def refuse_unhealthy(view: Overview) -> None:
     """Raises `Refused` where something is in flight, or is not deployed as recorded."""
     waiting = [record.rollback_id for record in view.in_flight]
     held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != DRILL]
-    wrong = [stand.function for service in view.services for stand in service.functions if not stand.ok]
+    wrong = [status.function for service in view.services for status in service.functions if not status.ok]
     why = (
         [f"{', '.join(waiting[:3])} is in flight"] if waiting else [],
         [f"a lease is held on {', '.join(held[:3])}"] if held else [],
@@ -284,10 +284,10 @@ def refuse_unwell(view: Overview) -> None:
 
 
 def judged(drills: Sequence[Drill]) -> None:
-    """Raises `PutBack` where one did not pass: everything was restored."""
+    """Raises `Reverted` where one did not pass: everything was restored."""
     failed = [drill for drill in drills if drill.why]
     if failed:
-        raise PutBack(
+        raise Reverted(
             "; ".join(f"{drill.scenario} did not pass: {drill.why}" for drill in failed),
             code=Code.DRILL_FAILED,
             changed="What stood before was restored." if not failed[0].read_only else "Nothing was changed.",

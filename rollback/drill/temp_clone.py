@@ -18,7 +18,7 @@ from rollback.core import locked_tempdir
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import git
 
-_WHO = ("-c", "user.name=drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgSign=false")
+_AUTHOR = ("-c", "user.name=drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgSign=false")
 _VIRTUALENV = ".venv"
 # The folder around a clone, and the clone itself.
 _PREFIX, _CLONE = "rollback-drill-", "clone"
@@ -50,11 +50,11 @@ class Scratch:
         with git.worktree(self.top, on, self.folder) as tree:
             for name, text in files.items():
                 (tree / self.folder / name).write_text(text, encoding="utf-8")
-            self._git(tree, *_WHO, "commit", "--quiet", "--all", "--allow-empty", "--message", message)
+            self._git(tree, *_AUTHOR, "commit", "--quiet", "--all", "--allow-empty", "--message", message)
             made = self._git(tree, "rev-parse", "HEAD")
         tip = self.tip
         joined = self._git(
-            self.top, *_WHO, "commit-tree", f"{tip}^{{tree}}", "-p", tip, "-p", made, "-m", message
+            self.top, *_AUTHOR, "commit-tree", f"{tip}^{{tree}}", "-p", tip, "-p", made, "-m", message
         )
         self._git(self.top, "update-ref", f"refs/heads/{self.branch}", joined)
         return made
@@ -70,8 +70,8 @@ class Scratch:
         return text
 
     @staticmethod
-    def _git(place: Path, *words: str) -> str:
-        return _git(place, *words)
+    def _git(place: Path, *arguments: str) -> str:
+        return _git(place, *arguments)
 
 
 @contextmanager
@@ -113,9 +113,13 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
         yield Scratch(top=clone, root=clone / folder, branch=branch)
 
 
-def _git(place: Path, *words: str) -> str:
+def _git(place: Path, *arguments: str) -> str:
     """`git WORDS` as `commits` asks it; its answer. Raises `RollbackError` with what it said."""
-    options, rest = (words[: len(_WHO)], words[len(_WHO) :]) if words[: len(_WHO)] == _WHO else ((), words)
+    options, rest = (
+        (arguments[: len(_AUTHOR)], arguments[len(_AUTHOR) :])
+        if arguments[: len(_AUTHOR)] == _AUTHOR
+        else ((), arguments)
+    )
     done: subprocess.CompletedProcess[str] = git._git(place, *rest, options=options)  # noqa: SLF001 - the one way in which git is asked
     if done.returncode:
         raise RollbackError(

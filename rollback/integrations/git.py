@@ -20,7 +20,7 @@ from rollback.core import locked_tempdir
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 
 # The folder around a worktree, and how git's list of them names one.
-_PREFIX, _TOLD = "access-rollback-", "worktree "
+_PREFIX, _NOTICED = "access-rollback-", "worktree "
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LFS_SKIP_SMUDGE": "1",
@@ -167,18 +167,25 @@ def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
     wanted = [sha for sha in dict.fromkeys(shas) if _SHA.fullmatch(sha)]
     if not wanted:
         return {}
-    words = ("log", "-s", "--no-walk=unsorted", "--ignore-missing", "--no-show-signature", "--format=%H %s")
-    told = _git(root, *words, *wanted, "--").stdout.splitlines()
-    return {sha: text.strip() for sha, _, text in (line.partition(" ") for line in told)}
+    arguments = (
+        "log",
+        "-s",
+        "--no-walk=unsorted",
+        "--ignore-missing",
+        "--no-show-signature",
+        "--format=%H %s",
+    )
+    completed = _git(root, *arguments, *wanted, "--").stdout.splitlines()
+    return {sha: text.strip() for sha, _, text in (line.partition(" ") for line in completed)}
 
 
 @cache
 def top(root: Path) -> Path:
     """The top folder of the repository that `root` is in. Raises `UsageError` where it is in none."""
     _must_be_a_checkout(root)
-    told = _git(root, "rev-parse", "--show-toplevel")
-    found = Path(told.stdout.removesuffix("\n"))
-    if told.returncode or not root.resolve().is_relative_to(found.resolve()):
+    completed = _git(root, "rev-parse", "--show-toplevel")
+    found = Path(completed.stdout.removesuffix("\n"))
+    if completed.returncode or not root.resolve().is_relative_to(found.resolve()):
         raise UsageError(
             f"{root} is no work tree of its repository.",
             code=Code.NO_CHECKOUT,
@@ -245,7 +252,7 @@ def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
 def clear_dead(root: Path) -> None:
     """Removes the worktrees of ours whose process has died: nobody holds their lock any more."""
     listed = _git(root, "worktree", "list", "--porcelain").stdout
-    places = [Path(line[len(_TOLD) :]) for line in listed.splitlines() if line.startswith(_TOLD)]
+    places = [Path(line[len(_NOTICED) :]) for line in listed.splitlines() if line.startswith(_NOTICED)]
     ours = {place.parent: place for place in places if place.parent.name.startswith(_PREFIX)}
     locked_tempdir.clear_dead(
         ours, lambda around: _git(root, "worktree", "remove", "--force", "--force", str(ours[around]))
@@ -278,7 +285,7 @@ def _last(text: str) -> str:
     return lines[-1].removeprefix("fatal: ").rstrip(".")[:300] if lines else "git says nothing"
 
 
-def _git(root: Path, *words: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+def _git(root: Path, *arguments: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -286,7 +293,7 @@ def _git(root: Path, *words: str, options: Sequence[str] = ()) -> subprocess.Com
     }
     try:
         return subprocess.run(
-            ["git", "-C", str(root), *_options(_OFF), *options, *words],
+            ["git", "-C", str(root), *_options(_OFF), *options, *arguments],
             env=environment | _QUIET | _VALUES,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -298,12 +305,12 @@ def _git(root: Path, *words: str, options: Sequence[str] = ()) -> subprocess.Com
         )
     except subprocess.TimeoutExpired:
         raise RollbackError(
-            f"git {words[0]} did not answer within two minutes.", code=Code.GIT_FAILED
+            f"git {arguments[0]} did not answer within two minutes.", code=Code.GIT_FAILED
         ) from None
 
 
 def _options(settings: Sequence[str]) -> list[str]:
-    return [word for setting in settings for word in ("-c", setting)]
+    return [text for setting in settings for text in ("-c", setting)]
 
 
 def _filters(place: Path) -> list[str]:

@@ -19,7 +19,7 @@ from rollback.aws.account import Account, explained
 from rollback.core.errors import Code, RollbackError
 from rollback.core.sanitize import line
 from rollback.integrations import github_actions
-from rollback.model.messages import unwell
+from rollback.model.messages import unhealthy
 from rollback.model.record import MARKS, Record, Status
 
 # Characters: https://docs.slack.dev/reference/block-kit/blocks and …/block-kit/composition-objects.
@@ -54,19 +54,19 @@ def message(record: Record, run: str = "") -> dict[str, Any]:
 
     Everything that came from outside is plain text, in which Slack sees no markup, no link and no mention.
     """
-    way = f"{record.from_version or 'unknown'} → {record.to_version}"
-    title = f"{_MARKS[record.status]} {record.environment}: {record.kind} {way} {record.status}"
+    movement = f"{record.from_version or 'unknown'} → {record.to_version}"
+    title = f"{_MARKS[record.status]} {record.environment}: {record.kind} {movement} {record.status}"
     loud = [_section("*⚠ EMERGENCY: without the ledger and without approval*")] if record.emergency else []
     facts = {
         "Environment": record.environment,
-        "From → to": way,
+        "From → to": movement,
         "What": ", ".join(record.services) if record.services else _changes(record),
         "Counts": ", ".join(f"{count} {name}" for name, count in record.counts.items() if count),
         "Started by": str(record.initiated_by),
         "Approved by": str(record.approved_by or ""),
         "Reason": record.reason,
         "Took": _took(record),
-        "Failed": unwell(record.verification),
+        "Failed": unhealthy(record.verification),
     }
     shown = [_plain(f"{name}\n{value}", _FIELD) for name, value in facts.items() if value]
     blocks = [
@@ -138,14 +138,14 @@ class Notifier:
     """
 
     make: Callable[[], Sender]
-    say: Callable[[str], None]
+    notice: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
     _waiting: queue.SimpleQueue[Record | threading.Event | None] = field(default_factory=queue.SimpleQueue)
     _sender: Sender | None = None
     _wrong: str = ""
     _thread: threading.Thread | None = None
 
-    def told(self, record: Record) -> None:
+    def notify(self, record: Record) -> None:
         """A record has changed."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="slack", daemon=True)
@@ -170,7 +170,7 @@ class Notifier:
             self._thread.join(_PATIENCE)
             late = "it did not answer in time" if self._thread.is_alive() else ""
             if wrong := self._wrong or late:
-                self.say(f"Slack was not told: {wrong}. The rollback does not depend on it.")
+                self.notice(f"Slack was not told: {wrong}. The rollback does not depend on it.")
 
     def _work(self) -> None:
         sent = float("-inf")
@@ -178,24 +178,24 @@ class Notifier:
             self._sender = self.make()
         except RollbackError as error:
             self._wrong = error.what
-        while (told := self._waiting.get()) is not None:
-            if isinstance(told, threading.Event):
-                told.set()
+        while (record := self._waiting.get()) is not None:
+            if isinstance(record, threading.Event):
+                record.set()
                 continue
-            middle = told.status is Status.IN_PROGRESS and sent > float("-inf")
+            middle = record.status is Status.IN_PROGRESS and sent > float("-inf")
             if self._sender is None or (middle and self.monotonic() - sent < _APART):
                 continue
             try:
-                self._sender.send(told, message(told, github_actions.address()))
+                self._sender.send(record, message(record, github_actions.address()))
             except Exception as error:  # noqa: BLE001 - a failing Slack never fails a rollback, however it fails
                 self._wrong = line(f"{type(error).__name__}: {error}")[:300]
             sent = self.monotonic()
 
 
-def notifier(account: Account, say: Callable[[str], None]) -> Notifier | None:
+def notifier(account: Account, notice: Callable[[str], None]) -> Notifier | None:
     """The notifier of the team; None where neither the settings nor the environment configure Slack."""
     if account.settings.slack_channel or _given():
-        return Notifier(make=lambda: _sender(account), say=say)
+        return Notifier(make=lambda: _sender(account), notice=notice)
     return None
 
 

@@ -96,7 +96,7 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[Running]:
 
 @contextmanager
 def gated(
-    words: Sequence[str],
+    arguments: Sequence[str],
     *,
     cwd: Path,
     env: Mapping[str, str],
@@ -111,7 +111,7 @@ def gated(
     value); the other parameters are those of `subprocess.Popen`.
     """
     process = subprocess.Popen(
-        ["/bin/sh", "-c", _GATE, "sh", *words],
+        ["/bin/sh", "-c", _GATE, "sh", *arguments],
         cwd=cwd,
         env=env,
         stdin=subprocess.PIPE,

@@ -98,14 +98,14 @@ def find() -> Tool:
             "(https://opentofu.org/docs/intro/install/); for the local account: make tools.",
         )
     for path in found:
-        told = run([path, "version", "-json"], environment={}, cwd=Path.cwd(), seconds=60)
+        completed = run([path, "version", "-json"], environment={}, cwd=Path.cwd(), seconds=60)
         try:
-            said = json.loads(told.out)
-            version, platform = str(said["terraform_version"]), str(said["platform"])
+            document = json.loads(completed.out)
+            version, platform = str(document["terraform_version"]), str(document["platform"])
             numbers = tuple(int(part) for part in version.split(".")[:2])
         except (ValueError, KeyError):
             raise UsageError(
-                f"{path} does not tell its version: {_last(told.errors)}.", code=Code.TOOL_MISSING
+                f"{path} does not tell its version: {_last(completed.errors)}.", code=Code.TOOL_MISSING
             ) from None
         if numbers >= MINIMUM:
             return Tool(path=path, name=Path(path).name, version=version, platform=platform)
@@ -126,7 +126,7 @@ def inherited() -> dict[str, str]:
     return SHORT_LIVED | kept | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
 
 
-def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seconds: float) -> Done:
+def run(arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seconds: float) -> Done:
     """Runs the tool and keeps what it prints in memory: it may hold secrets. `seconds` is all it gets.
 
     `environment` are variables beside `inherited`. Raises `ToolFailed` where it takes longer; it has been
@@ -135,7 +135,7 @@ def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seco
     try:
         with (
             subprocess.Popen(
-                words,
+                arguments,
                 cwd=cwd,
                 env={**inherited(), **environment},
                 stdin=subprocess.DEVNULL,
@@ -148,13 +148,13 @@ def run(words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seco
             out, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise ToolFailed(
-            f"{Path(words[0]).name} {words[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
+            f"{Path(arguments[0]).name} {arguments[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
         ) from None
     return Done(code=process.returncode, out=_text(out), errors=_text(errors))
 
 
 def follow(
-    words: Sequence[str],
+    arguments: Sequence[str],
     *,
     environment: Mapping[str, str],
     cwd: Path,
@@ -162,20 +162,20 @@ def follow(
     seconds: float,
     inherits: Sequence[int],
     started: Callable[[Process], None],
-    told: Callable[[list[Line]], None],
+    on_lines: Callable[[list[Line]], None],
     stopping: Callable[[], bool],
 ) -> tuple[Done, bool]:
     """Runs the tool and passes on its lines of JSON as they come; also returns whether it was asked to stop.
 
     `environment` are variables beside `inherited`, `seconds` is all it gets. `started` gets the process
-    before it acts, and `told` the new lines, again and again while it works: what either raises stops it. It
+    before it acts, and `on_lines` the new lines, again and again while it works: what either raises stops it. It
     writes to the file `printed` and not to us, so that it ends well where we are killed.
     """
     with (
         printed.open("w", encoding="utf-8") as out,
         printed.open(encoding="utf-8", errors="replace") as tail,
         gated(
-            words,
+            arguments,
             cwd=cwd,
             env={**inherited(), **environment},
             stdout=out,
@@ -192,7 +192,7 @@ def follow(
             if lives:
                 time.sleep(_POLL)
             # The last line may lack its end.
-            rest = _hand_on(rest + tail.read() + ("" if lives else "\n"), told)
+            rest = _pass_on(rest + tail.read() + ("" if lives else "\n"), on_lines)
             return lives
 
         code = running.follow(seconds=seconds, stopping=stopping, look=look)
@@ -213,10 +213,10 @@ def diagnostics(lines: Sequence[Line]) -> list[Diagnostic]:
     ]
 
 
-def _hand_on(text: str, told: Callable[[list[Line]], None]) -> str:
+def _pass_on(text: str, on_lines: Callable[[list[Line]], None]) -> str:
     """Hands on the whole lines of `text`; returns the rest."""
     whole, _, rest = text.rpartition("\n")
-    told(list(_lines(whole)))
+    on_lines(list(_lines(whole)))
     return rest
 
 

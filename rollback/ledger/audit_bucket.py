@@ -83,7 +83,7 @@ class Differs(RollbackError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class ArchivedObject:
     """One key of the bucket, by its first version. `later` counts the versions and delete markers after it."""
 
     key: str
@@ -157,10 +157,10 @@ class Archive:
 
     # -- reading -------------------------------------------------------------------------------------
 
-    def kept(self, prefix: str, after: str = "") -> Iterator[Kept]:
+    def kept(self, prefix: str, after: str = "") -> Iterator[ArchivedObject]:
         """The keys that begin with `prefix` and come after `after`, in order, read page by page."""
         marker: dict[str, str] = {"KeyMarker": after} if after else {}
-        latest: Kept | None = None
+        latest: ArchivedObject | None = None
         while True:
             with self._explained(f"listing {prefix} in {self.bucket}"):
                 page = self._client.list_object_versions(**self._where, Prefix=prefix, **marker)
@@ -170,11 +170,13 @@ class Archive:
             for key, version, etag in sorted(found, key=lambda one: one[0]):
                 if latest is not None and latest.key == key:
                     first = version or latest.version_id, etag.strip('"') if version else latest.etag
-                    latest = Kept(key=key, version_id=first[0], etag=first[1], later=latest.later + 1)
+                    latest = ArchivedObject(
+                        key=key, version_id=first[0], etag=first[1], later=latest.later + 1
+                    )
                     continue
                 if latest is not None:
                     yield latest
-                latest = Kept(key=key, version_id=version, etag=etag.strip('"'), later=0)
+                latest = ArchivedObject(key=key, version_id=version, etag=etag.strip('"'), later=0)
             if not page.get("IsTruncated"):
                 break
             marker = {"KeyMarker": page["NextKeyMarker"]}
@@ -183,7 +185,7 @@ class Archive:
         if latest is not None:
             yield latest
 
-    def kept_entries(self, after: int = 0) -> Iterator[Kept]:
+    def kept_entries(self, after: int = 0) -> Iterator[ArchivedObject]:
         """The keys of entries whose number is above `after`, in order of their numbers."""
         # The key without a hash comes after those with one, of the same number.
         kept = self.kept(TIMELINE, f"{TIMELINE}SEQ-{after:010d}.json" if after else "")
@@ -242,7 +244,7 @@ class Archive:
                 else:
                     self.step_over(f"{kept.key} holds another release than its key says")
 
-    def text(self, kept: Kept) -> str:
+    def text(self, kept: ArchivedObject) -> str:
         """The text of a key's first version.
 
         Raises `RollbackError`, with `ARCHIVE_DAMAGED` where only delete markers are left, or where it is no text.
@@ -259,7 +261,7 @@ class Archive:
             pass
         raise _damaged(f"{kept.key} in {self.bucket} is no text of at most {_MAX_BYTES} bytes.")
 
-    def says(self, kept: Kept, value: Entry | Release | Approval) -> bool:
+    def matches(self, kept: ArchivedObject, value: Entry | Release | Approval) -> bool:
         """Whether a key's first version holds exactly `value`. Read only where the ETag does not tell."""
         if kept.holds(canonical(value)):
             return True
@@ -281,7 +283,7 @@ class Archive:
         self._same(key, next(self.kept(key), None), text)
         return False
 
-    def _same(self, key: str, kept: Kept | None, text: str) -> None:
+    def _same(self, key: str, kept: ArchivedObject | None, text: str) -> None:
         """Raises `Differs` where a key's first version is not `text`."""
         try:
             same = kept is not None and (kept.holds(text) or self.text(kept) == text)
@@ -330,7 +332,7 @@ class Archive:
                     ) from error
                 raise
 
-    def entry(self, kept: Kept) -> Entry | None:
+    def entry(self, kept: ArchivedObject) -> Entry | None:
         """The entry under a key, if it is what its key says; None, with a notice, where it is not."""
         entry = self._readable(Entry, kept)
         if entry is None:
@@ -341,7 +343,7 @@ class Archive:
         self.step_over(f"{kept.key} is not the entry that its key says")
         return None
 
-    def _readable(self, kind: type[T], kept: Kept) -> T | None:
+    def _readable(self, kind: type[T], kept: ArchivedObject) -> T | None:
         """What a key's first version says; None, with a notice, where it is malformed."""
         try:
             return self._model(kind, kept)
@@ -357,7 +359,7 @@ class Archive:
         if notice not in self.notices:
             self.notices.append(notice)
 
-    def _model(self, kind: type[T], kept: Kept) -> T:
+    def _model(self, kind: type[T], kept: ArchivedObject) -> T:
         text = self.text(kept)
         try:
             # Of a later schema a field may mean something else: what it is comes before what it says.

@@ -38,10 +38,10 @@ class LostEntries(Refused):
 
 
 @dataclass(kw_only=True)
-class Watch:
+class LedgerWatch:
     """Checks once a session, when the timeline's head is first read, that the table has not lost entries.
 
-    `strict` is for verbs that decide by the timeline: they are refused. For others the finding is in `said`.
+    `strict` is for verbs that decide by the timeline: they are refused. For others the finding is in `notices`.
     `again` reads the head anew: between two reads another command may have written to both.
     """
 
@@ -50,11 +50,11 @@ class Watch:
     table: str
     again: Callable[[], Entry | None]
     strict: bool = True
-    said: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     _looked: bool = False
 
     @classmethod
-    def over(cls, ledger: Ledger) -> Watch:
+    def over(cls, ledger: Ledger) -> LedgerWatch:
         """A watch that `ledger` asks whenever somebody begins to read its timeline."""
         watch = cls(
             archive=ledger.archive,
@@ -84,7 +84,7 @@ class Watch:
             return
         self._looked = True
         if newest is not None and newest.schema < SCHEMA:
-            self.said.append(
+            self.notices.append(
                 f"{self.table} was written by an older version of this command (schema {newest.schema}, now "
                 f"{SCHEMA}). Nothing of it was changed: it is read, and gone on with; its chain is verified from "
                 "here on only."
@@ -98,7 +98,7 @@ class Watch:
         error = lost(self.environment, self.table, newest, kept)
         if self.strict:
             raise error
-        self.said.append(f"{error.what} {error.next}")
+        self.notices.append(f"{error.what} {error.next}")
 
     def _beyond(self, newest: Entry | None) -> int | None:
         """The number of a later entry that the archive has; None where there is none, or nobody knows."""
@@ -132,16 +132,16 @@ def advice(error: Unanswered, settings: Settings) -> str:
         f"Relief meanwhile, under {settings.names.role(BREAK_GLASS)}: rollback lambda --emergency --env "
         f"{settings.environment} --reason …"
     )
-    mending = {
+    repair = {
         GONE: "The table: restore it from its point-in-time recovery, or `pulumi up` for an empty one; then "
         f"rollback ledger mend --env {settings.environment} --reason …",
         THROTTLED: "Try again; its capacity is on demand, and grows within minutes.",
     }.get(error.how, "Check the network and AWS's health, then try again.")
-    return f"{mending}\n{relief}"
+    return f"{repair}\n{relief}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class LedgerHealth:
     """Whether the ledger can be used. `why` is the reason why not, in words, or empty."""
 
     why: str = ""
@@ -151,17 +151,17 @@ class Answer:
         return not self.why
 
 
-def ask(timeline: Callable[[], Any]) -> Answer:
+def ask(timeline: Callable[[], Any]) -> LedgerHealth:
     """Asks the ledger for the head of its timeline. Raises `RollbackError` where it may not be read."""
     try:
         timeline().newest  # noqa: B018 - reads it
     except (Unanswered, LostEntries) as error:
-        return Answer(why=error.what)
+        return LedgerHealth(why=error.what)
     except RollbackError as error:
         if isinstance(error.__cause__, ClientError):
             raise  # denied, say: no sign that it does not answer
-        return Answer()
-    return Answer()
+        return LedgerHealth()
+    return LedgerHealth()
 
 
 def protections(client: Any, table: str) -> list[str]:

@@ -27,10 +27,19 @@ from rollback.ledger.schema import (
     release_item,
 )
 from rollback.ledger.store import Item
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.journal_rules import broken_rule
 from rollback.model.plan import stored_digest
-from rollback.model.record import SCHEMA, Approval, Event, Record, Standing, Status, event_hash, record_hash
+from rollback.model.record import (
+    SCHEMA,
+    Approval,
+    DeployedVersion,
+    Event,
+    Record,
+    Status,
+    event_hash,
+    record_hash,
+)
 from rollback.model.release import (
     DRILL,
     OPENED,
@@ -95,7 +104,7 @@ def claim(claims: dict[str, Claim], entry: Entry) -> None:
 class Chain:
     """The timeline as it is read, oldest first: its chain, what it claims, and what it quarantines.
 
-    `claims` maps a record's or release's id to its claim, `bars` what `bar_name` gives
+    `claims` maps a record's or release's id to its claim, `quarantines` what `bar_name` gives
     (`<service>#<version>`) to the item that must be there. `drills` maps a drill's id to what the entry of
     its end covers.
     """
@@ -104,7 +113,7 @@ class Chain:
     seq: int = 0
     head: str = ""
     claims: dict[str, Claim] = field(default_factory=dict)
-    bars: dict[str, Item] = field(default_factory=dict)
+    quarantines: dict[str, Item] = field(default_factory=dict)
     # A drill's id → what the entry of its end covers.
     drills: dict[str, str] = field(default_factory=dict)
 
@@ -143,33 +152,33 @@ class Chain:
         if entry.kind == DRILL:
             self.drills[entry.id] = entry.covers
         ended = entry.kind == "rollback"
-        for bar in entry.bars:
-            service, _, version = bar.partition("#")
-            self.bars[bar] = {
+        for quarantine in entry.bars:
+            service, _, version = quarantine.partition("#")
+            self.quarantines[quarantine] = {
                 "PK": f"RELEASE#{self.environment}",
-                "SK": f"QUARANTINE#{bar}",
+                "SK": f"QUARANTINE#{quarantine}",
                 "service": service,
                 "version": version,
-                # A record's reason is in the record, and is filled in when that is read (`told`).
+                # A record's reason is in the record, and is filled in when that is read (`complete_from`).
                 "reason": "" if ended else entry.status,
                 "by": plain(entry.by),
                 "at": entry.at,
                 "rollback_id": entry.id if ended else "",
             }
-        for bar in entry.lifts:
-            if bar in self.bars:
-                self.bars[bar] |= {"lifted_at": entry.at, "lifted_by": plain(entry.by)}
+        for quarantine in entry.lifts:
+            if quarantine in self.quarantines:
+                self.quarantines[quarantine] |= {"lifted_at": entry.at, "lifted_by": plain(entry.by)}
 
-    def told(self, record: Record) -> None:
+    def complete_from(self, record: Record) -> None:
         """Takes from a record what its entries do not have of what it quarantined."""
-        for bar in self.bars.values():
-            if bar["rollback_id"] == record.rollback_id:
-                bar["reason"] = record.reason
+        for quarantine in self.quarantines.values():
+            if quarantine["rollback_id"] == record.rollback_id:
+                quarantine["reason"] = record.reason
 
 
-def bars_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding]:
+def quarantine_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding]:
     """What is wrong with the quarantines, once all records are read (`items` as in `quarantine_item`)."""
-    left = {item["SK"]: item for item in chain.bars.values()}
+    left = {item["SK"]: item for item in chain.quarantines.values()}
     for item in items:
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
         expected = left.pop(item["SK"], None)
@@ -320,14 +329,14 @@ def _ends(claim: Claim, record: Record, events: Sequence[Event]) -> Iterator[Fin
 
 def _approved(rollback_id: str, event: Event) -> Approval:
     """The approval by which a record went ahead."""
-    said = event.data
-    by = Who(role=str(said["by"]["role"]), person=str(said["by"]["person"]))
+    data = event.data
+    by = Actor(role=str(data["by"]["role"]), person=str(data["by"]["person"]))
     return Approval(
         rollback_id=rollback_id,
-        digest=str(said["digest"]),
+        digest=str(data["digest"]),
         by=by,
-        at=str(said["at"]),
-        expires_at=str(said["expires_at"]),
+        at=str(data["at"]),
+        expires_at=str(data["expires_at"]),
     )
 
 
@@ -363,7 +372,7 @@ def release_partition(
     metadata = by_key.pop(METADATA, None)
     if metadata is None:
         return None, [Finding(pk=pk, sk=METADATA, what="it is missing, and the timeline tells of it")]
-    manifest: dict[str, Standing] = {}
+    manifest: dict[str, DeployedVersion] = {}
     try:
         bare = model(Release, metadata | {"manifest": {}})
         for sk in sorted(by_key):
@@ -394,7 +403,7 @@ def _release(
         yield Finding(pk=pk, sk=METADATA, what="it, or its manifest, is not what the timeline covers")
 
 
-def _whole(release: Release, manifest: Mapping[str, Standing]) -> Release:
+def _whole(release: Release, manifest: Mapping[str, DeployedVersion]) -> Release:
     return Release(**{**as_item(release), "manifest": manifest})
 
 
@@ -454,10 +463,10 @@ def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item])
     claims: dict[str, Claim] = {}
     for entry in reversed(about):
         claim(claims, entry)
-    mine = claims.get(rollback_id, Claim(kind="record"))
-    if mine.began is None:
+    own = claims.get(rollback_id, Claim(kind="record"))
+    if own.began is None:
         return []
-    return record_partition(rollback_id, mine, items).findings
+    return record_partition(rollback_id, own, items).findings
 
 
 def inconsistent(record: Record, events: Sequence[Event], items: Sequence[Item]) -> list[Finding]:

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 from rollback.core.clocks import Clocks
 from rollback.core.errors import Code, Refused, RollbackError
-from rollback.ledger.store import Conflict, Item, Table, Write
-from rollback.model.identity import Who
+from rollback.ledger.store import Conflict, Item, LedgerTable, Write
+from rollback.model.identity import Actor
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
 # Several are always taken in this order, so that there is no deadlock.
@@ -43,7 +43,7 @@ class LeaseLost(RollbackError):
     code_default = Code.LEASE_LOST
 
 
-class Held(Refused):
+class LeaseHeld(Refused):
     """Somebody holds the lease. `owner` is the record on whose behalf."""
 
     code_default = Code.LEASE_HELD
@@ -51,13 +51,15 @@ class Held(Refused):
     def __init__(self, item: Item, domain: str, environment: str) -> None:
         self.owner = str(item["owner"])
         holder = item.get("holder", {})
-        who = f"{holder.get('person', '?')} on {holder.get('host', '?')} (pid {holder.get('pid', '?')})"
+        holder_name = (
+            f"{holder.get('person', '?')} on {holder.get('host', '?')} (pid {holder.get('pid', '?')})"
+        )
         if item.get("parked_at"):
-            what = f"{self.owner} was interrupted at {item['parked_at']} and holds {environment}/{domain}: {who}."
+            what = f"{self.owner} was interrupted at {item['parked_at']} and holds {environment}/{domain}: {holder_name}."
             then = "First"
         else:
             what = (
-                f"{self.owner} holds the lease on {environment}/{domain}: {who}, last sign of life "
+                f"{self.owner} holds the lease on {environment}/{domain}: {holder_name}, last sign of life "
                 f"{item.get('beat_at', '?')}."
             )
             then = "Wait for it, or if it is dead"
@@ -75,7 +77,7 @@ class Lease:
     it must not be given back before its record is closed; `given_back` that a closing write did so.
     """
 
-    table: Table
+    table: LedgerTable
     environment: str
     domain: str
     owner: str
@@ -188,7 +190,7 @@ class Lease:
 
 
 @dataclass(kw_only=True)
-class Locks:
+class HeldLeases:
     """Leases that one record holds together: they are given back, parked and lost as one."""
 
     leases: tuple[Lease, ...]
@@ -221,7 +223,7 @@ class Locks:
             lease.release()
 
 
-class Hold(Protocol):
+class LeaseProof(Protocol):
     """What the ledger needs of leases: one, or several together."""
 
     given_back: bool
@@ -236,10 +238,10 @@ class Hold(Protocol):
 class Leases:
     """Takes leases of one environment for one caller."""
 
-    table: Table
+    table: LedgerTable
     environment: str
     seconds: int
-    caller: Who
+    caller: Actor
     clocks: Clocks
 
     def holder(self, domain: str) -> Item | None:
@@ -262,7 +264,7 @@ class Leases:
         return tuple(sorted(held, key=lambda domain: (*_ORDER, domain).index(domain)))
 
     def take(self, domain: str, owner: str) -> Lease:
-        """The lease, if it is free. Raises `Held` at once where it is not."""
+        """The lease, if it is free. Raises `LeaseHeld` at once where it is not."""
         nonce, since = self.clocks.identifier(), self.clocks.monotonic()
         try:
             item = self._write(domain, owner, nonce, "attribute_not_exists(#owner)", {})
@@ -273,32 +275,32 @@ class Leases:
             if held.get("nonce") == nonce:  # our own write, whose answer was lost
                 item = held
             else:
-                raise Held(held, domain, self.environment) from None
+                raise LeaseHeld(held, domain, self.environment) from None
         return self._lease(domain, item, since)
 
     def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
         """The lease, free or left behind by a dead holder of the same record.
 
-        `waiting` is called with the seconds still to watch. Raises `Held` where another record holds it or
+        `waiting` is called with the seconds still to watch. Raises `LeaseHeld` where another record holds it or
         the holder's heartbeat changed.
         """
         return self._seize(domain, owner, self._watch((domain,), owner, waiting)[domain])
 
-    def hold(self, domains: Sequence[str], owner: str) -> Locks:
-        """All of these leases, if they are free. Raises `Held` where one is not; none is kept then."""
+    def hold(self, domains: Sequence[str], owner: str) -> HeldLeases:
+        """All of these leases, if they are free. Raises `LeaseHeld` where one is not; none is kept then."""
         taken: list[Lease] = []
         try:
             for domain in domains:
                 taken.append(self.take(domain, owner).start())  # noqa: PERF401 - those taken are given back
         except BaseException:
-            Locks(leases=tuple(taken)).release()
+            HeldLeases(leases=tuple(taken)).release()
             raise
-        return Locks(leases=tuple(taken))
+        return HeldLeases(leases=tuple(taken))
 
-    def hold_over(self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]) -> Locks:
+    def hold_over(self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]) -> HeldLeases:
         """All of these leases as `take_over` takes one, watched at the same time.
 
-        Raises `Held` where one cannot be had; those taken are parked then, as what they are for may be in
+        Raises `LeaseHeld` where one cannot be had; those taken are parked then, as what they are for may be in
         flight.
         """
         watched = self._watch(domains, owner, waiting)
@@ -307,9 +309,9 @@ class Leases:
             for domain in domains:
                 taken.append(self._seize(domain, owner, watched[domain]).start())  # noqa: PERF401 - as above
         except BaseException:
-            Locks(leases=tuple(taken), in_flight=True).release()
+            HeldLeases(leases=tuple(taken), in_flight=True).release()
             raise
-        return Locks(leases=tuple(taken))
+        return HeldLeases(leases=tuple(taken))
 
     def _watch(
         self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]
@@ -318,7 +320,7 @@ class Leases:
         found = {domain: self.holder(domain) for domain in domains}
         for domain, held in found.items():
             if held is not None and held["owner"] != owner:
-                raise Held(held, domain, self.environment)
+                raise LeaseHeld(held, domain, self.environment)
         watched = {
             domain: held for domain, held in found.items() if held is not None and not held.get("parked_at")
         }
@@ -334,7 +336,7 @@ class Leases:
                 if seen is None:
                     found[domain] = None
                 elif (seen["beat"], seen["fence"]) != (held["beat"], held["fence"]):
-                    raise Held(seen, domain, self.environment)
+                    raise LeaseHeld(seen, domain, self.environment)
             watched = {domain: held for domain, held in watched.items() if found[domain] is not None}
             if not watched:
                 break
@@ -356,7 +358,7 @@ class Leases:
         except Conflict:
             seen = self.holder(domain)
             if seen is None or seen.get("nonce") != nonce:
-                raise Held(seen or held, domain, self.environment) from None
+                raise LeaseHeld(seen or held, domain, self.environment) from None
             item = seen
         return self._lease(domain, item, since)
 

@@ -21,7 +21,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger import replication
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.integrity import inconsistent, untrusted
-from rollback.ledger.lease import Hold
+from rollback.ledger.lease import LeaseProof
 from rollback.ledger.schema import (
     FROZEN,
     METADATA,
@@ -41,12 +41,21 @@ from rollback.ledger.schema import (
     record_item,
     release_item,
 )
-from rollback.ledger.store import ABSENT, Conflict, Item, Table, Write
+from rollback.ledger.store import ABSENT, Conflict, Item, LedgerTable, Write
 from rollback.ledger.stored_record import Opened, advance, event_write
 from rollback.model.deployed import known, read
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.plan import Plan, to_chunks
-from rollback.model.record import SCHEMA, Approval, Entered, Event, Record, Standing, Status, next_event
+from rollback.model.record import (
+    SCHEMA,
+    Approval,
+    DeployedVersion,
+    Entered,
+    Event,
+    Record,
+    Status,
+    next_event,
+)
 from rollback.model.release import (
     OPENED,
     Entry,
@@ -75,7 +84,7 @@ class Ledger:
     (`rollback.ledger.health`).
     """
 
-    def __init__(self, table: Table, environment: str, archive: Archive | None = None) -> None:
+    def __init__(self, table: LedgerTable, environment: str, archive: Archive | None = None) -> None:
         self.table = table
         self.environment = environment
         self.archive = archive
@@ -160,13 +169,13 @@ class Ledger:
 
     def quarantines(self) -> list[Quarantine]:
         """The quarantines that there are now; lifted ones are left out."""
-        return [bar for bar in self.bars() if isinstance(bar, Quarantine)]
+        return [quarantine for quarantine in self.bars() if isinstance(quarantine, Quarantine)]
 
     def frozen(self) -> Freeze | None:
         """The freeze that there is now."""
         item = self.table.get(f"RELEASE#{self.environment}", f"{QUARANTINE}{FROZEN}")
-        bars = self._not_lifted([] if item is None else [item])
-        return next((bar for bar in bars if isinstance(bar, Freeze)), None)
+        quarantines = self._not_lifted([] if item is None else [item])
+        return next((quarantine for quarantine in quarantines if isinstance(quarantine, Freeze)), None)
 
     def _not_lifted(self, items: Sequence[Item]) -> list[Bar]:
         """What still holds of items: `lifted_at` is believed where an entry of the timeline lifted it."""
@@ -178,7 +187,7 @@ class Ledger:
         for name, _ in sorted(unproved):
             self._notice(f"Nobody has lifted the quarantine of {name}: no entry of the timeline tells of it.")
             named[name] = {key: value for key, value in named[name].items() if key != "lifted_at"}
-        return [bar for bar in map(bar_in, named.values()) if bar is not None]
+        return [quarantine for quarantine in map(bar_in, named.values()) if quarantine is not None]
 
     def append(
         self,
@@ -186,17 +195,17 @@ class Ledger:
         writes: Sequence[Write] = (),
         proofs: Sequence[Write] = (),
         *,
-        bars: Sequence[Bar] = (),
+        quarantines: Sequence[Bar] = (),
         lifts: Sequence[Bar] = (),
     ) -> Entry:
-        """Puts `entry` at the timeline's end, in one transaction with `writes`, `bars` and `lifts`.
+        """Puts `entry` at the timeline's end, in one transaction with `writes`, `quarantines` and `lifts`.
 
         Quarantines are set and lifted by the person of the entry, at its time: the entry covers it. The entry
         carries forward the newest entry's `stands`, with its own on top; an empty version in it means that it
         is unknown what is deployed. More writes than a transaction takes go ahead of it: those at the end.
         Raises `Conflict` where a condition of `writes` or `proofs` does not hold.
         """
-        appended, before = self._append(entry, writes, proofs, bars=bars, lifts=lifts)
+        appended, before = self._append(entry, writes, proofs, quarantines=quarantines, lifts=lifts)
         self._keep(appended, before)
         return appended
 
@@ -206,15 +215,18 @@ class Ledger:
         writes: Sequence[Write],
         proofs: Sequence[Write],
         *,
-        bars: Sequence[Bar] = (),
+        quarantines: Sequence[Bar] = (),
         lifts: Sequence[Bar] = (),
     ) -> tuple[Entry, Iterator[Entry]]:
-        entry = replace(entry, bars=tuple(map(bar_name, bars)), lifts=tuple(map(bar_name, lifts)))
-        barring = [replace(bar, by=entry.by, at=entry.at) for bar in bars]
+        entry = replace(entry, bars=tuple(map(bar_name, quarantines)), lifts=tuple(map(bar_name, lifts)))
+        stamped = [replace(quarantine, by=entry.by, at=entry.at) for quarantine in quarantines]
         writes = [
             *writes,
-            *(Write(name="quarantine", item=quarantine_item(self.environment, bar)) for bar in barring),
-            *(self._lift(bar, entry.by, entry.at) for bar in lifts),
+            *(
+                Write(name="quarantine", item=quarantine_item(self.environment, quarantine))
+                for quarantine in stamped
+            ),
+            *(self._lift(quarantine, entry.by, entry.at) for quarantine in lifts),
         ]
         for start in range(_TRANSACTION, len(writes), _TRANSACTION):
             self.table.transact(writes[start : start + _TRANSACTION])
@@ -275,7 +287,7 @@ class Ledger:
                 f"{pk} is named by the timeline but is not in {self.table.name}.", code=Code.LEDGER_DAMAGED
             )
         release = model(Release, items[METADATA] | {"manifest": {}})
-        manifest: dict[str, Standing] = {}
+        manifest: dict[str, DeployedVersion] = {}
         for sk, item in sorted(items.items()):
             if sk.startswith("FUNCTIONS#"):
                 manifest.update(manifest_in(item))
@@ -298,7 +310,7 @@ class Ledger:
             raise self._forged(f"release {release.version}, or its manifest, is not what was recorded")
         return release
 
-    def record_release(self, release: Release, entry: Entry, lease: Hold) -> Entry:
+    def record_release(self, release: Release, entry: Entry, lease: LeaseProof) -> Entry:
         """Writes the manifest, then the release and its timeline entry, which covers both, in one transaction."""
         for item in manifest_items(release):
             self.table.transact([Write(name="manifest", item=item, condition=ABSENT), *lease.proofs()])
@@ -311,7 +323,7 @@ class Ledger:
     # -- records -----------------------------------------------------------------------------------
 
     def open(
-        self, record: Record, status: Status, plan: Plan[Any], entered: Entered, lease: Hold | None
+        self, record: Record, status: Status, plan: Plan[Any], entered: Entered, lease: LeaseProof | None
     ) -> tuple[Record, Event]:
         """Writes a new record with its plan, its first event and its entry in the timeline.
 
@@ -415,7 +427,7 @@ class Ledger:
         self,
         record: Record,
         entered: Entered,
-        lease: Hold | None,
+        lease: LeaseProof | None,
         changes: Mapping[str, Any] | None = None,
     ) -> tuple[Record, Event]:
         """Appends an event and changes the record with it, if nobody else has written to it meanwhile.
@@ -437,11 +449,11 @@ class Ledger:
         self,
         record: Record,
         entered: Entered,
-        lease: Hold | None,
+        lease: LeaseProof | None,
         changes: Mapping[str, Any],
         *,
         entry: Entry,
-        bars: Sequence[Bar] = (),
+        quarantines: Sequence[Bar] = (),
         lifts: Sequence[Bar] = (),
     ) -> tuple[Record, Event]:
         """Ends a record: its last event, its new state (`changes`, as in `journal`), its timeline entry, its
@@ -451,7 +463,7 @@ class Ledger:
         farewells = lease.farewells() if lease else []
         covering = replace(entry, covers=after.head)
         try:
-            appended, before = self._append(covering, writes, farewells, bars=bars, lifts=lifts)
+            appended, before = self._append(covering, writes, farewells, quarantines=quarantines, lifts=lifts)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
         if lease:
@@ -496,17 +508,19 @@ class Ledger:
 
     # -- helpers -------------------------------------------------------------------------------------
 
-    def _lift(self, bar: Bar, by: Who, at: str) -> Write:
+    def _lift(self, quarantine: Bar, by: Actor, at: str) -> Write:
         """Lifts a quarantine or freeze; the item stays, with who lifted it."""
         return Write(
             name="quarantine",
-            key=(f"RELEASE#{self.environment}", f"{QUARANTINE}{bar_name(bar)}"),
+            key=(f"RELEASE#{self.environment}", f"{QUARANTINE}{bar_name(quarantine)}"),
             update="SET lifted_at = :at, lifted_by = :by",
             condition="attribute_exists(PK)",
             values={":at": at, ":by": as_item(by)},
         )
 
-    def _contested(self, record: Record, conflict: Conflict, lease: Hold | None = None) -> RollbackError:
+    def _contested(
+        self, record: Record, conflict: Conflict, lease: LeaseProof | None = None
+    ) -> RollbackError:
         if conflict.what == "lease" and lease is not None:
             lease.lose("somebody else has taken it")
             try:

@@ -29,7 +29,7 @@ from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.sanitize import line
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
-from rollback.model.record import SCHEMA, Approval, Event, Record, Standing
+from rollback.model.record import SCHEMA, Approval, DeployedVersion, Event, Record
 from rollback.model.release import Entry, Freeze, Quarantine, Release, as_item
 
 T = TypeVar("T")
@@ -91,10 +91,10 @@ def manifest_items(release: Release) -> list[Item]:
     ]
 
 
-def manifest_in(item: Item) -> dict[str, Standing]:
-    """Function → `Standing`, from an item of `manifest_items`. Raises `RollbackError` if malformed."""
+def manifest_in(item: Item) -> dict[str, DeployedVersion]:
+    """Function → `DeployedVersion`, from an item of `manifest_items`. Raises `RollbackError` if malformed."""
     try:
-        return reader(dict[str, Standing]).validate_json(item["functions"])  # type: ignore[no-any-return] # as `model`
+        return reader(dict[str, DeployedVersion]).validate_json(item["functions"])  # type: ignore[no-any-return] # as `model`
     except (ValidationError, KeyError) as error:
         raise malformed(str(item.get("PK")), str(item.get("SK")), error) from error
 
@@ -114,18 +114,20 @@ def entry_item(environment: str, entry: Entry) -> Item:
     return {"PK": f"RELEASE#{environment}", "SK": f"SEQ#{entry.seq:010d}", **as_item(entry)}
 
 
-def quarantine_item(environment: str, bar: Bar) -> Item:
+def quarantine_item(environment: str, quarantine: Bar) -> Item:
     """A quarantine or a freeze that was not lifted: PK, SK, and the fields of `Quarantine`."""
-    stored = bar
-    if isinstance(bar, Freeze):
+    stored = quarantine
+    if isinstance(quarantine, Freeze):
         service, version = _EVERYTHING
-        stored = Quarantine(service=service, version=version, reason=bar.reason, by=bar.by, at=bar.at)
-    return {"PK": f"RELEASE#{environment}", "SK": f"{QUARANTINE}{bar_name(bar)}", **as_item(stored)}
+        stored = Quarantine(
+            service=service, version=version, reason=quarantine.reason, by=quarantine.by, at=quarantine.at
+        )
+    return {"PK": f"RELEASE#{environment}", "SK": f"{QUARANTINE}{bar_name(quarantine)}", **as_item(stored)}
 
 
-def bar_name(bar: Bar) -> str:
+def bar_name(quarantine: Bar) -> str:
     """How items and the timeline's entries name a quarantine or a freeze."""
-    return FROZEN if isinstance(bar, Freeze) else f"{bar.service}#{bar.version}"
+    return FROZEN if isinstance(quarantine, Freeze) else f"{quarantine.service}#{quarantine.version}"
 
 
 def bar_in(item: Item) -> Bar | None:

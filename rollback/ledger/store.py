@@ -101,7 +101,7 @@ class Write:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Table:
+class LedgerTable:
     """One DynamoDB table with the keys PK and SK and the index GSI1."""
 
     def __init__(
@@ -216,8 +216,8 @@ class Table:
                 how = GONE
             if how is None:
                 raise
-            words = {GONE: "The table does not exist.", THROTTLED: "The table is throttled."}
-            what = f"{words.get(how, 'The table cannot be reached.')} {error.what}"
+            parts = {GONE: "The table does not exist.", THROTTLED: "The table is throttled."}
+            what = f"{parts.get(how, 'The table cannot be reached.')} {error.what}"
             raise Unanswered(what, how, changed=error.changed, next=error.next) from error.__cause__
 
     def _is_gone(self) -> bool:

@@ -51,9 +51,9 @@ class Opened:
         Raises `RollbackError` where it is malformed, or is not the one that was planned and approved.
         """
         first = self.events[0] if self.events else None
-        said = (first.data.get("plan"), first.data.get("digest"), first.by) if first else ()
+        recorded = (first.data.get("plan"), first.data.get("digest"), first.by) if first else ()
         if (
-            said != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by)
+            recorded != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by)
             or plan_digest(self.plan_chunks) != self.record.digest
         ):
             raise self.tampered("the plan, or who began it, is not what its journal began with")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rollback.model.events import AliasesMoved, AliasesReverted, Failed, Found, typed
 from rollback.model.plan import Plan
-from rollback.model.record import Event, Standing
+from rollback.model.record import DeployedVersion, Event
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,14 +88,14 @@ def left_to_others(events: Iterable[Event]) -> set[str]:
     return left
 
 
-def standings(plan: Plan[Move], events: Iterable[Event]) -> dict[str, Standing]:
+def deployed_versions(plan: Plan[Move], events: Iterable[Event]) -> dict[str, DeployedVersion]:
     """Where a record left the aliases that it wrote. The code hash of a way back is not known: empty."""
-    left: dict[str, Standing] = {}
+    left: dict[str, DeployedVersion] = {}
     known = states(plan, events)
     for step in plan.steps:
         state = known[step.function]
         if state.moved or state.reverted:
-            left[step.function] = Standing(
+            left[step.function] = DeployedVersion(
                 version=step.to_version if state.moved else state.version,
                 code_sha256=step.code_sha256 if state.moved else "",
                 revision_id=state.revision,

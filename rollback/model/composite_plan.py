@@ -19,8 +19,8 @@ from rollback.model.record import Event
 # In the order in which they are done: relief in seconds first.
 PARTS = {
     Kind.ALIASES: ("rollback.model.alias_moves", "Move"),
-    Kind.STACK: ("rollback.model.resource_changes", "Change"),
-    Kind.TERRAFORM: ("rollback.model.resource_changes", "Change"),
+    Kind.STACK: ("rollback.model.resource_changes", "ResourceChange"),
+    Kind.TERRAFORM: ("rollback.model.resource_changes", "ResourceChange"),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from rollback.config.settings import Settings
 from rollback.core.canonical import digest, plain
 from rollback.core.errors import Code, UsageError
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import SCHEMA
 from rollback.model.release import as_item
 
@@ -46,7 +46,7 @@ class Drill:
     environment: str
     scenario: str
     fault: str
-    by: Who
+    by: Actor
     began_at: str
     rto_seconds: int
     stood: str
@@ -87,12 +87,12 @@ class Drill:
         )
 
 
-def scenarios(words: str) -> tuple[str, ...]:
+def scenarios(text: str) -> tuple[str, ...]:
     """The scenarios that are meant by `all`, or by names with commas between. Raises `UsageError` for others."""
-    named = [word.strip() for word in words.split(",") if word.strip()]
+    named = [name.strip() for name in text.split(",") if name.strip()]
     if named == ["all"]:
         return SCENARIOS
-    strange = [word for word in named if word not in SCENARIOS]
+    strange = [name for name in named if name not in SCENARIOS]
     if strange or not named:
         raise UsageError(
             f"{strange[0][:80]!a} is no scenario." if strange else "Say what goes bad.",
@@ -112,7 +112,7 @@ def drill_hash(drill: Drill) -> str:
     return digest(drill)
 
 
-def told(drill: Drill) -> dict[str, Any]:
+def drill_document(drill: Drill) -> dict[str, Any]:
     """A drill as JSON: the fields of `Drill` without `stood`, `seq` and `schema`, and `"passed": bool`."""
     found = {name: value for name, value in plain(drill).items() if name not in ("stood", "seq", "schema")}
     return {**found, "passed": drill.status == PASSED}
@@ -124,7 +124,7 @@ def budget(settings: Settings, scenario: str) -> int:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ScenarioSummary:
     """A scenario in the table: its budget, and the last drill of it that was more than a plan, if there is one.
 
     `planned` is when it was last planned only, by a drill that changes nothing.
@@ -136,7 +136,7 @@ class Row:
     planned: str | None
 
 
-def table(settings: Settings, drills: Iterable[Drill]) -> list[Row]:
+def table(settings: Settings, drills: Iterable[Drill]) -> list[ScenarioSummary]:
     """A row a scenario. `drills` are oldest first; those that have not ended do not count."""
     last: dict[str, Drill] = {}
     planned: dict[str, str] = {}
@@ -148,7 +148,7 @@ def table(settings: Settings, drills: Iterable[Drill]) -> list[Row]:
         elif drill.status == PASSED:
             planned[drill.scenario] = drill.began_at
     return [
-        Row(
+        ScenarioSummary(
             scenario=scenario,
             rto_seconds=budget(settings, scenario),
             last=last.get(scenario),

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from rollback.core.canonical import plain
 from rollback.core.process_identity import Process
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.plan import reader
 from rollback.model.record import ADOPTED, Check, Entered, Event, Status
 
@@ -25,7 +25,7 @@ class Happened:
     kind: ClassVar[str]
     part: str | None = None
 
-    def entered(self, *, at: str, by: Who) -> Entered:
+    def entered(self, *, at: str, by: Actor) -> Entered:
         """The event as a journal takes it. `at` is ISO 8601 in UTC."""
         return Entered(kind=self.kind, at=at, by=by, data=stored(self))
 
@@ -91,7 +91,7 @@ class Approved(Happened):
 
     kind = "approved"
     digest: str
-    by: Who
+    by: Actor
     at: str
     expires_at: str
 

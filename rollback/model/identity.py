@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Who:
+class Actor:
     """A role and the person who acts under it.
 
     The person is the session's name: trust policies make it the user's name (`sts:RoleSessionName`)

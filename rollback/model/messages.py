@@ -130,9 +130,9 @@ def named(subjects: Sequence[str]) -> str:
 def counted(record: Record) -> str:
     """How far a record's steps came; what is none is left out, but not how many were planned."""
     counts = record.counts.items()
-    words = _PRUNED if record.kind == Kind.PRUNE else {}
+    parts = _PRUNED if record.kind == Kind.PRUNE else {}
     return ", ".join(
-        f"{count} {words.get(name, name)}" for name, count in counts if count or name == "planned"
+        f"{count} {parts.get(name, name)}" for name, count in counts if count or name == "planned"
     )
 
 
@@ -141,7 +141,7 @@ def resources(record: Record) -> str:
     return ", ".join(f"{count} {op}" for op, count in record.infrastructure.items() if count)
 
 
-def unwell(checks: Sequence[Check]) -> str:
+def unhealthy(checks: Sequence[Check]) -> str:
     """The checks that failed, and what was seen."""
     return "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
 
@@ -152,12 +152,12 @@ def not_verified(
     """That a plan was carried out, and what is deployed is not healthy."""
     if not plan.targets:  # nothing has moved, so there is nothing to go back to
         return VerificationFailed(
-            f"It was done, but verification failed: {unwell(checks)}.",
+            f"It was done, but verification failed: {unhealthy(checks)}.",
             code=Code.VERIFICATION_FAILED,
             next=next_for(record, do),
         )
     return VerificationFailed(
-        f"Everything was moved to {plan.to_version}, but verification failed: {unwell(checks)}.",
+        f"Everything was moved to {plan.to_version}, but verification failed: {unhealthy(checks)}.",
         code=Code.VERIFICATION_FAILED,
         changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines and do.ledger else "",
         next=f"{do.verify}, once it is mended; {do.undo}, to go back to {plan.from_version}; or an older one: "
@@ -165,20 +165,20 @@ def not_verified(
     )
 
 
-def not_put_back(why: str, failures: Sequence[Any]) -> str:
+def not_reverted(why: str, failures: Sequence[Any]) -> str:
     """That an undo failed as well; `why` is why the undo began, empty where a person asked for it."""
     return f"{why + '. ' if why else ''}Putting it back failed as well: {several(failures)}."
 
 
-def put_back(others: Sequence[Any]) -> str:
+def reverted(others: Sequence[Any]) -> str:
     """That an undo reverted everything except what `others` name: somebody else has changed those."""
     return f"Everything that had been moved was put back as it was. {left_to_others(others)}".rstrip()
 
 
 def left_to_others(others: Sequence[Any]) -> str:
     """What an undo has left alone, because somebody else has changed it; empty where it has left nothing."""
-    theirs = ", ".join(failure.subject for failure in others)
-    return f"Left as somebody else has it: {theirs}." if theirs else ""
+    drifted = ", ".join(failure.subject for failure in others)
+    return f"Left as somebody else has it: {drifted}." if drifted else ""
 
 
 def so_far(counts: Mapping[str, int]) -> str:

@@ -144,8 +144,8 @@ def from_chunks(chunks: list[str], step: type[S]) -> Plan[S]:
     for chunk in chunks[1:]:
         steps.extend(adapter.validate_json(chunk))
     head = reader(dict[str, Any]).validate_json(chunks[0])
-    said = reader(StoredRequest).validate_python(head.pop("request", None))
-    request = read(str(head.get("kind")), said)
+    message = reader(StoredRequest).validate_python(head.pop("request", None))
+    request = read(str(head.get("kind")), message)
     plan: Plan[S] = reader(Plan[Any]).validate_python({**head, "request": request, "steps": ()})
     return replace(plan, steps=tuple(steps))
 

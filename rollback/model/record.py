@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from rollback.core.canonical import digest, plain
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 
 # What the ledger's items look like. 2: each event covers the record, and the timeline tells of each beginning.
 SCHEMA = 2
@@ -58,7 +58,7 @@ class Entered:
 
     kind: str
     at: str
-    by: Who
+    by: Actor
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -71,7 +71,7 @@ class Event:
     number: int
     kind: str
     at: str
-    by: Who
+    by: Actor
     data: Mapping[str, Any]
     previous: str
     hash: str
@@ -98,7 +98,7 @@ class Record:
     services: tuple[str, ...]
     without: tuple[str, ...]
     reason: str
-    initiated_by: Who
+    initiated_by: Actor
     initiated_at: str
     status: Status
     digest: str
@@ -106,7 +106,7 @@ class Record:
     rto_seconds: int
     completed_at: str | None = None
     started_at: str | None = None
-    approved_by: Who | None = None
+    approved_by: Actor | None = None
     verification: tuple[Check, ...] = ()
     elapsed_seconds: float | None = None
     waited_seconds: float = 0.0
@@ -127,7 +127,7 @@ class Approval:
 
     rollback_id: str
     digest: str
-    by: Who
+    by: Actor
     at: str
     expires_at: str
 
@@ -139,7 +139,7 @@ COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class DeployedVersion:
     """What an alias points at: version, code hash, and what is known of its RevisionId and weights.
 
     `weights` maps other versions to their share of the traffic, 0 to 1. `provisioned` is the number of

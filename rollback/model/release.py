@@ -16,8 +16,8 @@ from typing import Any
 from rollback.core.canonical import digest
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.deployed import UNKNOWN, Deployed, read
-from rollback.model.identity import Who
-from rollback.model.record import SCHEMA, Standing
+from rollback.model.identity import Actor
+from rollback.model.record import SCHEMA, DeployedVersion
 
 # A version must not look like a Lambda version number, and + and @ join the versions of a mixed
 # environment.
@@ -52,7 +52,7 @@ class Entry:
     id: str
     version: str
     at: str
-    by: Who
+    by: Actor
     services: tuple[str, ...]
     stands: Mapping[str, str]
     covers: str
@@ -89,7 +89,7 @@ class Release:
     commit: str
     stack_commit: str | None
     terraform_commit: str | None
-    recorded_by: Who
+    recorded_by: Actor
     recorded_at: str
     services: tuple[str, ...]
     manifest_hash: str
@@ -97,7 +97,7 @@ class Release:
     adopted: bool = False
     status: str = "COMPLETE"
     schema: int = SCHEMA
-    manifest: Mapping[str, Standing] = field(default_factory=dict)
+    manifest: Mapping[str, DeployedVersion] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +107,7 @@ class Quarantine:
     service: str
     version: str
     reason: str
-    by: Who
+    by: Actor
     at: str
     rollback_id: str = ""
 
@@ -117,13 +117,13 @@ class Freeze:
     """Only the person that it is `by` may deploy to the environment or roll it back, until it is ended."""
 
     reason: str
-    by: Who
+    by: Actor
     at: str
 
 
-def manifest_hash(manifest: Mapping[str, Standing]) -> str:
+def manifest_hash(manifest: Mapping[str, DeployedVersion]) -> str:
     """Over what a release is made of: each function's version and code, not its alias's state."""
-    return digest({name: [standing.version, standing.code_sha256] for name, standing in manifest.items()})
+    return digest({name: [deployed.version, deployed.code_sha256] for name, deployed in manifest.items()})
 
 
 def release_hash(release: Release) -> str:
@@ -142,19 +142,19 @@ def checked_version(version: str) -> str:
     return version
 
 
-def label(stands: Mapping[str, str]) -> str:
+def label(deployed: Mapping[str, str]) -> str:
     """What is deployed, as one short text: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
 
-    `stands` maps subjects to releases. The base is what most services are at; the parameter
+    `deployed` maps subjects to releases. The base is what most services are at; the parameter
     `deployed-version` holds this text. Where too many services differ to be named, their number is given.
     Infrastructure is left out.
     """
-    stands = {subject: version for subject, version in stands.items() if not subject.startswith("@")}
-    if not stands:
+    deployed = {subject: version for subject, version in deployed.items() if not subject.startswith("@")}
+    if not deployed:
         return "none"
-    versions = list(stands.values())
+    versions = list(deployed.values())
     base = max(sorted(set(versions)), key=versions.count)
-    others = [f"+{service}@{version}" for service, version in sorted(stands.items()) if version != base]
+    others = [f"+{service}@{version}" for service, version in sorted(deployed.items()) if version != base]
     text = base + "".join(others)
     return text if len(text) <= _LABEL else f"{base}+{len(others)} services elsewhere"
 
@@ -183,10 +183,10 @@ class Timeline:
 
     def deployed(self, subject: str) -> Deployed:
         """The release or commit that a subject is at."""
-        return read(self.stands.get(subject))
+        return read(self.all_deployed.get(subject))
 
     @property
-    def stands(self) -> Mapping[str, str]:
+    def all_deployed(self) -> Mapping[str, str]:
         """Subject → the release or commit that is deployed; subjects of which nothing was recorded are
         missing.
         """
@@ -205,8 +205,8 @@ def previous(
     Quarantined releases are passed over, and so is the deployed one. Raises `Refused` naming the services
     that have none.
     """
-    stands = timeline.stands
-    barred = {(item.service, item.version) for item in quarantined}
+    deployed = timeline.all_deployed
+    quarantines = {(item.service, item.version) for item in quarantined}
     found: dict[str, str] = {}
     reached: set[str] = set()
     for entry in timeline:
@@ -217,9 +217,9 @@ def previous(
         for service in services:
             if service in found or service not in entry.services:
                 continue
-            if entry.version == stands.get(service):
+            if entry.version == deployed.get(service):
                 reached.add(service)
-            elif service in reached and (service, entry.version) not in barred:
+            elif service in reached and (service, entry.version) not in quarantines:
                 found[service] = entry.version
     missing = [service for service in services if service not in found]
     if missing:
@@ -229,9 +229,9 @@ def previous(
                 name for name in missing if name in reached
             ],
         }
-        told = [f"for {', '.join(names)}: {why}" for why, names in reasons.items() if names]
+        lines = [f"for {', '.join(names)}: {why}" for why, names in reasons.items() if names]
         raise Refused(
-            f"There is no previous release {'; '.join(told)}.",
+            f"There is no previous release {'; '.join(lines)}.",
             code=Code.NO_PREVIOUS,
             next="rollback release list shows what there is: name one with --to V. Of a time before the ledger: "
             "rollback release adopt --version V --env E, then --to V.",
@@ -246,19 +246,19 @@ def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Qu
     rollback it is not what the rollback left, but what was deployed before its target. Quarantined commits
     are passed over. Raises `Refused` where there is none, or where it is unknown what is deployed.
     """
-    stands = timeline.deployed(subject)
-    barred = {item.version for item in quarantined if item.service == subject}
+    current = timeline.deployed(subject)
+    quarantines = {item.version for item in quarantined if item.service == subject}
     written = [entry for entry in timeline if entry.kind != "adoption" and subject in entry.services]
-    here = [index for index, entry in enumerate(written) if read(entry.stands.get(subject)) == stands]
+    here = [index for index, entry in enumerate(written) if read(entry.stands.get(subject)) == current]
     deployed = [index for index in here if written[index].is_release]
-    start = next(iter(deployed or here), None) if stands is not UNKNOWN else None
+    start = next(iter(deployed or here), None) if current is not UNKNOWN else None
     earlier = (entry.stands.get(subject) for entry in written[start:]) if start is not None else ()
     for commit in earlier:
-        if commit and commit != stands and commit not in barred:
+        if commit and commit != current and commit not in quarantines:
             return commit
     why = (
         "nothing older was recorded that is not quarantined"
-        if stands is not UNKNOWN
+        if current is not UNKNOWN
         else "nobody recorded what stands"
     )
     raise Refused(

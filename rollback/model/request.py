@@ -172,15 +172,17 @@ def stored(request: Request) -> StoredRequest:
     return StoredRequest(**{**request.rest, **own}, to=to)
 
 
-def read(kind: str, said: StoredRequest) -> Request:
+def read(kind: str, message: StoredRequest) -> Request:
     """The request of `kind` that was stored. Raises `ValueError` where it is none."""
     made, name, _, reads = _TO[Kind(kind)]
     own = {one.name for one in fields(made)}
-    has = {one.name: getattr(said, one.name) for one in fields(said) if one.name != "to"}
-    rest = {one.name: has.pop(one.name) for one in fields(said) if one.name != "to" and one.name not in own}
-    usual = {one.name: one.default for one in fields(said)}
+    has = {one.name: getattr(message, one.name) for one in fields(message) if one.name != "to"}
+    rest = {
+        one.name: has.pop(one.name) for one in fields(message) if one.name != "to" and one.name not in own
+    }
+    usual = {one.name: one.default for one in fields(message)}
     kept = {field_: value for field_, value in rest.items() if value != usual[field_]}
-    request: Request = made(rest=kept, **{name: reads(said.to)}, **has)
+    request: Request = made(rest=kept, **{name: reads(message.to)}, **has)
     return request
 
 

@@ -57,7 +57,7 @@ _HARMLESS = {"tags", "tagsAll", "tags_all", "description"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ResourceChange:
     """One resource and what would be done to it.
 
     `urn` is the engine's own name of it (a Pulumi URN, a Terraform address), `name` the one it has in the
@@ -100,17 +100,19 @@ def kind(type_: str) -> str:
 
 def holds(type_: str, more: Sequence[str] = ()) -> bool:
     """Whether resources of a type hold data that a program cannot make again; `more` adds to what is known."""
-    word = kind(type_)
-    return any(fnmatchcase(word, pattern) for pattern in (*HOLDS_DATA, *more))
+    text = kind(type_)
+    return any(fnmatchcase(text, pattern) for pattern in (*HOLDS_DATA, *more))
 
 
-def counts(changes: Iterable[Change]) -> dict[str, int]:
+def counts(changes: Iterable[ResourceChange]) -> dict[str, int]:
     """How many resources are created, updated, replaced, deleted, and stay."""
     counted = Counter(change.op for change in changes)
     return {op: counted[op] for op in INFRASTRUCTURE}
 
 
-def told(plan: Plan[Change], change: Change, name: str, outcome: str) -> dict[str, Any]:
+def change_document(
+    plan: Plan[ResourceChange], change: ResourceChange, name: str, outcome: str
+) -> dict[str, Any]:
     """A change as the record's JSON has it: `{"name", "urn", "type", "op", "properties", "from", "to",
     "outcome"}`, all text but `properties`, a tuple of names.
     """
@@ -127,7 +129,10 @@ def told(plan: Plan[Change], change: Change, name: str, outcome: str) -> dict[st
 
 
 def refusals(
-    changes: Sequence[Change], allow_destroy: Collection[str], names: Names, holds_data: Sequence[str] = ()
+    changes: Sequence[ResourceChange],
+    allow_destroy: Collection[str],
+    names: Names,
+    holds_data: Sequence[str] = (),
 ) -> list[Refusal]:
     """The refusals against these changes. Pure.
 
@@ -136,7 +141,7 @@ def refusals(
     """
     found = []
     for change in changes:
-        if (reason := _ground(change, names)) is not None:
+        if (reason := _is_backed_by_names(change, names)) is not None:
             found.append(
                 Refusal(
                     subject=change.urn,
@@ -152,7 +157,7 @@ def refusals(
 
 
 def weakenings(
-    changes: Iterable[Change],
+    changes: Iterable[ResourceChange],
     values: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]],
     allow_destroy: Collection[str],
     names: Names,
@@ -170,7 +175,7 @@ def weakenings(
         )
         for change in changes
         if change.op == UPDATE and holds(change.type, holds_data) and change.urn not in allow_destroy
-        if _ground(change, names) is None
+        if _is_backed_by_names(change, names) is None
         if (found := weakened(*values.get(change.urn, ({}, {}))))
     )
 
@@ -191,8 +196,8 @@ def weakened(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def _enabled(values: Mapping[str, Any], name: str) -> str:
     """By what attribute a part of a table is on, or just that it is; empty where it is not."""
-    said = values.get(name)
-    parts = said if isinstance(said, list) else [said]
+    message = values.get(name)
+    parts = message if isinstance(message, list) else [message]
     on = (part for part in parts if isinstance(part, Mapping) and part.get("enabled") is True)
     return next((str(part.get("attribute_name", "on")) for part in on), "")
 
@@ -207,7 +212,7 @@ def spelled(value: Any) -> Any:
     return [spelled(part) for part in value] if isinstance(value, list) else value
 
 
-def _destroys(change: Change, names: Names, holds_data: Sequence[str]) -> str:
+def _destroys(change: ResourceChange, names: Names, holds_data: Sequence[str]) -> str:
     if change.op == DELETE and change.retains:
         return "it would be deleted from the state only, and stay in the account unknown (retain_on_delete)"
     if change.op in (DELETE, REPLACE) and holds(change.type, holds_data):
@@ -217,7 +222,7 @@ def _destroys(change: Change, names: Names, holds_data: Sequence[str]) -> str:
     return _undoes(change, kind(change.type), names)
 
 
-def _undoes(change: Change, kind_: str, names: Names) -> str:
+def _undoes(change: ResourceChange, kind_: str, names: Names) -> str:
     """What of a change would undo a release or a rollback."""
     gone = change.op in (DELETE, REPLACE)
     touched = set(change.properties) if change.op == UPDATE else set()
@@ -230,7 +235,7 @@ def _undoes(change: Change, kind_: str, names: Names) -> str:
     return ""
 
 
-def _ground(change: Change, names: Names) -> str | None:
+def _is_backed_by_names(change: ResourceChange, names: Names) -> str | None:
     """What would happen to something that this tool itself needs; None where nothing would, or it is none."""
     if not _is_ground(kind(change.type), change.name, names):
         return None

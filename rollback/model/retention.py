@@ -65,7 +65,7 @@ class Doomed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class PublishedVersions:
     """What is known of one function. `aliases` maps each alias to the versions that it has traffic on,
     `needed` versions to what needs them. `newest` is the version in the newest recorded release, None where
     none holds the function. `provisioned` are versions with provisioned concurrency of their own.
@@ -78,7 +78,7 @@ class Known:
     provisioned: Collection[int] = ()
 
 
-def decide(function: str, service: str, known: Known) -> Doomed:
+def decide(function: str, service: str, known: PublishedVersions) -> Doomed:
     """What is deleted of a function, and why the rest stays."""
     why = {version.number: list(_reasons(version.number, known)) for version in known.published}
     ordered = sorted(known.published, key=lambda version: version.number)
@@ -90,7 +90,7 @@ def decide(function: str, service: str, known: Known) -> Doomed:
     )
 
 
-def _reasons(number: int, known: Known) -> Iterator[str]:
+def _reasons(number: int, known: PublishedVersions) -> Iterator[str]:
     for alias, versions in sorted(known.aliases.items()):
         if number in versions:
             yield f"alias {alias}"
@@ -104,7 +104,7 @@ def _reasons(number: int, known: Known) -> Iterator[str]:
 
 
 def needed_releases(
-    timeline: Timeline, services: Iterable[str], bars: Collection[Quarantine], keep: int
+    timeline: Timeline, services: Iterable[str], quarantines: Collection[Quarantine], keep: int
 ) -> dict[str, dict[str, str]]:
     """Service → the releases whose versions of it stay, each with why: `{"team_service": {"v1.2.0": "…"}}`.
 
@@ -113,21 +113,21 @@ def needed_releases(
     """
     found: dict[str, dict[str, str]] = {}
     for service in services:
-        barred = {bar.version for bar in bars if bar.service == service}
+        quarantined = {quarantine.version for quarantine in quarantines if quarantine.service == service}
         recorded = dict.fromkeys(
             entry.version for entry in timeline if entry.is_release and service in entry.services
         )
-        newest = [version for version in recorded if version not in barred][:keep]
+        newest = [version for version in recorded if version not in quarantined][:keep]
         needed = {version: f"release {version}" for version in newest}
-        if stands := timeline.stands.get(service):
-            needed[stands] = f"{stands} stands"
+        if deployed := timeline.all_deployed.get(service):
+            needed[deployed] = f"{deployed} stands"
         try:
-            before = previous(timeline, [service], bars)[service]
+            before = previous(timeline, [service], quarantines)[service]
         except Refused:
             before = ""
         if before and before not in needed:
             needed[before] = f"previous is {before}"
-        needed |= {version: f"{version} is quarantined" for version in barred if version in recorded}
+        needed |= {version: f"{version} is quarantined" for version in quarantined if version in recorded}
         found[service] = needed
     return found
 
@@ -142,9 +142,9 @@ def spared(events: Iterable[Event]) -> dict[str, set[int]]:
     return _by_function(happened(events, Spared))
 
 
-def _by_function(told: Iterable[Deleted | Spared]) -> dict[str, set[int]]:
+def _by_function(result: Iterable[Deleted | Spared]) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
-    for one in told:
+    for one in result:
         for function, numbers in one.versions.items():
             found.setdefault(function, set()).update(numbers)
     return found

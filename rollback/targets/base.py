@@ -60,17 +60,17 @@ class Failure:
 class Outcome:
     """How far an execution or an undo came. It went through where there is no failure and no stop.
 
-    `put_back` asks the lifecycle to revert at once what was done. `anew` says that what is left is more than
+    `revert` asks the lifecycle to revert at once what was done. `anew` says that what is left is more than
     was approved, and needs a plan of its own. `done` names the plan's subjects that are at the target version
-    although others are not. `stays` says what an undo had to leave as it was done: nothing reverts it.
+    although others are not. `not_undone` says what an undo had to leave as it was done: nothing reverts it.
     """
 
     failures: tuple[Failure, ...] = ()
     interrupted: bool = False
-    put_back: bool = False
+    revert: bool = False
     anew: bool = False
     done: tuple[str, ...] = ()
-    stays: str = ""
+    not_undone: str = ""
 
     @property
     def ok(self) -> bool:

@@ -10,29 +10,29 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollback.actions.adoption.import_ids import Adoption, Standing
+from rollback.actions.adoption.import_ids import ImportPlan, ImportState
 from rollback.views.rich_layout import text
 
-_STYLES = {Standing.exists: "green", Standing.differs: "yellow", Standing.replaced: "bold red"}
+_STYLES = {ImportState.exists: "green", ImportState.differs: "yellow", ImportState.replaced: "bold red"}
 
 
-def view(found: Adoption, stem: str, *, nothing: bool) -> RenderableType:
+def view(found: ImportPlan, stem: str, *, nothing: bool) -> RenderableType:
     """The resources and how each is adopted; `stem`, which begins every name, is shortened to an ellipsis."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("type", "resource", "stands", "then"):
         table.add_column(name, overflow="fold", no_wrap=name in ("type", "stands"))
     for one in found.found:
         table.add_row(
-            text(one.declared.word),
+            text(one.declared.kind_name),
             text(one.declared.name.replace(stem, "…")),
-            text(one.standing, _STYLES.get(one.standing, "dim")),
+            text(one.state, _STYLES.get(one.state, "dim")),
             text(one.then),
         )
-    counts = Counter(one.standing for one in found.found)
+    counts = Counter(one.state for one in found.found)
     parts: list[RenderableType] = []
     if counts:
-        said = ", ".join(f"{standing}: {count}" for standing, count in sorted(counts.items()))
-        parts = [table, Text(), text(f"{said}. … is {stem}.")]
+        message = ", ".join(f"{deployed}: {count}" for deployed, count in sorted(counts.items()))
+        parts = [table, Text(), text(f"{message}. … is {stem}.")]
     if nothing:
         parts.append(text(_nothing(found)))
     if found.held:
@@ -42,7 +42,7 @@ def view(found: Adoption, stem: str, *, nothing: bool) -> RenderableType:
     return Group(*parts)
 
 
-def resources(found: Adoption) -> list[dict[str, Any]]:
+def resources(found: ImportPlan) -> list[dict[str, Any]]:
     """Each resource as `--json` has it: `{"urn", "type", "id", "standing", "properties", "then"}`, all text
     but `properties`, a tuple of names; `id` is null for an unknown type.
     """
@@ -51,7 +51,7 @@ def resources(found: Adoption) -> list[dict[str, Any]]:
             "urn": one.declared.urn,
             "type": one.declared.type,
             "id": one.declared.id,
-            "standing": one.standing,
+            "standing": one.state,
             "properties": one.properties,
             "then": one.then,
         }
@@ -59,7 +59,7 @@ def resources(found: Adoption) -> list[dict[str, Any]]:
     ]
 
 
-def _nothing(found: Adoption) -> str:
+def _nothing(found: ImportPlan) -> str:
     if found.found:
         return f"Nothing to adopt: none of these {len(found.found)} exists; pulumi up makes them."
     return "Nothing to adopt: the stack has everything that the program declares."

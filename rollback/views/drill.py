@@ -9,14 +9,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rollback.model.drill import PASSED, Row, told
+from rollback.model.drill import PASSED, ScenarioSummary, drill_document
 from rollback.views.report.markdown import escape, table
 from rollback.views.rich_layout import text
 
 _HEAD = ("scenario", "RTO", "last drill", "measured", "pass", "fault", "by")
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: ScenarioSummary) -> tuple[str, ...]:
     """A row's cells; a scenario that was never drilled is marked so."""
     budget = f"{row.rto_seconds // 60} min"
     if row.last is None:
@@ -34,7 +34,7 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def view(environment: str, rows: Sequence[Row]) -> Table:
+def view(environment: str, rows: Sequence[ScenarioSummary]) -> Table:
     """For a terminal."""
     made = Table(
         title=text(f"Drills of {environment}"),
@@ -56,19 +56,19 @@ def view(environment: str, rows: Sequence[Row]) -> Table:
     return made
 
 
-def markdown(environment: str, rows: Sequence[Row]) -> str:
+def markdown(environment: str, rows: Sequence[ScenarioSummary]) -> str:
     """For a job's summary."""
     lines = table(_HEAD, [[escape(cell) for cell in cells(row)] for row in rows])
     return "\n".join([f"### Drills of {escape(environment)}", "", *lines])
 
 
-def document(row: Row) -> dict[str, Any]:
+def document(row: ScenarioSummary) -> dict[str, Any]:
     """A row as JSON: `{"scenario", "rto_seconds", "last": <as model.drill.told>, "planned": <ISO time>}`;
     `last` is null where the scenario was never drilled.
     """
     return {
         "scenario": row.scenario,
         "rto_seconds": row.rto_seconds,
-        "last": told(row.last) if row.last else None,
+        "last": drill_document(row.last) if row.last else None,
         "planned": row.planned,
     }

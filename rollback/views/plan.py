@@ -17,7 +17,7 @@ from rollback.model.alias_moves import Move
 from rollback.model.composite_plan import parts
 from rollback.model.plan import Plan
 from rollback.model.record import MARKS
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, kind
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange, kind
 from rollback.model.retention import Doomed, ranges
 from rollback.views.rich_layout import Blocks, aligned, hanging, text, unwrapped
 
@@ -37,7 +37,7 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
         bodies = [
             line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
         ]
-        return Group(head, _way(plan, ""), Text(), *bodies, *notices, digest)
+        return Group(head, _change_line(plan, ""), Text(), *bodies, *notices, digest)
     return Group(head, *_body(plan), Text(), *notices, digest)
 
 
@@ -45,17 +45,17 @@ def _body(plan: Plan[Any]) -> list[RenderableType]:
     first = plan.steps[0] if plan.steps else None
     if isinstance(first, Move):
         return _moves(plan)
-    if isinstance(first, Change):
+    if isinstance(first, ResourceChange):
         return _changes(plan)
     if isinstance(first, Doomed):
         return _doomed(plan)
     lines = [
         hanging("·", text(line)) for step in plan.steps for line in getattr(step, "lines", (step.subject,))
     ]
-    return [_way(plan, ""), Text(), *lines]
+    return [_change_line(plan, ""), Text(), *lines]
 
 
-def _way(plan: Plan[Any], summary: str) -> Text:
+def _change_line(plan: Plan[Any], summary: str) -> Text:
     return Text.assemble(
         "      ",
         text(plan.from_version or "unknown", "red"),
@@ -67,13 +67,15 @@ def _way(plan: Plan[Any], summary: str) -> Text:
 
 def _moves(plan: Plan[Any]) -> list[RenderableType]:
     """Aliases: a line a function, grouped by service."""
-    way = _way(plan, f"{len(plan.changing)} to move, {len(plan.steps) - len(plan.changing)} to confirm")
+    change_line = _change_line(
+        plan, f"{len(plan.changing)} to move, {len(plan.steps) - len(plan.changing)} to confirm"
+    )
     common = common_prefix([step.function for step in plan.steps])
     by_service: dict[str, list[Any]] = defaultdict(list)
     for step in plan.steps:
         by_service[step.service].append(step)
     blocks = Blocks([_service_block(service, steps, common, plan) for service, steps in by_service.items()])
-    return [way, Text(), *_prefix_line(common), blocks]
+    return [change_line, Text(), *_prefix_line(common), blocks]
 
 
 def _changes(plan: Plan[Any]) -> list[RenderableType]:
@@ -81,8 +83,8 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
     rows = []
     for step in plan.changing:
         mark, style = MARKS[step.op], _STYLES[step.op]
-        said = "loses its protection" if step.unprotects else ""
-        said = "leaves the state only" if step.retains and step.op == DELETE else said
+        remark = "loses its protection" if step.unprotects else ""
+        remark = "leaves the state only" if step.retains and step.op == DELETE else remark
         what = ", ".join(
             [*step.properties[:_PROPERTIES], *(["…"] if len(step.properties) > _PROPERTIES else [])]
         )
@@ -91,14 +93,14 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
                 text(f"  {mark}", style),
                 text(kind(step.type), style),
                 text(step.urn.rpartition("::")[2]),
-                text(f"{what}{', ' if what and said else ''}{said}", "dim"),
+                text(f"{what}{', ' if what and remark else ''}{remark}", "dim"),
             )
         )
     ops = (CREATE, UPDATE, REPLACE, DELETE)
     counted = [f"{plan.infrastructure[op]} to {op}" for op in ops if plan.infrastructure.get(op)]
     same = plan.infrastructure.get(SAME, 0)
-    stay = text(f"  {same} {'stays as it is' if same == 1 else 'stay as they are'}", "dim")
-    return [_way(plan, ", ".join(counted) or "nothing to change"), Text(), *aligned(rows), stay]
+    left = text(f"  {same} {'stays as it is' if same == 1 else 'stay as they are'}", "dim")
+    return [_change_line(plan, ", ".join(counted) or "nothing to change"), Text(), *aligned(rows), left]
 
 
 def _doomed(plan: Plan[Any]) -> list[RenderableType]:
@@ -120,7 +122,7 @@ def _doomed(plan: Plan[Any]) -> list[RenderableType]:
         )
     count = plan.infrastructure.get(DELETE, 0)
     freed = decimal(sum(step.frees for step in plan.steps))
-    return [_way(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common), table]
+    return [_change_line(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common), table]
 
 
 def _prefix_line(common: str) -> list[Text]:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.actions.history import Moment
-from rollback.actions.recovery_options import Way
+from rollback.actions.recovery_options import RecoveryOption
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.ledger.stored_record import Opened
@@ -111,15 +111,15 @@ def record_view(
                 text(event.at[11:23]),
                 text(event.kind),
                 text(event.by.person),
-                text(_said(event, common)),
+                text(_event_text(event, common)),
             )
         parts.extend([Text(), table])
     return Group(*parts)
 
 
 def _alarm(record: Record) -> list[Text]:
-    said = "EMERGENCY: without lease and approval, by a journal on one machine"
-    return [text(said, _LOUD)] if record.emergency else []
+    message = "EMERGENCY: without lease and approval, by a journal on one machine"
+    return [text(message, _LOUD)] if record.emergency else []
 
 
 def _functions(event: Event) -> list[str]:
@@ -127,15 +127,15 @@ def _functions(event: Event) -> list[str]:
     return [str(name) for name in found] if isinstance(found, (list, dict)) else []
 
 
-def _said(event: Event, common: str) -> str:
+def _event_text(event: Event, common: str) -> str:
     """An event's data in a few words; as it is where it is none of this command's."""
     try:
-        return _in_words(event, common)
+        return _event_summary(event, common)
     except (KeyError, TypeError):
         return str(dict(event.data))[:_STRANGE]
 
 
-def _in_words(event: Event, common: str) -> str:
+def _event_summary(event: Event, common: str) -> str:
     """What all functions' names begin with is left out. Raises `KeyError` or `TypeError` for strange data."""
     data = event.data
     if "functions" in data:
@@ -193,13 +193,13 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
     """Releases, rollbacks and the engine's updates, newest first."""
     rows = [("", text("malformed", "bold red"), text(error.what, "red")) for error in broken]
     for moment in moments:
-        stands = Text("  ● stands", "green") if moment.stands else Text()
-        head = moment.way or moment.what
+        deployed = Text("  ● stands", "green") if moment.deployed else Text()
+        head = moment.movement or moment.what
         loud = Text("  EMERGENCY", _LOUD) if moment.document.get("emergency") else Text()
-        what = Text.assemble(text(head, "bold"), " ", text(moment.kind, "blue"), stands, loud)
-        if moment.way:
+        what = Text.assemble(text(head, "bold"), " ", text(moment.kind, "blue"), deployed, loud)
+        if moment.movement:
             what.append_text(Text.assemble("\n", text(moment.what, "dim")))
-        result = moment.result if moment.way or not moment.document.get("deployment_id") else ""
+        result = moment.result if moment.movement or not moment.document.get("deployment_id") else ""
         style = _RESULTS.get(result, "")
         counted = " ".join(
             f"{mark}{moment.changes[op]}"
@@ -212,8 +212,10 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
             if moment.commit
             else ""
         )
-        told = [part for part in (f"by {moment.who}" if moment.who else "", counted, commit) if part]
-        how = Text.assemble(text(f"{result}{elapsed}{', ' if result else ''}", style), text(", ".join(told)))
+        details = [part for part in (f"by {moment.actor}" if moment.actor else "", counted, commit) if part]
+        how = Text.assemble(
+            text(f"{result}{elapsed}{', ' if result else ''}", style), text(", ".join(details))
+        )
         if moment.subject:
             how.append_text(Text.assemble("\n", text(moment.subject)))
         rows.append((moment.at, what, how))
@@ -256,7 +258,7 @@ def overview_view(view: Any) -> RenderableType:
     narrow = _headed("service", "stands")
     odd: list[Text] = []
     for service in view.services:
-        wrong = [stand for stand in service.functions if not stand.ok]
+        wrong = [status for status in service.functions if not status.ok]
         mark = (
             Text(f"{len(service.functions)} as recorded")
             if not wrong
@@ -264,12 +266,12 @@ def overview_view(view: Any) -> RenderableType:
         )
         if service.stands is None:
             mark = Text(f"{len(service.functions)} not recorded", "yellow")
-        name, stands, back = text(service.name), text(service.stands or "–"), text(service.previous or "–")
-        barred = text(", ".join(service.quarantined), "yellow")
-        table.add_row(name, stands, mark, back, barred)
-        below = Text.assemble("\nquarantined ", barred) if barred else Text()
-        narrow.add_row(name, Text.assemble(stands, ", back to ", back, ", ", mark, below))
-        odd.extend(_odd(stand) for stand in wrong)
+        name, deployed, back = text(service.name), text(service.stands or "–"), text(service.previous or "–")
+        quarantined = text(", ".join(service.quarantined), "yellow")
+        table.add_row(name, deployed, mark, back, quarantined)
+        below = Text.assemble("\nquarantined ", quarantined) if quarantined else Text()
+        narrow.add_row(name, Text.assemble(deployed, ", back to ", back, ", ", mark, below))
+        odd.extend(_odd(status) for status in wrong)
     parts: list[RenderableType] = [
         *(text(line, _LOUD) for line in view.emergencies),
         *(text(f"! {line}", "bold red") for line in view.warnings),
@@ -282,7 +284,7 @@ def overview_view(view: Any) -> RenderableType:
         *map(_infrastructure, view.infrastructure),
     ]
     if view.ways:
-        parts.extend([Text(), _ways(view.ways), Text()])
+        parts.extend([Text(), _recovery_options(view.ways), Text()])
     for domain, item in view.holders.items():
         holder = item.get("holder", {})
         parts.append(
@@ -308,38 +310,38 @@ def overview_view(view: Any) -> RenderableType:
     return Group(*parts)
 
 
-def _ways(ways: Sequence[Way]) -> Group:
+def _recovery_options(options: Sequence[RecoveryOption]) -> Group:
     """What could be put back to what, how long that takes, and what to type."""
     lines: list[RenderableType] = []
-    widest = max(len(way.kind) for way in ways)
-    for way in ways:
-        took = [f"about {way.about:.0f} s"] if way.about is not None else []
-        took += [f"{way.last:.0f} s last time"] if way.last is not None else []
-        told = ", ".join([*took, f"RTO {way.rto_seconds // 60} min"])
-        what = Text.assemble(text(f"back to {way.to}", "bold"), text(f"  {told}", "dim"))
-        lines.append(hanging(f"{way.kind:<{widest}} ", what, "bold"))
-        lines.append(unwrapped(Text.assemble(" " * (widest + 2), text(way.command, "cyan"))))
+    widest = max(len(recovery.kind) for recovery in options)
+    for option in options:
+        took = [f"about {option.about:.0f} s"] if option.about is not None else []
+        took += [f"{option.last:.0f} s last time"] if option.last is not None else []
+        text_parts = ", ".join([*took, f"RTO {option.rto_seconds // 60} min"])
+        what = Text.assemble(text(f"back to {option.to}", "bold"), text(f"  {text_parts}", "dim"))
+        lines.append(hanging(f"{option.kind:<{widest}} ", what, "bold"))
+        lines.append(unwrapped(Text.assemble(" " * (widest + 2), text(option.command, "cyan"))))
     return Group(*lines)
 
 
 def _infrastructure(part: Any) -> Text:
-    stands = f"{part.stands[:12]} {part.says}".strip() if part.stands else "–"
-    barred = (
+    deployed = f"{part.stands[:12]} {part.says}".strip() if part.stands else "–"
+    quarantined = (
         f"   quarantined: {', '.join(commit[:12] for commit in part.quarantined)}" if part.quarantined else ""
     )
-    return Text.assemble(text(f"{part.name:<10}", "bold"), text(stands), text(barred, "yellow"))
+    return Text.assemble(text(f"{part.name:<10}", "bold"), text(deployed), text(quarantined, "yellow"))
 
 
-def _odd(stand: Any) -> Text:
-    if stand.version is None:
+def _odd(status: Any) -> Text:
+    if status.version is None:
         what = "has no alias"
-    elif stand.weights:
+    elif status.weights:
         what = "weights: " + ", ".join(
-            f"{share:.0%} on version {name}" for name, share in stand.weights.items()
+            f"{share:.0%} on version {name}" for name, share in status.weights.items()
         )
     else:
-        what = f"stands at version {stand.version}, recorded is {stand.expected}"
-    return text(f"  {stand.function}: {what}", "red")
+        what = f"stands at version {status.version}, recorded is {status.expected}"
+    return text(f"  {status.function}: {what}", "red")
 
 
 def release_rows(timeline: Timeline, quarantines: Sequence[Quarantine]) -> list[dict[str, Any]]:
@@ -360,7 +362,7 @@ def release_rows(timeline: Timeline, quarantines: Sequence[Quarantine]) -> list[
             "by": str(entry.by),
             "commit": entry.commit,
             "services": [name for name in entry.services if not name.startswith("@")],
-            "stands_for": [name for name, stands in timeline.stands.items() if stands == version],
+            "stands_for": [name for name, deployed in timeline.all_deployed.items() if deployed == version],
             "quarantined_for": [one.service for one in quarantines if one.version == version],
         }
         for version, entry in newest.items()
@@ -378,13 +380,13 @@ def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     for row in rows:
         version = text(row["version"], "bold" if row["stands_for"] else "")
         by, commit = text(row["by"].partition(" (")[0]), text(row["commit"][:7])
-        stands = text(_some(row["stands_for"], row["services"]), "green")
-        barred = text(_some(row["quarantined_for"], row["services"]), "yellow")
-        wide.add_row(version, _when(row["at"]), by, commit, stands, barred)
-        told = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
-        for name, what in (("stands for ", stands), ("quarantined for ", barred)):
-            told.append_text(Text.assemble("\n", name, what) if what else Text())
-        narrow.add_row(_day(row["at"]), told)
+        deployed = text(_some(row["stands_for"], row["services"]), "green")
+        quarantined = text(_some(row["quarantined_for"], row["services"]), "yellow")
+        wide.add_row(version, _when(row["at"]), by, commit, deployed, quarantined)
+        text_parts = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
+        for name, what in (("stands for ", deployed), ("quarantined for ", quarantined)):
+            text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
+        narrow.add_row(_day(row["at"]), text_parts)
     return Either(_SIX, wide, narrow)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from rollback.actions.reversibility.rules import Answer, Finding, Verdict
+from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.views.report.markdown import code, escape, table
 from rollback.views.rich_layout import hanging, text, unwrapped
 
@@ -24,9 +24,9 @@ def view(verdict: Verdict) -> RenderableType:
     following = [*verdict.findings[1:], None]
     for finding, after in zip(verdict.findings, following, strict=True):
         style = _STYLES[finding.mark]
-        said = f"{finding.subject}: {finding.said}" if finding.subject else finding.said
+        message = f"{finding.subject}: {finding.explanation}" if finding.subject else finding.explanation
         mark = f"{finding.mark} {finding.check:<{widest}}"
-        lines.append(hanging(mark, text(said, "" if style == "green" else style), style))
+        lines.append(hanging(mark, text(message, "" if style == "green" else style), style))
         # Said once, after the last of those that it is the way out of.
         if _then(finding) and (after is None or _then(after) != _then(finding)):
             lines.append(unwrapped(Text.assemble(("  next: ", "dim"), text(finding.next, "cyan"))))
@@ -35,8 +35,8 @@ def view(verdict: Verdict) -> RenderableType:
     return Group(head, Text(), *lines, *end)
 
 
-def _then(finding: Finding) -> str:
-    return "" if finding.answer is Answer.YES else finding.next
+def _then(finding: Judgement) -> str:
+    return "" if finding.answer is CheckAnswer.YES else finding.next
 
 
 def markdown(verdict: Verdict) -> str:
@@ -45,7 +45,7 @@ def markdown(verdict: Verdict) -> str:
         (
             finding.mark,
             escape(finding.check),
-            " ".join([*([code(finding.subject)] if finding.subject else []), escape(finding.said)]),
+            " ".join([*([code(finding.subject)] if finding.subject else []), escape(finding.explanation)]),
             code(_then(finding)) if _then(finding) else "",
         )
         for finding in verdict.findings

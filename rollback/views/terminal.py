@@ -45,7 +45,7 @@ class Terminal:
     def planned(self, plan: Plan[Any]) -> None:
         self.console.print(plan_view(plan), crop=False)
 
-    def say(self, text_: str) -> None:
+    def notice(self, text_: str) -> None:
         for each in lines(text_):
             self.console.print(text(each, "dim"))
 

@@ -125,8 +125,8 @@ def _killed_and_stopped(alike: Sequence[scenes.Scene]) -> list[Row]:
         def run(scene: scenes.Scene, seen: scenes.Seen, case: Case) -> Row:
             row = one(scene, seen, case)
             row = replace(row, phase=f"{scene.name}, {what}: {row.phase}")
-            said = f"{row.phase}: {row.point}, {row.then}: {row.wrong or row.outcome}"
-            print(said, flush=True)  # noqa: T201 - this command's own output
+            line = f"{row.phase}: {row.point}, {row.then}: {row.wrong or row.outcome}"
+            print(line, flush=True)  # noqa: T201 - this command's own output
             return row
 
         return run

@@ -19,7 +19,7 @@ from typing import Any
 
 from rollback.config.naming import ROLLBACK
 from rollback.ledger.repository import Ledger
-from rollback.ledger.store import Table
+from rollback.ledger.store import LedgerTable
 from rollback.model.record import chain_break
 from tests.crashes import calls
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Person, Platform
@@ -88,11 +88,11 @@ class AliasEstate:
 
     # -- running -----------------------------------------------------------------------------------------
 
-    def start(self, *words: str, as_: Person = ALICE, endpoint: str | None = None) -> Child:
+    def start(self, *arguments: str, as_: Person = ALICE, endpoint: str | None = None) -> Child:
         """A command: alice's in the checkout, anybody else's in another clone."""
         cwd = self.platform.root if as_ == ALICE else self.clone
-        words = (*words, "--env", self.platform.settings.environment)
-        return self.warm.start(words, self.platform.variables(as_, endpoint=endpoint), cwd)
+        arguments = (*arguments, "--env", self.platform.settings.environment)
+        return self.warm.start(arguments, self.platform.variables(as_, endpoint=endpoint), cwd)
 
     def reset(self) -> None:
         """Everything as it was when this was made; only RevisionIds are new, and known to the ledger."""
@@ -167,7 +167,7 @@ class AliasEstate:
                 for item in items
                 if item["SK"].startswith("SEQ#")
             ),
-            records=tuple(_told(item) for item in items if _is_record(item)),
+            records=tuple(_recorded_end(item) for item in items if _is_record(item)),
             holders=tuple(item["SK"] for item in items if "owner" in item),
             kept=tuple(sorted({calls.named(version["Key"], self.known) for version in self._versions()})),
         )
@@ -186,7 +186,7 @@ class AliasEstate:
     def chain_break(self, record: str) -> str | None:
         """Where a record's journal does not hold together."""
         table = self.platform.settings.names.deployments_table
-        opened = Ledger(Table(self.platform.root_client("dynamodb"), table), "dev").load(record)
+        opened = Ledger(LedgerTable(self.platform.root_client("dynamodb"), table), "dev").load(record)
         return chain_break(opened.record, opened.events)
 
     def _all_parameters(self) -> dict[str, str]:
@@ -199,7 +199,7 @@ def _is_record(item: Mapping[str, Any]) -> bool:
     return bool(item["SK"] == "METADATA" and item["PK"].startswith("ROLLBACK#"))
 
 
-def _told(item: Mapping[str, Any]) -> tuple[Any, ...]:
+def _recorded_end(item: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a record says of its end."""
     checks = tuple((check["check"], check["ok"]) for check in item["verification"])
     return (item["status"], tuple(sorted(item["counts"].items())), checks)

@@ -151,7 +151,7 @@ def _gone_on(estate: AliasEstate, seen: Undisturbed, then: str) -> str:
     record, owner = estate.record(), estate.owner()
     if record is None:
         return _without_record(estate, seen, owner, then)
-    status = _tells_the_truth(estate, record)
+    status = _is_truthful(estate, record)
     run = estate.start(then, record, "--json", as_=CAROL).wait()
     if status == "COMPLETE":
         # It died after its last write: there is nothing to go on with, and nothing is lost. What the audit
@@ -169,8 +169,10 @@ def _without_record(estate: AliasEstate, seen: Undisturbed, owner: str | None, t
     """Nothing was written but, perhaps, a lease: that is freed by what the next command says."""
     _equal(replace(estate.state(), holders=()), seen.before)
     if owner is not None:
-        barred = estate.start(*VERB, as_=CAROL).wait()
-        must(barred.code == 3 and f"rollback abort {owner} --env dev" in barred.err, str(barred))
+        quarantined = estate.start(*VERB, as_=CAROL).wait()
+        must(
+            quarantined.code == 3 and f"rollback abort {owner} --env dev" in quarantined.err, str(quarantined)
+        )
         shown = estate.start("show", owner, as_=CAROL).wait()
         must(shown.code == 2, str(shown))
         resumed = estate.start("resume", owner, as_=CAROL).wait()
@@ -186,7 +188,7 @@ def _without_record(estate: AliasEstate, seen: Undisturbed, owner: str | None, t
     return "begun anew" if owner is None else "freed, begun anew"
 
 
-def _tells_the_truth(estate: AliasEstate, record: str) -> str:
+def _is_truthful(estate: AliasEstate, record: str) -> str:
     """What `show` says is so, as far as it goes: nothing is claimed that was not journalled. Its status."""
     document, live = _shown(estate, record), estate.platform.live()
     journalled = {
@@ -218,11 +220,11 @@ def _shown(estate: AliasEstate, record: str) -> Any:
 
 def _reverted(seen: Undisturbed, now: State) -> State:
     """What there was before, with the record of a rollback that was undone."""
-    stands = seen.before.timeline[-1][3]
+    deployed = seen.before.timeline[-1][3]
     counts = {**dict(now.records[0][1]), "moved": 0, "confirmed": 0, "failed": 0}
     return replace(
         seen.before,
-        timeline=(*seen.goal.timeline[:-1], ("rollback", "", "REVERTED", stands)),
+        timeline=(*seen.goal.timeline[:-1], ("rollback", "", "REVERTED", deployed)),
         records=(("REVERTED", tuple(sorted(counts.items())), ()),),
         kept=seen.goal.kept,
     )

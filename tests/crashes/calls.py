@@ -47,8 +47,8 @@ def name(request: Request, known: Mapping[str, str]) -> str | None:
     if is_renewal(request):
         return None
     called = f"{request.operation} {_about(request)}".strip()
-    for pattern, word in _PASSING:
-        called = pattern.sub(word, called)
+    for pattern, text in _PASSING:
+        called = pattern.sub(text, called)
     return named(called, known)
 
 
@@ -121,12 +121,12 @@ def _transaction(members: Sequence[Mapping[str, Any]]) -> str:
 
 def _doing(update: str) -> str:
     """What is done to a lease."""
-    for words, doing in (
+    for parts, doing in (
         ("nonce = :nonce, holder", "take"),
         ("parked_at = :now", "park"),
         ("released_at", "free"),
     ):
-        if words in update:
+        if parts in update:
             return doing
     return ""
 

@@ -18,7 +18,7 @@ from tests.warm import Child, Warm
 # The modules of end-to-end tests import each other as pytest has them.
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from tests.e2e.estate_under_test import keep
-from tests.e2e.infrastructure_under_test import Ground, declared, git
+from tests.e2e.infrastructure_under_test import InfrastructureEstate, declared, git
 
 # Whoever goes on waits for the lease of the one that was killed or stopped; engines keep both cores busy meanwhile.
 LEASE_SECONDS = 8
@@ -51,10 +51,10 @@ TERRAFORM_PHASES: calls.Phases = (
 
 
 @dataclass(kw_only=True)
-class GroundScene:
+class StackScene:
     """One kind of infrastructure: a verb, and what of the account tells how it stands."""
 
-    ground: Ground
+    double: InfrastructureEstate
     warm: Warm
     name: str
     phases: calls.Phases
@@ -64,33 +64,33 @@ class GroundScene:
     _bad: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        self.clone = self.ground.platform.clone()
+        self.clone = self.double.platform.clone()
         (self.clone / ".venv").symlink_to(ROOT / ".venv")
 
     @property
     def upstream(self) -> str:
-        return self.ground.platform.endpoint
+        return self.double.platform.endpoint
 
     # -- what is typed -----------------------------------------------------------------------------------
 
     def fresh(self) -> None:
         """Bad: deployed so where the run before has put it back."""
-        if not self._bad or self.ground.is_good(self.name):
-            self._bad = self.ground.goes_bad(self.name)
+        if not self._bad or self.double.is_good(self.name):
+            self._bad = self.double.goes_bad(self.name)
         git(self.clone, "pull", "-q")
         self._before = max(self._records(), default="")
 
     def begin(self, endpoint: str) -> Child:
-        words = (self.name, "--to", self.ground.good, "--reason", REASON, "--yes", "--json")
-        return self._start(*words, as_=DAN, endpoint=endpoint)
+        arguments = (self.name, "--to", self.double.good, "--reason", REASON, "--yes", "--json")
+        return self._start(*arguments, as_=DAN, endpoint=endpoint)
 
-    def type(self, *words: str) -> Run:
-        return self._start(*words, as_=ERIN, endpoint=self.upstream).wait()
+    def type(self, *arguments: str) -> Run:
+        return self._start(*arguments, as_=ERIN, endpoint=self.upstream).wait()
 
-    def _start(self, *words: str, as_: Person, endpoint: str) -> Child:
-        platform = self.ground.platform
+    def _start(self, *arguments: str, as_: Person, endpoint: str) -> Child:
+        platform = self.double.platform
         cwd = platform.root if as_ == DAN else self.clone
-        return self.warm.start([*words, "--env", "dev"], platform.variables(as_, endpoint=endpoint), cwd)
+        return self.warm.start([*arguments, "--env", "dev"], platform.variables(as_, endpoint=endpoint), cwd)
 
     # -- what there is -----------------------------------------------------------------------------------
 
@@ -98,16 +98,18 @@ class GroundScene:
         return next((name for name in self._records() if name > self._before), None)
 
     def owner(self) -> str | None:
-        return next((str(item["owner"]) for item in self.ground.platform.items() if "owner" in item), None)
+        return next((str(item["owner"]) for item in self.double.platform.items() if "owner" in item), None)
 
-    def stands(self) -> dict[str, Any]:
+    def deployed(self) -> dict[str, Any]:
         """Good or bad by what the account says; and what an engine may leave behind."""
-        now = self.ground.standing()
-        says, commit = (now.tag, "pulumi-commit") if self.name == "stack" else (now.says, "terraform-commit")
-        words = {self.ground.good: "good", self._bad: "bad"}
+        now = self.double.state()
+        expected, commit = (
+            (now.tag, "pulumi-commit") if self.name == "stack" else (now.subject, "terraform-commit")
+        )
+        parts = {self.double.good: "good", self._bad: "bad"}
         return {
-            "says": "bad" if "bad" in says.lower() else "good",
-            "commit": words.get(now.commits[commit], now.commits[commit]),
+            "says": "bad" if "bad" in expected.lower() else "good",
+            "commit": parts.get(now.commits[commit], now.commits[commit]),
             "locks": [key for key in self._keys() if "/locks/" in key or key.endswith(".tflock")],
             "pending": self._pending(),
             "functions": dict(now.versions),
@@ -115,22 +117,22 @@ class GroundScene:
         }
 
     def _records(self) -> list[str]:
-        found = (item for item in self.ground.platform.items() if item["SK"] == "METADATA")
+        found = (item for item in self.double.platform.items() if item["SK"] == "METADATA")
         return [str(item["rollback_id"]) for item in found if item["PK"].startswith("ROLLBACK#")]
 
     @property
     def _bucket(self) -> str:
-        return self.ground.platform.settings.names.state_bucket
+        return self.double.platform.settings.names.state_bucket
 
     def _keys(self) -> list[str]:
-        pages = self.ground.platform.root_client("s3").get_paginator("list_objects_v2")
+        pages = self.double.platform.root_client("s3").get_paginator("list_objects_v2")
         return [
             item["Key"] for page in pages.paginate(Bucket=self._bucket) for item in page.get("Contents", [])
         ]
 
     def _pending(self) -> list[str]:
         """The operations that the stack's checkpoint has as not ended."""
-        s3 = self.ground.platform.root_client("s3")
+        s3 = self.double.platform.root_client("s3")
         (key,) = [
             key for key in self._keys() if key.startswith(".pulumi/stacks/") and key.endswith("dev.json")
         ]
@@ -140,9 +142,9 @@ class GroundScene:
 
 
 @contextmanager
-def scene(name: str, warm: Warm, folder: Path) -> Iterator[GroundScene]:
+def scene(name: str, warm: Warm, folder: Path) -> Iterator[StackScene]:
     """`stack` or `terraform`, in an environment of its own that the engines themselves have declared."""
-    with declared(keep("dev", folder / "kept"), folder / "dev", warm) as ground:
-        ground.platform.configure(leaseSeconds=LEASE_SECONDS)
+    with declared(keep("dev", folder / "kept"), folder / "dev", warm) as double:
+        double.platform.configure(leaseSeconds=LEASE_SECONDS)
         phases = {"stack": STACK_PHASES, "terraform": TERRAFORM_PHASES}[name]
-        yield GroundScene(ground=ground, warm=warm, name=name, phases=phases)
+        yield StackScene(double=double, warm=warm, name=name, phases=phases)

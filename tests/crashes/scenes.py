@@ -47,10 +47,10 @@ class Scene(Protocol):
     def owner(self) -> str | None:
         """On whose behalf a lease is held."""
 
-    def stands(self) -> Mapping[str, Any]:
+    def deployed(self) -> Mapping[str, Any]:
         """All that is put back, without ids and times."""
 
-    def type(self, *words: str) -> Run:
+    def type(self, *arguments: str) -> Run:
         """A command of another person in another clone."""
 
 
@@ -67,11 +67,11 @@ class Seen:
 def undisturbed(scene: Scene) -> Seen:
     """Runs it once to its end and writes down every call."""
     scene.fresh()
-    before = scene.stands()
+    before = scene.deployed()
     with Watched(scene.upstream, scene.known) as proxy:
         run = scene.begin(proxy.endpoint).wait()
     assert run.code == 0, str(run)
-    goal = scene.stands()
+    goal = scene.deployed()
     assert before != goal
     called = tuple(proxy.called)
     return Seen(called=called, phases=calls.phases(called, scene.phases), before=before, goal=goal)
@@ -94,8 +94,8 @@ def owned(seen: Seen) -> list[Case]:
     """Those under the lease and before the end, to be stopped before the account sees them."""
     taken = next(number for number, call in enumerate(seen.called) if call.endswith(" take"))
     closed = next(number for number, call in enumerate(seen.called) if call.endswith(" closed"))
-    mine = set(seen.called[taken + 1 : closed + 1])
-    found = [case for case in some(seen) if case.point.call in mine]
+    own = set(seen.called[taken + 1 : closed + 1])
+    found = [case for case in some(seen) if case.point.call in own]
     return [replace(case, point=replace(case.point, after=False)) for case in found]
 
 
@@ -119,7 +119,7 @@ def _row(scene: Scene, seen: Seen, case: Case, one: Any) -> Row:
         if (left := scene.owner()) is not None:  # by a run that went wrong: the next one stands for itself
             scene.type(ABORT, left)
         scene.fresh()
-        must(scene.stands() == seen.before, f"it does not begin where it should: {scene.stands()}")
+        must(scene.deployed() == seen.before, f"it does not begin where it should: {scene.deployed()}")
         outcome = one(scene, seen, case)
     except AssertionError as wrong:
         return replace(row, wrong=str(wrong) or repr(wrong))
@@ -152,7 +152,7 @@ def _stopped(scene: Scene, seen: Seen, case: Case) -> str:
         woken = child.wait()
         must(woken.code in (1, 3), str(woken))
         must("Traceback" not in woken.err, str(woken))
-        _stands(scene, seen.goal if case.then == RESUME else seen.before)
+        _is_deployed(scene, seen.goal if case.then == RESUME else seen.before)
         return outcome
 
 
@@ -168,7 +168,7 @@ def _gone_on(scene: Scene, seen: Seen, then: str) -> str:
     if status == "COMPLETE":
         refused = scene.type(then, record or "")
         must(refused.code == 3, str(refused))
-        _stands(scene, seen.goal)
+        _is_deployed(scene, seen.goal)
         return "was COMPLETE"
     if status == "AWAITING_APPROVAL" and then == RESUME:
         # It was being applied and had done nothing: it is applied again.
@@ -178,7 +178,7 @@ def _gone_on(scene: Scene, seen: Seen, then: str) -> str:
     else:
         return _without_record(scene, seen, then)
     must(run.code == 0, str(run))
-    _stands(scene, seen.goal if then == RESUME else seen.before)
+    _is_deployed(scene, seen.goal if then == RESUME else seen.before)
     ended = _status(scene, record or "")
     must(ended == str(run.json["status"]) and ended in ("COMPLETE", "REVERTED", "ABORTED"), ended)
     return ended
@@ -189,12 +189,12 @@ def _without_record(scene: Scene, seen: Seen, then: str) -> str:
     if owner is not None:
         freed = scene.type("abort", owner)
         must(freed.code == 0, str(freed))
-    _stands(scene, seen.before)
+    _is_deployed(scene, seen.before)
     if then == ABORT:
         return "nothing begun" if owner is None else "lease freed"
     again = scene.begin(scene.upstream).wait()
     must(again.code == 0, str(again))
-    _stands(scene, seen.goal)
+    _is_deployed(scene, seen.goal)
     return "begun anew"
 
 
@@ -211,8 +211,8 @@ def _status(scene: Scene, record: str) -> str:
     return str(document["status"])
 
 
-def _stands(scene: Scene, wanted: Mapping[str, Any]) -> None:
-    now = scene.stands()
+def _is_deployed(scene: Scene, wanted: Mapping[str, Any]) -> None:
+    now = scene.deployed()
     must(
         now == wanted,
         "\n".join(

@@ -46,17 +46,17 @@ class TableScene:
 
     # -- what is typed -----------------------------------------------------------------------------------
 
-    def start(self, *words: str, as_: Person, endpoint: str | None = None) -> Child:
+    def start(self, *arguments: str, as_: Person, endpoint: str | None = None) -> Child:
         cwd = self.platform.root if as_ == ALICE else self.clone
         environment = self.platform.variables(as_, endpoint=endpoint or self.upstream)
-        return self.warm.start([*words, "--env", "dev"], environment, cwd)
+        return self.warm.start([*arguments, "--env", "dev"], environment, cwd)
 
-    def type(self, *words: str) -> Run:
-        return self.start(*words, as_=CAROL).wait()
+    def type(self, *arguments: str) -> Run:
+        return self.start(*arguments, as_=CAROL).wait()
 
-    def approved(self, *words: str) -> str:
+    def approved(self, *arguments: str) -> str:
         """The id of what alice asks for and bob approves."""
-        asked = ("table", "--table", self.table, "--reason", REASON, "--json", *words)
+        asked = ("table", "--table", self.table, "--reason", REASON, "--json", *arguments)
         waiting = self.start(*asked, as_=ALICE).wait()
         assert waiting.code == 10, str(waiting)
         digest = waiting.json["digest"]
@@ -121,12 +121,12 @@ class Restore(TableScene):
         at = datetime.now(UTC) - timedelta(hours=1)
         return self.start("apply", self.approved("--to", at.isoformat()), as_=ALICE, endpoint=endpoint)
 
-    def stands(self) -> dict[str, Any]:
-        told = [self.root.describe_table(TableName=copy)["Table"] for copy in self.copies()]
+    def deployed(self) -> dict[str, Any]:
+        descriptions = [self.root.describe_table(TableName=copy)["Table"] for copy in self.copies()]
         return {
             "live": self.items(self.table),
-            "copies": [self.items(one["TableName"]) for one in told],
-            "protected": [bool(one.get("DeletionProtectionEnabled")) for one in told],
+            "copies": [self.items(one["TableName"]) for one in descriptions],
+            "protected": [bool(one.get("DeletionProtectionEnabled")) for one in descriptions],
             "holder": self.owner(),
         }
 
@@ -154,7 +154,7 @@ class CopyBack(TableScene):
         cut = self.approved("--to", f"restored:{self.restore}", "--cutover", "copy-back")
         return self.start("apply", cut, as_=ALICE, endpoint=endpoint)
 
-    def stands(self) -> dict[str, Any]:
+    def deployed(self) -> dict[str, Any]:
         return {"live": self.items(self.table), "holder": self.owner()}
 
 

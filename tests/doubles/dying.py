@@ -55,12 +55,12 @@ class Client:
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._client, name)
 
-        def through(*words: Any, **request: Any) -> Any:
+        def through(*arguments: Any, **request: Any) -> Any:
             if self._life.dead:
                 raise Killed
             beat = "SET beat = beat" in str(request.get("UpdateExpression"))
             dies = name in WRITES and not beat and self._life.begin(name)
-            answer = call(*words, **request)
+            answer = call(*arguments, **request)
             self._life.end(dies)
             return answer
 

@@ -96,7 +96,7 @@ class Functions:
             alias.description, alias.revision = description, self._revision()
             return alias.revision
 
-    def standing(self) -> dict[str, tuple[str, dict[str, float]]]:
+    def deployed(self) -> dict[str, tuple[str, dict[str, float]]]:
         """Function → (version, weights)."""
         return {name: (alias.version, dict(alias.weights)) for name, alias in self.aliases.items()}
 

@@ -117,7 +117,7 @@ class GitHub:
 def github(repository: str) -> Iterator[GitHub]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = told.answer(urlsplit(self.path).path, dict(self.headers))
+            status, body = server_double.answer(urlsplit(self.path).path, dict(self.headers))
             text = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -128,7 +128,7 @@ def github(repository: str) -> Iterator[GitHub]:
         def log_message(self, *_: Any) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        told = GitHub(address=f"http://127.0.0.1:{server.server_port}", repository=repository)
+        server_double = GitHub(address=f"http://127.0.0.1:{server.server_port}", repository=repository)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield told
+        yield server_double
         server.shutdown()

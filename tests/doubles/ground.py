@@ -12,7 +12,7 @@ from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import STACK
 from rollback.model.request import StackRequest, TerraformRequest
-from rollback.model.resource_changes import SAME, UPDATE, Change, counts
+from rollback.model.resource_changes import SAME, UPDATE, ResourceChange, counts
 from rollback.targets.base import Context, Failure, Journal, Outcome
 
 OLD, NEW = "0" * 40, "1" * 40
@@ -31,7 +31,7 @@ class _Unchanged(Happened):
 
 
 @dataclass
-class Ground:
+class StackDouble:
     """`resources` maps names to the commit they are at. `trouble` is asked before each is written."""
 
     resources: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("table", "api", "queue"), NEW))
@@ -49,22 +49,24 @@ class Target:
 
     doing = "Updating"
     smoked = False
-    step = Change
+    step = ResourceChange
     minutes = 15
 
-    def __init__(self, context: Context, ground: Ground, kind: str = "stack", subject: str = STACK) -> None:
+    def __init__(
+        self, context: Context, double: StackDouble, kind: str = "stack", subject: str = STACK
+    ) -> None:
         self.kind = self.verb = kind
-        self._subject, self._context, self._ground = subject, context, ground
+        self._subject, self._context, self._double = subject, context, double
 
     def domains(self, request: StackRequest | TerraformRequest) -> tuple[str, ...]:
         return (self.kind,)
 
-    def plan(self, request: StackRequest | TerraformRequest) -> Plan[Change]:
-        settings, ground = self._context.account.settings, self._ground
+    def plan(self, request: StackRequest | TerraformRequest) -> Plan[ResourceChange]:
+        settings, double = self._context.account.settings, self._double
         to = OLD if request.commit == "previous" else request.commit
         steps = tuple(
-            Change(urn=name, type="aws_x", op=SAME if at == to else UPDATE, content=ground.drifted)
-            for name, at in sorted(ground.resources.items())
+            ResourceChange(urn=name, type="aws_x", op=SAME if at == to else UPDATE, content=double.drifted)
+            for name, at in sorted(double.resources.items())
         )
         return Plan(
             kind=self.kind,
@@ -78,48 +80,48 @@ class Target:
             targets={self._subject: to},
             quarantines={self._subject: NEW},
             steps=steps,
-            facts={"state": str(sorted(ground.resources.items()))},
+            facts={"state": str(sorted(double.resources.items()))},
             infrastructure=counts(steps),
         )
 
-    def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:
+    def again(self, plan: Plan[ResourceChange], rollback_id: str) -> Plan[ResourceChange]:
         return self.plan(plan.request)
 
-    def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
+    def refusals(self, plan: Plan[ResourceChange]) -> Sequence[Refusal]:
         return plan.refusals
 
-    def keep(self, plan: Plan[Change], rollback_id: str) -> None:
-        self._ground.kept.append(rollback_id)
+    def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:
+        self._double.kept.append(rollback_id)
 
-    def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
-        if journal.taken_over and self._ground.drifted:
+    def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
+        if journal.taken_over and self._double.drifted:
             return Outcome(failures=(Failure(subject="table", reason="it has drifted"),), anew=True)
         return self._write(plan, journal, plan.targets[self._subject], _Changed)
 
-    def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
+    def undo(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         return self._write(plan, journal, plan.leaves[self._subject], _Unchanged)
 
     def _write(
-        self, plan: Plan[Change], journal: Journal, commit: str, wrote: type[_Changed | _Unchanged]
+        self, plan: Plan[ResourceChange], journal: Journal, commit: str, wrote: type[_Changed | _Unchanged]
     ) -> Outcome:
         for step in plan.changing:
             if journal.stopping():
                 return Outcome(interrupted=True)
-            failure = self._ground.trouble(step.urn)
+            failure = self._double.trouble(step.urn)
             if failure is not None:
                 return Outcome(failures=(failure,))
-            self._ground.resources[step.urn] = commit
+            self._double.resources[step.urn] = commit
             journal.append(wrote(name=step.urn))
         return Outcome()
 
-    def verify(self, plan: Plan[Change]) -> Sequence[Check]:
-        well = set(self._ground.resources.values()) == {plan.targets[self._subject]}
-        return [Check(check=self.kind, ok=well, detail=str(self._ground.resources))]
+    def verify(self, plan: Plan[ResourceChange]) -> Sequence[Check]:
+        passed = set(self._double.resources.values()) == {plan.targets[self._subject]}
+        return [Check(check=self.kind, ok=passed, detail=str(self._double.resources))]
 
-    def publish(self, plan: Plan[Change], deployed: Mapping[str, Deployed]) -> None:
-        self._ground.published.append(deployed[self._subject])
+    def publish(self, plan: Plan[ResourceChange], deployed: Mapping[str, Deployed]) -> None:
+        self._double.published.append(deployed[self._subject])
 
-    def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
+    def counts(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Mapping[str, int]:
         done = {event.data["name"] for event in events if event.kind == "changed"}
         back = {event.data["name"] for event in events if event.kind == "unchanged"}
         return {"planned": len(plan.changing), "moved": len(done - back), "reverted": len(back)} | {
@@ -127,7 +129,7 @@ class Target:
             "failed": 0,
         }
 
-    def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+    def outcomes(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         done = {event.data["name"] for event in events if event.kind == "changed"}
         return [
             {"name": step.urn, "outcome": "moved" if step.urn in done else "untouched"} for step in plan.steps

@@ -47,22 +47,22 @@ class History:
 
         def restored(handler: DynamoHandler) -> Any:
             at = handler.body["RestoreDateTime"].replace(tzinfo=UTC)
-            told = restore(handler)
+            result = restore(handler)
             self.restored.append(at)
             made = self._table(handler.body["TargetTableName"])
             past = [items for when, items in self._kept if when <= at]
             made.items = copy.deepcopy(past[-1]) if past else type(made.items)(dict)
             made.restore_date_time = at.timestamp()
-            return told
+            return result
 
         def described(handler: DynamoHandler) -> Any:
-            told = ActionResult(copy.deepcopy(describe(handler).result))
-            recovery = told.result["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+            result = ActionResult(copy.deepcopy(describe(handler).result))
+            recovery = result.result["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
             if recovery["PointInTimeRecoveryStatus"] == "ENABLED":
                 now = self.now()
                 recovery["EarliestRestorableDateTime"] = now - timedelta(days=self.days)
                 recovery["LatestRestorableDateTime"] = now - timedelta(minutes=5)
-            return told
+            return result
 
         self._patches = [
             mock.patch.object(DynamoHandler, "restore_table_to_point_in_time", restored),

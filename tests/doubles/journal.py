@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from rollback.ledger.lease import LeaseLost
 from rollback.model.events import Failed, FailedStep, Happened, stored, typed
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Event
 from rollback.targets.base import Failure
 
-BY = Who(role="acme-dev-rollback-role", person="alice")
+BY = Actor(role="acme-dev-rollback-role", person="alice")
 
 
 @dataclass

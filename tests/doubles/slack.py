@@ -30,7 +30,7 @@ class Slack:
     def hook(self) -> str:
         return f"{self.address}hook"
 
-    def told(self, method: str, body: Mapping[str, Any]) -> tuple[int, Any]:
+    def answer(self, method: str, body: Mapping[str, Any]) -> tuple[int, Any]:
         self.calls.append(method)
         if self.broken:
             return 500, {"ok": False, "error": "internal_error"}
@@ -51,7 +51,7 @@ def slack() -> Iterator[Slack]:
             body = json.loads(raw) if raw.startswith("{") else {k: v[0] for k, v in parse_qs(raw).items()}
             if isinstance(body.get("blocks"), str):
                 body["blocks"] = json.loads(body["blocks"])
-            status, answer = running.told(self.path.strip("/"), body)
+            status, answer = running.answer(self.path.strip("/"), body)
             text = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

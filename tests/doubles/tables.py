@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from rollback import targets
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.run import Finished
 from rollback.core.errors import RollbackError
 from rollback.model.request import StoredRequest, read
@@ -26,7 +26,7 @@ from tests.doubles.history import History
 from tests.doubles.world import ALICE, BOB, Quiet, World, texts
 
 PEOPLE = "acme-dev-ddb-access-management"
-WHO = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+ACTOR = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
 BUCKET = "acme-dev-terraform-state"
 
 
@@ -56,8 +56,8 @@ class Estate:
     def at(self, minutes: int) -> datetime:
         return self.world.clock.now() + timedelta(minutes=minutes)
 
-    def flow(self, who: Any = ALICE) -> Flow:
-        return Flow(session=self.world.session(who), ui=Quiet(), stop=self.stop)
+    def flow(self, actor: Any = ALICE) -> Lifecycle:
+        return Lifecycle(session=self.world.session(actor), ui=Quiet(), stop=self.stop)
 
     def wait(self, kind: str = "table", **request: Any) -> Finished:
         asked = read(kind, StoredRequest(table=PEOPLE, **request))
@@ -115,14 +115,14 @@ class Stopping:
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._client, name)
 
-        def one(*words: Any, **request: Any) -> Any:
+        def one(*arguments: Any, **request: Any) -> Any:
             if name == self._name:
                 self._left -= 1
                 if self._left == 0:
                     self._stop.set()
                 if self._left < 0 and self._dies:
                     raise RollbackError("the process is gone")
-            return call(*words, **request)
+            return call(*arguments, **request)
 
         return one
 
@@ -136,11 +136,11 @@ class Paused:
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._client, name)
 
-        def through(*words: Any, **request: Any) -> Any:
+        def through(*arguments: Any, **request: Any) -> Any:
             if name == self._name:
                 with suppress(IndexError):
                     self._meanwhile.popleft()()
-            return call(*words, **request)
+            return call(*arguments, **request)
 
         return through
 
@@ -183,8 +183,8 @@ def estate_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]
     create(world.dynamodb)
     for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
         (world.root / name).write_text(content, encoding="utf-8")
-    for words in (["init", "-q", "-b", "main"], ["add", "."], [*WHO, "commit", "-qm", "settings"]):
-        subprocess.run(["git", "-C", str(world.root), *words], check=True)
+    for parts in (["init", "-q", "-b", "main"], ["add", "."], [*ACTOR, "commit", "-qm", "settings"]):
+        subprocess.run(["git", "-C", str(world.root), *parts], check=True)
 
     ordinary = targets.make
 

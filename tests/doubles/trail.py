@@ -128,7 +128,7 @@ def _stranger(world: World) -> None:
 
 def _lifted(world: World) -> None:
     """Whatever is barred may come back: the next one can go anywhere."""
-    for version in {bar.version for bar in world.session().ledger.quarantines()}:
+    for version in {entry.version for entry in world.session().ledger.quarantines()}:
         lift(world.session(), version, (), "again")
 
 
@@ -137,9 +137,9 @@ def _asking(world: World) -> None:
     world.settings = settings(approval="identity")
     for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(approval="identity"), strict=True):
         (world.root / name).write_text(content, encoding="utf-8")
-    who = ("-c", "user.name=t", "-c", "user.email=t@example.com")
-    for words in (["init", "-q", "-b", "main"], ["add", "."], [*who, "commit", "-qm", "settings"]):
-        subprocess.run(["git", "-C", str(world.root), *words], check=True)
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    for parts in (["init", "-q", "-b", "main"], ["add", "."], [*author, "commit", "-qm", "settings"]):
+        subprocess.run(["git", "-C", str(world.root), *parts], check=True)
 
 
 def _waiting(world: World, to: str) -> tuple[str, str]:

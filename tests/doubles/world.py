@@ -15,18 +15,18 @@ from typing import Any
 
 from rollback.actions import approval
 from rollback.actions.context import Session
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, Recorded, adopt, record
 from rollback.actions.run import Finished
 from rollback.aws.account import Account, Throttles
 from rollback.config.settings import Settings, parse
 from rollback.core.clocks import Clocks
 from rollback.ledger.audit_bucket import Archive
-from rollback.ledger.health import Watch
+from rollback.ledger.health import LedgerWatch
 from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
-from rollback.ledger.store import Table
-from rollback.model.identity import Who
+from rollback.ledger.store import LedgerTable
+from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.request import PREVIOUS, AliasesRequest
 from tests.doubles.bucket import Bucket
@@ -34,9 +34,9 @@ from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life
 from tests.doubles.functions import Functions
 
-ALICE = Who(role="acme-dev-rollback-role", person="alice")
-BOB = Who(role="acme-dev-approver-role", person="bob")
-DAN = Who(role="acme-dev-github-actions-role", person="dan")
+ALICE = Actor(role="acme-dev-rollback-role", person="alice")
+BOB = Actor(role="acme-dev-approver-role", person="bob")
+DAN = Actor(role="acme-dev-github-actions-role", person="dan")
 SERVICES = {"teams": ["teams-get", "teams-list"], "roles": ["roles-get"]}
 TABLE = "acme-dev-ddb-deployments"
 SHA = "a" * 40
@@ -121,12 +121,12 @@ class Parameters:
 class Quiet:
     """A person who says nothing but `answer`, and is told everything."""
 
-    said: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     answer: bool | None = None
 
     def planned(self, plan: Any) -> None: ...
-    def say(self, text: str) -> None:
-        self.said.append(text)
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def waiting(self, why: str, seconds: float) -> None: ...
     def start(self, what: str, total: int) -> None: ...
@@ -162,21 +162,21 @@ class World:
     def deployed(self) -> str | None:
         return self.parameters.values.get(self.settings.names.deployed_version)
 
-    def table(self) -> Table:
-        return Table(self.dynamodb, TABLE, sleep=lambda _: None)
+    def table(self) -> LedgerTable:
+        return LedgerTable(self.dynamodb, TABLE, sleep=lambda _: None)
 
     def archive(self, client: Any = None) -> Archive:
         account = self.settings.account
         bucket = self.bucket if client is None else client
         return Archive(lambda: bucket, self.settings.names.audit_bucket(account), account)
 
-    def session(self, caller: Who = ALICE, life: Life | None = None) -> Session:
+    def session(self, caller: Actor = ALICE, life: Life | None = None) -> Session:
         """One process of `caller`; its requests end with its `life`."""
 
         def alive(client: Any) -> Any:
             return client if life is None else Client(client, life)
 
-        table = Table(alive(self.dynamodb), TABLE, sleep=lambda _: None)
+        table = LedgerTable(alive(self.dynamodb), TABLE, sleep=lambda _: None)
         ledger = Ledger(table, self.settings.environment, self.archive(alive(self.bucket)))
         clocks = Clocks(
             now=self.clock.iso, monotonic=self.clock.monotonic, sleep=self.clock.sleep, beating=no_beat
@@ -194,7 +194,7 @@ class World:
             settings=self.settings,
             account=account,
             ledger=ledger,
-            watch=Watch.over(ledger),
+            watch=LedgerWatch.over(ledger),
             leases=Leases(
                 table=table,
                 environment=self.settings.environment,
@@ -216,9 +216,9 @@ class World:
         return project if name == "Pulumi.yaml" else stack
 
     def flow(
-        self, caller: Who = ALICE, life: Life | None = None, stop: threading.Event | None = None
-    ) -> Flow:
-        return Flow(session=self.session(caller, life), ui=Quiet(), stop=stop or threading.Event())
+        self, caller: Actor = ALICE, life: Life | None = None, stop: threading.Event | None = None
+    ) -> Lifecycle:
+        return Lifecycle(session=self.session(caller, life), ui=Quiet(), stop=stop or threading.Event())
 
     def release(self, version: str, only: Sequence[str] | None = None) -> None:
         """Publishes a new version of functions (all, or `only` these) and points their aliases to it."""
@@ -253,12 +253,12 @@ def approved_by(world: World, person: Any) -> str:
     world.settings = settings(approval="identity")
     for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(approval="identity"), strict=True):
         (world.root / name).write_text(content, encoding="utf-8")
-    for words in (
+    for parts in (
         ["init", "-q", "-b", "main"],
         ["add", "."],
         ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "settings"],
     ):
-        subprocess.run(["git", "-C", str(world.root), *words], check=True)
+        subprocess.run(["git", "-C", str(world.root), *parts], check=True)
     waiting = world.begin()
     assert waiting.error.exit_code == 10
     assert waiting.record.status is Status.AWAITING_APPROVAL

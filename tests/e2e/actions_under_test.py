@@ -53,7 +53,9 @@ def github() -> Iterator[GitHub]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = re.fullmatch(rf"/repos/{REPOSITORY}/actions/runs/\d+(/approvals)?", self.path)
-            body = json.dumps(told.reviews if asked and asked[1] else {"status": "in_progress"}).encode()
+            body = json.dumps(
+                server_double.reviews if asked and asked[1] else {"status": "in_progress"}
+            ).encode()
             self.send_response(200 if asked else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -62,9 +64,9 @@ def github() -> Iterator[GitHub]:
         def log_message(self, *_: Any) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        told = GitHub(address=f"http://127.0.0.1:{server.server_port}")
+        server_double = GitHub(address=f"http://127.0.0.1:{server.server_port}")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield told
+        yield server_double
         server.shutdown()
 
 
@@ -123,7 +125,7 @@ def run(
     command += ["--rm", "--no-cache-server", "--actor", actor, "-P", "ubuntu-latest=-self-hosted"]
     command += ["--action-cache-path", str(folder / "cache"), "-s", f"GITHUB_TOKEN={TOKEN}"]
     command += [
-        word for kind in ("env", "secret", "var", "input") for word in (f"--{kind}-file", "/dev/null")
+        text for kind in ("env", "secret", "var", "input") for text in (f"--{kind}-file", "/dev/null")
     ]
     texts = [path.read_text(encoding="utf-8") for path in (root / ".github").rglob("*.yml")]
     for action, ref in sorted({found for text in texts for found in _USES.findall(text)}):

@@ -50,8 +50,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Kept]:
         with (base / f"kept-{environment}.pickle").open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            if told := file.read():
-                return cast("Kept", pickle.loads(told))  # noqa: S301 - a worker of this very run wrote it
+            if content := file.read():
+                return cast("Kept", pickle.loads(content))  # noqa: S301 - a worker of this very run wrote it
             made = keep(environment, base / f"kept-{environment}")
             file.write(pickle.dumps(made))
         return made

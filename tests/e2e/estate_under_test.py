@@ -86,15 +86,15 @@ class Running:
     """A command that has been started. `finish` must be called; the fixture ends what is left."""
 
     process: subprocess.Popen[str]
-    _said: str = ""
+    _output: str = ""
 
-    def wait_for(self, words: str) -> None:
-        """Returns when a line with `words` has come on standard error."""
+    def wait_for(self, arguments: str) -> None:
+        """Returns when a line with `arguments` has come on standard error."""
         assert self.process.stderr is not None
-        while words not in self._said:
+        while arguments not in self._output:
             line = self.process.stderr.readline()
-            assert line, f"it ended without having said {words!r}: {self._said}"
-            self._said += line
+            assert line, f"it ended without having said {arguments!r}: {self._output}"
+            self._output += line
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -111,7 +111,7 @@ class Running:
             self.process.kill()
             out, err = self.process.communicate()
             raise AssertionError(f"it did not end within {timeout:.0f} s\n{err}\n{out}") from None
-        run = Run.of(self.process.returncode, out, self._said + err)
+        run = Run.of(self.process.returncode, out, self._output + err)
         planted.heard(str(self.process.args), run.out, run.err)
         return run
 
@@ -157,19 +157,21 @@ class Platform:
 
     def variables(self, person: Person, *, endpoint: str | None = None) -> dict[str, str]:
         """The environment of a command that `person` types."""
-        who = self._identities.get(person)
-        if who is None:
+        actor = self._identities.get(person)
+        if actor is None:
             if person.role == BREAK_GLASS:  # no workflow's: a user takes it, with MFA
                 user = identity.person(self.endpoint, self.settings, person.name)
-                who = identity.assume_as(self.endpoint, self.settings, person.role, user, session=person.name)
+                actor = identity.assume_as(
+                    self.endpoint, self.settings, person.role, user, session=person.name
+                )
             else:
-                who = identity.assume(self.endpoint, self.settings, person.role, person.name)
-            self._identities[person] = who
-            planted.also(who["AWS_SECRET_ACCESS_KEY"])
-            planted.also(who["AWS_SESSION_TOKEN"])
+                actor = identity.assume(self.endpoint, self.settings, person.role, person.name)
+            self._identities[person] = actor
+            planted.also(actor["AWS_SECRET_ACCESS_KEY"])
+            planted.also(actor["AWS_SESSION_TOKEN"])
         return {
             **shell.inherited(),
-            **shell.environment(endpoint or self.endpoint, self.settings, identity=who, folder=self.folder),
+            **shell.environment(endpoint or self.endpoint, self.settings, identity=actor, folder=self.folder),
             "PATH": self.path,
             "HOME": str(self.folder),
             "COLUMNS": "500",
@@ -184,7 +186,7 @@ class Platform:
 
     def rollback(
         self,
-        *words: str,
+        *arguments: str,
         as_: Person,
         env: bool = True,
         cwd: Path | None = None,
@@ -194,26 +196,26 @@ class Platform:
     ) -> Run:
         """`rollback WORDS --env ENVIRONMENT`, to its end, in a process that is forked where there is a server."""
         if self.warm is None:
-            return self.start(*words, as_=as_, env=env, cwd=cwd, extra=extra, endpoint=endpoint).finish(
+            return self.start(*arguments, as_=as_, env=env, cwd=cwd, extra=extra, endpoint=endpoint).finish(
                 timeout
             )
-        typed = [*words, *(["--env", self.settings.environment] if env else [])]
+        typed = [*arguments, *(["--env", self.settings.environment] if env else [])]
         variables: dict[str, str | None] = {**self.variables(as_, endpoint=endpoint), **(extra or {})}
         given = {name: value for name, value in variables.items() if value is not None}
         run = self.warm.run(typed, given, cwd or self.root, timeout=timeout)
         planted.heard(str(typed), run.out, run.err)
         return run
 
-    def beside(self, *words: str, as_: Person) -> Child:
+    def beside(self, *arguments: str, as_: Person) -> Child:
         """The same in a forked process, without waiting."""
         assert self.warm is not None
-        typed = [*words, "--env", self.settings.environment]
+        typed = [*arguments, "--env", self.settings.environment]
         return self.warm.start(typed, self.variables(as_), self.root)
 
-    def start(self, *words: str, as_: Person, env: bool = True, **how: Any) -> Running:
+    def start(self, *arguments: str, as_: Person, env: bool = True, **how: Any) -> Running:
         """The same, without waiting. `env=False` leaves `--env` out."""
         return self.command(
-            [str(SCRIPT), *words, *(["--env", self.settings.environment] if env else [])], as_=as_, **how
+            [str(SCRIPT), *arguments, *(["--env", self.settings.environment] if env else [])], as_=as_, **how
         )
 
     def command(
@@ -276,9 +278,9 @@ class Platform:
         run = self.record(version)
         assert run.code == 0, str(run)
 
-    def foreign(self) -> None:
+    def unlisted_functions(self) -> None:
         """Functions that share the prefix but are not the platform's."""
-        estate.foreign(self.root_client("lambda"), self.settings)
+        estate.unlisted_functions(self.root_client("lambda"), self.settings)
 
     def story(self) -> None:
         """v1.0.0, v1.1.0 and v1.2.0 of everything, the last of them bad.
@@ -301,15 +303,21 @@ class Platform:
         return run
 
     def approve(self, run: Run, *, as_: Person = BOB, digest: str | None = None, **how: Any) -> Run:
-        words = ("approve", run.id, "--digest", run.json["digest"] if digest is None else digest, "--json")
-        return self.rollback(*words, as_=as_, **how)
+        arguments = (
+            "approve",
+            run.id,
+            "--digest",
+            run.json["digest"] if digest is None else digest,
+            "--json",
+        )
+        return self.rollback(*arguments, as_=as_, **how)
 
     def show(self, identifier: str, *, as_: Person = ALICE) -> Any:
         run = self.rollback("show", identifier, "--json", as_=as_)
         assert run.code == 0, str(run)
         return run.json
 
-    def told(self, identifier: str) -> list[str]:
+    def event_kinds(self, identifier: str) -> list[str]:
         """The kinds of a record's events in order; a batch may be journalled in parts."""
         kinds = [event["kind"] for event in self.show(identifier)["events"]]
         return [kind for kind, _ in itertools.groupby(kinds)]
@@ -432,7 +440,7 @@ class Platform:
         git(self.folder, "clone", "-q", str(self.root), str(place))
         return place
 
-    def smoke_says(self, verdict: int) -> None:
+    def smoke_command(self, verdict: int) -> None:
         (self.root / ".verdict").write_text(f"{verdict}\n")
 
 
@@ -515,16 +523,16 @@ def _plant(root: Path, endpoint: str, settings: Settings, folder: Path) -> None:
         text.replace(plain, f'tags={{**tags(names, "release-parameters"), "planted": {token}}}')
     )
     program.write_text(f'{program.read_text()}\npulumi.export("planted", {token})\n')
-    words = ("config", "set", "planted:token", planted.secret("pulumi"), "--secret")
-    pulumi(root, endpoint, settings, folder, *words, "--stack", settings.environment)
+    arguments = ("config", "set", "planted:token", planted.secret("pulumi"), "--secret")
+    pulumi(root, endpoint, settings, folder, *arguments, "--stack", settings.environment)
     git(root, "commit", "-qam", "a secret")
 
 
-def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *words: str) -> str:
+def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *arguments: str) -> str:
     """`pulumi WORDS` in a checkout under the account's root; what it printed."""
     (folder / "pulumi").mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        ["pulumi", *words, "--non-interactive"],
+        ["pulumi", *arguments, "--non-interactive"],
         cwd=root,
         env={**shell.inherited(), **shell.environment(endpoint, settings, folder=folder)},
         capture_output=True,
@@ -656,11 +664,11 @@ def checkout(root: Path, environment: str, account: str, *, whole: bool = False)
     git(root, "commit", "-qm", "the platform")
 
 
-def git(root: Path, *words: str) -> str:
+def git(root: Path, *arguments: str) -> str:
     """`git WORDS` with nothing of the developer's own configuration."""
-    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    actor = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
     done = subprocess.run(
-        ["git", *who, "-C", str(root), *words],
+        ["git", *actor, "-C", str(root), *arguments],
         env={**shell.inherited(), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
         capture_output=True,
         text=True,

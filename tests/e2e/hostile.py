@@ -52,7 +52,7 @@ class Row:
         return [*self.words, *(["--env", self.env] if self.env is not None else [])]
 
 
-def wrong(run: Run, code: int, says: str, *, document: bool = False) -> str:
+def wrong(run: Run, code: int, message: str, *, document: bool = False) -> str:
     """What is not as it has to be with a run that was refused; empty where nothing is.
 
     Whatever a run says has to be a few lines of what can be printed, and nothing on standard output unless a
@@ -62,7 +62,7 @@ def wrong(run: Run, code: int, says: str, *, document: bool = False) -> str:
         what
         for what, so in {
             f"exit {run.code} and not {code}": run.code != code,
-            f"does not say {says!r}": says not in run.err,
+            f"does not say {message!r}": message not in run.err,
             "a traceback": "Traceback" in run.err,
             "something raw": not all(char.isprintable() or char == "\n" for char in run.out + run.err),
             "something on standard output": bool(run.out) and not document,

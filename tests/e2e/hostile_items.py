@@ -12,7 +12,7 @@ from boto3.dynamodb.types import TypeSerializer
 from rollback.core.canonical import plain
 from rollback.ledger.schema import event_item, record_item
 from rollback.model.drill import Drill, drill_item
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Event, Record, Status
 from tests.e2e.estate_under_test import Platform
 from tests.e2e.hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, MARKUP, TITLE
@@ -71,7 +71,7 @@ def records() -> dict[str, Record]:
             services=(text[:200],),
             without=(text[:200],),
             reason=text,
-            initiated_by=Who(role=text[:200], person=text[:200]),
+            initiated_by=Actor(role=text[:200], person=text[:200]),
             initiated_at=_AT,
             status=Status.AWAITING_APPROVAL,
             digest=text[:64],
@@ -89,7 +89,7 @@ def drill(text: str) -> Drill:
         environment="dev",
         scenario="code",
         fault=text,
-        by=Who(role=text[:200], person=text[:200]),
+        by=Actor(role=text[:200], person=text[:200]),
         began_at=_AT,
         rto_seconds=300,
         stood=text,
@@ -101,7 +101,7 @@ def drill(text: str) -> Drill:
 
 def events(record: Record) -> list[Event]:
     """A journal for it: what its events say is planted, too, or of no shape at all."""
-    said: list[Mapping[str, Any]] = [
+    events_data: list[Mapping[str, Any]] = [
         {"reason": record.reason, record.reason[:50]: record.reason},
         {"functions": [record.reason, None, 5]},
         {"functions": 5, "failures": 5, "digest": 5, "x": "\ud800"},
@@ -117,7 +117,9 @@ def events(record: Record) -> list[Event]:
             previous="",
             hash="0" * 64,
         )
-        for number, (kind, data) in enumerate(((kind, data) for kind in kinds for data in said), start=1)
+        for number, (kind, data) in enumerate(
+            ((kind, data) for kind in kinds for data in events_data), start=1
+        )
     ]
 
 

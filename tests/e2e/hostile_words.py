@@ -13,33 +13,33 @@ _TABLE = "bbws-access-dev-ddb-access-management"
 _SHA = "a" * 40
 
 
-def _lambda(*words: str, code: int = 2, says: str) -> Row:
-    return Row(words=("lambda", *words, "--reason", "x"), code=code, says=says)
+def _lambda(*arguments: str, code: int = 2, message: str) -> Row:
+    return Row(words=("lambda", *arguments, "--reason", "x"), code=code, says=message)
 
 
-def _reason(reason: str, says: str = ONE_LINE) -> Row:
-    return Row(words=("lambda", "--reason", reason), code=2, says=says)
+def _reason(reason: str, message: str = ONE_LINE) -> Row:
+    return Row(words=("lambda", "--reason", reason), code=2, says=message)
 
 
-def _to(to: str, says: str = NO_RELEASE) -> Row:
-    return _lambda("--to", to, says=says)
+def _to(to: str, message: str = NO_RELEASE) -> Row:
+    return _lambda("--to", to, message=message)
 
 
-def _table(name: str, to: str, says: str) -> Row:
-    return Row(words=("table", "--table", name, "--to", to, "--reason", "x"), code=2, says=says)
+def _table(name: str, to: str, message: str) -> Row:
+    return Row(words=("table", "--table", name, "--to", to, "--reason", "x"), code=2, says=message)
 
 
-def _stack(option: str, value: str, says: str) -> Row:
-    return Row(words=("stack", option, value, "--reason", "x"), code=2, says=says)
+def _stack(option: str, value: str, message: str) -> Row:
+    return Row(words=("stack", option, value, "--reason", "x"), code=2, says=message)
 
 
-def _drill(*words: str, says: str) -> Row:
-    return Row(words=("drill", "--read-only", *words), code=2, says=says)
+def _drill(*arguments: str, message: str) -> Row:
+    return Row(words=("drill", "--read-only", *arguments), code=2, says=message)
 
 
-def _record(version: str, commit: str, says: str, *more: str) -> Row:
-    words = ("release", "record", "--version", version, "--commit", commit, *more)
-    return Row(words=words, code=2, says=says, as_=DAN)
+def _record(version: str, commit: str, message: str, *more: str) -> Row:
+    arguments = ("release", "record", "--version", version, "--commit", commit, *more)
+    return Row(words=arguments, code=2, says=message, as_=DAN)
 
 
 WORDS: dict[str, Row] = {
@@ -47,28 +47,28 @@ WORDS: dict[str, Row] = {
     "an unknown service": _lambda(
         "--services",
         "teem_service",
-        says="There is no service 'teem_service'. Did you mean 'team_service'?",
+        message="There is no service 'teem_service'. Did you mean 'team_service'?",
     ),
-    "one unknown service of two": _lambda("--services", "role_service,nope", says="'nope'"),
-    "a service that is a prefix": _lambda("--services", "role", says="no service 'role'"),
-    "no service at all": _lambda("--services", ",", says="--services names none"),
+    "one unknown service of two": _lambda("--services", "role_service,nope", message="'nope'"),
+    "a service that is a prefix": _lambda("--services", "role", message="no service 'role'"),
+    "no service at all": _lambda("--services", ",", message="--services names none"),
     "a service in letters of another alphabet": _lambda(
         "--services",
         "team_serv\u0456ce",
-        says=r"no service 'team_serv\u0456ce'. Did you mean 'team_service'?",
+        message=r"no service 'team_serv\u0456ce'. Did you mean 'team_service'?",
     ),
     "a service with a character of no width": _lambda(
-        "--services", "team_service\u200b", says=r"'team_service\u200b'"
+        "--services", "team_service\u200b", message=r"'team_service\u200b'"
     ),
-    "a service that is written backwards": _lambda("--services", BIDI, says=r"'\u202egnp.exe\u202c'"),
-    "a service that leaves the folder": _lambda("--services", "../../etc/passwd", says="no service"),
-    "a service that is an option": _lambda("--services", "--help", says="no service '--help'"),
-    "a service that the shell would run": _lambda("--services", SHELL, says="no service '$(touch"),
-    "a service that is no text": _lambda("--services", LOST, says=r"'\udcff'"),
-    "a service of 10,000 characters": _lambda("--services", LONG, says="no service 'xxx"),
-    "an unknown function to leave out": _lambda("--except", "nobody", says="no function 'nobody'"),
+    "a service that is written backwards": _lambda("--services", BIDI, message=r"'\u202egnp.exe\u202c'"),
+    "a service that leaves the folder": _lambda("--services", "../../etc/passwd", message="no service"),
+    "a service that is an option": _lambda("--services", "--help", message="no service '--help'"),
+    "a service that the shell would run": _lambda("--services", SHELL, message="no service '$(touch"),
+    "a service that is no text": _lambda("--services", LOST, message=r"'\udcff'"),
+    "a service of 10,000 characters": _lambda("--services", LONG, message="no service 'xxx"),
+    "an unknown function to leave out": _lambda("--except", "nobody", message="no function 'nobody'"),
     "a function to leave out that would clear the screen": _lambda(
-        "--except", f"{CLEAR}{FUNCTIONS[0]}", says="no function '\\x1b[2J"
+        "--except", f"{CLEAR}{FUNCTIONS[0]}", message="no function '\\x1b[2J"
     ),
     # Reasons.
     "no reason": Row(words=("lambda",), code=2, says="reason"),
@@ -93,7 +93,7 @@ WORDS: dict[str, Row] = {
     "a target that leaves the folder": _to("../../etc/passwd"),
     "an empty target": _to(""),
     "a target with a newline": _to("v1.1.0\n"),
-    "a target that is an option": _lambda("--to=--upload-pack=touch pwned", says=NO_RELEASE),
+    "a target that is an option": _lambda("--to=--upload-pack=touch pwned", message=NO_RELEASE),
     "a target in letters of another alphabet": _to("v1.1.\u0ed0"),
     "a bare Lambda version": _to(
         "2", "2 is a Lambda version number, not a release. It is held by v1.1.0 (6 functions)."
@@ -169,12 +169,12 @@ WORDS: dict[str, Row] = {
     "a time beyond the calendar": _table(_TABLE, "99999-99-99", NO_TIME),
     "a time that is infinite": _table(_TABLE, "\u221e", NO_TIME),
     "a time that clears the screen": _table(_TABLE, f"now{CLEAR}", NO_TIME),
-    "a scenario that the shell would run": _drill("--scenario", SHELL, says="is no scenario"),
+    "a scenario that the shell would run": _drill("--scenario", SHELL, message="is no scenario"),
     "a drill of a service that is written backwards": _drill(
-        "--scenario", "code", "--services", BIDI, says=r"'\u202egnp.exe\u202c'"
+        "--scenario", "code", "--services", BIDI, message=r"'\u202egnp.exe\u202c'"
     ),
     "a drill of a table that leaves the folder": _drill(
-        "--scenario", "table", "--table", f"../..{CLEAR}", says=NO_TABLE
+        "--scenario", "table", "--table", f"../..{CLEAR}", message=NO_TABLE
     ),
     "a restored table without a cutover": _table(_TABLE, "restored:x", "go together"),
     # Stacks.

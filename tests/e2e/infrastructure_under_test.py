@@ -27,25 +27,25 @@ GOOD = "v1.0.0"
 # Seconds: several engines one after the other, on a machine that has other things to do.
 PATIENCE = 180.0
 _PARAMETERS, _TAGGED = "components/release_parameters.py", "release-parameters"
-_ROOT, _SAYS = "terraform/main.tf", "The access platform's API"
+_ROOT, _OUTPUTS = "terraform/main.tf", "The access platform's API"
 _DENIED = "denied-by-a-test"
-_SAID = ("--reason", REASON, "--json")
+_MAX_TEXT = ("--reason", REASON, "--json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class InfrastructureState:
     """What the account itself has: a tag of the parameters, what the API says of itself, functions' versions,
     and what the three parameters say.
     """
 
     tag: str
-    says: str
+    subject: str
     versions: Mapping[str, str]
     commits: Mapping[str, str]
 
 
 @dataclass(kw_only=True)
-class Ground:
+class InfrastructureEstate:
     """`good` is the commit of release `GOOD`; `main` is at its content again after every bad commit."""
 
     platform: Platform
@@ -53,7 +53,7 @@ class Ground:
     good: str = ""
     bad: str = ""
     version: str = ""
-    before: Standing | None = None
+    before: InfrastructureState | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     # -- what is deployed --------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ class Ground:
         if "stack" in what:
             self.edit(_PARAMETERS, f'"{_TAGGED}")', f'"{_TAGGED}-bad-{number}")')
         if "terraform" in what:
-            self.edit(_ROOT, _SAYS, f"Bad, number {number}")
+            self.edit(_ROOT, _OUTPUTS, f"Bad, number {number}")
         self.bad = self.commit(f"a bad one, number {number}")
         if "stack" in what:
             self.up()
@@ -76,7 +76,7 @@ class Ground:
         self.released(self.version, self.bad if "terraform" in what else self.good)
         if what != ("functions",):
             git(self.platform.root, "revert", "--no-edit", "HEAD")
-        self.before = self.standing()
+        self.before = self.state()
         return self.bad
 
     def edit(self, path: str, old: str, new: str) -> None:
@@ -94,13 +94,13 @@ class Ground:
         run = self.platform.record(version, "--terraform-commit", terraform)
         assert run.code == 0, str(run)
 
-    def up(self, *words: str, cwd: Path | None = None) -> None:
+    def up(self, *arguments: str, cwd: Path | None = None) -> None:
         """`pulumi up` of the checkout, as the deployer."""
-        self.pulumi("up", "--skip-preview", *words, cwd=cwd)
+        self.pulumi("up", "--skip-preview", *arguments, cwd=cwd)
 
-    def pulumi(self, *words: str, ok: bool = True, cwd: Path | None = None) -> None:
+    def pulumi(self, *arguments: str, ok: bool = True, cwd: Path | None = None) -> None:
         stack = ("--yes", "--non-interactive", "--stack", self.platform.settings.environment)
-        run = self.platform.command(["pulumi", *words, *stack], as_=DAN, cwd=cwd).finish(timeout=PATIENCE)
+        run = self.platform.command(["pulumi", *arguments, *stack], as_=DAN, cwd=cwd).finish(timeout=PATIENCE)
         assert (run.code == 0) is ok, str(run)
 
     def apply(self) -> None:
@@ -114,33 +114,33 @@ class Ground:
 
     # -- what is typed -----------------------------------------------------------------------------------
 
-    def rollback(self, *words: str, as_: Person = DAN, **how: Any) -> Run:
-        return self.platform.rollback(*words, *_SAID, as_=as_, timeout=PATIENCE, **how)
+    def rollback(self, *arguments: str, as_: Person = DAN, **how: Any) -> Run:
+        return self.platform.rollback(*arguments, *_MAX_TEXT, as_=as_, timeout=PATIENCE, **how)
 
-    def start(self, *words: str, as_: Person = DAN, **how: Any) -> Running:
-        return self.platform.start(*words, *_SAID, as_=as_, **how)
+    def start(self, *arguments: str, as_: Person = DAN, **how: Any) -> Running:
+        return self.platform.start(*arguments, *_MAX_TEXT, as_=as_, **how)
 
-    def goes_on(self, verb: str, run: Run, *words: str) -> Run:
+    def goes_on(self, verb: str, run: Run, *arguments: str) -> Run:
         """`apply`, `resume` or `abort` of what an earlier run has left."""
-        return self.platform.rollback(verb, run.id, "--json", *words, as_=DAN, timeout=PATIENCE)
+        return self.platform.rollback(verb, run.id, "--json", *arguments, as_=DAN, timeout=PATIENCE)
 
-    def waiting(self, verb: str, *words: str) -> Run:
-        run = self.rollback(verb, *words)
+    def waiting(self, verb: str, *arguments: str) -> Run:
+        run = self.rollback(verb, *arguments)
         assert run.code == 10, str(run)
         assert run.json["status"] == "AWAITING_APPROVAL"
         return run
 
     # -- what stands -------------------------------------------------------------------------------------
 
-    def standing(self) -> Standing:
+    def state(self) -> InfrastructureState:
         platform = self.platform
         ssm, names = platform.root_client("ssm"), platform.settings.names
         tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=names.deployed_version)
         apis = platform.root_client("apigateway").get_rest_apis()["items"]
         parameters = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
-        return Standing(
+        return InfrastructureState(
             tag=next(tag["Value"] for tag in tags["TagList"] if tag["Key"] == "component"),
-            says=next(str(api["description"]) for api in apis if api["name"] == names.api),
+            subject=next(str(api["description"]) for api in apis if api["name"] == names.api),
             versions=platform.versions(),
             commits={
                 name.rpartition("/")[2]: ssm.get_parameter(Name=name)["Parameter"]["Value"]
@@ -150,10 +150,10 @@ class Ground:
 
     def is_good(self, what: str) -> bool:
         """Whether the stack or the configuration is again as the good commit has it, and is said to be."""
-        now = self.standing()
+        now = self.state()
         if what == "stack":
             return (now.tag, now.commits["pulumi-commit"]) == (_TAGGED, self.good)
-        return (now.says, now.commits["terraform-commit"]) == (_SAYS, self.good)
+        return (now.subject, now.commits["terraform-commit"]) == (_OUTPUTS, self.good)
 
     def checkout(self) -> tuple[str, str, str]:
         """All that a command could leave in the checkout and in its repository."""
@@ -182,29 +182,29 @@ class Ground:
     def _environment(self) -> str:
         return self.platform.settings.environment
 
-    def _terraform(self, *words: str) -> None:
+    def _terraform(self, *arguments: str) -> None:
         """What it keeps is kept outside the checkout."""
         extra = {"TF_DATA_DIR": str(self.platform.folder / "terraform")}
-        command = [self.tool, "-chdir=terraform", *words, "-no-color", "-input=false"]
+        command = [self.tool, "-chdir=terraform", *arguments, "-no-color", "-input=false"]
         run = self.platform.command(command, as_=DAN, extra=extra).finish(timeout=PATIENCE)
         assert run.code == 0, str(run)
 
 
 @contextmanager
-def declared(kept: Kept, folder: Path, warm: Warm) -> Iterator[Ground]:
+def declared(kept: Kept, folder: Path, warm: Warm) -> Iterator[InfrastructureEstate]:
     """An environment that is good: declared, deployed and recorded as `GOOD`, on an emulator of its own."""
     ensure_provider()
     tool = ensure_terraform()
     with kept.awake(folder, warm) as platform:
-        ground = Ground(platform=platform, tool=str(tool))
+        infrastructure = InfrastructureEstate(platform=platform, tool=str(tool))
         (platform.root / ".smoked").touch()
         platform.configure(minimumFunctions=len(platform.versions()))
         names = f"{platform.settings.environment}.tfvars"
         variables = platform.root / "terraform" / "environments" / names
         variables.write_text(re.sub(r"\d{12}", platform.settings.account, variables.read_text()))
-        ground.init()
-        ground.good = ground.commit("lock Terraform's provider")
-        ground.up()
-        ground.apply()
-        ground.released(GOOD, ground.good)
-        yield ground
+        infrastructure.init()
+        infrastructure.good = infrastructure.commit("lock Terraform's provider")
+        infrastructure.up()
+        infrastructure.apply()
+        infrastructure.released(GOOD, infrastructure.good)
+        yield infrastructure

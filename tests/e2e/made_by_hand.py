@@ -50,13 +50,13 @@ class Made:
 
 def declared(root: Path, settings: Settings) -> list[Made]:
     """What the program declares, in an order in which it can be made."""
-    words = [str(root), settings.environment, settings.account]
+    parts = [str(root), settings.environment, settings.account]
     done = subprocess.run(
         [
             sys.executable,
             "-c",
             f"import sys\nsys.argv[0] = {str(ROOT / 'tests' / 'unit' / 'components')!r}\n{_PROGRAM}",
-            *words,
+            *parts,
         ],
         env=shell.inherited(),
         capture_output=True,
@@ -209,8 +209,8 @@ def _encryption(hand: Hand, inputs: dict[str, Any]) -> None:
 
 
 def _closed(hand: Hand, inputs: dict[str, Any]) -> None:
-    words = {name[0].upper() + name[1:]: value for name, value in inputs.items() if isinstance(value, bool)}
-    hand("s3").put_public_access_block(Bucket=inputs["bucket"], PublicAccessBlockConfiguration=words)
+    parts = {name[0].upper() + name[1:]: value for name, value in inputs.items() if isinstance(value, bool)}
+    hand("s3").put_public_access_block(Bucket=inputs["bucket"], PublicAccessBlockConfiguration=parts)
 
 
 _S3 = "aws:s3/bucket"

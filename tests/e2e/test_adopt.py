@@ -65,10 +65,10 @@ class Estate:
     declared: list[Made]
     no_stack: Run
 
-    def adopt(self, *words: str, env: bool = True) -> Run:
+    def adopt(self, *arguments: str, env: bool = True) -> Run:
         """Whatever it says, it leaves the checkout, the stack and Terraform's state as they are."""
         before = self.kept()
-        run = self.platform.rollback("adopt", "--json", *words, as_=DAN, env=env, timeout=PATIENCE)
+        run = self.platform.rollback("adopt", "--json", *arguments, as_=DAN, env=env, timeout=PATIENCE)
         assert self.kept() == before
         return run
 
@@ -80,8 +80,8 @@ class Estate:
 
     def typed(self, line: str, *more: str) -> Run:
         """A line that was printed, typed as it is in the checkout's folder by the deployer."""
-        words = [*shlex.split(line), *more]
-        return self.platform.command(words, as_=DAN, extra=self.terraforms).finish(PATIENCE)
+        parts = [*shlex.split(line), *more]
+        return self.platform.command(parts, as_=DAN, extra=self.terraforms).finish(PATIENCE)
 
     @property
     def terraforms(self) -> dict[str, str]:
@@ -153,7 +153,7 @@ def ready(estate: Estate, strange: Run) -> Run:
         elif (
             one.inputs.get("name") in (names.pulumi_commit, names.role(ROLLBACK)) and "role" not in one.inputs
         ):
-            _put_right(estate, one)
+            _repaired(estate, one)
     return estate.adopt("--write", "../adoption")
 
 
@@ -175,7 +175,7 @@ def adopted(estate: Estate, ready: Run) -> Mapping[str, Run]:
 def test_what_cannot_be_adopted_is_refused_by_name_with_what_to_do_and_nothing_is_written(
     estate: Estate, strange: Run
 ) -> None:
-    found = _standing(strange)
+    found = _versions(strange)
 
     assert strange.code == 3, str(strange)
     assert strange.json["status"] == "REFUSED"
@@ -186,11 +186,11 @@ def test_what_cannot_be_adopted_is_refused_by_name_with_what_to_do_and_nothing_i
     assert not (estate.platform.folder / "adoption").exists()
 
 
-def test_what_differs_is_said_by_property_and_what_is_missing_is_made_by_pulumi(
+def test_what_differs_is_reported_by_property_and_what_is_missing_is_made_by_pulumi(
     estate: Estate, strange: Run
 ) -> None:
-    names, found = estate.platform.settings.names, _standing(strange)
-    rest = {name: standing for name, (standing, _) in found.items()}
+    names, found = estate.platform.settings.names, _versions(strange)
+    rest = {name: deployed for name, (deployed, _) in found.items()}
     different = (names.role(ROLLBACK), names.pulumi_commit, estate.table)
 
     assert found[names.role(ROLLBACK)] == ("differs", ["description"])
@@ -209,7 +209,7 @@ def test_only_what_the_stack_does_not_have_is_listed(estate: Estate, strange: Ru
 def test_an_estate_is_adopted_by_the_lines_as_they_are_printed_and_the_next_up_changes_nothing(
     estate: Estate, ready: Run, adopted: Mapping[str, Run]
 ) -> None:
-    assert set(dict(_standing(ready).values())) == {"exists"}
+    assert set(dict(_versions(ready).values())) == {"exists"}
     assert ready.json["held_by_terraform"] == [ADDRESS]
     assert len(adopted) == 4, "import, one address, and what follows"
     for line, run in adopted.items():
@@ -254,7 +254,7 @@ def test_an_adopted_estate_is_given_a_past_and_can_be_rolled_back(
     assert "v1.0.0" in shown.err, str(shown)
 
 
-def test_without_a_stack_and_in_another_account_it_is_told_what_to_type(estate: Estate) -> None:
+def test_without_a_stack_and_in_another_account_it_is_reported_what_to_type(estate: Estate) -> None:
     elsewhere = estate.adopt("--env", "prod", env=False)
 
     assert estate.no_stack.code == 2, str(estate.no_stack)
@@ -263,12 +263,12 @@ def test_without_a_stack_and_in_another_account_it_is_told_what_to_type(estate: 
     assert f"belong to account {ACCOUNT}" in elsewhere.err
 
 
-def _standing(run: Run) -> dict[str, tuple[str, list[str]]]:
+def _versions(run: Run) -> dict[str, tuple[str, list[str]]]:
     """The name in the account → how it stands, and the properties that differ."""
     return {one["id"]: (one["standing"], one["properties"]) for one in run.json["resources"]}
 
 
-def _put_right(estate: Estate, one: Made) -> None:
+def _repaired(estate: Estate, one: Made) -> None:
     if "ssm" in one.type:
         estate.hand.make([one])
     else:
@@ -290,14 +290,14 @@ def _in_the_stack(estate: Estate, name: str) -> None:
     ]
     file = estate.platform.folder / "begun.json"
     file.write_text(json.dumps({"resources": entries}))
-    words = ("--file", str(file), "--yes", "--skip-preview", "--generate-code=false")
-    _pulumi(estate, "import", *words)
+    arguments = ("--file", str(file), "--yes", "--skip-preview", "--generate-code=false")
+    _pulumi(estate, "import", *arguments)
 
 
-def _pulumi(estate: Estate, *words: str) -> str:
+def _pulumi(estate: Estate, *arguments: str) -> str:
     platform = estate.platform
     return pulumi(
-        platform.root, platform.endpoint, platform.settings, platform.folder, *words, "--stack", "dev"
+        platform.root, platform.endpoint, platform.settings, platform.folder, *arguments, "--stack", "dev"
     )
 
 
@@ -311,12 +311,12 @@ def _terraform(estate: Estate) -> None:
     legacy.write_text(LEGACY)
     options = {"bucket": settings.names.state_bucket, "region": settings.region, "use_path_style": "true"}
     backend = [f"-backend-config={name}={value}" for name, value in options.items()]
-    for words in (
+    for parts in (
         ["init", *backend],
         ["apply", "-auto-approve", "-var-file=environments/dev.tfvars"],
     ):
         done = subprocess.run(
-            [str(ensure_terraform()), "-chdir=terraform", *words, "-no-color", "-input=false"],
+            [str(ensure_terraform()), "-chdir=terraform", *parts, "-no-color", "-input=false"],
             cwd=platform.root,
             env={
                 **shell.inherited(),

@@ -46,7 +46,7 @@ def test_approval_required_for_prod_rollbacks_which_are_then_carried_out(prod: P
     assert prod.show(waiting.id)["chain"] == "whole"
 
 
-def test_one_service_is_put_back_and_status_shows_the_mixed_estate(prod: Platform) -> None:
+def test_one_service_is_rolled_back_and_status_shows_the_mixed_estate(prod: Platform) -> None:
     prod.story()
     waiting = prod.waiting("--services", "team_service")
     prod.approve(waiting)
@@ -199,8 +199,8 @@ def test_the_target_quarantined_after_the_approval_is_refused(prod: Platform) ->
     prod.story()
     waiting = prod.waiting("--to", "v1.1.0")
     prod.approve(waiting)
-    barred = prod.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", as_=DAN)
-    assert barred.code == 0, str(barred)
+    quarantined = prod.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", as_=DAN)
+    assert quarantined.code == 0, str(quarantined)
 
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
@@ -279,7 +279,7 @@ def test_an_applied_plan_is_not_applied_twice(prod: Platform) -> None:
     assert prod.everything() == before
 
 
-def test_an_approver_reads_the_plan_before_saying_yes(prod: Platform) -> None:
+def test_an_approver_reads_the_plan_before_approving_it(prod: Platform) -> None:
     prod.story()
     waiting = prod.waiting()
 
@@ -300,8 +300,8 @@ def test_a_drill_in_production_is_refused_unless_it_only_plans(prod: Platform) -
     assert refused.code == 3, str(refused)
     assert "prod" in refused.err
     assert planned.code == 0, str(planned)
-    (told,) = planned.json
-    assert (told["read_only"], told["status"], told["rollbacks"]) == (True, "PASSED", [])
+    (drill,) = planned.json
+    assert (drill["read_only"], drill["status"], drill["rollbacks"]) == (True, "PASSED", [])
     assert prod.everything()["aliases"] == before
     assert r"never \(planned" in prod.rollback("drill", "--report", "--markdown", as_=ALICE).out
 

@@ -20,8 +20,10 @@ def test_a_rollback_leaves_a_whole_trail_and_one_edited_item_is_named(dev: Platf
 
     assert whole.code == 0, str(whole)
     assert "audit trail lacks" not in done.err
-    told = whole.json
-    assert {name: told[name] for name in ("trail", "releases", "records", "unkept", "put", "declared")} == {
+    document = whole.json
+    assert {
+        name: document[name] for name in ("trail", "releases", "records", "unkept", "put", "declared")
+    } == {
         "trail": "whole",
         "releases": 2,
         "records": 1,

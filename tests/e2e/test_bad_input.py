@@ -17,17 +17,17 @@ from tests.proxy import Proxy
 
 
 def test_credentials_of_another_account_are_refused(make: Callable[[str], Platform]) -> None:
-    mine, theirs = make("dev"), make("dev")
-    mine.story()
-    before = mine.everything()
-    foreign = identity.assume(theirs.endpoint, theirs.settings, ROLLBACK, "alice")
+    own, others = make("dev"), make("dev")
+    own.story()
+    before = own.everything()
+    outside = identity.assume(others.endpoint, others.settings, ROLLBACK, "alice")
 
-    run = mine.rollback("lambda", "--reason", REASON, as_=ALICE, extra=foreign)
+    run = own.rollback("lambda", "--reason", REASON, as_=ALICE, extra=outside)
 
     assert run.code == 3, str(run)
-    assert f"These credentials belong to account {theirs.settings.account}" in run.err
-    assert mine.settings.account in run.err
-    assert mine.everything() == before
+    assert f"These credentials belong to account {others.settings.account}" in run.err
+    assert own.settings.account in run.err
+    assert own.everything() == before
 
 
 def test_something_that_is_not_aws_is_named(dev: Platform, proxy: Proxy) -> None:
@@ -133,7 +133,7 @@ def test_a_canarys_leftover_weight_on_the_bad_version_is_cleared(dev: Platform) 
     assert run.json["counts"]["confirmed"] == 6
 
 
-def test_a_weight_is_cleared_where_the_primary_stands_and_others_move(dev: Platform) -> None:
+def test_a_weight_is_cleared_where_the_primary_stays_and_others_move(dev: Platform) -> None:
     dev.story()
     dev.move("audit-service-record", "2", {"3": 0.1})
 
@@ -172,8 +172,8 @@ def test_a_clock_four_minutes_off_works(dev: Platform, proxy: Proxy, minutes: in
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
 
-@pytest.mark.parametrize(("minutes", "word"), [(10, "behind"), (-10, "ahead of")])
-def test_a_clock_ten_minutes_off_is_named(dev: Platform, proxy: Proxy, minutes: int, word: str) -> None:
+@pytest.mark.parametrize(("minutes", "text"), [(10, "behind"), (-10, "ahead of")])
+def test_a_clock_ten_minutes_off_is_named(dev: Platform, proxy: Proxy, minutes: int, text: str) -> None:
     dev.story()
     before = dev.everything()
     proxy.skew = timedelta(minutes=minutes)
@@ -181,11 +181,11 @@ def test_a_clock_ten_minutes_off_is_named(dev: Platform, proxy: Proxy, minutes: 
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE, endpoint=proxy.endpoint)
 
     assert run.code == 2, str(run)
-    assert f"This machine's clock is 10 minutes {word} AWS's." in run.err
+    assert f"This machine's clock is 10 minutes {text} AWS's." in run.err
     assert dev.everything() == before
 
 
-def test_a_role_that_may_not_says_what_was_denied(dev: Platform) -> None:
+def test_a_role_that_may_not_shows_what_was_denied(dev: Platform) -> None:
     dev.story()
     before = dev.everything()
 
@@ -197,7 +197,7 @@ def test_a_role_that_may_not_says_what_was_denied(dev: Platform) -> None:
     assert dev.everything() == before
 
 
-def test_fifty_started_together_run_one_and_the_others_say_who_holds_the_lease(
+def test_fifty_started_together_run_one_and_the_others_name_the_holder_of_the_lease(
     dev: Platform, proxy: Proxy
 ) -> None:
     dev.story()

@@ -40,10 +40,10 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
     }
 
 
-def _calls(dev: Platform, proxy: Proxy, *words: str) -> dict[str, int]:
+def _calls(dev: Platform, proxy: Proxy, *arguments: str) -> dict[str, int]:
     """How often each operation was asked for by a verb."""
     proxy.counts.clear()
-    run = dev.rollback(*words, as_=ALICE, endpoint=proxy.endpoint)
+    run = dev.rollback(*arguments, as_=ALICE, endpoint=proxy.endpoint)
     assert run.code == 0, str(run)
     named = {"GET": "ListObjectVersions", "PUT": "PutObject"}
     counted: dict[str, int] = {}

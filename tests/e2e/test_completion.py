@@ -45,15 +45,15 @@ def run(command: list[str], where: Path, home: Path | None = None, **more: str) 
 
 def offered(where: Path, typed: str) -> list[str]:
     """What bash is given for the last word of `typed`."""
-    words = typed.split(" ")
+    parts = typed.split(" ")
     asked: Mapping[str, str] = {
         "COMP_WORDS": typed,
-        "COMP_CWORD": str(len(words) - 1),
+        "COMP_CWORD": str(len(parts) - 1),
         "_ROLLBACK_COMPLETE": "complete_bash",
     }
-    said, noise = run([str(SCRIPT)], where, **asked)
+    output, noise = run([str(SCRIPT)], where, **asked)
     assert noise == ""
-    return said.split()
+    return output.split()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_names_are_completed(here: Path, typed: str, names: list[str]) -> None:
     assert offered(here, typed) == names
 
 
-def test_outside_a_checkout_and_in_a_broken_one_nothing_is_offered_and_nothing_said(
+def test_outside_a_checkout_and_in_a_broken_one_nothing_is_offered_and_nothing_reported(
     here: Path, tmp_path: Path
 ) -> None:
     assert offered(tmp_path, "rollback status --env ") == []
@@ -121,9 +121,9 @@ def test_what_bash_installs_completes_in_bash(here: Path, tmp_path: Path) -> Non
         echo "${{COMPREPLY[@]}}"
     """
 
-    said, noise = run(["bash", "-c", script], here, tmp_path)
+    output, noise = run(["bash", "-c", script], here, tmp_path)
     shown, _ = run(["bash", "-c", "rollback --show-completion; true"], here, tmp_path)
 
-    assert said.splitlines() == ["complete -o default -F _rollback_completion rollback", "dev"]
+    assert output.splitlines() == ["complete -o default -F _rollback_completion rollback", "dev"]
     assert noise == ""
     assert "_ROLLBACK_COMPLETE=complete_bash" in shown

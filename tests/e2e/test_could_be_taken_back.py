@@ -30,9 +30,9 @@ class Story:
     hub: GitHub
     proxy: Proxy
 
-    def can(self, *words: str, as_: Person = ALICE, **how: Any) -> Run:
+    def can(self, *arguments: str, as_: Person = ALICE, **how: Any) -> Run:
         return self.dev.rollback(
-            "can", *words, as_=as_, extra=self.hub.variables, endpoint=self.proxy.endpoint, **how
+            "can", *arguments, as_=as_, extra=self.hub.variables, endpoint=self.proxy.endpoint, **how
         )
 
 
@@ -76,7 +76,7 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
     dev, head = story.dev, git(story.dev.root, "rev-parse", "HEAD")
     before = dev.everything()
 
-    well = [story.can("--json", as_=ALICE), story.can("--json", "--github", as_=DAN)]
+    passed = [story.can("--json", as_=ALICE), story.can("--json", "--github", as_=DAN)]
     shown = story.can()
     unchanged = dev.everything()
     clone = dev.clone()
@@ -89,13 +89,13 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
     page = story.can("--markdown")
     dev.deploy("v1.3.0")
     assert dev.record("v1.3.0", "--commit", head).code == 0
-    words = ("release", "quarantine", "v1.3.0", "--reason", "<b>it loses teams</b>")
-    assert dev.rollback(*words, as_=DAN).code == 0
+    arguments = ("release", "quarantine", "v1.3.0", "--reason", "<b>it loses teams</b>")
+    assert dev.rollback(*arguments, as_=DAN).code == 0
     quarantined = story.can("--json", "--commit", head[:12])
 
-    assert [run.code for run in well] == [0, 0], "\n".join(map(str, well))
-    assert all(run.json["reversible"] for run in well)
-    assert {one["check"] for one in well[0].json["findings"] if one["answer"] == "yes"} == {
+    assert [run.code for run in passed] == [0, 0], "\n".join(map(str, passed))
+    assert all(run.json["reversible"] for run in passed)
+    assert {one["check"] for one in passed[0].json["findings"] if one["answer"] == "yes"} == {
         "functions",
         "tables",
         "approver",

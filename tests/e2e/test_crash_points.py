@@ -90,9 +90,9 @@ def test_killed_at_any_call_it_is_finished_or_undone_from_another_clone(bench: B
 
     rows = aliases.run_all(bench.estates, bench.seen, KILLED, aliases.killed)
 
-    told = table(rows)
-    assert not [row for row in rows if row.wrong], told
-    assert {row.phase for row in rows} == {name for name, _ in aliases.PHASES}, told
+    result = table(rows)
+    assert not [row for row in rows if row.wrong], result
+    assert {row.phase for row in rows} == {name for name, _ in aliases.PHASES}, result
 
 
 def test_stopped_at_any_call_it_moves_nothing_once_another_has_gone_on(bench: Bench) -> None:

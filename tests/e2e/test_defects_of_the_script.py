@@ -32,7 +32,7 @@ def done(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
     dev.end()
 
 
-def test_all_functions_are_put_back_and_not_only_the_first(done: Done) -> None:
+def test_all_functions_are_reverted_and_not_only_the_first(done: Done) -> None:
     """`((TOTAL++))` is false while TOTAL is 0, and `set -e` ends the script there."""
     dev, run = done.dev, done.run
 
@@ -77,7 +77,7 @@ def test_a_function_that_the_target_does_not_hold_is_refused_and_not_guessed_at(
 
 def test_a_service_whose_name_begins_like_another_is_left_alone(dev: Platform) -> None:
     """`starts_with(…-role-service)` also matched the functions of `role_service_admin`."""
-    dev.foreign()
+    dev.unlisted_functions()
     dev.story()
 
     run = dev.rollback("lambda", "--services", "role_service", "--reason", REASON, as_=ALICE)
@@ -90,7 +90,7 @@ def test_a_service_whose_name_begins_like_another_is_left_alone(dev: Platform) -
     assert dev.alias("role-service-admin-console")["FunctionVersion"] == "1"
 
 
-def test_a_move_that_fails_is_a_failure_and_the_parameter_never_said_otherwise(dev: Platform) -> None:
+def test_a_move_that_fails_is_a_failure_and_the_parameter_never_reported_otherwise(dev: Platform) -> None:
     """`|| echo "Failed to update alias"` went on, and the run was green; `deployed-version` said the
     target's version before anything had been looked at.
     """
@@ -122,7 +122,7 @@ def test_counts_hold_at_zero(dev: Platform) -> None:
 def test_a_verification_that_fails_is_no_warning(dev: Platform) -> None:
     """Verify printed "Warning: Expected at least 40 Lambda functions" and was green."""
     dev.story()
-    dev.smoke_says(1)
+    dev.smoke_command(1)
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
@@ -157,7 +157,7 @@ def test_what_was_done_is_in_a_journal(done: Done) -> None:
     """Nothing but the record's status was ever written: an interrupted run left no trace of how far it came."""
     dev, run = done.dev, done.run
 
-    assert dev.told(run.id) == ["planned", "moved", "closed"]
+    assert dev.event_kinds(run.id) == ["planned", "moved", "closed"]
     moved = [event["data"]["functions"] for event in dev.show(run.id)["events"] if event["kind"] == "moved"]
     assert {name for batch in moved for name in batch} == {dev.name(tail) for tail in FUNCTIONS}
 
@@ -207,7 +207,7 @@ def test_rollbacks_that_begin_in_the_same_second_have_ids_of_their_own(prod: Pla
     assert len(opened) == 4
 
 
-def test_what_is_approved_is_bound_to_what_stands(prod: Platform) -> None:
+def test_what_is_approved_is_bound_to_what_is_deployed(prod: Platform) -> None:
     """The plan that was uploaded was applied whatever had happened since."""
     prod.story()
     waiting = prod.waiting()

@@ -22,13 +22,13 @@ def newest(platform: Platform) -> dict[str, tuple[str, str, str]]:
     return {tail: (one["CodeSha256"], one["Handler"], one["Description"]) for tail, one in found.items()}
 
 
-def drilled(platform: Platform, *words: str, **how: Any) -> Any:
+def drilled(platform: Platform, *arguments: str, **how: Any) -> Any:
     """What one drill wrote down; it has to have passed."""
-    run = platform.rollback("drill", *words, "--json", as_=DORA, **how)
+    run = platform.rollback("drill", *arguments, "--json", as_=DORA, **how)
     assert run.code == 0, str(run)
-    (told,) = run.json
-    assert (told["passed"], told["why"], told["by"]["person"]) == (True, "", "dora")
-    return told
+    (drill,) = run.json
+    assert (drill["passed"], drill["why"], drill["by"]["person"]) == (True, "", "dora")
+    return drill
 
 
 @pytest.fixture
@@ -39,44 +39,48 @@ def good(dev: Platform) -> Platform:
     return dev
 
 
-def test_a_rollback_that_is_killed_in_a_drill_is_resumed_and_what_stood_is_restored(good: Platform) -> None:
+def test_a_rollback_that_is_killed_in_a_drill_is_resumed_and_what_was_deployed_is_restored(
+    good: Platform,
+) -> None:
     before, code = good.live(), newest(good)
 
-    told = drilled(good, "--scenario", "code", "--fault", "killed", "--services", SERVICE)
+    drill = drilled(good, "--scenario", "code", "--fault", "killed", "--services", SERVICE)
 
     assert (good.live(), newest(good), good.deployed()) == (before, code, "v1.0.0")
-    (rollback,) = told["rollbacks"]
-    assert "resumed" in good.told(rollback)
-    assert told["seconds"] < told["rto_seconds"]
-    barred = [item["version"] for item in good.items() if item["SK"].startswith("QUARANTINE#")]
-    assert set(barred) == {f"drill-{told['drill_id']}"}, "nobody's previous release is what a drill made bad"
+    (rollback,) = drill["rollbacks"]
+    assert "resumed" in good.event_kinds(rollback)
+    assert drill["seconds"] < drill["rto_seconds"]
+    quarantined = [item["version"] for item in good.items() if item["SK"].startswith("QUARANTINE#")]
+    assert set(quarantined) == {f"drill-{drill['drill_id']}"}, (
+        "nobody's previous release is what a drill made bad"
+    )
     listed = good.rollback("drill", "--report", "--markdown", as_=ALICE).out.replace("\\", "")
-    measured = f"{told['began_at'][:10]} | {told['seconds']:.1f} s"
+    measured = f"{drill['began_at'][:10]} | {drill['seconds']:.1f} s"
     assert f"| code | 5 min | {measured} | yes | killed | dora |" in listed
     assert "| table | 60 min | never |  | no |  |  |" in listed
     (entry,) = good.rollback("history", "--kind", "drill", "--json", as_=ALICE).json
-    assert entry["drill_id"] == told["drill_id"]
+    assert entry["drill_id"] == drill["drill_id"]
     assert good.rollback("audit", "--json", as_=ALICE).code == 0
 
 
 def test_a_drill_that_died_half_way_is_cleaned_up_by_the_next_one(good: Platform, proxy: Proxy) -> None:
     before, code = good.live(), newest(good)
-    words = ("drill", "--scenario", "configuration", "--services", SERVICE)
+    arguments = ("drill", "--scenario", "configuration", "--services", SERVICE)
     # The first look is at what stands, the second whether what was made bad is bad.
     held = proxy.hold("Invoke", nth=2)
-    running = good.start(*words, as_=DORA, endpoint=proxy.endpoint)
+    running = good.start(*arguments, as_=DORA, endpoint=proxy.endpoint)
     held.wait()
     running.kill()
     held.release()
     assert good.live() != before
     assert newest(good) != code
 
-    told = drilled(good, *words[1:])
+    drill = drilled(good, *arguments[1:])
 
     assert (good.live(), newest(good)) == (before, code)
     history = good.rollback("history", "--kind", "drill", "--json", as_=ALICE).json
     assert [(one["status"], one["why"]) for one in history] == [("PASSED", ""), ("FAILED", "interrupted")]
-    assert history[0]["drill_id"] == told["drill_id"]
+    assert history[0]["drill_id"] == drill["drill_id"]
 
 
 def test_an_item_that_was_written_over_is_restored_and_copied_back(
@@ -87,22 +91,22 @@ def test_an_item_that_was_written_over_is_restored_and_copied_back(
     assert dev.record("v1.0.0").code == 0
     table.proxy.forget()
     table.put("alice", role={"S": "admin"})
-    who = dev.variables(BOB)
+    actor = dev.variables(BOB)
     profile = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     file = tmp_path / "credentials"
-    file.write_text("\n".join(["[bob]", *(f"{name.lower()} = {who[name]}" for name in profile)]))
+    file.write_text("\n".join(["[bob]", *(f"{name.lower()} = {actor[name]}" for name in profile)]))
     file.chmod(0o600)
     extra = {"AWS_SHARED_CREDENTIALS_FILE": str(file)}
 
     alone = dev.rollback("drill", "--scenario", "table", as_=DORA)
-    told = drilled(dev, "--scenario", "table", "--approver-profile", "bob", extra=extra)
+    drill = drilled(dev, "--scenario", "table", "--approver-profile", "bob", extra=extra)
 
     assert alone.code == 2
     assert "another person approves" in alone.err
     assert table.items(table.name) == {"alice": {"role": {"S": "admin"}}}
     tables = table.root.list_tables()["TableNames"]
     assert not [name for name in tables if "-restore-" in name], "what was restored goes with the drill"
-    assert [dev.show(name)["approved_by"]["person"] for name in told["rollbacks"]] == ["bob", "bob"]
+    assert [dev.show(name)["approved_by"]["person"] for name in drill["rollbacks"]] == ["bob", "bob"]
 
 
 @pytest.mark.parametrize(

@@ -32,38 +32,38 @@ def ledger(platform: Platform) -> dict[str, Any]:
     return {"TableName": platform.settings.names.deployments_table}
 
 
-def emergency(platform: Platform, *words: str, **how: Any) -> Run:
+def emergency(platform: Platform, *arguments: str, **how: Any) -> Run:
     return platform.rollback(
-        "lambda", "--emergency", "--reason", "the ledger is gone", "--json", *words, as_=OLGA, **how
+        "lambda", "--emergency", "--reason", "the ledger is gone", "--json", *arguments, as_=OLGA, **how
     )
 
 
 def answers(platform: Platform) -> set[str]:
     """What the functions themselves say that they are."""
     client = platform.root_client("lambda")
-    said = [estate.invoke(client, platform.name(tail), platform.settings.alias) for tail in FUNCTIONS]
-    return {answer.payload["version"] if answer.ok else "raises" for answer in said}
+    answers_now = [estate.invoke(client, platform.name(tail), platform.settings.alias) for tail in FUNCTIONS]
+    return {answer.payload["version"] if answer.ok else "raises" for answer in answers_now}
 
 
 def journals(platform: Platform) -> set[Path]:
     return set(Path(platform.folder, ".local", "state", "rollback").glob("emergency-dev-*.jsonl"))
 
 
-def on_a_terminal(platform: Platform, word: str) -> int:
-    """Past the guard that the ledger answers, typing `word`; the exit code."""
-    ours, theirs = pty.openpty()
+def on_a_terminal(platform: Platform, text: str) -> int:
+    """Past the guard that the ledger answers, typing `text`; the exit code."""
+    ours, others = pty.openpty()
     process = subprocess.Popen(
         [str(SCRIPT), "lambda", "--emergency", "--although-the-ledger-answers", "--reason", "it lies",
          "--env", "dev"],
         cwd=platform.root,
         env=platform.variables(OLGA) | {"TERM": "xterm"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=others,
+        stdout=others,
+        stderr=others,
         start_new_session=True,
     )  # fmt: skip
-    os.close(theirs)
-    os.write(ours, f"{word}\n".encode())
+    os.close(others)
+    os.write(ours, f"{text}\n".encode())
     with contextlib.suppress(OSError):  # the other end is closed
         while os.read(ours, 65536):
             pass
@@ -80,7 +80,7 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
 
     first = while_it_answers(dev)
     dynamodb.delete_table(**ledger(dev))
-    every_verb_says_what_to_type(dev)
+    every_verb_names_the_next_command(dev)
     identifier = killed_in_the_middle_and_gone_on_with(dev, proxy)
     (journal,) = journals(dev) - {first}
     dynamodb.create_table(**dev.table)
@@ -91,8 +91,10 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     assert imported.id == identifier
     status = dev.rollback("status", "--json", as_=ALICE)
     assert status.json["stands"] == dev.deployed() == OLD
-    told = [line.split()[1].rstrip(":") for line in status.json["emergencies"]]
-    assert told == [first.stem.rpartition("-")[2], identifier], "one on this machine only, one in the ledger"
+    document = [line.split()[1].rstrip(":") for line in status.json["emergencies"]]
+    assert document == [first.stem.rpartition("-")[2], identifier], (
+        "one on this machine only, one in the ledger"
+    )
     assert "EMERGENCY" in dev.rollback("history", as_=ALICE).err
     shown = dev.show(identifier)
     assert (shown["status"], shown["emergency"], shown["chain"]) == ("COMPLETE", True, "whole")
@@ -121,9 +123,9 @@ def while_it_answers(dev: Platform) -> Path:
     return journal
 
 
-def every_verb_says_what_to_type(dev: Platform) -> None:
-    for words in (["status"], ["lambda", "--reason", "it is bad"]):
-        lost = dev.rollback(*words, as_=ALICE)
+def every_verb_names_the_next_command(dev: Platform) -> None:
+    for arguments in (["status"], ["lambda", "--reason", "it is bad"]):
+        lost = dev.rollback(*arguments, as_=ALICE)
         assert lost.code == 1, str(lost)
         assert "The table does not exist" in lost.err
         assert "rollback lambda --emergency --env dev" in lost.err
@@ -156,10 +158,10 @@ def a_new_table_is_recognised_and_mended(dev: Platform, journal: Path) -> None:
     assert empty.code == 3, str(empty)
     assert "new and empty" in empty.err
 
-    mended = dev.rollback("ledger", "mend", "--reason", "the table is back", "--json", as_=DAN)
+    repaired = dev.rollback("ledger", "mend", "--reason", "the table is back", "--json", as_=DAN)
 
-    assert mended.code == 0, str(mended)
-    assert mended.json["entries"] == 2
+    assert repaired.code == 0, str(repaired)
+    assert repaired.json["entries"] == 2
     reminded = dev.rollback("status", as_=ALICE)
     assert reminded.code == 0, str(reminded)
     assert f"rollback ledger import {journal} --env dev" in reminded.err

@@ -51,15 +51,15 @@ def ask(untouched: Platform, warm: Warm) -> Ask:
 def _answered(
     warm: Warm,
     platform: Platform,
-    words: list[str],
+    arguments: list[str],
     more: Mapping[str, str | None],
     cwd: Path,
     *,
     as_: Person = ALICE,
 ) -> Run:
     variables: dict[str, str | None] = {**platform.variables(as_), **more}
-    run = warm.run(words, {k: v for k, v in variables.items() if v is not None}, cwd)
-    heard(str(words), run.out, run.err)
+    run = warm.run(arguments, {k: v for k, v in variables.items() if v is not None}, cwd)
+    heard(str(arguments), run.out, run.err)
     return run
 
 
@@ -85,24 +85,27 @@ def test_what_ends_before_aws_is_asked_needs_no_way_to_it(untouched: Platform, w
 
 
 def test_variables_that_lead_nowhere_are_named(untouched: Platform, warm: Warm) -> None:
-    words = ["lambda", "--reason", REASON, "--env", "dev"]
+    arguments = ["lambda", "--reason", REASON, "--env", "dev"]
     before = untouched.everything()
 
     runs = {
-        name: _answered(warm, untouched, words, more, untouched.root) for name, (more, _) in VARIABLES.items()
+        name: _answered(warm, untouched, arguments, more, untouched.root)
+        for name, (more, _) in VARIABLES.items()
     }
 
-    assert not _wrong(runs, {name: (2, says) for name, (_, says) in VARIABLES.items()})
+    assert not _wrong(runs, {name: (2, expected) for name, (_, expected) in VARIABLES.items()})
     assert all("Nothing was changed." in run.err for run in runs.values())
     assert untouched.everything() == before
     assert not executed(untouched.folder, untouched.temporary)
 
 
 def test_variables_of_other_programs_change_nothing_of_an_answer(untouched: Platform, warm: Warm) -> None:
-    words = ["lambda", "--dry-run", "--json", "--env", "dev"]
-    plain = _answered(warm, untouched, words, {}, untouched.root)
+    arguments = ["lambda", "--dry-run", "--json", "--env", "dev"]
+    plain = _answered(warm, untouched, arguments, {}, untouched.root)
 
-    runs = {name: _answered(warm, untouched, words, more, untouched.root) for name, more in HARMLESS.items()}
+    runs = {
+        name: _answered(warm, untouched, arguments, more, untouched.root) for name, more in HARMLESS.items()
+    }
 
     wrong_ = {
         name: (why, run)
@@ -114,16 +117,16 @@ def test_variables_of_other_programs_change_nothing_of_an_answer(untouched: Plat
 
 
 @pytest.mark.parametrize("which", CONFIGURATION)
-def test_settings_that_were_spoilt_are_told_at_once(
+def test_settings_that_were_spoilt_are_reported_at_once(
     untouched: Platform, warm: Warm, tmp_path: Path, which: str
 ) -> None:
-    spoil, says = CONFIGURATION[which]
+    spoil, expected = CONFIGURATION[which]
     root = _copy(untouched, tmp_path)
     spoil(root)
 
     run = _answered(warm, untouched, ["status", "--env", "dev"], {}, root)
 
-    assert not wrong(run, 2, says), str(run)
+    assert not wrong(run, 2, expected), str(run)
     assert "Nothing was changed." in run.err
     assert not executed(tmp_path, untouched.temporary)
 
@@ -161,7 +164,7 @@ def test_a_repository_that_is_hostile_runs_nothing_and_writes_nothing(
     more = {"PATH": f"{ensure_terraform().parent}:{untouched.path}", **_no_state(proxy)}
     back = ["terraform", "--reason", "x", "--env", "dev", "--to"]
     release = found(untouched)["release"]
-    told = raw({"commit": commits["loud"]})
+    result = raw({"commit": commits["loud"]})
     forged = raw({"commit": f"--output={MARK}"})
     before = untouched.everything()
 
@@ -175,8 +178,8 @@ def test_a_repository_that_is_hostile_runs_nothing_and_writes_nothing(
             for name in ("--upload-pack=x", "-rf", "HEAD@{0}", "main:terraform", f"main{CLEAR}", SHELL, LOST)
         },
     }
-    done = {name: _answered(warm, untouched, words, more, root) for name, words in runs.items()}
-    with planted(untouched, release | told):
+    done = {name: _answered(warm, untouched, parts, more, root) for name, parts in runs.items()}
+    with planted(untouched, release | result):
         done["a subject"] = _answered(warm, untouched, ["history", "--env", "dev"], more, root)
     with planted(untouched, release | forged):
         done["a commit that git would write to"] = _answered(
@@ -205,9 +208,9 @@ def test_a_repository_that_is_hostile_runs_nothing_and_writes_nothing(
 
 @pytest.mark.parametrize("which", READ_BY)
 def test_items_of_the_ledger_that_were_damaged_are_named(untouched: Platform, warm: Warm, which: str) -> None:
-    name, words = READ_BY[which]
+    name, parts = READ_BY[which]
     item, record = found(untouched)[which], next(iter(records().values()))
-    line = [*words, *([record.rollback_id] if words == ("show",) else []), "--env", "dev"]
+    line = [*parts, *([record.rollback_id] if parts == ("show",) else []), "--env", "dev"]
     around = [raw(record_item(record))] if which == "event" else []
     before = untouched.everything()
 
@@ -257,14 +260,14 @@ def test_an_event_may_be_nested_as_deep_as_it_likes(untouched: Platform, warm: W
     assert not wrong(run, 1, "is malformed")
 
 
-def test_whatever_the_ledger_says_is_shown_and_never_acted_upon(untouched: Platform, warm: Warm) -> None:
+def test_whatever_the_ledger_states_is_shown_and_never_acted_upon(untouched: Platform, warm: Warm) -> None:
     written = records()
     items = [item for record in written.values() for item in shown(record)]
     items.append(raw(drill_item(drill(" ".join(PLANTED.values())))))
     wide = {"COLUMNS": "20000"}
 
-    def answer(*words: str, more: Mapping[str, str | None] = wide) -> Run:
-        return _answered(warm, untouched, [*words, "--env", "dev"], more, untouched.root)
+    def answer(*arguments: str, more: Mapping[str, str | None] = wide) -> Run:
+        return _answered(warm, untouched, [*arguments, "--env", "dev"], more, untouched.root)
 
     with planted(untouched, *items):
         seen = {
@@ -309,16 +312,16 @@ def test_whatever_the_ledger_says_is_shown_and_never_acted_upon(untouched: Platf
 def test_commands_for_a_shell_hold_nothing_that_it_would_run(untouched: Platform, warm: Warm) -> None:
     manifest = found(untouched)["manifest"]
     functions = json.loads(manifest["functions"]["S"])
-    for number, standing in enumerate(functions.values()):
-        standing["revision_id"] = [SHELL, f"a'b\"c {MARKUP['a format']}"][number % 2]
-    words = ["lambda", "--as-shell", "--env", "dev"]
+    for number, deployed in enumerate(functions.values()):
+        deployed["revision_id"] = [SHELL, f"a'b\"c {MARKUP['a format']}"][number % 2]
+    arguments = ["lambda", "--as-shell", "--env", "dev"]
 
     with planted(untouched, manifest | raw({"functions": json.dumps(functions)})):
-        run = _answered(warm, untouched, words, {}, untouched.root)
+        run = _answered(warm, untouched, arguments, {}, untouched.root)
     with planted(
         untouched, manifest | raw({"functions": json.dumps(functions).replace("pwned", r"\u001b[2J")})
     ):
-        refused = _answered(warm, untouched, words, {}, untouched.root)
+        refused = _answered(warm, untouched, arguments, {}, untouched.root)
 
     assert run.code == 0, str(run)
     assert not wrong(refused, 1, "cannot be written for a shell"), str(refused)
@@ -369,15 +372,15 @@ _FILLED = """mount -t tmpfs -o size=20k,mode=777 none {0} && export TMPDIR={0} &
 
 @pytest.mark.parametrize("which", STREAMS)
 def test_streams_and_limits_are_no_reason_for_a_traceback(untouched: Platform, which: str) -> None:
-    line, code, says = STREAMS[which]
+    line, code, expected = STREAMS[which]
 
     run = untouched.command(["bash", "-c", line, str(SCRIPT)], as_=ALICE).finish()
 
-    assert not wrong(run, code, says, document=True), str(run)
+    assert not wrong(run, code, expected, document=True), str(run)
     assert "Exception ignored" not in run.err
 
 
-def test_a_rollback_that_nobody_can_be_told_of_is_done_all_the_same(dev: Platform) -> None:
+def test_a_rollback_that_nobody_can_be_notified_of_is_done_all_the_same(dev: Platform) -> None:
     dev.story()
 
     run = dev.command(
@@ -392,7 +395,7 @@ def test_a_rollback_that_nobody_can_be_told_of_is_done_all_the_same(dev: Platfor
     assert record["status"] == "COMPLETE"
 
 
-def test_a_checkout_that_may_not_be_written_and_a_full_disk_are_told(
+def test_a_checkout_that_may_not_be_written_and_a_full_disk_are_reported(
     untouched: Platform, proxy: Proxy, tmp_path: Path
 ) -> None:
     """In a user namespace of its own, where the system lets us have one."""

@@ -15,7 +15,7 @@ import pytest
 
 from localaws.paths import ROOT
 from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Kept, Run, git
-from tests.e2e.infrastructure_under_test import GOOD, PATIENCE, Ground, declared
+from tests.e2e.infrastructure_under_test import GOOD, PATIENCE, InfrastructureEstate, declared
 from tests.proxy import Proxy
 from tests.warm import Warm
 
@@ -26,18 +26,20 @@ PATCH = "apigateway:PATCH"
 @pytest.fixture(scope="module")
 def dev(
     kept: Callable[[str], Kept], warm: Warm, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
-    with declared(kept("dev"), tmp_path_factory.mktemp("dev"), warm) as ground:
-        yield ground
+) -> Iterator[InfrastructureEstate]:
+    with declared(kept("dev"), tmp_path_factory.mktemp("dev"), warm) as infrastructure:
+        yield infrastructure
 
 
-def test_a_plan_is_confirmed_by_its_digest_and_bars_what_was_left_until_that_is_lifted(dev: Ground) -> None:
+def test_a_plan_is_confirmed_by_its_digest_and_quarantines_what_was_left_until_that_is_lifted(
+    dev: InfrastructureEstate,
+) -> None:
     bad = dev.goes_bad("terraform")
 
     waiting = dev.waiting("terraform", "--to", "previous")
     digest = waiting.json["digest"]
     refused = [dev.goes_on("apply", waiting), dev.goes_on("apply", waiting, "--digest", "0" * 64)]
-    before = dev.standing()
+    before = dev.state()
     applied = dev.goes_on("apply", waiting, "--digest", digest[:16])
 
     assert f"rollback apply {waiting.id} --digest {digest[:16]} --env dev" in waiting.err
@@ -54,7 +56,7 @@ def test_a_plan_is_confirmed_by_its_digest_and_bars_what_was_left_until_that_is_
     assert may_be_deployed(dev, bad) == 0
 
 
-def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Ground) -> None:
+def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: InfrastructureEstate) -> None:
     dev.goes_bad("terraform")
     waiting = dev.waiting("terraform", "--to", dev.good)
     dev.goes_bad("terraform")
@@ -65,11 +67,11 @@ def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Ground) 
     assert f"The plan of digest {waiting.json['digest'][:16]} no longer holds" in run.err
     assert "somebody has changed the Terraform state since it was made" in run.err
     assert f"rollback abort {waiting.id}" in run.err
-    assert dev.standing() == dev.before
+    assert dev.state() == dev.before
     given_up(dev, waiting)
 
 
-def test_yes_confirms_nothing_in_sit(dev: Ground) -> None:
+def test_yes_confirms_nothing_in_sit(dev: InfrastructureEstate) -> None:
     sit = dev.platform.clone()
     (sit / "Pulumi.sit.yaml").write_text((sit / "Pulumi.dev.yaml").read_text())
 
@@ -80,7 +82,7 @@ def test_yes_confirms_nothing_in_sit(dev: Ground) -> None:
 
 
 @pytest.mark.soak  # `full` that fails in its last part, below, runs in a checkout with changes of both
-def test_what_is_not_committed_neither_goes_along_nor_gets_lost(dev: Ground) -> None:
+def test_what_is_not_committed_neither_goes_along_nor_gets_lost(dev: InfrastructureEstate) -> None:
     dev.goes_bad("stack", "terraform")
 
     with uncommitted(dev):
@@ -91,7 +93,7 @@ def test_what_is_not_committed_neither_goes_along_nor_gets_lost(dev: Ground) -> 
     assert dev.is_good("terraform")
 
 
-def test_of_two_that_put_the_stack_back_at_once_one_runs(dev: Ground) -> None:
+def test_of_two_that_roll_the_stack_back_at_once_one_runs(dev: InfrastructureEstate) -> None:
     dev.goes_bad("stack")
     with Proxy(dev.platform.endpoint) as proxy:
         held = proxy.hold("AddTagsToResource")
@@ -115,7 +117,7 @@ def test_of_two_that_put_the_stack_back_at_once_one_runs(dev: Ground) -> None:
     assert dev.is_good("stack")
 
 
-def test_the_history_tells_what_the_engine_did_and_which_of_it_stands(dev: Ground) -> None:
+def test_the_history_shows_what_the_engine_did_and_which_of_it_is_deployed(dev: InfrastructureEstate) -> None:
     bad = dev.goes_bad("stack")
     root = dev.platform.root
     program = (root / PROGRAM).read_text()
@@ -150,21 +152,23 @@ def test_the_history_tells_what_the_engine_did_and_which_of_it_stands(dev: Groun
     assert shown.json == failed
 
 
-def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_resume(dev: Ground) -> None:
+def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_resume(
+    dev: InfrastructureEstate,
+) -> None:
     dev.goes_bad("stack", "terraform", "functions")
     with uncommitted(dev):
         failed = fails_in_its_last_part(dev)
-        stood, record = dev.standing(), dev.platform.show(failed.id)
+        before, record = dev.state(), dev.platform.show(failed.id)
         resumed = dev.goes_on("resume", failed)
 
     assert "What stands at the plan stays so: " in failed.err
     assert "team_service" in failed.err
     assert "rollback resume" in failed.err
     assert record["status"] == "FAILED"
-    assert stood.versions == dict.fromkeys(FUNCTIONS, "1")
-    assert (stood.tag, stood.commits["deployed-version"]) == ("release-parameters", GOOD)
+    assert before.versions == dict.fromkeys(FUNCTIONS, "1")
+    assert (before.tag, before.commits["deployed-version"]) == ("release-parameters", GOOD)
     assert dev.before is not None
-    assert stood.says == dev.before.says
+    assert before.subject == dev.before.subject
     assert resumed.code == 0, str(resumed)
     assert resumed.json["status"] == "COMPLETE"
     assert dev.is_good("stack")
@@ -173,7 +177,7 @@ def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_r
 
 
 @pytest.mark.soak  # tests/integration/actions/test_lifecycle_of_infrastructure.py aborts full; each target undoes for real
-def test_full_that_fails_in_its_last_part_is_undone_by_abort(dev: Ground) -> None:
+def test_full_that_fails_in_its_last_part_is_undone_by_abort(dev: InfrastructureEstate) -> None:
     dev.goes_bad("stack", "terraform", "functions")
     failed = fails_in_its_last_part(dev)
 
@@ -181,11 +185,11 @@ def test_full_that_fails_in_its_last_part_is_undone_by_abort(dev: Ground) -> Non
 
     assert aborted.code == 0, str(aborted)
     assert aborted.json["status"] == "REVERTED"
-    assert dev.standing() == dev.before
+    assert dev.state() == dev.before
     assert may_be_deployed(dev, dev.bad) == 0
 
 
-def fails_in_its_last_part(dev: Ground) -> Run:
+def fails_in_its_last_part(dev: InfrastructureEstate) -> Run:
     """A full rollback whose role may not change the API."""
     with dev.denied(PATCH):
         failed = dev.rollback("full", "--to", GOOD, "--yes")
@@ -196,7 +200,7 @@ def fails_in_its_last_part(dev: Ground) -> Run:
 
 
 @contextmanager
-def uncommitted(dev: Ground) -> Iterator[None]:
+def uncommitted(dev: InfrastructureEstate) -> Iterator[None]:
     """Changes in the checkout that nobody could run: they neither go along nor get lost."""
     root = dev.platform.root
     for path in (PROGRAM, CONFIGURATION):
@@ -209,16 +213,16 @@ def uncommitted(dev: Ground) -> Iterator[None]:
     git(root, "checkout", "--", PROGRAM, CONFIGURATION)
 
 
-def may_be_deployed(dev: Ground, commit: str) -> int:
+def may_be_deployed(dev: InfrastructureEstate, commit: str) -> int:
     return dev.platform.rollback("status", "--commit", commit, as_=DAN).code
 
 
-def given_up(dev: Ground, waiting: Run) -> None:
+def given_up(dev: InfrastructureEstate, waiting: Run) -> None:
     run = dev.goes_on("abort", waiting)
     assert run.code == 0, str(run)
 
 
-def longer_ago(dev: Ground, times: int) -> None:
+def longer_ago(dev: InfrastructureEstate, times: int) -> None:
     """The engine's first update of the stack happened that many times more, a day apart and before it."""
     s3, bucket = dev.platform.root_client("s3"), dev.platform.settings.names.state_bucket
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=".pulumi/history/")["Contents"]
@@ -232,7 +236,7 @@ def longer_ago(dev: Ground, times: int) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({**update, **earlier}).encode())
 
 
-def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Ground) -> None:
+def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: InfrastructureEstate) -> None:
     dev.edit(CONFIGURATION, '"PK"', '"ID"')
     dev.edit("components/deployments_table.py", "protect=True", "protect=False")
     spoilt = dev.commit("another key, and a table that nobody protects")
@@ -243,10 +247,10 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Gro
         "aws_dynamodb_table.access_management (prevent_destroy)."
     )
 
-    well, bad = could_be_taken_back(dev, "HEAD"), could_be_taken_back(dev, spoilt)
+    passed, bad = could_be_taken_back(dev, "HEAD"), could_be_taken_back(dev, spoilt)
     unseen = dev.platform.rollback("can", as_=ALICE, extra={"GITHUB_TOKEN": None})
 
-    assert well == {("stack", "yes"): [], ("terraform", "yes"): []}
+    assert passed == {("stack", "yes"): [], ("terraform", "yes"): []}
     assert bad == {
         ("stack", "no"): ["it would lose its protection, without which the next change may delete it"],
         ("terraform", "no"): [f"At {spoilt[:12]} {protects}"],
@@ -257,10 +261,10 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Gro
     assert dev.checkout() == before
 
 
-def could_be_taken_back(dev: Ground, commit: str) -> dict[tuple[str, str], list[str]]:
+def could_be_taken_back(dev: InfrastructureEstate, commit: str) -> dict[tuple[str, str], list[str]]:
     """What `rollback can` says of the stack and of Terraform: check and answer → why, where it is a no."""
-    words = ("can", "--commit", commit, "--json")
-    run = dev.platform.rollback(*words, as_=DAN, extra={"GITHUB_TOKEN": None}, timeout=PATIENCE)
+    arguments = ("can", "--commit", commit, "--json")
+    run = dev.platform.rollback(*arguments, as_=DAN, extra={"GITHUB_TOKEN": None}, timeout=PATIENCE)
     found: dict[tuple[str, str], list[str]] = {}
     for one in run.json["findings"]:
         if one["check"] in ("stack", "terraform"):
@@ -269,21 +273,21 @@ def could_be_taken_back(dev: Ground, commit: str) -> dict[tuple[str, str], list[
     return found
 
 
-def test_a_drill_of_everything_leaves_functions_and_stack_as_they_stood(dev: Ground) -> None:
+def test_a_drill_of_everything_leaves_functions_and_stack_as_they_were(dev: InfrastructureEstate) -> None:
     dev.good = dev.commit("all is well")
     dev.up()
-    dev.released("v2.0.0", dev.standing().commits["terraform-commit"])
-    before, checkout = dev.standing(), dev.checkout()
+    dev.released("v2.0.0", dev.state().commits["terraform-commit"])
+    before, checkout = dev.state(), dev.checkout()
 
-    words = ("drill", "--scenario", "full", "--services", "role_service_admin", "--json")
-    run = dev.platform.rollback(*words, as_=DORA, timeout=2 * PATIENCE)
+    arguments = ("drill", "--scenario", "full", "--services", "role_service_admin", "--json")
+    run = dev.platform.rollback(*arguments, as_=DORA, timeout=2 * PATIENCE)
 
     assert run.code == 0, str(run)
-    (told,) = run.json
-    (rollback,) = told["rollbacks"]
+    (drill,) = run.json
+    (rollback,) = drill["rollbacks"]
     shown = dev.platform.show(rollback, as_=DAN)
     assert (shown["kind"], shown["status"], shown["counts"]["failed"]) == ("full", "COMPLETE", 0)
     assert shown["infrastructure"]["update"] > 0
-    assert dev.standing() == before
+    assert dev.state() == before
     assert dev.checkout() == checkout
     assert dev.good == before.commits["pulumi-commit"]

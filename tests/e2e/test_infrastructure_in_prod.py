@@ -12,7 +12,7 @@ import pytest
 
 from rollback.config.naming import APPROVER
 from tests.e2e.estate_under_test import BOB, DAN, FUNCTIONS, Kept, Person, Run
-from tests.e2e.infrastructure_under_test import GOOD, Ground, declared
+from tests.e2e.infrastructure_under_test import GOOD, InfrastructureEstate, declared
 from tests.warm import Warm
 
 DAN_APPROVING = Person(role=APPROVER, name="dan")
@@ -21,19 +21,19 @@ DAN_APPROVING = Person(role=APPROVER, name="dan")
 @pytest.fixture(scope="module")
 def prod(
     kept: Callable[[str], Kept], warm: Warm, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
-    with declared(kept("prod"), tmp_path_factory.mktemp("prod"), warm) as ground:
-        yield ground
+) -> Iterator[InfrastructureEstate]:
+    with declared(kept("prod"), tmp_path_factory.mktemp("prod"), warm) as infrastructure:
+        yield infrastructure
 
 
 @pytest.mark.soak  # everything goes back under one approval, below: the stack, too
-def test_a_stack_goes_back_once_another_person_has_approved_it(prod: Ground) -> None:
+def test_a_stack_goes_back_once_another_person_has_approved_it(prod: InfrastructureEstate) -> None:
     prod.goes_bad("stack")
 
     waiting = prod.waiting("stack", "--to", prod.good, "--yes")
     refused = prod.platform.approve(waiting, as_=DAN_APPROVING)
     approved = prod.platform.approve(waiting)
-    before = prod.standing()
+    before = prod.state()
     applied = prod.goes_on("apply", waiting)
 
     assert refused.code == 3, str(refused)
@@ -44,7 +44,9 @@ def test_a_stack_goes_back_once_another_person_has_approved_it(prod: Ground) -> 
     assert prod.is_good("stack")
 
 
-def test_terraform_goes_back_only_while_the_approval_of_another_person_stands(prod: Ground) -> None:
+def test_terraform_rolls_back_only_while_the_approval_of_another_person_is_valid(
+    prod: InfrastructureEstate,
+) -> None:
     prod.goes_bad("terraform")
     waiting = prod.waiting("terraform", "--to", prod.good)
     unapproved = prod.goes_on("apply", waiting)
@@ -52,7 +54,7 @@ def test_terraform_goes_back_only_while_the_approval_of_another_person_stands(pr
     expire(prod, waiting)
 
     expired = prod.goes_on("apply", waiting)
-    before = prod.standing()
+    before = prod.state()
     again = prod.platform.approve(waiting)
     applied = prod.goes_on("apply", waiting)
 
@@ -66,14 +68,14 @@ def test_terraform_goes_back_only_while_the_approval_of_another_person_stands(pr
     assert prod.is_good("terraform")
 
 
-def test_everything_goes_back_under_one_approval(prod: Ground) -> None:
+def test_everything_goes_back_under_one_approval(prod: InfrastructureEstate) -> None:
     prod.goes_bad("stack", "terraform", "functions")
 
     waiting = prod.waiting("full", "--to", GOOD)
     shown = prod.platform.rollback("show", waiting.id, as_=BOB)
     refused = prod.platform.approve(waiting, as_=DAN_APPROVING)
     approved = prod.platform.approve(waiting)
-    before = prod.standing()
+    before = prod.state()
     applied = prod.goes_on("apply", waiting)
 
     assert shown.code == 0, str(shown)
@@ -84,7 +86,7 @@ def test_everything_goes_back_under_one_approval(prod: Ground) -> None:
     assert before == prod.before
     was_approved(applied)
     assert applied.json["infrastructure"]["update"] > 1
-    assert prod.standing().versions == dict.fromkeys(FUNCTIONS, "1")
+    assert prod.state().versions == dict.fromkeys(FUNCTIONS, "1")
     assert prod.platform.deployed() == GOOD
     assert prod.is_good("stack")
     assert prod.is_good("terraform")
@@ -94,10 +96,10 @@ def test_everything_goes_back_under_one_approval(prod: Ground) -> None:
         if event["kind"] == "part done"
     ]
     assert parts == ["aliases", "stack", "terraform"]
-    barred = prod.platform.rollback("status", "--commit", prod.bad, as_=DAN)
-    assert barred.code == 3, str(barred)
-    assert "stack: " in barred.err
-    assert "terraform: " in barred.err
+    quarantined = prod.platform.rollback("status", "--commit", prod.bad, as_=DAN)
+    assert quarantined.code == 3, str(quarantined)
+    assert "stack: " in quarantined.err
+    assert "terraform: " in quarantined.err
 
 
 def was_approved(applied: Run) -> None:
@@ -110,7 +112,7 @@ def was_approved(applied: Run) -> None:
     assert all(check["ok"] for check in applied.json["verification"])
 
 
-def expire(prod: Ground, waiting: Run) -> None:
+def expire(prod: InfrastructureEstate, waiting: Run) -> None:
     """What no role of ours can do: an approval that was given ends a minute ago."""
     platform = prod.platform
     given = next(item for item in platform.items() if item["PK"] == f"APPROVAL#{waiting.id}")

@@ -40,7 +40,7 @@ def killed(dev: Platform, proxy: Proxy) -> str:
 
 
 def test_resume_from_another_clone_finishes_what_a_killed_process_began(dev: Platform, killed: str) -> None:
-    _tells_the_truth(dev, killed)
+    _is_truthful(dev, killed)
 
     run = dev.rollback("resume", killed, "--json", as_=CAROL, cwd=dev.clone())
 
@@ -52,7 +52,7 @@ def test_resume_from_another_clone_finishes_what_a_killed_process_began(dev: Pla
 
 
 def test_abort_from_another_clone_restores_versions_and_weights(dev: Platform, killed: str) -> None:
-    _tells_the_truth(dev, killed)
+    _is_truthful(dev, killed)
 
     run = dev.rollback("abort", killed, "--reason", "no", "--json", as_=CAROL, cwd=dev.clone())
 
@@ -73,10 +73,10 @@ def test_killed_before_its_record_was_written_it_leaves_a_lease_that_abort_frees
     running.kill()
     held.release(forward=False)
     before = dev.live()
-    barred = dev.rollback("lambda", "--reason", REASON, as_=CAROL)
+    quarantined = dev.rollback("lambda", "--reason", REASON, as_=CAROL)
     owner = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
-    assert barred.code == 3, str(barred)
-    assert f"rollback abort {owner} --env dev" in barred.err
+    assert quarantined.code == 3, str(quarantined)
+    assert f"rollback abort {owner} --env dev" in quarantined.err
 
     resumed = dev.rollback("resume", owner, as_=CAROL)
     freed = dev.rollback("abort", owner, "--json", as_=CAROL)
@@ -103,10 +103,10 @@ def test_killed_at_its_very_end_it_leaves_nothing_behind(dev: Platform, proxy: P
     assert again.json["to_version"] == "v1.0.0"
 
 
-def test_killed_while_it_puts_back_abort_goes_on(dev: Platform, proxy: Proxy) -> None:
+def test_killed_during_its_undo_abort_goes_on(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     dev.move(CANARY, *START[CANARY])
-    dev.smoke_says(1)
+    dev.smoke_command(1)
     failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
     held = proxy.hold("UpdateAlias", nth=3)
     aborting = dev.start("abort", failed.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
@@ -123,9 +123,9 @@ def test_killed_while_it_puts_back_abort_goes_on(dev: Platform, proxy: Proxy) ->
     _is_over(dev, failed.id)
 
 
-def test_resume_does_not_go_forward_again_once_it_was_being_put_back(dev: Platform, proxy: Proxy) -> None:
+def test_resume_does_not_go_forward_again_once_it_was_being_rolled_back(dev: Platform, proxy: Proxy) -> None:
     dev.story()
-    dev.smoke_says(1)
+    dev.smoke_command(1)
     failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
     held = proxy.hold("UpdateAlias", nth=3)
     aborting = dev.start("abort", failed.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
@@ -194,7 +194,7 @@ def test_ctrl_c_before_the_moves_changes_nothing(dev: Platform, proxy: Proxy) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_says_what_to_type(
+def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_shows_what_to_type(
     dev: Platform, proxy: Proxy, number: int
 ) -> None:
     dev.story()
@@ -211,14 +211,14 @@ def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_says_what_to_type(
     identifier = run.id
     assert f"rollback resume {identifier} --env dev" in run.err
     assert f"rollback abort {identifier} --env dev" in run.err
-    _tells_the_truth(dev, identifier)
+    _is_truthful(dev, identifier)
     resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
     assert resumed.code == 0, str(resumed)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
     _is_over(dev, identifier)
 
 
-def test_an_interrupted_rollback_bars_another_until_it_is_resumed_or_aborted(
+def test_an_interrupted_rollback_blocks_another_until_it_is_resumed_or_aborted(
     dev: Platform, proxy: Proxy
 ) -> None:
     dev.story()
@@ -298,7 +298,7 @@ def _start(dev: Platform, proxy: Proxy) -> Running:
     return dev.start("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)
 
 
-def _tells_the_truth(dev: Platform, identifier: str) -> None:
+def _is_truthful(dev: Platform, identifier: str) -> None:
     """Nothing is half-moved without the record saying so, and it says what to type next."""
     shown, status = dev.rollback("show", identifier, as_=ALICE), dev.rollback("status", as_=ALICE)
     document = dev.show(identifier)

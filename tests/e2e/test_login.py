@@ -43,8 +43,8 @@ class Alice:
             iam.update_assume_role_policy(RoleName=name_, PolicyDocument=text(document(trust["Statement"])))
 
     def variables(self, profile: str = "") -> dict[str, str]:
-        theirs = self.platform.variables(ALICE)
-        kept = {name: value for name, value in theirs.items() if name not in identity.NAMES}
+        others = self.platform.variables(ALICE)
+        kept = {name: value for name, value in others.items() if name not in identity.NAMES}
         place = self.platform
         tools = shell.environment(place.endpoint, place.settings, folder=place.folder)["PATH"]
         kept |= {"AWS_CONFIG_FILE": str(self.config), "PATH": f"{_BIN}{os.pathsep}{tools}"}
@@ -67,12 +67,12 @@ class Alice:
             planted.heard(str(command), done.stdout, done.stderr)
         return done
 
-    def rollback(self, *words: str, profile: str = "") -> subprocess.CompletedProcess[str]:
-        return self.run(str(SCRIPT), *words, profile=profile)
+    def rollback(self, *arguments: str, profile: str = "") -> subprocess.CompletedProcess[str]:
+        return self.run(str(SCRIPT), *arguments, profile=profile)
 
-    def login(self, *words: str) -> list[str]:
+    def login(self, *arguments: str) -> list[str]:
         """Logs in; the profile that was printed is pasted."""
-        done = self.rollback("login", "--env", "dev", "--mfa", "123456", "--json", *words)
+        done = self.rollback("login", "--env", "dev", "--mfa", "123456", "--json", *arguments)
         assert done.returncode == 0, done.stderr
         profile: list[str] = json.loads(done.stdout)["profile"]
         with self.config.open("a", encoding="utf-8") as file:
@@ -149,7 +149,7 @@ def test_hops_need_login_because_a_profile_sets_no_source_identity(alice: Alice,
     assert f"{settings.names.role(RESTORE)}/alice" in who("restore-by-rollback").stdout
 
 
-def test_without_a_login_or_after_logout_the_profile_says_what_to_type(alice: Alice) -> None:
+def test_without_a_login_or_after_logout_the_profile_shows_what_to_type(alice: Alice) -> None:
     alice.login()
     gone = alice.rollback("logout", "--env", "dev", "--json")
     after = alice.rollback("status", "--env", "dev", profile="rollback-dev")
@@ -171,22 +171,22 @@ def test_without_a_terminal_the_code_is_asked_for_by_option_and_nothing_is_kept(
 
 
 def test_on_a_terminal_the_code_is_asked_for(alice: Alice) -> None:
-    ours, theirs = pty.openpty()
+    ours, others = pty.openpty()
     process = subprocess.Popen(
         [str(SCRIPT), "login", "--env", "dev"],
         cwd=alice.platform.root,
         env=alice.variables() | {"TERM": "xterm"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=others,
+        stdout=others,
+        stderr=others,
     )
-    os.close(theirs)
-    said = b""
-    while b"MFA code of" not in said:
-        said += os.read(ours, 4096)
+    os.close(others)
+    message = b""
+    while b"MFA code of" not in message:
+        message += os.read(ours, 4096)
     os.write(ours, b"123456\n")
-    while b"credential_process" not in said:
-        said += os.read(ours, 4096)
+    while b"credential_process" not in message:
+        message += os.read(ours, 4096)
 
     assert process.wait(PATIENCE) == 0
     os.close(ours)

@@ -20,7 +20,7 @@ def test_a_lost_answer_is_read_again_and_accepted_without_a_second_write(dev: Pl
     assert proxy.answered["UpdateAlias", 200] == len(FUNCTIONS), "one write each"
     assert proxy.answered["UpdateAlias", 412] == 1, "the retry, which found it done"
     assert proxy.counts["GetAlias"] == 1
-    assert dev.told(run.id) == ["planned", "moved", "closed"]
+    assert dev.event_kinds(run.id) == ["planned", "moved", "closed"]
 
 
 def test_without_trouble_each_alias_is_written_once_and_read_by_nothing_else(
@@ -57,7 +57,7 @@ def test_a_throttled_read_is_tried_again(dev: Platform, proxy: Proxy) -> None:
     assert run.code == 0, str(run)
 
 
-def test_a_move_that_gets_no_answer_at_all_is_put_back_as_well(dev: Platform, proxy: Proxy) -> None:
+def test_a_move_that_gets_no_answer_at_all_is_reverted_as_well(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     proxy.drop_answer("UpdateAlias", times=1, function=dev.name(VICTIM))
     proxy.refuse(
@@ -73,12 +73,12 @@ def test_a_move_that_gets_no_answer_at_all_is_put_back_as_well(dev: Platform, pr
     assert dev.deployed() == "v1.2.0"
 
 
-def test_weights_that_were_added_by_hand_are_written_down_cleared_and_put_back(
+def test_weights_that_were_added_by_hand_are_written_down_cleared_and_reverted(
     dev: Platform, proxy: Proxy
 ) -> None:
     dev.story()
     dev.move(VICTIM, "3", {"2": 0.1})
-    dev.smoke_says(1)
+    dev.smoke_command(1)
 
     run = _roll_back(dev, proxy)
 
@@ -106,7 +106,7 @@ def test_an_alias_that_somebody_has_moved_to_the_target_already_is_confirmed(
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
 
 
-def test_somebody_elses_release_during_the_moves_is_kept_named_and_the_rest_put_back(
+def test_somebody_elses_release_during_the_moves_is_kept_named_and_the_rest_reverted(
     dev: Platform, proxy: Proxy
 ) -> None:
     dev.story()
@@ -140,10 +140,10 @@ def test_an_alias_that_is_deleted_during_the_moves_is_named(dev: Platform, proxy
     assert run.code == 4, str(run)
     assert f"{dev.name(VICTIM)}: the function, its alias or version 2 is gone" in run.err
     client = dev.root_client("lambda")
-    stands = {
+    deployed = {
         client.get_alias(FunctionName=dev.name(tail), Name="live")["FunctionVersion"] for tail in OTHERS
     }
-    assert stands == {"3"}
+    assert deployed == {"3"}
 
 
 def test_a_release_that_is_recorded_during_the_moves_is_refused(dev: Platform, proxy: Proxy) -> None:
@@ -181,7 +181,7 @@ def test_a_record_whose_writing_got_no_answer_is_written_once(dev: Platform, pro
 
     assert run.code == 0, str(run)
     assert dev.show(run.id)["chain"] == "whole"
-    assert dev.told(run.id) == ["planned", "moved", "closed"]
+    assert dev.event_kinds(run.id) == ["planned", "moved", "closed"]
     assert dev.rollback("status", "--json", as_=ALICE).json["holders"] == {}
 
 
@@ -197,7 +197,7 @@ def test_weights_that_were_added_after_the_approval_are_written_down_and_cleared
 
     assert run.code == 0, str(run)
     assert prod.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
-    assert "found" in prod.told(waiting.id)
+    assert "found" in prod.event_kinds(waiting.id)
 
 
 def _roll_back(dev: Platform, proxy: Proxy) -> Run:

@@ -37,9 +37,9 @@ def test_what_no_release_needs_is_deleted_and_the_rest_is_not(dev: Platform) -> 
     }
     assert numbers(dev, USED) == ["1", "2", "3"], "another alias stands at it"
     assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS if tail != USED} == {("2", "3")}
-    told = dev.rollback("history", "--kind", "prune", as_=ALICE)
-    assert run.id in told.err
-    assert "−5" in told.err
+    answer = dev.rollback("history", "--kind", "prune", as_=ALICE)
+    assert run.id in answer.err
+    assert "−5" in answer.err
     gone = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
     assert gone.code == 3, str(gone)
     assert f"version 1 no longer exists: deleted by prune {run.id}" in gone.err
@@ -47,7 +47,7 @@ def test_what_no_release_needs_is_deleted_and_the_rest_is_not(dev: Platform) -> 
     assert dev.rollback("audit", as_=ALICE).code == 0
 
 
-def test_a_killed_one_bars_others_and_goes_on_when_it_is_typed_again(dev: Platform, proxy: Proxy) -> None:
+def test_a_killed_one_blocks_others_and_goes_on_when_it_is_typed_again(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     held = proxy.hold("DeleteFunction", nth=3)
     typed = ("prune", "--keep", "2", "--reason", WHY, "--yes", "--json")
@@ -56,14 +56,14 @@ def test_a_killed_one_bars_others_and_goes_on_when_it_is_typed_again(dev: Platfo
     running.kill()
     held.release(forward=False)
 
-    barred = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
+    quarantined = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
     dev.rollback("freeze", "--reason", "looking into it", as_=ALICE)
     frozen = dev.rollback(*typed, as_=DAN)
     dev.rollback("unfreeze", "--reason", "seen enough", as_=ALICE)
     run = dev.rollback(*typed, as_=DAN)
 
-    assert barred.code == 3, str(barred)
-    assert "holds the lease" in barred.err
+    assert quarantined.code == 3, str(quarantined)
+    assert "holds the lease" in quarantined.err
     assert frozen.code == 3, str(frozen)
     assert "dev is frozen: alice" in frozen.err
     assert run.code == 0, str(run)

@@ -123,7 +123,7 @@ def test_what_was_left_is_quarantined_refused_as_a_target_and_accepted_once_lift
     assert again.json["to_version"] == "v1.1.0", "the way forward quarantines nothing"
 
 
-def test_some_services_alone_leave_a_mixed_estate_whose_parameter_says_so(dev: Platform) -> None:
+def test_some_services_alone_leave_a_mixed_estate_whose_parameter_reports_it(dev: Platform) -> None:
     dev.story()
 
     run = dev.rollback("lambda", "--services", "team_service", "--reason", REASON, "--json", as_=ALICE)
@@ -214,7 +214,7 @@ def test_nothing_to_do_is_exit_0_and_changes_nothing(dev: Platform) -> None:
 
 
 def test_functions_outside_the_catalogue_are_listed_and_not_touched(dev: Platform) -> None:
-    dev.foreign()
+    dev.unlisted_functions()
     dev.story()
     stranger = dev.alias("role-service-admin-console")
 
@@ -240,7 +240,7 @@ def test_smoke_tests_verify_rollback_success_and_one_that_fails_is_exit_5_and_li
     dev: Platform,
 ) -> None:
     dev.story()
-    dev.smoke_says(7)
+    dev.smoke_command(7)
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
@@ -256,11 +256,11 @@ def test_smoke_tests_verify_rollback_success_and_one_that_fails_is_exit_5_and_li
 
 def test_a_failed_verification_is_verified_again_once_it_is_mended(dev: Platform) -> None:
     dev.story()
-    dev.smoke_says(7)
+    dev.smoke_command(7)
     failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
     still = dev.rollback("verify", failed.id, "--json", as_=ALICE)
     assert still.code == 5, str(still)
-    dev.smoke_says(0)
+    dev.smoke_command(0)
 
     run = dev.rollback("verify", failed.id, "--json", as_=ALICE)
 
@@ -272,7 +272,7 @@ def test_a_failed_verification_is_verified_again_once_it_is_mended(dev: Platform
 
 def test_a_failed_verification_is_aborted_back_to_where_it_began(dev: Platform) -> None:
     dev.story()
-    dev.smoke_says(7)
+    dev.smoke_command(7)
     failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
     run = dev.rollback("abort", failed.id, "--reason", "v1.2.0 was better", "--json", as_=ALICE)
@@ -288,9 +288,9 @@ def test_a_failed_verification_is_aborted_back_to_where_it_began(dev: Platform) 
 
 def test_an_older_release_is_reached_after_a_failed_verification(dev: Platform) -> None:
     dev.story()
-    dev.smoke_says(7)
+    dev.smoke_command(7)
     failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
-    dev.smoke_says(0)
+    dev.smoke_command(0)
 
     run = dev.rollback("lambda", "--to", "v1.0.0", "--reason", "older", "--json", as_=ALICE)
 
@@ -326,15 +326,15 @@ def test_audit_trail_maintained_in_dynamodb_and_ssm(dev: Platform) -> None:
     assert dev.deployed() == "v1.1.0"
 
 
-def test_another_checkout_tells_the_same_history(dev: Platform) -> None:
+def test_another_checkout_shows_the_same_history(dev: Platform) -> None:
     dev.story()
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
     elsewhere: Path = dev.clone()
 
-    told = dev.rollback("history", "--json", as_=ALICE, cwd=elsewhere)
+    answer = dev.rollback("history", "--json", as_=ALICE, cwd=elsewhere)
 
-    assert told.code == 0, str(told)
-    assert [item.get("rollback_id", item.get("version")) for item in told.json] == [
+    assert answer.code == 0, str(answer)
+    assert [item.get("rollback_id", item.get("version")) for item in answer.json] == [
         run.id,
         "v1.2.0",
         "v1.1.0",

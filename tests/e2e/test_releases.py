@@ -111,8 +111,8 @@ def test_a_function_with_no_or_several_versions_of_that_name_is_named_and_refuse
 
 def test_a_release_that_is_quarantined_by_hand_is_passed_over(dev: Platform) -> None:
     dev.story()
-    barred = dev.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", "--json", as_=DAN)
-    assert barred.code == 0, str(barred)
+    quarantined = dev.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", "--json", as_=DAN)
+    assert quarantined.code == 0, str(quarantined)
 
     run = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
 
@@ -135,14 +135,14 @@ def test_a_release_that_is_quarantined_for_one_service_stays_good_for_the_others
 def test_the_on_call_role_quarantines_and_lifts_as_well(dev: Platform) -> None:
     dev.story()
 
-    barred = dev.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", as_=ALICE)
+    quarantined = dev.rollback("release", "quarantine", "v1.1.0", "--reason", "leaks", as_=ALICE)
     lifted = dev.rollback("release", "lift", "v1.1.0", "--reason", "it did not", as_=ALICE)
 
-    assert (barred.code, lifted.code) == (0, 0), f"{barred}\n{lifted}"
+    assert (quarantined.code, lifted.code) == (0, 0), f"{quarantined}\n{lifted}"
     assert dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE).json["to_version"] == "v1.1.0"
 
 
-def test_the_list_says_what_stands_and_what_is_barred(dev: Platform) -> None:
+def test_the_list_shows_what_is_deployed_and_what_is_quarantined(dev: Platform) -> None:
     dev.story()
     dev.rollback("lambda", "--services", "team_service", "--reason", REASON, as_=ALICE)
 

@@ -37,7 +37,7 @@ class Mixed:
     platform: Platform
     identifier: str
 
-    def words(self, screen: str) -> tuple[str, ...]:
+    def arguments(self, screen: str) -> tuple[str, ...]:
         return {
             "status": ("status",),
             "history": ("history",),
@@ -57,31 +57,31 @@ def mixed(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     platform.end()
 
 
-def on_a_terminal(platform: Platform, width: int, *words: str, **variables: str) -> str:
+def on_a_terminal(platform: Platform, width: int, *arguments: str, **variables: str) -> str:
     """Everything that a command writes to a terminal of that width."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    ours, others = pty.openpty()
+    fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     given = {**platform.variables(ALICE), "TERM": "xterm-256color"}
     for name in ("COLUMNS", "NO_COLOR"):
         given.pop(name)
     process = subprocess.Popen(
-        [str(SCRIPT), *words, "--env", platform.settings.environment],
+        [str(SCRIPT), *arguments, "--env", platform.settings.environment],
         cwd=platform.root,
         env={**given, **variables},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=others,
+        stdout=others,
+        stderr=others,
         start_new_session=True,
     )
-    os.close(theirs)
-    said = b""
+    os.close(others)
+    message = b""
     with contextlib.suppress(OSError):  # the other end is closed
         while part := os.read(ours, 65536):
-            said += part
+            message += part
     os.close(ours)
-    assert process.wait(60) == 0, said.decode()
-    shown = said.decode().replace("\r\n", "\n")
-    planted.heard(str(words), shown)
+    assert process.wait(60) == 0, message.decode()
+    shown = message.decode().replace("\r\n", "\n")
+    planted.heard(str(arguments), shown)
     return shown
 
 
@@ -96,7 +96,7 @@ def lines(shown: str) -> list[str]:
      ("show", 120), ("lambda", 60), ("lambda", 120)],
 )  # fmt: skip
 def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: str, width: int) -> None:
-    shown = on_a_terminal(mixed.platform, width, *mixed.words(screen))
+    shown = on_a_terminal(mixed.platform, width, *mixed.arguments(screen))
 
     left = [line for line in lines(shown) if not line.startswith("Planning")]
     wider = [line for line in left if cell_len(line) > width and not _TO_COPY.match(line)]
@@ -109,7 +109,7 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
         "show": [mixed.identifier, "2: get, list", "incident's"],
         "lambda": ["v1.1.0 → v1.0.0", *CATALOGUE],
     }[screen]
-    assert not [words for words in whole if not any(words in line for line in left)]
+    assert not [parts for parts in whole if not any(parts in line for line in left)]
     if screen in ("show", "lambda"):
         assert any(re.fullmatch("Digest [0-9a-f]{64}", line) for line in left)
 
@@ -117,8 +117,8 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
 def test_the_reason_of_a_record_is_shown_to_its_end_on_a_narrow_screen(mixed: Mixed) -> None:
     shown = on_a_terminal(mixed.platform, 60, "history", "--kind", "aliases")
 
-    told = " ".join(line[19:].strip() for line in lines(shown))
-    assert WHY in told
+    result = " ".join(line[19:].strip() for line in lines(shown))
+    assert WHY in result
 
 
 def test_no_colour_where_none_is_wanted_and_where_nobody_sees_it(mixed: Mixed) -> None:
@@ -131,7 +131,7 @@ def test_no_colour_where_none_is_wanted_and_where_nobody_sees_it(mixed: Mixed) -
     assert "team_service" in run.err
 
 
-def test_columns_says_how_wide_it_is_where_no_terminal_does(mixed: Mixed) -> None:
+def test_columns_shows_how_wide_it_is_where_no_terminal_does(mixed: Mixed) -> None:
     run = mixed.platform.start("release", "list", as_=ALICE, extra={"COLUMNS": "60"}).finish()
 
     assert max(map(cell_len, run.err.split("\n"))) <= 60

@@ -45,8 +45,8 @@ class Story:
 
     def up(self) -> None:
         platform = self.platform
-        words = ("up", "--yes", "--skip-preview", "--stack", "dev")
-        pulumi(platform.root, platform.endpoint, platform.settings, platform.folder, *words)
+        arguments = ("up", "--yes", "--skip-preview", "--stack", "dev")
+        pulumi(platform.root, platform.endpoint, platform.settings, platform.folder, *arguments)
 
     def tag(self) -> str:
         """What the parameters are tagged with in the account."""
@@ -54,7 +54,7 @@ class Story:
         tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=names.deployed_version)
         return str(next(tag["Value"] for tag in tags["TagList"] if tag["Key"] == "component"))
 
-    def stands(self) -> str:
+    def deployed(self) -> str:
         """The commit that stands, as the tags tell."""
         _, bad, number = self.tag().partition("-bad-")
         return self.bad[int(number) - 1] if bad else self.good
@@ -66,7 +66,7 @@ class Story:
 
 
 @contextmanager
-def told(kept: Kept, folder: Path, warm: Warm) -> Iterator[Story]:
+def rolled_back(kept: Kept, folder: Path, warm: Warm) -> Iterator[Story]:
     with kept.awake(folder, warm) as platform:
         yield Story(platform=platform, good=git(platform.root, "rev-parse", "HEAD"))
 
@@ -75,7 +75,7 @@ def told(kept: Kept, folder: Path, warm: Warm) -> Iterator[Story]:
 def stories(
     kept: Callable[[str], Kept], warm: Warm, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shared[Story]]:
-    with Shared(lambda: told(kept("dev"), tmp_path_factory.mktemp("stack"), warm)) as shared:
+    with Shared(lambda: rolled_back(kept("dev"), tmp_path_factory.mktemp("stack"), warm)) as shared:
         yield shared
 
 
@@ -85,10 +85,10 @@ def story(stories: Shared[Story], request: pytest.FixtureRequest) -> Iterator[St
         yield story
 
 
-def test_a_bad_commit_is_put_back_verified_and_quarantined(story: Story) -> None:
-    dev, stood, tag = story.platform, story.stands(), story.tag()
+def test_a_bad_commit_is_rolled_back_verified_and_quarantined(story: Story) -> None:
+    dev, before, tag = story.platform, story.deployed(), story.tag()
     bad = story.deploy_a_bad_one()
-    assert story.stands() == bad
+    assert story.deployed() == bad
 
     shown = dev.rollback("stack", "--dry-run", as_=DAN)
     run = dev.rollback("stack", "--reason", REASON, "--yes", "--json", as_=DAN)
@@ -99,17 +99,17 @@ def test_a_bad_commit_is_put_back_verified_and_quarantined(story: Story) -> None
     assert (record["status"], record["from_version"], record["to_version"]) == (
         "COMPLETE",
         bad[:12],
-        stood[:12],
+        before[:12],
     )
     assert {one["outcome"] for one in record["changes"]} == {"updated"}
     assert record["counts"]["moved"] == record["infrastructure"]["update"] > 0
     assert story.tag() == tag
-    assert story.commit() == stood
+    assert story.commit() == before
     (newest, *_) = dev.rollback("history", "--kind", "stack", "--json", as_=DAN).json
-    assert (newest["commit"], newest["stands"], newest["dirty"]) == (stood, True, False)
+    assert (newest["commit"], newest["stands"], newest["dirty"]) == (before, True, False)
     assert dev.rollback("status", "--commit", bad, as_=DAN).code == 3
-    (bar,) = [item for item in dev.items() if item["SK"] == f"QUARANTINE#{STACK}#{bad}"]
-    assert bar["rollback_id"] == run.id
+    (quarantine,) = [item for item in dev.items() if item["SK"] == f"QUARANTINE#{STACK}#{bad}"]
+    assert quarantine["rollback_id"] == run.id
     assert git(dev.root, "status", "--short") == ""
     assert git(dev.root, "worktree", "list").count("\n") == 0
 
@@ -156,7 +156,7 @@ def test_killed_while_it_updates_it_is_undone_by_abort(story: Story) -> None:
 
     assert run.code == 0, str(run)
     assert run.json["status"] == "REVERTED"
-    assert story.stands() == bad
+    assert story.deployed() == bad
     assert story.commit() == bad
 
 

@@ -26,13 +26,13 @@ for words in json.loads(sys.argv[1]):
 _HEAVY = {"boto3", "botocore", "pulumi", "yaml", "rollback.config.settings", "rollback.actions.lifecycle"}
 
 
-@pytest.mark.parametrize("words", [["--help"], []])
-def test_help_imports_neither_boto3_nor_pulumi_nor_pydantic(words: list[str]) -> None:
-    ((said, modules),) = _run(words)
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_imports_neither_boto3_nor_pulumi_nor_pydantic(arguments: list[str]) -> None:
+    ((output, modules),) = _run(arguments)
 
     assert not (_HEAVY | {"pydantic"}) & modules
     assert not _verbs(modules)
-    assert "Usage" in said
+    assert "Usage" in output
 
 
 def test_a_verbs_help_imports_neither_boto3_nor_pulumi() -> None:
@@ -42,10 +42,10 @@ def test_a_verbs_help_imports_neither_boto3_nor_pulumi() -> None:
         for verb in verbs
     ]
 
-    for words, (said, modules) in zip(every, _run(*every), strict=True):
+    for parts, (output, modules) in zip(every, _run(*every), strict=True):
         # Pydantic is typer's own here: it reads a verb's options with it.
-        assert not _HEAVY & modules, words
-        assert f"Usage: rollback {' '.join(words[:-1])} " in said
+        assert not _HEAVY & modules, parts
+        assert f"Usage: rollback {' '.join(parts[:-1])} " in output
 
 
 def test_a_list_of_verbs_and_the_completion_of_one_import_none_of_them() -> None:

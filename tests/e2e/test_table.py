@@ -47,22 +47,22 @@ class Table:
             for item in self.root.scan(TableName=table)["Items"]
         }
 
-    def rollback(self, *words: str, as_: Person = ALICE) -> Run:
-        return self.platform.rollback(*words, "--json", as_=as_, endpoint=self.proxy.endpoint)
+    def rollback(self, *arguments: str, as_: Person = ALICE) -> Run:
+        return self.platform.rollback(*arguments, "--json", as_=as_, endpoint=self.proxy.endpoint)
 
-    def waiting(self, *words: str, as_: Person = ALICE) -> Run:
-        return self.rollback("table", "--table", self.name, "--reason", REASON, *words, as_=as_)
+    def waiting(self, *arguments: str, as_: Person = ALICE) -> Run:
+        return self.rollback("table", "--table", self.name, "--reason", REASON, *arguments, as_=as_)
 
-    def approved(self, *words: str) -> str:
+    def approved(self, *arguments: str) -> str:
         """The id of what alice has asked for and bob has approved."""
-        waiting = self.waiting(*words)
+        waiting = self.waiting(*arguments)
         assert waiting.code == 10, str(waiting)
         assert self.platform.approve(waiting).code == 0
         return waiting.id
 
-    def done(self, *words: str) -> Run:
+    def done(self, *arguments: str) -> Run:
         """The same, applied by alice."""
-        run = self.rollback("apply", self.approved(*words))
+        run = self.rollback("apply", self.approved(*arguments))
         assert run.code == 0, str(run)
         return run
 
@@ -92,10 +92,10 @@ def remove(s3: Any, bucket: str) -> None:
 def bucket(dev: Platform) -> Iterator[None]:
     """The state bucket of `dev`, which no account but this one has now: a bucket's name is one for all."""
     name, region = dev.settings.names.state_bucket, dev.settings.region
-    mine = dev.root_client("s3")
-    mine.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    own = dev.root_client("s3")
+    own.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
     yield
-    remove(mine, name)
+    remove(own, name)
 
 
 @pytest.fixture

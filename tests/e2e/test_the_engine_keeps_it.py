@@ -54,11 +54,11 @@ def test_pulumi_up_after_every_release_and_rollback_leaves_what_they_wrote_and_t
 
 def _take_out(dev: Platform) -> None:
     """As docs/getting-started.md says, by an administrator."""
-    for words in (
+    for arguments in (
         ["destroy", "--exclude-protected", "--yes", "--skip-preview", "--stack", "dev"],
         ["stack", "rm", "dev", "--force", "--preserve-config", "--yes"],
     ):
-        pulumi(dev.root, dev.endpoint, dev.settings, dev.folder, *words)
+        pulumi(dev.root, dev.endpoint, dev.settings, dev.folder, *arguments)
 
 
 def _up_changes_nothing(dev: Platform) -> None:
@@ -68,8 +68,8 @@ def _up_changes_nothing(dev: Platform) -> None:
 
 def _up(dev: Platform, *options: str) -> Run:
     """By the deployer, as a workflow does it."""
-    words = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "dev", *options]
-    return dev.command(words, as_=DAN).finish(120)
+    arguments = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "dev", *options]
+    return dev.command(arguments, as_=DAN).finish(120)
 
 
 def _change_something_near(dev: Platform) -> None:

@@ -14,16 +14,16 @@ def test_team_notified_via_slack_whose_failure_fails_nothing(dev: Platform) -> N
         dev.root_client("ssm").put_parameter(
             Name=dev.settings.names.slack, Value=team.hook, Type="SecureString"
         )
-        told = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+        answer = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
         team.broken = True
         untold = dev.rollback(
             "lambda", "--reason", REASON, "--json", as_=ALICE, extra={"SLACK_WEBHOOK_URL": team.hook}
         )
 
-    assert [told.code, untold.code] == [0, 0], f"{told}{untold}"
+    assert [answer.code, untold.code] == [0, 0], f"{answer}{untold}"
     shown = [str(body) for body in team.messages.values()]
     assert len(shown) == 2
     assert REASON in shown[0]
     assert "COMPLETE" in shown[1]
     assert "Slack was not told" in untold.err
-    assert "Slack" not in told.err
+    assert "Slack" not in answer.err

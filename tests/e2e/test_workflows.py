@@ -92,7 +92,7 @@ def test_a_release_is_recorded_by_the_deployment_that_made_it(dev: Platform, hub
     assert [(row["version"], row["commit"]) for row in listed] == [("v1.1.0", "b" * 40)]
 
 
-def test_what_could_not_be_taken_back_fails_its_job_and_the_summary_says_why(dev: Platform) -> None:
+def test_what_could_not_be_taken_back_fails_its_job_and_the_summary_shows_why(dev: Platform) -> None:
     dev.story()
     dev.configure(reviewers={"users": [7]})
     with environments.github(REPOSITORY) as hub:

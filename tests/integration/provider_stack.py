@@ -28,7 +28,7 @@ class Run:
     """What a `pulumi` command did: its exit code, what it said, and its steps by resource name."""
 
     code: int
-    said: str
+    output: str
     steps: dict[str, list[str]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
 
@@ -105,21 +105,21 @@ class Stack:
         done = self.pulumi(*arguments, "--json")
         events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         steps: dict[str, list[str]] = {}
-        said = [done.stderr]
+        text = [done.stderr]
         for event in events:
             if pre := event.get("resourcePreEvent"):
                 name = pre["metadata"]["urn"].rsplit("::", 1)[1]
                 steps.setdefault(name, []).append(pre["metadata"]["op"])
             if (message := event.get("diagnosticEvent")) and message["severity"] != "debug":
-                said.append(message["message"])
-        return Run(code=done.returncode, said="\n".join(said), steps=steps, events=events)
+                text.append(message["message"])
+        return Run(code=done.returncode, output="\n".join(text), steps=steps, events=events)
 
     def program(self, text: str) -> None:
         (self.folder / "__main__.py").write_text(text)
 
     def up(self, *options: str, ok: bool = True) -> Run:
         done = self.run("up", "--yes", "--skip-preview", *options)
-        assert (done.code == 0) is ok, done.said
+        assert (done.code == 0) is ok, done.output
         return done
 
     def resources(self) -> dict[str, dict[str, Any]]:

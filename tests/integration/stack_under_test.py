@@ -21,7 +21,7 @@ from rollback.core.clocks import Clocks
 from rollback.integrations.pulumi.workspace import Workspace
 from rollback.model.plan import Plan
 from rollback.model.request import StackRequest
-from rollback.model.resource_changes import Change
+from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Context
 from rollback.targets.stack.target import Stack
 from tests.doubles.world import ALICE, Parameters, texts
@@ -48,7 +48,7 @@ def table(name, **options):
 """
 
 
-class Bars:
+class Quarantines:
     """The ledger as far as this target reads it: what is quarantined."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Estate:
     environment: dict[str, str]
     account: str
     project: str = ""
-    ledger: Bars = field(default_factory=Bars)
+    ledger: Quarantines = field(default_factory=Quarantines)
     parameters: Parameters = field(default_factory=Parameters)
     workspace: Workspace | None = None
     _open: list[ExitStack] = field(default_factory=list)
@@ -144,10 +144,10 @@ class Estate:
         stack = yaml.safe_load((self.program / "Pulumi.dev.yaml").read_text())
         self.write("Pulumi.dev.yaml", json.dumps(stack))
 
-    def git(self, *words: str) -> str:
-        who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    def git(self, *arguments: str) -> str:
+        actor = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
         done = subprocess.run(
-            ["git", *who, "-C", str(self.root), *words],
+            ["git", *actor, "-C", str(self.root), *arguments],
             env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
             capture_output=True,
             text=True,
@@ -163,9 +163,9 @@ class Estate:
         self.git("commit", "-qm", message)
         return self.git("rev-parse", "HEAD")
 
-    def pulumi(self, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    def pulumi(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            ["pulumi", *words, "--non-interactive"],
+            ["pulumi", *arguments, "--non-interactive"],
             cwd=self.program,
             env={**os.environ, **self.environment},
             capture_output=True,
@@ -176,9 +176,9 @@ class Estate:
         assert not ok or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def up(self, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    def up(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Deploys the checkout, as anybody does."""
-        return self.pulumi("up", "--yes", "--skip-preview", "--stack", "dev", *words, ok=ok)
+        return self.pulumi("up", "--yes", "--skip-preview", "--stack", "dev", *arguments, ok=ok)
 
     def deploy(self, program: str, message: str = "a change") -> str:
         sha = self.commit(program, message)
@@ -211,10 +211,10 @@ class Estate:
         )
         return Stack(context, patience=patience)
 
-    def plan(self, to: str = "previous", **request: Any) -> Plan[Change]:
+    def plan(self, to: str = "previous", **request: Any) -> Plan[ResourceChange]:
         target = self.target()
         plan = target.plan(StackRequest(commit=to, **request))
-        self.workspace = target._stands
+        self.workspace = target._deployed
         return plan
 
     def close(self) -> None:
@@ -244,6 +244,6 @@ class Estate:
         return sorted(one["urn"].rpartition("::")[2] for one in exported["deployment"].get("resources", []))
 
 
-def ops(plan: Plan[Change]) -> dict[str, str]:
+def ops(plan: Plan[ResourceChange]) -> dict[str, str]:
     """Resource → what is done to it, for those that change."""
     return {step.urn.rpartition("::")[2]: step.op for step in plan.changing}

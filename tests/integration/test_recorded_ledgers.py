@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console, Group
 
 from rollback.actions.audit import Audited, audit
-from rollback.actions.emergency.importer import Adoption
+from rollback.actions.emergency.importer import JournalImport
 from rollback.actions.emergency.journal import found, read
 from rollback.actions.emergency.run import Emergency
 from rollback.actions.freeze import frozen
 from rollback.actions.history import past
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_lease import Finished
-from rollback.actions.report_data import gather, told
+from rollback.actions.report_data import gather, single
 from rollback.actions.status import overview
 from rollback.core.canonical import canonical
 from rollback.ledger.audit_bucket import entry_key
@@ -79,8 +79,8 @@ def each(names: Any = NAMES) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("made", names, indirect=True)
 
 
-def flow(made: Stage, who: Any = BOB) -> Flow:
-    return Flow(session=made.session(who), ui=Quiet())
+def flow(made: Stage, actor: Any = BOB) -> Lifecycle:
+    return Lifecycle(session=made.session(actor), ui=Quiet())
 
 
 def audited(made: Stage) -> Audited:
@@ -100,8 +100,8 @@ def last(made: Stage) -> Record:
 def where(made: Stage) -> dict[str, Any]:
     """What a rollback moves: aliases and their weights, infrastructure, and people."""
     there: dict[str, Any] = {
-        "functions": made.functions.standing(),
-        "resources": {kind: dict(ground.resources) for kind, ground in made.grounds.items()},
+        "functions": made.functions.deployed(),
+        "resources": {kind: dict(double.resources) for kind, double in made.grounds.items()},
     }
     if made.estate is not None:
         there["people"] = made.estate.items(PEOPLE)
@@ -111,9 +111,9 @@ def where(made: Stage) -> dict[str, Any]:
 def reached(made: Stage, kind: str) -> None:
     """All of what the recorded rollbacks move is where they go to."""
     if kind in ("aliases", "full"):
-        assert list(made.functions.standing().values()) == [("1", {})] * 3
-    for name, ground in made.grounds.items():
-        assert set(ground.resources.values()) == {OLD if kind in (name, "full") else NEW}
+        assert list(made.functions.deployed().values()) == [("1", {})] * 3
+    for name, double in made.grounds.items():
+        assert set(double.resources.values()) == {OLD if kind in (name, "full") else NEW}
     if kind == "cutover":
         assert made.estate is not None
         assert made.estate.items(PEOPLE) == {
@@ -136,7 +136,7 @@ def settled(made: Stage, finished: Finished, status: Status) -> None:
     assert chain_break(opened.record, opened.events) is None
     assert made.session().leases.holders() == {}
     if made.deployed is not None:
-        assert made.deployed == label(made.timeline().stands)
+        assert made.deployed == label(made.timeline().all_deployed)
     assert audited(made).findings == ()
 
 
@@ -201,7 +201,7 @@ def rewritten(made: Stage, item: Item) -> Item | None:
 def test_every_record_is_shown_with_its_plan_and_its_journal(made: Stage) -> None:
     session = made.session()
     for identifier in ids(made):
-        (one,) = told(session, identifier).told.values()
+        (one,) = single(session, identifier).records.values()
         assert one.broken == ""
         assert one.plan is not None
         console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
@@ -213,12 +213,12 @@ def test_every_record_is_shown_with_its_plan_and_its_journal(made: Stage) -> Non
 
 
 @each()
-def test_status_history_and_report_tell_of_all_of_it(made: Stage) -> None:
+def test_status_history_and_report_report_all_of_it(made: Stage) -> None:
     session = made.session()
     happened = past(session, 100)
     assert happened.broken == ()
     report = gather(session, 100)
-    assert set(report.told) == set(ids(made))
+    assert set(report.records) == set(ids(made))
     assert report.now is not None
     console = Console(width=120)
     with console.capture() as shown:
@@ -294,19 +294,19 @@ def test_what_was_approved_is_given_up(made: Stage) -> None:
 
 
 @each(["aliases"])
-def test_what_was_barred_and_what_was_let_go_is_so_still(made: Stage) -> None:
+def test_what_was_quarantined_and_what_was_let_go_is_so_still(made: Stage) -> None:
     session = made.session()
     assert frozen(session.ledger) is None
-    assert {(bar.service, bar.version) for bar in session.ledger.quarantines()} == {
+    assert {(quarantine.service, quarantine.version) for quarantine in session.ledger.quarantines()} == {
         ("roles", "v1.0.0"),
         ("roles", "v1.3.0"),
         ("teams", "v1.3.0"),
         ("teams", "v1.2.0"),
     }
-    assert made.timeline().stands == {"roles": "v1.2.0", "teams": "v1.1.0"}
+    assert made.timeline().all_deployed == {"roles": "v1.2.0", "teams": "v1.1.0"}
     finished = flow(made, ALICE).start("aliases", AliasesRequest(services=("roles",)), "it goes on")
     settled(made, finished, COMPLETE)
-    assert made.timeline().stands == {"roles": "v1.1.0", "teams": "v1.1.0"}
+    assert made.timeline().all_deployed == {"roles": "v1.1.0", "teams": "v1.1.0"}
 
 
 # -- emergencies -------------------------------------------------------------------------------------------
@@ -335,26 +335,26 @@ def test_a_journal_is_read_and_each_of_its_lines_is_written_again(made: Stage) -
 
 @each(["emergency", "emergency-interrupted"])
 @pytest.mark.parametrize(
-    ("way", "status", "version"), [("resume", COMPLETE, "1"), ("undo", REVERTED, "2"), ("", COMPLETE, "1")]
+    ("option", "status", "version"), [("resume", COMPLETE, "1"), ("undo", REVERTED, "2"), ("", COMPLETE, "1")]
 )
 def test_an_emergency_is_gone_on_with_and_imported(
-    made: Stage, way: str, status: Status, version: str
+    made: Stage, option: str, status: Status, version: str
 ) -> None:
     (path,) = found(made.journals, "dev", made.settings.account)
     interrupted = read(path).record.status is IN_PROGRESS
-    if way == "undo":
+    if option == "undo":
         assert acting(made).undo(path, "not that").error is None
-    elif way == "resume" and interrupted:
+    elif option == "resume" and interrupted:
         assert acting(made).resume(path).error is None
-    adopted = Adoption(session=made.session(ALICE), ui=Quiet()).adopt(path)
+    adopted = JournalImport(session=made.session(ALICE), ui=Quiet()).adopt(path)
 
-    if not way and interrupted:
+    if not option and interrupted:
         assert adopted.record.status is FAILED
         settled(made, flow(made).resume(adopted.record.rollback_id), COMPLETE)
     else:
         assert adopted.record.status is status
-    assert {one for one, _ in made.functions.standing().values()} == {version}
-    assert made.deployed == label(made.timeline().stands)
+    assert {one for one, _ in made.functions.deployed().values()} == {version}
+    assert made.deployed == label(made.timeline().all_deployed)
     assert audited(made).findings == ()
 
 

@@ -87,7 +87,7 @@ def identities(of: Declared) -> list[str]:
 
 def deed_by(of: Declared, role: str, deed: Deed, action: str, on: str) -> Request:
     """A role's request for a deed in the environment `on`, as if that were in the role's own account."""
-    words = {
+    parts = {
         "env": on,
         "account": of.account,
         "region": of.region,
@@ -95,11 +95,11 @@ def deed_by(of: Declared, role: str, deed: Deed, action: str, on: str) -> Reques
         "fn": of.functions[0].replace(f"-{of.environment}-", f"-{on}-"),
     }
     keys = {
-        key: value.format(**words) if isinstance(value, str) else tuple(one.format(**words) for one in value)
+        key: value.format(**parts) if isinstance(value, str) else tuple(one.format(**parts) for one in value)
         for key, value in deed.keys
     }
     trust = f"{of.environment}: {KEY_POLICY}" if action.startswith("kms:") else None
-    return of.request(role, action, deed.on.format(**words), trust=trust, **keys)
+    return of.request(role, action, deed.on.format(**parts), trust=trust, **keys)
 
 
 def _deeds(of: Declared) -> Iterator[tuple[Question, Request]]:
@@ -132,14 +132,14 @@ def calls(of: Declared) -> list[Call]:
 
 def filled(of: Declared, shape: str) -> str:
     """An ARN or a key of the kind that `shape` is."""
-    words = {
+    parts = {
         "env": of.environment,
         "account": of.account,
         "region": of.region,
         "function": of.functions[0].partition("-lambda-")[2],
         **_EXAMPLES,
     }
-    return re.sub(r"<(\w+)>", lambda found: words[found[1]], shape)
+    return re.sub(r"<(\w+)>", lambda found: parts[found[1]], shape)
 
 
 def _keys(of: Declared, keys: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:

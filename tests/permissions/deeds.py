@@ -80,13 +80,13 @@ def _row(
 ) -> Deed:
     """`actions` are `service:One Two`; `partitions` the partition keys that the request names."""
     service, _, names = actions.partition(":")
-    told = {key.replace("__", ":").replace("_", "/"): value for key, value in keys.items()}
+    verdict = {key.replace("__", ":").replace("_", "/"): value for key, value in keys.items()}
     return Deed(
         what=what,
         actions=tuple(f"{service}:{name}" for name in names.split()),
         on=on,
         may=frozenset(may.split()),
-        keys=(*told.items(), *((("dynamodb:LeadingKeys", partitions),) if partitions else ())),
+        keys=(*verdict.items(), *((("dynamodb:LeadingKeys", partitions),) if partitions else ())),
         shared=shared,
         never=never,
         drills=drills,

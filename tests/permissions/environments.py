@@ -101,11 +101,11 @@ class Declared:
             for action in listed(statement["Action"])
         }
 
-    def allowing(self, role: str, action: str, told: Verdict) -> set[str]:
+    def allowing(self, role: str, action: str, verdict: Verdict) -> set[str]:
         """The Sids of the statements of `role` by which an action was allowed; any that could, if that is not told."""
-        if not told.allowed:
+        if not verdict.allowed:
             return set()
-        return set(told.allowing) or {sid for sid, granted in self.granted(role) if granted == action}
+        return set(verdict.allowing) or {sid for sid, granted in self.granted(role) if granted == action}
 
 
 @cache
@@ -121,16 +121,16 @@ def declared(environment: str) -> Declared:
         account=account,
     )
     roles = {role: ran.of(_ROLE)[role].inputs for role in ran.of(_ROLE)}
-    words = {made["name"]: role for role, made in roles.items()}
+    parts = {made["name"]: role for role, made in roles.items()}
     managed = {f"arn:aws:iam::{account}:policy/{one.inputs['name']}": one for one in ran.of(_POLICY).values()}
     policies = {arn: one.policy() for arn, one in managed.items()}
     held: dict[str, list[str]] = {role: [] for role in roles}
     for one in ran.of(_INLINE).values():
         label = f"{one.inputs['role']}/{one.inputs['name']}"
         policies[label] = one.policy()
-        held[words[one.inputs["role"]]].append(label)
+        held[parts[one.inputs["role"]]].append(label)
     for one in ran.of(_ATTACHED).values():
-        held[words[one.inputs["role"]]].append(one.inputs["policyArn"])
+        held[parts[one.inputs["role"]]].append(one.inputs["policyArn"])
     for role in roles:
         policies[f"trust of {role}"] = ran.of(_ROLE)[role].policy("assumeRolePolicy")
     # What `aws kms create-key` gives a key: identities' policies decide ("Default key policy", AWS KMS guide).

@@ -64,31 +64,31 @@ def own_job(of: Declared, role: str) -> Job | None:
 
 def strange_jobs(of: Declared, role: str) -> Iterator[Job]:
     """The jobs that may not."""
-    repository, mine = of.repository, f"{of.environment}-{JOBS.get(role, 'break-glass')}"
+    repository, own = of.repository, f"{of.environment}-{JOBS.get(role, 'break-glass')}"
     owner, _, name = repository.partition("/")
     for environment in ENVIRONMENTS:
         for tail in dict.fromkeys(JOBS.values()):
-            if (other := f"{environment}-{tail}") != mine:
+            if (other := f"{environment}-{tail}") != own:
                 yield Job(what=f"a job in {other}", subject=f"repo:{repository}:environment:{other}")
     subjects = {
-        "of another repository": f"repo:{owner}/website:environment:{mine}",
-        "of a fork": f"repo:mallory/{name}:environment:{mine}",
-        "of a repository whose name begins alike": f"repo:{repository}-fork:environment:{mine}",
-        "of an owner whose name begins alike": f"repo:{owner}x/{name}:environment:{mine}",
-        "in an environment whose name begins alike": f"repo:{repository}:environment:{mine}s",
-        "in an environment whose name ends alike": f"repo:{repository}:environment:x{mine}",
-        "in an environment spelt otherwise": f"repo:{repository}:environment:{mine.upper()}",
+        "of another repository": f"repo:{owner}/website:environment:{own}",
+        "of a fork": f"repo:mallory/{name}:environment:{own}",
+        "of a repository whose name begins alike": f"repo:{repository}-fork:environment:{own}",
+        "of an owner whose name begins alike": f"repo:{owner}x/{name}:environment:{own}",
+        "in an environment whose name begins alike": f"repo:{repository}:environment:{own}s",
+        "in an environment whose name ends alike": f"repo:{repository}:environment:x{own}",
+        "in an environment spelt otherwise": f"repo:{repository}:environment:{own.upper()}",
         "in an environment called by a pattern": f"repo:{repository}:environment:*",
-        "with something after the subject": f"repo:{repository}:environment:{mine}:ref:refs/heads/main",
+        "with something after the subject": f"repo:{repository}:environment:{own}:ref:refs/heads/main",
         "on the protected branch, in no environment": f"repo:{repository}:ref:refs/heads/main",
-        "on a branch that is called like it": f"repo:{repository}:ref:refs/heads/environment:{mine}",
+        "on a branch that is called like it": f"repo:{repository}:ref:refs/heads/environment:{own}",
         "of a tag": f"repo:{repository}:ref:refs/tags/v1.0.0",
         "of a pull request": f"repo:{repository}:pull_request",
         "with an empty subject": "",
     }
     for what, subject in subjects.items():
         yield Job(what=f"a job {what}", subject=subject)
-    right = f"repo:{repository}:environment:{mine}"
+    right = f"repo:{repository}:environment:{own}"
     yield Job(what="a job without a subject", subject=None)
     yield Job(what="a job for another audience", subject=right, audience=f"https://github.com/{owner}")
     yield Job(what="a job for an audience that begins alike", subject=right, audience=f"{_AUDIENCE}.cn")
@@ -99,28 +99,28 @@ def strange_jobs(of: Declared, role: str) -> Iterator[Job]:
 def own_people(role: str) -> Iterator[Person]:
     """The ways in which the person who is configured for a role may take it."""
     if role in PEOPLE:
-        who = PEOPLE[role]
-        yield Person(what="who is configured, with MFA, by an AWS profile", user=who)
-        yield Person(what="who is configured, with MFA, by `rollback login`", user=who, source=who)
+        actor = PEOPLE[role]
+        yield Person(what="who is configured, with MFA, by an AWS profile", user=actor)
+        yield Person(what="who is configured, with MFA, by `rollback login`", user=actor, source=actor)
 
 
 def strange_people(of: Declared, role: str) -> Iterator[Person]:
     """The people who may not."""
-    who = PEOPLE.get(role, "alice")
+    actor = PEOPLE.get(role, "alice")
     for other in sorted({*PEOPLE.values(), "mallory"} - {PEOPLE.get(role)}):
         yield Person(what=f"{other}, who is not configured for it", user=other)
-    yield Person(what="who is configured, without MFA", user=who, mfa="false")
-    yield Person(what="who is configured, with keys of their own", user=who, mfa=None)
-    yield Person(what="who is configured, under another's name", user=who, session="mallory")
+    yield Person(what="who is configured, without MFA", user=actor, mfa="false")
+    yield Person(what="who is configured, with keys of their own", user=actor, mfa=None)
+    yield Person(what="who is configured, under another's name", user=actor, session="mallory")
     yield Person(
         what="who is configured, under another's name but for themselves",
-        user=who,
+        user=actor,
         session="mallory",
-        source=who,
+        source=actor,
     )
-    yield Person(what="who is configured, for another", user=who, source="mallory")
-    yield Person(what="who is configured, by login without MFA", user=who, mfa="false", source=who)
-    yield Person(what="a namesake in another account", user=who, account="111122223333")
+    yield Person(what="who is configured, for another", user=actor, source="mallory")
+    yield Person(what="who is configured, by login without MFA", user=actor, mfa="false", source=actor)
+    yield Person(what="a namesake in another account", user=actor, account="111122223333")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +189,7 @@ def _by_job(of: Declared, role: str, job: Job) -> Request:
 
 
 def _by_person(of: Declared, role: str, person: Person, action: str) -> Request:
-    told: Mapping[str, str | None] = {
+    verdict: Mapping[str, str | None] = {
         "aws:username": person.user,
         "aws:MultiFactorAuthPresent": person.mfa,
         "sts:SourceIdentity": person.source,
@@ -201,17 +201,17 @@ def _by_person(of: Declared, role: str, person: Person, action: str) -> Request:
         action=action,
         resource=of.roles[role],
         account=of.account,
-        context={key: value for key, value in told.items() if value is not None},
+        context={key: value for key, value in verdict.items() if value is not None},
         trust=f"{of.environment}: {of.trusts[role]}",
     )
 
 
 def _by_role(of: Declared, role: str, before: str, hop: Hop, action: str) -> Request:
-    told = {
+    verdict = {
         "aws:SourceIdentity": hop.source,
         "aws:FederatedProvider": f"arn:aws:iam::{of.account}:oidc-provider/{_HOST}" if hop.job else None,
         "sts:SourceIdentity": hop.sets or hop.source,
         "sts:RoleSessionName": hop.session if action == "sts:AssumeRole" else None,
     }
-    keys = {key: value for key, value in told.items() if value is not None}
+    keys = {key: value for key, value in verdict.items() if value is not None}
     return of.request(before, action, of.roles[role], trust=f"{of.environment}: {of.trusts[role]}", **keys)

@@ -40,11 +40,11 @@ def test_who_may(environment: str, deed: Deed) -> None:
     roles = declared(environment).roles
 
     for action in deed.actions:
-        told = {role: verdicts()[environment, role, deed.what, action, environment] for role in roles}
-        assert not {role: one.problem for role, one in told.items() if one.problem}, (
+        verdict = {role: verdicts()[environment, role, deed.what, action, environment] for role in roles}
+        assert not {role: one.problem for role, one in verdict.items() if one.problem}, (
             f"AWS knows no such {action}"
         )
-        assert {role for role, one in told.items() if one.allowed} == deed.who(roles), action
+        assert {role for role, one in verdict.items() if one.allowed} == deed.who(roles), action
 
 
 @every_environment
@@ -64,7 +64,7 @@ def test_no_role_does_in_another_environment_what_it_may_do_in_its_own(environme
 @every_environment
 def test_every_grant_is_spoken_of_in_the_table(environment: str) -> None:
     of = declared(environment)
-    spoken = {
+    mentioned = {
         (role, sid, action)
         for deed, action in each()
         for role in deed.who(of.roles)
@@ -72,7 +72,7 @@ def test_every_grant_is_spoken_of_in_the_table(environment: str) -> None:
     }
     granted = {(role, sid, action) for role in of.roles for sid, action in of.granted(role)}
 
-    assert sorted(granted - spoken) == [], "write a row that says who may do it"
+    assert sorted(granted - mentioned) == [], "write a row that says who may do it"
 
 
 @every_environment
@@ -116,30 +116,30 @@ def test_a_role_that_is_given_everything_cannot_approve_unless_it_is_the_approve
     approving = [(deed.what, action) for deed, action in each() if deed.what in APPROVALS]
 
     assert len(approving) == len(APPROVALS)
-    for way in approving:
+    for option in approving:
         assert [
-            role for role in declared(GIVEN).roles if verdicts()["given everything", role, *way].allowed
+            role for role in declared(GIVEN).roles if verdicts()["given everything", role, *option].allowed
         ] == ["approver"]
 
 
 def test_a_deployer_that_is_given_everything_cannot_change_any_identity() -> None:
-    told = {
+    verdict = {
         action: [
             verdicts()["given everything", "deployer", action, thing] for thing in identities(declared(GIVEN))
         ]
         for action in identity_changes()
     }
 
-    assert len(told) > 100, "AWS has that many"
-    assert [action for action, all_ in told.items() if any(one.allowed for one in all_)] == []
+    assert len(verdict) > 100, "AWS has that many"
+    assert [action for action, all_ in verdict.items() if any(one.allowed for one in all_)] == []
     # Not only because nobody is granted it today: the ceiling is made of what roles are granted.
     unsaid = [
         action
-        for action, all_ in told.items()
+        for action, all_ in verdict.items()
         if not any("LeaveIdentityAlone" in one.denying for one in all_)
     ]
     assert unsaid == []
-    untried = [action for action, all_ in told.items() if all(one.problem for one in all_)]
+    untried = [action for action, all_ in verdict.items() if all(one.problem for one in all_)]
     assert untried == [], "each on a thing that it is about"
 
 
@@ -152,10 +152,14 @@ def test_what_end_to_end_tests_were_allowed_and_denied_would_be_allowed_and_deni
 ) -> None:
     otherwise = []
     for call in calls(declared(environment)):
-        told = verdicts()["asked", environment, *call.question]
+        verdict = verdicts()["asked", environment, *call.question]
         denial = call.verdict.partition("denied by ")[2]
-        if told.problem or told.allowed != (call.verdict == ALLOWED) or denial not in ("", *told.denying):
-            otherwise.append((call, told))
+        if (
+            verdict.problem
+            or verdict.allowed != (call.verdict == ALLOWED)
+            or denial not in ("", *verdict.denying)
+        ):
+            otherwise.append((call, verdict))
 
     assert otherwise == []
 

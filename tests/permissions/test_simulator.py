@@ -176,17 +176,17 @@ def verdicts() -> dict[str, Verdict]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_decides_as_aws_does(name: str) -> None:
-    told = verdicts()[name]
+    verdict = verdicts()[name]
 
-    assert told.problem is None
-    assert told.allowed is CASES[name][1]
+    assert verdict.problem is None
+    assert verdict.allowed is CASES[name][1]
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_what_aws_could_not_receive_is_neither_allowed_nor_passed_over(name: str) -> None:
-    told = verdicts()[name]
+    verdict = verdicts()[name]
 
-    assert IMPOSSIBLE[name][1] in str(told.problem)
+    assert IMPOSSIBLE[name][1] in str(verdict.problem)
 
 
 def test_it_names_the_statement_that_has_decided() -> None:
@@ -205,7 +205,7 @@ def test_every_package_is_locked_by_its_hash_and_no_address_is_written_down() ->
         assert "://" not in (folder / name).read_text(encoding="utf-8")
 
 
-def test_what_npm_says_is_told_and_nothing_half_fetched_stays(
+def test_npms_errors_are_shown_and_nothing_half_fetched_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -220,7 +220,7 @@ def test_what_npm_says_is_told_and_nothing_half_fetched_stays(
     assert [path.name for path in cache_folder().iterdir()] == ["iam-simulator.lock"]
 
 
-def test_without_npm_it_is_taken_from_its_package_and_what_the_installer_says_is_told(
+def test_without_npm_it_is_taken_from_its_package_and_what_the_installer_states_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

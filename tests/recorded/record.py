@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from rollback.actions import drill_store, freeze
-from rollback.actions.emergency.importer import Adoption
+from rollback.actions.emergency.importer import JournalImport
 from rollback.actions.emergency.journal import found
 from rollback.actions.emergency.run import Emergency
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_lease import Finished
 from rollback.actions.record_release import Commits, record
 from rollback.model.drill import CODE, Drill
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest, PruneRequest, StackRequest, StoredRequest, read
 from rollback.targets.base import Failure
@@ -36,7 +36,7 @@ from tests.doubles.tables import PEOPLE, Stopping
 from tests.doubles.world import ALICE, BOB, DAN, SHA, Quiet
 from tests.recorded.stage import FOLDER, Stage, stage, text_of, written
 
-OLGA = Who(role="acme-dev-break-glass-role", person="olga")
+OLGA = Actor(role="acme-dev-break-glass-role", person="olga")
 BAD_SMOKE = ["python", "-c", "raise SystemExit(1)"]
 
 
@@ -69,9 +69,9 @@ def killed(made: Stage, at: int, act: Callable[[Life], Any]) -> None:
     raise AssertionError("it lived")
 
 
-def flow(made: Stage, caller: Who = ALICE, **how: Any) -> Flow:
+def flow(made: Stage, caller: Actor = ALICE, **how: Any) -> Lifecycle:
     made.clock.sleep(1)
-    return Flow(session=made.session(caller), ui=Quiet(), stop=how.pop("stop", threading.Event()))
+    return Lifecycle(session=made.session(caller), ui=Quiet(), stop=how.pop("stop", threading.Event()))
 
 
 # -- aliases -----------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def emergency_imported(made: Stage) -> None:
     emergency(made)
     (path,) = found(made.journals, "dev", made.settings.account)
     ended(acting(made).undo(path, "not that"), Status.REVERTED)
-    Adoption(session=made.session(ALICE), ui=Quiet()).adopt(path)
+    JournalImport(session=made.session(ALICE), ui=Quiet()).adopt(path)
 
 
 SCENES = {

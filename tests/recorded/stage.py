@@ -26,7 +26,7 @@ from rollback.model.release import STACK, TERRAFORM
 from rollback.targets.base import Context, Target
 from tests.doubles.clock import BEGAN
 from tests.doubles.functions import Alias, Version
-from tests.doubles.ground import Ground
+from tests.doubles.ground import StackDouble
 from tests.doubles.tables import BUCKET, PEOPLE, Estate, estate_of
 from tests.doubles.world import TABLE, World, create_table, settings, texts
 from tests.simulation.aws.dynamodb_model import DynamoDB
@@ -57,7 +57,9 @@ class Stage(World):
 
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     changed: dict[str, Any] = field(default_factory=dict)
-    grounds: dict[str, Ground] = field(default_factory=lambda: {name: Ground() for name in _SUBJECTS})
+    grounds: dict[str, StackDouble] = field(
+        default_factory=lambda: {name: StackDouble() for name in _SUBJECTS}
+    )
     estate: Estate | None = None
 
     def identifier(self) -> str:
@@ -65,8 +67,8 @@ class Stage(World):
         head = str(ULID.from_datetime(self.clock.now()))[:10]
         return f"{head}{next(self.numbers):016d}"
 
-    def session(self, *words: Any, **more: Any) -> Session:
-        session = super().session(*words, **more)
+    def session(self, *arguments: Any, **more: Any) -> Session:
+        session = super().session(*arguments, **more)
         clocks = replace(session.clocks, identifier=self.identifier, beating=lambda *_: lambda: None)
         files = dict(zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(**self.changed), strict=True))
         return replace(
@@ -214,12 +216,12 @@ def text_of(found: Mapping[str, Any]) -> str:
     parts = []
     for name, value in sorted(found.items()):
         if value and isinstance(value, list):
-            told = lines(map(compact, value), "[", "]")
+            result = lines(map(compact, value), "[", "]")
         elif value and isinstance(value, dict):
-            told = lines((f"{compact(key)}:{compact(one)}" for key, one in sorted(value.items())), "{", "}")
+            result = lines((f"{compact(key)}:{compact(one)}" for key, one in sorted(value.items())), "{", "}")
         else:
-            told = compact(value)
-        parts.append(f"{compact(name)}:{told}")
+            result = compact(value)
+        parts.append(f"{compact(name)}:{result}")
     return lines(parts, "{", "}") + "\n"
 
 
@@ -246,7 +248,8 @@ def recorded(name: str, root: Path) -> Iterator[Stage]:
         for function, one in found["functions"].items():
             version, revision, weights, description = one["alias"]
             made.functions.versions[function] = {
-                number: Version(sha=sha, description=said) for number, (sha, said) in one["versions"].items()
+                number: Version(sha=sha, description=message)
+                for number, (sha, message) in one["versions"].items()
             }
             made.functions.aliases[function] = Alias(version, revision, dict(weights), description)
         made.functions._revisions = itertools.count(5001)

@@ -8,7 +8,7 @@ from rollback.actions.record_release import Commits
 from rollback.actions.record_release import record as record_release
 from rollback.core.errors import RollbackError
 from rollback.ledger.repository import Ledger
-from rollback.ledger.store import Table
+from rollback.ledger.store import LedgerTable
 from rollback.model.record import chain_break
 from rollback.model.release import entry_hash, label
 from tests.doubles.world import SHA, TABLE
@@ -41,9 +41,9 @@ def settle(world: World, *, abort: bool) -> None:
     world.dynamodb.index_lag = 0
     for process in world.processes:
         if not process.ended:
-            world.tell(f"{process.name} goes on to its end")
+            world.note(f"{process.name} goes on to its end")
             finish(process)
-            world.tell(f"… which is {said(process)}")
+            world.note(f"… which is {ending(process)}")
     world.deliver()
     check(world)
     # Who is under way bars the others.
@@ -57,7 +57,7 @@ def settle(world: World, *, abort: bool) -> None:
     agree(world)
 
 
-def said(process: Process) -> str:
+def ending(process: Process) -> str:
     """How a process ended, in few words."""
     if process.dead:
         return "that it was killed"
@@ -72,10 +72,10 @@ def _end(world: World, record: str, *, abort: bool) -> None:
         if status in ENDS:
             return
         verb = "resume" if status == "IN_PROGRESS" and not abort and number < 2 else "abort"
-        world.tell(f"carol's {verb} ends {record}, which is {status}")
+        world.note(f"carol's {verb} ends {record}, which is {status}")
         process = world.begin("carol", verb, lambda flow, verb=verb: getattr(flow, verb)(record))
         finish(process)
-        world.tell(f"… with {said(process)}")
+        world.note(f"… with {ending(process)}")
         if world.truth._status(record) == "FAILED" and (
             _hopeless(world, record) or _superseded(world, record)
         ):
@@ -110,20 +110,20 @@ def _record_again(world: World) -> None:
     """A recording that ended before it could say what is deployed is begun again, as a deployment's job is."""
     begun = [process for process in world.processes if process.verb == "record"]
     failed = [process for process in begun if process.dead or process.error]
-    if not failed or _told(world) == label(world.truth.timeline[-1]["stands"]):
+    if not failed or _published(world) == label(world.truth.timeline[-1]["stands"]):
         return
     for version in (begun[-1].said, "v3.0.0"):
         if version == "v3.0.0":
-            world.tell(f"dan deploys {version}")
+            world.note(f"dan deploys {version}")
             world.release(version)
-        world.tell(f"dan records {version} again")
+        world.note(f"dan records {version} again")
         process = world.begin(
             "dan",
             "record",
             lambda flow, version=version: record_release(flow.session, version, Commits(code=SHA), flow.ui),
         )
         finish(process)
-        world.tell(f"… with {said(process)}")
+        world.note(f"… with {ending(process)}")
         if process.error is None:
             return
     # Where a function is missing nobody can record: the parameter waits until it is there again.
@@ -131,7 +131,7 @@ def _record_again(world: World) -> None:
         world.truth.excused = True
 
 
-def _told(world: World) -> str | None:
+def _published(world: World) -> str | None:
     return world.parameters.snapshot().get(world.settings.names.deployed_version)
 
 
@@ -142,14 +142,14 @@ def _free(world: World) -> None:
         owner = str(lock["owner"])
         process = world.begin("carol", "abort", lambda flow: flow.abort(owner))
         finish(process)
-        world.tell(f"carol frees the lease of {owner}: {said(process)}")
+        world.note(f"carol frees the lease of {owner}: {ending(process)}")
     if "owner" in (world.item(*LOCK) or {}):
         raise world.violated(f"the lease of {lock['owner']} cannot be freed")
 
 
 def agree(world: World) -> None:
     """Records, their chains, the timeline, the parameter and the aliases tell the same."""
-    ledger = Ledger(Table(world.dynamodb, TABLE), "dev")  # type: ignore[arg-type] # a model
+    ledger = Ledger(LedgerTable(world.dynamodb, TABLE), "dev")  # type: ignore[arg-type] # a model
     entries = list(ledger.timeline())
     previous = ""
     for number, entry in enumerate(reversed(entries), start=1):
@@ -170,20 +170,20 @@ def agree(world: World) -> None:
             entry = covered.get(record)
             if entry is None or (entry.covers, entry.status) != (opened.record.head, status):
                 raise world.violated(f"the timeline does not tell how {record} ended")
-    _stands(world, dict(entries[0].stands))
-    told = _told(world)
-    if told != label(entries[0].stands) and not world.truth.excused:
-        raise world.violated(f"the parameter says {told}, the ledger {label(entries[0].stands)}")
+    _is_deployed(world, dict(entries[0].stands))
+    result = _published(world)
+    if result != label(entries[0].stands) and not world.truth.excused:
+        raise world.violated(f"the parameter says {result}, the ledger {label(entries[0].stands)}")
 
 
-def _stands(world: World, stands: dict[str, str]) -> None:
+def _is_deployed(world: World, deployed: dict[str, str]) -> None:
     """What the timeline says of a service is where its aliases stand, but for what others have moved."""
     manifests = {
         entry["version"]: world.partition(f"DEPLOYMENT#{entry['id']}")
         for entry in world.truth.timeline
         if entry["kind"] == "deployment"
     }
-    for service, version in stands.items():
+    for service, version in deployed.items():
         if service.startswith("@"):
             continue
         manifest = world.manifest(manifests[version])

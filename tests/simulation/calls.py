@@ -77,8 +77,8 @@ class Stage:
     said: str = ""
     after: str = ""
 
-    def begins(self, said: str) -> None:
-        self.said = said
+    def begins(self, announced: str) -> None:
+        self.said = announced
 
     def ends(self) -> None:
         self.after, self.said = _AFTERWARDS.get(self.said, self.after), ""
@@ -92,8 +92,8 @@ class Stage:
             return "publish"
         if "/SEQ#" in about and operation == "transact_write_items" and self.verb != "record":
             return "open" if "/PLAN#0001" in about else "close"
-        said = _STAGES.get(self.said) or self.after
-        return said or ("open" if self.verb == "rollback" else self.verb)
+        announced = _STAGES.get(self.said) or self.after
+        return announced or ("open" if self.verb == "rollback" else self.verb)
 
 
 def about(operation: str, request: Mapping[str, Any]) -> str:

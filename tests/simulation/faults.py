@@ -45,7 +45,7 @@ def _sent(fault: str) -> Callable[[Play, Process, Call, int], None]:
     def strike(play: Play, process: Process, call: Call, variant: int) -> None:
         process.wire.armed = on_the_way(fault, variant)
         kind = variant % len(_ON_THE_WAY[fault])
-        play.world.tell(f"{process.name} meets: {fault} ({kind}) at {call}")
+        play.world.note(f"{process.name} meets: {fault} ({kind}) at {call}")
         play.go(process, 1)
 
     return strike
@@ -58,7 +58,7 @@ def _around(
 
     def strike(play: Play, process: Process, call: Call, variant: int) -> None:
         when, rest = variant % 2, variant // 2
-        play.world.tell(f"{process.name} {'has made' if when else 'is about to make'} {call}, when:")
+        play.world.note(f"{process.name} {'has made' if when else 'is about to make'} {call}, when:")
         if when:
             play.go(process, 1)
         what(play, process, call, rest)
@@ -69,12 +69,12 @@ def _around(
 def _chosen(play: Play, call: Call, variant: int) -> tuple[str, int]:
     """A function, rather the one that the call is about, and what is left of the number."""
     names = play.world.names
-    mine = [name for name in names if name.endswith(f"-lambda-{call.about}")]
-    among = [*mine, *mine, *names]
+    own = [name for name in names if name.endswith(f"-lambda-{call.about}")]
+    among = [*own, *own, *names]
     return among[variant % len(among)], variant // len(among)
 
 
-def foreign(play: Play, _process: Process, call: Call, variant: int) -> None:
+def outside_write(play: Play, _process: Process, call: Call, variant: int) -> None:
     """Somebody else moves an alias: to a version of theirs, to one of ours, or only its weights."""
     world = play.world
     name, rest = _chosen(play, call, variant)
@@ -93,9 +93,9 @@ def foreign(play: Play, _process: Process, call: Call, variant: int) -> None:
         version, weights = seen.version, dict(seen.weights)
     if older not in world.functions._functions[name].versions:
         return
-    world.tell(f"somebody else writes {name}: version {version}, weights {weights}")
+    world.note(f"somebody else writes {name}: version {version}, weights {weights}")
     world.functions.point(name, ALIAS, version, weights, "theirs")
-    world.truth.foreign(name)
+    world.truth.outside_write(name)
 
 
 def vanish(play: Play, _process: Process, call: Call, variant: int) -> None:
@@ -106,10 +106,10 @@ def vanish(play: Play, _process: Process, call: Call, variant: int) -> None:
     if world.alias(name) is None:
         return
     if kind == 0:
-        world.tell(f"somebody deletes {name}")
+        world.note(f"somebody deletes {name}")
         world.functions.delete_function(FunctionName=name)
     elif kind == 1:
-        world.tell(f"somebody deletes the alias of {name}")
+        world.note(f"somebody deletes the alias of {name}")
         world.functions.delete_alias(FunctionName=name, Name=ALIAS)
     else:
         held = world.alias(name)
@@ -117,10 +117,10 @@ def vanish(play: Play, _process: Process, call: Call, variant: int) -> None:
         free = [n for n in versions if held and n not in (held.version, *dict(held.weights))]
         if not free:
             return
-        world.tell(f"somebody deletes version {free[-1]} of {name}")
+        world.note(f"somebody deletes version {free[-1]} of {name}")
         world.functions.delete_function(FunctionName=name, Qualifier=free[-1])
         return
-    world.truth.foreign(name)
+    world.truth.outside_write(name)
 
 
 def expire(play: Play, process: Process, call: Call, variant: int) -> None:
@@ -129,11 +129,11 @@ def expire(play: Play, process: Process, call: Call, variant: int) -> None:
         return
     seconds = play.world.settings.lease_seconds + 5.0
     if variant % 4 == 3:
-        play.world.tell(f"{process.name} is cut off for {seconds:.0f} seconds")
+        play.world.note(f"{process.name} is cut off for {seconds:.0f} seconds")
         process.wire.cut_until = play.world.now + seconds
         play.pass_time(seconds)
     else:
-        play.world.tell(f"{process.name} is stopped")
+        play.world.note(f"{process.name} is stopped")
         process.stopped = True
     other(play, process, call, variant)
 
@@ -158,7 +158,7 @@ def other(play: Play, process: Process, _call: Call, variant: int) -> None:
 
 def skew(play: Play, process: Process, _call: Call, variant: int) -> None:
     seconds = _SKEWS[variant % len(_SKEWS)]
-    play.world.tell(f"the clock of {process.name} is off by {seconds:.0f} seconds")
+    play.world.note(f"the clock of {process.name} is off by {seconds:.0f} seconds")
     process.skew = seconds
 
 
@@ -168,7 +168,7 @@ def stale_index(play: Play, _process: Process, _call: Call, variant: int) -> Non
 
 FAULTS: dict[str, Callable[[Play, Process, Call, int], None]] = {
     **{name: _sent(name) for name in _ON_THE_WAY},
-    "foreign write": _around(foreign),
+    "foreign write": _around(outside_write),
     "vanished": _around(vanish),
     "lease expiry": _around(expire),
     "second operator": _around(other),

@@ -113,17 +113,17 @@ def _function(module: ModuleType, name: str) -> FunctionType:
 # -- guards --------------------------------------------------------------------------------------------------
 
 
-def _guard(told: str, found: Callable[[Place], bool], only: int | None = None, of: int = 1) -> Guard:
+def _guard(label: str, found: Callable[[Place], bool], only: int | None = None, of: int = 1) -> Guard:
     """The place where `found` is true: once, or where it is so `of` times, that with the number `only`."""
 
     def guard(function: ast.AST) -> Iterator[Place]:
         places = [place for place in _places(function) if found(place)]
         if only is not None:
-            _once([None] * (len(places) - of + 1), f"{told}, of {of},")
+            _once([None] * (len(places) - of + 1), f"{label}, of {of},")
             places = [places[only]]
         yield from places
 
-    guard.told = told  # type: ignore[attr-defined] # what an error says of it
+    guard.told = label  # type: ignore[attr-defined] # what an error says of it
     return guard
 
 
@@ -140,24 +140,24 @@ def call(name: str) -> Guard:
     return _guard(f"the call of {name}", lambda at: _called(at.node) == name)
 
 
-def condition(word: str, *, only: int | None = None, of: int = 1) -> Guard:
-    """The condition which, or what is done by which, speaks of `word`, and no condition inside of that does."""
+def condition(expected: str, *, only: int | None = None, of: int = 1) -> Guard:
+    """The condition which, or what is done by which, speaks of `expected`, and no condition inside of that does."""
 
     def found(at: Place) -> bool:
-        return at.field == "test" and isinstance(at.holder, _CONDITIONS) and word in _words(at.holder)
+        return at.field == "test" and isinstance(at.holder, _CONDITIONS) and expected in _words(at.holder)
 
-    return _guard(f"the condition of {word}", found, only, of)
+    return _guard(f"the condition of {expected}", found, only, of)
 
 
-def operand(word: str) -> Guard:
-    """What speaks of `word` among the operands of an `and` or `or`."""
+def operand(expected: str) -> Guard:
+    """What speaks of `expected` among the operands of an `and` or `or`."""
     return _guard(
-        f"the operand {word}",
+        f"the operand {expected}",
         lambda at: (
             at.field == "values"
             and isinstance(at.holder, ast.BoolOp)
             and not isinstance(at.node, ast.BoolOp)
-            and word in _words(at.node)
+            and expected in _words(at.node)
         ),
     )
 
@@ -234,15 +234,15 @@ def _called(node: ast.AST) -> str:
 
 def _words(node: ast.AST) -> set[str]:
     """What is called, raised and read of objects in a node, and `return`; not what is done by a condition within."""
-    words, todo = set[str](), [node]
+    parts, todo = set[str](), [node]
     while todo:
         one = todo.pop()
-        words |= {_called(one), getattr(one, "attr", "")}
-        words |= {"return"} if isinstance(one, ast.Return) else set()
-        words |= {getattr(one.exc, "id", "")} if isinstance(one, ast.Raise) else set()
+        parts |= {_called(one), getattr(one, "attr", "")}
+        parts |= {"return"} if isinstance(one, ast.Return) else set()
+        parts |= {getattr(one.exc, "id", "")} if isinstance(one, ast.Raise) else set()
         within = [child for child in ast.iter_child_nodes(one) if not isinstance(child, _CONDITIONS)]
         todo += within
-    return words
+    return parts
 
 
 # -- what becomes of them ------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ MUTANTS = (
         "foreign release overwritten",
         ("foreign write", "execute"),
         f"{_ALIASES}._write_upon",
-        ((condition("_Foreign", only=0, of=2), never),),
+        ((condition("_Drifted", only=0, of=2), never),),
     ),
     Mutant(
         "lost answer treated as failure",
@@ -411,7 +411,7 @@ MUTANTS = (
     Mutant(
         "lease released before the record is closed",
         ("server error", "execute"),
-        f"{_LEASE}:Locks.release",
+        f"{_LEASE}:HeldLeases.release",
         ((assigned("in_flight"), gone),),
     ),
     Mutant(
@@ -429,7 +429,7 @@ MUTANTS = (
     Mutant(
         "stale plan accepted at apply",
         ("second operator", "apply"),
-        "rollback.actions.lifecycle:Flow.apply",
+        "rollback.actions.lifecycle:Lifecycle.apply",
         ((condition("Refused"), never),),
     ),
     Mutant(

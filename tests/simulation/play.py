@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
 from rollback.model.request import AliasesRequest
 from tests.doubles.world import SHA
@@ -59,10 +59,10 @@ class Play:
         return len(self.live) >= _CROWD
 
     def begin(
-        self, person: str, verb: str, body: Callable[[Flow], Any], manner: Manner, more: str = ""
+        self, person: str, verb: str, body: Callable[[Lifecycle], Any], manner: Manner, more: str = ""
     ) -> Process:
         process = self.world.begin(person, verb, body, **manner.as_given())
-        self.world.tell(f"{process.name} begins{more}")
+        self.world.note(f"{process.name} begins{more}")
         return process
 
     def rollback(
@@ -88,7 +88,7 @@ class Play:
         if not again or not self._released:
             self._released += 1
         version = f"v2.{self._released}.0"
-        self.world.tell(f"dan deploys {version}")
+        self.world.note(f"dan deploys {version}")
         self.world.release(version)
         process = self.begin(
             "dan",
@@ -113,7 +113,7 @@ class Play:
         digest = str(self.world.truth._metadata(rollback_id).get("digest", ""))[:16]
         if mistaken:
             digest = digest[::-1]
-        bodies: dict[str, Callable[[Flow], Any]] = {
+        bodies: dict[str, Callable[[Lifecycle], Any]] = {
             "approve": lambda flow: flow.approve(rollback_id, digest),
             "apply": lambda flow: flow.apply(rollback_id, digest if mistaken else ""),
             "resume": lambda flow: flow.resume(rollback_id),
@@ -169,7 +169,7 @@ class Play:
         process.run(until)
         self.check()
         if process.ended:
-            self.world.tell(f"{process.name} ends: {aftermath.said(process)}")
+            self.world.note(f"{process.name} ends: {aftermath.ending(process)}")
         return not process.ended
 
     def to(self, process: Process, phase: str, number: int = 1, *, writing: bool = False) -> bool:
@@ -223,16 +223,16 @@ class Play:
 
     def kill(self, process: Process) -> None:
         if not process.ended:
-            self.world.tell(f"{process.name} is killed before {process.waits}")
+            self.world.note(f"{process.name} is killed before {process.waits}")
             process.kill()
             self.check()
 
     def lag(self, writes: int) -> None:
-        self.world.tell(f"the index is {writes} writes behind")
+        self.world.note(f"the index is {writes} writes behind")
         self.world.dynamodb.index_lag = writes
 
     def pass_time(self, seconds: float) -> None:
-        self.world.tell(f"{seconds:.0f} seconds pass")
+        self.world.note(f"{seconds:.0f} seconds pass")
         self.world.pass_time(seconds)
         self.check()
 
@@ -253,7 +253,7 @@ class Play:
         process.wire.beats_armed = None
 
     def count(self, _what: str, process: Process, call: Call) -> None:
-        self.world.tell(f"a beat of {process.name} meets: {self._beating}")
+        self.world.note(f"a beat of {process.name} meets: {self._beating}")
         self.struck[self._beating, call.phase] += 1
 
     def settle(self, *, abort: bool) -> None:
@@ -269,5 +269,7 @@ class Play:
         broken = self.world.broken
         if broken is None:
             return
-        story = "\n".join(["", *self.world.told, f"{self.world.now:8.2f}  {type(broken).__name__}: {broken}"])
+        story = "\n".join(
+            ["", *self.world.notes, f"{self.world.now:8.2f}  {type(broken).__name__}: {broken}"]
+        )
         raise Violation(story) from broken

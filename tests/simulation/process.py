@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rollback.actions.context import Session
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.aws.account import Account, Throttles
 from rollback.core.clocks import Clocks
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
-from rollback.ledger.store import Table
-from rollback.model.identity import Who
+from rollback.ledger.store import LedgerTable
+from rollback.model.identity import Actor
 from rollback.model.record import now_iso
 from tests.doubles.clock import BEGAN
 from tests.doubles.world import TABLE
@@ -50,7 +50,7 @@ class Quiet:
     stage: Stage
 
     def planned(self, plan: Any) -> None: ...
-    def say(self, text: str) -> None: ...
+    def notice(self, text: str) -> None: ...
     def waiting(self, why: str, seconds: float) -> None: ...
     def start(self, what: str, total: int) -> None:  # noqa: ARG002 - the Protocol's
         self.stage.begins(what)
@@ -122,9 +122,9 @@ class Process:
 
     world: World
     name: str
-    who: Who
+    who: Actor
     verb: str
-    body: Callable[[Flow], Any]
+    body: Callable[[Lifecycle], Any]
     latency: float = 0.02
     skew: float = 0.0
     order: int = 0
@@ -196,12 +196,12 @@ class Process:
 
     def beating(self, _name: str, seconds: float, beat: Callable[[], bool]) -> Callable[[], None]:
         self.alive()
-        mine = Beat(self.world.now + seconds, seconds, beat)
-        self.beats.append(mine)
+        own = Beat(self.world.now + seconds, seconds, beat)
+        self.beats.append(own)
 
         def end() -> None:
-            if mine in self.beats:
-                self.beats.remove(mine)
+            if own in self.beats:
+                self.beats.remove(own)
 
         return end
 
@@ -217,7 +217,7 @@ class Process:
         dynamodb: Any = Client(self.wire, world.dynamodb)
         lambda_: Any = Client(self.wire, world.functions)
         ssm: Any = Client(self.wire, world.parameters)
-        table = Table(dynamodb, TABLE, sleep=self.sleep)
+        table = LedgerTable(dynamodb, TABLE, sleep=self.sleep)
         account = Account(
             settings=world.settings,
             caller=self.who,
@@ -246,7 +246,7 @@ class Process:
 
     def _run(self) -> None:
         try:
-            self.result = self.body(Flow(session=self.session(), ui=Quiet(self.stage)))
+            self.result = self.body(Lifecycle(session=self.session(), ui=Quiet(self.stage)))
         except Killed:
             self.dead = True
         except RollbackError as error:

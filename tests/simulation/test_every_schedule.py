@@ -85,7 +85,7 @@ def test_a_guard_is_found_whatever_its_locals_and_messages_are_called() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "guard", "said"),
+    ("name", "guard", "message"),
     [
         ("Store.read", condition("Refused"), "read is there 0 times"),
         ("Store.write", argument("put", "RevisionId"), "RevisionId of put is there 0 times"),
@@ -93,8 +93,8 @@ def test_a_guard_is_found_whatever_its_locals_and_messages_are_called() -> None:
         ("Store.write", condition("Refused", only=0, of=2), "of 2, is there 0 times"),
     ],
 )
-def test_a_mutant_whose_function_or_guard_is_gone_is_an_error(name: str, guard: Guard, said: str) -> None:
-    with pytest.raises(LookupError, match=said):
+def test_a_mutant_whose_function_or_guard_is_gone_is_an_error(name: str, guard: Guard, message: str) -> None:
+    with pytest.raises(LookupError, match=message):
         mutated(GUARDED, name, ((guard, never),))
 
 
@@ -106,22 +106,22 @@ def test_a_guard_that_is_there_twice_is_an_error() -> None:
 
 
 def test_the_same_schedule_runs_the_same_way_twice() -> None:
-    told = []
+    stories = []
     for _ in range(2):
         play = Play(World(keeps=True, canary=True), "none")
         process = play.rollback()
         assert play.to(process, "execute", 2)
         play.strike(process, "lost answer", 1)
         play.settle(abort=True)
-        told.append(play.world.told)
+        stories.append(play.world.notes)
 
-    assert told[0] == told[1]
+    assert stories[0] == stories[1]
 
 
 # -- what schedules have shown, kept ------------------------------------------------------------------
 
 
-def test_what_could_not_be_put_back_is_not_said_to_stand_there() -> None:
+def test_what_could_not_be_rolled_back_is_not_called_deployed() -> None:
     """The version to go back to is deleted: the undo fails, and the ledger claims nothing for that service."""
     play = Play(World(), "none")
     world = play.world
@@ -136,7 +136,7 @@ def test_what_could_not_be_put_back_is_not_said_to_stand_there() -> None:
     play.finish(undo)
 
     assert play.records("FAILED") == [record]
-    assert "to go back to, no longer exists" in aftermath.said(undo)
+    assert "to go back to, no longer exists" in aftermath.ending(undo)
     assert world.truth.timeline[-1]["stands"] == {"roles": "v1.2.0"}
     assert world.parameters.snapshot()[world.settings.names.deployed_version] == "v1.2.0"
 
@@ -146,11 +146,11 @@ def test_an_undisturbed_rollback_makes_one_write_a_function() -> None:
     play.finish(play.rollback())
 
     written = [past[-1] for past in play.world.truth.history.values()]
-    assert [stood.at for stood in written] == [("2", ())] * 3
+    assert [state.at for state in written] == [("2", ())] * 3
     play.settle(abort=False)
 
 
-def test_a_foreign_canary_survives_the_undo_of_a_write_without_an_answer() -> None:
+def test_an_outside_canary_survives_the_undo_of_a_write_without_an_answer() -> None:
     """Somebody gives the version that stands a new weight; our write is throttled to its end, and undone."""
     play = Play(World(), "none")
     world = play.world
@@ -158,7 +158,7 @@ def test_a_foreign_canary_survives_the_undo_of_a_write_without_an_answer() -> No
     play.to(process, "execute")
     name = world.names[0]
     world.functions.point(name, "live", "3", {"2": 0.25}, "theirs")
-    world.truth.foreign(name)
+    world.truth.outside_write(name)
 
     play.strike(process, "throttle", 1)
     play.finish(process)

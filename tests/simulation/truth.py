@@ -27,7 +27,7 @@ class Violation(AssertionError):
     """An invariant that did not hold."""
 
 
-class Stood(NamedTuple):
+class PastState(NamedTuple):
     """How an alias stood once somebody had written it; `record` is empty where that was no rollback.
 
     None where it was gone. `tag` names the rollback, its holder and its direction.
@@ -61,7 +61,7 @@ class Truth:
 
     def __init__(self, world: World, kept: Any) -> None:
         self._world = world
-        self.history: dict[str, list[Stood]]
+        self.history: dict[str, list[PastState]]
         self.timeline: list[dict[str, Any]]
         self.stories: dict[str, Story]
         self.history, self.timeline, self._lock_changed = kept or ({}, [], 0.0)
@@ -75,9 +75,9 @@ class Truth:
 
     # -- what happens ----------------------------------------------------------------------------------
 
-    def foreign(self, function: str) -> None:
+    def outside_write(self, function: str) -> None:
         """Somebody else has written an alias, or taken it away."""
-        self.history.setdefault(function, []).append(Stood("", "", self._world.alias(function)))
+        self.history.setdefault(function, []).append(PastState("", "", self._world.alias(function)))
 
     def watched(
         self, process: Process, call: Call, method: Callable[..., Any], request: Mapping[str, Any]
@@ -119,30 +119,30 @@ class Truth:
             raise self._world.violated(f"{process.name} wrote {function} although {record} is {status}")
         fence, _, back = rest.partition("/")
         self._one_write(process, function, after.description, story, back=bool(back), fence=fence)
-        self._nothing_foreign_lost(process, function, before, story)
+        self._no_outside_write_lost(process, function, before, story)
         step = story.steps[function]
         if not back and (after.version, after.weights) != (step["to_version"], ()):
             raise self._world.violated(f"{process.name} moved {function} to {after.version}{after.weights}")
-        past.append(Stood(record, after.description, after))
+        past.append(PastState(record, after.description, after))
 
     def _one_write(
         self, process: Process, function: str, tag: str, story: Story, *, back: bool, fence: str
     ) -> None:
         past = self.history[function]
         # Again only upon what somebody else has written meanwhile, which is journalled first.
-        if any(stood.tag == tag for stood in past) and past[-1].record:
+        if any(state.tag == tag for state in past) and past[-1].record:
             raise self._world.violated(f"{process.name} wrote {function} twice under {tag}")
         if back and "reverting" not in story.kinds:
             raise self._world.violated(f"{process.name} put {function} back without saying so first")
         if fence not in story.fences:
             raise self._world.violated(f"{process.name} wrote {function} under {tag}, which took nothing")
-        later = [int(stood.tag.split("/")[2]) for stood in past if stood.tag]
+        later = [int(state.tag.split("/")[2]) for state in past if state.tag]
         if later and int(fence) < max(later):
             raise self._world.violated(
                 f"two owners: {process.name} wrote {function} under {fence}, after {max(later)} had"
             )
 
-    def _nothing_foreign_lost(
+    def _no_outside_write_lost(
         self,
         process: Process,
         function: str,
@@ -179,7 +179,7 @@ class Truth:
                         f"{process.name} took the lease of {before['owner']}, silent for {silence:.0f} s only"
                     )
         self._lock_changed = self._world.now
-        self._flight_is_barred(process)
+        self._flight_is_blocked(process)
         return answer
 
     def _transaction(self, process: Process, method: Callable[..., Any], request: Mapping[str, Any]) -> Any:
@@ -203,7 +203,7 @@ class Truth:
         for record in records:
             self._owned(process, record, before[record], lock)
             self._ends(process, record, before[record])
-        self._flight_is_barred(process)
+        self._flight_is_blocked(process)
         return answer
 
     def _wrote(self, record: str, sk: str, item: Mapping[str, Any] | None) -> None:
@@ -244,16 +244,16 @@ class Truth:
         if not lock or lock.get("owner") != record or lock.get("nonce") not in process.nonces:
             raise self._world.violated(f"{process.name} wrote {record} without holding its lease")
 
-    def _flight_is_barred(self, process: Process) -> None:
+    def _flight_is_blocked(self, process: Process) -> None:
         lock = self._world.item(*LOCK) or {}
         for record in self.stories:
             if self._status(record) == "IN_PROGRESS" and lock.get("owner") != record:
                 raise self._world.violated(f"after {process.name}, {record} is under way without its lease")
 
     def _approved(self, process: Process, record: str) -> None:
-        said = process.said
+        announced = process.said
         metadata = self._metadata(record)
-        if not said or not str(metadata.get("digest", "")).startswith(said):
+        if not announced or not str(metadata.get("digest", "")).startswith(announced):
             raise self._world.violated(f"{process.name} approved {record} with another plan's digest")
 
     def _ends(self, process: Process, record: str, was: str) -> None:
@@ -288,8 +288,8 @@ class Truth:
 
     def _previous(self, service: str) -> str | None:
         """The release recorded before the one that stands, by the order in which they were committed."""
-        stands = self.timeline[-1]["stands"].get(service)
-        barred = {
+        deployed = self.timeline[-1]["stands"].get(service)
+        quarantined = {
             item["version"]
             for item in self._world.partition("RELEASE#dev")
             if str(item["SK"]).startswith(f"QUARANTINE#{service}#") and not item.get("lifted_at")
@@ -298,16 +298,16 @@ class Truth:
         for entry in reversed(self.timeline):
             if entry["kind"] != "deployment":
                 continue
-            if entry["version"] == stands:
+            if entry["version"] == deployed:
                 reached = True
-            elif reached and entry["version"] not in barred:
+            elif reached and entry["version"] not in quarantined:
                 return str(entry["version"])
         return None
 
     def _complete(self, process: Process, record: str, story: Story) -> None:
         for name, step in story.steps.items():
             past = self.history[name]
-            ours = [stood for stood in past if stood.record == record]
+            ours = [state for state in past if state.record == record]
             if ours and ours[-1].at == (step["to_version"], ()):
                 if past[-1] is ours[-1]:
                     continue
@@ -328,9 +328,9 @@ class Truth:
             began = story.began[name]
             # Another rollback, closed before, may have written it; what this one wrote does not count.
             others = [
-                stood.at
-                for number, stood in enumerate(past)
-                if number >= began - 1 and stood.record != record
+                state.at
+                for number, state in enumerate(past)
+                if number >= began - 1 and state.record != record
             ]
             # Who moves it to where we move it cannot be told from who touches what we have moved.
             alike = others[-1] is not None and others[-1][0] == story.steps[name]["to_version"]

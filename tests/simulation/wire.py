@@ -96,7 +96,7 @@ class Wire:
                 what = "away"
             if what in _ANSWERS:
                 if last:
-                    raise _told(_ANSWERS[what](call.operation), number)
+                    raise _with_attempts(_ANSWERS[what](call.operation), number)
             elif what:
                 self._unanswered(what, call, method, request, number)
                 if not beat:
@@ -138,7 +138,7 @@ class Wire:
         try:
             return self._world.carry_out(self._process, call, method, request)
         except ClientError as error:
-            return _told(error, number)
+            return _with_attempts(error, number)
 
     def _later(self, call: Call, method: Callable[..., Any], request: dict[str, Any]) -> None:
         sent = dict(request)
@@ -198,7 +198,7 @@ def _server_error(operation: str) -> ClientError:
 _ANSWERS = {"throttle": _throttle, "error": _server_error}
 
 
-def _told(error: ClientError, number: int) -> ClientError:
+def _with_attempts(error: ClientError, number: int) -> ClientError:
     error.response["ResponseMetadata"]["RetryAttempts"] = number
     return error
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
 from rollback.config.settings import Settings, parse
 from rollback.ledger.store import _read
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, create_table, texts
 from tests.simulation.aws.dynamodb_model import DynamoDB
 from tests.simulation.aws.lambda_model import AliasSeen, Lambda
@@ -25,7 +25,7 @@ from tests.simulation.process import Process
 from tests.simulation.truth import Truth, Violation
 from tests.simulation.wire import Letter
 
-CAROL = Who(role=ALICE.role, person="carol")
+CAROL = Actor(role=ALICE.role, person="carol")
 PEOPLE = {"alice": ALICE, "carol": CAROL, "bob": BOB, "dan": DAN}
 ALIAS = "live"
 SERVICES = {"teams": ["teams-get", "teams-list"], "roles": ["roles-get"]}
@@ -38,7 +38,7 @@ class World:
     def __init__(self, *, policy: str = "none", keeps: bool = False, canary: bool = False) -> None:
         self.settings, self.files, self.root = _settings(policy)
         self.now = 0.0
-        self.told: list[str] = []
+        self.notes: list[str] = []
         self.broken: BaseException | None = None
         self.processes: list[Process] = []
         self.letters: list[Letter] = []
@@ -100,12 +100,12 @@ class World:
         """Everything that was on its way arrives."""
         letters, self.letters = self.letters, []
         for letter in letters:
-            self.tell(f"{letter.process.name}'s {letter.call} arrives only now")
+            self.note(f"{letter.process.name}'s {letter.call} arrives only now")
             self.delivering = True
             try:
                 letter.deliver()
             except Exception as error:  # noqa: BLE001 - nobody hears the answer
-                self.tell(f"… and is refused: {type(error).__name__}")
+                self.note(f"… and is refused: {type(error).__name__}")
             finally:
                 self.delivering = False
 
@@ -133,19 +133,19 @@ class World:
     def manifest(items: list[dict[str, Any]]) -> dict[str, str]:
         """Function → version, of a release's items."""
         chunks = [json.loads(item["functions"]) for item in items if str(item["SK"]).startswith("FUNCTIONS#")]
-        return {name: standing["version"] for chunk in chunks for name, standing in chunk.items()}
+        return {name: deployed["version"] for chunk in chunks for name, deployed in chunk.items()}
 
     # -- who works there -------------------------------------------------------------------------------
 
-    def begin(self, person: str, verb: str, body: Callable[[Flow], Any], **kind: Any) -> Process:
+    def begin(self, person: str, verb: str, body: Callable[[Lifecycle], Any], **kind: Any) -> Process:
         number = sum(process.name.startswith(f"{person}'s {verb}") for process in self.processes)
         name = f"{person}'s {verb}" + (f" {number + 1}" if number else "")
         process = Process(self, name, PEOPLE[person], verb, body, **kind)
         self.processes.append(process)
         return process
 
-    def tell(self, sentence: str) -> None:
-        self.told.append(f"{self.now:8.2f}  {sentence.rstrip('.:')}.")
+    def note(self, sentence: str) -> None:
+        self.notes.append(f"{self.now:8.2f}  {sentence.rstrip('.:')}.")
 
     def violated(self, what: str) -> Violation:
         self.broken = self.broken or Violation(what)
@@ -158,7 +158,7 @@ class World:
             if self.alias(name) is not None:
                 number = self.functions.publish(name, version)
                 self.functions.point(name, ALIAS, number)
-                self.truth.foreign(name)
+                self.truth.outside_write(name)
 
 
 def _seen(functions: Lambda, function: str) -> AliasSeen | None:
@@ -187,24 +187,24 @@ def _settings(policy: str) -> tuple[Settings, dict[str, str], Any]:
 
 
 def _story(policy: str, keeps: bool, canary: bool) -> Any:
-    return pickle.loads(_told_story(policy, keeps, canary))  # noqa: S301 - written below
+    return pickle.loads(_story_files(policy, keeps, canary))  # noqa: S301 - written below
 
 
-_TOLD: dict[tuple[str, bool, bool], bytes] = {}
+_NOTICED: dict[tuple[str, bool, bool], bytes] = {}
 
 
-def _told_story(policy: str, keeps: bool, canary: bool) -> bytes:
+def _story_files(policy: str, keeps: bool, canary: bool) -> bytes:
     """Three releases, recorded; with `canary` one alias still gives a tenth to the release before."""
-    known = _TOLD.get((policy, keeps, canary))
+    known = _NOTICED.get((policy, keeps, canary))
     if known is None:
-        known = _TOLD[policy, keeps, canary] = _told(policy, keeps=keeps, canary=canary)
+        known = _NOTICED[policy, keeps, canary] = _serialized(policy, keeps=keeps, canary=canary)
     return known
 
 
-def _told(policy: str, *, keeps: bool, canary: bool) -> bytes:
+def _serialized(policy: str, *, keeps: bool, canary: bool) -> bytes:
     world = World.__new__(World)
     world.settings, world.files, world.root = _settings(policy)
-    world.now, world.told, world.broken, world._names = 0.0, [], None, 0
+    world.now, world.notes, world.broken, world._names = 0.0, [], None, 0
     world.processes, world.letters, world.delivering = [], [], False
     world.functions = Lambda(noop_keeps_revision=keeps)
     world.parameters = Ssm()
@@ -219,7 +219,7 @@ def _told(policy: str, *, keeps: bool, canary: bool) -> bytes:
             world.functions.point(name, ALIAS, number)
             if canary and version == RELEASES[-1] and name == world.names[0]:
                 world.functions.point(name, ALIAS, number, {str(int(number) - 1): 0.1})
-            world.truth.foreign(name)
+            world.truth.outside_write(name)
         process = world.begin(
             "dan",
             "record",

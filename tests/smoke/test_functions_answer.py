@@ -36,8 +36,8 @@ def test_every_function_of_the_service_answers(service: str) -> None:
         answer = client.invoke(FunctionName=function, Qualifier=SETTINGS.alias, Payload=b"{}")
         body = answer["Payload"].read()
         if "FunctionError" in answer:
-            said = json.loads(body)
-            return f"{function}: {said.get('errorMessage')} ({said.get('errorType')})"
+            document = json.loads(body)
+            return f"{function}: {document.get('errorMessage')} ({document.get('errorType')})"
         return ""
 
     with ThreadPoolExecutor(8) as pool:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from localaws.provider.cloud import Cloud, as_list, as_map, unless_missing
-from localaws.provider.resource import Found, Resource
-from localaws.provider.schema import REGION, TAGS, Failure, Field, normal
+from localaws.provider.resource import ReadResult, Resource
+from localaws.provider.schema import REGION, TAGS, CheckFailure, Field, normal
 from localaws.provider.values import Values
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def with_plain_keys(indexes: Any) -> Any:
 def _plain_keys(index: Any) -> Any:
     if not isinstance(index, dict) or not isinstance(index.get("keySchemas"), list):
         return index
-    words = {"HASH": "hashKey", "RANGE": "rangeKey"}
-    keys = {words.get(key.get("keyType")): key.get("attributeName") for key in index["keySchemas"]}
-    return {word: value for word, value in index.items() if word != "keySchemas"} | keys
+    parts = {"HASH": "hashKey", "RANGE": "rangeKey"}
+    keys = {parts.get(key.get("keyType")): key.get("attributeName") for key in index["keySchemas"]}
+    return {key: value for key, value in index.items() if key != "keySchemas"} | keys
 
 
 class Table(Resource):
@@ -91,27 +91,27 @@ class Table(Resource):
     outputs: ClassVar = ("arn", "streamArn", "streamLabel", "tagsAll")
     identity: ClassVar = ("name", "region")
 
-    def problems(self, inputs: Values) -> Iterator[Failure]:
+    def problems(self, inputs: Values) -> Iterator[CheckFailure]:
         defined = {attribute["name"] for attribute in inputs["attributes"]}
         indexes = with_plain_keys(inputs.get("globalSecondaryIndexes", []))
         for number, index in enumerate(indexes):
             if not index.get("hashKey"):
-                yield Failure(
+                yield CheckFailure(
                     key=f"globalSecondaryIndexes[{number}]",
                     reason="one of keySchemas and hashKey is required",
                 )
         owners = [inputs, *indexes]
         used = {owner[key] for owner in owners for key in ("hashKey", "rangeKey") if owner.get(key)}
         if unused := sorted(defined - used):
-            yield Failure(
+            yield CheckFailure(
                 key="attributes", reason=f"all attributes must be indexed. Unused attributes: {unused}"
             )
         if undefined := sorted(used - defined):
-            yield Failure(
+            yield CheckFailure(
                 key="attributes", reason=f"all indexes must match a defined attribute. Missing: {undefined}"
             )
         if inputs.get("streamEnabled") and not inputs.get("streamViewType"):
-            yield Failure(key="streamViewType", reason="required where streamEnabled is true")
+            yield CheckFailure(key="streamViewType", reason="required where streamEnabled is true")
 
     def create(self, cloud: Cloud, inputs: Values) -> str:
         settings: dict[str, Any] = {
@@ -150,7 +150,7 @@ class Table(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return str(inputs["name"])
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         client = cloud.dynamodb(known)
         answer = unless_missing(lambda: client.describe_table(TableName=id_))
         if answer is None or answer["Table"]["TableStatus"] == "DELETING":
@@ -202,7 +202,7 @@ class Table(Resource):
         }
         if encrypted:
             state["serverSideEncryption"] = {"enabled": True, "kmsKeyArn": encryption.get("KMSMasterKeyArn")}
-        return Found(id=table["TableName"], state=state)
+        return ReadResult(id=table["TableName"], state=state)
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         client = cloud.dynamodb(old)

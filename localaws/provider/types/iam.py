@@ -10,18 +10,18 @@ from typing import Any, ClassVar, Final
 
 from localaws.provider.cloud import Cloud, as_list, as_map, unless_missing
 from localaws.provider.policies import canonical, problem
-from localaws.provider.resource import Found, Resource
-from localaws.provider.schema import TAGS, Failure, Field
+from localaws.provider.resource import ReadResult, Resource
+from localaws.provider.schema import TAGS, CheckFailure, Field
 from localaws.provider.values import Values
 
 DOCUMENT: Final = Field(required=True, canon=canonical)
 LONGEST_SESSION = 3600  # AWS's default, in seconds
 
 
-def document_problems(key: str, inputs: Values) -> Iterator[Failure]:
+def document_problems(key: str, inputs: Values) -> Iterator[CheckFailure]:
     """Whether the input holds a JSON object."""
     if reason := problem(inputs[key]):
-        yield Failure(key=key, reason=f"{key!r} {reason}")
+        yield CheckFailure(key=key, reason=f"{key!r} {reason}")
 
 
 def as_text(document: Any) -> str:
@@ -52,7 +52,7 @@ class Role(Resource):
     outputs: ClassVar = ("arn", "createDate", "uniqueId", "tagsAll")
     identity: ClassVar = ("name",)
 
-    def problems(self, inputs: Values) -> Iterator[Failure]:
+    def problems(self, inputs: Values) -> Iterator[CheckFailure]:
         yield from document_problems("assumeRolePolicy", inputs)
 
     def create(self, cloud: Cloud, inputs: Values) -> str:
@@ -73,7 +73,7 @@ class Role(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return str(inputs["name"])
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         answer = unless_missing(lambda: cloud.iam().get_role(RoleName=id_))
         if answer is None:
             return None
@@ -91,7 +91,7 @@ class Role(Resource):
         }
         if boundary := role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"):
             state["permissionsBoundary"] = boundary
-        return Found(id=role["RoleName"], state=state)
+        return ReadResult(id=role["RoleName"], state=state)
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         iam = cloud.iam()
@@ -138,7 +138,7 @@ class RolePolicy(Resource):
     outputs: ClassVar = ()
     identity: ClassVar = ("name", "role")
 
-    def problems(self, inputs: Values) -> Iterator[Failure]:
+    def problems(self, inputs: Values) -> Iterator[CheckFailure]:
         yield from document_problems("policy", inputs)
 
     def create(self, cloud: Cloud, inputs: Values) -> str:
@@ -150,12 +150,14 @@ class RolePolicy(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return f"{inputs['role']}:{inputs['name']}"
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         role, name = _split(id_, ":", "ROLE:POLICY")
         answer = unless_missing(lambda: cloud.iam().get_role_policy(RoleName=role, PolicyName=name))
         if answer is None:
             return None
-        return Found(id=id_, state={"role": role, "name": name, "policy": as_text(answer["PolicyDocument"])})
+        return ReadResult(
+            id=id_, state={"role": role, "name": name, "policy": as_text(answer["PolicyDocument"])}
+        )
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         role, name = _split(id_, ":", "ROLE:POLICY")
@@ -184,13 +186,13 @@ class RolePolicyAttachment(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return f"{inputs['role']}/{inputs['policyArn']}"
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         role, arn = _split(id_, "/", "ROLE/POLICY-ARN")
         pages = cloud.iam().get_paginator("list_attached_role_policies").paginate(RoleName=role)
         attached = unless_missing(
             lambda: [p["PolicyArn"] for page in pages for p in page["AttachedPolicies"]]
         )
-        return Found(id=id_, state={"role": role, "policyArn": arn}) if arn in (attached or ()) else None
+        return ReadResult(id=id_, state={"role": role, "policyArn": arn}) if arn in (attached or ()) else None
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         """Nothing of an attachment changes in place."""

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 from localaws.provider.cloud import Cloud, as_list, as_map, unless_missing
-from localaws.provider.resource import Found, Resource
-from localaws.provider.schema import TAGS, Failure, Field
+from localaws.provider.resource import ReadResult, Resource
+from localaws.provider.schema import TAGS, CheckFailure, Field
 from localaws.provider.types.iam import DOCUMENT, as_text, document_problems, tag_changes
 from localaws.provider.values import Values
 
@@ -30,7 +30,7 @@ class Policy(Resource):
     outputs: ClassVar = ("arn", "policyId", "attachmentCount", "tagsAll")
     identity: ClassVar = ("name",)
 
-    def problems(self, inputs: Values) -> Iterator[Failure]:
+    def problems(self, inputs: Values) -> Iterator[CheckFailure]:
         yield from document_problems("policy", inputs)
 
     def create(self, cloud: Cloud, inputs: Values) -> str:
@@ -48,14 +48,14 @@ class Policy(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return f"arn:{cloud.partition}:iam::{cloud.account}:policy{inputs['path']}{inputs['name']}"
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         iam = cloud.iam()
         answer = unless_missing(lambda: iam.get_policy(PolicyArn=id_))
         if answer is None:
             return None
         policy = answer["Policy"]
         version = iam.get_policy_version(PolicyArn=id_, VersionId=policy["DefaultVersionId"])
-        return Found(
+        return ReadResult(
             id=policy["Arn"],
             state={
                 "name": policy["PolicyName"],
@@ -121,13 +121,13 @@ class OpenIdConnectProvider(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return f"arn:{cloud.partition}:iam::{cloud.account}:oidc-provider/{_host(inputs['url'])}"
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         answer = unless_missing(
             lambda: cloud.iam().get_open_id_connect_provider(OpenIDConnectProviderArn=id_)
         )
         if answer is None:
             return None
-        return Found(
+        return ReadResult(
             id=id_,
             state={
                 "url": answer["Url"],

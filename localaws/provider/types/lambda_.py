@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 
 from localaws.provider.cloud import Cloud, unless_missing
-from localaws.provider.resource import Found, Resource
+from localaws.provider.resource import ReadResult, Resource
 from localaws.provider.schema import REGION, Field
 from localaws.provider.values import Values
 
@@ -48,7 +48,7 @@ class Alias(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return f"{function_name(inputs['functionName'])}/{inputs['name']}"
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         function, name = _parts(id_)
         answer = unless_missing(lambda: cloud.functions(known).get_alias(FunctionName=function, Name=name))
         if answer is None:
@@ -65,7 +65,7 @@ class Alias(Resource):
         }
         if weights:
             state["routingConfig"] = {"additionalVersionWeights": dict(weights)}
-        return Found(id=answer["AliasArn"], state=state)
+        return ReadResult(id=answer["AliasArn"], state=state)
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         # All three go along even where only one changed, as the official provider does it: an update

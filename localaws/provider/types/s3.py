@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 from localaws.provider.cloud import Cloud, as_list, as_map, code_of, unless_missing
-from localaws.provider.resource import Found, Resource
+from localaws.provider.resource import ReadResult, Resource
 from localaws.provider.schema import REGION, TAGS, Field
 from localaws.provider.values import Values
 
@@ -48,7 +48,7 @@ class Bucket(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return str(inputs["bucket"])
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         client, region = cloud.s3(known), cloud.region_of(known)
         if unless_missing(lambda: client.head_bucket(Bucket=id_)) is None:
             return None
@@ -63,7 +63,7 @@ class Bucket(Resource):
             "tagsAll": _tags(client, id_),
             "region": region,
         }
-        return Found(id=id_, state=state)
+        return ReadResult(id=id_, state=state)
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         client = cloud.s3(old)
@@ -112,7 +112,7 @@ class BucketVersioning(BucketSetting):
         "region": REGION,
     }
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         answer = unless_missing(lambda: cloud.s3(known).get_bucket_versioning(Bucket=id_))
         if answer is None or ("Status" not in answer and not known):
             return None
@@ -124,7 +124,7 @@ class BucketVersioning(BucketSetting):
             },
             "region": cloud.region_of(known),
         }
-        return Found(id=id_, state=state)
+        return ReadResult(id=id_, state=state)
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         status = new["versioningConfiguration"]["status"]
@@ -164,7 +164,7 @@ class BucketObjectLockConfiguration(BucketSetting):
         "region": REGION,
     }
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         answer: Any = unless_missing(lambda: cloud.s3(known).get_object_lock_configuration(Bucket=id_))
         if not _locked(answer):
             return None
@@ -173,7 +173,7 @@ class BucketObjectLockConfiguration(BucketSetting):
             names = {"mode": "Mode", "days": "Days", "years": "Years"}
             retention = {key: kept[name] for key, name in names.items() if kept.get(name)}
             state["rule"] = {"defaultRetention": retention}
-        return Found(id=id_, state=state)
+        return ReadResult(id=id_, state=state)
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         self._put(cloud, id_, old, new.get("rule", {}).get("defaultRetention", {}))

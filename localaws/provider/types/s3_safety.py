@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 
 from localaws.provider.cloud import Cloud, unless_missing
-from localaws.provider.resource import Found
+from localaws.provider.resource import ReadResult
 from localaws.provider.schema import REGION, Field
 from localaws.provider.types.s3 import BUCKET, BucketSetting
 from localaws.provider.values import Values
@@ -42,12 +42,12 @@ class BucketServerSideEncryptionConfiguration(BucketSetting):
         "region": REGION,
     }
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         answer: Any = unless_missing(lambda: cloud.s3(known).get_bucket_encryption(Bucket=id_))
         if answer is None:
             return None
         rules = [_rule(rule) for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]]
-        return Found(id=id_, state={"bucket": id_, "rules": rules, "region": cloud.region_of(known)})
+        return ReadResult(id=id_, state={"bucket": id_, "rules": rules, "region": cloud.region_of(known)})
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         rules: list[Any] = []
@@ -81,16 +81,18 @@ class BucketPublicAccessBlock(BucketSetting):
         "region": REGION,
     }
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         answer: Any = unless_missing(lambda: cloud.s3(known).get_public_access_block(Bucket=id_))
         if answer is None:
             return None
         kept = answer["PublicAccessBlockConfiguration"]
         state: Values = {"bucket": id_, "region": cloud.region_of(known)}
-        return Found(id=id_, state=state | {name: kept[theirs] for name, theirs in self._names.items()})
+        return ReadResult(
+            id=id_, state=state | {name: kept[aws_name] for name, aws_name in self._names.items()}
+        )
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
-        settings: Any = {theirs: bool(new.get(name)) for name, theirs in self._names.items()}
+        settings: Any = {aws_name: bool(new.get(name)) for name, aws_name in self._names.items()}
         cloud.s3(old).put_public_access_block(Bucket=id_, PublicAccessBlockConfiguration=settings)
 
     def delete(self, cloud: Cloud, id_: str, state: Values) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 from localaws.provider.cloud import Cloud, as_list, as_map, unless_missing
-from localaws.provider.resource import Found, Resource
-from localaws.provider.schema import REGION, TAGS, Failure, Field
+from localaws.provider.resource import ReadResult, Resource
+from localaws.provider.schema import REGION, TAGS, CheckFailure, Field
 from localaws.provider.values import Values
 
 
@@ -35,11 +35,11 @@ class Parameter(Resource):
     moving: ClassVar = frozenset({"version"})
     identity: ClassVar = ("name", "region")
 
-    def problems(self, inputs: Values) -> Iterator[Failure]:
+    def problems(self, inputs: Values) -> Iterator[CheckFailure]:
         if ("value" in inputs) == ("insecureValue" in inputs):
-            yield Failure(key="value", reason="exactly one of 'value' and 'insecureValue' must be given")
+            yield CheckFailure(key="value", reason="exactly one of 'value' and 'insecureValue' must be given")
         if "insecureValue" in inputs and inputs["type"] == "SecureString":
-            yield Failure(key="insecureValue", reason="a SecureString is given by 'value'")
+            yield CheckFailure(key="insecureValue", reason="a SecureString is given by 'value'")
 
     def create(self, cloud: Cloud, inputs: Values) -> str:
         tags = cloud.tag_list(inputs)
@@ -58,7 +58,7 @@ class Parameter(Resource):
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
         return str(inputs["name"])
 
-    def read(self, cloud: Cloud, id_: str, known: Values) -> Found | None:
+    def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         client = cloud.ssm(known)
         answer = unless_missing(lambda: client.get_parameter(Name=id_, WithDecryption=True))
         if answer is None:
@@ -88,7 +88,7 @@ class Parameter(Resource):
             state["keyId"] = about.get("KeyId", "alias/aws/ssm")
         if "insecureValue" in known:
             state["insecureValue"] = parameter["Value"]
-        return Found(id=parameter["Name"], state=state)
+        return ReadResult(id=parameter["Name"], state=state)
 
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         client = cloud.ssm(old)

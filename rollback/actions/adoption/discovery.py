@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.actions.adoption import import_ids
-from rollback.actions.adoption.import_ids import Adoption, Declared
+from rollback.actions.adoption.import_ids import Declared, ImportPlan
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.aws.account import Account, code, explained
@@ -30,7 +30,7 @@ from rollback.core.errors import Code, UsageError
 from rollback.integrations.pulumi import update_history
 from rollback.integrations.pulumi.backend import backend_url
 from rollback.integrations.pulumi.import_preview import rehearsal
-from rollback.integrations.pulumi.process import Engine, EngineError, Watch
+from rollback.integrations.pulumi.process import CommandWatch, Engine, EngineError
 from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.terraform import NAMES
 from rollback.targets.terraform.state_bucket import KEY, StateBucket
@@ -50,7 +50,7 @@ _ABSENT = {
 }
 
 
-def look(session: Session, ui: Ui, stopping: Callable[[], bool]) -> Adoption:
+def discover(session: Session, ui: Ui, stopping: Callable[[], bool]) -> ImportPlan:
     """What can be adopted. Raises `UsageError` where there is no such stack, `RollbackError` where its program
     does not run, or where something that exists cannot be imported.
     """
@@ -58,7 +58,7 @@ def look(session: Session, ui: Ui, stopping: Callable[[], bool]) -> Adoption:
     engine = Engine.found(backend_url(settings))
     engine.version()
     project = update_history.project_name(safe_yaml.read(session.root / PROJECT_FILE, session.root))
-    watch = Watch(seconds=settings.rto.infrastructure * 60, stopping=stopping)
+    watch = CommandWatch(seconds=settings.rto.infrastructure * 60, stopping=stopping)
     named = update_history.stack_name(engine, project, settings.environment)
     ui.start("Asking the engine what the program declares, and what would become of it", 0)
     try:
@@ -72,7 +72,7 @@ def look(session: Session, ui: Ui, stopping: Callable[[], bool]) -> Adoption:
                 then = tried.preview()
     finally:
         ui.finish()
-    return Adoption(
+    return ImportPlan(
         found=import_ids.found(everything, {one.urn for one in existing}, then.steps),
         imports=imports,
         held=_held(account, everything, ui),
@@ -89,7 +89,7 @@ def checked(folder: Path) -> None:
         raise _unwritable(folder, wrong)
 
 
-def write(adoption: Adoption, folder: Path, environment: str) -> list[Path]:
+def write(adoption: ImportPlan, folder: Path, environment: str) -> list[Path]:
     """Writes the import file and, where there are any, the lines for Terraform. Raises `UsageError` where it cannot."""
     files = {IMPORT_FILE: json.dumps(adoption.imports, indent=2) + "\n"} if adoption.adopted else {}
     if adoption.held:
@@ -117,7 +117,7 @@ def _unwritable(folder: Path, why: str) -> UsageError:
     )
 
 
-def commands(session: Session, adoption: Adoption, folder: Path | None) -> list[str]:
+def commands(session: Session, adoption: ImportPlan, folder: Path | None) -> list[str]:
     """What to type next, in order."""
     environment = session.environment
     if not (adoption.found or adoption.held):
@@ -162,7 +162,7 @@ def _held(account: Account, everything: Sequence[Declared], ui: Ui) -> tuple[str
     bucket = StateBucket(account)
     state = bucket.state()
     if import_ids.sealed(state):
-        ui.say(
+        ui.notice(
             f"Terraform's state s3://{bucket.name}/{KEY} is encrypted: what it holds is not seen here. Its own "
             "list (state list) says it."
         )
@@ -181,26 +181,26 @@ def _existing(account: Account, everything: Sequence[Declared]) -> list[Declared
         "lambda": account.lambda_,
         "ssm": account.ssm,
     }
-    asked = [one for one in everything if not one.stands and one.id is not None]
+    asked = [one for one in everything if not one.in_stack and one.id is not None]
     there = account.each(partial(_exists, clients), asked)
     return [one for one, is_there in zip(asked, there, strict=True) if is_there]
 
 
 def _exists(clients: _Clients, one: Declared) -> bool:
-    with explained(f"looking for the {one.word} {one.name}"):
+    with explained(f"looking for the {one.kind_name} {one.name}"):
         try:
-            return LOOKS[one.type](clients, str(one.id))
+            return READERS[one.type](clients, str(one.id))
         except ClientError as error:
             if code(error) in _ABSENT:
                 return False
             raise
 
 
-def _call(service: str, method: str, word: str) -> Callable[[_Clients, str], bool]:
+def _call(service: str, method: str, parameter: str) -> Callable[[_Clients, str], bool]:
     """A look that is one call: it fails where the thing is not there."""
 
     def look(clients: _Clients, identifier: str) -> bool:
-        getattr(clients[service], method)(**{word: identifier})
+        getattr(clients[service], method)(**{parameter: identifier})
         return True
 
     return look
@@ -229,7 +229,7 @@ def _versioned(clients: _Clients, identifier: str) -> bool:
     return "Status" in clients["s3"].get_bucket_versioning(Bucket=identifier)
 
 
-LOOKS: Mapping[str, Callable[[_Clients, str], bool]] = {
+READERS: Mapping[str, Callable[[_Clients, str], bool]] = {
     "aws:dynamodb/table:Table": _call("dynamodb", "describe_table", "TableName"),
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": _call(
         "iam", "get_open_id_connect_provider", "OpenIDConnectProviderArn"

@@ -25,7 +25,7 @@ from rollback.integrations.pulumi.preview_events import (
     SAME,
     STACK_TYPE,
     Facts,
-    Step,
+    PreviewStep,
     unknown,
 )
 
@@ -34,14 +34,14 @@ _TABLE = "aws:dynamodb/table:Table"
 _POLICY = "aws:iam/policy:Policy"
 _BUCKET = "aws:s3/bucket:Bucket"
 # Of what ids are made.
-_TOLD = ("bucket", "functionName", "name", "policyArn", "role", "url")
+_NOTICED = ("bucket", "functionName", "name", "policyArn", "role", "url")
 # All of a resource's tags, those of the provider included: they follow `tags`.
 _ECHOES = {"tagsAll"}
 # The stack itself and its providers.
 _ENGINES = "pulumi:"
 
 
-class Standing(StrEnum):
+class ImportState(StrEnum):
     """Whether a declared resource that the stack does not have exists in the account, and as declared."""
 
     exists = "exists"
@@ -52,14 +52,14 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
+class ImportKind:
     """A type of resource: its name for people, its Terraform type, and how its id is made of its inputs.
 
     `id` takes the inputs (property → value, as Pulumi spells them) and `arn`, which makes an ARN of an IAM
     resource (`policy/NAME`). Terraform's attributes, spelled as Pulumi does, make the same id.
     """
 
-    word: str
+    name: str
     terraform: str
     id: Callable[[Facts, Arn], str]
 
@@ -81,43 +81,43 @@ def _alias(inputs: Facts, arn: Arn) -> str:  # noqa: ARG001 - as all of them
     return f"{function.split(':')[6] if function.startswith('arn:') else function}/{inputs['name']}"
 
 
-KINDS: Mapping[str, Kind] = {
-    _TABLE: Kind(word="table", terraform="aws_dynamodb_table", id=_named),
-    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": Kind(
-        word="identity provider", terraform="aws_iam_openid_connect_provider", id=_provider
+KINDS: Mapping[str, ImportKind] = {
+    _TABLE: ImportKind(name="table", terraform="aws_dynamodb_table", id=_named),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": ImportKind(
+        name="identity provider", terraform="aws_iam_openid_connect_provider", id=_provider
     ),
-    _POLICY: Kind(
-        word="policy",
+    _POLICY: ImportKind(
+        name="policy",
         terraform="aws_iam_policy",
         id=lambda inputs, arn: arn(f"policy{inputs.get('path') or '/'}{inputs['name']}"),
     ),
-    "aws:iam/role:Role": Kind(word="role", terraform="aws_iam_role", id=_named),
-    "aws:iam/rolePolicy:RolePolicy": Kind(
-        word="inline policy",
+    "aws:iam/role:Role": ImportKind(name="role", terraform="aws_iam_role", id=_named),
+    "aws:iam/rolePolicy:RolePolicy": ImportKind(
+        name="inline policy",
         terraform="aws_iam_role_policy",
         id=lambda inputs, _: f"{inputs['role']}:{inputs['name']}",
     ),
-    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": Kind(
-        word="attached policy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ImportKind(
+        name="attached policy",
         terraform="aws_iam_role_policy_attachment",
         id=lambda inputs, _: f"{inputs['role']}/{inputs['policyArn']}",
     ),
-    "aws:lambda/alias:Alias": Kind(word="alias", terraform="aws_lambda_alias", id=_alias),
-    "aws:ssm/parameter:Parameter": Kind(word="parameter", terraform="aws_ssm_parameter", id=_named),
-    _BUCKET: Kind(word="bucket", terraform="aws_s3_bucket", id=_of_bucket),
-    "aws:s3/bucketVersioning:BucketVersioning": Kind(
-        word="versioning", terraform="aws_s3_bucket_versioning", id=_of_bucket
+    "aws:lambda/alias:Alias": ImportKind(name="alias", terraform="aws_lambda_alias", id=_alias),
+    "aws:ssm/parameter:Parameter": ImportKind(name="parameter", terraform="aws_ssm_parameter", id=_named),
+    _BUCKET: ImportKind(name="bucket", terraform="aws_s3_bucket", id=_of_bucket),
+    "aws:s3/bucketVersioning:BucketVersioning": ImportKind(
+        name="versioning", terraform="aws_s3_bucket_versioning", id=_of_bucket
     ),
-    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": Kind(
-        word="object lock", terraform="aws_s3_bucket_object_lock_configuration", id=_of_bucket
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": ImportKind(
+        name="object lock", terraform="aws_s3_bucket_object_lock_configuration", id=_of_bucket
     ),
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Kind(
-        word="encryption",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": ImportKind(
+        name="encryption",
         terraform="aws_s3_bucket_server_side_encryption_configuration",
         id=_of_bucket,
     ),
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Kind(
-        word="public access", terraform="aws_s3_bucket_public_access_block", id=_of_bucket
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ImportKind(
+        name="public access", terraform="aws_s3_bucket_public_access_block", id=_of_bucket
     ),
 }
 
@@ -126,13 +126,13 @@ KINDS: Mapping[str, Kind] = {
 class Declared:
     """One resource of the program. `id` is what it is imported by; None for a type that is not known here.
 
-    `stands`: the stack has it already.
+    `in_stack`: the stack has it already.
     """
 
     urn: str
     type: str
     id: str | None
-    stands: bool
+    in_stack: bool
 
     @property
     def name(self) -> str:
@@ -140,18 +140,18 @@ class Declared:
         return re.sub(r"arn:aws[a-z-]*:iam::\d*:", "", self.id or self.urn.rpartition("::")[2])
 
     @property
-    def word(self) -> str:
-        return KINDS[self.type].word if self.type in KINDS else self.type
+    def kind_name(self) -> str:
+        return KINDS[self.type].name if self.type in KINDS else self.type
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class Importable:
     """A declared resource that the stack does not have: its state in the account, and by which of its
     properties `pulumi up` would then change or replace it.
     """
 
     declared: Declared
-    standing: Standing
+    state: ImportState
     properties: tuple[str, ...] = ()
 
     @property
@@ -159,37 +159,37 @@ class Found:
         """What will happen to it."""
         listed = ", ".join(self.properties)
         return {
-            Standing.exists: "adopted",
-            Standing.differs: f"adopted; pulumi up then changes {listed}",
-            Standing.replaced: f"refused: pulumi up would replace it for {listed}",
-            Standing.missing: "pulumi up makes it",
-            Standing.unseen: "not looked for: pulumi up makes it",
-        }[self.standing]
+            ImportState.exists: "adopted",
+            ImportState.differs: f"adopted; pulumi up then changes {listed}",
+            ImportState.replaced: f"refused: pulumi up would replace it for {listed}",
+            ImportState.missing: "pulumi up makes it",
+            ImportState.unseen: "not looked for: pulumi up makes it",
+        }[self.state]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Adoption:
+class ImportPlan:
     """What the stack does not have of what the program declares: `found`; the import file for what exists of
     it, `imports` (`{"nameTable": {name: urn}, "resources": [{"type", "name", "id", …}]}`); and `held`, the
     addresses under which Terraform holds something that is the program's.
     """
 
-    found: tuple[Found, ...]
+    found: tuple[Importable, ...]
     imports: Mapping[str, Any]
     held: tuple[str, ...]
 
     @property
-    def adopted(self) -> list[Found]:
-        return [one for one in self.found if one.standing in (Standing.exists, Standing.differs)]
+    def adopted(self) -> list[Importable]:
+        return [one for one in self.found if one.state in (ImportState.exists, ImportState.differs)]
 
     @property
-    def replaced(self) -> list[Found]:
-        return [one for one in self.found if one.standing is Standing.replaced]
+    def replaced(self) -> list[Importable]:
+        return [one for one in self.found if one.state is ImportState.replaced]
 
     @property
     def as_it_is(self) -> bool:
         """Whether nothing is left to do for `pulumi up`, once all is adopted."""
-        return all(one.standing is Standing.exists for one in self.found)
+        return all(one.state is ImportState.exists for one in self.found)
 
 
 def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
@@ -197,7 +197,7 @@ def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
     steps = {step.urn: step for step in forecast.steps if step.op != DELETE}
     made: dict[str, Declared] = {}
 
-    def one(step: Step) -> Declared:
+    def one(step: PreviewStep) -> Declared:
         if step.urn not in made:
             inputs = dict(step.new or {})
             for name, urns in forecast.depends.get(step.urn, {}).items():
@@ -205,12 +205,12 @@ def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
                 if unknown(inputs.get(name)) and len(urns) == 1 and steps[urns[0]].type == _POLICY:
                     inputs[name] = one(steps[urns[0]]).id
             kind = KINDS.get(step.type)
-            known = kind is not None and not any(unknown(inputs.get(name)) for name in _TOLD)
+            known = kind is not None and not any(unknown(inputs.get(name)) for name in _NOTICED)
             made[step.urn] = Declared(
                 urn=step.urn,
                 type=step.type,
                 id=kind.id(inputs, arn) if kind and known else None,
-                stands=step.op != CREATE,
+                in_stack=step.op != CREATE,
             )
         return made[step.urn]
 
@@ -218,7 +218,7 @@ def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
 
 
 def import_file(forecast: Forecast, wanted: Collection[Declared]) -> dict[str, Any]:
-    """The engine's import file (`Adoption.imports`) with `wanted` in it, their ids filled in.
+    """The engine's import file (`ImportPlan.imports`) with `wanted` in it, their ids filled in.
 
     All components are kept: they exist in the stack alone, and the resources in them need them.
     """
@@ -235,8 +235,8 @@ def import_file(forecast: Forecast, wanted: Collection[Declared]) -> dict[str, A
 
 
 def found(
-    everything: Sequence[Declared], existing: Collection[str], then: Sequence[Step]
-) -> tuple[Found, ...]:
+    everything: Sequence[Declared], existing: Collection[str], then: Sequence[PreviewStep]
+) -> tuple[Importable, ...]:
     """The state of each resource that the stack does not have.
 
     `existing` are the URNs of what the account has, `then` what the engine would do once it is imported.
@@ -244,17 +244,17 @@ def found(
     steps = {step.urn: step for step in then}
     made = []
     for one in everything:
-        if one.stands:
+        if one.in_stack:
             continue
         if one.urn not in existing:
-            standing = Standing.missing if one.id is not None else Standing.unseen
-            made.append(Found(declared=one, standing=standing))
+            state = ImportState.missing if one.id is not None else ImportState.unseen
+            made.append(Importable(declared=one, state=state))
             continue
         step = steps[one.urn]
-        standing = {SAME: Standing.exists, REPLACE: Standing.replaced}.get(step.op, Standing.differs)
+        state = {SAME: ImportState.exists, REPLACE: ImportState.replaced}.get(step.op, ImportState.differs)
         properties = tuple(name for name in step.replacing or step.properties if name not in _ECHOES)
-        made.append(Found(declared=one, standing=standing, properties=properties))
-    return tuple(sorted(made, key=lambda one: (one.declared.word, one.declared.name)))
+        made.append(Importable(declared=one, state=state, properties=properties))
+    return tuple(sorted(made, key=lambda one: (one.declared.kind_name, one.declared.name)))
 
 
 def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> tuple[str, ...]:
@@ -288,12 +288,12 @@ def sealed(state: Mapping[str, Any]) -> bool:
     return "encrypted_data" in state
 
 
-def refuse(adoption: Adoption) -> None:
+def refuse(adoption: ImportPlan) -> None:
     """Raises `Refused` naming what `pulumi up` would replace, and what to do about each."""
     if not adoption.replaced:
         return
     lines = [
-        f"{one.declared.word} {one.declared.name}: {', '.join(one.properties)}. {_remedy(one.declared)}"
+        f"{one.declared.kind_name} {one.declared.name}: {', '.join(one.properties)}. {_remedy(one.declared)}"
         for one in adoption.replaced
     ]
     raise Refused(
@@ -302,7 +302,7 @@ def refuse(adoption: Adoption) -> None:
     )
 
 
-def commands(adoption: Adoption, environment: str, file: str, *, tool: str, folder: str) -> list[str]:
+def commands(adoption: ImportPlan, environment: str, file: str, *, tool: str, folder: str) -> list[str]:
     """What to type, in order, in the checkout's folder: nothing in it changes the account before `pulumi up`.
 
     `file` is the import file; `tool` is Terraform or OpenTofu, `folder` where its configuration is.
@@ -320,7 +320,7 @@ def commands(adoption: Adoption, environment: str, file: str, *, tool: str, fold
     ]
 
 
-def releases(adoption: Adoption, *, tool: str, folder: str) -> list[str]:
+def releases(adoption: ImportPlan, *, tool: str, folder: str) -> list[str]:
     """The lines by which Terraform forgets what the program declares; nothing is destroyed by them."""
     return [f"{tool} -chdir={folder} state rm {shlex.quote(address)}" for address in adoption.held]
 

@@ -21,15 +21,15 @@ from rollback.actions.ports import Ui
 from rollback.actions.record_lease import RecordLeases
 from rollback.aws.functions import AliasSeen, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.ledger.lease import ALIASES, Locks
+from rollback.ledger.lease import ALIASES, HeldLeases
 from rollback.ledger.stored_record import Opened
-from rollback.model.alias_moves import Move, standings, states
+from rollback.model.alias_moves import Move, deployed_versions, states
 from rollback.model.deployed import UNKNOWN, Deployed, stored
 from rollback.model.events import Imported, typed
 from rollback.model.kind import Kind
 from rollback.model.messages import next_for
 from rollback.model.plan import Plan
-from rollback.model.record import Entered, Event, Record, Standing, Status
+from rollback.model.record import DeployedVersion, Entered, Event, Record, Status
 from rollback.model.release import label
 
 _NAMED = 20
@@ -37,17 +37,17 @@ _NAMED = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adopted:
-    """A journal that the ledger has. `new`: it was imported now; `stands` is what is deployed now."""
+    """A journal that the ledger has. `new`: it was imported now; `deployed` is what is deployed now."""
 
     record: Record
     plan: Plan[Move]
     events: tuple[Event, ...]
-    stands: str
+    deployed: str
     new: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adoption:
+class JournalImport:
     """Imports journals, as one caller. `stop` is set when a person asks to stop."""
 
     session: Session
@@ -60,18 +60,18 @@ class Adoption:
         Raises `Refused` where the journal was tampered with, is another environment's, was written to after
         it was imported, or where the aliases are not as it says, unless `although_moved`.
         """
-        told = read(path)
-        told.check_environment(self.session.settings)
-        known = self._known(told)
+        journal = read(path)
+        journal.check_environment(self.session.settings)
+        known = self._known(journal)
         if known is not None and (end := _end(known)) is not None:
-            if typed(end, Imported).head != told.head:
+            if typed(end, Imported).head != journal.head:
                 raise Refused(
-                    f"{told.record.rollback_id} was imported already, and {path} has gone on since.",
+                    f"{journal.record.rollback_id} was imported already, and {path} has gone on since.",
                     code=Code.WRONG_STATUS,
                     next=next_for(known.record),
                 )
-            return self._done(path, known.record, told, known.events, new=False)
-        moved = self._moved_since(told)
+            return self._done(path, known.record, journal, known.events, new=False)
+        moved = self._moved_since(journal)
         if moved and not although_moved:
             raise Refused(
                 "\n".join(["The aliases do not stand as the journal says:", *moved[:_NAMED]]),
@@ -81,61 +81,61 @@ class Adoption:
             )
         # An earlier import that died may have left the lease behind, before or after it wrote the record.
         records = RecordLeases(session=self.session, ui=self.ui, stop=self.stop)
-        with records.taken((ALIASES,), told.record.rollback_id) as lease:
+        with records.taken((ALIASES,), journal.record.rollback_id) as lease:
             lease.in_flight = known is not None
-            record = self._opened_anew(told, known, lease)
-            for event in told.events[record.events :]:
+            record = self._opened_anew(journal, known, lease)
+            for event in journal.events[record.events :]:
                 record, _ = self.session.ledger.journal(record, _entered(event), lease)
-            record, _ = self._closed(told, record, lease, [line.partition(":")[0] for line in moved])
+            record, _ = self._closed(journal, record, lease, [line.partition(":")[0] for line in moved])
         opened = self.session.ledger.load(record.rollback_id)
-        return self._done(path, opened.record, told, opened.events, new=True)
+        return self._done(path, opened.record, journal, opened.events, new=True)
 
     # -- the steps -------------------------------------------------------------------------------------
 
-    def _known(self, told: JournalFile) -> Opened | None:
+    def _known(self, journal: JournalFile) -> Opened | None:
         try:
-            return self.session.ledger.load(told.record.rollback_id)
+            return self.session.ledger.load(journal.record.rollback_id)
         except UsageError:
             return None
 
-    def _moved_since(self, told: JournalFile) -> list[str]:
+    def _moved_since(self, journal: JournalFile) -> list[str]:
         """Where an alias is elsewhere than the journal left it, in words."""
         alias = self.session.settings.alias
 
-        def differs(item: tuple[str, Standing]) -> str:
+        def differs(item: tuple[str, DeployedVersion]) -> str:
             return difference(*item, observe_alias(self.session.account, item[0], alias))
 
-        left = standings(told.plan, told.events)
+        left = deployed_versions(journal.plan, journal.events)
         return [line for line in self.session.account.each(differs, left.items()) if line]
 
-    def _opened_anew(self, told: JournalFile, known: Opened | None, lease: Locks) -> Record:
+    def _opened_anew(self, journal: JournalFile, known: Opened | None, lease: HeldLeases) -> Record:
         """The record with as many of the journal's events as the ledger has."""
         lease.in_flight = True
         if known is not None:
             return known.record
-        first = _entered(told.events[0])
-        record, _ = self.session.ledger.open(told.began, Status.IN_PROGRESS, told.plan, first, lease)
+        first = _entered(journal.events[0])
+        record, _ = self.session.ledger.open(journal.began, Status.IN_PROGRESS, journal.plan, first, lease)
         return record
 
     def _closed(
-        self, told: JournalFile, record: Record, lease: Locks, moved: Collection[str]
+        self, journal: JournalFile, record: Record, lease: HeldLeases, moved: Collection[str]
     ) -> tuple[Record, Event]:
         now, ledger = self.session.clocks.now(), self.session.ledger
-        stands = stands_after(told.plan, told.events, moved)
-        ended = told.record
+        deployed = deployed_after(journal.plan, journal.events, moved)
+        ended = journal.record
         status = Status.FAILED if ended.status is Status.IN_PROGRESS else ended.status
-        counts = self.session.target(Kind.ALIASES).counts(told.plan, told.events)
+        counts = self.session.target(Kind.ALIASES).counts(journal.plan, journal.events)
         imported = Imported(
-            file=told.path.name,
-            events=len(told.events),
-            head=told.head,
+            file=journal.path.name,
+            events=len(journal.events),
+            head=journal.head,
             moved_since=tuple(sorted(moved)),
-            stands=stored(stands),
+            stands=stored(deployed),
         )
         left = {
             service: version
-            for service, version in told.plan.quarantines.items()
-            if stands[service] == told.plan.targets[service]
+            for service, version in journal.plan.quarantines.items()
+            if deployed[service] == journal.plan.targets[service]
         }
         closed = ledger.close(
             record,
@@ -148,19 +148,21 @@ class Adoption:
                 "verification": ended.verification,
                 "elapsed_seconds": ended.elapsed_seconds,
             },
-            entry=end_entry(self.session, record, status, now, services=told.plan.subjects, deployed=stands),
-            bars=new_quarantines(self.session, record, left, now),
+            entry=end_entry(
+                self.session, record, status, now, services=journal.plan.subjects, deployed=deployed
+            ),
+            quarantines=new_quarantines(self.session, record, left, now),
         )
         lease.in_flight = False
         return closed
 
     def _done(
-        self, path: Path, record: Record, told: JournalFile, events: tuple[Event, ...], *, new: bool
+        self, path: Path, record: Record, journal: JournalFile, events: tuple[Event, ...], *, new: bool
     ) -> Adopted:
         """Says where others look it up what is deployed, and marks the file."""
-        stands = label(self.session.ledger.timeline().stands)
+        deployed = label(self.session.ledger.timeline().all_deployed)
         try:
-            self.session.account.publish(self.session.settings.names.deployed_version, stands)
+            self.session.account.publish(self.session.settings.names.deployed_version, deployed)
         except RollbackError as error:
             error.changed = "The ledger has the journal."
             error.next = f"rollback ledger import {path} --env {record.environment}, to try again."
@@ -168,10 +170,10 @@ class Adoption:
         if path.suffix != IMPORTED:
             with suppress(OSError):  # a copy, or another person's file: `status` asks the ledger
                 path.rename(path.with_name(path.name + IMPORTED))
-        return Adopted(record=record, plan=told.plan, events=events, stands=stands, new=new)
+        return Adopted(record=record, plan=journal.plan, events=events, deployed=deployed, new=new)
 
 
-def difference(name: str, left: Standing, seen: AliasSeen | None) -> str:
+def difference(name: str, left: DeployedVersion, seen: AliasSeen | None) -> str:
     """How an alias differs from where a journal left it, in words; empty where it does not. Pure."""
     if seen is None:
         return f"{name}: its alias is gone"
@@ -183,7 +185,9 @@ def difference(name: str, left: Standing, seen: AliasSeen | None) -> str:
     )
 
 
-def stands_after(plan: Plan[Move], events: Collection[Event], moved: Collection[str]) -> dict[str, Deployed]:
+def deployed_after(
+    plan: Plan[Move], events: Collection[Event], moved: Collection[str]
+) -> dict[str, Deployed]:
     """Service → the release that it is at by a journal. Pure.
 
     `moved` are the functions that are elsewhere by now.

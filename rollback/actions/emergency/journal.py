@@ -44,7 +44,7 @@ from rollback.model.events import (
     Reverting,
     typed,
 )
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import (
@@ -172,8 +172,8 @@ def _wrong(
         return "it has no event"
     if events[0].previous != digest(head):
         return "its head was changed"
-    said = (events[0].data.get("plan"), events[0].data.get("digest"), events[0].by)
-    if said != (digest(list(chunks)), plan.digest(), record.initiated_by):
+    recorded = (events[0].data.get("plan"), events[0].data.get("digest"), events[0].by)
+    if recorded != (digest(list(chunks)), plan.digest(), record.initiated_by):
         return "its plan was changed"
     return chain_break(fold(record, events), events)
 
@@ -185,22 +185,22 @@ def fold(record: Record, events: Sequence[Event]) -> Record:
     return record
 
 
-def _after(record: Record, told: Entered | Event) -> Record:
-    """The record as `told` leaves it, but for its journal's length and head."""
-    if told.kind == Closed.kind:
-        closed = typed(told, Closed)
+def _after(record: Record, journal: Entered | Event) -> Record:
+    """The record as `journal` leaves it, but for its journal's length and head."""
+    if journal.kind == Closed.kind:
+        closed = typed(journal, Closed)
         return replace(
             record,
             status=closed.status,
-            completed_at=told.at,
+            completed_at=journal.at,
             counts=closed.counts,
             verification=closed.checks,
-            elapsed_seconds=seconds_between(record.initiated_at, told.at),
+            elapsed_seconds=seconds_between(record.initiated_at, journal.at),
         )
-    if told.kind in (Resumed.kind, Reverting.kind):
+    if journal.kind in (Resumed.kind, Reverting.kind):
         return replace(record, status=Status.IN_PROGRESS, completed_at=None)
-    if told.kind == Interrupted.kind:
-        return replace(record, counts=typed(told, Interrupted).counts)
+    if journal.kind == Interrupted.kind:
+        return replace(record, counts=typed(journal, Interrupted).counts)
     return record
 
 
@@ -216,7 +216,7 @@ class FileStore:
     path: Path
     record: Record
     plan: Plan[Move]
-    by: Who
+    by: Actor
     holder: str
     now: Callable[[], str]
     taken_over: bool
@@ -227,7 +227,7 @@ class FileStore:
 
     @classmethod
     def create(
-        cls, place: Path, record: Record, plan: Plan[Move], *, by: Who, holder: str, now: Callable[[], str]
+        cls, place: Path, record: Record, plan: Plan[Move], *, by: Actor, holder: str, now: Callable[[], str]
     ) -> FileStore:
         """A new file, mode 0600, with its head and its first event. Raises `UsageError` where it cannot be."""
         chunks = to_chunks(plan)
@@ -259,7 +259,7 @@ class FileStore:
         return store
 
     @classmethod
-    def go_on(cls, file: JournalFile, *, by: Who, holder: str, now: Callable[[], str]) -> FileStore:
+    def go_on(cls, file: JournalFile, *, by: Actor, holder: str, now: Callable[[], str]) -> FileStore:
         """The journal in `file`, to be written on. Raises `Refused` where another process has it, or has
         written to it since, `UsageError` where it cannot be opened.
         """

@@ -21,7 +21,7 @@ from rollback.model import deployed
 from rollback.model.alias_moves import Move
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
-from rollback.model.record import Standing
+from rollback.model.record import DeployedVersion
 from rollback.model.release import PREVIOUS, Entry, Release, checked_version, label, manifest_hash
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import problem_of, scope
@@ -46,17 +46,17 @@ class Now:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bars:
+class Quarantined:
     """Releases that are quarantined, as far as the archive shows, `<service>#<version>` each.
 
     `until` is the time of the newest entry that was read.
     """
 
-    barred: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
     until: str = ""
 
     def __contains__(self, wanted: tuple[str, str]) -> bool:
-        return "#".join(wanted) in self.barred
+        return "#".join(wanted) in self.keys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,15 +87,15 @@ def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now])
     return "older" if older else "other"
 
 
-def bars(entries: Iterable[Entry]) -> Bars:
+def quarantined(entries: Iterable[Entry]) -> Quarantined:
     """The quarantines in the timeline's entries, which are in order. Pure."""
-    barred: set[str] = set()
+    quarantines: set[str] = set()
     until = ""
     for entry in entries:
-        barred |= set(entry.bars)
-        barred -= set(entry.lifts)
+        quarantines |= set(entry.bars)
+        quarantines -= set(entry.lifts)
         until = entry.at
-    return Bars(barred=frozenset(barred), until=until)
+    return Quarantined(keys=frozenset(quarantines), until=until)
 
 
 def recent(archive: Archive) -> Iterator[Entry]:
@@ -108,7 +108,7 @@ def previous(
     releases: Iterable[Release],
     services: Mapping[str, Sequence[str]],
     now: Mapping[str, Now],
-    known: Bars,
+    quarantines: Quarantined,
 ) -> Choice:
     """For each service (its functions are given) the newest release that is older than the deployed one.
     Pure.
@@ -123,7 +123,7 @@ def previous(
     }
     for release in islice(releases, _FAR):
         for search in searches.values():
-            search.look(release, now, known)
+            search.look(release, now, quarantines)
         if all(search.after for search in searches.values()):
             break
     missing = [service for service, search in searches.items() if search.target is None]
@@ -135,7 +135,7 @@ def previous(
         )
     return Choice(
         targets={service: search.target for service, search in searches.items() if search.target},
-        leaves=deployed.known({service: search.stands for service, search in searches.items()}),
+        leaves=deployed.known({service: search.deployed for service, search in searches.items()}),
     )
 
 
@@ -143,31 +143,31 @@ def previous(
 class _Search:
     """The search for one service's previous release, from the newest on.
 
-    `stands` is the release that is deployed, once it was met; `after` the first older one behind it, `before` those
+    `deployed` is the release that is deployed, once it was met; `after` the first older one behind it, `before` those
     that were met ahead of it.
     """
 
     service: str
     functions: Sequence[str]
-    stands: deployed.Deployed = deployed.UNKNOWN
+    deployed: deployed.Deployed = deployed.UNKNOWN
     after: Release | None = None
     before: list[Release] = field(default_factory=list)
 
-    def look(self, release: Release, now: Mapping[str, Now], known: Bars) -> None:
+    def look(self, release: Release, now: Mapping[str, Now], quarantines: Quarantined) -> None:
         if self.after is not None or self.service not in release.services:
             return
         how = relation(release, self.functions, now)
         if how == "stands":
-            self.stands = release.version if self.stands is deployed.UNKNOWN else self.stands
-        elif how == "older" and (self.service, release.version) not in known:
-            if self.stands is not deployed.UNKNOWN:
+            self.deployed = release.version if self.deployed is deployed.UNKNOWN else self.deployed
+        elif how == "older" and (self.service, release.version) not in quarantines:
+            if self.deployed is not deployed.UNKNOWN:
                 self.after = release
             else:
                 self.before.append(release)
 
     @property
     def target(self) -> Release | None:
-        if self.stands is not deployed.UNKNOWN:
+        if self.deployed is not deployed.UNKNOWN:
             return self.after
         recorded = (release for release in self.before if not release.adopted)
         return next(recorded, next(iter(self.before), None))
@@ -219,13 +219,15 @@ def make(
     read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
     now = {name: seen for name, seen in read.items() if seen is not None}
     entries = list(recent(archive))
-    known, recorded = bars(entries), {entry.id for entry in entries if entry.is_release}
+    quarantines, recorded = quarantined(entries), {entry.id for entry in entries if entry.is_release}
     if request.release == PREVIOUS:
-        choice = previous(_checked(archive, recorded), chosen, now, known)
+        choice = previous(_checked(archive, recorded), chosen, now, quarantines)
     else:
         choice = named(_checked(archive, recorded), chosen, now, checked_version(request.release))
     targets = {service: release.version for service, release in choice.targets.items()}
-    refusals = [] if although_quarantined else _barred(targets, known, settings.environment)
+    refusals = (
+        [] if although_quarantined else _quarantine_refusals(targets, quarantines, settings.environment)
+    )
     steps: list[Move] = []
 
     def wish(name: str) -> tuple[Move | None, str]:
@@ -251,7 +253,7 @@ def make(
         quarantines=_newer(left, choice.targets, now, chosen),
         steps=tuple(steps),
         facts={f"release {release.version}": release.manifest_hash for release in choice.targets.values()},
-        notices=_notices(tuple(chosen), choice, known),
+        notices=_notices(tuple(chosen), choice, quarantines),
         refusals=tuple(refusals),
     )
 
@@ -299,7 +301,7 @@ def _now(account: Account, name: str) -> Now | None:
 
 
 def _step(
-    account: Account, name: str, service: str, now: Now | None, target: Standing | None
+    account: Account, name: str, service: str, now: Now | None, target: DeployedVersion | None
 ) -> tuple[Move | None, str]:
     """One function's step, or what speaks against it."""
     if now is None:
@@ -326,7 +328,9 @@ def _step(
     return step, ""
 
 
-def _barred(targets: Mapping[str, str], known: Bars, environment: str) -> list[Refusal]:
+def _quarantine_refusals(
+    targets: Mapping[str, str], quarantines: Quarantined, environment: str
+) -> list[Refusal]:
     return [
         Refusal(
             subject=service,
@@ -334,15 +338,17 @@ def _barred(targets: Mapping[str, str], known: Bars, environment: str) -> list[R
             remedy=f"name another one, or --although-quarantined and the name {environment} typed",
         )
         for service, version in targets.items()
-        if (service, version) in known
+        if (service, version) in quarantines
     ]
 
 
-def _notices(services: Sequence[str], choice: Choice, known: Bars) -> tuple[str, ...]:
-    told = (
-        f"The archive's newest entry is of {known.until}." if known.until else "The archive has no entries."
+def _notices(services: Sequence[str], choice: Choice, quarantines: Quarantined) -> tuple[str, ...]:
+    journal = (
+        f"The archive's newest entry is of {quarantines.until}."
+        if quarantines.until
+        else "The archive has no entries."
     )
-    notices = [f"{UNKNOWN} {told}"]
+    notices = [f"{UNKNOWN} {journal}"]
     unknown = [service for service in services if service not in choice.leaves]
     if unknown:
         notices.append(f"The archive does not know what stands now for {', '.join(unknown)}.")

@@ -68,7 +68,7 @@ class Emergency:
             self.place, record, plan, by=self.session.caller, holder=clocks.identifier(), now=clocks.now
         )
         with self._running(store) as run:
-            self.ui.say(f"Journal: {store.path}")
+            self.ui.notice(f"Journal: {store.path}")
             return execute(run)
 
     def resume(self, path: Path) -> Finished:

@@ -18,8 +18,8 @@ from rollback.actions import freeze
 from rollback.actions.approval import policy
 from rollback.actions.context import Session
 from rollback.actions.reversibility import github_environments, resource_rules, rules
-from rollback.actions.reversibility.rules import Answer, Finding, Verdict, unasked
-from rollback.actions.status import barred
+from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict, unasked
+from rollback.actions.status import quarantines_of
 from rollback.aws import point_in_time
 from rollback.aws.account import code
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
@@ -47,22 +47,22 @@ _NO_TABLE = ("TableNotFoundException", "ResourceNotFoundException")
 
 
 def gather(
-    session: Session, wanted: str, *, insist: bool, say: Callable[[str], None] = lambda _: None
+    session: Session, wanted: str, *, insist: bool, notice: Callable[[str], None] = lambda _: None
 ) -> Verdict:
     """Whether a change to the commit `wanted` could be rolled back.
 
-    `insist` has GitHub's environments count where GitHub cannot be asked. `say` gets what takes a while.
+    `insist` has GitHub's environments count where GitHub cannot be asked. `notice` gets what takes a while.
     Raises `UsageError` or `Refused` as `git.of_this_checkout` does.
     """
     commit = git.of_this_checkout(session.root, wanted, session.settings.protected_branch)
     timeline = session.ledger.timeline()
     stack, terraform = timeline.deployed(STACK), timeline.deployed(TERRAFORM)
 
-    def of_states(check: str, what: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
-        say(f"Previewing {what} at {commit.sha[:12]}.")
+    def of_states(check: str, what: str, ask: Callable[[], list[Judgement]]) -> list[Judgement]:
+        notice(f"Previewing {what} at {commit.sha[:12]}.")
         return _of_states(session, check, ask)
 
-    checks: dict[str, Callable[[], list[Finding]]] = {
+    checks: dict[str, Callable[[], list[Judgement]]] = {
         "functions": lambda: _functions(session, timeline),
         "stack": lambda: of_states("stack", "the stack", lambda: of_stack(session.context, commit, stack)),
         "terraform": lambda: of_states(
@@ -72,7 +72,7 @@ def gather(
         "approver": lambda: [rules.approver(session.settings)],
         "github": lambda: _github(session, insist=insist),
         "quarantine": lambda: [
-            rules.quarantine(session.environment, commit.sha, barred(session, commit.sha))
+            rules.quarantine(session.environment, commit.sha, quarantines_of(session, commit.sha))
         ],
         "in flight": lambda: _flight(session),
         "freeze": lambda: _freeze(session),
@@ -86,14 +86,14 @@ def gather(
     )
 
 
-def _asked(check: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
+def _asked(check: str, ask: Callable[[], list[Judgement]]) -> list[Judgement]:
     try:
         return ask()
     except RollbackError as error:
         return [unasked(check, error.what, error.next)]
 
 
-def _of_states(session: Session, check: str, ask: Callable[[], list[Finding]]) -> list[Finding]:
+def _of_states(session: Session, check: str, ask: Callable[[], list[Judgement]]) -> list[Judgement]:
     """As `_asked`, for what only the role that deploys may read."""
     found = _asked(check, ask)
     if any("AccessDenied" in one.why or "Not allowed" in one.why for one in found if one.against):
@@ -102,11 +102,11 @@ def _of_states(session: Session, check: str, ask: Callable[[], list[Finding]]) -
     return found
 
 
-def _functions(session: Session, timeline: Timeline) -> list[Finding]:
-    bars, without = session.ledger.quarantines(), {}
+def _functions(session: Session, timeline: Timeline) -> list[Judgement]:
+    quarantines, without = session.ledger.quarantines(), {}
     for service in session.settings.services:
         try:
-            previous(timeline, [service], bars)
+            previous(timeline, [service], quarantines)
         except Refused as error:
             without[service] = error.what
     others = tuple(service for service in session.settings.services if service not in without)
@@ -114,18 +114,18 @@ def _functions(session: Session, timeline: Timeline) -> list[Finding]:
     return rules.functions(session.environment, session.settings.catalogue(), without, plan)
 
 
-def of_stack(context: Context, commit: Commit, stands: Deployed) -> list[Finding]:
-    """What deploying a commit would do to the environment's stack; `stands` is the commit that the ledger has
+def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judgement]:
+    """What deploying a commit would do to the environment's stack; `deployed` is the commit that the ledger has
     as deployed. Raises `RollbackError` where that cannot be found out.
     """
     settings = context.account.settings
-    if stands is UNKNOWN and shutil.which("pulumi") is None:
+    if deployed is UNKNOWN and shutil.which("pulumi") is None:
         return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on PATH")]
     stack = planner.find(context, StackRequest())
     try:
         state = stack.state()
     except RollbackError as error:
-        if stands is UNKNOWN and any(word in error.what for word in _NEVER):
+        if deployed is UNKNOWN and any(text in error.what for text in _NEVER):
             return [_never("stack", "no stack was ever deployed")]
         raise
     if not checkpoint.resources(state):
@@ -143,16 +143,16 @@ def of_stack(context: Context, commit: Commit, stands: Deployed) -> list[Finding
     return resource_rules.judged("stack", resources, settings.holds_data, commit.sha)
 
 
-def of_terraform(context: Context, commit: Commit, stands: Deployed) -> list[Finding]:
+def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[Judgement]:
     """The same of the Terraform configuration."""
     settings, root = context.account.settings, context.root
-    if stands is UNKNOWN and not any(map(shutil.which, terraform_tool.NAMES)):
+    if deployed is UNKNOWN and not any(map(shutil.which, terraform_tool.NAMES)):
         return [_never("terraform", "no deployment of one is recorded, and terraform is not on PATH")]
     bucket = StateBucket(context.account)
     try:
         state = bucket.state()
     except RollbackError as error:
-        if stands is UNKNOWN and any(word in error.what for word in _NEVER):
+        if deployed is UNKNOWN and any(text in error.what for text in _NEVER):
             return [_never("terraform", "none was ever applied")]
         raise
     if not state.get("resources"):
@@ -167,44 +167,46 @@ def of_terraform(context: Context, commit: Commit, stands: Deployed) -> list[Fin
             work.plan()
         except Refused as refused:  # it names what its configuration protects
             return [
-                Finding(check="terraform", answer=Answer.NO, why=refused.what, next=resource_rules.ADVICE)
+                Judgement(
+                    check="terraform", answer=CheckAnswer.NO, why=refused.what, next=resource_rules.ADVICE
+                )
             ]
         shown = work.show()
     changes = plan_json.steps(shown, commit.sha)
     dropped, unread = set[str](), []
     try:
-        dropped = _dropped(root, folder, stands, commit.sha)
+        dropped = _dropped(root, folder, deployed, commit.sha)
     except RollbackError as error:
         unread.append(unasked("terraform", error.what, error.next))
     resources = resource_rules.of_terraform(changes, shown, dropped)
     found = [*resource_rules.judged("terraform", resources, settings.holds_data, commit.sha), *unread]
-    if stands is UNKNOWN:
+    if deployed is UNKNOWN:
         why = "it is not recorded which commit stands: a prevent_destroy that is dropped could not be seen"
-        found.append(Finding(check="terraform", answer=Answer.NOTE, why=why))
+        found.append(Judgement(check="terraform", answer=CheckAnswer.NOTE, why=why))
     return found
 
 
-def _dropped(root: Path, folder: str, stands: Deployed, commit: str) -> set[str]:
-    """The addresses that `stands` protects by `prevent_destroy` and `commit` declares without it.
+def _dropped(root: Path, folder: str, deployed: Deployed, commit: str) -> set[str]:
+    """The addresses that `deployed` protects by `prevent_destroy` and `commit` declares without it.
 
     Those of a module count for all of its instances. Raises `RollbackError` for a file that cannot be read.
     """
     guarded: set[tuple[str, str]] = set()
-    if stands is not UNKNOWN:
-        _, guarded = _kept(root, folder, stands, ["prevent_destroy"])
+    if deployed is not UNKNOWN:
+        _, guarded = _kept(root, folder, deployed, ["prevent_destroy"])
     declared, still = _kept(root, folder, commit, [address.rpartition(".")[2] for _, address in guarded])
     return {address for _, address in (guarded & declared) - still}
 
 
 def _kept(
-    root: Path, folder: str, commit: str, words: Sequence[str]
+    root: Path, folder: str, commit: str, arguments: Sequence[str]
 ) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """The folder and address of what is declared, and of what is protected, in the files with any of `words`."""
+    """The folder and address of what is declared, and of what is protected, in the files with any of `arguments`."""
     declared: set[tuple[str, str]] = set()
     guarded: set[tuple[str, str]] = set()
     for path in git.files(root, commit, folder):
         text = git.read(root, commit, path) or "" if path.endswith(".tf") else ""
-        if not any(word in text for word in words):
+        if not any(expected in text for expected in arguments):
             continue
         try:
             here, safe = resource_rules.kept(text)
@@ -221,11 +223,11 @@ def _kept(
     return declared, guarded
 
 
-def _never(check: str, why: str) -> Finding:
-    return Finding(check=check, answer=Answer.UNNEEDED, why=why)
+def _never(check: str, why: str) -> Judgement:
+    return Judgement(check=check, answer=CheckAnswer.UNNEEDED, why=why)
 
 
-def _tables(session: Session) -> list[Finding]:
+def _tables(session: Session) -> list[Judgement]:
     found = []
     for table in session.settings.restorable:
         try:
@@ -235,17 +237,17 @@ def _tables(session: Session) -> list[Finding]:
     return found
 
 
-def _table(session: Session, table: str) -> Finding:
+def _table(session: Session, table: str) -> Judgement:
     try:
         window = point_in_time.read(session.account.dynamodb, table)
     except RollbackError as error:
         if isinstance(error.__cause__, ClientError) and code(error.__cause__) in _NO_TABLE:
-            return Finding(check="tables", subject=table, answer=Answer.UNNEEDED, why="there is none")
+            return Judgement(check="tables", subject=table, answer=CheckAnswer.UNNEEDED, why="there is none")
         raise
     return rules.recovery(table, window, session.now().astimezone(UTC), session.settings.rto.table)
 
 
-def _github(session: Session, *, insist: bool) -> list[Finding]:
+def _github(session: Session, *, insist: bool) -> list[Judgement]:
     settings = session.settings
     reviewed = any(policy(settings, kind) == "identity" for kind in _KINDS)
     roles = (DEPLOYER, ROLLBACK, APPROVER, *((DRILL,) if settings.names.drills else ()))
@@ -263,26 +265,26 @@ def _github(session: Session, *, insist: bool) -> list[Finding]:
     ]
 
 
-def _flight(session: Session) -> list[Finding]:
+def _flight(session: Session) -> list[Judgement]:
     records = [item for item in session.ledger.history(_RECENT) if isinstance(item, Record)]
     return rules.flight(session.environment, records, session.leases.holders())
 
 
-def _freeze(session: Session) -> list[Finding]:
-    standing = freeze.frozen(session.ledger)
-    if standing is None:
-        return [Finding(check="freeze", answer=Answer.YES, why=f"{session.environment} is not frozen")]
-    why = f"{session.environment} is frozen: {freeze.told(standing)}"
+def _freeze(session: Session) -> list[Judgement]:
+    frozen = freeze.frozen(session.ledger)
+    if frozen is None:
+        return [Judgement(check="freeze", answer=CheckAnswer.YES, why=f"{session.environment} is not frozen")]
+    why = f"{session.environment} is frozen: {freeze.description(frozen)}"
     then = f"rollback unfreeze --env {session.environment} --reason …"
-    return [Finding(check="freeze", answer=Answer.NOTE, why=why, next=then)]
+    return [Judgement(check="freeze", answer=CheckAnswer.NOTE, why=why, next=then)]
 
 
-def _trail(session: Session) -> list[Finding]:
+def _trail(session: Session) -> list[Judgement]:
     archive = session.ledger.archive
     if archive is None:
         return []
     try:
         next(archive.kept(TIMELINE), None)
     except RollbackError as error:
-        return [Finding(check="audit trail", answer=Answer.NOTE, why=error.what, next=error.next)]
-    return [Finding(check="audit trail", answer=Answer.YES, why=f"{archive.bucket} answers")]
+        return [Judgement(check="audit trail", answer=CheckAnswer.NOTE, why=error.what, next=error.next)]
+    return [Judgement(check="audit trail", answer=CheckAnswer.YES, why=f"{archive.bucket} answers")]

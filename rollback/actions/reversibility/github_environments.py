@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from rollback.actions.reversibility.rules import Answer, Finding
+from rollback.actions.reversibility.rules import CheckAnswer, Judgement
 from rollback.integrations.github_actions import asked
 
 _API = "https://api.github.com"
@@ -67,15 +67,15 @@ def gates(repository: str, names: list[str]) -> list[Gate]:
 
 def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
     try:
-        told: Mapping[str, Any] = ask(f"/{name}")
+        environment: Mapping[str, Any] = ask(f"/{name}")
     except HTTPError as error:
         if error.code != _GONE:
             raise
         error.close()
         ask("?per_page=1")  # without access to the repository the answer is the same
         return Gate(name=name, declared=False)
-    rules = [rule for rule in told.get("protection_rules", ()) if rule["type"] == "required_reviewers"]
-    branches = told.get("deployment_branch_policy")
+    rules = [rule for rule in environment.get("protection_rules", ()) if rule["type"] == "required_reviewers"]
+    branches = environment.get("deployment_branch_policy")
     listed: tuple[str, ...] = ()
     if branches and branches.get("custom_branch_policies"):
         policies = ask(f"/{name}/deployment-branch-policies?per_page=100")["branch_policies"]
@@ -89,11 +89,11 @@ def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
         prevents_self_review=any(rule.get("prevent_self_review") is True for rule in rules),
         patterns=listed if branches else None,
         any_protected=bool(branches and branches.get("protected_branches")),
-        bypassed=told.get("can_admins_bypass") is True,
+        bypassed=environment.get("can_admins_bypass") is True,
     )
 
 
-def judged(gate: Gate, branch: str, *, reviewed: bool) -> Finding:
+def judged(gate: Gate, branch: str, *, reviewed: bool) -> Judgement:
     """Checks that environment protection blocks unauthorised jobs. Pure.
 
     Only `branch` may deploy to it; and with `reviewed`, only what another person has reviewed.
@@ -112,16 +112,16 @@ def judged(gate: Gate, branch: str, *, reviewed: bool) -> Finding:
             others = ", ".join(pattern for pattern in gate.patterns if pattern != branch)
             why.append(f"it lets {others} in" if others else f"it does not let {branch} in")
     if why:
-        return Finding(
+        return Judgement(
             check="github",
             subject=gate.name,
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why="; ".join(why),
             next="pulumi up with github:owner and rollback:reviewers declares it",
         )
-    said = f"only {'protected branches' if gate.any_protected else branch} may deploy to it"
+    message = f"only {'protected branches' if gate.any_protected else branch} may deploy to it"
     if reviewed:
-        said += f", once one of {gate.reviewers} reviewers has looked"
+        message += f", once one of {gate.reviewers} reviewers has looked"
     if gate.bypassed:
-        said += "; administrators may bypass that"
-    return Finding(check="github", subject=gate.name, answer=Answer.YES, why=said)
+        message += "; administrators may bypass that"
+    return Judgement(check="github", subject=gate.name, answer=CheckAnswer.YES, why=message)

@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.actions.reversibility.rules import Answer, Finding
+from rollback.actions.reversibility.rules import CheckAnswer, Judgement
 from rollback.core.canonical import canonical
 from rollback.integrations import hcl
-from rollback.integrations.pulumi.preview_events import Step
+from rollback.integrations.pulumi.preview_events import PreviewStep
 from rollback.model.resource_changes import (
     CREATE,
     DELETE,
     REPLACE,
     UPDATE,
-    Change,
+    ResourceChange,
     holds,
     kind,
     spelled,
@@ -42,7 +42,7 @@ ADVICE = "leave it as it is in this commit; what has to go, goes by a change of 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Resource:
+class JudgedResource:
     """One resource and what a deployment would do to it; its values before and after (attribute → value,
     spelled as in Terraform).
 
@@ -60,10 +60,10 @@ class Resource:
     retains: bool = False
 
 
-def of_stack(steps: Iterable[Step]) -> list[Resource]:
+def of_stack(steps: Iterable[PreviewStep]) -> list[JudgedResource]:
     """The resources in the engine's preview."""
     return [
-        Resource(
+        JudgedResource(
             subject=step.urn,
             type=step.type,
             op=step.op,
@@ -78,8 +78,8 @@ def of_stack(steps: Iterable[Step]) -> list[Resource]:
 
 
 def of_terraform(
-    changes: Iterable[Change], shown: Mapping[str, Any], dropped: Iterable[str]
-) -> list[Resource]:
+    changes: Iterable[ResourceChange], shown: Mapping[str, Any], dropped: Iterable[str]
+) -> list[JudgedResource]:
     """The resources in `shown`, the JSON of `terraform show -json` of the plan whose changes are `changes`.
 
     `dropped` are the addresses whose `prevent_destroy` the commit no longer has, which no plan shows.
@@ -87,7 +87,7 @@ def of_terraform(
     values = plan_json.values(shown)
     lost = set(dropped)
     return [
-        Resource(
+        JudgedResource(
             subject=change.urn,
             type=change.type,
             op=change.op,
@@ -106,21 +106,21 @@ def _declared(address: str) -> str:
 
 
 def judged(
-    check: str, resources: Sequence[Resource], holds_data: Sequence[str], commit: str
-) -> list[Finding]:
+    check: str, resources: Sequence[JudgedResource], holds_data: Sequence[str], commit: str
+) -> list[Judgement]:
     """One finding for each reason why a rollback of `commit` would lose data; a yes where there is none; and
     a note for what the rollback would delete.
     """
     against = [
-        Finding(check=check, subject=one.subject, answer=Answer.NO, why=why, next=ADVICE)
+        Judgement(check=check, subject=one.subject, answer=CheckAnswer.NO, why=why, next=ADVICE)
         for one in resources
         for why in _reasons(one, holds(one.type, holds_data))
     ]
     made = [
-        Finding(
+        Judgement(
             check=check,
             subject=one.subject,
-            answer=Answer.NOTE,
+            answer=CheckAnswer.NOTE,
             why="it would be created: its step back deletes it, with all that it holds by then",
             next=f"rollback {check} --allow-destroy '{one.subject}', if it may",
         )
@@ -132,10 +132,10 @@ def judged(
     ops = [one.op for one in resources]
     counted = ", ".join(f"{ops.count(op)} to {op}" for op in (CREATE, UPDATE, REPLACE, DELETE) if op in ops)
     why = f"{commit[:12]} would have {counted or 'nothing to change'}; what holds data stays as it is"
-    return [Finding(check=check, answer=Answer.YES, why=why), *made]
+    return [Judgement(check=check, answer=CheckAnswer.YES, why=why), *made]
 
 
-def _reasons(one: Resource, stateful: bool) -> list[str]:  # noqa: FBT001 - what kind it is
+def _reasons(one: JudgedResource, stateful: bool) -> list[str]:  # noqa: FBT001 - what kind it is
     found = []
     if one.op in (DELETE, REPLACE):
         if one.protected:

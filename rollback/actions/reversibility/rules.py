@@ -24,7 +24,7 @@ _LONG = 400
 _KINDS = {Kind.ALIASES: "functions", Kind.STACK: "infrastructure", Kind.TABLE: "tables"}
 
 
-class Answer(StrEnum):
+class CheckAnswer(StrEnum):
     """`UNNEEDED`: the check does not apply; `NOTE`: worth knowing, and no answer."""
 
     YES = "yes"
@@ -35,14 +35,14 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Judgement:
     """One line: what was checked, on what, the answer, why, and what to type next.
 
     `counts` is false for what could not be asked and nobody insisted on.
     """
 
     check: str
-    answer: Answer
+    answer: CheckAnswer
     why: str
     subject: str = ""
     next: str = ""
@@ -51,18 +51,18 @@ class Finding:
     @property
     def against(self) -> bool:
         """Whether it speaks against the change."""
-        return self.answer is Answer.NO or (self.answer is Answer.UNKNOWN and self.counts)
+        return self.answer is CheckAnswer.NO or (self.answer is CheckAnswer.UNKNOWN and self.counts)
 
     @property
     def mark(self) -> str:
         if self.against:
             return "✗"
-        return {Answer.YES: "✓", Answer.NOTE: "!"}.get(self.answer, "–")
+        return {CheckAnswer.YES: "✓", CheckAnswer.NOTE: "!"}.get(self.answer, "–")
 
     @property
-    def said(self) -> str:
+    def explanation(self) -> str:
         """Why, with what cannot be seen from the mark."""
-        plain = self.answer in (Answer.YES, Answer.NO, Answer.NOTE)
+        plain = self.answer in (CheckAnswer.YES, CheckAnswer.NO, CheckAnswer.NOTE)
         return self.why if plain else f"{self.answer}: {self.why}"
 
 
@@ -73,10 +73,10 @@ class Verdict:
     environment: str
     commit: str
     subject: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Judgement, ...]
 
     @property
-    def against(self) -> tuple[Finding, ...]:
+    def against(self) -> tuple[Judgement, ...]:
         return tuple(finding for finding in self.findings if finding.against)
 
     @property
@@ -95,17 +95,17 @@ class Verdict:
 
 def functions(
     environment: str, catalogue: Mapping[str, str], without: Mapping[str, str], plan: Plan[Any] | None
-) -> list[Finding]:
+) -> list[Judgement]:
     """Whether every function has a version to go back to.
 
     `catalogue` maps functions to services, `without` the services that have no previous release to the
     reason; `plan` is that of the others to their previous releases.
     """
     found = [
-        Finding(
+        Judgement(
             check="functions",
             subject=name,
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why=without[service],
             next=f"rollback release list --env {environment} shows what is recorded; of a time before the ledger: "
             f"rollback release adopt --version V --env {environment}",
@@ -114,10 +114,10 @@ def functions(
         if service in without
     ]
     found += [
-        Finding(
+        Judgement(
             check="functions",
             subject=refusal.subject,
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why=f"it cannot go back to {_target(plan, catalogue, refusal.subject)}: {refusal.reason}",
             next=f"rollback lambda --env {environment} --dry-run shows it; {refusal.remedy}",
         )
@@ -128,7 +128,7 @@ def functions(
             f"{len(plan.steps)} of {len(catalogue)} have a recorded version before: {plan.from_version} → "
             f"{plan.to_version}"
         )
-        found.append(Finding(check="functions", answer=Answer.YES, why=why))
+        found.append(Judgement(check="functions", answer=CheckAnswer.YES, why=why))
     return found
 
 
@@ -137,13 +137,13 @@ def _target(plan: Plan[Any] | None, catalogue: Mapping[str, str], subject: str) 
     return targets.get(catalogue.get(subject, subject), "its previous release")
 
 
-def recovery(table: str, window: Window, now: datetime, minutes: int) -> Finding:
+def recovery(table: str, window: Window, now: datetime, minutes: int) -> Judgement:
     """Whether a table's point-in-time recovery reaches back for as long as its RTO, in `minutes`."""
     if window.earliest is None:
-        return Finding(
+        return Judgement(
             check="tables",
             subject=table,
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why="point-in-time recovery is off: no second of it could be restored",
             next="aws dynamodb update-continuous-backups --table-name "
             f"{table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
@@ -151,46 +151,48 @@ def recovery(table: str, window: Window, now: datetime, minutes: int) -> Finding
     enough = now - timedelta(minutes=minutes)
     if window.earliest > enough:
         covers = window.earliest + timedelta(minutes=minutes)
-        return Finding(
+        return Judgement(
             check="tables",
             subject=table,
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why=f"it can be restored from {iso(window.earliest)} on only, not yet for the {minutes} minutes of its "
             "RTO",
             next=f"wait until {iso(covers)}",
         )
     why = f"it can be restored to any second since {iso(window.earliest)}"
-    return Finding(check="tables", subject=table, answer=Answer.YES, why=why)
+    return Judgement(check="tables", subject=table, answer=CheckAnswer.YES, why=why)
 
 
-def approver(settings: Settings) -> Finding:
+def approver(settings: Settings) -> Judgement:
     """Whether there is a configured approver, where the environment asks for another identity."""
-    asked = sorted(word for kind, word in _KINDS.items() if policy(settings, kind) == "identity")
+    asked = sorted(kind_name for kind, kind_name in _KINDS.items() if policy(settings, kind) == "identity")
     what = " and ".join(asked)
     if not asked:
-        return Finding(check="approver", answer=Answer.UNNEEDED, why="nothing asks for another person's yes")
+        return Judgement(
+            check="approver", answer=CheckAnswer.UNNEEDED, why="nothing asks for another person's yes"
+        )
     people, reviewers = settings.people.approvers, settings.reviewers
     count = len(people), len(reviewers.users) + len(reviewers.teams)
     if not any(count):
-        return Finding(
+        return Judgement(
             check="approver",
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why=f"{what} need another person's approval here, and the settings name nobody who may give it",
             next="name one in rollback:people (approvers) or rollback:reviewers, then pulumi up",
         )
     kinds = zip(count, ("named by the settings", "reviewing on GitHub"), strict=True)
-    who = " and ".join(f"{number} {kind}" for number, kind in kinds if number)
-    why = f"{what} are approved by {who}"
-    return Finding(check="approver", answer=Answer.YES, why=why)
+    approvers = " and ".join(f"{number} {kind}" for number, kind in kinds if number)
+    why = f"{what} are approved by {approvers}"
+    return Judgement(check="approver", answer=CheckAnswer.YES, why=why)
 
 
-def quarantine(environment: str, commit: str, why: Sequence[str]) -> Finding:
+def quarantine(environment: str, commit: str, why: Sequence[str]) -> Judgement:
     """Whether a commit may be deployed at all; `why` is every quarantine that covers it, in words."""
     if not why:
-        return Finding(check="quarantine", answer=Answer.YES, why=f"{commit[:12]} is not quarantined")
-    return Finding(
+        return Judgement(check="quarantine", answer=CheckAnswer.YES, why=f"{commit[:12]} is not quarantined")
+    return Judgement(
         check="quarantine",
-        answer=Answer.NO,
+        answer=CheckAnswer.NO,
         why=f"{commit[:12]} is quarantined: {'; '.join(why)}",
         next=f"rollback release lift {commit[:12]} --env {environment} --reason …, once it is mended",
     )
@@ -198,16 +200,16 @@ def quarantine(environment: str, commit: str, why: Sequence[str]) -> Finding:
 
 def flight(
     environment: str, records: Sequence[Record], holders: Mapping[str, Mapping[str, Any]]
-) -> list[Finding]:
+) -> list[Judgement]:
     """Whether a rollback or a recording is under way or was interrupted; `holders` maps domains to lease
     items (`ledger.lease`).
     """
     running = [record for record in records if record.status is Status.IN_PROGRESS]
     found = [
-        Finding(
+        Judgement(
             check="in flight",
             subject=record.rollback_id,
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why=f"a rollback of {record.kind} is in progress, by {record.initiated_by}",
             next=next_for(record),
         )
@@ -215,10 +217,10 @@ def flight(
     ]
     known = {record.rollback_id for record in running}
     found += [
-        Finding(
+        Judgement(
             check="in flight",
             subject=str(item["owner"]),
-            answer=Answer.NO,
+            answer=CheckAnswer.NO,
             why=f"it holds the lease on {domain}",
             next=f"wait for it; rollback status --env {environment}",
         )
@@ -226,10 +228,10 @@ def flight(
         if item["owner"] not in known
     ]
     found += [
-        Finding(
+        Judgement(
             check="in flight",
             subject=record.rollback_id,
-            answer=Answer.NOTE,
+            answer=CheckAnswer.NOTE,
             why=f"a rollback of {record.kind} waits for approval since {record.initiated_at}",
             next=next_for(record),
         )
@@ -237,16 +239,16 @@ def flight(
         if record.status is Status.AWAITING_APPROVAL
     ]
     if not any(finding.against for finding in found):
-        found.insert(0, Finding(check="in flight", answer=Answer.YES, why="nothing"))
+        found.insert(0, Judgement(check="in flight", answer=CheckAnswer.YES, why="nothing"))
     return found
 
 
-def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: bool = True) -> Finding:  # noqa: A002 - the word of the contract
+def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: bool = True) -> Judgement:  # noqa: A002 - the word of the contract
     """What could not be asked, and why not."""
-    return Finding(
+    return Judgement(
         check=check,
         subject=subject,
-        answer=Answer.UNKNOWN,
+        answer=CheckAnswer.UNKNOWN,
         why=_short(why),
         next=next,
         counts=counts,

@@ -25,7 +25,7 @@ def adopt(
     with verb(env, json) as (session, flow, ui):
         if write:
             discovery.checked(write)
-        found = discovery.look(session, ui, flow.stop.is_set)
+        found = discovery.discover(session, ui, flow.stop.is_set)
         nothing = not (found.adopted or found.replaced or found.held)
         refused = bool(found.replaced)
         files = (
@@ -45,7 +45,7 @@ def adopt(
         ui.show(adoption.view(found, session.settings.names.stem, nothing=nothing), document)
         import_ids.refuse(found)
         for file in files:
-            ui.say(f"Written: {file}")
+            ui.notice(f"Written: {file}")
         if files and write and session.root in write.resolve().parents:
-            ui.say(f"Remove {write} before pulumi up: with it the checkout is not what its commit says.")
+            ui.notice(f"Remove {write} before pulumi up: with it the checkout is not what its commit says.")
         ui.next("\n".join(typed))

@@ -35,7 +35,7 @@ def can(
                 code=Code.OPTION_INVALID,
                 next="Leave one out.",
             )
-        verdict = collect.gather(session, commit, insist=github, say=ui.say)
+        verdict = collect.gather(session, commit, insist=github, notice=ui.notice)
         if markdown:
             write_out(reversibility.markdown(verdict).removesuffix("\n"))
         else:

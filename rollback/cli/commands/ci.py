@@ -24,7 +24,7 @@ from rollback.views import report as reports
 from rollback.views import terminal
 
 
-class Kind(StrEnum):
+class WorkflowKind(StrEnum):
     """What a workflow puts back."""
 
     lambda_ = "lambda"
@@ -34,7 +34,7 @@ class Kind(StrEnum):
     full = "full"
 
 
-class Role(StrEnum):
+class WorkflowRole(StrEnum):
     """The roles that jobs take."""
 
     deployer = "deployer"
@@ -43,9 +43,9 @@ class Role(StrEnum):
     drill = "drill"
 
 
-def role(which: Annotated[Role, typer.Argument(metavar="ROLE")], env: Env) -> None:
+def role(which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE")], env: Env) -> None:
     """Hand on a role's ARN and the environment's region; asks nobody."""
-    with _asking_nobody(env) as settings:
+    with _without_credentials(env) as settings:
         name = settings.names.role(which.value)
         github_actions.output(
             arn=arn("iam", settings.region, settings.account, f"role/{name}"), region=settings.region
@@ -53,7 +53,7 @@ def role(which: Annotated[Role, typer.Argument(metavar="ROLE")], env: Env) -> No
 
 
 def plan(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND")],
+    kind: Annotated[WorkflowKind, typer.Argument(metavar="KIND")],
     env: Env,
     reason: Reason = "",
     to: Annotated[str, typer.Option("--to")] = "",
@@ -84,9 +84,9 @@ def plan(
                 github_actions.summarise("Nothing to do: everything stands as it would be put back already.")
                 return
             found = finished.record.rollback_id
-        ui.say(f"The record is {found}.")
-        report = reports.told(session, found)
-        record = report.told[found].record
+        ui.notice(f"The record is {found}.")
+        report = reports.single(session, found)
+        record = report.records[found].record
         policy = session.policy(record.kind)
         unneeded = policy == "none" or (policy == "confirm" and unreviewed == "true")
         github_actions.output(
@@ -97,12 +97,12 @@ def plan(
             # The command needs some of that to stop, and the job's other steps to begin.
             seconds=str(max(60, 3 * record.rto_seconds - 240)),
         )
-        github_actions.summarise(reports.summary(report.told[found]))
+        github_actions.summarise(reports.summary(report.records[found]))
 
 
 def reviewer(env: Env) -> None:
     """Hand on who has reviewed this run; asks GitHub alone."""
-    with _asking_nobody(env) as settings:
+    with _without_credentials(env) as settings:
         github_actions.output(person=github_actions.reviewer(settings.names.github_environment(APPROVER)))
 
 
@@ -111,7 +111,7 @@ def apply(identifier: Identifier, env: Env, digest: Annotated[str, typer.Option(
     with verb(env, json=False, first=True) as (session, flow, ui):
         status = session.ledger.load(identifier).record.status
         if status not in records.UNFINISHED:
-            ui.say(f"{identifier} is {status} already.")
+            ui.notice(f"{identifier} is {status} already.")
             return
         end(
             session,
@@ -132,11 +132,11 @@ def end_(
         waiting = session.ledger.load(identifier).record.status is records.Status.AWAITING_APPROVAL
         if waiting and approval in ("failure", "cancelled"):
             flow.abort(identifier, "it was not approved")
-        github_actions.summarise(reports.summary(reports.told(session, identifier).told[identifier]))
+        github_actions.summarise(reports.summary(reports.single(session, identifier).records[identifier]))
 
 
 @contextmanager
-def _asking_nobody(env: str) -> Iterator[configured.Settings]:
+def _without_credentials(env: str) -> Iterator[configured.Settings]:
     """The surroundings of a verb that needs no credentials: the settings; errors become their exit codes."""
     try:
         yield configured.load(configured.find_root(Path.cwd()), env)
@@ -145,11 +145,11 @@ def _asking_nobody(env: str) -> Iterator[configured.Settings]:
         raise typer.Exit(error.exit_code) from None
 
 
-def _target(kind: Kind, to: str) -> kinds.Kind:
+def _target(kind: WorkflowKind, to: str) -> kinds.Kind:
     """The kind of rollback that a workflow means."""
-    if kind is Kind.lambda_:
+    if kind is WorkflowKind.lambda_:
         return kinds.Kind.ALIASES
-    if kind is Kind.table and to.startswith("restored:"):
+    if kind is WorkflowKind.table and to.startswith("restored:"):
         return kinds.Kind.CUTOVER
     return kinds.Kind(kind.value)
 

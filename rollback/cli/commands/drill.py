@@ -75,7 +75,7 @@ def drill(
             return
         if markdown:
             raise UsageError("--markdown goes with --report.", code=Code.OPTION_INVALID)
-        asked = runner.Asked(
+        request = runner.DrillRequest(
             scenarios=drills.scenarios(scenario),
             fault=fault.value if fault else "",
             services=names_in(services),
@@ -83,7 +83,7 @@ def drill(
             read_only=read_only,
             patience=wait * 60.0,
         )
-        done = runner.Conduct(session=session, roles=roles, ui=ui, stop=flow.stop, asked=asked).run()
+        done = runner.DrillRunner(session=session, roles=roles, ui=ui, stop=flow.stop, request=request).run()
         rows = drills.table(session.settings, drill_store.drills(session.ledger))
-        ui.show(views.view(session.environment, rows), [drills.told(one) for one in done])
+        ui.show(views.view(session.environment, rows), [drills.drill_document(one) for one in done])
         runner.judged(done)

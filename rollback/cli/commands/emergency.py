@@ -58,8 +58,8 @@ def only_in_an_emergency(options: Options) -> None:
         "--although-the-ledger-answers": options.although_answers,
         "--although-quarantined": options.although_quarantined,
     }
-    if words := [word for word, value in given.items() if value]:
-        raise UsageError(f"{', '.join(words)} is for --emergency only.", code=Code.OPTION_INVALID)
+    if arguments := [option for option, value in given.items() if value]:
+        raise UsageError(f"{', '.join(arguments)} is for --emergency only.", code=Code.OPTION_INVALID)
 
 
 def emergency(
@@ -101,18 +101,18 @@ def _begun(
                 f"{session.settings.names.role('rollback')}. Where that cannot be: --although-the-ledger-answers, on a "
                 "terminal.",
             )
-        ui.say(answer.why or "The ledger answers, and is left aside.")
+        ui.notice(answer.why or "The ledger answers, and is left aside.")
     plan = acting.plan(request, although_quarantined=options.although_quarantined)
     if options.dry_run:
         if ui.json_output:
             ui.show("", {"digest": plan.digest(), **plain_plan(plan)})
         return
     if options.although_answers or options.although_quarantined:
-        _second_word(session, ui)
+        _second_confirmation(session, ui)
     _ended(session, ui, acting, acting.start(plan, options.reason))
 
 
-def _second_word(session: context.Session, ui: terminal.Terminal) -> None:
+def _second_confirmation(session: context.Session, ui: terminal.Terminal) -> None:
     """Raises `Refused` where nobody types the environment's name."""
     typed = ui.typed(f"This goes past a guard. Type {session.environment} to go on: ")
     if typed is None:
@@ -128,12 +128,12 @@ def _ended(
     session: context.Session, ui: terminal.Terminal, acting: run.Emergency, finished: runs.Finished
 ) -> None:
     if finished.record is None or finished.plan is None:
-        said = (
+        message = (
             f"Nothing to do: every alias stands at {finished.plan.to_version} already."
             if finished.plan
             else ""
         )
-        ui.show(rich_layout.text(said), {"status": "NOTHING_TO_DO"})
+        ui.show(rich_layout.text(message), {"status": "NOTHING_TO_DO"})
         return
     record = finished.record
     outcomes = session.target(record.kind).outcomes(finished.plan, finished.events)

@@ -12,9 +12,9 @@ from rollback.views import rich_layout
 def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Refuse deployments and rollbacks of everybody else, until unfreeze."""
     with verb(env, json) as (session, _, ui):
-        standing = freezing.freeze(session, reason)
+        frozen = freezing.freeze(session, reason)
         ui.show(
-            rich_layout.text(f"{session.environment} is frozen.", "cyan"), {"frozen": True, **plain(standing)}
+            rich_layout.text(f"{session.environment} is frozen.", "cyan"), {"frozen": True, **plain(frozen)}
         )
         ui.next(f"rollback unfreeze --env {session.environment} --reason …")
 
@@ -22,10 +22,10 @@ def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
 def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Let an environment go that was frozen, whoever froze it."""
     with verb(env, json) as (session, _, ui):
-        standing = freezing.unfreeze(session, reason)
+        frozen = freezing.unfreeze(session, reason)
         ui.show(
             rich_layout.text(
-                f"{session.environment} is free again. It was frozen by {freezing.told(standing)}."
+                f"{session.environment} is free again. It was frozen by {freezing.description(frozen)}."
             ),
-            {"frozen": False, **plain(standing)},
+            {"frozen": False, **plain(frozen)},
         )

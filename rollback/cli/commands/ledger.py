@@ -27,14 +27,14 @@ def import_(
 ) -> None:
     """Adopt the journal of an emergency, once the ledger is back."""
     with verb(env, json, first=True) as (session, flow, ui):
-        adopted = importer.Adoption(session=session, ui=ui, stop=flow.stop).adopt(
+        adopted = importer.JournalImport(session=session, ui=ui, stop=flow.stop).adopt(
             file, although_moved=although_moved
         )
         record = adopted.record
         outcomes = session.target(record.kind).outcomes(adopted.plan, adopted.events)
-        ui.say(
+        ui.notice(
             f"{'Imported' if adopted.new else 'Imported already:'} {record.rollback_id}; {session.environment} stands "
-            f"at {adopted.stands}."
+            f"at {adopted.deployed}."
         )
         ui.show(records.record_view(record), {**records.record_document(record, outcomes), "imported": True})
         ui.next(messages.next_for(record))
@@ -43,22 +43,22 @@ def import_(
 def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Put back what a restored or new table has lost, from the archive."""
     with verb(env, json) as (session, _, ui):
-        mended = repair_ledger.mend(session, reason, ui)
-        if not mended.entries:
+        repaired = repair_ledger.mend(session, reason, ui)
+        if not repaired.entries:
             ui.show(
                 rich_layout.text("Nothing is missing: the ledger has all that the archive has."),
-                plain(mended),
+                plain(repaired),
             )
             return
         ui.show(
             rich_layout.text(
-                f"Put back: {mended.entries} entries of the timeline, {len(mended.releases)} releases "
-                f"({', '.join(mended.releases) or 'none'})."
+                f"Put back: {repaired.entries} entries of the timeline, {len(repaired.releases)} releases "
+                f"({', '.join(repaired.releases) or 'none'})."
             ),
-            plain(mended),
+            plain(repaired),
         )
-        if mended.lost:
-            ui.say(f"Records that stay lost, but for their heads: {', '.join(mended.lost[:20])}.")
+        if repaired.lost:
+            ui.notice(f"Records that stay lost, but for their heads: {', '.join(repaired.lost[:20])}.")
         ui.next(
             f"pulumi up, which protects the table again; rollback status --env {session.environment}; aliases that "
             "a lost record moved: rollback lambda … --adopt-current"

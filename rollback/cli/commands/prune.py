@@ -47,7 +47,7 @@ def prune(
         messages.checked_reason(reason)
         freeze.respected(session)
         if (begun := _interrupted(session)) is not None:
-            ui.say(f"{begun} was interrupted, and is gone on with.")
+            ui.notice(f"{begun} was interrupted, and is gone on with.")
             end(session, ui, flow.resume(begun))
             return
         finished = flow.start(Kind.PRUNE, request, reason)

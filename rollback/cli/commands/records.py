@@ -13,7 +13,7 @@ from rollback.cli.runtime import verb
 from rollback.views import records
 
 
-class Kind(StrEnum):
+class HistoryKind(StrEnum):
     """Kinds of records that `history` can be narrowed to."""
 
     release = "release"
@@ -29,20 +29,20 @@ class Kind(StrEnum):
 
 def history(
     env: Env,
-    kind: Annotated[Kind | None, typer.Option("--kind", help="Only these.")] = None,
+    kind: Annotated[HistoryKind | None, typer.Option("--kind", help="Only these.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10000)] = 30,
     json: Json = False,
 ) -> None:
     """Releases, rollbacks and what the engine deployed, newest first."""
     with verb(env, json, reading=True) as (session, _, ui):
-        told = past.past(session, limit, kind.value if kind else None)
-        for notice in told.notices:
-            ui.say(notice)
-        document = [moment.document for moment in told.moments]
-        malformed = [{"malformed": error.what} for error in told.broken]
-        ui.show(records.history_view(told.moments, told.broken), [*malformed, *document])
-        if told.broken:
-            raise told.broken[0]
+        entries = past.past(session, limit, kind.value if kind else None)
+        for notice in entries.notices:
+            ui.notice(notice)
+        document = [moment.document for moment in entries.moments]
+        malformed = [{"malformed": error.what} for error in entries.broken]
+        ui.show(records.history_view(entries.moments, entries.broken), [*malformed, *document])
+        if entries.broken:
+            raise entries.broken[0]
 
 
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:

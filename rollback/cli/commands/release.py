@@ -78,13 +78,13 @@ def _record(
         act = record_release.adopt if adopting else record_release.record
         recorded = act(session, version, commits, ui)
         for notice in (*notices, *recorded.notices):
-            ui.say(notice)
+            ui.notice(notice)
         what = "Recorded" if recorded.new else "Known already:"
         document = {key: value for key, value in plain(recorded.release).items() if key != "manifest"}
         ui.show(
             rich_layout.text(
                 f"{what} {version}: {recorded.release.functions} functions at commit "
-                f"{recorded.release.commit[:12] or 'unknown'}. {session.environment} stands at {recorded.stands}."
+                f"{recorded.release.commit[:12] or 'unknown'}. {session.environment} stands at {recorded.deployed}."
             ),
-            {**document, "stands": recorded.stands, "new": recorded.new},
+            {**document, "stands": recorded.deployed, "new": recorded.new},
         )

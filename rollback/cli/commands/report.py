@@ -47,8 +47,10 @@ def report(
                 code=Code.OPTION_INVALID,
                 next="--output FILE",
             )
-        found = reports.told(session, identifier) if identifier else reports.gather(session, limit)
-        document = reports.summary(found.told[identifier]) if markdown and identifier else reports.page(found)
+        found = reports.single(session, identifier) if identifier else reports.gather(session, limit)
+        document = (
+            reports.summary(found.records[identifier]) if markdown and identifier else reports.page(found)
+        )
         if output == _STDOUT or (markdown and not output):
             write_out(document.removesuffix("\n"))
             return

@@ -48,7 +48,7 @@ Except = Annotated[
 ]
 
 
-class Cutover(StrEnum):
+class CutoverChoice(StrEnum):
     """What is done with a table that was restored."""
 
     none = "none"
@@ -170,9 +170,9 @@ def table(
     ],
     reason: Reason = "",
     cutover: Annotated[
-        Cutover,
+        CutoverChoice,
         typer.Option("--cutover", help="What to do with the table restored by --to restored:ROLLBACK."),
-    ] = Cutover.none,
+    ] = CutoverChoice.none,
     delete_new: Annotated[
         bool, typer.Option("--delete-new", help="With copy-back: delete items that are newer, too.")
     ] = False,
@@ -181,7 +181,7 @@ def table(
 ) -> None:
     """Restore a table to a point in time, beside the live one; then, apart, cut over to it."""
     restored = to.startswith("restored:")
-    if restored is (cutover is Cutover.none):
+    if restored is (cutover is CutoverChoice.none):
         error = UsageError(
             "--to restored:ROLLBACK and --cutover go together: a cutover is a second step, approved apart.",
             code=Code.OPTION_INVALID,

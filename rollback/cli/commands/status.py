@@ -35,7 +35,7 @@ def status(
 def _may_be_deployed(session: context.Session, ui: terminal.Terminal, commit: str) -> None:
     freeze.respected(session)
     sha = record_release.checked_commit(session.root, commit)
-    why = statuses.barred(session, sha)
+    why = statuses.quarantines_of(session, sha)
     if why:
         raise Refused(
             f"Commit {sha[:12]} is quarantined in {session.environment}: {'; '.join(why)}.",

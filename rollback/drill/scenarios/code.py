@@ -6,45 +6,45 @@ from dataclasses import dataclass
 
 from rollback.config.naming import ROLLBACK
 from rollback.drill.lambda_faults import Functions
-from rollback.drill.scenario import Stage, Stood
+from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.model.drill import FAILING, KILLED, NONE, THROTTLED, Drill
 
 FAULTS = (FAILING, NONE, THROTTLED, KILLED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Code:
+class CodeScenario:
     """The scenario `code`."""
 
-    stage: Stage
+    stage: DrillContext
 
     @property
     def functions(self) -> Functions:
         return Functions(stage=self.stage)
 
-    def look(self) -> Stood:
+    def look(self) -> StateBefore:
         """As `Functions.look`."""
         return self.functions.look()
 
-    def go_bad(self, drill: Drill, stood: Stood) -> None:
+    def go_bad(self, drill: Drill, before: StateBefore) -> None:
         scratch = self.stage.scratch
         commit = scratch.commit(f"{drill.reason}, bad on purpose", scratch.tip, {})
-        self.make_bad(drill, stood)
-        self.functions.promote(drill, stood, commit)
+        self.make_bad(drill, before)
+        self.functions.promote(drill, before, commit)
 
-    def make_bad(self, drill: Drill, stood: Stood) -> None:  # noqa: ARG002 - of a configuration it tells which
-        self.functions.bad_code(stood)
+    def make_bad(self, drill: Drill, before: StateBefore) -> None:  # noqa: ARG002 - of a configuration it tells which
+        self.functions.bad_code(before)
 
-    def put_back(self, drill: Drill, stood: Stood) -> None:
-        words = ("lambda", "--to", stood["release"], "--reason", drill.reason)
-        self.stage.hands.roll_back(ROLLBACK, "aliases", *words)
+    def roll_back(self, drill: Drill, before: StateBefore) -> None:
+        arguments = ("lambda", "--to", before["release"], "--reason", drill.reason)
+        self.stage.driver.roll_back(ROLLBACK, "aliases", *arguments)
 
-    def gone(self, drill: Drill, stood: Stood) -> None:
-        self.functions.gone(drill, stood)
+    def gone(self, drill: Drill, before: StateBefore) -> None:
+        self.functions.gone(drill, before)
 
-    def restore(self, drill: Drill, stood: Stood) -> None:
-        self.functions.restore(drill, stood)
+    def restore(self, drill: Drill, before: StateBefore) -> None:
+        self.functions.restore(drill, before)
 
     def plan(self) -> None:
-        self.stage.hands.must(ROLLBACK, "lambda", "--dry-run")
-        self.stage.hands.must(ROLLBACK, "verify")
+        self.stage.driver.must(ROLLBACK, "lambda", "--dry-run")
+        self.stage.driver.must(ROLLBACK, "verify")

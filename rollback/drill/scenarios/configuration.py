@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollback.drill.scenario import Stood
-from rollback.drill.scenarios.code import Code
+from rollback.drill.scenario import StateBefore
+from rollback.drill.scenarios.code import CodeScenario
 from rollback.model.drill import Drill
 
 
 @dataclass(frozen=True, kw_only=True)
-class Configuration(Code):
+class ConfigurationScenario(CodeScenario):
     """The scenario `configuration`: a published version has its configuration, so the way back is the same."""
 
-    def make_bad(self, drill: Drill, stood: Stood) -> None:
-        self.functions.bad_configuration(drill, stood)
+    def make_bad(self, drill: Drill, before: StateBefore) -> None:
+        self.functions.bad_configuration(drill, before)

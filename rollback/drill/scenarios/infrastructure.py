@@ -15,12 +15,12 @@ from rollback.config.naming import DEPLOYER
 from rollback.config.settings import PROJECT_FILE
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.process_identity import began, here
-from rollback.drill.scenario import Stage, Stood
+from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.integrations import git
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import backend_url, checkpoint, update_history
-from rollback.integrations.pulumi.backend import Locks
-from rollback.integrations.pulumi.process import Engine, Watch
+from rollback.integrations.pulumi.backend import BackendLocks
+from rollback.integrations.pulumi.process import CommandWatch, Engine
 from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.pulumi.workspace import Where, workspace
 from rollback.model.drill import KILLED, NONE, Drill
@@ -46,18 +46,18 @@ pulumi.runtime.register_stack_transformation(_drill)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Infrastructure:
+class InfrastructureScenario:
     """The scenario `infrastructure`."""
 
-    stage: Stage
+    stage: DrillContext
 
     # -- the scenario ------------------------------------------------------------------------------------
 
-    def look(self) -> Stood:
+    def look(self) -> StateBefore:
         """`{"commit": <40 digits>}`. Raises `Refused` where what is deployed is not exactly a commit of the
         protected branch.
         """
-        now = self._standing()
+        now = self._deployed()
         if now is None or not now.clean:
             raise Refused(
                 "What the stack stands at is not exactly a commit: it could not be gone back to.",
@@ -69,40 +69,40 @@ class Infrastructure:
         bad(scratch.file(now.commit, PROGRAM), "")
         return {"commit": now.commit}
 
-    def go_bad(self, drill: Drill, stood: Stood) -> None:
-        self.deploy(drill, stood)
+    def go_bad(self, drill: Drill, before: StateBefore) -> None:
+        self.deploy(drill, before)
 
-    def put_back(self, drill: Drill, stood: Stood) -> None:  # noqa: ARG002 - previous is the commit before
-        words = ("stack", "--to", "previous", "--reason", drill.reason)
-        self.stage.hands.roll_back(DEPLOYER, "stack", *words)
+    def roll_back(self, drill: Drill, before: StateBefore) -> None:  # noqa: ARG002 - previous is the commit before
+        arguments = ("stack", "--to", "previous", "--reason", drill.reason)
+        self.stage.driver.roll_back(DEPLOYER, "stack", *arguments)
 
-    def gone(self, drill: Drill, stood: Stood) -> None:
+    def gone(self, drill: Drill, before: StateBefore) -> None:
         if (tag := self._tag()) is not None:
             raise RollbackError(f"The tag of drill {tag} is still there.", code=Code.DRILL_NOT_RESTORED)
-        now = self._standing()
-        if now is None or not now.clean or now.commit != stood["commit"]:
+        now = self._deployed()
+        if now is None or not now.clean or now.commit != before["commit"]:
             raise RollbackError(
-                f"The stack does not stand at {stood['commit'][:12]}, as before {drill.drill_id}.",
+                f"The stack does not stand at {before['commit'][:12]}, as before {drill.drill_id}.",
                 code=Code.DRILL_NOT_RESTORED,
             )
 
-    def restore(self, drill: Drill, stood: Stood) -> None:
+    def restore(self, drill: Drill, before: StateBefore) -> None:
         self._unlock(drill)
-        now = self._standing()
-        if self._tag() is not None or now is None or now.commit != stood["commit"]:
-            words = ("stack", "--to", stood["commit"], "--reason", drill.reason)
-            self.stage.hands.settle(DEPLOYER, "stack", *words)
+        now = self._deployed()
+        if self._tag() is not None or now is None or now.commit != before["commit"]:
+            arguments = ("stack", "--to", before["commit"], "--reason", drill.reason)
+            self.stage.driver.settle(DEPLOYER, "stack", *arguments)
 
     def plan(self) -> None:
-        self.stage.hands.must(DEPLOYER, "stack", "--dry-run")
+        self.stage.driver.must(DEPLOYER, "stack", "--dry-run")
 
     # -- what full does, too -------------------------------------------------------------------------------
 
-    def deploy(self, drill: Drill, stood: Stood) -> str:
+    def deploy(self, drill: Drill, before: StateBefore) -> str:
         """Deploys the bad commit, on top of the good one, as a deployment does; returns its 40 digits. Raises
         `RollbackError` where it cannot be deployed, or is not bad.
         """
-        scratch, good = self.stage.scratch, stood["commit"]
+        scratch, good = self.stage.scratch, before["commit"]
         program = bad(scratch.file(good, PROGRAM), drill.drill_id)
         sha = scratch.commit(f"{drill.reason}, bad on purpose", good, {PROGRAM: program})
         where = Where(
@@ -111,7 +111,7 @@ class Infrastructure:
             project=self._project,
             stack=self.stage.session.environment,
         )
-        watch = Watch(seconds=drill.rto_seconds)
+        watch = CommandWatch(seconds=drill.rto_seconds)
         with self._stack() as stack:
             state = checkpoint.deployment(json.loads(stack.ask("export")))
             with workspace(stack.engine, where, Commit(sha=sha, subject=""), state) as made:
@@ -129,7 +129,7 @@ class Infrastructure:
     def _unlock(self, drill: Drill) -> None:
         """Takes away what a deployment of this drill's, killed with it on this machine, has left locked."""
         account, settings = self.stage.roles.account(DEPLOYER), self.stage.session.settings
-        locks = Locks(
+        locks = BackendLocks(
             url=backend_url(settings),
             project=self._project,
             stack=settings.environment,
@@ -142,18 +142,18 @@ class Infrastructure:
 
     # -- what stands ---------------------------------------------------------------------------------------
 
-    def _standing(self) -> update_history.Update | None:
+    def _deployed(self) -> update_history.Update | None:
         with self._stack() as stack:
-            return update_history.standing(stack.updates())
+            return update_history.deployed(stack.updates())
 
     def _tag(self) -> str | None:
         """The id of the drill that has tagged the parameters."""
         names = self.stage.session.settings.names
         with explained(f"reading the tags of {names.deployed_version}"):
-            told = self.stage.roles.account(DEPLOYER).ssm.list_tags_for_resource(
+            response = self.stage.roles.account(DEPLOYER).ssm.list_tags_for_resource(
                 ResourceType="Parameter", ResourceId=names.deployed_version
             )
-        return next((tag["Value"] for tag in told["TagList"] if tag["Key"] == _TAG), None)
+        return next((tag["Value"] for tag in response["TagList"] if tag["Key"] == _TAG), None)
 
     @property
     def _project(self) -> str:
@@ -166,8 +166,8 @@ class Infrastructure:
         """The environment's stack, asked under the deployer's role."""
         session = self.stage.session
         found = Engine.found(backend_url(session.settings))
-        theirs = self.stage.roles.variables(DEPLOYER)
-        ours = {name: value for name, value in theirs.items() if name.startswith("AWS_")}
+        variables = self.stage.roles.variables(DEPLOYER)
+        ours = {name: value for name, value in variables.items() if name.startswith("AWS_")}
         kept = {name: value for name, value in found.variables.items() if not name.startswith("AWS_")}
         engine = replace(found, variables=kept | ours)
         with update_history.stack_name(engine, self._project, session.environment) as stack:

@@ -20,7 +20,7 @@ from rollback.aws import assume_role, point_in_time
 from rollback.aws.account import code, explained
 from rollback.config.naming import RESTORE, ROLLBACK
 from rollback.core.errors import Code, Refused, RollbackError
-from rollback.drill.scenario import Stage, Stood
+from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.model.drill import KILLED, NONE, Drill
 from rollback.targets.table import restore_time, steps, table_settings
 from rollback.targets.table.comparison import DIFFERENT, ONLY_LIVE, ONLY_RESTORED
@@ -29,20 +29,20 @@ FAULTS = (NONE, KILLED)
 _MARK, _GOOD, _DAMAGED = "drill", "as it was", "written over"
 # "Point-in-time recovery": the latest restorable time is typically five minutes before now.
 _WINDOW_SECONDS, _LOOK = 900.0, 5.0
-_GONE_SECONDS = 600.0
+_DELETION_SECONDS = 600.0
 # A number has at most 38 decimal digits.
 _DIGITS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class TableScenario:
     """The scenario `table`."""
 
-    stage: Stage
+    stage: DrillContext
 
     # -- the scenario ------------------------------------------------------------------------------------
 
-    def look(self) -> Stood:
+    def look(self) -> StateBefore:
         """`{"table": name, "keys": [[attribute, type], …]}`, types as S, N or B. Raises `Refused` where the
         table's recovery is off.
         """
@@ -50,24 +50,28 @@ class Table:
             self.stage.session.settings, self.stage.table or self.stage.session.settings.restorable[0]
         )
         with explained(f"reading {name}"):
-            told = self._dynamodb.describe_table(TableName=name)["Table"]
+            description = self._dynamodb.describe_table(TableName=name)["Table"]
         if self._latest(name) is None:
             raise Refused(
                 f"Point-in-time recovery of {name} is off: no second of it can be restored.",
                 code=Code.DRILL_REFUSED,
                 next="terraform apply switches it on.",
             )
-        types = {entry["AttributeName"]: entry["AttributeType"] for entry in told["AttributeDefinitions"]}
+        types = {
+            entry["AttributeName"]: entry["AttributeType"] for entry in description["AttributeDefinitions"]
+        }
         return {
             "table": name,
-            "keys": [[entry["AttributeName"], types[entry["AttributeName"]]] for entry in told["KeySchema"]],
+            "keys": [
+                [entry["AttributeName"], types[entry["AttributeName"]]] for entry in description["KeySchema"]
+            ],
         }
 
-    def go_bad(self, drill: Drill, stood: Stood) -> None:
+    def go_bad(self, drill: Drill, before: StateBefore) -> None:
         """Writes the item, waits for a second that can be restored, then overwrites it. Raises
         `RollbackError` where no second becomes restorable.
         """
-        name, key = stood["table"], keyed(stood, drill.drill_id)
+        name, key = before["table"], keyed(before, drill.drill_id)
         self._put(name, key, _GOOD, "attribute_not_exists(#mark)")
         at = datetime.fromtimestamp(math.ceil(self._clock()), tz=UTC)
         began, clocks = self._clock(), self.stage.session.clocks
@@ -81,11 +85,11 @@ class Table:
             name, {**key, "restorable": {"S": restore_time.iso(at)}}, _DAMAGED, "attribute_exists(#mark)"
         )
 
-    def put_back(self, drill: Drill, stood: Stood) -> None:
-        name = stood["table"]
-        at = self._item(name, keyed(stood, drill.drill_id))["restorable"]["S"]
-        words = ("table", "--table", name, "--reason", drill.reason)
-        restored = self.stage.hands.roll_back(ROLLBACK, "table", *words, "--to", at)["rollback_id"]
+    def roll_back(self, drill: Drill, before: StateBefore) -> None:
+        name = before["table"]
+        at = self._item(name, keyed(before, drill.drill_id))["restorable"]["S"]
+        arguments = ("table", "--table", name, "--reason", drill.reason)
+        restored = self.stage.driver.roll_back(ROLLBACK, "table", *arguments, "--to", at)["rollback_id"]
         found = steps.report_in(self.stage.session.ledger.load(restored).events)
         counts = found[1] if found else {}
         differing = {kind: counts.get(kind, 0) for kind in (DIFFERENT, ONLY_LIVE, ONLY_RESTORED)}
@@ -94,21 +98,21 @@ class Table:
                 f"Somebody else has written to {name} since {at} ({differing}): copying back would take that away.",
                 code=Code.CHANGED_BY_OTHERS,
             )
-        self.stage.hands.roll_back(
-            ROLLBACK, "cutover", *words, "--to", f"restored:{restored}", "--cutover", "copy-back"
+        self.stage.driver.roll_back(
+            ROLLBACK, "cutover", *arguments, "--to", f"restored:{restored}", "--cutover", "copy-back"
         )
 
-    def gone(self, drill: Drill, stood: Stood) -> None:
-        item = self._item(stood["table"], keyed(stood, drill.drill_id))
+    def gone(self, drill: Drill, before: StateBefore) -> None:
+        item = self._item(before["table"], keyed(before, drill.drill_id))
         if item.get(_MARK, {}).get("S") != _GOOD:
             raise RollbackError(
-                f"The item in {stood['table']} is not as it was.", code=Code.DRILL_NOT_RESTORED
+                f"The item in {before['table']} is not as it was.", code=Code.DRILL_NOT_RESTORED
             )
 
-    def restore(self, drill: Drill, stood: Stood) -> None:
+    def restore(self, drill: Drill, before: StateBefore) -> None:
         """Deletes the item, and the tables that were restored. A backup that was made stays."""
-        with explained(f"deleting the drill's item from {stood['table']}"):
-            self._dynamodb.delete_item(TableName=stood["table"], Key=keyed(stood, drill.drill_id))
+        with explained(f"deleting the drill's item from {before['table']}"):
+            self._dynamodb.delete_item(TableName=before["table"], Key=keyed(before, drill.drill_id))
         for entry in self.stage.session.ledger.timeline():
             if entry.seq <= drill.seq:
                 return
@@ -121,8 +125,8 @@ class Table:
         name = str(self.look()["table"])
         latest = self._latest(name)
         assert latest is not None  # noqa: S101 - `look` has asked
-        words = ("table", "--table", name, "--to", restore_time.iso(latest), "--dry-run")
-        self.stage.hands.must(ROLLBACK, *words)
+        arguments = ("table", "--table", name, "--to", restore_time.iso(latest), "--dry-run")
+        self.stage.driver.must(ROLLBACK, *arguments)
 
     # -- calls -------------------------------------------------------------------------------------------
 
@@ -156,15 +160,15 @@ class Table:
         """Deletes a restored table; nothing where it is gone."""
         clocks = self.stage.session.clocks
         began = clocks.monotonic()
-        while (told := steps.described(self._dynamodb, copy)) is not None:
-            if clocks.monotonic() - began > _GONE_SECONDS:
+        while (description := steps.described(self._dynamodb, copy)) is not None:
+            if clocks.monotonic() - began > _DELETION_SECONDS:
                 raise RollbackError(
-                    f"{copy} is not deleted within {_GONE_SECONDS / 60:.0f} minutes.",
+                    f"{copy} is not deleted within {_DELETION_SECONDS / 60:.0f} minutes.",
                     code=Code.DRILL_NOT_RESTORED,
                 )
             with explained(f"deleting {copy}"):
                 try:
-                    if told.get("DeletionProtectionEnabled"):
+                    if description.get("DeletionProtectionEnabled"):
                         self._dynamodb.update_table(TableName=copy, DeletionProtectionEnabled=False)
                     elif table_settings.active(self._dynamodb, copy):
                         self._dynamodb.delete_table(TableName=copy)
@@ -174,7 +178,7 @@ class Table:
             clocks.sleep(0.2)
 
 
-def keyed(stood: Stood, name: str) -> dict[str, Any]:
+def keyed(before: StateBefore, name: str) -> dict[str, Any]:
     """The key of a drill's item, `{"PK": {"S": "drill#…"}}`, of whatever types the table's key has."""
     values = {"S": f"drill#{name}", "N": str(int(name[-_DIGITS:], 36)), "B": name.encode()}
-    return {attribute: {kind: values[kind]} for attribute, kind in stood["keys"]}
+    return {attribute: {kind: values[kind]} for attribute, kind in before["keys"]}

@@ -39,7 +39,7 @@ def place(settings: Settings) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lock:
+class BackendLock:
     """An update's lock. `place` is its file or key; `uuid` its name."""
 
     uuid: str
@@ -54,7 +54,7 @@ class Lock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Locks:
+class BackendLocks:
     """The locks of one stack in the backend at `url`. `s3` makes a client where it is needed."""
 
     url: str
@@ -62,11 +62,11 @@ class Locks:
     stack: str
     s3: Callable[[], Any]
 
-    def held(self) -> list[Lock]:
+    def held(self) -> list[BackendLock]:
         """All of them, dead ones too; none where the backend is none of files."""
         return [_lock(place, text) for place, text in self._read()]
 
-    def remove(self, lock: Lock) -> None:
+    def remove(self, lock: BackendLock) -> None:
         """Deletes one lock. Quietly nothing where it is gone."""
         if self._scheme == "file":
             Path(lock.place).unlink(missing_ok=True)
@@ -98,13 +98,13 @@ class Locks:
                     yield item["Key"], body.read().decode()
 
 
-def _lock(place: str, text: str) -> Lock:
-    said = json.loads(text)
-    return Lock(
+def _lock(place: str, text: str) -> BackendLock:
+    document = json.loads(text)
+    return BackendLock(
         uuid=Path(place).stem,
-        user=str(said.get("username", "?")),
-        host=str(said.get("hostname", "?")),
-        pid=int(said.get("pid", 0)),
-        at=str(said.get("timestamp", "?")),
+        user=str(document.get("username", "?")),
+        host=str(document.get("hostname", "?")),
+        pid=int(document.get("pid", 0)),
+        at=str(document.get("timestamp", "?")),
         place=place,
     )

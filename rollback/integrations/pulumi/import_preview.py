@@ -18,8 +18,8 @@ from typing import Any
 
 from rollback.config.settings import PROJECT_FILE
 from rollback.core.errors import Code, RollbackError
-from rollback.integrations.pulumi.preview_events import Step, steps
-from rollback.integrations.pulumi.process import Ended, Engine, Facts, Watch, failed
+from rollback.integrations.pulumi.preview_events import PreviewStep, steps
+from rollback.integrations.pulumi.process import CommandResult, CommandWatch, Engine, Facts, failed
 from rollback.integrations.pulumi.update_history import StackName
 
 _UNCHANGED = "Nothing was changed."
@@ -34,7 +34,7 @@ class Forecast:
     …}]}`); and in `depends`, URN → property → the URNs of the resources that it waits for.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PreviewStep, ...]
     imports: Mapping[str, Any]
     depends: Mapping[str, Mapping[str, tuple[str, ...]]]
 
@@ -47,14 +47,14 @@ class Rehearsal:
     stack: str
     program: Path
     folder: Path
-    watch: Watch
+    watch: CommandWatch
 
     def preview(self) -> Forecast:
         """What `pulumi up` would do now. Raises `RollbackError` where the program does not run."""
         imports, plan = self.folder / "imports.json", self.folder / "plan.json"
         events: list[tuple[str, Facts]] = []
-        words = ("--refresh=false", "--import-file", str(imports), "--save-plan", str(plan))
-        self._run("preview", *words, events=events)
+        arguments = ("--refresh=false", "--import-file", str(imports), "--save-plan", str(plan))
+        self._run("preview", *arguments, events=events)
         goals = json.loads(plan.read_text(encoding="utf-8"))["resourcePlans"]
         return Forecast(
             steps=tuple(steps(events)),
@@ -73,11 +73,11 @@ class Rehearsal:
         file.write_text(json.dumps(document), encoding="utf-8")
         self._run("import", "--file", str(file), *_IMPORT, events=[])
 
-    def _run(self, verb: str, *words: str, events: list[tuple[str, Facts]]) -> Ended:
+    def _run(self, verb: str, *arguments: str, events: list[tuple[str, Facts]]) -> CommandResult:
         ended = self.engine.run(
             self.program,
             verb,
-            *words,
+            *arguments,
             "--stack",
             self.stack,
             "--config-file",
@@ -95,7 +95,7 @@ class Rehearsal:
 
 @contextmanager
 def rehearsal(
-    name: StackName, program: Path, exported: Mapping[str, Any], watch: Watch
+    name: StackName, program: Path, exported: Mapping[str, Any], watch: CommandWatch
 ) -> Iterator[Rehearsal]:
     """A rehearsal on `exported`, the JSON of `pulumi stack export`; its folder lasts as long as the block.
 

@@ -38,7 +38,7 @@ Events = Iterable[tuple[str, Facts]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class PreviewStep:
     """One resource: what happens to it, its inputs before (`old`) and after (`new`), property → value, and
     what guards it.
 
@@ -69,9 +69,9 @@ def operation(metadata: Facts) -> str | None:
     return None if default else _OPS.get(metadata["op"])
 
 
-def steps(events: Events) -> list[Step]:
+def steps(events: Events) -> list[PreviewStep]:
     """The steps of a preview, each once, sorted by resource: their order differs from run to run."""
-    found: dict[tuple[str, str], Step] = {}
+    found: dict[tuple[str, str], PreviewStep] = {}
     for kind, data in events:
         if kind == "resourcePreEvent" and (op := operation(data["metadata"])) is not None:
             step = _step(data["metadata"], op)
@@ -110,11 +110,11 @@ def unknown(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(_UNKNOWN)
 
 
-def _step(metadata: Facts, op: str) -> Step:
+def _step(metadata: Facts, op: str) -> PreviewStep:
     old, new = metadata.get("old") or {}, metadata.get("new") or {}
     inputs = new.get("inputs", {})
     named = (inputs[key] for key in _NAMES if isinstance(inputs.get(key), str))
-    return Step(
+    return PreviewStep(
         urn=metadata["urn"],
         type=metadata["type"],
         op=op,
@@ -130,7 +130,7 @@ def _step(metadata: Facts, op: str) -> Step:
     )
 
 
-def _outputs(metadata: Facts) -> Step:
+def _outputs(metadata: Facts) -> PreviewStep:
     """The stack itself: it is updated where an output changes, of which the engine says `same`."""
     step = _step(metadata, _OPS.get(metadata["op"], SAME))
     if metadata["op"] != "same":
@@ -140,7 +140,7 @@ def _outputs(metadata: Facts) -> Step:
     return replace(step, op=UPDATE if changed else SAME, properties=changed, old=old, new=new)
 
 
-def _merged(one: Step, other: Step) -> Step:
+def _merged(one: PreviewStep, other: PreviewStep) -> PreviewStep:
     """The parts of a replacement as one step."""
     return replace(
         one,

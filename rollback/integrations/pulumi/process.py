@@ -56,7 +56,7 @@ class Denied(EngineError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class CommandWatch:
     """Callbacks of a running command.
 
     `began` gets its process, `event` each engine event: its kind (`resOutputsEvent`) and its JSON
@@ -71,11 +71,11 @@ class Watch:
 
 
 @dataclass(kw_only=True)
-class Ended:
+class CommandResult:
     """How a command ended. `stopped` says that we asked it to end, `late` that its time was up."""
 
     code: int = 0
-    said: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stopped: bool = False
     late: bool = False
@@ -86,19 +86,19 @@ class Ended:
 
     @property
     def locked(self) -> bool:
-        return not self.ok and any("the stack is currently locked by" in line for line in self.said)
+        return not self.ok and any("the stack is currently locked by" in line for line in self.output)
 
     @property
     def denied(self) -> bool:
         # The words of the engine's backend for a store that answers 403, whichever store it is.
-        return not self.ok and any("(code=PermissionDenied)" in line for line in self.said)
+        return not self.ok and any("(code=PermissionDenied)" in line for line in self.output)
 
     @property
     def why(self) -> str:
         """The last lines of what went wrong."""
-        lines = [line for text in (self.errors or self.said) for line in text.strip().splitlines()]
-        told = [line for line in lines if line.strip() and not line.startswith("warning: using pulumi-")]
-        return "\n".join(told[-_LAST_LINES:]) or f"it ended with exit code {self.code}"
+        lines = [line for text in (self.errors or self.output) for line in text.strip().splitlines()]
+        entries = [line for line in lines if line.strip() and not line.startswith("warning: using pulumi-")]
+        return "\n".join(entries[-_LAST_LINES:]) or f"it ended with exit code {self.code}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ class Engine:
 
     def version(self) -> str:
         """Its version. Raises `UsageError` for another major one than this command knows."""
-        told = subprocess.run(
+        completed = subprocess.run(
             [self.program, "version"],
             env=self.variables,
             stdin=subprocess.DEVNULL,
@@ -144,7 +144,7 @@ class Engine:
             errors="replace",
             check=False,
         )
-        version = told.stdout.strip().removeprefix("v")
+        version = completed.stdout.strip().removeprefix("v")
         if version.partition(".")[0] != _MAJOR:
             raise UsageError(
                 f"{self.program} is version {version or '?'}; this command needs Pulumi {_MAJOR}.",
@@ -153,10 +153,10 @@ class Engine:
             )
         return version
 
-    def ask(self, folder: Path, *words: str, feed: str = "") -> str:
+    def ask(self, folder: Path, *arguments: str, feed: str = "") -> str:
         """What a short command prints. Raises `EngineError`, or `Locked`, where it fails."""
         done = subprocess.run(
-            [self.program, *words, "--non-interactive"],
+            [self.program, *arguments, "--non-interactive"],
             cwd=folder,
             env=self.variables,
             input=feed,
@@ -169,17 +169,20 @@ class Engine:
         )
         if done.returncode:
             raise failed(
-                f"pulumi {' '.join(words[:2])}", Ended(code=done.returncode, said=done.stderr.splitlines())
+                f"pulumi {' '.join(arguments[:2])}",
+                CommandResult(code=done.returncode, output=done.stderr.splitlines()),
             )
         return done.stdout
 
-    def run(self, folder: Path, *words: str, watch: Watch, variables: Mapping[str, str]) -> Ended:
+    def run(
+        self, folder: Path, *arguments: str, watch: CommandWatch, variables: Mapping[str, str]
+    ) -> CommandResult:
         """Runs a command that changes something or takes its time, and passes on its events as they come.
 
         `variables` are environment variables beside the engine's own. Raises what `watch` raises, once the
         engine has ended.
         """
-        command = [self.program, *words, "--json", "--non-interactive"]
+        command = [self.program, *arguments, "--json", "--non-interactive"]
         with gated(
             command,
             cwd=folder,
@@ -191,30 +194,30 @@ class Engine:
             return _watched(running, watch)
 
 
-def failed(what: str, ended: Ended, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError
+def failed(what: str, ended: CommandResult, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError
     """The error for a command that failed."""
     kind = Locked if ended.locked else Denied if ended.denied else EngineError
     return kind(f"{what} failed:\n{ended.why}", changed=changed, next=next)
 
 
-def _watched(running: Running, watch: Watch) -> Ended:
-    ended, lines = Ended(), _lines(running.process)
+def _watched(running: Running, watch: CommandWatch) -> CommandResult:
+    ended, lines = CommandResult(), _lines(running.process)
     open_pipes, quiet = 2, 0
 
     def look() -> bool:
         nonlocal open_pipes, quiet
         try:
-            line, told = lines.get(timeout=_TICK)
+            line, result = lines.get(timeout=_TICK)
         except queue.Empty:
             quiet += 1
         else:
             quiet = 0
             if line is None:
                 open_pipes -= 1
-            elif told:
-                _tell(line, ended, watch)
+            elif result:
+                _notify(line, ended, watch)
             else:
-                ended.said.append(line)
+                ended.output.append(line)
         # What the engine has left behind may hold its pipes open for ever.
         return open_pipes > 0 and (quiet < _QUIET or running.process.poll() is None)
 
@@ -223,7 +226,7 @@ def _watched(running: Running, watch: Watch) -> Ended:
     return ended
 
 
-def _tell(line: str, ended: Ended, watch: Watch) -> None:
+def _notify(line: str, ended: CommandResult, watch: CommandWatch) -> None:
     """One line of standard output: an event."""
     try:
         event = json.loads(line)
@@ -239,12 +242,12 @@ def _lines(process: subprocess.Popen[bytes]) -> _Lines:
     """The lines of both pipes as they come, those of standard output marked; None at the end of each."""
     found: _Lines = queue.Queue()
 
-    def read(pipe: IO[bytes], told: bool) -> None:  # noqa: FBT001 - a thread's arguments
+    def read(pipe: IO[bytes], is_shown: bool) -> None:  # noqa: FBT001 - a thread's arguments
         with io.TextIOWrapper(pipe, encoding="utf-8", errors="replace") as text:
             for line in text:
-                found.put((line.rstrip("\n"), told))
-        found.put((None, told))
+                found.put((line.rstrip("\n"), is_shown))
+        found.put((None, is_shown))
 
-    for pipe, told in ((process.stdout, True), (process.stderr, False)):
-        threading.Thread(target=read, args=(pipe, told), daemon=True).start()
+    for pipe, shown in ((process.stdout, True), (process.stderr, False)):
+        threading.Thread(target=read, args=(pipe, shown), daemon=True).start()
     return found

@@ -68,16 +68,16 @@ class StackName:
     stack: str
     folder: Path
 
-    def ask(self, *words: str, feed: str = "") -> str:
+    def ask(self, *arguments: str, feed: str = "") -> str:
         """What a `pulumi stack` command prints about this stack. Raises as `Engine.ask` does."""
-        return self.engine.ask(self.folder, "stack", *words, "--stack", self.stack, feed=feed)
+        return self.engine.ask(self.folder, "stack", *arguments, "--stack", self.stack, feed=feed)
 
     def updates(self) -> Iterator[Update]:
         """The stack's history, newest first, as far as anybody goes."""
         page = 1
         while True:
-            words = ("history", "--json", "--page-size", str(_PAGE), "--page", str(page))
-            entries = json.loads(self.ask(*words) or "[]")
+            arguments = ("history", "--json", "--page-size", str(_PAGE), "--page", str(page))
+            entries = json.loads(self.ask(*arguments) or "[]")
             yield from map(_update, entries)
             if len(entries) < _PAGE:
                 return
@@ -101,7 +101,7 @@ def project_name(text: str) -> str:
         return ""
 
 
-def standing(updates: Iterable[Update]) -> Update | None:
+def deployed(updates: Iterable[Update]) -> Update | None:
     """The update that is deployed, or half deployed where it failed; None where nothing is known.
 
     `updates` is newest first, as everywhere here. After a destroy nothing is deployed.
@@ -119,20 +119,22 @@ def left(updates: Sequence[Update], target: str) -> Update | None:
 
     Where that is a failed update to the same commit, it is the one that was being left then.
     """
-    now = standing(updates)
+    now = deployed(updates)
     if now is None or now.result == "succeeded" or now.commit != target:
         return now
-    return standing(update for update in updates if update.result == "succeeded")
+    return deployed(update for update in updates if update.result == "succeeded")
 
 
-def previous(updates: Iterable[Update], barred: Iterable[str], after: Callable[[str, str], bool]) -> Update:
-    """The newest update that went through, of another clean commit than the deployed one, and not `barred`.
+def previous(
+    updates: Iterable[Update], quarantined: Iterable[str], after: Callable[[str, str], bool]
+) -> Update:
+    """The newest update that went through, of another clean commit than the deployed one, and not `quarantined`.
 
     `after` says whether a commit comes after another. Where a rollback to a commit failed, the commit that it
     was leaving comes after that and is no way back: the failed one is tried again. Raises `Refused` where
     there is none.
     """
-    passed = set(barred)
+    passed = set(quarantined)
     now: Update | None = None
     left = False
     for update in updates:
@@ -158,9 +160,9 @@ def marked(updates: Iterable[Update]) -> Iterator[Update]:
     found = False
     for update in updates:
         done = update.result == "succeeded"
-        stands = not found and done and update.deploys
-        found = found or stands or (done and update.kind == "destroy")
-        yield replace(update, stands=stands)
+        is_deployed = not found and done and update.deploys
+        found = found or is_deployed or (done and update.kind == "destroy")
+        yield replace(update, stands=is_deployed)
 
 
 def history(

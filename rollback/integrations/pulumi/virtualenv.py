@@ -122,9 +122,9 @@ def _run(command: list[str], folder: Path, variables: Mapping[str, str] | None =
             changed="Nothing was changed.",
         ) from None
     if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
+        output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
         raise UsageError(
-            f"The commit's dependencies cannot be installed:\n{said}",
+            f"The commit's dependencies cannot be installed:\n{output}",
             code=Code.DEPENDENCIES_UNAVAILABLE,
             next="Name a commit whose requirements can still be had, or make them available to pip.",
         )

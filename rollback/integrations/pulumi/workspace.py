@@ -21,7 +21,7 @@ from rollback.integrations import git
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint, virtualenv
 from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.process import Ended, Engine, Watch
+from rollback.integrations.pulumi.process import CommandResult, CommandWatch, Engine
 
 _PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
 _ENCRYPTION = ("secretsprovider", "encryptedkey", "encryptionsalt")
@@ -65,26 +65,26 @@ class Workspace:
         """Where a preview leaves the update plan that binds the update."""
         return self.config_file.with_name("update-plan.json")
 
-    def preview(self, watch: Watch, *, save: bool = True) -> Ended:
+    def preview(self, watch: CommandWatch, *, save: bool = True) -> CommandResult:
         """What the program would do, after a refresh. Saves the update plan, if it is to be carried out."""
         options = ("--save-plan", str(self.plan_file)) if save else ()
         return self._run("preview", *options, watch=watch)
 
-    def up(self, watch: Watch) -> Ended:
+    def up(self, watch: CommandWatch) -> CommandResult:
         """Does what the last preview planned, and no other step."""
         return self._run("up", "--yes", "--skip-preview", "--plan", str(self.plan_file), watch=watch)
 
-    def refresh(self, watch: Watch) -> Ended:
+    def refresh(self, watch: CommandWatch) -> CommandResult:
         """Reads into the checkpoint what there is; what an update had begun and is not there is forgotten."""
         return self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", watch=watch)
 
-    def _run(self, verb: str, *words: str, watch: Watch) -> Ended:
+    def _run(self, verb: str, *arguments: str, watch: CommandWatch) -> CommandResult:
         options = ["--stack", self.stack, "--config-file", str(self.config_file)]
         if verb != "refresh":
             options.append("--refresh")
         for urn in self.without:
             options += ["--exclude", urn]
-        return self.engine.run(self.folder, verb, *words, *options, watch=watch, variables=self.variables)
+        return self.engine.run(self.folder, verb, *arguments, *options, watch=watch, variables=self.variables)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from rollback.aws.functions import Seen, observe, observe_alias, strangers
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.repository import Ledger
-from rollback.model.alias_moves import Move, standings
+from rollback.model.alias_moves import Move, deployed_versions
 from rollback.model.composite_plan import Piece, events_of, parts
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
-from rollback.model.record import Standing
+from rollback.model.record import DeployedVersion
 from rollback.model.release import PREVIOUS, Entry, Timeline, checked_version, label, previous
 from rollback.model.request import AliasesRequest
 
@@ -29,14 +29,14 @@ def recorded(
     services: Mapping[str, str],
     *,
     damaged: bool = False,
-) -> dict[str, Standing]:
+) -> dict[str, DeployedVersion]:
     """The last recorded state of each function's alias, from the newest record that wrote it.
 
     `services` maps function names to their services. Functions that no record ever wrote are left out. Raises
     `RollbackError` naming a damaged record, or passes it over where `damaged` says that the aliases count.
     """
     wanted = set(functions)
-    found: dict[str, Standing] = {}
+    found: dict[str, DeployedVersion] = {}
     for entry in timeline:
         if not wanted:
             break
@@ -53,22 +53,22 @@ def recorded(
             raise RollbackError(
                 error.what, code=error.code, changed=error.changed, next=f"{error.next}\n{then}".strip()
             ) from error
-        for name, standing in written.items():
+        for name, deployed in written.items():
             if name in wanted:
-                found[name] = standing
+                found[name] = deployed
                 wanted.discard(name)
     return found
 
 
-def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, Standing]:
+def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, DeployedVersion]:
     if entry.kind == "deployment":
         return ledger.recorded_release(entry).manifest
     if entry.kind == "rollback":
         opened = ledger.load(entry.id)
         if opened.record.kind == Kind.FULL:
             part = parts(opened.plan(Piece))[Kind.ALIASES]
-            return standings(part, events_of(part, opened.events))
-        return standings(opened.plan(Move), opened.events)
+            return deployed_versions(part, events_of(part, opened.events))
+        return deployed_versions(opened.plan(Move), opened.events)
     return {}
 
 
@@ -90,7 +90,7 @@ def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...],
     ]
 
 
-def problem_of(target: Standing, there: Seen | None) -> str:
+def problem_of(target: DeployedVersion, there: Seen | None) -> str:
     """Why an alias cannot go to the version `target`; empty where it can. `there` is what GetFunction
     returned of that version, None where it is missing. Pure.
     """
@@ -109,7 +109,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
     catalogue = settings.catalogue()
     services, functions = scope(settings, request)
     timeline = ledger.timeline(verified=True)
-    stands = timeline.stands
+    deployed = timeline.all_deployed
     targets, refusals = _targets(ledger, timeline, request, services)
     manifests = {
         version: ledger.recorded_release(entry).manifest
@@ -128,7 +128,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
         for name in functions
     ]
     # What the list takes from the control plane's quota is back by the time that aliases move.
-    foreign, read = account.beside(
+    unlisted, read = account.beside(
         lambda: strangers(account, settings), lambda wish: _step(account, wish), wishes
     )
     steps: list[Move] = []
@@ -138,7 +138,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
             steps.append(step)
     if not any(step.changes for step in steps):
         steps = _with_weights(account, steps)
-    leaves = {service: stands[service] for service in services if service in stands}
+    leaves = {service: deployed[service] for service in services if service in deployed}
     quarantines = _left_behind(timeline, leaves, targets)
     return Plan(
         kind=Kind.ALIASES,
@@ -152,8 +152,8 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
         targets=targets,
         quarantines=quarantines,
         steps=tuple(steps),
-        notices=_notices(settings, request, steps, foreign, sorted(set(quarantines.values()))),
-        refusals=_told_who(ledger, refusals, steps),
+        notices=_notices(settings, request, steps, unlisted, sorted(set(quarantines.values()))),
+        refusals=_with_weights_noticed(ledger, refusals, steps),
     )
 
 
@@ -183,16 +183,16 @@ def _targets(
         raise Refused(
             f"Release {request.release} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
         )
-    barred = {item.service: item for item in quarantined if item.version == request.release}
+    quarantines = {item.service: item for item in quarantined if item.version == request.release}
     refusals = [
         Refusal(
             subject=service,
-            reason=f"{request.release} is quarantined: {barred[service].reason}",
+            reason=f"{request.release} is quarantined: {quarantines[service].reason}",
             remedy=f"rollback release lift {request.release} --services {service} --env {ledger.environment} "
             "--reason …",
         )
         for service in services
-        if service in barred
+        if service in quarantines
     ]
     return dict.fromkeys(services, request.release), refusals
 
@@ -203,7 +203,7 @@ def _explain_number(ledger: Ledger, timeline: Timeline, number: str) -> str:
     for entry in timeline:
         if entry.is_release:
             manifest = ledger.release(entry.id).manifest
-            count = sum(standing.version == number for standing in manifest.values())
+            count = sum(deployed.version == number for deployed in manifest.values())
             if count:
                 holders.append(f"{entry.version} ({count} functions)")
     held = f"It is held by {', '.join(holders)}." if holders else "No recorded release holds it."
@@ -216,8 +216,8 @@ class _Wish:
 
     function: str
     service: str
-    target: Standing | None
-    last: Standing | None
+    target: DeployedVersion | None
+    last: DeployedVersion | None
     adopt_current: bool
 
 
@@ -264,7 +264,9 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
     return step, problems
 
 
-def _told_who(ledger: Ledger, refusals: Sequence[Refusal], steps: Iterable[Move]) -> tuple[Refusal, ...]:
+def _with_weights_noticed(
+    ledger: Ledger, refusals: Sequence[Refusal], steps: Iterable[Move]
+) -> tuple[Refusal, ...]:
     """Says of a version that is gone by which prune and when."""
     gone = {refusal.subject for refusal in refusals if refusal.reason.endswith(_GONE)}
     if not gone:
@@ -325,7 +327,7 @@ def _notices(
     settings: Settings,
     request: AliasesRequest,
     steps: Sequence[Move],
-    foreign: Sequence[str],
+    unlisted: Sequence[str],
     left: Sequence[str],
 ) -> tuple[str, ...]:
     notices = [f"Barred from coming back until it is lifted: {_some(left)}."] if left else []
@@ -339,8 +341,8 @@ def _notices(
     weighted = [step.function for step in steps if step.weights]
     if weighted:
         notices.append(f"Weights are cleared on: {_some(weighted)}.")
-    if foreign:
-        notices.append(f"Not in the catalogue of {settings.environment}, not touched: {_some(foreign)}.")
+    if unlisted:
+        notices.append(f"Not in the catalogue of {settings.environment}, not touched: {_some(unlisted)}.")
     return tuple(notices)
 
 

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
 
 
-class _Foreign(Exception):
+class _Drifted(Exception):
     """Somebody else has changed the alias; the message says to what."""
 
 
-def _told(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, dict[str, float]]:
+def _alias_state(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, dict[str, float]]:
     """Version, description and weights of an alias."""
     return alias["FunctionVersion"], alias.get("Description", ""), weights_of(alias)
 
@@ -93,7 +93,7 @@ class Aliases:
         outcome = self._write_all(todo, known, journal, back=False)
         if outcome.ok:
             outcome = replace(outcome, failures=self._await_provisioned(plan, journal))
-        return replace(outcome, put_back=bool(outcome.failures))
+        return replace(outcome, revert=bool(outcome.failures))
 
     def undo(self, plan: Plan[Move], journal: Journal) -> Outcome:
         """Reverts what was moved, and whatever a write without an answer may have moved.
@@ -123,7 +123,7 @@ class Aliases:
         return [all_at(found, "at the plan's version and code")]
 
     def publish(self, plan: Plan[Move], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
-        merged = {**self._ledger.timeline(readable=True).stands, **deployed}
+        merged = {**self._ledger.timeline(readable=True).all_deployed, **deployed}
         self._account.publish(self._settings.names.deployed_version, label(known(merged)))
 
     def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
@@ -176,8 +176,8 @@ class Aliases:
                 return step.function, self._write(step, known[step.function], journal, back=back)
             except LeaseLost:
                 raise  # no step's failure
-            except _Foreign as foreign:
-                return Failure(subject=step.function, reason=str(foreign), foreign=True)
+            except _Drifted as outside:
+                return Failure(subject=step.function, reason=str(outside), foreign=True)
             except RollbackError as error:
                 refused = was_refused(error)
                 return Failure(subject=step.function, reason=error.what, refused=refused, part=step.service)
@@ -196,7 +196,7 @@ class Aliases:
     def _write(self, step: Move, state: State, journal: Journal, *, back: bool) -> str:
         """Puts one alias at the plan, or back, and returns its new RevisionId.
 
-        Raises `_Foreign` where somebody else has moved it; nothing of theirs is overwritten.
+        Raises `_Drifted` where somebody else has moved it; nothing of theirs is overwritten.
         """
         version = state.version if back else step.to_version
         weights = state.weights if back else {}
@@ -211,7 +211,7 @@ class Aliases:
                 raise RollbackError(
                     f"Version {version}, to go back to, no longer exists.", code=Code.VERSION_DELETED
                 ) from None
-            raise _Foreign(f"the function, its alias or version {version} is gone") from None
+            raise _Drifted(f"the function, its alias or version {version} is gone") from None
         return revision
 
     def _write_upon(
@@ -227,35 +227,35 @@ class Aliases:
         version = state.version if back else step.to_version
         weights = state.weights if back else {}
         tag = f"{journal.tag}/back" if back else journal.tag
-        stands, description, found = _told(alias)
-        if (stands, description, found) == (version, tag, weights):
+        current, description, found = _alias_state(alias)
+        if (current, description, found) == (version, tag, weights):
             return alias["RevisionId"]  # ours: only the answer got lost
         # Ignore our own earlier writes; treat any other value as the restore point: an undo reverts to it, or
         # leaves it alone where we never moved the alias. Where somebody wrote it after us, and it is at the
         # version to revert to, their weights stay.
         ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
         never = not state.moved and not (back and state.doubtful)
-        theirs = not ours and (never or (back and stands == version))
-        if stands not in ({version} if back and theirs else {step.from_version, step.to_version}):
-            raise _Foreign(f"somebody else moved it to version {stands}")
+        drifted = not ours and (never or (back and current == version))
+        if current not in ({version} if back and drifted else {step.from_version, step.to_version}):
+            raise _Drifted(f"somebody else moved it to version {current}")
         # Journalled before it is overwritten.
         journal.append(
             Found(
                 function=step.function,
-                version=stands,
+                version=current,
                 weights=found,
                 revision=alias["RevisionId"],
-                start=theirs,
+                start=drifted,
                 tag=description,
             )
         )
-        if back and theirs:
+        if back and drifted:
             weights = found
         revision = self._update(step, version, weights, alias["RevisionId"], tag)
         if revision is None:
             alias = self._alias(step)
-            if _told(alias) != (version, tag, weights):
-                raise _Foreign("somebody else is changing it right now")
+            if _alias_state(alias) != (version, tag, weights):
+                raise _Drifted("somebody else is changing it right now")
             revision = alias["RevisionId"]  # ours again: asked twice, and only the second answer came
         return revision
 

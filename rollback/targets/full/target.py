@@ -90,12 +90,12 @@ class Full:
         before = 0
         for kind, part in parts(plan).items():
             if kind not in finished and part.changing:
-                mine = PartJournal(journal=journal, plan=part, before=before)
-                outcome = self._targets[kind].execute(part, mine)
+                part_journal = PartJournal(journal=journal, plan=part, before=before)
+                outcome = self._targets[kind].execute(part, part_journal)
                 if not outcome.ok:
                     return replace(
                         outcome,
-                        put_back=outcome.put_back and not done,
+                        revert=outcome.revert and not done,
                         done=(*done, *outcome.done),
                     )
                 # In this order: what was journalled under the lease may be said without it.
@@ -110,12 +110,12 @@ class Full:
         """The last part first; those that were never begun are left alone."""
         failures: list[Any] = []
         for kind, part in reversed(parts(plan).items()):
-            mine = PartJournal(journal=journal, plan=part, before=0)
-            if not mine.events and not journal.taken_over:
+            part_journal = PartJournal(journal=journal, plan=part, before=0)
+            if not part_journal.events and not journal.taken_over:
                 continue
             if not part.changing:
                 continue
-            outcome = self._targets[kind].undo(part, mine)
+            outcome = self._targets[kind].undo(part, part_journal)
             failures.extend(outcome.failures)
             if outcome.interrupted:
                 return Outcome(failures=tuple(failures), interrupted=True)

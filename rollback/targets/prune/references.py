@@ -14,7 +14,7 @@ from rollback.model.alias_moves import Move
 from rollback.model.composite_plan import Piece, parts
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, Standing, Status
+from rollback.model.record import UNFINISHED, DeployedVersion, Status
 from rollback.model.release import OPENED, Entry, Timeline
 from rollback.model.retention import needed_releases
 
@@ -53,9 +53,9 @@ def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
         for step in moves:
             for version in (step.from_version, step.to_version, *step.weights):
                 found.add(step.function, version, f"record {name}")
-    for function, standing in _last_kept(found, ledger).items():
-        if not found.needs(function, standing.version):
-            found.add(function, standing.version, "last manifest in the archive")
+    for function, deployed in _last_kept(found, ledger).items():
+        if not found.needs(function, deployed.version):
+            found.add(function, deployed.version, "last manifest in the archive")
     return found
 
 
@@ -76,9 +76,9 @@ def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline
             if held and held[0].version.isdigit():
                 found.newest[function] = int(held[0].version)
             for version, why in needed[service].items():
-                standing = manifests.get(version, {}).get(function)
-                if standing is not None:
-                    found.add(function, standing.version, why)
+                deployed = manifests.get(version, {}).get(function)
+                if deployed is not None:
+                    found.add(function, deployed.version, why)
 
 
 def _unfinished(found: Needs, ledger: Ledger, timeline: Timeline) -> Iterable[tuple[str, tuple[Move, ...]]]:
@@ -103,7 +103,7 @@ def _unfinished(found: Needs, ledger: Ledger, timeline: Timeline) -> Iterable[tu
             found.notices.append(f"{name} needs nothing any more: {error.what}")
 
 
-def _last_kept(found: Needs, ledger: Ledger) -> Mapping[str, Standing]:
+def _last_kept(found: Needs, ledger: Ledger) -> Mapping[str, DeployedVersion]:
     """The newest manifest in the archive: an emergency has nothing else to go by."""
     if ledger.archive is None:
         return {}

@@ -28,8 +28,8 @@ from rollback.model.request import PruneRequest
 from rollback.model.retention import (
     LEAST,
     Doomed,
-    Known,
     Published,
+    PublishedVersions,
     decide,
     deleted,
     spared,
@@ -154,7 +154,7 @@ class Prune:
                 ended.add((turn, Deleted))
         ended.flush()
         count = sum(map(len, deleted(journal.events).values()))
-        return Outcome(stays=f"{count} deleted versions do not come back." if count else "")
+        return Outcome(not_undone=f"{count} deleted versions do not come back." if count else "")
 
     def verify(self, plan: Plan[Doomed]) -> Sequence[Check]:
         """Whether all of it is gone, but what somebody has come to need."""
@@ -255,7 +255,7 @@ class Prune:
         found: Needs,
         warm: Sequence[int] = (),
     ) -> Doomed:
-        known = Known(
+        known = PublishedVersions(
             published=published,
             aliases=_aliases(self._account, function),
             needed=found.of(function),

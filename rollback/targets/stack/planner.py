@@ -20,17 +20,26 @@ from rollback.core.process_identity import began, here
 from rollback.integrations import git
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint, preview_events, update_history
-from rollback.integrations.pulumi.backend import Lock, Locks, backend_url
+from rollback.integrations.pulumi.backend import BackendLock, BackendLocks, backend_url
 from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.preview_events import Step
-from rollback.integrations.pulumi.process import Ended, Engine, EngineError, Watch, failed
+from rollback.integrations.pulumi.preview_events import PreviewStep
+from rollback.integrations.pulumi.process import CommandResult, CommandWatch, Engine, EngineError, failed
 from rollback.integrations.pulumi.update_history import StackName, Update
 from rollback.integrations.pulumi.workspace import Where, Workspace, workspace
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.release import PREVIOUS, STACK
 from rollback.model.request import StackRequest
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, counts, weakenings
+from rollback.model.resource_changes import (
+    CREATE,
+    DELETE,
+    REPLACE,
+    SAME,
+    UPDATE,
+    ResourceChange,
+    counts,
+    weakenings,
+)
 from rollback.targets.base import Context
 
 # What a stack may be called: https://www.pulumi.com/docs/iac/concepts/stacks/.
@@ -42,7 +51,7 @@ _HALF = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stack:
+class StackReader:
     """The stack that a request is about, and how the engine is asked about it.
 
     `subject` is what the timeline calls it: the environment's own stack is `releases.STACK`.
@@ -58,8 +67,8 @@ class Stack:
         return STACK if self.own else f"{STACK}/{self.where.project}/{self.where.stack}"
 
     @cached_property
-    def locks(self) -> Locks:
-        return Locks(
+    def locks(self) -> BackendLocks:
+        return BackendLocks(
             url=self.name.engine.backend,
             project=self.where.project,
             stack=self.where.stack,
@@ -97,24 +106,24 @@ class Preview:
 
     workspace: Workspace
     state: Deployment
-    ended: Ended
-    steps: tuple[Step, ...]
+    ended: CommandResult
+    steps: tuple[PreviewStep, ...]
     drift: tuple[tuple[str, tuple[str, ...]], ...]
 
     @cached_property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[ResourceChange, ...]:
         return tuple(change(step, self.hashed) for step in self.steps)
 
     def hashed(self, value: Any) -> str:
         return checkpoint.keyed(self.state, value)
 
     @property
-    def protected(self) -> list[Step]:
+    def protected(self) -> list[PreviewStep]:
         """The resources that the engine refuses to touch; it reports only the first one, and stops there."""
         return [step for step in self.steps if step.protected and step.op in (DELETE, REPLACE)]
 
 
-def find(context: Context, request: StackRequest) -> Stack:
+def find(context: Context, request: StackRequest) -> StackReader:
     """The stack that `request` names.
 
     Raises `UsageError` where there is no such project or no engine, or where what is to be left as it is is
@@ -149,10 +158,10 @@ def find(context: Context, request: StackRequest) -> Stack:
     name = context.closing.enter_context(update_history.stack_name(engine, project, stack))
     own = stack == settings.environment and (top / folder).resolve() == context.root.resolve()
     where = Where(top=top, folder=folder, project=project, stack=stack)
-    return Stack(context=context, where=where, name=name, own=own)
+    return StackReader(context=context, where=where, name=name, own=own)
 
 
-def make(stack: Stack, request: StackRequest, seconds: float) -> tuple[Plan[Change], Preview]:
+def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Plan[ResourceChange], Preview]:
     """The plan for `request`, and the preview that an update can be bound to.
 
     Raises `UsageError` or `Refused` where there is no such commit or none to go to, and where somebody
@@ -161,13 +170,15 @@ def make(stack: Stack, request: StackRequest, seconds: float) -> tuple[Plan[Chan
     engine, ledger = stack.name.engine, stack.context.ledger
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(engine.version)
-        told = pool.submit(_updates, stack)
+        updates = pool.submit(_updates, stack)
         exported = pool.submit(stack.state)
-        barred = {bar.version for bar in ledger.quarantines() if bar.service == stack.subject}
+        quarantined = {
+            quarantine.version for quarantine in ledger.quarantines() if quarantine.service == stack.subject
+        }
         free(stack.locks.held())
-        version, entries, state = asked.result(), told.result(), exported.result()
-    commit = _target(stack, request.commit, entries, barred)
-    now, last = update_history.left(entries, commit.sha), update_history.standing(entries)
+        version, entries, state = asked.result(), updates.result(), exported.result()
+    commit = _target(stack, request.commit, entries, quarantined)
+    now, last = update_history.left(entries, commit.sha), update_history.deployed(entries)
     found = preview(stack.workspace(commit, state, request.without), state, seconds)
     if not found.ended.ok and not found.protected:
         raise broken(found)
@@ -192,7 +203,7 @@ def make(stack: Stack, request: StackRequest, seconds: float) -> tuple[Plan[Chan
         to_version=commit.sha[:_SHORT],
         leaves=leaves,
         targets={stack.subject: commit.sha},
-        quarantines=leaves if _goes_back(stack, commit.sha, leaves) else {},
+        quarantines=leaves if _is_backward(stack, commit.sha, leaves) else {},
         steps=found.changes,
         facts=facts,
         infrastructure=counts(found.changes),
@@ -223,7 +234,9 @@ def preview(
     `stopping` raises.
     """
     events: list[tuple[str, Mapping[str, Any]]] = []
-    watch = Watch(seconds=seconds, event=lambda kind, data: events.append((kind, data)), stopping=stopping)
+    watch = CommandWatch(
+        seconds=seconds, event=lambda kind, data: events.append((kind, data)), stopping=stopping
+    )
     ended = made.preview(watch, save=save)
     return Preview(
         workspace=made,
@@ -250,7 +263,7 @@ def broken(found: Preview) -> EngineError:
     )
 
 
-def free(held: Sequence[Lock]) -> None:
+def free(held: Sequence[BackendLock]) -> None:
     """Raises `Refused` where somebody holds the stack's lock."""
     if held:
         dead = all(lock.host == here() and not began(lock.pid) for lock in held)
@@ -262,11 +275,11 @@ def free(held: Sequence[Lock]) -> None:
         )
 
 
-def change(step: Step, hashed: Callable[[Any], str]) -> Change:
+def change(step: PreviewStep, hashed: Callable[[Any], str]) -> ResourceChange:
     """A step as the plan keeps it: hashes in the place of values."""
     changes = step.op != SAME or step.unprotects
     unknown = tuple(sorted(name for name, value in (step.new or {}).items() if preview_events.unknown(value)))
-    return Change(
+    return ResourceChange(
         urn=step.urn,
         type=step.type,
         op=step.op,
@@ -279,13 +292,13 @@ def change(step: Step, hashed: Callable[[Any], str]) -> Change:
     )
 
 
-def beyond(approved: Sequence[Change], left: Preview) -> list[str]:
+def beyond(approved: Sequence[ResourceChange], left: Preview) -> list[str]:
     """The resources to which more would be done than was approved. Pure.
 
     What was not known when the plan was made has a value since; a resource that was to be created or
     replaced may be there half, and one that was adopted is updated to what it was to be created as.
     """
-    known: dict[str, list[Change]] = {}
+    known: dict[str, list[ResourceChange]] = {}
     for one in approved:
         known.setdefault(one.urn, []).append(one)
     return [
@@ -297,20 +310,20 @@ def beyond(approved: Sequence[Change], left: Preview) -> list[str]:
     ]
 
 
-def _within(step: Step, approved: Change, hashed: Callable[[Any], str]) -> bool:
+def _within(step: PreviewStep, approved: ResourceChange, hashed: Callable[[Any], str]) -> bool:
     parts = {CREATE: (CREATE, UPDATE), REPLACE: (REPLACE, CREATE, UPDATE, DELETE)}
     if step.op not in parts.get(approved.op, (approved.op,)) or (step.unprotects and not approved.unprotects):
         return False
     return step.op == DELETE or _after(step, approved.unknown, hashed) == approved.content[_HALF:]
 
 
-def _after(step: Step, unknown: Sequence[str], hashed: Callable[[Any], str]) -> str:
+def _after(step: PreviewStep, unknown: Sequence[str], hashed: Callable[[Any], str]) -> str:
     """The hash of what a resource becomes, as far as it was known."""
     inputs = {name: value for name, value in (step.new or {}).items() if name not in unknown}
     return hashed(inputs if step.new is not None else None)[:_HALF]
 
 
-def _updates(stack: Stack) -> list[Update]:
+def _updates(stack: StackReader) -> list[Update]:
     """The stack's history. Raises `UsageError` where there is no such stack."""
     try:
         return list(islice(stack.name.updates(), 1000))
@@ -325,15 +338,15 @@ def _updates(stack: Stack) -> list[Update]:
         raise
 
 
-def _target(stack: Stack, wanted: str, entries: Sequence[Update], barred: set[str]) -> Commit:
+def _target(stack: StackReader, wanted: str, entries: Sequence[Update], quarantined: set[str]) -> Commit:
     if wanted == PREVIOUS:
         top = stack.where.top
         found = update_history.previous(
-            entries, barred, lambda one, other: bool(git.is_ancestor(top, other, one))
+            entries, quarantined, lambda one, other: bool(git.is_ancestor(top, other, one))
         )
         return stack.commit(found.commit)
     commit = stack.commit(wanted)
-    if commit.sha in barred:
+    if commit.sha in quarantined:
         raise Refused(
             f"Commit {commit.sha[:_SHORT]} is quarantined for the stack.",
             code=Code.QUARANTINED,
@@ -342,10 +355,10 @@ def _target(stack: Stack, wanted: str, entries: Sequence[Update], barred: set[st
     return commit
 
 
-def _goes_back(stack: Stack, target: str, leaves: Mapping[str, str]) -> bool:
+def _is_backward(stack: StackReader, target: str, leaves: Mapping[str, str]) -> bool:
     """Whether the way leads back: not to a commit that comes after the one that stands, nor to that."""
-    stands = leaves.get(stack.subject)
-    return bool(stands) and not git.is_ancestor(stack.where.top, str(stands), target)
+    deployed = leaves.get(stack.subject)
+    return bool(deployed) and not git.is_ancestor(stack.where.top, str(deployed), target)
 
 
 def _label(now: Update | None) -> str:
@@ -354,7 +367,7 @@ def _label(now: Update | None) -> str:
     return now.commit[:_SHORT] + ("-dirty" if now.dirty else "")
 
 
-def _is_protected(step: Step) -> Refusal:
+def _is_protected(step: PreviewStep) -> Refusal:
     return Refusal(
         subject=step.urn,
         reason=f"it is protected and would be {step.op}d; protection is never lifted here",
@@ -363,29 +376,29 @@ def _is_protected(step: Step) -> Refusal:
 
 
 def _notices(found: Preview, now: Update | None, last: Update | None, commit: Commit) -> list[str]:
-    said = [f"Goes to {commit.sha[:_SHORT]}: {commit.subject}"]
+    notices = [f"Goes to {commit.sha[:_SHORT]}: {commit.subject}"]
     if now is None:
-        said.append("It is not known what stands: the stack's history holds no update.")
+        notices.append("It is not known what stands: the stack's history holds no update.")
     elif now.dirty:
-        said.append(
+        notices.append(
             f"What stands was deployed from commit {now.commit[:_SHORT]} with changes that were not committed: "
             "it cannot be come back to."
         )
     if last and last.result != "succeeded":
-        said.append(f"The last update, to {last.commit[:_SHORT]}, did not go through ({last.result}).")
+        notices.append(f"The last update, to {last.commit[:_SHORT]}, did not go through ({last.result}).")
     moved = [
         f"{urn.rpartition('::')[2]} ({', '.join(properties) if properties else 'gone'})"
         for urn, properties in found.drift
     ]
     if moved:
         more = f" and {len(moved) - _NOTICES} more" if len(moved) > _NOTICES else ""
-        said.append(f"Changed behind the stack's back: {', '.join(moved[:_NOTICES])}{more}.")
+        notices.append(f"Changed behind the stack's back: {', '.join(moved[:_NOTICES])}{more}.")
     begun = [one["resource"]["urn"].rpartition("::")[2] for one in checkpoint.pending(found.state)]
     if begun:
-        said.append(
+        notices.append(
             f"An earlier update was cut off at {', '.join(begun[:_NOTICES])}: whether these are there is not known."
         )
-    return said
+    return notices
 
 
 def _misnamed(found: Preview, request: StackRequest) -> list[str]:

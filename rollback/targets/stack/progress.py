@@ -1,4 +1,4 @@
-"""Journals how far an update of a stack came, and reads that back. Pure, but for `Progress`, which writes it.
+"""Journals how far an update of a stack came, and reads that back. Pure, but for `UpdateProgress`, which writes it.
 
 began      the engine was started: its process, and the CI run that it belongs to
 lock       it holds the stack's lock: the lock's uuid
@@ -19,8 +19,8 @@ from rollback.core.errors import RollbackError
 from rollback.core.process_identity import Process, here
 from rollback.integrations import github_actions
 from rollback.integrations.pulumi import preview_events
-from rollback.integrations.pulumi.backend import Lock
-from rollback.integrations.pulumi.process import Ended, Watch
+from rollback.integrations.pulumi.backend import BackendLock
+from rollback.integrations.pulumi.process import CommandResult, CommandWatch
 from rollback.model.events import (
     EngineBegan,
     EngineEnded,
@@ -34,7 +34,15 @@ from rollback.model.events import (
 )
 from rollback.model.plan import Plan
 from rollback.model.record import Event
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change, told
+from rollback.model.resource_changes import (
+    CREATE,
+    DELETE,
+    REPLACE,
+    SAME,
+    UPDATE,
+    ResourceChange,
+    change_document,
+)
 from rollback.targets.base import Failure, Journal
 from rollback.targets.progress import Batch
 
@@ -43,7 +51,7 @@ _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "de
 
 
 @dataclass(kw_only=True)
-class Progress:
+class UpdateProgress:
     """Journals what the engine reports while it updates; `back` on the way back.
 
     `changing` are the URNs of the plan's resources, `before` those that an earlier engine was done with.
@@ -52,7 +60,7 @@ class Progress:
     """
 
     journal: Journal
-    locks: Callable[[], Sequence[Lock]]
+    locks: Callable[[], Sequence[BackendLock]]
     changing: AbstractSet[str] = frozenset()
     before: AbstractSet[str] = frozenset()
     back: bool = False
@@ -66,9 +74,11 @@ class Progress:
         wrote = StackRestored if self.back else StackChanged
         self._batch = Batch(write=lambda batch: self.journal.append(wrote(resources=tuple(batch))))
 
-    def watch(self, seconds: float) -> Watch:
+    def watch(self, seconds: float) -> CommandWatch:
         """The callbacks that the engine is run with; `seconds` is how long it may take."""
-        return Watch(seconds=seconds, began=self.began, event=self.event, stopping=stopping(self.journal))
+        return CommandWatch(
+            seconds=seconds, began=self.began, event=self.event, stopping=stopping(self.journal)
+        )
 
     def began(self, process: Process) -> None:
         self._process = process
@@ -95,11 +105,11 @@ class Progress:
         self.journal.progress(len((self._done.keys() | self.before) & self.changing))
         self._batch.add(StackResource(urn=urn, op=op, ok=ok))
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: CommandResult) -> None:
         self._batch.flush()
         self.journal.append(EngineEnded(code=ended.code, locked_out=ended.locked))
 
-    def all_through(self, changes: Iterable[Change]) -> None:
+    def all_through(self, changes: Iterable[ResourceChange]) -> None:
         """Marks every resource as done: the update went through, whether or not each was reported."""
         for change in changes:
             if not self._done.get(change.urn):
@@ -116,7 +126,7 @@ class Progress:
         self._locked = True
         pid = self._process.pid if self._process else 0
         # Without its uuid, host and pid tell a lock of ours.
-        held: Sequence[Lock] = ()
+        held: Sequence[BackendLock] = ()
         with suppress(RollbackError):
             held = self.locks()
         for lock in held:
@@ -166,22 +176,25 @@ def touched(events: Iterable[Event], *, back: bool = False) -> set[str]:
     return set(_through(events, StackRestored if back else StackChanged))
 
 
-def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """One mapping for each resource that changes, as `resource_changes.told` makes it."""
+def outcomes(plan: Plan[ResourceChange], events: Sequence[Event]) -> list[dict[str, Any]]:
+    """One mapping for each resource that changes, as `resource_changes.change_document` makes it."""
     forward, back = _through(events, StackChanged), _through(events, StackRestored)
     failed = failed_subjects(events)
 
-    def outcome(change: Change) -> str:
+    def outcome(change: ResourceChange) -> str:
         if back.get(change.urn):
             return "reverted"
         if forward.get(change.urn):
             return _MOVED[change.op]
         return "failed" if change.urn in failed or forward.get(change.urn) is False else "untouched"
 
-    return [told(plan, change, change.urn.rpartition("::")[2], outcome(change)) for change in plan.changing]
+    return [
+        change_document(plan, change, change.urn.rpartition("::")[2], outcome(change))
+        for change in plan.changing
+    ]
 
 
-def failures(subject: str, ended: Ended, progress: Progress) -> tuple[Failure, ...]:
+def failures(subject: str, ended: CommandResult, progress: UpdateProgress) -> tuple[Failure, ...]:
     """What an engine that did not go through has failed at."""
     if progress.failures:
         return tuple(Failure(subject=urn, reason=why) for urn, why in sorted(progress.failures.items()))

@@ -20,15 +20,15 @@ from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.process_identity import Process
 from rollback.integrations import github_actions
 from rollback.integrations.pulumi import checkpoint
-from rollback.integrations.pulumi.backend import Lock
+from rollback.integrations.pulumi.backend import BackendLock
 from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.process import failed
 from rollback.integrations.pulumi.workspace import Workspace
 from rollback.model.events import EngineUnlocked, StackAdopted
 from rollback.targets.base import Journal
 from rollback.targets.stack import progress as stack_progress
-from rollback.targets.stack.planner import Stack
-from rollback.targets.stack.progress import Progress
+from rollback.targets.stack.planner import StackReader
+from rollback.targets.stack.progress import UpdateProgress
 
 _GRACE = 60.0
 _POLL = 0.1
@@ -43,7 +43,7 @@ _IDS = {
 _NAMES = ("name", "bucket", "functionName", "identifier", "clusterIdentifier", "url")
 
 
-def clear(stack: Stack, journal: Journal) -> None:
+def clear(stack: StackReader, journal: Journal) -> None:
     """Ends our engines that still run and removes their locks.
 
     Raises `Refused` for a lock that is not known to be ours and dead: a process of another machine cannot be
@@ -57,13 +57,13 @@ def clear(stack: Stack, journal: Journal) -> None:
     for lock in stack.locks.held():
         proof = _proof(lock, ours, runs, stack.context.confirm_dead)
         if not proof:
-            raise _barred(lock, journal.rollback_id, stack, mine=_mine(lock, ours, runs))
+            raise _locked(lock, journal.rollback_id, stack, own=_is_own(lock, ours, runs))
         journal.append(EngineUnlocked(uuid=lock.uuid, holder=f"{lock.host}:{lock.pid}", proof=proof))
         stack.locks.remove(lock)
 
 
 def adopt(
-    stack: Stack, journal: Journal, seconds: float, workspace: Callable[[Deployment], Workspace]
+    stack: StackReader, journal: Journal, seconds: float, workspace: Callable[[Deployment], Workspace]
 ) -> Deployment:
     """Imports what an engine had begun and not finished, and returns the checkpoint as it is then.
 
@@ -78,7 +78,7 @@ def adopt(
     journal.check()
     repaired, taken = repair(state)
     stack.name.ask("import", feed=json.dumps({**exported, "deployment": repaired}))
-    progress = Progress(journal=journal, locks=stack.locks.held)
+    progress = UpdateProgress(journal=journal, locks=stack.locks.held)
     ended = workspace(state).refresh(progress.watch(seconds))
     progress.ended(ended)
     if not ended.ok:
@@ -119,8 +119,8 @@ def guessed_id(type_: str, inputs: Mapping[str, Any]) -> str:
     """The id that a resource with these inputs (property → value) has; empty where it cannot be derived."""
     parts = _IDS.get(type_)
     if parts is not None:
-        words = [part if part in ":/" else inputs.get(part) for part in parts]
-        return "".join(map(str, words)) if all(isinstance(word, str) for word in words) else ""
+        texts = [part if part in ":/" else inputs.get(part) for part in parts]
+        return "".join(map(str, texts)) if all(isinstance(part, str) for part in texts) else ""
     return next((inputs[name] for name in _NAMES if isinstance(inputs.get(name), str)), "")
 
 
@@ -139,11 +139,11 @@ def _end(process: Process, journal: Journal) -> None:
         raise RollbackError(f"The engine {process} of this rollback does not end.", code=Code.STATE_LOCKED)
 
 
-def _mine(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str]) -> bool:
+def _is_own(lock: BackendLock, ours: Sequence[Process], runs: Mapping[str, str]) -> bool:
     return lock.uuid in runs or any((one.host, one.pid) == (lock.host, lock.pid) for one in ours)
 
 
-def _proof(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str], confirmed: str) -> str:
+def _proof(lock: BackendLock, ours: Sequence[Process], runs: Mapping[str, str], confirmed: str) -> str:
     """Why a lock's holder is known to be dead; empty where it is not known."""
     if confirmed == f"{lock.host}:{lock.pid}":
         return "a person says that it is dead"
@@ -157,11 +157,11 @@ def _proof(lock: Lock, ours: Sequence[Process], runs: Mapping[str, str], confirm
     return ""
 
 
-def _barred(lock: Lock, rollback_id: str, stack: Stack, *, mine: bool) -> Refused:
+def _locked(lock: BackendLock, rollback_id: str, stack: StackReader, *, own: bool) -> Refused:
     env = stack.context.account.settings.environment
-    whose = "an engine of this rollback on another machine" if mine else "no engine of this rollback"
+    owner = "an engine of this rollback on another machine" if own else "no engine of this rollback"
     return Refused(
-        f"The stack is locked by {lock}: {whose}.",
+        f"The stack is locked by {lock}: {owner}.",
         code=Code.STATE_LOCKED,
         changed="Nothing was changed by this command.",
         next=f"Once it is certain that it is dead: rollback resume {rollback_id} --env {env} "

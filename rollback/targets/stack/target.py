@@ -21,13 +21,13 @@ from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import STACK
 from rollback.model.request import StackRequest
-from rollback.model.resource_changes import CREATE, REPLACE, Change
+from rollback.model.resource_changes import CREATE, REPLACE, ResourceChange
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import counts
 from rollback.targets.stack import planner, recovery
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import Preview
-from rollback.targets.stack.progress import Progress
+from rollback.targets.stack.progress import UpdateProgress
 
 _SHOWN = 10
 
@@ -47,15 +47,15 @@ class Stack:
     verb = "stack"
     doing = "Updating"
     smoked = True
-    step = Change
+    step = ResourceChange
 
     def __init__(self, context: Context, *, patience: float | None = None) -> None:
         self._context = context
         self._settings = context.account.settings
         self._patience = self.minutes * 60 if patience is None else patience
-        self._found: dict[tuple[str, str], planner.Stack] = {}
+        self._found: dict[tuple[str, str], planner.StackReader] = {}
         self._ready: _Ready | None = None
-        self._stands: Workspace | None = None
+        self._deployed: Workspace | None = None
 
     @property
     def minutes(self) -> int:
@@ -64,24 +64,24 @@ class Stack:
     def domains(self, request: StackRequest) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
         return (lease.STACK,)
 
-    def plan(self, request: StackRequest) -> Plan[Change]:
+    def plan(self, request: StackRequest) -> Plan[ResourceChange]:
         plan, preview = planner.make(self._stack(request), request, self._patience)
         self._ready = _Ready(digest=plan.digest(), preview=preview)
-        self._stands = preview.workspace
+        self._deployed = preview.workspace
         return plan
 
-    def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:  # noqa: ARG002 - the Protocol's
+    def again(self, plan: Plan[ResourceChange], rollback_id: str) -> Plan[ResourceChange]:  # noqa: ARG002 - the Protocol's
         return self.plan(plan.request.expected(StackRequest))
 
-    def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
+    def refusals(self, plan: Plan[ResourceChange]) -> Sequence[Refusal]:
         guards = self._guards(plan.steps, plan.request.expected(StackRequest).allow_destroy)
         protected = {refusal.subject for refusal in plan.refusals}
         return (*plan.refusals, *(guard for guard in guards if guard.subject not in protected))
 
-    def keep(self, plan: Plan[Change], rollback_id: str) -> None:
+    def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:
         """Nothing: another machine makes its own worktree, and plans again."""
 
-    def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
+    def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         ready, self._ready = self._ready, None
         if ready is not None and ready.digest == plan.digest() and not journal.taken_over:
             return self._update(plan, ready.preview, journal)
@@ -96,7 +96,7 @@ class Stack:
             return Outcome(failures=(Failure(subject=subject, reason=reason),), anew=True)
         return self._update(plan, preview, journal)
 
-    def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
+    def undo(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         """Deploys the commit that was deployed before, if that is known; what this rollback has created may
         be deleted.
         """
@@ -124,10 +124,10 @@ class Stack:
             )
         return self._update(plan, preview, journal, back=True)
 
-    def verify(self, plan: Plan[Change]) -> Sequence[Check]:
+    def verify(self, plan: Plan[ResourceChange]) -> Sequence[Check]:
         """The checkpoint equals the program: a preview of it finds nothing to do."""
         (commit,) = plan.targets.values()
-        made = self._stands
+        made = self._deployed
         if made is None or made.commit.sha != commit:
             stack = self._stack(plan.request.expected(StackRequest))
             made = stack.workspace(stack.commit(commit), stack.state(), plan.request.without)
@@ -142,26 +142,26 @@ class Stack:
             detail = f"{len(found.changes)} resources as commit {plan.to_version} declares them"
         return [Check(check="stack", ok=found.ended.ok and not left, detail=detail)]
 
-    def publish(self, plan: Plan[Change], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
+    def publish(self, plan: Plan[ResourceChange], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
         commit = deployed.get(STACK, UNKNOWN)
         if commit is not UNKNOWN:
             self._context.account.publish(self._settings.names.pulumi_commit, commit)
 
-    def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
+    def counts(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Mapping[str, int]:
         return counts(self.outcomes(plan, events))
 
-    def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+    def outcomes(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         """As `progress.outcomes`."""
         return stack_progress.outcomes(plan, events)
 
     # -- updating --------------------------------------------------------------------------------------
 
     def _update(
-        self, plan: Plan[Change], preview: Preview, journal: Journal, *, back: bool = False
+        self, plan: Plan[ResourceChange], preview: Preview, journal: Journal, *, back: bool = False
     ) -> Outcome:
         """`up` with the plan that the preview saved, told and journalled as it goes."""
         subject = next(iter(plan.targets))
-        progress = Progress(
+        progress = UpdateProgress(
             journal=journal,
             locks=self._stack(plan.request.expected(StackRequest)).locks.held,
             changing={step.urn for step in plan.changing},
@@ -184,7 +184,7 @@ class Stack:
                             refused=True,
                         ),
                     ),
-                    put_back=not back and not stack_progress.acted(journal.events),
+                    revert=not back and not stack_progress.acted(journal.events),
                 )
             if ended.late:
                 reason = f"it did not finish within {self._patience / 60:.0f} minutes and was stopped"
@@ -197,7 +197,7 @@ class Stack:
         progress.all_through(step for step in plan.changing if begun is None or step.urn in begun)
         return Outcome()
 
-    def _resumed(self, plan: Plan[Change], commit: str, journal: Journal) -> Preview:
+    def _resumed(self, plan: Plan[ResourceChange], commit: str, journal: Journal) -> Preview:
         """What is left to do until `commit` is deployed, after what an earlier engine has left is cleared
         away.
         """
@@ -211,15 +211,17 @@ class Stack:
 
         recovery.clear(stack, journal)
         state = recovery.adopt(stack, journal, self._patience, workspace)
-        self._stands = workspace(state)
-        return planner.preview(self._stands, state, self._patience, stopping=stack_progress.stopping(journal))
+        self._deployed = workspace(state)
+        return planner.preview(
+            self._deployed, state, self._patience, stopping=stack_progress.stopping(journal)
+        )
 
-    def _guards(self, steps: Sequence[Change], allow_destroy: Sequence[str]) -> list[Refusal]:
+    def _guards(self, steps: Sequence[ResourceChange], allow_destroy: Sequence[str]) -> list[Refusal]:
         return resource_changes.refusals(
             steps, allow_destroy, self._settings.names, self._settings.holds_data
         )
 
-    def _stack(self, request: StackRequest) -> planner.Stack:
+    def _stack(self, request: StackRequest) -> planner.StackReader:
         key = (request.project, request.stack)
         if key not in self._found:
             self._found[key] = planner.find(self._context, request)

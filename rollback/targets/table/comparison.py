@@ -42,7 +42,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class ItemDifference:
     """One key whose item is not the same in both tables; of `live` and `restored`, the one that has none is
     None.
 
@@ -74,7 +74,7 @@ class Comparison:
     now: Callable[[], float] = time.time
     counts: Counter[str] = field(default_factory=Counter)
 
-    def differences(self) -> Iterator[Difference]:
+    def differences(self) -> Iterator[ItemDifference]:
         """Every difference, in no particular order. Expired items are counted, not given."""
         with ExitStack() as stack:
             live, restored = _Side(stack), _Side(stack)
@@ -124,7 +124,7 @@ class Comparison:
             f"{table} keeps leaving keys unread.", code=Code.THROTTLED, next="Lower pace.readUnits."
         )
 
-    def _looked_at(self, keys: Sequence[Item]) -> Iterator[Difference]:
+    def _looked_at(self, keys: Sequence[Item]) -> Iterator[ItemDifference]:
         """Both sides of `keys` as they are now; what has become equal meanwhile is left out."""
         live, restored = self.fetch(self.live, keys), self.fetch(self.restored, keys)
         for key in keys:
@@ -135,7 +135,7 @@ class Comparison:
             kind = DIFFERENT if here and there else ONLY_LIVE if here else ONLY_RESTORED
             if kind == ONLY_RESTORED and there and attribute_json.expired(there, self.ttl, self.now()):
                 kind = EXPIRED
-            yield Difference(kind=kind, key=key, live=here, restored=there)
+            yield ItemDifference(kind=kind, key=key, live=here, restored=there)
 
     def _scan(self, sides: Mapping[str, _Side]) -> None:
         """Reads both tables to their ends, several segments of each at a time; the first error ends all."""

@@ -23,7 +23,7 @@ from rollback.model.events import Wrote, happened
 from rollback.model.record import Event
 from rollback.targets.table import attribute_json
 from rollback.targets.table.attribute_json import Item
-from rollback.targets.table.comparison import ONLY_LIVE, Difference
+from rollback.targets.table.comparison import ONLY_LIVE, ItemDifference
 from rollback.targets.table.loss_report import parsed
 
 WRITTEN, ALREADY, LEFT = "written", "already", "left"
@@ -35,7 +35,7 @@ BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ItemChange:
     """What is to become of one item: it must be `had` (None: absent), and becomes `wanted` (None: deleted).
     All as in `attribute_json.Item`.
     """
@@ -44,11 +44,11 @@ class Change:
     had: Item | None
     wanted: Item | None
 
-    def reversed(self) -> Change:
+    def reversed(self) -> ItemChange:
         """The way back."""
-        return Change(key=self.key, had=self.wanted, wanted=self.had)
+        return ItemChange(key=self.key, had=self.wanted, wanted=self.had)
 
-    def stands(self, now: Item | None) -> str:
+    def state_of(self, now: Item | None) -> str:
         """The state of the item that is `now`: as WANTED, CHANGED by somebody else, or still UNDONE."""
         if attribute_json.same(now, self.wanted):
             return WANTED
@@ -60,17 +60,17 @@ class Line:
     """A line of the report by its number, and what is to be done for it; None where nothing is."""
 
     number: int
-    change: Change | None
+    change: ItemChange | None
 
 
-def change(found: Difference, *, delete_new: bool) -> Change | None:
+def change(found: ItemDifference, *, delete_new: bool) -> ItemChange | None:
     """What makes a difference go away: the restored item, in the place of what is there. Pure.
 
     An item that only the live table has is new, and stays unless `delete_new`.
     """
     if found.kind == ONLY_LIVE and not delete_new:
         return None
-    return Change(key=found.key, had=found.live, wanted=found.restored)
+    return ItemChange(key=found.key, had=found.live, wanted=found.restored)
 
 
 def batches(lines: Iterable[bytes], start: int, *, delete_new: bool) -> Iterator[list[Line]]:
@@ -127,14 +127,14 @@ class Writer:
     reads: Budget
     writes: Budget
     check: Callable[[], None] = field(default=lambda: None)
-    wrote: Callable[[Change], None] = field(default=lambda _: None)
+    wrote: Callable[[ItemChange], None] = field(default=lambda _: None)
 
-    def all(self, changes: Sequence[Change]) -> list[str]:
+    def all(self, changes: Sequence[ItemChange]) -> list[str]:
         """`write` of each, several at a time, in order."""
         with workers() as pool:
             return list(pool.map(self.write, changes))
 
-    def write(self, wish: Change) -> str:
+    def write(self, wish: ItemChange) -> str:
         """WRITTEN, ALREADY where it was so before, or LEFT where somebody has changed the item."""
         self.check()
         now = self._now(wish)
@@ -164,7 +164,7 @@ class Writer:
         self.writes.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1))
         return WRITTEN
 
-    def _now(self, wish: Change) -> Item | None:
+    def _now(self, wish: ItemChange) -> Item | None:
         with explained(f"reading an item of {self.table}"):
             answer = self.client.get_item(
                 TableName=self.table, Key=wish.key, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"

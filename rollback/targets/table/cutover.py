@@ -41,7 +41,7 @@ from rollback.targets.table.copy_back import (
     untouched,
     wrote,
 )
-from rollback.targets.table.loss_report import Report
+from rollback.targets.table.loss_report import LossReport
 from rollback.targets.table.restore_time import HOW
 from rollback.targets.table.steps import TableStep, until
 
@@ -69,36 +69,36 @@ class Cutover(TableTarget):
             )
         restore, report, counts = self._restored(table, request.restore)
         copy, at = restore.facts["copy"], restore.facts["at"]
-        live, told = self._tables.told(table), self._tables.told(copy)
+        live, description = self._tables.description(table), self._tables.description(copy)
         parameter = self._settings.names.table_parameter(table)
-        stood = self._pointed(parameter) if request.cutover == PARAMETER else table
+        pointed = self._pointed(parameter) if request.cutover == PARAMETER else table
         goes = f"{table}@{at}" if request.cutover == COPY_BACK else copy
         subject = steps.subject(table)
-        stands = self._ledger.timeline().stands.get(subject, table)
+        deployed = self._ledger.timeline().all_deployed.get(subject, table)
         return Plan(
             kind=self.kind,
             environment=self._settings.environment,
             account=self._settings.account,
             region=self._settings.region,
             request=request,
-            from_version=stands,
+            from_version=deployed,
             to_version=goes,
-            leaves={subject: stands},
+            leaves={subject: deployed},
             targets={subject: goes},
             quarantines={},
             steps=tuple(_steps(request, table, copy, parameter, counts)),
             facts={
                 "table": table,
-                "table_made_at": steps.made_at(live),
+                "table_made_at": steps.creation_time(live),
                 "copy": copy,
-                "copy_made_at": steps.made_at(told),
+                "copy_made_at": steps.creation_time(description),
                 "report": report.key,
                 "sha256": report.sha256,
                 "lines": str(report.lines),
-                "stood": stood,
+                "stood": pointed,
             },
             notices=tuple(_notices(request, table, counts)),
-            refusals=tuple(_refusals(table, copy, told, parameter, stood)),
+            refusals=tuple(_refusals(table, copy, description, parameter, pointed)),
         )
 
     def execute(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
@@ -142,7 +142,9 @@ class Cutover(TableTarget):
 
     # -- planning ------------------------------------------------------------------------------------
 
-    def _restored(self, table: str, rollback_id: str) -> tuple[Plan[TableStep], Report, Mapping[str, int]]:
+    def _restored(
+        self, table: str, rollback_id: str
+    ) -> tuple[Plan[TableStep], LossReport, Mapping[str, int]]:
         """The plan, the loss report and its counts of a restore that is COMPLETE."""
         opened = self._ledger.load(rollback_id)
         if opened.record.kind != Kind.TABLE:
@@ -175,9 +177,9 @@ class Cutover(TableTarget):
 
     # -- copying back --------------------------------------------------------------------------------
 
-    def _report(self, plan: Plan[TableStep]) -> Report:
+    def _report(self, plan: Plan[TableStep]) -> LossReport:
         facts = plan.facts
-        return Report(key=facts["report"], sha256=facts["sha256"], lines=int(facts["lines"]))
+        return LossReport(key=facts["report"], sha256=facts["sha256"], lines=int(facts["lines"]))
 
     def _back_up(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
         table, client = plan.facts["table"], self._tables.dynamodb
@@ -187,8 +189,8 @@ class Cutover(TableTarget):
 
         def available() -> bool:
             with explained(f"looking at the backup of {table}"):
-                told = client.describe_backup(BackupArn=arn)["BackupDescription"]
-            return bool(told["BackupDetails"]["BackupStatus"] == "AVAILABLE")
+                description = client.describe_backup(BackupArn=arn)["BackupDescription"]
+            return bool(description["BackupDetails"]["BackupStatus"] == "AVAILABLE")
 
         until(available, journal, self._sleep)
         return {"backup": arn}
@@ -220,12 +222,14 @@ class Cutover(TableTarget):
                 )
             )
             self._late.clear()
-            self._tell_left(journal, batch[-1].number, [line for line in todo if found[line.number] == LEFT])
+            self._notice_left(
+                journal, batch[-1].number, [line for line in todo if found[line.number] == LEFT]
+            )
             ours = False
         _, counted = wrote(journal.events)
         return {"items": ", ".join(f"{count:,} {what}" for what, count in counted.items())}
 
-    def _tell_left(self, journal: Journal, number: int, lines: Sequence[Any]) -> None:
+    def _notice_left(self, journal: Journal, number: int, lines: Sequence[Any]) -> None:
         """The keys of items that were left alone: people's data, and so beside the report."""
         if lines:
             keys = "".join(f"{attribute_json.text(line.change.key)}\n" for line in lines)
@@ -258,12 +262,12 @@ class Cutover(TableTarget):
 
     def _writer(self, plan: Plan[TableStep], journal: Journal) -> Writer:
         table, pace = plan.facts["table"], self._settings.pace
-        told = self._tables.told(table)
+        description = self._tables.description(table)
         return Writer(
             client=self._tables.dynamodb,
             table=table,
-            reads=Budget(rate=steps.within(pace.read_units, told, "ReadCapacityUnits")),
-            writes=Budget(rate=steps.within(pace.write_units, told, "WriteCapacityUnits")),
+            reads=Budget(rate=steps.within(pace.read_units, description, "ReadCapacityUnits")),
+            writes=Budget(rate=steps.within(pace.write_units, description, "WriteCapacityUnits")),
             check=journal.check,
         )
 
@@ -277,7 +281,7 @@ class Cutover(TableTarget):
             for start in range(0, len(wishes), 100):
                 part = wishes[start : start + 100]
                 now = compared.fetch(table, [wish.key for wish in part])
-                counted.update(wish.stands(now.get(attribute_json.text(wish.key))) for wish in part)
+                counted.update(wish.state_of(now.get(attribute_json.text(wish.key))) for wish in part)
         detail = (
             f"{counted[WANTED]} of {sum(counted.values())} items are as restored, "
             f"{counted[CHANGED]} somebody has changed, {counted[UNDONE]} are still as they were"
@@ -295,7 +299,7 @@ class Cutover(TableTarget):
             )
         journal.append(Pointing(from_=plan.facts["stood"], to=plan.facts["copy"]))
         self._late.append(lambda: self._point_back(plan, journal))
-        self._put(parameter, plan.facts["copy"])
+        self._write_item(parameter, plan.facts["copy"])
         journal.append(Pointed(to=plan.facts["copy"]))
         self._late.clear()
         return {"parameter": parameter}
@@ -309,10 +313,10 @@ class Cutover(TableTarget):
         if value != plan.facts["copy"]:
             why = f"somebody else has pointed it to {value}"
             return Outcome(failures=(Failure(subject=parameter, reason=why, foreign=True),))
-        self._put(parameter, plan.facts["stood"])
+        self._write_item(parameter, plan.facts["stood"])
         return Outcome()
 
-    def _put(self, parameter: str, value: str) -> None:
+    def _write_item(self, parameter: str, value: str) -> None:
         with explained(f"writing {parameter}"):
             self._ssm.put_parameter(Name=parameter, Value=value, Type="String", Overwrite=True)
 
@@ -345,11 +349,13 @@ def _notices(request: CutoverRequest, table: str, counts: Mapping[str, int]) -> 
     ]
 
 
-def _refusals(table: str, copy: str, told: Mapping[str, Any], parameter: str, stood: str) -> list[Refusal]:
+def _refusals(
+    table: str, copy: str, description: Mapping[str, Any], parameter: str, pointed: str
+) -> list[Refusal]:
     found = []
-    if told["TableStatus"] != "ACTIVE":
-        found.append(Refusal(subject=copy, reason=f"it is {told['TableStatus']}"))
-    if not stood:
+    if description["TableStatus"] != "ACTIVE":
+        found.append(Refusal(subject=copy, reason=f"it is {description['TableStatus']}"))
+    if not pointed:
         found.append(
             Refusal(
                 subject=parameter,
@@ -357,6 +363,6 @@ def _refusals(table: str, copy: str, told: Mapping[str, Any], parameter: str, st
                 remedy=f"--cutover {COPY_BACK}, or declare it and have the functions of {table} read it",
             )
         )
-    if stood == copy:
+    if pointed == copy:
         found.append(Refusal(subject=parameter, reason=f"it names {copy} already"))
     return found

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError
 from rollback.targets.table import attribute_json
-from rollback.targets.table.comparison import Difference
+from rollback.targets.table.comparison import ItemDifference
 
 # How many keys of each kind stand in the summary.
 FIRST = 20
@@ -31,7 +31,7 @@ _TRANSFER = TransferConfig(use_threads=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class LossReport:
     """Where a report is, and what it must be: `lines` differences whose text has this SHA-256."""
 
     key: str
@@ -76,10 +76,10 @@ class Reports:
     def write(
         self,
         rollback_id: str,
-        differences: Iterable[Difference],
+        differences: Iterable[ItemDifference],
         counts: Callable[[], Mapping[str, int]],
         name: str = "loss",
-    ) -> Report:
+    ) -> LossReport:
         """Streams the differences to the bucket. `counts` is asked when all of them are through."""
         first: dict[str, list[Any]] = defaultdict(list)
 
@@ -93,7 +93,7 @@ class Reports:
         key = f"rollback/{rollback_id}/{name}.jsonl"
         with explained(f"writing {key}"):
             self.client.upload_fileobj(text, self.bucket, key, ExtraArgs=self._guarded(), Config=_TRANSFER)
-        report = Report(key=key, sha256=text.hash.hexdigest(), lines=text.count)
+        report = LossReport(key=key, sha256=text.hash.hexdigest(), lines=text.count)
         summary = {"counts": counts(), "first_keys": first, "sha256": report.sha256}
         self.put(rollback_id, f"{name}.json", json.dumps(summary, indent=2))
         return report
@@ -104,7 +104,7 @@ class Reports:
         with explained(f"writing {key}"):
             self.client.put_object(Bucket=self.bucket, Key=key, Body=text.encode(), **self._guarded())
 
-    def lines(self, report: Report) -> Iterator[bytes]:
+    def lines(self, report: LossReport) -> Iterator[bytes]:
         """The report's lines. Raises `RollbackError` at the end where it is another than it was."""
         found = hashlib.sha256()
         with explained(f"reading {report.key}"):
@@ -122,7 +122,7 @@ class Reports:
         if found.hexdigest() != report.sha256:
             raise _other(report, "is not the one that was written")
 
-    def check(self, report: Report) -> None:
+    def check(self, report: LossReport) -> None:
         """Reads it through. Raises `RollbackError` where it is gone, or another than it was."""
         for _ in self.lines(report):
             pass
@@ -131,7 +131,7 @@ class Reports:
         return {"ServerSideEncryption": "AES256", "ExpectedBucketOwner": self.account}
 
 
-def line(found: Difference) -> str:
+def line(found: ItemDifference) -> str:
     """One difference as a line."""
     return json.dumps(
         {
@@ -145,10 +145,10 @@ def line(found: Difference) -> str:
     )
 
 
-def parsed(text: bytes) -> Difference:
+def parsed(text: bytes) -> ItemDifference:
     """What `line` wrote."""
     found = json.loads(text)
-    return Difference(
+    return ItemDifference(
         kind=found["kind"],
         key=attribute_json.read(found["key"]) or {},
         live=attribute_json.read(found["live"]),
@@ -156,7 +156,7 @@ def parsed(text: bytes) -> Difference:
     )
 
 
-def _other(report: Report, why: str) -> RollbackError:
+def _other(report: LossReport, why: str) -> RollbackError:
     return RollbackError(
         f"The loss report {report.key} {why}.",
         code=Code.LOSS_REPORT_DAMAGED,

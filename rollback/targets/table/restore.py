@@ -62,9 +62,9 @@ class TableRestore(TableTarget):
         refusals = self._refusals(table, copy, at)
         lacking = table_settings.named(table_settings.read(self._dynamodb, table))
         subject = steps.subject(table)
-        stands = {subject: self._ledger.timeline().stands.get(subject, table)}
-        if stands[subject] != table:
-            notices.append(f"What was put back last is {stands[subject]}; this restores {table} itself.")
+        deployed = {subject: self._ledger.timeline().all_deployed.get(subject, table)}
+        if deployed[subject] != table:
+            notices.append(f"What was put back last is {deployed[subject]}; this restores {table} itself.")
         return Plan(
             kind=self.kind,
             environment=self._settings.environment,
@@ -73,15 +73,15 @@ class TableRestore(TableTarget):
             request=request,
             from_version=table,
             to_version=copy,
-            leaves=stands,
-            targets=stands,
+            leaves=deployed,
+            targets=deployed,
             quarantines={},
             steps=(
                 TableStep(do=_RESTORE, on=copy, detail=f"{table} as of {restore_time.iso(at)}"),
                 TableStep(do=_SETTINGS, on=copy, detail=", ".join(lacking) or "nothing is lacking"),
                 TableStep(do=_COMPARE, on=copy, detail=f"with {table}, item by item: the loss report"),
             ),
-            facts={"made_at": steps.made_at(live), "copy": copy, "at": restore_time.iso(at)},
+            facts={"made_at": steps.creation_time(live), "copy": copy, "at": restore_time.iso(at)},
             notices=(
                 *notices,
                 restore_time.estimate(live.get("TableSizeBytes", 0), self._settings.pace.read_units),
@@ -117,10 +117,10 @@ class TableRestore(TableTarget):
     def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
         """The restored table is there, has the live one's settings, and as many items as the report says."""
         table, copy = plan.from_version, plan.facts["copy"]
-        told = steps.described(self._dynamodb, copy)
-        status = told["TableStatus"] if told else "gone"
+        description = steps.described(self._dynamodb, copy)
+        status = description["TableStatus"] if description else "gone"
         checks = [Check(check="table", ok=status == "ACTIVE", detail=f"{copy} is {status}")]
-        if told is None or status != "ACTIVE":
+        if description is None or status != "ACTIVE":
             return checks
         has = table_settings.read(self._dynamodb, copy)
         lacking = table_settings.named(
@@ -154,8 +154,8 @@ class TableRestore(TableTarget):
             raise UsageError(
                 f"{to[:80]!a} needs --cutover copy-back or --cutover parameter.", code=Code.OPTION_INVALID
             )
-        at, said = restore_time.parsed(to)
-        return at, [said] if said else []
+        at, notice = restore_time.parsed(to)
+        return at, [notice] if notice else []
 
     def _refusals(self, table: str, copy: str, at: datetime) -> list[Refusal]:
         found = restore_time.refusal(table, at, point_in_time.read(self._dynamodb, table), self._now())
@@ -177,8 +177,8 @@ class TableRestore(TableTarget):
         table, copy = plan.from_version, plan.facts["copy"]
         at, _ = restore_time.parsed(plan.facts["at"])
         begun = has(journal.events, Restoring)
-        told = steps.described(self._dynamodb, copy)
-        if told is None:
+        description = steps.described(self._dynamodb, copy)
+        if description is None:
             if not begun:
                 journal.append(Restoring(table=table, copy=copy, at=plan.facts["at"]))
                 begun = True
@@ -192,8 +192,8 @@ class TableRestore(TableTarget):
                     # An answer that got lost, asked for again.
                     if code(error) not in _EXISTS:
                         raise
-            told = steps.described(self._dynamodb, copy)
-        if not begun or not self._made_from(told or {}, table, at):
+            description = steps.described(self._dynamodb, copy)
+        if not begun or not self._made_from(description or {}, table, at):
             raise RollbackError(f"{copy} was made by somebody else.", code=Code.CHANGED_BY_OTHERS)
         if self._late:
             journal.append(Restored(copy=copy))
@@ -201,9 +201,9 @@ class TableRestore(TableTarget):
         until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
         return {"copy": copy}
 
-    def _made_from(self, told: Mapping[str, Any], table: str, at: datetime) -> bool:
+    def _made_from(self, description: Mapping[str, Any], table: str, at: datetime) -> bool:
         """Whether a restored table says that it is this one; one that says nothing is not doubted."""
-        summary = told.get("RestoreSummary")
+        summary = description.get("RestoreSummary")
         if not summary:
             return True
         source, when = str(summary.get("SourceTableArn", "")), summary.get("RestoreDateTime")
@@ -214,8 +214,8 @@ class TableRestore(TableTarget):
 
         def lacking() -> table_settings.TableSettings:
             live, has = (table_settings.read(self._dynamodb, name) for name in (table, copy))
-            mine = {**live.tags, OWNER_TAG: journal.rollback_id}
-            return table_settings.missing(replace(live, tags=mine), has)
+            own = {**live.tags, OWNER_TAG: journal.rollback_id}
+            return table_settings.missing(replace(live, tags=own), has)
 
         given = lacking()
         table_settings.give(self._dynamodb, copy, given, journal, self._sleep)
@@ -224,27 +224,27 @@ class TableRestore(TableTarget):
         return {"given": ", ".join(table_settings.named(given))}
 
     def _compare(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
-        told = self._tables.reported(plan.from_version, plan.facts["copy"], journal)
+        report = self._tables.reported(plan.from_version, plan.facts["copy"], journal)
         then = (
             f"rollback table --env {plan.environment} --table {plan.from_version} "
             f"--to restored:{journal.rollback_id} --cutover copy-back|parameter"
         )
-        return {**told, "next": then}
+        return {**report, "next": then}
 
     def _delete(self, plan: Plan[TableStep], copy: str, journal: Waiting) -> None:
-        told = steps.described(self._dynamodb, copy)
-        if told is None:
+        description = steps.described(self._dynamodb, copy)
+        if description is None:
             return
         at, _ = restore_time.parsed(plan.facts["at"])
-        if not self._made_from(told, plan.from_version, at):
+        if not self._made_from(description, plan.from_version, at):
             raise RollbackError(
                 f"{copy} was made by somebody else and is left as it is.", code=Code.CHANGED_BY_OTHERS
             )
-        if told["TableStatus"] != "DELETING":
+        if description["TableStatus"] != "DELETING":
             # A table that is being made or changed cannot be deleted.
             until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
             with explained(f"deleting {copy}"):
-                if told.get("DeletionProtectionEnabled"):
+                if description.get("DeletionProtectionEnabled"):
                     self._dynamodb.update_table(TableName=copy, DeletionProtectionEnabled=False)
                     until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
                 self._dynamodb.delete_table(TableName=copy)
@@ -258,7 +258,7 @@ class TableRestore(TableTarget):
         if found is None:
             return Check(check="items", ok=False, detail=f"{rollback_id} has no loss report")
         _, counts = found
-        items, said = self._tables.comparison(copy, copy).count(copy), counts["restored_items"]
+        items, expected = self._tables.comparison(copy, copy).count(copy), counts["restored_items"]
         # What has expired goes by itself.
-        well = said - counts[EXPIRED] <= items <= said
-        return Check(check="items", ok=well, detail=f"{items:,} of {said:,} items")
+        passed = expected - counts[EXPIRED] <= items <= expected
+        return Check(check="items", ok=passed, detail=f"{items:,} of {expected:,} items")

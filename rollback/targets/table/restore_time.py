@@ -31,10 +31,10 @@ def parsed(text: str) -> tuple[datetime, str]:
         raise UsageError(
             f"{text[:80]!a} is no time to go back to.", code=Code.OPTION_INVALID, next=HOW
         ) from None
-    said = ""
+    notice = ""
     if time.tzinfo is None:
-        time, said = time.replace(tzinfo=UTC), f"{text} names no zone and is taken as UTC."
-    return time.astimezone(UTC).replace(microsecond=0), said
+        time, notice = time.replace(tzinfo=UTC), f"{text} names no zone and is taken as UTC."
+    return time.astimezone(UTC).replace(microsecond=0), notice
 
 
 def iso(time: datetime) -> str:
@@ -84,10 +84,10 @@ def compare_seconds(size_bytes: int, read_units: float) -> float:
 def estimate(size_bytes: int, read_units: float) -> str:
     """How long it will take, and where that is known from."""
     seconds = compare_seconds(size_bytes, read_units)
-    said = f"{seconds / 60:,.0f} minutes" if seconds > 120 else f"{seconds:.0f} seconds"  # noqa: PLR2004 - minutes from two
+    notice = f"{seconds / 60:,.0f} minutes" if seconds > 120 else f"{seconds:.0f} seconds"  # noqa: PLR2004 - minutes from two
     return (
         "The restore takes less than an hour in 95 of 100 cases, by its partitions more than by its size "
         '(Developer Guide, "Backup and restore: how it works"); comparing '
-        f"2 × {size_bytes / 2**20:,.1f} MB at {read_units:,.0f} read units a second about {said}. "
+        f"2 × {size_bytes / 2**20:,.1f} MB at {read_units:,.0f} read units a second about {notice}. "
         "DynamoDB renews the size that it tells every six hours or so."
     )

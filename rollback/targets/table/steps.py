@@ -37,7 +37,7 @@ from rollback.targets.table.comparison import (
     Comparison,
     Stopped,
 )
-from rollback.targets.table.loss_report import Report, Reports
+from rollback.targets.table.loss_report import LossReport, Reports
 
 # Seconds between two looks at what the service is doing: soon at first, then seldom.
 _FIRST_LOOKS, _LOOK = (1, 1, 2, 3), 5
@@ -83,7 +83,7 @@ class Tables:
         names = self.settings.names
         return Reports(client=self.clients("s3"), bucket=names.state_bucket, account=self.settings.account)
 
-    def told(self, table: str) -> Mapping[str, Any]:
+    def description(self, table: str) -> Mapping[str, Any]:
         """The `Table` of DescribeTable's answer, as `described` gives it. Raises `RollbackError` where there
         is no such table.
         """
@@ -104,14 +104,14 @@ class Tables:
                 if journal.stopping():
                     raise Stopped
 
-        told = self.told(live)
+        description = self.description(live)
         return Comparison(
             client=self.dynamodb,
             live=live,
             restored=restored,
-            keys=[entry["AttributeName"] for entry in told["KeySchema"]],
+            keys=[entry["AttributeName"] for entry in description["KeySchema"]],
             ttl=time_to_live(self.dynamodb, live),
-            budget=Budget(rate=within(self.settings.pace.read_units, told, "ReadCapacityUnits")),
+            budget=Budget(rate=within(self.settings.pace.read_units, description, "ReadCapacityUnits")),
             pause=pause,
         )
 
@@ -125,7 +125,7 @@ class Tables:
         report = self.reports.write(journal.rollback_id, compared.differences(), compared.counted, name)
         counts = compared.counted()
         place = f"s3://{self.settings.names.state_bucket}/{report.key}"
-        return {"report": asdict(report), "counts": counts, "loss": in_words(counts), "kept": place}
+        return {"report": asdict(report), "counts": counts, "loss": counted(counts), "kept": place}
 
 
 # `TableStep.do` → what does such a step, and gives the JSON values that its `done` event has beside `step`.
@@ -162,7 +162,7 @@ def run(plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
                 return Outcome(interrupted=True)
             try:
                 journal.check()
-                told = doing[step.do](step, journal)
+                outcome = doing[step.do](step, journal)
             except LeaseLost:
                 raise
             except Stopped:
@@ -170,7 +170,7 @@ def run(plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
             except RollbackError as error:
                 failure = Failure(subject=step.subject, reason=error.what, refused=was_refused(error))
                 return Outcome(failures=(failure,))
-            journal.append(StepDone(step=step.subject, **told))
+            journal.append(StepDone(step=step.subject, **outcome))
         journal.progress(number)
     return Outcome()
 
@@ -180,11 +180,11 @@ def finished(events: Sequence[Event]) -> set[str]:
     return {done.step for done in happened(events, StepDone)}
 
 
-def report_in(events: Sequence[Event]) -> tuple[Report, Mapping[str, int]] | None:
+def report_in(events: Sequence[Event]) -> tuple[LossReport, Mapping[str, int]] | None:
     """The last loss report in a journal, with its counts (kind → number); None where there is none."""
     for event in reversed(events):
         if event.kind == StepDone.kind and (done := typed(event, StepDone)).report is not None:
-            return Report(**done.report), done.counts or {}
+            return LossReport(**done.report), done.counts or {}
     return None
 
 
@@ -253,12 +253,12 @@ def described(client: Any, table: str) -> Mapping[str, Any] | None:
     return found
 
 
-def made_at(told: Mapping[str, Any]) -> str:
-    """Creation time; distinguishes recreated tables with the same name. `told` is of `described`."""
-    return str(told["CreationDateTime"].astimezone(UTC).isoformat())
+def creation_time(description: Mapping[str, Any]) -> str:
+    """Creation time; distinguishes recreated tables with the same name. `description` is of `described`."""
+    return str(description["CreationDateTime"].astimezone(UTC).isoformat())
 
 
-def in_words(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
     """The counts of a comparison as a person reads them."""
     return (
         f"{counts[DIFFERENT]:,} different, {counts[ONLY_LIVE]:,} only live, {counts[ONLY_RESTORED]:,} only "
@@ -279,6 +279,6 @@ def within(units: float, table: Mapping[str, Any], what: str) -> float:
 def time_to_live(client: Any, table: str) -> str:
     """The attribute of a table's time to live; empty where it has none."""
     with explained(f"reading the time to live of {table}"):
-        told = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-    on = told.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
-    return str(told.get("AttributeName", "")) if on else ""
+        description = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    on = description.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    return str(description.get("AttributeName", "")) if on else ""

@@ -41,20 +41,20 @@ class TableSettings:
 
 def read(client: Any, table: str) -> TableSettings:
     """What a table has. Raises `RollbackError` where it is gone."""
-    told = described(client, table)
-    if told is None:
+    description = described(client, table)
+    if description is None:
         raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
     with explained(f"reading the tags of {table}"):
         every = client.get_paginator(operation_name="list_tags_of_resource")
-        pages = every.paginate(ResourceArn=told["TableArn"])
+        pages = every.paginate(ResourceArn=description["TableArn"])
         tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
-    stream = told.get("StreamSpecification") or {}
+    stream = description.get("StreamSpecification") or {}
     return TableSettings(
         tags={name: value for name, value in tags.items() if not name.startswith(_RESERVED)},
         time_to_live=time_to_live(client, table),
         stream=stream.get("StreamViewType", "") if stream.get("StreamEnabled") else "",
         recovery=point_in_time.read(client, table).days,
-        deletion_protection=bool(told.get("DeletionProtectionEnabled")),
+        deletion_protection=bool(description.get("DeletionProtectionEnabled")),
     )
 
 
@@ -78,19 +78,19 @@ def named(settings: TableSettings) -> list[str]:
     ]
 
 
-def notices(client: Any, table: str, told: Mapping[str, Any]) -> list[str]:
-    """What of a table a copy will not have, in sentences. `told` is of `steps.described`. Raises
+def notices(client: Any, table: str, description: Mapping[str, Any]) -> list[str]:
+    """What of a table a copy will not have, in sentences. `description` is of `steps.described`. Raises
     `RollbackError` where it cannot be read.
     """
     found = [f"Alarms and triggers watch {table}, and will not watch its copy."]
     with explained(f"reading the resource policy of {table}"):
         try:
-            client.get_resource_policy(ResourceArn=told["TableArn"])
+            client.get_resource_policy(ResourceArn=description["TableArn"])
             found.append(f"{table} has a resource policy, which names it: its copy will have none.")
         except ClientError as error:
             if code(error) not in ("PolicyNotFoundException", "ResourceNotFoundException"):
                 raise
-    if told.get("ProvisionedThroughput", {}).get("ReadCapacityUnits"):
+    if description.get("ProvisionedThroughput", {}).get("ReadCapacityUnits"):
         found.append(f"Autoscaling of {table} is not given to its copy, which keeps the capacity of now.")
     return found
 
@@ -101,8 +101,8 @@ def give(
     """Gives `copy` what it lacks, one change at a time: a table that is being updated takes no other. Raises
     `RollbackError` where one cannot be given.
     """
-    told = described(client, copy)
-    if told is None:
+    description = described(client, copy)
+    if description is None:
         raise RollbackError(f"{copy} is gone.", code=Code.UNKNOWN_TABLE)
 
     def updated(**change: Any) -> None:
@@ -113,7 +113,7 @@ def give(
     with explained(f"giving {copy} its settings"):
         if lacking.tags:
             tags = [{"Key": name, "Value": value} for name, value in lacking.tags.items()]
-            client.tag_resource(ResourceArn=told["TableArn"], Tags=tags)
+            client.tag_resource(ResourceArn=description["TableArn"], Tags=tags)
         if lacking.time_to_live:
             client.update_time_to_live(
                 TableName=copy,
@@ -144,8 +144,8 @@ def active(client: Any, table: str) -> bool:
     """Whether a table can be used; a restored one once all its items are there. Raises `RollbackError` where
     it is gone.
     """
-    told = described(client, table)
-    if told is None:
+    description = described(client, table)
+    if description is None:
         raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
-    restoring = told.get("RestoreSummary", {}).get("RestoreInProgress", False)
-    return told["TableStatus"] == "ACTIVE" and not restoring
+    restoring = description.get("RestoreSummary", {}).get("RestoreInProgress", False)
+    return description["TableStatus"] == "ACTIVE" and not restoring

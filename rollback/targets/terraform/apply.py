@@ -25,12 +25,12 @@ from rollback.model.events import (
 )
 from rollback.model.plan import Plan
 from rollback.model.record import Event
-from rollback.model.resource_changes import Change
+from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.progress import Batch
 from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import CHANGED
-from rollback.targets.terraform.state_bucket import Held, StateBucket, position
+from rollback.targets.terraform.state_bucket import StateBucket, StateLock, position
 from rollback.targets.terraform.workspace import Work
 
 _WROTE: Mapping[str, type[TerraformChanged | TerraformPutBack]] = {
@@ -40,7 +40,7 @@ _SINCE = (Applying.kind, ApplyEnded.kind, TerraformAdopted.kind)
 
 
 @dataclass(kw_only=True)
-class _Told:
+class _ApplyJournal:
     """Journals what an apply tells: its process, its lock, and in batches what it has changed."""
 
     journal: Journal
@@ -83,23 +83,29 @@ class _Told:
         self._batch.add(item)
 
 
-def apply(work: Work, bucket: StateBucket, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
+def apply(
+    work: Work, bucket: StateBucket, plan: Plan[ResourceChange], journal: Journal, kind: str
+) -> Outcome:
     """Applies the folder's saved plan; `kind` says whether that is towards `plan` or back from it."""
     done = plan_json.moved(plan, journal.events) if kind == CHANGED else set()
-    told = _Told(journal=journal, kind=kind, bucket=bucket, sha256=work.sha256(work.saved), done=done)
-    ended, asked = work.apply(started=told.started, told=told.lines, stopping=journal.stopping)
-    told.flush()
-    well = ended.code == 0
-    every = well and kind == CHANGED
-    journal.append(ApplyEnded(code=ended.code, touched=told.touched, all=every, **position(bucket.state())))
-    if well:
+    reporter = _ApplyJournal(
+        journal=journal, kind=kind, bucket=bucket, sha256=work.sha256(work.saved), done=done
+    )
+    ended, asked = work.apply(started=reporter.started, on_lines=reporter.lines, stopping=journal.stopping)
+    reporter.flush()
+    passed = ended.code == 0
+    every = passed and kind == CHANGED
+    journal.append(
+        ApplyEnded(code=ended.code, touched=reporter.touched, all=every, **position(bucket.state()))
+    )
+    if passed:
         return Outcome()
     if asked and journal.stopping():
         return Outcome(interrupted=True)
     if asked:
         reason = f"it did not end within {work.seconds / 60:.0f} minutes and was stopped"
         return Outcome(failures=(Failure(subject=DOMAIN, reason=reason),))
-    return Outcome(failures=tuple(_failure(one, told.touched) for one in ended.diagnostics))
+    return Outcome(failures=tuple(_failure(one, reporter.touched) for one in ended.diagnostics))
 
 
 def begun(events: Sequence[Event]) -> Process | None:
@@ -126,7 +132,7 @@ def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
     return {"serial": ended.serial, "lineage": ended.lineage} != position(state)
 
 
-def unlock(work: Work, held: Held | None, journal: Journal, confirmed: str) -> None:
+def unlock(work: Work, held: StateLock | None, journal: Journal, confirmed: str) -> None:
     """Removes the state's lock where an apply of this record left it, and that process has exited.
 
     That is known where it ran on this machine; of another machine's process a person has to confirm it
@@ -171,12 +177,12 @@ def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal
         journal.append(TerraformAdopted(address=address, id=identifier, failed=why_not))
 
 
-def _failure(told: Diagnostic, touched_any: bool) -> Failure:  # noqa: FBT001 - private
-    if told.summary == "Saved plan is stale":
+def _failure(diagnostic: Diagnostic, touched_any: bool) -> Failure:  # noqa: FBT001 - private
+    if diagnostic.summary == "Saved plan is stale":
         reason = "the saved plan is stale: somebody has changed the Terraform state since it was made"
         return Failure(subject=DOMAIN, reason=reason, refused=True)
-    if told.summary == "Error acquiring the state lock":
-        who = re.search(r"Who:\s+(\S+)", told.detail)
-        reason = f"somebody else is at the Terraform state: {who[1] if who else 'it is not known who'}"
+    if diagnostic.summary == "Error acquiring the state lock":
+        holder_name = re.search(r"Who:\s+(\S+)", diagnostic.detail)
+        reason = f"somebody else is at the Terraform state: {holder_name[1] if holder_name else 'it is not known who'}"
         return Failure(subject=DOMAIN, reason=reason, refused=True)
-    return Failure(subject=told.address or DOMAIN, reason=str(told), refused=not touched_any)
+    return Failure(subject=diagnostic.address or DOMAIN, reason=str(diagnostic), refused=not touched_any)

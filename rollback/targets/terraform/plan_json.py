@@ -29,12 +29,12 @@ from rollback.model.events import (
 )
 from rollback.model.plan import Plan
 from rollback.model.record import Event
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
 
 # The step that stands for what changes in the state alone: outputs, addresses that move, imports.
 STATE = "state"
 # The kinds of the events that tell which resources were written, on the way to the plan and back from it.
-CHANGED, PUT_BACK = TerraformChanged.kind, TerraformPutBack.kind
+CHANGED, REVERTED = TerraformChanged.kind, TerraformPutBack.kind
 _OPS: Mapping[tuple[str, ...], str] = {
     ("no-op",): SAME,
     ("create",): CREATE,
@@ -55,7 +55,7 @@ _LEFT_OF = {
 }
 
 
-def steps(shown: Mapping[str, Any], key: str) -> tuple[Change, ...]:
+def steps(shown: Mapping[str, Any], key: str) -> tuple[ResourceChange, ...]:
     """The changes of a plan (see the module). What they change from and to is an HMAC under `key`.
 
     Reading data is no change. An old object that a replacement left behind is one of its own.
@@ -63,7 +63,7 @@ def steps(shown: Mapping[str, Any], key: str) -> tuple[Change, ...]:
     found = [_change(one, key) for one in shown.get("resource_changes", ()) if _is_change(one)]
     bare = _state_alone(shown)
     if bare:
-        found.append(Change(urn=STATE, type=STATE, op=UPDATE, properties=bare))
+        found.append(ResourceChange(urn=STATE, type=STATE, op=UPDATE, properties=bare))
     return tuple(found)
 
 
@@ -76,7 +76,7 @@ def values(shown: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], Mappi
     }
 
 
-def counted(found: Iterable[Change]) -> dict[str, int]:
+def counted(found: Iterable[ResourceChange]) -> dict[str, int]:
     """Resources by what happens to them, as Terraform's own summary counts them, replacements as such."""
     return resource_changes.counts(change for change in found if change.type != STATE)
 
@@ -86,7 +86,7 @@ def drifted(shown: Mapping[str, Any]) -> list[str]:
     return sorted({str(one["address"]) for one in shown.get("resource_drift", ())})
 
 
-def beyond(remaining: Iterable[Change], approved: Iterable[Change]) -> list[Change]:
+def beyond(remaining: Iterable[ResourceChange], approved: Iterable[ResourceChange]) -> list[ResourceChange]:
     """What of `remaining` is no part of what was approved."""
     ops = {change.urn: change.op for change in approved if change.changes}
     return [
@@ -98,7 +98,7 @@ def beyond(remaining: Iterable[Change], approved: Iterable[Change]) -> list[Chan
     ]
 
 
-def moved(plan: Plan[Change], events: Iterable[Event]) -> set[str]:
+def moved(plan: Plan[ResourceChange], events: Iterable[Event]) -> set[str]:
     """The addresses of the changes that are done, as far as the journal knows."""
     everything = {change.urn for change in plan.changing}
     missing = {change.urn: 2 if change.op == REPLACE else 1 for change in plan.changing}
@@ -116,21 +116,24 @@ def moved(plan: Plan[Change], events: Iterable[Event]) -> set[str]:
     return {urn for urn in everything if missing[urn] <= 0}
 
 
-def outcomes(plan: Plan[Change], events: Sequence[Event]) -> list[dict[str, Any]]:
+def outcomes(plan: Plan[ResourceChange], events: Sequence[Event]) -> list[dict[str, Any]]:
     """One mapping a change, as `resource_changes.told` makes it."""
     done = moved(plan, events)
     back = has(events, TerraformReverted)
     begun = {item.address for one in happened(events, TerraformChanged) for item in one.resources}
     failed = failed_subjects(events)
 
-    def outcome(change: Change) -> str:
+    def outcome(change: ResourceChange) -> str:
         if change.urn in done:
             return f"{change.op}d"
         if back and change.urn in begun:
             return "reverted"
         return "failed" if change.urn in failed else "untouched"
 
-    return [resource_changes.told(plan, change, change.urn, outcome(change)) for change in plan.changing]
+    return [
+        resource_changes.change_document(plan, change, change.urn, outcome(change))
+        for change in plan.changing
+    ]
 
 
 def addresses(state: Mapping[str, Any]) -> dict[str, str]:
@@ -160,7 +163,7 @@ def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[s
     for event in events:
         if event.kind == TerraformAdopted.kind:
             made.pop(typed(event, TerraformAdopted).address, None)
-        for item in typed(event, TerraformChanged).resources if event.kind in (CHANGED, PUT_BACK) else ():
+        for item in typed(event, TerraformChanged).resources if event.kind in (CHANGED, REVERTED) else ():
             address = item.address
             if item.action == "create":
                 made[address] = (event.kind, item.id)
@@ -193,7 +196,7 @@ def _is_change(one: Mapping[str, Any]) -> bool:
     return one.get("mode") == "managed" and tuple(one["change"]["actions"]) != ("read",)
 
 
-def _change(one: Mapping[str, Any], key: str) -> Change:
+def _change(one: Mapping[str, Any], key: str) -> ResourceChange:
     change = one["change"]
     actions = tuple(change["actions"])
     op = _OPS.get(actions)
@@ -211,7 +214,7 @@ def _change(one: Mapping[str, Any], key: str) -> Change:
         if unknown.get(name) is True or (name in after and before.get(name) != after[name])
     }
     deposed = f" (deposed {one['deposed']})" if one.get("deposed") else ""
-    return Change(
+    return ResourceChange(
         urn=f"{one['address']}{deposed}",
         type=str(one["type"]),
         op=op,

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import Account, code, explained
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.plan import Plan
-from rollback.model.resource_changes import Change
+from rollback.model.resource_changes import ResourceChange
 
 KEY = "access-management/terraform.tfstate"
 # The facts of `position`, by which a state is recognised.
@@ -24,7 +24,7 @@ PLAN, LOCK_FILE = "plan.tfplan", ".terraform.lock.hcl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class StateLock:
     """Terraform's lock on the state; `created` is ISO 8601 as Terraform writes it."""
 
     id: str
@@ -65,13 +65,13 @@ class StateBucket:
             )
         return found
 
-    def held(self) -> Held | None:
+    def held(self) -> StateLock | None:
         """Who holds the state's lock, if anybody does."""
         found = self._read(f"{KEY}.tflock")
         if found is None:
             return None
         info = json.loads(found)
-        return Held(
+        return StateLock(
             id=str(info.get("ID", "")),
             who=str(info.get("Who", "")),
             created=str(info.get("Created", "")),
@@ -104,7 +104,7 @@ class StateBucket:
                     ServerSideEncryption="AES256",
                 )
 
-    def fetch(self, plan: Plan[Change], rollback_id: str, folder: Path) -> None:
+    def fetch(self, plan: Plan[ResourceChange], rollback_id: str, folder: Path) -> None:
         """Brings a record's saved plan and lock file to `folder`.
 
         Raises `Refused` where either is gone or is not what the record's digest covers.

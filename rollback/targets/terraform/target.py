@@ -23,11 +23,11 @@ from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.release import PREVIOUS, TERRAFORM, Quarantine, previous_position
 from rollback.model.request import TerraformRequest
-from rollback.model.resource_changes import Change
+from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import counts
 from rollback.targets.terraform import apply, plan_json, workspace
-from rollback.targets.terraform.plan_json import CHANGED, PUT_BACK
+from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.post_checks import checks
 from rollback.targets.terraform.state_bucket import LOCK_FILE, POSITION, StateBucket, position
 from rollback.targets.terraform.workspace import Work
@@ -39,7 +39,7 @@ class Terraform:
     kind, verb = Kind.TERRAFORM, DOMAIN
     doing = "Applying"
     smoked = True
-    step = Change
+    step = ResourceChange
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -57,7 +57,7 @@ class Terraform:
     def domains(self, request: TerraformRequest) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
         return (DOMAIN,)
 
-    def plan(self, request: TerraformRequest) -> Plan[Change]:
+    def plan(self, request: TerraformRequest) -> Plan[ResourceChange]:
         """The plan at the commit asked for, saved in a folder that the session clears away.
 
         Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
@@ -65,13 +65,13 @@ class Terraform:
         with ThreadPoolExecutor(2) as pool:
             # The tool, the bucket and the ledger each take their time to answer.
             found, free = pool.submit(terraform.find), pool.submit(self._bucket.free)
-            timeline, barred = self._ledger.timeline(verified=True), self._ledger.quarantines()
+            timeline, quarantined = self._ledger.timeline(verified=True), self._ledger.quarantines()
             wanted = request.commit
             if wanted == PREVIOUS:
-                wanted = previous_position(timeline, TERRAFORM, barred)
+                wanted = previous_position(timeline, TERRAFORM, quarantined)
             commit = git.find(self._root, wanted, self._settings.protected_branch)
-            self._must_hold(commit.sha)
-            standing = timeline.deployed(TERRAFORM)
+            self._require(commit.sha)
+            deployed = timeline.deployed(TERRAFORM)
             state, tool = free.result(), found.result()
         with _changing_nothing():
             work = self._fresh(commit.sha, tool)
@@ -79,8 +79,8 @@ class Terraform:
             shown = work.show()
         steps = plan_json.steps(shown, str(state.get("lineage") or secrets.token_hex()))
         back = (
-            standing not in (UNKNOWN, commit.sha)
-            and git.is_ancestor(self._root, str(standing), commit.sha) is not True
+            deployed not in (UNKNOWN, commit.sha)
+            and git.is_ancestor(self._root, str(deployed), commit.sha) is not True
         )
         self._work = work
         return Plan(
@@ -90,11 +90,11 @@ class Terraform:
             region=self._settings.region,
             # A tag or branch is stored as its commit, so that planning again gives the same.
             request=replace(request, commit=commit.sha),
-            from_version=str(standing)[:12],
+            from_version=str(deployed)[:12],
             to_version=commit.sha[:12],
-            leaves=known({TERRAFORM: standing}),
+            leaves=known({TERRAFORM: deployed}),
             targets={TERRAFORM: commit.sha},
-            quarantines=known({TERRAFORM: standing}) if back else {},
+            quarantines=known({TERRAFORM: deployed}) if back else {},
             steps=steps,
             facts={
                 "commit": commit.sha,
@@ -105,9 +105,9 @@ class Terraform:
                 **position(state),
             },
             infrastructure=plan_json.counted(steps),
-            notices=_notices(shown, commit, str(standing) if back else ""),
+            notices=_notices(shown, commit, str(deployed) if back else ""),
             refusals=(
-                *_barred(barred, commit.sha, self._settings.environment),
+                *_quarantine_refusals(quarantined, commit.sha, self._settings.environment),
                 *resource_changes.weakenings(
                     steps,
                     plan_json.values(shown),
@@ -118,7 +118,7 @@ class Terraform:
             ),
         )
 
-    def again(self, plan: Plan[Change], rollback_id: str) -> Plan[Change]:
+    def again(self, plan: Plan[ResourceChange], rollback_id: str) -> Plan[ResourceChange]:
         """The same plan, once it is known that this machine can carry out its file and that it still holds.
 
         A saved plan is carried out as it is or not at all: planning anew would give another file. Raises
@@ -133,21 +133,21 @@ class Terraform:
                 next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
             )
         self._ready(plan, rollback_id)
-        barred = _barred(self._ledger.quarantines(), plan.facts["commit"], plan.environment)
-        return replace(plan, refusals=barred)
+        quarantined = _quarantine_refusals(self._ledger.quarantines(), plan.facts["commit"], plan.environment)
+        return replace(plan, refusals=quarantined)
 
-    def refusals(self, plan: Plan[Change]) -> Sequence[Refusal]:
+    def refusals(self, plan: Plan[ResourceChange]) -> Sequence[Refusal]:
         return [
             *plan.refusals,
             *self._against(plan.steps, plan.request.expected(TerraformRequest).allow_destroy),
         ]
 
-    def keep(self, plan: Plan[Change], rollback_id: str) -> None:  # noqa: ARG002 - the Protocol's
+    def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:  # noqa: ARG002 - the Protocol's
         """The plan's file and the lock file go to the state bucket, encrypted."""
         assert self._work is not None  # noqa: S101 - it made this plan
         self._bucket.keep(rollback_id, self._work.saved, self._work.lock_file)
 
-    def execute(self, plan: Plan[Change], journal: Journal) -> Outcome:
+    def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned anew."""
         if apply.begun(journal.events) is None:
             return self._apply(self._ready(plan, journal.rollback_id), plan, journal, CHANGED)
@@ -174,7 +174,7 @@ class Terraform:
         journal.append(Replanned(remaining=left, sha256=work.sha256(work.saved)))
         return self._apply(work, plan, journal, CHANGED) if left else Outcome()
 
-    def undo(self, plan: Plan[Change], journal: Journal) -> Outcome:
+    def undo(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         """Applies the commit that was deployed before, where anything was applied at all."""
         if not apply.touched(journal.events):
             return Outcome()
@@ -203,30 +203,30 @@ class Terraform:
             )
         )
         if outcome.ok and any(change.changes for change in steps):
-            outcome = self._apply(work, plan, journal, PUT_BACK)
+            outcome = self._apply(work, plan, journal, REVERTED)
         if outcome.ok:
             journal.append(TerraformReverted(commit=left))
         return outcome
 
-    def verify(self, plan: Plan[Change]) -> Sequence[Check]:
+    def verify(self, plan: Plan[ResourceChange]) -> Sequence[Check]:
         """An empty plan, the table, the API and the functions, as the account has them."""
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(checks, self._account)
             return [self._is_as_planned(plan.facts["commit"]), *others.result()]
 
-    def publish(self, plan: Plan[Change], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
+    def publish(self, plan: Plan[ResourceChange], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
         self._account.publish(self._settings.names.terraform_commit, str(deployed[TERRAFORM]))
 
-    def counts(self, plan: Plan[Change], events: Sequence[Event]) -> Mapping[str, int]:
+    def counts(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Mapping[str, int]:
         return counts(self.outcomes(plan, events))
 
-    def outcomes(self, plan: Plan[Change], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+    def outcomes(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         """As `plan_json.outcomes`."""
         return plan_json.outcomes(plan, events)
 
     # -- helpers ---------------------------------------------------------------------------------------
 
-    def _against(self, steps: Sequence[Change], allow_destroy: Sequence[str]) -> list[Refusal]:
+    def _against(self, steps: Sequence[ResourceChange], allow_destroy: Sequence[str]) -> list[Refusal]:
         found = resource_changes.refusals(
             steps, allow_destroy, self._settings.names, self._settings.holds_data
         )
@@ -237,7 +237,7 @@ class Terraform:
             for one in found
         ]
 
-    def _apply(self, work: Work, plan: Plan[Change], journal: Journal, kind: str) -> Outcome:
+    def _apply(self, work: Work, plan: Plan[ResourceChange], journal: Journal, kind: str) -> Outcome:
         return apply.apply(work, self._bucket, plan, journal, kind)
 
     def _is_as_planned(self, commit: str) -> Check:
@@ -249,10 +249,12 @@ class Terraform:
             differing = work.differs()
         except (ToolFailed, UsageError) as error:
             return Check(check="terraform", ok=False, detail=error.what)
-        said = f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
-        return Check(check="terraform", ok=not differing, detail=said)
+        detail = (
+            f"a new plan would change {', '.join(differing[:10])}" if differing else "a new plan is empty"
+        )
+        return Check(check="terraform", ok=not differing, detail=detail)
 
-    def _must_hold(self, commit: str) -> None:
+    def _require(self, commit: str) -> None:
         """Raises `UsageError` where a commit has no configuration of the environment."""
         folder = workspace.below(self._root)
         for path in (folder, f"{folder}/{workspace.variables(self._settings.environment)}"):
@@ -276,7 +278,7 @@ class Terraform:
             workspace.opened(self._root, commit, tool, self._settings, seconds=self.minutes * 60, place=place)
         )
 
-    def _ready(self, plan: Plan[Change], rollback_id: str) -> Work:
+    def _ready(self, plan: Plan[ResourceChange], rollback_id: str) -> Work:
         """The folder of the saved plan, as it was made. Raises `Refused` where it cannot be had like that."""
         if self._work is not None and str(self._work.folder) == plan.facts["folder"]:
             return self._work
@@ -301,18 +303,20 @@ class Terraform:
         self._work = work
         return work
 
-    def _planned(self, work: Work) -> tuple[Change, ...]:
+    def _planned(self, work: Work) -> tuple[ResourceChange, ...]:
         """What a new plan at a commit would do; it takes the saved one's place."""
         work.plan()
         return plan_json.steps(work.show(), secrets.token_hex())
 
-    def _back_to(self, left: str, plan: Plan[Change], journal: Journal) -> tuple[Work, tuple[Change, ...]]:
+    def _back_to(
+        self, left: str, plan: Plan[ResourceChange], journal: Journal
+    ) -> tuple[Work, tuple[ResourceChange, ...]]:
         """What it takes to go back to the commit that was left, with everything known that was done."""
-        self._must_hold(left)
+        self._require(left)
         work = self._fresh(left, terraform.find())
         self._unlock(work, journal)
         self._adopt(plan.facts["commit"], journal, CHANGED)
-        self._adopt(left, journal, PUT_BACK)
+        self._adopt(left, journal, REVERTED)
         return work, self._planned(work)
 
     def _over(self, journal: Journal) -> bool:
@@ -363,13 +367,15 @@ def _notices(shown: Mapping[str, Any], commit: git.Commit, left: str) -> tuple[s
     return tuple(notices)
 
 
-def _barred(quarantined: Sequence[Quarantine], commit: str, environment: str) -> tuple[Refusal, ...]:
+def _quarantine_refusals(
+    quarantined: Sequence[Quarantine], commit: str, environment: str
+) -> tuple[Refusal, ...]:
     return tuple(
         Refusal(
             subject=TERRAFORM,
-            reason=f"{commit[:12]} is quarantined: {bar.reason}",
+            reason=f"{commit[:12]} is quarantined: {quarantine.reason}",
             remedy=f"rollback release lift {commit} --env {environment} --reason …",
         )
-        for bar in quarantined
-        if (bar.service, bar.version) == (TERRAFORM, commit)
+        for quarantine in quarantined
+        if (quarantine.service, quarantine.version) == (TERRAFORM, commit)
     )

@@ -116,7 +116,7 @@ class Work:
         self,
         *,
         started: Callable[[Process], None],
-        told: Callable[[list[Line]], None],
+        on_lines: Callable[[list[Line]], None],
         stopping: Callable[[], bool],
     ) -> tuple[Done, bool]:
         """Applies exactly the saved plan; also whether it was asked to stop. See `terraform.follow`."""
@@ -128,7 +128,7 @@ class Work:
             seconds=self.seconds,
             inherits=(self.held,),
             started=started,
-            told=told,
+            on_lines=on_lines,
             stopping=stopping,
         )
 
@@ -179,16 +179,16 @@ class Work:
             **({"TF_VAR_endpoint": endpoint} if endpoint else {}),
         }
 
-    def _planned(self, *words: str) -> Done:
-        done = self._run("plan", self._variables, "-detailed-exitcode", _NO_LOCK, *words)
+    def _planned(self, *arguments: str) -> Done:
+        done = self._run("plan", self._variables, "-detailed-exitcode", _NO_LOCK, *arguments)
         if done.code not in (_EMPTY, _CHANGES):
             raise _explained(done.diagnostics, self, "plan")
         return done
 
-    def _run(self, verb: str, *words: str, json_lines: bool = True) -> Done:
+    def _run(self, verb: str, *arguments: str, json_lines: bool = True) -> Done:
         options = ["-json"] if json_lines or verb == "show" else ["-no-color"] if verb != "state" else []
         return terraform.run(
-            [self.tool.path, verb, *options, *(["-input=false"] if json_lines else []), *words],
+            [self.tool.path, verb, *options, *(["-input=false"] if json_lines else []), *arguments],
             environment=self._environment,
             cwd=self.root,
             seconds=self.seconds,
@@ -242,14 +242,14 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
+def _explained(diagnostics: list[Diagnostic], work: Work, verb: str) -> RollbackError:
     """The tool's error, in our words where they say more."""
-    first, everything = told[0], " ".join(map(str, told))
+    first, everything = diagnostics[0], " ".join(map(str, diagnostics))
     name, commit = work.tool.name, work.commit[:12]
     if first.summary == "Instance cannot be destroyed":
         return Refused(
             f"At {commit} the plan would destroy what its own configuration protects: "
-            + "; ".join(" ".join(one.detail.split(" has lifecycle")[0].split()) for one in told)
+            + "; ".join(" ".join(one.detail.split(" has lifecycle")[0].split()) for one in diagnostics)
             + " (prevent_destroy).",
             code=Code.WOULD_DESTROY,
             next="Go back to a commit that keeps it.",
@@ -261,8 +261,8 @@ def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
             next="Name a mirror that has what it asks for in TF_CLI_CONFIG_FILE.",
         )
     if any(
-        words in everything
-        for words in ("ExpiredToken", "No valid credential sources", "InvalidClientTokenId")
+        parts in everything
+        for parts in ("ExpiredToken", "No valid credential sources", "InvalidClientTokenId")
     ):
         return UsageError(
             f"{name} cannot use the AWS credentials: {first}",
@@ -270,7 +270,7 @@ def _explained(told: list[Diagnostic], work: Work, verb: str) -> RollbackError:
             next="Sign in again.",
         )
     if any(
-        words in everything for words in ("query available provider", "install provider", "provider package")
+        parts in everything for parts in ("query available provider", "install provider", "provider package")
     ):
         return UsageError(
             f"{name} cannot have the providers of {commit}: {first}",

@@ -1,7 +1,7 @@
 """Reports for people who were not there: as one HTML page, or as Markdown."""
 
-from rollback.actions.report_data import Report, Told, gather, told
+from rollback.actions.report_data import ReportData, ReportedRecord, gather, single
 from rollback.views.report.markdown import summary
 from rollback.views.report.page import page
 
-__all__ = ["Report", "Told", "gather", "page", "summary", "told"]
+__all__ = ["ReportData", "ReportedRecord", "gather", "page", "single", "summary"]

@@ -5,29 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from rollback.actions.report_data import Told
+from rollback.actions.report_data import ReportedRecord
 from rollback.core.sanitize import clean
 from rollback.model.alias_moves import Move
 from rollback.model.messages import counted, next_for, resources
 from rollback.model.record import MARKS
-from rollback.model.resource_changes import Change, kind
+from rollback.model.resource_changes import ResourceChange, kind
 
 # What has a meaning in Markdown, GitHub's included: mentions, references and HTML.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~@:$&])")
 _ROWS = 100
 
 
-def summary(told: Told) -> str:
+def summary(reported: ReportedRecord) -> str:
     """One record: a table of facts, the checks, and what the plan moves or changes."""
-    record, plan = told.record, told.plan
+    record, plan = reported.record, reported.plan
     lines = [
         f"## {escape(record.environment)}: {escape(record.kind)} rollback is {escape(record.status)}",
         "",
     ]
     if getattr(record, "emergency", False):
         lines += ["> **Done in an emergency, without the ledger and without approval**", ""]
-    if told.broken:
-        lines += [f"> **The record was tampered with:** {escape(told.broken)}", ""]
+    if reported.broken:
+        lines += [f"> **The record was tampered with:** {escape(reported.broken)}", ""]
     took = (
         ""
         if record.elapsed_seconds is None
@@ -53,21 +53,21 @@ def summary(told: Told) -> str:
         ]
         lines += ["", "### Verification", "", *table(("", "check", "seen"), checks)]
     if plan is not None:
-        lines += ["", f"### Plan, {len(plan.steps)} steps", "", *_steps(told)]
+        lines += ["", f"### Plan, {len(plan.steps)} steps", "", *_steps(reported)]
         lines += [f"- {escape(notice)}" for notice in plan.notices]
     lines += ["", f"Next: {code(next_for(record))}", ""]
     return "\n".join(lines)
 
 
-def _steps(told: Told) -> list[str]:
-    assert told.plan is not None  # noqa: S101 - the caller looked
-    outcomes = {str(one["name"]): str(one.get("outcome", "")) for one in told.outcomes}
+def _steps(record: ReportedRecord) -> list[str]:
+    assert record.plan is not None  # noqa: S101 - the caller looked
+    outcomes = {str(one["name"]): str(one.get("outcome", "")) for one in record.outcomes}
     rows: list[tuple[str, ...]] = []
-    for step in told.plan.steps:
+    for step in record.plan.steps:
         if isinstance(step, Move):
-            way = f"{step.from_version} → {step.to_version}"
-            rows.append((code(step.function), escape(way), escape(outcomes.get(step.function, ""))))
-        elif isinstance(step, Change):
+            movement = f"{step.from_version} → {step.to_version}"
+            rows.append((code(step.function), escape(movement), escape(outcomes.get(step.function, ""))))
+        elif isinstance(step, ResourceChange):
             if step.changes:
                 what = f"{MARKS.get(step.op, '')} {step.op}"
                 name = f"{kind(step.type)} {step.urn.rpartition('::')[2]}"

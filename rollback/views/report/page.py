@@ -17,14 +17,14 @@ import htpy as h
 from markupsafe import Markup
 
 from rollback.actions.history import Moment
-from rollback.actions.report_data import Report, Told
+from rollback.actions.report_data import ReportData, ReportedRecord
 from rollback.actions.status import Overview, Service
 from rollback.core.canonical import canonical
 from rollback.core.sanitize import clean
 from rollback.model.alias_moves import Move
 from rollback.model.messages import counted, next_for, resources
 from rollback.model.record import MARKS, Check, Event, Record, Status
-from rollback.model.resource_changes import Change, kind
+from rollback.model.resource_changes import ResourceChange, kind
 
 # What a result is shown as: its class, and a mark for whoever does not see colours.
 _RESULTS = {
@@ -42,10 +42,10 @@ _RESULTS = {
 _EVENTS, _DATA, _NOTICE = 200, 600, 600
 
 
-def page(report: Report) -> str:
+def page(report: ReportData) -> str:
     """The whole document."""
     style, script = _asset("page.css"), _asset("page.js")
-    only = next(iter(report.told.values())) if not report.moments and len(report.told) == 1 else None
+    only = next(iter(report.records.values())) if not report.moments and len(report.records) == 1 else None
     title = f"Rollback {only.record.rollback_id}" if only else f"Rollbacks of {report.environment}"
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     document = h.html(lang="en")[
@@ -120,7 +120,7 @@ def _now(now: Overview) -> h.Element:
 
 
 def _service(service: Service) -> h.Element:
-    odd = [stand.function for stand in service.functions if not stand.ok]
+    odd = [status.function for status in service.functions if not status.ok]
     return h.tr[
         h.td[service.name],
         h.td[h.strong[service.stands or "–"]],
@@ -136,7 +136,7 @@ def _service(service: Service) -> h.Element:
 # -- the timeline --------------------------------------------------------------------------------------------
 
 
-def _timeline(report: Report) -> h.Element:
+def _timeline(report: ReportData) -> h.Element:
     kinds = sorted(Counter(moment.kind for moment in report.moments))
     results = sorted(Counter(str(moment.result) for moment in report.moments))
     return h.section(aria_labelledby="past")[
@@ -152,7 +152,7 @@ def _timeline(report: Report) -> h.Element:
         h.ol(".moments")[
             [
                 h.li(f"#{_anchor(moment.what)}", data_kind=moment.kind, data_result=str(moment.result))[
-                    _moment(moment, report.told.get(moment.what))
+                    _moment(moment, report.records.get(moment.what))
                 ]
                 for moment in report.moments
             ]
@@ -172,12 +172,12 @@ def _choice(name: str, options: Sequence[str]) -> h.Element:
     ]
 
 
-def _moment(moment: Moment, told: Told | None) -> h.Element:
-    way = moment.way or " ".join(filter(None, (moment.what, moment.commit[:12])))
+def _moment(moment: Moment, record: ReportedRecord | None) -> h.Element:
+    movement = moment.movement or " ".join(filter(None, (moment.what, moment.commit[:12])))
     head = (
         h.time(datetime=moment.at)[_when(moment.at)],
         h.span(".kind")[moment.kind],
-        h.span[h.strong[way], " ", h.span(".soft")[f"by {clean(moment.who)}"]],
+        h.span[h.strong[movement], " ", h.span(".soft")[f"by {clean(moment.actor)}"]],
         h.span[
             h.span(".pill.warn")["drill "] if moment.document.get("drill") else None,
             _emergency(moment.document),
@@ -185,9 +185,9 @@ def _moment(moment: Moment, told: Told | None) -> h.Element:
         ],
         h.div(".why")[clean(moment.subject)] if moment.subject else None,
     )
-    if told is None:
+    if record is None:
         return h.div(".head")[head]
-    return h.details[h.summary(".head")[head], _record(told)]
+    return h.details[h.summary(".head")[head], _record(record)]
 
 
 def _emergency(document: Any) -> h.Element | None:
@@ -197,40 +197,42 @@ def _emergency(document: Any) -> h.Element | None:
 # -- one record ----------------------------------------------------------------------------------------------
 
 
-def _one(told: Told) -> h.Element:
-    record = told.record
+def _one(reported: ReportedRecord) -> h.Element:
+    record = reported.record
     return h.section(aria_labelledby="record")[
         h.h2("#record")[
             f"{record.kind}: {record.from_version or 'unknown'} → {record.to_version} ", _pill(record.status)
         ],
         h.p[clean(record.reason)],
-        _record(told),
+        _record(reported),
     ]
 
 
-def _record(told: Told) -> h.Element:
-    record = told.record
+def _record(reported: ReportedRecord) -> h.Element:
+    record = reported.record
     return h.div(".body")[
         h.p(".alarm")["⚠ Done in an emergency, without the ledger and without approval."]
         if getattr(record, "emergency", False)
         else None,
-        h.p(".alarm")[f"The record was tampered with: {clean(told.broken)}."] if told.broken else None,
-        _facts(told),
+        h.p(".alarm")[f"The record was tampered with: {clean(reported.broken)}."]
+        if reported.broken
+        else None,
+        _facts(reported),
         _checks(record.verification),
-        _steps(told),
-        _journal(told.events),
+        _steps(reported),
+        _journal(reported.events),
     ]
 
 
-def _facts(told: Told) -> h.Element:
-    record = told.record
+def _facts(reported: ReportedRecord) -> h.Element:
+    record = reported.record
     approvals = [
         h.div[
             f"{clean(str(one.by))} at {_when(one.at)}, digest ",
             h.code[one.digest[:16]],
             f", until {_when(one.expires_at)}",
         ]
-        for one in told.approvals
+        for one in reported.approvals
     ]
     rows: list[tuple[str, Any]] = [
         ("id", h.code[record.rollback_id]),
@@ -245,7 +247,10 @@ def _facts(told: Told) -> h.Element:
         ("functions", counted(record) if not record.infrastructure else ""),
         ("resources", resources(record)),
         ("digest", h.code[record.digest]),
-        ("journal", f"whole: {len(told.events)} events, each sealed by the next" if not told.broken else ""),
+        (
+            "journal",
+            f"whole: {len(reported.events)} events, each sealed by the next" if not reported.broken else "",
+        ),
     ]
     return h.dl[[(h.dt[name], h.dd[value]) for name, value in rows if value]]
 
@@ -254,7 +259,7 @@ def _took(record: Record) -> Any:
     seconds, budget = record.elapsed_seconds, record.rto_seconds
     if seconds is None:
         return ""
-    said = (
+    message = (
         f"{seconds:.1f} s of an RTO of {budget} s ({seconds / budget:.0%})" if budget else f"{seconds:.1f} s"
     )
     late = h.span(".pill.bad")["✗ beyond the RTO"] if budget and seconds > budget else None
@@ -263,7 +268,7 @@ def _took(record: Record) -> Any:
         if budget
         else None
     )
-    return [share, f" {said} ", late]
+    return [share, f" {message} ", late]
 
 
 def _checks(checks: Sequence[Check]) -> h.Element | None:
@@ -280,14 +285,14 @@ def _checks(checks: Sequence[Check]) -> h.Element | None:
     return _block("Verification", _table(("", "check", "seen"), rows))
 
 
-def _steps(told: Told) -> h.Element | None:
-    plan = told.plan
+def _steps(record: ReportedRecord) -> h.Element | None:
+    plan = record.plan
     if plan is None:
         return None
-    outcomes = {str(one["name"]): str(one.get("outcome", "")) for one in told.outcomes}
+    outcomes = {str(one["name"]): str(one.get("outcome", "")) for one in record.outcomes}
     notices = [h.p(".soft")[f"! {clean(notice)}"] for notice in plan.notices]
     moves = [step for step in plan.steps if isinstance(step, Move)]
-    changes = [step for step in plan.steps if isinstance(step, Change) and step.changes]
+    changes = [step for step in plan.steps if isinstance(step, ResourceChange) and step.changes]
     parts: list[Any] = [*notices]
     if moves:
         rows = [

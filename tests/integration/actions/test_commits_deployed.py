@@ -37,12 +37,12 @@ def timeline(*entries: tuple[str, str]) -> Timeline:
     return Timeline(reversed(made))
 
 
-def barred(*commits: str) -> Sequence[Quarantine]:
+def quarantined(*commits: str) -> Sequence[Quarantine]:
     return [Quarantine(service=TERRAFORM, version=one, reason="bad", by=DAN, at="") for one in commits]
 
 
 @pytest.mark.parametrize(
-    ("entries", "bars", "previous"),
+    ("entries", "quarantines", "previous"),
     [
         pytest.param([("deployment", A), ("deployment", B)], [], A, id="the one before"),
         pytest.param([("deployment", A), ("deployment", B), ("deployment", B)], [], A, id="distinct"),
@@ -71,10 +71,10 @@ def barred(*commits: str) -> Sequence[Quarantine]:
         pytest.param([("rollback", A), ("rollback", B)], [], A, id="without any deployment"),
     ],
 )
-def test_previous_is_what_stood_before(
-    entries: list[tuple[str, str]], bars: list[str], previous: str
+def test_previous_is_what_was_deployed_before(
+    entries: list[tuple[str, str]], quarantines: list[str], previous: str
 ) -> None:
-    assert previous_position(timeline(*entries), TERRAFORM, barred(*bars)) == previous
+    assert previous_position(timeline(*entries), TERRAFORM, quarantined(*quarantines)) == previous
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_previous_is_what_stood_before(
         ([("deployment", A), ("deployment", B), ("rollback", A)], "nothing older"),
     ],
 )
-def test_without_a_previous_one_it_is_said_why(entries: list[tuple[str, str]], why: str) -> None:
+def test_without_a_previous_one_it_is_reported_why(entries: list[tuple[str, str]], why: str) -> None:
     with pytest.raises(Refused, match=why, check=coded(Code.NO_PREVIOUS)):
-        previous_position(timeline(*entries), TERRAFORM, barred(B))
+        previous_position(timeline(*entries), TERRAFORM, quarantined(B))
 
 
-def test_another_subjects_quarantine_bars_nothing() -> None:
+def test_another_subjects_quarantine_quarantines_nothing() -> None:
     other = [Quarantine(service="teams", version=A, reason="bad", by=DAN, at="")]
 
     assert previous_position(timeline(("deployment", A), ("deployment", B)), TERRAFORM, other) == A
@@ -106,7 +106,7 @@ def deployed(world: World, version: str, terraform: str | None) -> bool:
     return record(world.session(DAN), version, commits, Quiet()).new
 
 
-def test_a_deployment_tells_the_commit_it_was_recorded_with(world: World) -> None:
+def test_a_deployment_shows_the_commit_it_was_recorded_with(world: World) -> None:
     world.release("v1.0.0")
     deployed(world, "v1.0.0", A)
     world.release("v1.1.0")
@@ -114,14 +114,14 @@ def test_a_deployment_tells_the_commit_it_was_recorded_with(world: World) -> Non
     world.release("v1.2.0")
     deployed(world, "v1.2.0", None)
 
-    stands = world.timeline().stands
+    current = world.timeline().all_deployed
 
-    assert stands == {"teams": "v1.2.0", "roles": "v1.2.0", TERRAFORM: B}
-    assert label(stands) == "v1.2.0"
+    assert current == {"teams": "v1.2.0", "roles": "v1.2.0", TERRAFORM: B}
+    assert label(current) == "v1.2.0"
     assert previous_position(world.timeline(), TERRAFORM, []) == A
 
 
-def test_recording_again_is_new_only_if_it_tells_another_commit(world: World) -> None:
+def test_recording_again_is_new_only_if_it_shows_another_commit(world: World) -> None:
     world.release("v1.0.0")
 
     assert [deployed(world, "v1.0.0", commit) for commit in (None, A, A, None, B)] == [
@@ -133,15 +133,15 @@ def test_recording_again_is_new_only_if_it_tells_another_commit(world: World) ->
     ]
 
 
-def test_a_release_is_put_back_and_barred_without_its_infrastructure(world: World) -> None:
+def test_a_release_is_rolled_back_and_quarantined_without_its_infrastructure(world: World) -> None:
     for version, commit in (("v1.0.0", A), ("v1.1.0", B)):
         world.release(version)
         deployed(world, version, commit)
 
-    barred_for = quarantine(world.session(DAN), "v1.0.0", (), "bad")
+    quarantined_for = quarantine(world.session(DAN), "v1.0.0", (), "bad")
     finished = world.flow().start("aliases", AliasesRequest(release="v1.1.0"), "it went bad")
 
-    assert barred_for == ["teams", "roles"]
+    assert quarantined_for == ["teams", "roles"]
     assert finished.plan is not None
     assert set(finished.plan.targets) == {"teams", "roles"}
-    assert world.timeline().stands[TERRAFORM] == B
+    assert world.timeline().all_deployed[TERRAFORM] == B

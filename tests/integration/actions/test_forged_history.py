@@ -13,7 +13,7 @@ from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.repair_ledger import mend
 from rollback.actions.status import overview
 from rollback.core.errors import Code, RollbackError
-from rollback.model.record import Standing, Status
+from rollback.model.record import DeployedVersion, Status
 from rollback.model.release import manifest_hash
 from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World
 
@@ -63,7 +63,7 @@ def test_an_item_that_is_no_entry_of_its_number_keeps_nobody_from_writing(
     timeline = session.ledger.timeline(readable=True)
     first = 5 if sk == "SEQ#0000000004" else 4
     assert [entry.seq for entry in timeline][:3] == [first + 1, first, 3]
-    assert {bar.version for bar in session.ledger.quarantines()} >= {"v1.0.0"}
+    assert {entry.version for entry in session.ledger.quarantines()} >= {"v1.0.0"}
     assert any(sk in notice for notice in session.ledger.notices)
     assert any(sk in line for line in findings(world))
     assert overview(world.session()).stands == "v1.2.0"
@@ -99,7 +99,9 @@ def test_a_manifest_that_was_changed_is_not_planned_by_and_status_still_shows_th
     }
     put(world, pk, "FUNCTIONS#0001", functions={"S": json.dumps(plain)})
     if honest_hash:
-        forged = {name: Standing(version="1", code_sha256=one["code_sha256"]) for name, one in plain.items()}
+        forged = {
+            name: DeployedVersion(version="1", code_sha256=one["code_sha256"]) for name, one in plain.items()
+        }
         put(world, pk, "METADATA", manifest_hash={"S": manifest_hash(forged)})
 
     refused(world)
@@ -117,7 +119,7 @@ def test_status_shows_the_rest_where_the_newest_record_cannot_be_read(world: Wor
 
     assert shown.stands == "v1.2.0"
     assert any(f"DEPLOYMENT#{newest.id}" in warning for warning in shown.warnings)
-    assert {stand.version for service in shown.services for stand in service.functions} == {"3"}
+    assert {status.version for service in shown.services for status in service.functions} == {"3"}
 
 
 @pytest.mark.finding("G5")

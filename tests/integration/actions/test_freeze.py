@@ -8,14 +8,14 @@ from rollback.actions.freeze import freeze, frozen, respected, unfreeze
 from rollback.actions.quarantine import lift
 from rollback.actions.status import overview
 from rollback.core.errors import Code, Refused
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.release import Freeze
 from rollback.model.request import AliasesRequest
 from tests.coded import coded
 from tests.doubles.world import ALICE, DAN, TABLE, World
 
-CAROL = Who(role=ALICE.role, person="carol")
+CAROL = Actor(role=ALICE.role, person="carol")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_its_holder_goes_on(cold: World) -> None:
     assert cold.deployed == "v1.1.0"
 
 
-def test_whoever_lets_it_go_is_recorded_and_all_go_on(cold: World) -> None:
+def test_who_unfreezes_is_recorded_and_everybody_goes_on(cold: World) -> None:
     unfreeze(cold.session(CAROL), "alice is asleep")
 
     assert frozen(cold.session().ledger) is None
@@ -78,7 +78,7 @@ def test_it_is_frozen_once_and_let_go_once(cold: World) -> None:
     assert freeze(cold.session(CAROL), "again").by == CAROL
 
 
-def test_status_says_so_first(cold: World) -> None:
+def test_status_reports_it_first(cold: World) -> None:
     assert "alice" in overview(cold.session()).frozen
 
 

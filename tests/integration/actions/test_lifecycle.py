@@ -37,11 +37,11 @@ def ended(world: World, finished: Any, status: Status, code: int) -> None:
     assert opened.record == finished.record
     assert chain_break(opened.record, opened.events) is None
     assert world.session().leases.holder(ALIASES) is None
-    assert world.deployed == label(world.timeline().stands)
+    assert world.deployed == label(world.timeline().all_deployed)
 
 
-def bars(world: World) -> set[tuple[str, str]]:
-    return {(bar.service, bar.version) for bar in world.session().ledger.quarantines()}
+def quarantined(world: World) -> set[tuple[str, str]]:
+    return {(entry.service, entry.version) for entry in world.session().ledger.quarantines()}
 
 
 def with_smoke(world: World, *command: str) -> None:
@@ -58,29 +58,29 @@ def test_a_rollback_ends_complete_and_the_next_one_goes_further_back(world: Worl
     ended(world, first, Status.COMPLETE, 0)
     ended(world, second, Status.COMPLETE, 0)
     assert (second.record and second.record.to_version) == "v1.0.0"
-    assert bars(world) == {(s, v) for s in ("teams", "roles") for v in ("v1.2.0", "v1.1.0")}
+    assert quarantined(world) == {(s, v) for s in ("teams", "roles") for v in ("v1.2.0", "v1.1.0")}
     with pytest.raises(Refused, match="nothing older"):
         world.begin()
 
 
-def test_failed_smoke_ends_failed_with_what_was_left_barred_and_can_be_verified_or_aborted(
+def test_failed_smoke_ends_failed_with_what_was_left_quarantined_and_can_be_verified_or_aborted(
     world: World,
 ) -> None:
     world.story()
-    start = world.functions.standing()
+    start = world.functions.deployed()
     with_smoke(world, *BAD_SMOKE)
 
     finished = world.begin()
 
     ended(world, finished, Status.FAILED, 5)
-    assert bars(world) == {("teams", "v1.2.0"), ("roles", "v1.2.0")}
+    assert quarantined(world) == {("teams", "v1.2.0"), ("roles", "v1.2.0")}
     assert "rollback verify" in finished.error.next
     identifier = finished.record.rollback_id
     ended(world, world.flow().verify(identifier), Status.FAILED, 5)
     aborted = world.flow().abort(identifier)
     ended(world, aborted, Status.REVERTED, 0)
-    assert world.functions.standing() == start
-    assert bars(world) == set(), "what was left is what stands again"
+    assert world.functions.deployed() == start
+    assert quarantined(world) == set(), "what was left is what stands again"
 
 
 def test_a_verification_that_passes_later_completes_the_record(world: World) -> None:
@@ -102,13 +102,13 @@ def test_a_failed_record_that_was_overtaken_can_change_nothing_any_more(world: W
     identifier = world.begin().record.rollback_id
     with_smoke(world)
     ended(world, world.begin(to="v1.0.0"), Status.COMPLETE, 0)
-    before = world.functions.standing()
+    before = world.functions.deployed()
 
     for verb in (world.flow().verify, world.flow().resume, world.flow().abort):
         with pytest.raises(Refused, match="has changed the same services since"):
             verb(identifier)
 
-    assert world.functions.standing() == before
+    assert world.functions.deployed() == before
     assert world.session().leases.holder(ALIASES) is None
     assert world.session().ledger.load(identifier).record.status is Status.FAILED
 
@@ -122,8 +122,8 @@ def test_a_failed_record_that_others_services_passed_by_can_still_be_aborted(wor
 
     ended(world, world.flow().abort(identifier), Status.REVERTED, 0)
 
-    assert dict(world.timeline().stands) == {"teams": "v1.2.0", "roles": "v1.1.0"}
-    assert bars(world) == {("roles", "v1.2.0")}
+    assert dict(world.timeline().all_deployed) == {"teams": "v1.2.0", "roles": "v1.1.0"}
+    assert quarantined(world) == {("roles", "v1.2.0")}
 
 
 def test_a_persons_own_quarantine_outlives_the_abort_of_a_rollback(world: World) -> None:
@@ -134,11 +134,11 @@ def test_a_persons_own_quarantine_outlives_the_abort_of_a_rollback(world: World)
 
     world.flow().abort(identifier)
 
-    assert bars(world) == {("teams", "v1.2.0")}
-    assert [bar.reason for bar in world.session().ledger.quarantines()] == ["known bad"]
+    assert quarantined(world) == {("teams", "v1.2.0")}
+    assert [entry.reason for entry in world.session().ledger.quarantines()] == ["known bad"]
 
 
-def test_a_strangers_release_met_on_the_way_puts_everything_back(world: World) -> None:
+def test_somebody_elses_release_met_on_the_way_reverts_everything(world: World) -> None:
     world.story()
 
     def stranger(operation: str, function: str) -> None:
@@ -151,13 +151,13 @@ def test_a_strangers_release_met_on_the_way_puts_everything_back(world: World) -
 
     ended(world, finished, Status.REVERTED, 4)
     assert world.versions() == {GET: "3", LIST: "3", ROLES: "4"}
-    assert bars(world) == set()
-    assert dict(world.timeline().stands) == {"teams": "v1.2.0", "roles": "v1.2.0"}
+    assert quarantined(world) == set()
+    assert dict(world.timeline().all_deployed) == {"teams": "v1.2.0", "roles": "v1.2.0"}
 
 
-def test_a_way_back_that_fails_is_failed_and_can_be_tried_again(world: World) -> None:
+def test_an_undo_that_fails_is_failed_and_can_be_tried_again(world: World) -> None:
     world.story()
-    start = world.functions.standing()
+    start = world.functions.deployed()
 
     def trouble(operation: str, function: str) -> None:
         if operation == "UpdateAlias" and function == ROLES:
@@ -174,7 +174,7 @@ def test_a_way_back_that_fails_is_failed_and_can_be_tried_again(world: World) ->
     assert "rollback verify" not in raised.value.next
     world.functions.after = nothing
     ended(world, world.flow().abort(finished.record.rollback_id), Status.REVERTED, 0)
-    assert world.functions.standing() == start
+    assert world.functions.deployed() == start
 
 
 def test_a_parameter_that_cannot_be_written_fails_the_verification_and_holds_nobody_up(world: World) -> None:
@@ -265,11 +265,11 @@ def test_an_answer_that_the_ledger_lost_is_looked_up_before_the_next_write(world
     ended(world, world.flow().abort(owner), Status.REVERTED, 0)
 
 
-def test_a_step_that_could_not_be_journalled_is_found_again_and_the_run_is_put_back(world: World) -> None:
+def test_a_step_that_could_not_be_journalled_is_found_again_and_the_run_is_reverted(world: World) -> None:
     """A worker's 'found' was committed, its answer was not heard: the next event must not collide."""
     world.story()
     world.functions.point(ROLES, "3", description="by hand")
-    start = world.functions.standing()
+    start = world.functions.deployed()
     client = world.dynamodb
     lost: list[str] = []
 
@@ -285,7 +285,7 @@ def test_a_step_that_could_not_be_journalled_is_found_again_and_the_run_is_put_b
 
     assert lost
     ended(world, finished, Status.REVERTED, 4)
-    assert world.functions.standing() == start
+    assert world.functions.deployed() == start
 
 
 def test_a_lease_is_parked_where_a_takeover_cannot_read_the_record(world: World) -> None:
@@ -443,7 +443,7 @@ def test_leftover_weights_alone_are_worth_a_rollback(world: World) -> None:
     finished = world.begin(to="v1.1.0")
 
     ended(world, finished, Status.COMPLETE, 0)
-    assert world.functions.standing()[ROLES] == ("2", {})
+    assert world.functions.deployed()[ROLES] == ("2", {})
 
 
 def test_nothing_to_do_writes_nothing(world: World) -> None:
@@ -532,17 +532,17 @@ def test_an_alias_that_moves_while_it_is_recorded_is_read_again(world: World) ->
     assert (release.manifest[ROLES].version, release.manifest[ROLES].code_sha256) == ("2", f"sha-{ROLES}-2")
 
 
-def test_an_adopted_past_can_be_gone_back_to_and_bars_what_was_left(world: World) -> None:
+def test_an_adopted_past_can_be_gone_back_to_and_quarantines_what_was_left(world: World) -> None:
     world.release("v1.0.0")
     world.release("v1.1.0")
     world.record("v1.1.0")
     world.adopt("v1.0.0")
-    assert dict(world.timeline().stands) == {"teams": "v1.1.0", "roles": "v1.1.0"}
+    assert dict(world.timeline().all_deployed) == {"teams": "v1.1.0", "roles": "v1.1.0"}
 
     finished = world.begin(to="v1.0.0")
 
     ended(world, finished, Status.COMPLETE, 0)
-    assert bars(world) == {("teams", "v1.1.0"), ("roles", "v1.1.0")}
+    assert quarantined(world) == {("teams", "v1.1.0"), ("roles", "v1.1.0")}
     with pytest.raises(Refused, match="no previous release"):
         world.begin()
 
@@ -559,7 +559,7 @@ def test_what_was_adopted_from_the_past_oldest_first_is_previous(world: World) -
     assert set(world.versions().values()) == {"1"}
 
 
-def test_an_abort_back_to_where_nothing_was_known_says_that_nothing_is_known(world: World) -> None:
+def test_an_abort_back_to_where_nothing_was_known_reports_that_nothing_is_known(world: World) -> None:
     world.release("v1.0.0")
     world.release("v1.1.0")
     world.adopt("v1.0.0")
@@ -569,7 +569,7 @@ def test_an_abort_back_to_where_nothing_was_known_says_that_nothing_is_known(wor
     finished = world.flow().abort(identifier)
 
     ended(world, finished, Status.REVERTED, 0)
-    assert dict(world.timeline().stands) == {}
+    assert dict(world.timeline().all_deployed) == {}
     assert world.deployed == "none"
 
 
@@ -584,7 +584,7 @@ def test_a_function_with_no_version_of_that_description_or_several_is_named(worl
         world.adopt("v1.0.0")
 
 
-def test_lifting_lets_a_release_come_back_and_needs_a_bar(world: World) -> None:
+def test_lifting_lets_a_release_come_back_and_needs_a_quarantine(world: World) -> None:
     world.story()
     world.begin()
 
@@ -593,7 +593,7 @@ def test_lifting_lets_a_release_come_back_and_needs_a_bar(world: World) -> None:
         lift(world.session(DAN), "v1.2.0", [], "mended")
     ended(world, world.begin(to="v1.2.0"), Status.COMPLETE, 0)
 
-    assert bars(world) == set(), "the way forward bars nothing"
+    assert quarantined(world) == set(), "the way forward bars nothing"
 
 
 def test_a_recording_holds_the_lease_so_that_nobody_rolls_back_meanwhile(world: World) -> None:
@@ -620,7 +620,7 @@ def test_a_tampered_plan_is_not_executed(world: World) -> None:
     world.story()
     with_smoke(world, *BAD_SMOKE)
     identifier = world.begin().record.rollback_id
-    before = world.functions.standing()
+    before = world.functions.deployed()
     world.dynamodb.update_item(
         TableName=TABLE,
         Key={"PK": {"S": f"ROLLBACK#{identifier}"}, "SK": {"S": "PLAN#0002"}},
@@ -633,7 +633,7 @@ def test_a_tampered_plan_is_not_executed(world: World) -> None:
         world.flow().resume(identifier)
     finished = world.flow().abort(identifier, "no other way")
 
-    assert world.functions.standing() == before
+    assert world.functions.deployed() == before
     assert finished.error is not None
     assert "nothing could be put back" in finished.error.what
     assert "--adopt-current" in finished.error.next
@@ -686,7 +686,7 @@ def refused(world: World, identifier: str, why: str) -> None:
     assert world.session().ledger.load(identifier).record.status is Status.AWAITING_APPROVAL
 
 
-def test_an_approved_plan_is_applied_once_and_says_who_approved_it(world: World) -> None:
+def test_an_approved_plan_is_applied_once_and_shows_who_approved_it(world: World) -> None:
     world.story()
     identifier = approved_by(world, BOB)
     world.clock.sleep(600)
@@ -741,11 +741,11 @@ def test_what_was_planned_while_the_lease_ran_out_counts_for_nothing(world: Worl
 
 
 @pytest.mark.parametrize("then", ["is told so", "gets no answer"])
-def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
+def test_a_parameter_that_a_paused_process_writes_too_late_is_corrected_by_it(
     world: World, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     world.story()
-    stood, put, client = world.deployed, world.parameters.put_parameter, world.dynamodb
+    before, put, client = world.deployed, world.parameters.put_parameter, world.dynamodb
     silent: list[str] = []
 
     def transact(**request: Any) -> Any:
@@ -758,7 +758,7 @@ def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
         (held,) = world.session().leases.holders().values()
         assert world.flow(BOB).abort(str(held["owner"])).error is None
         put(**what)
-        assert world.deployed != stood, "there is no conditional write of a parameter"
+        assert world.deployed != before, "there is no conditional write of a parameter"
         if then == "gets no answer":
             silent.append("from now on")
 
@@ -769,7 +769,7 @@ def test_a_parameter_that_a_paused_process_writes_too_late_is_put_right_by_it(
         world.flow().start("aliases", AliasesRequest(), "it went bad")
 
     assert isinstance(raised.value, LeaseLost) is not bool(silent)
-    assert world.deployed == stood
+    assert world.deployed == before
 
 
 def test_a_world_that_moved_after_the_approval_is_refused(world: World) -> None:
@@ -831,7 +831,7 @@ def test_what_approval_hangs_on_cannot_be_changed_in_the_table(world: World, nam
     assert world.functions.writes == []
 
 
-def test_a_damaged_plan_in_flight_bars_nobody_once_it_is_given_up(world: World) -> None:
+def test_a_damaged_plan_in_flight_blocks_nobody_once_it_is_given_up(world: World) -> None:
     world.story()
     life = Life(at=5)
     with pytest.raises(Killed):
@@ -851,7 +851,7 @@ def test_a_damaged_plan_in_flight_bars_nobody_once_it_is_given_up(world: World) 
     assert finished.error is not None
     assert finished.record is not None
     assert finished.record.status is Status.FAILED
-    assert dict(world.timeline().stands) == {"teams": "v1.2.0", "roles": "v1.2.0"}
+    assert dict(world.timeline().all_deployed) == {"teams": "v1.2.0", "roles": "v1.2.0"}
     ended(world, world.begin(to="v1.1.0", adopt_current=True), Status.COMPLETE, 0)
 
 

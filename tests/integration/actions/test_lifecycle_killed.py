@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.run import Finished
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import ALIASES
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import UNFINISHED, Record, Status, chain_break
 from rollback.model.request import AliasesRequest
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, settings, texts
 
-CAROL = Who(role=ALICE.role, person="carol")
+CAROL = Actor(role=ALICE.role, person="carol")
 # A rollback of three functions writes less often; the last tests below say so.
 POINTS = [(1, True), *((number, False) for number in range(1, 11))]
 
@@ -41,10 +41,10 @@ def estate(world: World) -> Estate:
     world.release("v1.1.0")
     world.functions.point(world.names[0], "2", {"1": 0.25})
     world.record("v1.1.0")
-    return Estate(world, world.functions.standing(), {name: ("1", {}) for name in world.names})
+    return Estate(world, world.functions.deployed(), {name: ("1", {}) for name in world.names})
 
 
-def run(world: World, life: Life, verb: Callable[[Flow], Any], caller: Who = ALICE) -> bool:
+def run(world: World, life: Life, verb: Callable[[Lifecycle], Any], caller: Actor = ALICE) -> bool:
     """Runs `verb` in a process that dies as `life` says; whether it died."""
     try:
         verb(world.flow(caller, life))
@@ -53,7 +53,7 @@ def run(world: World, life: Life, verb: Callable[[Flow], Any], caller: Who = ALI
     return life.dead
 
 
-def started(flow: Flow) -> Finished:
+def started(flow: Lifecycle) -> Finished:
     return flow.start("aliases", AliasesRequest(), "it went bad")
 
 
@@ -88,16 +88,16 @@ def test_resume_finishes_a_run_killed_at_any_write(estate: Estate, number: int, 
     if record is None:
         assert died, "an undisturbed run writes its record"
         _free_orphan(world)
-        assert world.functions.standing() == estate.start
+        assert world.functions.deployed() == estate.start
     else:
         if record.status in UNFINISHED or owner(world) is not None:
             finished = world.flow(CAROL).resume(record.rollback_id)
             assert finished.error is None
         assert whole(world, record.rollback_id) is Status.COMPLETE
-        assert world.functions.standing() == estate.goal
+        assert world.functions.deployed() == estate.goal
         assert world.deployed == "v1.0.0"
-        assert dict(world.timeline().stands) == {"teams": "v1.0.0", "roles": "v1.0.0"}
-        assert {bar.version for bar in world.session().ledger.quarantines()} == {"v1.1.0"}
+        assert dict(world.timeline().all_deployed) == {"teams": "v1.0.0", "roles": "v1.0.0"}
+        assert {quarantine.version for quarantine in world.session().ledger.quarantines()} == {"v1.1.0"}
     free_for_others(world)
 
 
@@ -110,18 +110,18 @@ def test_abort_undoes_a_run_killed_at_any_write(estate: Estate, number: int, bef
     record = only_record(world)
     if record is None:
         _free_orphan(world)
-        assert world.functions.standing() == estate.start
+        assert world.functions.deployed() == estate.start
     elif record.status in UNFINISHED:
         finished = world.flow(CAROL).abort(record.rollback_id)
         assert finished.error is None
         assert whole(world, record.rollback_id) is Status.REVERTED
-        assert world.functions.standing() == estate.start
+        assert world.functions.deployed() == estate.start
         assert world.deployed == "v1.1.0"
-        assert dict(world.timeline().stands) == {"teams": "v1.1.0", "roles": "v1.1.0"}
+        assert dict(world.timeline().all_deployed) == {"teams": "v1.1.0", "roles": "v1.1.0"}
         assert world.session().ledger.quarantines() == []
     else:
         assert record.status is Status.COMPLETE
-        assert world.functions.standing() == estate.goal
+        assert world.functions.deployed() == estate.goal
     free_for_others(world)
 
 
@@ -157,12 +157,12 @@ def _commit(root: Path) -> None:
     project, stack = texts(approval="identity")
     (root / "Pulumi.yaml").write_text(project, encoding="utf-8")
     (root / "Pulumi.dev.yaml").write_text(stack, encoding="utf-8")
-    for words in (
+    for parts in (
         ["init", "-q", "-b", "main"],
         ["add", "Pulumi.yaml", "Pulumi.dev.yaml"],
         ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "settings"],
     ):
-        subprocess.run(["git", "-C", str(root), *words], check=True)
+        subprocess.run(["git", "-C", str(root), *parts], check=True)
 
 
 @pytest.mark.parametrize(("number", "before"), POINTS)
@@ -179,7 +179,7 @@ def test_an_approved_plan_can_be_applied_or_resumed_after_any_death(
     elif whole(world, identifier) is not Status.COMPLETE:
         assert world.flow(CAROL).resume(identifier).error is None
     assert whole(world, identifier) is Status.COMPLETE
-    assert world.functions.standing() == estate.goal
+    assert world.functions.deployed() == estate.goal
     free_for_others(world)
 
 
@@ -192,7 +192,7 @@ def test_abort_frees_everything_that_a_dead_apply_held(estate: Estate, number: i
 
     world.flow(ALICE).abort(identifier)
     assert whole(world, identifier) in (Status.ABORTED, Status.REVERTED)
-    assert world.functions.standing() == estate.start
+    assert world.functions.deployed() == estate.start
     free_for_others(world)
 
 
@@ -222,7 +222,7 @@ def test_a_plan_that_was_given_up_while_it_was_applied_moves_nothing_and_holds_n
 
     assert raised.value.exit_code == 3
     assert whole(world, identifier) is Status.ABORTED
-    assert world.functions.standing() == estate.start
+    assert world.functions.deployed() == estate.start
     free_for_others(world)
 
 
@@ -241,6 +241,6 @@ def test_an_abort_killed_at_any_write_is_aborted_again(estate: Estate, number: i
     if whole(world, record.rollback_id) is not Status.REVERTED or owner(world) is not None:
         world.flow(ALICE).abort(record.rollback_id)
     assert whole(world, record.rollback_id) is Status.REVERTED
-    assert world.functions.standing() == estate.start
+    assert world.functions.deployed() == estate.start
     assert world.deployed == "v1.1.0"
     free_for_others(world)

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from rollback import targets
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
-from rollback.actions.status import barred, overview
+from rollback.actions.status import overview, quarantines_of
 from rollback.config.naming import UNATTENDED
 from rollback.core.errors import Refused, UsageError
 from rollback.model.record import Status, chain_break
@@ -23,16 +23,16 @@ from rollback.model.request import StoredRequest, read
 from rollback.targets.base import Context, Failure, Target
 from rollback.views.records import record_view
 from tests.doubles.functions import client_error
-from tests.doubles.ground import NEW, OLD, Ground
+from tests.doubles.ground import NEW, OLD, StackDouble
 from tests.doubles.world import BOB, DAN, SHA, Quiet, World, settings
 
 WHY = "the queue was lost"
 
 
 @pytest.fixture
-def grounds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Ground]:
+def stack_doubles(monkeypatch: pytest.MonkeyPatch) -> dict[str, StackDouble]:
     """A stack and a Terraform configuration in memory, in place of the real ones."""
-    made = {"stack": Ground(), "terraform": Ground()}
+    made = {"stack": StackDouble(), "terraform": StackDouble()}
     subjects = {"stack": STACK, "terraform": TERRAFORM}
     real = targets.make
 
@@ -46,12 +46,12 @@ def grounds(monkeypatch: pytest.MonkeyPatch) -> dict[str, Ground]:
 
 
 @pytest.fixture
-def ground(grounds: dict[str, Ground]) -> Ground:
-    return grounds["stack"]
+def stack_double(stack_doubles: dict[str, StackDouble]) -> StackDouble:
+    return stack_doubles["stack"]
 
 
-def flow(world: World, *, answer: bool | None = None, stop: threading.Event | None = None) -> Flow:
-    return Flow(session=world.session(DAN), ui=Quiet(answer=answer), stop=stop or threading.Event())
+def flow(world: World, *, answer: bool | None = None, stop: threading.Event | None = None) -> Lifecycle:
+    return Lifecycle(session=world.session(DAN), ui=Quiet(answer=answer), stop=stop or threading.Event())
 
 
 def start(world: World, kind: str = "stack", **how: Any) -> Finished:
@@ -75,36 +75,38 @@ def fails_at(name: str) -> Any:
     return lambda urn: Failure(subject=urn, reason="it said no") if urn == name else None
 
 
-def test_with_yes_one_plan_under_the_lease_serves_and_what_was_left_is_barred(
-    world: World, ground: Ground
+def test_with_yes_one_plan_under_the_lease_serves_and_what_was_left_is_quarantined(
+    world: World, stack_double: StackDouble
 ) -> None:
     finished = start(world, yes=True)
 
     ended(world, finished, Status.COMPLETE, 0)
-    assert set(ground.resources.values()) == {OLD}
-    assert ground.published == [OLD]
+    assert set(stack_double.resources.values()) == {OLD}
+    assert stack_double.published == [OLD]
     assert finished.record is not None
     assert finished.record.infrastructure == {"create": 0, "update": 3, "replace": 0, "delete": 0, "same": 0}
     assert finished.record.rto_seconds == 15 * 60
-    assert ground.kept == [finished.record.rollback_id]
-    assert world.timeline().stands == {STACK: OLD}
-    assert barred(world.session(), NEW) == [f"stack: {WHY}"]
-    assert barred(world.session(), OLD) == []
+    assert stack_double.kept == [finished.record.rollback_id]
+    assert world.timeline().all_deployed == {STACK: OLD}
+    assert quarantines_of(world.session(), NEW) == [f"stack: {WHY}"]
+    assert quarantines_of(world.session(), OLD) == []
     shown = {part.name: part for part in overview(world.session()).infrastructure}
     assert (shown["stack"].stands, shown["stack"].quarantined) == (OLD, (NEW,))
     assert world.deployed is None, "which tells of aliases"
 
 
-def test_a_commit_that_was_left_may_be_deployed_again_once_it_is_lifted(world: World, ground: Ground) -> None:
+def test_a_commit_that_was_left_may_be_deployed_again_once_it_is_lifted(
+    world: World, stack_double: StackDouble
+) -> None:
     ended(world, start(world, yes=True), Status.COMPLETE, 0)
-    assert ground.resources
+    assert stack_double.resources
 
     assert lift(world.session(), NEW[:9], (), "mended") == ["stack"]
 
-    assert barred(world.session(), NEW) == []
+    assert quarantines_of(world.session(), NEW) == []
 
 
-def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, ground: Ground) -> None:
+def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, stack_double: StackDouble) -> None:
     waiting = start(world)
 
     ended(world, waiting, Status.AWAITING_APPROVAL, 10)
@@ -112,7 +114,7 @@ def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, ground: Gr
     identifier, digest = waiting.record.rollback_id, waiting.record.digest
     assert waiting.error is not None
     assert waiting.error.next == f"rollback apply {identifier} --digest {digest[:16]} --env dev"
-    assert set(ground.resources.values()) == {NEW}
+    assert set(stack_double.resources.values()) == {NEW}
     with pytest.raises(Refused, match="has to be confirmed"):
         flow(world).apply(identifier)
     with pytest.raises(Refused, match="is not that of"):
@@ -130,12 +132,12 @@ def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, ground: Gr
 
 @pytest.mark.finding("W4")
 def test_where_a_confirmation_is_enough_a_reviewers_approval_is_written_down_all_the_same(
-    world: World, ground: Ground
+    world: World, stack_double: StackDouble
 ) -> None:
     waiting = start(world)
     assert waiting.record is not None
     identifier, digest = waiting.record.rollback_id, waiting.record.digest
-    Flow(session=world.session(BOB), ui=Quiet()).approve(identifier, digest)
+    Lifecycle(session=world.session(BOB), ui=Quiet()).approve(identifier, digest)
 
     with pytest.raises(Refused, match="has to be confirmed"):
         flow(world).apply(identifier)
@@ -146,23 +148,23 @@ def test_where_a_confirmation_is_enough_a_reviewers_approval_is_written_down_all
     approved = opened.events[1]
     assert (approved.kind, approved.by, approved.data["by"]["person"]) == ("approved", DAN, "bob")
     assert opened.record.approved_by == BOB
-    assert set(ground.resources.values()) == {OLD}
+    assert set(stack_double.resources.values()) == {OLD}
 
 
 @pytest.mark.parametrize(
     ("answer", "status", "at"), [(True, Status.COMPLETE, OLD), (False, Status.ABORTED, NEW)]
 )
-def test_whoever_sits_there_is_asked(
-    world: World, ground: Ground, answer: bool, status: Status, at: str
+def test_the_person_at_the_terminal_is_asked(
+    world: World, stack_double: StackDouble, answer: bool, status: Status, at: str
 ) -> None:
     finished = start(world, answer=answer)
 
     ended(world, finished, status, 0)
-    assert set(ground.resources.values()) == {at}
+    assert set(stack_double.resources.values()) == {at}
 
 
 def test_a_plan_is_not_confirmed_unseen_but_where_that_is_allowed(
-    world: World, ground: Ground, monkeypatch: pytest.MonkeyPatch
+    world: World, stack_double: StackDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rollback.actions.approval.UNATTENDED", ())
 
@@ -170,74 +172,82 @@ def test_a_plan_is_not_confirmed_unseen_but_where_that_is_allowed(
         start(world, yes=True)
 
     assert UNATTENDED == ("dev",)
-    assert set(ground.resources.values()) == {NEW}
+    assert set(stack_double.resources.values()) == {NEW}
     assert world.session().leases.holders() == {}
 
 
-def test_a_world_that_moved_since_the_plan_is_refused_by_both_digests(world: World, ground: Ground) -> None:
+def test_a_world_that_moved_since_the_plan_is_refused_by_both_digests(
+    world: World, stack_double: StackDouble
+) -> None:
     waiting = start(world)
     assert waiting.record is not None
-    ground.resources["topic"] = NEW
+    stack_double.resources["topic"] = NEW
 
     with pytest.raises(Refused, match=f"{waiting.record.digest[:16]} was approved"):
         flow(world).apply(waiting.record.rollback_id, waiting.record.digest)
 
-    assert set(ground.resources.values()) == {NEW}
+    assert set(stack_double.resources.values()) == {NEW}
 
 
-def test_an_rto_that_is_exceeded_is_recorded_and_said_and_is_no_failure(world: World, ground: Ground) -> None:
+def test_an_rto_that_is_exceeded_is_recorded_and_reported_and_is_no_failure(
+    world: World, stack_double: StackDouble
+) -> None:
     def slow(_: str) -> None:
         world.clock.sleep(400)
 
     world.settings = settings(leaseSeconds=3600)
-    ground.trouble = slow
+    stack_double.trouble = slow
 
     finished = start(world, yes=True)
 
     ended(world, finished, Status.COMPLETE, 0)
     assert finished.record is not None
     assert (finished.record.elapsed_seconds, finished.record.rto_seconds) == (1200, 900)
-    said = io.StringIO()
-    Console(file=said, width=120).print(record_view(finished.record))
-    assert "1200.0 s, over the RTO of 900 s" in said.getvalue()
+    output = io.StringIO()
+    Console(file=output, width=120).print(record_view(finished.record))
+    assert "1200.0 s, over the RTO of 900 s" in output.getvalue()
 
 
-def test_what_fails_half_way_is_not_put_back_but_can_be_resumed(world: World, ground: Ground) -> None:
-    ground.trouble = fails_at("queue")
+def test_what_fails_half_way_is_not_reverted_but_can_be_resumed(
+    world: World, stack_double: StackDouble
+) -> None:
+    stack_double.trouble = fails_at("queue")
 
     failed = start(world, yes=True)
 
     ended(world, failed, Status.FAILED, 1)
-    assert ground.resources == {"api": OLD, "queue": NEW, "table": NEW}
+    assert stack_double.resources == {"api": OLD, "queue": NEW, "table": NEW}
     assert failed.record is not None
     assert failed.error is not None
     assert "rollback resume" in failed.error.next
     assert "rollback abort" in failed.error.next
-    assert world.timeline().stands == {}, "nobody knows what it stands at"
-    assert barred(world.session(), NEW) == []
-    ground.trouble = lambda _: None
+    assert world.timeline().all_deployed == {}, "nobody knows what it stands at"
+    assert quarantines_of(world.session(), NEW) == []
+    stack_double.trouble = lambda _: None
     ended(world, flow(world).resume(failed.record.rollback_id), Status.COMPLETE, 0)
-    assert set(ground.resources.values()) == {OLD}
+    assert set(stack_double.resources.values()) == {OLD}
 
 
-def test_what_fails_half_way_can_be_aborted(world: World, ground: Ground) -> None:
-    ground.trouble = fails_at("queue")
+def test_what_fails_half_way_can_be_aborted(world: World, stack_double: StackDouble) -> None:
+    stack_double.trouble = fails_at("queue")
     failed = start(world, yes=True)
     assert failed.record is not None
-    ground.trouble = lambda _: None
+    stack_double.trouble = lambda _: None
 
     undone = flow(world).abort(failed.record.rollback_id)
 
     ended(world, undone, Status.REVERTED, 0)
-    assert set(ground.resources.values()) == {NEW}
-    assert world.timeline().stands == {STACK: NEW}
+    assert set(stack_double.resources.values()) == {NEW}
+    assert world.timeline().all_deployed == {STACK: NEW}
 
 
-def test_what_is_left_and_is_more_than_was_approved_is_planned_anew(world: World, ground: Ground) -> None:
-    ground.trouble = fails_at("queue")
+def test_what_is_left_and_is_more_than_was_approved_is_planned_anew(
+    world: World, stack_double: StackDouble
+) -> None:
+    stack_double.trouble = fails_at("queue")
     failed = start(world, yes=True)
     assert failed.record is not None
-    ground.trouble, ground.drifted = (lambda _: None), "by hand"
+    stack_double.trouble, stack_double.drifted = (lambda _: None), "by hand"
 
     anew = flow(world).resume(failed.record.rollback_id)
 
@@ -256,8 +266,8 @@ def released(world: World) -> None:
         record(world.session(DAN), version, commits, Quiet())
 
 
-def test_full_puts_back_aliases_then_stack_then_terraform_under_one_record(
-    world: World, grounds: dict[str, Ground]
+def test_full_rolls_back_aliases_then_stack_then_terraform_under_one_record(
+    world: World, stack_doubles: dict[str, StackDouble]
 ) -> None:
     released(world)
 
@@ -265,7 +275,7 @@ def test_full_puts_back_aliases_then_stack_then_terraform_under_one_record(
 
     ended(world, finished, Status.COMPLETE, 0)
     assert set(world.versions().values()) == {"1"}
-    assert [set(ground.resources.values()) for ground in grounds.values()] == [{OLD}, {OLD}]
+    assert [set(double.resources.values()) for double in stack_doubles.values()] == [{OLD}, {OLD}]
     assert world.deployed == "v1"
     assert finished.record is not None
     assert finished.record.counts["planned"] == 3 + 3 + 3
@@ -275,12 +285,12 @@ def test_full_puts_back_aliases_then_stack_then_terraform_under_one_record(
     assert order == ["aliases", "stack", "terraform"]
 
 
-def test_after_full_the_next_rollback_knows_where_its_aliases_stand(
-    world: World, grounds: dict[str, Ground]
+def test_after_full_the_next_rollback_knows_what_its_aliases_point_at(
+    world: World, stack_doubles: dict[str, StackDouble]
 ) -> None:
     released(world)
     ended(world, start(world, "full", yes=True), Status.COMPLETE, 0)
-    assert grounds
+    assert stack_doubles
     lift(world.session(), "v2", (), "mended")
     asked = len(world.functions.called("GetAlias"))
 
@@ -292,11 +302,11 @@ def test_after_full_the_next_rollback_knows_where_its_aliases_stand(
     assert len(world.functions.called("GetAlias")) == asked, "its RevisionIds are those that full recorded"
 
 
-def test_a_later_part_that_fails_leaves_the_relief_standing_and_says_so(
-    world: World, grounds: dict[str, Ground]
+def test_a_later_part_that_fails_leaves_the_relief_deployed_and_reports_it(
+    world: World, stack_doubles: dict[str, StackDouble]
 ) -> None:
     released(world)
-    grounds["terraform"].trouble = fails_at("table")
+    stack_doubles["terraform"].trouble = fails_at("table")
 
     failed = start(world, "full", yes=True)
 
@@ -306,33 +316,35 @@ def test_a_later_part_that_fails_leaves_the_relief_standing_and_says_so(
     assert failed.error is not None
     assert "roles, teams, stack" in failed.error.changed
     assert failed.record is not None
-    assert world.timeline().stands == {"teams": "v1", "roles": "v1", STACK: OLD}
-    grounds["terraform"].trouble = lambda _: None
+    assert world.timeline().all_deployed == {"teams": "v1", "roles": "v1", STACK: OLD}
+    stack_doubles["terraform"].trouble = lambda _: None
     ended(world, flow(world).resume(failed.record.rollback_id), Status.COMPLETE, 0)
-    assert world.timeline().stands == {"teams": "v1", "roles": "v1", STACK: OLD, TERRAFORM: OLD}
+    assert world.timeline().all_deployed == {"teams": "v1", "roles": "v1", STACK: OLD, TERRAFORM: OLD}
 
 
-def test_aborting_full_undoes_the_last_part_first(world: World, grounds: dict[str, Ground]) -> None:
+def test_aborting_full_undoes_the_last_part_first(
+    world: World, stack_doubles: dict[str, StackDouble]
+) -> None:
     released(world)
-    before = world.functions.standing()
-    grounds["terraform"].trouble = fails_at("table")
+    before = world.functions.deployed()
+    stack_doubles["terraform"].trouble = fails_at("table")
     failed = start(world, "full", yes=True)
     assert failed.record is not None
-    grounds["terraform"].trouble = lambda _: None
+    stack_doubles["terraform"].trouble = lambda _: None
 
     undone = flow(world).abort(failed.record.rollback_id)
 
     ended(world, undone, Status.REVERTED, 0)
-    assert world.functions.standing() == before
-    assert [set(ground.resources.values()) for ground in grounds.values()] == [{NEW}, {NEW}]
+    assert world.functions.deployed() == before
+    assert [set(double.resources.values()) for double in stack_doubles.values()] == [{NEW}, {NEW}]
     assert world.deployed == "v2"
 
 
-def test_aliases_that_fail_in_full_are_put_back_and_nothing_else_is_begun(
-    world: World, grounds: dict[str, Ground]
+def test_aliases_that_fail_in_full_are_reverted_and_nothing_else_is_begun(
+    world: World, stack_doubles: dict[str, StackDouble]
 ) -> None:
     released(world)
-    before = world.functions.standing()
+    before = world.functions.deployed()
 
     refusals = iter([client_error("UpdateAlias", "AccessDeniedException")])
 
@@ -345,6 +357,6 @@ def test_aliases_that_fail_in_full_are_put_back_and_nothing_else_is_begun(
     finished = start(world, "full", yes=True)
 
     ended(world, finished, Status.REVERTED, 4)
-    assert world.functions.standing() == before
-    assert [set(ground.resources.values()) for ground in grounds.values()] == [{NEW}, {NEW}]
-    assert {commit for ground in grounds.values() for commit in ground.published} <= {NEW}
+    assert world.functions.deployed() == before
+    assert [set(double.resources.values()) for double in stack_doubles.values()] == [{NEW}, {NEW}]
+    assert {commit for double in stack_doubles.values() for commit in double.published} <= {NEW}

@@ -11,12 +11,12 @@ from rollback.actions.repair_ledger import mend
 from rollback.actions.status import check, overview
 from rollback.core.errors import Code, Refused
 from rollback.ledger.audit_bucket import number
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest
 from tests.doubles.world import DAN, TABLE, Quiet, World
 
-OLGA = Who(role="acme-dev-break-glass-role", person="olga")
+OLGA = Actor(role="acme-dev-break-glass-role", person="olga")
 PLANTED = [
     ("timeline/SEQ-zzz.json", b"{}"),
     ("timeline/.json", b""),

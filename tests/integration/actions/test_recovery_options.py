@@ -15,9 +15,9 @@ from tests.doubles.world import DAN, SHA, Quiet, World
 OLD, NEW = "a" * 40, "b" * 40
 
 
-def ways(world: World) -> dict[str, tuple[str, str]]:
+def options(world: World) -> dict[str, tuple[str, str]]:
     """Kind → what it goes back to, and the command."""
-    return {way.kind: (way.to, way.command) for way in overview(world.session()).ways}
+    return {option.kind: (option.to, option.command) for option in overview(world.session()).ways}
 
 
 def deployed(world: World, version: str, stack: str | None, terraform: str | None) -> None:
@@ -25,16 +25,16 @@ def deployed(world: World, version: str, stack: str | None, terraform: str | Non
     record(world.session(DAN), version, Commits(code=SHA, stack=stack, terraform=terraform), Quiet())
 
 
-def test_before_anything_is_recorded_there_is_no_way_back(world: World) -> None:
-    assert ways(world) == {}
+def test_before_anything_is_recorded_there_is_no_recovery_option(world: World) -> None:
+    assert options(world) == {}
 
 
-def test_all_that_stands_and_has_a_past_has_a_way_back(world: World) -> None:
+def test_all_that_is_deployed_and_has_a_past_has_a_recovery_option(world: World) -> None:
     deployed(world, "v1.0.0", OLD, OLD)
     deployed(world, "v1.1.0", NEW, NEW)
 
     reason = '--env dev --reason "…"'
-    assert ways(world) == {
+    assert options(world) == {
         "aliases": ("v1.0.0", f"rollback lambda {reason}"),
         "stack": ("previous", f"rollback stack {reason}"),
         "terraform": (OLD[:12], f"rollback terraform {reason}"),
@@ -46,20 +46,20 @@ def test_services_without_a_past_are_left_out_by_name(world: World) -> None:
     world.story()
     world.begin(services=("teams",), to="v1.0.0")
 
-    assert ways(world) == {
+    assert options(world) == {
         "aliases": ("v1.1.0", 'rollback lambda --services roles --env dev --reason "…"')
     }, "teams stand at the oldest that was recorded"
 
 
-def test_how_long_it_took_last_time_is_told(world: World) -> None:
+def test_how_long_it_took_last_time_is_reported(world: World) -> None:
     world.story()
     done = world.begin().record
     assert done is not None
 
-    way = overview(world.session()).ways[0]
+    option = overview(world.session()).ways[0]
 
-    assert way.last == done.elapsed_seconds
-    assert way.rto_seconds == 5 * 60
+    assert option.last == done.elapsed_seconds
+    assert option.rto_seconds == 5 * 60
 
 
 @pytest.mark.parametrize(("functions", "seconds"), [(10, 0.7), (42, 3.3), (500, 43.7), (5000, 440)])

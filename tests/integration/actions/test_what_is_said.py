@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.core.errors import Code, Refused
 from rollback.model.messages import several
 from rollback.model.record import Status
@@ -23,13 +23,13 @@ def shown(world: World, identifier: str) -> tuple[str, dict[str, Any]]:
     session = world.session()
     opened = session.ledger.load(identifier)
     view, document = opened_view(opened, session.target("aliases"))
-    said = io.StringIO()
-    Console(file=said, width=120).print(view)
-    return said.getvalue(), document
+    output = io.StringIO()
+    Console(file=output, width=120).print(view)
+    return output.getvalue(), document
 
 
 @pytest.mark.finding("F7")
-def test_a_killed_record_is_shown_with_what_its_journal_says_is_done(world: World) -> None:
+def test_a_killed_record_is_shown_with_what_its_journal_states_is_done(world: World) -> None:
     world.story()
     done = world.begin()
     assert done.record is not None
@@ -49,11 +49,11 @@ def test_a_killed_record_is_shown_with_what_its_journal_says_is_done(world: Worl
     view, document = opened_view(
         replace(opened, record=record, events=tuple(killed_then)), session.target("aliases")
     )
-    said = io.StringIO()
-    Console(file=said, width=120).print(view)
+    output = io.StringIO()
+    Console(file=output, width=120).print(view)
 
     assert document["counts"]["moved"] == 3
-    assert "3 planned, 3 moved" in said.getvalue()
+    assert "3 planned, 3 moved" in output.getvalue()
 
 
 @pytest.mark.finding("F3")
@@ -63,20 +63,20 @@ def test_an_abort_names_the_alias_that_it_leaves_to_somebody_else(world: World) 
     failed = world.begin()
     assert failed.record is not None
     assert failed.record.status is Status.FAILED
-    theirs, *ours = world.names
-    world.functions.point(theirs, world.functions.publish(theirs))
+    others, *ours = world.names
+    world.functions.point(others, world.functions.publish(others))
     ui = Quiet()
 
-    ended = Flow(session=world.session(), ui=ui).abort(failed.record.rollback_id, "bad")
+    ended = Lifecycle(session=world.session(), ui=ui).abort(failed.record.rollback_id, "bad")
 
     assert ended.record is not None
     assert ended.record.status is Status.REVERTED
-    assert f"Left as somebody else has it: {theirs}." in ui.said
+    assert f"Left as somebody else has it: {others}." in ui.notices
     _, document = shown(world, failed.record.rollback_id)
     outcomes = {item["name"]: item["outcome"] for item in document["functions"]}
-    assert outcomes == {theirs: "failed", **dict.fromkeys(ours, "reverted")}
+    assert outcomes == {others: "failed", **dict.fromkeys(ours, "reverted")}
     assert (ended.record.counts["moved"], ended.record.counts["failed"]) == (0, 1)
-    assert world.versions() == {theirs: "4", **dict.fromkeys(ours, "3")}
+    assert world.versions() == {others: "4", **dict.fromkeys(ours, "3")}
 
 
 @pytest.mark.finding("M3")

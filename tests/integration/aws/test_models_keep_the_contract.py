@@ -82,11 +82,11 @@ def keys(page: dict[str, Any]) -> list[str]:
 def test_an_update_with_the_alias_s_revision_is_done_and_gives_it_another(side: Side) -> None:
     revision = side.versions()
 
-    told = side.update(FunctionVersion="2", Description="tag", RevisionId=revision)
+    response = side.update(FunctionVersion="2", Description="tag", RevisionId=revision)
 
     seen = side.alias()
-    assert (told["FunctionVersion"], told["Description"], told["Name"]) == ("2", "tag", ALIAS)
-    assert told["RevisionId"] == seen["RevisionId"] != revision
+    assert (response["FunctionVersion"], response["Description"], response["Name"]) == ("2", "tag", ALIAS)
+    assert response["RevisionId"] == seen["RevisionId"] != revision
     assert (seen["FunctionVersion"], seen["Description"]) == ("2", "tag")
 
 
@@ -105,10 +105,10 @@ def test_an_update_with_an_older_revision_is_refused_and_changes_nothing(side: S
 def test_an_update_without_revision_asks_for_nobody_s_leave(side: Side) -> None:
     revision = side.versions()
 
-    told = side.update(FunctionVersion="1")
+    response = side.update(FunctionVersion="1")
 
-    assert told["FunctionVersion"] == "1"
-    assert told["RevisionId"] != revision
+    assert response["FunctionVersion"] == "1"
+    assert response["RevisionId"] != revision
 
 
 def test_going_there_and_back_does_not_bring_a_revision_back(side: Side) -> None:
@@ -124,9 +124,9 @@ def test_going_there_and_back_does_not_bring_a_revision_back(side: Side) -> None
 def test_an_update_that_changes_nothing_gives_another_revision_all_the_same(side: Side) -> None:
     revision = side.versions()
 
-    told = side.update(FunctionVersion="3", Description="", RevisionId=revision)
+    response = side.update(FunctionVersion="3", Description="", RevisionId=revision)
 
-    assert told["RevisionId"] != revision
+    assert response["RevisionId"] != revision
 
 
 def test_or_it_keeps_the_revision_in_the_variant_that_no_page_excludes() -> None:
@@ -141,15 +141,15 @@ def test_or_it_keeps_the_revision_in_the_variant_that_no_page_excludes() -> None
     assert other["RevisionId"] != revision
 
 
-def test_weights_are_told_and_stay_until_they_are_named(side: Side) -> None:
+def test_weights_are_reported_and_stay_until_they_are_named(side: Side) -> None:
     side.versions()
     weights = {"AdditionalVersionWeights": {"1": 0.1}}
 
-    told = side.update(RoutingConfig=weights)
+    response = side.update(RoutingConfig=weights)
     moved = side.update(FunctionVersion="2")
     cleared = side.update(RoutingConfig={"AdditionalVersionWeights": {}})
 
-    assert told["RoutingConfig"] == moved["RoutingConfig"] == weights
+    assert response["RoutingConfig"] == moved["RoutingConfig"] == weights
     assert (moved["FunctionVersion"], cleared["FunctionVersion"]) == ("2", "2")
     assert "RoutingConfig" not in cleared
     assert "RoutingConfig" not in side.alias()
@@ -249,13 +249,13 @@ def test_a_deleted_function_takes_versions_and_aliases_along(side: Side) -> None
     assert refusal(lambda: side.lambda_.get_function(FunctionName=side.name, Qualifier="1")) == GONE
 
 
-def test_get_function_tells_the_version_that_an_alias_stands_at_whatever_its_weights(side: Side) -> None:
+def test_get_function_shows_the_version_that_an_alias_points_at_whatever_its_weights(side: Side) -> None:
     side.versions()
     side.update(FunctionVersion="2", RoutingConfig={"AdditionalVersionWeights": {"1": 0.5}})
 
     def seen(qualifier: str) -> dict[str, Any]:
-        told = side.lambda_.get_function(FunctionName=side.name, Qualifier=qualifier)["Configuration"]
-        return {name: told[name] for name in ("FunctionName", "Version", "CodeSha256", "Description")}
+        response = side.lambda_.get_function(FunctionName=side.name, Qualifier=qualifier)["Configuration"]
+        return {name: response[name] for name in ("FunctionName", "Version", "CodeSha256", "Description")}
 
     assert seen(ALIAS) == seen("2")
     assert (seen("2")["Version"], seen("2")["Description"]) == ("2", "v2")
@@ -318,16 +318,16 @@ def test_a_paginator_of_a_model_reads_all_pages_and_what_vanishes_meanwhile_take
     ]
 
 
-def test_provisioned_concurrency_is_told_or_is_not_there(side: Side) -> None:
+def test_provisioned_concurrency_is_reported_or_is_not_there(side: Side) -> None:
     side.versions()
     asked = {"FunctionName": side.name, "Qualifier": ALIAS}
 
     without = refusal(lambda: side.lambda_.get_provisioned_concurrency_config(**asked))
     side.provision(side.name)
-    told = side.lambda_.get_provisioned_concurrency_config(**asked)
+    response = side.lambda_.get_provisioned_concurrency_config(**asked)
 
     assert without == ("ProvisionedConcurrencyConfigNotFoundException", 404)
-    assert (told["Status"], told["RequestedProvisionedConcurrentExecutions"]) == ("READY", 5)
+    assert (response["Status"], response["RequestedProvisionedConcurrentExecutions"]) == ("READY", 5)
 
 
 def test_a_refusal_is_known_to_have_changed_nothing(side: Side) -> None:
@@ -339,7 +339,7 @@ def test_a_refusal_is_known_to_have_changed_nothing(side: Side) -> None:
     assert was_refused(caught.value)
 
 
-def test_a_snapshot_tells_all_that_there_is_of_an_alias(model: Side) -> None:
+def test_a_snapshot_shows_all_that_there_is_of_an_alias(model: Side) -> None:
     revision = model.versions()
     model.lambda_.create_alias(FunctionName=model.name, Name="other", FunctionVersion="1")
     before = model.lambda_.snapshot()
@@ -401,24 +401,28 @@ def test_an_item_that_is_deleted_is_gone_and_may_be_the_first_again(side: Side) 
     side.put(condition=ABSENT)
 
 
-def test_an_update_changes_what_it_names_and_tells_the_whole_item(side: Side) -> None:
+def test_an_update_changes_what_it_names_and_shows_the_whole_item(side: Side) -> None:
     side.put(kept={"S": "as it was"}, changed={"S": "old"}, removed={"S": "old"})
 
-    told = side.change(
+    response = side.change(
         "SET changed = :new, added = :new REMOVE removed, absent", values={":new": {"S": "new"}}
     )
 
-    assert told == side.key() | {"kept": {"S": "as it was"}, "changed": {"S": "new"}, "added": {"S": "new"}}
-    assert side.item() == told
+    assert response == side.key() | {
+        "kept": {"S": "as it was"},
+        "changed": {"S": "new"},
+        "added": {"S": "new"},
+    }
+    assert side.item() == response
 
 
 def test_an_update_makes_an_item_that_is_not_there_unless_it_must_be(side: Side) -> None:
     assert refusal(lambda: side.change("SET n = :n", "attribute_exists(PK)", values=ONE)) == FAILED
     assert side.item() is None
 
-    told = side.change("SET n = :n", values=ONE)
+    response = side.change("SET n = :n", values=ONE)
 
-    assert told == side.key() | {"n": {"N": "1"}}
+    assert response == side.key() | {"n": {"N": "1"}}
 
 
 def test_an_update_is_done_only_while_all_of_its_condition_holds(side: Side) -> None:
@@ -456,9 +460,9 @@ def test_numbers_are_compared_by_what_they_are_worth_and_never_with_text(side: S
 def test_all_that_an_update_reads_is_the_item_as_it_was(side: Side) -> None:
     side.put(one={"S": "1"}, two={"S": "2"}, gone={"S": "3"})
 
-    told = side.change("SET one = two, two = one, three = gone REMOVE gone")
+    response = side.change("SET one = two, two = one, three = gone REMOVE gone")
 
-    assert told == side.key() | {"one": {"S": "2"}, "two": {"S": "1"}, "three": {"S": "3"}}
+    assert response == side.key() | {"one": {"S": "2"}, "two": {"S": "1"}, "three": {"S": "3"}}
 
 
 def test_a_counter_begins_where_there_is_none_and_goes_on_from_there(side: Side) -> None:
@@ -577,13 +581,13 @@ def test_a_table_that_is_not_there_is_not_found(side: Side) -> None:
     assert refused == {("ResourceNotFoundException", 400)}
 
 
-def test_a_table_tells_its_indexes_and_what_protects_it(side: Side) -> None:
-    told = side.dynamodb.describe_table(TableName=TABLE)["Table"]
+def test_a_table_shows_its_indexes_and_what_protects_it(side: Side) -> None:
+    response = side.dynamodb.describe_table(TableName=TABLE)["Table"]
     backups = side.dynamodb.describe_continuous_backups(TableName=TABLE)["ContinuousBackupsDescription"]
 
-    assert told["TableStatus"] == "ACTIVE"
-    assert [index["IndexName"] for index in told["GlobalSecondaryIndexes"]] == ["GSI1"]
-    assert not told.get("DeletionProtectionEnabled")
+    assert response["TableStatus"] == "ACTIVE"
+    assert [index["IndexName"] for index in response["GlobalSecondaryIndexes"]] == ["GSI1"]
+    assert not response.get("DeletionProtectionEnabled")
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "DISABLED"
     # TableNotFoundException in DynamoDB's API reference; the emulator names it as all others.
     gone = refusal(lambda: side.dynamodb.describe_continuous_backups(TableName="nowhere"))
@@ -623,11 +627,11 @@ def test_a_transaction_is_done_as_a_whole(side: Side) -> None:
     assert side.item("checked") == side.key("checked")
 
 
-def test_a_transaction_is_not_done_at_all_and_says_of_each_member_why(side: Side) -> None:
+def test_a_transaction_is_not_done_at_all_and_gives_the_reason_of_each_member(side: Side) -> None:
     side.put("there", n={"N": "1"})
     before = side.query()["Items"]
 
-    told = reasons(
+    response = reasons(
         lambda: side.transact(
             side.putting("a"),
             side.putting("there"),
@@ -638,7 +642,7 @@ def test_a_transaction_is_not_done_at_all_and_says_of_each_member_why(side: Side
     )
 
     failed = "ConditionalCheckFailed"
-    assert told == ["None", failed, failed, failed, "None"]
+    assert response == ["None", failed, failed, failed, "None"]
     assert side.query()["Items"] == before
 
 
@@ -647,13 +651,13 @@ def test_a_wrong_operand_cancels_a_transaction_unless_a_condition_did(side: Side
         return {"Update": side.changing("SET beat = beat + :n", condition, sk="b", values=ONE)}
 
     assert reasons(lambda: side.transact(side.putting(), counting(""))) == ["None", "ValidationError"]
-    told = reasons(lambda: side.transact(side.putting(), counting("fence = :n")))
-    assert told == ["None", "ConditionalCheckFailed"]
+    response = reasons(lambda: side.transact(side.putting(), counting("fence = :n")))
+    assert response == ["None", "ConditionalCheckFailed"]
     assert side.query()["Items"] == []
 
 
 def test_all_conditions_of_a_transaction_are_about_what_was_before_it(side: Side) -> None:
-    told = reasons(
+    response = reasons(
         lambda: side.transact(
             side.putting("a", condition=""),
             {"ConditionCheck": side.changing(condition="attribute_exists(PK)", sk="b")},
@@ -661,7 +665,7 @@ def test_all_conditions_of_a_transaction_are_about_what_was_before_it(side: Side
         )
     )
 
-    assert told == ["None", "ConditionalCheckFailed", "None"]
+    assert response == ["None", "ConditionalCheckFailed", "None"]
 
 
 def test_a_transaction_touches_an_item_once(side: Side) -> None:
@@ -762,7 +766,7 @@ def test_pages_of_a_query_follow_each_other_and_a_full_one_is_never_the_last(
     assert pages == ([first, second, []] if forward else [second[::-1], first[::-1], []])
 
 
-def test_a_page_tells_the_key_that_it_ended_with_and_the_next_goes_on_there_whoever_wrote_meanwhile(
+def test_a_page_shows_the_key_that_it_ended_with_and_the_next_goes_on_there_no_matter_who_wrote_meanwhile(
     side: Side,
 ) -> None:
     for sk in "bdf":
@@ -844,7 +848,7 @@ def test_a_query_is_about_keys_and_a_start_is_a_key(side: Side) -> None:
     assert refusal(lambda: side.dynamodb.query(**asked, ExpressionAttributeValues=number)) == INVALID
 
 
-def test_an_index_of_the_model_is_as_many_writes_behind_as_it_is_told(model: Side) -> None:
+def test_an_index_of_the_model_is_as_many_writes_behind_as_it_is_asked(model: Side) -> None:
     """ "Global secondary indexes" in the developer guide: updated asynchronously, eventually consistent."""
     for number in range(4):
         model.indexed(f"{number}", f"{number}")
@@ -900,17 +904,17 @@ def test_a_model_refuses_to_guess(model: Side) -> None:
 # -- SSM ---------------------------------------------------------------------------------------------------
 
 
-def test_a_parameter_is_overwritten_only_where_that_is_said(side: Side) -> None:
+def test_a_parameter_is_overwritten_only_where_that_is_requested(side: Side) -> None:
     parameter = {"Name": f"/{side.name}", "Type": "String"}
 
     first = side.ssm.put_parameter(**parameter, Value="v1")
     refused = refusal(lambda: side.ssm.put_parameter(**parameter, Value="v2"))
     second = side.ssm.put_parameter(**parameter, Value="v3", Overwrite=True)
 
-    told = side.ssm.get_parameter(Name=f"/{side.name}")["Parameter"]
+    response = side.ssm.get_parameter(Name=f"/{side.name}")["Parameter"]
     assert refused == ("ParameterAlreadyExists", 400)
     assert (first["Version"], second["Version"]) == (1, 2)
-    assert (told["Name"], told["Type"], told["Value"], told["Version"]) == (
+    assert (response["Name"], response["Type"], response["Value"], response["Version"]) == (
         f"/{side.name}",
         "String",
         "v3",
@@ -938,28 +942,30 @@ def test_an_object_that_must_be_the_first_is_put_once(side: Side) -> None:
 
     refused = refusal(lambda: side.keep("a", b"second", IfNoneMatch="*"))
 
-    told = side.s3.get_object(Bucket=BUCKET, Key=f"{side.name}/a", ExpectedBucketOwner=ACCOUNT)
+    response = side.s3.get_object(Bucket=BUCKET, Key=f"{side.name}/a", ExpectedBucketOwner=ACCOUNT)
     assert refused == ("PreconditionFailed", 412)
-    assert (told["Body"].read(), told["ETag"], told["VersionId"]) == (
+    assert (response["Body"].read(), response["ETag"], response["VersionId"]) == (
         b"first",
         first["ETag"],
         first["VersionId"],
     )
-    assert told["ContentType"] == "application/json"
+    assert response["ContentType"] == "application/json"
 
 
 def test_every_version_of_an_object_stays_and_is_listed_newest_first(side: Side) -> None:
     put = [side.keep(key, body) for key, body in (("b", b"1"), ("a", b"2"), ("b", b"3"))]
 
-    told = side.s3.list_object_versions(Bucket=BUCKET, Prefix=f"{side.name}/", ExpectedBucketOwner=ACCOUNT)
+    response = side.s3.list_object_versions(
+        Bucket=BUCKET, Prefix=f"{side.name}/", ExpectedBucketOwner=ACCOUNT
+    )
 
     listed = [
         (one["Key"][-1], one["VersionId"], one["IsLatest"], one["ETag"], one["Size"])
-        for one in told["Versions"]
+        for one in response["Versions"]
     ]
     order = (("a", 1, True), ("b", 2, True), ("b", 0, False))
     assert listed == [(key, put[n]["VersionId"], latest, put[n]["ETag"], 1) for key, n, latest in order]
-    assert not told["IsTruncated"]
+    assert not response["IsTruncated"]
     first = {"Bucket": BUCKET, "Key": f"{side.name}/b", "VersionId": put[0]["VersionId"]}
     assert side.s3.get_object(**first)["Body"].read() == b"1"
     assert side.s3.get_object(Bucket=BUCKET, Key=f"{side.name}/b")["Body"].read() == b"3"
@@ -973,11 +979,11 @@ def test_a_delete_hides_an_object_and_a_first_one_may_be_put_again(side: Side) -
     hidden = refusal(lambda: side.s3.get_object(**key))
     again = side.keep("a", b"2", IfNoneMatch="*")
 
-    told = side.s3.list_object_versions(Bucket=BUCKET, Prefix=f"{side.name}/")
+    response = side.s3.list_object_versions(Bucket=BUCKET, Prefix=f"{side.name}/")
     assert hidden == ("NoSuchKey", 404)
-    assert [one["VersionId"] for one in told["Versions"]] == [again["VersionId"], first["VersionId"]]
-    assert [one["Key"] for one in told["DeleteMarkers"]] == [key["Key"]]
-    marker = told["DeleteMarkers"][0]["VersionId"]
+    assert [one["VersionId"] for one in response["Versions"]] == [again["VersionId"], first["VersionId"]]
+    assert [one["Key"] for one in response["DeleteMarkers"]] == [key["Key"]]
+    marker = response["DeleteMarkers"][0]["VersionId"]
     assert refusal(lambda: side.s3.get_object(**key, VersionId=marker)) == ("MethodNotAllowed", 405)
     assert side.s3.get_object(**key, VersionId=first["VersionId"])["Body"].read() == b"1"
 
@@ -1034,7 +1040,7 @@ def test_objects_are_listed_page_by_page_without_what_was_deleted(side: Side) ->
     assert [one["Key"][-1] for page in through for one in page["Contents"]] == ["a", "b", "d", "e"]
 
 
-def test_what_is_not_in_a_bucket_and_a_bucket_that_is_not_there_are_told_apart(side: Side) -> None:
+def test_what_is_not_in_a_bucket_and_a_bucket_that_is_not_there_are_distinguished(side: Side) -> None:
     first = side.keep("a")["VersionId"]
     get = side.s3.get_object
 
@@ -1136,8 +1142,8 @@ def sent(side: Side, request: tuple[Any, ...]) -> Any:
             return page(side.index(**rest[0]))
         if kind == "Put":
             return side.dynamodb.put_item(**member(side, *request)) and None
-        told = side.dynamodb.update_item(**member(side, *request), ReturnValues="ALL_NEW")
-        return worth(told["Attributes"])
+        response = side.dynamodb.update_item(**member(side, *request), ReturnValues="ALL_NEW")
+        return worth(response["Attributes"])
     except ClientError as error:
         cancelled = error.response.get("CancellationReasons", [])
         return error.response["Error"]["Code"], [reason["Code"] for reason in cancelled]
@@ -1156,8 +1162,8 @@ def member(side: Side, kind: str, sk: str, what: Any, condition: str) -> dict[st
     return {**wished, "Item": side.key(sk) | {"GSI1PK": {"S": side.name}} | what}
 
 
-def page(told: dict[str, Any]) -> Any:
-    return [worth(item) for item in told["Items"]], told.get("LastEvaluatedKey"), told["Count"]
+def page(result: dict[str, Any]) -> Any:
+    return [worth(item) for item in result["Items"]], result.get("LastEvaluatedKey"), result["Count"]
 
 
 def worth(value: Any) -> Any:
@@ -1199,7 +1205,7 @@ MOVES = st.fixed_dictionaries(
 
 @PROPERTY
 @given(st.lists(MOVES, max_size=10))
-def test_however_an_alias_is_moved_both_tell_the_same(emulator: Side, moves: list[dict[str, Any]]) -> None:
+def test_however_an_alias_is_moved_both_show_the_same(emulator: Side, moves: list[dict[str, Any]]) -> None:
     model = modelled()
     emulator.name = model.name = "agree-on-an-alias"
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bench.load import OPERATION, foreign
+from bench.load import OPERATION, outside_load
 from localaws import quota
 from localaws.quota import CONTROL, Rate
 from rollback.aws.account import Throttles, paced
@@ -63,7 +63,7 @@ def move(made: Any, count: int) -> int:
 def test_all_writes_get_done_while_somebody_else_takes_half_of_the_quota(upstream: str) -> None:
     with quota.running(upstream, {**quota.AWS, **RATES}) as proxy:
         made, throttles = client(proxy.endpoint)
-        with foreign(unretried(proxy.endpoint), 75, "theirs"):
+        with outside_load(unretried(proxy.endpoint), 75, "theirs"):
             done = move(made, 150)
 
         window = proxy.window

@@ -11,7 +11,7 @@ from rollback.actions import audit, drill_store
 from rollback.actions.history import past
 from rollback.actions.status import overview
 from rollback.core.errors import Code, Refused
-from rollback.drill.runner import refuse_unwell
+from rollback.drill.runner import refuse_unhealthy
 from rollback.ledger.drill_integrity import drill_findings
 from rollback.model.drill import BEGUN, CODE, Drill
 from tests.coded import coded
@@ -64,7 +64,7 @@ def test_a_drill_is_there_from_its_beginning_and_its_end_is_in_the_timeline(worl
     entry = next(iter(world.timeline()))
     assert (entry.kind, entry.id, entry.status) == ("drill", drill.drill_id, "PASSED")
     (moment,) = past(world.session(), 10, "drill").moments
-    assert (moment.what, moment.seconds, moment.way) == (drill.drill_id, 1.5, "code, failing")
+    assert (moment.what, moment.seconds, moment.movement) == (drill.drill_id, 1.5, "code, failing")
 
 
 def test_it_ends_once(world: World) -> None:
@@ -75,13 +75,13 @@ def test_it_ends_once(world: World) -> None:
         ended(world, drill)
 
 
-def test_a_drill_changes_nothing_of_what_stands(world: World) -> None:
+def test_a_drill_changes_nothing_of_what_is_deployed(world: World) -> None:
     world.story()
-    before = world.timeline().stands
+    before = world.timeline().all_deployed
 
     ended(world, begun(world))
 
-    assert world.timeline().stands == before
+    assert world.timeline().all_deployed == before
     world.begin()
     assert world.deployed == "v1.1.0"
 
@@ -113,13 +113,13 @@ def test_a_drill_that_is_gone_is_missed(world: World) -> None:
 
 def test_where_something_is_in_flight_nothing_is_made_bad(world: World) -> None:
     world.story()
-    refuse_unwell(overview(world.session()))
+    refuse_unhealthy(overview(world.session()))
     world.session().leases.take("stack", "01M")
 
     with pytest.raises(Refused, match="a lease is held on stack", check=coded(Code.DRILL_REFUSED)):
-        refuse_unwell(overview(world.session()))
+        refuse_unhealthy(overview(world.session()))
 
 
 def test_without_a_release_there_is_nothing_to_go_back_to(world: World) -> None:
     with pytest.raises(Refused, match="no release is recorded", check=coded(Code.DRILL_REFUSED)):
-        refuse_unwell(overview(world.session()))
+        refuse_unhealthy(overview(world.session()))

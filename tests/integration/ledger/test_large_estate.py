@@ -73,7 +73,7 @@ def test_a_rollback_of_5000_functions_fits_and_can_be_undone(table: Asked, tmp_p
     for name in weighted:
         alias = world.functions.aliases[name]
         world.functions.point(name, alias.version, {"1": 0.125})
-    before = world.functions.standing()
+    before = world.functions.deployed()
     world.functions.calls.clear()
 
     finished = world.begin(adopt_current=True)
@@ -95,7 +95,7 @@ def test_a_rollback_of_5000_functions_fits_and_can_be_undone(table: Asked, tmp_p
     aborted = world.flow().abort(finished.record.rollback_id)
     assert aborted.record is not None
     assert aborted.record.status is Status.REVERTED
-    assert world.functions.standing() == before
+    assert world.functions.deployed() == before
     session, catalogue = world.session(), world.settings.catalogue()
     assert len(recorded(session.ledger, world.timeline(), catalogue, catalogue)) == COUNT
     assert 50_000 < table.item < ITEM
@@ -143,13 +143,13 @@ def test_a_history_of_1000_entries_is_read_page_by_page_and_asks_once_for_what_t
         session.ledger.table.transact([Write(name="record", item=record_item(copy))])
     table.calls.clear()
 
-    told = past(world.session(), 1000, "aliases")
+    entries = past(world.session(), 1000, "aliases")
 
-    assert len(told.moments) == 1000
-    assert not told.broken
+    assert len(entries.moments) == 1000
+    assert not entries.broken
     # In pages of 200, or of 1 MB.
     assert table.calls.keys() == {"query"}
     assert table.calls["query"] <= 6
     table.calls.clear()
-    assert [moment.stands for moment in past(world.session(), 3, "release").moments] == [False, True, False]
+    assert [moment.deployed for moment in past(world.session(), 3, "release").moments] == [False, True, False]
     assert table.calls["query"] <= 7, "what stands is asked once for all releases"

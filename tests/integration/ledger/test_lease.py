@@ -11,7 +11,7 @@ import pytest
 
 from rollback.core.clocks import in_a_thread
 from rollback.core.errors import Code, RollbackError
-from rollback.ledger.lease import ALIASES, Held, Lease, LeaseLost
+from rollback.ledger.lease import ALIASES, Lease, LeaseHeld, LeaseLost
 from rollback.ledger.store import Conflict, Write
 from tests.coded import coded
 from tests.doubles.world import ALICE, DAN, World
@@ -41,7 +41,7 @@ def can_write(world: World, lease: Lease) -> bool:
 def test_a_free_lease_is_taken_and_a_held_one_names_its_holder(world: World) -> None:
     lease = world.session(ALICE).leases.take(ALIASES, "R1")
 
-    with pytest.raises(Held) as raised:
+    with pytest.raises(LeaseHeld) as raised:
         world.session(DAN).leases.take(ALIASES, "R2")
 
     assert raised.value.exit_code == 3
@@ -79,7 +79,7 @@ def test_a_lease_item_that_was_tampered_with_is_named(world: World, name: str, v
             act()
 
 
-def test_a_lease_that_says_it_lasts_for_ever_is_watched_for_an_hour(world: World) -> None:
+def test_a_lease_that_states_it_lasts_for_ever_is_watched_for_an_hour(world: World) -> None:
     world.session(ALICE).leases.take(ALIASES, "R1")
     stored = world.dynamodb.get_item(TableName=world.table().name, Key=LOCK)["Item"]
     world.dynamodb.put_item(
@@ -92,10 +92,10 @@ def test_a_lease_that_says_it_lasts_for_ever_is_watched_for_an_hour(world: World
     def waiting(left: float) -> None:
         raise Told(left)
 
-    with pytest.raises(Told) as told:
+    with pytest.raises(Told) as raised:
         world.session(DAN).leases.take_over(ALIASES, "R1", waiting)
 
-    assert told.value.args[0] <= 3600
+    assert raised.value.args[0] <= 3600
 
 
 def test_a_lease_that_was_given_back_is_free_and_its_fence_only_grows(world: World) -> None:
@@ -112,7 +112,7 @@ def test_of_many_takers_one_wins_and_all_others_name_the_winner(world: World) ->
     def take(number: int) -> str:
         try:
             return world.session().leases.take(ALIASES, f"R{number}").owner
-        except Held as held:
+        except LeaseHeld as held:
             return f"held by {held.owner}"
 
     with ThreadPoolExecutor(8) as pool:
@@ -205,7 +205,7 @@ def test_a_takeover_is_refused_at_the_first_sign_of_life(world: World) -> None:
     world.clock.meanwhile = lambda _: holder.renew() if world.clock.seconds >= 30 else None
     began = world.clock.seconds
 
-    with pytest.raises(Held):
+    with pytest.raises(LeaseHeld):
         world.session(DAN).leases.take_over(ALIASES, "R1", quiet)
 
     assert world.clock.seconds - began < 40
@@ -215,7 +215,7 @@ def test_a_takeover_is_refused_at_the_first_sign_of_life(world: World) -> None:
 def test_a_takeover_of_another_records_lease_is_refused_at_once(world: World) -> None:
     world.session(ALICE).leases.take(ALIASES, "R1")
 
-    with pytest.raises(Held) as raised:
+    with pytest.raises(LeaseHeld) as raised:
         world.session(DAN).leases.take_over(ALIASES, "R2", quiet)
 
     assert raised.value.owner == "R1"
@@ -230,12 +230,12 @@ def test_a_holder_with_a_longer_lease_is_watched_for_as_long_as_his(world: World
     assert world.clock.seconds >= 300
 
 
-def test_a_parked_lease_bars_others_and_is_handed_over_at_once(world: World) -> None:
+def test_a_parked_lease_blocks_others_and_is_handed_over_at_once(world: World) -> None:
     parked = world.session(ALICE).leases.take(ALIASES, "R1")
     parked.in_flight = True
     parked.release()
 
-    with pytest.raises(Held, match="was interrupted at"):
+    with pytest.raises(LeaseHeld, match="was interrupted at"):
         world.session(DAN).leases.take(ALIASES, "R2")
     assert not can_write(world, parked)
     heir = world.session(DAN).leases.take_over(ALIASES, "R1", quiet)
@@ -254,7 +254,7 @@ def test_of_two_heirs_one_takes_over(world: World) -> None:
         together.wait(10)
         try:
             world.session(DAN).leases.take_over(ALIASES, "R1", quiet)
-        except Held:
+        except LeaseHeld:
             return "held"
         return "taken"
 

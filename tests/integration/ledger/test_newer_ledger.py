@@ -19,7 +19,7 @@ from rollback.actions.freeze import freeze, respected, unfreeze
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.status import overview
 from rollback.core.errors import Code, RollbackError
-from rollback.ledger.health import Watch
+from rollback.ledger.health import LedgerWatch
 from rollback.ledger.schema import REQUIREMENT, Newer
 from rollback.model.record import SCHEMA
 from rollback.model.request import AliasesRequest, PruneRequest
@@ -175,7 +175,7 @@ def past(world: World) -> World:
 
 @pytest.mark.parametrize("required", TOO_MUCH, ids=str)
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_client_that_is_too_old_changes_nothing_and_says_why(
+def test_a_client_that_is_too_old_changes_nothing_and_shows_why(
     past: World, verb: str, required: dict[str, Any]
 ) -> None:
     require(past, **required)
@@ -208,7 +208,7 @@ def test_a_client_that_is_new_enough_goes_on(past: World, required: dict[str, An
     freeze(past.session(), "looking")
     unfreeze(past.session(), "seen")
 
-    assert past.timeline().stands == {"teams": "v1.3.0", "roles": "v1.3.0"}
+    assert past.timeline().all_deployed == {"teams": "v1.3.0", "roles": "v1.3.0"}
     assert audited(past).findings == ()
 
 
@@ -221,7 +221,7 @@ def test_what_the_ledger_asks_for_costs_no_request(past: World) -> None:
             return super().__getattr__(name)
 
     past.dynamodb = Counting(past.dynamodb)
-    look = Watch.over(past.session().ledger)
+    look = LedgerWatch.over(past.session().ledger)
 
     look.again()
     require(past, schema=SCHEMA, client=__version__)

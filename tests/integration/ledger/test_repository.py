@@ -16,7 +16,7 @@ from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.ledger.store import ABSENT, Conflict, Write
 from rollback.model.alias_moves import Move
 from rollback.model.plan import Plan
-from rollback.model.record import Approval, Entered, Record, Standing, Status, chain_break
+from rollback.model.record import Approval, DeployedVersion, Entered, Record, Status, chain_break
 from rollback.model.release import Entry, Quarantine, Release, entry_hash, manifest_hash
 from tests.coded import coded
 from tests.doubles.instead import Instead
@@ -47,7 +47,7 @@ def record(what: Plan[Move], identifier: str = ID) -> Record:
     return a_record(rollback_id=identifier, status=Status.PLANNED, digest=what.digest(), counts=counts)
 
 
-def said(kind: str, **data: Any) -> Entered:
+def entered(kind: str, **data: Any) -> Entered:
     return Entered(kind=kind, at="2026-11-24T12:00:00.000Z", by=ALICE, data=data)
 
 
@@ -70,7 +70,7 @@ def entry(kind: str = "rollback", **changed: Any) -> Entry:
 
 def opened(world: World, lease: Any = None, count: int = 3) -> Record:
     what = plan(count)
-    data = said("planned", digest=what.digest())
+    data = entered("planned", digest=what.digest())
     return world.session().ledger.open(record(what), Status.IN_PROGRESS, what, data, lease)[0]
 
 
@@ -106,12 +106,12 @@ def test_of_two_who_write_to_a_record_the_second_is_refused(world: World) -> Non
     first = opened(world)
     second = ledger.load(ID).record
 
-    after, _ = ledger.journal(first, said("one"), None)
+    after, _ = ledger.journal(first, entered("one"), None)
     with pytest.raises(Refused, check=coded(Code.LEDGER_BUSY)):
-        ledger.journal(second, said("other"), None)
+        ledger.journal(second, entered("other"), None)
 
     assert [event.kind for event in ledger.load(ID).events] == ["planned", "one"]
-    ledger.journal(after, said("two"), None, {"status": Status.FAILED})
+    ledger.journal(after, entered("two"), None, {"status": Status.FAILED})
     assert ledger.load(ID).record.status is Status.FAILED
 
 
@@ -123,10 +123,10 @@ def test_an_old_holder_can_neither_journal_nor_close_nor_record(world: World) ->
     old._renewed = world.clock.seconds  # as if it had been paused a moment ago only
 
     with pytest.raises(LeaseLost):
-        session.ledger.journal(current, said("moved"), old)
+        session.ledger.journal(current, entered("moved"), old)
     old._lost = ""
     with pytest.raises(LeaseLost):
-        session.ledger.close(current, said("closed"), old, {"status": Status.COMPLETE}, entry=entry())
+        session.ledger.close(current, entered("closed"), old, {"status": Status.COMPLETE}, entry=entry())
 
     back = session.ledger.load(ID)
     assert [event.kind for event in back.events] == ["planned"]
@@ -134,16 +134,16 @@ def test_an_old_holder_can_neither_journal_nor_close_nor_record(world: World) ->
     assert [item.kind for item in session.ledger.timeline()] == ["opened"]
 
 
-def test_of_several_conditions_that_fail_the_lost_lease_is_the_one_that_is_told(world: World) -> None:
+def test_of_several_conditions_that_fail_the_lost_lease_is_the_one_that_is_reported(world: World) -> None:
     session = world.session()
     old = session.leases.take(ALIASES, ID)
     current = opened(world, old)
     new = session.leases.take_over(ALIASES, ID, lambda _: None)
-    session.ledger.journal(current, said("resumed"), new)
+    session.ledger.journal(current, entered("resumed"), new)
     old._renewed = world.clock.seconds  # as if it had been paused a moment ago only
 
     with pytest.raises(LeaseLost):
-        session.ledger.journal(current, said("moved"), old)
+        session.ledger.journal(current, entered("moved"), old)
 
 
 def test_an_old_holder_leaves_no_part_of_a_plan_behind(world: World) -> None:
@@ -161,15 +161,15 @@ def test_closing_writes_record_event_timeline_and_quarantine_and_frees_the_lease
     session = world.session()
     lease = session.leases.take(ALIASES, ID)
     current = opened(world, lease)
-    bar = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="", rollback_id=ID)
+    quarantine = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="", rollback_id=ID)
 
     after, event = session.ledger.close(
         current,
-        said("closed"),
+        entered("closed"),
         lease,
         {"status": Status.COMPLETE},
         entry=entry(),
-        bars=[bar],
+        quarantines=[quarantine],
     )
 
     newest = session.ledger.timeline().newest
@@ -177,19 +177,19 @@ def test_closing_writes_record_event_timeline_and_quarantine_and_frees_the_lease
     assert (newest.seq, newest.covers, newest.stands) == (2, event.hash, {"teams": "v1"})
     assert newest.bars == ("teams#v2",)
     assert session.ledger.load(ID).record == after
-    assert session.ledger.quarantines() == [bar]
+    assert session.ledger.quarantines() == [quarantine]
     assert session.leases.holder(ALIASES) is None
 
 
 def test_more_quarantines_than_a_transaction_takes_are_all_written(world: World) -> None:
     session = world.session()
     current = opened(world)
-    bars = [
+    quarantines = [
         Quarantine(service=f"service_{number}", version="v2", reason="bad", by=ALICE, at="")
         for number in range(250)
     ]
 
-    session.ledger.close(current, said("closed"), None, {}, entry=entry(), bars=bars)
+    session.ledger.close(current, entered("closed"), None, {}, entry=entry(), quarantines=quarantines)
 
     assert len(session.ledger.quarantines()) == 250
 
@@ -209,7 +209,9 @@ def test_timeline_numbers_are_unique_and_chained_under_concurrent_appends(world:
     assert all(after.previous == before.hash for before, after in pairwise(entries))
 
 
-def test_the_timeline_carries_forward_what_stands_and_drops_what_is_no_longer_known(world: World) -> None:
+def test_the_timeline_carries_forward_what_is_deployed_and_drops_what_is_no_longer_known(
+    world: World,
+) -> None:
     ledger = world.session().ledger
 
     ledger.append(entry(stands={"teams": "v1", "roles": "v1"}))
@@ -226,7 +228,7 @@ def test_the_timeline_carries_forward_what_stands_and_drops_what_is_no_longer_kn
 def test_a_release_of_five_thousand_functions_is_written_and_read(world: World) -> None:
     session = world.session()
     manifest = {
-        f"bbws-access-prod-lambda-{'x' * 35}-{number:05d}": Standing(
+        f"bbws-access-prod-lambda-{'x' * 35}-{number:05d}": DeployedVersion(
             version="120", code_sha256="a" * 44, revision_id="r" * 36, weights={"121": 0.1}, provisioned=5
         )
         for number in range(5000)
@@ -262,7 +264,7 @@ def test_history_is_the_newest_first_and_no_longer_than_asked(world: World) -> N
             record(what, f"01M8000000000000000000000{number}"),
             initiated_at=f"2026-11-24T12:0{number}:00.000Z",
         )
-        ledger.open(item, Status.COMPLETE, what, said("planned", digest=what.digest()), None)
+        ledger.open(item, Status.COMPLETE, what, entered("planned", digest=what.digest()), None)
 
     found = list(ledger.history(3))
 
@@ -278,7 +280,7 @@ def test_an_unknown_record_is_wrong_usage(world: World, identifier: str) -> None
 def test_a_record_of_another_environment_is_not_this_ones(world: World) -> None:
     what = plan()
     elsewhere = replace(record(what), environment="sit")
-    world.session().ledger.open(elsewhere, Status.PLANNED, what, said("planned"), None)
+    world.session().ledger.open(elsewhere, Status.PLANNED, what, entered("planned"), None)
 
     with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ROLLBACK)):
         world.session().ledger.load(ID)
@@ -335,7 +337,7 @@ def test_a_record_whose_digest_was_changed_has_no_plan(world: World) -> None:
         world.session().ledger.load(ID).plan(Move)
 
 
-def test_a_newer_schema_is_said_and_not_guessed(world: World) -> None:
+def test_a_newer_schema_is_reported_and_not_guessed(world: World) -> None:
     opened(world)
     spoil(world, "METADATA", "schema", {"N": "3"})
 
@@ -361,7 +363,7 @@ def test_a_malformed_timeline_entry_is_named(world: World) -> None:
         list(world.session().ledger.timeline())
 
 
-def test_a_manifest_that_lost_a_part_is_said_to_be_damaged(world: World) -> None:
+def test_a_manifest_that_lost_a_part_is_reported_as_damaged(world: World) -> None:
     world.story()
     newest = world.timeline().newest
     world.dynamodb.delete_item(
@@ -372,12 +374,12 @@ def test_a_manifest_that_lost_a_part_is_said_to_be_damaged(world: World) -> None
         world.session().ledger.release(newest.id)
 
 
-def test_a_lifted_quarantine_stays_written_and_bars_no_more(world: World) -> None:
+def test_a_lifted_quarantine_stays_written_and_quarantines_no_more(world: World) -> None:
     ledger = world.session().ledger
-    bar = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="")
-    ledger.append(entry(), bars=[bar])
+    quarantine = Quarantine(service="teams", version="v2", reason="bad", by=ALICE, at="")
+    ledger.append(entry(), quarantines=[quarantine])
 
-    ledger.append(entry(by=BOB, at="2026-11-24T13:00:00.000Z"), lifts=[bar])
+    ledger.append(entry(by=BOB, at="2026-11-24T13:00:00.000Z"), lifts=[quarantine])
 
     assert ledger.quarantines() == []
     item = ledger.table.get("RELEASE#dev", "QUARANTINE#teams#v2")
@@ -427,7 +429,7 @@ def test_a_missing_table_is_named_with_the_way_to_it(world: World) -> None:
     assert "pulumi up" in raised.value.next
 
 
-def test_a_write_says_which_condition_failed(world: World) -> None:
+def test_a_write_shows_which_condition_failed(world: World) -> None:
     table = world.table()
     item = {"PK": "ROLLBACK#x", "SK": "A"}
     table.transact([Write(name="first", item=item, condition=ABSENT)])
@@ -472,7 +474,7 @@ def test_an_end_costs_three_writes_at_the_same_time_and_nothing_is_read_but_one_
     )
 
 
-def test_an_archive_that_does_not_answer_fails_nothing_is_said_and_made_up_for(world: World) -> None:
+def test_an_archive_that_does_not_answer_fails_nothing_is_reported_and_made_up_for(world: World) -> None:
     world.release("v1.0.0")
     world.record("v1.0.0")
     world.bucket.fail = EndpointConnectionError(endpoint_url="https://s3")
@@ -493,7 +495,7 @@ def test_an_archive_that_does_not_answer_fails_nothing_is_said_and_made_up_for(w
     assert len(list(world.archive().releases())) == 2
 
 
-def test_an_environment_without_the_bucket_is_told_how_to_declare_it(world: World) -> None:
+def test_an_environment_without_the_bucket_gets_the_way_to_declare_it(world: World) -> None:
     world.bucket.exists = False
     ledger = world.session().ledger
 

@@ -227,9 +227,9 @@ def test_a_query_of_an_index_is_judged_by_the_index_key(ledger: Any) -> None:
 
 def test_a_role_is_taken_only_from_its_own_github_environment(account: Emulator, dev: Settings) -> None:
     _role(account, dev, APPROVER)
-    who = identity.assume(account.endpoint, dev, APPROVER, "bob")
+    credentials = identity.assume(account.endpoint, dev, APPROVER, "bob")
 
-    caller = connect("sts", account.endpoint, dev, who).get_caller_identity()
+    caller = connect("sts", account.endpoint, dev, credentials).get_caller_identity()
 
     assert caller["Arn"] == f"arn:aws:sts::{dev.account}:assumed-role/{dev.names.role(APPROVER)}/bob"
     _refused(
@@ -262,8 +262,8 @@ def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(
 ) -> None:
     carol = identity.person(account.endpoint, dev, "carol")
 
-    def take(who: Mapping[str, str], session: str, **more: str) -> dict[str, Any]:
-        sts = connect("sts", account.endpoint, dev, who)
+    def take(credentials: Mapping[str, str], session: str, **more: str) -> dict[str, Any]:
+        sts = connect("sts", account.endpoint, dev, credentials)
         return dict(sts.assume_role(RoleArn=carols_role, RoleSessionName=session, **more)["AssumedRoleUser"])
 
     taken = take(carol, "carol")["Arn"]
@@ -331,8 +331,10 @@ def test_a_source_identity_stays_goes_along_and_cannot_be_changed(
     )
     unset = second.replace("role/set", "role/unset")
 
-    def take(role: str, who: Mapping[str, str], session: str = "carol", **more: str) -> dict[str, str]:
-        sts = connect("sts", account.endpoint, dev, who)
+    def take(
+        role: str, credentials: Mapping[str, str], session: str = "carol", **more: str
+    ) -> dict[str, str]:
+        sts = connect("sts", account.endpoint, dev, credentials)
         return identity._variables(
             sts.assume_role(RoleArn=role, RoleSessionName=session, **more)["Credentials"]
         )
@@ -352,15 +354,15 @@ def test_a_release_is_published_promoted_and_really_runs(functions: Any, dev: Se
     for what in estate.story(dev):
         published = estate.release(functions, dev, what, create_alias=True)
         assert set(published) == set(what.changed)
-    broken, well = dev.functions("team_service")[0], dev.functions("audit_service")[0]
+    broken, passed = dev.functions("team_service")[0], dev.functions("audit_service")[0]
 
     answer = estate.invoke(functions, broken, dev.alias)
     assert not answer.ok, "a broken function must raise"
     assert "members is None" in answer.payload["errorMessage"]
     assert estate.invoke(functions, broken, "1").payload["version"] == "v1.0.0"
-    assert estate.invoke(functions, well, dev.alias).payload == {
+    assert estate.invoke(functions, passed, dev.alias).payload == {
         "service": "audit_service",
-        "function": well,
+        "function": passed,
         "version": "v1.2.0",
     }
     versions = functions.list_versions_by_function(FunctionName=broken)["Versions"]
@@ -368,9 +370,9 @@ def test_a_release_is_published_promoted_and_really_runs(functions: Any, dev: Se
 
 
 def test_functions_that_are_nobodys_share_the_prefix(functions: Any, dev: Settings) -> None:
-    made = estate.foreign(functions, dev)
+    made = estate.unlisted_functions(functions, dev)
 
-    assert set(made) == {f"bbws-access-dev-lambda-{tail}" for tail in estate.FOREIGN}
+    assert set(made) == {f"bbws-access-dev-lambda-{tail}" for tail in estate.UNLISTED}
     assert not set(made) & set(dev.catalogue())
     assert estate.invoke(functions, next(iter(made)), dev.alias).ok
 
@@ -451,7 +453,7 @@ def test_up_finds_what_is_up_and_down_ends_it(tmp_path: Path, dev: Settings) -> 
 
         assert (again.pid, again.endpoint) == (first.pid, first.endpoint)
         pages = connect("lambda", first.endpoint, dev).get_paginator("list_functions").paginate()
-        assert sum(len(page["Functions"]) for page in pages) == 42 + len(estate.FOREIGN)
+        assert sum(len(page["Functions"]) for page in pages) == 42 + len(estate.UNLISTED)
     finally:
         assert shell.down(tmp_path)
     assert not first.alive()
@@ -507,29 +509,33 @@ def test_a_table_is_restored_to_a_second_of_its_past(account: Emulator, dev: Set
 
     assert client.scan(TableName="then")["Items"] == [item]
     window = client.describe_continuous_backups(TableName="past")["ContinuousBackupsDescription"]
-    told = window["PointInTimeRecoveryDescription"]
-    assert told["EarliestRestorableDateTime"].timestamp() < at <= told["LatestRestorableDateTime"].timestamp()
+    result = window["PointInTimeRecoveryDescription"]
+    assert (
+        result["EarliestRestorableDateTime"].timestamp()
+        < at
+        <= result["LatestRestorableDateTime"].timestamp()
+    )
 
 
 def test_an_account_is_copied_under_another_number_and_what_the_other_has_stays(
     account: Emulator, dev: Settings
 ) -> None:
     other, third = (dev.model_copy(update={"account": number}) for number in ("111122223333", "111122224444"))
-    mine, theirs = (connect("ssm", account.endpoint, one) for one in (dev, other))
-    mine.put_parameter(Name="/copied/where", Value=f"arn:aws:s3:::a-{dev.account}", Type="String")
-    theirs.put_parameter(Name="/copied/theirs", Value="stays", Type="String")
+    own, others = (connect("ssm", account.endpoint, one) for one in (dev, other))
+    own.put_parameter(Name="/copied/where", Value=f"arn:aws:s3:::a-{dev.account}", Type="String")
+    others.put_parameter(Name="/copied/theirs", Value="stays", Type="String")
 
     server.copy_account(account.endpoint, dev.account, other.account, ["ssm"])
-    theirs.put_parameter(Name="/copied/later", Value="theirs alone", Type="String")
+    others.put_parameter(Name="/copied/later", Value="theirs alone", Type="String")
 
     def values(client: Any) -> dict[str, str]:
         found = client.get_parameters_by_path(Path="/copied", Recursive=True)["Parameters"]
         return {item["Name"].rpartition("/")[2]: item["Value"] for item in found}
 
-    assert values(theirs) == {
+    assert values(others) == {
         "where": f"arn:aws:s3:::a-{other.account}",
         "theirs": "stays",
         "later": "theirs alone",
     }
-    assert values(mine) == {"where": f"arn:aws:s3:::a-{dev.account}"}
+    assert values(own) == {"where": f"arn:aws:s3:::a-{dev.account}"}
     assert values(connect("ssm", account.endpoint, third)) == {}

@@ -54,9 +54,9 @@ class Project:
     def program(self, text: str) -> None:
         (self.folder / "__main__.py").write_text(text)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            ["pulumi", "--non-interactive", *words],
+            ["pulumi", "--non-interactive", *arguments],
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -65,10 +65,10 @@ class Project:
             text=True,
         )
 
-    def run(self, *words: str) -> tuple[int, str]:
-        with self.start(*words) as process:
-            said, _ = process.communicate(timeout=120)
-        return process.returncode, said
+    def run(self, *arguments: str) -> tuple[int, str]:
+        with self.start(*arguments) as process:
+            output, _ = process.communicate(timeout=120)
+        return process.returncode, output
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,61 +98,61 @@ def test_the_program_runs_in_the_projects_virtualenv_and_knows_nothing_of_ours(p
         "pulumi.export('word', pulumi.Config().require('word'))\n"
     )
 
-    code, said = project.run("up", "--yes", "--stack", "s")
+    code, output = project.run("up", "--yes", "--stack", "s")
 
-    assert code == 0, said
-    told = project.run("stack", "output", "--stack", "s", "--shell")[1]
-    assert f"prefix={project.folder / 'venv'}\n" in told
-    assert "pythonpath=''\n" in told
-    assert "ours=None\n" in told
-    assert "engine=false\n" in told
-    assert "word=hello\n" in told
+    assert code == 0, output
+    completed = project.run("stack", "output", "--stack", "s", "--shell")[1]
+    assert f"prefix={project.folder / 'venv'}\n" in completed
+    assert "pythonpath=''\n" in completed
+    assert "ours=None\n" in completed
+    assert "engine=false\n" in completed
+    assert "word=hello\n" in completed
 
 
-def test_a_missing_virtualenv_is_an_error_that_says_what_to_type(tmp_path: Path) -> None:
+def test_a_missing_virtualenv_is_an_error_that_shows_what_to_type(tmp_path: Path) -> None:
     project = Project(tmp_path, virtualenv=False)
     project.run("stack", "init", "s")
     project.program("")
 
-    code, said = project.run("preview", "--stack", "s")
+    code, output = project.run("preview", "--stack", "s")
 
     assert code != 0
-    assert "virtualenv 'venv' is not there" in said
-    assert "pulumi install" in said
+    assert "virtualenv 'venv' is not there" in output
+    assert "pulumi install" in output
 
 
-def test_pulumi_install_makes_the_virtualenv_and_shows_what_pip_says(tmp_path: Path) -> None:
+def test_pulumi_install_makes_the_virtualenv_and_shows_what_pip_states(tmp_path: Path) -> None:
     project = Project(tmp_path, virtualenv=False)
     project.program("")
     (tmp_path / "requirements.txt").write_text("no-such-thing @ file:///no/such/folder\n")
 
-    failed, said = project.run("install")
+    failed, output = project.run("install")
     assert failed != 0
-    assert "No such file or directory" in said, "what pip says is shown"
+    assert "No such file or directory" in output, "what pip says is shown"
 
     (tmp_path / "requirements.txt").write_text("# nothing\n")
-    code, said = project.run("install")
+    code, output = project.run("install")
 
-    assert code == 0, said
+    assert code == 0, output
     assert (tmp_path / "venv" / "bin" / "pip").exists()
 
 
 def test_a_program_that_raises_shows_its_own_frames_only(project: Project) -> None:
     project.program("def broken():\n    raise RuntimeError('no catalogue')\n\nbroken()\n")
 
-    code, said = project.run("preview", "--stack", "s")
+    code, output = project.run("preview", "--stack", "s")
 
     assert code != 0
-    assert "RuntimeError: no catalogue" in said
-    assert "program.py" not in said, "the runner's frames are not the program's"
-    assert "exit code" not in said, "what has been shown is not said twice"
+    assert "RuntimeError: no catalogue" in output
+    assert "program.py" not in output, "the runner's frames are not the program's"
+    assert "exit code" not in output, "what has been shown is not said twice"
 
 
 def test_a_program_that_is_not_there_is_named(project: Project) -> None:
-    code, said = project.run("preview", "--stack", "s")
+    code, output = project.run("preview", "--stack", "s")
 
     assert code != 0
-    assert "__main__.py" in said
+    assert "__main__.py" in output
 
 
 def test_an_interrupt_ends_a_run_quietly(project: Project) -> None:
@@ -160,11 +160,11 @@ def test_an_interrupt_ends_a_run_quietly(project: Project) -> None:
     with project.start("preview", "--stack", "s") as engine:
         program, host = _waited_for(project)
         engine.send_signal(signal.SIGINT)
-        said, _ = engine.communicate(timeout=60)
+        output, _ = engine.communicate(timeout=60)
 
     assert engine.returncode != 0
-    assert "KeyboardInterrupt" not in said
-    assert "Traceback" not in said
+    assert "KeyboardInterrupt" not in output
+    assert "Traceback" not in output
     assert _until(lambda: not _lives(program) and not _lives(host))
 
 
@@ -187,7 +187,7 @@ def test_a_program_ends_with_a_host_that_was_killed(project: Project) -> None:
         assert engine.wait(60) != 0
 
 
-def test_the_host_ends_at_the_engines_word_for_which_the_engine_waits_five_seconds() -> None:
+def test_the_host_ends_at_the_engines_signal_for_which_the_engine_waits_five_seconds() -> None:
     with subprocess.Popen(
         [build.ensure_plugins() / "pulumi-language-python"], stdout=subprocess.PIPE
     ) as host:
@@ -205,19 +205,19 @@ def test_only_the_official_host_knows_other_toolchains(project: Project) -> None
     (project.folder / "Pulumi.yaml").write_text(text)
     project.program("")
 
-    code, said = project.run("preview", "--stack", "s")
+    code, output = project.run("preview", "--stack", "s")
 
     assert code != 0
-    assert "official language host" in said
+    assert "official language host" in output
 
 
 def test_about_names_the_virtualenvs_interpreter(project: Project) -> None:
     project.program("")
 
-    said = project.run("about")[1]
+    output = project.run("about")[1]
 
-    assert str(project.folder / "venv" / "bin" / "python") in said
-    assert ".".join(map(str, sys.version_info[:3])) in said
+    assert str(project.folder / "venv" / "bin" / "python") in output
+    assert ".".join(map(str, sys.version_info[:3])) in output
 
 
 def _waited_for(project: Project) -> tuple[int, int]:
@@ -229,7 +229,7 @@ def _waited_for(project: Project) -> tuple[int, int]:
 
 def _pids(project: Project) -> list[int]:
     file = project.folder / "pids"
-    return [int(word) for word in file.read_text().split()] if file.exists() else []
+    return [int(text) for text in file.read_text().split()] if file.exists() else []
 
 
 def _lives(pid: int) -> bool:

@@ -103,7 +103,7 @@ def stack(blank: Stack, tmp_path: Path) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def standing(blank: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def applied(blank: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A stack of everything, for tests that change nothing."""
     stack = blank.another(tmp_path_factory.mktemp("standing"))
     stack.publish("work", versions=3)
@@ -112,25 +112,25 @@ def standing(blank: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return stack
 
 
-def test_a_preview_of_new_resources_says_what_only_the_deployment_will_tell(stack: Stack) -> None:
+def test_a_preview_of_new_resources_shows_what_only_the_deployment_will_show(stack: Stack) -> None:
     stack.program(EVERYTHING)
 
     done = stack.run("preview")
 
-    assert done.code == 0, done.said
+    assert done.code == 0, done.output
     assert set(done.counts()) == {"create"}
     assert not stack.aws("dynamodb").list_tables()["TableNames"]
 
 
-def test_up_creates_every_type_and_tells_the_outputs_of_the_real_one(standing: Stack) -> None:
-    made = standing.resources()
-    table = standing.aws("dynamodb").describe_table(TableName="deployments")["Table"]
-    role = standing.aws("iam").get_role(RoleName="deployer")["Role"]
-    outputs = json.loads(standing.pulumi("stack", "output", "--json").stdout)
+def test_up_creates_every_type_and_shows_the_outputs_of_the_real_one(applied: Stack) -> None:
+    made = applied.resources()
+    table = applied.aws("dynamodb").describe_table(TableName="deployments")["Table"]
+    role = applied.aws("iam").get_role(RoleName="deployer")["Role"]
+    outputs = json.loads(applied.pulumi("stack", "output", "--json").stdout)
     assert table["GlobalSecondaryIndexes"][0]["IndexName"] == "GSI1"
     assert made["table"]["outputs"]["arn"] == table["TableArn"] == outputs["table"]
     assert made["table"]["id"] == "deployments"
-    assert made["role"]["outputs"]["arn"] == f"arn:aws:iam::{standing.account}:role/deployer"
+    assert made["role"]["outputs"]["arn"] == f"arn:aws:iam::{applied.account}:role/deployer"
     assert made["role"]["outputs"]["uniqueId"] == role["RoleId"]
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == made["boundary"]["outputs"]["arn"]
     assert made["live"]["outputs"]["invokeArn"].endswith(":work:live/invocations")
@@ -138,17 +138,17 @@ def test_up_creates_every_type_and_tells_the_outputs_of_the_real_one(standing: S
     assert outputs["newest"] == "3", "getFunction gives the most recently published version"
 
 
-def test_a_parameters_value_is_secret_in_the_state(standing: Stack) -> None:
-    parameter = standing.resources()["parameter"]
+def test_a_parameters_value_is_secret_in_the_state(applied: Stack) -> None:
+    parameter = applied.resources()["parameter"]
 
     assert "ciphertext" in parameter["inputs"]["value"]
     assert "ciphertext" in parameter["outputs"]["value"]
 
 
 @pytest.mark.soak  # tests/e2e/test_the_engine_keeps_it.py has every up but one change nothing
-def test_a_second_up_changes_nothing_refreshed_or_not(standing: Stack) -> None:
-    assert standing.up().counts() == {}
-    assert standing.up("--refresh").counts() == {}
+def test_a_second_up_changes_nothing_refreshed_or_not(applied: Stack) -> None:
+    assert applied.up().counts() == {}
+    assert applied.up("--refresh").counts() == {}
 
 
 def test_what_may_change_in_place_is_updated_and_a_fixed_name_is_replaced_by_deleting_first(
@@ -201,7 +201,7 @@ def test_what_may_change_in_place_is_updated_and_a_fixed_name_is_replaced_by_del
 
 
 @pytest.mark.soak  # tests/integration/targets/stack/test_planner.py sees a drift and has it put right
-def test_refresh_sees_what_was_changed_behind_its_back_and_up_puts_it_right(stack: Stack) -> None:
+def test_refresh_sees_drift_and_up_corrects_it(stack: Stack) -> None:
     stack.program(BASE + TABLE + ROLE + PARAMETER)
     stack.up()
     iam, made = stack.aws("iam"), stack.resources()
@@ -217,7 +217,7 @@ def test_refresh_sees_what_was_changed_behind_its_back_and_up_puts_it_right(stac
     seen = stack.resources()
     done = stack.up()
 
-    assert refreshed.code == 0, refreshed.said
+    assert refreshed.code == 0, refreshed.output
     assert not {"inline", "attached"} & seen.keys(), "what is gone leaves the state"
     assert seen["role"]["inputs"]["description"] == seen["role"]["outputs"]["description"] == "by hand"
     assert seen["table"]["inputs"]["tags"] == {"rev": "1", "by": "hand"}
@@ -232,7 +232,7 @@ def test_refresh_sees_what_was_changed_behind_its_back_and_up_puts_it_right(stac
 
 
 @pytest.mark.soak  # tests/e2e/test_the_engine_keeps_it.py, with the whole program
-def test_an_alias_that_was_rolled_back_stays_where_it_was_put(stack: Stack) -> None:
+def test_an_alias_that_was_rolled_back_stays_where_it_was_moved(stack: Stack) -> None:
     stack.program(BASE + ALIAS + PARAMETER)
     stack.up()
     client = stack.aws("lambda")
@@ -293,7 +293,7 @@ def test_an_object_that_is_already_there_is_the_real_error(stack: Stack) -> None
 
     done = stack.up(ok=False)
 
-    assert "ParameterAlreadyExists" in done.said
+    assert "ParameterAlreadyExists" in done.output
     assert "hush-hush" not in json.dumps(done.events)
     assert stack.aws("ssm").get_parameter(Name="/dev/other")["Parameter"]["Value"] == "x"
 
@@ -317,7 +317,7 @@ def test_what_the_provider_does_not_know_is_refused_at_preview(
     done = stack.run("preview")
 
     assert done.code != 0
-    assert refusal in done.said
+    assert refusal in done.output
 
 
 def test_a_missing_function_is_an_error_that_names_it(stack: Stack) -> None:
@@ -326,7 +326,7 @@ def test_a_missing_function_is_an_error_that_names_it(stack: Stack) -> None:
     done = stack.run("preview")
 
     assert done.code != 0
-    assert f"reading Lambda Function (wrok): couldn't find resource: account {stack.account}" in done.said
+    assert f"reading Lambda Function (wrok): couldn't find resource: account {stack.account}" in done.output
 
 
 def test_another_account_is_refused(stack: Stack) -> None:
@@ -337,7 +337,7 @@ def test_another_account_is_refused(stack: Stack) -> None:
     done = stack.run("preview")
 
     assert done.code != 0
-    assert f"AWS account ID not allowed: {stack.account}" in done.said
+    assert f"AWS account ID not allowed: {stack.account}" in done.output
 
 
 def test_a_provider_ends_with_an_engine_that_was_killed(stack: Stack) -> None:
@@ -354,8 +354,8 @@ def test_a_provider_ends_with_an_engine_that_was_killed(stack: Stack) -> None:
         text=True,
     )
     assert engine.stdout
-    with engine.stdout as said:
-        assert any("declared" in line for line in said), "the program came to its end"
+    with engine.stdout as output:
+        assert any("declared" in line for line in output), "the program came to its end"
         providers = children(engine.pid, "localaws.provider.main")
         engine.kill()
         engine.wait(10)
@@ -386,7 +386,7 @@ def gone(pid: int, *, within: float = 5.0) -> bool:
     return False
 
 
-def test_deletion_protection_stands_in_the_way_of_a_destroy_and_what_is_already_gone_does_not(
+def test_deletion_protection_prevents_a_destroy_and_what_is_already_gone_does_not(
     stack: Stack,
 ) -> None:
     stack.program(BASE + TABLE + ROLE + ALIAS + PARAMETER)
@@ -401,8 +401,8 @@ def test_deletion_protection_stands_in_the_way_of_a_destroy_and_what_is_already_
     gone = stack.run("destroy", "--yes", "--skip-preview")
 
     assert kept.code != 0
-    assert "deletion protection" in kept.said.lower()
-    assert gone.code == 0, gone.said
+    assert "deletion protection" in kept.output.lower()
+    assert gone.code == 0, gone.output
     assert client.list_tables()["TableNames"] == []
     with pytest.raises(ClientError, match="NoSuchEntity"):
         stack.aws("iam").get_role(RoleName="deployer")

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localaws import quota
-from localaws.quota import AWS, CONTROL, Bucket, Rate
+from localaws.quota import AWS, CONTROL, QuotaBucket, Rate
 
 ALIAS = b'{"FunctionVersion": "7", "Name": "live", "RevisionId": "r"}'
 
@@ -83,7 +83,7 @@ def client(proxy: quota.Proxy, service: str = "lambda") -> Any:
 
 def test_a_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
     now = [100.0]
-    bucket = Bucket(Rate(rate=15, burst=15), lambda: now[0])
+    bucket = QuotaBucket(Rate(rate=15, burst=15), lambda: now[0])
     assert sum(bucket.take() for _ in range(20)) == 15
     now[0] += 1 / 15
     assert [bucket.take(), bucket.take()] == [True, False]
@@ -93,14 +93,14 @@ def test_a_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
 
 def test_a_bucket_saves_no_more_than_its_burst() -> None:
     now = [0.0]
-    bucket = Bucket(Rate(rate=15, burst=15), lambda: now[0])
+    bucket = QuotaBucket(Rate(rate=15, burst=15), lambda: now[0])
     now[0] += 3600
     assert sum(bucket.take() for _ in range(100)) == 15
 
 
 def test_a_steady_caller_at_the_rate_is_never_refused() -> None:
     now = [0.0]
-    bucket = Bucket(Rate(rate=15, burst=1), lambda: now[0])
+    bucket = QuotaBucket(Rate(rate=15, burst=1), lambda: now[0])
     for call in range(1, 2000):
         assert bucket.take()
         now[0] = call / 15

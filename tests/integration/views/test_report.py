@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from rollback.actions.history import past
 from rollback.model.request import AliasesRequest
-from rollback.views.report import Report, gather, page, summary
+from rollback.views.report import ReportData, gather, page, summary
 from tests.doubles.world import World, create_table, settings, texts
 
 # Quiet on a machine without a way out, and without a sandbox that root cannot have.
@@ -48,7 +48,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+def report(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     """Of three releases, and a rollback for a reason that means harm."""
     root = tmp_path_factory.mktemp("checkout")
     for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
@@ -78,19 +78,19 @@ class Opened:
         self.page.goto(path.as_uri())
 
 
-def test_the_page_tells_what_stands_and_what_happened_and_asks_for_nothing_else(
-    report: Report, browser: Browser, tmp_path: Path
+def test_the_page_shows_what_is_deployed_and_what_happened_and_asks_for_nothing_else(
+    report: ReportData, browser: Browser, tmp_path: Path
 ) -> None:
     opened = Opened(browser, tmp_path / "report.html", page(report))
 
     text = opened.page.inner_text("body")
-    assert all(word in text for word in ("teams", "roles", "v1.1.0", "v1.2.0 → v1.1.0", "alice"))
+    assert all(expected in text for expected in ("teams", "roles", "v1.1.0", "v1.2.0 → v1.1.0", "alice"))
     assert opened.page.locator("ol.moments > li").count() == 4
     assert opened.said == []
     assert len(opened.asked) == 1, "a page that works where there is no network"
 
 
-def test_a_reason_is_text_and_never_markup(report: Report, browser: Browser, tmp_path: Path) -> None:
+def test_a_reason_is_text_and_never_markup(report: ReportData, browser: Browser, tmp_path: Path) -> None:
     opened = Opened(browser, tmp_path / "report.html", page(report))
 
     assert _HOSTILE in opened.page.locator(".why").first.inner_text()
@@ -100,7 +100,7 @@ def test_a_reason_is_text_and_never_markup(report: Report, browser: Browser, tmp
 
 
 def test_a_script_that_got_in_all_the_same_would_not_run(
-    report: Report, browser: Browser, tmp_path: Path
+    report: ReportData, browser: Browser, tmp_path: Path
 ) -> None:
     document = page(report).replace("<footer>", "<script>document.title = 'in'</script><footer>")
 
@@ -110,8 +110,8 @@ def test_a_script_that_got_in_all_the_same_would_not_run(
     assert opened.page.locator("script").count() == 2, "it did get in"
 
 
-def test_the_timeline_is_filtered_by_words_kind_and_result(
-    report: Report, browser: Browser, tmp_path: Path
+def test_the_timeline_is_filtered_by_text_kind_and_result(
+    report: ReportData, browser: Browser, tmp_path: Path
 ) -> None:
     opened = Opened(browser, tmp_path / "report.html", page(report))
     shown = opened.page.locator("ol.moments > li:visible")
@@ -126,7 +126,7 @@ def test_the_timeline_is_filtered_by_words_kind_and_result(
     assert shown.count() == 0
 
 
-def test_a_record_is_opened_by_keyboard_alone(report: Report, browser: Browser, tmp_path: Path) -> None:
+def test_a_record_is_opened_by_keyboard_alone(report: ReportData, browser: Browser, tmp_path: Path) -> None:
     opened = Opened(browser, tmp_path / "report.html", page(report))
 
     for _ in range(20):
@@ -143,7 +143,7 @@ def test_a_record_is_opened_by_keyboard_alone(report: Report, browser: Browser, 
 
 
 def test_whatever_can_be_used_has_a_name_to_be_read_out(
-    report: Report, browser: Browser, tmp_path: Path
+    report: ReportData, browser: Browser, tmp_path: Path
 ) -> None:
     opened = Opened(browser, tmp_path / "report.html", page(report))
 
@@ -159,7 +159,7 @@ def test_whatever_can_be_used_has_a_name_to_be_read_out(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_readable_on_a_phone_by_day_and_by_night(
-    report: Report, browser: Browser, tmp_path: Path, scheme: str
+    report: ReportData, browser: Browser, tmp_path: Path, scheme: str
 ) -> None:
     document = page(report)
     opened = Opened(
@@ -176,7 +176,7 @@ def test_it_is_readable_on_a_phone_by_day_and_by_night(
     assert faint == [], "WCAG 2.2 AA asks for 4.5 to 1"
 
 
-def test_printing_opens_every_record(report: Report, browser: Browser, tmp_path: Path) -> None:
+def test_printing_opens_every_record(report: ReportData, browser: Browser, tmp_path: Path) -> None:
     opened = Opened(browser, tmp_path / "report.html", page(report))
 
     opened.page.emulate_media(media="print")
@@ -186,12 +186,12 @@ def test_printing_opens_every_record(report: Report, browser: Browser, tmp_path:
     assert not opened.page.locator("form").is_visible()
 
 
-def test_a_record_that_was_tampered_with_is_told_so_first(
-    report: Report, browser: Browser, tmp_path: Path
+def test_a_record_that_was_tampered_with_is_reported_first(
+    report: ReportData, browser: Browser, tmp_path: Path
 ) -> None:
-    (name, one), *_ = report.told.items()
+    (name, one), *_ = report.records.items()
     forged = replace(one, events=one.events[:-1], broken="event 4 is missing")
-    alone = replace(report, now=None, moments=(), told={name: forged})
+    alone = replace(report, now=None, moments=(), records={name: forged})
 
     opened = Opened(browser, tmp_path / "report.html", page(alone))
 
@@ -199,8 +199,8 @@ def test_a_record_that_was_tampered_with_is_told_so_first(
     assert "whole" not in opened.page.inner_text("dl")
 
 
-def test_markdown_takes_nothing_of_a_reason_for_its_own(report: Report) -> None:
-    text = summary(next(iter(report.told.values())))
+def test_markdown_takes_nothing_of_a_reason_for_its_own(report: ReportData) -> None:
+    text = summary(next(iter(report.records.values())))
 
     assert "<" not in text.replace("\\<", "")
     assert "\\@all \\[a\\]\\(javascript\\:b\\)" in text
@@ -222,24 +222,26 @@ def refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
     return world
 
 
-def test_where_the_role_may_not_read_the_state_the_page_says_what_who_and_what_to_do(refused: World) -> None:
+def test_where_the_role_may_not_read_the_state_the_page_shows_what_who_and_what_to_do(refused: World) -> None:
     document = html.unescape(page(gather(refused.session(), 50)))
 
     assert "What the engine deployed is not shown: alice (acme-dev-rollback-role)" in document
     assert "may not read the state in acme-dev-terraform-state" in document
     assert "Who has taken acme-dev-github-actions-role sees it:" in document
     assert "rollback history --kind stack --env dev<" in document
-    assert not [word for word in ("PermissionDenied", "RequestID", "meta.yaml") if word in document]
+    assert not [text for text in ("PermissionDenied", "RequestID", "meta.yaml") if text in document]
     assert "v1.2.0" in document, "what can be read is told"
 
 
-def test_the_history_on_a_terminal_says_the_same(refused: World) -> None:
+def test_the_history_on_a_terminal_states_the_same(refused: World) -> None:
     (notice,) = past(refused.session(), 50).notices
 
     assert notice in html.unescape(page(gather(refused.session(), 50)))
 
 
-def test_whatever_else_is_wrong_with_the_engine_is_told_in_one_line(refused: World, tmp_path: Path) -> None:
+def test_whatever_else_is_wrong_with_the_engine_is_reported_in_one_line(
+    refused: World, tmp_path: Path
+) -> None:
     (tmp_path / "bin" / "pulumi").write_text(
         "#!/bin/sh\nprintf 'warning: old\\nerror: the bucket is \\033[2Jgone' >&2\nexit 1\n", encoding="utf-8"
     )

@@ -91,8 +91,8 @@ def _npm(making: Path, npm: str | None, requirement: Path) -> list[str]:
     ]
 
 
-def _failed(said: str) -> LocalError:
-    last = "\n".join(said.splitlines()[-_LAST_LINES:])
+def _failed(message: str) -> LocalError:
+    last = "\n".join(message.splitlines()[-_LAST_LINES:])
     return LocalError(
         f"The IAM simulator could not be fetched.\n{last}\n"
         "Check the network, or the registry in npm's settings, and run the same command again."

@@ -79,13 +79,15 @@ def judge(requests: Iterable[Request], policies: Mapping[str, Any]) -> list[Verd
         }
         for request in requests
     ]
-    return [_verdict(told) for told in _run(asked, policies, ())["verdicts"]]
+    return [_verdict(verdict) for verdict in _run(asked, policies, ())["verdicts"]]
 
 
 def actions(services: Iterable[str]) -> dict[str, Action]:
     """`service:Action` → what AWS says of it, for all actions of some services."""
-    told = _run([], {}, services)["actions"]
-    return {f"{service}:{name}": Action(**of) for service, all_ in told.items() for name, of in all_.items()}
+    verdict = _run([], {}, services)["actions"]
+    return {
+        f"{service}:{name}": Action(**of) for service, all_ in verdict.items() for name, of in all_.items()
+    }
 
 
 def _run(requests: list[dict[str, Any]], policies: Mapping[str, Any], services: Iterable[str]) -> Any:
@@ -104,13 +106,13 @@ def _run(requests: list[dict[str, Any]], policies: Mapping[str, Any], services: 
     return json.loads(done.stdout)
 
 
-def _verdict(told: Mapping[str, Any]) -> Verdict:
-    if "problem" in told:
-        return Verdict(allowed=False, problem=told["problem"])
-    ignored = ", ".join(told["ignored"])
+def _verdict(verdict: Mapping[str, Any]) -> Verdict:
+    if "problem" in verdict:
+        return Verdict(allowed=False, problem=verdict["problem"])
+    ignored = ", ".join(verdict["ignored"])
     return Verdict(
-        allowed=told["decision"] == "Allowed",
-        allowing=tuple(told["allowing"]),
-        denying=tuple(told["denying"]),
+        allowed=verdict["decision"] == "Allowed",
+        allowing=tuple(verdict["allowing"]),
+        denying=tuple(verdict["denying"]),
         problem=f"it never carries {ignored}" if ignored else None,
     )

@@ -57,4 +57,10 @@ class Pages:
             yield page
             if not page.get(next(iter(self.tokens.values()))):
                 return
-            request.update({asked: page[told] for asked, told in self.tokens.items() if told in page})
+            request.update(
+                {
+                    asked: page[output_name]
+                    for asked, output_name in self.tokens.items()
+                    if output_name in page
+                }
+            )

@@ -141,8 +141,8 @@ class DynamoDB:
                 "DescribeContinuousBackups", "TableNotFoundException", f"Table not found: {TableName}"
             )
         recovery = {"PointInTimeRecoveryStatus": "DISABLED"}
-        told = {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}
-        return answered(ContinuousBackupsDescription=told)
+        description = {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}
+        return answered(ContinuousBackupsDescription=description)
 
     def delete_table(self, *, TableName: str) -> Answer:
         self._table("DeleteTable", TableName)

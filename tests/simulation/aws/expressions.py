@@ -133,10 +133,10 @@ def update(text: str) -> Update:
     read = _Reader("UpdateExpression", text)
     clauses: dict[str, list[Any]] = {}
     while not read.done():
-        word = read.take()
-        if word not in ("SET", "REMOVE") or word in clauses:
+        token = read.take()
+        if token not in ("SET", "REMOVE") or token in clauses:
             raise read.unmodelled()
-        clauses[word] = list(_listed(read, _assignment if word == "SET" else _Reader.path))
+        clauses[token] = list(_listed(read, _assignment if token == "SET" else _Reader.path))
     return Update(
         uses=frozenset(read.uses),
         sets=tuple(clauses.get("SET", ())),
@@ -197,14 +197,14 @@ class _Reader:
         return "" if self.done() else self._words[self._next]
 
     def take(self) -> str:
-        word = self.peek()
+        token = self.peek()
         self._next += 1
-        if word[:1] in ("#", ":"):
-            self.uses.add(word)
-        return word
+        if token[:1] in ("#", ":"):
+            self.uses.add(token)
+        return token
 
-    def must(self, word: str) -> None:
-        if self.take() != word:
+    def must(self, token: str) -> None:
+        if self.take() != token:
             raise self.unmodelled()
 
     def end(self) -> None:
@@ -212,22 +212,22 @@ class _Reader:
             raise self.unmodelled()
 
     def value(self) -> str:
-        word = self.take()
-        if not word.startswith(":"):
+        token = self.take()
+        if not token.startswith(":"):
             raise self.unmodelled()
-        return word
+        return token
 
     def path(self) -> str:
-        word = self.take()
-        if word.startswith("#"):
-            return word
-        if not word[:1].isalpha() or word in _WORDS or self.peek() == "(":
+        token = self.take()
+        if token.startswith("#"):
+            return token
+        if not token[:1].isalpha() or token in _WORDS or self.peek() == "(":
             raise self.unmodelled()
-        if word.upper() in _RESERVED:
+        if token.upper() in _RESERVED:
             raise Invalid(
-                f"Invalid {self.kind}: Attribute name is a reserved keyword; reserved keyword: {word}"
+                f"Invalid {self.kind}: Attribute name is a reserved keyword; reserved keyword: {token}"
             )
-        return word
+        return token
 
     def unmodelled(self) -> Unmodelled:
         return Unmodelled(f"{self.kind} {self.text!r}, at word {self._next} of {self._words}")
@@ -253,20 +253,20 @@ def _conjunction(read: _Reader) -> _Test:
 
 
 def _test(read: _Reader) -> _Test:
-    word = read.peek()
-    if word == "(":
+    token = read.peek()
+    if token == "(":
         read.take()
         if read.peek() == "(":
             raise Invalid(f"The {read.kind} has redundant parentheses")
         inner = _conjunction(read)
         read.must(")")
         return inner
-    if word in ("attribute_exists", "attribute_not_exists"):
+    if token in ("attribute_exists", "attribute_not_exists"):
         read.take()
         read.must("(")
         path = read.path()
         read.must(")")
-        wanted = word == "attribute_exists"
+        wanted = token == "attribute_exists"
         return lambda item, terms: (_named(path, terms) in item) is wanted
     path = read.path()
     read.must("=")

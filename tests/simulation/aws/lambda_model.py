@@ -344,7 +344,7 @@ def _configuration(name: str, version: _Version) -> dict[str, str]:
 
 def _described(function: str, name: str, alias: _Alias) -> Answer:
     """An alias as it is told; without weights there is no RoutingConfig."""
-    told: Answer = {
+    description: Answer = {
         "AliasArn": f"{_ARN}:{function}:{name}",
         "Name": name,
         "FunctionVersion": alias.version,
@@ -352,8 +352,8 @@ def _described(function: str, name: str, alias: _Alias) -> Answer:
         "RevisionId": alias.revision,
     }
     if alias.weights:
-        told["RoutingConfig"] = {"AdditionalVersionWeights": dict(alias.weights)}
-    return told
+        description["RoutingConfig"] = {"AdditionalVersionWeights": dict(alias.weights)}
+    return description
 
 
 def _invalid(operation: str, message: str) -> Exception:

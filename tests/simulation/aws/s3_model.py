@@ -193,13 +193,13 @@ class S3:
             seen = ids.index(VersionIdMarker) + 1 if VersionIdMarker in ids else len(ids)
             found = found[seen:]
         page = found[: min(MaxKeys, self._page)]
-        told: dict[str, list[dict[str, Any]]] = {}
+        listed: dict[str, list[dict[str, Any]]] = {}
         for key, version, latest in page:
             one: dict[str, Any] = {"Key": key, "VersionId": version.id, "IsLatest": latest}
             if version.body is not None:
                 one |= {"ETag": version.etag, "Size": len(version.body)}
-            told.setdefault("DeleteMarkers" if version.body is None else "Versions", []).append(one)
-        answer = answered(**told, IsTruncated=len(page) < len(found))
+            listed.setdefault("DeleteMarkers" if version.body is None else "Versions", []).append(one)
+        answer = answered(**listed, IsTruncated=len(page) < len(found))
         if answer["IsTruncated"]:
             answer |= {"NextKeyMarker": page[-1][0], "NextVersionIdMarker": page[-1][1].id}
         return answer

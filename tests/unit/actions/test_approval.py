@@ -14,7 +14,7 @@ import pytest
 from rollback.actions import approval
 from rollback.config.settings import Settings, load
 from rollback.core.errors import Code, Refused
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
 from tests.coded import coded
 from tests.doubles.records import a_record
@@ -34,35 +34,38 @@ def waiting(**changed: Any) -> Record:
     return a_record(**usual | changed)
 
 
-def given(by: Who = BOB, digest: str = DIGEST, record: Record | None = None) -> Any:
+def given(by: Actor = BOB, digest: str = DIGEST, record: Record | None = None) -> Any:
     return approval.approve(record or waiting(), digest, by, HERE, NOW)
 
 
 def test_another_person_under_the_approver_role_approves_this_plan_for_a_while() -> None:
-    word = given(digest=DIGEST[:12])
+    text = given(digest=DIGEST[:12])
 
-    assert (word.digest, word.by) == (DIGEST, BOB)
-    assert word.expires_at == "2026-11-24T13:00:00.000Z"
-    assert approval.standing(waiting(), [word], HERE, NOW) == word
+    assert (text.digest, text.by) == (DIGEST, BOB)
+    assert text.expires_at == "2026-11-24T13:00:00.000Z"
+    assert approval.valid_approval(waiting(), [text], HERE, NOW) == text
 
 
 @pytest.mark.parametrize(
     ("by", "why"),
     [
-        (Who(role=BOB.role, person="alice"), "alice started it"),
-        (Who(role=BOB.role, person="ALICE"), "ALICE started it"),
-        (Who(role=ALICE.role, person="bob"), "the same role"),
-        (Who(role="acme-dev-github-actions-role", person="bob"), "does not act under acme-dev-approver-role"),
-        (Who(role="acme-prod-approver-role", person="bob"), "does not act under"),
-        (Who(role="user", person="bob"), "does not act under"),
+        (Actor(role=BOB.role, person="alice"), "alice started it"),
+        (Actor(role=BOB.role, person="ALICE"), "ALICE started it"),
+        (Actor(role=ALICE.role, person="bob"), "the same role"),
+        (
+            Actor(role="acme-dev-github-actions-role", person="bob"),
+            "does not act under acme-dev-approver-role",
+        ),
+        (Actor(role="acme-prod-approver-role", person="bob"), "does not act under"),
+        (Actor(role="user", person="bob"), "does not act under"),
     ],
 )
-def test_nobody_else_may(by: Who, why: str) -> None:
+def test_nobody_else_may(by: Actor, why: str) -> None:
     with pytest.raises(Refused, match=why, check=coded(Code.APPROVAL_REFUSED)):
         given(by)
 
     with pytest.raises(Refused, match=why, check=coded(Code.APPROVAL_MISSING)):
-        approval.standing(waiting(), [replace(given(), by=by)], HERE, NOW)
+        approval.valid_approval(waiting(), [replace(given(), by=by)], HERE, NOW)
 
 
 @pytest.mark.parametrize("digest", ["", "ab", DIGEST[:11], "cd" * 32, DIGEST + "0", DIGEST[:20].upper()])
@@ -77,21 +80,21 @@ def test_what_waits_for_nothing_is_not_approved(status: Status) -> None:
         given(record=waiting(status=status))
 
 
-def test_an_expired_approval_and_one_of_another_plan_do_not_stand() -> None:
-    word = given()
+def test_an_expired_approval_and_one_of_another_plan_are_not_valid() -> None:
+    text = given()
 
     with pytest.raises(Refused, match="expired at 2026-11-24T13", check=coded(Code.APPROVAL_MISSING)):
-        approval.standing(waiting(), [word], HERE, NOW + timedelta(minutes=61))
+        approval.valid_approval(waiting(), [text], HERE, NOW + timedelta(minutes=61))
     with pytest.raises(Refused, match="approved another plan", check=coded(Code.APPROVAL_MISSING)):
-        approval.standing(waiting(), [replace(word, digest="0" * 64)], HERE, NOW)
+        approval.valid_approval(waiting(), [replace(text, digest="0" * 64)], HERE, NOW)
     with pytest.raises(Refused, match="nobody has approved it", check=coded(Code.APPROVAL_MISSING)):
-        approval.standing(waiting(), [], HERE, NOW)
+        approval.valid_approval(waiting(), [], HERE, NOW)
 
 
-def test_one_approval_that_stands_is_enough() -> None:
+def test_one_valid_approval_is_enough() -> None:
     old = replace(given(), expires_at="2026-11-24T11:00:00.000Z", at="2026-11-24T10:00:00.000Z")
 
-    assert approval.standing(waiting(), [given(), old], HERE, NOW) == given()
+    assert approval.valid_approval(waiting(), [given(), old], HERE, NOW) == given()
 
 
 @pytest.mark.finding("G8")
@@ -111,17 +114,17 @@ def test_an_approval_with_times_that_are_none_does_not_hold_and_hides_no_other(
     malformed = replace(given(), **changed)
 
     with pytest.raises(Refused, check=coded(Code.APPROVAL_MISSING)):
-        approval.standing(waiting(), [malformed], HERE, NOW)
-    assert approval.standing(waiting(), [malformed, given()], HERE, NOW) == given()
+        approval.valid_approval(waiting(), [malformed], HERE, NOW)
+    assert approval.valid_approval(waiting(), [malformed, given()], HERE, NOW) == given()
 
 
 @pytest.mark.finding("G8")
-def test_an_approval_holds_no_longer_than_the_settings_say_whatever_it_says_itself() -> None:
-    word = replace(given(), expires_at="2031-01-01T00:00:00.000Z")
+def test_an_approval_holds_no_longer_than_the_settings_state_whatever_it_states_itself() -> None:
+    text = replace(given(), expires_at="2031-01-01T00:00:00.000Z")
 
-    assert approval.standing(waiting(), [word], HERE, NOW + timedelta(minutes=59)) == word
+    assert approval.valid_approval(waiting(), [text], HERE, NOW + timedelta(minutes=59)) == text
     with pytest.raises(Refused, match="expired at 2026-11-24T13:00", check=coded(Code.APPROVAL_MISSING)):
-        approval.standing(waiting(), [word], HERE, NOW + timedelta(minutes=61))
+        approval.valid_approval(waiting(), [text], HERE, NOW + timedelta(minutes=61))
 
 
 @pytest.mark.finding("G8")
@@ -130,16 +133,16 @@ def test_an_approval_that_is_yet_to_be_given_does_not_hold_but_clocks_may_differ
     ahead = replace(given(), at="2026-11-24T12:04:00.000Z")
 
     with pytest.raises(Refused, match="yet to come", check=coded(Code.APPROVAL_MISSING)):
-        approval.standing(waiting(), [later], HERE, NOW)
-    assert approval.standing(waiting(), [ahead], HERE, NOW) == ahead
+        approval.valid_approval(waiting(), [later], HERE, NOW)
+    assert approval.valid_approval(waiting(), [ahead], HERE, NOW) == ahead
 
 
 # -- settings against the protected branch -------------------------------------------------------------
 
 
-def git(root: Path, *words: str) -> None:
+def git(root: Path, *arguments: str) -> None:
     subprocess.run(
-        ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com", *words],
+        ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments],
         check=True,
         capture_output=True,
     )
@@ -275,7 +278,7 @@ def test_a_checkout_that_asks_for_more_than_the_branch_must_equal_it_too(folder:
         policy(folder)
 
 
-def test_settings_on_the_branch_that_this_command_cannot_read_are_said_to_be(folder: Path) -> None:
+def test_settings_on_the_branch_that_this_command_cannot_read_are_reported_as(folder: Path) -> None:
     good = (folder / "Pulumi.yaml").read_text(encoding="utf-8")
     newer = json.loads(good)
     newer["config"]["unheardOf"] = {"default": 1}

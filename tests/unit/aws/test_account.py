@@ -15,9 +15,9 @@ from botocore import exceptions
 
 from rollback.actions import smoke_test
 from rollback.actions.context import begin
-from rollback.aws.account import Account, Throttles, _clock_ahead, _who, explained, was_refused
+from rollback.aws.account import Account, Throttles, _actor, _clock_ahead, explained, was_refused
 from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import now_iso
 from tests.coded import coded
 from tests.doubles.functions import client_error, no_answer
@@ -71,13 +71,13 @@ def test_each_trouble_has_its_exit_code_its_code_and_its_next_step(
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
 
-    said = answer(error)
+    message = answer(error)
 
-    assert (said.exit_code, said.code) == (exit_code, code)
+    assert (message.exit_code, message.code) == (exit_code, code)
     # Whatever may have been done was being done; credentials and clock are wrong for everything.
-    assert exit_code == 2 or "doing it" in said.what
-    assert then in said.next
-    assert said.__cause__ is error
+    assert exit_code == 2 or "doing it" in message.what
+    assert then in message.next
+    assert message.__cause__ is error
 
 
 def test_what_goes_wrong_before_anything_can_have_changed_is_usage() -> None:
@@ -94,10 +94,10 @@ def test_an_error_of_our_own_passes_as_it_is() -> None:
 def test_a_local_endpoint_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 
-    said = answer(no_answer())
+    message = answer(no_answer())
 
-    assert "http://127.0.0.1:1" in said.what
-    assert "make up" in said.next
+    assert "http://127.0.0.1:1" in message.what
+    assert "make up" in message.next
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_a_clock_a_few_minutes_off_works(minutes: int) -> None:
         _clock_ahead(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
 
 
-@pytest.mark.parametrize(("minutes", "word"), [(-10, "ahead of"), (10, "behind")])
-def test_a_clock_ten_minutes_off_is_named(minutes: int, word: str) -> None:
+@pytest.mark.parametrize(("minutes", "text"), [(-10, "ahead of"), (10, "behind")])
+def test_a_clock_ten_minutes_off_is_named(minutes: int, text: str) -> None:
     with (
         time_machine.travel(NOW, tick=False),
         pytest.raises(UsageError, match="10 minutes", check=coded(Code.CLOCK_WRONG)) as raised,
     ):
         _clock_ahead(format_datetime(NOW + timedelta(minutes=minutes), usegmt=True))
 
-    assert word in raised.value.what
+    assert text in raised.value.what
 
 
 @pytest.mark.finding("S13")
 @pytest.mark.parametrize(("seconds", "ahead"), [(0, 0), (2, 0), (-2, 0), (90, -90), (-90, 90), (-3, 3)])
-def test_how_far_a_clock_is_off_is_known_as_far_as_an_answer_tells(seconds: int, ahead: int) -> None:
+def test_how_far_a_clock_is_off_is_known_as_far_as_an_answer_shows(seconds: int, ahead: int) -> None:
     with time_machine.travel(NOW, tick=False):
         assert _clock_ahead(format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)) == ahead
 
@@ -144,7 +144,7 @@ def test_what_is_written_down_has_the_time_of_aws_and_not_of_a_clock_that_is_off
         (tmp_path / name).write_text(text, encoding="utf-8")
     account = Account(
         settings=settings(),
-        caller=Who(role="r", person="p"),
+        caller=Actor(role="r", person="p"),
         lambda_=cast("Any", None),
         dynamodb=cast("Any", None),
         ssm=cast("Any", None),
@@ -160,26 +160,26 @@ def test_what_is_written_down_has_the_time_of_aws_and_not_of_a_clock_that_is_off
         assert session.clocks.now() == now_iso(NOW - timedelta(seconds=200))
 
 
-def test_an_answer_without_a_date_says_nothing_of_the_clock() -> None:
+def test_an_answer_without_a_date_does_not_mention_the_clock() -> None:
     assert _clock_ahead(None) == 0
 
 
 @pytest.mark.parametrize(
-    ("arn", "who"),
+    ("arn", "actor"),
     [
         (
             "arn:aws:sts::1:assumed-role/acme-rollback-role/alice",
-            Who(role="acme-rollback-role", person="alice"),
+            Actor(role="acme-rollback-role", person="alice"),
         ),
-        ("arn:aws:sts::1:assumed-role/r/alice@example.com", Who(role="r", person="alice@example.com")),
-        ("arn:aws:iam::1:user/alice", Who(role="user", person="alice")),
-        ("arn:aws:iam::1:user/teams/alice", Who(role="user", person="teams/alice")),
-        ("arn:aws:iam::1:root", Who(role="root", person="root")),
-        ("arn:aws:sts::1:federated-user/bob", Who(role="federated-user", person="bob")),
+        ("arn:aws:sts::1:assumed-role/r/alice@example.com", Actor(role="r", person="alice@example.com")),
+        ("arn:aws:iam::1:user/alice", Actor(role="user", person="alice")),
+        ("arn:aws:iam::1:user/teams/alice", Actor(role="user", person="teams/alice")),
+        ("arn:aws:iam::1:root", Actor(role="root", person="root")),
+        ("arn:aws:sts::1:federated-user/bob", Actor(role="federated-user", person="bob")),
     ],
 )
-def test_an_identity_is_a_role_and_a_person(arn: str, who: Who) -> None:
-    assert _who(arn) == who
+def test_an_identity_is_a_role_and_a_person(arn: str, actor: Actor) -> None:
+    assert _actor(arn) == actor
 
 
 # -- smoke ---------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_its_exit_code_and_last_line_are_kept_and_nothing_of_what_came_before() 
     assert "hunter2" in output, "the person sees it, the record does not"
 
 
-def test_a_silent_command_says_so_and_a_long_line_is_cut() -> None:
+def test_a_silent_command_reports_it_and_a_long_line_is_cut() -> None:
     assert smoked("python", "-c", "")[0].detail == "exit 0: no output"
     assert len(smoked("python", "-c", "print('x' * 5000)")[0].detail) < 250
 
@@ -236,7 +236,9 @@ def test_a_missing_command_is_a_failed_check() -> None:
 
 def test_a_command_that_does_not_end_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
     run = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda *words, **more: run(*words, **{**more, "timeout": 0.2}))
+    monkeypatch.setattr(
+        subprocess, "run", lambda *arguments, **more: run(*arguments, **{**more, "timeout": 0.2})
+    )
 
     check, _ = smoked(
         "python", "-c", "import sys; sys.stdin.read(); import threading; threading.Event().wait()"

@@ -52,7 +52,7 @@ def test_the_role_is_taken_anew_before_its_hour_is_over() -> None:
     assert key_of(clients(caller, RESTORE)("dynamodb")) == "A60"
 
 
-def test_who_may_not_take_it_is_told_which_role_it_is_and_who_may() -> None:
+def test_who_may_not_take_it_is_reported_which_role_it_is_and_who_may() -> None:
     def denied(**_: Any) -> Any:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from rollback.aws import login
 from rollback.aws.account import Account
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from tests.coded import coded
 from tests.doubles.world import settings
 
@@ -34,14 +34,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "rollback" / "logins" / "111122223333-acme-dev-break-glass-role.json"
 
 
-def account(who: Who, answer: Any = None) -> Any:
+def account(actor: Actor, answer: Any = None) -> Any:
     sts = Mock(assume_role=Mock(side_effect=answer or (lambda **_: {"Credentials": GIVEN})))
-    made = Mock(spec=Account, settings=settings(), caller=who, client=lambda _: sts)
+    made = Mock(spec=Account, settings=settings(), caller=actor, client=lambda _: sts)
     made.asked = sts.assume_role
     return made
 
 
-ALICE = Who(role="user", person="team/alice")
+ALICE = Actor(role="user", person="team/alice")
 
 
 def test_a_role_is_taken_with_mfa_under_the_users_own_name_and_for_themselves() -> None:
@@ -72,12 +72,12 @@ def test_what_cannot_be_a_code_is_not_sent(mfa: str) -> None:
     caller.asked.assert_not_called()
 
 
-def test_who_is_no_user_is_told_to_name_their_own_keys() -> None:
+def test_who_is_no_user_is_reported_to_name_their_own_keys() -> None:
     with pytest.raises(Refused, match="no IAM user", check=coded(Code.WRONG_ROLE)):
-        login.take(account(Who(role="some-role", person="alice")), ROLE, serial=DEVICE, mfa="123456")
+        login.take(account(Actor(role="some-role", person="alice")), ROLE, serial=DEVICE, mfa="123456")
 
 
-def test_whom_aws_does_not_let_in_is_told_why_and_which_device_was_meant() -> None:
+def test_whom_aws_does_not_let_in_is_reported_why_and_which_device_was_meant() -> None:
     def refused(**_: Any) -> Any:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "invalid MFA code"}}, "AssumeRole")
 
@@ -123,7 +123,7 @@ def test_what_others_may_read_is_not_trusted(place: Path) -> None:
     "text",
     ["", "[]", "{}", '{"Expiration": 5}', '{"Expiration": "soon"}', '{"Expiration": "2026-11-29"}', "\x00"],
 )
-def test_what_is_no_login_is_said_to_be_none(place: Path, text: str) -> None:
+def test_what_is_no_login_is_reported_as_none(place: Path, text: str) -> None:
     login.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
     place.write_text(text)
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from rollback.aws.rate_limit import (
     LEAST,
     RECOVERY,
-    Bucket,
     Learned,
     Limit,
+    PacedBucket,
+    RateWindow,
     SlidingWindow,
     TokenBucket,
-    Window,
 )
 from tests.doubles.clock import Clock
 
@@ -118,7 +118,7 @@ def test_the_share_is_never_more_than_all_nor_less_than_the_least(pauses: list[f
 
 
 def test_after_a_throttle_nothing_goes_at_once_and_the_rate_is_half() -> None:
-    rule = Bucket(rate=10.0, burst=10)
+    rule = PacedBucket(rate=10.0, burst=10)
     for _ in range(5):
         rule, _ = rule.reserve(0.0)
 
@@ -133,7 +133,7 @@ def test_after_a_throttle_nothing_goes_at_once_and_the_rate_is_half() -> None:
 
 
 def test_after_a_throttle_half_as_many_reads_go_in_a_second() -> None:
-    rule = Window(limit=10).throttled(0.0)
+    rule = RateWindow(limit=10).throttled(0.0)
     slots = []
     for _ in range(11):
         rule, slot = rule.reserve(0.0)

@@ -13,13 +13,13 @@ from rich.console import Console
 
 from bench import account, readme, table
 from bench.__main__ import published
-from bench.table import Row
+from bench.table import Measurement
 from localaws.errors import LocalError
 
-FASTER = Row(name="faster", ours=2.0, theirs=120.0, better="larger", bar=50)
-FLOOR = Row(name="floor", ours=2.16, theirs=1.8, bar=1.15)
-THROTTLED = Row(name="throttled", ours=0, unit="", bar=0)
-SHOWN = Row(name="shown", ours=61.0)
+FASTER = Measurement(name="faster", ours=2.0, theirs=120.0, better="larger", bar=50)
+FLOOR = Measurement(name="floor", ours=2.16, theirs=1.8, bar=1.15)
+THROTTLED = Measurement(name="throttled", ours=0, unit="", bar=0)
+SHOWN = Measurement(name="shown", ours=61.0)
 
 
 def test_a_row_judges_its_ratio_where_there_is_one_and_else_its_figure() -> None:
@@ -27,8 +27,8 @@ def test_a_row_judges_its_ratio_where_there_is_one_and_else_its_figure() -> None
     assert (FLOOR.ratio, FLOOR.met, FLOOR.bar_text) == (pytest.approx(1.2), False, "≤ 1.15×")
     assert (THROTTLED.ratio, THROTTLED.met, THROTTLED.bar_text) == (None, True, "≤ 0")
     assert (SHOWN.ratio, SHOWN.met, SHOWN.bar_text) == (None, None, None)
-    assert Row(name="throttled", ours=1, unit="", bar=0).met is False
-    assert Row(name="slower", ours=2.0, theirs=99.0, better="larger", bar=50).met is False
+    assert Measurement(name="throttled", ours=1, unit="", bar=0).met is False
+    assert Measurement(name="slower", ours=2.0, theirs=99.0, better="larger", bar=50).met is False
 
 
 def test_the_document_has_exactly_the_promised_keys(tmp_path: Path) -> None:
@@ -55,15 +55,15 @@ def test_the_machine_is_one_line_however_long_its_processors_name(
 ) -> None:
     monkeypatch.setattr(table, "_processor", lambda: processor)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    told = table.machine()
-    assert told.startswith(f"{processor}8 cores, ")
-    assert " GB, load " in told
-    assert ", Python 3." in told
-    assert len(told.splitlines()) == 1
+    result = table.machine()
+    assert result.startswith(f"{processor}8 cores, ")
+    assert " GB, load " in result
+    assert ", Python 3." in result
+    assert len(result.splitlines()) == 1
 
 
 def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> None:
-    told = {
+    result = {
         "machine": "2 cores",
         "at": "2026-11-25",
         "rows": [
@@ -74,7 +74,7 @@ def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> 
     }
     text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
 
-    new = readme.replaced(text, told)
+    new = readme.replaced(text, result)
 
     assert new.splitlines() == [
         "before",
@@ -89,9 +89,9 @@ def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> 
         readme.END,
         "after",
     ]
-    assert readme.replaced(new, told) == new
+    assert readme.replaced(new, result) == new
     with pytest.raises(LocalError, match="has no lines"):
-        readme.replaced("without markers", told)
+        readme.replaced("without markers", result)
 
 
 def test_rows_of_5000_functions_that_were_not_measured_are_shown_as_they_were_published() -> None:
@@ -127,7 +127,7 @@ def test_a_measured_process_is_charged_its_own_memory_only(tmp_path: Path) -> No
     assert ours
 
 
-def test_a_measured_process_that_fails_tells_why(tmp_path: Path) -> None:
+def test_a_measured_process_that_fails_shows_why(tmp_path: Path) -> None:
     ran = account.measured([sys.executable, "-S", "-c", "raise SystemExit('no')"], tmp_path, dict(os.environ))
     assert (ran.code, ran.output) == (1, "no\n")
     with pytest.raises(LocalError, match="could not be started"):

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from rollback.cli.app import VERBS, app
 from rollback.cli.options import names_in
 from rollback.core.errors import Code, UsageError
-from rollback.ledger.store import Conflict, Table, Write
+from rollback.ledger.store import Conflict, LedgerTable, Write
 from rollback.model.alias_moves import Move
 from rollback.views.plan import shell_lines
 from tests.coded import coded
@@ -42,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["lambda"],
         ["lambda", "--env"],
@@ -68,15 +68,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_exit_2(project: Path, words: list[str]) -> None:
-    assert CliRunner().invoke(app, words).exit_code == 2
+def test_wrong_usage_is_exit_2(project: Path, arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
 @pytest.mark.parametrize(
-    ("words", "meant"), [("lamda", "lambda"), ("releas list", "release"), ("release recod", "record")]
+    ("text", "meant"), [("lamda", "lambda"), ("releas list", "release"), ("release recod", "record")]
 )
-def test_a_mistyped_verb_is_answered_with_the_one_that_was_meant(words: str, meant: str) -> None:
-    assert f"Did you mean '{meant}'?" in CliRunner().invoke(app, words.split()).output
+def test_a_mistyped_verb_is_answered_with_the_one_that_was_meant(text: str, meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in CliRunner().invoke(app, text.split()).output
 
 
 @pytest.mark.parametrize("described", [one for verbs in VERBS.values() for one in verbs.values()], ids=str)
@@ -96,7 +96,7 @@ def test_an_unknown_environment_is_exit_2_and_named(project: Path, env: str) -> 
     assert "Environments: dev." in run.output
 
 
-def test_no_credentials_is_exit_2_and_says_how_to_get_some(project: Path) -> None:
+def test_no_credentials_is_exit_2_and_shows_how_to_get_some(project: Path) -> None:
     run = CliRunner().invoke(app, ["status", "--env", "dev"])
 
     assert run.exit_code == 2
@@ -167,15 +167,15 @@ def test_an_item_in_somebodys_transaction_is_tried_again_and_judged_by_its_condi
     free: Any = Busy(3)
     taken: Any = Busy(2, client_error("UpdateItem", "ConditionalCheckFailedException"))
 
-    assert Table(free, "t", sleep=pauses.append).update(write) == {"PK": "x"}
+    assert LedgerTable(free, "t", sleep=pauses.append).update(write) == {"PK": "x"}
     with pytest.raises(Conflict, match="lease"):
-        Table(taken, "t", sleep=pauses.append).update(write)
+        LedgerTable(taken, "t", sleep=pauses.append).update(write)
 
     assert pauses == [0.05, 0.1, 0.2, 0.05, 0.1]
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["status", "--env", "dev", "--json", "--no-such-option"],
         ["lamda", "--json"],
@@ -183,9 +183,9 @@ def test_an_item_in_somebodys_transaction_is_tried_again_and_judged_by_its_condi
     ],
     ids=" ".join,
 )
-def test_with_json_wrong_usage_is_json_too(words: list[str], project: Path) -> None:
+def test_with_json_wrong_usage_is_json_too(arguments: list[str], project: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from rollback.cli.app import main; main()", *words],
+        [sys.executable, "-c", "from rollback.cli.app import main; main()", *arguments],
         cwd=project,
         capture_output=True,
         text=True,

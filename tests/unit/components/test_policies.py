@@ -235,7 +235,7 @@ def test_a_version_can_be_deleted_and_a_function_cannot(stack: str) -> None:
 
 
 @every_stack
-def test_who_puts_what_into_the_trail(stack: str) -> None:
+def test_who_writes_what_into_the_trail(stack: str) -> None:
     of = scope(stack)
     bucket = f"arn:aws:s3:::bbws-access-{stack}-audit-trail-{of.account}"
 
@@ -448,10 +448,10 @@ def test_a_catalogue_beyond_ten_policies_is_refused_with_the_numbers() -> None:
     with pytest.raises(TooManyFunctions) as raised:
         function_policies(ROLLBACK, many(1000))
 
-    said = str(raised.value)
-    assert "1000 functions of bbws-access-dev need" in said
-    assert "bbws-access-dev-rollback-role" in said
-    assert "attaches 10" in said
+    message = str(raised.value)
+    assert "1000 functions of bbws-access-dev need" in message
+    assert "bbws-access-dev-rollback-role" in message
+    assert "attaches 10" in message
 
 
 @pytest.mark.parametrize(("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])

@@ -211,7 +211,7 @@ def test_a_new_alias_points_at_the_newest_published_version() -> None:
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_a_missing_function_is_an_error_that_names_it_and_says_what_to_do(preview: bool) -> None:
+def test_a_missing_function_is_an_error_that_names_it_and_shows_what_to_do(preview: bool) -> None:
     versions = dict.fromkeys(names("dev"), "1")
     for gone in ("team-service-get", "role-service-list"):
         del versions[f"bbws-access-dev-lambda-{gone}"]
@@ -219,12 +219,12 @@ def test_a_missing_function_is_an_error_that_names_it_and_says_what_to_do(previe
     with pytest.raises(pulumi.RunError) as raised:
         run(program, config=configuration("dev"), versions=versions, preview=preview)
 
-    said = str(raised.value)
-    assert "bbws-access-dev-lambda-team-service-get cannot be read" in said
-    assert "bbws-access-dev-lambda-role-service-list cannot be read" in said, "all of them at once"
-    assert "Function not found" in said, "the cloud's own reason is kept: it may be a permission"
-    assert "Deploy and publish them first" in said
-    assert "role-service-get" not in said
+    message = str(raised.value)
+    assert "bbws-access-dev-lambda-team-service-get cannot be read" in message
+    assert "bbws-access-dev-lambda-role-service-list cannot be read" in message, "all of them at once"
+    assert "Function not found" in message, "the cloud's own reason is kept: it may be a permission"
+    assert "Deploy and publish them first" in message
+    assert "role-service-get" not in message
 
 
 def test_a_function_that_was_never_published_is_named() -> None:
@@ -296,7 +296,7 @@ def test_managed_policies_are_attached_to_the_role_they_are_named_after(stack: s
 
 
 @every_stack
-def test_the_program_says_what_it_has_declared(stack: str) -> None:
+def test_the_program_shows_what_it_has_declared(stack: str) -> None:
     exports = declared(stack).exports
     account = settings(stack).account
 
@@ -336,7 +336,9 @@ def test_a_setting_that_does_not_exist_ends_the_program_with_the_nearest_one() -
 
 
 @every_stack
-def test_without_github_configuration_nothing_is_declared_there_and_the_program_says_so(stack: str) -> None:
+def test_without_github_configuration_nothing_is_declared_there_and_the_program_reports_it(
+    stack: str,
+) -> None:
     run_ = declared(stack)
 
     assert not run_.of(ENVIRONMENT)

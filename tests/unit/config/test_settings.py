@@ -143,7 +143,7 @@ def test_a_stacks_value_replaces_the_projects_as_a_whole() -> None:
     assert settings.services == {"audit_service": ("audit-service-get",)}, "not merged with the project's"
 
 
-def test_a_function_stands_in_the_catalogue_once() -> None:
+def test_a_function_is_listed_in_the_catalogue_once() -> None:
     error = refused(
         **{"rollback:services": {"role_service": ["role-service-get"], "team_service": ["role-service-get"]}}
     )
@@ -151,7 +151,7 @@ def test_a_function_stands_in_the_catalogue_once() -> None:
     assert "function 'role-service-get' stands in 'role_service' and in 'team_service'" in error.what
 
 
-def test_a_function_stands_in_its_service_once() -> None:
+def test_a_function_is_listed_in_its_service_once() -> None:
     error = refused(**{"rollback:services": {"role_service": ["role-service-get", "role-service-get"]}})
 
     assert "'role-service-get' stands in 'role_service' and in 'role_service'" in error.what
@@ -184,7 +184,7 @@ def test_a_function_whose_whole_name_is_too_long_for_lambda_is_refused() -> None
     assert "64" in refused(**{"rollback:services": {"team_service": [tail]}}).what
 
 
-def test_a_service_that_stands_twice_is_refused_with_its_line() -> None:
+def test_a_service_that_is_listed_twice_is_refused_with_its_line() -> None:
     text = "config:\n  rollback:services:\n    team_service: [team-get]\n    team_service: [team-list]\n"
 
     with pytest.raises(
@@ -379,7 +379,7 @@ def test_a_misspelt_environment_is_answered_with_the_nearest_one() -> None:
         load(ROOT, "prd")
 
 
-def test_a_folder_without_a_project_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_a_project_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Pulumi\.yaml", check=coded(Code.NO_CHECKOUT)):
         find_root(tmp_path)
     with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read", check=coded(Code.SETTINGS_INVALID)):
@@ -393,7 +393,7 @@ def test_a_subfolder_finds_its_project(tmp_path: Path) -> None:
     assert find_root(tmp_path / "a" / "b") == tmp_path
 
 
-def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(UsageError, match=r"^Pulumi\.yaml cannot be read", check=coded(Code.SETTINGS_INVALID)):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rollback
-from rollback.core.errors import AwaitingApproval, Code, PutBack, Refused, RollbackError, UsageError
+from rollback.core.errors import AwaitingApproval, Code, Refused, Reverted, RollbackError, UsageError
 
 PACKAGE = Path(rollback.__file__).parent
 GENERAL = {"RollbackError", "UsageError", "Refused"}
@@ -24,7 +24,7 @@ def names(node: ast.expr) -> str:
 
 
 def has_code(call: ast.Call) -> bool:
-    return any(word.arg == "code" for word in call.keywords)
+    return any(text.arg == "code" for text in call.keywords)
 
 
 def without_code(tree: ast.Module) -> Iterator[int]:
@@ -83,7 +83,7 @@ def test_a_code_is_spelled_as_its_name() -> None:
 
 
 def test_an_error_has_its_class_code_unless_it_is_given_one() -> None:
-    assert [kind("x").code for kind in (RollbackError, UsageError, Refused, PutBack, AwaitingApproval)] == [
+    assert [kind("x").code for kind in (RollbackError, UsageError, Refused, Reverted, AwaitingApproval)] == [
         Code.FAILED,
         Code.OPTION_INVALID,
         Code.REFUSED,
@@ -93,7 +93,7 @@ def test_an_error_has_its_class_code_unless_it_is_given_one() -> None:
     assert Refused("x", code=Code.FROZEN).code is Code.FROZEN
 
 
-def test_every_code_says_when_it_is_given() -> None:
+def test_every_code_shows_when_it_is_given() -> None:
     lines = (PACKAGE / "core" / "errors.py").read_text(encoding="utf-8").splitlines()
     bare = [
         code.name

@@ -19,7 +19,7 @@ _MERGES = "a0: &a0 {x: 1}\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         (_LAUGHS, "more than 100,000 values"),
         (_MERGES, "more than 100,000 values"),
@@ -47,11 +47,11 @@ _MERGES = "a0: &a0 {x: 1}\n" + "".join(
         ("'{}'", "must be a mapping"),
     ],
 )
-def test_a_text_that_is_no_configuration_is_told_so(text: str, words: str) -> None:
+def test_a_text_that_is_no_configuration_is_reported(text: str, expected: str) -> None:
     with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
         safe_yaml.mapping("Pulumi.dev.yaml", text)
 
-    assert words in raised.value.what
+    assert expected in raised.value.what
     assert raised.value.what.startswith("Pulumi.dev.yaml ")
 
 
@@ -74,7 +74,7 @@ def test_a_file_is_read_as_it_is_and_through_a_link_that_stays_within(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "text"),
     [
         ("pipe", "it is no regular file"),
         ("link to a pipe", "it is no regular file"),
@@ -88,7 +88,7 @@ def test_a_file_is_read_as_it_is_and_through_a_link_that_stays_within(tmp_path: 
         ("missing", "No such file"),
     ],
 )
-def test_what_cannot_be_read_is_told_at_once(tmp_path: Path, kind: str, words: str) -> None:
+def test_what_cannot_be_read_is_reported_at_once(tmp_path: Path, kind: str, text: str) -> None:
     root = tmp_path / "root"
     root.mkdir()
     path = root / "Pulumi.dev.yaml"
@@ -121,5 +121,5 @@ def test_what_cannot_be_read_is_told_at_once(tmp_path: Path, kind: str, words: s
     ) as raised:
         safe_yaml.read(path, root, next="look at it")
 
-    assert words in raised.value.what
+    assert text in raised.value.what
     assert raised.value.next == "look at it"

@@ -18,9 +18,9 @@ from rich.console import Console
 from rollback.core.errors import UsageError
 from rollback.core.sanitize import clean, line, lines
 from rollback.core.stdio import steady
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Event
-from rollback.views.records import _said
+from rollback.views.records import _event_text
 from rollback.views.rich_layout import text
 from rollback.views.terminal import Terminal
 
@@ -59,18 +59,18 @@ def test_whatever_comes_in_only_what_can_be_printed_goes_out(anything: str) -> N
 
 
 def test_markup_is_text_wherever_it_is_shown() -> None:
-    said = io.StringIO()
+    output = io.StringIO()
     terminal = Terminal(width=200)
-    terminal.console = Console(file=said, markup=False, highlight=False, emoji=False, width=200)
+    terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=200)
     loud = "[bold]loud[/] [link=https://e]x[/link] :boom: \x1b[2J\u202e"
 
-    terminal.say(loud)
+    terminal.notice(loud)
     terminal.error(UsageError(f"{loud}\n  next: forged", next=loud))
     terminal.start(loud, 1)
     terminal.finish()
     terminal.show(text(loud), {})
 
-    shown = said.getvalue()
+    shown = output.getvalue()
     assert shown.count(r"[bold]loud[/] [link=https://e]x[/link] :boom: \u202e") == 5
     assert "\x1b" not in shown
 
@@ -107,7 +107,7 @@ def test_a_stream_that_fails_is_written_to_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("to", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left"), ("| true", "")]
 )
-def test_an_answer_that_cannot_be_written_is_an_error_and_nothing_else_is_said(to: str, why: str) -> None:
+def test_an_answer_that_cannot_be_written_is_an_error_and_nothing_else_is_reported(to: str, why: str) -> None:
     code = "from rollback.core.stdio import write_out; from rollback.core.errors import RollbackError\n"
     code += "import sys, time\ntry:\n    [write_out('x' * 100_000) for _ in range(10)]\n"
     code += "except RollbackError as error:\n    print(error.what, file=sys.stderr); sys.exit(1)\n"
@@ -140,7 +140,7 @@ def test_an_answer_that_cannot_be_written_is_an_error_and_nothing_else_is_said(t
     ],
 )
 @pytest.mark.parametrize("kind", ["planned", "moved", "failed", "found", "strange"])
-def test_an_event_of_any_shape_can_be_told(kind: str, data: dict[str, Any]) -> None:
-    event = Event(number=1, kind=kind, at="", by=Who(role="r", person="p"), data=data, previous="", hash="")
+def test_an_event_of_any_shape_can_be_reported(kind: str, data: dict[str, Any]) -> None:
+    event = Event(number=1, kind=kind, at="", by=Actor(role="r", person="p"), data=data, previous="", hash="")
 
-    assert isinstance(_said(event, ""), str)
+    assert isinstance(_event_text(event, ""), str)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from demo.edits import EDITS, Edit
 from demo.engine_output import Summary, totals
-from demo.stage import Act, ClaimError, Stage
+from demo.stage import Act, ClaimError, DemoStage
 from localaws.paths import ROOT
 
 UP = """Updating (dev):
@@ -91,20 +91,20 @@ def test_an_edit_that_does_not_fit_any_more_is_named() -> None:
         Edit(path="components/x.py", old="a", new="b").applied("aa")
 
 
-def _stage(width: int = 80) -> tuple[Stage, io.StringIO]:
+def _stage(width: int = 80) -> tuple[DemoStage, io.StringIO]:
     written = io.StringIO()
     console = Console(file=written, width=width, highlight=False, markup=False, emoji=False)
-    return Stage(console=console, acts=[Act(title="", begun=0.0)]), written
+    return DemoStage(console=console, acts=[Act(title="", begun=0.0)]), written
 
 
-def _say(words: str, code: int = 0) -> list[str]:
-    return [sys.executable, "-c", f"print({words!r}); raise SystemExit({code})"]
+def _print(arguments: str, code: int = 0) -> list[str]:
+    return [sys.executable, "-c", f"print({arguments!r}); raise SystemExit({code})"]
 
 
 def test_a_command_is_shown_with_what_it_prints(tmp_path: Path) -> None:
     stage, written = _stage()
 
-    ran = stage.run(_say("hello"), cwd=tmp_path, env=dict(os.environ))
+    ran = stage.run(_print("hello"), cwd=tmp_path, env=dict(os.environ))
 
     assert ran.output == "hello"
     assert written.getvalue().splitlines()[-1] == "hello"
@@ -114,7 +114,7 @@ def test_another_exit_code_than_expected_fails_and_hides_nothing(tmp_path: Path)
     stage, written = _stage()
 
     with pytest.raises(ClaimError, match="exit code 4, and not with 0"):
-        stage.run(_say("why it failed", 4), cwd=tmp_path, env=dict(os.environ), show=lambda _: [])
+        stage.run(_print("why it failed", 4), cwd=tmp_path, env=dict(os.environ), show=lambda _: [])
 
     assert "why it failed" in written.getvalue()
 
@@ -127,7 +127,7 @@ def test_a_long_command_is_broken_where_a_shell_takes_it(tmp_path: Path) -> None
     assert '$ echo aaaaaaaaaaaa "b c" \\\n    dddddddddddd\n' in written.getvalue()
 
 
-def test_a_claim_that_does_not_hold_says_what_was_seen() -> None:
+def test_a_claim_that_does_not_hold_shows_what_was_seen() -> None:
     stage, _ = _stage()
 
     with pytest.raises(ClaimError, match=r"not so that the sky is green.\n  Seen instead: blue"):

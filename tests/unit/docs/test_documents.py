@@ -39,14 +39,14 @@ def test_commands_that_a_page_shows_exist_with_their_options(page: Path) -> None
     commands = get_command(app).commands  # type: ignore[attr-defined]
     wrong = []
     for line in re.findall(r"^ {4}(?:\$ )?rollback ([a-z][^\n]*)$", page.read_text(), re.MULTILINE):
-        words = line.split()
-        command = commands.get(words[0])
+        parts = line.split()
+        command = commands.get(parts[0])
         if command is not None and hasattr(command, "commands"):
-            command = command.commands.get(words[1]) if len(words) > 1 else None
+            command = command.commands.get(parts[1]) if len(parts) > 1 else None
         if command is not None:
-            command = command.make_context(words[0], [], resilient_parsing=True).command
+            command = command.make_context(parts[0], [], resilient_parsing=True).command
         options = {name for one in getattr(command, "params", ()) for name in one.opts}
-        if command is None or [word for word in words if word.startswith("--") and word not in options]:
+        if command is None or [text for text in parts if text.startswith("--") and text not in options]:
             wrong.append(line)
     assert not wrong
 

@@ -14,23 +14,23 @@ from typing import Any
 
 import pytest
 
-from localaws.emulator.past import Past
+from localaws.emulator.past import TableHistory
 from rollback.config.settings import Settings, load
-from rollback.core.errors import Code, PutBack, Refused, UsageError
-from rollback.drill.cli_driver import Hands, Typed
+from rollback.core.errors import Code, Refused, Reverted, UsageError
+from rollback.drill.cli_driver import CliDriver, CommandOutcome
 from rollback.drill.lambda_faults import marked
 from rollback.drill.roles import Roles
-from rollback.drill.runner import Asked, judged
+from rollback.drill.runner import DrillRequest, judged
 from rollback.drill.scenarios.infrastructure import bad
 from rollback.drill.scenarios.table import keyed
 from rollback.drill.temp_clone import Scratch, scratch
 from rollback.model.drill import CODE, FAILED, FULL, PASSED, SCENARIOS, TABLE, Drill, scenarios, table
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.views.drill import cells, markdown
 from tests.coded import coded
 from tests.doubles.world import settings as small
 
-DORA = Who(role="acme-dev-drill-role", person="dora")
+DORA = Actor(role="acme-dev-drill-role", person="dora")
 
 
 def drill(scenario: str = CODE, **more: Any) -> Drill:
@@ -55,7 +55,7 @@ def ended(one: Drill, seconds: float | None = 12.34, why: str = "") -> Drill:
 # -- what is told ----------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_a_row_for_every_scenario_and_says_of_which_there_was_no_drill() -> None:
+def test_the_table_has_a_row_for_every_scenario_and_shows_of_which_there_was_no_drill() -> None:
     rows = table(small(), [ended(drill())])
 
     assert [row.scenario for row in rows] == list(SCENARIOS)
@@ -78,7 +78,7 @@ def test_a_plan_is_no_drill() -> None:
     assert cells(rows[3])[2] == "never (planned 2026-11-25)"
 
 
-def test_whoever_is_slower_than_the_budget_has_not_passed() -> None:
+def test_a_drill_slower_than_the_budget_has_not_passed() -> None:
     assert ended(drill(), 300.0).status == PASSED
     assert ended(drill(), 300.1).status == FAILED
     assert ended(drill(), 300.1).why == "it took longer than 300 s"
@@ -91,10 +91,10 @@ def test_what_a_person_is_called_means_nothing_in_a_summary() -> None:
     assert r"| \<b\>\|x |" in shown
 
 
-def test_a_drill_that_did_not_pass_says_why_and_that_everything_is_restored() -> None:
+def test_a_drill_that_did_not_pass_shows_why_and_that_everything_is_restored() -> None:
     judged([ended(drill())])
 
-    with pytest.raises(PutBack, match=r"code .*it was slow", check=coded(Code.DRILL_FAILED)) as raised:
+    with pytest.raises(Reverted, match=r"code .*it was slow", check=coded(Code.DRILL_FAILED)) as raised:
         judged([ended(drill(), why="it was slow")])
     assert raised.value.changed == "What stood before was restored."
 
@@ -107,17 +107,17 @@ def test_scenarios_are_named_one_by_one_or_all() -> None:
     assert scenarios("full, code,full") == (FULL, CODE)
 
 
-@pytest.mark.parametrize("words", ["", ",", "all,code", "cod"])
-def test_what_is_no_scenario_is_said(words: str) -> None:
+@pytest.mark.parametrize("text", ["", ",", "all,code", "cod"])
+def test_what_is_no_scenario_is_reported(text: str) -> None:
     with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
-        scenarios(words)
+        scenarios(text)
 
 
 def test_a_fault_is_one_of_the_scenario_and_each_has_its_own() -> None:
-    assert Asked(scenarios=(CODE,)).fault_of(CODE) == "failing"
-    assert Asked(scenarios=(TABLE,)).fault_of(TABLE) == "none"
+    assert DrillRequest(scenarios=(CODE,)).fault_of(CODE) == "failing"
+    assert DrillRequest(scenarios=(TABLE,)).fault_of(TABLE) == "none"
     with pytest.raises(UsageError, match=r"throttled .*table", check=coded(Code.OPTION_INVALID)):
-        Asked(scenarios=(TABLE,), fault="throttled").fault_of(TABLE)
+        DrillRequest(scenarios=(TABLE,), fault="throttled").fault_of(TABLE)
 
 
 # -- how things go bad -------------------------------------------------------------------------------------------
@@ -177,10 +177,10 @@ def root(tmp_path: Path) -> Path:
     return place
 
 
-def git(place: Path, *words: str) -> str:
-    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+def git(place: Path, *arguments: str) -> str:
+    actor = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
     done = subprocess.run(
-        ["git", *who, "-C", str(place), *words],
+        ["git", *actor, "-C", str(place), *arguments],
         env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
         capture_output=True,
         text=True,
@@ -215,7 +215,7 @@ def test_a_bad_commit_is_made_on_the_protected_branch_of_a_clone_and_nowhere_els
     assert not list(top.parent.rglob("ran")), "no hook of anybody's runs"
 
 
-def test_what_is_drilled_is_what_stands_on_the_protected_branch(root: Path) -> None:
+def test_what_is_drilled_is_what_is_on_the_protected_branch(root: Path) -> None:
     stack = root / "Pulumi.dev.yaml"
     stack.write_text(stack.read_text() + "# and more\n")
 
@@ -231,7 +231,7 @@ def test_what_is_drilled_is_what_stands_on_the_protected_branch(root: Path) -> N
 
 def test_what_came_after_a_second_is_undone_newest_first() -> None:
     times = iter([100.0, 100.0, 101.5, 102.0, 103.0])
-    past = Past(clock=lambda: next(times))
+    past = TableHistory(clock=lambda: next(times))
     past.switched_on("t")
     past.changed("t", "a", "-", None)
     past.changed("t", "a", "-", "one")
@@ -246,16 +246,18 @@ def test_what_came_after_a_second_is_undone_newest_first() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Typist(Hands):
+class Typist(CliDriver):
     """Types nothing, and writes down what it would."""
 
     typed: list[tuple[str, ...]]
 
-    def type(self, role: str, *words: str) -> Typed:
-        self.typed.append((role, *words))
-        waiting = words[0] != "apply" and "--yes" not in words and self.session.policy("stack") != "none"
+    def type(self, role: str, *arguments: str) -> CommandOutcome:
+        self.typed.append((role, *arguments))
+        waiting = (
+            arguments[0] != "apply" and "--yes" not in arguments and self.session.policy("stack") != "none"
+        )
         document = {"rollback_id": "01M", "digest": "d1", "status": "COMPLETE"}
-        return Typed(code=10 if waiting else 0, document=document, said="")
+        return CommandOutcome(code=10 if waiting else 0, document=document, output="")
 
 
 def typist(environment: str, policy: str) -> Typist:
@@ -276,16 +278,16 @@ def typist(environment: str, policy: str) -> Typist:
 def test_a_plan_is_confirmed_as_its_environment_asks(
     environment: str, policy: str, typed: list[tuple[str, ...]]
 ) -> None:
-    hands = typist(environment, policy)
+    driver = typist(environment, policy)
 
-    assert hands.roll_back("deployer", "stack", "stack")["status"] == "COMPLETE"
+    assert driver.roll_back("deployer", "stack", "stack")["status"] == "COMPLETE"
 
-    assert hands.typed == typed
-    assert hands.watch.rollbacks == ["01M"]
+    assert driver.typed == typed
+    assert driver.watch.rollbacks == ["01M"]
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("message", "why"),
     [
         ("", ""),
         ("Planning\n✗ It failed.\n  next: try again\n", "Planning; ✗ It failed.; next: try again"),
@@ -297,5 +299,5 @@ def test_a_plan_is_confirmed_as_its_environment_asks(
     ],
     ids=["nothing", "in words", "as JSON", "a number"],
 )
-def test_why_a_command_of_a_drill_ended_is_what_it_said_last(said: str, why: str) -> None:
-    assert Typed(code=1, document=None, said=said).why == why
+def test_why_a_command_of_a_drill_ended_is_its_last_output(message: str, why: str) -> None:
+    assert CommandOutcome(code=1, document=None, output=message).why == why

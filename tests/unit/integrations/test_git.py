@@ -27,10 +27,10 @@ def git(root: Path) -> Git:
     """`git` in a repository with two commits on main and one beside it."""
     root.mkdir()
 
-    def run(*words: str, at: Path = root) -> str:
-        who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    def run(*arguments: str, at: Path = root) -> str:
+        actor = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
         done = subprocess.run(
-            ["git", *who, "-C", str(at), *words],
+            ["git", *actor, "-C", str(at), *arguments],
             env={**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
             capture_output=True,
             text=True,
@@ -59,7 +59,7 @@ def test_a_commit_is_found_by_its_digits_and_by_a_tag(root: Path, git: Git) -> N
 
 
 @pytest.mark.parametrize("wanted", ["f" * 40, "nothing", "--all", "-n", "HEAD:file", "HEAD@{0}", ""])
-def test_what_is_no_commit_is_told_so(root: Path, git: Git, wanted: str) -> None:
+def test_what_is_no_commit_is_reported(root: Path, git: Git, wanted: str) -> None:
     git("status")
 
     with pytest.raises(UsageError, match="There is no commit", check=coded(Code.UNKNOWN_COMMIT)):
@@ -80,7 +80,7 @@ def test_the_remotes_branch_counts_more_than_a_local_one(root: Path, git: Git, t
         commits.find(clone, git("rev-parse", "HEAD", at=clone), "main")
 
 
-def test_a_shallow_clone_is_told_apart_from_a_commit_that_is_missing(
+def test_a_shallow_clone_is_distinguished_from_a_commit_that_is_missing(
     root: Path, git: Git, tmp_path: Path
 ) -> None:
     clone = tmp_path / "clone"
@@ -92,7 +92,7 @@ def test_a_shallow_clone_is_told_apart_from_a_commit_that_is_missing(
     assert error.value.next == "git fetch --unshallow"
 
 
-def test_outside_a_checkout_and_without_the_branch_it_is_told_so(
+def test_outside_a_checkout_and_without_the_branch_it_is_reported(
     root: Path, git: Git, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -209,18 +209,18 @@ def test_a_clone_that_lacks_a_commit_asks_nobody_for_it(root: Path, git: Git) ->
     assert not ran.exists()
 
 
-@pytest.mark.parametrize("word", ["--output=ran", "--help", "-n1", "HEAD", "$(touch ran)", "a" * 10_000, "é"])
-def test_what_a_record_calls_a_commit_is_no_option(root: Path, git: Git, word: str) -> None:
-    assert commits.subject(root, word) == ""
-    if word != "HEAD":
-        assert commits.is_ancestor(root, word, "main") is None
-        assert not commits.holds(root, word, "file")
-        assert commits.read(root, word, "file") is None
+@pytest.mark.parametrize("text", ["--output=ran", "--help", "-n1", "HEAD", "$(touch ran)", "a" * 10_000, "é"])
+def test_what_a_record_calls_a_commit_is_no_option(root: Path, git: Git, text: str) -> None:
+    assert commits.subject(root, text) == ""
+    if text != "HEAD":
+        assert commits.is_ancestor(root, text, "main") is None
+        assert not commits.holds(root, text, "file")
+        assert commits.read(root, text, "file") is None
 
     assert git("status", "--porcelain") == ""
 
 
-def test_a_commit_is_what_its_digits_say_and_not_what_was_put_in_its_place(root: Path, git: Git) -> None:
+def test_a_commit_is_what_its_digits_state_and_not_what_was_put_in_its_place(root: Path, git: Git) -> None:
     stranger, sha = git("rev-parse", "feature"), git("rev-parse", "HEAD~1")
     git("replace", sha, git("rev-parse", "HEAD"))
     (root / ".git" / "info").mkdir(exist_ok=True)
@@ -317,7 +317,7 @@ def test_submodules_are_not_fetched(root: Path, git: Git) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("core.worktree", "/usr"), ("core.bare", "true")])
-def test_a_repository_that_says_its_files_are_elsewhere_is_told_so(
+def test_a_repository_that_states_its_files_are_elsewhere_is_reported(
     root: Path, git: Git, name: str, value: str
 ) -> None:
     git("config", name, value)
@@ -326,7 +326,7 @@ def test_a_repository_that_says_its_files_are_elsewhere_is_told_so(
         commits.top(root)
 
 
-def test_a_repository_among_a_commits_files_has_no_say(root: Path, git: Git) -> None:
+def test_a_repository_among_a_commits_files_has_no_effect(root: Path, git: Git) -> None:
     ran = root.parent / "ran"
     below = root / "below"
     git("init", "-q", "--bare", str(below))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollback.integrations.slack import Bot, Hook, Notifier, message
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Check, Status
 from tests.doubles.records import a_record
 from tests.doubles.slack import Slack, slack
@@ -19,7 +19,7 @@ from tests.doubles.slack import Slack, slack
 _RECORD = a_record(
     rollback_id="01K",
     reason="it went bad",
-    initiated_by=Who(role="rollback-role", person="alice"),
+    initiated_by=Actor(role="rollback-role", person="alice"),
     digest="d" * 64,
     counts={"planned": 3, "moved": 2},
 )
@@ -45,20 +45,20 @@ def _shown(body: Any) -> str:
 
 
 def test_a_bot_has_one_message_a_rollback_and_updates_it(team: Slack) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     notifier = Notifier(
-        make=lambda: Bot(token="xoxb-1", channel="#oncall", address=team.address), say=said.append
+        make=lambda: Bot(token="xoxb-1", channel="#oncall", address=team.address), notice=messages.append
     )
 
-    notifier.told(_RECORD)
-    notifier.told(_DONE)
+    notifier.notify(_RECORD)
+    notifier.notify(_DONE)
     notifier.close()
 
-    assert (team.calls, said) == (["chat.postMessage", "chat.update"], [])
+    assert (team.calls, messages) == (["chat.postMessage", "chat.update"], [])
     (body,) = team.messages.values()
     assert all(
-        word in _shown(body)
-        for word in ("dev", "v2 → v1", "alice", "it went bad", "3.2 s of 300 s", "COMPLETE")
+        text in _shown(body)
+        for text in ("dev", "v2 → v1", "alice", "it went bad", "3.2 s of 300 s", "COMPLETE")
     )
 
 
@@ -74,40 +74,41 @@ def test_another_process_updates_the_message_of_the_first(team: Slack) -> None:
     assert len(team.messages) == 1
 
 
-def test_a_webhook_is_told_of_the_beginning_and_of_the_end(team: Slack) -> None:
-    notifier = Notifier(make=lambda: Hook(address=team.hook), say=lambda _: None)
+def test_a_webhook_is_notified_of_the_beginning_and_of_the_end(team: Slack) -> None:
+    notifier = Notifier(make=lambda: Hook(address=team.hook), notice=lambda _: None)
 
     for record in (_RECORD, replace(_RECORD, counts={"planned": 3, "moved": 3}), _DONE):
-        notifier.told(record)
+        notifier.notify(record)
     notifier.close()
 
     assert team.calls == ["hook", "hook"]
 
 
-def test_a_slack_that_fails_is_said_and_nothing_more(team: Slack) -> None:
+def test_a_slack_that_fails_is_reported_and_nothing_more(team: Slack) -> None:
     team.broken = True
-    said: list[str] = []
-    notifier = Notifier(make=lambda: Hook(address=team.hook), say=said.append)
+    messages: list[str] = []
+    notifier = Notifier(make=lambda: Hook(address=team.hook), notice=messages.append)
 
-    notifier.told(_RECORD)
-    notifier.told(_DONE)
+    notifier.notify(_RECORD)
+    notifier.notify(_DONE)
     notifier.close()
 
-    assert len(said) == 1
-    assert "Slack was not told" in said[0]
+    assert len(messages) == 1
+    assert "Slack was not told" in messages[0]
 
 
-def test_a_slack_that_cannot_be_reached_is_said_and_nothing_more() -> None:
-    said: list[str] = []
+def test_a_slack_that_cannot_be_reached_is_reported_and_nothing_more() -> None:
+    messages: list[str] = []
     notifier = Notifier(
-        make=lambda: Bot(token="xoxb-1", channel="#oncall", address="http://127.0.0.1:9/"), say=said.append
+        make=lambda: Bot(token="xoxb-1", channel="#oncall", address="http://127.0.0.1:9/"),
+        notice=messages.append,
     )
 
-    notifier.told(_DONE)
+    notifier.notify(_DONE)
     notifier.close()
 
-    assert "Slack was not told" in said[0]
-    assert "xoxb" not in said[0]
+    assert "Slack was not told" in messages[0]
+    assert "xoxb" not in messages[0]
 
 
 def test_an_emergency_and_a_failed_check_are_loud() -> None:
@@ -121,17 +122,17 @@ def test_an_emergency_and_a_failed_check_are_loud() -> None:
 
 
 @given(st.text(min_size=1, max_size=4000), st.lists(st.text(min_size=1, max_size=60), max_size=80))
-def test_whatever_a_record_says_slack_takes_it_and_takes_none_of_it_for_markup(
+def test_whatever_a_record_states_slack_takes_it_and_takes_none_of_it_for_markup(
     reason: str, services: list[str]
 ) -> None:
     record = replace(_DONE, reason=reason, services=tuple(services), to_version=reason[:200])
 
-    told = message(record, "https://github.example/run/1")
+    result = message(record, "https://github.example/run/1")
 
-    assert Slack(address="").told("chat.postMessage", told)[1]["ok"], "within Slack's own limits"
+    assert Slack(address="").answer("chat.postMessage", result)[1]["ok"], "within Slack's own limits"
     marked = [
         block["text"]["text"]
-        for block in told["blocks"]
+        for block in result["blocks"]
         if block["type"] == "section" and block.get("text", {}).get("type") == "mrkdwn"
     ]
     assert marked == ["<https://github.example/run/1|The run, with its report>"]

@@ -77,7 +77,7 @@ def test_its_children_are_killed_with_one_that_does_not_stop(
     assert not began(child)
 
 
-def test_whoever_asks_a_second_time_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_reader_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess_gate, "AT_ONCE", 0.1)
     started = time.monotonic()
 

@@ -40,31 +40,35 @@ def followed(folder: Path, body: str, **how: Any) -> tuple[Done, bool]:
         "seconds": 30,
         "inherits": (),
         "started": lambda _: None,
-        "told": lambda _: None,
+        "on_lines": lambda _: None,
         "stopping": lambda: False,
     }
     return follow([script(folder, body)], **{**asked, **how})
 
 
-def test_what_would_change_a_plan_or_tell_it_is_dropped(
+def test_what_would_change_a_plan_or_show_it_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TF_LOG", "TF_LOG_PATH", "TF_CLI_ARGS", "TF_CLI_ARGS_plan", "TF_VAR_prefix", "TF_WORKSPACE"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", "mirror")
 
-    told = run([script(tmp_path, "env"), "x"], environment={"TF_DATA_DIR": "d"}, cwd=tmp_path, seconds=10).out
+    completed = run(
+        [script(tmp_path, "env"), "x"], environment={"TF_DATA_DIR": "d"}, cwd=tmp_path, seconds=10
+    ).out
 
-    names = {line.partition("=")[0] for line in told.splitlines() if line.startswith("TF_")}
+    names = {line.partition("=")[0] for line in completed.splitlines() if line.startswith("TF_")}
     assert names == {"TF_CLI_CONFIG_FILE", "TF_DATA_DIR", "TF_IN_AUTOMATION", "TF_INPUT"}
 
 
-def test_a_tool_that_hangs_is_stopped_and_said_to(tmp_path: Path) -> None:
+def test_a_tool_that_hangs_is_stopped_and_named(tmp_path: Path) -> None:
     with pytest.raises(ToolFailed, match="terraform plan", check=coded(Code.TERRAFORM_FAILED)):
         run([script(tmp_path, SLOW), "plan"], environment={}, cwd=tmp_path, seconds=0.3)
 
 
-def test_without_the_tool_it_is_said_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_tool_it_is_reported_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(UsageError, check=coded(Code.TOOL_MISSING)) as raised:
@@ -88,12 +92,14 @@ def test_a_tool_that_is_too_old_is_passed_over(
 
 
 def test_lines_are_handed_on_as_they_come(tmp_path: Path) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     body = 'echo \'{"type":"one"}\'; echo no json; printf \'{"type":\'; sleep 0.2; echo \'"two"}\''
 
-    done, asked = followed(tmp_path, body, told=lambda lines: told.extend(line["type"] for line in lines))
+    done, asked = followed(
+        tmp_path, body, on_lines=lambda lines: messages.extend(line["type"] for line in lines)
+    )
 
-    assert told == ["one", "two"]
+    assert messages == ["one", "two"]
     assert (done.code, asked) == (0, False)
 
 
@@ -111,22 +117,22 @@ def test_nothing_runs_before_it_is_written_down_who_it_is(tmp_path: Path) -> Non
 def test_a_request_to_stop_is_passed_on_once_and_waited_for(tmp_path: Path) -> None:
     seen: list[str] = []
 
-    def told(lines: Sequence[Any]) -> None:
+    def on_lines(lines: Sequence[Any]) -> None:
         seen.extend(line["type"] for line in lines)
 
-    done, asked = followed(tmp_path, SLOW, told=told, stopping=lambda: "began" in seen)
+    done, asked = followed(tmp_path, SLOW, on_lines=on_lines, stopping=lambda: "began" in seen)
 
     assert seen == ["began", "asked"]
     assert (done.code, asked) == (1, True)
 
 
 def test_a_lost_lease_stops_it_gracefully(tmp_path: Path) -> None:
-    def told(lines: Sequence[Any]) -> None:
+    def on_lines(lines: Sequence[Any]) -> None:
         if any(line["type"] == "began" for line in lines):
             raise LeaseLost("somebody else has it")
 
     with pytest.raises(LeaseLost):
-        followed(tmp_path, SLOW, told=told)
+        followed(tmp_path, SLOW, on_lines=on_lines)
 
     assert "asked" in (tmp_path / "printed").read_text()
 
@@ -134,7 +140,7 @@ def test_a_lost_lease_stops_it_gracefully(tmp_path: Path) -> None:
 def test_its_time_is_limited(tmp_path: Path) -> None:
     began = threading.Event()
 
-    done, asked = followed(tmp_path, SLOW, seconds=0.5, told=lambda lines: lines and began.set())
+    done, asked = followed(tmp_path, SLOW, seconds=0.5, on_lines=lambda lines: lines and began.set())
 
     assert began.is_set()
     assert (done.code, asked) == (1, True)
@@ -148,7 +154,7 @@ def test_one_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.Mo
     assert done.code == -9
 
 
-def test_errors_are_read_from_the_lines_and_else_from_the_last_words() -> None:
+def test_errors_are_read_from_the_lines_and_else_from_the_last_lines() -> None:
     line = (
         '{"type":"diagnostic","diagnostic":{"severity":"error","summary":"No","detail":"for\\n  a reason"}}'
     )

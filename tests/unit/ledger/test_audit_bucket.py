@@ -18,13 +18,13 @@ from rollback.ledger.audit_bucket import (
     entry_key,
     release_key,
 )
-from rollback.model.identity import Who
-from rollback.model.record import SCHEMA, Approval, Standing
+from rollback.model.identity import Actor
+from rollback.model.record import SCHEMA, Approval, DeployedVersion
 from rollback.model.release import Entry, Release, entry_hash
 from tests.coded import coded
 from tests.doubles.bucket import Bucket, refused
 
-DAN = Who(role="deployer", person="dan")
+DAN = Actor(role="deployer", person="dan")
 
 
 def archive(bucket: Bucket) -> Archive:
@@ -47,7 +47,7 @@ def entry(seq: int, **changed: Any) -> Entry:
 
 
 def release(identifier: str) -> Release:
-    standing = Standing(version="3", code_sha256="x" * 44, revision_id="r", weights={"2": 0.1})
+    deployed = DeployedVersion(version="3", code_sha256="x" * 44, revision_id="r", weights={"2": 0.1})
     return Release(
         deployment_id=identifier,
         version=f"v{identifier}",
@@ -60,7 +60,7 @@ def release(identifier: str) -> Release:
         services=("teams",),
         manifest_hash="b" * 64,
         functions=1,
-        manifest={"teams-get": standing},
+        manifest={"teams-get": deployed},
     )
 
 
@@ -109,8 +109,8 @@ def test_the_first_version_counts_whatever_was_put_over_it_or_hides_it() -> None
 
 def test_a_bucket_whose_etags_are_no_md5_is_read() -> None:
     class Encrypted(Bucket):
-        def list_object_versions(self, **words: Any) -> Any:
-            page = super().list_object_versions(**words)
+        def list_object_versions(self, **arguments: Any) -> Any:
+            page = super().list_object_versions(**arguments)
             for one in page["Versions"]:
                 one["ETag"] = '"of a key of KMS"'
             return page
@@ -138,7 +138,7 @@ def test_releases_come_newest_first_with_their_manifest_each_read_when_asked_for
     ]
 
 
-def test_an_approval_is_kept_under_whose_word_it_is() -> None:
+def test_an_approval_is_kept_under_its_approver() -> None:
     bucket = Bucket()
     given = Approval(rollback_id="R1", digest="d", by=DAN, at="2026-11-24T12:00:00.000Z", expires_at="later")
 
@@ -149,7 +149,7 @@ def test_an_approval_is_kept_under_whose_word_it_is() -> None:
         archive(bucket).keep_approval(replace(given, digest="other"))
 
 
-def test_a_bucket_that_was_not_declared_is_said() -> None:
+def test_a_bucket_that_was_not_declared_is_reported() -> None:
     with pytest.raises(
         NotDeclared, match="acme-dev-audit-trail-111122223333", check=coded(Code.ARCHIVE_UNAVAILABLE)
     ):
@@ -158,13 +158,13 @@ def test_a_bucket_that_was_not_declared_is_said() -> None:
         list(archive(Bucket(exists=False)).entries())
 
 
-def test_two_writers_at_once_are_told_by_s3_to_try_again_and_do() -> None:
+def test_two_writers_at_once_are_reported_by_s3_to_try_again_and_do() -> None:
     class Busy(Bucket):
-        def put_object(self, **words: Any) -> Any:
+        def put_object(self, **arguments: Any) -> Any:
             if len(self.asked) < 2:
                 self.asked.append("PutObject")
                 raise refused("ConditionalRequestConflict", 409, "PutObject")
-            return super().put_object(**words)
+            return super().put_object(**arguments)
 
     bucket = Busy()
 

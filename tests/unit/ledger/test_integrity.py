@@ -21,10 +21,10 @@ from botocore.exceptions import EndpointConnectionError
 from rollback.actions.audit import Audited, Walk, audit
 from rollback.core.canonical import plain
 from rollback.ledger.audit_bucket import Archive, number
-from rollback.ledger.integrity import Chain, Finding, bars_findings, record_partition
+from rollback.ledger.integrity import Chain, Finding, quarantine_findings, record_partition
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import event_item, model, record_item
-from rollback.ledger.store import Item, Table
+from rollback.ledger.store import Item, LedgerTable
 from rollback.model.record import Event, Record, event_hash, record_hash
 from tests.doubles.bucket import Bucket
 from tests.doubles.trail import Key, Shelf, items_of, past
@@ -41,9 +41,9 @@ class OneByOne:
         self._model, self._lock = model, threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        def one(*words: Any, **request: Any) -> Any:
+        def one(*arguments: Any, **request: Any) -> Any:
             with self._lock:
-                return getattr(self._model, name)(*words, **request)
+                return getattr(self._model, name)(*arguments, **request)
 
         return one
 
@@ -60,7 +60,7 @@ class Trail:
 
     def ledger(self, shelf: Shelf, *, archived: bool = True) -> Ledger:
         archive = Archive(lambda: self.bucket, "trail", "111122223333") if archived else None
-        return Ledger(cast("Table", shelf), "dev", archive)
+        return Ledger(cast("LedgerTable", shelf), "dev", archive)
 
     def shelf(self) -> Shelf:
         return Shelf(self.items)
@@ -89,7 +89,7 @@ class Trail:
         walk._approvals = {k: v for k, v in self.approvals.items() if any(one in k for one in identifiers)}
         found = chain(walk.partitions(), walk.leftovers())
         if len(identifiers) < len({pk for pk, _ in keys}):
-            found = chain(found, bars_findings(self.chain, list(shelf.query(TIMELINE, "QUARANTINE#"))))
+            found = chain(found, quarantine_findings(self.chain, list(shelf.query(TIMELINE, "QUARANTINE#"))))
         return next(found, None)
 
 
@@ -283,7 +283,7 @@ def test_a_copy_of_an_item_under_any_key_that_is_read_is_named(trail: Trail) -> 
             assert trail.audited(shelf).findings, (item["PK"], sk)
 
 
-def test_a_record_with_a_chain_of_its_own_is_named_whatever_it_says_of_itself(trail: Trail) -> None:
+def test_a_record_with_a_chain_of_its_own_is_named_whatever_it_shows_of_itself(trail: Trail) -> None:
     identifiers = {item["PK"] for item in trail.items if item["PK"].startswith(("ROLLBACK#", "DEPLOYMENT#"))}
     for pk in identifiers:
         shelf = trail.shelf()
@@ -338,7 +338,7 @@ def test_a_record_whose_whole_chain_was_computed_anew_is_not_what_the_timeline_c
     assert tried > 20
 
 
-def test_an_approval_that_was_slipped_in_is_never_archived_and_that_is_said(trail: Trail) -> None:
+def test_an_approval_that_was_slipped_in_is_never_archived_and_that_is_reported(trail: Trail) -> None:
     shelf = trail.shelf()
     approval = next(item for item in trail.items if item["PK"].startswith("APPROVAL#"))
     at = "2026-11-24T23:00:00.000Z"
@@ -366,7 +366,7 @@ class ReadOnly:
         raise EndpointConnectionError(endpoint_url="https://s3")
 
 
-def test_the_newest_entry_with_everything_it_tells_of_cannot_go_unseen(trail: Trail) -> None:
+def test_the_newest_entry_with_everything_it_reports_cannot_go_unseen(trail: Trail) -> None:
     """Cutting the end off leaves a ledger that holds together: the archive knows better."""
     shelf = trail.shelf()
     newest = max(sk for pk, sk in shelf.items if pk == TIMELINE and sk.startswith("SEQ#"))
@@ -392,7 +392,7 @@ def test_a_version_that_was_put_over_a_head_or_hides_it_is_named_and_changes_not
         assert (finding.sk, finding.what) == (third, "somebody put another version over it, or hid it")
 
 
-def test_what_was_never_archived_is_put_there_and_said(trail: Trail) -> None:
+def test_what_was_never_archived_is_put_there_and_reported(trail: Trail) -> None:
     bucket = Bucket(versions={key: list(kept) for key, kept in trail.bucket.versions.items()})
     newest = max(key for key in bucket.versions if key.startswith("timeline/"))
     release = min(key for key in bucket.versions if key.startswith("releases/"))
@@ -419,7 +419,7 @@ def test_nothing_is_put_into_the_archive_from_a_ledger_that_is_broken(trail: Tra
     assert (seen.put, bucket.versions) == (0, {})
 
 
-def test_an_archive_that_is_not_there_or_does_not_answer_is_told_apart(trail: Trail) -> None:
+def test_an_archive_that_is_not_there_or_does_not_answer_is_distinguished(trail: Trail) -> None:
     missing = replace(trail, bucket=Bucket(exists=False)).audited(trail.shelf())
     silent = replace(trail, bucket=Bucket(fail=EndpointConnectionError(endpoint_url="https://s3")))
     unread = silent.audited(trail.shelf())
@@ -429,7 +429,7 @@ def test_an_archive_that_is_not_there_or_does_not_answer_is_told_apart(trail: Tr
     assert "Could not connect" in unread.unread
 
 
-def test_what_is_older_than_the_cover_is_said_to_be_and_not_called_changed(trail: Trail) -> None:
+def test_what_is_older_than_the_cover_is_reported_as_and_not_called_changed(trail: Trail) -> None:
     shelf = trail.shelf()
     item = next(item for item in trail.items if item["SK"] == "METADATA" and item["PK"][0] == "R")
     shelf.put({**item, "schema": 1})

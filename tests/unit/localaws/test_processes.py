@@ -32,7 +32,7 @@ def test_a_process_that_began_at_another_time_is_left_alone() -> None:
         process.terminate()
 
 
-def test_a_process_that_ignores_the_word_is_ended_by_force() -> None:
+def test_a_process_that_ignores_the_signal_is_ended_by_force() -> None:
     deaf = (
         "import signal, sys; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); sys.stdin.read()"
     )
@@ -52,10 +52,10 @@ def test_there_is_no_start_time_for_no_process() -> None:
     assert began(os.getpid())
 
 
-def test_what_is_told_before_the_wait_for_it_ends_the_wait() -> None:
+def test_what_is_reported_before_the_wait_for_it_ends_the_wait() -> None:
     """A plugin whose engine is done with it before it has begun to wait."""
     text = (
-        "import os, signal; from localaws.processes import until_told; told = until_told(os.getppid()); "
+        "import os, signal; from localaws.processes import until_notified; told = until_notified(os.getppid()); "
         "os.kill(os.getpid(), signal.{}); told(); print('ended')"
     )
     for name in ("SIGINT", "SIGTERM"):
@@ -67,7 +67,7 @@ def test_what_is_told_before_the_wait_for_it_ends_the_wait() -> None:
 
 def test_a_plugin_ends_with_its_parent_however_that_ends() -> None:
     child = (
-        "import os, sys; from localaws.processes import until_told; told = until_told(os.getppid()); "
+        "import os, sys; from localaws.processes import until_notified; told = until_notified(os.getppid()); "
         "print('began', file=sys.stderr, flush=True); told(); print('ended')"
     )
     parent = (

@@ -8,9 +8,9 @@ import pytest
 
 from localaws import estate, shell
 from localaws.paths import ROOT
-from localaws.progress import Progress
+from localaws.progress import BuildProgress
 from rollback.config.settings import Settings, load
-from tools.locks import Lock, compiled
+from tools.locks import LockFile, compiled
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def test_what_env_prints_is_safe_to_eval() -> None:
     script = (
         shell.exports({"FIRST": nasty, "SECOND": ""}) + 'printf "%s|%s|%s" "$FIRST" "$SECOND" "$AWS_PROFILE"'
     )
-    told = subprocess.run(
+    completed = subprocess.run(
         ["/bin/sh", "-c", script], env={"AWS_PROFILE": "mine"}, capture_output=True, text=True, check=True
     )
 
-    assert told.stdout == f"{nasty}||", "a profile of the caller's must not shine through"
+    assert completed.stdout == f"{nasty}||", "a profile of the caller's must not shine through"
 
 
 def test_the_variables_name_nothing_in_the_home_folder(
@@ -82,7 +82,7 @@ def test_a_service_that_is_none_is_named(dev: Settings) -> None:
 def test_elsewhere_than_on_a_terminal_progress_is_written_now_and_then() -> None:
     now = 0.0
     stream = io.StringIO()
-    progress = Progress(stream, clock=lambda: now)
+    progress = BuildProgress(stream, clock=lambda: now)
 
     progress("building: 0 s")
     progress("building: 1 s")
@@ -100,10 +100,10 @@ def test_a_lock_that_lacks_what_its_source_asks_for_is_found_out(tmp_path: Path)
     (package / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\n')
     (tmp_path / "in.txt").write_text(f"a @ {package.as_uri()}\n")
     (tmp_path / "lock.txt").write_text("")
-    lock = Lock(path="lock.txt", source="in.txt", options=("--no-generate-hashes", "--offline"))
+    lock = LockFile(path="lock.txt", source="in.txt", options=("--no-generate-hashes", "--offline"))
 
-    text, said = compiled(lock, root=tmp_path)
+    text, output = compiled(lock, root=tmp_path)
 
-    assert said == ""
+    assert output == ""
     assert text is not None
     assert text.startswith("a @ file://")

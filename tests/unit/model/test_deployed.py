@@ -20,7 +20,7 @@ def test_nothing_recorded_is_unknown() -> None:
     assert Timeline(iter(())).deployed(STACK) is UNKNOWN
 
 
-def test_a_plan_that_does_not_know_what_it_leaves_says_so() -> None:
+def test_a_plan_that_does_not_know_what_it_leaves_reports_it() -> None:
     plan = a_plan(targets={"teams": "v1", "roles": "v1"}, leaves={"teams": "v2", "roles": ""})
 
     assert plan.left(undone=True) == {"teams": "v2", "roles": UNKNOWN}

@@ -15,7 +15,7 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.store import _read, _written
 from rollback.model.alias_moves import Move
 from rollback.model.deployed import UNKNOWN
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import Entered, Event, Record, chain_break, next_event, seconds_between
 from rollback.model.release import Entry, Quarantine, Timeline, checked_version, label, previous
@@ -24,8 +24,8 @@ from rollback.targets.aliases.planner import _left_behind
 from tests.coded import coded
 from tests.doubles.records import a_record
 
-ALICE = Who(role="rollback", person="alice")
-BOB = Who(role="rollback", person="bob")
+ALICE = Actor(role="rollback", person="alice")
+BOB = Actor(role="rollback", person="bob")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUMBERS = st.integers(-(10**15), 10**15) | st.floats(1e-6, 1e6)
 JSON = st.recursive(
@@ -196,7 +196,7 @@ def test_approval_is_bound_to_everything_that_would_be_done(changed: dict[str, A
     assert replace(plan(move(1)), **changed).digest() != plan(move(1)).digest()
 
 
-def test_what_an_undo_leaves_says_so_where_nothing_was_known_to_stand() -> None:
+def test_what_an_undo_leaves_is_reported_where_nothing_was_known_to_be_deployed() -> None:
     unknown = plan(move(1), move(2), leaves={"service_1": "v2"})
 
     assert unknown.left(undone=True) == {"service_1": "v2", "service_2": UNKNOWN}
@@ -208,7 +208,7 @@ def test_what_an_undo_leaves_says_so_where_nothing_was_known_to_stand() -> None:
 VERSIONS, SERVICES = ("v1", "v2", "v3", "v4"), ("teams", "roles")
 
 
-def entry(seq: int, kind: str, version: str, services: Any, stands: dict[str, str]) -> Entry:
+def entry(seq: int, kind: str, version: str, services: Any, deployed: dict[str, str]) -> Entry:
     return Entry(
         seq=seq,
         kind=kind,
@@ -217,7 +217,7 @@ def entry(seq: int, kind: str, version: str, services: Any, stands: dict[str, st
         at="",
         by=ALICE,
         services=tuple(services),
-        stands=stands,
+        stands=deployed,
         covers="",
     )
 
@@ -234,19 +234,19 @@ class History:
     def timeline(self) -> Timeline:
         return Timeline(iter(reversed(self.entries)))
 
-    def add(self, kind: str, version: str, services: Any, stands: dict[str, str]) -> None:
-        merged = {**self.timeline.stands, **stands}
+    def add(self, kind: str, version: str, services: Any, deployed: dict[str, str]) -> None:
+        merged = {**self.timeline.all_deployed, **deployed}
         self.entries.append(entry(len(self.entries) + 1, kind, version, services, merged))
 
     def deploy(self, version: str) -> None:
         self.add("deployment", version, SERVICES, dict.fromkeys(SERVICES, version))
         self.left -= {(service, version) for service in SERVICES}
 
-    def adopt(self, version: str, *, stands: bool = False) -> None:
-        self.add("adoption", version, SERVICES, dict.fromkeys(SERVICES, version) if stands else {})
+    def adopt(self, version: str, *, deployed: bool = False) -> None:
+        self.add("adoption", version, SERVICES, dict.fromkeys(SERVICES, version) if deployed else {})
 
     def go(self, targets: dict[str, str]) -> None:
-        leaves = {service: self.timeline.stands[service] for service in targets}
+        leaves = {service: self.timeline.all_deployed[service] for service in targets}
         for service, version in _left_behind(self.timeline, leaves, targets).items():
             self.barred.append(Quarantine(service=service, version=version, reason="", by=ALICE, at=""))
         self.left |= {
@@ -270,25 +270,27 @@ STEPS = st.lists(
 
 @given(STEPS)
 @settings(max_examples=300)
-def test_previous_is_recorded_earlier_free_and_not_what_stands_and_never_what_was_left(steps: Any) -> None:
+def test_previous_is_recorded_earlier_free_and_not_what_is_deployed_and_never_what_was_left(
+    steps: Any,
+) -> None:
     history = History()
     for verb, what in steps:
         known = {item.version for item in history.entries if item.is_release}
-        barred = {(bar.service, bar.version) for bar in history.barred}
-        if verb == "deploy" and not any((service, what) in barred for service in SERVICES):
+        quarantined = {(quarantine.service, quarantine.version) for quarantine in history.barred}
+        if verb == "deploy" and not any((service, what) in quarantined for service in SERVICES):
             history.deploy(what)
         elif verb == "adopt" and what not in known:
             history.adopt(what)
         elif verb == "back":
-            stands, left = dict(history.timeline.stands), set(history.left)
+            deployed, left = dict(history.timeline.all_deployed), set(history.left)
             try:
                 found = history.back(what)
             except Refused:
                 continue
             for service, version in found.items():
                 assert version in known
-                assert version != stands[service]
-                assert (service, version) not in barred
+                assert version != deployed[service]
+                assert (service, version) not in quarantined
                 assert (service, version) not in left, "it went back to what a rollback had left"
 
 
@@ -318,7 +320,10 @@ def test_after_a_rollback_to_an_adopted_release_previous_does_not_return_to_the_
     history.adopt("v1")
     history.go({"teams": "v1", "roles": "v1"})
 
-    assert {(bar.service, bar.version) for bar in history.barred} == {("teams", "v2"), ("roles", "v2")}
+    assert {(quarantine.service, quarantine.version) for quarantine in history.barred} == {
+        ("teams", "v2"),
+        ("roles", "v2"),
+    }
     with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)):
         history.back()
 
@@ -335,7 +340,7 @@ def test_going_forward_quarantines_nothing() -> None:
     assert history.barred == []
 
 
-def test_a_service_that_stands_at_nothing_recorded_has_no_previous() -> None:
+def test_a_service_with_nothing_recorded_deployed_has_no_previous() -> None:
     history = History()
     history.adopt("v1")
 
@@ -361,7 +366,7 @@ def test_the_timeline_reads_no_further_than_anybody_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stands", "word"),
+    ("deployed", "text"),
     [
         ({}, "none"),
         ({"a": "v1", "b": "v1"}, "v1"),
@@ -369,8 +374,8 @@ def test_the_timeline_reads_no_further_than_anybody_goes() -> None:
         ({"a": "v2", "b": "v1"}, "v1+a@v2"),
     ],
 )
-def test_what_stands_in_one_word(stands: dict[str, str], word: str) -> None:
-    assert label(stands) == word
+def test_what_is_deployed_in_one_word(deployed: dict[str, str], text: str) -> None:
+    assert label(deployed) == text
 
 
 def test_a_label_fits_a_parameter_however_mixed_the_estate_is() -> None:
@@ -433,7 +438,7 @@ def test_a_whole_chain_has_no_break() -> None:
         {"kind": "other"},
         {"at": "other"},
         {"by": BOB},
-        {"by": Who(role="other", person="alice")},
+        {"by": Actor(role="other", person="alice")},
         {"data": {}},
         {"data": {"n": 99}},
         {"previous": "other"},

@@ -50,9 +50,9 @@ EACH = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "said"), EACH, ids=lambda one: getattr(one, "kind", ""))
-def test_each_is_stored_and_read_again(request_: Request, said: dict[str, object]) -> None:
-    assert json.loads(canonical(stored(request_))) == USUAL | said
+@pytest.mark.parametrize(("request_", "message"), EACH, ids=lambda one: getattr(one, "kind", ""))
+def test_each_is_stored_and_read_again(request_: Request, message: dict[str, object]) -> None:
+    assert json.loads(canonical(stored(request_))) == USUAL | message
     assert read(request_.kind, stored(request_)) == request_
 
 
@@ -71,10 +71,10 @@ def test_what_is_no_request_of_a_kind_is_not_read(kind: str, to: str) -> None:
 
 def test_what_was_stored_beside_a_kinds_own_fields_is_stored_again() -> None:
     """A workflow hands on all its inputs, whatever the kind: the digest of such a plan covers them."""
-    said = StoredRequest(to="v1", table="people", allow_destroy=("urn",))
-    one = a_plan(request=read("aliases", said))
+    message = StoredRequest(to="v1", table="people", allow_destroy=("urn",))
+    one = a_plan(request=read("aliases", message))
 
-    assert stored(one.request) == said
+    assert stored(one.request) == message
     assert one.digest() != a_plan(request=AliasesRequest(release="v1")).digest()
     assert from_chunks(to_chunks(one), Move) == one
 
@@ -95,7 +95,7 @@ def test_a_plans_json_has_the_stored_request_among_its_fields_in_their_order() -
     assert list(shown)[10:12] == ["steps", "facts"]
 
 
-def test_a_request_of_another_kind_than_the_record_says_is_no_accident() -> None:
+def test_a_request_of_another_kind_than_the_record_states_is_no_accident() -> None:
     with pytest.raises(RollbackError) as error:
         AliasesRequest().expected(StackRequest)
 

@@ -26,8 +26,8 @@ def line(
     decision: str = "Allow",
     sid: str = "",
 ) -> list[object]:
-    told = [["dynamodb:LeadingKeys", list(keys)]] if keys else []
-    return [role, "700000000001", "eu-west-1", action, resource, told, decision, sid]
+    conditions = [["dynamodb:LeadingKeys", list(keys)]] if keys else []
+    return [role, "700000000001", "eu-west-1", action, resource, conditions, decision, sid]
 
 
 def shapes(folder: Path, *lines: list[object]) -> set[Call]:
@@ -35,7 +35,7 @@ def shapes(folder: Path, *lines: list[object]) -> set[Call]:
     return asked.shapes(folder)
 
 
-def test_calls_that_differ_in_what_no_policy_tells_apart_are_one(tmp_path: Path) -> None:
+def test_calls_that_differ_in_what_no_policy_distinguishes_are_one(tmp_path: Path) -> None:
     found = shapes(
         tmp_path,
         line("dynamodb:Query", LEDGER, "ROLLBACK#01KYAAAAAAAAAAAAAAAAAAAAAA"),
@@ -112,13 +112,13 @@ def test_the_file_is_out_of_date_where_something_is_new_or_where_all_ran_and_som
     monkeypatch.setattr(asked, "RENEWED", tmp_path / "renewed.jsonl")
     asked.write({READ}, asked.FILE)
 
-    said = asked.differences(now, all_ran=all_ran)
+    message = asked.differences(now, all_ran=all_ran)
 
-    assert asked.RENEWED.exists() == bool(said) == (out_of_date is not None)
+    assert asked.RENEWED.exists() == bool(message) == (out_of_date is not None)
     if out_of_date is not None:
-        told, renewed = out_of_date
-        assert [" ".join(one.split()[:2]) for one in said[:-1]] == told
-        assert said[-1].endswith("cp renewed.jsonl asked.jsonl")
+        is_told, renewed = out_of_date
+        assert [" ".join(one.split()[:2]) for one in message[:-1]] == is_told
+        assert message[-1].endswith("cp renewed.jsonl asked.jsonl")
         monkeypatch.setattr(asked, "FILE", asked.RENEWED)
         assert asked.kept() == renewed
 

@@ -57,9 +57,9 @@ def test_an_error_that_is_no_steps_failure_is_raised() -> None:
         carry_out(pool, [1], do, lambda _: None, stopping=lambda: False)
 
 
-@pytest.mark.parametrize("word", ["moved", "created", "updated", "replaced", "deleted", "unprotected"])
-def test_what_was_done_counts_as_moved_whatever_the_word_is(word: str) -> None:
-    told = [{"outcome": one} for one in (word, "confirmed", "failed", "reverted", "untouched", word)]
+@pytest.mark.parametrize("text", ["moved", "created", "updated", "replaced", "deleted", "unprotected"])
+def test_what_was_done_counts_as_moved_whatever_its_outcome_is_called(text: str) -> None:
+    lines = [{"outcome": one} for one in (text, "confirmed", "failed", "reverted", "untouched", text)]
 
-    assert counts(told) == {"planned": 6, "moved": 2, "confirmed": 1, "failed": 1, "reverted": 1}
+    assert counts(lines) == {"planned": 6, "moved": 2, "confirmed": 1, "failed": 1, "reverted": 1}
     assert list(counts([])) == ["planned", "moved", "confirmed", "failed", "reverted"]

@@ -18,11 +18,11 @@ HELD = "01K is at it and holds the lease on dev/aliases: alice on laptop (pid 7)
 
 
 def shown(error: RollbackError, *, width: int = 80) -> list[str]:
-    said = io.StringIO()
+    output = io.StringIO()
     terminal = Terminal()
-    terminal.console = Console(file=said, markup=False, highlight=False, emoji=False, width=width)
+    terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=width)
     terminal.error(error)
-    return said.getvalue().splitlines()
+    return output.getvalue().splitlines()
 
 
 def test_the_code_is_beside_a_message_that_leaves_room_for_it() -> None:
@@ -39,9 +39,9 @@ def test_the_code_is_beside_a_message_that_leaves_room_for_it() -> None:
 @pytest.mark.finding("W8")
 @pytest.mark.finding("U8")
 def test_an_alarm_and_what_an_audit_saw_have_their_lines_and_no_mark_of_one() -> None:
-    said = io.StringIO()
+    output = io.StringIO()
     terminal = Terminal()
-    terminal.console = Console(file=said, markup=False, highlight=False, emoji=False, width=100)
+    terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=100)
     seen = Audited(
         environment="dev",
         entries=3,
@@ -58,7 +58,7 @@ def test_an_alarm_and_what_an_audit_saw_have_their_lines_and_no_mark_of_one() ->
     terminal.show(view(seen), {})
 
     alarm, relief, counted, found, unkept = (
-        line.strip(" │") for line in said.getvalue().splitlines() if not line.startswith(("╭", "╰"))
+        line.strip(" │") for line in output.getvalue().splitlines() if not line.startswith(("╭", "╰"))
     )
     assert (alarm, relief) == ("The table was restored.", "Relief: rollback lambda")
     assert counted.startswith("3 entries of the timeline")
@@ -93,7 +93,7 @@ def test_with_json_an_error_is_one_object_on_the_last_line_of_standard_error(
     )
     terminal = Terminal(json_output=True)
 
-    terminal.say("Planning")
+    terminal.notice("Planning")
     terminal.error(error)
 
     out, err = capsys.readouterr()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from rollback.actions.emergency.importer import Adopted, Adoption
+from rollback.actions.emergency.importer import Adopted, JournalImport
 from rollback.actions.emergency.journal import found, read
 from rollback.actions.emergency.run import Emergency, under_its_role
 from rollback.actions.repair_ledger import mend
@@ -23,7 +23,7 @@ from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import number
 from rollback.ledger.health import LostEntries, advice, ask, protections
 from rollback.ledger.store import GONE, THROTTLED, UNREACHABLE, Unanswered
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Status, chain_break
 from rollback.model.release import label
 from rollback.model.request import PREVIOUS, AliasesRequest
@@ -32,7 +32,7 @@ from tests.doubles.functions import no_answer, nothing
 from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table, settings
 from tests.simulation.aws.dynamodb_model import DynamoDB
 
-OLGA = Who(role="acme-dev-break-glass-role", person="olga")
+OLGA = Actor(role="acme-dev-break-glass-role", person="olga")
 GET, LIST, ROLES = (f"acme-dev-lambda-{tail}" for tail in ("teams-get", "teams-list", "roles-get"))
 
 
@@ -88,7 +88,7 @@ class Night:
         return path
 
     def adopt(self, path: Path | None = None, life: Life | None = None, **how: Any) -> Adopted:
-        adoption = Adoption(session=self.world.session(ALICE, life), ui=Quiet())
+        adoption = JournalImport(session=self.world.session(ALICE, life), ui=Quiet())
         return adoption.adopt(path or self.journal, **how)
 
     def restored(self, seq: int) -> DynamoDB:
@@ -128,7 +128,7 @@ def agrees(night: Night, adopted: Adopted, status: Status) -> None:
 # -- made without the ledger ------------------------------------------------------------------------------
 
 
-def test_previous_is_put_back_without_a_single_answer_of_the_ledger(night: Night) -> None:
+def test_previous_is_rolled_back_to_without_a_single_answer_of_the_ledger(night: Night) -> None:
     night.ledger_gone()
 
     finished = night.begin()
@@ -142,7 +142,7 @@ def test_previous_is_put_back_without_a_single_answer_of_the_ledger(night: Night
     )
 
 
-def test_the_plan_says_what_cannot_be_known(night: Night) -> None:
+def test_the_plan_shows_what_cannot_be_known(night: Night) -> None:
     night.ledger_gone()
 
     plan = night.acting().plan(AliasesRequest())
@@ -171,7 +171,7 @@ def test_one_write_a_function_and_every_one_under_a_tag_of_the_record(night: Nig
 
 def test_an_undo_brings_versions_and_weights_back(night: Night) -> None:
     night.world.functions.point(ROLES, "3", {"2": 0.25})
-    before = night.world.functions.standing()
+    before = night.world.functions.deployed()
     night.ledger_gone()
     night.begin()
 
@@ -180,10 +180,10 @@ def test_an_undo_brings_versions_and_weights_back(night: Night) -> None:
     assert finished.error is None
     assert finished.record is not None
     assert finished.record.status is Status.REVERTED
-    assert night.world.functions.standing() == before
+    assert night.world.functions.deployed() == before
 
 
-def test_a_foreign_write_meanwhile_puts_everything_back_and_is_left_alone(night: Night) -> None:
+def test_an_outside_write_meanwhile_reverts_everything_and_is_left_alone(night: Night) -> None:
     functions = night.world.functions
     functions.publish(LIST, "somebody else's")
     night.ledger_gone()
@@ -198,7 +198,9 @@ def test_a_foreign_write_meanwhile_puts_everything_back_and_is_left_alone(night:
     assert night.world.versions() == {GET: "3", LIST: "4", ROLES: "3"}
 
 
-def test_a_release_that_the_archive_knows_as_barred_is_refused_unless_it_is_said_twice(night: Night) -> None:
+def test_a_release_that_the_archive_knows_as_quarantined_is_refused_unless_it_is_confirmed_twice(
+    night: Night,
+) -> None:
     night.world.begin()
     night.ledger_gone()
 
@@ -235,7 +237,7 @@ def test_an_archive_whose_manifest_was_changed_is_not_followed(night: Night) -> 
         night.acting().plan(AliasesRequest())
 
 
-def test_a_failed_smoke_test_is_said_with_the_ways_on(night: Night) -> None:
+def test_a_failed_smoke_test_is_reported_with_the_recovery_options(night: Night) -> None:
     night.world.settings = settings(smoke=["python", "-c", "raise SystemExit(1)"])
     night.ledger_gone()
 
@@ -248,20 +250,22 @@ def test_a_failed_smoke_test_is_said_with_the_ways_on(night: Night) -> None:
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("at", [1, 2, 3])
-@pytest.mark.parametrize("way", ["resume", "undo"])
-def test_killed_at_any_write_it_is_resumed_or_undone(night: Night, at: int, before: bool, way: str) -> None:
+@pytest.mark.parametrize("ending", ["resume", "undo"])
+def test_killed_at_any_write_it_is_resumed_or_undone(
+    night: Night, at: int, before: bool, ending: str
+) -> None:
     night.world.functions.point(ROLES, "3", {"2": 0.25})
-    start = night.world.functions.standing()
+    start = night.world.functions.deployed()
     night.ledger_gone()
     with pytest.raises(Killed):
         night.begin(Life(at=at, before=before))
 
     acting = night.acting()
-    finished = acting.resume(night.journal) if way == "resume" else acting.undo(night.journal, "no")
+    finished = acting.resume(night.journal) if ending == "resume" else acting.undo(night.journal, "no")
 
     assert finished.error is None
     goal = {name: ("2", {}) for name in (GET, LIST, ROLES)}
-    assert night.world.functions.standing() == (goal if way == "resume" else start)
+    assert night.world.functions.deployed() == (goal if ending == "resume" else start)
 
 
 def test_a_process_that_wakes_up_after_an_undo_moves_nothing(night: Night) -> None:
@@ -278,7 +282,7 @@ def test_a_process_that_wakes_up_after_an_undo_moves_nothing(night: Night) -> No
     night.ledger_gone()
     acting = night.acting()
     plan = acting.plan(AliasesRequest())
-    start = functions.standing()
+    start = functions.deployed()
     stopped: list[RollbackError] = []
 
     def sleep() -> None:
@@ -299,11 +303,11 @@ def test_a_process_that_wakes_up_after_an_undo_moves_nothing(night: Night) -> No
     sleeper.join()
 
     assert finished.error is None
-    assert functions.standing() == start
+    assert functions.deployed() == start
     assert "from a copy of the journal" in stopped[0].what
 
 
-def test_an_interrupted_emergency_says_how_to_go_on(night: Night) -> None:
+def test_an_interrupted_emergency_shows_how_to_go_on(night: Night) -> None:
     night.ledger_gone()
     night.stop.set()
 
@@ -348,15 +352,17 @@ def test_an_imported_journal_is_a_record_like_any_other_and_loud(night: Night) -
     adopted = night.adopt()
 
     agrees(night, adopted, Status.COMPLETE)
-    assert adopted.stands == "v1.1.0"
-    assert {(bar.service, bar.version) for bar in night.world.session().ledger.quarantines()} == {
+    assert adopted.deployed == "v1.1.0"
+    assert {
+        (quarantine.service, quarantine.version) for quarantine in night.world.session().ledger.quarantines()
+    } == {
         ("teams", "v1.2.0"),
         ("roles", "v1.2.0"),
     }
     assert adopted.record.initiated_by == OLGA
-    told = read(journal.with_name(f"{journal.name}.imported"))
-    assert [event.kind for event in adopted.events] == [*(event.kind for event in told.events), "imported"]
-    assert adopted.events[-1].data["head"] == told.head
+    file = read(journal.with_name(f"{journal.name}.imported"))
+    assert [event.kind for event in adopted.events] == [*(event.kind for event in file.events), "imported"]
+    assert adopted.events[-1].data["head"] == file.head
     assert not found(night.place, "dev", night.world.settings.account)
 
 
@@ -442,7 +448,7 @@ def test_a_half_imported_record_is_neither_resumed_nor_aborted(night: Night) -> 
 
 def test_an_unfinished_journal_becomes_a_failed_record_that_is_resumed_or_aborted(night: Night) -> None:
     night.world.functions.point(ROLES, "3", {"2": 0.25})
-    start = night.world.functions.standing()
+    start = night.world.functions.deployed()
     night.ledger_gone()
     with pytest.raises(Killed):
         night.begin(Life(at=2))
@@ -454,10 +460,10 @@ def test_an_unfinished_journal_becomes_a_failed_record_that_is_resumed_or_aborte
     finished = night.world.flow().abort(adopted.record.rollback_id)
     assert finished.record is not None
     assert finished.record.status is Status.REVERTED
-    assert night.world.functions.standing() == start
+    assert night.world.functions.deployed() == start
 
 
-def test_an_undone_emergency_is_imported_as_reverted_and_bars_nothing(night: Night) -> None:
+def test_an_undone_emergency_is_imported_as_reverted_and_quarantines_nothing(night: Night) -> None:
     night.ledger_gone()
     night.begin()
     night.acting().undo(night.journal, "no")
@@ -466,7 +472,7 @@ def test_an_undone_emergency_is_imported_as_reverted_and_bars_nothing(night: Nig
     adopted = night.adopt()
 
     agrees(night, adopted, Status.REVERTED)
-    assert adopted.stands == "v1.2.0"
+    assert adopted.deployed == "v1.2.0"
     assert not night.world.session().ledger.quarantines()
 
 
@@ -494,7 +500,7 @@ def test_another_environments_journal_is_refused(night: Night) -> None:
         night.adopt(next(iter(night.place.iterdir())))
 
 
-def test_aliases_that_were_moved_since_are_named_and_only_adopted_when_said(night: Night) -> None:
+def test_aliases_that_were_moved_since_are_named_and_only_adopted_when_confirmed(night: Night) -> None:
     night.ledger_gone()
     night.begin()
     night.ledger_back()
@@ -505,9 +511,9 @@ def test_aliases_that_were_moved_since_are_named_and_only_adopted_when_said(nigh
     adopted = night.adopt(although_moved=True)
 
     agrees(night, adopted, Status.COMPLETE)
-    assert "roles" not in night.world.timeline().stands
+    assert "roles" not in night.world.timeline().all_deployed
     assert adopted.events[-1].data["moved_since"] == [ROLES]
-    assert {bar.service for bar in night.world.session().ledger.quarantines()} == {"teams"}
+    assert {quarantine.service for quarantine in night.world.session().ledger.quarantines()} == {"teams"}
 
 
 def test_a_journal_that_went_on_after_its_import_is_refused(night: Night) -> None:
@@ -537,7 +543,7 @@ def test_an_import_waits_for_nobody_elses_lease(night: Night) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "how", "words"),
+    ("error", "how", "text"),
     [
         (NO_TABLE, GONE, "does not exist"),
         (error_of("ProvisionedThroughputExceededException"), THROTTLED, "is throttled"),
@@ -548,12 +554,12 @@ def test_an_import_waits_for_nobody_elses_lease(night: Night) -> None:
         (no_answer(), UNREACHABLE, "cannot be reached"),
     ],
 )
-def test_why_a_ledger_does_not_answer_is_told_apart(
-    night: Night, error: Exception, how: str, words: str
+def test_why_a_ledger_does_not_answer_is_distinguished(
+    night: Night, error: Exception, how: str, text: str
 ) -> None:
     night.ledger_gone(error)
 
-    with pytest.raises(Unanswered, match=words) as raised:
+    with pytest.raises(Unanswered, match=text) as raised:
         night.world.timeline().newest  # noqa: B018 - reads it
 
     assert raised.value.how == how
@@ -601,7 +607,7 @@ def test_a_new_and_empty_table_is_recognised(night: Night) -> None:
         night.world.begin()
 
 
-def test_what_is_only_shown_is_shown_and_said(night: Night) -> None:
+def test_what_is_only_shown_is_shown_and_reported(night: Night) -> None:
     night.ledger_back(night.restored(2))
     session = night.world.session()
 
@@ -634,10 +640,10 @@ def test_somebody_who_writes_between_the_two_reads_is_no_loss(night: Night) -> N
     assert session.alarms == ()
 
 
-def test_a_mended_ledger_says_what_was(night: Night) -> None:
+def test_a_mended_ledger_shows_what_was(night: Night) -> None:
     night.world.begin()
     whole = {entry.seq: entry for entry in night.world.timeline()}
-    stands = dict(night.world.timeline().stands)
+    deployed = dict(night.world.timeline().all_deployed)
     lost = night.restored(2)
     for item in night.table.items(TABLE):
         if item["PK"]["S"].startswith("ROLLBACK#") or item["SK"]["S"].startswith("QUARANTINE#"):
@@ -648,15 +654,15 @@ def test_a_mended_ledger_says_what_was(night: Night) -> None:
             lost.remove(TABLE, item["PK"]["S"], item["SK"]["S"])
     night.ledger_back(lost)
 
-    mended = mend(night.world.session(DAN), "restored", Quiet())
+    repaired = mend(night.world.session(DAN), "restored", Quiet())
 
     ledger = night.world.session().ledger
     assert {entry.seq: entry for entry in ledger.timeline()} == whole
-    assert dict(ledger.timeline().stands) == stands
-    assert mended.releases == ("v1.2.0",)
-    assert len(mended.lost) == 1, "the record of the rollback is not in the archive"
+    assert dict(ledger.timeline().all_deployed) == deployed
+    assert repaired.releases == ("v1.2.0",)
+    assert len(repaired.lost) == 1, "the record of the rollback is not in the archive"
     assert ledger.release(newest.id).version == "v1.2.0"
-    assert {(bar.service, bar.version) for bar in ledger.quarantines()} == {
+    assert {(quarantine.service, quarantine.version) for quarantine in ledger.quarantines()} == {
         ("teams", "v1.2.0"),
         ("roles", "v1.2.0"),
     }
@@ -669,9 +675,9 @@ def test_an_empty_table_is_mended_from_the_first_entry_on(night: Night) -> None:
     whole = list(night.world.timeline())
     night.ledger_back(empty)
 
-    mended = mend(night.world.session(DAN), "new table", Quiet())
+    repaired = mend(night.world.session(DAN), "new table", Quiet())
 
-    assert (mended.entries, set(mended.releases)) == (3, {"v1.0.0", "v1.1.0", "v1.2.0"})
+    assert (repaired.entries, set(repaired.releases)) == (3, {"v1.0.0", "v1.1.0", "v1.2.0"})
     assert list(night.world.timeline()) == whole
     finished = night.world.begin()
     assert finished.record is not None

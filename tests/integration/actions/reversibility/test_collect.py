@@ -12,7 +12,7 @@ from rollback.actions.freeze import freeze
 from rollback.actions.quarantine import quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.reversibility.collect import _dropped, gather
-from rollback.actions.reversibility.rules import Answer, Finding, Verdict
+from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.deployed import UNKNOWN
 from rollback.model.request import AliasesRequest
@@ -44,9 +44,11 @@ def platform(world: World, hub: GitHub, tmp_path: Path, monkeypatch: pytest.Monk
     return world
 
 
-def git(root: Path, *words: str) -> str:
-    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *who, "-C", str(root), *words], capture_output=True, text=True, check=True)
+def git(root: Path, *arguments: str) -> str:
+    actor = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *actor, "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -58,30 +60,30 @@ def _denied(operation: str, function: str) -> None:
     raise client_error(operation, "AccessDeniedException")
 
 
-def of(verdict: Verdict, check: str) -> list[Finding]:
+def of(verdict: Verdict, check: str) -> list[Judgement]:
     return [finding for finding in verdict.findings if finding.check == check]
 
 
-def test_all_is_well_and_what_does_not_apply_says_so(platform: World) -> None:
+def test_everything_passes_and_what_does_not_apply_is_named(platform: World) -> None:
     verdict = can(platform)
 
     assert verdict.reversible, verdict.against
     assert [(finding.check, finding.answer) for finding in verdict.findings] == [
-        ("functions", Answer.YES),
-        ("stack", Answer.UNNEEDED),
-        ("terraform", Answer.UNNEEDED),
-        ("tables", Answer.UNNEEDED),
-        ("approver", Answer.YES),
-        *[("github", Answer.YES)] * 4,
-        ("quarantine", Answer.YES),
-        ("in flight", Answer.YES),
-        ("freeze", Answer.YES),
-        ("audit trail", Answer.YES),
+        ("functions", CheckAnswer.YES),
+        ("stack", CheckAnswer.UNNEEDED),
+        ("terraform", CheckAnswer.UNNEEDED),
+        ("tables", CheckAnswer.UNNEEDED),
+        ("approver", CheckAnswer.YES),
+        *[("github", CheckAnswer.YES)] * 4,
+        ("quarantine", CheckAnswer.YES),
+        ("in flight", CheckAnswer.YES),
+        ("freeze", CheckAnswer.YES),
+        ("audit trail", CheckAnswer.YES),
     ]
     assert of(verdict, "functions")[0].why == "3 of 3 have a recorded version before: v1.2.0 → v1.1.0"
 
 
-def test_each_function_without_a_way_back_is_named(platform: World) -> None:
+def test_each_function_without_a_recovery_option_is_named(platform: World) -> None:
     quarantine(platform.session(DAN), "v1.1.0", ["roles"], "no")
     quarantine(platform.session(DAN), "v1.0.0", ["roles"], "no")
     del platform.functions.versions[GET]["2"]
@@ -141,19 +143,19 @@ def test_a_prevent_destroy_that_a_commit_drops_is_found_in_its_text_and_one_that
     def resource(name: str, *, kept: bool) -> str:
         return f'resource "t" "{name}" {{ lifecycle {{ prevent_destroy = {str(kept).lower()} }} }}\n'
 
-    stood = committed(
+    before = committed(
         main=resource("a", kept=True) + resource("b", kept=True), teams_main=resource("a", kept=True)
     )
     same = committed(main=resource("a", kept=True), teams_main=resource("a", kept=True))
     open_ = committed(teams_main=resource("a", kept=False))
 
-    assert _dropped(root, "terraform", stood, same) == set()
+    assert _dropped(root, "terraform", before, same) == set()
     assert _dropped(root, "terraform", same, open_) == {"t.a"}
     assert _dropped(root, "terraform", UNKNOWN, open_) == set()
     broken = committed(main='resource "t" "a" {')
     assert _dropped(root, "terraform", same, same) == set()
     with pytest.raises(RollbackError, match=f"terraform/main.tf of {broken[:12]} cannot be read") as raised:
-        _dropped(root, "terraform", stood, broken)
+        _dropped(root, "terraform", before, broken)
     assert raised.value.code == Code.COMMIT_UNUSABLE
 
 
@@ -189,7 +191,7 @@ def test_a_stack_that_is_recorded_is_no_check_that_does_not_apply_where_its_engi
 
     (unknown,) = can(platform).against
 
-    assert (unknown.check, unknown.answer) == ("stack", Answer.UNKNOWN)
+    assert (unknown.check, unknown.answer) == ("stack", CheckAnswer.UNKNOWN)
     assert "pulumi is not on PATH" in unknown.why
     assert "Install it" in unknown.next
 
@@ -201,10 +203,10 @@ def test_one_check_that_cannot_be_asked_leaves_the_others_be(platform: World) ->
     verdict = can(platform)
 
     (unknown,) = verdict.against
-    assert (unknown.check, unknown.answer) == ("functions", Answer.UNKNOWN)
+    assert (unknown.check, unknown.answer) == ("functions", CheckAnswer.UNKNOWN)
     assert "Not allowed" in unknown.why
     (note,) = of(verdict, "audit trail")
-    assert (note.answer, note.next) == (Answer.NOTE, "`pulumi up` declares it.")
+    assert (note.answer, note.next) == (CheckAnswer.NOTE, "`pulumi up` declares it.")
 
 
 def test_an_environment_that_lets_anybody_in_is_a_reason(platform: World, hub: GitHub) -> None:
@@ -230,7 +232,7 @@ def test_an_environment_of_protected_branches_has_no_policies_to_list(platform: 
     assert not any("dev-rollback/" in path for path in hub.asked)
 
 
-def test_an_environment_that_nobody_declared_is_told_from_a_repository_that_nobody_sees(
+def test_an_environment_that_nobody_declared_is_distinguished_from_a_repository_that_nobody_sees(
     platform: World, hub: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del hub.environments["dev-rollback"]
@@ -239,7 +241,7 @@ def test_an_environment_that_nobody_declared_is_told_from_a_repository_that_nobo
     (unknown,) = of(can(platform), "github")
 
     assert (missing.subject, "it is not declared" in missing.why) == ("dev-rollback", True)
-    assert (unknown.answer, unknown.against) == (Answer.UNKNOWN, False)
+    assert (unknown.answer, unknown.against) == (CheckAnswer.UNKNOWN, False)
     assert "GitHub answers 404" in unknown.why
 
 
@@ -257,5 +259,5 @@ def test_without_an_answer_of_githubs_nothing_is_known_which_counts_if_it_is_ask
 
     assert can(platform).reversible
     (found,) = can(platform, insist=True).against
-    assert (found.check, found.answer) == ("github", Answer.UNKNOWN)
-    assert hub.token not in found.said
+    assert (found.check, found.answer) == ("github", CheckAnswer.UNKNOWN)
+    assert hub.token not in found.explanation

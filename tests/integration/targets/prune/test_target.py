@@ -13,12 +13,12 @@ import pytest
 from rollback.actions.audit import audit
 from rollback.actions.freeze import freeze
 from rollback.actions.history import past
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.run import Finished
 from rollback.cli.commands.prune import _interrupted
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan
 from rollback.model.record import Status, chain_break
@@ -103,7 +103,7 @@ def test_the_newest_releases_stay_and_what_is_older_goes(old: World) -> None:
     assert old.begin().record is not None, "previous is there"
 
 
-def test_a_preview_deletes_nothing_and_tells_sizes_and_reasons(old: World) -> None:
+def test_a_preview_deletes_nothing_and_shows_sizes_and_reasons(old: World) -> None:
     before = left(old)
 
     (step,) = [step for step in planned(old).steps if step.function == GET]
@@ -121,7 +121,7 @@ def test_a_quarantined_release_is_evidence_and_does_not_count_among_the_newest(o
     assert kept(old, GET, 5) == "v5 is quarantined"
 
 
-def test_what_stands_and_what_previous_would_give_stay_however_old_they_are(old: World) -> None:
+def test_what_is_deployed_and_what_previous_would_give_stay_however_old_they_are(old: World) -> None:
     old.begin(to="v2")
     lift(old.session(ALICE), "v6", (), "mended")
 
@@ -155,7 +155,7 @@ def test_a_record_that_has_not_ended_keeps_what_it_comes_from_and_goes_to(old: W
     assert doomed(old)[GET] == [1, 2, 3, 4]
 
 
-def test_it_keeps_what_the_record_comes_from_also_once_that_stands_no_more(old: World) -> None:
+def test_it_keeps_what_the_record_comes_from_also_once_that_is_no_longer_deployed(old: World) -> None:
     waiting = old.flow().start("aliases", AliasesRequest(release="v1"), "it went bad", hold=True).record
     assert waiting is not None
     for version in ("v7", "v8", "v9"):
@@ -314,7 +314,7 @@ def test_asked_to_stop_it_begins_nothing_new(world: World) -> None:
     assert max(map(len, left(world).values())) > 2
 
 
-def test_interrupted_it_says_what_is_deleted_and_goes_on_when_run_again(old: World) -> None:
+def test_interrupted_it_shows_what_is_deleted_and_goes_on_when_run_again(old: World) -> None:
     stop = threading.Event()
     once(old, "DeleteFunction", LIST, stop.set)
 
@@ -337,7 +337,7 @@ def test_interrupted_it_says_what_is_deleted_and_goes_on_when_run_again(old: Wor
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before a write", "after it"])
-def test_killed_at_any_write_it_is_gone_on_with_and_ends_with_all_told(
+def test_killed_at_any_write_it_is_gone_on_with_and_ends_with_everything_reported(
     empty: Callable[[], World], before: bool
 ) -> None:
     gone = {GET: {1, 2}, LIST: {1, 2}, ROLES: {1, 2}}
@@ -368,24 +368,24 @@ def test_killed_at_any_write_it_is_gone_on_with_and_ends_with_all_told(
     assert number > 8, "as many as it writes"
 
 
-def test_given_up_it_deletes_nothing_more_and_says_that_nothing_comes_back(old: World) -> None:
+def test_given_up_it_deletes_nothing_more_and_reports_that_nothing_comes_back(old: World) -> None:
     stop = threading.Event()
     once(old, "DeleteFunction", LIST, stop.set)
     ended = pruned(old, stop=stop)
     assert ended.record is not None
-    before, said = left(old), Quiet()
+    before, output = left(old), Quiet()
     flow = old.flow(DAN)
 
-    given_up = type(flow)(session=flow.session, ui=said, stop=flow.stop).abort(ended.record.rollback_id)
+    given_up = type(flow)(session=flow.session, ui=output, stop=flow.stop).abort(ended.record.rollback_id)
 
     assert given_up.record is not None
     assert given_up.record.status is Status.ABORTED
     assert given_up.error is None
-    assert any("do not come back" in words for words in said.said)
+    assert any("do not come back" in parts for parts in output.notices)
     assert left(old) == before
 
 
-def test_given_up_after_it_was_killed_it_tells_what_had_been_deleted(old: World) -> None:
+def test_given_up_after_it_was_killed_it_shows_what_had_been_deleted(old: World) -> None:
     life = Life()
     once(old, "DeleteFunction", GET, lambda: setattr(life, "at", len(life.seen) + 1))
     life.before = False
@@ -441,7 +441,7 @@ def test_a_refused_deletion_is_a_failure_that_can_be_gone_on_with(old: World) ->
 # -- told ---------------------------------------------------------------------------------------------------
 
 
-def test_it_stands_in_the_history_and_in_a_trail_that_is_whole(moto_world: World) -> None:
+def test_it_is_in_the_history_and_in_a_trail_that_is_whole(moto_world: World) -> None:
     old = released(moto_world, 6)
     record = pruned(old).record
     assert record is not None
@@ -450,12 +450,16 @@ def test_it_stands_in_the_history_and_in_a_trail_that_is_whole(moto_world: World
     (moment,) = past(session, 10, Kind.PRUNE).moments
     audited = audit(session.ledger, session.account.each, Quiet())
 
-    assert (moment.what, moment.way, moment.who) == (record.rollback_id, "18 versions → 6 versions", "dan")
+    assert (moment.what, moment.movement, moment.actor) == (
+        record.rollback_id,
+        "18 versions → 6 versions",
+        "dan",
+    )
     assert moment.changes == {"delete": 12}
     assert audited.findings == ()
 
 
-def test_a_rollback_to_a_release_that_was_pruned_is_told_by_which_prune_and_when(old: World) -> None:
+def test_a_rollback_to_a_release_that_was_pruned_is_reported_by_which_prune_and_when(old: World) -> None:
     record = pruned(old).record
     assert record is not None
 
@@ -478,10 +482,10 @@ def test_where_aliases_need_approval_so_does_it_and_exactly_that_is_deleted(old:
     (old.root / "Pulumi.yaml").write_text(project, encoding="utf-8")
     (old.root / "Pulumi.dev.yaml").write_text(stack, encoding="utf-8")
 
-    def flow(caller: Who) -> Flow:
+    def flow(caller: Actor) -> Lifecycle:
         protected = {"Pulumi.yaml": project, "Pulumi.dev.yaml": stack}
         session = replace(old.session(caller), on_branch=lambda _root, _branch, name: protected[name])
-        return Flow(session=session, ui=Quiet(), stop=threading.Event())
+        return Lifecycle(session=session, ui=Quiet(), stop=threading.Event())
 
     waiting = flow(DAN).start(Kind.PRUNE, PruneRequest(keep=2), WHY)
     assert waiting.error is not None

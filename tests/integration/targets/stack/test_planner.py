@@ -17,7 +17,7 @@ import pytest
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.actions.reversibility.collect import of_stack
-from rollback.actions.reversibility.rules import Answer
+from rollback.actions.reversibility.rules import CheckAnswer
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.process_identity import began
 from rollback.integrations.git import Commit
@@ -100,8 +100,8 @@ def test_a_secret_is_in_the_clear_nowhere(
     with pytest.raises(RollbackError) as error:
         estate.plan(estate.commit("raise Exception(pulumi.Config().require('password'))"))
 
-    said = capfd.readouterr()
-    texts = [*to_chunks(plan), said.out, said.err, error.value.what]
+    output = capfd.readouterr()
+    texts = [*to_chunks(plan), output.out, output.err, error.value.what]
     assert not [text for text in texts if SECRET in text]
     update_plan = Path(target._ready.preview.workspace.plan_file) if target._ready else None
     assert update_plan
@@ -128,8 +128,8 @@ def test_a_state_that_has_moved_or_a_resource_that_has_drifted_makes_another_dig
 
 def test_a_quarantined_commit_is_refused_and_passed_over(deployed: tuple[Estate, str, str]) -> None:
     estate, old, _ = deployed
-    bar = Quarantine(service=STACK, version=old, reason="bad", by=ALICE, at="")
-    estate.ledger.barred.append(bar)
+    quarantine = Quarantine(service=STACK, version=old, reason="bad", by=ALICE, at="")
+    estate.ledger.barred.append(quarantine)
 
     try:
         with pytest.raises(Refused, check=coded(Code.QUARANTINED)):
@@ -137,7 +137,7 @@ def test_a_quarantined_commit_is_refused_and_passed_over(deployed: tuple[Estate,
         with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)):
             estate.plan()
     finally:
-        estate.ledger.barred.remove(bar)
+        estate.ledger.barred.remove(quarantine)
 
 
 def test_what_holds_data_or_protection_is_refused_until_it_is_named(
@@ -182,7 +182,7 @@ def test_items_that_would_expire_are_refused_until_their_table_is_named(
     assert not target.refusals(target.plan(StackRequest(commit=sha, allow_destroy=named)))
 
 
-def test_a_program_that_raises_is_told_by_its_last_lines(deployed: tuple[Estate, str, str]) -> None:
+def test_a_program_that_raises_is_reported_by_its_last_lines(deployed: tuple[Estate, str, str]) -> None:
     estate, _, _ = deployed
     sha = estate.commit("raise RuntimeError('no such team')", "broken")
 
@@ -210,7 +210,7 @@ def test_a_program_that_hangs_is_stopped_when_its_time_is_up(deployed: tuple[Est
     assert not began(int(pid.read_text()))
 
 
-def test_a_commit_without_the_project_or_its_stack_is_told_so(deployed: tuple[Estate, str, str]) -> None:
+def test_a_commit_without_the_project_or_its_stack_is_reported(deployed: tuple[Estate, str, str]) -> None:
     estate, _, _ = deployed
     estate.git("rm", "-q", "Pulumi.dev.yaml")
     without_stack = estate.commit(OLD, "no stack")
@@ -220,12 +220,12 @@ def test_a_commit_without_the_project_or_its_stack_is_told_so(deployed: tuple[Es
     other = estate.commit(OLD, "another project")
     estate.git("checkout", "-q", deployed[2], "--", "Pulumi.yaml", "Pulumi.dev.yaml")
 
-    for sha, words in (
+    for sha, parts in (
         (without_stack, "Pulumi.dev.yaml is missing"),
         (without_project, "holds no Pulumi project"),
         (other, "the project is called 'other', not 'rollback'"),
     ):
-        with pytest.raises(UsageError, match=words, check=coded(Code.COMMIT_UNUSABLE)):
+        with pytest.raises(UsageError, match=parts, check=coded(Code.COMMIT_UNUSABLE)):
             estate.plan(sha)
 
 
@@ -257,7 +257,7 @@ def test_the_stack_is_read_with_todays_salt_whatever_the_commit_had(
         estate.plan(unreadable)
 
 
-def test_a_commit_gets_its_own_dependencies_or_an_error_with_the_last_words_of_pip(
+def test_a_commit_gets_its_own_dependencies_or_an_error_with_the_last_lines_of_pip(
     deployed: tuple[Estate, str, str],
 ) -> None:
     estate, _, _ = deployed
@@ -283,7 +283,7 @@ def test_a_commit_gets_its_own_dependencies_or_an_error_with_the_last_words_of_p
     assert clean.stdout == ""
 
 
-def test_another_stack_and_another_folder_are_found_or_told_to_be_missing(
+def test_another_stack_and_another_folder_are_found_or_reported_as_missing(
     deployed: tuple[Estate, str, str],
 ) -> None:
     estate, _, _ = deployed
@@ -300,7 +300,9 @@ def test_another_stack_and_another_folder_are_found_or_told_to_be_missing(
         estate.plan("HEAD", project="../infra")
 
 
-def test_a_commit_that_would_cost_data_is_told_by_what_of_it_does(deployed: tuple[Estate, str, str]) -> None:
+def test_a_commit_that_would_cost_data_is_reported_by_what_of_it_does(
+    deployed: tuple[Estate, str, str],
+) -> None:
     estate, _, _ = deployed
     spoilt = NEW.replace('table("data", protect=True)', 'table("data")').replace(
         'table("spare", retain_on_delete=True)', 'table("fresh")'
@@ -309,11 +311,11 @@ def test_a_commit_that_would_cost_data_is_told_by_what_of_it_does(deployed: tupl
 
     found = of_stack(estate.target()._context, Commit(sha=bad, subject=""), STACK)
 
-    told = {(one.subject.rpartition("::")[2], one.answer): one.why.partition(",")[0] for one in found}
-    assert told == {
-        ("data", Answer.NO): "it would lose its protection",
-        ("spare", Answer.NO): "it would leave the state only: the step back would make another one",
-        ("fresh", Answer.NOTE): "it would be created: its step back deletes it",
+    result = {(one.subject.rpartition("::")[2], one.answer): one.why.partition(",")[0] for one in found}
+    assert result == {
+        ("data", CheckAnswer.NO): "it would lose its protection",
+        ("spare", CheckAnswer.NO): "it would leave the state only: the step back would make another one",
+        ("fresh", CheckAnswer.NOTE): "it would be created: its step back deletes it",
     }
 
 

@@ -28,7 +28,7 @@ from rollback.model.events import EngineBegan
 from rollback.model.plan import Plan
 from rollback.model.release import STACK
 from rollback.model.request import StackRequest
-from rollback.model.resource_changes import Change
+from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Outcome
 from rollback.targets.stack.target import Stack
 from tests.coded import coded
@@ -46,18 +46,18 @@ T = TypeVar("T")
 
 @dataclass(kw_only=True)
 class World:
-    """The stack and its two commits. `stands` is the one that a test which passes has left, at rest."""
+    """The stack and its two commits. `deployed` is the one that a test which passes has left, at rest."""
 
     estate: Estate
     proxy: Proxy
     old: str
     new: str
-    stands: str
+    deployed: str
     threads: list[threading.Thread] = field(default_factory=list)
 
     @property
     def other(self) -> str:
-        return self.old if self.stands == self.new else self.new
+        return self.old if self.deployed == self.new else self.new
 
     def end(self) -> None:
         """Nothing waits any more, nothing runs any more."""
@@ -103,7 +103,7 @@ def made(folder: Path) -> Iterator[World]:
         for name, value in estate.environment.items():
             patch.setenv(name, value)
         old, new = estate.deploy(OLD, "the first"), estate.deploy(NEW, "the second")
-        yield World(estate=estate, proxy=proxy, old=old, new=new, stands=new)
+        yield World(estate=estate, proxy=proxy, old=old, new=new, deployed=new)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def world(worlds: Shared[World], request: pytest.FixtureRequest) -> Iterator[Wor
         world.end()
 
 
-def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(world: World) -> None:
+def test_it_goes_back_and_is_verified_and_the_history_shows_which_commit_is_deployed(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
     plan = target.plan(StackRequest())
 
@@ -137,14 +137,14 @@ def test_it_goes_back_and_is_verified_and_the_history_tells_which_commit_stands(
     }
     target.publish(plan, plan.left(undone=False))
     assert estate.parameters.values == {"/acme/dev/pulumi-commit": goal}
-    newest, *others = _told(estate)
+    newest, *others = _history(estate)
     assert newest == ("update", "succeeded", goal, False, True)
-    assert ("update", "succeeded", world.stands, False, False) in others
+    assert ("update", "succeeded", world.deployed, False, False) in others
     assert not any(one[4] for one in others)
-    world.stands = goal
+    world.deployed = goal
 
 
-def test_a_history_of_more_than_the_engines_ten_is_told_to_its_end(world: World) -> None:
+def test_a_history_of_more_than_the_engines_ten_is_reported_to_its_end(world: World) -> None:
     s3, prefix = world.estate.aws("s3"), ".pulumi/history/rollback/dev/"
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]]
     entries = [key for key in keys if key.endswith(".history.json")]
@@ -152,12 +152,12 @@ def test_a_history_of_more_than_the_engines_ten_is_told_to_its_end(world: World)
     for key in earlier:
         s3.copy_object(Bucket=BUCKET, Key=key, CopySource={"Bucket": BUCKET, "Key": min(entries)})
 
-    told = _told(world.estate)
+    updates = _history(world.estate)
 
     for key in earlier:
         s3.delete_object(Bucket=BUCKET, Key=key)
-    assert len(told) == len(entries) + 10
-    assert told[-10:] == [told[-11]] * 10
+    assert len(updates) == len(entries) + 10
+    assert updates[-10:] == [updates[-11]] * 10
 
 
 def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: World) -> None:
@@ -173,15 +173,15 @@ def test_a_person_who_deploys_meanwhile_is_named_and_nothing_is_done(world: Worl
     with pytest.raises(
         Refused, match=r"The stack is being updated by .*@.* \(pid \d+\)", check=coded(Code.STATE_LOCKED)
     ):
-        estate.plan(world.stands)
+        estate.plan(world.deployed)
 
-    assert outcome.put_back
+    assert outcome.revert
     assert "locked by" in outcome.failures[0].reason
     assert target.undo(plan, journal) == Outcome()
     held.release()
     deployed()
     estate.git("checkout", "-q", "main")
-    world.stands = goal
+    world.deployed = goal
 
 
 def test_ctrl_c_lets_the_engine_end_in_good_order_and_resume_goes_on(world: World) -> None:
@@ -200,12 +200,12 @@ def test_ctrl_c_lets_the_engine_end_in_good_order_and_resume_goes_on(world: Worl
     assert _locks(estate) == []
     assert resumed == Outcome()
     assert estate.values() == world.values(goal)
-    world.stands = goal
+    world.deployed = goal
 
 
-@pytest.mark.parametrize("way", ["resume", "abort"])
+@pytest.mark.parametrize("option", ["resume", "abort"])
 def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_with(
-    world: World, way: str
+    world: World, option: str
 ) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
     plan = target.plan(StackRequest(commit=goal))
@@ -217,7 +217,7 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
     assert len(_locks(estate)) == 1
     again = journal.next_holder()
     other = estate.target()
-    outcome = other.execute(plan, again) if way == "resume" else other.undo(plan, again)
+    outcome = other.execute(plan, again) if option == "resume" else other.undo(plan, again)
 
     assert outcome == Outcome()
     assert _locks(estate) == []
@@ -226,13 +226,15 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
     ]
     (adopted,) = [event.data for event in again.events if event.kind == "adopted"]
     assert [urn.rpartition("::")[2] for urn in adopted["urns"]] == [created]
-    assert way == "abort" or "untouched" not in {one["outcome"] for one in other.outcomes(plan, again.events)}
-    stands = goal if way == "resume" else world.stands
-    assert estate.values() == world.values(stands)
-    world.stands = stands
+    assert option == "abort" or "untouched" not in {
+        one["outcome"] for one in other.outcomes(plan, again.events)
+    }
+    deployed = goal if option == "resume" else world.deployed
+    assert estate.values() == world.values(deployed)
+    world.deployed = deployed
 
 
-def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
+def test_a_lock_of_another_machine_needs_a_persons_confirmation(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
     plan = target.plan(StackRequest(commit=goal))
     elsewhere = Process(user="dan", host="elsewhere", pid=7, began="1", space="")
@@ -251,10 +253,10 @@ def test_a_lock_of_another_machine_needs_a_persons_word(world: World) -> None:
     assert [event.data for event in again.events if event.kind == "unlocked"] == [
         {"uuid": "0f1e", "holder": "elsewhere:7", "proof": "a person says that it is dead"}
     ]
-    world.stands = goal
+    world.deployed = goal
 
 
-def test_an_engine_that_fails_half_way_says_at_what_and_resume_does_the_rest(world: World) -> None:
+def test_an_engine_that_fails_half_way_names_the_step_and_resume_does_the_rest(world: World) -> None:
     estate, target, journal, goal = world.estate, world.estate.target(), Memory(), world.other
     plan = target.plan(StackRequest(commit=goal))
     name = world.created(goal)
@@ -267,23 +269,23 @@ def test_an_engine_that_fails_half_way_says_at_what_and_resume_does_the_rest(wor
 
     assert [one.subject.rpartition("::")[2] for one in outcome.failures] == [name]
     assert "ParameterLimitExceeded" in outcome.failures[0].reason
-    assert not outcome.put_back
+    assert not outcome.revert
     assert target.counts(plan, journal.events)["failed"] == 1
-    assert _told(estate)[0][:3] == ("update", "failed", goal)
+    assert _history(estate)[0][:3] == ("update", "failed", goal)
     assert estate.target().execute(plan, journal.next_holder()) == Outcome()
     assert estate.values() == world.values(goal)
-    world.stands = goal
+    world.deployed = goal
 
 
 def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to_come_back_to(
     world: World,
 ) -> None:
     """Somebody deploys what stands with something more in it after the plan to leave it was made."""
-    estate, journal, stands = world.estate, Memory(), world.stands
+    estate, journal, deployed = world.estate, Memory(), world.deployed
     plan = estate.target().plan(StackRequest(commit=world.other))
     elsewhere = Process(user="dan", host="x", pid=1, began="1", space="")
     journal.append(EngineBegan(process=elsewhere, run="", back=False))
-    estate.git("checkout", "-q", stands)
+    estate.git("checkout", "-q", deployed)
     estate.write("__main__.py", (estate.program / "__main__.py").read_text() + 'parameter("more", "than")\n')
     estate.up()
     estate.git("checkout", "-q", "--force", "main")
@@ -297,25 +299,25 @@ def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to
 
     assert anew.anew
     assert "more than was approved" in anew.failures[0].reason
-    assert plan.targets == {STACK: stands}
-    assert (plan.leaves, plan.quarantines, plan.from_version) == ({}, {}, f"{stands[:12]}-dirty")
+    assert plan.targets == {STACK: deployed}
+    assert (plan.leaves, plan.quarantines, plan.from_version) == ({}, {}, f"{deployed[:12]}-dirty")
     assert done == Outcome()
     assert "not known which commit stood there" in failed.failures[0].reason
-    told = _told(estate)
-    assert [(one[0], one[3], one[4]) for one in told[:3]] == [
+    updates = _history(estate)
+    assert [(one[0], one[3], one[4]) for one in updates[:3]] == [
         ("update", False, True),
         ("refresh", False, False),
         ("update", True, False),
     ]
-    assert not any(one[4] for one in told[3:])
-    assert deployed_commit(estate.program, parse("dev", *texts())) == (stands, "")
-    world.stands = stands
+    assert not any(one[4] for one in updates[3:])
+    assert deployed_commit(estate.program, parse("dev", *texts())) == (deployed, "")
+    world.deployed = deployed
 
 
-def _told(estate: Estate) -> list[tuple[str, str, str, bool, bool]]:
+def _history(estate: Estate) -> list[tuple[str, str, str, bool, bool]]:
     """The engine's history: kind, result, commit, whether dirty, whether it stands."""
-    told = history(estate.program, parse("dev", *texts()), 100)
-    return [(one.kind, one.result, one.commit, one.dirty, one.stands) for one in told]
+    updates = history(estate.program, parse("dev", *texts()), 100)
+    return [(one.kind, one.result, one.commit, one.dirty, one.stands) for one in updates]
 
 
 def _locks(estate: Estate) -> list[str]:
@@ -323,7 +325,7 @@ def _locks(estate: Estate) -> list[str]:
     return [item["Key"] for item in listed.get("Contents", [])]
 
 
-def _killed(world: World, target: Stack, plan: Plan[Change], journal: Memory, held: Held) -> Outcome:
+def _killed(world: World, target: Stack, plan: Plan[ResourceChange], journal: Memory, held: Held) -> Outcome:
     """An update whose engine gets SIGKILL while it creates a parameter that is there already."""
     done = world.beside(lambda: target.execute(plan, journal))
     held.wait()

@@ -48,7 +48,7 @@ def test_copy_back_writes_the_differences_and_keeps_what_is_new(estate: Estate) 
     assert estate.losses(done) == {"carol": "only_live"}, "compared again"
 
 
-def test_copy_back_deletes_what_is_new_only_when_told(estate: Estate) -> None:
+def test_copy_back_deletes_what_is_new_only_when_asked(estate: Estate) -> None:
     story(estate)
     restore = estate.restored(estate.at(-30))
 
@@ -68,8 +68,8 @@ def test_an_item_that_was_changed_since_the_report_is_left_alone(estate: Estate)
 
     assert done.error is None
     assert estate.items(PEOPLE)["alice"] == {"role": {"S": "nobody"}, "note": {"S": "an attribute more"}}
-    (told,) = [event.data for event in done.events if "items" in event.data]
-    assert told["items"] == "1 written, 0 already, 1 left"
+    (document,) = [event.data for event in done.events if "items" in event.data]
+    assert document["items"] == "1 written, 0 already, 1 left"
     assert json.loads(estate.object(done, "left-000000002.jsonl")) == {"id": {"S": "alice"}}
     assert done.record is not None
     assert "1 somebody has changed" in done.record.verification[0].detail

@@ -49,16 +49,16 @@ def test_a_table_is_restored_to_the_second_and_the_live_one_is_left_alone(estate
     assert estate.losses(done) == {"alice": "different", "bob": "only_restored", "carol": "only_live"}
 
 
-def test_the_record_tells_the_counts_and_no_keys(estate: Estate) -> None:
+def test_the_record_shows_the_counts_and_no_keys(estate: Estate) -> None:
     story(estate)
 
     done = estate.restored(estate.at(-30))
 
-    (told,) = [event.data for event in done.events if "report" in event.data]
-    assert told["counts"] == {
+    (document,) = [event.data for event in done.events if "report" in event.data]
+    assert document["counts"] == {
         "live_items": 3, "restored_items": 3, "different": 1, "only_live": 1, "only_restored": 1, "expired": 0,
     }  # fmt: skip
-    assert told["loss"] == "1 different, 1 only live, 1 only restored (and 0 expired) of 3 and 3"
+    assert document["loss"] == "1 different, 1 only live, 1 only restored (and 0 expired) of 3 and 3"
     assert not any("alice" in str(event.data) or "carol" in str(event.data) for event in done.events)
     summary = json.loads(estate.object(done, "loss.json"))
     assert summary["first_keys"]["only_live"] == [{"id": {"S": "carol"}}]

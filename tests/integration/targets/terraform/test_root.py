@@ -36,10 +36,10 @@ class Root:
     folder: Path
     environment: Mapping[str, str]
 
-    def run(self, *words: str, code: int = 0) -> str:
+    def run(self, *arguments: str, code: int = 0) -> str:
         """`terraform WORDS`, which has to end with `code`; what it said."""
         done = subprocess.run(
-            [str(ensure_terraform()), *words, "-no-color"],
+            [str(ensure_terraform()), *arguments, "-no-color"],
             cwd=self.folder,
             env=dict(self.environment),
             capture_output=True,
@@ -50,9 +50,9 @@ class Root:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def plan(self, *words: str, code: int) -> str:
+    def plan(self, *arguments: str, code: int) -> str:
         files = ("-var-file=environments/dev.tfvars", "-input=false", "-detailed-exitcode")
-        return self.run("plan", *files, *words, code=code)
+        return self.run("plan", *files, *arguments, code=code)
 
     def changes(self) -> dict[str, list[str]]:
         """Address → actions of what is to be changed; the plan is in `changes.tfplan`."""
@@ -116,7 +116,7 @@ def deployer(account: Emulator, dev: Settings) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def standing(
+def applied(
     account: Emulator, dev: Settings, deployer: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Root:
     """The root as it has been applied for the first time."""
@@ -136,8 +136,8 @@ def standing(
     return root
 
 
-def test_the_root_declares_the_table_and_the_api(standing: Root, account: Emulator, dev: Settings) -> None:
-    outputs = json.loads(standing.run("output", "-json"))
+def test_the_root_declares_the_table_and_the_api(applied: Root, account: Emulator, dev: Settings) -> None:
+    outputs = json.loads(applied.run("output", "-json"))
 
     tables = connect("dynamodb", account.endpoint, dev)
     table = tables.describe_table(TableName=dev.names.access_table)["Table"]
@@ -156,17 +156,17 @@ def test_the_root_declares_the_table_and_the_api(standing: Root, account: Emulat
     assert api["tags"]["Environment"] == "dev"
 
 
-def test_what_stands_needs_no_change_and_no_lock_is_left(
-    standing: Root, account: Emulator, dev: Settings
+def test_what_is_deployed_needs_no_change_and_no_lock_is_left(
+    applied: Root, account: Emulator, dev: Settings
 ) -> None:
-    standing.plan(code=0)
+    applied.plan(code=0)
 
     kept = connect("s3", account.endpoint, dev).list_objects_v2(Bucket=dev.names.state_bucket)["Contents"]
     assert [entry["Key"] for entry in kept] == [STATE]
 
 
-def test_a_change_is_an_update_in_place_and_can_be_put_back(standing: Root, tmp_path: Path) -> None:
-    bad = standing.copy(tmp_path / "bad")
+def test_a_change_is_an_update_in_place_and_can_be_reverted(applied: Root, tmp_path: Path) -> None:
+    bad = applied.copy(tmp_path / "bad")
     main = bad.folder / "main.tf"
     main.write_text(main.read_text().replace('"The access platform\'s API"', '"Broken"'))
     main.write_text(main.read_text().replace('= "terraform"', '= "nobody"'))
@@ -177,46 +177,46 @@ def test_a_change_is_an_update_in_place_and_can_be_put_back(standing: Root, tmp_
 
     assert bad.changes() == both
     bad.apply()
-    good = standing.copy(tmp_path / "good")
+    good = applied.copy(tmp_path / "good")
     assert good.changes() == both
     good.apply()
 
-    standing.plan(code=0)
+    applied.plan(code=0)
 
 
-def test_no_plan_deletes_the_table(standing: Root) -> None:
-    said = standing.plan("-destroy", code=1)
+def test_no_plan_deletes_the_table(applied: Root) -> None:
+    output = applied.plan("-destroy", code=1)
 
-    assert "aws_dynamodb_table.access_management" in said
-    assert "prevent_destroy" in said
-
-
-def test_another_accounts_credentials_are_refused(standing: Root) -> None:
-    said = standing.plan("-var=account=123456789012", code=1)
-
-    assert "not allowed" in " ".join(said.split())
+    assert "aws_dynamodb_table.access_management" in output
+    assert "prevent_destroy" in output
 
 
-def test_a_state_that_somebody_holds_is_left_alone(standing: Root, account: Emulator, dev: Settings) -> None:
+def test_another_accounts_credentials_are_refused(applied: Root) -> None:
+    output = applied.plan("-var=account=123456789012", code=1)
+
+    assert "not allowed" in " ".join(output.split())
+
+
+def test_a_state_that_somebody_holds_is_left_alone(applied: Root, account: Emulator, dev: Settings) -> None:
     s3 = connect("s3", account.endpoint, dev)
     held = {"ID": "1", "Who": "alice", "Operation": "OperationTypeApply", "Created": "2026-11-24T00:00:00Z"}
     lock = {"Bucket": dev.names.state_bucket, "Key": f"{STATE}.tflock"}
     s3.put_object(**lock, Body=json.dumps(held).encode())
 
     try:
-        said = standing.plan(code=1)
+        output = applied.plan(code=1)
     finally:
         s3.delete_object(**lock)
 
-    assert "Error acquiring the state lock" in said
+    assert "Error acquiring the state lock" in output
 
 
 def test_the_deployer_changes_no_api_but_this_one(
     account: Emulator, dev: Settings, deployer: dict[str, str]
 ) -> None:
-    theirs = connect("apigateway", account.endpoint, dev)
-    other = theirs.create_rest_api(name="somebody-elses")["id"]
-    own = theirs.create_rest_api(name=dev.names.api)["id"]
+    others = connect("apigateway", account.endpoint, dev)
+    other = others.create_rest_api(name="somebody-elses")["id"]
+    own = others.create_rest_api(name=dev.names.api)["id"]
     client = connect("apigateway", account.endpoint, dev, deployer)
     described = [{"op": "replace", "path": "/description", "value": "changed"}]
 
@@ -231,7 +231,7 @@ def test_the_deployer_changes_no_api_but_this_one(
 
 
 def test_the_deployer_deletes_neither_the_table_nor_the_state(
-    standing: Root, account: Emulator, dev: Settings, deployer: dict[str, str]
+    applied: Root, account: Emulator, dev: Settings, deployer: dict[str, str]
 ) -> None:
     tables = connect("dynamodb", account.endpoint, dev, deployer)
     s3 = connect("s3", account.endpoint, dev, deployer)

@@ -30,7 +30,7 @@ from localaws.paths import ROOT
 from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.actions import context as sessions
-from rollback.actions.lifecycle import Flow
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
 from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
@@ -79,11 +79,11 @@ class Place:
     commits: dict[str, str]
 
     @contextlib.contextmanager
-    def flow(self, answer: bool | None = None, confirm_dead: str = "") -> Iterator[Flow]:
+    def flow(self, answer: bool | None = None, confirm_dead: str = "") -> Iterator[Lifecycle]:
         """One run of the command."""
         session = sessions.begin("dev", self.root, confirm_dead=confirm_dead)
         with session.closing:
-            yield Flow(session=session, ui=Quiet(answer=answer), stop=threading.Event())
+            yield Lifecycle(session=session, ui=Quiet(answer=answer), stop=threading.Event())
 
     def go(self, to: str, **request: Any) -> Finished:
         with self.flow() as flow:
@@ -117,7 +117,7 @@ class Place:
         apis = self.client("apigateway").get_rest_apis()["items"]
         return next(str(api["description"]) for api in apis if api["name"] == self.settings.names.api)
 
-    def said(self) -> str:
+    def ledger_text(self) -> str:
         """All that the ledger holds, as text."""
         pages = (
             self.client("dynamodb")
@@ -219,8 +219,8 @@ def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
     return identity.assume(endpoint, settings, DEPLOYER, "dora")
 
 
-def test_terraform_rollback_restores_infrastructure_state_proves_it_and_tells_no_secret(place: Place) -> None:
-    stood, described_as = place.parameter(), place.description()
+def test_terraform_rollback_restores_infrastructure_state_proves_it_and_shows_no_secret(place: Place) -> None:
+    before, described_as = place.parameter(), place.description()
     place.forward("bad", lambda main: described("bad")(main).replace(SECRET, f"{SECRET}-2"))
 
     finished = place.go("previous")
@@ -239,17 +239,21 @@ def test_terraform_rollback_restores_infrastructure_state_proves_it_and_tells_no
         "functions",
     ]
     assert place.description() == described_as
-    assert place.parameter() == stood == plan.targets[TERRAFORM]
+    assert place.parameter() == before == plan.targets[TERRAFORM]
     assert not git(place.root, "status", "--porcelain", "--ignored", "terraform")
     assert len(git(place.root, "worktree", "list").splitlines()) == 1
     kept = place.object(f"rollback/{made.rollback_id}/plan.tfplan")
     assert kept["ServerSideEncryption"] == "AES256"
     assert hashlib.sha256(kept["Body"].read()).hexdigest() == plan.facts["plan"]
     assert SECRET in json.dumps(place.state())
-    assert SECRET not in place.said()
+    assert SECRET not in place.ledger_text()
     with place.flow() as flow:
-        barred = [bar.version for bar in flow.session.ledger.quarantines() if bar.service == TERRAFORM]
-    assert barred == [place.commits["bad"]]
+        quarantined = [
+            quarantine.version
+            for quarantine in flow.session.ledger.quarantines()
+            if quarantine.service == TERRAFORM
+        ]
+    assert quarantined == [place.commits["bad"]]
 
 
 def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
@@ -372,9 +376,9 @@ def test_an_apply_that_was_killed_is_finished_or_undone(
     hold = tmp_path / "wait"
     hold.touch()
     slow = place.aside("slow", lambda main: main + SLOW % (tmp_path, tmp_path))
-    words = ("terraform", "--env", "dev", "--to", slow, "--reason", "x", "--yes", "--json")
+    arguments = ("terraform", "--env", "dev", "--to", slow, "--reason", "x", "--yes", "--json")
     process = subprocess.Popen(
-        [str(SCRIPT), *words], cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(SCRIPT), *arguments], cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     until((tmp_path / "began").exists)
     with place.flow() as flow:

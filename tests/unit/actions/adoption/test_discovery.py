@@ -12,12 +12,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rollback.actions.adoption import import_ids
-from rollback.actions.adoption.discovery import LOOKS
-from rollback.actions.adoption.import_ids import Adoption, Declared, Found, Standing
+from rollback.actions.adoption.discovery import READERS
+from rollback.actions.adoption.import_ids import Declared, Importable, ImportPlan, ImportState
 from rollback.config.naming import Names, arn
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.import_preview import Forecast
-from rollback.integrations.pulumi.preview_events import Step, steps
+from rollback.integrations.pulumi.preview_events import PreviewStep, steps
 from rollback.targets.terraform.state_bucket import StateBucket
 from tests.coded import coded
 
@@ -36,24 +36,26 @@ def urn(type_: str, name: str, parent: str = ROLES) -> str:
     return f"urn:pulumi:dev::rollback::{parent}${type_}::{name}"
 
 
-def step(type_: str, label: str, op: str = "create", /, **inputs: Any) -> Step:
-    return Step(urn=urn(type_, label), type=type_, op=op, new=inputs)
+def step(type_: str, label: str, op: str = "create", /, **inputs: Any) -> PreviewStep:
+    return PreviewStep(urn=urn(type_, label), type=type_, op=op, new=inputs)
 
 
-def stack() -> Step:
-    return Step(urn=STACK, type="pulumi:pulumi:Stack", op="same")
+def stack() -> PreviewStep:
+    return PreviewStep(urn=STACK, type="pulumi:pulumi:Stack", op="same")
 
 
-def component(op: str = "create") -> Step:
+def component(op: str = "create") -> PreviewStep:
     plain = f"urn:pulumi:dev::rollback::{ROLES}::github-roles"
-    return Step(urn=plain, type=ROLES, op=op, new={}, custom=False)
+    return PreviewStep(urn=plain, type=ROLES, op=op, new={}, custom=False)
 
 
-def forecast(*made: Step, depends: Mapping[str, Any] | None = None, stands: bool = False) -> Forecast:
+def forecast(
+    *made: PreviewStep, depends: Mapping[str, Any] | None = None, deployed: bool = False
+) -> Forecast:
     """What the engine says of these; its import file as the engine writes it."""
     entries: list[dict[str, Any]] = []
     parent: dict[str, Any] = {"type": ROLES, "name": "github-roles", "component": True}
-    if not stands:
+    if not deployed:
         entries.append(parent)
     taken = set()
     for one in made:
@@ -67,13 +69,13 @@ def forecast(*made: Step, depends: Mapping[str, Any] | None = None, stands: bool
         entries.append(entry)
     table = {"github-roles": component().urn, "other": "urn:pulumi:dev::rollback::x:y:Z::other"}
     return Forecast(
-        steps=(stack(), component("same" if stands else "create"), *made),
-        imports={"resources": entries, **({"nameTable": table} if stands else {})},
+        steps=(stack(), component("same" if deployed else "create"), *made),
+        imports={"resources": entries, **({"nameTable": table} if deployed else {})},
         depends=depends or {},
     )
 
 
-def declared(*made: Step, **more: Any) -> dict[str, str | None]:
+def declared(*made: PreviewStep, **more: Any) -> dict[str, str | None]:
     return {one.urn.rpartition("::")[2]: one.id for one in import_ids.declared(forecast(*made, **more), IAM)}
 
 
@@ -106,7 +108,7 @@ def test_a_resource_is_imported_by_the_id_that_its_type_has(
     assert declared(step(type_, "it", **inputs)) == {"it": identifier}
 
 
-def test_the_arn_of_a_policy_is_told_before_the_policy_is_made() -> None:
+def test_the_arn_of_a_policy_is_reported_before_the_policy_is_made() -> None:
     attached = step(ATTACHED, "a", role="r", policyArn=UNKNOWN)
     waits = {attached.urn: {"policyArn": (urn(POLICY, "p"),), "role": (urn(ROLE, "r"),)}}
 
@@ -116,18 +118,18 @@ def test_the_arn_of_a_policy_is_told_before_the_policy_is_made() -> None:
 
 
 def test_every_type_that_can_be_imported_can_be_looked_for() -> None:
-    assert import_ids.KINDS.keys() == LOOKS.keys()
+    assert import_ids.KINDS.keys() == READERS.keys()
 
 
 def test_the_import_file_is_the_engines_own_without_what_does_not_exist() -> None:
-    said = forecast(
+    forecasted = forecast(
         step(ROLE, "deployer", name="r"),
         step(INLINE, "deployer", role="r", name="p"),
         step(TABLE, "t", name="t"),
     )
-    role, inline, _ = import_ids.declared(said, IAM)
+    role, inline, _ = import_ids.declared(forecasted, IAM)
 
-    assert import_ids.import_file(said, [role, inline]) == {
+    assert import_ids.import_file(forecasted, [role, inline]) == {
         "resources": [
             {"type": ROLES, "name": "github-roles", "component": True},
             {"type": ROLE, "name": "deployer", "id": "r", "parent": "github-roles"},
@@ -142,12 +144,12 @@ def test_the_import_file_is_the_engines_own_without_what_does_not_exist() -> Non
     }
 
 
-def test_of_a_partly_adopted_estate_only_the_rest_is_imported_below_the_component_that_stands() -> None:
-    said = forecast(step(ROLE, "old", "same", name="o"), step(ROLE, "new", name="n"), stands=True)
-    everything = import_ids.declared(said, IAM)
-    new = [one for one in everything if not one.stands]
+def test_of_a_partly_adopted_estate_only_the_rest_is_imported_below_the_component_that_exists() -> None:
+    forecasted = forecast(step(ROLE, "old", "same", name="o"), step(ROLE, "new", name="n"), deployed=True)
+    everything = import_ids.declared(forecasted, IAM)
+    new = [one for one in everything if not one.in_stack]
 
-    made = import_ids.import_file(said, new)
+    made = import_ids.import_file(forecasted, new)
 
     assert [one.id for one in everything] == ["o", "n"]
     assert [entry["id"] for entry in made["resources"]] == ["n"]
@@ -155,7 +157,7 @@ def test_of_a_partly_adopted_estate_only_the_rest_is_imported_below_the_componen
     assert [one.declared.id for one in import_ids.found(everything, set(), ())] == ["n"]
 
 
-def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported() -> None:
+def test_the_state_of_a_resource_is_what_the_engine_would_do_once_it_is_imported() -> None:
     first = forecast(
         step(ROLE, "a", name="same"),
         step(ROLE, "b", name="changed"),
@@ -166,8 +168,10 @@ def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported()
     everything = import_ids.declared(first, IAM)
     then = [
         step(ROLE, "a", "same"),
-        Step(urn=urn(ROLE, "b"), type=ROLE, op="update", properties=("description", "tags", "tagsAll")),
-        Step(
+        PreviewStep(
+            urn=urn(ROLE, "b"), type=ROLE, op="update", properties=("description", "tags", "tagsAll")
+        ),
+        PreviewStep(
             urn=urn(TABLE, "c"),
             type=TABLE,
             op="replace",
@@ -178,7 +182,7 @@ def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported()
 
     found = import_ids.found(everything, {urn(ROLE, "a"), urn(ROLE, "b"), urn(TABLE, "c")}, then)
 
-    assert {one.declared.urn.rpartition("::")[2]: (str(one.standing), one.then) for one in found} == {
+    assert {one.declared.urn.rpartition("::")[2]: (str(one.state), one.then) for one in found} == {
         "a": ("exists", "adopted"),
         "b": ("differs", "adopted; pulumi up then changes description, tags"),
         "c": ("replaced", "refused: pulumi up would replace it for hashKey"),
@@ -187,7 +191,7 @@ def test_how_a_resource_stands_is_what_the_engine_would_do_once_it_is_imported()
     }
 
 
-def test_a_component_is_told_from_a_resource_by_what_the_engine_says_of_it() -> None:
+def test_a_component_is_distinguished_from_a_resource_by_what_the_engine_shows_of_it() -> None:
     def event(type_: str, **more: Any) -> tuple[str, Any]:
         new = {"type": type_, "inputs": {}, **more}
         return "resourcePreEvent", {
@@ -250,7 +254,7 @@ def test_terraform_lets_go_of_what_the_program_declares_and_of_nothing_else() ->
 @pytest.mark.parametrize(
     "state", [{"resources": [1]}, {"resources": 1}, {"resources": [{"type": "aws_iam_role"}]}]
 )
-def test_what_is_no_state_of_terraforms_is_said_to_be_none(state: dict[str, Any]) -> None:
+def test_what_is_no_state_of_terraforms_is_reported_as_none(state: dict[str, Any]) -> None:
     with pytest.raises(UsageError, check=coded(Code.STATE_INVALID)):
         import_ids.held(state, (), IAM)
 
@@ -272,16 +276,16 @@ def test_a_bucket_without_a_state_holds_nothing() -> None:
 
 def test_what_would_be_replaced_is_refused_with_what_to_do_about_it() -> None:
     found = tuple(
-        Found(
-            declared=Declared(urn=urn(type_, "x"), type=type_, id=name, stands=False),
-            standing=Standing.replaced,
+        Importable(
+            declared=Declared(urn=urn(type_, "x"), type=type_, id=name, in_stack=False),
+            state=ImportState.replaced,
             properties=("hashKey",),
         )
         for type_, name in ((TABLE, "t"), (BUCKET, "b"), (POLICY, IAM("policy/p")))
     )
 
     with pytest.raises(Refused, check=coded(Code.WOULD_DESTROY)) as refused:
-        import_ids.refuse(Adoption(found=found, imports={}, held=()))
+        import_ids.refuse(ImportPlan(found=found, imports={}, held=()))
 
     first, table, bucket, policy = refused.value.what.splitlines()
     assert "cannot be adopted" in first
@@ -290,18 +294,18 @@ def test_what_would_be_replaced_is_refused_with_what_to_do_about_it() -> None:
     assert policy.startswith("policy policy/p: hashKey. Remove it by hand")
 
 
-def adoption(*standings: Standing, held: tuple[str, ...] = ()) -> Adoption:
-    one = Declared(urn=urn(ROLE, "x"), type=ROLE, id="x", stands=False)
-    found = tuple(Found(declared=one, standing=standing) for standing in standings)
-    return Adoption(found=found, imports={}, held=held)
+def adoption(*standings: ImportState, held: tuple[str, ...] = ()) -> ImportPlan:
+    one = Declared(urn=urn(ROLE, "x"), type=ROLE, id="x", in_stack=False)
+    found = tuple(Importable(declared=one, state=deployed) for deployed in standings)
+    return ImportPlan(found=found, imports={}, held=held)
 
 
-def typed(of: Adoption) -> list[str]:
+def typed(of: ImportPlan) -> list[str]:
     return import_ids.commands(of, "dev", "../my folder/pulumi-import.json", tool="tofu", folder="terraform")
 
 
 def test_the_commands_are_in_the_order_in_which_nothing_is_held_by_nobody() -> None:
-    found = typed(adoption(Standing.exists, held=('aws_iam_role.x["a b"]',)))
+    found = typed(adoption(ImportState.exists, held=('aws_iam_role.x["a b"]',)))
 
     assert found == [
         "pulumi import --stack dev --file '../my folder/pulumi-import.json' --generate-code=false --yes",
@@ -314,9 +318,9 @@ def test_the_commands_are_in_the_order_in_which_nothing_is_held_by_nobody() -> N
 
 
 def test_what_differs_or_is_missing_is_shown_before_it_is_changed_or_made() -> None:
-    assert "pulumi preview --stack dev --diff" in typed(adoption(Standing.exists, Standing.differs))
-    assert "pulumi preview --stack dev --diff" in typed(adoption(Standing.exists, Standing.missing))
-    assert not any("import" in line for line in typed(adoption(Standing.missing)))
+    assert "pulumi preview --stack dev --diff" in typed(adoption(ImportState.exists, ImportState.differs))
+    assert "pulumi preview --stack dev --diff" in typed(adoption(ImportState.exists, ImportState.missing))
+    assert not any("import" in line for line in typed(adoption(ImportState.missing)))
 
 
 def _bucket(text: bytes | None) -> StateBucket:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.emergency.importer import difference, stands_after
+from rollback.actions.emergency.importer import deployed_after, difference
 from rollback.aws.functions import AliasSeen
 from rollback.model.alias_moves import Move
 from rollback.model.deployed import UNKNOWN
-from rollback.model.identity import Who
-from rollback.model.record import Event, Standing
+from rollback.model.identity import Actor
+from rollback.model.record import DeployedVersion, Event
 from tests.doubles.records import a_plan
 
-OLGA = Who(role="break-glass", person="olga")
+OLGA = Actor(role="break-glass", person="olga")
 PLAN = a_plan(
     *(
         Move(
@@ -47,7 +47,7 @@ LOST = event("failed", failures=[{"subject": "role", "reason": "", "foreign": Fa
 
 
 @pytest.mark.parametrize(
-    ("events", "since", "stands"),
+    ("events", "since", "deployed"),
     [
         ([moved("get", "list", "role")], [], {"teams": "v1", "roles": "v1"}),
         ([moved("get", "list")], [], {"teams": "v1", "roles": UNKNOWN}),
@@ -58,14 +58,14 @@ LOST = event("failed", failures=[{"subject": "role", "reason": "", "foreign": Fa
         ([LOST], [], {"teams": "v2", "roles": UNKNOWN}),
     ],
 )
-def test_a_service_stands_at_a_release_only_where_all_of_its_functions_are_known_to(
-    events: list[Event], since: list[str], stands: dict[str, str]
+def test_a_service_is_at_a_release_only_where_all_of_its_functions_are_known_to(
+    events: list[Event], since: list[str], deployed: dict[str, str]
 ) -> None:
-    assert stands_after(PLAN, events, since) == stands
+    assert deployed_after(PLAN, events, since) == deployed
 
 
 @pytest.mark.parametrize(
-    ("seen", "says"),
+    ("seen", "expected"),
     [
         (AliasSeen(version="1", revision_id="any", weights={"2": 0.25}), ""),
         (AliasSeen(version="2", revision_id="any", weights={"2": 0.25}), "it stands at version 2"),
@@ -73,9 +73,9 @@ def test_a_service_stands_at_a_release_only_where_all_of_its_functions_are_known
         (None, "its alias is gone"),
     ],
 )
-def test_an_alias_differs_by_version_and_weights(seen: AliasSeen | None, says: str) -> None:
-    left = Standing(version="1", code_sha256="", weights={"2": 0.25})
+def test_an_alias_differs_by_version_and_weights(seen: AliasSeen | None, expected: str) -> None:
+    left = DeployedVersion(version="1", code_sha256="", weights={"2": 0.25})
 
-    said = difference("get", left, seen)
+    forecasted = difference("get", left, seen)
 
-    assert (says in said) if says else said == ""
+    assert (expected in forecasted) if expected else forecasted == ""

@@ -18,11 +18,11 @@ from rollback.ledger.lease import LeaseLost
 from rollback.ledger.schema import Newer
 from rollback.model.alias_moves import Move
 from rollback.model.events import AliasesMoved, Closed, Failed, FailedStep, Found, Resumed
-from rollback.model.identity import Who
+from rollback.model.identity import Actor
 from rollback.model.record import Status
 from tests.doubles.records import a_plan, a_record
 
-OLGA = Who(role="acme-dev-break-glass-role", person="olga")
+OLGA = Actor(role="acme-dev-break-glass-role", person="olga")
 PLAN = a_plan(
     *(
         Move(
@@ -66,13 +66,13 @@ def written(place: Path) -> Path:
 
 
 def test_what_was_written_is_read_again_with_the_record_as_it_ended(tmp_path: Path) -> None:
-    told = read(written(tmp_path))
+    journal = read(written(tmp_path))
 
-    assert told.plan == PLAN
-    assert told.began == RECORD
-    assert [event.kind for event in told.events] == ["planned", "moved", "closed"]
-    assert (told.record.status, told.record.counts["moved"]) == (Status.COMPLETE, 2)
-    assert (told.record.events, told.record.head) == (3, told.events[-1].hash)
+    assert journal.plan == PLAN
+    assert journal.began == RECORD
+    assert [event.kind for event in journal.events] == ["planned", "moved", "closed"]
+    assert (journal.record.status, journal.record.counts["moved"]) == (Status.COMPLETE, 2)
+    assert (journal.record.events, journal.record.head) == (3, journal.events[-1].hash)
 
 
 def test_nobody_else_reads_it_and_its_folder_is_the_users(tmp_path: Path) -> None:
@@ -174,12 +174,12 @@ def test_a_last_line_that_was_cut_off_does_not_count_and_is_written_anew(tmp_pat
     path = written(tmp_path)
     path.write_bytes(path.read_bytes()[:-7])
 
-    told = read(path)
-    journal = FileStore.go_on(told, **hands())
+    file = read(path)
+    journal = FileStore.go_on(file, **hands())
     journal.append(Resumed())
     journal.release()
 
-    assert [event.kind for event in told.events] == ["planned", "moved"]
+    assert [event.kind for event in file.events] == ["planned", "moved"]
     assert [event.kind for event in read(path).events] == ["planned", "moved", "resumed"]
 
 
@@ -195,13 +195,13 @@ def test_two_processes_are_never_at_one_journal(tmp_path: Path) -> None:
 
 def test_a_journal_that_went_on_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     path = written(tmp_path)
-    told = read(path)
-    other = FileStore.go_on(told, **hands())
+    journal = read(path)
+    other = FileStore.go_on(journal, **hands())
     other.append(Resumed())
     other.release()
 
     with pytest.raises(Refused, match="written to by another process"):
-        FileStore.go_on(told, **hands())
+        FileStore.go_on(journal, **hands())
 
 
 def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_the_folder_follows_the_users_state(monkeypatch: pytest.MonkeyPatch, tmp
     assert folder() == tmp_path / "rollback"
 
 
-def test_what_is_no_journal_says_so(tmp_path: Path) -> None:
+def test_what_is_no_journal_is_refused_as_such(tmp_path: Path) -> None:
     for content in (b"", b"{}\n", b"no json\n", b'{"journal": 1, "record": {}}\n', b"\xff\n"):
         path = tmp_path / "file"
         path.write_bytes(content)
@@ -269,7 +269,7 @@ def test_what_is_no_journal_says_so(tmp_path: Path) -> None:
         read(tmp_path / "nothing")
 
 
-def test_a_newer_journal_is_said_to_be_newer(tmp_path: Path) -> None:
+def test_a_newer_journal_is_reported_as_newer(tmp_path: Path) -> None:
     path = written(tmp_path)
     path.write_bytes(path.read_bytes().replace(b'"journal":1', b'"journal":2', 1))
 

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from rollback.actions.reversibility import github_environments, resource_rules, rules
 from rollback.actions.reversibility.github_environments import Gate
-from rollback.actions.reversibility.resource_rules import Resource, judged
-from rollback.actions.reversibility.rules import Answer, Finding, Verdict
+from rollback.actions.reversibility.resource_rules import JudgedResource, judged
+from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.aws.point_in_time import Window
 from rollback.integrations.hcl import Unreadable
-from rollback.integrations.pulumi.preview_events import Step
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.integrations.pulumi.preview_events import PreviewStep
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
 from rollback.views import reversibility
 from tests.doubles.world import settings
 
@@ -33,12 +33,12 @@ KEYS = {
 GATE = Gate(name="dev-rollback-approval", reviewers=1, prevents_self_review=True, patterns=("main",))
 
 
-def why(findings: list[Finding], answer: Answer = Answer.NO) -> list[str]:
+def why(findings: list[Judgement], answer: CheckAnswer = CheckAnswer.NO) -> list[str]:
     return [finding.why for finding in findings if finding.answer is answer]
 
 
 def reasons(op: str, type_: str = TABLE, **how: Any) -> list[str]:
-    return why(judged("stack", [Resource(subject="one", type=type_, op=op, **how)], [], "c" * 40))
+    return why(judged("stack", [JudgedResource(subject="one", type=type_, op=op, **how)], [], "c" * 40))
 
 
 @pytest.mark.parametrize("type_", [TABLE, "aws_dynamodb_table", "aws:s3/bucket:Bucket", "aws_kms_key"])
@@ -53,7 +53,7 @@ def test_what_holds_none_may_go_and_come(op: str) -> None:
 
 
 def test_a_kind_that_the_settings_name_holds_data_too() -> None:
-    gone = [Resource(subject="one", type="aws_lambda_alias", op=DELETE)]
+    gone = [JudgedResource(subject="one", type="aws_lambda_alias", op=DELETE)]
 
     assert why(judged("stack", gone, ["lambda_*"], "c" * 40)) != []
 
@@ -64,7 +64,7 @@ def test_what_leaves_the_state_only_comes_back_as_another_one() -> None:
     ]
 
 
-def test_the_engines_own_protection_is_said_of_any_kind() -> None:
+def test_the_engines_own_protection_is_reported_of_any_kind() -> None:
     assert reasons(DELETE, "aws_lambda_alias", protected=True) == ["it is protected and would be deleted"]
 
 
@@ -119,14 +119,16 @@ def test_a_table_may_be_widened() -> None:
     assert reasons(UPDATE, before=KEYS, after={**KEYS, **wider}) == []
 
 
-def test_what_is_made_and_holds_data_is_said_and_is_no_reason() -> None:
-    made = [Resource(subject="urn", type=TABLE, op=CREATE)]
+def test_what_is_made_and_holds_data_is_reported_and_is_no_reason() -> None:
+    made = [JudgedResource(subject="urn", type=TABLE, op=CREATE)]
 
     found = judged("stack", made, [], "c" * 40)
 
     assert not any(finding.against for finding in found)
-    assert why(found, Answer.YES) == [f"{'c' * 12} would have 1 to create; what holds data stays as it is"]
-    assert why(found, Answer.NOTE) == [
+    assert why(found, CheckAnswer.YES) == [
+        f"{'c' * 12} would have 1 to create; what holds data stays as it is"
+    ]
+    assert why(found, CheckAnswer.NOTE) == [
         "it would be created: its step back deletes it, with all that it holds by then"
     ]
 
@@ -139,7 +141,7 @@ def test_both_engines_spellings_are_read_as_one() -> None:
         "globalSecondaryIndexes": [index],
     }
     new = {"hashKey": "PK", "attributes": [], "globalSecondaryIndexes": []}
-    (pulumi,) = resource_rules.of_stack([Step(urn="urn", type=TABLE, op=UPDATE, old=old, new=new)])
+    (pulumi,) = resource_rules.of_stack([PreviewStep(urn="urn", type=TABLE, op=UPDATE, old=old, new=new)])
     shown = {
         "resource_changes": [
             {
@@ -155,13 +157,13 @@ def test_both_engines_spellings_are_read_as_one() -> None:
             }
         ]
     }
-    change = Change(urn='module.m.aws_dynamodb_table.t["a.b"]', type="aws_dynamodb_table", op=UPDATE)
+    change = ResourceChange(urn='module.m.aws_dynamodb_table.t["a.b"]', type="aws_dynamodb_table", op=UPDATE)
     (terraform,) = resource_rules.of_terraform([change], shown, ["aws_dynamodb_table.t"])
 
-    told = why(judged("stack", [pulumi], [], "c" * 40))
+    result = why(judged("stack", [pulumi], [], "c" * 40))
 
-    assert told == ["attribute AT would no longer be defined", "index by-time would go"]
-    assert why(judged("terraform", [replace(terraform, unprotects=False)], [], "c" * 40)) == told
+    assert result == ["attribute AT would no longer be defined", "index by-time would go"]
+    assert why(judged("terraform", [replace(terraform, unprotects=False)], [], "c" * 40)) == result
     assert terraform.unprotects, "an instance is protected where its block is"
 
 
@@ -212,15 +214,15 @@ def test_a_text_that_never_ends_is_given_up_in_no_time(part: str) -> None:
 
 
 def test_the_window_of_recovery_has_to_cover_the_rto() -> None:
-    def answer(minutes: float | None) -> Finding:
+    def answer(minutes: float | None) -> Judgement:
         earliest = None if minutes is None else NOW - timedelta(minutes=minutes)
         return rules.recovery("t", Window(earliest=earliest, latest=NOW), NOW, 60)
 
     assert [answer(minutes).answer for minutes in (None, 59, 60, 5000)] == [
-        Answer.NO,
-        Answer.NO,
-        Answer.YES,
-        Answer.YES,
+        CheckAnswer.NO,
+        CheckAnswer.NO,
+        CheckAnswer.YES,
+        CheckAnswer.YES,
     ]
     assert answer(59).next == "wait until 2026-11-25T12:01:00Z"
 
@@ -228,11 +230,11 @@ def test_the_window_of_recovery_has_to_cover_the_rto() -> None:
 def test_somebody_has_to_be_named_who_may_approve() -> None:
     user = "arn:aws:iam::111122223333:user/bob"
 
-    assert rules.approver(settings()).answer is Answer.NO
+    assert rules.approver(settings()).answer is CheckAnswer.NO
     assert "functions and infrastructure" not in rules.approver(settings()).why
     assert "functions and tables" in rules.approver(settings(approval="identity")).why
-    assert rules.approver(settings(people={"approvers": [user]})).answer is Answer.YES
-    assert rules.approver(settings(reviewers={"users": [7]})).answer is Answer.YES
+    assert rules.approver(settings(people={"approvers": [user]})).answer is CheckAnswer.YES
+    assert rules.approver(settings(reviewers={"users": [7]})).answer is CheckAnswer.YES
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_somebody_has_to_be_named_who_may_approve() -> None:
     ],
 )
 def test_an_environment_on_github_lets_nobody_past(gate: Gate, reason: str) -> None:
-    assert github_environments.judged(GATE, "main", reviewed=True).answer is Answer.YES
+    assert github_environments.judged(GATE, "main", reviewed=True).answer is CheckAnswer.YES
     assert (
         github_environments.judged(replace(GATE, patterns=(), any_protected=True), "main", reviewed=True).mark
         == "✓"
@@ -261,21 +263,23 @@ def test_an_environment_on_github_lets_nobody_past(gate: Gate, reason: str) -> N
 def test_reviewers_are_asked_for_only_where_a_review_is() -> None:
     alone = replace(GATE, reviewers=0, prevents_self_review=False)
 
-    assert github_environments.judged(alone, "main", reviewed=False).answer is Answer.YES
+    assert github_environments.judged(alone, "main", reviewed=False).answer is CheckAnswer.YES
 
 
-def test_what_could_not_be_asked_is_no_yes_unless_it_is_said_not_to_count() -> None:
+def test_what_could_not_be_asked_is_no_yes_unless_it_is_declared_not_to_count() -> None:
     unknown = rules.unasked("github", "no\ntoken", counts=True)
 
-    assert (unknown.mark, unknown.said, unknown.against) == ("✗", "not known: no token", True)
+    assert (unknown.mark, unknown.explanation, unknown.against) == ("✗", "not known: no token", True)
     assert replace(unknown, counts=False).mark == "–"
     assert not replace(unknown, counts=False).against
 
 
-def test_what_is_said_is_escaped_and_each_way_out_is_said_once() -> None:
+def test_what_is_reported_is_escaped_and_each_way_out_is_reported_once() -> None:
     bad = "<b>[x](http://y) | `z`"
     findings = tuple(
-        Finding(check="functions", subject=f"f{number}`|", answer=Answer.NO, why=bad, next="do `this` | that")
+        Judgement(
+            check="functions", subject=f"f{number}`|", answer=CheckAnswer.NO, why=bad, next="do `this` | that"
+        )
         for number in (1, 2)
     )
     verdict = Verdict(environment="dev", commit="c" * 40, subject=f"{bad}\x1b[31m", findings=findings)

@@ -10,7 +10,7 @@ import pytest
 from rollback.core.errors import Code, Refused
 from rollback.integrations.pulumi import checkpoint
 from rollback.integrations.pulumi.preview_events import drift, steps, unknown
-from rollback.integrations.pulumi.update_history import Update, left, marked, previous, project_name, standing
+from rollback.integrations.pulumi.update_history import Update, deployed, left, marked, previous, project_name
 from tests.coded import coded
 
 A, B, C, D = ("abcd"[number] * 40 for number in range(4))
@@ -125,9 +125,9 @@ def update(commit: str, result: str = "succeeded", kind: str = "update", *, dirt
     )
 
 
-def before(*entries: Update, barred: tuple[str, ...] = ()) -> str:
+def before(*entries: Update, quarantined: tuple[str, ...] = ()) -> str:
     """The previous commit, of a history that is newest first; A came before B, B before C."""
-    return previous(entries, barred, lambda one, other: one > other).commit
+    return previous(entries, quarantined, lambda one, other: one > other).commit
 
 
 def test_previous_is_the_newest_earlier_clean_update_of_another_commit() -> None:
@@ -142,20 +142,20 @@ def test_previous_passes_over_what_is_quarantined_and_over_where_one_went_back_t
     """B was bad and was left for A: what is before that is older than A."""
     history = (update(B), update(C), update(B), update(A))
 
-    assert before(*history, barred=(C,)) == A
+    assert before(*history, quarantined=(C,)) == A
     with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)):
-        before(update(A), update(B), update(A), barred=(B,))
+        before(update(A), update(B), update(A), quarantined=(B,))
 
 
 def test_after_a_deployment_that_failed_previous_is_what_it_was_to_replace() -> None:
     assert before(update(C, "failed"), update(B), update(A)) == B
 
 
-def test_after_a_way_back_that_failed_previous_is_not_what_it_was_leaving() -> None:
+def test_after_an_undo_that_failed_previous_is_not_what_it_was_leaving() -> None:
     assert before(update(A, "failed"), update(B), update(A)) == A
 
 
-def test_what_a_failed_way_back_was_leaving_is_left_still() -> None:
+def test_what_a_failed_undo_was_leaving_is_left_still() -> None:
     history = (update(A, "failed"), update(B), update(A))
 
     assert left(history, A) == history[1]
@@ -168,21 +168,21 @@ def test_from_a_dirty_update_previous_is_its_own_commit() -> None:
     assert before(update(B, dirty=True), update(B), update(A)) == B
 
 
-def test_after_a_destroy_nothing_stands_and_previous_is_what_was_destroyed() -> None:
+def test_after_a_destroy_nothing_is_deployed_and_previous_is_what_was_destroyed() -> None:
     history = (update(C, kind="destroy"), update(B), update(A))
 
-    assert standing(history) is None
+    assert deployed(history) is None
     assert before(*history) == B
     assert not [entry for entry in marked(history) if entry.stands]
 
 
-def test_one_update_of_the_history_stands() -> None:
+def test_one_update_of_the_history_is_deployed() -> None:
     history = (update(D, "failed"), update(C, kind="refresh"), update(B, dirty=True), update(A))
 
     assert [entry.stands for entry in marked(history)] == [False, False, True, False]
-    assert standing(history) == history[0]
+    assert deployed(history) == history[0]
 
 
 @pytest.mark.parametrize(("text", "name"), [("name: x\n", "x"), ("- 1\n", ""), ("a: [", ""), ("", "")])
-def test_a_project_is_called_as_its_file_says(text: str, name: str) -> None:
+def test_a_project_is_called_as_its_file_states(text: str, name: str) -> None:
     assert project_name(text) == name

@@ -12,7 +12,7 @@ import pytest
 
 from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process, began
-from rollback.integrations.pulumi.process import Engine, EngineError, Locked, Watch
+from rollback.integrations.pulumi.process import CommandWatch, Engine, EngineError, Locked
 from rollback.integrations.pulumi.virtualenv import provide
 from rollback.ledger.lease import LeaseLost
 from tests.coded import coded
@@ -48,17 +48,17 @@ def test_the_callers_variables_change_nothing_of_what_is_done(
         monkeypatch.setenv(name, "junk")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "kept")
 
-    told = engine("env").ask(tmp_path)
+    completed = engine("env").ask(tmp_path)
 
-    assert "junk" not in told
-    assert "PULUMI_CONFIG_PASSPHRASE=kept" in told
+    assert "junk" not in completed
+    assert "PULUMI_CONFIG_PASSPHRASE=kept" in completed
 
 
 def test_what_the_engine_prints_may_be_no_text(engine: Make, tmp_path: Path) -> None:
     assert engine(r"printf '\303\251\377'").ask(tmp_path) == "é\ufffd"
 
 
-def test_the_process_is_told_before_it_does_anything(engine: Make, tmp_path: Path) -> None:
+def test_the_process_is_reported_before_it_does_anything(engine: Make, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     seen: list[tuple[Process, bool]] = []
 
@@ -67,7 +67,7 @@ def test_the_process_is_told_before_it_does_anything(engine: Make, tmp_path: Pat
         seen.append((process, ran.exists()))
 
     ended = engine(f"echo $$ > {ran}").run(
-        tmp_path, "up", watch=Watch(seconds=10, began=starts), variables={}
+        tmp_path, "up", watch=CommandWatch(seconds=10, began=starts), variables={}
     )
 
     ((process, had_run),) = seen
@@ -85,13 +85,13 @@ def test_what_cannot_be_written_down_is_not_started(engine: Make, tmp_path: Path
         raise LeaseLost("somebody else has taken it")
 
     with pytest.raises(LeaseLost):
-        engine(f"touch {ran}").run(tmp_path, "up", watch=Watch(seconds=10, began=starts), variables={})
+        engine(f"touch {ran}").run(tmp_path, "up", watch=CommandWatch(seconds=10, began=starts), variables={})
 
     assert not ran.exists()
     assert not began(pids[0])
 
 
-def test_its_events_are_told_and_its_errors_kept(engine: Make, tmp_path: Path) -> None:
+def test_its_events_are_reported_and_its_errors_kept(engine: Make, tmp_path: Path) -> None:
     script = """
 echo '{"sequence":1,"timestamp":1,"preludeEvent":{"config":{}}}'
 echo 'no event'
@@ -99,28 +99,28 @@ printf '%s\\n' '{"sequence":2,"diagnosticEvent":{"severity":"error","message":"f
 echo 'warning: using pulumi-language-python from $PATH' >&2
 exit 3
 """
-    told: list[tuple[str, Any]] = []
-    watch = Watch(seconds=10, event=lambda kind, data: told.append((kind, data)))
+    messages: list[tuple[str, Any]] = []
+    watch = CommandWatch(seconds=10, event=lambda kind, data: messages.append((kind, data)))
 
     ended = engine(script).run(tmp_path, "up", watch=watch, variables={})
 
-    assert [kind for kind, _ in told] == ["preludeEvent", "diagnosticEvent"]
+    assert [kind for kind, _ in messages] == ["preludeEvent", "diagnosticEvent"]
     assert (ended.code, ended.why, ended.locked) == (3, "first\nlast", False)
 
 
 @pytest.mark.parametrize("why", ["late", "stopped"])
 def test_it_is_asked_once_to_end_in_good_order(engine: Make, tmp_path: Path, why: str) -> None:
-    told: list[str] = []
-    watch = Watch(
+    messages: list[str] = []
+    watch = CommandWatch(
         seconds=0.3 if why == "late" else 30,
-        event=lambda kind, _: told.append(kind),
-        stopping=lambda: why == "stopped" and bool(told),
+        event=lambda kind, _: messages.append(kind),
+        stopping=lambda: why == "stopped" and bool(messages),
     )
 
     ended = engine(PATIENT).run(tmp_path, "up", watch=watch, variables={})
 
     assert (ended.code, ended.late, ended.stopped) == (1, why == "late", why == "stopped")
-    assert told == ["preludeEvent", "cancelEvent"]
+    assert messages == ["preludeEvent", "cancelEvent"]
 
 
 def test_it_ends_in_good_order_before_an_error_of_ours_goes_on(engine: Make, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_it_ends_in_good_order_before_an_error_of_ours_goes_on(engine: Make, tmp
         engine(PATIENT).run(
             tmp_path,
             "up",
-            watch=Watch(seconds=30, began=lambda process: pids.append(process.pid), event=event),
+            watch=CommandWatch(seconds=30, began=lambda process: pids.append(process.pid), event=event),
             variables={},
         )
 
@@ -143,13 +143,13 @@ def test_it_ends_in_good_order_before_an_error_of_ours_goes_on(engine: Make, tmp
 def test_what_it_leaves_behind_does_not_keep_us(engine: Make, tmp_path: Path) -> None:
     started = time.monotonic()
 
-    ended = engine("sleep 30 & exit 0").run(tmp_path, "up", watch=Watch(seconds=60), variables={})
+    ended = engine("sleep 30 & exit 0").run(tmp_path, "up", watch=CommandWatch(seconds=60), variables={})
 
     assert ended.ok
     assert time.monotonic() - started < 20
 
 
-def test_a_stack_that_is_locked_is_told_apart(engine: Make, tmp_path: Path) -> None:
+def test_a_stack_that_is_locked_is_distinguished(engine: Make, tmp_path: Path) -> None:
     script = "echo 'error: the stack is currently locked by 1 lock(s).' >&2; exit 1"
 
     with pytest.raises(Locked, match="currently locked", check=coded(Code.STATE_LOCKED)):
@@ -158,7 +158,7 @@ def test_a_stack_that_is_locked_is_told_apart(engine: Make, tmp_path: Path) -> N
         engine("echo no >&2; exit 1").ask(tmp_path, "stack", "export")
 
 
-def test_an_engine_that_is_missing_or_of_another_major_is_told_so(
+def test_an_engine_that_is_missing_or_of_another_major_is_reported(
     engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match=r"4\.0\.0; .*Pulumi 3", check=coded(Code.TOOL_MISSING)):

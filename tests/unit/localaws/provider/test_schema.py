@@ -34,11 +34,11 @@ def checked(resource: Any, inputs: dict[str, Any]) -> tuple[dict[str, Any], list
     return values, [f"{failure.key}: {failure.reason}" for failure in failures]
 
 
-def keys(difference: lifecycle.Difference) -> list[str]:
+def keys(difference: lifecycle.DiffResult) -> list[str]:
     return [change.path for change in difference.changes]
 
 
-def test_defaults_are_filled_in_and_said_to_be_defaults() -> None:
+def test_defaults_are_filled_in_and_reported_to_be_defaults() -> None:
     inputs, failures = checked(ROLE, {"name": "deployer", "assumeRolePolicy": TRUST})
 
     assert failures == []
@@ -98,7 +98,7 @@ def test_an_unknown_input_is_no_failure_and_is_a_difference() -> None:
     assert difference.replaces == ["functionName"]
 
 
-def test_the_order_of_keys_and_statements_says_nothing() -> None:
+def test_the_order_of_keys_and_statements_changes_nothing() -> None:
     one = {
         "Version": "2012-10-17",
         "Statement": [{"Action": ["a", "b"], "Effect": "Allow"}, {"Effect": "Deny"}],
@@ -118,45 +118,52 @@ def test_the_order_of_keys_and_statements_says_nothing() -> None:
 
 def test_what_the_program_leaves_to_the_cloud_is_no_difference() -> None:
     asked = {"hashKey": "PK", "name": "t", "pointInTimeRecovery": {"enabled": True}, "attributes": []}
-    stands = {
+    deployed = {
         **asked,
         "pointInTimeRecovery": {"enabled": True, "recoveryPeriodInDays": 35},
         "region": "eu-west-1",
     }
 
-    assert keys(lifecycle.diff(TABLE, stands, asked)) == []
+    assert keys(lifecycle.diff(TABLE, deployed, asked)) == []
 
 
 def test_what_the_program_drops_is_taken_away() -> None:
-    stands = {"name": "live", "functionName": "f", "functionVersion": "1", "description": "x"}
+    deployed = {"name": "live", "functionName": "f", "functionVersion": "1", "description": "x"}
 
-    difference = lifecycle.diff(ALIAS, stands, {"name": "live", "functionName": "f", "functionVersion": "1"})
+    difference = lifecycle.diff(
+        ALIAS, deployed, {"name": "live", "functionName": "f", "functionVersion": "1"}
+    )
 
     assert [(change.path, change.kind) for change in difference.changes] == [("description", "DELETE")]
 
 
 def test_an_ignored_input_is_never_a_difference() -> None:
-    stands = {"name": "live", "functionName": "f", "functionVersion": "2", "description": "back"}
+    deployed = {"name": "live", "functionName": "f", "functionVersion": "2", "description": "back"}
     asked = {"name": "live", "functionName": "f", "functionVersion": "1"}
 
-    assert keys(lifecycle.diff(ALIAS, stands, asked, ignore=["functionVersion", "description"])) == []
+    assert keys(lifecycle.diff(ALIAS, deployed, asked, ignore=["functionVersion", "description"])) == []
 
 
 def test_a_fixed_name_is_deleted_first_and_a_generated_one_is_not() -> None:
-    stands = {"name": "r", "path": "/", "assumeRolePolicy": TRUST}
+    deployed = {"name": "r", "path": "/", "assumeRolePolicy": TRUST}
     asked = {"name": "r", "path": "/ops/", "assumeRolePolicy": TRUST, "tags": {}}
 
-    assert lifecycle.diff(ROLE, stands, asked).delete_first
-    assert not lifecycle.diff(ROLE, stands, asked | {"__defaults": ["name"]}).delete_first
-    assert not lifecycle.diff(ROLE, stands, asked | {"name": "other"}).delete_first
+    assert lifecycle.diff(ROLE, deployed, asked).delete_first
+    assert not lifecycle.diff(ROLE, deployed, asked | {"__defaults": ["name"]}).delete_first
+    assert not lifecycle.diff(ROLE, deployed, asked | {"name": "other"}).delete_first
 
 
 def test_a_changed_default_tag_is_a_difference_of_all_tags() -> None:
-    stands = {"name": "r", "assumeRolePolicy": TRUST, "tags": {"a": "1"}, "tagsAll": {"a": "1", "team": "x"}}
+    deployed = {
+        "name": "r",
+        "assumeRolePolicy": TRUST,
+        "tags": {"a": "1"},
+        "tagsAll": {"a": "1", "team": "x"},
+    }
     asked = {"name": "r", "assumeRolePolicy": TRUST, "tags": {"a": "1"}}
 
-    assert keys(lifecycle.diff(ROLE, stands, asked, default_tags={"team": "x"})) == []
-    assert keys(lifecycle.diff(ROLE, stands, asked, default_tags={"team": "y"})) == ["tagsAll"]
+    assert keys(lifecycle.diff(ROLE, deployed, asked, default_tags={"team": "x"})) == []
+    assert keys(lifecycle.diff(ROLE, deployed, asked, default_tags={"team": "y"})) == ["tagsAll"]
 
 
 def test_fresh_inputs_follow_the_cloud_and_keep_the_programs_words() -> None:
@@ -192,8 +199,8 @@ def conflict(retries: int) -> ClientError:
 class Lossy(Parameter):
     """A parameter whose creation answers that it exists."""
 
-    def __init__(self, *, retries: int, stands: dict[str, Any], finishes: bool = True) -> None:
-        self.retries, self.stands, self.finishes = retries, stands, finishes
+    def __init__(self, *, retries: int, deployed: dict[str, Any], finishes: bool = True) -> None:
+        self.retries, self.stands, self.finishes = retries, deployed, finishes
 
     def create(self, cloud: Cloud, inputs: dict[str, Any]) -> str:
         if self.retries < 0:
@@ -205,7 +212,7 @@ class Lossy(Parameter):
             raise TimeoutError("never ready")
 
     def read(self, cloud: Cloud, id_: str, known: dict[str, Any]) -> Any:
-        return lifecycle.Found(id=id_, state={**self.stands, "tagsAll": {}})
+        return lifecycle.ReadResult(id=id_, state={**self.stands, "tagsAll": {}})
 
 
 CLOUD = Cloud(session=boto3.Session(region_name="eu-west-1"), region="eu-west-1")
@@ -213,24 +220,24 @@ INPUTS = {"name": "/a", "type": "String", "value": "x"}
 
 
 def test_an_object_whose_creation_lost_its_answer_is_ours_if_it_is_what_we_asked_for() -> None:
-    assert lifecycle.create(Lossy(retries=1, stands=INPUTS), CLOUD, INPUTS).id == "/a"
+    assert lifecycle.create(Lossy(retries=1, deployed=INPUTS), CLOUD, INPUTS).id == "/a"
     with pytest.raises(ClientError):
-        lifecycle.create(Lossy(retries=1, stands=INPUTS | {"value": "y"}), CLOUD, INPUTS)
+        lifecycle.create(Lossy(retries=1, deployed=INPUTS | {"value": "y"}), CLOUD, INPUTS)
     with pytest.raises(ClientError):
-        lifecycle.create(Lossy(retries=0, stands=INPUTS), CLOUD, INPUTS)
+        lifecycle.create(Lossy(retries=0, deployed=INPUTS), CLOUD, INPUTS)
 
 
 def test_an_object_that_could_not_be_finished_is_remembered() -> None:
     with pytest.raises(Unfinished, match="never ready") as caught:
-        lifecycle.create(Lossy(retries=-1, stands=INPUTS, finishes=False), CLOUD, INPUTS)
+        lifecycle.create(Lossy(retries=-1, deployed=INPUTS, finishes=False), CLOUD, INPUTS)
 
     assert caught.value.found.id == "/a"
 
 
-def test_the_engine_is_told_of_an_object_that_could_not_be_finished_without_its_secret(
+def test_the_engine_is_notified_of_an_object_that_could_not_be_finished_without_its_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    unfinished = Lossy(retries=-1, stands=INPUTS, finishes=False)
+    unfinished = Lossy(retries=-1, deployed=INPUTS, finishes=False)
     monkeypatch.setitem(servicer.TYPES, PARAMETER.pulumi_type, unfinished)  # type: ignore[arg-type]
     provider = servicer.Servicer("1.0.0")
     provider._cloud = CLOUD

@@ -46,11 +46,11 @@ def _compiler(machine: Path, then: str = "") -> None:
 def test_many_that_need_the_engine_at_once_build_it_once(machine: Path) -> None:
     _compiler(machine)
     together = threading.Barrier(6)
-    said: list[str] = []
+    messages: list[str] = []
 
     def ensure(_: int) -> str:
         together.wait()
-        return gotool.ensure(build.PULUMI, said.append).read_text()
+        return gotool.ensure(build.PULUMI, messages.append).read_text()
 
     with ThreadPoolExecutor(6) as pool:
         contents = list(pool.map(ensure, range(6)))
@@ -58,10 +58,10 @@ def test_many_that_need_the_engine_at_once_build_it_once(machine: Path) -> None:
     assert contents == ["whole"] * 6
     assert (machine / "count").read_text().count("run") == 1
     assert not list((machine / "cache" / "access-rollback").glob("*.part"))
-    assert any("building pulumi" in line for line in said)
+    assert any("building pulumi" in line for line in messages)
 
 
-def test_a_build_that_fails_leaves_nothing_and_says_what_the_compiler_said(machine: Path) -> None:
+def test_a_build_that_fails_leaves_nothing_and_shows_the_compilers_errors(machine: Path) -> None:
     _compiler(machine, then="echo 'undefined: Foo' >&2; exit 1")
 
     with pytest.raises(LocalError, match=r"(?s)could not be built.*undefined: Foo.*pulumi.com/docs/install"):

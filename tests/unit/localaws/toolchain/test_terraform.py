@@ -26,8 +26,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def installed(machine: Path, name: str, says: str) -> Path:
-    return executable(machine / "bin" / name, f"#!/bin/sh\nprintf '{says}'\n")
+def installed(machine: Path, name: str, version_text: str) -> Path:
+    return executable(machine / "bin" / name, f"#!/bin/sh\nprintf '{version_text}'\n")
 
 
 def executable(path: Path, text: str) -> Path:
@@ -49,7 +49,7 @@ def test_terraform_comes_before_opentofu(machine: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "used"),
+    ("version_text", "used"),
     [
         ("Terraform v1.10.0\\n", True),
         ("Warning: no configuration\\n\\nTerraform v2.0.0-beta1\\n", True),
@@ -58,14 +58,14 @@ def test_terraform_comes_before_opentofu(machine: Path) -> None:
         ("nothing of use\\n", False),
     ],
 )
-def test_a_terraform_without_lock_files_is_passed_over(machine: Path, says: str, used: bool) -> None:
-    terraform_there = installed(machine, "terraform", says)
+def test_a_terraform_without_lock_files_is_passed_over(machine: Path, version_text: str, used: bool) -> None:
+    terraform_there = installed(machine, "terraform", version_text)
     tofu = installed(machine, "tofu", "OpenTofu v1.10.1\\n")
 
     assert terraform.ensure_terraform() == (terraform_there if used else tofu)
 
 
-def test_a_version_is_told_without_a_call_home(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_is_reported_without_a_call_home(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", "/nowhere")
     calm = machine / "bin" / "terraform"
     quiet = '[ "$CHECKPOINT_DISABLE" = 1 ] && [ -z "$TF_CLI_CONFIG_FILE" ]'
@@ -178,11 +178,11 @@ def test_the_aws_provider_comes_from_the_mirror_only_and_any_other_as_usual() ->
 
 
 @pytest.mark.parametrize("environment", environments(ROOT))
-def test_the_roots_variables_say_what_the_settings_say(environment: str) -> None:
+def test_the_roots_variables_state_what_the_settings_state(environment: str) -> None:
     settings = load(ROOT, environment)
-    told = (ROOT / "terraform" / "environments" / f"{environment}.tfvars").read_text()
+    result = (ROOT / "terraform" / "environments" / f"{environment}.tfvars").read_text()
 
-    assert dict(re.findall(r'^(\w+) += "([^"]+)"$', told, re.MULTILINE)) == {
+    assert dict(re.findall(r'^(\w+) += "([^"]+)"$', result, re.MULTILINE)) == {
         "environment": environment,
         "account": settings.account,
         "region": settings.region,

@@ -12,7 +12,7 @@ import pytest
 from rollback.aws.account import Account, Throttles
 from rollback.core.clocks import Clocks
 from rollback.ledger.lease import LeaseLost
-from rollback.model.alias_moves import Move, standings, states
+from rollback.model.alias_moves import Move, deployed_versions, states
 from rollback.model.events import AliasesMoved
 from rollback.model.plan import Plan
 from rollback.targets.aliases.target import Aliases
@@ -47,7 +47,7 @@ class Estate:
             for _ in range(3):
                 self.functions.publish(name)
             self.functions.point(name, "2", {"3": 0.1} if name == A else {})
-        self.start = self.functions.standing()
+        self.start = self.functions.deployed()
         self.journal = Memory()
         self.plan = self.planned()
 
@@ -108,7 +108,7 @@ def test_one_write_a_function_moves_it_and_clears_its_weights(estate: Estate) ->
     outcome = estate.execute()
 
     assert outcome.ok
-    assert estate.functions.standing() == GOAL
+    assert estate.functions.deployed() == GOAL
     assert sorted(estate.functions.called("UpdateAlias")) == sorted([A, B, C])
     assert estate.functions.called("GetAlias") == []
     assert estate.counts() == {"planned": 3, "moved": 3, "confirmed": 0, "failed": 0, "reverted": 0}
@@ -120,8 +120,8 @@ def test_undo_restores_version_and_weights(estate: Estate) -> None:
     outcome = estate.undo()
 
     assert outcome.ok
-    assert estate.functions.standing() == estate.start
-    assert standings(estate.plan, estate.journal.events)[A].weights == {"3": 0.1}
+    assert estate.functions.deployed() == estate.start
+    assert deployed_versions(estate.plan, estate.journal.events)[A].weights == {"3": 0.1}
 
 
 def test_undo_of_what_was_only_confirmed_works_too(estate: Estate) -> None:
@@ -131,32 +131,32 @@ def test_undo_of_what_was_only_confirmed_works_too(estate: Estate) -> None:
     outcome = estate.undo()
 
     assert outcome.ok, outcome
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
 
 
 def test_a_stale_revision_at_the_plans_start_is_written_down_and_moved(estate: Estate) -> None:
     estate.functions.point(B, "2", {"3": 0.5}, "by hand")
-    estate.start = estate.functions.standing()
+    estate.start = estate.functions.deployed()
 
     outcome = estate.execute()
 
     assert outcome.ok
-    assert estate.functions.standing() == GOAL
+    assert estate.functions.deployed() == GOAL
     assert estate.journal.kinds().count("found") == 1
     estate.undo()
-    assert estate.functions.standing() == estate.start, "an undo goes back to what was found"
+    assert estate.functions.deployed() == estate.start, "an undo goes back to what was found"
 
 
 def test_a_stale_revision_at_the_plans_end_is_confirmed_and_undo_leaves_it_there(estate: Estate) -> None:
     estate.functions.point(B, "1", description="by hand")
-    estate.start = estate.functions.standing()
+    estate.start = estate.functions.deployed()
 
     outcome = estate.execute()
 
     assert outcome.ok
-    assert estate.functions.standing() == GOAL
+    assert estate.functions.deployed() == GOAL
     estate.undo()
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
 
 
 def test_somebody_elses_release_is_left_alone_and_named(estate: Estate) -> None:
@@ -169,7 +169,7 @@ def test_somebody_elses_release_is_left_alone_and_named(estate: Estate) -> None:
     assert estate.functions.aliases[B].description == "theirs"
 
 
-def test_what_was_moved_before_a_foreign_release_was_met_is_put_back(estate: Estate) -> None:
+def test_what_was_moved_before_an_outside_release_was_met_is_reverted(estate: Estate) -> None:
     estate.functions.point(B, "3", description="theirs")
     outcome = estate.execute()
     estate.journal.failed(outcome.failures)
@@ -177,11 +177,11 @@ def test_what_was_moved_before_a_foreign_release_was_met_is_put_back(estate: Est
     outcome = estate.undo()
 
     assert outcome.ok
-    assert estate.functions.standing() == {**estate.start, B: ("3", {})}
+    assert estate.functions.deployed() == {**estate.start, B: ("3", {})}
     assert estate.functions.aliases[B].description == "theirs"
 
 
-def test_a_foreign_release_that_comes_between_the_read_and_the_second_write_is_left_alone(
+def test_an_outside_release_that_comes_between_the_read_and_the_second_write_is_left_alone(
     estate: Estate,
 ) -> None:
     estate.functions.point(B, "2", description="by hand")
@@ -193,14 +193,14 @@ def test_a_foreign_release_that_comes_between_the_read_and_the_second_write_is_l
     assert estate.functions.aliases[B].version == "3"
 
 
-def test_a_foreign_write_between_moves_and_undo_is_left_alone(estate: Estate) -> None:
+def test_an_outside_write_between_moves_and_undo_is_left_alone(estate: Estate) -> None:
     estate.execute()
     estate.functions.point(B, "3", description="theirs")
 
     outcome = estate.undo()
 
     assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
-    assert estate.functions.standing() == {**estate.start, B: ("3", {})}
+    assert estate.functions.deployed() == {**estate.start, B: ("3", {})}
 
 
 def unheard(estate: Estate) -> None:
@@ -219,7 +219,7 @@ def test_a_lost_response_whose_retry_finds_the_revision_stale_is_accepted(estate
     assert estate.journal.kinds().count("found") == 0
     assert states(estate.plan, estate.journal.events)[B].revision == "unheard"
     estate.undo()
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
 
 
 def test_the_second_write_of_a_stale_alias_may_be_asked_for_twice_too(estate: Estate) -> None:
@@ -231,11 +231,11 @@ def test_the_second_write_of_a_stale_alias_may_be_asked_for_twice_too(estate: Es
     assert outcome.ok
     assert states(estate.plan, estate.journal.events)[B].revision == "unheard"
     estate.undo()
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_write_without_an_answer_may_have_been_done_and_is_put_back(estate: Estate, done: bool) -> None:
+def test_a_write_without_an_answer_may_have_been_done_and_is_reverted(estate: Estate, done: bool) -> None:
     once(estate, "UpdateAlias", B, throw(no_answer()), after=done)
 
     outcome = estate.execute()
@@ -245,10 +245,10 @@ def test_a_write_without_an_answer_may_have_been_done_and_is_put_back(estate: Es
     ]
     estate.journal.failed(outcome.failures)
     assert estate.undo().ok
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
 
 
-def test_a_function_that_vanished_stops_the_way_there_and_not_the_way_back(estate: Estate) -> None:
+def test_a_function_that_vanished_stops_the_moves_and_not_the_undo(estate: Estate) -> None:
     del estate.functions.aliases[B]
 
     outcome = estate.execute()
@@ -260,7 +260,7 @@ def test_a_function_that_vanished_stops_the_way_there_and_not_the_way_back(estat
     assert estate.functions.aliases[A].version == "2"
 
 
-def test_a_start_that_no_longer_exists_is_no_way_back_and_no_strangers_doing(estate: Estate) -> None:
+def test_a_start_that_no_longer_exists_is_no_recovery_option_and_no_strangers_doing(estate: Estate) -> None:
     estate.execute()
     del estate.functions.versions[B]["2"]
 
@@ -268,7 +268,9 @@ def test_a_start_that_no_longer_exists_is_no_way_back_and_no_strangers_doing(est
 
     assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, False)]
     assert "no longer exists" in outcome.failures[0].reason
-    assert standings(estate.plan, estate.journal.events)[B].version == "1", "it still stands where we put it"
+    assert deployed_versions(estate.plan, estate.journal.events)[B].version == "1", (
+        "it still stands where we put it"
+    )
 
 
 def test_a_step_without_a_known_revision_is_read_before_it_is_written(estate: Estate) -> None:
@@ -303,7 +305,7 @@ def test_a_refused_write_was_not_done(estate: Estate) -> None:
     assert [(failure.subject, failure.refused) for failure in outcome.failures] == [(B, True)]
 
 
-def test_the_way_there_stops_at_the_first_failure_and_the_way_back_brings_back_what_it_can(
+def test_the_moves_stop_at_the_first_failure_and_the_undo_brings_back_what_it_can(
     estate: Estate,
 ) -> None:
     estate.execute()
@@ -320,7 +322,7 @@ def test_the_way_there_stops_at_the_first_failure_and_the_way_back_brings_back_w
     assert estate.counts()["reverted"] == 1
 
 
-def test_asked_to_stop_it_begins_nothing_new_and_says_so(estate: Estate) -> None:
+def test_asked_to_stop_it_begins_nothing_new_and_reports_it(estate: Estate) -> None:
     estate.journal.stop.set()
 
     outcome = estate.execute()
@@ -349,7 +351,7 @@ def test_resume_moves_only_what_is_not_done_but_touches_what_an_old_holder_may_s
     outcome = estate.execute(heir)
 
     assert outcome.ok
-    assert estate.functions.standing() == GOAL
+    assert estate.functions.deployed() == GOAL
     after = {name: alias.revision for name, alias in estate.functions.aliases.items()}
     assert {name for name in before if before[name] != after[name]} == {B, C}
 
@@ -361,7 +363,7 @@ def test_abort_after_a_takeover_touches_every_alias(estate: Estate) -> None:
     outcome = estate.undo(heir)
 
     assert outcome.ok
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
     assert all(alias.revision != before[name] for name, alias in estate.functions.aliases.items())
 
 
@@ -372,7 +374,7 @@ def test_an_old_holder_that_wakes_up_moves_nothing(estate: Estate, verb: str, pa
     seen: list[str] = []
     if pausing != "UpdateAlias":
         estate.functions.point(B, "2", description="by hand")
-        estate.start = estate.functions.standing()
+        estate.start = estate.functions.deployed()
 
     def pause(operation: str, function: str) -> None:
         if function == B and not paused.is_set():
@@ -404,7 +406,7 @@ def test_an_old_holder_that_wakes_up_moves_nothing(estate: Estate, verb: str, pa
     assert {
         name: (alias.version, alias.revision) for name, alias in estate.functions.aliases.items()
     } == ended
-    assert estate.functions.standing() == (GOAL if verb == "execute" else estate.start)
+    assert estate.functions.deployed() == (GOAL if verb == "execute" else estate.start)
 
 
 def test_abort_after_a_takeover_leaves_what_a_stranger_moved_to_the_target(estate: Estate) -> None:
@@ -424,11 +426,11 @@ def test_abort_after_a_takeover_keeps_the_weights_that_a_stranger_set(estate: Es
     outcome = estate.undo(heir)
 
     assert outcome.ok
-    assert estate.functions.standing()[B] == ("2", {"1": 0.5})
-    assert standings(estate.plan, heir.events)[B].weights == {"1": 0.5}
+    assert estate.functions.deployed()[B] == ("2", {"1": 0.5})
+    assert deployed_versions(estate.plan, heir.events)[B].weights == {"1": 0.5}
 
 
-def test_what_an_old_holder_moved_without_a_word_in_the_journal_is_put_back_to_the_start(
+def test_what_an_old_holder_moved_without_an_event_in_the_journal_is_reverted_to_the_start(
     estate: Estate,
 ) -> None:
     estate.functions.point(A, "1", description=estate.journal.tag)
@@ -437,7 +439,7 @@ def test_what_an_old_holder_moved_without_a_word_in_the_journal_is_put_back_to_t
     outcome = estate.undo(heir)
 
     assert outcome.ok
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
 
 
 def test_provisioned_concurrency_is_waited_for(estate: Estate) -> None:
@@ -450,7 +452,7 @@ def test_provisioned_concurrency_is_waited_for(estate: Estate) -> None:
     assert estate.clock.seconds == 4.0
 
 
-def test_provisioned_concurrency_that_does_not_become_ready_is_a_failure_that_is_put_back(
+def test_provisioned_concurrency_that_does_not_become_ready_is_a_failure_that_is_reverted(
     estate: Estate,
 ) -> None:
     estate.functions.aliases[B].provisioned = ["IN_PROGRESS"]
@@ -462,10 +464,10 @@ def test_provisioned_concurrency_that_does_not_become_ready_is_a_failure_that_is
     assert estate.clock.seconds > 300
     estate.journal.failed(outcome.failures)
     assert estate.undo().ok
-    assert estate.functions.standing() == estate.start
+    assert estate.functions.deployed() == estate.start
 
 
-def test_verify_names_what_stands_elsewhere(estate: Estate) -> None:
+def test_verify_names_what_is_deployed_elsewhere(estate: Estate) -> None:
     estate.execute()
     estate.functions.point(B, "3")
 

@@ -20,9 +20,9 @@ from rollback.core.canonical import digest
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.core.process_identity import Process
 from rollback.integrations.git import Commit
-from rollback.integrations.pulumi.backend import Lock, Locks
-from rollback.integrations.pulumi.preview_events import Step
-from rollback.integrations.pulumi.process import Ended
+from rollback.integrations.pulumi.backend import BackendLock, BackendLocks
+from rollback.integrations.pulumi.preview_events import PreviewStep
+from rollback.integrations.pulumi.process import CommandResult
 from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
 from rollback.model.events import EngineBegan, EngineLocked
 from rollback.model.plan import Plan
@@ -33,7 +33,7 @@ from rollback.model.resource_changes import (
     REPLACE,
     SAME,
     UPDATE,
-    Change,
+    ResourceChange,
     kind,
     refusals,
     weakenings,
@@ -43,7 +43,7 @@ from rollback.targets.progress import counts
 from rollback.targets.stack import planner, recovery
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import Preview, beyond
-from rollback.targets.stack.progress import Progress
+from rollback.targets.stack.progress import UpdateProgress
 from tests.coded import coded
 from tests.doubles.journal import Memory
 
@@ -54,8 +54,8 @@ ALIAS = "aws:lambda/alias:Alias"
 PARAMETER = "aws:ssm/parameter:Parameter"
 
 
-def change(op: str, type_: str = PARAMETER, **fields: Any) -> Change:
-    return Change(urn=fields.pop("urn", "urn:x"), type=type_, op=op, **fields)
+def change(op: str, type_: str = PARAMETER, **fields: Any) -> ResourceChange:
+    return ResourceChange(urn=fields.pop("urn", "urn:x"), type=type_, op=op, **fields)
 
 
 # -- guards ----------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_a_type_has_one_spelling(type_: str, spelled: str) -> None:
         ),
     ],
 )
-def test_what_destroys_is_refused_until_it_is_named(one: Change, why: str) -> None:
+def test_what_destroys_is_refused_until_it_is_named(one: ResourceChange, why: str) -> None:
     (refusal,) = refusals([one], (), NAMES, ["vault"])
 
     assert why in refusal.reason
@@ -112,7 +112,7 @@ def test_what_destroys_is_refused_until_it_is_named(one: Change, why: str) -> No
         change(UPDATE, "aws:iam/role:Role", name=NAMES.role("deployer"), properties=("tags", "tagsAll")),
     ],
 )
-def test_what_destroys_nothing_goes_through(one: Change) -> None:
+def test_what_destroys_nothing_goes_through(one: ResourceChange) -> None:
     assert not refusals([one], (), NAMES)
 
 
@@ -140,7 +140,7 @@ def test_what_destroys_nothing_goes_through(one: Change) -> None:
         change(DELETE, "aws_s3_bucket_versioning", name=NAMES.audit_bucket("1")),
     ],
 )
-def test_nobody_saws_off_the_branch_that_they_sit_on(one: Change) -> None:
+def test_nobody_saws_off_the_branch_that_they_sit_on(one: ResourceChange) -> None:
     (refusal,) = refusals([one], (one.urn,), NAMES)
 
     assert "this tool stands on it" in refusal.reason
@@ -217,15 +217,17 @@ def test_the_ledger_is_spoken_of_by_the_guard_that_nothing_lifts() -> None:
 # -- what was approved -----------------------------------------------------------------------------------
 
 
-def step(op: str, *, name: str = "a", new: Any = None, **fields: Any) -> Step:
-    return Step(urn=f"urn:pulumi:dev::demo::{PARAMETER}::{name}", type=PARAMETER, op=op, new=new, **fields)
+def step(op: str, *, name: str = "a", new: Any = None, **fields: Any) -> PreviewStep:
+    return PreviewStep(
+        urn=f"urn:pulumi:dev::demo::{PARAMETER}::{name}", type=PARAMETER, op=op, new=new, **fields
+    )
 
 
-def found(*steps: Step) -> Preview:
-    return Preview(workspace=None, state={}, ended=Ended(), steps=steps, drift=())  # type: ignore[arg-type] # never asked
+def found(*steps: PreviewStep) -> Preview:
+    return Preview(workspace=None, state={}, ended=CommandResult(), steps=steps, drift=())  # type: ignore[arg-type] # never asked
 
 
-def left(approved: Sequence[Step], now: Sequence[Step]) -> list[str]:
+def left(approved: Sequence[PreviewStep], now: Sequence[PreviewStep]) -> list[str]:
     """The names of what is more than was approved."""
     return [urn.rpartition("::")[2] for urn in beyond(found(*approved).changes, found(*now))]
 
@@ -268,7 +270,7 @@ def test_what_was_not_known_to_the_plan_has_a_value_since() -> None:
         step(UPDATE, new={"v": 2}, unprotects=True),
     ],
 )
-def test_anything_more_needs_a_plan_of_its_own(more: Step) -> None:
+def test_anything_more_needs_a_plan_of_its_own(more: PreviewStep) -> None:
     approved = [step(UPDATE, new={"v": 2}), step(SAME, name="c", new={"v": 1})]
 
     assert left(approved, [more])
@@ -289,7 +291,7 @@ def test_a_change_holds_no_value_but_its_hashes() -> None:
 # -- what the journal tells ------------------------------------------------------------------------------
 
 
-def plan(*steps: Step) -> Plan[Change]:
+def plan(*steps: PreviewStep) -> Plan[ResourceChange]:
     return Plan(
         kind="stack",
         environment="dev",
@@ -305,7 +307,7 @@ def plan(*steps: Step) -> Plan[Change]:
     )
 
 
-def told(kind_: str, one: Step, op: str) -> tuple[str, Any]:
+def step_event(kind_: str, one: PreviewStep, op: str) -> tuple[str, Any]:
     return kind_, {"metadata": {"op": op, "urn": one.urn, "type": one.type}}
 
 
@@ -315,23 +317,23 @@ def ours(pid: int = 77, host: str = "") -> Process:
     return replace(here, user="dan", host=host or here.host, pid=pid, began="1")
 
 
-def test_a_record_tells_resource_by_resource_how_far_it_came() -> None:
+def test_a_record_shows_resource_by_resource_how_far_it_came() -> None:
     a, b, c = step(UPDATE, new={"v": 2}), step(DELETE, name="b"), step(CREATE, name="c", new={})
     wanted, journal = plan(a, b, c, step(SAME, name="d")), Memory()
-    lock = Lock(uuid="0f1e", user="dan", host=ours().host, pid=77, at="", place="")
-    progress = Progress(journal=journal, changing={a.urn, b.urn, c.urn}, locks=lambda: [lock])
+    lock = BackendLock(uuid="0f1e", user="dan", host=ours().host, pid=77, at="", place="")
+    progress = UpdateProgress(journal=journal, changing={a.urn, b.urn, c.urn}, locks=lambda: [lock])
 
     progress.began(ours())
     progress.event("preludeEvent", {})
-    for event in (told("resOutputsEvent", a, "update"), told("resOpFailedEvent", b, "delete")):
+    for event in (step_event("resOutputsEvent", a, "update"), step_event("resOpFailedEvent", b, "delete")):
         progress.event(*event)
     progress.event("diagnosticEvent", {"severity": "error", "urn": b.urn, "message": "deleting b:\nno\n"})
     progress.event(
         "diagnosticEvent",
         {"severity": "error", "urn": c.urn, "message": "expected resource operations for c but none"},
     )
-    progress.ended(Ended(code=1))
-    failures = stack_progress.failures("@stack", Ended(code=1), progress)
+    progress.ended(CommandResult(code=1))
+    failures = stack_progress.failures("@stack", CommandResult(code=1), progress)
     journal.failed(failures)
 
     assert failures == (Failure(subject=b.urn, reason="no"),)
@@ -352,12 +354,12 @@ def test_a_record_tells_resource_by_resource_how_far_it_came() -> None:
     assert stack_progress.processes(journal.events) == [ours()]
 
 
-def test_what_was_put_back_is_reverted() -> None:
+def test_what_was_reverted_is_reverted() -> None:
     a = step(UPDATE, new={"v": 2})
     wanted, journal = plan(a), Memory()
 
     for back in (False, True):
-        progress = Progress(journal=journal, changing={a.urn}, locks=list, back=back)
+        progress = UpdateProgress(journal=journal, changing={a.urn}, locks=list, back=back)
         progress.all_through(wanted.changing)
 
     assert counts(stack_progress.outcomes(wanted, journal.events))["reverted"] == 1
@@ -366,16 +368,16 @@ def test_what_was_put_back_is_reverted() -> None:
 
 def test_an_engine_that_was_locked_out_has_done_nothing() -> None:
     journal = Memory()
-    progress = Progress(journal=journal, locks=list)
+    progress = UpdateProgress(journal=journal, locks=list)
     assert not stack_progress.acted(journal.events)
 
     progress.began(ours())
     assert stack_progress.acted(journal.events)
-    progress.ended(Ended(code=1, said=["error: the stack is currently locked by 1 lock(s)."]))
+    progress.ended(CommandResult(code=1, output=["error: the stack is currently locked by 1 lock(s)."]))
 
     assert not stack_progress.acted(journal.events)
     progress.began(ours())
-    progress.ended(Ended(code=1))
+    progress.ended(CommandResult(code=1))
     assert stack_progress.acted(journal.events)
 
 
@@ -416,7 +418,7 @@ def held(folder: Path, confirmed: str) -> Any:
     """A stack as far as its locks go."""
     settings = SimpleNamespace(environment="dev")
     context = SimpleNamespace(confirm_dead=confirmed, account=SimpleNamespace(settings=settings))
-    locks = Locks(url=f"file://{folder}", project="demo", stack="dev", s3=lambda: None)
+    locks = BackendLocks(url=f"file://{folder}", project="demo", stack="dev", s3=lambda: None)
     return SimpleNamespace(locks=locks, context=context)
 
 
@@ -427,11 +429,11 @@ def write_lock(folder: Path, *, pid: int, host: str) -> None:
     (place / "0f1e.json").write_text(json.dumps(text))
 
 
-def dead_engine(folder: Path, *, confirmed: str = "", host: str = "", mine: bool = True) -> Memory:
+def dead_engine(folder: Path, *, confirmed: str = "", host: str = "", own: bool = True) -> Memory:
     """A journal whose engine is dead, and its lock, which `clear` is asked to clear away."""
     process = ours(pid=2**22 + 1, host=host)
     journal = Memory(taken_over=True)
-    if mine:
+    if own:
         journal.append(EngineBegan(process=process, run="", back=False))
     write_lock(folder, pid=process.pid, host=process.host)
     recovery.clear(held(folder, confirmed), journal)
@@ -446,13 +448,13 @@ def test_the_lock_of_an_engine_of_ours_that_is_dead_is_removed(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("case", "words"),
-    [({"mine": False}, "no engine of this rollback"), ({"host": "elsewhere"}, "on another machine")],
+    ("case", "text"),
+    [({"own": False}, "no engine of this rollback"), ({"host": "elsewhere"}, "on another machine")],
 )
-def test_any_other_lock_stays_until_a_person_says_that_its_holder_is_dead(
-    tmp_path: Path, case: dict[str, Any], words: str
+def test_any_other_lock_stays_until_a_person_reports_that_its_holder_is_dead(
+    tmp_path: Path, case: dict[str, Any], text: str
 ) -> None:
-    with pytest.raises(Refused, match=words, check=coded(Code.STATE_LOCKED)) as refused:
+    with pytest.raises(Refused, match=text, check=coded(Code.STATE_LOCKED)) as refused:
         dead_engine(tmp_path / "one", **case)
 
     assert list((tmp_path / "one").rglob("*.json"))
@@ -528,9 +530,9 @@ class Repository:
         return Commit(sha=git(top, "rev-parse", "HEAD"), subject="")
 
 
-def git(top: Path, *words: str, feed: str = "") -> str:
-    who = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
-    command = ["git", *who, "-C", str(top), *words]
+def git(top: Path, *arguments: str, feed: str = "") -> str:
+    actor = ("-c", "user.name=dan", "-c", "user.email=dan@example.org", "-c", "commit.gpgsign=false")
+    command = ["git", *actor, "-C", str(top), *arguments]
     return subprocess.run(command, input=feed, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -551,7 +553,7 @@ def test_a_commit_keeps_its_values_and_gets_todays_encryption(project: Repositor
     assert config == {"encryptionsalt": "v1:today", "config": {"demo:v": 1}, "environment": ["shared"]}
 
 
-def test_where_today_says_nothing_of_encryption_the_checkpoint_does(project: Repository) -> None:
+def test_where_today_does_not_mention_encryption_the_checkpoint_does(project: Repository) -> None:
     commit = project.commit(Pulumi_dev_yaml="config: {}\n")
     (project.where.top / "Pulumi.dev.yaml").unlink()
     salted = {"secrets_providers": {"type": "passphrase", "state": {"salt": "v1:state"}}}
@@ -578,7 +580,7 @@ def test_a_secret_under_another_salt_is_named(project: Repository) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "code", "words"),
+    ("files", "code", "text"),
     [
         ({}, Code.COMMIT_UNUSABLE, r" \./"),
         ({"Pulumi_yaml": "name: other\n"}, Code.COMMIT_UNUSABLE, "'other', not 'demo'"),
@@ -586,8 +588,8 @@ def test_a_secret_under_another_salt_is_named(project: Repository) -> None:
         ({"Pulumi_yaml": "a: ["}, Code.SETTINGS_INVALID, "YAML"),
     ],
 )
-def test_a_commit_without_the_project_is_told_so(
-    project: Repository, files: dict[str, str], code: Code, words: str
+def test_a_commit_without_the_project_is_reported(
+    project: Repository, files: dict[str, str], code: Code, text: str
 ) -> None:
-    with pytest.raises(UsageError, match=words, check=coded(code)):
+    with pytest.raises(UsageError, match=text, check=coded(code)):
         project_at(project.where, project.commit(**files))

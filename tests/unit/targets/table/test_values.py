@@ -23,13 +23,13 @@ from rollback.targets.table.comparison import (
     ONLY_LIVE,
     ONLY_RESTORED,
     Comparison,
-    Difference,
+    ItemDifference,
 )
 from rollback.targets.table.copy_back import (
     ALREADY,
     LEFT,
     WRITTEN,
-    Change,
+    ItemChange,
     Writer,
     batches,
     change,
@@ -48,7 +48,7 @@ FREE = Budget(rate=float("inf"))
 
 
 @pytest.mark.parametrize(
-    ("text", "utc", "said"),
+    ("text", "utc", "noticed"),
     [
         ("2026-11-24T09:30:00Z", "2026-11-24T09:30:00Z", False),
         ("2026-11-24T09:30:00+02:00", "2026-11-24T07:30:00Z", False),
@@ -56,11 +56,11 @@ FREE = Budget(rate=float("inf"))
         ("2026-11-24T09:30:59.999Z", "2026-11-24T09:30:59Z", False),
     ],
 )
-def test_a_time_is_read_in_its_zone_and_never_rounded_up(text: str, utc: str, said: bool) -> None:
+def test_a_time_is_read_in_its_zone_and_never_rounded_up(text: str, utc: str, noticed: bool) -> None:
     at, notice = restore_time.parsed(text)
 
     assert restore_time.iso(at) == utc
-    assert bool(notice) is said
+    assert bool(notice) is noticed
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-24", "12:00", "2026-13-01T00:00:00Z", "previous"])
@@ -126,7 +126,7 @@ def item(key: str, body: Mapping[str, Any]) -> dict[str, Any]:
 
 @given(body=bodies)
 def test_an_item_comes_back_from_its_line_as_it_was(body: Any) -> None:
-    found = Difference(kind=DIFFERENT, key={"id": {"S": "k"}}, live=item("k", body), restored=None)
+    found = ItemDifference(kind=DIFFERENT, key={"id": {"S": "k"}}, live=item("k", body), restored=None)
 
     assert loss_report.parsed(loss_report.line(found).encode()) == found
 
@@ -242,7 +242,7 @@ def test_what_has_expired_is_counted_and_not_given() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(live=tables, restored=tables, delete_new=st.booleans())
-def test_what_is_written_back_makes_both_alike_and_the_way_back_undoes_it(
+def test_what_is_written_back_makes_both_alike_and_the_undo_undoes_it(
     live: Any, restored: Any, delete_new: bool
 ) -> None:
     client = Memory(live=live, restored=restored)
@@ -270,7 +270,7 @@ def test_an_item_that_somebody_has_changed_is_left() -> None:
     writer = Writer(client=client, table="live", reads=FREE, writes=FREE)
     key = {"id": {"S": "k"}}
 
-    done = writer.write(Change(key=key, had=item("k", {"a": {"S": "old"}}), wanted=item("k", {})))
+    done = writer.write(ItemChange(key=key, had=item("k", {"a": {"S": "old"}}), wanted=item("k", {})))
 
     assert done == LEFT
     assert client.tables["live"]["k"] == item("k", {"a": {"S": "theirs"}})
@@ -295,10 +295,10 @@ def test_a_condition_stays_within_the_operators_that_dynamodb_takes() -> None:
 
 
 def test_a_new_item_is_kept_unless_it_is_to_be_deleted() -> None:
-    new = Difference(kind=ONLY_LIVE, key={"id": {"S": "k"}}, live=item("k", {}), restored=None)
+    new = ItemDifference(kind=ONLY_LIVE, key={"id": {"S": "k"}}, live=item("k", {}), restored=None)
 
     assert change(new, delete_new=False) is None
-    assert change(new, delete_new=True) == Change(key=new.key, had=new.live, wanted=None)
+    assert change(new, delete_new=True) == ItemChange(key=new.key, had=new.live, wanted=None)
 
 
 # -- settings and pace ---------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from rollback.integrations.terraform import Diagnostic, Done
 from rollback.model.events import ApplyEnded, Applying, StateLocked
 from rollback.model.plan import Plan
 from rollback.model.request import TerraformRequest
-from rollback.model.resource_changes import UPDATE, Change
+from rollback.model.resource_changes import UPDATE, ResourceChange
 from rollback.targets.terraform import apply as terraform_apply
 from rollback.targets.terraform.apply import apply, overtaken, touched, unlock
-from rollback.targets.terraform.plan_json import CHANGED, PUT_BACK
-from rollback.targets.terraform.state_bucket import Held, StateBucket, position
+from rollback.targets.terraform.plan_json import CHANGED, REVERTED
+from rollback.targets.terraform.state_bucket import StateBucket, StateLock, position
 from rollback.targets.terraform.workspace import Work
 from tests.coded import coded
 from tests.doubles.journal import Memory
@@ -27,7 +27,7 @@ from tests.doubles.journal import Memory
 API = "aws_api_gateway_rest_api.access"
 DEAD = Process(user="root", host="somewhere", pid=4711, began="long ago")
 HERE = replace(Process.of(1), pid=2**22 + 1, began="long ago")
-HELD = Held(id="L1", who="root@somewhere", created="2026-11-24T12:00:00Z", operation="apply")
+HELD = StateLock(id="L1", who="root@somewhere", created="2026-11-24T12:00:00Z", operation="apply")
 STATE = {"serial": 7, "lineage": "of-this-state"}
 
 
@@ -50,11 +50,11 @@ class Tool:
         self,
         *,
         started: Callable[[Process], None],
-        told: Callable[[Sequence[Any]], None],
+        on_lines: Callable[[Sequence[Any]], None],
         stopping: Callable[[], bool],  # noqa: ARG002 - Work's
     ) -> tuple[Any, bool]:
         started(DEAD)
-        told(self.lines)
+        on_lines(self.lines)
         done = Done(code=self.code, out="")
         return (done if not self.errors else _Failed(code=self.code, diagnostics=self.errors)), self.asked
 
@@ -70,9 +70,9 @@ class _Failed:
 
 @dataclass
 class Bucket:
-    lock: Held | None = None
+    lock: StateLock | None = None
 
-    def held(self) -> Held | None:
+    def held(self) -> StateLock | None:
         return self.lock
 
     def state(self) -> Mapping[str, Any]:
@@ -84,7 +84,7 @@ def hook(type_: str, action: str = "update", identifier: str = "") -> Mapping[st
     return {"type": type_, "hook": resource}
 
 
-def applied(tool: Tool, journal: Memory, *, lock: Held | None = None, kind: str = CHANGED) -> Any:
+def applied(tool: Tool, journal: Memory, *, lock: StateLock | None = None, kind: str = CHANGED) -> Any:
     plan = Plan(
         kind="terraform",
         environment="dev",
@@ -96,7 +96,7 @@ def applied(tool: Tool, journal: Memory, *, lock: Held | None = None, kind: str 
         leaves={},
         targets={},
         quarantines={},
-        steps=(Change(urn=API, type="aws_api_gateway_rest_api", op=UPDATE),),
+        steps=(ResourceChange(urn=API, type="aws_api_gateway_rest_api", op=UPDATE),),
     )
     return apply(cast("Work", tool), cast("StateBucket", Bucket(lock)), plan, journal, kind)
 
@@ -111,7 +111,7 @@ def begun(process: Process, *, lock: str = "", ended: bool = False) -> Memory:
     return journal
 
 
-def freed(journal: Memory, held: Held | None, confirmed: str = "") -> list[str]:
+def freed(journal: Memory, held: StateLock | None, confirmed: str = "") -> list[str]:
     tool = Tool()
     unlock(cast("Work", tool), held, journal, confirmed)
     return tool.unlocked
@@ -131,7 +131,7 @@ def test_an_apply_journals_its_process_its_lock_and_what_it_changed() -> None:
     assert journal.events[3].data["all"] is True
 
 
-def test_a_stale_plan_is_said_in_our_words_and_touched_nothing() -> None:
+def test_a_stale_plan_is_reported_in_our_messages_and_touched_nothing() -> None:
     journal = Memory()
 
     outcome = applied(Tool(code=1, errors=[Diagnostic(summary="Saved plan is stale")]), journal)
@@ -142,15 +142,17 @@ def test_a_stale_plan_is_said_in_our_words_and_touched_nothing() -> None:
     assert not touched(journal.events)
 
 
-def test_a_lock_that_somebody_took_meanwhile_is_told_with_its_holder() -> None:
-    told = Diagnostic(summary="Error acquiring the state lock", detail="Lock Info:\n  ID:  1\n  Who:   a@b\n")
+def test_a_lock_that_somebody_took_meanwhile_is_reported_with_its_holder() -> None:
+    diagnostic = Diagnostic(
+        summary="Error acquiring the state lock", detail="Lock Info:\n  ID:  1\n  Who:   a@b\n"
+    )
 
-    outcome = applied(Tool(code=1, errors=[told]), Memory())
+    outcome = applied(Tool(code=1, errors=[diagnostic]), Memory())
 
     assert outcome.failures[0].reason == "somebody else is at the Terraform state: a@b"
 
 
-def test_a_resource_that_failed_is_named_and_nothing_is_put_back_by_itself() -> None:
+def test_a_resource_that_failed_is_named_and_nothing_is_reverted_by_itself() -> None:
     errors = [Diagnostic(summary="No", detail="not allowed", address=API)]
 
     outcome = applied(Tool(code=1, lines=[hook("apply_start")], errors=errors), journal := Memory())
@@ -158,7 +160,7 @@ def test_a_resource_that_failed_is_named_and_nothing_is_put_back_by_itself() -> 
     assert [(one.subject, one.reason, one.refused) for one in outcome.failures] == [
         (API, "No: not allowed", False)
     ]
-    assert not outcome.put_back
+    assert not outcome.revert
     assert touched(journal.events)
 
 
@@ -187,10 +189,10 @@ def test_a_killed_apply_may_have_changed_anything() -> None:
     assert not touched(Memory().events)
 
 
-def test_going_back_is_told_apart_from_going_there() -> None:
+def test_going_back_is_distinguished_from_going_there() -> None:
     journal = Memory()
 
-    applied(Tool(lines=[hook("apply_start"), hook("apply_complete")]), journal, kind=PUT_BACK)
+    applied(Tool(lines=[hook("apply_start"), hook("apply_complete")]), journal, kind=REVERTED)
 
     assert "put-back" in journal.kinds()
     assert journal.events[-1].data["all"] is False
@@ -237,7 +239,7 @@ def test_a_lock_from_before_our_apply_is_not_ours() -> None:
         freed(journal, replace(HELD, who=HERE.who))
 
 
-def test_of_another_machines_apply_a_person_says_that_it_is_dead() -> None:
+def test_of_another_machines_apply_a_person_reports_that_it_is_dead() -> None:
     journal = begun(DEAD, lock="L1")
 
     with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)) as raised:

@@ -21,12 +21,12 @@ from rollback.model.events import (
 from rollback.model.plan import Plan
 from rollback.model.record import Event
 from rollback.model.request import TerraformRequest
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, Change
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
 from rollback.targets.progress import counts
 from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import (
     CHANGED,
-    PUT_BACK,
+    REVERTED,
     addresses,
     beyond,
     counted,
@@ -64,7 +64,7 @@ def wrote(kind: str, *items: tuple[str, str, str]) -> Happened:
     return one(resources=resources)
 
 
-def planned(*changes: Change) -> Plan[Change]:
+def planned(*changes: ResourceChange) -> Plan[ResourceChange]:
     return Plan(
         kind="terraform",
         environment="dev",
@@ -139,8 +139,8 @@ def test_the_properties_that_change_are_named_and_those_that_only_turn_out() -> 
     assert change.name == "acme-dev-apigw"
 
 
-def test_a_secret_is_told_as_a_keyed_hash_only() -> None:
-    def change(secret: str, key: str) -> Change:
+def test_a_secret_is_reported_as_a_keyed_hash_only() -> None:
+    def change(secret: str, key: str) -> ResourceChange:
         values = {"name": secret, "password": secret}
         mask = {"name": True, "password": True}
         return steps(
@@ -153,7 +153,7 @@ def test_a_secret_is_told_as_a_keyed_hash_only() -> None:
     assert change("hunter2", "key").content != change("hunter2", "another").content
 
 
-def test_what_terraform_would_merely_forget_is_told_as_such() -> None:
+def test_what_terraform_would_merely_forget_is_reported_as_such() -> None:
     (change,) = steps(shown(resource(TABLE, "forget")), "key")
 
     assert (change.op, change.retains) == (DELETE, True)
@@ -182,8 +182,8 @@ def test_a_role_policy_is_known_by_its_role() -> None:
 # -- after a crash -------------------------------------------------------------------------------------------
 
 
-def change(urn: str, op: str) -> Change:
-    return Change(urn=urn, type=urn.partition(".")[0], op=op)
+def change(urn: str, op: str) -> ResourceChange:
+    return ResourceChange(urn=urn, type=urn.partition(".")[0], op=op)
 
 
 @pytest.mark.parametrize(
@@ -223,17 +223,17 @@ def test_half_a_replacement_is_not_done() -> None:
 def test_an_apply_that_went_through_has_done_everything() -> None:
     plan = planned(change(API, UPDATE), change(plan_json.STATE, UPDATE), change(TABLE, SAME))
 
-    told = counts(outcomes(plan, journal(ApplyEnded(code=0, touched=True, all=True))))
+    outcome = counts(outcomes(plan, journal(ApplyEnded(code=0, touched=True, all=True))))
 
-    assert told == {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert outcome == {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0}
 
 
 def test_what_a_new_plan_no_longer_has_is_done() -> None:
     plan = planned(change(API, UPDATE), change(TABLE, UPDATE))
 
-    told = plan_json.outcomes(plan, journal(Replanned(remaining=(TABLE,), sha256="")))
+    document = plan_json.outcomes(plan, journal(Replanned(remaining=(TABLE,), sha256="")))
 
-    assert [item["outcome"] for item in told] == ["updated", "untouched"]
+    assert [item["outcome"] for item in document] == ["updated", "untouched"]
 
 
 def test_what_has_to_be_made_again_is_not_done() -> None:
@@ -244,14 +244,14 @@ def test_what_has_to_be_made_again_is_not_done() -> None:
     assert counts(outcomes(plan, journal(*again, wrote(CHANGED, (API, "create", "2")))))["moved"] == 1
 
 
-def test_what_was_put_back_is_told_as_that() -> None:
+def test_what_was_reverted_is_reported_as_that() -> None:
     plan = planned(change(API, UPDATE), change(TABLE, UPDATE))
 
-    told = counts(
+    outcome = counts(
         outcomes(plan, journal(wrote(CHANGED, (API, "update", "")), TerraformReverted(commit="bad")))
     )
 
-    assert told == {"planned": 2, "moved": 0, "confirmed": 0, "failed": 0, "reverted": 1}
+    assert outcome == {"planned": 2, "moved": 0, "confirmed": 0, "failed": 0, "reverted": 1}
 
 
 def state(**objects: str) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def test_what_was_made_and_is_not_in_the_state_is_found() -> None:
 
     assert lost(events, {}, CHANGED) == {API: "new"}
     assert lost(events, state(access="new"), CHANGED) == {}
-    assert lost(events, {}, PUT_BACK) == {}
+    assert lost(events, {}, REVERTED) == {}
 
 
 def test_a_replacement_whose_new_object_is_not_in_the_state_is_found() -> None:
@@ -301,5 +301,5 @@ def test_a_replacement_whose_new_object_is_not_in_the_state_is_found() -> None:
 def test_what_an_undo_took_away_or_was_adopted_is_not_looked_for() -> None:
     made = wrote(CHANGED, (API, "create", "new"))
 
-    assert lost(journal(made, wrote(PUT_BACK, (API, "delete", "new"))), {}, CHANGED) == {}
+    assert lost(journal(made, wrote(REVERTED, (API, "delete", "new"))), {}, CHANGED) == {}
     assert lost(journal(made, TerraformAdopted(address=API, id="new", failed="")), {}, CHANGED) == {}
