@@ -31,19 +31,12 @@ from rollback.ledger.audit_bucket import (
     release_key,
 )
 from rollback.ledger.drill_integrity import drill_findings
-from rollback.ledger.integrity import (
-    Chain,
-    Claim,
-    Finding,
-    Partition,
-    approval_findings,
-    quarantine_findings,
-    record_partition,
-    release_partition,
-)
+from rollback.ledger.finding import Finding
+from rollback.ledger.integrity import Partition, approval_findings, record_partition, release_partition
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import METADATA, REQUIREMENT, Newer, check_client, model
 from rollback.ledger.store import Item
+from rollback.ledger.timeline_integrity import Chain, Claim, quarantine_findings
 from rollback.model.drill import PREFIX
 from rollback.model.record import UNFINISHED, Approval, Status
 from rollback.model.release import Entry, Release

@@ -15,10 +15,10 @@ from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.audit_bucket import Archive
-from rollback.ledger.integrity import MENDED
 from rollback.ledger.lease import ALIASES, RECORDING, Lease
 from rollback.ledger.schema import entry_item, manifest_items, quarantine_item, release_item
 from rollback.ledger.store import ABSENT, Conflict, Write
+from rollback.ledger.timeline_integrity import MENDED
 from rollback.model.messages import checked_reason
 from rollback.model.record import SCHEMA
 from rollback.model.release import OPENED, Entry, Quarantine, Release, entry_hash

@@ -15,6 +15,8 @@ A role that may put objects may put any: keys that are not exactly as above are 
 what its key says is stepped over (`Archive.notices` name it), and an entry is believed where its hash chains. The text
 of an object is `canonical`, so that its ETag, the MD5 of it where the bucket encrypts with SSE-S3, tells without a
 read whether it is what the ledger has.
+
+It is longer than 400 lines: what is kept, and what of it is believed, have to agree.
 """
 
 from __future__ import annotations

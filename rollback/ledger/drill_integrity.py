@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rollback.core.errors import RollbackError
-from rollback.ledger.integrity import Finding, differing
+from rollback.ledger.finding import Finding, differing
 from rollback.ledger.schema import model
 from rollback.ledger.store import Item
 from rollback.model.drill import BEGUN, PREFIX, Drill, drill_hash, drill_item

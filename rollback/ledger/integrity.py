@@ -1,4 +1,4 @@
-"""The integrity checks of the ledger's items: item by item, each finding named by the item's key. Pure.
+"""The integrity checks of records and releases: item by item, each finding named by the item's key. Pure.
 
 Every item is built again from what was read of it, so that an item can hold nothing that its model does not
 have. Its content is covered by a hash elsewhere: an event by the next one, the record by its last event, a
@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rollback.core.canonical import digest, plain
 from rollback.core.errors import RollbackError
+from rollback.ledger.finding import Finding, changed, differing, differs, old_schema
 from rollback.ledger.schema import (
     METADATA,
     approval_item,
-    entry_item,
     event_item,
     manifest_in,
     manifest_items,
@@ -27,6 +26,7 @@ from rollback.ledger.schema import (
     release_item,
 )
 from rollback.ledger.store import Item
+from rollback.ledger.timeline_integrity import Claim, claim
 from rollback.model.identity import Actor
 from rollback.model.journal_rules import broken_rule
 from rollback.model.plan import stored_digest
@@ -41,7 +41,6 @@ from rollback.model.record import (
     record_hash,
 )
 from rollback.model.release import (
-    DRILL,
     OPENED,
     Entry,
     Release,
@@ -51,150 +50,7 @@ from rollback.model.release import (
     release_hash,
 )
 
-# How the reason of a bar begins that was put back without the record that had its own.
-MENDED = "put back from the archive: "
 _ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One place where the chain breaks: an item's key (or the archive's bucket and key), and why."""
-
-    pk: str
-    sk: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.pk} / {self.sk}: {self.what}"
-
-
-@dataclass(kw_only=True, slots=True)
-class Claim:
-    """What the timeline has of one record or release: the entries that are about it, as far as needed.
-
-    `began` is the status that a record began with; `ends` are (what the entry covers, status) of its ends, in
-    order.
-    """
-
-    kind: str
-    opened: str = ""
-    anchor: str = ""
-    began: Status | None = None
-    ends: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def waited(self) -> bool:
-        """Whether a record began by waiting for an approval or a confirmation."""
-        return self.began is not None and self.began is not Status.IN_PROGRESS
-
-
-def claim(claims: dict[str, Claim], entry: Entry) -> None:
-    """Adds to `claims` what the timeline's next entry, oldest first, says of a record or release."""
-    if entry.is_release:
-        claims[entry.id] = Claim(kind="release", opened=entry.covers)
-    elif entry.kind == OPENED:
-        claims[entry.id] = Claim(
-            kind="record", opened=entry.covers, anchor=entry.previous, began=Status(entry.status)
-        )
-    elif entry.kind == "rollback":
-        claims.setdefault(entry.id, Claim(kind="record")).ends.append((entry.covers, entry.status))
-
-
-@dataclass(kw_only=True)
-class Chain:
-    """The timeline as it is read, oldest first: its chain, what it claims, and what it quarantines.
-
-    `claims` maps a record's or release's id to its claim, `quarantines` what `bar_name` gives
-    (`<service>#<version>`) to the item that must be there. `drills` maps a drill's id to what the entry of
-    its end covers.
-    """
-
-    environment: str
-    seq: int = 0
-    head: str = ""
-    claims: dict[str, Claim] = field(default_factory=dict)
-    quarantines: dict[str, Item] = field(default_factory=dict)
-    # A drill's id → what the entry of its end covers.
-    drills: dict[str, str] = field(default_factory=dict)
-
-    def add(self, item: Item) -> Iterator[Entry | Finding]:
-        """What is wrong with the timeline's next `item` (as in `schema.entry_item`), then its entry, if it
-        can be read.
-        """
-        here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
-        try:
-            entry = model(Entry, item)
-        except RollbackError as error:
-            yield Finding(**here, what=error.what)
-            return
-        if item["SK"] != f"SEQ#{entry.seq:010d}":
-            yield Finding(**here, what=f"it is entry {entry.seq}, under another number")
-            return
-        self.seq += 1
-        if item["SK"] != (expected := f"SEQ#{self.seq:010d}"):
-            yield Finding(pk=here["pk"], sk=expected, what="it is missing")
-        self.seq = max(self.seq, entry.seq)
-        if entry.schema < SCHEMA:
-            yield Finding(**here, what=_old(entry.schema))
-        else:
-            if (name := differing(item, entry_item(self.environment, entry))) is not None:
-                yield Finding(**here, what=_changed(name))
-            if entry.hash != entry_hash(entry):
-                yield Finding(**here, what="it was changed")
-        if entry.previous != self.head:
-            yield Finding(**here, what="it does not follow the entry before it")
-        self.head = entry.hash
-        self._claim(entry)
-        yield entry
-
-    def _claim(self, entry: Entry) -> None:
-        claim(self.claims, entry)
-        if entry.kind == DRILL:
-            self.drills[entry.id] = entry.covers
-        ended = entry.kind == "rollback"
-        for quarantine in entry.bars:
-            service, _, version = quarantine.partition("#")
-            self.quarantines[quarantine] = {
-                "PK": f"RELEASE#{self.environment}",
-                "SK": f"QUARANTINE#{quarantine}",
-                "service": service,
-                "version": version,
-                # A record's reason is in the record, and is filled in when that is read (`complete_from`).
-                "reason": "" if ended else entry.status,
-                "by": plain(entry.by),
-                "at": entry.at,
-                "rollback_id": entry.id if ended else "",
-            }
-        for quarantine in entry.lifts:
-            if quarantine in self.quarantines:
-                self.quarantines[quarantine] |= {"lifted_at": entry.at, "lifted_by": plain(entry.by)}
-
-    def complete_from(self, record: Record) -> None:
-        """Takes from a record what its entries do not have of what it quarantined."""
-        for quarantine in self.quarantines.values():
-            if quarantine["rollback_id"] == record.rollback_id:
-                quarantine["reason"] = record.reason
-
-
-def quarantine_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding]:
-    """What is wrong with the quarantines, once all records are read (`items` as in `quarantine_item`)."""
-    left = {item["SK"]: item for item in chain.quarantines.values()}
-    for item in items:
-        here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
-        expected = left.pop(item["SK"], None)
-        if expected is not None and not expected["reason"] and _was_mended(item):
-            expected = {**expected, "reason": item["reason"]}
-        if expected is None:
-            yield Finding(**here, what="no entry of the timeline barred it")
-        elif (name := differing(item, expected)) is not None:
-            yield Finding(**here, what=f"its {name} is not what the timeline's entries made of it")
-    for item in left.values():
-        yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what="it is missing")
-
-
-def _was_mended(item: Item) -> bool:
-    """Whether a bar was put back by `rollback ledger mend`, its reason lost with the record that had it."""
-    return str(item.get("reason", "")).startswith(MENDED)
 
 
 @dataclass(kw_only=True)
@@ -228,10 +84,10 @@ def _record(rollback_id: str, claim: Claim, items: Sequence[Item], read: Partiti
         yield Finding(pk=pk, sk=METADATA, what=error.what)
         return
     if record.schema < SCHEMA:
-        yield Finding(pk=pk, sk=METADATA, what=_old(record.schema))
+        yield Finding(pk=pk, sk=METADATA, what=old_schema(record.schema))
         return
     read.record = record
-    yield from _differs(metadata, {**record_item(record), "PK": pk})
+    yield from differs(metadata, {**record_item(record), "PK": pk})
     events: list[Event] = []
     for finding in _events(rollback_id, claim, journal, events):
         yield finding
@@ -271,7 +127,7 @@ def _events(rollback_id: str, claim: Claim, items: Sequence[Item], events: list[
             yield Finding(pk=pk, sk=sk, what=error.what)
             return
         if (name := differing(item, event_item(rollback_id, event))) is not None:
-            yield Finding(pk=pk, sk=sk, what=_changed(name))
+            yield Finding(pk=pk, sk=sk, what=changed(name))
         if event.hash != event_hash(rollback_id, event):
             yield Finding(pk=pk, sk=sk, what="it was changed")
         if event.previous != previous:
@@ -289,7 +145,7 @@ def _plan(rollback_id: str, record: Record, items: Sequence[Item], first: Event)
         return
     chunks = [str(item.get("plan", "")) for item in items]
     for item, expected in zip(items, plan_items(rollback_id, chunks), strict=True):
-        yield from _differs(item, expected)
+        yield from differs(item, expected)
     if digest(chunks) != first.data.get("plan"):
         yield Finding(pk=pk, sk="PLAN#0001", what="the plan is not the one that the first event covers")
     if record.digest != first.data.get("digest"):
@@ -354,7 +210,7 @@ def approval_findings(approved: Sequence[Approval], items: Sequence[Item], pk: s
             yield Finding(**here, what=error.what)
             continue
         if (name := differing(item, made)) is not None:
-            yield Finding(**here, what=_changed(name))
+            yield Finding(**here, what=changed(name))
         elif expected is not None and differing(item, plain(expected)) is not None:
             yield Finding(**here, what="it is not the approval by which the record went ahead")
     for item in left.values():
@@ -380,7 +236,7 @@ def release_partition(
     except RollbackError as error:
         return None, [Finding(pk=pk, sk=METADATA, what=error.what)]
     if bare.schema < SCHEMA:
-        return None, [Finding(pk=pk, sk=METADATA, what=_old(bare.schema))]
+        return None, [Finding(pk=pk, sk=METADATA, what=old_schema(bare.schema))]
     release = _whole(bare, manifest)
     return release, list(_release(pk, claim, release, metadata, by_key))
 
@@ -388,7 +244,7 @@ def release_partition(
 def _release(
     pk: str, claim: Claim, release: Release, metadata: Item, parts: Mapping[str, Item]
 ) -> Iterator[Finding]:
-    yield from _differs(metadata, {**release_item(release), "PK": pk})
+    yield from differs(metadata, {**release_item(release), "PK": pk})
     expected = {item["SK"]: {**item, "PK": pk} for item in manifest_items(release)}
     for sk in sorted({*parts, *expected}):
         if sk not in parts:
@@ -396,7 +252,7 @@ def _release(
         elif sk not in expected:
             yield Finding(pk=pk, sk=sk, what="it is no part of a release")
         else:
-            yield from _differs(parts[sk], expected[sk])
+            yield from differs(parts[sk], expected[sk])
     if release.functions != len(release.manifest) or release.manifest_hash != manifest_hash(release.manifest):
         yield Finding(pk=pk, sk=METADATA, what="its manifest is not the one that it covers")
     if release_hash(release) != claim.opened:
@@ -405,41 +261,6 @@ def _release(
 
 def _whole(release: Release, manifest: Mapping[str, DeployedVersion]) -> Release:
     return Release(**{**as_item(release), "manifest": manifest})
-
-
-def differing(item: Item, expected: Mapping[str, Any]) -> str | None:
-    """The first attribute in which an item is not exactly as expected (attribute name → value); None where it
-    is.
-    """
-    made = plain(expected)
-    for name in sorted({*item, *made}):
-        if name not in item or name not in made or not _same(item[name], made[name]):
-            return str(name)
-    return None
-
-
-def _differs(item: Item, expected: Mapping[str, Any]) -> Iterator[Finding]:
-    if (name := differing(item, expected)) is not None:
-        yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what=_changed(name))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal, and of the same types all the way down: DynamoDB tells true from 1, and a set from a list."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
-
-
-def _changed(name: str) -> str:
-    return f"its {name} is not as this command writes it"
-
-
-def _old(schema: int) -> str:
-    return f"it is of schema {schema}, from before everything was covered: nothing vouches for it"
 
 
 def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item]) -> list[Finding]:

@@ -8,6 +8,8 @@ it, so that an old holder that wakes up can write nothing.
 A lease item is `{"PK": "LOCK#<env>", "SK": <domain>, "owner": <record id>, "nonce", "holder": {"host", "pid",
 "person", "role"}, "lease_seconds", "taken_at", "beat_at", "beat", "fence", "parked_at"}`: times are ISO 8601
 in UTC, `parked_at` is there only while it is parked, and `owner` is not while nobody holds it.
+
+It is longer than 400 lines: taking, keeping, parking and giving up a lease are one protocol.
 """
 
 from __future__ import annotations

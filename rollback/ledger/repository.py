@@ -6,6 +6,8 @@ model is named, never passed over. How items look is in `schema`.
 Everything is covered by a hash elsewhere. An event covers the one before it and the record as it is after it;
 the timeline has an entry for each record that begins and for each end, and for each release, over their
 content (`covers`) and over the entry before. Its entries are also copied to the archive, where there is one.
+
+It is longer than 400 lines: what one transaction holds together is in one place.
 """
 
 from __future__ import annotations
@@ -26,12 +28,9 @@ from rollback.ledger.schema import (
     FROZEN,
     METADATA,
     QUARANTINE,
-    REQUIREMENT,
     Bar,
     approval_item,
-    bar_in,
     bar_name,
-    check_client,
     entry_item,
     manifest_in,
     manifest_items,
@@ -43,6 +42,7 @@ from rollback.ledger.schema import (
 )
 from rollback.ledger.store import ABSENT, Conflict, Item, LedgerTable, Write
 from rollback.ledger.stored_record import Opened, advance, event_write
+from rollback.ledger.stored_timeline import StoredTimeline
 from rollback.model.deployed import known, read
 from rollback.model.identity import Actor
 from rollback.model.plan import Plan, to_chunks
@@ -90,11 +90,12 @@ class Ledger:
         self.archive = archive
         # What the archive steps over is said with the rest.
         self.notices: list[str] = [] if archive is None else archive.notices
+        self._stored = StoredTimeline(table=table, environment=environment, notices=self.notices)
         self.watch: Callable[[Entry | None], None] = lambda _: None
 
     def newest(self) -> Entry | None:
         """The head of the timeline, read anew and without `watch`."""
-        return next(self._entries(), None)
+        return next(self._stored.entries(), None)
 
     # -- the timeline ------------------------------------------------------------------------------
 
@@ -105,56 +106,14 @@ class Ledger:
         is an error (`Refused`) when it is come to. `readable` is for what only shows it: one that cannot be read is
         stepped over, and `notices` name it.
         """
-        entries = self._verified() if verified else self._readable() if readable else self._entries()
-        return Timeline(self._watched(entries))
-
-    def _entries(self) -> Iterator[Entry]:
-        return (model(Entry, item) for item in self._sequence())
-
-    def _sequence(self) -> Iterator[Item]:
-        """The timeline's items, newest first. Raises `Newer` where the ledger asks for a later client than this."""
-        for item in self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25):
-            if item["SK"] == REQUIREMENT:
-                check_client(item)
-            else:
-                yield item
-
-    def _verified(self) -> Iterator[Entry]:
-        for item in self._sequence():
-            entry = model(Entry, item)
-            whole = entry.schema < SCHEMA or entry.hash == entry_hash(entry)
-            if not whole or not _in_place(item, entry):
-                raise self._forged(f"{item['PK']} / {item['SK']}: it was changed")
-            yield entry
-
-    def _readable(self, over: set[int] | None = None) -> Iterator[Entry]:
-        """The entries; the numbers of what is stepped over go into `over`. What a newer command wrote is an error."""
-        for item in self._sequence():
-            try:
-                entry = model(Entry, item)
-            except RollbackError as error:
-                if error.code is Code.CLIENT_OUTDATED:
-                    raise
-                what = error.what
-            else:
-                if _in_place(item, entry):
-                    yield entry
-                    continue
-                what = f"{item['PK']} / {item['SK']} is not the entry of its number."
-            self._notice(f"Stepped over in the ledger: {what}")
-            if over is not None:
-                over.add(_key_number(item))
-
-    def _forged(self, what: str) -> Refused:
-        return Refused(
-            f"The ledger cannot be acted upon: {what}.",
-            code=Code.LEDGER_DAMAGED,
-            next=f"rollback audit --env {self.environment} names all that was changed.",
+        entries = (
+            self._stored.verified()
+            if verified
+            else self._stored.readable()
+            if readable
+            else self._stored.entries()
         )
-
-    def _notice(self, what: str) -> None:
-        if what not in self.notices:
-            self.notices.append(what)
+        return Timeline(self._watched(entries))
 
     def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         newest = next(entries, None)
@@ -165,7 +124,7 @@ class Ledger:
 
     def bars(self) -> list[Bar]:
         """The quarantines and the freeze that there are now; what an entry of the timeline has lifted is left out."""
-        return self._not_lifted(list(self.table.query(f"RELEASE#{self.environment}", QUARANTINE)))
+        return self._stored.not_lifted(list(self.table.query(f"RELEASE#{self.environment}", QUARANTINE)))
 
     def quarantines(self) -> list[Quarantine]:
         """The quarantines that there are now; lifted ones are left out."""
@@ -174,20 +133,8 @@ class Ledger:
     def frozen(self) -> Freeze | None:
         """The freeze that there is now."""
         item = self.table.get(f"RELEASE#{self.environment}", f"{QUARANTINE}{FROZEN}")
-        quarantines = self._not_lifted([] if item is None else [item])
+        quarantines = self._stored.not_lifted([] if item is None else [item])
         return next((quarantine for quarantine in quarantines if isinstance(quarantine, Freeze)), None)
-
-    def _not_lifted(self, items: Sequence[Item]) -> list[Bar]:
-        """What still holds of items: `lifted_at` is believed where an entry of the timeline lifted it."""
-        named = {str(item["SK"]).removeprefix(QUARANTINE): item for item in items}
-        unproved = {(name, item["lifted_at"]) for name, item in named.items() if item.get("lifted_at")}
-        entries = self._readable() if unproved else iter(())
-        while unproved and (entry := next(entries, None)) is not None:
-            unproved -= {(lifted, entry.at) for lifted in entry.lifts}
-        for name, _ in sorted(unproved):
-            self._notice(f"Nobody has lifted the quarantine of {name}: no entry of the timeline tells of it.")
-            named[name] = {key: value for key, value in named[name].items() if key != "lifted_at"}
-        return [quarantine for quarantine in map(bar_in, named.values()) if quarantine is not None]
 
     def append(
         self,
@@ -242,7 +189,7 @@ class Ledger:
         """
         for _ in range(_SEQ_TRIES):
             taken: set[int] = set()
-            before = self._readable(taken)
+            before = self._stored.readable(taken)
             last = next(before, None)
             entry, writes = make(last)
             merged = {**(last.stands if last else {}), **entry.stands}
@@ -307,7 +254,7 @@ class Ledger:
         release = self.release(entry.id)
         covered = entry.schema < SCHEMA or release_hash(release) == entry.covers
         if not covered or release.manifest_hash != manifest_hash(release.manifest):
-            raise self._forged(f"release {release.version}, or its manifest, is not what was recorded")
+            raise self._stored.forged(f"release {release.version}, or its manifest, is not what was recorded")
         return release
 
     def record_release(self, release: Release, entry: Entry, lease: LeaseProof) -> Entry:
@@ -503,7 +450,7 @@ class Ledger:
             try:
                 given.append(model(Approval, item))
             except RollbackError as error:
-                self._notice(error.what)
+                self._stored.notice(error.what)
         return given
 
     # -- helpers -------------------------------------------------------------------------------------
@@ -533,17 +480,6 @@ class Ledger:
             changed="Nothing was changed by this command.",
             next=f"rollback show {record.rollback_id} --env {self.environment}",
         )
-
-
-def _key_number(item: Item) -> int:
-    """The number in the key of a timeline's item; 0 where there is none."""
-    digits = str(item["SK"]).removeprefix("SEQ#")
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
-
-
-def _in_place(item: Item, entry: Entry) -> bool:
-    """Whether a timeline's item has the key of its entry."""
-    return _key_number(item) == entry.seq
 
 
 def _joined(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:

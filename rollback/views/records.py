@@ -2,6 +2,8 @@
 
 Everything that came from outside (reasons, names, answers) is shown as text, never as markup, and without
 control characters.
+
+It is longer than 400 lines: one view a kind of record.
 """
 
 from __future__ import annotations

@@ -400,7 +400,7 @@ MUTANTS = (
     Mutant(
         "order by clock",
         ("clock skew", "record"),
-        f"{_LEDGER}._entries",
+        "rollback.ledger.stored_timeline:StoredTimeline.items",
         (
             (
                 call("query"),

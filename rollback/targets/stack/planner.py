@@ -1,4 +1,7 @@
-"""Plans a stack's rollback: previews a commit's program on the stack as it is deployed now."""
+"""Plans a stack's rollback: previews a commit's program on the stack as it is deployed now.
+
+It is longer than 400 lines: one preview decides all of it.
+"""
 
 from __future__ import annotations
 

@@ -21,10 +21,12 @@ from botocore.exceptions import EndpointConnectionError
 from rollback.actions.audit import Audited, Walk, audit
 from rollback.core.canonical import plain
 from rollback.ledger.audit_bucket import Archive, number
-from rollback.ledger.integrity import Chain, Finding, quarantine_findings, record_partition
+from rollback.ledger.finding import Finding
+from rollback.ledger.integrity import record_partition
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import event_item, model, record_item
 from rollback.ledger.store import Item, LedgerTable
+from rollback.ledger.timeline_integrity import Chain, quarantine_findings
 from rollback.model.record import Event, Record, event_hash, record_hash
 from tests.doubles.bucket import Bucket
 from tests.doubles.trail import Key, Shelf, items_of, past

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rollback.actions.audit import Audited
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
-from rollback.ledger.integrity import Finding
+from rollback.ledger.finding import Finding
 from rollback.views.audit import view
 from rollback.views.terminal import Terminal
 

@@ -1,0 +1,60 @@
+"""One thing that is wrong with the ledger, and how an item is compared with what it should be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollback.core.canonical import plain
+from rollback.ledger.store import Item
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One place where the chain breaks: an item's key (or the archive's bucket and key), and why."""
+
+    pk: str
+    sk: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.pk} / {self.sk}: {self.what}"
+
+
+def differing(item: Item, expected: Mapping[str, Any]) -> str | None:
+    """The first attribute in which an item is not exactly as expected (attribute name → value); None where it
+    is.
+    """
+    made = plain(expected)
+    for name in sorted({*item, *made}):
+        if name not in item or name not in made or not _same(item[name], made[name]):
+            return str(name)
+    return None
+
+
+def differs(item: Item, expected: Mapping[str, Any]) -> Iterator[Finding]:
+    """The finding that an item is not exactly as expected; none where it is."""
+    if (name := differing(item, expected)) is not None:
+        yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what=changed(name))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, and of the same types all the way down: DynamoDB tells true from 1, and a set from a list."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+def changed(name: str) -> str:
+    """That an attribute was changed past this command, in words."""
+    return f"its {name} is not as this command writes it"
+
+
+def old_schema(schema: int) -> str:
+    """That an item is from before hashes covered everything, in words."""
+    return f"it is of schema {schema}, from before everything was covered: nothing vouches for it"
