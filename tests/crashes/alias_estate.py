@@ -11,12 +11,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localaws.emulator.server import copy_account
 from rollback.config.naming import ROLLBACK
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
@@ -34,6 +35,10 @@ START: dict[str, tuple[str, dict[str, float]]] = {
     STAYS: ("2", {}),
 }
 GOAL: dict[str, tuple[str, dict[str, float]]] = dict.fromkeys(FUNCTIONS, ("2", {}))
+# What tells an entry of the trail from another of its number.
+_ENTRY_HASH = re.compile(r"-[0-9a-f]{64}(?=\.json$)")
+# The service of the emulator that keeps functions and their aliases.
+_FUNCTIONS = ("lambda_svc",)
 # The least that the settings allow: whoever takes over waits for so long.
 LEASE_SECONDS = 2
 VERB = ("lambda", "--reason", REASON)
@@ -79,6 +84,7 @@ class AliasEstate:
         platform.move(RECORDED, *START[RECORDED])
         self._record("v1.2.0")
         platform.move(UNRECORDED, *START[UNRECORDED])
+        copy_account(platform.endpoint, platform.settings.account, self._shadow, _FUNCTIONS)
         self._items = platform.raw_items()
         self._parameters = self._all_parameters()
         self._kept = {version["Key"] for version in self._versions()}
@@ -95,20 +101,25 @@ class AliasEstate:
         return self.warm.start(arguments, self.platform.variables(as_, endpoint=endpoint), cwd)
 
     def reset(self) -> None:
-        """Everything as it was when this was made; only RevisionIds are new, and known to the ledger."""
+        """Everything as it was when this was made, RevisionIds too: the ledger's hashes cover them."""
         platform = self.platform
-        revisions = {tail: self._point(tail) for tail in FUNCTIONS}
+        copy_account(platform.endpoint, self._shadow, platform.settings.account, _FUNCTIONS)
         table, dynamodb = platform.settings.names.deployments_table, platform.root_client("dynamodb")
         for item in platform.raw_items():
             dynamodb.delete_item(TableName=table, Key={name: item[name] for name in ("PK", "SK")})
         for item in self._items:
-            dynamodb.put_item(TableName=table, Item=self._with_revisions(item, revisions))
+            dynamodb.put_item(TableName=table, Item=item)
         for name, value in self._parameters.items():
             platform.root_client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
         for version in self._versions():
             if version["Key"] not in self._kept:
                 where = {"Key": version["Key"], "VersionId": version["VersionId"]}
                 platform.root_client("s3").delete_object(Bucket=self._bucket, **where)
+
+    @property
+    def _shadow(self) -> str:
+        """The account that keeps the functions as they began."""
+        return "9" + self.platform.settings.account[1:]
 
     @property
     def _bucket(self) -> str:
@@ -131,25 +142,6 @@ class AliasEstate:
         run = self.start("release", "record", "--version", version, "--commit", "a" * 40, as_=DAN).wait()
         assert run.code == 0, str(run)
 
-    def _point(self, tail: str) -> str:
-        platform, (version, weights) = self.platform, START[tail]
-        answer = platform.root_client("lambda").update_alias(
-            FunctionName=platform.name(tail),
-            Name=platform.settings.alias,
-            FunctionVersion=version,
-            RoutingConfig={"AdditionalVersionWeights": weights},
-            Description="",
-        )
-        return str(answer["RevisionId"])
-
-    def _with_revisions(self, item: dict[str, Any], revisions: Mapping[str, str]) -> dict[str, Any]:
-        if not item["SK"]["S"].startswith("FUNCTIONS#"):
-            return item
-        manifest = json.loads(item["functions"]["S"])
-        for tail, revision in revisions.items():
-            manifest[self.platform.name(tail)]["revision_id"] = revision if tail != UNRECORDED else "0"
-        return {**item, "functions": {"S": json.dumps(manifest)}}
-
     # -- what stands -------------------------------------------------------------------------------------
 
     def state(self) -> State:
@@ -169,8 +161,12 @@ class AliasEstate:
             ),
             records=tuple(_recorded_end(item) for item in items if _is_record(item)),
             holders=tuple(item["SK"] for item in items if "owner" in item),
-            kept=tuple(sorted({calls.named(version["Key"], self.known) for version in self._versions()})),
+            kept=tuple(sorted({self._kept_as(version["Key"]) for version in self._versions()})),
         )
+
+    def _kept_as(self, key: str) -> str:
+        """A key of the audit trail without ids and hashes; entries keep their numbers."""
+        return _ENTRY_HASH.sub("", calls.named(key, self.known))
 
     def owner(self) -> str | None:
         """On whose behalf the lease is held."""

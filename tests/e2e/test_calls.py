@@ -32,6 +32,8 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
     assert _calls(dev, proxy, "lambda", "--dry-run") == READING | {"Query": 4, "GetFunction": 2 * COUNT}
     # And whether it is frozen, and each stands there; the timeline once more for each entry that is written, and at its end.
     assert _calls(dev, proxy, "lambda", "--reason", REASON) == READING | {
+        # The head once more at the end: whether something else was kept under its number.
+        "ListObjectVersions": 2,
         "GetItem": 1,
         "Query": 8,
         "GetFunction": 3 * COUNT,

@@ -50,9 +50,8 @@ def recorded(
             then = (
                 "rollback lambda … --adopt-current starts from where the aliases stand, without that record."
             )
-            raise RollbackError(
-                error.what, code=error.code, changed=error.changed, next=f"{error.next}\n{then}".strip()
-            ) from error
+            error.next = f"{error.next}\n{then}".strip()
+            raise
         for name, deployed in written.items():
             if name in wanted:
                 found[name] = deployed
