@@ -22,7 +22,7 @@ from rollback.model.events import Failed, FailedStep, Happened, has
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
-from rollback.targets.base import Failure, Target
+from rollback.targets.base import Failure, Target, Written
 
 # Failures an event and characters a reason: an event stays below DynamoDB's 400 KB an item.
 _FAILURES, _REASON = 200, 500
@@ -58,24 +58,12 @@ class End:
     lifts: bool
 
 
-class Store(Protocol):
+class Store(Written, Protocol):
     """What a record is written to while it is in progress. Only one process at a time has it."""
 
     @property
     def record(self) -> Record:
         """The record as it is now."""
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """All events so far, those of earlier processes included."""
-
-    @property
-    def tag(self) -> str:
-        """Names the record and this holder of it; no other holder ever has the same."""
-
-    @property
-    def taken_over(self) -> bool:
-        """Whether an earlier process may still be about to do what the plan says."""
 
     @property
     def commands(self) -> Commands:
@@ -87,9 +75,6 @@ class Store(Protocol):
 
         Raises `LeaseLost` where another process has taken over.
         """
-
-    def check(self) -> None:
-        """Raises `LeaseLost` where another process has taken over."""
 
     def published(self, deployed: Mapping[str, Deployed]) -> AbstractContextManager[list[Check]]:
         """Updates the SSM parameters that hold what is deployed; returns failed checks where that was not

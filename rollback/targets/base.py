@@ -77,12 +77,8 @@ class Outcome:
         return not self.failures and not self.interrupted
 
 
-class Journal(Protocol):
-    """A record's journal while its lease is held."""
-
-    @property
-    def rollback_id(self) -> str:
-        """The record's."""
+class Written(Protocol):
+    """The events of one record, while one process alone may write to it."""
 
     @property
     def events(self) -> Sequence[Event]:
@@ -90,19 +86,27 @@ class Journal(Protocol):
 
     @property
     def tag(self) -> str:
-        """Names the record and this holder of its lease; no other holder ever has the same."""
+        """Names the record and this holder of it; no other holder ever has the same."""
 
     @property
     def taken_over(self) -> bool:
         """Whether an earlier process may still be about to do what the plan says."""
 
+    def check(self) -> None:
+        """Raises `LeaseLost` where another process has taken over."""
+
+
+class Journal(Written, Protocol):
+    """A record's journal, as a target writes to it."""
+
+    @property
+    def rollback_id(self) -> str:
+        """The record's."""
+
     def append(self, data: Happened) -> None:
         """Writes an event, e.g. `Found(function=name, version="7", …)`. May be called from any thread. Raises
         `LeaseLost` where the lease is no longer ours.
         """
-
-    def check(self) -> None:
-        """Raises `LeaseLost` where the lease is no longer ours."""
 
     def stopping(self) -> bool:
         """Whether a person has asked to stop: begin nothing new."""
