@@ -73,7 +73,8 @@ def _is_package(module: str) -> bool:
 def _sentence(package: str) -> str:
     """The first sentence of a package's docstring."""
     text = (_path(package) / "__init__.py").read_text(encoding="utf-8")
-    return text.partition('"""')[2].partition('"""')[0].partition(". ")[0].strip().removesuffix(".")
+    docstring = " ".join(text.partition('"""')[2].partition('"""')[0].split())
+    return docstring.partition(". ")[0].removesuffix(".")
 
 
 if __name__ == "__main__":

@@ -7,20 +7,20 @@ import stat
 from pathlib import Path
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """Why a file was not read, in words."""
 
 
 def content(path: Path, limit: int) -> bytes:
-    """What a regular file of at most `limit` bytes holds. Raises `Unreadable`."""
+    """What a regular file of at most `limit` bytes holds. Raises `UnreadableFile`."""
     try:
         # A pipe that nobody writes to would be waited for.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Unreadable("it is no regular file")
+                raise UnreadableFile("it is no regular file")
             found = file.read(limit + 1)
     except OSError as error:
-        raise Unreadable(str(error.strerror)) from None
+        raise UnreadableFile(str(error.strerror)) from None
     if len(found) > limit:
-        raise Unreadable(f"it is larger than {limit:,} bytes")
+        raise UnreadableFile(f"it is larger than {limit:,} bytes")
     return found

@@ -32,7 +32,7 @@ def read(path: Path, root: Path, *, next: str = "") -> str:  # noqa: A002 - the 
         raise refused(f"it is a link that leads out of the checkout, to {leads}")
     try:
         found = bounded_file.content(path, MAX_BYTES)
-    except bounded_file.Unreadable as error:
+    except bounded_file.UnreadableFile as error:
         raise refused(str(error)) from None
     try:
         return found.decode()

@@ -16,7 +16,7 @@ _LARGEST = 500_000
 _BARE = SerializationOptions(with_comments=False, strip_string_quotes=True)
 
 
-class Unreadable(Exception):
+class UnreadableHcl(Exception):
     """A text that is none, or that the parser does not know; the message says where or why."""
 
 
@@ -25,16 +25,16 @@ def resources(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     [{…}]})`.
 
     A body maps attribute and block names to JSON values: a block inside of it is a list of mappings, an
-    expression the text `${…}`. Raises `Unreadable`.
+    expression the text `${…}`. Raises `UnreadableHcl`.
     """
     if len(text) > _LARGEST:
-        raise Unreadable(f"it has more than {_LARGEST:,} characters")
+        raise UnreadableHcl(f"it has more than {_LARGEST:,} characters")
     try:
         found = hcl2.loads(text.removeprefix("\ufeff"), serialization_options=_BARE)
     except UnexpectedInput as error:
-        raise Unreadable(f"line {error.line} is not understood") from None
+        raise UnreadableHcl(f"line {error.line} is not understood") from None
     except (LarkError, RecursionError):
-        raise Unreadable("it is not understood") from None
+        raise UnreadableHcl("it is not understood") from None
     for block in found.get("resource", ()):
         for type_, named in block.items():
             for name, body in named.items() if isinstance(named, dict) else ():

@@ -126,7 +126,7 @@ def read(path: Path) -> JournalFile:
     """
     try:
         content = bounded_file.content(path, _MAX_BYTES)
-    except bounded_file.Unreadable as error:
+    except bounded_file.UnreadableFile as error:
         raise UsageError(f"{path} cannot be read: {error}.", code=Code.JOURNAL_INVALID) from None
     lines = content.split(b"\n")
     whole = len(content) - len(lines.pop())

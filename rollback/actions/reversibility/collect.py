@@ -27,7 +27,7 @@ from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import git
 from rollback.integrations import terraform as terraform_tool
 from rollback.integrations.git import Commit
-from rollback.integrations.hcl import Unreadable
+from rollback.integrations.hcl import UnreadableHcl
 from rollback.integrations.pulumi import checkpoint
 from rollback.ledger.audit_bucket import TIMELINE
 from rollback.model.deployed import UNKNOWN, Deployed
@@ -210,7 +210,7 @@ def _kept(
             continue
         try:
             here, safe = resource_rules.kept(text)
-        except Unreadable as error:
+        except UnreadableHcl as error:
             raise RollbackError(
                 f"{path} of {commit[:12]} cannot be read ({error}): a prevent_destroy that is dropped there could "
                 "not be seen",

@@ -186,7 +186,7 @@ def _named(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Mapping
 def kept(text: str) -> tuple[set[str], set[str]]:
     """Of a Terraform file: the addresses that it declares, and those of them with `prevent_destroy = true`.
 
-    No plan shows it: it is read from the text. Raises `hcl.Unreadable`.
+    No plan shows it: it is read from the text. Raises `hcl.UnreadableHcl`.
     """
     found = dict(hcl.resources(text))
     guarded = {

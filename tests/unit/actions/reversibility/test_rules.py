@@ -16,7 +16,7 @@ from rollback.actions.reversibility.github_environments import Gate
 from rollback.actions.reversibility.resource_rules import JudgedResource, judged
 from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.aws.point_in_time import Window
-from rollback.integrations.hcl import Unreadable
+from rollback.integrations.hcl import UnreadableHcl
 from rollback.integrations.pulumi.preview_events import PreviewStep
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
 from rollback.views import reversibility
@@ -207,7 +207,7 @@ def test_prevent_destroy_is_read_from_the_text_comments_apart() -> None:
 def test_a_text_that_never_ends_is_given_up_in_no_time(part: str) -> None:
     began = time.process_time()
 
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableHcl):
         resource_rules.kept(f'resource "a" "b" {{{part * 50_000}')
 
     assert time.process_time() - began < 5
