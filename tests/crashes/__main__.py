@@ -21,7 +21,7 @@ from pathlib import Path
 from localaws import shell
 from localaws.clients import connect
 from localaws.emulator import server
-from tests.crashes import aliases, ground_scenes, scenes, table_scenes
+from tests.crashes import aliases, infrastructure_scenes, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.aliases import Case
 from tests.crashes.report import Row, table
@@ -110,7 +110,7 @@ def _of_ground(name: str, at_once: int) -> Sequence[Row]:
         for number in range(at_once):
             place = folder / str(number)
             place.mkdir()
-            made.append(stack.enter_context(ground_scenes.scene(name, warm, place)))
+            made.append(stack.enter_context(infrastructure_scenes.scene(name, warm, place)))
         return _killed_and_stopped(made)
 
 

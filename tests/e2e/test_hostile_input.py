@@ -16,7 +16,8 @@ from rollback.ledger.schema import record_item
 from rollback.model.drill import drill_item
 from tests.e2e.estate_under_test import ALICE, DAN, REASON, SCRIPT, Person, Platform, Run, git
 from tests.e2e.hostile import BIDI, CLEAR, LOST, MARK, MARKUP, SHELL, Row, executed, report, wrong
-from tests.e2e.hostile_ground import CONFIGURATION, arm, configure_terraform
+from tests.e2e.hostile_arguments import HARMLESS, NOWHERE, VARIABLES, WORDS
+from tests.e2e.hostile_infrastructure import CONFIGURATION, arm, configure_terraform
 from tests.e2e.hostile_items import (
     BROKEN,
     DAMAGE,
@@ -30,7 +31,6 @@ from tests.e2e.hostile_items import (
     records,
     shown,
 )
-from tests.e2e.hostile_words import HARMLESS, NOWHERE, VARIABLES, WORDS
 from tests.planted import heard
 from tests.proxy import Answer, Proxy
 from tests.warm import Warm

@@ -46,7 +46,7 @@ from rollback.views.plan import plan_view
 from rollback.views.records import history_view, overview_view, record_document, record_view
 from rollback.views.report.markdown import summary
 from rollback.views.report.page import page
-from tests.doubles.ground import NEW, OLD
+from tests.doubles.infrastructure import NEW, OLD
 from tests.doubles.tables import PEOPLE
 from tests.doubles.world import ALICE, BOB, DAN, Quiet
 from tests.recorded.stage import FOLDER, Stage, recorded

@@ -31,7 +31,7 @@ from rollback.targets.base import Failure
 from rollback.targets.table import copy_back, table_settings
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import client_error, nothing
-from tests.doubles.ground import NEW, OLD
+from tests.doubles.infrastructure import NEW, OLD
 from tests.doubles.tables import PEOPLE, Stopping
 from tests.doubles.world import ALICE, BOB, DAN, SHA, Quiet
 from tests.recorded.stage import FOLDER, Stage, stage, text_of, written

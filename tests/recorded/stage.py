@@ -26,7 +26,7 @@ from rollback.model.release import STACK, TERRAFORM
 from rollback.targets.base import Context, Target
 from tests.doubles.clock import BEGAN
 from tests.doubles.functions import Alias, Version
-from tests.doubles.ground import StackDouble
+from tests.doubles.infrastructure import StackDouble
 from tests.doubles.tables import BUCKET, PEOPLE, Estate, estate_of
 from tests.doubles.world import TABLE, World, create_table, settings, texts
 from tests.simulation.aws.dynamodb_model import DynamoDB

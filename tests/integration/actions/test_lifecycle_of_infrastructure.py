@@ -23,7 +23,7 @@ from rollback.model.request import StoredRequest, read
 from rollback.targets.base import Context, Failure, Target
 from rollback.views.records import record_view
 from tests.doubles.functions import client_error
-from tests.doubles.ground import NEW, OLD, StackDouble
+from tests.doubles.infrastructure import NEW, OLD, StackDouble
 from tests.doubles.world import BOB, DAN, SHA, Quiet, World, settings
 
 WHY = "the queue was lost"

@@ -126,7 +126,7 @@ def test_the_file_is_out_of_date_where_something_is_new_or_where_all_ran_and_som
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [(["tests/e2e", "tests/unit"], True), (["tests"], True), ([str(ROOT)], True), (["tests/unit"], False),
-     (["tests/e2e/test_told.py"], False), (["tests/e2e/test_told.py::test_it"], False), ([], False)],
+     (["tests/e2e/test_slack_messages.py"], False), (["tests/e2e/test_slack_messages.py::test_it"], False), ([], False)],
 )  # fmt: skip
 def test_a_run_is_of_all_end_to_end_tests_if_their_folder_was_asked_for(
     arguments: list[str], answer: bool
