@@ -66,9 +66,6 @@ REASONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "A table whose items expire: `integration/test_table_restore.py`, without roles": (
         ("restore", "ToCopies", "dynamodb:UpdateTimeToLive"),
     ),
-    "What is kept is read where its ETag does not tell what is in it, as under a key of KMS; the tests' tell": (
-        ("rollback", "ReadHeads", "s3:GetObjectVersion"),
-    ),
     "A large report goes up in parts, and may break off": (
         ("restore", "KeepReports", "s3:AbortMultipartUpload"),
     ),
