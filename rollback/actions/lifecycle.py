@@ -296,7 +296,7 @@ class Lifecycle:
 
 def execute(run: Run) -> Finished:
     """Does what the plan says, then verifies. A failure is undone at once where the target says so."""
-    with run.working(run.target.doing, run.counts()["planned"]):
+    with working(run.ui, run.target.doing, run.counts()["planned"]):
         outcome = run.target.execute(run.plan, run)
     if outcome.interrupted:
         return _interrupted(run)
@@ -322,7 +322,7 @@ def verify(run: Run) -> Finished:
     """Checks what is deployed, publishes it, runs the smoke command, and closes the record."""
     plan, target, printed = run.plan, run.target, ""
     with ExitStack() as published:
-        with run.working("Verifying"):
+        with working(run.ui, "Verifying"):
             checks = list(target.verify(plan))
             run.check()
             checks += published.enter_context(run.store.published(plan.left(undone=False)))
@@ -342,7 +342,7 @@ def undo(run: Run, why: str) -> Finished:
     do = run.store.commands
     if not run.has(Reverting):
         run.append(Reverting(why=why))
-    with run.working("Putting back", run.counts()["planned"]):
+    with working(run.ui, "Putting back", run.counts()["planned"]):
         outcome = run.target.undo(run.plan, run)
     if outcome.interrupted:
         return _interrupted(run)

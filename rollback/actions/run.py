@@ -188,12 +188,6 @@ class Run:
         """How it ended."""
         return Finished(record=self.record, plan=self.plan, events=tuple(self.events), error=error, anew=anew)
 
-    @contextmanager
-    def working(self, what: str, steps: int = 0) -> Iterator[None]:
-        """Shows progress of long work; `steps` is 0 where nobody knows how long it is."""
-        with working(self.ui, what, steps):
-            yield
-
 
 def new_record(
     session: Session, target: Target, plan: Plan[Any], reason: str, *, rollback_id: str, began: str
