@@ -66,12 +66,12 @@ def replaced(text: str, figures: Mapping[str, Any]) -> str:
 
 
 def between(text: str, markers: tuple[str, str], section: str) -> str:
-    """README's text with `section` between two markers. Raises `LocalError` where these are missing."""
+    """A page's text with `section` between two markers. Raises `LocalError` where these are missing."""
     first, last = markers
     head, begin, rest = text.partition(first)
     _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise LocalError(f"README.md has no lines {first} and {last} for the measured figures.")
+        raise LocalError(f"The page has no lines {first} and {last} for what is generated.")
     return f"{head}{begin}\n{section}{end}{tail}"
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import grimp
 
+from bench.readme import between
+from localaws.errors import LocalError
 from localaws.paths import ROOT
 
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -27,12 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="replace what is between the markers")
     options = parser.parse_args(arguments)
     text = PAGE.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        print(f"{PAGE.name} has no lines {BEGIN} and {END}.", file=sys.stderr)
+    try:
+        wanted = between(text, (BEGIN, END), picture())
+    except LocalError as error:
+        print(f"{PAGE.name}: {error}", file=sys.stderr)
         return 1
-    wanted = f"{head}{BEGIN}\n{picture()}{END}{tail}"
     if options.write:
         PAGE.write_text(wanted, encoding="utf-8")
     elif wanted != text:
