@@ -17,10 +17,10 @@ from rollback.actions.smoke_test import smoke
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
-from rollback.model.events import Aborting, Approved, Resumed, has
+from rollback.model.events import Aborting, Approved, Resumed, happened
 from rollback.model.messages import Commands, only
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, Event, Record, Status
+from rollback.model.record import UNFINISHED, Approval, Event, Record, Status
 from rollback.targets.base import Target
 
 _UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
@@ -174,11 +174,25 @@ class RecordLeases:
         return opened, target, plan
 
     def approved_where_asked(self, opened: Opened) -> None:
-        """Raises `Refused` for a record in progress that nobody has approved, where the environment asks for it."""
+        """Raises `Refused` for a record in progress that nobody has approved, where the environment asks for it.
+
+        Its journal alone is no proof of that: the rollback role writes it, and may not write an approval.
+        """
         record = opened.record
-        if record.emergency or has(opened.events, Approved):
+        if record.emergency or self.session.policy(record.kind) != "identity":
             return
-        if self.session.policy(record.kind) == "identity":
+        given = [
+            Approval(
+                rollback_id=record.rollback_id,
+                digest=approved.digest,
+                by=approved.by,
+                at=approved.at,
+                expires_at=approved.expires_at,
+            )
+            for approved in happened(opened.events, Approved)
+        ]
+        kept = self.session.ledger.approvals(record.rollback_id) if given else []
+        if not any(approval in kept for approval in given):
             raise Refused(
                 f"{record.rollback_id} is {record.status}, and nobody has approved it.",
                 code=Code.APPROVAL_MISSING,

@@ -11,6 +11,7 @@ import pytest
 from rollback.actions.audit import audit
 from rollback.core.canonical import digest
 from rollback.core.errors import Code, RollbackError
+from rollback.model.events import Approved, stored
 from rollback.model.plan import to_chunks
 from rollback.model.record import Entered, Status, event_hash
 from rollback.model.request import AliasesRequest
@@ -100,6 +101,29 @@ def test_an_audit_names_a_record_that_went_ahead_without_its_approval(world: Wor
 
     assert any("approved" in line for line in findings(world))
     refused(world, "resume", identifier)
+
+
+@pytest.mark.finding("G1")
+def test_an_approval_that_only_the_journal_tells_of_resumes_nothing(world: World) -> None:
+    """The rollback role may write events, the chain and all; what it may not write is an approval."""
+    world.story()
+    identifier = approved_by(world, None)
+    session = world.session(ALICE)
+    opened = session.ledger.load(identifier)
+    lease = session.leases.hold_over(opened.record.domains, identifier, lambda _: None)
+    at = world.clock.iso()
+    given = Approved(digest=opened.record.digest, by=BOB, at=at, expires_at="2099-01-01T00:00:00Z")
+    entered = Entered(kind="approved", at=at, by=ALICE, data=stored(given))
+    changes = {"status": Status.IN_PROGRESS, "approved_by": BOB, "started_at": at}
+    session.ledger.journal(opened.record, entered, lease, changes)
+    lease.release()
+
+    with pytest.raises(RollbackError) as caught:
+        world.flow().resume(identifier)
+
+    assert (caught.value.code, caught.value.exit_code) == (Code.APPROVAL_MISSING, 3)
+    assert world.functions.writes == []
+    assert any(f"APPROVAL#{identifier}" in line for line in findings(world))
 
 
 @pytest.mark.finding("S9")
