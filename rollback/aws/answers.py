@@ -17,15 +17,22 @@ from botocore.hooks import BaseEventHooks
 # Attempts for an answer; seconds before the next one are the number of those before it, in tenths.
 _ATTEMPTS = 5
 _JSON = frozenset({"lambda", "dynamodb", "ssm"})
-# Members that each answer always has.
+# Members that each answer always has. Every UpdateItem here asks for the item's new attributes.
 _WANTED: Mapping[str, tuple[str, ...]] = {
+    "AssumeRole": ("Credentials",),
+    "BatchGetItem": ("Responses",),
     "GetAlias": ("FunctionVersion", "RevisionId"),
     "GetCallerIdentity": ("Account", "Arn"),
     "GetFunction": ("Configuration",),
+    "GetParameter": ("Parameter",),
+    "GetProvisionedConcurrencyConfig": ("Status",),
+    "ListAliases": ("Aliases",),
     "ListFunctions": ("Functions",),
     "ListVersionsByFunction": ("Versions",),
     "Query": ("Items",),
+    "Scan": ("Count",),
     "UpdateAlias": ("FunctionVersion", "RevisionId"),
+    "UpdateItem": ("Attributes",),
 }
 
 

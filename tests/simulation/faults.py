@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from tests.simulation.calls import PHASES, Call
+from tests.simulation.forgery import FORGERIES, forged
 from tests.simulation.wire import Fault
 from tests.simulation.world import ALIAS
 
@@ -30,6 +31,11 @@ _ON_THE_WAY: dict[str, tuple[Fault, ...]] = {
         Fault(attempts=("late", *("away",) * (_MUCH - 1))),
         Fault(attempts=("late",)),
         Fault(attempts=("late",), dies="after"),
+    ),
+    "malformed answer": (
+        *(Fault(attempts=(body,)) for body in ("cut", "page", "hollow")),
+        *(Fault(attempts=(body,) * _MUCH) for body in ("cut", "page", "hollow")),
+        Fault(attempts=("cut",), dies="after"),
     ),
     "crash": (Fault(dies="before"), Fault(dies="after")),
 }
@@ -156,6 +162,26 @@ def other(play: Play, process: Process, _call: Call, variant: int) -> None:
     play.some_way(second, far)
 
 
+def forge(play: Play, process: Process, _call: Call, variant: int) -> None:
+    """Its process is stopped; somebody changes a record in the ledger, and another operator acts upon that."""
+    if play.crowded:
+        return
+    forgery = FORGERIES[variant % len(FORGERIES)]
+    found = [
+        (record, forgery.verbs[status])
+        for record, status in play.world.truth.records()
+        if status in forgery.verbs
+    ]
+    if not found:
+        return
+    process.stopped = not process.ended
+    record, verb = found[variant // len(FORGERIES) % len(found)]
+    play.world.note(f"{record} is forged: {forgery.change.__name__}")
+    with forged(play.world, record, forgery):
+        play.finish(play.act("carol", verb, record))
+    play.world.note(f"{record} is as it was")
+
+
 def skew(play: Play, process: Process, _call: Call, variant: int) -> None:
     seconds = _SKEWS[variant % len(_SKEWS)]
     play.world.note(f"the clock of {process.name} is off by {seconds:.0f} seconds")
@@ -172,6 +198,7 @@ FAULTS: dict[str, Callable[[Play, Process, Call, int], None]] = {
     "vanished": _around(vanish),
     "lease expiry": _around(expire),
     "second operator": _around(other),
+    "forged record": _around(forge),
     "clock skew": _around(skew),
     "stale index": _around(stale_index),
 }

@@ -315,6 +315,7 @@ never, always = becomes("False"), becomes("True")
 # -- the table -----------------------------------------------------------------------------------------------
 
 _ALIASES = "rollback.targets.aliases.target:Aliases"
+_RECORDS = "rollback.actions.record_lease:RecordLeases"
 _LEASE, _LEDGER = "rollback.ledger.lease", "rollback.ledger.repository:Ledger"
 
 MUTANTS = (
@@ -443,5 +444,29 @@ MUTANTS = (
         ("foreign write", "verify"),
         "rollback.actions.lifecycle:verify",
         ((condition("COMPLETE"), always),),
+    ),
+    Mutant(
+        "a forged record acted upon",
+        ("forged record", "execute"),
+        f"{_RECORDS}.trusted",
+        ((condition("tampered"), never),),
+    ),
+    Mutant(
+        "order of events not looked at",
+        ("forged record", "approve"),
+        "rollback.ledger.integrity:_record",
+        ((condition("broken_rule"), never),),
+    ),
+    Mutant(
+        "an approval that only the journal tells of",
+        ("forged record", "approve"),
+        f"{_RECORDS}.approved_where_asked",
+        ((condition("Refused"), becomes("not given")),),
+    ),
+    Mutant(
+        "an empty answer taken for one",
+        ("malformed answer", "execute"),
+        "rollback.aws.answers:malformed",
+        ((condition("get"), never),),
     ),
 )

@@ -69,6 +69,8 @@ class Truth:
         # Whether the parameter was last written by a request that had been on its way for long: Systems
         # Manager knows no conditional write, so nobody can keep that from overwriting what came after.
         self.excused = False
+        # The record that somebody has changed past this command: nobody may act upon it.
+        self.forged = ""
 
     def kept(self) -> Any:
         return self.history, self.timeline, self._lock_changed
@@ -109,6 +111,7 @@ class Truth:
         record, _, rest = after.description.removeprefix("rollback/").partition("/")
         if not after.description.startswith("rollback/"):
             raise self._world.violated(f"{process.name} wrote {function} without saying for which rollback")
+        self._not_forged(process, record)
         story = self.stories.get(record)
         if story is None or function not in story.steps:
             raise self._world.violated(f"{process.name} wrote {function}, which no plan of {record} names")
@@ -124,6 +127,10 @@ class Truth:
         if not back and (after.version, after.weights) != (step["to_version"], ()):
             raise self._world.violated(f"{process.name} moved {function} to {after.version}{after.weights}")
         past.append(PastState(record, after.description, after))
+
+    def _not_forged(self, process: Process, record: str) -> None:
+        if record == self.forged:
+            raise self._world.violated(f"{process.name} acted upon {record}, which was forged")
 
     def _one_write(
         self, process: Process, function: str, tag: str, story: Story, *, back: bool, fence: str
@@ -201,6 +208,7 @@ class Truth:
             elif pk.startswith("APPROVAL#"):
                 self._approved(process, pk.partition("#")[2])
         for record in records:
+            self._not_forged(process, record)
             self._owned(process, record, before[record], lock)
             self._ends(process, record, before[record])
         self._flight_is_blocked(process)
@@ -247,7 +255,11 @@ class Truth:
     def _flight_is_blocked(self, process: Process) -> None:
         lock = self._world.item(*LOCK) or {}
         for record in self.stories:
-            if self._status(record) == "IN_PROGRESS" and lock.get("owner") != record:
+            if (
+                record != self.forged
+                and self._status(record) == "IN_PROGRESS"
+                and lock.get("owner") != record
+            ):
                 raise self._world.violated(f"after {process.name}, {record} is under way without its lease")
 
     def _approved(self, process: Process, record: str) -> None:

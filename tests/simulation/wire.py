@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from tests.simulation.aws.answers import Pages, refused
+from rollback.aws.answers import MalformedAnswer, malformed
+from tests.simulation.aws.answers import Pages, answered, refused
 from tests.simulation.calls import Call, about
 from tests.simulation.fibers import Killed
 
@@ -88,23 +90,22 @@ class Wire:
         if fault.dies == "before":
             self._die()
         for number in range(_ATTEMPTS):
-            last = number + 1 == _ATTEMPTS
-            if number and not beat:
-                self._wait(_PAUSE)
+            self._wait(_PAUSE if number and not beat else 0.0)
             what = fault.attempts[number] if number < len(fault.attempts) else ""
             if self._world.now < self.cut_until:
                 what = "away"
-            if what in _ANSWERS:
-                if last:
-                    raise _with_attempts(_ANSWERS[what](call.operation), number)
-            elif what:
-                self._unanswered(what, call, method, request, number)
-                if not beat:
-                    self._wait(_TIMEOUT if last else 1.0)
-                if last:
-                    raise _no_answer(what)
-            else:
+            if not what:
                 return self._answered(call, method, request, fault, number)
+            last = number + 1 == _ATTEMPTS
+            if what in _BODIES:
+                answer = self._malformed(what, call, method, request, number)
+                if answer is not None:
+                    return answer
+            elif what not in _ANSWERS:
+                self._unanswered(what, call, method, request, number)
+                self._wait(0.0 if beat else _TIMEOUT if last else 1.0)
+            if last:
+                raise _failed(what, call.operation, number)
         raise AssertionError("the last attempt has returned or raised")
 
     def _answered(
@@ -127,7 +128,28 @@ class Wire:
         elif what == "late":
             self._later(call, method, request)
 
+    def _malformed(
+        self, what: str, call: Call, method: Callable[..., Any], request: dict[str, Any], number: int
+    ) -> Any:
+        """An answer of success of which the body is not the service's, as botocore reads it: as empty.
+
+        None where `rollback.aws.answers` notices. An error of the service comes back as it is.
+        """
+        answer = self._carried_out(call, method, request, number)
+        if isinstance(answer, ClientError):
+            raise answer
+        content = _BODIES[what]
+        length = len(content) * 2 if what == "cut" else len(content)
+        http = SimpleNamespace(
+            status_code=HTTPStatus.OK, headers={"content-length": str(length)}, content=content
+        )
+        parsed = answered()
+        name = "".join(part.title() for part in call.operation.split("_"))
+        return None if malformed(_service(method), name, http, parsed) else parsed
+
     def _wait(self, seconds: float) -> None:
+        if not seconds:
+            return
         self._world.pass_time(seconds)
         self._process.alive()
 
@@ -195,6 +217,13 @@ def _server_error(operation: str) -> ClientError:
     )
 
 
+def _service(method: Callable[..., Any]) -> str:
+    """botocore's name of the service of which a model has a method."""
+    return _SERVICES[type(method.__self__).__name__]  # type: ignore[attr-defined] # a model's
+
+
+_SERVICES = {"Lambda": "lambda", "DynamoDB": "dynamodb", "Ssm": "ssm", "S3": "s3"}
+_BODIES = {"cut": b'{"FunctionVersion": "3", "Rev', "page": b"<html>Hello</html>", "hollow": b"{}"}
 _ANSWERS = {"throttle": _throttle, "error": _server_error}
 
 
@@ -203,6 +232,11 @@ def _with_attempts(error: ClientError, number: int) -> ClientError:
     return error
 
 
-def _no_answer(what: str) -> Exception:
+def _failed(what: str, operation: str, number: int) -> Exception:
+    """What botocore, or `rollback.aws.answers`, raises once no attempt is left."""
+    if what in _ANSWERS:
+        return _with_attempts(_ANSWERS[what](operation), number)
+    if what in _BODIES:
+        return MalformedAnswer(operation=operation)
     kind = ConnectTimeoutError if what == "away" else ReadTimeoutError
     return kind(endpoint_url="https://aws")

@@ -105,3 +105,13 @@ def test_an_answer_without_an_item_is_an_answer(make: Callable[[str], Any]) -> N
 
     assert "Item" not in client.get_item(TableName="t", Key={"PK": {"S": "x"}})
     assert len(asked) == 1
+
+
+@pytest.mark.finding("F1")
+def test_a_change_of_an_item_without_the_item_is_no_answer(make: Callable[[str], Any]) -> None:
+    client = make("dynamodb")
+    asked = answers(client, whole(b"{}"), whole(json.dumps({"Attributes": {"beat": {"N": "2"}}}).encode()))
+
+    answer = client.update_item(TableName="t", Key={"PK": {"S": "LOCK#dev"}}, ReturnValues="ALL_NEW")
+
+    assert (answer["Attributes"]["beat"]["N"], len(asked)) == ("2", 2)
