@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ def status(world: World, record: str) -> None:
 
 
 def resumption(world: World, record: str) -> None:
-    """An event that resumes what nobody has begun, in a chain that holds."""
+    """An event that resumes what nobody has begun, or what has ended, in a chain that holds."""
     _append(world, record, Resumed(fence=1, reason=""))
 
 
@@ -37,16 +38,12 @@ def approval(world: World, record: str) -> None:
 
 
 def plan(world: World, record: str) -> None:
-    """A plan that moves the functions elsewhere."""
-    (sk,) = [sk for sk in _partition(world, record) if sk == "PLAN#0002"]
-    steps = world.item(f"ROLLBACK#{record}", sk)
-    assert steps is not None
-    _change(
-        world,
-        record,
-        sk,
-        plan={"S": str(steps["plan"]).replace('"to_version":"2"', '"to_version":"1"')},
-    )
+    """A plan that moves its first function elsewhere."""
+    item = world.item(f"ROLLBACK#{record}", "PLAN#0002")
+    assert item is not None
+    steps = json.loads(item["plan"])
+    steps[0]["to_version"] = f"{steps[0]['to_version']}0"
+    _change(world, record, "PLAN#0002", plan={"S": json.dumps(steps, separators=(",", ":"))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class Forgery:
 
 FORGERIES = (
     Forgery(status, {"AWAITING_APPROVAL": "resume", "IN_PROGRESS": "apply", "FAILED": "apply"}),
-    Forgery(resumption, {"AWAITING_APPROVAL": "resume"}),
+    Forgery(resumption, dict.fromkeys(("AWAITING_APPROVAL", "COMPLETE", "REVERTED"), "resume")),
     Forgery(approval, {"AWAITING_APPROVAL": "resume"}),
     Forgery(plan, {"AWAITING_APPROVAL": "apply", "IN_PROGRESS": "resume", "FAILED": "resume"}),
 )

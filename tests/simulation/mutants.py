@@ -453,7 +453,7 @@ MUTANTS = (
     ),
     Mutant(
         "order of events not looked at",
-        ("forged record", "approve"),
+        ("forged record", "close"),
         "rollback.ledger.integrity:_record",
         ((condition("broken_rule"), never),),
     ),
@@ -465,7 +465,7 @@ MUTANTS = (
     ),
     Mutant(
         "an empty answer taken for one",
-        ("malformed answer", "execute"),
+        ("malformed answer", "lease"),
         "rollback.aws.answers:malformed",
         ((condition("get"), never),),
     ),
