@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -47,8 +48,6 @@ _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 _THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
-# At the least pace, shared by all threads, that many take longer than the RTO of a code rollback.
-_THROTTLED_ATTEMPTS = 20
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
@@ -290,15 +289,24 @@ def _clock_ahead(date: str | None) -> float:
     return skew if abs(skew) > _UNSURE_SECONDS else 0.0
 
 
-def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> None:
+def paced(
+    client: LambdaClient,
+    settings: Settings,
+    throttles: Throttles,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Waits for the rate limit before every attempt, and slows it down after every throttle.
 
-    A throttled call was not carried out: it is sent again as soon as the limit allows, and so often that
-    another team's deployment does not end a rollback.
+    A throttled call was not carried out: it is sent again as soon as the limit allows, for as long as the RTO of a
+    code rollback, so that no burst of throttling that is shorter than what is left of it ends a rollback. `clock`
+    and `sleep` are seconds, monotonic.
     """
-    writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst)
+    patience = settings.rto.code * 60
+    writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst, clock=clock, sleep=sleep)
     limit = max(1, int(settings.pace.reads))
-    reads = SlidingWindow(limit=limit, seconds=limit / settings.pace.reads)
+    reads = SlidingWindow(limit=limit, seconds=limit / settings.pace.reads, clock=clock, sleep=sleep)
 
     def quota(event_name: str) -> Limit | None:
         # GetFunction has a quota of its own; Invoke is no control-plane call.
@@ -310,7 +318,7 @@ def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> Non
             quota_of.take()
 
     def needs_retry(
-        response: tuple[Any, Any] | None, attempts: int, event_name: str = "", **_: Any
+        response: tuple[Any, Any] | None, request_dict: dict[str, Any], event_name: str = "", **_: Any
     ) -> float | None:
         """As botocore has it: seconds to wait before the next attempt, or None to leave it to others."""
         quota_of = quota(event_name)
@@ -318,7 +326,9 @@ def paced(client: LambdaClient, settings: Settings, throttles: Throttles) -> Non
             return None
         throttles.add()
         quota_of.throttled()
-        return 0.0 if attempts < _THROTTLED_ATTEMPTS else None
+        # The context is of one call, with all its attempts.
+        since: float = request_dict["context"].setdefault("throttled_since", clock())
+        return 0.0 if clock() - since < patience else None
 
     client.meta.events.register("before-send.lambda", before_send)
     client.meta.events.register_first("needs-retry.lambda", needs_retry)  # type: ignore[arg-type] # an answer counts

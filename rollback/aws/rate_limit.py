@@ -119,6 +119,8 @@ class Limit:
     def __init__(self, rule: _Rule, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self.clock, self.sleep = clock, sleep
         self._rule = rule
+        # When each of those who wait may go, by a ticket of its own: first come, first served.
+        self._waiting: dict[object, float] = {}
         self._lessons = 0
         # How many throttles were known when this thread's last call went.
         self._knew = threading.local()
@@ -126,28 +128,42 @@ class Limit:
 
     def take(self) -> float:
         """Waits until a call may go; returns the seconds waited for it."""
-        waited = 0.0
-        while True:
+        ticket, waited = object(), 0.0
+        with self._lock:
+            slot = self._reserve(ticket, self.clock())
+        try:
+            while True:
+                if (wait := slot - self.clock()) > 0:
+                    self.sleep(wait)
+                    waited += wait
+                with self._lock:
+                    # A thread that waited while a throttle came waits again, at the lower rate.
+                    if self._waiting[ticket] == slot:
+                        self._knew.lessons = self._lessons
+                        return waited
+                    slot = self._waiting[ticket]
+        finally:
             with self._lock:
-                now, lessons = self.clock(), self._lessons
-                self._rule, slot = self._rule.reserve(now)
-            if (wait := slot - now) > 0:
-                self.sleep(wait)
-                waited += wait
-            # A thread that waited while a throttle came waits again, at the lower rate.
-            if wait <= 0 or lessons == self._lessons:
-                self._knew.lessons = lessons
-                return waited
+                del self._waiting[ticket]
 
     def throttled(self) -> None:
         """Learns that this thread's last call was beyond the quota.
 
-        Calls that went before the last lesson teach nothing new: several are under way at a time.
+        Calls that went before the last lesson teach nothing new: several are under way at a time. Those who wait
+        keep their order: the call that was throttled asks again after them, so that none uses up all attempts.
         """
         with self._lock:
             if getattr(self._knew, "lessons", 0) == self._lessons:
-                self._rule = self._rule.throttled(self.clock())
+                now = self.clock()
+                self._rule = self._rule.throttled(now)
                 self._lessons += 1
+                for ticket in self._waiting:
+                    self._reserve(ticket, now)
+
+    def _reserve(self, ticket: object, now: float) -> float:
+        self._rule, slot = self._rule.reserve(now)
+        self._waiting[ticket] = slot
+        return slot
 
 
 class TokenBucket(Limit):

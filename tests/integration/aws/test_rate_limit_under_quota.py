@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import boto3
@@ -15,13 +17,16 @@ from bench.load import OPERATION, outside_load
 from localaws import quota
 from localaws.quota import CONTROL, Rate
 from rollback.aws.account import Throttles, paced
+from tests.doubles.clock import Clock
 from tests.doubles.world import settings
 from tests.integration.localaws import test_quota
+from tests.proxy import Proxy
 
 upstream = test_quota.upstream
 
 # Ten times Lambda's: what takes seconds on an account takes tenths here.
 RATES = {CONTROL: Rate(rate=150, burst=15), "GetFunction": Rate(rate=1000, burst=100)}
+SLOW = {"writes": 4, "burst": 1, "reads": 95}
 OURS = {"writes": 148, "burst": 13, "reads": 95}
 
 
@@ -87,11 +92,34 @@ def test_a_read_that_is_throttled_teaches_the_reads_and_not_the_writes(upstream:
         assert proxy.window.throttled.keys() == {"GetFunction"}
 
 
-def test_who_is_always_throttled_fails_in_the_end(upstream: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollback.aws.rate_limit.LEAST", 1.0)
-    with quota.running(upstream, {**quota.AWS, CONTROL: Rate(rate=0.001, burst=0)}) as proxy:
+@pytest.mark.finding("F5")
+def test_a_burst_of_throttling_ends_no_call_while_sixteen_wait(upstream: str) -> None:
+    """Ten times as fast as Lambda's: it is throttled as long as one call alone could ask twice twenty times."""
+    with Proxy(upstream) as proxy:
         made, throttles = client(proxy.endpoint)
-        with pytest.raises(ClientError, match="Rate exceeded"):
+        ends = threading.Timer(4.0, proxy.forget)
+        proxy.meanwhile("UpdateAlias", ends.start, nth=9)
+        proxy.refuse("UpdateAlias", status=429, code="TooManyRequestsException", nth=9, times=10_000)
+        done = move(made, 42)
+        ends.join()
+
+        assert done == 42
+        assert throttles.count == proxy.counts["UpdateAlias"] - 42 > 20
+
+
+@pytest.mark.finding("F5")
+@pytest.mark.parametrize(("seconds", "through"), [(290.0, True), (310.0, False)])
+def test_a_call_is_tried_again_for_as_long_as_the_rto(upstream: str, seconds: float, through: bool) -> None:
+    """One call alone, the last of a rollback: there are no others that it would have to wait for."""
+    clock = Clock()
+    with Proxy(upstream) as proxy:
+        made, throttles = unretried(proxy.endpoint, attempts=5), Throttles()
+        paced(made, settings(pace=SLOW), throttles, clock=clock.monotonic, sleep=clock.sleep)
+        proxy.refuse("GetAlias", status=429, code="TooManyRequestsException", times=100_000)
+        clock.meanwhile = lambda _: proxy.forget() if clock.seconds >= seconds else None
+        with nullcontext() if through else pytest.raises(ClientError, match="TooManyRequests"):
             made.get_alias(FunctionName="f", Name="live")
 
-        assert throttles.count == proxy.window.throttled["GetAlias"] == 20
+    assert settings(pace=SLOW).rto.code * 60 == 300
+    assert throttles.count > 40
+    assert 290 <= clock.seconds <= 310

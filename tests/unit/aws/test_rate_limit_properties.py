@@ -187,6 +187,33 @@ def test_who_waits_while_a_throttle_comes_waits_again_at_the_pace_that_was_learn
     assert clock.seconds == pytest.approx(0.4, abs=0.01)
 
 
+@pytest.mark.finding("F5")
+def test_who_is_throttled_asks_again_after_those_who_wait() -> None:
+    """Else one call uses up all of its attempts while nobody else has one."""
+    clock = Clock()
+    tokens = TokenBucket(rate=10.0, burst=1, clock=clock.monotonic, sleep=clock.sleep)
+    went = []
+
+    def throttled() -> None:
+        tokens.take()
+        tokens.throttled()
+        tokens.take()
+        went.append(clock.seconds)
+
+    def meanwhile(_: float) -> None:
+        clock.meanwhile = lambda _: None
+        other.start()
+        other.join()
+
+    other = threading.Thread(target=throttled)
+    tokens.take()
+    clock.meanwhile = meanwhile
+    tokens.take()
+
+    # 0.1 s for our turn, 0.1 s for the other's; then, at half the rate, 0.2 s for ours, and only then the other's.
+    assert went == [pytest.approx(0.6, abs=0.01)]
+
+
 @dataclass
 class Quota:
     """The account's bucket, of which somebody else takes `foreign` calls a second as long as there are any."""
