@@ -31,6 +31,7 @@ from rollback.model.events import (
     Aborting,
     Approved,
     Confirmed,
+    Failed,
     Interrupted,
     Notified,
     Planned,
@@ -38,7 +39,9 @@ from rollback.model.events import (
     Reverting,
     happened,
 )
+from rollback.model.kind import Kind
 from rollback.model.messages import (
+    adopting,
     checked_reason,
     left_to_others,
     named,
@@ -367,7 +370,13 @@ def undo(run: Run, why: str) -> Finished:
         if others := left_to_others(outcome.failures):
             run.ui.notice(others)
         return run.finished()
-    return run.finished(Reverted(f"It failed: {why}.", changed=reverted(outcome.failures), next=do.show))
+    drifted = any(step.foreign for failed in happened(run.events, Failed) for step in failed.failures)
+    then = (
+        f"{do.show}\n{adopting(run.plan, do)}"
+        if drifted and run.record.kind in (Kind.ALIASES, Kind.FULL)
+        else do.show
+    )
+    return run.finished(Reverted(f"It failed: {why}.", changed=reverted(outcome.failures), next=then))
 
 
 def _interrupted(run: Run) -> Finished:

@@ -77,6 +77,25 @@ def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
     return known
 
 
+def drift(
+    step: Move, state: State, version: str, weights: Mapping[str, float], *, ours: bool, back: bool
+) -> str:
+    """How somebody else has changed an alias that is at `version` with `weights`; empty where it may be written. Pure.
+
+    It may be where it is as it was planned, version and weights, or as we leave it; on a way `back` what we never
+    moved only where it began. `ours`: its description is that of a write of this record. That alone is not enough:
+    who changes only the weights leaves the description as it is.
+    """
+    start, end = (state.version, dict(state.weights)), (step.to_version, dict[str, float]())
+    places = [start] if back and not ours and not (state.moved or state.doubtful) else [start, end]
+    if (version, dict(weights)) in places:
+        return ""
+    if version not in {place for place, _ in places}:
+        return f"somebody else moved it to version {version}"
+    shares = ", ".join(f"{share:.0%} to version {to}" for to, share in weights.items())
+    return f"somebody else changed its weights: {shares or 'none'}"
+
+
 def left_to_others(events: Iterable[Event]) -> set[str]:
     """The functions that an undo has left alone because somebody else has changed them. Pure."""
     left: set[str] = set()

@@ -12,6 +12,7 @@ from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Record, Status
+from rollback.model.release import PREVIOUS
 
 MAX_REASON = 500
 _SHOWN = 20
@@ -75,6 +76,22 @@ class Commands:
             place=str(path),
             ledger=False,
         )
+
+
+def adopting(plan: Plan[Any], do: Commands) -> str:
+    """What moves the same aliases from where somebody else has put them, by the plan that met this."""
+    command = do.another
+    if do.ledger:  # an emergency starts from there anyway
+        command = f"rollback lambda --env {plan.environment} --adopt-current --reason …"
+    request = plan.request
+    release, services = getattr(request, "release", PREVIOUS), getattr(request, "services", ())
+    options = [
+        *([f"--to {release}"] if release != PREVIOUS else []),
+        *(f"--except {name}" for name in request.without),
+    ]
+    if services:
+        options.append(f"--services {','.join(services)}")
+    return f"{' '.join([command, *options])}, to start from where the aliases are now"
 
 
 def next_for(record: Record, commands: Commands | None = None) -> str:

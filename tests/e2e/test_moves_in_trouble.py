@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform, Run
 from tests.proxy import Proxy
 
@@ -73,32 +75,34 @@ def test_a_move_that_gets_no_answer_at_all_is_reverted_as_well(dev: Platform, pr
     assert dev.deployed() == "v1.2.0"
 
 
-def test_weights_that_were_added_by_hand_are_written_down_cleared_and_reverted(
+@pytest.mark.finding("F4")
+def test_weights_that_nobody_recorded_end_it_and_are_cleared_where_a_person_says_so(
     dev: Platform, proxy: Proxy
 ) -> None:
     dev.story()
     dev.move(VICTIM, "3", {"2": 0.1})
-    dev.smoke_command(1)
+    canary = {**dict.fromkeys(OTHERS, ("3", {})), VICTIM: ("3", {"2": 0.1})}
 
     run = _roll_back(dev, proxy)
 
-    assert run.code == 5, str(run)
+    assert run.code == 4, str(run)
+    assert dev.live() == canary
+    assert f"{dev.name(VICTIM)}: somebody else changed its weights: 10% to version 2" in run.err
+    assert "rollback lambda --env dev --adopt-current --reason" in run.err
+    dev.smoke_command(1)
+    again = dev.rollback("lambda", "--adopt-current", "--reason", REASON, "--json", as_=ALICE)
+    assert again.code == 5, str(again)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
-    found = [event for event in dev.show(run.id)["events"] if event["kind"] == "found"]
-    assert [(event["data"]["function"], event["data"]["weights"]) for event in found] == [
-        (dev.name(VICTIM), {"2": 0.1})
-    ]
-    assert proxy.answered["UpdateAlias", 200] == len(FUNCTIONS)
-    undone = dev.rollback("abort", run.id, "--json", as_=ALICE)
+    undone = dev.rollback("abort", again.id, "--json", as_=ALICE)
     assert undone.code == 0, str(undone)
-    assert dev.live() == {**dict.fromkeys(OTHERS, ("3", {})), VICTIM: ("3", {"2": 0.1})}
+    assert dev.live() == canary
 
 
 def test_an_alias_that_somebody_has_moved_to_the_target_already_is_confirmed(
     dev: Platform, proxy: Proxy
 ) -> None:
     dev.story()
-    proxy.meanwhile("UpdateAlias", lambda: dev.move(VICTIM, "2", {"3": 0.5}), function=dev.name(VICTIM))
+    proxy.meanwhile("UpdateAlias", lambda: dev.move(VICTIM, "2"), function=dev.name(VICTIM))
 
     run = _roll_back(dev, proxy)
 
@@ -185,19 +189,18 @@ def test_a_record_whose_writing_got_no_answer_is_written_once(dev: Platform, pro
     assert dev.rollback("status", "--json", as_=ALICE).json["holders"] == {}
 
 
-def test_weights_that_were_added_after_the_approval_are_written_down_and_cleared(
-    prod: Platform, proxy: Proxy
-) -> None:
+@pytest.mark.finding("F4")
+def test_a_canary_that_was_begun_after_the_approval_is_kept(prod: Platform, proxy: Proxy) -> None:
     prod.story()
     waiting = prod.waiting()
     prod.approve(waiting)
-    prod.move(VICTIM, "3", {"2": 0.1})
+    prod.move(VICTIM, "3", {"2": 0.2})
 
     run = prod.rollback("apply", waiting.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
 
-    assert run.code == 0, str(run)
-    assert prod.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
-    assert "found" in prod.event_kinds(waiting.id)
+    assert run.code == 4, str(run)
+    assert prod.live() == {**dict.fromkeys(OTHERS, ("3", {})), VICTIM: ("3", {"2": 0.2})}
+    assert run.json["status"] == "REVERTED"
 
 
 def _roll_back(dev: Platform, proxy: Proxy) -> Run:

@@ -350,6 +350,12 @@ MUTANTS = (
         ((condition("_Drifted", only=0, of=2), never),),
     ),
     Mutant(
+        "a stranger's canary overwritten",
+        ("foreign write", "execute"),
+        "rollback.model.alias_moves:drift",
+        ((condition("return", only=0, of=2), becomes("version in [place[0] for place in places]")),),
+    ),
+    Mutant(
         "lost answer treated as failure",
         ("lost answer", "execute"),
         f"{_ALIASES}._write_upon",

@@ -166,10 +166,11 @@ class Truth:
             raise self._world.violated(
                 f"{process.name} overwrote {function} as somebody else had left it, unjournalled"
             )
-        ours = {step["from_version"], step["to_version"]}
-        if before.version not in ours:
+        planned = [(step["from_version"], dict(step["weights"])), (step["to_version"], {})]
+        if (before.version, dict(before.weights)) not in planned:
             raise self._world.violated(
-                f"{process.name} overwrote {function}, which somebody else had moved to {before.version}"
+                f"{process.name} overwrote {function}, which somebody else had at {before.version} "
+                f"with {before.weights}"
             )
 
     def _lease(self, process: Process, method: Callable[..., Any], request: Mapping[str, Any]) -> Any:

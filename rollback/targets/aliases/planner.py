@@ -243,7 +243,9 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
                 f"--adopt-current to start from there, or --except {name}",
             )
         )
-    revision, weights = (last.revision_id, last.weights) if last is not None and not moved else (None, {})
+    # What nobody recorded, weights alone included, only the alias itself shows.
+    trusted = last is not None and not moved and not wish.adopt_current
+    revision, weights = (last.revision_id, last.weights) if last is not None and trusted else (None, {})
     if revision is None and not problems:
         seen = observe_alias(account, name, alias)
         if seen is None or seen.version != now.version:

@@ -3,8 +3,8 @@
 One conditional write is also the read. Every control-plane call counts against 15 a second, so the plan takes
 each alias's RevisionId and weights from the last record that wrote them, and execution makes exactly one
 UpdateAlias a function, with that RevisionId, the target version and no weights. Only where the RevisionId has
-gone stale does one GetAlias decide: an alias that is still at the plan's *from* or *to* is moved, anything
-else is somebody else's release and is left alone.
+gone stale does one GetAlias decide: an alias that is still as the plan has it, version and weights, is moved;
+anything else is somebody else's release or canary and is left alone.
 
 Every write puts a tag of its own into the alias's description, one for the way there and one for the way
 back, so it always changes something and gives a new RevisionId: what another process read before can then
@@ -23,7 +23,7 @@ from rollback.aws.account import code, explained, was_refused
 from rollback.aws.functions import all_at, differs, observe, observe_alias, provisioned_status, weights_of
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
-from rollback.model.alias_moves import Move, State, left_to_others, states
+from rollback.model.alias_moves import Move, State, drift, left_to_others, states
 from rollback.model.deployed import Deployed, known
 from rollback.model.events import AliasesMoved, AliasesReverted, Found, failed_subjects
 from rollback.model.kind import Kind
@@ -230,14 +230,9 @@ class Aliases:
         current, description, found = _alias_state(alias)
         if (current, description, found) == (version, tag, weights):
             return alias["RevisionId"]  # ours: only the answer got lost
-        # Ignore our own earlier writes; treat any other value as the restore point: an undo reverts to it, or
-        # leaves it alone where we never moved the alias. Where somebody wrote it after us, and it is at the
-        # version to revert to, their weights stay.
         ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
-        never = not state.moved and not (back and state.doubtful)
-        drifted = not ours and (never or (back and current == version))
-        if current not in ({version} if back and drifted else {step.from_version, step.to_version}):
-            raise _Drifted(f"somebody else moved it to version {current}")
+        if why := drift(step, state, current, found, ours=ours, back=back):
+            raise _Drifted(why)
         # Journalled before it is overwritten.
         journal.append(
             Found(
@@ -245,12 +240,11 @@ class Aliases:
                 version=current,
                 weights=found,
                 revision=alias["RevisionId"],
-                start=drifted,
+                # What somebody else has moved to the target already stays there if this is undone.
+                start=not ours and not state.moved and not (back and state.doubtful),
                 tag=description,
             )
         )
-        if back and drifted:
-            weights = found
         revision = self._update(step, version, weights, alias["RevisionId"], tag)
         if revision is None:
             alias = self._alias(step)

@@ -400,7 +400,7 @@ def test_an_alias_that_moves_between_the_two_reads_of_a_plan_refuses_it(world: W
     world.functions.point(ROLES, "1")
 
     def stranger(operation: str, function: str) -> None:
-        if operation == "GetAlias":
+        if (operation, function) == ("GetAlias", ROLES):
             world.functions.before = nothing
             world.functions.point(ROLES, "3")
 

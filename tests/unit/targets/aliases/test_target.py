@@ -135,8 +135,7 @@ def test_undo_of_what_was_only_confirmed_works_too(estate: Estate) -> None:
 
 
 def test_a_stale_revision_at_the_plans_start_is_written_down_and_moved(estate: Estate) -> None:
-    estate.functions.point(B, "2", {"3": 0.5}, "by hand")
-    estate.start = estate.functions.deployed()
+    estate.functions.point(A, "2", {"3": 0.1}, "by hand")
 
     outcome = estate.execute()
 
@@ -157,6 +156,52 @@ def test_a_stale_revision_at_the_plans_end_is_confirmed_and_undo_leaves_it_there
     assert estate.functions.deployed() == GOAL
     estate.undo()
     assert estate.functions.deployed() == estate.start
+
+
+CANARIES = [("2", {"3": 0.5}), ("1", {"3": 0.25}), ("1", {"2": 0.25})]
+
+
+@pytest.mark.finding("F4")
+@pytest.mark.parametrize(("version", "weights"), CANARIES)
+def test_a_strangers_canary_is_not_overwritten_wherever_it_is(
+    estate: Estate, version: str, weights: dict[str, float]
+) -> None:
+    estate.functions.point(B, version, weights, "theirs")
+
+    outcome = estate.execute()
+    estate.journal.failed(outcome.failures)
+    undone = estate.undo()
+
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
+    assert undone.ok
+    assert estate.functions.deployed() == {**estate.start, B: (version, weights)}
+    assert estate.functions.aliases[B].description == "theirs"
+
+
+@pytest.mark.finding("F4")
+def test_weights_that_were_planned_and_that_somebody_else_has_cleared_are_his(estate: Estate) -> None:
+    estate.functions.point(A, "2", {}, "theirs")
+
+    outcome = estate.execute()
+
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(A, True)]
+    assert estate.functions.deployed()[A] == ("2", {})
+
+
+@pytest.mark.finding("F4")
+@pytest.mark.parametrize("description", ["theirs", "ours"])
+@pytest.mark.parametrize(("version", "weights"), CANARIES)
+def test_a_strangers_canary_on_what_was_moved_outlives_the_undo(
+    estate: Estate, version: str, weights: dict[str, float], description: str
+) -> None:
+    """Who changes an alias's weights alone leaves its description as it is."""
+    estate.execute()
+    estate.functions.point(B, version, weights, estate.journal.tag if description == "ours" else description)
+
+    outcome = estate.undo()
+
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
+    assert estate.functions.deployed() == {**estate.start, B: (version, weights)}
 
 
 def test_somebody_elses_release_is_left_alone_and_named(estate: Estate) -> None:
@@ -425,9 +470,9 @@ def test_abort_after_a_takeover_keeps_the_weights_that_a_stranger_set(estate: Es
 
     outcome = estate.undo(heir)
 
-    assert outcome.ok
+    assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
     assert estate.functions.deployed()[B] == ("2", {"1": 0.5})
-    assert deployed_versions(estate.plan, heir.events)[B].weights == {"1": 0.5}
+    assert estate.functions.aliases[B].description == "theirs"
 
 
 def test_what_an_old_holder_moved_without_an_event_in_the_journal_is_reverted_to_the_start(
