@@ -79,13 +79,13 @@ class LedgerStore:
         it stops changing.
         """
         try:
-            yield self._publish(deployed)
+            yield self._publish(deployed, self.events)
         except RollbackError as error:
             if isinstance(error, LeaseLost) or self._lost():
                 failed: list[Check] = []
                 last = None
                 while not failed and (now := self._deployed_now()) != last:
-                    failed, last = self._publish(now), now
+                    failed, last = self._publish(*now), now
                 if failed:
                     error.changed += f" What the parameters say may be wrong: {failed[0].detail}"
             raise
@@ -147,9 +147,9 @@ class LedgerStore:
                 self._unsure = True
                 raise
 
-    def _publish(self, deployed: Mapping[str, Deployed]) -> list[Check]:
+    def _publish(self, deployed: Mapping[str, Deployed], events: Sequence[Event]) -> list[Check]:
         try:
-            self.target.publish(self.plan, deployed)
+            self.target.publish(self.plan, deployed, events)
         except RollbackError as error:
             return [Check(check="parameter", ok=False, detail=error.what)]
         return []
@@ -161,15 +161,17 @@ class LedgerStore:
             return True
         return False
 
-    def _deployed_now(self) -> Mapping[str, Deployed]:
+    def _deployed_now(self) -> tuple[Mapping[str, Deployed], Sequence[Event]]:
         """What the plan's subjects are at, for one who has lost the lease: as the ledger has it, or as its holder
-        is about to have it.
+        is about to have it, and the events of its way there.
         """
         opened = self.session.ledger.load(self.record.rollback_id)
         if opened.record.status is Status.IN_PROGRESS:
-            return self.plan.left(undone=has(opened.events, Reverting))
+            undone = has(opened.events, Reverting)
+            # A way back that is under way is published as done.
+            return self.plan.left(undone=undone), () if undone else opened.events
         timeline = self.session.ledger.timeline(readable=True)
-        return {subject: timeline.deployed(subject) for subject in self.plan.targets}
+        return {subject: timeline.deployed(subject) for subject in self.plan.targets}, ()
 
     def _lifts(self) -> list[Quarantine]:
         own = self.record.rollback_id

@@ -22,6 +22,7 @@ from rollback.integrations.git import resolved
 from rollback.ledger.lease import ALIASES, RECORDING, Lease
 from rollback.model.record import DeployedVersion
 from rollback.model.release import STACK, TERRAFORM, Entry, Release, checked_version, label, manifest_hash
+from rollback.targets.aliases.recorded import deployed_label
 
 R = TypeVar("R")
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -155,7 +156,7 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
         }
         release = _release(session, version, commits, manifest, identifier, adopted=True)
         session.ledger.record_release(release, _entry(session, release, deployed, "adoption"), lease)
-        after = label({**timeline.all_deployed, **deployed})
+        after = deployed_label(session.ledger, session.ledger.timeline(), settings.catalogue())
         if deployed:
             _write_parameters(session, after, commits)
     return Recorded(release=release, deployed=after)

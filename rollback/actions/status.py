@@ -5,7 +5,7 @@ recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from rollback.core.errors import RollbackError
 from rollback.integrations import git
 from rollback.ledger.health import protections
 from rollback.ledger.schema import Newer
+from rollback.model.deployed import known
 from rollback.model.messages import next_for
-from rollback.model.record import Check, DeployedVersion, Record, Status, now_iso
+from rollback.model.record import Check, Record, Status, now_iso
 from rollback.model.release import STACK, TERRAFORM, Freeze, Quarantine, Timeline, label, previous
-from rollback.targets.aliases.planner import recorded
+from rollback.targets.aliases.recorded import Recorded, recorded
 
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
 EXACT_UP_TO = 100
@@ -37,7 +38,7 @@ _LOUD = timedelta(days=14)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionStatus:
     """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
-    were read, and what the ledger says it should be (None where nothing was recorded).
+    were read, what the ledger says it should be, and the release that is deployed of it (None where that is not known).
     """
 
     function: str
@@ -45,6 +46,7 @@ class FunctionStatus:
     version: str | None
     weights: Mapping[str, float]
     expected: str | None
+    release: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -53,13 +55,17 @@ class FunctionStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """One service now: the release that is deployed, and the one that `--to previous` would give."""
+    """One service now: the release that is deployed, and the one that `--to previous` would give.
+
+    `apart` maps those of its functions that are at another release to that: the service is mixed.
+    """
 
     name: str
     stands: str | None
     previous: str | None
     functions: tuple[FunctionStatus, ...]
     quarantined: tuple[str, ...]
+    apart: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,10 +113,11 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     quarantines = [quarantine for quarantine in everything if isinstance(quarantine, Quarantine)]
     catalogue = settings.catalogue()
     last, damaged = _recorded(session, timeline)
+    others = last.apart(catalogue, timeline.all_deployed)
     exact = exact or len(catalogue) <= EXACT_UP_TO
     around, functions = session.account.beside(
         lambda: _around(session),
-        lambda name: _function_status(session, name, catalogue[name], last.get(name), exact=exact),
+        lambda name: _function_status(session, name, catalogue[name], last, exact=exact),
         catalogue,
     )
     recent = around.recent
@@ -124,6 +131,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             quarantined=tuple(
                 quarantine.version for quarantine in quarantines if quarantine.service == service
             ),
+            apart={name: version for name, version in others.items() if catalogue[name] == service},
         )
         for service in settings.services
     )
@@ -131,7 +139,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
-        stands=label(timeline.all_deployed),
+        stands=label(timeline.all_deployed, others),
         services=services,
         infrastructure=tuple(
             _infrastructure(session, subject, timeline, quarantines) for subject in (STACK, TERRAFORM)
@@ -153,7 +161,12 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     )
 
 
-def _recorded(session: Session, timeline: Timeline) -> tuple[Mapping[str, DeployedVersion], list[str]]:
+def apart(session: Session, timeline: Timeline) -> Mapping[str, str]:
+    """As `deployed.apart`, of the catalogue's functions."""
+    return _recorded(session, timeline)[0].apart(session.settings.catalogue(), timeline.all_deployed)
+
+
+def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]]:
     """What is recorded of the functions, and in words what of it cannot be read: that hides no more than itself."""
     catalogue = session.settings.catalogue()
     try:
@@ -250,7 +263,7 @@ def check(session: Session) -> list[Check]:
     last = recorded(session.ledger, timeline, catalogue, catalogue)
 
     def judged(name: str) -> tuple[str, str]:
-        seen, expected = observe(session.account, name, settings.alias), last.get(name)
+        seen, expected = observe(session.account, name, settings.alias), last.states.get(name)
         gone = f"no alias '{settings.alias}'"
         if expected is None:
             return name, gone if seen is None else "nothing is recorded of it"
@@ -259,9 +272,30 @@ def check(session: Session) -> list[Check]:
         return name, differs(seen, expected.version, code, gone=gone, otherwise="recorded is")
 
     aliases = all_at(session.account.each(judged, catalogue), "stand as recorded")
-    return (
-        [aliases, _parameter(session, label(timeline.all_deployed))] if timeline.all_deployed else [aliases]
-    )
+    if not timeline.all_deployed:
+        return [aliases]
+    others = last.apart(catalogue, timeline.all_deployed)
+    releases = _releases(last, catalogue, others, session.ledger.quarantines())
+    return [aliases, releases, _parameter(session, label(timeline.all_deployed, others))]
+
+
+def _releases(
+    last: Recorded,
+    services: Mapping[str, str],
+    others: Mapping[str, str],
+    quarantines: Sequence[Quarantine],
+) -> Check:
+    """Whether no function is at a release that is quarantined; it names those, and those apart from their service. Pure."""
+    quarantined = {(item.service, item.version) for item in quarantines}
+    found = known(last.releases)
+    wrong = [
+        f"{name}: {version} is quarantined"
+        for name, version in found.items()
+        if (services[name], version) in quarantined
+    ]
+    mixed = [f"{services[name]} is mixed: {name} is at {version}" for name, version in others.items()]
+    detail = f"{len(found) - len(wrong)} of {len(found)} functions are at releases that may be deployed"
+    return Check(check="releases", ok=not wrong, detail="; ".join([detail, *wrong[:10], *mixed[:10]]))
 
 
 def _parameter(session: Session, deployed: str) -> Check:
@@ -274,17 +308,24 @@ def _parameter(session: Session, deployed: str) -> Check:
 
 
 def _function_status(
-    session: Session, name: str, service: str, last: DeployedVersion | None, *, exact: bool
+    session: Session, name: str, service: str, last: Recorded, *, exact: bool
 ) -> FunctionStatus:
     alias = session.settings.alias
-    expected = last.version if last else None
+    state = last.states.get(name)
     if exact:
         pointer = observe_alias(session.account, name, alias)
         version, weights = (pointer.version, pointer.weights) if pointer else (None, {})
     else:
         seen = observe(session.account, name, alias)
         version, weights = (seen.version if seen else None), {}
-    return FunctionStatus(function=name, service=service, version=version, weights=weights, expected=expected)
+    return FunctionStatus(
+        function=name,
+        service=service,
+        version=version,
+        weights=weights,
+        expected=state.version if state else None,
+        release=known(last.releases).get(name),
+    )
 
 
 def _previous(timeline: Timeline, service: str, quarantines: list[Quarantine]) -> str | None:

@@ -1,4 +1,4 @@
-"""What is deployed of a subject (a service, the stack, a table): a version, or unknown."""
+"""What is deployed of a subject (a service, a function, the stack, a table): a version, or unknown."""
 
 from __future__ import annotations
 
@@ -33,3 +33,20 @@ def stored(deployed: Mapping[str, Deployed]) -> dict[str, str]:
 def read(version: str | None) -> Deployed:
     """What the ledger stored, or did not."""
     return version or UNKNOWN
+
+
+def apart(
+    functions: Mapping[str, Deployed], services: Mapping[str, str], deployed: Mapping[str, Deployed]
+) -> dict[str, str]:
+    """Function → its release, of those that are not at the release of their service: that service is mixed. Pure.
+
+    `functions` maps each function to its release, `services` to its service, `deployed` each service to its release.
+    Where either is unknown nothing is claimed.
+    """
+    return {
+        name: release
+        for name, release in functions.items()
+        if release is not UNKNOWN
+        and (others := deployed.get(services[name], UNKNOWN)) is not UNKNOWN
+        and release != others
+    }

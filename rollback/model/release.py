@@ -142,11 +142,12 @@ def checked_version(version: str) -> str:
     return version
 
 
-def label(deployed: Mapping[str, str]) -> str:
+def label(deployed: Mapping[str, str], apart: Mapping[str, str] | None = None) -> str:
     """What is deployed, as one short text: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
 
-    `deployed` maps subjects to releases. The base is what most services are at; the parameter
-    `deployed-version` holds this text. Where too many services differ to be named, their number is given.
+    `deployed` maps subjects to releases, `apart` the functions that are not at that of their service (`deployed.apart`)
+    to theirs: `v1.2.0+bbws-access-dev-lambda-team-service-get@v1.3.0`. The base is what most services are at; the parameter
+    `deployed-version` holds this text. Where too many differ to be named, their number is given.
     Infrastructure is left out.
     """
     deployed = {subject: version for subject, version in deployed.items() if not subject.startswith("@")}
@@ -155,8 +156,9 @@ def label(deployed: Mapping[str, str]) -> str:
     versions = list(deployed.values())
     base = max(sorted(set(versions)), key=versions.count)
     others = [f"+{service}@{version}" for service, version in sorted(deployed.items()) if version != base]
+    others += [f"+{function}@{version}" for function, version in sorted((apart or {}).items())]
     text = base + "".join(others)
-    return text if len(text) <= _LABEL else f"{base}+{len(others)} services elsewhere"
+    return text if len(text) <= _LABEL else f"{base}+{len(others)} elsewhere"
 
 
 class Timeline:

@@ -162,10 +162,11 @@ class Target(Protocol):
     def verify(self, plan: Plan[Any]) -> Sequence[Check]:
         """Checks that everything is at the target version. Reads only."""
 
-    def publish(self, plan: Plan[Any], deployed: Mapping[str, Deployed]) -> None:
+    def publish(self, plan: Plan[Any], deployed: Mapping[str, Deployed], events: Sequence[Event]) -> None:
         """Updates the SSM parameter that holds the deployed version.
 
-        `deployed` maps the plan's subjects to the version that each is at.
+        `deployed` maps the plan's subjects to the version that each is at; `events` are what was done and is not
+        recorded as ended yet, oldest first.
         """
 
     def counts(self, plan: Plan[Any], events: Sequence[Event]) -> Mapping[str, int]:

@@ -268,12 +268,22 @@ def overview_view(view: Any) -> RenderableType:
         )
         if service.stands is None:
             mark = Text(f"{len(service.functions)} not recorded", "yellow")
-        name, deployed, back = text(service.name), text(service.stands or "–"), text(service.previous or "–")
+        elif service.apart:
+            mark = Text.assemble(mark, Text(f", {len(service.apart)} at another release", "yellow"))
+        name, back = text(service.name), text(service.previous or "–")
+        deployed = text(f"{service.stands or '–'}{' (mixed)' if service.apart else ''}")
         quarantined = text(", ".join(service.quarantined), "yellow")
         table.add_row(name, deployed, mark, back, quarantined)
         below = Text.assemble("\nquarantined ", quarantined) if quarantined else Text()
         narrow.add_row(name, Text.assemble(deployed, ", back to ", back, ", ", mark, below))
         odd.extend(_odd(status) for status in wrong)
+        odd.extend(
+            text(
+                f"  {name}: at {version}{' (quarantined)' if version in service.quarantined else ''}",
+                "yellow",
+            )
+            for name, version in service.apart.items()
+        )
     parts: list[RenderableType] = [
         *(text(line, _LOUD) for line in view.emergencies),
         *(text(f"! {line}", "bold red") for line in view.warnings),
@@ -346,12 +356,16 @@ def _odd(status: Any) -> Text:
     return text(f"  {status.function}: {what}", "red")
 
 
-def release_rows(timeline: Timeline, quarantines: Sequence[Quarantine]) -> list[dict[str, Any]]:
+def release_rows(
+    timeline: Timeline, quarantines: Sequence[Quarantine], apart: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """The recorded releases, newest first, as `--json` has them; one that is recorded twice counts once.
 
     Each is `{"seq": int, "version", "at", "by", "commit", "services": [name], "stands_for": [name],
-    "quarantined_for": [name]}`: the services that it covers, that are at it, and that it is quarantined for.
+    "quarantined_for": [name]}`: the services that it covers, that are at it, and that it is quarantined for. Among
+    those at it are functions that are `apart` from their service (`deployed.apart`).
     """
+    there = {**timeline.all_deployed, **apart}
     newest: dict[str, Entry] = {}
     for entry in timeline:
         if entry.is_release:
@@ -364,7 +378,7 @@ def release_rows(timeline: Timeline, quarantines: Sequence[Quarantine]) -> list[
             "by": str(entry.by),
             "commit": entry.commit,
             "services": [name for name in entry.services if not name.startswith("@")],
-            "stands_for": [name for name, deployed in timeline.all_deployed.items() if deployed == version],
+            "stands_for": [name for name, deployed in there.items() if deployed == version],
             "quarantined_for": [one.service for one in quarantines if one.version == version],
         }
         for version, entry in newest.items()

@@ -118,7 +118,9 @@ class Target:
         passed = set(self._double.resources.values()) == {plan.targets[self._subject]}
         return [Check(check=self.kind, ok=passed, detail=str(self._double.resources))]
 
-    def publish(self, plan: Plan[ResourceChange], deployed: Mapping[str, Deployed]) -> None:
+    def publish(
+        self, plan: Plan[ResourceChange], deployed: Mapping[str, Deployed], events: Sequence[Event]
+    ) -> None:
         self._double.published.append(deployed[self._subject])
 
     def counts(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Mapping[str, int]:

@@ -29,6 +29,7 @@ from rollback.ledger.store import LedgerTable
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.request import PREVIOUS, AliasesRequest
+from rollback.targets.aliases.recorded import deployed_label
 from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life
@@ -243,6 +244,12 @@ class World:
 
     def versions(self) -> Mapping[str, str]:
         return {name: alias.version for name, alias in self.functions.aliases.items()}
+
+    @property
+    def to_publish(self) -> str:
+        """What the parameter has to say by the ledger."""
+        ledger = self.session().ledger
+        return deployed_label(ledger, ledger.timeline(), self.settings.catalogue())
 
     def timeline(self) -> Any:
         return self.session().ledger.timeline()

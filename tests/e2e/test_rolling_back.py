@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 
 FIELDS = [
@@ -356,3 +358,23 @@ def test_provisioned_concurrency_is_recorded_named_in_the_plan_and_waited_for(de
     assert "Provisioned concurrency follows the alias" in run.err
     assert function in run.err.replace("\n", " ").replace("  ", "")
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
+
+
+@pytest.mark.finding("M1")
+def test_a_function_that_was_left_out_is_seen_where_it_is_and_fails_verification(dev: Platform) -> None:
+    dev.story()
+    name = dev.name("role-service-get")
+    left_out = ("--services", "role_service", "--except", name)
+
+    run = dev.rollback("lambda", "--reason", REASON, *left_out, "--json", as_=ALICE)
+    status = dev.rollback("status", "--json", as_=ALICE)
+    verify = dev.rollback("verify", "--json", as_=ALICE)
+
+    assert run.code == 0, str(run)
+    assert run.json["to_version"] == f"v1.1.0+{name}@v1.2.0"
+    (service,) = (one for one in status.json["services"] if one["name"] == "role_service")
+    assert service["apart"] == {name: "v1.2.0"}
+    assert {one["function"]: one["release"] for one in service["functions"]}[name] == "v1.2.0"
+    assert dev.deployed() == status.json["stands"] == f"v1.2.0+role_service@v1.1.0+{name}@v1.2.0"
+    assert verify.code == 5, str(verify)
+    assert [one["check"] for one in verify.json["verification"] if not one["ok"]] == ["releases"]

@@ -42,7 +42,7 @@ from rollback.ledger.store import Item, _read, _written
 from rollback.model.drill import Drill, drill_item
 from rollback.model.plan import to_chunks
 from rollback.model.record import Approval, Event, Record, Status, chain_break
-from rollback.model.release import Entry, Quarantine, Release, label
+from rollback.model.release import Entry, Quarantine, Release
 from rollback.model.request import AliasesRequest
 from rollback.views.plan import plan_view
 from rollback.views.records import history_view, overview_view, record_document, record_view
@@ -138,7 +138,7 @@ def settled(made: Stage, finished: Finished, status: Status) -> None:
     assert chain_break(opened.record, opened.events) is None
     assert made.session().leases.holders() == {}
     if made.deployed is not None:
-        assert made.deployed == label(made.timeline().all_deployed)
+        assert made.deployed == made.to_publish
     assert audited(made).findings == ()
 
 
@@ -368,7 +368,7 @@ def test_an_emergency_is_gone_on_with_and_imported(
     else:
         assert adopted.record.status is status
     assert {one for one, _ in made.functions.deployed().values()} == {version}
-    assert made.deployed == label(made.timeline().all_deployed)
+    assert made.deployed == made.to_publish
     assert audited(made).findings == ()
 
 

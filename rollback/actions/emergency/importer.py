@@ -30,7 +30,7 @@ from rollback.model.kind import Kind
 from rollback.model.messages import next_for
 from rollback.model.plan import Plan
 from rollback.model.record import DeployedVersion, Entered, Event, Record, Status
-from rollback.model.release import label
+from rollback.targets.aliases.recorded import deployed_label
 
 _NAMED = 20
 
@@ -160,7 +160,8 @@ class JournalImport:
         self, path: Path, record: Record, journal: JournalFile, events: tuple[Event, ...], *, new: bool
     ) -> Adopted:
         """Says where others look it up what is deployed, and marks the file."""
-        deployed = label(self.session.ledger.timeline().all_deployed)
+        ledger, catalogue = self.session.ledger, self.session.settings.catalogue()
+        deployed = deployed_label(ledger, ledger.timeline(), catalogue)
         try:
             self.session.account.publish(self.session.settings.names.deployed_version, deployed)
         except RollbackError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rollback.actions import quarantine as quarantines
-from rollback.actions import record_release
+from rollback.actions import record_release, status
 from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, names_in
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
@@ -42,7 +42,8 @@ def list_(env: Env, json: Json = False) -> None:
     """The recorded releases, newest first, and what stands where."""
     with verb(env, json, reading=True) as (session, _, ui):
         timeline = session.ledger.timeline()
-        rows = records.release_rows(timeline, session.ledger.quarantines())
+        apart = status.apart(session, timeline)
+        rows = records.release_rows(timeline, session.ledger.quarantines(), apart)
         ui.show(records.releases_view(rows), rows)
 
 

@@ -8,67 +8,19 @@ from dataclasses import dataclass, replace
 from rollback.aws.account import Account
 from rollback.aws.functions import Seen, observe, observe_alias, strangers
 from rollback.config.settings import Settings
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.repository import Ledger
-from rollback.model.alias_moves import Move, deployed_versions
-from rollback.model.composite_plan import Piece, events_of, parts
+from rollback.model.alias_moves import Move
+from rollback.model.deployed import apart
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import DeployedVersion
 from rollback.model.release import PREVIOUS, Entry, Timeline, checked_version, label, previous
 from rollback.model.request import AliasesRequest
+from rollback.targets.aliases.recorded import Recorded, recorded
 
 _NAMED = 50
 _GONE = "no longer exists"
-
-
-def recorded(
-    ledger: Ledger,
-    timeline: Timeline,
-    functions: Iterable[str],
-    services: Mapping[str, str],
-    *,
-    damaged: bool = False,
-) -> dict[str, DeployedVersion]:
-    """The last recorded state of each function's alias, from the newest record that wrote it.
-
-    `services` maps function names to their services. Functions that no record ever wrote are left out. Raises
-    `RollbackError` naming a damaged record, or passes it over where `damaged` says that the aliases count.
-    """
-    wanted = set(functions)
-    found: dict[str, DeployedVersion] = {}
-    for entry in timeline:
-        if not wanted:
-            break
-        if not {services[name] for name in wanted} & set(entry.services):
-            continue
-        try:
-            written = _written_by(ledger, entry)
-        except RollbackError as error:
-            if damaged:
-                continue
-            then = (
-                "rollback lambda … --adopt-current starts from where the aliases stand, without that record."
-            )
-            error.next = f"{error.next}\n{then}".strip()
-            raise
-        for name, deployed in written.items():
-            if name in wanted:
-                found[name] = deployed
-                wanted.discard(name)
-    return found
-
-
-def _written_by(ledger: Ledger, entry: Entry) -> Mapping[str, DeployedVersion]:
-    if entry.kind == "deployment":
-        return ledger.recorded_release(entry).manifest
-    if entry.kind == "rollback":
-        opened = ledger.load(entry.id)
-        if opened.record.kind == Kind.FULL:
-            part = parts(opened.plan(Piece))[Kind.ALIASES]
-            return deployed_versions(part, events_of(part, opened.events))
-        return deployed_versions(opened.plan(Move), opened.events)
-    return {}
 
 
 def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...], list[str]]:
@@ -121,7 +73,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
             function=name,
             service=catalogue[name],
             target=manifests[targets[catalogue[name]]].get(name),
-            last=last.get(name),
+            last=last.states.get(name),
             adopt_current=request.adopt_current,
         )
         for name in functions
@@ -138,15 +90,19 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
     if not any(step.changes for step in steps):
         steps = _with_weights(account, steps)
     leaves = {service: deployed[service] for service in services if service in deployed}
-    quarantines = _left_behind(timeline, leaves, targets)
+    # A damaged record of what is left alone keeps nobody from rolling back the rest.
+    kept = [name for name in request.without if catalogue[name] in services]
+    still = recorded(ledger, timeline, kept, catalogue, damaged=True).releases
+    moving = {step.function for step in steps if step.changes}
+    quarantines = _left_behind(timeline, _left(leaves, last, moving, catalogue), targets)
     return Plan(
         kind=Kind.ALIASES,
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
         request=request,
-        from_version=label(leaves),
-        to_version=label(targets),
+        from_version=label(leaves, apart({**last.releases, **still}, catalogue, leaves)),
+        to_version=label(targets, apart(still, catalogue, targets)),
         leaves=leaves,
         targets=targets,
         quarantines=quarantines,
@@ -295,33 +251,47 @@ def _with_weights(account: Account, steps: Sequence[Move]) -> list[Move]:
     return account.each(look, steps)
 
 
-def _left_behind(timeline: Timeline, leaves: Mapping[str, str], targets: Mapping[str, str]) -> dict[str, str]:
-    """The releases to quarantine: those that are left for an older one.
+def _left(
+    leaves: Mapping[str, str], last: Recorded, moving: Iterable[str], services: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Service → the releases that it leaves: its own first, then those of its functions that were apart from it."""
+    found = {service: [version] for service, version in leaves.items()}
+    for name, version in last.apart(services, leaves).items():
+        if name in moving:
+            found[services[name]].append(version)
+    return found
+
+
+def _left_behind(
+    timeline: Timeline, left: Mapping[str, Sequence[str]], targets: Mapping[str, str]
+) -> dict[str, str]:
+    """Service → the release to quarantine: the first of those that it leaves for an older one.
 
     Older is what was recorded before, and what was adopted without standing at that time: an adoption
     says of a release that it belongs to the past, and not to which. In doubt what is left is barred;
     to go on from there it can be lifted, but no rollback comes back to it by itself.
     """
     newest: dict[str, Entry] = {}
-    wanted = set(leaves.values()) | set(targets.values())
+    wanted = {version for versions in left.values() for version in versions} | set(targets.values())
     for entry in timeline:
         if entry.is_release and entry.version in wanted:
             newest.setdefault(entry.version, entry)
             if len(newest) == len(wanted):
                 break
 
-    def older(target: str, left: str, service: str) -> bool:
-        to, away = newest.get(target), newest.get(left)
+    def older(target: str, leaving: str, service: str) -> bool:
+        to, away = newest.get(target), newest.get(leaving)
         if to is None or away is None:
             return to is None
         past = to.kind == "adoption" and to.stands.get(service) != target
         return past or to.seq < away.seq
 
-    return {
-        service: left
-        for service, left in leaves.items()
-        if left != targets[service] and older(targets[service], left, service)
-    }
+    found: dict[str, str] = {}
+    for service, versions in left.items():
+        for version in versions:
+            if version != targets[service] and older(targets[service], version, service):
+                found.setdefault(service, version)
+    return found
 
 
 def _notices(

@@ -24,7 +24,7 @@ from rollback.aws.functions import all_at, differs, observe, observe_alias, prov
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, drift, left_to_others, states
-from rollback.model.deployed import Deployed, known
+from rollback.model.deployed import Deployed, apart, known
 from rollback.model.events import AliasesMoved, AliasesReverted, Found, failed_subjects
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
@@ -32,6 +32,7 @@ from rollback.model.record import Check, Event
 from rollback.model.release import label
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases import planner
+from rollback.targets.aliases.recorded import moved_to, recorded
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out, counts
 
@@ -122,9 +123,14 @@ class Aliases:
             found = self._account.each(judged, plan.steps)
         return [all_at(found, "at the plan's version and code")]
 
-    def publish(self, plan: Plan[Move], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
-        merged = {**self._ledger.timeline(readable=True).all_deployed, **deployed}
-        self._account.publish(self._settings.names.deployed_version, label(known(merged)))
+    def publish(self, plan: Plan[Move], deployed: Mapping[str, Deployed], events: Sequence[Event]) -> None:
+        timeline, services = self._ledger.timeline(readable=True), self._settings.catalogue()
+        before = recorded(self._ledger, timeline, services, services, damaged=True).releases
+        releases = {**before, **moved_to(plan, events)}
+        merged = known({**timeline.all_deployed, **deployed})
+        self._account.publish(
+            self._settings.names.deployed_version, label(merged, apart(releases, services, merged))
+        )
 
     def counts(self, plan: Plan[Move], events: Sequence[Event]) -> Mapping[str, int]:
         return counts(self.outcomes(plan, events))

@@ -100,7 +100,7 @@ class Full:
                     )
                 # In this order: what was journalled under the lease may be said without it.
                 journal.append(PartDone(part=kind))
-                self._targets[kind].publish(part, part.left(undone=False))
+                self._targets[kind].publish(part, part.left(undone=False), events_of(part, journal.events))
             done.extend(part.subjects)
             before += len(part.steps)
             journal.progress(before)
@@ -129,10 +129,11 @@ class Full:
             for check in self._targets[kind].verify(part)
         ]
 
-    def publish(self, plan: Plan[Piece], deployed: Mapping[str, Deployed]) -> None:
+    def publish(self, plan: Plan[Piece], deployed: Mapping[str, Deployed], events: Sequence[Event]) -> None:
         for kind, part in parts(plan).items():
             if part.changing:
-                self._targets[kind].publish(part, {subject: deployed[subject] for subject in part.subjects})
+                there = {subject: deployed[subject] for subject in part.subjects}
+                self._targets[kind].publish(part, there, events_of(part, events))
 
     def counts(self, plan: Plan[Piece], events: Sequence[Event]) -> Mapping[str, int]:
         each = [

@@ -180,7 +180,7 @@ class Prune:
         detail += f", {held - len(idle)} have come into use" if held > len(idle) else ""
         return [Check(check="versions", ok=not idle, detail="; ".join([detail, *idle[:10]]))]
 
-    def publish(self, plan: Plan[Doomed], deployed: Mapping[str, Deployed]) -> None:
+    def publish(self, plan: Plan[Doomed], deployed: Mapping[str, Deployed], events: Sequence[Event]) -> None:
         """Nothing: what is deployed has not changed."""
 
     def counts(self, plan: Plan[Doomed], events: Sequence[Event]) -> Mapping[str, int]:

@@ -142,7 +142,12 @@ class Stack:
             detail = f"{len(found.changes)} resources as commit {plan.to_version} declares them"
         return [Check(check="stack", ok=found.ended.ok and not left, detail=detail)]
 
-    def publish(self, plan: Plan[ResourceChange], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
+    def publish(
+        self,
+        plan: Plan[ResourceChange],  # noqa: ARG002 - the Protocol's
+        deployed: Mapping[str, Deployed],
+        events: Sequence[Event],  # noqa: ARG002 - the Protocol's
+    ) -> None:
         commit = deployed.get(STACK, UNKNOWN)
         if commit is not UNKNOWN:
             self._context.account.publish(self._settings.names.pulumi_commit, commit)

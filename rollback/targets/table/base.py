@@ -93,7 +93,9 @@ class TableTarget:
     def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
         """Nothing: the plan says it all, and a cutover's loss report is kept already."""
 
-    def publish(self, plan: Plan[TableStep], deployed: Mapping[str, Deployed]) -> None:
+    def publish(
+        self, plan: Plan[TableStep], deployed: Mapping[str, Deployed], events: Sequence[Event]
+    ) -> None:
         """Nothing: after a restore callers have what they had, and a cutover's steps are about their parameter."""
 
     def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:

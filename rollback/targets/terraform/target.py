@@ -214,7 +214,12 @@ class Terraform:
             others = pool.submit(checks, self._account)
             return [self._is_as_planned(plan.facts["commit"]), *others.result()]
 
-    def publish(self, plan: Plan[ResourceChange], deployed: Mapping[str, Deployed]) -> None:  # noqa: ARG002 - the Protocol's
+    def publish(
+        self,
+        plan: Plan[ResourceChange],  # noqa: ARG002 - the Protocol's
+        deployed: Mapping[str, Deployed],
+        events: Sequence[Event],  # noqa: ARG002 - the Protocol's
+    ) -> None:
         self._account.publish(self._settings.names.terraform_commit, str(deployed[TERRAFORM]))
 
     def counts(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Mapping[str, int]:

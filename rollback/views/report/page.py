@@ -128,6 +128,10 @@ def _service(service: Service) -> h.Element:
         h.td[
             f"{len(service.functions) - len(odd)} of {len(service.functions)} as recorded",
             [h.br, h.span(".pill.bad")[f"✗ {len(odd)} not"], f" {', '.join(odd[:5])}"] if odd else None,
+            [
+                [h.br, h.span(".pill")["mixed"], f" {name} is at {version}"]
+                for name, version in sorted(service.apart.items())[:5]
+            ],
         ],
         h.td[", ".join(service.quarantined) or "–"],
     ]

@@ -13,9 +13,9 @@ from rollback.actions.run import new_record
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.record import Status, chain_break
-from rollback.model.release import Release, label
+from rollback.model.release import Release
 from rollback.model.request import AliasesRequest
-from rollback.targets.aliases.planner import recorded
+from rollback.targets.aliases.recorded import recorded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.instead import Instead
@@ -37,7 +37,7 @@ def ended(world: World, finished: Any, status: Status, code: int) -> None:
     assert opened.record == finished.record
     assert chain_break(opened.record, opened.events) is None
     assert world.session().leases.holder(ALIASES) is None
-    assert world.deployed == label(world.timeline().all_deployed)
+    assert world.deployed == world.to_publish
 
 
 def quarantined(world: World) -> set[tuple[str, str]]:
@@ -363,7 +363,7 @@ def test_the_recorded_revision_is_that_of_the_last_record_that_wrote_the_alias(w
     session = world.session()
     catalogue = world.settings.catalogue()
 
-    known = recorded(session.ledger, session.ledger.timeline(), catalogue, catalogue)
+    known = recorded(session.ledger, session.ledger.timeline(), catalogue, catalogue).states
 
     assert identifier
     assert {name: item.revision_id for name, item in known.items()} == {

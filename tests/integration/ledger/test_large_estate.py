@@ -22,7 +22,7 @@ from rollback.model.alias_moves import Move
 from rollback.model.plan import from_chunks, to_chunks
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest
-from rollback.targets.aliases.planner import recorded
+from rollback.targets.aliases.recorded import recorded
 from tests.doubles.world import World, create_table, settings
 from tests.integration.conftest import OneByOne
 from tests.simulation.aws.dynamodb_model import DynamoDB
@@ -97,7 +97,7 @@ def test_a_rollback_of_5000_functions_fits_and_can_be_undone(table: Asked, tmp_p
     assert aborted.record.status is Status.REVERTED
     assert world.functions.deployed() == before
     session, catalogue = world.session(), world.settings.catalogue()
-    assert len(recorded(session.ledger, world.timeline(), catalogue, catalogue)) == COUNT
+    assert len(recorded(session.ledger, world.timeline(), catalogue, catalogue).states) == COUNT
     assert 50_000 < table.item < ITEM
     assert table.members <= 100
 

@@ -247,7 +247,9 @@ class History:
 
     def go(self, targets: dict[str, str]) -> None:
         leaves = {service: self.timeline.all_deployed[service] for service in targets}
-        for service, version in _left_behind(self.timeline, leaves, targets).items():
+        for service, version in _left_behind(
+            self.timeline, {name: [version] for name, version in leaves.items()}, targets
+        ).items():
             self.barred.append(Quarantine(service=service, version=version, reason="", by=ALICE, at=""))
         self.left |= {
             (service, leaves[service]) for service in targets if leaves[service] != targets[service]

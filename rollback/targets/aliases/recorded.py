@@ -1,0 +1,125 @@
+"""What the ledger last recorded of each function: its alias's state, and the release that is deployed of it.
+
+A service's functions need not be at one release: one that a rollback left out stays at its own. So what is deployed
+is read per function, from the newest record that wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rollback.core.errors import RollbackError
+from rollback.ledger.repository import Ledger
+from rollback.model.alias_moves import Move, deployed_versions, left_to_others, states
+from rollback.model.composite_plan import Piece, events_of, parts
+from rollback.model.deployed import UNKNOWN, Deployed, apart
+from rollback.model.kind import Kind
+from rollback.model.plan import Plan
+from rollback.model.record import DeployedVersion, Event
+from rollback.model.release import Entry, Timeline, label
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """`states` maps functions to their alias as a record left it, `releases` to the release that is deployed of them
+    (unknown where somebody else's version was met). Functions that no record is about are missing in both.
+    """
+
+    states: Mapping[str, DeployedVersion]
+    releases: Mapping[str, Deployed]
+
+    def apart(self, services: Mapping[str, str], deployed: Mapping[str, Deployed]) -> dict[str, str]:
+        """As `deployed.apart`."""
+        return apart(self.releases, services, deployed)
+
+
+def recorded(
+    ledger: Ledger,
+    timeline: Timeline,
+    functions: Iterable[str],
+    services: Mapping[str, str],
+    *,
+    damaged: bool = False,
+) -> Recorded:
+    """What the newest records say of `functions`. `services` maps function names to their services.
+
+    Raises `RollbackError` naming a damaged record, or passes it over where `damaged` says that the aliases count: then
+    the releases of its services' functions are unknown.
+    """
+    wanted = set(functions)
+    found: dict[str, DeployedVersion] = {}
+    releases: dict[str, Deployed] = {}
+    for entry in timeline:
+        if not wanted:
+            break
+        about = {name for name in wanted if services[name] in entry.services}
+        if not about:
+            continue
+        try:
+            written, deployed = _written_by(ledger, entry, services)
+        except RollbackError as error:
+            if damaged:
+                releases |= {name: UNKNOWN for name in about if name not in releases}
+                continue
+            then = (
+                "rollback lambda … --adopt-current starts from where the aliases stand, without that record."
+            )
+            error.next = f"{error.next}\n{then}".strip()
+            raise
+        for name in about:
+            if name in written:
+                found.setdefault(name, written[name])
+            if name in deployed and name not in releases:
+                version, release = deployed[name]
+                # A way back may have ended at what somebody else had deployed, and not at what was recorded.
+                same = name not in found or found[name].version == version
+                releases[name] = release if same else UNKNOWN
+        wanted -= found.keys() & releases.keys()
+    return Recorded(states=found, releases=releases)
+
+
+def deployed_label(ledger: Ledger, timeline: Timeline, services: Mapping[str, str]) -> str:
+    """What is deployed now, as `release.label` says it. `services` is the catalogue: function → service."""
+    found = recorded(ledger, timeline, services, services, damaged=True)
+    return label(timeline.all_deployed, found.apart(services, timeline.all_deployed))
+
+
+def moved_to(plan: Plan[Move], events: Iterable[Event]) -> dict[str, Deployed]:
+    """Function → the release that a rollback has moved it to, or unknown where somebody else has moved it since. Pure."""
+    journal = list(events)
+    known, others = states(plan, journal), left_to_others(journal)
+    return {
+        step.function: UNKNOWN if step.function in others else plan.targets[step.service]
+        for step in plan.steps
+        if known[step.function].moved
+    }
+
+
+def _written_by(
+    ledger: Ledger, entry: Entry, services: Mapping[str, str]
+) -> tuple[Mapping[str, DeployedVersion], Mapping[str, tuple[str, Deployed]]]:
+    """The aliases that an entry's record wrote, and function → (version, release) of those that it knows deployed."""
+    if entry.kind == "rollback":
+        opened = ledger.load(entry.id)
+        plan: Plan[Move]
+        events: Iterable[Event] = opened.events
+        if opened.record.kind == Kind.FULL:
+            plan = parts(opened.plan(Piece))[Kind.ALIASES]
+            events = events_of(plan, events)
+        else:
+            plan = opened.plan(Move)
+        written = deployed_versions(plan, events)
+        return written, {
+            name: (written[name].version, release) for name, release in moved_to(plan, events).items()
+        }
+    if not entry.is_release:
+        return {}, {}
+    manifest = ledger.recorded_release(entry).manifest
+    deployed = {
+        name: (one.version, entry.version)
+        for name, one in manifest.items()
+        if entry.stands.get(services.get(name, "")) == entry.version
+    }
+    # An adoption wrote no alias.
+    return (manifest if entry.kind == "deployment" else {}), deployed
