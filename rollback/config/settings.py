@@ -145,11 +145,21 @@ class Reviewers(_Model):
         return users
 
 
+class TerraformChecks(_Model):
+    """What must be there after a Terraform rollback: `tables` that are active, `apis` of which there is exactly one.
+
+    Each by what follows `<prefix>-<environment>-` in its name; none where the configuration declares none.
+    """
+
+    tables: tuple[Annotated[str, Field(pattern=_NAME)], ...] = ()
+    apis: tuple[Annotated[str, Field(pattern=_NAME)], ...] = ()
+
+
 class Settings(_Model):
     """One environment, validated. Frozen; the same values for `pulumi up` and for the command.
 
     `audit_retention_days` is how long each object of the audit bucket is locked; `minimum_functions` how many
-    functions an environment must have after a Terraform rollback.
+    functions an environment must have after a Terraform rollback, 0 where nobody counts them.
     """
 
     environment: Annotated[str, Field(pattern=_ENVIRONMENT.pattern)]
@@ -175,7 +185,8 @@ class Settings(_Model):
     # "The maximum retention period is 100 years" (Amazon S3 User Guide, "Object Lock considerations",
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html).
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400
-    minimum_functions: Annotated[int, Field(ge=0)] = 40
+    minimum_functions: Annotated[int, Field(ge=0)] = 0
+    terraform_checks: TerraformChecks = TerraformChecks()
     approval: ApprovalPolicies
 
     @field_validator("services")

@@ -1,4 +1,4 @@
-"""Reads the resources that a Terraform file declares, with python-hcl2
+"""Reads the resources and the backend that a Terraform file declares, with python-hcl2
 (https://github.com/amplify-education/python-hcl2).
 """
 
@@ -27,16 +27,33 @@ def resources(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     A body maps attribute and block names to JSON values: a block inside of it is a list of mappings, an
     expression the text `${…}`. Raises `UnreadableHcl`.
     """
-    if len(text) > _LARGEST:
-        raise UnreadableHcl(f"it has more than {_LARGEST:,} characters")
-    try:
-        found = hcl2.loads(text.removeprefix("\ufeff"), serialization_options=_BARE)
-    except UnexpectedInput as error:
-        raise UnreadableHcl(f"line {error.line} is not understood") from None
-    except (LarkError, RecursionError):
-        raise UnreadableHcl("it is not understood") from None
-    for block in found.get("resource", ()):
+    for block in _parsed(text).get("resource", ()):
         for type_, named in block.items():
             for name, body in named.items() if isinstance(named, dict) else ():
                 if isinstance(body, dict):
                     yield f"{type_}.{name}", body
+
+
+def backend(text: str) -> Mapping[str, Mapping[str, Any]] | None:
+    """The type and the body of the `backend` block, as in `{"s3": {"key": "a/b", …}}`, or `{"cloud": {…}}` for that
+    of Terraform's service; None where the file declares neither. Raises `UnreadableHcl`.
+    """
+    for block in _parsed(text).get("terraform", ()):
+        for type_, body in (one for named in block.get("backend", ()) for one in named.items()):
+            if isinstance(body, dict):
+                return {type_: body}
+        for body in block.get("cloud", ()):
+            return {"cloud": body}
+    return None
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    if len(text) > _LARGEST:
+        raise UnreadableHcl(f"it has more than {_LARGEST:,} characters")
+    try:
+        found: Mapping[str, Any] = hcl2.loads(text.removeprefix("\ufeff"), serialization_options=_BARE)
+    except UnexpectedInput as error:
+        raise UnreadableHcl(f"line {error.line} is not understood") from None
+    except (LarkError, RecursionError):
+        raise UnreadableHcl("it is not understood") from None
+    return found

@@ -26,15 +26,17 @@ from rollback.aws.account import Account, code, explained
 from rollback.config.naming import arn
 from rollback.config.settings import PROJECT_FILE
 from rollback.core import safe_yaml
-from rollback.core.errors import Code, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations.pulumi import update_history
 from rollback.integrations.pulumi.backend import backend_url
 from rollback.integrations.pulumi.import_preview import rehearsal
 from rollback.integrations.pulumi.process import CommandWatch, Engine, EngineError
 from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.terraform import NAMES
-from rollback.targets.terraform.state_bucket import KEY, StateBucket
-from rollback.targets.terraform.workspace import FOLDER
+from rollback.model.deployed import UNKNOWN
+from rollback.targets.terraform import backend
+from rollback.targets.terraform.backend import FOLDER
+from rollback.targets.terraform.state_bucket import StateBucket
 
 IMPORT_FILE, RELEASE_FILE = "pulumi-import.json", "terraform-state-rm.sh"
 # What AWS says of something that is not there; a HEAD has only a number to say it with.
@@ -75,7 +77,7 @@ def discover(session: Session, ui: Ui, stopping: Callable[[], bool]) -> ImportPl
     return ImportPlan(
         found=import_ids.found(everything, {one.urn for one in existing}, then.steps),
         imports=imports,
-        held=_held(account, everything, ui),
+        held=_held(session, everything, ui),
     )
 
 
@@ -158,15 +160,19 @@ def _iam(account: Account) -> import_ids.Arn:
     return partial(arn, "iam", settings.region, settings.account)
 
 
-def _held(account: Account, everything: Sequence[Declared], ui: Ui) -> tuple[str, ...]:
-    bucket = StateBucket(account)
-    state = bucket.state()
+def _held(session: Session, everything: Sequence[Declared], ui: Ui) -> tuple[str, ...]:
+    try:
+        where = backend.deployed(session.root, UNKNOWN, session.settings)
+    except RollbackError as error:
+        ui.notice(f"What Terraform holds is not seen here: {error.what}")
+        return ()
+    state = StateBucket(session.account, where).state()
     if import_ids.sealed(state):
         ui.notice(
-            f"Terraform's state s3://{bucket.name}/{KEY} is encrypted: what it holds is not seen here. Its own "
-            "list (state list) says it."
+            f"Terraform's state {where} is encrypted: what it holds is not seen here. Its own list (state list) says "
+            "it."
         )
-    return import_ids.held(state, everything, _iam(account))
+    return import_ids.held(state, everything, _iam(session.account))
 
 
 # -- what is there -----------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from rollback.model.release import STACK, TERRAFORM, Timeline, previous
 from rollback.model.request import AliasesRequest, StackRequest
 from rollback.targets.base import Context
 from rollback.targets.stack import planner
-from rollback.targets.terraform import plan_json, workspace
+from rollback.targets.terraform import backend, plan_json, workspace
 from rollback.targets.terraform.state_bucket import LOCK_FILE, StateBucket
 
 _RECENT = 50
@@ -148,7 +148,7 @@ def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[J
     settings, root = context.account.settings, context.root
     if deployed is UNKNOWN and not any(map(shutil.which, terraform_tool.NAMES)):
         return [_never("terraform", "no deployment of one is recorded, and terraform is not on PATH")]
-    bucket = StateBucket(context.account)
+    bucket = StateBucket(context.account, backend.deployed(root, deployed, settings))
     try:
         state = bucket.state()
     except RollbackError as error:
@@ -158,10 +158,11 @@ def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[J
     if not state.get("resources"):
         return [_never("terraform", "nothing was ever applied")]
     bucket.must_be_free()
-    folder = workspace.below(root)
+    folder = backend.below(root)
+    where = backend.shared(root, commit.sha, deployed, settings)
     locked = git.holds(root, commit.sha, f"{folder}/{LOCK_FILE}")
     tool, seconds = terraform_tool.find(), settings.rto.infrastructure * 60
-    with workspace.opened(root, commit.sha, tool, settings, seconds=seconds) as work:
+    with workspace.opened(root, commit.sha, tool, settings, where, seconds=seconds) as work:
         work.init(as_committed=locked)
         try:
             work.plan()

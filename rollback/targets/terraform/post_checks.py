@@ -1,10 +1,11 @@
-"""Checks after an apply: the account has what the access-management root declares, and what the platform
-needs beside.
+"""Checks after an apply: the account has what the settings say that the configuration declares, and what the
+platform needs beside. What they do not name is not asked for: another team's configuration has none of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from rollback.aws.account import Account, explained
 from rollback.core.errors import RollbackError
@@ -12,33 +13,36 @@ from rollback.model.record import Check
 
 
 def checks(account: Account) -> list[Check]:
-    """The table, the API and the functions, as the account has them now."""
-    asked: dict[str, Callable[[Account], tuple[bool, str]]] = {
-        "table": _table,
-        "api": _api,
-        "functions": _functions,
-    }
-    return [_checked(name, account, ask) for name, ask in asked.items()]
+    """The tables, the APIs and the functions, as the account has them now."""
+    return [_checked(name, ask) for name, ask in _asked(account)]
 
 
-def _checked(name: str, account: Account, ask: Callable[[Account], tuple[bool, str]]) -> Check:
+def _asked(account: Account) -> Iterator[tuple[str, Callable[[], tuple[bool, str]]]]:
+    settings = account.settings
+    for tail in settings.terraform_checks.tables:
+        yield "table", partial(_table, account, settings.names.table(tail))
+    for tail in settings.terraform_checks.apis:
+        yield "api", partial(_api, account, f"{settings.names.stem}-{tail}")
+    if settings.minimum_functions:
+        yield "functions", partial(_functions, account)
+
+
+def _checked(name: str, ask: Callable[[], tuple[bool, str]]) -> Check:
     """What cannot be asked is not proved."""
     try:
         with explained(f"verifying the {name}"):
-            ok, detail = ask(account)
+            ok, detail = ask()
     except RollbackError as error:
         return Check(check=name, ok=False, detail=error.what)
     return Check(check=name, ok=ok, detail=detail)
 
 
-def _table(account: Account) -> tuple[bool, str]:
-    name = account.settings.names.access_table
+def _table(account: Account, name: str) -> tuple[bool, str]:
     status = account.dynamodb.describe_table(TableName=name)["Table"]["TableStatus"]
     return status == "ACTIVE", f"{name} is {status}"
 
 
-def _api(account: Account) -> tuple[bool, str]:
-    name = account.settings.names.api
+def _api(account: Account, name: str) -> tuple[bool, str]:
     pages = account.client("apigateway").get_paginator("get_rest_apis").paginate()
     count = sum(item["name"] == name for page in pages for item in page["items"])
     return count == 1, f"{count} named {name}"

@@ -1,4 +1,4 @@
-"""The Terraform files in the state bucket: the state, its lock, and saved plans."""
+"""What is in S3 of a Terraform configuration: its state, the state's lock, and saved plans."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rollback.aws.account import Account, code, explained
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.plan import Plan
 from rollback.model.resource_changes import ResourceChange
+from rollback.targets.terraform.backend import Backend
 
-KEY = "access-management/terraform.tfstate"
 # The facts of `position`, by which a state is recognised.
 POSITION = ("serial", "lineage")
 PLAN, LOCK_FILE = "plan.tfplan", ".terraform.lock.hcl"
@@ -38,16 +38,23 @@ class StateLock:
 
 @dataclass(frozen=True)
 class StateBucket:
-    """The state bucket of one environment."""
+    """The state of a configuration, which is in `backend`; saved plans are in the environment's own bucket."""
 
     account: Account
+    backend: Backend
 
     @cached_property
     def _s3(self) -> Any:
         return self.account.client("s3")
 
+    @cached_property
+    def _states(self) -> Any:
+        """The same where the state is."""
+        return self.account.client("s3", region_name=self.backend.region)
+
     @property
     def name(self) -> str:
+        """The environment's own bucket."""
         return self.account.settings.names.state_bucket
 
     def state(self) -> Mapping[str, Any]:
@@ -55,19 +62,18 @@ class StateBucket:
         is malformed.
         """
         try:
-            found = json.loads(self._read(KEY) or b"{}")
+            found = json.loads(self._kept(self.backend.key) or b"{}")
         except ValueError:
             found = None
         if not isinstance(found, dict):
             raise UsageError(
-                f"{KEY} in the bucket {self.name} is no state that Terraform has written.",
-                code=Code.STATE_INVALID,
+                f"{self.backend} is no state that Terraform has written.", code=Code.STATE_INVALID
             )
         return found
 
     def held(self) -> StateLock | None:
         """Who holds the state's lock, if anybody does."""
-        found = self._read(f"{KEY}.tflock")
+        found = self._kept(f"{self.backend.key}.tflock")
         if found is None:
             return None
         info = json.loads(found)
@@ -102,6 +108,7 @@ class StateBucket:
                     Key=f"rollback/{rollback_id}/{file.name}",
                     Body=file.read_bytes(),
                     ServerSideEncryption="AES256",
+                    **self._owned(self.name),
                 )
 
     def fetch(self, plan: Plan[ResourceChange], rollback_id: str, folder: Path) -> None:
@@ -112,7 +119,7 @@ class StateBucket:
         for name, fact in ((PLAN, "plan"), (LOCK_FILE, "lock-file")):
             if not plan.facts[fact]:
                 continue
-            found = self._read(f"rollback/{rollback_id}/{name}")
+            found = self._read(self._s3, self.name, f"rollback/{rollback_id}/{name}")
             if found is None or hashlib.sha256(found).hexdigest() != plan.facts[fact]:
                 what = "is gone from the state bucket" if found is None else "is not the one that was planned"
                 raise Refused(
@@ -122,15 +129,25 @@ class StateBucket:
                 )
             (folder / name).write_bytes(found)
 
-    def _read(self, key: str) -> bytes | None:
-        with explained(f"reading {key} in the state bucket"):
+    def _kept(self, key: str) -> bytes | None:
+        return self._read(self._states, self.backend.bucket, key)
+
+    def _read(self, s3: Any, bucket: str, key: str) -> bytes | None:
+        """An object's content; None where there is no such object."""
+        with explained(f"reading {key} in the bucket {bucket}"):
             try:
-                found: bytes = self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+                found: bytes = s3.get_object(Bucket=bucket, Key=key, **self._owned(bucket))["Body"].read()
             except ClientError as error:
                 if code(error) == "NoSuchKey":
                     return None
                 raise
         return found
+
+    def _owned(self, bucket: str) -> dict[str, str]:
+        """Whose the bucket has to be: names of buckets are the world's. Whose another one is that a commit names,
+        nobody here knows.
+        """
+        return {"ExpectedBucketOwner": self.account.settings.account} if bucket == self.name else {}
 
 
 def position(state: Mapping[str, Any]) -> dict[str, str]:

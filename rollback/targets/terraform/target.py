@@ -26,7 +26,8 @@ from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import counts
-from rollback.targets.terraform import apply, plan_json, workspace
+from rollback.targets.terraform import apply, backend, plan_json, workspace
+from rollback.targets.terraform.backend import Backend
 from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.post_checks import checks
 from rollback.targets.terraform.state_bucket import LOCK_FILE, POSITION, StateBucket, position
@@ -47,7 +48,6 @@ class Terraform:
         self._ledger = context.ledger
         self._settings = context.account.settings
         self._root: Path = context.root
-        self._bucket = StateBucket(context.account)
         self._work: Work | None = None
 
     @property
@@ -62,9 +62,9 @@ class Terraform:
 
         Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
         """
-        with ThreadPoolExecutor(2) as pool:
-            # The tool, the bucket and the ledger each take their time to answer.
-            found, free = pool.submit(terraform.find), pool.submit(self._bucket.free)
+        with ThreadPoolExecutor(1) as pool:
+            # The tool takes its time to answer, and so does the ledger.
+            found = pool.submit(terraform.find)
             timeline, quarantined = self._ledger.timeline(verified=True), self._ledger.quarantines()
             wanted = request.commit
             if wanted == PREVIOUS:
@@ -72,9 +72,11 @@ class Terraform:
             commit = git.find(self._root, wanted, self._settings.protected_branch)
             self._require(commit.sha)
             deployed = timeline.deployed(TERRAFORM)
-            state, tool = free.result(), found.result()
+            where = backend.shared(self._root, commit.sha, deployed, self._settings)
+            state = self._known(where, deployed)
+            tool = found.result()
         with _changing_nothing():
-            work = self._fresh(commit.sha, tool)
+            work = self._fresh(commit.sha, tool, where)
             work.plan()
             shown = work.show()
         steps = plan_json.steps(shown, str(state.get("lineage") or secrets.token_hex()))
@@ -101,6 +103,7 @@ class Terraform:
                 "plan": work.sha256(work.saved),
                 "lock-file": work.sha256(work.lock_file),
                 "folder": str(work.folder),
+                "state": str(where),
                 **tool.facts,
                 **position(state),
             },
@@ -125,7 +128,7 @@ class Terraform:
         `Refused` where the state has changed since, or where the file cannot be carried out here.
         """
         git.find(self._root, plan.facts["commit"], self._settings.protected_branch)
-        if position(self._bucket.free()) != {name: plan.facts[name] for name in POSITION}:
+        if position(self._bucket(plan).free()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
                 f"The plan of digest {plan.digest()[:16]} no longer holds: somebody has changed the Terraform state "
                 "since it was made.",
@@ -142,10 +145,10 @@ class Terraform:
             *self._against(plan.steps, plan.request.expected(TerraformRequest).allow_destroy),
         ]
 
-    def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:  # noqa: ARG002 - the Protocol's
+    def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:
         """The plan's file and the lock file go to the state bucket, encrypted."""
         assert self._work is not None  # noqa: S101 - it made this plan
-        self._bucket.keep(rollback_id, self._work.saved, self._work.lock_file)
+        self._bucket(plan).keep(rollback_id, self._work.saved, self._work.lock_file)
 
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned anew."""
@@ -155,8 +158,8 @@ class Terraform:
             return Outcome(interrupted=True)
         try:
             work = self._ready(plan, journal.rollback_id)
-            self._unlock(work, journal)
-            self._adopt(work.commit, journal, CHANGED)
+            self._unlock(work, plan, journal)
+            self._adopt(work.commit, plan, journal, CHANGED)
             remaining = self._planned(work)
         except (ToolFailed, UsageError) as error:
             return Outcome(failures=(Failure(subject=self.kind, reason=error.what, refused=True),))
@@ -185,7 +188,7 @@ class Terraform:
             )
         if not self._over(journal):
             return Outcome(interrupted=True)
-        if apply.overtaken(journal.events, self._bucket.state()):
+        if apply.overtaken(journal.events, self._bucket(plan).state()):
             return _failed(
                 "somebody has changed the Terraform state since, which going back would undo as well; see what "
                 f"that means: rollback terraform --to {left[:12]}"
@@ -212,7 +215,7 @@ class Terraform:
         """An empty plan, the table, the API and the functions, as the account has them."""
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(checks, self._account)
-            return [self._is_as_planned(plan.facts["commit"]), *others.result()]
+            return [self._is_as_planned(plan), *others.result()]
 
     def publish(
         self,
@@ -243,14 +246,14 @@ class Terraform:
         ]
 
     def _apply(self, work: Work, plan: Plan[ResourceChange], journal: Journal, kind: str) -> Outcome:
-        return apply.apply(work, self._bucket, plan, journal, kind)
+        return apply.apply(work, self._bucket(plan), plan, journal, kind)
 
-    def _is_as_planned(self, commit: str) -> Check:
+    def _is_as_planned(self, plan: Plan[ResourceChange]) -> Check:
         """Whether a new plan at the commit is empty. One that cannot be made proves nothing."""
-        work = self._work
+        work, commit = self._work, plan.facts["commit"]
         try:
             if work is None or work.commit != commit:
-                work = self._fresh(commit, terraform.find())
+                work = self._fresh(commit, terraform.find(), self._backend(plan))
             differing = work.differs()
         except (ToolFailed, UsageError) as error:
             return Check(check="terraform", ok=False, detail=error.what)
@@ -261,7 +264,7 @@ class Terraform:
 
     def _require(self, commit: str) -> None:
         """Raises `UsageError` where a commit has no configuration of the environment."""
-        folder = workspace.below(self._root)
+        folder = backend.below(self._root)
         for path in (folder, f"{folder}/{workspace.variables(self._settings.environment)}"):
             if not git.holds(self._root, commit, path):
                 raise UsageError(
@@ -270,17 +273,46 @@ class Terraform:
                     next=f"Name one that has: git log --oneline {self._settings.protected_branch} -- {folder}",
                 )
 
-    def _fresh(self, commit: str, tool: Tool) -> Work:
-        """The configuration of a commit, ready to work in."""
-        work = self._opened(commit, tool)
-        locked = git.holds(self._root, commit, f"{workspace.below(self._root)}/{LOCK_FILE}")
+    def _backend(self, plan: Plan[ResourceChange]) -> Backend:
+        """Where the state of a plan is. Raises `Refused` where that has changed since it was made."""
+        found = backend.declared(self._root, plan.facts["commit"], self._settings)
+        # Plans of earlier versions do not say it.
+        if plan.facts.get("state", str(found)) != str(found):
+            raise Refused(
+                f"The plan was made for the state {plan.facts['state']}; here it would be {found}.",
+                code=Code.PLAN_OUTDATED,
+                next="Apply it with the settings that it was made with, or abort it and plan again.",
+            )
+        return found
+
+    def _bucket(self, plan: Plan[ResourceChange]) -> StateBucket:
+        return StateBucket(self._account, self._backend(plan))
+
+    def _known(self, where: Backend, deployed: Deployed) -> Mapping[str, Any]:
+        """The state, which nobody has locked. Raises `Refused` where one is recorded as deployed, and is gone:
+        all of it would be made anew.
+        """
+        state = StateBucket(self._account, where).free()
+        if deployed is not UNKNOWN and not state.get("lineage"):
+            raise Refused(
+                f"There is no state at {where}, although commit {deployed[:12]} is deployed.",
+                code=Code.STATE_INVALID,
+                next="Restore it: the bucket keeps earlier versions of its objects.",
+            )
+        return state
+
+    def _fresh(self, commit: str, tool: Tool, where: Backend) -> Work:
+        """The configuration of a commit, ready to work in, on the state that is at `where`."""
+        work = self._opened(commit, tool, where)
+        locked = git.holds(self._root, commit, f"{backend.below(self._root)}/{LOCK_FILE}")
         work.init(as_committed=locked)
         return work
 
-    def _opened(self, commit: str, tool: Tool, place: str = "") -> Work:
+    def _opened(self, commit: str, tool: Tool, where: Backend, place: str = "") -> Work:
         """The configuration of a commit, until the session ends."""
+        seconds = self.minutes * 60
         return self._context.closing.enter_context(
-            workspace.opened(self._root, commit, tool, self._settings, seconds=self.minutes * 60, place=place)
+            workspace.opened(self._root, commit, tool, self._settings, where, seconds=seconds, place=place)
         )
 
     def _ready(self, plan: Plan[ResourceChange], rollback_id: str) -> Work:
@@ -300,8 +332,9 @@ class Terraform:
                 next=f"Apply it where these are the same, or: rollback abort {rollback_id} --env "
                 f"{plan.environment}, then plan again.",
             )
-        work = self._opened(plan.facts["commit"], tool, plan.facts["folder"])
-        self._bucket.fetch(plan, rollback_id, work.folder)
+        where = self._backend(plan)
+        work = self._opened(plan.facts["commit"], tool, where, plan.facts["folder"])
+        StateBucket(self._account, where).fetch(plan, rollback_id, work.folder)
         if plan.facts["lock-file"]:
             work.lock_file.write_bytes((work.folder / LOCK_FILE).read_bytes())
         work.init(as_committed=bool(plan.facts["lock-file"]))
@@ -318,10 +351,11 @@ class Terraform:
     ) -> tuple[Work, tuple[ResourceChange, ...]]:
         """What it takes to go back to the commit that was left, with everything known that was done."""
         self._require(left)
-        work = self._fresh(left, terraform.find())
-        self._unlock(work, journal)
-        self._adopt(plan.facts["commit"], journal, CHANGED)
-        self._adopt(left, journal, REVERTED)
+        where = backend.shared(self._root, left, plan.facts["commit"], self._settings)
+        work = self._fresh(left, terraform.find(), where)
+        self._unlock(work, plan, journal)
+        self._adopt(plan.facts["commit"], plan, journal, CHANGED)
+        self._adopt(left, plan, journal, REVERTED)
         return work, self._planned(work)
 
     def _over(self, journal: Journal) -> bool:
@@ -339,14 +373,15 @@ class Terraform:
             time.sleep(0.2)
         return True
 
-    def _unlock(self, work: Work, journal: Journal) -> None:
-        apply.unlock(work, self._bucket.held(), journal, self._context.confirm_dead)
+    def _unlock(self, work: Work, plan: Plan[ResourceChange], journal: Journal) -> None:
+        apply.unlock(work, self._bucket(plan).held(), journal, self._context.confirm_dead)
 
-    def _adopt(self, commit: str, journal: Journal, kind: str) -> None:
+    def _adopt(self, commit: str, plan: Plan[ResourceChange], journal: Journal, kind: str) -> None:
         """What a run that was killed has made comes into the state, by the configuration that declares it."""
-        state = self._bucket.state()
+        where = self._backend(plan)
+        state = StateBucket(self._account, where).state()
         if lost := plan_json.lost(journal.events, state, kind):
-            work = self._fresh(commit, terraform.find())
+            work = self._fresh(commit, terraform.find(), where)
             apply.adopt(work, state, lost, journal)
 
 

@@ -29,9 +29,9 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.process_identity import Process
 from rollback.integrations import git, terraform
 from rollback.integrations.terraform import Diagnostic, Done, Line, Tool, ToolFailed
-from rollback.targets.terraform.state_bucket import KEY, LOCK_FILE, PLAN
+from rollback.targets.terraform.backend import Backend, below
+from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN
 
-FOLDER = "terraform"
 _PREFIX = "access-rollback-terraform-"
 _MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
 # How long to wait for the state's lock; who holds it longer is named in the error.
@@ -44,12 +44,13 @@ _EMPTY, _CHANGES = 0, 2  # of -detailed-exitcode
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A configuration in its folder, with `init` done. `seconds` is what any run gets; `held` the folder's
-    lock, a file descriptor.
+    """A configuration in its folder, with `init` done. `backend` is where its state is, `seconds` what any run
+    gets; `held` the folder's lock, a file descriptor.
     """
 
     tool: Tool
     settings: Settings
+    backend: Backend
     folder: Path
     commit: str
     seconds: float
@@ -72,21 +73,26 @@ class Work:
         return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
 
     def init(self, *, as_committed: bool) -> None:
-        """`terraform init` against the environment's own state; `as_committed` keeps to the lock file."""
-        options = {
-            "bucket": self.settings.names.state_bucket,
-            "key": KEY,
-            "region": self.settings.region,
-            "encrypt": "true",
-            "use_lockfile": "true",
-        }
+        """`terraform init` with the commit's own backend; `as_committed` keeps to the lock file.
+
+        Encrypted and locked by a file in any case: neither changes which state it is. Raises `Refused` where it
+        came to another state.
+        """
+        options = {**self.backend.options, "encrypt": "true", "use_lockfile": "true"}
         if os.environ.get("AWS_ENDPOINT_URL"):
             options |= {"use_path_style": "true"}
         backend = [f"-backend-config={name}={value}" for name, value in options.items()]
         done = self._run("init", *(["-lockfile=readonly"] if as_committed else []), *backend)
         if done.code:
             raise _explained(done.diagnostics, self, "init")
-        self._must_share_the_state(options)
+        made = self.folder / "data" / "terraform.tfstate"
+        kept = json.loads(made.read_text(encoding="utf-8")).get("backend") if made.exists() else None
+        if not self.backend.is_that_of(kept or {}):
+            raise Refused(
+                f"The configuration of {self.commit[:12]} does not keep its state in {self.backend}.",
+                code=Code.COMMIT_UNUSABLE,
+                next='Go back to a commit that declares its backend "s3" in one of its *.tf files.',
+            )
 
     def plan(self) -> None:
         """Saves a plan. Raises `Refused` where what it would destroy is protected."""
@@ -149,22 +155,6 @@ class Work:
 
     # -- helpers ---------------------------------------------------------------------------------------
 
-    def _must_share_the_state(self, options: Mapping[str, str]) -> None:
-        """A configuration that keeps its state elsewhere would find nothing there, and make all of it again."""
-        made = self.folder / "data" / "terraform.tfstate"
-        backend = json.loads(made.read_text(encoding="utf-8")).get("backend") if made.exists() else None
-        kept = (backend or {}).get("config") or {}
-        if (
-            not backend
-            or backend["type"] != "s3"
-            or any(kept.get(n) != options[n] for n in ("bucket", "key"))
-        ):
-            raise Refused(
-                f"The configuration of {self.commit[:12]} does not keep its state in {options['bucket']}.",
-                code=Code.COMMIT_UNUSABLE,
-                next='Go back to a commit that declares backend "s3".',
-            )
-
     @property
     def _variables(self) -> str:
         return f"-var-file={variables(self.settings.environment)}"
@@ -197,7 +187,14 @@ class Work:
 
 @contextmanager
 def opened(
-    checkout: Path, commit: str, tool: Tool, settings: Settings, *, seconds: float, place: str = ""
+    checkout: Path,
+    commit: str,
+    tool: Tool,
+    settings: Settings,
+    backend: Backend,
+    *,
+    seconds: float,
+    place: str = "",
 ) -> Iterator[Work]:
     """The configuration of a commit, in a folder of its own; at `place` where it has to be that one.
 
@@ -207,13 +204,15 @@ def opened(
     folder = _made(Path(place)) if place else locked_tempdir.make(_PREFIX)
     with locked_tempdir.held(folder) as held, git.worktree(checkout, commit, below(checkout)) as tree:
         (folder / "root").symlink_to(tree / below(checkout))
-        yield Work(tool=tool, settings=settings, folder=folder, commit=commit, seconds=seconds, held=held)
-
-
-def below(checkout: Path) -> str:
-    """The configuration's folder below the repository's top."""
-    top = git.top(checkout).resolve()
-    return (checkout.resolve().relative_to(top) / FOLDER).as_posix()
+        yield Work(
+            tool=tool,
+            settings=settings,
+            backend=backend,
+            folder=folder,
+            commit=commit,
+            seconds=seconds,
+            held=held,
+        )
 
 
 def variables(environment: str) -> str:

@@ -188,6 +188,96 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield made
 
 
+# Another team's: nothing in it is the platform's, and its state is where they want it.
+_ORDERS = """
+terraform {
+  required_version = ">= 1.10.0"
+  backend "s3" {
+    bucket = "acme-orders-states"
+    key    = "orders/dev.tfstate"
+    region = "eu-west-1"
+  }
+}
+variable "stage" {
+  type = string
+}
+resource "terraform_data" "queue" {
+  input = "%(value)s"
+}
+resource "terraform_data" "worker" {
+  input = "%(value)s"
+}
+resource "terraform_data" "same" {
+  input = var.stage
+}
+"""
+
+
+@dataclass(kw_only=True)
+class Orders:
+    """Another team's configuration, which they have always applied by hand."""
+
+    place: Place
+    variables: dict[str, str]
+
+    def applied(self, name: str, value: str) -> str:
+        commit = self.place.commit(name, lambda _: _ORDERS % {"value": value})
+        self.by_hand("init", "-input=false", "-backend-config=use_path_style=true")
+        self.by_hand("apply", "-input=false", "-auto-approve", "-var-file=environments/dev.tfvars")
+        return commit
+
+    def by_hand(self, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(ensure_terraform()), *arguments, "-no-color"],
+            cwd=self.place.root / "terraform",
+            env={**shell.inherited(), **self.variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def values(self) -> set[str]:
+        """What the queue and the worker have, by the state."""
+        kept = self.place.client("s3").get_object(Bucket="acme-orders-states", Key="orders/dev.tfstate")
+        return {
+            one["instances"][0]["attributes"]["output"]["value"]
+            for one in json.loads(kept["Body"].read())["resources"]
+            if one["name"] != "same"
+        }
+
+
+@pytest.fixture
+def orders(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Orders:
+    where = tmp_path / "orders"
+    checkout(where, "dev", ACCOUNT)
+    project = yaml.safe_load((where / "Pulumi.yaml").read_text())
+    project["config"]["prefix"]["default"] = "orders"
+    project["config"]["smoke"]["default"] = []
+    for name in ("minimumFunctions", "terraformChecks"):
+        project["config"].pop(name, None)
+    (where / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+    (where / ".gitignore").write_text(".terraform/\n")
+    (where / "terraform" / "environments").mkdir(parents=True)
+    (where / "terraform" / "environments" / "dev.tfvars").write_text('stage = "dev"\n')
+    (where / "terraform" / "main.tf").touch()
+    settings = load(where, "dev")
+    s3 = connect("s3", place.endpoint, settings)
+    shell.make_bucket(s3, settings)
+    s3.create_bucket(
+        Bucket="acme-orders-states", CreateBucketConfiguration={"LocationConstraint": settings.region}
+    )
+    create_table(connect("dynamodb", place.endpoint, settings), settings.names.deployments_table)
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    variables = shell.environment(place.endpoint, settings, folder=tmp_path)
+    for name, value in {**variables, **root(settings)}.items():
+        monkeypatch.setenv(name, value)
+    return Orders(
+        place=Place(endpoint=place.endpoint, settings=settings, root=where, commits={}), variables=variables
+    )
+
+
 def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
     """The variables of the deployer role, with its real trust, boundary and policy."""
     names = settings.names
@@ -349,6 +439,54 @@ def test_a_configuration_whose_state_is_elsewhere_is_refused(place: Place) -> No
         pytest.raises(Refused, match="does not keep its state", check=coded(Code.COMMIT_UNUSABLE)),
     ):
         flow.preview("terraform", TerraformRequest(commit=elsewhere))
+
+
+@pytest.mark.finding("P2")
+def test_a_configuration_whose_state_is_another_object_is_refused(place: Place) -> None:
+    versions = place.root / "terraform" / "versions.tf"
+    kept = versions.read_text()
+    versions.write_text(kept.replace(STATE, "elsewhere/terraform.tfstate"))
+    elsewhere = place.commit("another key", lambda main: main)
+    versions.write_text(kept)
+    place.commit("the key again", lambda main: main)
+
+    with (
+        place.flow() as flow,
+        pytest.raises(Refused, match=r"elsewhere/terraform\.tfstate", check=coded(Code.COMMIT_UNUSABLE)),
+    ):
+        flow.preview("terraform", TerraformRequest(commit=elsewhere))
+
+
+@pytest.mark.finding("P2")
+def test_a_state_that_is_gone_is_refused_and_nothing_is_made_anew(place: Place) -> None:
+    state = place.object(STATE)["Body"].read()
+    place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=STATE)
+
+    try:
+        with place.flow() as flow, pytest.raises(Refused, match=STATE, check=coded(Code.STATE_INVALID)):
+            flow.preview("terraform", TerraformRequest(commit=place.commits["good"]))
+    finally:
+        place.put(STATE, state)
+
+
+@pytest.mark.finding("P2")
+@pytest.mark.finding("P3")
+def test_another_teams_configuration_goes_back_in_its_own_state_and_is_not_asked_for_our_table(
+    place: Place, orders: Orders
+) -> None:
+    good = orders.applied("good", "one")
+    orders.applied("bad", "two")
+
+    with orders.place.flow() as flow:
+        plan = flow.preview("terraform", TerraformRequest(commit=good))
+    finished = orders.place.go(good)
+
+    assert plan.infrastructure == {"create": 0, "update": 2, "replace": 0, "delete": 0, "same": 1}
+    assert finished.error is None, finished.error
+    assert finished.record
+    assert finished.record.status is Status.COMPLETE
+    assert [check.check for check in finished.record.verification] == ["terraform"]
+    assert orders.values() == {"one"}
 
 
 def test_another_ones_lock_is_left_alone(place: Place) -> None:

@@ -18,6 +18,7 @@ from rollback.config.naming import Names, arn
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.import_preview import Forecast
 from rollback.integrations.pulumi.preview_events import PreviewStep, steps
+from rollback.targets.terraform.backend import platform
 from rollback.targets.terraform.state_bucket import StateBucket
 from tests.coded import coded
 
@@ -263,7 +264,7 @@ def test_what_is_no_state_of_terraforms_is_reported_as_none(state: dict[str, Any
 def test_a_state_that_cannot_be_read_is_named(text: bytes) -> None:
     with pytest.raises(
         UsageError,
-        match=r"terraform\.tfstate in the bucket .*-terraform-state ",
+        match=r"-terraform-state/access-management/terraform\.tfstate ",
         check=coded(Code.STATE_INVALID),
     ):
         _bucket(text).state()
@@ -331,5 +332,6 @@ def _bucket(text: bytes | None) -> StateBucket:
 
     names = Names(prefix="bbws-access", environment="dev")
     client = SimpleNamespace(get_object=get_object)
-    account: Any = SimpleNamespace(client=lambda _: client, settings=SimpleNamespace(names=names))
-    return StateBucket(account)
+    known = SimpleNamespace(names=names, account="1" * 12, region="eu-west-1")
+    account: Any = SimpleNamespace(client=lambda *_, **__: client, settings=known)
+    return StateBucket(account, platform(account.settings))

@@ -9,7 +9,8 @@ import pytest
 
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations.terraform import Tool
-from rollback.targets.terraform.workspace import Work, below, opened
+from rollback.targets.terraform.backend import below, platform
+from rollback.targets.terraform.workspace import Work, opened
 from tests.coded import coded
 from tests.doubles.world import settings
 from tests.e2e.estate_under_test import git
@@ -43,7 +44,9 @@ def head(checkout: Path) -> str:
 
 def works(checkout: Path, place: str = "") -> Work:
     """The work as it was while it was open."""
-    with opened(checkout, head(checkout), TOOL, settings(), seconds=60, place=place) as work:
+    with opened(
+        checkout, head(checkout), TOOL, settings(), platform(settings()), seconds=60, place=place
+    ) as work:
         assert (work.root / "main.tf").read_text() == "# one\n"
         assert work.folder.stat().st_mode & 0o077 == 0
     return work
@@ -97,7 +100,7 @@ def test_what_a_killed_process_has_left_is_cleared_away(checkout: Path, temporar
     (dead / "held").touch()
     (dead / "plan.tfplan").touch()
 
-    with opened(checkout, head(checkout), TOOL, settings(), seconds=60) as alive:
+    with opened(checkout, head(checkout), TOOL, settings(), platform(settings()), seconds=60) as alive:
         works(checkout)
         assert alive.folder.exists()
 

@@ -1,0 +1,161 @@
+"""Where a configuration keeps its state, as its own commit declares it.
+
+What a commit leaves open is the environment's: its state bucket, its region, the platform's key ("Partial
+configuration", https://developer.hashicorp.com/terraform/language/backend). Nothing that it declares is overridden:
+at another place there is another state, or none, and a plan would make everything anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rollback.config.settings import Settings
+from rollback.core.errors import Code, Refused, UsageError
+from rollback.integrations import git, hcl
+from rollback.integrations.hcl import UnreadableHcl
+from rollback.model.deployed import UNKNOWN, Deployed
+
+# The key of the platform's own configuration.
+KEY = "access-management/terraform.tfstate"
+TYPE = "s3"
+# The folder of the configuration.
+FOLDER = "terraform"
+_DEFAULT = "default"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """The object in S3 that is the state. `open` are those of the three that the commit does not declare."""
+
+    bucket: str
+    key: str
+    region: str
+    open: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key} in {self.region}"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What `init` has to be told of it."""
+        return {name: getattr(self, name) for name in sorted(self.open)}
+
+    def is_that_of(self, kept: Mapping[str, Any]) -> bool:
+        """Whether `init` came to the same: `kept` is what it wrote of its backend, `{"type": "s3", "config": {…}}`."""
+        config = kept.get("config") or {}
+        return kept.get("type") == TYPE and all(
+            config.get(name) == getattr(self, name) for name in ("bucket", "key", "region")
+        )
+
+
+def platform(settings: Settings) -> Backend:
+    """Where a configuration that declares none of it keeps its state."""
+    return Backend(
+        bucket=settings.names.state_bucket,
+        key=KEY,
+        region=settings.region,
+        open=frozenset({"bucket", "key", "region"}),
+    )
+
+
+def declared(root: Path, commit: str, settings: Settings) -> Backend:
+    """The backend of the configuration that `commit` has. Raises `Refused` where it is none in S3, or cannot be read."""
+    found = _declaration(root, commit)
+    if found is None or TYPE not in found:
+        raise Refused(
+            f"The configuration of {commit[:12]} does not keep its state in S3.",
+            code=Code.COMMIT_UNUSABLE,
+            next='Go back to a commit that declares backend "s3".',
+        )
+    usual = platform(settings)
+    values = {name: found[TYPE][name] for name in usual.open if found[TYPE].get(name)}
+    if unknown := sorted(name for name, value in values.items() if "${" in str(value)):
+        raise Refused(
+            f"The configuration of {commit[:12]} computes the {' and '.join(unknown)} of its state: whether that is "
+            "the one that is deployed is not known.",
+            code=Code.COMMIT_UNUSABLE,
+            next="Go back to a commit that says it in so many words.",
+        )
+    _must_be_the_default_workspace(root)
+    return Backend(
+        **{name: str(values.get(name, getattr(usual, name))) for name in usual.open},
+        open=usual.open - set(values),
+    )
+
+
+def deployed(root: Path, recorded: Deployed, settings: Settings) -> Backend:
+    """The backend of what is deployed: of the commit that is `recorded`, else of the checkout's own.
+
+    A configuration that neither has is the platform's. Raises as `declared` does.
+    """
+    known = recorded if recorded is not UNKNOWN and git.holds(root, recorded, below(root)) else None
+    commit = known or git.resolved(root, "HEAD")
+    if commit is None or not git.holds(root, commit, below(root)):
+        return platform(settings)
+    return declared(root, commit, settings)
+
+
+def shared(root: Path, commit: str, recorded: Deployed, settings: Settings) -> Backend:
+    """The backend of `commit`, which is that of what is deployed. Raises `Refused` where it is another one."""
+    found, now = declared(root, commit, settings), deployed(root, recorded, settings)
+    if str(found) != str(now):
+        raise Refused(
+            f"The configuration of {commit[:12]} keeps its state in {found}; what is deployed is in {now}.",
+            code=Code.COMMIT_UNUSABLE,
+            next="Go back to a commit whose backend is the one that is deployed.",
+        )
+    return found
+
+
+def below(checkout: Path) -> str:
+    """The configuration's folder below the repository's top."""
+    top = git.top(checkout).resolve()
+    return (checkout.resolve().relative_to(top) / FOLDER).as_posix()
+
+
+def _declaration(root: Path, commit: str) -> Mapping[str, Mapping[str, Any]] | None:
+    """The newest say of a commit's files on its backend: type → attributes; an override file has the last word
+    ("Override files", https://developer.hashicorp.com/terraform/language/files/override).
+    """
+    folder = below(root)
+    files = [
+        path for path in git.files(root, commit, folder) if PurePosixPath(path).parent.as_posix() == folder
+    ]
+    found: Mapping[str, Mapping[str, Any]] | None = None
+    for path in sorted((path for path in files if path.endswith(".tf")), key=_override):
+        text = git.read(root, commit, path) or ""
+        if "backend" not in text and "cloud" not in text:
+            continue
+        try:
+            found = hcl.backend(text) or found
+        except UnreadableHcl as error:
+            raise UsageError(
+                f"{path} of {commit[:12]} cannot be read ({error}): where it keeps its state is not known.",
+                code=Code.COMMIT_UNUSABLE,
+                next="Go back to another commit.",
+            ) from None
+    return found
+
+
+def _override(path: str) -> tuple[bool, str]:
+    stem = PurePosixPath(path).stem
+    return stem == "override" or stem.endswith("_override"), path
+
+
+def _must_be_the_default_workspace(root: Path) -> None:
+    """Raises `Refused` where people here work in another workspace: its state is another object."""
+    chosen = root / FOLDER / ".terraform" / "environment"
+    used = os.environ.get("TF_WORKSPACE") or (
+        chosen.read_text(encoding="utf-8", errors="replace").strip() if chosen.is_file() else ""
+    )
+    if used and used != _DEFAULT:
+        raise Refused(
+            f"The configuration is worked on in the workspace {used[:80]!a} here; only the default one can be rolled "
+            "back.",
+            code=Code.COMMIT_UNUSABLE,
+            next="terraform workspace select default, and unset TF_WORKSPACE, if its state is meant.",
+        )
