@@ -36,7 +36,10 @@ Version = Annotated[str, typer.Option("--version", help="The release's version, 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the plan (dev; never another's approval).")]
 ConfirmDead = Annotated[
-    str, typer.Option("--confirm-dead", metavar="HOST:PID", help="Whoever held the engine's lock is dead.")
+    str,
+    typer.Option(
+        "--confirm-dead", metavar="HOLDER", help="Who held the engine's lock is dead: HOST:PID, or its id."
+    ),
 ]
 Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]
 

@@ -28,6 +28,12 @@ def this_run() -> str:
     return os.environ.get("GITHUB_RUN_ID", "")
 
 
+def this_attempt() -> str:
+    """This attempt of it, as GitHub's API has it: `4711/attempts/2`, or the run where no attempt is told; empty outside."""
+    run, attempt = this_run(), os.environ.get("GITHUB_RUN_ATTEMPT", "")
+    return f"{run}/attempts/{attempt}" if run and attempt else run
+
+
 def address() -> str:
     """Where a person sees this run; empty outside GitHub Actions."""
     server, repository = os.environ.get("GITHUB_SERVER_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")
@@ -35,11 +41,13 @@ def address() -> str:
 
 
 def has_ended(run: str) -> bool:
-    """Whether `run` of this repository has ended, by GitHub's answer; false where it cannot be asked.
+    """Whether `run` of this repository, or an attempt of it (as of `this_attempt`), has ended, by GitHub's answer;
+    false where it cannot be asked.
 
-    A run's `status` is `completed` once none of its jobs runs any more.
+    The `status` of either is `completed` once none of its jobs runs any more. A run that is run again is the same
+    run, so that of the whole run this says nothing about an earlier attempt ("Get a workflow run attempt").
     """
-    if not re.fullmatch(r"[0-9]+", run):
+    if not re.fullmatch(r"[0-9]+(/attempts/[0-9]+)?", run):
         return False
     try:
         return bool(_asked(f"actions/runs/{run}")["status"] == "completed")

@@ -261,7 +261,9 @@ class Spared(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineBegan(Happened):
-    """An engine runs: its process, its CI run or empty, and whether it goes `back`."""
+    """An engine runs: its process, the attempt of a CI run that it belongs to (`4711/attempts/2`) or empty, and
+    whether it goes `back`.
+    """
 
     kind = "began"
     process: Process
@@ -338,12 +340,15 @@ class StackAdopted(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applying(Happened):
-    """An apply runs: its process, the hash of its saved plan, and the kind of its changes."""
+    """An apply runs: its process, the hash of its saved plan, the kind of its changes, and its CI run as in
+    `EngineBegan`.
+    """
 
     kind = "applying"
     process: Process
     sha256: str
     towards: str
+    run: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -357,13 +362,16 @@ class StateLocked(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateUnlocked(Happened):
-    """The lock of a dead apply is removed; `confirmed` is the HOST:PID that a person says is dead, or empty."""
+    """The lock of a dead apply is removed: why it is known to be dead (`proof`), and what a person says is dead
+    (`confirmed`, HOST:PID or the lock's id), or empty.
+    """
 
     kind = "unlocked"
     id: str
     who: str
     process: str
     confirmed: str
+    proof: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

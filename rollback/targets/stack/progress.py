@@ -82,7 +82,7 @@ class UpdateProgress:
 
     def began(self, process: Process) -> None:
         self._process = process
-        self.journal.append(EngineBegan(process=process, run=github_actions.this_run(), back=self.back))
+        self.journal.append(EngineBegan(process=process, run=github_actions.this_attempt(), back=self.back))
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Takes an event of the engine: its kind (`resOutputsEvent`) and its JSON (`{"metadata": {"urn",

@@ -18,7 +18,6 @@ from typing import Any
 
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.process_identity import Process
-from rollback.integrations import github_actions
 from rollback.integrations.pulumi import checkpoint
 from rollback.integrations.pulumi.backend import BackendLock
 from rollback.integrations.pulumi.checkpoint import Deployment
@@ -26,6 +25,7 @@ from rollback.integrations.pulumi.process import failed
 from rollback.integrations.pulumi.workspace import Workspace
 from rollback.model.events import EngineUnlocked, StackAdopted
 from rollback.targets.base import Journal
+from rollback.targets.proof_of_death import proof
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import StackReader
 from rollback.targets.stack.progress import UpdateProgress
@@ -55,10 +55,10 @@ def clear(stack: StackReader, journal: Journal) -> None:
         if process.is_here:
             _end(process, journal)
     for lock in stack.locks.held():
-        proof = _proof(lock, ours, runs, stack.context.confirm_dead)
-        if not proof:
+        why = _proof(lock, ours, runs, stack.context.confirm_dead)
+        if not why:
             raise _locked(lock, journal.rollback_id, stack, own=_is_own(lock, ours, runs))
-        journal.append(EngineUnlocked(uuid=lock.uuid, holder=f"{lock.host}:{lock.pid}", proof=proof))
+        journal.append(EngineUnlocked(uuid=lock.uuid, holder=f"{lock.host}:{lock.pid}", proof=why))
         stack.locks.remove(lock)
 
 
@@ -145,16 +145,8 @@ def _is_own(lock: BackendLock, ours: Sequence[Process], runs: Mapping[str, str])
 
 def _proof(lock: BackendLock, ours: Sequence[Process], runs: Mapping[str, str], confirmed: str) -> str:
     """Why a lock's holder is known to be dead; empty where it is not known."""
-    if confirmed == f"{lock.host}:{lock.pid}":
-        return "a person says that it is dead"
-    here = [one for one in ours if one.is_here and (one.host, one.pid) == (lock.host, lock.pid)]
-    if here and not any(one.alive() for one in here):
-        return "ours, and its process has ended"
-    # The lease was taken over from its earlier holder.
-    run = runs.get(lock.uuid, "")
-    if run and not here and github_actions.has_ended(run):
-        return f"ours, and its CI run {run} has ended"
-    return ""
+    holders = [one for one in ours if (one.host, one.pid) == (lock.host, lock.pid)]
+    return proof(holders, runs.get(lock.uuid, ""), names={f"{lock.host}:{lock.pid}"}, confirmed=confirmed)
 
 
 def _locked(lock: BackendLock, rollback_id: str, stack: StackReader, *, own: bool) -> Refused:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
+from rollback.integrations import github_actions
 from rollback.integrations.terraform import Diagnostic, Line
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model.events import (
@@ -28,6 +29,7 @@ from rollback.model.record import Event
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.progress import Batch
+from rollback.targets.proof_of_death import proof
 from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import CHANGED
 from rollback.targets.terraform.state_bucket import StateBucket, StateLock, position
@@ -56,7 +58,8 @@ class _ApplyJournal:
         self._batch = Batch(write=lambda batch: self.journal.append(wrote(resources=tuple(batch))))
 
     def started(self, process: Process) -> None:
-        self.journal.append(Applying(process=process, sha256=self.sha256, towards=self.kind))
+        run = github_actions.this_attempt()
+        self.journal.append(Applying(process=process, sha256=self.sha256, towards=self.kind, run=run))
 
     def lines(self, lines: Sequence[Line]) -> None:
         self.journal.check()
@@ -133,36 +136,49 @@ def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
 
 
 def unlock(work: Work, held: StateLock | None, journal: Journal, confirmed: str) -> None:
-    """Removes the state's lock where an apply of this record left it, and that process has exited.
+    """Removes the state's lock, where this record's journal names it and the apply that took it has ended.
 
-    That is known where it ran on this machine; of another machine's process a person has to confirm it
-    (`confirmed`, HOST:PID). Raises `Refused` for any other lock.
+    That is known where it ran on this machine, or in a CI run that has ended; of another machine's process a person
+    has to confirm it (`confirmed`, HOST:PID), and of a lock that the journal does not name, too (`confirmed`, the
+    lock's id): somebody may be at work by hand, under the same name and on the same machine. Raises `Refused` for any
+    other lock.
     """
-    process = begun(journal.events)
-    if process is not None and process.is_here:
+    if (process := begun(journal.events)) is not None and process.is_here:
         process.end_group()
     if held is None:
         return
-    known = {locked.id for locked in happened(journal.events, StateLocked)}
-    since = next((event.at for event in reversed(journal.events) if event.kind == Applying.kind), "")
-    ours = process is not None and (held.id in known or (held.who == process.who and held.created >= since))
-    if process is None or not ours:
-        raise Refused(
-            f"The Terraform state is locked by {held}, and not by this record.",
-            code=Code.STATE_LOCKED,
-            changed="This command changed nothing.",
-            next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
-            f"force-unlock {held.id}",
-        )
-    if not process.is_here and confirmed != str(process):
-        raise Refused(
-            f"The Terraform state is locked by this record's apply, process {process}, on another machine.",
-            code=Code.STATE_LOCKED,
-            changed="This command changed nothing.",
-            next=f"Make sure that it is dead; then the same command with --confirm-dead {process}",
-        )
-    journal.append(StateUnlocked(id=held.id, who=held.who, process=str(process), confirmed=confirmed))
+    took = _took(held, journal.events)
+    names = {held.id, *([str(took.process)] if took else ())}
+    why = proof([took.process] if took else (), (took and took.run) or "", names=names, confirmed=confirmed)
+    if not why:
+        raise _locked(held, took)
+    owner = str(took.process) if took else ""
+    journal.append(StateUnlocked(id=held.id, who=held.who, process=owner, confirmed=confirmed, proof=why))
     work.unlock(held.id)
+
+
+def _took(held: StateLock, events: Sequence[Event]) -> Applying | None:
+    """The apply of this record that took a lock, where the journal names it."""
+    took: Applying | None = None
+    for event in events:
+        if event.kind == Applying.kind:
+            took = typed(event, Applying)
+        elif event.kind == StateLocked.kind and typed(event, StateLocked).id == held.id:
+            return took
+    return None
+
+
+def _locked(held: StateLock, took: Applying | None) -> Refused:
+    if took is None:
+        what, name = f"{held}, which this record's journal does not name", held.id
+    else:
+        what, name = f"this record's apply, process {took.process}, which may be alive", str(took.process)
+    return Refused(
+        f"The Terraform state is locked by {what}.",
+        code=Code.STATE_LOCKED,
+        changed="This command changed nothing.",
+        next=f"Make sure that it is dead; then the same command with --confirm-dead {name}",
+    )
 
 
 def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal: Journal) -> None:

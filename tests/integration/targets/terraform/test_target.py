@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -33,6 +34,7 @@ from rollback.actions import context as sessions
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
+from rollback.cli.commands import ci
 from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
 from rollback.config.settings import Settings, load
 from rollback.core.errors import Code, Refused
@@ -41,6 +43,7 @@ from rollback.model.record import Status
 from rollback.model.release import TERRAFORM
 from rollback.model.request import TerraformRequest
 from tests.coded import coded
+from tests.doubles.github_runs import serving
 from tests.doubles.world import Quiet, create_table
 from tests.e2e.estate_under_test import SCRIPT, checkout, git
 
@@ -507,8 +510,63 @@ def test_another_ones_lock_is_left_alone(place: Place) -> None:
 def test_an_apply_that_was_killed_is_finished_or_undone(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
+    waits = killed(place, tmp_path, monkeypatch)
+
+    with place.flow() as flow:
+        finished = flow.resume(waits) if verb == "resume" else flow.abort(waits)
+
+    assert finished.error is None
+    assert finished.record
+    more = [
+        api for api in place.client("apigateway").get_rest_apis()["items"] if api["name"].endswith("-more")
+    ]
+    if verb == "resume":
+        assert finished.record.status is Status.COMPLETE
+        assert len(more) == 1
+        place.forward("tidy", lambda main: main)
+    else:
+        assert finished.record.status is Status.REVERTED
+        assert more == []
+
+
+@pytest.mark.finding("S7")
+def test_the_next_attempt_of_a_run_finishes_what_a_dead_runner_has_left(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = {"4711": "in_progress", "4711/attempts/1": "completed", "4711/attempts/2": "in_progress"}
+    with serving(runs) as variables:
+        for name, value in {**variables, "GITHUB_RUN_ID": "4711"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("GITHUB_RUN_ATTEMPT", "1")
+        waits = killed(place, tmp_path, monkeypatch)
+        locked = place.object(LOCK)["Body"].read()
+        # The next attempt runs elsewhere: of that process nothing is seen there.
+        monkeypatch.setattr(socket, "gethostname", lambda: "the-next-runner")
+        monkeypatch.setenv("GITHUB_RUN_ATTEMPT", "2")
+        monkeypatch.chdir(place.root)
+
+        ci.apply(waits, "dev")
+
+    with place.flow() as flow:
+        opened = flow.session.ledger.load(waits)
+    assert locked
+    assert opened.record.status is Status.COMPLETE
+    (unlocked,) = (event.data for event in opened.events if event.kind == "unlocked")
+    assert unlocked["proof"] == "ours, and its CI run 4711/attempts/1 has ended"
+    assert [event.data["run"] for event in opened.events if event.kind == "applying"] == [
+        "4711/attempts/1",
+        "4711/attempts/2",
+    ]
+    monkeypatch.undo()
+    for name, value in root(place.settings).items():
+        monkeypatch.setenv(name, value)
+    place.forward("tidy again", lambda main: main)
+
+
+def killed(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a rollback that was killed together with its apply, which had made one API and held the state's lock."""
     # One more API is more than the deployer may make.
-    monkeypatch.delenv("AWS_SESSION_TOKEN")
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     for name, value in root(place.settings).items():
         monkeypatch.setenv(name, value)
     hold = tmp_path / "wait"
@@ -529,22 +587,7 @@ def test_an_apply_that_was_killed_is_finished_or_undone(
     process.wait()
     os.killpg(ran["pid"], signal.SIGKILL)
     hold.unlink()
-
-    with place.flow() as flow:
-        finished = flow.resume(waits) if verb == "resume" else flow.abort(waits)
-
-    assert finished.error is None
-    assert finished.record
-    more = [
-        api for api in place.client("apigateway").get_rest_apis()["items"] if api["name"].endswith("-more")
-    ]
-    if verb == "resume":
-        assert finished.record.status is Status.COMPLETE
-        assert len(more) == 1
-        place.forward("tidy", lambda main: main)
-    else:
-        assert finished.record.status is Status.REVERTED
-        assert more == []
+    return waits
 
 
 def until(holds: Callable[[], bool]) -> None:

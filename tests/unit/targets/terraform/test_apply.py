@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -221,22 +222,28 @@ def test_a_lock_of_ours_is_removed_once_its_process_is_dead() -> None:
     assert journal.events[-1].kind == "unlocked"
 
 
-def test_a_lock_that_was_not_journalled_yet_is_ours_by_its_holder_and_time() -> None:
-    assert freed(begun(HERE), replace(HELD, who=HERE.who)) == ["L1"]
-
-
+@pytest.mark.finding("S12")
 @pytest.mark.parametrize("journal", [Memory(), begun(HERE), begun(HERE, lock="L2")])
-def test_another_ones_lock_is_refused_and_its_holder_named(journal: Memory) -> None:
-    with pytest.raises(Refused, match="root@somewhere", check=coded(Code.STATE_LOCKED)):
-        freed(journal, HELD, confirmed="somewhere:4711")
+def test_a_lock_that_the_journal_does_not_name_may_be_somebodys_at_work_by_hand(journal: Memory) -> None:
+    by_hand = replace(HELD, who=HERE.who)
+
+    with pytest.raises(Refused, match=HERE.who, check=coded(Code.STATE_LOCKED)) as raised:
+        freed(journal, by_hand)
+    with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)):
+        freed(journal, by_hand, confirmed=str(HERE))
+
+    assert raised.value.next.endswith("--confirm-dead L1")
+    assert freed(journal, by_hand, confirmed="L1") == ["L1"]
+    assert journal.events[-1].data["proof"] == "a person says that it is dead"
 
 
-def test_a_lock_from_before_our_apply_is_not_ours() -> None:
-    journal = begun(HERE)
-    journal.events[0] = replace(journal.events[0], at="2026-11-24T13:00:00Z")
+@pytest.mark.finding("S12")
+def test_a_lock_of_ours_stays_while_the_apply_that_took_it_lives() -> None:
+    alive = begun(Process.of(os.getpid()), lock="L1")
+    alive.append(Applying(process=HERE, sha256="", towards=CHANGED))
 
     with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)):
-        freed(journal, replace(HELD, who=HERE.who))
+        freed(alive, HELD)
 
 
 def test_of_another_machines_apply_a_person_reports_that_it_is_dead() -> None:
@@ -250,6 +257,35 @@ def test_of_another_machines_apply_a_person_reports_that_it_is_dead() -> None:
     assert "--confirm-dead somewhere:4711" in raised.value.next
     assert freed(journal, HELD, confirmed="somewhere:4711") == ["L1"]
     assert journal.events[-1].data["confirmed"] == "somewhere:4711"
+
+
+@pytest.mark.finding("S7")
+@pytest.mark.parametrize("status", ["completed", "in_progress", None])
+def test_of_a_dead_runners_apply_github_is_asked_about_the_very_attempt(
+    github_runs: dict[str, str], status: str | None
+) -> None:
+    journal = Memory()
+    journal.append(Applying(process=DEAD, sha256="", towards=CHANGED, run="4711/attempts/1"))
+    journal.append(StateLocked(id="L1", who=DEAD.who))
+    # The run itself goes on: this is its next attempt.
+    github_runs.update({"4711": "in_progress", **({"4711/attempts/1": status} if status else {})})
+
+    if status == "completed":
+        assert freed(journal, HELD) == ["L1"]
+        assert journal.events[-1].data["proof"] == "ours, and its CI run 4711/attempts/1 has ended"
+        return
+    with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)):
+        freed(journal, HELD)
+
+
+@pytest.mark.finding("S7")
+def test_an_apply_journals_the_attempt_of_the_run_that_it_belongs_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_RUN_ID", "4711")
+    monkeypatch.setenv("GITHUB_RUN_ATTEMPT", "2")
+
+    applied(Tool(), journal := Memory())
+
+    assert journal.events[0].data["run"] == "4711/attempts/2"
 
 
 def test_the_newest_process_is_the_one_that_counts() -> None:
