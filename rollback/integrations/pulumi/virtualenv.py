@@ -3,12 +3,16 @@
 A checkout made for one command has no virtualenv. Where the commit asks for the same requirements as today's
 checkout, it gets that checkout's virtualenv; else one is made from its requirements, once, and kept in the
 user's cache folder. Projects of other runtimes and toolchains install theirs themselves (`pulumi install`).
+
+To install a package is to run its code. So it is done without the credentials that this command was given: what the
+package can still reach are files of the same user, and whatever the machine itself is trusted with.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -26,6 +30,19 @@ _REQUIREMENTS = "requirements.txt"
 _OTHERS = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
 _SECONDS = 600
 _LAST_LINES = 8
+# By their names: of clouds, of engines, of GitHub and its jobs, and whatever calls itself so.
+_CREDENTIALS = re.compile(
+    r"(AWS|PULUMI|GITHUB|GH|ACTIONS|TF|SLACK|AZURE|ARM|GOOGLE|CLOUDSDK|VAULT)_.*|SSH_(AUTH_SOCK|AGENT_PID)"
+    r"|.*(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|ACCESS_KEY|PRIVATE_KEY|API_?KEY).*",
+    re.IGNORECASE,
+)
+# What an installer has to know all the same: where packages and plugins are, and how it may fetch them.
+_INSTALLERS = re.compile(
+    r"(PIP|UV|POETRY|NPM_CONFIG|YARN)_.*"
+    r"|PULUMI_(HOME|PYTHON_CMD|SKIP_UPDATE_CHECK|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS"
+    r"|PLUGIN_DOWNLOAD_URL_OVERRIDES)",
+    re.IGNORECASE,
+)
 
 
 def provide(engine: Engine, project: Mapping[str, Any], folder: Path, today: Path) -> dict[str, str]:
@@ -87,10 +104,10 @@ def _made(wanted: str, folder: Path) -> Path:
             # A half made one is of somebody who was killed while making it.
             shutil.rmtree(place, ignore_errors=True)
             try:
-                _run([sys.executable, "-m", "venv", str(place)], folder)
+                _run([sys.executable, "-m", "venv", str(place)], folder, os.environ)
                 pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
                 if wanted:
-                    _run([*pip, "--quiet", "-r", _REQUIREMENTS], folder)
+                    _run([*pip, "--quiet", "-r", _REQUIREMENTS], folder, os.environ)
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
                 raise
@@ -98,16 +115,26 @@ def _made(wanted: str, folder: Path) -> Path:
     return place
 
 
+def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables without those that are, or lead to, credentials; an installer's own are kept. Pure."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if _INSTALLERS.fullmatch(name) or not _CREDENTIALS.fullmatch(name)
+    }
+
+
 def _install(engine: Engine, folder: Path) -> None:
     _run([engine.program, "install", "--non-interactive"], folder, engine.variables)
 
 
-def _run(command: list[str], folder: Path, variables: Mapping[str, str] | None = None) -> None:
+def _run(command: list[str], folder: Path, variables: Mapping[str, str]) -> None:
+    """Runs an installer without the credentials in `variables`."""
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=variables,
+            env=without_credentials(variables),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
