@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rollback.config.naming import APPROVER, UNATTENDED
 from rollback.config.settings import PROJECT_FILE, Settings, parse
@@ -13,6 +13,7 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
+from rollback.model.plan import Plan
 from rollback.model.record import Approval, Record, Status, now_iso
 
 Policy = Literal["none", "confirm", "identity"]
@@ -32,9 +33,12 @@ _SKEW = timedelta(minutes=5)
 
 
 def policy(settings: Settings, kind: str) -> Policy:
-    """What `settings` ask for a kind of rollback: none, confirm or identity."""
+    """What `settings` ask for a kind of rollback: none, confirm or identity.
+
+    What a prune deletes does not come back: somebody has seen it first, also where aliases move at once.
+    """
     required: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
-    return required
+    return max(required, "confirm", key=_STRICTEST.index) if kind == Kind.PRUNE else required
 
 
 def on_branch(root: Path, branch: str, name: str) -> str | None:
@@ -123,7 +127,7 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         raise Refused(
             f"{record.rollback_id} is {record.status} and waits for no approval.", code=Code.WRONG_STATUS
         )
-    if len(digest) < MIN_DIGEST or not record.digest.startswith(digest):
+    if not is_digest_of(digest, record.digest):
         raise Refused(
             "That is not the digest of this plan.",
             code=Code.DIGEST_MISMATCH,
@@ -154,6 +158,21 @@ def may_be_confirmed_unseen(settings: Settings, required: Policy) -> None:
         )
 
 
+def is_digest_of(typed: str, digest: str) -> bool:
+    """Whether somebody has typed this digest, or enough of its beginning."""
+    return len(typed) >= MIN_DIGEST and digest.startswith(typed)
+
+
+def as_shown(plan: Plan[Any], digest: str) -> None:
+    """Raises `Refused` where `digest`, if one is given, was shown for another plan than this one."""
+    if digest and not is_digest_of(digest.lower(), plan.digest()):
+        raise Refused(
+            f"The digest of what would be done is {plan.digest()[:16]} now, and not {digest[:16]}.",
+            code=Code.DIGEST_MISMATCH,
+            next=f"Read the plan above; then the same command with --digest {plan.digest()[:16]}",
+        )
+
+
 def confirmed(record: Record, digest: str) -> None:
     """Raises `Refused` where `digest` does not confirm the plan of `record`."""
     name = f"{record.rollback_id} --digest {record.digest[:16]} --env {record.environment}"
@@ -163,7 +182,7 @@ def confirmed(record: Record, digest: str) -> None:
             code=Code.CONFIRMATION_MISSING,
             next=f"rollback apply {name}",
         )
-    if len(digest) < MIN_DIGEST or not record.digest.startswith(digest.lower()):
+    if not is_digest_of(digest.lower(), record.digest):
         raise Refused(
             f"Digest {digest[:64]} is not that of {record.rollback_id}: its plan has {record.digest[:16]}.",
             code=Code.DIGEST_MISMATCH,

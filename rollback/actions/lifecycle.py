@@ -77,12 +77,21 @@ class Lifecycle:
         return self._plan(self.session.target(kind), request)
 
     def start(
-        self, kind: str, request: Request, reason: str, *, yes: bool = False, hold: bool = False
+        self,
+        kind: str,
+        request: Request,
+        reason: str,
+        *,
+        yes: bool = False,
+        digest: str = "",
+        hold: bool = False,
     ) -> Finished:
         """Plans and, where nobody else has to approve, rolls back.
 
         Where nobody has to confirm, or `yes` does so beforehand, the lease is taken first and one plan under it
-        serves for both. With `hold` it ends with the plan in any case, and `apply` goes on.
+        serves for both. So it is with the `digest` that was shown for a plan: exactly that plan is carried out.
+        With `hold` it ends with the plan in any case, and `apply` goes on. Raises `Refused` where the plan has
+        another digest.
         """
         reason = checked_reason(reason)
         began = self.session.clocks.now()
@@ -92,10 +101,11 @@ class Lifecycle:
         if yes:
             approval.may_be_confirmed_unseen(self.session.settings, policy)
         freeze.respected(self.session)
-        if hold or policy == "identity" or (policy == "confirm" and not yes):
+        if hold or policy == "identity" or (policy == "confirm" and not (yes or digest)):
             plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
+            approval.as_shown(plan, digest)
             record = new_record(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
             waiting = self._await_approval(record, plan, policy)
@@ -105,6 +115,7 @@ class Lifecycle:
                 plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
+            approval.as_shown(plan, digest)
             record = new_record(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
             self._records.not_stopped()

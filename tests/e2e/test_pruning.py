@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -23,11 +26,14 @@ def test_what_no_release_needs_is_deleted_and_the_rest_is_not(dev: Platform) -> 
 
     shown = dev.rollback("prune", "--keep", "2", "--reason", WHY, as_=DAN)
     untouched = numbers(dev, "team-service-get")
-    run = dev.rollback("prune", "--keep", "2", "--reason", WHY, "--yes", "--json", as_=DAN)
+    typed = re.search(
+        rf"next: rollback (prune --env dev --keep 2 --reason '{WHY}' --digest [0-9a-f]+)", shown.err
+    )
+    assert typed, str(shown)
+    run = dev.rollback(*shlex.split(typed[1]), "--json", as_=DAN, env=False)
 
     assert shown.code == 0, str(shown)
     assert "18 versions → 13 versions   5 to delete" in shown.err
-    assert f"next: rollback prune --env dev --keep 2 --reason '{WHY}' --yes" in shown.err
     assert untouched == ["1", "2", "3"]
     assert run.code == 0, str(run)
     assert (run.json["status"], run.json["kind"], run.json["reason"]) == ("COMPLETE", "prune", WHY)
@@ -69,6 +75,57 @@ def test_a_killed_one_blocks_others_and_goes_on_when_it_is_typed_again(dev: Plat
     assert run.code == 0, str(run)
     assert run.json["counts"]["moved"] == len(FUNCTIONS), "those of the killed process are among them"
     assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS} == {("2", "3")}
+
+
+@pytest.mark.finding("D1")
+@pytest.mark.parametrize(
+    "other",
+    [("--keep", "3", "--reason", WHY), ("--keep", "2", "--reason", "another one")],
+    ids=["more kept", "another reason"],
+)
+def test_an_interrupted_one_goes_on_only_as_it_was_asked(
+    dev: Platform, proxy: Proxy, other: tuple[str, ...]
+) -> None:
+    dev.story()
+    held = proxy.hold("DeleteFunction", nth=2)
+    typed = ("prune", "--keep", "2", "--reason", WHY, "--yes", "--json")
+    running = dev.start(*typed, as_=DAN, endpoint=proxy.endpoint)
+    held.wait()
+    running.kill()
+    held.release(forward=False)
+    begun = dev.rollback("history", "--kind", "prune", "--json", as_=DAN).json[0]["rollback_id"]
+    before = {tail: numbers(dev, tail) for tail in FUNCTIONS}
+
+    refused = dev.rollback("prune", *other, "--yes", "--json", as_=DAN)
+    shown = dev.rollback("prune", *other, as_=DAN)
+
+    assert (refused.code, refused.error["code"]) == (3, "LEASE_HELD"), str(refused)
+    assert {tail: numbers(dev, tail) for tail in FUNCTIONS} == before
+    assert begun in refused.err
+    assert shown.code == 0, str(shown)
+    assert f"rollback resume {begun}" in shown.err
+    run = dev.rollback("resume", begun, "--json", as_=DAN)
+    assert run.code == 0, str(run)
+    assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS} == {("2", "3")}
+
+
+@pytest.mark.finding("D1")
+def test_exactly_what_was_shown_is_deleted_or_nothing(dev: Platform) -> None:
+    dev.story()
+    typed = ("prune", "--keep", "2", "--reason", WHY, "--json")
+    shown = dev.rollback(*typed, as_=DAN)
+    dev.root_client("lambda").create_alias(FunctionName=dev.name(USED), Name="canary", FunctionVersion="1")
+
+    refused = dev.rollback(*typed, "--digest", shown.json["digest"], as_=DAN)
+    untouched = {tuple(numbers(dev, tail)) for tail in FUNCTIONS}
+    again = dev.rollback(*typed, as_=DAN)
+    run = dev.rollback(*typed, "--digest", again.json["digest"][:16], as_=DAN)
+
+    assert (refused.code, refused.error["code"]) == (3, "DIGEST_MISMATCH"), str(refused)
+    assert untouched == {("1", "2", "3")}
+    assert run.code == 0, str(run)
+    assert run.json["digest"] == again.json["digest"]
+    assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS if tail != USED} == {("2", "3")}
 
 
 def test_the_roles_policies_let_versions_go_and_no_function(dev: Platform) -> None:

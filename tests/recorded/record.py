@@ -277,13 +277,19 @@ def cutover_stopped(made: Stage) -> None:
 
 def prune(made: Stage) -> None:
     released(made, *(f"v{number}" for number in range(1, 7)))
-    ended(flow(made, DAN).start("prune", PruneRequest(keep=2), "the storage is full"), Status.COMPLETE)
+    ended(
+        flow(made, DAN).start("prune", PruneRequest(keep=2), "the storage is full", yes=True), Status.COMPLETE
+    )
 
 
 def prune_stopped(made: Stage) -> None:
     released(made, *(f"v{number}" for number in range(1, 7)))
     killed(
-        made, 9, lambda life: made.flow(DAN, life).start("prune", PruneRequest(keep=2), "the storage is full")
+        made,
+        9,
+        lambda life: made.flow(DAN, life).start(
+            "prune", PruneRequest(keep=2), "the storage is full", yes=True
+        ),
     )
 
 

@@ -7,64 +7,110 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import context, freeze
+from rollback.actions import approval, context, freeze
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import end, verb
-from rollback.core.errors import UsageError
-from rollback.ledger import lease
-from rollback.model import messages
+from rollback.core.errors import Code, Refused, UsageError
+from rollback.ledger import lease, stored_record
+from rollback.model import messages, retention
 from rollback.model.kind import Kind
 from rollback.model.plan import plain_plan
 from rollback.model.request import PruneRequest
 from rollback.views import rich_layout
+
+_NOTHING = "Nothing to prune: every published version is needed."
 
 
 def prune(
     env: Env,
     keep: Annotated[int, typer.Option("--keep", min=2, help="How many releases of each service to keep.")],
     reason: Reason = "",
+    digest: Annotated[
+        str, typer.Option("--digest", help="Delete exactly what was shown with this digest.")
+    ] = "",
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Delete; without it, only what would be deleted is said.")
+        bool, typer.Option("--yes", "-y", help="Delete what is found, without a look at it first (dev).")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Delete published versions that no kept release, quarantine, alias or unfinished record needs."""
+    """Delete published versions that nothing needs. Without --digest and --yes it shows what that would be, and
+    asks on a terminal.
+    """
     with verb(env, json) as (session, flow, ui):
         request = PruneRequest(keep=keep)
-        typed = f"rollback prune --env {session.environment} --keep {keep}"
-        if not yes:
+        reason = messages.checked_reason(reason) if reason or digest or yes else ""
+        begun = _interrupted(session)
+        if begun is not None and (digest or yes):
+            _as_begun(begun, request, reason, digest)
+            freeze.respected(session)
+            ui.notice(f"{begun.record.rollback_id} was interrupted, and is gone on with.")
+            end(session, ui, flow.resume(begun.record.rollback_id))
+            return
+        if not (digest or yes):
             plan = flow.preview(Kind.PRUNE, request)
-            then = f"{typed} --reason {shlex.quote(reason) if reason else chr(34) + '…' + chr(34)} --yes"
+            typed = _typed(session.environment, request, reason, plan.digest())
+            then = messages.next_for(begun.record) if begun is not None else typed if plan.changing else ""
             if json:
-                ui.show(
-                    "", {"digest": plan.digest(), **plain_plan(plan), "next": then if plan.changing else ""}
-                )
-            elif plan.changing:
-                ui.next(then)
-            else:
-                ui.show(rich_layout.text("Nothing to prune: every published version is needed."), {})
-            return
-        messages.checked_reason(reason)
-        freeze.respected(session)
-        if (begun := _interrupted(session)) is not None:
-            ui.notice(f"{begun} was interrupted, and is gone on with.")
-            end(session, ui, flow.resume(begun))
-            return
-        finished = flow.start(Kind.PRUNE, request, reason)
+                ui.show("", {"digest": plan.digest(), **plain_plan(plan), "next": then})
+            if begun is not None:
+                ui.notice(f"{_named(begun)} was interrupted.")
+            elif not plan.changing and not json:
+                ui.show(rich_layout.text(_NOTHING), {})
+            elif plan.changing and reason and not json:
+                answer = ui.confirm(f"Delete exactly this in {plan.environment}, for good?")
+                digest = plan.digest() if answer else ""
+                then = typed if answer is None else ""
+            if not digest:
+                if then and not json:
+                    ui.next(then)
+                return
+        finished = flow.start(Kind.PRUNE, request, reason, yes=yes, digest=digest)
         if finished.record is None:
-            nothing = "Nothing to prune: every published version is needed."
-            ui.show(rich_layout.text(nothing), {"status": "NOTHING_TO_DO"})
+            ui.show(rich_layout.text(_NOTHING), {"status": "NOTHING_TO_DO"})
             return
         end(session, ui, finished)
 
 
-def _interrupted(session: context.Session) -> str | None:
+def _typed(environment: str, request: PruneRequest, reason: str, digest: str) -> str:
+    """What to type so that exactly what was shown is deleted."""
+    why = shlex.quote(reason) if reason else '"…"'
+    return f"rollback prune --env {environment} --keep {request.keep} --reason {why} --digest {digest[:16]}"
+
+
+def _interrupted(session: context.Session) -> stored_record.Opened | None:
     """The prune that holds the lease on the aliases, whoever began it."""
     holder = session.leases.holder(lease.ALIASES)
     if holder is None:
         return None
     try:
-        record = session.ledger.load(str(holder["owner"])).record
+        opened = session.ledger.load(str(holder["owner"]))
     except UsageError:  # a recording of a release, which has no record
         return None
-    return record.rollback_id if record.kind == Kind.PRUNE else None
+    return opened if opened.record.kind == Kind.PRUNE else None
+
+
+def _as_begun(begun: stored_record.Opened, request: PruneRequest, reason: str, digest: str) -> None:
+    """Raises `Refused` where an interrupted prune is not what is asked for: it deletes what was shown for it."""
+    record = begun.record
+    same = _asked(begun) == request and record.reason == reason
+    if same and (not digest or approval.is_digest_of(digest.lower(), record.digest)):
+        return
+    again = _typed(record.environment, _asked(begun), record.reason, record.digest)
+    raise Refused(
+        f"{_named(begun)} was interrupted, and is not what is asked for.",
+        code=Code.LEASE_HELD,
+        next=f"{messages.next_for(record)}; or as it was begun: {again}",
+    )
+
+
+def _asked(begun: stored_record.Opened) -> PruneRequest:
+    return begun.plan(retention.Doomed).request.expected(PruneRequest)
+
+
+def _named(begun: stored_record.Opened) -> str:
+    """An interrupted prune in words, so that who reads it knows it again."""
+    record = begun.record
+    return (
+        f"{record.rollback_id} (--keep {_asked(begun).keep}, {record.initiated_by.person}, "
+        f"{record.initiated_at[:16]}: {record.reason})"
+    )

@@ -15,6 +15,7 @@ from rollback.actions import approval
 from rollback.config.settings import Settings, load
 from rollback.core.errors import Code, Refused
 from rollback.model.identity import Actor
+from rollback.model.kind import Kind
 from rollback.model.record import Record, Status
 from tests.coded import coded
 from tests.doubles.records import a_record
@@ -72,6 +73,12 @@ def test_nobody_else_may(by: Actor, why: str) -> None:
 def test_another_digest_or_too_little_of_it_is_another_plan(digest: str) -> None:
     with pytest.raises(Refused, check=coded(Code.DIGEST_MISMATCH)):
         given(digest=digest)
+
+
+@pytest.mark.finding("D1")
+@pytest.mark.parametrize(("aliases", "asked"), [("none", "confirm"), ("identity", "identity")])
+def test_what_a_prune_deletes_for_good_somebody_has_seen_first(aliases: str, asked: str) -> None:
+    assert approval.policy(settings(approval=aliases), Kind.PRUNE) == asked
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.AWAITING_APPROVAL])

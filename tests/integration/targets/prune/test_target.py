@@ -16,7 +16,7 @@ from rollback.actions.history import past
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.run import Finished
-from rollback.cli.commands.prune import _interrupted
+from rollback.cli.commands import prune
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
@@ -74,7 +74,13 @@ def doomed(world: World, keep: int = 2) -> dict[str, list[int]]:
 
 
 def pruned(world: World, keep: int = 2, **how: Any) -> Finished:
-    return world.flow(DAN, **how).start(Kind.PRUNE, PruneRequest(keep=keep), WHY)
+    return world.flow(DAN, **how).start(Kind.PRUNE, PruneRequest(keep=keep), WHY, yes=True)
+
+
+def interrupted(world: World) -> str | None:
+    """The prune that `rollback prune` would go on with."""
+    begun = prune._interrupted(world.session(DAN))
+    return begun and begun.record.rollback_id
 
 
 def left(world: World) -> Mapping[str, list[int]]:
@@ -326,14 +332,14 @@ def test_interrupted_it_shows_what_is_deleted_and_goes_on_when_run_again(old: Wo
     gone = {name: set(range(1, 7)) - set(numbers) for name, numbers in left(old).items()}
     assert deleted(ended.events) == {name: numbers for name, numbers in gone.items() if numbers}
     assert "rollback resume" in ended.error.next
-    assert _interrupted(old.session(DAN)) == ended.record.rollback_id
+    assert interrupted(old) == ended.record.rollback_id
 
     again = old.flow(DAN).resume(ended.record.rollback_id).record
 
     assert again is not None
     assert (again.status, again.counts["moved"]) == (Status.COMPLETE, 12)
     assert left(old) == {GET: [5, 6], LIST: [5, 6], ROLES: [5, 6]}
-    assert _interrupted(old.session(DAN)) is None
+    assert interrupted(old) is None
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before a write", "after it"])
@@ -351,7 +357,7 @@ def test_killed_at_any_write_it_is_gone_on_with_and_ends_with_everything_reporte
         if not life.dead:
             break
 
-        begun = _interrupted(world.session(DAN))
+        begun = interrupted(world)
         if begun is not None:
             assert world.flow(DAN).resume(begun).error is None
         elif (orphan := world.session().leases.holder("aliases")) is not None:
@@ -391,7 +397,7 @@ def test_given_up_after_it_was_killed_it_shows_what_had_been_deleted(old: World)
     life.before = False
     with pytest.raises(Killed):
         pruned(old, life=life)
-    begun = _interrupted(old.session(DAN))
+    begun = interrupted(old)
     assert begun is not None
 
     ended = old.flow(DAN).abort(begun)
