@@ -1,7 +1,7 @@
 """Runs Terraform or OpenTofu: which one is installed, with which environment, and for how long.
 
 Its first SIGINT ends it gracefully, with its state written and its lock released; a second one does not
-(`subprocess_gate`).
+(`gated.process`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.core.process_identity import SHORT_LIVED, Process
-from rollback.integrations.subprocess_gate import ended, gated
+from rollback.integrations.gated.process import ended, gated
 
 NAMES = ("terraform", "tofu")
 MINIMUM = (1, 10)  # the first with the S3 backend's `use_lockfile`, of both

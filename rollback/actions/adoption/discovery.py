@@ -29,8 +29,8 @@ from rollback.core import safe_yaml
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations.pulumi import update_history
 from rollback.integrations.pulumi.backend import backend_url
+from rollback.integrations.pulumi.engine import CommandWatch, Engine, EngineError
 from rollback.integrations.pulumi.import_preview import rehearsal
-from rollback.integrations.pulumi.process import CommandWatch, Engine, EngineError
 from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.terraform import NAMES
 from rollback.model.deployed import UNKNOWN
@@ -142,7 +142,7 @@ def tool() -> str:
 
 def _exported(name: StackName) -> Mapping[str, Any]:
     try:
-        found: Mapping[str, Any] = json.loads(name.ask("export"))
+        return name.exported()
     except EngineError as error:
         if "no stack named" not in error.what:
             raise
@@ -152,7 +152,6 @@ def _exported(name: StackName) -> Mapping[str, Any]:
             next=f"pulumi stack init {name.stack} --secrets-provider … (README, “Using it on a real account”), "
             "then again.",
         ) from None
-    return found
 
 
 def _iam(account: Account) -> import_ids.Arn:

@@ -4,7 +4,6 @@ stack`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from rollback.integrations import git
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import backend_url, checkpoint, update_history
 from rollback.integrations.pulumi.backend import BackendLocks
-from rollback.integrations.pulumi.process import CommandWatch, Engine
+from rollback.integrations.pulumi.engine import CommandWatch, Engine
 from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.pulumi.workspace import Where, workspace
 from rollback.model.drill import KILLED, NONE, Drill
@@ -113,7 +112,7 @@ class InfrastructureScenario:
         )
         watch = CommandWatch(seconds=drill.rto_seconds)
         with self._stack() as stack:
-            state = checkpoint.deployment(json.loads(stack.ask("export")))
+            state = checkpoint.deployment(stack.exported())
             with workspace(stack.engine, where, Commit(sha=sha, subject=""), state) as made:
                 for ended in (made.preview(watch), made.up(watch)):
                     if not ended.ok:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,12 @@ from typing import Any
 
 from rollback.config.settings import PROJECT_FILE
 from rollback.core.errors import Code, RollbackError
+from rollback.integrations.gated.pulumi_command import QuietStack, ignored
+from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine, Facts, failed
 from rollback.integrations.pulumi.preview_events import PreviewStep, steps
-from rollback.integrations.pulumi.process import CommandResult, CommandWatch, Engine, Facts, failed
 from rollback.integrations.pulumi.update_history import StackName
 
 _UNCHANGED = "Nothing was changed."
-# Nothing is asked, read anew from the account, or generated.
-_IMPORT = ("--yes", "--skip-preview", "--generate-code=false", "--protect=false")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +52,12 @@ class Rehearsal:
         """What `pulumi up` would do now. Raises `RollbackError` where the program does not run."""
         imports, plan = self.folder / "imports.json", self.folder / "plan.json"
         events: list[tuple[str, Facts]] = []
-        arguments = ("--refresh=false", "--import-file", str(imports), "--save-plan", str(plan))
-        self._run("preview", *arguments, events=events)
+        self._run(
+            "preview",
+            lambda stack: stack.preview(import_file=str(imports), plan=str(plan), on_event=ignored),
+            "--refresh=false",
+            events=events,
+        )
         goals = json.loads(plan.read_text(encoding="utf-8"))["resourcePlans"]
         return Forecast(
             steps=tuple(steps(events)),
@@ -69,21 +72,31 @@ class Rehearsal:
         """Imports what `document` (as `Forecast.imports`, ids filled in) names. Raises `RollbackError` where
         one of them cannot be read.
         """
-        file = self.folder / "filled.json"
-        file.write_text(json.dumps(document), encoding="utf-8")
-        self._run("import", "--file", str(file), *_IMPORT, events=[])
+        self._run(
+            "import",
+            lambda stack: stack.import_resources(
+                resources=[*document["resources"]],
+                name_table=dict(document["nameTable"]),
+                protect=False,
+                generate_code=False,
+            ),
+            events=[],
+        )
 
-    def _run(self, verb: str, *arguments: str, events: list[tuple[str, Facts]]) -> CommandResult:
+    def _run(
+        self,
+        verb: str,
+        operation: Callable[[QuietStack], object],
+        *options: str,
+        events: list[tuple[str, Facts]],
+    ) -> CommandResult:
         ended = self.engine.run(
             self.program,
-            verb,
-            *arguments,
-            "--stack",
             self.stack,
-            "--config-file",
-            str(self.folder / _config(self.stack)),
+            operation,
             watch=replace(self.watch, event=lambda kind, data: events.append((kind, data))),
             variables={"PYTHONDONTWRITEBYTECODE": "1"},
+            options=(*options, "--config-file", str(self.folder / _config(self.stack))),
         )
         if ended.stopped or ended.late:
             how = "was stopped" if ended.stopped else f"took more than {self.watch.seconds / 60:.0f} minutes"

@@ -9,16 +9,21 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from pulumi.automation import Deployment, UpdateSummary
 
 from rollback.config.settings import PROJECT_FILE, Settings
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.integrations import git
+from rollback.integrations.gated.pulumi_command import QuietStack
 from rollback.integrations.pulumi.backend import backend_url
-from rollback.integrations.pulumi.process import Engine
+from rollback.integrations.pulumi.engine import Engine
 
 # `history` answers ten entries unless a page size is given.
 _PAGE = 100
@@ -68,16 +73,22 @@ class StackName:
     stack: str
     folder: Path
 
-    def ask(self, *arguments: str, feed: str = "") -> str:
-        """What a `pulumi stack` command prints about this stack. Raises as `Engine.ask` does."""
-        return self.engine.ask(self.folder, "stack", *arguments, "--stack", self.stack, feed=feed)
+    def exported(self) -> Mapping[str, Any]:
+        """The stack's state, `{"version": 3, "deployment": {…}}`, its secrets encrypted. Raises as `Engine.ask` does."""
+        return vars(self.engine.ask(self.folder, self.stack, lambda stack: stack.export_stack()))
+
+    def imported(self, state: Mapping[str, Any]) -> None:
+        """Replaces the stack's state, as `exported` gives it. Raises as `Engine.ask` does."""
+        document = Deployment()
+        vars(document).update(state)
+        self.engine.ask(self.folder, self.stack, lambda stack: stack.import_stack(document))
 
     def updates(self) -> Iterator[Update]:
         """The stack's history, newest first, as far as anybody goes."""
         page = 1
         while True:
-            arguments = ("history", "--json", "--page-size", str(_PAGE), "--page", str(page))
-            entries = json.loads(self.ask(*arguments) or "[]")
+            asked = partial(QuietStack.history, page_size=_PAGE, page=page, show_secrets=False)
+            entries = self.engine.ask(self.folder, self.stack, asked)
             yield from map(_update, entries)
             if len(entries) < _PAGE:
                 return
@@ -195,18 +206,22 @@ def deployed_commit(root: Path, settings: Settings) -> tuple[str | None, str]:
     return None, f"The stack's commit is not recorded: {why}"
 
 
-def _update(entry: Mapping[str, Any]) -> Update:
-    environment = entry.get("environment") or {}
+def _update(entry: UpdateSummary) -> Update:
+    environment = entry.environment or {}
     author = environment.get("git.author") or environment.get("git.committer") or ""
     return Update(
-        at=str(entry.get("startTime", "")),
-        ended=str(entry.get("endTime", "")),
-        kind=str(entry.get("kind", "")),
-        result=str(entry.get("result", "")),
+        at=_time(entry.start_time),
+        ended=_time(entry.end_time),
+        kind=str(entry.kind),
+        result=str(entry.result),
         commit=str(environment.get("git.head", "")),
         dirty=environment.get("git.dirty") == "true",
         who=author or str(environment.get("exec.kind", "")),
-        subject=str(entry.get("message", "")).partition("\n")[0],
-        changes=dict(entry.get("resourceChanges") or {}),
-        id=int(entry.get("version", 0)),
+        subject=str(entry.message).partition("\n")[0],
+        changes={str(op): count for op, count in (entry.resource_changes or {}).items()},
+        id=int(entry.version or 0),
     )
+
+
+def _time(at: datetime | None) -> str:
+    return f"{at.isoformat(timespec='milliseconds')}Z" if at else ""

@@ -18,13 +18,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from platformdirs.unix import Unix
 
 from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.integrations.pulumi.process import Engine
+from rollback.integrations.pulumi.engine import Engine
 
 _REQUIREMENTS = "requirements.txt"
 _OTHERS = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
@@ -125,7 +126,12 @@ def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _install(engine: Engine, folder: Path) -> None:
-    _run([engine.program, "install", "--non-interactive"], folder, engine.variables)
+    engine = replace(engine, variables=without_credentials(engine.variables))
+    ended = engine.install(folder, _SECONDS)
+    if ended.late:
+        raise _too_late()
+    if not ended.ok:
+        raise _uninstallable(ended.why)
 
 
 def _run(command: list[str], folder: Path, variables: Mapping[str, str]) -> None:
@@ -143,15 +149,22 @@ def _run(command: list[str], folder: Path, variables: Mapping[str, str]) -> None
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise RollbackError(
-            f"The commit's dependencies were not installed within {_SECONDS // 60} minutes.",
-            code=Code.DEPENDENCIES_UNAVAILABLE,
-            changed="Nothing was changed.",
-        ) from None
+        raise _too_late() from None
     if done.returncode:
-        output = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
-        raise UsageError(
-            f"The commit's dependencies cannot be installed:\n{output}",
-            code=Code.DEPENDENCIES_UNAVAILABLE,
-            next="Name a commit whose requirements can still be had, or make them available to pip.",
-        )
+        raise _uninstallable("\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:]))
+
+
+def _too_late() -> RollbackError:
+    return RollbackError(
+        f"The commit's dependencies were not installed within {_SECONDS // 60} minutes.",
+        code=Code.DEPENDENCIES_UNAVAILABLE,
+        changed="Nothing was changed.",
+    )
+
+
+def _uninstallable(output: str) -> UsageError:
+    return UsageError(
+        f"The commit's dependencies cannot be installed:\n{output}",
+        code=Code.DEPENDENCIES_UNAVAILABLE,
+        next="Name a commit whose requirements can still be had, or make them available to pip.",
+    )

@@ -7,7 +7,7 @@ commit: the engine records in its history whether something did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,11 @@ import yaml
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, UsageError
 from rollback.integrations import git
+from rollback.integrations.gated.pulumi_command import QuietStack, ignored
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint, virtualenv
 from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.process import CommandResult, CommandWatch, Engine
+from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine
 
 _PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
 _ENCRYPTION = ("secretsprovider", "encryptedkey", "encryptionsalt")
@@ -67,24 +68,36 @@ class Workspace:
 
     def preview(self, watch: CommandWatch, *, save: bool = True) -> CommandResult:
         """What the program would do, after a refresh. Saves the update plan, if it is to be carried out."""
-        options = ("--save-plan", str(self.plan_file)) if save else ()
-        return self._run("preview", *options, watch=watch)
+        plan = str(self.plan_file) if save else None
+        return self._run(lambda stack, common: stack.preview(plan=plan, refresh=True, **common), watch)
 
     def up(self, watch: CommandWatch) -> CommandResult:
         """Does what the last preview planned, and no other step."""
-        return self._run("up", "--yes", "--skip-preview", "--plan", str(self.plan_file), watch=watch)
+        plan = str(self.plan_file)
+        return self._run(lambda stack, common: stack.up(plan=plan, refresh=True, **common), watch)
 
     def refresh(self, watch: CommandWatch) -> CommandResult:
         """Reads into the checkpoint what there is; what an update had begun and is not there is forgotten."""
-        return self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", watch=watch)
+        return self._run(lambda stack, common: stack.refresh(clear_pending_creates=True, **common), watch)
 
-    def _run(self, verb: str, *arguments: str, watch: CommandWatch) -> CommandResult:
-        options = ["--stack", self.stack, "--config-file", str(self.config_file)]
-        if verb != "refresh":
-            options.append("--refresh")
-        for urn in self.without:
-            options += ["--exclude", urn]
-        return self.engine.run(self.folder, verb, *arguments, *options, watch=watch, variables=self.variables)
+    def _run(
+        self, operation: Callable[[QuietStack, dict[str, Any]], object], watch: CommandWatch
+    ) -> CommandResult:
+        common = {
+            "exclude": list(self.without),
+            "config_file": str(self.config_file),
+            # Events tell it all.
+            "on_event": ignored,
+            "suppress_outputs": True,
+            "suppress_progress": True,
+        }
+        return self.engine.run(
+            self.folder,
+            self.stack,
+            lambda stack: operation(stack, common),
+            watch=watch,
+            variables=self.variables,
+        )
 
 
 @contextmanager

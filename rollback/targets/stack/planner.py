@@ -5,7 +5,6 @@ It is longer than 400 lines: one preview decides all of it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +24,8 @@ from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint, preview_events, update_history
 from rollback.integrations.pulumi.backend import BackendLock, BackendLocks, backend_url
 from rollback.integrations.pulumi.checkpoint import Deployment
+from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine, EngineError, failed
 from rollback.integrations.pulumi.preview_events import PreviewStep
-from rollback.integrations.pulumi.process import CommandResult, CommandWatch, Engine, EngineError, failed
 from rollback.integrations.pulumi.update_history import StackName, Update
 from rollback.integrations.pulumi.workspace import Where, Workspace, workspace
 from rollback.model.kind import Kind
@@ -82,8 +81,7 @@ class StackReader:
         """The JSON of `pulumi stack export`, `{"version": 3, "deployment": {…}}`: the checkpoint, its secrets
         encrypted.
         """
-        found: Mapping[str, Any] = json.loads(self.name.ask("export"))
-        return found
+        return self.name.exported()
 
     def state(self) -> Deployment:
         """The checkpoint as it is now (`checkpoint.Deployment`), its secrets encrypted."""

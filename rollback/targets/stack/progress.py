@@ -20,7 +20,7 @@ from rollback.core.process_identity import Process, here
 from rollback.integrations import github_actions
 from rollback.integrations.pulumi import preview_events
 from rollback.integrations.pulumi.backend import BackendLock
-from rollback.integrations.pulumi.process import CommandResult, CommandWatch
+from rollback.integrations.pulumi.engine import CommandResult, CommandWatch
 from rollback.model.events import (
     EngineBegan,
     EngineEnded,

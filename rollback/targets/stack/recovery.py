@@ -8,7 +8,6 @@ checkpoint under the id that it would have, and a refresh, which drops what does
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -21,7 +20,7 @@ from rollback.core.process_identity import Process
 from rollback.integrations.pulumi import checkpoint
 from rollback.integrations.pulumi.backend import BackendLock
 from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.process import failed
+from rollback.integrations.pulumi.engine import failed
 from rollback.integrations.pulumi.workspace import Workspace
 from rollback.model.events import EngineUnlocked, StackAdopted
 from rollback.targets.base import Journal
@@ -77,7 +76,7 @@ def adopt(
         return state
     journal.check()
     repaired, taken = repair(state)
-    stack.name.ask("import", feed=json.dumps({**exported, "deployment": repaired}))
+    stack.name.imported({**exported, "deployment": repaired})
     progress = UpdateProgress(journal=journal, locks=stack.locks.held)
     ended = workspace(state).refresh(progress.watch(seconds))
     progress.ended(ended)

@@ -13,7 +13,7 @@ import pytest
 
 from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process
-from rollback.integrations import subprocess_gate
+from rollback.integrations.gated import process as subprocess_gate
 from rollback.integrations.terraform import Diagnostic, Done, ToolFailed, find, follow, run
 from rollback.ledger.lease import LeaseLost
 from tests.coded import coded

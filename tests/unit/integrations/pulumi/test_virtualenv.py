@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollback.integrations.pulumi import virtualenv
-from rollback.integrations.pulumi.process import Engine
+from rollback.integrations.pulumi.engine import Engine
 
 pytestmark = pytest.mark.finding("S19")
 

@@ -19,8 +19,8 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.core.process_identity import Process
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi.backend import BackendLock, BackendLocks
+from rollback.integrations.pulumi.engine import CommandResult
 from rollback.integrations.pulumi.preview_events import PreviewStep
-from rollback.integrations.pulumi.process import CommandResult
 from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
 from rollback.model.events import EngineBegan, EngineLocked
 from rollback.model.plan import Plan

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _GATE = 'read -r go && exec "$@"'
 # Seconds that a graceful end may take: calls to the cloud that are under way are waited for. A person who
@@ -100,8 +100,8 @@ def gated(
     *,
     cwd: Path,
     env: Mapping[str, str],
-    stdout: int | IO[str],
-    stderr: int,
+    stdout: int | IO[Any],
+    stderr: int | IO[Any],
     began: Callable[[int], object],
     pass_fds: Sequence[int] = (),
 ) -> Iterator[Running]:

@@ -1,26 +1,35 @@
-"""Runs one command of the Pulumi engine, in a process whose pid is known before it acts."""
+"""The Pulumi engine, driven through the Automation API (https://www.pulumi.com/docs/iac/automation-api/).
+
+Every command goes through a `GatedCommand`: its process is known before it acts, and its environment is filtered.
+"""
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import queue
 import re
 import shutil
-import subprocess
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
+
+from pulumi.automation import CommandError
+from pulumi.automation.errors import InvalidVersionError
 
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.core.process_identity import SHORT_LIVED, Process
-from rollback.integrations.subprocess_gate import Running, gated
+from rollback.integrations.gated.pulumi_command import (
+    Event,
+    GatedCommand,
+    Hooks,
+    QuietStack,
+    QuietWorkspace,
+    message,
+)
 
 INSTALLER = "https://www.pulumi.com/docs/install/"
-_MAJOR = "3"
+_MAJOR = 3
 # Of the caller's own PULUMI_ variables only those have a say that tell who they are, where states and plugins
 # are, and how secrets are read. PULUMI_OPTION_…, PULUMI_SKIP_CHECKPOINTS, PULUMI_DEBUG_GRPC and the like would
 # change what is planned, or write down what is secret.
@@ -28,13 +37,11 @@ _KEPT = re.compile(
     r"PULUMI_(HOME|ACCESS_TOKEN|API|ORG|BACKEND_URL|CONFIG_PASSPHRASE(_FILE)?|PYTHON_CMD|SELF_MANAGED_STATE_\w+"
     r"|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS|PLUGIN_DOWNLOAD_URL_OVERRIDES)"
 )
-# Seconds between two looks, and how many in which nothing is said are enough of a dead one.
-_TICK, _QUIET = 0.1, 20
 _LAST_LINES = 12
 _EVENT = ("sequence", "timestamp")
 
 Facts = Mapping[str, Any]
-_Lines = queue.Queue[tuple[str | None, bool]]
+T = TypeVar("T")
 
 
 class EngineError(RollbackError):
@@ -80,6 +87,19 @@ class CommandResult:
     stopped: bool = False
     late: bool = False
 
+    @classmethod
+    def of(cls, command: GatedCommand, errors: Iterable[str] = ()) -> CommandResult:
+        """How the last command of `command` ended; `errors` are those that its events told of."""
+        ended = command.ended
+        assert ended is not None  # noqa: S101 - it has run one
+        return cls(
+            code=ended.code,
+            output=[*ended.errors] if any(ended.errors) else [*ended.output],
+            errors=[*errors],
+            stopped=ended.stopped,
+            late=ended.late,
+        )
+
     @property
     def ok(self) -> bool:
         return self.code == 0
@@ -122,7 +142,6 @@ class Engine:
         ours = {
             "PULUMI_BACKEND_URL": backend,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
             "NO_COLOR": "1",
         }
         kept = {
@@ -134,120 +153,82 @@ class Engine:
 
     def version(self) -> str:
         """Its version. Raises `UsageError` for another major one than this command knows."""
-        completed = subprocess.run(
-            [self.program, "version"],
-            env=self.variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-        version = completed.stdout.strip().removeprefix("v")
-        if version.partition(".")[0] != _MAJOR:
+        try:
+            return str(self._command().check_version(_MAJOR))
+        except (CommandError, InvalidVersionError) as error:
             raise UsageError(
-                f"{self.program} is version {version or '?'}; this command needs Pulumi {_MAJOR}.",
+                f"{str(error).strip().splitlines()[0]}; this command needs Pulumi {_MAJOR}.",
                 code=Code.TOOL_MISSING,
                 next=f"Install it: {INSTALLER}",
-            )
-        return version
+            ) from None
 
-    def ask(self, folder: Path, *arguments: str, feed: str = "") -> str:
-        """What a short command prints. Raises `EngineError`, or `Locked`, where it fails."""
-        done = subprocess.run(
-            [self.program, *arguments, "--non-interactive"],
-            cwd=folder,
-            env=self.variables,
-            input=feed,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            start_new_session=True,
-        )
-        if done.returncode:
-            raise failed(
-                f"pulumi {' '.join(arguments[:2])}",
-                CommandResult(code=done.returncode, output=done.stderr.splitlines()),
-            )
-        return done.stdout
+    def ask(self, folder: Path, stack: str, question: Callable[[QuietStack], T]) -> T:
+        """What a short operation on a stack returns. Raises `EngineError`, `Locked` or `Denied` where it fails."""
+        command = self._command()
+        try:
+            return question(QuietStack(stack, QuietWorkspace(work_dir=str(folder), pulumi_command=command)))
+        except CommandError:
+            ended = CommandResult.of(command)
+            verb = " ".join([one for one in command.ended.arguments if not one.startswith("-")][:2])  # type: ignore[union-attr] # it has ended
+            raise failed(f"pulumi {verb}", ended) from None
+
+    def install(self, folder: Path, seconds: float) -> CommandResult:
+        """Has the engine install what the program in `folder` needs, within `seconds`."""
+        command = self._command(Hooks(seconds=seconds))
+        with suppress(CommandError):
+            QuietWorkspace(work_dir=str(folder), pulumi_command=command).install_all()
+        return CommandResult.of(command)
 
     def run(
-        self, folder: Path, *arguments: str, watch: CommandWatch, variables: Mapping[str, str]
+        self,
+        folder: Path,
+        stack: str,
+        operation: Callable[[QuietStack], object],
+        *,
+        watch: CommandWatch,
+        variables: Mapping[str, str],
+        options: Sequence[str] = (),
     ) -> CommandResult:
-        """Runs a command that changes something or takes its time, and passes on its events as they come.
+        """Runs an operation that changes something or takes its time, and passes on its events as they come.
 
-        `variables` are environment variables beside the engine's own. Raises what `watch` raises, once the
-        engine has ended.
+        `variables` are environment variables beside the engine's own, `options` go to its command. Raises what
+        `watch` raises, once the engine has ended.
         """
-        command = [self.program, *arguments, "--json", "--non-interactive"]
-        with gated(
-            command,
-            cwd=folder,
-            env={**self.variables, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            began=lambda pid: watch.began(Process.of(pid)),
-        ) as running:
-            return _watched(running, watch)
+        errors: list[str] = []
+
+        def event(found: Event) -> None:
+            kind = next((name for name in found if name not in _EVENT), "")
+            data = found.get(kind)
+            if not isinstance(data, dict):
+                return
+            if kind == "diagnosticEvent":
+                data = {**data, "message": message(str(data.get("message", "")))}
+                if data.get("severity") == "error":
+                    errors.append(data["message"])
+            watch.event(kind, data)
+
+        command = self._command(
+            Hooks(
+                began=lambda pid: watch.began(Process.of(pid)),
+                event=event,
+                stopping=watch.stopping,
+                seconds=watch.seconds,
+            ),
+            variables,
+        )
+        workspace = QuietWorkspace(work_dir=str(folder), pulumi_command=command, options=options)
+        # How it ended is in what the command left; the error has nothing beside.
+        with suppress(CommandError):
+            operation(QuietStack(stack, workspace))
+        return CommandResult.of(command, errors)
+
+    def _command(
+        self, hooks: Hooks | None = None, variables: Mapping[str, str] | None = None
+    ) -> GatedCommand:
+        return GatedCommand(self.program, env={**self.variables, **(variables or {})}, hooks=hooks)
 
 
 def failed(what: str, ended: CommandResult, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError
     """The error for a command that failed."""
     kind = Locked if ended.locked else Denied if ended.denied else EngineError
     return kind(f"{what} failed:\n{ended.why}", changed=changed, next=next)
-
-
-def _watched(running: Running, watch: CommandWatch) -> CommandResult:
-    ended, lines = CommandResult(), _lines(running.process)
-    open_pipes, quiet = 2, 0
-
-    def look() -> bool:
-        nonlocal open_pipes, quiet
-        try:
-            line, result = lines.get(timeout=_TICK)
-        except queue.Empty:
-            quiet += 1
-        else:
-            quiet = 0
-            if line is None:
-                open_pipes -= 1
-            elif result:
-                _notify(line, ended, watch)
-            else:
-                ended.output.append(line)
-        # What the engine has left behind may hold its pipes open for ever.
-        return open_pipes > 0 and (quiet < _QUIET or running.process.poll() is None)
-
-    ended.code = running.follow(seconds=watch.seconds, stopping=watch.stopping, look=look)
-    ended.stopped, ended.late = running.stopped, running.late
-    return ended
-
-
-def _notify(line: str, ended: CommandResult, watch: CommandWatch) -> None:
-    """One line of standard output: an event."""
-    try:
-        event = json.loads(line)
-        kind = next(name for name in event if name not in _EVENT)
-    except (ValueError, TypeError, StopIteration):
-        return
-    if kind == "diagnosticEvent" and event[kind].get("severity") == "error":
-        ended.errors.append(event[kind]["message"])
-    watch.event(kind, event[kind])
-
-
-def _lines(process: subprocess.Popen[bytes]) -> _Lines:
-    """The lines of both pipes as they come, those of standard output marked; None at the end of each."""
-    found: _Lines = queue.Queue()
-
-    def read(pipe: IO[bytes], is_shown: bool) -> None:  # noqa: FBT001 - a thread's arguments
-        with io.TextIOWrapper(pipe, encoding="utf-8", errors="replace") as text:
-            for line in text:
-                found.put((line.rstrip("\n"), is_shown))
-        found.put((None, is_shown))
-
-    for pipe, shown in ((process.stdout, True), (process.stderr, False)):
-        threading.Thread(target=read, args=(pipe, shown), daemon=True).start()
-    return found

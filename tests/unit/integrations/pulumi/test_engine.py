@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi.automation import Deployment
 
+import rollback
 from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process, began
-from rollback.integrations.pulumi.process import CommandWatch, Engine, EngineError, Locked
+from rollback.integrations.gated.pulumi_command import QuietStack, ignored
+from rollback.integrations.pulumi.engine import CommandWatch, Engine, EngineError, Locked
 from rollback.integrations.pulumi.virtualenv import provide
 from rollback.ledger.lease import LeaseLost
 from tests.coded import coded
 
 Make = Callable[[str], Engine]
-# Works until it is interrupted, and ends in good order then.
-PATIENT = """
-trap 'echo "{\\"sequence\\":2,\\"cancelEvent\\":{}}"; kill $!; exit 1' INT
-echo "{\\"sequence\\":1,\\"preludeEvent\\":{}}"
-sleep 60 & wait
-"""
+
+
+def up(stack: QuietStack) -> object:
+    return stack.up(on_event=ignored)
 
 
 @pytest.fixture
@@ -48,33 +49,12 @@ def test_the_callers_variables_change_nothing_of_what_is_done(
         monkeypatch.setenv(name, "junk")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "kept")
 
-    completed = engine("env").ask(tmp_path)
+    printed = tmp_path / "printed"
+    ended = engine(f"env > {printed}").install(tmp_path, 10)
 
-    assert "junk" not in completed
-    assert "PULUMI_CONFIG_PASSPHRASE=kept" in completed
-
-
-def test_what_the_engine_prints_may_be_no_text(engine: Make, tmp_path: Path) -> None:
-    assert engine(r"printf '\303\251\377'").ask(tmp_path) == "é\ufffd"
-
-
-def test_the_process_is_reported_before_it_does_anything(engine: Make, tmp_path: Path) -> None:
-    ran = tmp_path / "ran"
-    seen: list[tuple[Process, bool]] = []
-
-    def starts(process: Process) -> None:
-        time.sleep(0.2)
-        seen.append((process, ran.exists()))
-
-    ended = engine(f"echo $$ > {ran}").run(
-        tmp_path, "up", watch=CommandWatch(seconds=10, began=starts), variables={}
-    )
-
-    ((process, had_run),) = seen
     assert ended.ok
-    assert not had_run
-    assert int(ran.read_text()) == process.pid
-    assert process.began
+    assert "junk" not in printed.read_text()
+    assert "PULUMI_CONFIG_PASSPHRASE=kept" in printed.read_text()
 
 
 def test_what_cannot_be_written_down_is_not_started(engine: Make, tmp_path: Path) -> None:
@@ -85,7 +65,9 @@ def test_what_cannot_be_written_down_is_not_started(engine: Make, tmp_path: Path
         raise LeaseLost("somebody else has taken it")
 
     with pytest.raises(LeaseLost):
-        engine(f"touch {ran}").run(tmp_path, "up", watch=CommandWatch(seconds=10, began=starts), variables={})
+        engine(f"touch {ran}").run(
+            tmp_path, "dev", up, watch=CommandWatch(seconds=10, began=starts), variables={}
+        )
 
     assert not ran.exists()
     assert not began(pids[0])
@@ -93,69 +75,28 @@ def test_what_cannot_be_written_down_is_not_started(engine: Make, tmp_path: Path
 
 def test_its_events_are_reported_and_its_errors_kept(engine: Make, tmp_path: Path) -> None:
     script = """
-echo '{"sequence":1,"timestamp":1,"preludeEvent":{"config":{}}}'
-echo 'no event'
-printf '%s\\n' '{"sequence":2,"diagnosticEvent":{"severity":"error","message":"first\\nlast\\n"}}'
+while [ $# -gt 0 ]; do [ "$1" = --event-log ] && log=$2; shift; done
+echo '{"sequence":1,"timestamp":1,"preludeEvent":{"config":{}}}' >> "$log"
+printf '%s\\n' '{"diagnosticEvent":{"severity":"error","message":"<{%fg 1%}>first\\nlast\\n"}}' >> "$log"
 echo 'warning: using pulumi-language-python from $PATH' >&2
 exit 3
 """
     messages: list[tuple[str, Any]] = []
     watch = CommandWatch(seconds=10, event=lambda kind, data: messages.append((kind, data)))
 
-    ended = engine(script).run(tmp_path, "up", watch=watch, variables={})
+    ended = engine(script).run(tmp_path, "dev", up, watch=watch, variables={})
 
     assert [kind for kind, _ in messages] == ["preludeEvent", "diagnosticEvent"]
     assert (ended.code, ended.why, ended.locked) == (3, "first\nlast", False)
-
-
-@pytest.mark.parametrize("why", ["late", "stopped"])
-def test_it_is_asked_once_to_end_in_good_order(engine: Make, tmp_path: Path, why: str) -> None:
-    messages: list[str] = []
-    watch = CommandWatch(
-        seconds=0.3 if why == "late" else 30,
-        event=lambda kind, _: messages.append(kind),
-        stopping=lambda: why == "stopped" and bool(messages),
-    )
-
-    ended = engine(PATIENT).run(tmp_path, "up", watch=watch, variables={})
-
-    assert (ended.code, ended.late, ended.stopped) == (1, why == "late", why == "stopped")
-    assert messages == ["preludeEvent", "cancelEvent"]
-
-
-def test_it_ends_in_good_order_before_an_error_of_ours_goes_on(engine: Make, tmp_path: Path) -> None:
-    pids: list[int] = []
-
-    def event(*_: Any) -> None:
-        raise LeaseLost("somebody else has taken it")
-
-    with pytest.raises(LeaseLost):
-        engine(PATIENT).run(
-            tmp_path,
-            "up",
-            watch=CommandWatch(seconds=30, began=lambda process: pids.append(process.pid), event=event),
-            variables={},
-        )
-
-    assert not began(pids[0])
-
-
-def test_what_it_leaves_behind_does_not_keep_us(engine: Make, tmp_path: Path) -> None:
-    started = time.monotonic()
-
-    ended = engine("sleep 30 & exit 0").run(tmp_path, "up", watch=CommandWatch(seconds=60), variables={})
-
-    assert ended.ok
-    assert time.monotonic() - started < 20
 
 
 def test_a_stack_that_is_locked_is_distinguished(engine: Make, tmp_path: Path) -> None:
     script = "echo 'error: the stack is currently locked by 1 lock(s).' >&2; exit 1"
 
     with pytest.raises(Locked, match="currently locked", check=coded(Code.STATE_LOCKED)):
-        engine(script).ask(tmp_path, "stack", "import")
+        engine(script).ask(tmp_path, "dev", lambda stack: stack.import_stack(Deployment()))
     with pytest.raises(EngineError, match="pulumi stack export failed:\nno", check=coded(Code.ENGINE_FAILED)):
-        engine("echo no >&2; exit 1").ask(tmp_path, "stack", "export")
+        engine("echo no >&2; exit 1").ask(tmp_path, "dev", QuietStack.export_stack)
 
 
 def test_an_engine_that_is_missing_or_of_another_major_is_reported(
@@ -191,6 +132,24 @@ def test_other_runtimes_and_toolchains_install_theirs_themselves(
 ) -> None:
     provide(engine('echo "$@" > asked'), {"runtime": runtime}, tmp_path, tmp_path)
 
-    assert (tmp_path / "asked").read_text() == "install --non-interactive\n"
+    assert (tmp_path / "asked").read_text() == "--non-interactive install\n"
     with pytest.raises(UsageError, match="no such package", check=coded(Code.DEPENDENCIES_UNAVAILABLE)):
         provide(engine("echo no such package; exit 1"), {"runtime": runtime}, tmp_path, tmp_path)
+
+
+def test_only_the_gated_command_starts_the_engine() -> None:
+    """Everything else asks the Automation API: nothing names the engine's program but where it is found."""
+    here = Path(rollback.__file__).parent
+    texts = {path.relative_to(here).as_posix(): path.read_text() for path in here.rglob("*.py")}
+    engine = "integrations/pulumi/engine.py"
+
+    found = {
+        name
+        for name, text in texts.items()
+        if re.search(r'which\("pulumi"\)|\[\s*"pulumi"|engine\.program', text)
+    }
+    started = {name for name, text in texts.items() if "GatedCommand(" in text}
+
+    assert found <= {engine, "actions/reversibility/collect.py"}
+    assert started == {engine, "integrations/gated/pulumi_command.py"}
+    assert "subprocess" not in texts[engine]
