@@ -324,6 +324,14 @@ class EngineUnlocked(Happened):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StackRenamed(Happened):
+    """Resources that get another name in the checkpoint, as the same objects have in the program: URN → URN."""
+
+    kind = "renamed"
+    urns: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StackAdopted(Happened):
     """The resources that a dead engine had begun: those now in the checkpoint, those that were not there, and
     those of which nobody knows.

@@ -251,6 +251,10 @@ class QuietStack(Stack):
             kind="", start_time=datetime.now(UTC), message="", environment={}, config={}, result=result
         )
 
+    def rename_resource(self, urn: str, name: str) -> None:
+        """Gives a resource another name in the state, which the SDK has no operation for."""
+        self._run_pulumi_cmd_sync(["state", "rename", urn, name, "--yes"])
+
     def import_resources(self, *args: Any, **options: Any) -> ImportResult:
         """As the SDK's, with its events."""
         log, _, _, folder, _ = self._setup_event_log("import", ignored, self.workspace.pulumi_version)

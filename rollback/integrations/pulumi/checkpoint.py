@@ -41,6 +41,28 @@ def pending(state: Deployment) -> Sequence[Mapping[str, Any]]:
     return state.get("pending_operations") or ()
 
 
+def renamed(state: Deployment, names: Mapping[str, str]) -> Deployment:
+    """The checkpoint with resources under other URNs (`names`: old → new), as `pulumi state rename` leaves it."""
+
+    def put(value: Any) -> Any:
+        if isinstance(value, str):
+            # A provider is referred to as URN::ID.
+            urn, _, identity = value.rpartition("::")
+            return names.get(value) or (f"{names[urn]}::{identity}" if urn in names else value)
+        if isinstance(value, Mapping):
+            return {key: put(part) for key, part in value.items()}
+        return [put(part) for part in value] if isinstance(value, list) else value
+
+    kept = ("inputs", "outputs")
+    return {
+        **state,
+        "resources": [
+            {key: value if key in kept else put(value) for key, value in resource.items()}
+            for resource in resources(state)
+        ],
+    }
+
+
 def keyed(state: Deployment, value: Any) -> str:
     """A hash of `value` that only who can read the state can compute: 64 hexadecimal digits.
 

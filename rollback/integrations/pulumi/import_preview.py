@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from rollback.core.errors import Code, RollbackError
 from rollback.integrations.gated.pulumi_command import QuietStack, ignored
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine, Facts, failed
 from rollback.integrations.pulumi.preview_events import PreviewStep, steps
+from rollback.integrations.pulumi.state_copy import state_copy
 from rollback.integrations.pulumi.update_history import StackName
 
 _UNCHANGED = "Nothing was changed."
@@ -114,20 +114,9 @@ def rehearsal(
 
     `program` is the checkout's folder of the project, whose stack file is copied: the engine writes into it.
     """
-    with tempfile.TemporaryDirectory(prefix="rollback-rehearsal-") as place:
-        folder, config = Path(place), _config(name.stack)
-        state = folder / ".pulumi" / "stacks" / name.project
-        state.mkdir(parents=True)
-        (folder / ".pulumi" / "meta.yaml").write_text("version: 1\n", encoding="utf-8")
-        rest = {key: value for key, value in exported.items() if key != "deployment"}
-        latest = {"stack": f"organization/{name.project}/{name.stack}", "latest": exported.get("deployment")}
-        (state / f"{name.stack}.json").write_text(
-            json.dumps({**rest, "checkpoint": latest}), encoding="utf-8"
-        )
+    config = _config(name.stack)
+    with state_copy(name, exported) as (engine, folder):
         shutil.copyfile(program / config, folder / config)
-        backend = f"file://{folder}"
-        variables = {**name.engine.variables, "PULUMI_BACKEND_URL": backend}
-        engine = replace(name.engine, backend=backend, variables=variables)
         yield Rehearsal(engine=engine, stack=name.stack, program=program, folder=folder, watch=watch)
 
 

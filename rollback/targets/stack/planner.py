@@ -5,6 +5,7 @@ It is longer than 400 lines: one preview decides all of it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +22,12 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.core.process_identity import began, here
 from rollback.integrations import git
 from rollback.integrations.git import Commit
-from rollback.integrations.pulumi import checkpoint, preview_events, update_history
+from rollback.integrations.pulumi import checkpoint, physical_ids, preview_events, update_history
 from rollback.integrations.pulumi.backend import BackendLock, BackendLocks, backend_url
 from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine, EngineError, failed
 from rollback.integrations.pulumi.preview_events import PreviewStep
+from rollback.integrations.pulumi.state_copy import state_copy
 from rollback.integrations.pulumi.update_history import StackName, Update
 from rollback.integrations.pulumi.workspace import Where, Workspace, workspace
 from rollback.model.kind import Kind
@@ -50,6 +52,8 @@ _SHORT = 12
 _NOTICES = 10
 # Half of a change's content: the hash of what it changes from, then that of what it changes to.
 _HALF = 32
+# The fact of a plan that has what is renamed first, as JSON: URN → URN.
+RENAMES = "renames"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +185,9 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
     commit = _target(stack, request.commit, entries, quarantined)
     now, last = update_history.left(entries, commit.sha), update_history.deployed(entries)
     found = preview(stack.workspace(commit, state, request.without), state, seconds)
+    names = renames(found)
+    if names:
+        found = _preview_renamed(stack, found, names, seconds)
     if not found.ended.ok and not found.protected:
         raise broken(found)
     leaves = {stack.subject: now.commit} if now and now.commit and not now.dirty else {}
@@ -191,6 +198,7 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
         "engine": version,
         "stack": f"{stack.where.project}/{stack.where.stack}",
         "backend": _shown(engine.backend),
+        **({RENAMES: json.dumps(names, sort_keys=True)} if names else {}),
     }
     settings = stack.context.account.settings
     plan = Plan(
@@ -208,9 +216,10 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
         steps=found.changes,
         facts=facts,
         infrastructure=counts(found.changes),
-        notices=(*_notices(found, now, last, commit), *_misnamed(found, request)),
+        notices=(*_notices(found, now, last, commit), *_renamed(names), *_misnamed(found, request)),
         refusals=(
             *map(_is_protected, found.protected),
+            *map(_is_one_object, physical_ids.same_objects(found.steps)),
             *weakenings(
                 found.changes,
                 {step.urn: (step.old or {}, step.new or {}) for step in found.steps},
@@ -246,6 +255,27 @@ def preview(
         steps=tuple(preview_events.steps(events)),
         drift=tuple(preview_events.drift(events)),
     )
+
+
+def renames(found: Preview) -> dict[str, str]:
+    """URN → the URN under which the program declares the same object, where nothing but the name differs.
+
+    With aliases a program renames a resource; the commit before has no alias that leads back, and would delete the
+    object and create it again. Empty where a resource is still being created: nothing is moved around then.
+    """
+    if checkpoint.pending(found.state):
+        return {}
+    return {pair.deleted: pair.created for pair in physical_ids.same_objects(found.steps) if pair.is_renamed}
+
+
+def _preview_renamed(stack: StackReader, found: Preview, names: Mapping[str, str], seconds: float) -> Preview:
+    """What the program would do once these resources have their other names, tried on a copy of the state."""
+    exported = stack.exported()
+    state = checkpoint.renamed(checkpoint.deployment(exported), names)
+    with state_copy(stack.name, {**exported, "deployment": state}) as (engine, _):
+        tried = preview(replace(found.workspace, engine=engine), found.state, seconds, save=False)
+    # What is updated is the stack's own state.
+    return replace(tried, workspace=found.workspace)
 
 
 def broken(found: Preview) -> EngineError:
@@ -374,6 +404,22 @@ def _is_protected(step: PreviewStep) -> Refusal:
         reason=f"it is protected and would be {step.op}d; protection is never lifted here",
         remedy=f"--except '{step.urn}' leaves it as it is",
     )
+
+
+def _is_one_object(pair: physical_ids.SameObject) -> Refusal:
+    name = pair.created.rpartition("::")[2]
+    return Refusal(
+        subject=pair.deleted,
+        reason=f"it would be deleted, and {name} created, which are one object of the account ({pair.id})",
+        remedy=f"name another commit; or give {name} an alias on top of that one, and name the new one",
+    )
+
+
+def _renamed(names: Mapping[str, str]) -> list[str]:
+    """What is renamed, in words."""
+    shown = [f"{old.rpartition('::')[2]} → {new.rpartition('::')[2]}" for old, new in sorted(names.items())]
+    more = f" and {len(shown) - _NOTICES} more" if len(shown) > _NOTICES else ""
+    return [f"Renamed in the state, not deleted: {', '.join(shown[:_NOTICES])}{more}."] if shown else []
 
 
 def _notices(found: Preview, now: Update | None, last: Update | None, commit: Commit) -> list[str]:

@@ -13,16 +13,19 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.process_identity import Process
+from rollback.integrations.gated.pulumi_command import QuietStack
 from rollback.integrations.pulumi import checkpoint
 from rollback.integrations.pulumi.backend import BackendLock
 from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.engine import failed
+from rollback.integrations.pulumi.physical_ids import physical_id
 from rollback.integrations.pulumi.workspace import Workspace
-from rollback.model.events import EngineUnlocked, StackAdopted
+from rollback.model.events import EngineUnlocked, StackAdopted, StackRenamed
 from rollback.targets.base import Journal
 from rollback.targets.proof_of_death import proof
 from rollback.targets.stack import progress as stack_progress
@@ -31,15 +34,6 @@ from rollback.targets.stack.progress import UpdateProgress
 
 _GRACE = 60.0
 _POLL = 0.1
-# What a resource's id is made of, where it is not one input alone ("Import" in the provider's pages,
-# https://www.pulumi.com/registry/packages/aws/api-docs/).
-_IDS = {
-    "aws:iam/rolePolicy:RolePolicy": ("role", ":", "name"),
-    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ("role", "/", "policyArn"),
-    "aws:lambda/alias:Alias": ("functionName", "/", "name"),
-    "aws:lambda/permission:Permission": ("function", "/", "statementId"),
-}
-_NAMES = ("name", "bucket", "functionName", "identifier", "clusterIdentifier", "url")
 
 
 def clear(stack: StackReader, journal: Journal) -> None:
@@ -94,6 +88,36 @@ def adopt(
     return state
 
 
+def rename(stack: StackReader, journal: Journal, names: Mapping[str, str], seconds: float) -> bool:
+    """Gives resources their other names (URN → URN) in the checkpoint; whether there were any left to be renamed.
+
+    The engine takes the stack's lock for each. `seconds` is how long one may take. Raises `EngineError` where it
+    fails; what was renamed by then is journalled.
+    """
+    if not names:
+        return False
+    there = {resource["urn"] for resource in checkpoint.resources(stack.state())}
+    left = {old: new for old, new in names.items() if old in there and new not in there}
+    if not left:
+        return False
+    journal.append(StackRenamed(urns=left))
+    for old, new in sorted(left.items()):
+        journal.check()
+        progress = UpdateProgress(journal=journal, locks=stack.locks.held)
+        name = new.rpartition("::")[2]
+        ended = stack.name.engine.run(
+            stack.name.folder,
+            stack.name.stack,
+            partial(QuietStack.rename_resource, urn=old, name=name),
+            watch=progress.watch(seconds),
+            variables={},
+        )
+        progress.ended(ended)
+        if not ended.ok:
+            raise failed(f"Renaming {old.rpartition('::')[2]} to {name} in the state", ended)
+    return True
+
+
 def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
     """The checkpoint `state` with what was being created as if it existed, and the URNs of that. Pure.
 
@@ -107,20 +131,11 @@ def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
         resource = operation["resource"]
         if operation.get("type") != "creating" or resource["urn"] in known:
             continue
-        id_ = guessed_id(resource["type"], resource.get("inputs", {}))
+        id_ = physical_id(resource["type"], resource.get("inputs", {}))
         if id_:
             resources.append({**resource, "id": id_, "outputs": dict(resource.get("inputs", {}))})
             taken.append(resource["urn"])
     return {**state, "resources": resources, "pending_operations": []}, taken
-
-
-def guessed_id(type_: str, inputs: Mapping[str, Any]) -> str:
-    """The id that a resource with these inputs (property → value) has; empty where it cannot be derived."""
-    parts = _IDS.get(type_)
-    if parts is not None:
-        texts = [part if part in ":/" else inputs.get(part) for part in parts]
-        return "".join(map(str, texts)) if all(isinstance(part, str) for part in texts) else ""
-    return next((inputs[name] for name in _NAMES if isinstance(inputs.get(name), str)), "")
 
 
 def _end(process: Process, journal: Journal) -> None:

@@ -7,6 +7,7 @@ interrupted update has left is cleaned up before anything is planned again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,10 +84,11 @@ class Stack:
 
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         ready, self._ready = self._ready, None
-        if ready is not None and ready.digest == plan.digest() and not journal.taken_over:
+        names = json.loads(plan.facts.get(planner.RENAMES, "{}"))
+        if ready is not None and ready.digest == plan.digest() and not journal.taken_over and not names:
             return self._update(plan, ready.preview, journal)
         (subject, commit) = next(iter(plan.targets.items()))
-        preview = self._resumed(plan, commit, journal)
+        preview = self._resumed(plan, commit, journal, names)
         if journal.stopping():
             return Outcome(interrupted=True)
         if not preview.ended.ok:
@@ -202,9 +204,15 @@ class Stack:
         progress.all_through(step for step in plan.changing if begun is None or step.urn in begun)
         return Outcome()
 
-    def _resumed(self, plan: Plan[ResourceChange], commit: str, journal: Journal) -> Preview:
-        """What is left to do until `commit` is deployed, after what an earlier engine has left is cleared
-        away.
+    def _resumed(
+        self,
+        plan: Plan[ResourceChange],
+        commit: str,
+        journal: Journal,
+        names: Mapping[str, str] | None = None,
+    ) -> Preview:
+        """What is left to do until `commit` is deployed, after what an earlier engine has left is cleared away, and
+        resources have the `names` (URN → URN) that were planned; None: those that are needed.
         """
         stack = self._stack(plan.request.expected(StackRequest))
         made: list[Workspace] = []
@@ -216,10 +224,17 @@ class Stack:
 
         recovery.clear(stack, journal)
         state = recovery.adopt(stack, journal, self._patience, workspace)
-        self._deployed = workspace(state)
-        return planner.preview(
-            self._deployed, state, self._patience, stopping=stack_progress.stopping(journal)
-        )
+        self._deployed = deployed = workspace(state)
+
+        def preview(state: Deployment) -> Preview:
+            return planner.preview(deployed, state, self._patience, stopping=stack_progress.stopping(journal))
+
+        if names and recovery.rename(stack, journal, names, self._patience):
+            state = stack.state()
+        found = preview(state)
+        if names is None and recovery.rename(stack, journal, planner.renames(found), self._patience):
+            found = preview(stack.state())
+        return found
 
     def _guards(self, steps: Sequence[ResourceChange], allow_destroy: Sequence[str]) -> list[Refusal]:
         return resource_changes.refusals(

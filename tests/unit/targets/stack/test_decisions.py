@@ -568,3 +568,25 @@ def test_a_commit_without_the_project_is_reported(
 ) -> None:
     with pytest.raises(UsageError, match=text, check=coded(code)):
         project_at(project.where, project.commit(**files))
+
+
+@pytest.mark.finding("S17")
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "aws:apigateway/restApi:RestApi",
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+        "aws:iam/policy:Policy",
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        "aws:sns/topic:Topic",
+        "aws:sqs/queue:Queue",
+    ],
+)
+def test_what_gets_its_id_from_aws_is_never_adopted_by_its_name(type_: str) -> None:
+    resource = {"urn": f"urn:pulumi:dev::p::{type_}::x", "type": type_}
+    inputs = {"name": "x", "url": "https://x", "bucket": "x"}
+    state = {"pending_operations": [{"type": "creating", "resource": {**resource, "inputs": inputs}}]}
+
+    repaired, taken = recovery.repair(state)
+
+    assert (repaired["resources"], repaired["pending_operations"], taken) == ([], [], [])
