@@ -175,7 +175,8 @@ class LedgerStore:
 
     def _lifts(self) -> list[Quarantine]:
         own = self.record.rollback_id
-        return [item for item in self.session.ledger.quarantines() if item.rollback_id == own]
+        found = self.session.ledger.quarantines(readable=True)
+        return [item for item in found if item.rollback_id == own]
 
 
 def new_quarantines(
@@ -186,7 +187,8 @@ def new_quarantines(
     """
     if not quarantines:
         return []
-    known = {(item.service, item.version) for item in session.ledger.quarantines()}
+    # A malformed one keeps no record from its end: written anew, it is whole again.
+    known = {(item.service, item.version) for item in session.ledger.quarantines(readable=True)}
     return [
         Quarantine(
             service=service,

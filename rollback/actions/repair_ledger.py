@@ -131,9 +131,9 @@ def _put_entry(session: Session, entry: Entry, reason: str, lease: Lease) -> Non
         write = Write(
             name="lift",
             key=(f"RELEASE#{environment}", f"QUARANTINE#{lifted}"),
-            update="SET lifted_at = :at, lifted_by = :by",
+            update="SET lifted_at = :at, lifted_by = :by, lifted_seq = :seq",
             condition="attribute_exists(PK)",
-            values={":at": entry.at, ":by": entry.by},
+            values={":at": entry.at, ":by": entry.by, ":seq": entry.seq},
         )
         with suppress(Conflict):  # the bar itself is lost, too
             session.ledger.table.update(write)

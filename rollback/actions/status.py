@@ -109,7 +109,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     """Reads what is deployed, what is in flight and what could be rolled back to."""
     settings = session.settings
     timeline = session.ledger.timeline(readable=True)
-    everything = session.ledger.bars()
+    everything = session.ledger.bars(readable=True)
     quarantines = [quarantine for quarantine in everything if isinstance(quarantine, Quarantine)]
     catalogue = settings.catalogue()
     last, damaged = _recorded(session, timeline)
@@ -157,7 +157,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             "",
         ),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
-        warnings=(*session.alarms, *damaged, *around.unprotected),
+        warnings=(*session.alarms, *damaged, *around.warnings),
     )
 
 
@@ -184,15 +184,17 @@ class _Around:
     strangers: tuple[str, ...]
     recent: list[Record]
     holders: Mapping[str, Mapping[str, Any]]
-    unprotected: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def _around(session: Session) -> _Around:
+    over: list[str] = []
+    holders = session.leases.holders(over)
     return _Around(
         strangers=tuple(strangers(session.account, session.settings)),
         recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
-        holders=session.leases.holders(),
-        unprotected=tuple(_unprotected(session)),
+        holders=holders,
+        warnings=(*over, *_unprotected(session)),
     )
 
 

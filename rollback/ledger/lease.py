@@ -253,12 +253,20 @@ class Leases:
         item = self.table.get(f"LOCK#{self.environment}", domain)
         return _well_formed(item) if item is not None and "owner" in item else None
 
-    def holders(self) -> dict[str, Item]:
+    def holders(self, over: list[str] | None = None) -> dict[str, Item]:
         """Domain → the lease item (see the module) of all that somebody holds. Raises `RollbackError` as
-        `holder` does.
+        `holder` does, or steps over what is malformed and names it in `over`, for what only shows them.
         """
-        items = self.table.query(f"LOCK#{self.environment}")
-        return {str(item["SK"]): _well_formed(item) for item in items if "owner" in item}
+        found: dict[str, Item] = {}
+        for item in self.table.query(f"LOCK#{self.environment}"):
+            if "owner" in item:
+                try:
+                    found[str(item["SK"])] = _well_formed(item)
+                except RollbackError as error:
+                    if over is None:
+                        raise
+                    over.append(f"Stepped over in the ledger: {error.what}")
+        return found
 
     def held_by(self, owner: str) -> tuple[str, ...]:
         """The domains whose leases `owner` holds, in the order in which they are taken."""

@@ -44,7 +44,6 @@ from rollback.ledger.store import ABSENT, Conflict, Item, LedgerTable, Write
 from rollback.ledger.stored_record import Opened, advance, event_write
 from rollback.ledger.stored_timeline import StoredTimeline
 from rollback.model.deployed import known, read
-from rollback.model.identity import Actor
 from rollback.model.plan import Plan, to_chunks
 from rollback.model.record import (
     SCHEMA,
@@ -122,13 +121,17 @@ class Ledger:
             yield newest
             yield from entries
 
-    def bars(self) -> list[Bar]:
-        """The quarantines and the freeze that there are now; what an entry of the timeline has lifted is left out."""
-        return self._stored.not_lifted(list(self.table.query(f"RELEASE#{self.environment}", QUARANTINE)))
+    def bars(self, *, readable: bool = False) -> list[Bar]:
+        """The quarantines and the freeze that there are now; what an entry of the timeline has lifted is left out.
 
-    def quarantines(self) -> list[Quarantine]:
-        """The quarantines that there are now; lifted ones are left out."""
-        return [quarantine for quarantine in self.bars() if isinstance(quarantine, Quarantine)]
+        Raises `Refused` for a malformed one; `readable` is as in `timeline`.
+        """
+        items = list(self.table.query(f"RELEASE#{self.environment}", QUARANTINE))
+        return self._stored.not_lifted(items, readable=readable)
+
+    def quarantines(self, *, readable: bool = False) -> list[Quarantine]:
+        """The quarantines that there are now, as `bars` reads them."""
+        return [item for item in self.bars(readable=readable) if isinstance(item, Quarantine)]
 
     def frozen(self) -> Freeze | None:
         """The freeze that there is now."""
@@ -167,22 +170,27 @@ class Ledger:
     ) -> tuple[Entry, Iterator[Entry]]:
         entry = replace(entry, bars=tuple(map(bar_name, quarantines)), lifts=tuple(map(bar_name, lifts)))
         stamped = [replace(quarantine, by=entry.by, at=entry.at) for quarantine in quarantines]
-        writes = [
-            *writes,
-            *(
-                Write(name="quarantine", item=quarantine_item(self.environment, quarantine))
-                for quarantine in stamped
-            ),
-            *(self._lift(quarantine, entry.by, entry.at) for quarantine in lifts),
-        ]
-        for start in range(_TRANSACTION, len(writes), _TRANSACTION):
-            self.table.transact(writes[start : start + _TRANSACTION])
-        return self._numbered(lambda _: (entry, writes[:_TRANSACTION]), proofs)
+
+        def all_of(seq: int | None) -> list[Write]:
+            return [
+                *writes,
+                *(
+                    Write(name="quarantine", item=quarantine_item(self.environment, quarantine))
+                    for quarantine in stamped
+                ),
+                *(self._lift(quarantine, entry, seq) for quarantine in lifts),
+            ]
+
+        # The entry has no number yet: a quarantine that is lifted ahead of it is proved by reading back.
+        ahead = all_of(None)
+        for start in range(_TRANSACTION, len(ahead), _TRANSACTION):
+            self.table.transact(ahead[start : start + _TRANSACTION])
+        return self._numbered(lambda _, seq: (entry, all_of(seq)[:_TRANSACTION]), proofs)
 
     def _numbered(
-        self, make: Callable[[Entry | None], tuple[Entry, Sequence[Write]]], proofs: Sequence[Write]
+        self, make: Callable[[Entry | None, int], tuple[Entry, Sequence[Write]]], proofs: Sequence[Write]
     ) -> tuple[Entry, Iterator[Entry]]:
-        """Appends what `make` makes of the newest entry, and gives it with those before it, newest first.
+        """Appends what `make` makes of the newest entry and the number, and gives it with those before it, newest first.
 
         Takes the number after the newest one; where somebody else took it meanwhile, tries the next. An item that is
         no entry of its number, or none at all, keeps nobody from writing: it is passed over, and `audit` names it.
@@ -191,11 +199,12 @@ class Ledger:
             taken: set[int] = set()
             before = self._stored.readable(taken)
             last = next(before, None)
-            entry, writes = make(last)
+            seq = next(seq for seq in count(last.seq + 1 if last else 1) if seq not in taken)
+            entry, writes = make(last, seq)
             merged = {**(last.stands if last else {}), **entry.stands}
             bare = replace(
                 entry,
-                seq=next(seq for seq in count(last.seq + 1 if last else 1) if seq not in taken),
+                seq=seq,
                 stands=known({subject: read(version) for subject, version in merged.items()}),
                 previous=last.hash if last else "",
                 hash="",
@@ -282,7 +291,7 @@ class Ledger:
         made: list[tuple[Record, Event]] = []
         proofs = lease.proofs() if lease else []
 
-        def begun(last: Entry | None) -> tuple[Entry, Sequence[Write]]:
+        def begun(last: Entry | None, _: int) -> tuple[Entry, Sequence[Write]]:
             after = replace(record, status=status)
             event = next_event(record, entered, after=after, anchor=last.hash if last else "")
             after = replace(after, events=event.number, head=event.hash)
@@ -455,14 +464,15 @@ class Ledger:
 
     # -- helpers -------------------------------------------------------------------------------------
 
-    def _lift(self, quarantine: Bar, by: Actor, at: str) -> Write:
-        """Lifts a quarantine or freeze; the item stays, with who lifted it."""
+    def _lift(self, quarantine: Bar, entry: Entry, seq: int | None) -> Write:
+        """Lifts a quarantine or freeze; the item stays, with who lifted it, and the number of the entry that says so."""
+        number = {} if seq is None else {":seq": seq}
         return Write(
             name="quarantine",
             key=(f"RELEASE#{self.environment}", f"{QUARANTINE}{bar_name(quarantine)}"),
-            update="SET lifted_at = :at, lifted_by = :by",
+            update="SET lifted_at = :at, lifted_by = :by" + (", lifted_seq = :seq" if number else ""),
             condition="attribute_exists(PK)",
-            values={":at": at, ":by": as_item(by)},
+            values={":at": entry.at, ":by": as_item(entry.by), **number},
         )
 
     def _contested(

@@ -130,13 +130,11 @@ def bar_name(quarantine: Bar) -> str:
     return FROZEN if isinstance(quarantine, Freeze) else f"{quarantine.service}#{quarantine.version}"
 
 
-def bar_in(item: Item) -> Bar | None:
-    """The quarantine or freeze in an item of `quarantine_item`; None where it was lifted. Raises as `model`
-    does.
-    """
-    if item.get("lifted_at"):
-        return None
+def bar_in(item: Item) -> Bar:
+    """The quarantine or freeze in an item of `quarantine_item`, lifted or not. Raises as `model` does."""
     stored = model(Quarantine, item)
+    if item["SK"] != f"{QUARANTINE}{bar_name(stored)}":
+        raise malformed(str(item["PK"]), str(item["SK"]), ValueError(f"it is of {bar_name(stored)}"))
     if (stored.service, stored.version) == _EVERYTHING:
         return Freeze(reason=stored.reason, by=stored.by, at=stored.at)
     return stored

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rollback.core.errors import Code, Refused, RollbackError
-from rollback.ledger.schema import QUARANTINE, REQUIREMENT, Bar, bar_in, check_client, model
+from rollback.ledger.schema import QUARANTINE, REQUIREMENT, Bar, Newer, bar_in, check_client, model
 from rollback.ledger.store import Item, LedgerTable
 from rollback.model.record import SCHEMA
 from rollback.model.release import Entry, entry_hash
@@ -23,13 +23,22 @@ class StoredTimeline:
     def entries(self) -> Iterator[Entry]:
         return (model(Entry, item) for item in self.items())
 
-    def items(self) -> Iterator[Item]:
-        """The timeline's items, newest first. Raises `Newer` where the ledger asks for a later client than this."""
+    def items(self, *, readable: bool = False) -> Iterator[Item]:
+        """The timeline's items, newest first. Raises `Newer` where the ledger asks for a later client than this, and
+        `RollbackError` where what it asks for is malformed, unless `readable`.
+        """
         for item in self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25):
-            if item["SK"] == REQUIREMENT:
-                check_client(item)
-            else:
+            if item["SK"] != REQUIREMENT:
                 yield item
+                continue
+            try:
+                check_client(item)
+            except Newer:
+                raise
+            except RollbackError as error:
+                if not readable:
+                    raise
+                self.notice(f"Stepped over in the ledger: {error.what}")
 
     def verified(self) -> Iterator[Entry]:
         for item in self.items():
@@ -40,8 +49,10 @@ class StoredTimeline:
             yield entry
 
     def readable(self, over: set[int] | None = None) -> Iterator[Entry]:
-        """The entries; the numbers of what is stepped over go into `over`. What a newer command wrote is an error."""
-        for item in self.items():
+        """The entries; the numbers of what is stepped over go into `over`, for who writes. What a newer command wrote is
+        an error.
+        """
+        for item in self.items(readable=over is None):
             try:
                 entry = model(Entry, item)
             except RollbackError as error:
@@ -68,17 +79,64 @@ class StoredTimeline:
         if what not in self.notices:
             self.notices.append(what)
 
-    def not_lifted(self, items: Sequence[Item]) -> list[Bar]:
-        """What still holds of items: `lifted_at` is believed where an entry of the timeline lifted it."""
+    def not_lifted(self, items: Sequence[Item], *, readable: bool = False) -> list[Bar]:
+        """What still holds of items: `lifted_at` is believed where an entry of the timeline lifted it.
+
+        Raises `Refused` for a malformed one, or steps over it where `readable`.
+        """
         named = {str(item["SK"]).removeprefix(QUARANTINE): item for item in items}
-        unproved = {(name, item["lifted_at"]) for name, item in named.items() if item.get("lifted_at")}
-        entries = self.readable() if unproved else iter(())
-        while unproved and (entry := next(entries, None)) is not None:
-            unproved -= {(lifted, entry.at) for lifted in entry.lifts}
-        for name, _ in sorted(unproved):
-            self.notice(f"Nobody has lifted the quarantine of {name}: no entry of the timeline tells of it.")
-            named[name] = {key: value for key, value in named[name].items() if key != "lifted_at"}
-        return [quarantine for quarantine in map(bar_in, named.values()) if quarantine is not None]
+        unproved = self._unproved({name: item for name, item in named.items() if item.get("lifted_at")})
+        found: list[Bar] = []
+        for name, item in named.items():
+            if name in unproved:
+                self.notice(
+                    f"Nobody has lifted the quarantine of {name}: no entry of the timeline tells of it."
+                )
+            elif item.get("lifted_at"):
+                continue
+            try:
+                found.append(bar_in(item))
+            except Newer:
+                raise
+            except RollbackError as error:
+                if not readable:
+                    raise self.forged(error.what.rstrip(".")) from error
+                self.notice(f"Stepped over in the ledger: {error.what}")
+        return found
+
+    def _unproved(self, lifted: Mapping[str, Item]) -> set[str]:
+        """The names of those that no entry has lifted.
+
+        An item tells the number of that entry, so that this costs as many reads as there were such entries, however
+        long ago; where it does not, as earlier versions wrote it, the timeline is read back.
+        """
+        entries: dict[int, Entry | None] = {}
+
+        def tells(name: str, item: Item) -> bool:
+            seq = item.get("lifted_seq")
+            if not isinstance(seq, int):
+                return False
+            if seq not in entries:
+                entries[seq] = self._entry(seq)
+            entry = entries[seq]
+            return entry is not None and name in entry.lifts and entry.at == item["lifted_at"]
+
+        rest = {(name, str(item["lifted_at"])) for name, item in lifted.items() if not tells(name, item)}
+        back = self.readable() if rest else iter(())
+        while rest and (entry := next(back, None)) is not None:
+            rest -= {(name, entry.at) for name in entry.lifts}
+        return {name for name, _ in rest}
+
+    def _entry(self, seq: int) -> Entry | None:
+        """The entry of a number; None where there is none, or it cannot be read."""
+        item = self.table.get(f"RELEASE#{self.environment}", f"SEQ#{seq:010d}")
+        try:
+            entry = None if item is None else model(Entry, item)
+        except Newer:
+            raise
+        except RollbackError:
+            return None
+        return entry if item is not None and entry is not None and in_place(item, entry) else None
 
 
 def key_number(item: Item) -> int:

@@ -116,7 +116,11 @@ class Chain:
             }
         for quarantine in entry.lifts:
             if quarantine in self.quarantines:
-                self.quarantines[quarantine] |= {"lifted_at": entry.at, "lifted_by": plain(entry.by)}
+                self.quarantines[quarantine] |= {
+                    "lifted_at": entry.at,
+                    "lifted_by": plain(entry.by),
+                    "lifted_seq": entry.seq,
+                }
 
     def complete_from(self, record: Record) -> None:
         """Takes from a record what its entries do not have of what it quarantined."""
@@ -133,6 +137,9 @@ def quarantine_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding
         expected = left.pop(item["SK"], None)
         if expected is not None and not expected["reason"] and _was_mended(item):
             expected = {**expected, "reason": item["reason"]}
+        # Earlier versions did not write it, and what went ahead of its entry could not: then the entry is looked for.
+        if expected is not None and "lifted_seq" not in item:
+            expected = {name: value for name, value in expected.items() if name != "lifted_seq"}
         if expected is None:
             yield Finding(**here, what="no entry of the timeline barred it")
         elif (name := differing(item, expected)) is not None:
