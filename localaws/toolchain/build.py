@@ -14,6 +14,7 @@ from pathlib import Path
 from localaws.paths import BIN, ROOT, cache
 from localaws.toolchain import gotool
 from localaws.toolchain.gotool import GoTool
+from rollback.integrations.pulumi import installation
 
 VERSION = "3.259.0"  # that of the SDK in requirements.txt
 _MAJOR = 3
@@ -29,11 +30,16 @@ _PROVIDER = "pulumi-resource-aws"
 
 
 def ensure_engine(progress: Callable[[str], None] = lambda _: None) -> Path:
-    """The `pulumi` to use: version 3 on PATH, else our own, built if need be (minutes, once).
+    """The `pulumi` to use: version 3 on PATH, else what `rollback tools install` has installed, else our own, built
+    if need be (minutes, once).
 
     Raises `LocalError` with what to install if it cannot be had.
     """
-    return official_engine() or gotool.ensure(PULUMI, progress)
+    return official_engine() or _installed_engine() or gotool.ensure(PULUMI, progress)
+
+
+def _installed_engine() -> Path | None:
+    return installation.installed() if installation.installed().exists() else None
 
 
 def built_engine() -> Path | None:

@@ -115,6 +115,12 @@ VERBS = {
         "import": ("ledger:import_", "Adopt the journal of an emergency, once the ledger is back."),
         "mend": ("ledger:mend", "Put back what a restored or new table has lost, from the archive."),
     },
+    "tools": {
+        "install": (
+            "tools:install",
+            "Install the Pulumi engine, by Pulumi's own installer, for this command alone.",
+        ),
+    },
 }
 
 
@@ -142,6 +148,7 @@ app = _group("rollback", "Puts a bad release back: planned, approved, verified a
 app.add_typer(_group("release", "Records what was released, and what must not come back."))
 app.add_typer(_group("ci", "What the workflows call, each a step of a job."))
 app.add_typer(_group("ledger", "The ledger after an emergency, or after a restore."))
+app.add_typer(_group("tools", "The programs that this command drives."))
 
 
 def main() -> None:

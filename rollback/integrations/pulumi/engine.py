@@ -27,8 +27,8 @@ from rollback.integrations.gated.pulumi_command import (
     QuietWorkspace,
     message,
 )
+from rollback.integrations.pulumi.installation import INSTALLER, installed
 
-INSTALLER = "https://www.pulumi.com/docs/install/"
 _MAJOR = 3
 # Of the caller's own PULUMI_ variables only those have a say that tell who they are, where states and plugins
 # are, and how secrets are read. PULUMI_OPTION_…, PULUMI_SKIP_CHECKPOINTS, PULUMI_DEBUG_GRPC and the like would
@@ -133,11 +133,15 @@ class Engine:
 
     @classmethod
     def found(cls, backend: str) -> Engine:
-        """The engine on PATH. Raises `UsageError` where there is none."""
-        program = shutil.which("pulumi")
+        """The engine on PATH, else the one that `rollback tools install` has installed. Raises `UsageError` where
+        there is none: nothing is downloaded here.
+        """
+        program = shutil.which("pulumi") or _installed()
         if program is None:
             raise UsageError(
-                "pulumi is not on PATH.", code=Code.TOOL_MISSING, next=f"Install it: {INSTALLER}"
+                "pulumi is not on PATH.",
+                code=Code.TOOL_MISSING,
+                next=f"rollback tools install; or install it by hand: {INSTALLER}",
             )
         ours = {
             "PULUMI_BACKEND_URL": backend,
@@ -149,6 +153,9 @@ class Engine:
             for name, value in os.environ.items()
             if not name.startswith("PULUMI_") or _KEPT.fullmatch(name)
         }
+        if program == str(installed()):
+            # Its plugins for languages are beside it.
+            ours["PATH"] = os.pathsep.join((str(installed().parent), os.environ.get("PATH", os.defpath)))
         return cls(program=program, backend=backend, variables={**SHORT_LIVED, **kept, **ours})
 
     def version(self) -> str:
@@ -159,7 +166,7 @@ class Engine:
             raise UsageError(
                 f"{str(error).strip().splitlines()[0]}; this command needs Pulumi {_MAJOR}.",
                 code=Code.TOOL_MISSING,
-                next=f"Install it: {INSTALLER}",
+                next=f"rollback tools install, with no other pulumi on PATH; or install it by hand: {INSTALLER}",
             ) from None
 
     def ask(self, folder: Path, stack: str, question: Callable[[QuietStack], T]) -> T:
@@ -226,6 +233,10 @@ class Engine:
         self, hooks: Hooks | None = None, variables: Mapping[str, str] | None = None
     ) -> GatedCommand:
         return GatedCommand(self.program, env={**self.variables, **(variables or {})}, hooks=hooks)
+
+
+def _installed() -> str | None:
+    return str(installed()) if os.access(installed(), os.X_OK) else None
 
 
 def failed(what: str, ended: CommandResult, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError

@@ -26,24 +26,12 @@ from platformdirs.unix import Unix
 
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations.pulumi.engine import Engine
+from rollback.integrations.pulumi.installation import without_credentials
 
 _REQUIREMENTS = "requirements.txt"
 _OTHERS = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
 _SECONDS = 600
 _LAST_LINES = 8
-# By their names: of clouds, of engines, of GitHub and its jobs, and whatever calls itself so.
-_CREDENTIALS = re.compile(
-    r"(AWS|PULUMI|GITHUB|GH|ACTIONS|TF|SLACK|AZURE|ARM|GOOGLE|CLOUDSDK|VAULT)_.*|SSH_(AUTH_SOCK|AGENT_PID)"
-    r"|.*(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|ACCESS_KEY|PRIVATE_KEY|API_?KEY).*",
-    re.IGNORECASE,
-)
-# What an installer has to know all the same: where packages and plugins are, and how it may fetch them.
-_INSTALLERS = re.compile(
-    r"(PIP|UV|POETRY|NPM_CONFIG|YARN)_.*"
-    r"|PULUMI_(HOME|PYTHON_CMD|SKIP_UPDATE_CHECK|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS"
-    r"|PLUGIN_DOWNLOAD_URL_OVERRIDES)",
-    re.IGNORECASE,
-)
 
 
 def provide(engine: Engine, project: Mapping[str, Any], folder: Path, today: Path) -> dict[str, str]:
@@ -114,15 +102,6 @@ def _made(wanted: str, folder: Path) -> Path:
                 raise
             ready.touch()
     return place
-
-
-def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables without those that are, or lead to, credentials; an installer's own are kept. Pure."""
-    return {
-        name: value
-        for name, value in variables.items()
-        if _INSTALLERS.fullmatch(name) or not _CREDENTIALS.fullmatch(name)
-    }
 
 
 def _install(engine: Engine, folder: Path) -> None:
