@@ -21,7 +21,7 @@ from rollback.model.deployed import Deployed, stored
 from rollback.model.events import Abandoned, Aborted, Closed, Happened, Reverting, has
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan
-from rollback.model.record import Check, Event, Record, Status, seconds_between
+from rollback.model.record import Check, Event, Record, Status
 from rollback.model.release import Entry, Quarantine
 from rollback.targets.base import Target
 
@@ -94,7 +94,6 @@ class LedgerStore:
         """Ends the record with its entry in the timeline, its quarantines and its lease: all of it, or nothing."""
         with self._written():
             record, now = self.record, self.session.clocks.now()
-            elapsed = seconds_between(record.initiated_at, now) - record.waited_seconds
             closed = Closed(
                 status=end.status,
                 counts=end.counts,
@@ -110,7 +109,8 @@ class LedgerStore:
                     "completed_at": now,
                     "counts": end.counts,
                     "verification": tuple(end.checks),
-                    "elapsed_seconds": round(max(0.0, elapsed), 3),
+                    "elapsed_seconds": record.seconds_until(now),
+                    **({} if end.relieved_seconds is None else {"relieved_seconds": end.relieved_seconds}),
                 },
                 entry=end_entry(
                     self.session,

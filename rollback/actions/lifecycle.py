@@ -335,6 +335,10 @@ def execute(run: Run) -> Finished:
 def verify(run: Run) -> Finished:
     """Checks what is deployed, publishes it, runs the smoke command, and closes the record."""
     plan, target, printed = run.plan, run.target, ""
+    if (relieved := run.relieved_seconds()) is not None:
+        run.ui.notice(
+            f"Relief after {relieved:.1f} s: every alias is at its target. What follows only reads."
+        )
     with ExitStack() as published:
         with working(run.ui, "Verifying"):
             checks = list(target.verify(plan))

@@ -18,7 +18,7 @@ from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
 from rollback.model.deployed import UNKNOWN, Deployed
-from rollback.model.events import Failed, FailedStep, Happened, has
+from rollback.model.events import AliasesMoved, Failed, FailedStep, Happened, has
 from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
@@ -46,7 +46,7 @@ class Finished:
 class End:
     """How a record ends. `deployed` maps the plan's subjects to the version that each is at.
 
-    `counts` is of `Target.counts`. `quarantines` maps services to the release to quarantine; `lifts` releases
+    `counts` is of `Target.counts`, `relieved_seconds` as of `Record`. `quarantines` maps services to the release to quarantine; `lifts` releases
     those of this record from quarantine.
     """
 
@@ -56,6 +56,7 @@ class End:
     deployed: Mapping[str, Deployed]
     quarantines: Mapping[str, str]
     lifts: bool
+    relieved_seconds: float | None = None
 
 
 class Store(Written, Protocol):
@@ -145,6 +146,11 @@ class Run:
         """planned, moved, confirmed, failed and reverted steps so far."""
         return self.target.counts(self.plan, self.events)
 
+    def relieved_seconds(self) -> float | None:
+        """The seconds after which the last alias was moved; None where none was."""
+        moved = [event.at for event in self.events if event.kind == AliasesMoved.kind]
+        return self.record.seconds_until(moved[-1]) if moved else None
+
     def failures(self, failures: Sequence[Failure]) -> None:
         """Journals what failed: later steps and later processes decide by it."""
         steps = tuple(
@@ -181,6 +187,7 @@ class Run:
                 deployed=self.deployed(done, undone=undone),
                 quarantines={} if undone else quarantines,
                 lifts=undone,
+                relieved_seconds=None if undone else self.relieved_seconds(),
             )
         )
 

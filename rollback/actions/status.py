@@ -15,7 +15,7 @@ from rollback.actions.context import Session
 from rollback.actions.emergency.journal import folder, found, identifier
 from rollback.actions.recovery_options import RecoveryOption, recovery_options
 from rollback.aws.account import explained
-from rollback.aws.functions import all_at, differs, observe, observe_alias, strangers
+from rollback.aws.functions import alias_differs, all_at, observe, observe_alias, strangers
 from rollback.core.errors import RollbackError
 from rollback.integrations import git
 from rollback.ledger.health import protections
@@ -265,13 +265,20 @@ def check(session: Session) -> list[Check]:
     last = recorded(session.ledger, timeline, catalogue, catalogue)
 
     def judged(name: str) -> tuple[str, str]:
-        seen, expected = observe(session.account, name, settings.alias), last.states.get(name)
-        gone = f"no alias '{settings.alias}'"
+        expected, gone = last.states.get(name), f"no alias '{settings.alias}'"
         if expected is None:
+            seen = observe(session.account, name, settings.alias)
             return name, gone if seen is None else "nothing is recorded of it"
-        # Of where a rollback went back to, the code is not known.
-        code = expected.code_sha256 or None
-        return name, differs(seen, expected.version, code, gone=gone, otherwise="recorded is")
+        why = alias_differs(
+            session.account,
+            name,
+            expected.version,
+            expected.code_sha256 or None,  # of where a rollback went back to, the code is not known
+            expected.weights,
+            gone=gone,
+            otherwise="recorded is",
+        )
+        return name, why
 
     aliases = all_at(session.account.each(judged, catalogue), "stand as recorded")
     if not timeline.all_deployed:

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
 from rollback.config.settings import Settings
+from rollback.model.alias_moves import shares
 from rollback.model.record import Check
 
 
@@ -61,6 +62,33 @@ def differs(seen: Seen | None, version: str, code_sha256: str | None, *, gone: s
     if code_sha256 is not None and seen.code_sha256 != code_sha256:
         return f"version {seen.version} holds other code than was recorded"
     return ""
+
+
+def alias_differs(
+    account: Account,
+    function: str,
+    version: str,
+    code_sha256: str | None,
+    weights: Mapping[str, float],
+    *,
+    gone: str,
+    otherwise: str,
+) -> str:
+    """In what the alias of a function is not as it should be, read now; words as of `differs`.
+
+    Version and code are on GetFunction's own quota; only GetAlias shows weights, and it is one of 15 calls a second.
+    """
+    alias = account.settings.alias
+    if why := differs(
+        observe(account, function, alias), version, code_sha256, gone=gone, otherwise=otherwise
+    ):
+        return why
+    seen = observe_alias(account, function, alias)
+    if seen is None:
+        return gone
+    if seen.version != version:
+        return f"stands at version {seen.version}, {otherwise} {version}"
+    return "" if dict(seen.weights) == dict(weights) else f"of its traffic goes {shares(seen.weights)}"
 
 
 def all_at(found: Iterable[tuple[str, str]], what: str) -> Check:

@@ -29,7 +29,7 @@ from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.sanitize import line
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
-from rollback.model.record import SCHEMA, Approval, DeployedVersion, Event, Record
+from rollback.model.record import SCHEMA, Approval, DeployedVersion, Event, Record, record_fields
 from rollback.model.release import Entry, Freeze, Quarantine, Release, as_item
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def record_item(record: Record) -> Item:
         "PK": f"ROLLBACK#{record.rollback_id}",
         "SK": METADATA,
         **_index(record.environment, record.initiated_at, record.rollback_id),
-        **as_item(record),
+        **record_fields(record),
     }
 
 

@@ -92,8 +92,12 @@ def drift(
         return ""
     if version not in {place for place, _ in places}:
         return f"somebody else moved it to version {version}"
-    shares = ", ".join(f"{share:.0%} to version {to}" for to, share in weights.items())
-    return f"somebody else changed its weights: {shares or 'none'}"
+    return f"somebody else changed its weights: {shares(weights)}"
+
+
+def shares(weights: Mapping[str, float]) -> str:
+    """An alias's weights in words. Pure."""
+    return ", ".join(f"{share:.0%} to version {to}" for to, share in weights.items()) or "none"
 
 
 def left_to_others(events: Iterable[Event]) -> set[str]:

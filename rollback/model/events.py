@@ -161,13 +161,16 @@ class Reverting(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Closed(Happened):
-    """Its end. `stands` maps subjects to what is deployed, as stored (`deployed.stored`); not in emergencies."""
+    """Its end. `stands` maps subjects to what is deployed, as stored (`deployed.stored`); not in emergencies, which
+    have `relieved_seconds` here as the ledger has them in the record (`Record`).
+    """
 
     kind = "closed"
     status: Status
     counts: Mapping[str, int]
     checks: tuple[Check, ...]
     stands: Mapping[str, str] | None = None
+    relieved_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -35,6 +36,7 @@ class Status(StrEnum):
     ABORTED = "ABORTED"
 
 
+_LATER = frozenset({"relieved_seconds"})
 UNFINISHED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS, Status.FAILED})
 
 
@@ -83,7 +85,8 @@ class Record:
     """A rollback's METADATA item. `events` and `head` are the journal's length and last hash.
 
     Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an approval
-    and is no part of `elapsed_seconds`. `domains` are those that it locks. `run` is the CI run that began it,
+    and is no part of `elapsed_seconds`, nor of `relieved_seconds`, after which the last alias was at its target: what
+    follows only verifies. `domains` are those that it locks. `run` is the CI run that began it,
     empty for a person's; `notified` is the id of its Slack message, empty if not posted. `emergency`: it was
     made without the ledger, and imported from a journal file.
 
@@ -110,6 +113,7 @@ class Record:
     verification: tuple[Check, ...] = ()
     elapsed_seconds: float | None = None
     waited_seconds: float = 0.0
+    relieved_seconds: float | None = None
     adopted_current: bool = False
     domains: tuple[str, ...] = ()
     infrastructure: Mapping[str, int] = field(default_factory=dict)
@@ -119,6 +123,10 @@ class Record:
     events: int = 0
     head: str = ""
     schema: int = SCHEMA
+
+    def seconds_until(self, at: str) -> float:
+        """Seconds that it has taken at a time (ISO 8601), without the time spent waiting for an approval."""
+        return round(max(0.0, seconds_between(self.initiated_at, at) - self.waited_seconds), 3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +181,15 @@ def next_event(record: Record, entry: Entered, anchor: str = "", *, after: Recor
 
 def record_hash(record: Record) -> str:
     """The hash over every field of a record except the journal's length and head, which the chain covers."""
-    return digest(replace(record, events=0, head=""))
+    return digest(record_fields(replace(record, events=0, head="")))
+
+
+def record_fields(record: Record) -> dict[str, Any]:
+    """The fields of a record by name, as they are stored and hashed: one that earlier versions did not know is left
+    out where it is not known.
+    """
+    fields = {one.name: getattr(record, one.name) for one in dataclass_fields(record)}
+    return {name: value for name, value in fields.items() if name not in _LATER or value is not None}
 
 
 def event_hash(record_id: str, event: Event) -> str:

@@ -8,7 +8,7 @@ It is longer than 400 lines: one view a kind of record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +61,18 @@ _THREE, _SIX = 76, 100
 _STRANGE = 200
 
 
+def _time(record: Record) -> Iterator[tuple[str, Text]]:
+    """How long it took, against its RTO; nothing while it goes on."""
+    if (seconds := record.elapsed_seconds) is None:
+        return
+    within = not record.rto_seconds or seconds <= record.rto_seconds
+    budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
+    relief = "" if record.relieved_seconds is None else f", relief after {record.relieved_seconds:.1f} s"
+    waited = f", {record.waited_seconds:.0f} s waiting for approval" if record.waited_seconds else ""
+    took = f"{seconds:.1f} s{budget if record.rto_seconds else ''}{relief}{waited}"
+    yield "time", text(took, "green" if within else "red")
+
+
 def record_view(
     record: Record, events: Iterable[Event] = (), approvals: Iterable[Any] = ()
 ) -> RenderableType:
@@ -68,7 +80,6 @@ def record_view(
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
-    seconds = record.elapsed_seconds
     rows: list[tuple[str, Text]] = [
         ("status", text(record.status, _STATUS.get(record.status, ""))),
         ("what", text(f"{record.kind} of {record.environment}: {record.from_version} → {record.to_version}")),
@@ -86,12 +97,7 @@ def record_view(
     if record.approved_by:
         rows.append(("approved", text(record.approved_by)))
     rows.extend(("approval", text(f"{item.by}, until {item.expires_at}")) for item in approvals)
-    if seconds is not None:
-        within = not record.rto_seconds or seconds <= record.rto_seconds
-        budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
-        budget = budget if record.rto_seconds else ""
-        waited = f", {record.waited_seconds:.0f} s waiting for approval" if record.waited_seconds else ""
-        rows.append(("time", text(f"{seconds:.1f} s{budget}{waited}", "green" if within else "red")))
+    rows.extend(_time(record))
     rows.extend(
         (item.check, text(f"{'✓' if item.ok else '✗'} {item.detail}", "green" if item.ok else "red"))
         for item in record.verification

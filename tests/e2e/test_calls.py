@@ -24,8 +24,13 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
         "DescribeTable": 1,
         "DescribeContinuousBackups": 1,
     }
-    # The timeline and the newest manifest; what stands, and nothing else.
-    assert _calls(dev, proxy, "verify") == ALWAYS | {"Query": 3, "GetFunction": COUNT, "GetParameter": 1}
+    # The timeline, the newest manifest and what is quarantined; what stands, with its weights, and nothing else.
+    assert _calls(dev, proxy, "verify") == ALWAYS | {
+        "Query": 4,
+        "GetFunction": COUNT,
+        "GetAlias": COUNT,
+        "GetParameter": 1,
+    }
     # The newest entries, what stands of them, and drills.
     assert _calls(dev, proxy, "history") == ALWAYS | {"Query": 4}
     # Where each alias stands, and the version that it goes to.
@@ -35,9 +40,10 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
         # The head once more at the end: whether something else was kept under its number.
         "ListObjectVersions": 2,
         "GetItem": 1,
-        "Query": 8,
+        "Query": 9,
         "GetFunction": 3 * COUNT,
         "UpdateAlias": COUNT,
+        "GetAlias": COUNT,
         "PutParameter": 1,
     }
 

@@ -29,6 +29,7 @@ FIELDS = [
     "verification",
     "rto_seconds",
     "elapsed_seconds",
+    "relieved_seconds",
     "waited_seconds",
 ]
 
@@ -57,7 +58,7 @@ def test_lambda_rollback_works_for_all_services_is_verified_and_recorded(dev: Pl
     assert set(record["infrastructure"]) == {"create", "update", "replace", "delete", "same"}
     assert [item["ok"] for item in record["verification"]] == [True, True]
     assert record["initiated_at"] < record["completed_at"]
-    assert record["elapsed_seconds"] <= record["rto_seconds"] == 300
+    assert 0 < record["relieved_seconds"] < record["elapsed_seconds"] <= record["rto_seconds"] == 300
     assert (record["approved_by"], record["waited_seconds"]) == (None, 0)
     assert dev.show(run.id)["chain"] == "whole"
 

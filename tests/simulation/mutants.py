@@ -452,6 +452,12 @@ MUTANTS = (
         ((condition("COMPLETE"), always),),
     ),
     Mutant(
+        "verification blind to weights",
+        ("foreign write", "verify"),
+        "rollback.aws.functions:alias_differs",
+        ((condition("weights"), always),),
+    ),
+    Mutant(
         "a forged record acted upon",
         ("forged record", "execute"),
         f"{_RECORDS}.trusted",

@@ -100,6 +100,9 @@ class Truth:
         if operation == "get_function" and request.get("Qualifier") == "live":
             name = request["FunctionName"]
             process.looked[name] = len(self.history.get(name, ()))
+        if operation == "get_alias":
+            name = request["FunctionName"]
+            process.weighed[name] = len(self.history.get(name, ()))
         return answer
 
     def _moved(self, process: Process, function: str, before: AliasSeen | None) -> None:
@@ -324,11 +327,9 @@ class Truth:
             if ours and ours[-1].at == (step["to_version"], ()):
                 if past[-1] is ours[-1]:
                     continue
-                # Somebody else may have come after it was looked at; and weights are not looked at again.
-                seen = past[-1].seen
+                # Somebody else may have come after it was looked at.
                 if not past[-1].record and (
-                    len(past) > process.looked.get(name, 0)
-                    or (seen is not None and seen.version == step["to_version"])
+                    len(past) > process.weighed.get(name, 0) or past[-1].at == (step["to_version"], ())
                 ):
                     continue
             raise self._world.violated(

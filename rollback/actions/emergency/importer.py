@@ -147,6 +147,7 @@ class JournalImport:
                 "counts": counts,
                 "verification": ended.verification,
                 "elapsed_seconds": ended.elapsed_seconds,
+                **({} if ended.relieved_seconds is None else {"relieved_seconds": ended.relieved_seconds}),
             },
             entry=end_entry(
                 self.session, record, status, now, services=journal.plan.subjects, deployed=deployed

@@ -55,6 +55,7 @@ from rollback.model.record import (
     Status,
     chain_break,
     next_event,
+    record_fields,
     seconds_between,
 )
 
@@ -196,6 +197,7 @@ def _after(record: Record, journal: Entered | Event) -> Record:
             counts=closed.counts,
             verification=closed.checks,
             elapsed_seconds=seconds_between(record.initiated_at, journal.at),
+            relieved_seconds=closed.relieved_seconds,
         )
     if journal.kind in (Resumed.kind, Reverting.kind):
         return replace(record, status=Status.IN_PROGRESS, completed_at=None)
@@ -235,7 +237,7 @@ class FileStore:
             "journal": _SCHEMA,
             "account": plan.account,
             "region": plan.region,
-            "record": plain(record),
+            "record": plain(record_fields(record)),
             "plan": chunks,
         }
         path = place_of(place, record, plan.account)
@@ -336,7 +338,14 @@ class FileStore:
 
     def close(self, end: End) -> None:
         """Writes the record's end; what it quarantines is the ledger's to know, once it has the journal."""
-        self.append(Closed(status=end.status, counts=end.counts, checks=tuple(end.checks)))
+        self.append(
+            Closed(
+                status=end.status,
+                counts=end.counts,
+                checks=tuple(end.checks),
+                relieved_seconds=end.relieved_seconds,
+            )
+        )
 
     def release(self) -> None:
         """Unlocks the file, so that another process can continue."""

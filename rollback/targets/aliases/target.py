@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained, was_refused
-from rollback.aws.functions import all_at, differs, observe, observe_alias, provisioned_status, weights_of
+from rollback.aws.functions import alias_differs, all_at, observe_alias, provisioned_status, weights_of
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, drift, left_to_others, states
@@ -112,11 +112,18 @@ class Aliases:
         return self._write_all(todo, known, journal, back=True)
 
     def verify(self, plan: Plan[Move]) -> Sequence[Check]:
-        """Reads alias, version and code of every function; one check that names those which differ."""
+        """Reads alias, version, code and weights of every function; one check that names those which differ."""
 
         def judged(step: Move) -> tuple[str, str]:
-            seen = observe(self._account, step.function, self._settings.alias)
-            why = differs(seen, step.to_version, step.code_sha256, gone="gone", otherwise="not")
+            why = alias_differs(
+                self._account,
+                step.function,
+                step.to_version,
+                step.code_sha256,
+                {},
+                gone="gone",
+                otherwise="not",
+            )
             return step.function, why
 
         with explained("verifying the aliases"):

@@ -247,6 +247,7 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ("approved by", approvals),
         ("ended", _when(record.completed_at) if record.completed_at else ""),
         ("took", _took(record)),
+        ("relief after", "" if record.relieved_seconds is None else f"{record.relieved_seconds:.1f} s"),
         ("waited for approval", f"{record.waited_seconds:.0f} s" if record.waited_seconds else ""),
         ("functions", counted(record) if not record.infrastructure else ""),
         ("resources", resources(record)),

@@ -10,9 +10,10 @@ import pytest
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import new_record
+from rollback.actions.status import check
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
-from rollback.model.record import Status, chain_break
+from rollback.model.record import Status, chain_break, plain_record
 from rollback.model.release import Release
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.recorded import recorded
@@ -206,6 +207,56 @@ def test_an_alias_that_moved_before_the_verification_is_named(world: World) -> N
     assert f"{ROLES}: stands at version 1, not 2" in finished.record.verification[0].detail
 
 
+@pytest.mark.finding("F2")
+def test_a_weight_that_comes_between_the_last_move_and_the_verification_ends_it_failed(world: World) -> None:
+    world.story()
+
+    def stranger(operation: str, function: str) -> None:
+        if len(world.functions.called("UpdateAlias")) == 3 and operation == "GetFunction":
+            world.functions.before = nothing
+            world.functions.point(ROLES, "2", {"3": 0.5})
+
+    world.functions.before = stranger
+    finished = world.begin()
+
+    ended(world, finished, Status.FAILED, 5)
+    assert ROLES in finished.record.verification[0].detail
+
+
+@pytest.mark.finding("F2")
+def test_verify_sees_a_weight_that_nobody_recorded(world: World) -> None:
+    world.story()
+    sound = check(world.session())
+    world.functions.point(ROLES, "3", {"2": 0.1})
+
+    unhealthy = check(world.session())
+
+    assert all(one.ok for one in sound)
+    assert [(one.check, one.ok) for one in unhealthy if not one.ok] == [("aliases", False)]
+    assert ROLES in unhealthy[0].detail
+
+
+@pytest.mark.finding("F2")
+def test_relief_and_verification_are_two_times(world: World) -> None:
+    world.story()
+    one_at_a_time = threading.Lock()
+
+    def later(operation: str, function: str) -> None:
+        with one_at_a_time:
+            world.clock.sleep({"UpdateAlias": 1.0, "GetAlias": 10.0}.get(operation, 0.0))
+
+    world.functions.before = later
+    finished = world.begin()
+
+    ended(world, finished, Status.COMPLETE, 0)
+    record = finished.record
+    assert record.relieved_seconds is not None
+    assert 3 <= record.relieved_seconds < 10
+    assert record.elapsed_seconds >= record.relieved_seconds + 30
+    assert world.session().ledger.load(record.rollback_id).record == record
+    assert plain_record(record)["relieved_seconds"] == record.relieved_seconds
+
+
 def test_asked_to_stop_before_the_first_move_nothing_is_left_in_flight(world: World) -> None:
     world.story()
     stop = threading.Event()
@@ -378,8 +429,8 @@ def test_no_plan_reads_an_alias_whose_state_is_recorded(world: World) -> None:
 
     world.begin()
 
-    assert world.functions.called("GetAlias") == []
-    assert len(world.functions.called("UpdateAlias")) == 3
+    calls = [operation for operation, _ in world.functions.calls if operation in ("GetAlias", "UpdateAlias")]
+    assert calls == ["UpdateAlias"] * 3 + ["GetAlias"] * 3, "the verification's, for weights"
 
 
 def test_somebody_elses_move_refuses_the_plan_unless_adopted(world: World) -> None:

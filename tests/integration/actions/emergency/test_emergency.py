@@ -160,8 +160,8 @@ def test_one_write_a_function_and_every_one_under_a_tag_of_the_record(night: Nig
 
     assert finished.record is not None
     assert sorted(written.function for written in night.world.functions.writes) == sorted((GET, LIST, ROLES))
-    assert len(night.world.functions.called("GetAlias")) == len(seen) + 3, (
-        "the plan's, and none before a write"
+    assert len(night.world.functions.called("GetAlias")) == len(seen) + 6, (
+        "the plan's and the verification's, and none before a write"
     )
     assert all(
         written.description.startswith(f"rollback/{finished.record.rollback_id}/")

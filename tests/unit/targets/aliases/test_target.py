@@ -522,6 +522,17 @@ def test_verify_names_what_is_deployed_elsewhere(estate: Estate) -> None:
     assert f"{B}: stands at version 3, not 1" in checks[0].detail
 
 
+@pytest.mark.finding("F2")
+def test_verify_sees_a_weight_on_an_alias_that_is_at_its_version(estate: Estate) -> None:
+    estate.execute()
+    estate.functions.point(B, "1", {"2": 0.5}, estate.journal.tag)
+
+    (check,) = estate.target.verify(estate.plan)
+
+    assert not check.ok
+    assert f"{B}: of its traffic goes 50% to version 2" in check.detail
+
+
 def test_progress_is_journalled_in_batches(estate: Estate) -> None:
     estate.execute()
 
