@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -88,3 +88,8 @@ def unwrapped(text: Text) -> Text:
     """
     text.no_wrap, text.overflow = True, "ignore"
     return text
+
+
+def lines_to_copy(*values: object) -> Group:
+    """Each value on a line of its own, which is copied whole."""
+    return Group(*(unwrapped(text(value)) for value in values))

@@ -68,9 +68,11 @@ def login(
             f"credential_process = {shlex.quote(os.path.abspath(sys.argv[0]))} credentials {arn}",  # noqa: PTH100 - a link stays one
             f"region = {settings.region}",
         ]
-        message = f"{name} has {settings.names.role(role)} until {answer['Expiration']}. In ~/.aws/config, once:\n\n"
+        message = (
+            f"{name} has {settings.names.role(role)} until {answer['Expiration']}. In ~/.aws/config, once:"
+        )
         ui.show(
-            rich_layout.text(message + "\n".join(lines) + "\n"),
+            rich_layout.lines_to_copy(message, "", *lines, ""),
             {"role": arn, "person": name, "expires": answer["Expiration"], "profile": lines},
         )
         ui.next(f"AWS_PROFILE={called} rollback status --env {env}")
@@ -88,8 +90,8 @@ def logout(
         settings = configured.load(configured.find_root(Path.cwd()), env)
         arns = [_arn(settings, role)] if role else [_arn(settings, one, strict=False) for one in Role]
         gone = [arn for arn in arns if logins.forget(arn)]
-        message = "".join(f"Forgotten: {arn}\n" for arn in gone) or "Nothing was kept."
-        ui.show(rich_layout.text(message.rstrip()), {"forgotten": gone})
+        message = [f"Forgotten: {arn}" for arn in gone] or ["Nothing was kept."]
+        ui.show(rich_layout.lines_to_copy(*message), {"forgotten": gone})
 
 
 def credentials(role: Annotated[str, typer.Argument(metavar="ROLE_ARN")]) -> None:
