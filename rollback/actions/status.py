@@ -12,7 +12,7 @@ from typing import Any
 
 from rollback.actions import freeze
 from rollback.actions.context import Session
-from rollback.actions.emergency.journal import folder, found, identifier
+from rollback.actions.emergency.journal import folder, found, identifier, reminder
 from rollback.actions.recovery_options import RecoveryOption, recovery_options
 from rollback.aws.account import explained
 from rollback.aws.functions import alias_differs, all_at, observe, observe_alias, strangers
@@ -208,8 +208,7 @@ def _left_behind(session: Session) -> list[str]:
             return False
 
     return [
-        f"EMERGENCY {identifier(path)}: its journal is on this machine only. rollback ledger import {path} --env "
-        f"{session.environment}"
+        reminder(path, session.environment)
         for path in found(folder(), session.environment, session.settings.account)
         if not known(path)
     ]

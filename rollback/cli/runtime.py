@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from rollback.actions import context, lifecycle, run
+from rollback.actions.emergency import journal
 from rollback.aws import account
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.ledger import health, store
@@ -55,6 +56,10 @@ def verb(
                         session.watch_first(strict=not reading)
                     yield session, lifecycle.Lifecycle(session=session, ui=ui, stop=stop), ui
                 except store.Unanswered as error:
+                    for path in journal.found(
+                        journal.folder(), session.environment, session.settings.account
+                    ):
+                        ui.alarm(journal.reminder(path, session.environment))
                     error.next = health.advice(error, session.settings)
                     raise
                 finally:

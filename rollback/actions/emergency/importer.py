@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollback.actions.context import Session
-from rollback.actions.emergency.journal import IMPORTED, JournalFile, read
+from rollback.actions.emergency.journal import IMPORTED, JournalFile, read, wherever
 from rollback.actions.ledger_store import end_entry, new_quarantines
 from rollback.actions.ports import Ui
 from rollback.actions.record_lease import RecordLeases
@@ -60,6 +60,7 @@ class JournalImport:
         Raises `Refused` where the journal was tampered with, is another environment's, was written to after
         it was imported, or where the aliases are not as it says, unless `although_moved`.
         """
+        path = wherever(path)
         journal = read(path)
         journal.check_environment(self.session.settings)
         known = self._known(journal)

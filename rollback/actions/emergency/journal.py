@@ -111,6 +111,20 @@ def found(place: Path, environment: str, account: str) -> list[Path]:
     return sorted(place.glob(f"emergency-{environment}-{account}-*{_SUFFIX}"))
 
 
+def reminder(path: Path, environment: str) -> str:
+    """What is shown of a journal that no ledger has yet."""
+    return (
+        f"EMERGENCY {identifier(path)}: its journal is on this machine only. rollback ledger import {path} --env "
+        f"{environment}"
+    )
+
+
+def wherever(path: Path) -> Path:
+    """A journal by the name that it was written under, although it may have been imported since."""
+    imported = path.with_name(path.name + IMPORTED)
+    return imported if imported.exists() and not path.exists() else path
+
+
 def place_of(place: Path, record: Record, account: str) -> Path:
     """The file of a record's journal."""
     return place / f"emergency-{record.environment}-{account}-{record.rollback_id}{_SUFFIX}"

@@ -142,6 +142,6 @@ def under_its_role(session: Session) -> None:
         raise Refused(
             f"An emergency is acted under {role} only; you are {session.caller}.",
             code=Code.WRONG_ROLE,
-            next=f"aws sts assume-role --role-arn arn:aws:iam::{session.settings.account}:role/{role} with your "
-            "MFA device, by somebody in people.breakGlass (README, Permissions).",
+            next=f"rollback login --env {session.environment} --role {BREAK_GLASS}\nby somebody in people.breakGlass "
+            "(README, Permissions); then type it again under the profile that it prints.",
         )
