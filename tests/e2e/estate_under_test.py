@@ -642,7 +642,8 @@ def checkout(root: Path, environment: str, account: str, *, whole: bool = False)
                 shutil.copy(ROOT / name, root / name)
         (root / ".venv").symlink_to(ROOT / ".venv")
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
-    people = {"breakGlass": [f"arn:aws:iam::{account}:user/{OLGA.name}"]}
+    takers = {"deployers": DAN, "onCall": ALICE, "approvers": BOB, "breakGlass": OLGA}
+    people = {kind: [f"arn:aws:iam::{account}:user/{one.name}"] for kind, one in takers.items()}
     values = {
         "services": CATALOGUE,
         "leaseSeconds": LEASE_SECONDS,

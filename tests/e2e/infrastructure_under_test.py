@@ -26,8 +26,8 @@ from tests.warm import Warm
 GOOD = "v1.0.0"
 # Seconds: several engines one after the other, on a machine that has other things to do.
 PATIENCE = 180.0
-_PARAMETERS, _TAGGED = "components/release_parameters.py", "release-parameters"
-_ROOT, _OUTPUTS = "terraform/main.tf", "The access platform's API"
+_PARAMETERS, TAGGED = "components/release_parameters.py", "release-parameters"
+_ROOT, OUTPUTS = "terraform/main.tf", "The access platform's API"
 _DENIED = "denied-by-a-test"
 _MAX_TEXT = ("--reason", REASON, "--json")
 
@@ -63,9 +63,9 @@ class InfrastructureEstate:
         number = next(self._numbers)
         self.version = f"v1.{number}.0"
         if "stack" in what:
-            self.edit(_PARAMETERS, f'"{_TAGGED}")', f'"{_TAGGED}-bad-{number}")')
+            self.edit(_PARAMETERS, f'"{TAGGED}")', f'"{TAGGED}-bad-{number}")')
         if "terraform" in what:
-            self.edit(_ROOT, _OUTPUTS, f"Bad, number {number}")
+            self.edit(_ROOT, OUTPUTS, f"Bad, number {number}")
         self.bad = self.commit(f"a bad one, number {number}")
         if "stack" in what:
             self.up()
@@ -152,8 +152,8 @@ class InfrastructureEstate:
         """Whether the stack or the configuration is again as the good commit has it, and is said to be."""
         now = self.state()
         if what == "stack":
-            return (now.tag, now.commits["pulumi-commit"]) == (_TAGGED, self.good)
-        return (now.subject, now.commits["terraform-commit"]) == (_OUTPUTS, self.good)
+            return (now.tag, now.commits["pulumi-commit"]) == (TAGGED, self.good)
+        return (now.subject, now.commits["terraform-commit"]) == (OUTPUTS, self.good)
 
     def checkout(self) -> tuple[str, str, str]:
         """All that a command could leave in the checkout and in its repository."""
