@@ -13,7 +13,9 @@ from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.core.sanitize import line
 from rollback.integrations import git
-from rollback.integrations.pulumi import Denied, Update, history, place
+from rollback.integrations.pulumi.backend import place
+from rollback.integrations.pulumi.engine import Denied
+from rollback.integrations.pulumi.update_history import Update, history
 from rollback.model.drill import Drill
 from rollback.model.drill import drill_document as drill_json
 from rollback.model.record import Record, plain_record

@@ -164,7 +164,7 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
 
 def commits_for(session: Session, commit: str, terraform: str | None) -> tuple[Commits, list[str]]:
     """The commits of a release, checked; the stack's comes from the engine's history, if there is any."""
-    from rollback.integrations.pulumi import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
+    from rollback.integrations.pulumi.update_history import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
 
     stack, notice = deployed_commit(session.root, session.settings)
     checked = Commits(

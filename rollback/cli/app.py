@@ -40,7 +40,7 @@ VERBS = {
         "unfreeze": ("freeze:unfreeze", "Let an environment go that was frozen, whoever froze it."),
         "prune": (
             "prune:prune",
-            "Delete published versions that no kept release, quarantine, alias or unfinished record needs.",
+            "Delete published versions that nothing needs: without --digest and --yes only shows them, or asks.",
         ),
         "audit": (
             "audit:audit",

@@ -33,9 +33,7 @@ def prune(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Delete published versions that nothing needs. Without --digest and --yes it shows what that would be, and
-    asks on a terminal.
-    """
+    """Delete published versions that nothing needs: without --digest and --yes only shows them, or asks."""
     with verb(env, json) as (session, flow, ui):
         request = PruneRequest(keep=keep)
         reason = messages.checked_reason(reason) if reason or digest or yes else ""

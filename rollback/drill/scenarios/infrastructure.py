@@ -17,8 +17,8 @@ from rollback.core.process_identity import began, here
 from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.integrations import git
 from rollback.integrations.git import Commit
-from rollback.integrations.pulumi import backend_url, checkpoint, update_history
-from rollback.integrations.pulumi.backend import BackendLocks
+from rollback.integrations.pulumi import checkpoint, update_history
+from rollback.integrations.pulumi.backend import BackendLocks, backend_url
 from rollback.integrations.pulumi.engine import CommandWatch, Engine
 from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.pulumi.workspace import Where, workspace

@@ -23,7 +23,7 @@ from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.config.settings import parse
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
-from rollback.integrations.pulumi import deployed_commit, history
+from rollback.integrations.pulumi.update_history import deployed_commit, history
 from rollback.model.events import EngineBegan
 from rollback.model.plan import Plan
 from rollback.model.release import STACK
