@@ -125,7 +125,8 @@ def _terraform_root(scope: Scope) -> list[Statement]:
 
 
 def _state(scope: Scope) -> list[Statement]:
-    """The engine's and Terraform's state; objects are versioned, and only locks are ever deleted.
+    """The engine's and Terraform's state; objects are versioned, and only locks and saved plans are
+    ever deleted.
 
     With a key for the stack's secrets, the engine asks KMS for what they are encrypted with, at a preview as well.
     """
@@ -134,6 +135,12 @@ def _state(scope: Scope) -> list[Statement]:
         *([statement("StateKey", key_uses, scope.state_key)] if scope.state_key else []),
         statement("FindState", ["s3:ListBucket"], scope.bucket),
         statement("KeepState", ["s3:GetObject", "s3:PutObject"], f"{scope.bucket}/*"),
+        # A saved plan holds secrets, and goes with its versions once it is used.
+        statement(
+            "ForgetPlans",
+            ["s3:DeleteObjectVersion"],
+            f"{scope.bucket}/rollback/*/plan.tfplan",
+        ),
         statement(
             "Unlock",
             ["s3:DeleteObject"],

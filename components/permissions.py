@@ -199,7 +199,8 @@ def _restore(scope: Scope) -> list[Statement]:
         statement(
             "KeepReports",
             ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
-            f"{scope.bucket}/rollback/*",
+            # Saved plans beside them hold secrets that are not this role's to read.
+            f"{scope.bucket}/rollback/*/loss*",
         ),
         statement("PointToTables", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
         *_table_keys(scope),

@@ -22,7 +22,7 @@ from rollback.actions.context import Session
 from rollback.actions.ledger_store import give_up
 from rollback.actions.ports import Ui
 from rollback.actions.record_lease import RecordLeases
-from rollback.actions.run import Finished, Run, new_record, working
+from rollback.actions.run import Finished, Run, forgotten, new_record, working
 from rollback.config.naming import APPROVER
 from rollback.core.errors import AwaitingApproval, Code, Refused, Reverted, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseHeld
@@ -208,6 +208,9 @@ class Lifecycle:
             except LeaseHeld:
                 self.ui.notice("It is being applied right now; that ends without having changed anything.")
             plan = self._records.readable_plan(opened)
+            if plan is not None:
+                target = self.session.target(record.kind)
+                forgotten(target, plan, rollback_id, opened.events, self.ui, ended=True)
             return Finished(record=record, plan=plan, events=(*opened.events, event))
         if (ended := self._records.freed(rollback_id)) is not None:
             return ended

@@ -179,6 +179,9 @@ class Run:
         What was left is quarantined where it is done, and released from quarantine where it is undone.
         """
         quarantines = {s: version for s, version in self.plan.quarantines.items() if s in done}
+        forgotten(
+            self.target, self.plan, self.rollback_id, self.events, self.ui, ended=status is not Status.FAILED
+        )
         self.store.close(
             End(
                 status=status,
@@ -220,6 +223,16 @@ def new_record(
         infrastructure=plan.infrastructure,
         run=github_actions.this_run(),
     )
+
+
+def forgotten(
+    target: Target, plan: Plan[Any], rollback_id: str, events: Sequence[Event], ui: Ui, *, ended: bool
+) -> None:
+    """Has a target remove what it kept for a plan. Where it cannot, that is a notice: the rollback is as it is."""
+    try:
+        target.forget(plan, rollback_id, events, ended=ended)
+    except RollbackError as error:
+        ui.notice(f"What was kept for {rollback_id} is still there: {error.what}")
 
 
 @contextmanager

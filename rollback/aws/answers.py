@@ -57,7 +57,9 @@ def malformed(service: str, operation: str, http: Any, parsed: Mapping[str, Any]
     if any(name not in parsed for name in _WANTED.get(operation, ())):
         return True
     content, declared = http.content, http.headers.get("content-length")
-    if declared is not None and declared.isdigit() and int(declared) != len(content):
+    # A HEAD has the length of what a GET would bring, and no body (RFC 9110, 9.3.2).
+    is_head = operation.startswith("Head")
+    if not is_head and declared is not None and declared.isdigit() and int(declared) != len(content):
         return True
     return service in _JSON and bool(content.strip()) and content.strip()[:1] + content.strip()[-1:] != b"{}"
 

@@ -153,6 +153,9 @@ class Target(Protocol):
     def keep(self, plan: Plan[Any], rollback_id: str) -> None:
         """Stores what carrying out `plan` will need and what its record cannot hold."""
 
+    def forget(self, plan: Plan[Any], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
+        """Removes of that what is no longer needed: all where the record has `ended` for good."""
+
     def execute(self, plan: Plan[Any], journal: Journal) -> Outcome:
         """Does what the plan says, skipping what the journal says is done."""
 

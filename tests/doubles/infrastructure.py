@@ -39,6 +39,7 @@ class StackDouble:
     drifted: str = ""
     published: list[Deployed] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     def target(self, kind: str, subject: str) -> Callable[[Context], Target]:
         return lambda context: Target(context, self, kind, subject)
@@ -92,6 +93,12 @@ class Target:
 
     def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:
         self._double.kept.append(rollback_id)
+
+    def forget(
+        self, plan: Plan[ResourceChange], rollback_id: str, events: Sequence[Event], *, ended: bool
+    ) -> None:
+        if ended:
+            self._double.forgotten.append(rollback_id)
 
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         if journal.taken_over and self._double.drifted:

@@ -208,8 +208,11 @@ BUCKET_DEEDS = (
          f"{STATE}/access-management/terraform.tfstate"),
     _row(NOBODY, "change the state's bucket", "s3:DeleteBucket PutBucketVersioning PutBucketPolicy "
          "PutLifecycleConfiguration", STATE),
-    _row(_DS, "keep a table's report", "s3:GetObject PutObject", f"{STATE}/rollback/01J/report.json"),
-    _row(RESTORE, "give up on a table's report", "s3:AbortMultipartUpload", f"{STATE}/rollback/01J/report.json"),
+    _row(_DS, "keep a table's report", "s3:GetObject PutObject", f"{STATE}/rollback/01J/loss.jsonl"),
+    _row(RESTORE, "give up on a table's report", "s3:AbortMultipartUpload", f"{STATE}/rollback/01J/loss.jsonl"),
+    _row(_D, "keep a saved plan, which holds secrets, and delete it for good",
+         "s3:GetObject PutObject DeleteObjectVersion", f"{STATE}/rollback/01J/plan.tfplan"),
+    _row(NOBODY, "delete a table's report", "s3:DeleteObject DeleteObjectVersion", f"{STATE}/rollback/01J/loss.jsonl"),
     _row(NOBODY, "make a bucket", "s3:CreateBucket", "arn:aws:s3:::bbws-access-anything"),
 )
 

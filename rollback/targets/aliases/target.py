@@ -88,6 +88,9 @@ class Aliases:
     def keep(self, plan: Plan[Move], rollback_id: str) -> None:
         """Nothing: the plan says it all."""
 
+    def forget(self, plan: Plan[Move], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
+        """Nothing: nothing was kept."""
+
     def execute(self, plan: Plan[Move], journal: Journal) -> Outcome:
         known = states(plan, journal.events)
         todo = [step for step in plan.steps if not known[step.function].moved]

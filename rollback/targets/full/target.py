@@ -83,6 +83,10 @@ class Full:
         for kind, part in parts(plan).items():
             self._targets[kind].keep(part, rollback_id)
 
+    def forget(self, plan: Plan[Piece], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
+        for kind, part in parts(plan).items():
+            self._targets[kind].forget(part, rollback_id, events_of(part, events), ended=ended)
+
     def execute(self, plan: Plan[Piece], journal: Journal) -> Outcome:
         """Part by part. Aliases that fail are reverted; a failure of a later part reverts nothing."""
         finished = {done.part for done in happened(journal.events, PartDone)}

@@ -115,6 +115,9 @@ class Prune:
     def keep(self, plan: Plan[Doomed], rollback_id: str) -> None:
         """Nothing: the plan says it all."""
 
+    def forget(self, plan: Plan[Doomed], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
+        """Nothing: nothing was kept."""
+
     def execute(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
         found = self._needs(_checked(plan.request.expected(PruneRequest).keep))
         turns = self._left(plan, journal.events)

@@ -82,6 +82,11 @@ class Stack:
     def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:
         """Nothing: another machine makes its own worktree, and plans again."""
 
+    def forget(
+        self, plan: Plan[ResourceChange], rollback_id: str, events: Sequence[Event], *, ended: bool
+    ) -> None:
+        """Nothing: nothing was kept."""
+
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         ready, self._ready = self._ready, None
         names = json.loads(plan.facts.get(planner.RENAMES, "{}"))

@@ -93,6 +93,11 @@ class TableTarget:
     def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
         """Nothing: the plan says it all, and a cutover's loss report is kept already."""
 
+    def forget(
+        self, plan: Plan[TableStep], rollback_id: str, events: Sequence[Event], *, ended: bool
+    ) -> None:
+        """Nothing: a loss report is for people to read, too."""
+
     def publish(
         self, plan: Plan[TableStep], deployed: Mapping[str, Deployed], events: Sequence[Event]
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,8 @@ from rollback.targets.terraform.backend import Backend
 
 # The facts of `position`, by which a state is recognised.
 POSITION = ("serial", "lineage")
+# What S3 says of an object that is not there; a HEAD has only a number to say it with.
+_GONE = ("404", "NoSuchKey")
 PLAN, LOCK_FILE = "plan.tfplan", ".terraform.lock.hcl"
 
 
@@ -105,21 +107,35 @@ class StateBucket:
             with explained("keeping the saved plan in the state bucket"):
                 self._s3.put_object(
                     Bucket=self.name,
-                    Key=f"rollback/{rollback_id}/{file.name}",
+                    Key=_key(rollback_id, file.name),
                     Body=file.read_bytes(),
                     ServerSideEncryption="AES256",
                     **self._owned(self.name),
                 )
 
-    def fetch(self, plan: Plan[ResourceChange], rollback_id: str, folder: Path) -> None:
-        """Brings a record's saved plan and lock file to `folder`.
+    def forget(self, rollback_id: str) -> None:
+        """Deletes a record's saved plan for good, in a bucket that keeps versions as well; nothing where it is gone."""
+        saved = {"Bucket": self.name, "Key": _key(rollback_id, PLAN), **self._owned(self.name)}
+        with explained("deleting the saved plan in the state bucket"):
+            try:
+                version = self._s3.head_object(**saved).get("VersionId")
+            except ClientError as error:
+                if code(error) in _GONE:
+                    return
+                raise
+            self._s3.delete_object(**saved, **({"VersionId": version} if version else {}))
+
+    def fetch(
+        self, plan: Plan[ResourceChange], rollback_id: str, folder: Path, names: Collection[str]
+    ) -> None:
+        """Brings of a record's saved plan and lock file those in `names` to `folder`.
 
         Raises `Refused` where either is gone or is not what the record's digest covers.
         """
         for name, fact in ((PLAN, "plan"), (LOCK_FILE, "lock-file")):
-            if not plan.facts[fact]:
+            if name not in names or not plan.facts[fact]:
                 continue
-            found = self._read(self._s3, self.name, f"rollback/{rollback_id}/{name}")
+            found = self._read(self._s3, self.name, _key(rollback_id, name))
             if found is None or hashlib.sha256(found).hexdigest() != plan.facts[fact]:
                 what = "is gone from the state bucket" if found is None else "is not the one that was planned"
                 raise Refused(
@@ -148,6 +164,11 @@ class StateBucket:
         nobody here knows.
         """
         return {"ExpectedBucketOwner": self.account.settings.account} if bucket == self.name else {}
+
+
+def _key(rollback_id: str, name: str) -> str:
+    """Where a file of a record is kept."""
+    return f"rollback/{rollback_id}/{name}"
 
 
 def position(state: Mapping[str, Any]) -> dict[str, str]:

@@ -30,7 +30,7 @@ from rollback.targets.terraform import apply, backend, plan_json, workspace
 from rollback.targets.terraform.backend import Backend
 from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.post_checks import checks
-from rollback.targets.terraform.state_bucket import LOCK_FILE, POSITION, StateBucket, position
+from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN, POSITION, StateBucket, position
 from rollback.targets.terraform.workspace import Work
 
 
@@ -150,6 +150,18 @@ class Terraform:
         assert self._work is not None  # noqa: S101 - it made this plan
         self._bucket(plan).keep(rollback_id, self._work.saved, self._work.lock_file)
 
+    def forget(
+        self,
+        plan: Plan[ResourceChange],  # noqa: ARG002 - the Protocol's
+        rollback_id: str,
+        events: Sequence[Event],
+        *,
+        ended: bool,
+    ) -> None:
+        """The plan's file goes as soon as it was begun with: what is left then is planned anew. It holds secrets."""
+        if ended or apply.begun(events) is not None:
+            StateBucket(self._account, backend.platform(self._settings)).forget(rollback_id)
+
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned anew."""
         if apply.begun(journal.events) is None:
@@ -157,7 +169,7 @@ class Terraform:
         if not self._over(journal):
             return Outcome(interrupted=True)
         try:
-            work = self._ready(plan, journal.rollback_id)
+            work = self._ready(plan, journal.rollback_id, anew=True)
             self._unlock(work, plan, journal)
             self._adopt(work.commit, plan, journal, CHANGED)
             remaining = self._planned(work)
@@ -315,8 +327,10 @@ class Terraform:
             workspace.opened(self._root, commit, tool, self._settings, where, seconds=seconds, place=place)
         )
 
-    def _ready(self, plan: Plan[ResourceChange], rollback_id: str) -> Work:
-        """The folder of the saved plan, as it was made. Raises `Refused` where it cannot be had like that."""
+    def _ready(self, plan: Plan[ResourceChange], rollback_id: str, *, anew: bool = False) -> Work:
+        """The folder of the saved plan, as it was made; without the plan, where it is made `anew`. Raises `Refused`
+        where it cannot be had like that.
+        """
         if self._work is not None and str(self._work.folder) == plan.facts["folder"]:
             return self._work
         tool = terraform.find()
@@ -334,7 +348,8 @@ class Terraform:
             )
         where = self._backend(plan)
         work = self._opened(plan.facts["commit"], tool, where, plan.facts["folder"])
-        StateBucket(self._account, where).fetch(plan, rollback_id, work.folder)
+        names = (LOCK_FILE,) if anew else (PLAN, LOCK_FILE)
+        StateBucket(self._account, where).fetch(plan, rollback_id, work.folder, names)
         if plan.facts["lock-file"]:
             work.lock_file.write_bytes((work.folder / LOCK_FILE).read_bytes())
         work.init(as_committed=bool(plan.facts["lock-file"]))

@@ -86,7 +86,7 @@ def test_with_yes_one_plan_under_the_lease_serves_and_what_was_left_is_quarantin
     assert finished.record is not None
     assert finished.record.infrastructure == {"create": 0, "update": 3, "replace": 0, "delete": 0, "same": 0}
     assert finished.record.rto_seconds == 15 * 60
-    assert stack_double.kept == [finished.record.rollback_id]
+    assert stack_double.kept == stack_double.forgotten == [finished.record.rollback_id]
     assert world.timeline().all_deployed == {STACK: OLD}
     assert quarantines_of(world.session(), NEW) == [f"stack: {WHY}"]
     assert quarantines_of(world.session(), OLD) == []

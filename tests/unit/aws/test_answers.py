@@ -115,3 +115,11 @@ def test_a_change_of_an_item_without_the_item_is_no_answer(make: Callable[[str],
     answer = client.update_item(TableName="t", Key={"PK": {"S": "LOCK#dev"}}, ReturnValues="ALL_NEW")
 
     assert (answer["Attributes"]["beat"]["N"], len(asked)) == ("2", 2)
+
+
+def test_a_head_has_the_length_of_its_object_and_no_body(make: Callable[[str], Any]) -> None:
+    s3 = make("s3")
+    asked = answers(s3, (b"", {"content-length": "4711", "x-amz-version-id": "v1"}))
+
+    assert s3.head_object(Bucket="b", Key="k")["VersionId"] == "v1"
+    assert len(asked) == 1

@@ -311,7 +311,7 @@ def test_the_restore_role_never_sees_the_ledger(stack: str) -> None:
         table,
         f"{table}/backup/*",
         f"{table}-restore-*",
-        f"arn:aws:s3:::bbws-access-{stack}-terraform-state/rollback/*",
+        f"arn:aws:s3:::bbws-access-{stack}-terraform-state/rollback/*/loss*",
         of.arn("ssm", f"parameter/bbws-access/{stack}/table/bbws-access-{stack}-ddb-access-management"),
     }
 

@@ -135,6 +135,12 @@ class Place:
     def put(self, key: str, body: bytes) -> None:
         self.client("s3").put_object(Bucket=self.settings.names.state_bucket, Key=key, Body=body)
 
+    def kept(self, rollback_id: str) -> list[str]:
+        """The versions of a record's saved plan that there still are."""
+        bucket, prefix = self.settings.names.state_bucket, f"rollback/{rollback_id}/plan.tfplan"
+        listed = self.client("s3").list_object_versions(Bucket=bucket, Prefix=prefix)
+        return [one["VersionId"] for one in listed.get("Versions", [])]
+
     def state(self) -> Any:
         return json.loads(self.object(STATE)["Body"].read())
 
@@ -335,9 +341,7 @@ def test_terraform_rollback_restores_infrastructure_state_proves_it_and_shows_no
     assert place.parameter() == before == plan.targets[TERRAFORM]
     assert not git(place.root, "status", "--porcelain", "--ignored", "terraform")
     assert len(git(place.root, "worktree", "list").splitlines()) == 1
-    kept = place.object(f"rollback/{made.rollback_id}/plan.tfplan")
-    assert kept["ServerSideEncryption"] == "AES256"
-    assert hashlib.sha256(kept["Body"].read()).hexdigest() == plan.facts["plan"]
+    assert place.kept(made.rollback_id) == []
     assert SECRET in json.dumps(place.state())
     assert SECRET not in place.ledger_text()
     with place.flow() as flow:
@@ -358,6 +362,10 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
     assert waiting.record
     waits, digest = waiting.record.rollback_id, waiting.record.digest
     here = terraform.find()
+    kept = place.object(f"rollback/{waits}/plan.tfplan")
+    assert kept["ServerSideEncryption"] == "AES256"
+    assert waiting.plan
+    assert hashlib.sha256(kept["Body"].read()).hexdigest() == waiting.plan.facts["plan"]
 
     def apply() -> Finished:
         with place.flow() as flow:
@@ -390,6 +398,29 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
     assert done.record
     assert done.record.digest == digest
     assert place.description() == "kept"
+
+
+@pytest.mark.finding("plan.tfplan")
+@pytest.mark.parametrize("how", ["done", "failed", "aborted"])
+def test_a_saved_plan_is_gone_with_its_secrets_once_it_is_used_or_given_up(place: Place, how: str) -> None:
+    # One more API is more than the deployer may make.
+    more = SLOW.partition("\n}\n")[2]
+    wanted = place.aside(f"kept, {how}", lambda main: described(how)(main) + more * (how == "failed"))
+    with place.flow() as flow:
+        waiting = flow.start("terraform", TerraformRequest(commit=wanted), "it went bad")
+    assert waiting.record
+    waits, digest = waiting.record.rollback_id, waiting.record.digest
+    assert len(place.kept(waits)) == 1
+
+    with place.flow() as flow:
+        ended = flow.abort(waits) if how == "aborted" else flow.apply(waits, digest)
+
+    assert ended.record
+    assert ended.record.status == {"done": "COMPLETE", "failed": "FAILED", "aborted": "ABORTED"}[how]
+    assert place.kept(waits) == []
+    if how == "failed":
+        with place.flow() as flow:
+            assert flow.abort(waits).error is None
 
 
 def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> None:
