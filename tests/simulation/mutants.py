@@ -443,7 +443,7 @@ MUTANTS = (
         "approval digest not compared",
         ("throttle", "approve"),
         "rollback.actions.approval:approve",
-        ((operand("startswith"), gone),),
+        ((condition("is_digest_of"), never),),
     ),
     Mutant(
         "COMPLETE although verification failed",
