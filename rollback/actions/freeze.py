@@ -17,9 +17,7 @@ def freeze(session: Session, reason: str) -> Freeze:
     """Freezes the environment for everybody but the caller. Raises `Refused` where it is frozen already."""
     reason = checked_reason(reason)
     if (freeze_entry := frozen(session.ledger)) is not None:
-        raise Refused(
-            f"{session.environment} is frozen already: {description(freeze_entry)}.", code=Code.FROZEN
-        )
+        raise Refused(f"{session.environment} is frozen already: {freeze_entry}.", code=Code.FROZEN)
     at = session.clocks.now()
     made = Freeze(reason=reason, by=session.caller, at=at)
     session.ledger.append(manual_entry(session, "freeze", "", reason, at), quarantines=[made])
@@ -44,16 +42,9 @@ def frozen(ledger: Ledger) -> Freeze | None:
 
 
 def respected(session: Session) -> None:
-    """Raises `Refused` where somebody else has frozen the environment."""
+    """Raises `Refused` where somebody else has frozen the environment: before work is begun. What is opened asks again,
+    in the transaction that opens it (`Ledger.open`, `journal`, `record_release`).
+    """
     freeze_entry = frozen(session.ledger)
-    if freeze_entry is not None and freeze_entry.by.person.casefold() != session.caller.person.casefold():
-        raise Refused(
-            f"{session.environment} is frozen: {description(freeze_entry)}.",
-            code=Code.FROZEN,
-            next=f"Ask {freeze_entry.by.person}; or rollback unfreeze --env {session.environment} --reason …",
-        )
-
-
-def description(freeze_entry: Freeze) -> str:
-    """A freeze in words."""
-    return f"{freeze_entry.by} since {freeze_entry.at}: {freeze_entry.reason}"
+    if freeze_entry is not None and freeze_entry.binds(session.caller.person):
+        raise freeze_entry.refusal(session.environment)

@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rollback.actions import freeze
 from rollback.actions.context import Session
 from rollback.actions.emergency.journal import folder, found, identifier, reminder
 from rollback.actions.recovery_options import RecoveryOption, recovery_options
@@ -153,7 +152,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             settings, timeline, quarantines, {service.name: service.previous for service in services}, recent
         ),
         frozen=next(
-            (freeze.description(quarantine) for quarantine in everything if isinstance(quarantine, Freeze)),
+            (str(quarantine) for quarantine in everything if isinstance(quarantine, Freeze)),
             "",
         ),
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),

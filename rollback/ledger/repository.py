@@ -44,6 +44,7 @@ from rollback.ledger.store import ABSENT, Conflict, Item, LedgerTable, Write
 from rollback.ledger.stored_record import Opened, advance, event_write
 from rollback.ledger.stored_timeline import StoredTimeline
 from rollback.model.deployed import known, read
+from rollback.model.identity import Actor
 from rollback.model.plan import Plan, to_chunks
 from rollback.model.record import (
     SCHEMA,
@@ -135,9 +136,27 @@ class Ledger:
 
     def frozen(self) -> Freeze | None:
         """The freeze that there is now."""
-        item = self.table.get(f"RELEASE#{self.environment}", f"{QUARANTINE}{FROZEN}")
+        return self._freeze_in(self.table.get(*self._freeze_key))
+
+    @property
+    def _freeze_key(self) -> tuple[str, str]:
+        return f"RELEASE#{self.environment}", f"{QUARANTINE}{FROZEN}"
+
+    def _freeze_in(self, item: Item | None) -> Freeze | None:
         quarantines = self._stored.not_lifted([] if item is None else [item])
         return next((quarantine for quarantine in quarantines if isinstance(quarantine, Freeze)), None)
+
+    def _unfrozen(self, by: Actor) -> Write:
+        """A member of a transaction that holds as long as nobody freezes the environment anew. Raises `Refused` where
+        somebody else than `by` has frozen it.
+        """
+        item = self.table.get(*self._freeze_key)
+        if (freeze := self._freeze_in(item)) is not None and freeze.binds(by.person):
+            raise freeze.refusal(self.environment)
+        asked = Write(name="freeze", key=self._freeze_key, condition=ABSENT)
+        if item is None:
+            return asked
+        return replace(asked, condition="#at = :at", names={"#at": "at"}, values={":at": item.get("at")})
 
     def append(
         self,
@@ -192,7 +211,8 @@ class Ledger:
     ) -> tuple[Entry, Iterator[Entry]]:
         """Appends what `make` makes of the newest entry and the number, and gives it with those before it, newest first.
 
-        Takes the number after the newest one; where somebody else took it meanwhile, tries the next. An item that is
+        Takes the number after the newest one; where somebody else took it meanwhile, or has frozen the environment,
+        `make` is asked again. An item that is
         no entry of its number, or none at all, keeps nobody from writing: it is passed over, and `audit` names it.
         """
         for _ in range(_SEQ_TRIES):
@@ -215,7 +235,7 @@ class Ledger:
             try:
                 self.table.transact([put, *proofs, *writes])
             except Conflict as conflict:
-                if conflict.what != "timeline":
+                if conflict.what not in ("timeline", "freeze"):
                     raise
                 continue
             return numbered, (iter(()) if last is None else _joined(last, before))
@@ -267,12 +287,17 @@ class Ledger:
         return release
 
     def record_release(self, release: Release, entry: Entry, lease: LeaseProof) -> Entry:
-        """Writes the manifest, then the release and its timeline entry, which covers both, in one transaction."""
+        """Writes the manifest, then the release and its timeline entry, which covers both, in one transaction.
+
+        Raises `Refused` where somebody else has frozen the environment.
+        """
         for item in manifest_items(release):
             self.table.transact([Write(name="manifest", item=item, condition=ABSENT), *lease.proofs()])
         write = Write(name="release", item=release_item(release), condition=ABSENT)
         entry = replace(entry, covers=release_hash(release))
-        appended, before = self._append(entry, [write], lease.proofs())
+        appended, before = self._numbered(
+            lambda _last, _seq: (entry, [self._unfrozen(entry.by), write]), lease.proofs()
+        )
         self._keep(appended, before, release)
         return appended
 
@@ -283,7 +308,7 @@ class Ledger:
     ) -> tuple[Record, Event]:
         """Writes a new record with its plan, its first event and its entry in the timeline.
 
-        Raises `Refused` where the id is taken.
+        Raises `Refused` where the id is taken, or somebody else has frozen the environment.
         """
         chunks = to_chunks(plan)
         entered = replace(entered, data={**entered.data, "plan": digest(chunks)})
@@ -308,7 +333,10 @@ class Ledger:
                 covers=event.hash,
                 status=status,
             )
+            # What was done in an emergency was done, frozen or not.
+            unfrozen = [] if record.emergency else [self._unfrozen(entered.by)]
             return entry, [
+                *unfrozen,
                 Write(name="record", item=record_item(after), condition=ABSENT),
                 Write(name="plan", item=head, condition=ABSENT),
                 event_write(record, event),
@@ -389,14 +417,17 @@ class Ledger:
         """Appends an event and changes the record with it, if nobody else has written to it meanwhile.
 
         `changes` maps fields of `Record` to their new values, e.g. `{"status": Status.IN_PROGRESS}`. Raises
-        `LeaseLost` where the lease is no longer ours, `Refused` where the record was changed.
+        `LeaseLost` where the lease is no longer ours, `Refused` where the record was changed, or where it would begin
+        to act and somebody else has frozen the environment.
         """
         if lease:
             lease.check()
         after, event, writes = advance(record, entered, changes or {})
+        begins = record.status is Status.AWAITING_APPROVAL and after.status is Status.IN_PROGRESS
+        unfrozen = [self._unfrozen(entered.by)] if begins else []
         try:
             # Of several conditions that fail, it is the lease that says why.
-            self.table.transact([*(lease.proofs() if lease else []), *writes])
+            self.table.transact([*(lease.proofs() if lease else []), *unfrozen, *writes])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
         return after, event
@@ -484,6 +515,8 @@ class Ledger:
                 lease.check()
             except RollbackError as lost:
                 return lost
+        if conflict.what == "freeze" and (freeze := self.frozen()) is not None:
+            return freeze.refusal(self.environment)
         return Refused(
             f"Somebody else changed {record.rollback_id} at the same time.",
             code=Code.LEDGER_BUSY,

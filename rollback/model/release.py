@@ -120,6 +120,21 @@ class Freeze:
     by: Actor
     at: str
 
+    def __str__(self) -> str:
+        return f"{self.by} since {self.at}: {self.reason}"
+
+    def binds(self, person: str) -> bool:
+        """Whether it keeps `person` from deploying and rolling back."""
+        return self.by.person.casefold() != person.casefold()
+
+    def refusal(self, environment: str) -> Refused:
+        """The error for those whom it binds."""
+        return Refused(
+            f"{environment} is frozen: {self}.",
+            code=Code.FROZEN,
+            next=f"Ask {self.by.person}; or rollback unfreeze --env {environment} --reason …",
+        )
+
 
 def manifest_hash(manifest: Mapping[str, DeployedVersion]) -> str:
     """Over what a release is made of: each function's version and code, not its alias's state."""

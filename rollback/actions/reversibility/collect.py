@@ -275,7 +275,7 @@ def _freeze(session: Session) -> list[Judgement]:
     frozen = freeze.frozen(session.ledger)
     if frozen is None:
         return [Judgement(check="freeze", answer=CheckAnswer.YES, why=f"{session.environment} is not frozen")]
-    why = f"{session.environment} is frozen: {freeze.description(frozen)}"
+    why = f"{session.environment} is frozen: {frozen}"
     then = f"rollback unfreeze --env {session.environment} --reason …"
     return [Judgement(check="freeze", answer=CheckAnswer.NOTE, why=why, next=then)]
 

@@ -24,8 +24,6 @@ def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     with verb(env, json) as (session, _, ui):
         frozen = freezing.unfreeze(session, reason)
         ui.show(
-            rich_layout.text(
-                f"{session.environment} is free again. It was frozen by {freezing.description(frozen)}."
-            ),
+            rich_layout.text(f"{session.environment} is free again. It was frozen by {frozen}."),
             {"frozen": False, **plain(frozen)},
         )

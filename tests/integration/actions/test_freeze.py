@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from rollback.actions.freeze import freeze, frozen, respected, unfreeze
 from rollback.actions.quarantine import lift
+from rollback.actions.run import Finished
 from rollback.actions.status import overview
 from rollback.core.errors import Code, Refused
+from rollback.ledger.store import Write
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.release import Freeze
 from rollback.model.request import AliasesRequest
 from tests.coded import coded
+from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, DAN, TABLE, World
 
 CAROL = Actor(role=ALICE.role, person="carol")
@@ -121,3 +126,98 @@ def test_lifting_a_quarantine_lets_no_freeze_go(cold: World) -> None:
         lift(cold.session(CAROL), "*", (), "whatever it is")
 
     assert frozen(cold.session().ledger) is not None
+
+
+def meanwhile(world: World, *calls: str) -> None:
+    """Alice freezes the environment once somebody has made one of these calls to Lambda."""
+
+    def before(operation: str, function: str) -> None:
+        if operation in calls:
+            world.functions.before = nothing
+            freeze(world.session(ALICE), "looking into it")
+
+    world.functions.before = before
+
+
+@pytest.mark.finding("freeze race")
+@pytest.mark.parametrize("hold", [False, True])
+def test_a_freeze_that_is_set_while_somebody_plans_stops_the_opening(world: World, hold: bool) -> None:
+    world.story()
+    before = world.versions()
+    meanwhile(world, "GetFunction")
+
+    with pytest.raises(Refused, match="alice", check=coded(Code.FROZEN)):
+        world.flow(CAROL).start("aliases", AliasesRequest(), "it went bad", hold=hold)
+
+    assert world.versions() == before
+    assert next(entry.kind for entry in world.timeline()) == "freeze", "nothing was opened"
+    assert world.session().leases.holders() == {}
+
+
+@pytest.mark.finding("freeze race")
+def test_a_freeze_that_is_set_while_a_plan_is_made_again_stops_its_application(world: World) -> None:
+    world.story()
+    before = world.versions()
+    waiting = world.flow(CAROL).start("aliases", AliasesRequest(), "it went bad", hold=True).record
+    assert waiting is not None
+    meanwhile(world, "GetFunction")
+
+    with pytest.raises(Refused, match="alice", check=coded(Code.FROZEN)):
+        world.flow(CAROL).apply(waiting.rollback_id, waiting.digest)
+
+    assert world.versions() == before
+    assert world.session().ledger.load(waiting.rollback_id).record.status is Status.AWAITING_APPROVAL
+    assert world.session().leases.holders() == {}
+
+
+@pytest.mark.finding("freeze race")
+@pytest.mark.parametrize("verb", ["record", "adopt"])
+def test_a_freeze_that_is_set_while_a_release_is_read_stops_its_recording(world: World, verb: str) -> None:
+    world.story()
+    world.release("v1.3.0")
+    meanwhile(world, "GetFunction")
+
+    with pytest.raises(Refused, match="alice", check=coded(Code.FROZEN)):
+        getattr(world, verb)("v1.3.0")
+
+    assert world.timeline().release_of("v1.3.0") is None
+
+
+@pytest.mark.finding("freeze race")
+def test_who_freezes_while_planning_goes_on(world: World) -> None:
+    world.story()
+    meanwhile(world, "GetFunction")
+
+    assert world.flow(ALICE).start("aliases", AliasesRequest(), "it went bad").error is None
+
+
+@pytest.mark.finding("freeze race")
+@pytest.mark.parametrize("applying", [False, True])
+def test_a_freeze_that_is_set_right_before_the_transaction_stops_it(world: World, applying: bool) -> None:
+    world.story()
+    before = world.versions()
+    request = AliasesRequest()
+    waiting = world.flow(CAROL).start("aliases", request, "it went bad", hold=True).record
+    assert waiting is not None
+    flow = world.flow(CAROL)
+    table = flow.session.ledger.table
+    transact = table.transact
+
+    def late(writes: Sequence[Write]) -> None:
+        if any(write.name == "freeze" for write in writes):
+            table.transact = transact  # type: ignore[method-assign] # once
+            freeze(world.session(ALICE), "looking into it")
+        transact(writes)
+
+    table.transact = late  # type: ignore[method-assign] # the moment that no call to Lambda marks
+
+    def act() -> Finished:
+        if applying:
+            return flow.apply(waiting.rollback_id, waiting.digest)
+        return flow.start("aliases", request, "it went bad")
+
+    with pytest.raises(Refused, match="alice", check=coded(Code.FROZEN)):
+        act()
+
+    assert world.versions() == before
+    assert world.session().leases.holders() == {}
