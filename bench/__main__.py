@@ -114,7 +114,11 @@ def measure(
 def against_script(
     few: BenchAccount, progress: Callable[[str], None], *, pairs: int
 ) -> Iterator[Measurement]:
-    """The whole process against the script, in the same account, one after the other."""
+    """The whole process against the script, in the same account, one after the other.
+
+    With pacing on the quota itself bounds the ratio, so the bar is on what is ours: without pacing. How close execution
+    comes to the quota's floor is a bar of its own (`paced`).
+    """
     count = len(few.functions)
     ours: list[float] = []
     baseline: list[float] = []
@@ -136,8 +140,8 @@ def against_script(
         again(unpaced, paced=False)
     script_seconds, rate = statistics.median(baseline), paced.RATE
     for name, seconds, limit in (
-        (f"rollback lambda of {count}, against the script it replaces", statistics.median(ours), 50.0),
-        ("without pacing, which an account with a quota would throttle", statistics.median(unpaced), None),
+        (f"rollback lambda of {count}, against the script it replaces", statistics.median(ours), None),
+        ("without pacing, which an account with a quota would throttle", statistics.median(unpaced), 60.0),
         ("what the quota alone asks of any rollback", (count - rate.burst) / rate.rate, None),
     ):
         yield Measurement(name=name, ours=seconds, theirs=script_seconds, better="larger", bar=limit)

@@ -74,17 +74,21 @@ class QuotaBucket:
 class QuotaWindow:
     """What came by since the proxy was last `reset`, throttled calls included, by operation.
 
-    `first` and `last` are monotonic times of arrival.
+    `arrivals` are all calls in order, monotonic time and operation; of other services than Lambda the service alone.
     """
 
     calls: Counter[str] = field(default_factory=Counter)
     throttled: Counter[str] = field(default_factory=Counter)
-    first: dict[str, float] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
+    arrivals: list[tuple[float, str]] = field(default_factory=list)
+
+    def times(self, *operations: str) -> list[float]:
+        """When calls of these operations came."""
+        return [at for at, operation in self.arrivals if operation in operations]
 
     def seconds(self, operation: str) -> float:
         """From the first to the last call of `operation`; 0 where there was none."""
-        return self.last.get(operation, 0.0) - self.first.get(operation, 0.0)
+        times = self.times(operation)
+        return times[-1] - times[0] if times else 0.0
 
 
 class Proxy:
@@ -113,12 +117,15 @@ class Proxy:
         self._window = QuotaWindow()
         self._buckets = {name: QuotaBucket(rate, self._clock) for name, rate in self._rates.items()}
 
+    def arrived(self, name: str) -> None:
+        """Notes when a call came."""
+        self._window.arrivals.append((self._clock(), name))
+
     def admit(self, method: str, path: str) -> bool:
         """Counts a Lambda request; False where it is beyond its quota."""
-        name, now, window = operation(method, path), self._clock(), self._window
+        name, window = operation(method, path), self._window
         window.calls[name] += 1
-        window.first.setdefault(name, now)
-        window.last[name] = now
+        self.arrived(name)
         if name in _UNLIMITED or self._buckets[name if name in _OWN_QUOTA else CONTROL].take():
             return True
         window.throttled[name] += 1
@@ -237,9 +244,10 @@ class _Client(asyncio.Protocol):
         if signed is not None and signed[1] == b"lambda":
             method, path, _ = head.split(b" ", 2)
             self._refused = not self.proxy.admit(method.decode("latin-1"), path.decode("latin-1"))
-        elif _CHUNKED.search(head):
+        else:
+            self.proxy.arrived(signed[1].decode("latin-1") if signed else "")
             # No Lambda client sends chunks; from here on the connection is passed through as it is.
-            self._piped = True
+            self._piped = _CHUNKED.search(head) is not None
         if not self._refused:
             self._forward(head)
         elif not self._body:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import account, readme, table
+from bench import account, paced, readme, table
 from bench.__main__ import published
 from bench.table import Measurement
+from localaws import quota
 from localaws.errors import LocalError
 
 FASTER = Measurement(name="faster", ours=2.0, theirs=120.0, better="larger", bar=50)
@@ -29,6 +30,28 @@ def test_a_row_judges_its_ratio_where_there_is_one_and_else_its_figure() -> None
     assert (SHOWN.ratio, SHOWN.met, SHOWN.bar_text) == (None, None, None)
     assert Measurement(name="throttled", ours=1, unit="", bar=0).met is False
     assert Measurement(name="slower", ours=2.0, theirs=99.0, better="larger", bar=50).met is False
+
+
+def test_the_times_of_a_rollback_are_told_apart_by_its_calls() -> None:
+    window = quota.QuotaWindow(
+        arrivals=[
+            (1.0, "sts"),
+            (1.1, "dynamodb"),
+            (1.2, "ListFunctions"),
+            (1.3, "GetFunction"),
+            (1.5, "GetFunction"),
+            (1.6, "dynamodb"),
+            (1.75, "UpdateAlias"),
+            (3.0, "UpdateAlias"),
+            (3.1, "GetFunction"),
+            (3.1, "GetAlias"),
+            (6.0, "GetAlias"),
+        ]
+    )
+
+    assert window.seconds("UpdateAlias") == pytest.approx(1.25)
+    assert paced.second_pass(window) == pytest.approx(3.0)
+    assert paced.before_relief(window) == pytest.approx(0.45)
 
 
 def test_the_document_has_exactly_the_promised_keys(tmp_path: Path) -> None:
