@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import IO, Any, cast
@@ -21,7 +22,7 @@ def write_out(document: str) -> None:
         try:
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-            sys.stdout.write(f"{document}\n")
+            sys.stdout.write(f"{inert(document) if on_a_runner() else document}\n")
             sys.stdout.flush()
         except BrokenPipeError:
             why = "nobody reads it"
@@ -49,11 +50,38 @@ def steady(stream: IO[str] | None) -> IO[str]:
     return cast("IO[str]", _Steady(_Nowhere() if stream is None else stream))
 
 
+def on_a_runner() -> bool:
+    """Whether this is a step of a GitHub job, whose runner acts upon what is printed."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def inert(text: str, before: str = "") -> str:
+    """`text` without commands to a job's runner: what is shown of a reason, or of a commit, is nobody's command.
+
+    The runner takes a line that begins with `::`, after spaces, and `##[` anywhere
+    (https://docs.github.com/actions/reference/workflow-commands-for-github-actions). `before` is what its first line
+    has already. Pure.
+    """
+    begins = not before.strip()
+    if before.endswith("#") and text.startswith("["):
+        text = f" {text}"
+    return (_FIRST if begins else _LATER).sub(r"\1\2: ", text).replace("#[", "# [")
+
+
+_FIRST = re.compile(r"(\A|[\r\n])([^\S\r\n]*):")
+_LATER = re.compile(r"([\r\n])([^\S\r\n]*):")
+
+
 class _Steady:
     def __init__(self, stream: IO[str] | io.TextIOBase) -> None:
         self._stream = stream
+        self._runner = on_a_runner()
+        self._line = ""
 
     def write(self, text: str) -> int:
+        if self._runner:
+            text = inert(text, self._line)
+            self._line = re.split(r"[\r\n]", self._line + text)[-1]
         try:
             return self._stream.write(text)
         except (OSError, ValueError):  # ValueError: Python's own word for a stream that was closed
