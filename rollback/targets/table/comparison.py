@@ -133,7 +133,8 @@ class Comparison:
             if attribute_json.same(here, there):
                 continue
             kind = DIFFERENT if here and there else ONLY_LIVE if here else ONLY_RESTORED
-            if kind == ONLY_RESTORED and there and attribute_json.expired(there, self.ttl, self.now()):
+            # What has expired is not written back, over a renewed item neither: it would be deleted with it.
+            if there and attribute_json.expired(there, self.ttl, self.now()):
                 kind = EXPIRED
             yield ItemDifference(kind=kind, key=key, live=here, restored=there)
 

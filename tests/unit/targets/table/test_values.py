@@ -237,6 +237,16 @@ def test_what_has_expired_is_counted_and_not_given() -> None:
     assert (compared.counts[EXPIRED], compared.counts[ONLY_RESTORED]) == (1, 1)
 
 
+@pytest.mark.finding("copy-back")
+def test_a_renewed_item_is_never_replaced_by_what_it_was_before_it_would_have_expired() -> None:
+    renewed = {"id": {"S": "a"}, "ttl": {"N": "500"}}
+    client = Memory(live={"a": renewed}, restored={"a": {"id": {"S": "a"}, "ttl": {"N": "99"}}})
+    compared = comparison(client, ttl="ttl")
+
+    assert list(compared.differences()) == []
+    assert (compared.counts[EXPIRED], compared.counts[DIFFERENT]) == (1, 0)
+
+
 # -- writing back --------------------------------------------------------------------------------------------
 
 
