@@ -80,7 +80,7 @@ def message(record: Record, run: str = "") -> dict[str, Any]:
     ]
     if run:
         blocks.append(_section(f"<{run}|The run, with its report>"))
-    return {"text": _cut(line(f"{title}: {record.reason}"), _SECTION), "blocks": blocks}
+    return {"text": _escaped(_cut(line(f"{title}: {record.reason}"), _SECTION)), "blocks": blocks}
 
 
 @dataclass(kw_only=True)
@@ -244,6 +244,11 @@ def _took(record: Record) -> str:
 def _plain(text: str, length: int) -> dict[str, Any]:
     lines = "\n".join(line(part) for part in text.split("\n"))
     return {"type": "plain_text", "text": _cut(lines, length), "emoji": False}
+
+
+def _escaped(text: str) -> str:
+    """Without Slack's control characters: https://docs.slack.dev/messaging/formatting-message-text/#escaping."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _section(text: str) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 from typer.main import get_command
 
 from rollback.cli.app import app
+from rollback.config.settings import ApprovalPolicies
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -75,3 +77,20 @@ def test_every_workflow_and_every_verb_is_in_a_page() -> None:
     workflows = [file.name for file in (ROOT / ".github" / "workflows").glob("*.yml")]
     assert not [name for name in verbs if not re.search(rf"[`\s]{name}[`\s,]", text)]
     assert not [name for name in workflows if f"`{name}`" not in text]
+
+
+@pytest.mark.finding("F8")
+def test_the_page_names_exactly_the_approvals_that_a_setting_may_ask_for() -> None:
+    row = next(
+        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `approval` |")
+    )
+    documented = {
+        kind: set(re.findall(r"`(\w+)`", among)) for kind, among in re.findall(r"`(\w+)` \(([^)]*)\)", row)
+    }
+
+    accepted = {
+        name: set(get_args(field.annotation))
+        for name, field in ApprovalPolicies.model_fields.items()
+        if get_origin(field.annotation) is Literal
+    }
+    assert documented == accepted

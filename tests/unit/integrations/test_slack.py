@@ -136,3 +136,18 @@ def test_whatever_a_record_states_slack_takes_it_and_takes_none_of_it_for_markup
         if block["type"] == "section" and block.get("text", {}).get("type") == "mrkdwn"
     ]
     assert marked == ["<https://github.example/run/1|The run, with its report>"]
+
+
+@pytest.mark.finding("D3")
+def test_a_reason_is_no_markup_in_the_text_that_notifications_show(team: Slack) -> None:
+    """The text beside the blocks is mrkdwn: three characters are its control characters."""
+    hostile = replace(_DONE, reason="<!channel> & <@U123> <http://x|click>")
+    notifier = Notifier(
+        make=lambda: Bot(token="xoxb-1", channel="#oncall", address=team.address), notice=print
+    )
+
+    notifier.notify(hostile)
+    notifier.close()
+
+    (body,) = team.messages.values()
+    assert body["text"].endswith("&lt;!channel&gt; &amp; &lt;@U123&gt; &lt;http://x|click&gt;")
