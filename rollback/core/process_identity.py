@@ -1,6 +1,7 @@
 """Whether a recorded process is still alive.
 
-A process is identified by host, pid and start time: a pid alone may be reused.
+A process is identified by machine, host, pid and start time: a pid alone may be reused, and hosts that were made
+from one image may share a name.
 
 The start time is read from /proc and not with psutil: psutil's `create_time()` uses the system clock, and
 "may be affected by changes such as manual adjustments or time synchronization"
@@ -11,6 +12,7 @@ https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), and is what journal
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import signal
@@ -23,13 +25,15 @@ from pathlib import Path
 # Of engines, which are written in Go and run for seconds: collecting garbage late takes a tenth to a fifth off
 # their CPU time, and no more memory than the limit (https://go.dev/doc/gc-guide).
 SHORT_LIVED = {"GOGC": "800", "GOMEMLIMIT": "2GiB"}
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
     """A process as a journal has it: `user` and `host` as Terraform writes them into its locks.
 
-    `space` is the one in which its pid counts: a container has its own, and may share its host's name.
+    `space` is the one in which its pid counts: a container has its own, and may share its host's name. `machine` is
+    a hash of the machine's own id; empty where it has none, and in journals of earlier versions.
     """
 
     user: str
@@ -37,12 +41,15 @@ class Process:
     pid: int
     began: str
     space: str = ""
+    machine: str = ""
 
     @classmethod
     def of(cls, pid: int) -> Process:
         """A process of this machine and user, which lives."""
         user = pwd.getpwuid(os.getuid()).pw_name
-        return cls(user=user, host=here(), pid=pid, began=began(pid), space=_space())
+        return cls(
+            user=user, host=here(), pid=pid, began=began(pid), space=_space(), machine=machine(_MACHINE_ID)
+        )
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
@@ -53,6 +60,10 @@ class Process:
 
     @property
     def is_here(self) -> bool:
+        """Whether it was started on this machine, as far as its journal and this machine tell."""
+        own = machine(_MACHINE_ID)
+        if self.machine and own and self.machine != own:
+            return False
         return (self.host, self.space) == (here(), _space())
 
     def alive(self) -> bool:
@@ -69,6 +80,19 @@ class Process:
 def here() -> str:
     """This machine's name."""
     return socket.gethostname()
+
+
+def machine(file: Path) -> str:
+    """What tells this machine from another of its name: a hash of the id in `file`; empty where there is none.
+
+    The id itself "should be considered confidential, and must not be exposed in untrusted environments" (machine-id,
+    https://man7.org/linux/man-pages/man5/machine-id.5.html).
+    """
+    try:
+        identifier = file.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"access-rollback {identifier}".encode()).hexdigest()[:16] if identifier else ""
 
 
 def began(pid: int) -> str:

@@ -64,10 +64,12 @@ def renamed(state: Deployment, names: Mapping[str, str]) -> Deployment:
 
 
 def keyed(state: Deployment, value: Any) -> str:
-    """A hash of `value` that only who can read the state can compute: 64 hexadecimal digits.
+    """A hash of `value` for a plan: 64 hexadecimal digits.
 
-    The key is the state's own salt or wrapped key. It is in no record, so that what is hashed cannot be
-    found from one by trying.
+    What is hashed holds no secret: the engine masks them in its events, and encrypts them in its state and in stack
+    files. The key, the state's own salt or wrapped key, is in no record: from a record alone what is hashed cannot
+    be found by trying. It is in the committed stack file as well; but who has the repository can read there what a
+    program declares in the clear.
     """
     key = canonical(state.get("secrets_providers") or {}).encode()
     return hmac.new(key, canonical(value).encode(), hashlib.sha256).hexdigest()

@@ -18,9 +18,11 @@ from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.actions.reversibility.collect import of_stack
 from rollback.actions.reversibility.rules import CheckAnswer
+from rollback.core.canonical import canonical
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.process_identity import began
 from rollback.integrations.git import Commit
+from rollback.integrations.pulumi import checkpoint
 from rollback.model.plan import to_chunks
 from rollback.model.release import STACK, Quarantine
 from rollback.model.request import StackRequest
@@ -108,6 +110,30 @@ def test_a_secret_is_in_the_clear_nowhere(
     assert SECRET not in update_plan.read_text()
     estate.close()
     assert not update_plan.exists()
+
+
+@pytest.mark.finding("checkpoint.keyed")
+def test_nothing_that_is_hashed_into_a_plan_holds_a_secret(
+    deployed: tuple[Estate, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of these hashes is in the committed stack file: guesses could be tried on what they are of."""
+    estate, _, _ = deployed
+    hashed: list[str] = []
+    keyed = checkpoint.keyed
+
+    def seen(state: checkpoint.Deployment, value: object) -> str:
+        hashed.append(canonical(value))
+        return keyed(state, value)
+
+    changed = OLD.replace('("password")', '("password").apply(lambda word: word * 2)')
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "keyed", seen)
+        plan = estate.plan(estate.commit(changed))
+
+    assert ops(plan)["secret"] == "update"
+    assert len(hashed) > len(plan.steps)
+    assert [text for text in hashed if "[secret]" in text]
+    assert not [text for text in hashed if SECRET in text]
 
 
 def test_a_state_that_has_moved_or_a_resource_that_has_drifted_makes_another_digest(
