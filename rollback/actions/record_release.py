@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,12 +19,16 @@ from rollback.aws.account import code, explained
 from rollback.aws.functions import observe, observe_alias
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.git import resolved
-from rollback.ledger.lease import ALIASES, RECORDING, Lease
+from rollback.ledger.lease import ALIASES, RECORDING, HeldLeases
+from rollback.ledger.lease import STACK as STACK_LEASE
+from rollback.ledger.lease import TERRAFORM as TERRAFORM_LEASE
 from rollback.model.record import DeployedVersion
 from rollback.model.release import STACK, TERRAFORM, Entry, Release, checked_version, label, manifest_hash
 from rollback.targets.aliases.recorded import deployed_label
 
 R = TypeVar("R")
+# The stack's commit, or None and why it is not known.
+StackCommit = Callable[[], tuple[str | None, str]]
 _SHA = re.compile(r"[0-9a-f]{40}")
 # The two reads of an alias have to agree; somebody may move it between them.
 # What is edited in place, and never published.
@@ -51,32 +55,24 @@ class Recorded:
     new: bool = True
 
 
-def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
+def record(
+    session: Session, version: str, commits: Commits, ui: Ui, *, stack: StackCommit | None = None
+) -> Recorded:
     """Records as `version` what alias `live` of every function points at now, and updates the parameters.
 
-    Raises `Refused` where a function or its alias is missing, where the version was recorded with other
-    function versions, or where it is quarantined.
+    `stack` reads the stack's commit, for who does not have it in `commits`: under the leases, so that no rollback of it
+    has ended in between. Raises `Refused` where a function or its alias is missing, where the version was recorded with
+    other function versions, or where it or a commit is quarantined.
     """
     checked_version(version)
     freeze.respected(session)
     identifier = session.clocks.identifier()
-    with _lease(session, identifier) as lease:
+    with _leases(session, identifier) as lease:
         timeline = session.ledger.timeline(verified=True)
-        quarantined = sorted(
-            {
-                quarantine.service
-                for quarantine in session.ledger.quarantines()
-                if quarantine.version == version
-            }
-        )
-        if quarantined:
-            raise Refused(
-                f"{version} is quarantined for {', '.join(quarantined)}.",
-                code=Code.QUARANTINED,
-                next=f"Give the new deployment a version of its own, or: rollback release lift {version} "
-                f"--env {session.environment} --reason …",
-            )
-        manifest, notices = _read_live(session, ui)
+        commits, notices = _with_stack(commits, stack)
+        _not_quarantined(session, version, commits)
+        manifest, weighted = _read_live(session, ui)
+        notices += weighted
         release = _release(session, version, commits, manifest, identifier, adopted=False)
         deployed = {**dict.fromkeys(release.services, version), **_positions(commits)}
         known = timeline.release_of(version)
@@ -92,7 +88,12 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
             if deployed.items() <= timeline.all_deployed.items() and before.manifest == manifest:
                 # The command that recorded it may have died before the parameters were written.
                 _write_parameters(session, label(timeline.all_deployed), commits, again=True)
-                return Recorded(release=before, deployed=label(timeline.all_deployed), new=False)
+                return Recorded(
+                    release=before,
+                    deployed=label(timeline.all_deployed),
+                    notices=tuple(notices),
+                    new=False,
+                )
         session.ledger.record_release(release, _entry(session, release, deployed, "deployment"), lease)
         _write_parameters(session, label({**timeline.all_deployed, **deployed}), commits)
     return Recorded(
@@ -100,8 +101,10 @@ def record(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded
     )
 
 
-def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
-    """Makes a release of the published versions whose description is exactly `version`.
+def adopt(
+    session: Session, version: str, commits: Commits, ui: Ui, *, stack: StackCommit | None = None
+) -> Recorded:
+    """Makes a release of the published versions whose description is exactly `version`; `stack` as in `record`.
 
     For an account that has a past but no ledger. It changes what is recorded as deployed only for services
     whose aliases are all at those versions. Raises `Refused` naming the functions that have none or several.
@@ -110,8 +113,9 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
     freeze.respected(session)
     identifier = session.clocks.identifier()
     settings = session.settings
-    with _lease(session, identifier) as lease:
+    with _leases(session, identifier) as lease:
         timeline = session.ledger.timeline(verified=True)
+        commits, notices = _with_stack(commits, stack)
         if timeline.release_of(version) is not None:
             raise Refused(f"{version} is recorded already.", code=Code.RELEASE_EXISTS)
         names = list(settings.catalogue())
@@ -159,20 +163,22 @@ def adopt(session: Session, version: str, commits: Commits, ui: Ui) -> Recorded:
         after = deployed_label(session.ledger, session.ledger.timeline(), settings.catalogue())
         if deployed:
             _write_parameters(session, after, commits)
-    return Recorded(release=release, deployed=after)
+    return Recorded(release=release, deployed=after, notices=tuple(notices))
 
 
-def commits_for(session: Session, commit: str, terraform: str | None) -> tuple[Commits, list[str]]:
-    """The commits of a release, checked; the stack's comes from the engine's history, if there is any."""
-    from rollback.integrations.pulumi.update_history import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
-
-    stack, notice = deployed_commit(session.root, session.settings)
-    checked = Commits(
+def commits_for(session: Session, commit: str, terraform: str | None) -> Commits:
+    """The commits that a person states of a release, checked."""
+    return Commits(
         code=checked_commit(session.root, commit) if commit else "",
-        stack=stack,
         terraform=checked_commit(session.root, terraform) if terraform else None,
     )
-    return checked, [notice] if notice else []
+
+
+def stack_commit(session: Session) -> StackCommit:
+    """What reads the stack's commit from the engine's history, if there is any."""
+    from rollback.integrations.pulumi.update_history import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
+
+    return lambda: deployed_commit(session.root, session.settings)
 
 
 def checked_commit(root: Path, commit: str) -> str:
@@ -190,6 +196,35 @@ def checked_commit(root: Path, commit: str) -> str:
         code=Code.UNKNOWN_COMMIT,
         next="Give all 40 digits: git rev-parse HEAD",
     )
+
+
+def _with_stack(commits: Commits, stack: StackCommit | None) -> tuple[Commits, list[str]]:
+    """The commits with the stack's as `stack` reads it, and why it is not known."""
+    if stack is None:
+        return commits, []
+    commit, why = stack()
+    return replace(commits, stack=commit), [why] if why else []
+
+
+def _not_quarantined(session: Session, version: str, commits: Commits) -> None:
+    """Raises `Refused` where the version or one of the infrastructure's commits is quarantined."""
+    found, positions = session.ledger.quarantines(), _positions(commits)
+    services = sorted({item.service for item in found if item.version == version})
+    lifting = f"--env {session.environment} --reason …"
+    if services:
+        raise Refused(
+            f"{version} is quarantined for {', '.join(services)}.",
+            code=Code.QUARANTINED,
+            next=f"Give the new deployment a version of its own, or: rollback release lift {version} {lifting}",
+        )
+    for item in found:
+        if positions.get(item.service) == item.version:
+            commit = item.version[:12]
+            raise Refused(
+                f"Commit {commit} of {item.service.removeprefix('@')} is quarantined: {item.reason}.",
+                code=Code.QUARANTINED,
+                next=f"Deploy a commit that mends it, and record that; or: rollback release lift {commit} {lifting}",
+            )
 
 
 def _read_live(session: Session, ui: Ui) -> tuple[dict[str, DeployedVersion], list[str]]:
@@ -359,9 +394,12 @@ def _differing(before: Mapping[str, DeployedVersion], now: Mapping[str, Deployed
 
 
 @contextmanager
-def _lease(session: Session, identifier: str) -> Iterator[Lease]:
-    """Nobody rolls back while it is read what stands."""
-    lease = session.leases.take(ALIASES, f"{RECORDING}{identifier}").start()
+def _leases(session: Session, identifier: str) -> Iterator[HeldLeases]:
+    """Nobody rolls anything back while it is read what is deployed: a release says it of the infrastructure, too.
+
+    Raises `LeaseHeld` where somebody does.
+    """
+    lease = session.leases.hold((ALIASES, STACK_LEASE, TERRAFORM_LEASE), f"{RECORDING}{identifier}")
     try:
         yield lease
     finally:

@@ -91,6 +91,7 @@ class Ledger:
         # What the archive steps over is said with the rest.
         self.notices: list[str] = [] if archive is None else archive.notices
         self._stored = StoredTimeline(table=table, environment=environment, notices=self.notices)
+        self._releases: dict[tuple[str, str], Release] = {}
         self.watch: Callable[[Entry | None], None] = lambda _: None
 
     def newest(self) -> Entry | None:
@@ -278,12 +279,16 @@ class Ledger:
     def recorded_release(self, entry: Entry) -> Release:
         """The release that an entry of the timeline tells of, as it was recorded.
 
-        Raises `Refused` where it is no longer what the entry covers, and as `release` does.
+        It is read once: it never changes. Raises `Refused` where it is no longer what the entry covers, and as `release`
+        does.
         """
+        if (known := self._releases.get((entry.id, entry.covers))) is not None:
+            return known
         release = self.release(entry.id)
         covered = entry.schema < SCHEMA or release_hash(release) == entry.covers
         if not covered or release.manifest_hash != manifest_hash(release.manifest):
             raise self._stored.forged(f"release {release.version}, or its manifest, is not what was recorded")
+        self._releases[entry.id, entry.covers] = release
         return release
 
     def record_release(self, release: Release, entry: Entry, lease: LeaseProof) -> Entry:

@@ -35,12 +35,12 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
     assert _calls(dev, proxy, "history") == ALWAYS | {"Query": 4}
     # Where each alias stands, and the version that it goes to.
     assert _calls(dev, proxy, "lambda", "--dry-run") == READING | {"Query": 4, "GetFunction": 2 * COUNT}
-    # And whether it is frozen, and each stands there; the timeline once more for each entry that is written, and at its end.
+    # And whether it is frozen, before planning and when it is opened, and each stands there; the timeline once more for each entry that is written, and at its end.
     assert _calls(dev, proxy, "lambda", "--reason", REASON) == READING | {
         # The head once more at the end: whether something else was kept under its number.
         "ListObjectVersions": 2,
-        "GetItem": 1,
-        "Query": 9,
+        "GetItem": 2,
+        "Query": 8,
         "GetFunction": 3 * COUNT,
         "UpdateAlias": COUNT,
         "GetAlias": COUNT,

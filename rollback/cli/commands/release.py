@@ -75,10 +75,10 @@ def _record(
     env: str, version: str, commit: str, terraform: str | None, *, json: bool, adopting: bool
 ) -> None:
     with verb(env, json) as (session, _, ui):
-        commits, notices = record_release.commits_for(session, commit, terraform)
+        commits = record_release.commits_for(session, commit, terraform)
         act = record_release.adopt if adopting else record_release.record
-        recorded = act(session, version, commits, ui)
-        for notice in (*notices, *recorded.notices):
+        recorded = act(session, version, commits, ui, stack=record_release.stack_commit(session))
+        for notice in recorded.notices:
             ui.notice(notice)
         what = "Recorded" if recorded.new else "Known already:"
         document = {key: value for key, value in plain(recorded.release).items() if key != "manifest"}

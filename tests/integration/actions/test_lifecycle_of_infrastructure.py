@@ -16,13 +16,14 @@ from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
 from rollback.actions.status import overview, quarantines_of
 from rollback.config.naming import UNATTENDED
-from rollback.core.errors import Refused, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.record import Status, chain_break
 from rollback.model.release import STACK, TERRAFORM
 from rollback.model.request import StoredRequest, read
 from rollback.targets.base import Context, Failure, Target
 from rollback.views.records import record_view
-from tests.doubles.functions import client_error
+from tests.coded import coded
+from tests.doubles.functions import client_error, nothing
 from tests.doubles.infrastructure import NEW, OLD, StackDouble
 from tests.doubles.world import BOB, DAN, SHA, Quiet, World, settings
 
@@ -362,3 +363,111 @@ def test_aliases_that_fail_in_full_are_reverted_and_nothing_else_is_begun(
     assert world.functions.deployed() == before
     assert [set(double.resources.values()) for double in stack_doubles.values()] == [{NEW}, {NEW}]
     assert {commit for double in stack_doubles.values() for commit in double.published} <= {NEW}
+
+
+# -- a release is recorded --------------------------------------------------------------------------------------
+
+
+def recording(world: World, version: str = "v1", **commits: str | None) -> str:
+    """The code of what refuses it; empty where it was recorded."""
+    commit, terraform = commits.pop("stack", None), commits.pop("terraform", None)
+    try:
+        record(
+            world.session(DAN),
+            version,
+            Commits(code=SHA, terraform=terraform),
+            Quiet(),
+            stack=lambda: (commit, "" if commit else "there is none"),
+        )
+    except Refused as refused:
+        return str(refused.code)
+    return ""
+
+
+@pytest.mark.finding("S14")
+@pytest.mark.parametrize("kind", ["stack", "terraform"])
+def test_no_release_is_recorded_while_the_infrastructure_is_rolled_back(
+    world: World, stack_doubles: dict[str, StackDouble], kind: str
+) -> None:
+    world.release("v1")
+    met: list[str] = []
+
+    def trouble(_: str) -> None:
+        met.append(recording(world))
+
+    stack_doubles[kind].trouble = trouble
+
+    ended(world, start(world, kind, yes=True), Status.COMPLETE, 0)
+
+    assert set(met) == {Code.LEASE_HELD}
+    assert world.timeline().release_of("v1") is None
+    assert recording(world) == ""
+
+
+@pytest.mark.finding("S14")
+def test_of_two_recordings_and_a_rollback_at_once_one_runs(
+    world: World, stack_doubles: dict[str, StackDouble]
+) -> None:
+    world.release("v1")
+    met: list[str] = []
+
+    def before(operation: str, function: str) -> None:
+        world.functions.before = nothing
+        met.append(recording(world, "v2"))
+        for kind in ("stack", "terraform"):
+            with pytest.raises(Refused, match="dan on", check=coded(Code.LEASE_HELD)):
+                start(world, kind, yes=True)
+
+    world.functions.before = before
+
+    assert recording(world) == ""
+
+    assert met == [Code.LEASE_HELD]
+    assert [entry.version for entry in world.timeline() if entry.is_release] == ["v1"]
+    assert all(set(one.resources.values()) == {NEW} for one in stack_doubles.values())
+    assert world.session().leases.holders() == {}
+
+
+@pytest.mark.finding("S14")
+def test_leases_are_taken_in_one_order_and_given_back_where_one_is_held(world: World) -> None:
+    world.release("v1")
+    session = world.session(BOB)
+    session.leases.take("terraform", "01OTHER")
+
+    with pytest.raises(Refused, match=r"terraform.*bob on", check=coded(Code.LEASE_HELD)):
+        world.record("v1")
+
+    assert list(session.leases.holders()) == ["terraform"]
+
+
+@pytest.mark.finding("S14")
+def test_a_stack_that_was_rolled_back_before_the_leases_were_had_is_recorded_as_it_is_now(
+    world: World, stack_double: StackDouble
+) -> None:
+    world.release("v1")
+    ended(world, start(world, yes=True), Status.COMPLETE, 0)
+
+    def read_now() -> tuple[str, str]:
+        assert set(world.session().leases.holders()) == {"aliases", "stack", "terraform"}
+        return next(iter(stack_double.resources.values())), ""
+
+    record(world.session(DAN), "v1", Commits(code=SHA), Quiet(), stack=read_now)
+
+    assert world.timeline().all_deployed[STACK] == OLD
+    assert world.session().ledger.release(world.timeline().release_of("v1").id).stack_commit == OLD
+
+
+@pytest.mark.finding("S14")
+@pytest.mark.parametrize("kind", ["stack", "terraform"])
+def test_a_release_of_a_commit_that_a_rollback_has_left_is_not_recorded(
+    world: World, stack_doubles: dict[str, StackDouble], kind: str
+) -> None:
+    assert stack_doubles
+    world.release("v1")
+    ended(world, start(world, kind, yes=True), Status.COMPLETE, 0)
+
+    assert recording(world, **{kind: NEW}) == Code.QUARANTINED
+
+    assert world.timeline().release_of("v1") is None
+    lift(world.session(), NEW[:9], (), "mended")
+    assert recording(world, **{kind: NEW}) == ""
