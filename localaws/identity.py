@@ -65,11 +65,8 @@ def assume(
     return _variables(answer)
 
 
-def person(endpoint: str, settings: Settings, name: str, *, mfa: bool = True) -> dict[str, str]:
-    """Credentials of the IAM user `name`, who is made if need be, with MFA or without.
-
-    The same variables as `assume` gives.
-    """
+def person(endpoint: str, settings: Settings, name: str) -> dict[str, str]:
+    """New keys of the IAM user `name`, who is made if need be: the variables that an AWS client reads."""
     iam = connect("iam", endpoint, settings)
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=name)
@@ -81,29 +78,25 @@ def person(endpoint: str, settings: Settings, name: str, *, mfa: bool = True) ->
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
     )
     key = iam.create_access_key(UserName=name)["AccessKey"]
-    known = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-    if not mfa:
-        return known
-    serial = arn("iam", settings.region, settings.account, f"mfa/{name}")
-    sts = connect("sts", endpoint, settings, known)
-    return _variables(sts.get_session_token(SerialNumber=serial, TokenCode="000000")["Credentials"])
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
 
-def assume_as(
-    endpoint: str,
-    settings: Settings,
-    role: str,
-    credentials: Mapping[str, str],
-    *,
-    session: str,
-) -> dict[str, str]:
-    """Take `role` with a person's own credentials (`person`), sending no more than an AWS profile can.
+def device(settings: Settings, name: str) -> str:
+    """The ARN of the MFA device that is called as its user is; any code of six digits is right."""
+    return arn("iam", settings.region, settings.account, f"mfa/{name}")
 
-    That is no source identity (boto/botocore#2486). Raises `REFUSED`.
+
+def assume_as(endpoint: str, settings: Settings, role: str, name: str) -> dict[str, str]:
+    """Take `role` with keys of the user `name` (`person`), sending exactly what an AWS profile does.
+
+    That is a code of their MFA device and the session's name, and no source identity (boto/botocore#2486). Raises
+    `REFUSED`.
     """
-    answer = connect("sts", endpoint, settings, credentials).assume_role(
+    answer = connect("sts", endpoint, settings, person(endpoint, settings, name)).assume_role(
         RoleArn=arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}"),
-        RoleSessionName=session,
+        RoleSessionName=name,
+        SerialNumber=device(settings, name),
+        TokenCode="123456",
     )
     return _variables(answer["Credentials"])
 

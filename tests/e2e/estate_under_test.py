@@ -160,10 +160,7 @@ class Platform:
         actor = self._identities.get(person)
         if actor is None:
             if person.role == BREAK_GLASS:  # no workflow's: a user takes it, with MFA
-                user = identity.person(self.endpoint, self.settings, person.name)
-                actor = identity.assume_as(
-                    self.endpoint, self.settings, person.role, user, session=person.name
-                )
+                actor = identity.assume_as(self.endpoint, self.settings, person.role, person.name)
             else:
                 actor = identity.assume(self.endpoint, self.settings, person.role, person.name)
             self._identities[person] = actor

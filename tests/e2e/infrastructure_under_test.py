@@ -191,8 +191,11 @@ class InfrastructureEstate:
 
 
 @contextmanager
-def declared(kept: Kept, folder: Path, warm: Warm) -> Iterator[InfrastructureEstate]:
-    """An environment that is good: declared, deployed and recorded as `GOOD`, on an emulator of its own."""
+def declared(kept: Kept, folder: Path, warm: Warm, *, up: bool = True) -> Iterator[InfrastructureEstate]:
+    """An environment that is good: declared, deployed and recorded as `GOOD`, on an emulator of its own.
+
+    Without `up` its stack is left as the commit before has deployed it, which is as good.
+    """
     ensure_provider()
     tool = ensure_terraform()
     with kept.awake(folder, warm) as platform:
@@ -204,7 +207,8 @@ def declared(kept: Kept, folder: Path, warm: Warm) -> Iterator[InfrastructureEst
         variables.write_text(re.sub(r"\d{12}", platform.settings.account, variables.read_text()))
         infrastructure.init()
         infrastructure.good = infrastructure.commit("lock Terraform's provider")
-        infrastructure.up()
+        if up:
+            infrastructure.up()
         infrastructure.apply()
         infrastructure.released(GOOD, infrastructure.good)
         yield infrastructure

@@ -135,7 +135,7 @@ def _line(command: str) -> Line:
 
 def _keys(platform: Platform, name: str) -> str:
     """An AWS configuration with the keys of an IAM user."""
-    keys = identity.person(platform.endpoint, platform.settings, name, mfa=False)
+    keys = identity.person(platform.endpoint, platform.settings, name)
     planted.also(keys["AWS_SECRET_ACCESS_KEY"])
     if name == "administrator":
         iam = platform.root_client("iam")
@@ -360,6 +360,29 @@ def _follow(page: Path, world: World) -> None:
 # -- the pages -----------------------------------------------------------------------------------------------
 
 
+def test_infrastructure(kept: Callable[[str], Kept], warm: Warm, tmp_path: Path) -> None:
+    with declared(kept("dev"), tmp_path, warm, up=False) as infrastructure:
+        platform = infrastructure.platform
+        here = shell.environment(platform.endpoint, platform.settings, folder=platform.folder)
+        names = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_HOME")
+        world = World(
+            platforms={"dev": platform},
+            reader=Reader(values={}),
+            variables={name: here[name] for name in names},
+            infrastructure=infrastructure,
+        )
+        platform.root_client("dynamodb").update_continuous_backups(
+            TableName=_table(world), PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+        _put_item(world, "good")
+        infrastructure.goes_bad("stack", "terraform", "functions")
+        world.reader.literal = {
+            "2026-11-24T09:30:00Z": now_iso(datetime.now(UTC)),
+            "v1.4.0": infrastructure.version,
+        }
+        follow(ROOT / "docs" / "infrastructure.md", world)
+
+
 def test_readme(make: Callable[[str], Platform]) -> None:
     platforms = {environment: make(environment) for environment in ("dev", "prod")}
     for platform in platforms.values():
@@ -382,29 +405,6 @@ def test_emergency(prod: Platform) -> None:
 
 def test_workflows(dev: Platform) -> None:
     follow(ROOT / "docs" / "workflows.md", World(platforms={"dev": dev}, reader=Reader(values={})))
-
-
-def test_infrastructure(kept: Callable[[str], Kept], warm: Warm, tmp_path: Path) -> None:
-    with declared(kept("dev"), tmp_path, warm) as infrastructure:
-        platform = infrastructure.platform
-        here = shell.environment(platform.endpoint, platform.settings, folder=platform.folder)
-        names = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_HOME")
-        world = World(
-            platforms={"dev": platform},
-            reader=Reader(values={}),
-            variables={name: here[name] for name in names},
-            infrastructure=infrastructure,
-        )
-        platform.root_client("dynamodb").update_continuous_backups(
-            TableName=_table(world), PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-        )
-        _put_item(world, "good")
-        infrastructure.goes_bad("stack", "terraform", "functions")
-        world.reader.literal = {
-            "2026-11-24T09:30:00Z": now_iso(datetime.now(UTC)),
-            "v1.4.0": infrastructure.version,
-        }
-        follow(ROOT / "docs" / "infrastructure.md", world)
 
 
 @contextmanager

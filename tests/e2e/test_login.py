@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from components.boundary import people_may_take
-from components.policies import document, text
 from localaws import identity, shell
-from rollback.config.naming import DEPLOYER, DRILL, RESTORE, ROLLBACK, arn
+from rollback.config.naming import RESTORE, ROLLBACK, arn
 from tests import planted
+from tests.e2e.docs_as_typed import Terminal
 from tests.e2e.estate_under_test import ALICE, SCRIPT, Platform
 
 pytestmark = [pytest.mark.finding("S1"), pytest.mark.finding("S16")]
@@ -25,22 +23,14 @@ PATIENCE = 120
 
 
 class Alice:
-    """Someone on call, with keys and a config file of their own and nothing else."""
+    """Someone whom the settings name, with keys and a config file of their own and nothing else."""
 
     def __init__(self, platform: Platform, folder: Path, name: str = "alice") -> None:
         self.platform, self.config = platform, folder / f"config-{name}"
-        settings = platform.settings
-        keys = identity.person(platform.endpoint, settings, name, mfa=False)
+        keys = identity.person(platform.endpoint, platform.settings, name)
         planted.also(keys["AWS_SECRET_ACCESS_KEY"])
         lines = ["[default]", *(f"{key.lower()} = {value}" for key, value in keys.items())]
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        iam = platform.root_client("iam")
-        for role in (DEPLOYER, ROLLBACK, DRILL):
-            name_ = settings.names.role(role)
-            trust = iam.get_role(RoleName=name_)["Role"]["AssumeRolePolicyDocument"]
-            people = people_may_take([arn("iam", settings.region, settings.account, "user/alice")])
-            trust["Statement"] = [one for one in trust["Statement"] if one["Sid"] != "People"] + people
-            iam.update_assume_role_policy(RoleName=name_, PolicyDocument=text(document(trust["Statement"])))
 
     def variables(self, profile: str = "") -> dict[str, str]:
         others = self.platform.variables(ALICE)
@@ -66,6 +56,9 @@ class Alice:
         if "credentials" not in command:
             planted.heard(str(command), done.stdout, done.stderr)
         return done
+
+    def terminal(self, home: Path, profile: str = "") -> Terminal:
+        return Terminal(home=home, cwd=self.platform.root, variables=self.variables(profile))
 
     def rollback(self, *arguments: str, profile: str = "") -> subprocess.CompletedProcess[str]:
         return self.run(str(SCRIPT), *arguments, profile=profile)
@@ -112,14 +105,14 @@ def test_the_command_and_the_cli_have_the_role_by_the_profile_that_login_prints(
 
 
 def test_the_engine_has_the_role_by_the_profile_that_login_prints(declared: Platform, tmp_path: Path) -> None:
-    alice = Alice(declared, tmp_path)
-    alice.login("--role", "deployer")
+    dan = Alice(declared, tmp_path, "dan")
+    dan.login("--role", "deployer")
 
-    engine = alice.run("pulumi", "stack", "ls", "--all", "--json", profile="deployer-dev")
+    engine = dan.run("pulumi", "stack", "ls", "--all", "--json", profile="deployer-dev")
 
     assert engine.returncode == 0, engine.stderr
     assert [stack["name"].rpartition("/")[2] for stack in json.loads(engine.stdout)] == ["dev"]
-    alice.end()
+    dan.end()
 
 
 def test_hops_need_login_because_a_profile_sets_no_source_identity(alice: Alice, tmp_path: Path) -> None:
@@ -133,20 +126,21 @@ def test_hops_need_login_because_a_profile_sets_no_source_identity(alice: Alice,
             file.write(f"[profile {name}]\nrole_arn = {arn_}\nsource_profile = {source}\n")
             file.write("role_session_name = alice\n")
         # Taken with the user's own keys and MFA, as a profile does it: without a source identity.
-        user = identity.person(alice.platform.endpoint, settings, "alice")
-        taken = identity.assume_as(alice.platform.endpoint, settings, ROLLBACK, user, session="alice")
-        file.write("[profile nameless]\n" + "".join(f"{k.lower()} = {v}\n" for k, v in taken.items()))
+        file.write(f"[profile nameless]\nrole_arn = {role}\nsource_profile = default\n")
+        file.write(f"mfa_serial = {identity.device(settings, 'alice')}\nrole_session_name = alice\n")
         file.write(f"[profile restore-by-nameless]\nrole_arn = {restore}\nsource_profile = nameless\n")
         file.write("role_session_name = alice\n")
 
-    def who(profile: str) -> subprocess.CompletedProcess[str]:
-        return alice.run("aws", "sts", "get-caller-identity", profile=profile, cwd=tmp_path)
+    def who(profile: str) -> str:
+        terminal = alice.terminal(tmp_path, profile)
+        terminal.type("aws sts get-caller-identity")
+        return terminal.screen
 
-    assert who("rollback-by-drill").returncode == 0, who("rollback-by-drill").stderr
-    assert f"{settings.names.role(ROLLBACK)}/alice" in who("nameless").stdout
+    assert f"{settings.names.role(ROLLBACK)}/alice" in who("rollback-by-drill")
+    assert f"{settings.names.role(ROLLBACK)}/alice" in who("nameless")
     # First, because the AWS CLI keeps what a profile has taken by the role and the session's name alone.
-    assert "AccessDenied" in who("restore-by-nameless").stderr
-    assert f"{settings.names.role(RESTORE)}/alice" in who("restore-by-rollback").stdout
+    assert "AccessDenied" in who("restore-by-nameless")
+    assert f"{settings.names.role(RESTORE)}/alice" in who("restore-by-rollback")
 
 
 def test_without_a_login_or_after_logout_the_profile_shows_what_to_type(alice: Alice) -> None:
@@ -170,24 +164,16 @@ def test_without_a_terminal_the_code_is_asked_for_by_option_and_nothing_is_kept(
     assert alice.kept() == []
 
 
-def test_on_a_terminal_the_code_is_asked_for(alice: Alice) -> None:
-    ours, others = pty.openpty()
-    process = subprocess.Popen(
-        [str(SCRIPT), "login", "--env", "dev"],
-        cwd=alice.platform.root,
-        env=alice.variables() | {"TERM": "xterm"},
-        stdin=others,
-        stdout=others,
-        stderr=others,
-    )
-    os.close(others)
-    message = b""
-    while b"MFA code of" not in message:
-        message += os.read(ours, 4096)
-    os.write(ours, b"123456\n")
-    while b"credential_process" not in message:
-        message += os.read(ours, 4096)
+def test_on_a_terminal_the_code_is_asked_for_and_the_profile_can_be_pasted(
+    alice: Alice, tmp_path: Path
+) -> None:
+    terminal = alice.terminal(tmp_path)
+    code = terminal.type(f"{SCRIPT} login --env dev")
+    profile = terminal.screen[terminal.screen.index("[profile ") :].partition("\n\n")[0]
+    with alice.config.open("a", encoding="utf-8") as file:
+        file.write(f"\n{profile}\n")
 
-    assert process.wait(PATIENCE) == 0
-    os.close(ours)
+    assert code == 0, terminal.screen
+    assert "MFA code of" in terminal.screen
+    assert alice.rollback("status", "--env", "dev", profile="rollback-dev").returncode == 0
     assert len(alice.kept()) == 1

@@ -256,11 +256,18 @@ def carols_role(account: Emulator, dev: Settings) -> str:
     return made["Role"]["Arn"]
 
 
+def with_mfa(account: Emulator, dev: Settings, name: str) -> dict[str, str]:
+    """A session of a user, as `aws sts get-session-token --serial-number … --token-code …` gives it."""
+    sts = connect("sts", account.endpoint, dev, identity.person(account.endpoint, dev, name))
+    session = sts.get_session_token(SerialNumber=identity.device(dev, name), TokenCode="123456")
+    return identity._variables(session["Credentials"])
+
+
 @pytest.mark.finding("S1")
 def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(
     account: Emulator, dev: Settings, carols_role: str
 ) -> None:
-    carol = identity.person(account.endpoint, dev, "carol")
+    carol = with_mfa(account, dev, "carol")
 
     def take(credentials: Mapping[str, str], session: str, **more: str) -> dict[str, Any]:
         sts = connect("sts", account.endpoint, dev, credentials)
@@ -272,8 +279,8 @@ def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(
     _refused(lambda: take(carol, "dave"))
     _refused(lambda: take(carol, "dave", SourceIdentity="carol"))
     _refused(lambda: take(carol, "carol", SourceIdentity="dave"))
-    _refused(lambda: take(identity.person(account.endpoint, dev, "carol", mfa=False), "carol"))
-    _refused(lambda: take(identity.person(account.endpoint, dev, "dave"), "dave"))
+    _refused(lambda: take(identity.person(account.endpoint, dev, "carol"), "carol"))
+    _refused(lambda: take(with_mfa(account, dev, "dave"), "dave"))
 
 
 @pytest.mark.finding("S1")
@@ -281,7 +288,7 @@ def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(
 def test_the_documented_profile_takes_a_persons_role(
     account: Emulator, dev: Settings, carols_role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = identity.person(account.endpoint, dev, "carol", mfa=False)
+    keys = identity.person(account.endpoint, dev, "carol")
     serial = arn("iam", dev.region, dev.account, "mfa/carol")
 
     def caller(code: str, **changed: str) -> str:
@@ -298,7 +305,7 @@ def test_the_documented_profile_takes_a_persons_role(
         sts = session.create_client("sts", endpoint_url=account.endpoint)
         return str(sts.get_caller_identity()["Arn"])
 
-    for name in (*identity.person(account.endpoint, dev, "carol"), "AWS_PROFILE"):
+    for name in (*identity.NAMES, "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -339,7 +346,7 @@ def test_a_source_identity_stays_goes_along_and_cannot_be_changed(
             sts.assume_role(RoleArn=role, RoleSessionName=session, **more)["Credentials"]
         )
 
-    carol = identity.person(account.endpoint, dev, "carol")
+    carol = with_mfa(account, dev, "carol")
     named, nameless = take(carols_role, carol, SourceIdentity="carol"), take(carols_role, carol)
 
     assert take(second, named)
