@@ -82,8 +82,27 @@ def counted(found: Iterable[ResourceChange]) -> dict[str, int]:
 
 
 def drifted(shown: Mapping[str, Any]) -> list[str]:
-    """The addresses of what was changed outside Terraform since its last run, in a plan (see the module)."""
-    return sorted({str(one["address"]) for one in shown.get("resource_drift", ())})
+    """The addresses of what was changed outside Terraform since its last run, in a plan (see the module).
+
+    What only has another address now was not changed, and neither was what a provider reads back as empty where
+    Terraform had nothing, which `terraform plan` does not show either.
+    """
+    return sorted(
+        {
+            str(one["address"])
+            for one in shown.get("resource_drift") or ()
+            if _filled(one["change"].get("before")) != _filled(one["change"].get("after"))
+        }
+    )
+
+
+def _filled(value: Any) -> Any:
+    """A value without what is nothing in it: null, empty or zero."""
+    if isinstance(value, Mapping):
+        return {name: kept for name, part in value.items() if (kept := _filled(part))}
+    if isinstance(value, list):
+        return [kept for part in value if (kept := _filled(part))]
+    return value or None
 
 
 def beyond(remaining: Iterable[ResourceChange], approved: Iterable[ResourceChange]) -> list[ResourceChange]:

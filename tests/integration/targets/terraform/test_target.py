@@ -523,6 +523,24 @@ def test_another_teams_configuration_goes_back_in_its_own_state_and_is_not_asked
     assert orders.values() == {"one"}
 
 
+@pytest.mark.finding("P6")
+def test_what_only_has_another_address_was_not_changed_by_somebody_else(orders: Orders) -> None:
+    orders.applied("good", "one")
+    moved = "moved {\n  from = terraform_data.queue\n  to = terraform_data.line\n}\n"
+    renamed = orders.place.commit(
+        "renamed", lambda main: main.replace('"terraform_data" "queue"', '"terraform_data" "line"') + moved
+    )
+
+    with orders.place.flow() as flow:
+        plan = flow.preview("terraform", TerraformRequest(commit=renamed))
+
+    assert plan.infrastructure == {"create": 0, "update": 0, "replace": 0, "delete": 0, "same": 3}
+    assert [step.properties for step in plan.steps if step.type == "state"] == [
+        ("terraform_data.queue → terraform_data.line",)
+    ]
+    assert not [notice for notice in plan.notices if "outside Terraform" in notice]
+
+
 def test_another_ones_lock_is_left_alone(place: Place) -> None:
     good = place.commits["good"]
     place.put(LOCK, b'{"ID": "1", "Who": "alice@elsewhere", "Created": "2026-11-24T00:00:00Z"}')

@@ -303,3 +303,26 @@ def test_what_an_undo_took_away_or_was_adopted_is_not_looked_for() -> None:
 
     assert lost(journal(made, wrote(REVERTED, (API, "delete", "new"))), {}, CHANGED) == {}
     assert lost(journal(made, TerraformAdopted(address=API, id="new", failed="")), {}, CHANGED) == {}
+
+
+@pytest.mark.finding("P6")
+@pytest.mark.parametrize(
+    ("before", "after", "is_drift"),
+    [
+        ({"name": "q", "tags": None}, {"name": "q", "tags": {}}, False),
+        ({"name": "q", "ttl": [{"enabled": False}]}, {"name": "q", "ttl": []}, False),
+        ({"name": "q"}, {"name": "q"}, False),
+        ({"name": "q", "tags": None}, {"name": "q", "tags": {"owner": "me"}}, True),
+        ({"name": "q", "encrypted": True}, {"name": "q", "encrypted": False}, True),
+        ({"name": "q"}, None, True),
+    ],
+)
+def test_only_what_was_changed_is_said_to_be(before: Any, after: Any, is_drift: bool) -> None:
+    moved = {
+        "address": 'module.q["x"].aws_dynamodb_table.t',
+        "previous_address": "module.q.aws_dynamodb_table.t",
+        "change": {"actions": ["update"], "before": before, "after": after},
+    }
+
+    assert bool(plan_json.drifted({"resource_drift": [moved]})) is is_drift
+    assert plan_json.drifted({"resource_drift": None}) == []
