@@ -9,25 +9,30 @@ from __future__ import annotations
 import importlib
 import json
 import pickle
+from collections.abc import Callable, Mapping
 from typing import Any
 
 PATH = "/_account/copy"
 _STORES = ("AccountScopedDict", "AccountRegionScopedDict")
 
 
-def beside(app: Any) -> Any:
-    """The emulator's application, with this request besides."""
+def asked(request: Mapping[str, Any]) -> None:
+    """Copies, as the request says."""
+    copy(request["from"], request["to"], request["services"])
+
+
+def beside(app: Any, requests: Mapping[str, Callable[[Mapping[str, Any]], None]]) -> Any:
+    """The emulator's application, and besides, by their paths, requests of our own with what they do."""
 
     async def both(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH:
+        if scope["type"] != "http" or scope["path"] not in requests:
             await app(scope, receive, send)
             return
         body, more = b"", True
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
-        asked = json.loads(body)
-        copy(asked["from"], asked["to"], asked["services"])
+        requests[scope["path"]](json.loads(body))
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 

@@ -73,6 +73,7 @@ def _serve(listener: socket.socket, port: int) -> None:
         copying,
         function_code,
         identities,
+        idle,
         lambda_actions,
         leading_keys,
         past,
@@ -88,6 +89,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     lambda_actions.install()
     identities.install()
     function_code.install()
+    idle.install()
     past.install()
     calls.install()
     gc.freeze()  # what is here now is nobody's garbage, and is not to be looked through again and again
@@ -102,7 +104,8 @@ def _serve(listener: socket.socket, port: int) -> None:
     sys.stdout.flush()
     # Whoever started us has read its line and may be gone; what follows goes to the log.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    asyncio.run(serve(copying.beside(app.app), config))
+    own = {copying.PATH: copying.asked, idle.PATH: idle.asked}
+    asyncio.run(serve(copying.beside(app.app, own), config))
 
 
 def _sweep_seldom(functions: Any) -> None:

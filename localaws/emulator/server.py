@@ -9,13 +9,13 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localaws import processes
+from localaws.emulator import copying, idle
 from localaws.emulator.calls import FOLDER
-from localaws.emulator.copying import PATH
 from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
 from localaws.paths import ROOT
@@ -157,8 +157,28 @@ def running(
 
 def copy_account(endpoint: str, source: str, target: str, services: Sequence[str]) -> None:
     """Gives account `target` what an emulator keeps of `source` in `services` (`localaws.emulator.copying`)."""
-    asked = json.dumps({"from": source, "to": target, "services": list(services)}).encode()
-    request = urllib.request.Request(f"{endpoint}{PATH}", data=asked, method="POST")  # noqa: S310 - loopback
+    _ask(endpoint, copying.PATH, {"from": source, "to": target, "services": list(services)})
+
+
+def make_idle(
+    endpoint: str,
+    account: str,
+    region: str,
+    function: str,
+    version: str,
+    *,
+    seconds: float = 0.5,
+    ends: str = "Active",
+) -> None:
+    """Makes a version Inactive, which takes `seconds` to wake and `ends` in a state (`localaws.emulator.idle`)."""
+    asked = {"account": account, "region": region, "function": function, "version": version}
+    _ask(endpoint, idle.PATH, asked | {"seconds": seconds, "ends": ends})
+
+
+def _ask(endpoint: str, path: str, asked: Mapping[str, object]) -> None:
+    """A request of our own to an emulator."""
+    body = json.dumps(asked).encode()
+    request = urllib.request.Request(f"{endpoint}{path}", data=body, method="POST")  # noqa: S310 - loopback
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=_READY_SECONDS) as answer:
         answer.read()

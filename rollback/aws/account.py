@@ -47,7 +47,7 @@ _UNSURE_SECONDS = 2
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
-_THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
+THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
@@ -254,7 +254,7 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
         )
     return kind(
         f"AWS answered {name} while {doing}: {message}",
-        code=Code.THROTTLED if name in _THROTTLES else Code.AWS_ERROR,
+        code=Code.THROTTLED if name in THROTTLES else Code.AWS_ERROR,
     )
 
 
@@ -336,4 +336,4 @@ def paced(
 
 def _throttled(http: Any, parsed: Any) -> bool:
     name = parsed.get("Error", {}).get("Code", "")
-    return http.status_code == 429 or name in _THROTTLES  # noqa: PLR2004 - HTTP, RFC 6585
+    return http.status_code == 429 or name in THROTTLES  # noqa: PLR2004 - HTTP, RFC 6585

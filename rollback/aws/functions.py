@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
-from rollback.aws.account import Account, code, explained
+from rollback.aws.account import THROTTLES, Account, code, denied, explained
 from rollback.config.settings import Settings
 from rollback.model.alias_moves import shares
 from rollback.model.record import Check
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+# States in which a version cannot be invoked yet, and may be before long.
+ASLEEP = frozenset({"Inactive", "Pending"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +119,26 @@ def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | No
         revision_id=found["RevisionId"],
         weights=weights_of(found),
     )
+
+
+def wake(lambda_: LambdaClient, function: str, version: str) -> bool:
+    """Invokes an Inactive version once; whether Lambda has heard it. `lambda_` is a client that does not try again.
+
+    That fails, as documented: "When you try to invoke a function that is inactive, the invocation fails and Lambda sets
+    the function to pending state until the function resources are recreated"
+    (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html). Raises `RollbackError` where it is not allowed,
+    or there is no such version.
+    """
+    with explained(f"waking version {version} of {function}"):
+        try:
+            lambda_.invoke(FunctionName=function, Qualifier=version, Payload=b"{}")
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException" or denied(error):
+                raise
+            return code(error) not in THROTTLES
+        except HTTPClientError:
+            return False
+    return True
 
 
 def provisioned_status(account: Account, function: str, alias: str) -> str:

@@ -226,6 +226,14 @@ class Found(Happened):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waking(Happened):
+    """Function → its target version, which cannot be invoked yet: it is woken before the alias moves."""
+
+    kind = "waking"
+    functions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AliasesMoved(Happened):
     """Function → the RevisionId of its alias, now at the target version."""
 

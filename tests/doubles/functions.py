@@ -58,6 +58,8 @@ class Version:
     state: str = "Active"
     size: int = 1000
     provisioned: bool = False
+    # What it is at each look once it was invoked while Inactive; the last for good.
+    wakes: list[str] = field(default_factory=lambda: ["Active"])
 
 
 class Functions:
@@ -113,6 +115,8 @@ class Functions:
             if Qualifier == "$LATEST":
                 number = max(self._versions("GetFunction", FunctionName), key=int)
             version = self._version("GetFunction", FunctionName, number)
+            if version.state == "Pending":
+                version.state = version.wakes.pop(0) if len(version.wakes) > 1 else version.wakes[0]
             configuration = {
                 "FunctionName": FunctionName,
                 "Version": number,
@@ -122,6 +126,15 @@ class Functions:
                 "RevisionId": f"of-version-{number}",
             }
             return {"Configuration": configuration}
+
+    def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> None:
+        """It is Inactive or Pending: what can be invoked no test here invokes."""
+        with self._request("Invoke", FunctionName):
+            version = self._version("Invoke", FunctionName, Qualifier)
+            assert version.state in ("Inactive", "Pending")
+            refused = {"Inactive": "ResourceNotReadyException", "Pending": "ResourceConflictException"}
+            version.state, state = "Pending", version.state
+            raise client_error("Invoke", refused[state])
 
     def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:
         with self._request("GetAlias", FunctionName):

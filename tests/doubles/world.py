@@ -189,6 +189,7 @@ class World:
             dynamodb=alive(self.dynamodb),
             ssm=alive(self.parameters),
             throttles=Throttles(),
+            client=lambda service, **_: {"lambda": self.functions}[service],
         )
         return Session(
             root=self.root,

@@ -34,7 +34,7 @@ from botocore.exceptions import ClientError
 from localaws import estate, identity, shell
 from localaws.clients import connect
 from localaws.emulator import server
-from localaws.emulator.server import copy_account
+from localaws.emulator.server import copy_account, make_idle
 from localaws.paths import ROOT
 from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GITHUB_OIDC_HOST, ROLES, ROLLBACK
 from rollback.config.settings import Settings, load
@@ -338,6 +338,11 @@ class Platform:
                 service, self.endpoint, self.settings, self._identities[person]
             )
         return self._clients[service, person]
+
+    def idle(self, tail: str, version: str, *, ends: str = "Active") -> None:
+        """A version is Inactive, as Lambda makes one that nobody has invoked for long; woken it `ends` so."""
+        settings = self.settings
+        make_idle(self.endpoint, settings.account, settings.region, self.name(tail), version, ends=ends)
 
     def alias(self, tail: str) -> dict[str, Any]:
         return self.alias_of(self.name(tail))

@@ -203,5 +203,35 @@ def test_a_canary_that_was_begun_after_the_approval_is_kept(prod: Platform, prox
     assert run.json["status"] == "REVERTED"
 
 
+@pytest.mark.finding("S3")
+def test_a_version_that_nobody_has_invoked_for_long_is_woken_under_the_role_and_then_moved(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    dev.idle(VICTIM, "2")
+
+    dry = dev.rollback("lambda", "--reason", REASON, "--dry-run", as_=ALICE)
+    run = _roll_back(dev, proxy)
+
+    assert dry.code == 0, str(dry)
+    assert "Inactive" in dry.out + dry.err
+    assert run.code == 0, str(run)
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+    assert dev.event_kinds(run.id) == ["planned", "waking", "moved", "closed"]
+    assert proxy.counts["Invoke"] == 1
+
+
+@pytest.mark.finding("S3")
+def test_a_version_that_cannot_be_woken_reverts_what_was_moved(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    dev.idle(VICTIM, "2", ends="Failed")
+
+    run = _roll_back(dev, proxy)
+
+    assert run.code == 4, str(run)
+    assert f"{dev.name(VICTIM)}: version 2 is Failed" in run.err
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
+
+
 def _roll_back(dev: Platform, proxy: Proxy) -> Run:
     return dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)

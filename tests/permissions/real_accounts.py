@@ -57,8 +57,8 @@ REASONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("restore", "KeepCopiesUnderTableKeys", "kms:CreateGrant"),
     ),
     "The smoke command of the tests is a stand-in, but where an on-call person has it run": (
-        ("deployer", "SmokeTest", "lambda:InvokeFunction"),
-        ("break-glass", "SmokeTest", "lambda:InvokeFunction"),
+        ("deployer", "Invoke", "lambda:InvokeFunction"),
+        ("break-glass", "Invoke", "lambda:InvokeFunction"),
     ),
     "Functions with provisioned concurrency are waited for, in an emergency as well; the tests' have none": (
         ("break-glass", "ReadFunctions", "lambda:GetProvisionedConcurrencyConfig"),

@@ -227,6 +227,7 @@ class Process:
             dynamodb=dynamodb,
             ssm=ssm,
             throttles=Throttles(),
+            client=lambda service, **_: {"lambda": lambda_}[service],
             workers=Turns(self.order, self.ahead),
         )
         return Session(

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Literal
 
 from rollback.aws.account import Account
-from rollback.aws.functions import AliasSeen, Seen, observe, observe_alias
+from rollback.aws.functions import ASLEEP, AliasSeen, Seen, observe, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import Archive, number
 from rollback.model import deployed
@@ -24,7 +24,7 @@ from rollback.model.plan import Plan, Refusal
 from rollback.model.record import DeployedVersion
 from rollback.model.release import PREVIOUS, Entry, Release, checked_version, label, manifest_hash
 from rollback.model.request import AliasesRequest
-from rollback.targets.aliases.planner import problem_of, scope
+from rollback.targets.aliases.planner import asleep_notice, problem_of, scope
 
 # The search for "previous", and for quarantines, goes no further back.
 _FAR, _ENTRIES = 30, 100
@@ -230,11 +230,13 @@ def make(
     )
     steps: list[Move] = []
 
-    def wish(name: str) -> tuple[Move | None, str]:
+    def wish(name: str) -> tuple[Move | None, str, bool]:
         service = catalogue[name]
         return _step(account, name, service, read[name], choice.targets[service].manifest.get(name))
 
-    for name, (step, why) in zip(functions, account.each(wish, functions), strict=True):
+    asleep: list[str] = []
+    for name, (step, why, sleeps) in zip(functions, account.each(wish, functions), strict=True):
+        asleep += [name] if sleeps and not why else []
         if why:
             refusals.append(Refusal(subject=name, reason=why, remedy=f"--except {name}"))
         elif step is not None:
@@ -253,7 +255,7 @@ def make(
         quarantines=_newer(left, choice.targets, now, chosen),
         steps=tuple(steps),
         facts={f"release {release.version}": release.manifest_hash for release in choice.targets.values()},
-        notices=_notices(tuple(chosen), choice, quarantines),
+        notices=(*_notices(tuple(chosen), choice, quarantines), *asleep_notice(asleep)),
         refusals=tuple(refusals),
     )
 
@@ -302,19 +304,19 @@ def _now(account: Account, name: str) -> Now | None:
 
 def _step(
     account: Account, name: str, service: str, now: Now | None, target: DeployedVersion | None
-) -> tuple[Move | None, str]:
-    """One function's step, or what speaks against it."""
+) -> tuple[Move | None, str, bool]:
+    """One function's step, or what speaks against it; and whether its version has to be woken."""
     if now is None:
-        return None, f"the function or its alias '{account.settings.alias}' does not exist"
+        return None, f"the function or its alias '{account.settings.alias}' does not exist", False
     if target is None:
-        return None, "the release has no version of it"
+        return None, "the release has no version of it", False
     there = (
         Seen(version=target.version, code_sha256=now.code_sha256, state="Active", description="")
         if target.version == now.alias.version
         else observe(account, name, target.version)
     )
     if why := problem_of(target, there):
-        return None, why
+        return None, why, False
     step = Move(
         function=name,
         service=service,
@@ -325,7 +327,7 @@ def _step(
         weights=now.alias.weights,
         provisioned=target.provisioned,
     )
-    return step, ""
+    return step, "", there is not None and there.state in ASLEEP
 
 
 def _quarantine_refusals(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rollback.aws.account import Account
-from rollback.aws.functions import Seen, observe, observe_alias, strangers
+from rollback.aws.functions import ASLEEP, Seen, observe, observe_alias, strangers
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.repository import Ledger
@@ -49,13 +49,20 @@ def problem_of(target: DeployedVersion, there: Seen | None) -> str:
         return f"version {target.version} {_GONE}"
     if there.code_sha256 != target.code_sha256:
         return f"version {target.version} holds other code than was recorded"
-    if there.state != "Active":
+    if there.state not in ("Active", *ASLEEP):
         return f"version {target.version} is {there.state}, not Active"
     return ""
 
 
-def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move]:
-    """The plan for `request`. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
+def asleep_notice(functions: Sequence[str]) -> tuple[str, ...]:
+    """That versions to go to cannot be invoked yet: nobody has invoked them for long."""
+    if not functions:
+        return ()
+    return (f"Inactive, woken before the alias moves, which can take a minute or two: {_some(functions)}.",)
+
+
+def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Plan[Move], frozenset[str]]:
+    """The plan for `request`, and the functions whose version to go to cannot be invoked yet. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
     settings = account.settings
     catalogue = settings.catalogue()
     services, functions = scope(settings, request)
@@ -83,10 +90,12 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
         lambda: strangers(account, settings), lambda wish: _step(account, wish), wishes
     )
     steps: list[Move] = []
-    for step, problems in read:
+    asleep: list[str] = []
+    for step, problems, sleeps in read:
         refusals.extend(problems)
         if step is not None:
             steps.append(step)
+            asleep += [step.function] if sleeps else []
     if not any(step.changes for step in steps):
         steps = _with_weights(account, steps)
     leaves = {service: deployed[service] for service in services if service in deployed}
@@ -95,7 +104,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
     still = recorded(ledger, timeline, kept, catalogue, damaged=True).releases
     moving = {step.function for step in steps if step.changes}
     quarantines = _left_behind(timeline, _left(leaves, last, moving, catalogue), targets)
-    return Plan(
+    plan = Plan(
         kind=Kind.ALIASES,
         environment=settings.environment,
         account=settings.account,
@@ -107,9 +116,13 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> Plan[Move
         targets=targets,
         quarantines=quarantines,
         steps=tuple(steps),
-        notices=_notices(settings, request, steps, unlisted, sorted(set(quarantines.values()))),
+        notices=(
+            *_notices(settings, request, steps, unlisted, sorted(set(quarantines.values()))),
+            *asleep_notice(asleep),
+        ),
         refusals=_with_weights_noticed(ledger, refusals, steps),
     )
+    return plan, frozenset(asleep)
 
 
 def _targets(
@@ -176,19 +189,21 @@ class _Wish:
     adopt_current: bool
 
 
-def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
-    """One function's step, and what speaks against it. Two reads at most on GetFunction's own quota."""
+def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal], bool]:
+    """One function's step, what speaks against it, and whether its version has to be woken. Two reads at most on
+    GetFunction's own quota.
+    """
     name, alias, target, last = wish.function, account.settings.alias, wish.target, wish.last
 
     def refuse(reason: str, remedy: str = "") -> Refusal:
         return Refusal(subject=name, reason=reason, remedy=remedy or f"--except {name}")
 
     if target is None:
-        return None, [refuse("the release has no version of it")]
+        return None, [refuse("the release has no version of it")], False
     now = observe(account, name, alias)
     if now is None:
         there = observe(account, name, "$LATEST")
-        return None, [refuse(f"it has no alias '{alias}'" if there else "the function does not exist")]
+        return None, [refuse(f"it has no alias '{alias}'" if there else "the function does not exist")], False
     there = now if now.version == target.version else observe(account, name, target.version)
     problems = [refuse(why)] if (why := problem_of(target, there)) else []
     moved = last is not None and last.version != now.version
@@ -218,7 +233,7 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal]]:
         weights=weights,
         provisioned=last.provisioned if last is not None else 0,
     )
-    return step, problems
+    return step, problems, there is not None and there is not now and there.state in ASLEEP
 
 
 def _with_weights_noticed(

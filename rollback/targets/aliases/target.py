@@ -20,12 +20,20 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained, was_refused
-from rollback.aws.functions import alias_differs, all_at, observe_alias, provisioned_status, weights_of
+from rollback.aws.functions import (
+    ASLEEP,
+    alias_differs,
+    all_at,
+    observe,
+    observe_alias,
+    provisioned_status,
+    weights_of,
+)
 from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, drift, left_to_others, states
 from rollback.model.deployed import Deployed, apart, known
-from rollback.model.events import AliasesMoved, AliasesReverted, Found, failed_subjects
+from rollback.model.events import AliasesMoved, AliasesReverted, Found, Waking, failed_subjects
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
@@ -33,11 +41,15 @@ from rollback.model.release import label
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases import planner
 from rollback.targets.aliases.recorded import moved_to, recorded
+from rollback.targets.aliases.waking import Sleepers
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out, counts
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
+
+# Seconds between two looks at versions that wake, and how many of them an event names.
+_LOOK_SECONDS, _JOURNALLED = 1.0, 200
 
 
 class _Drifted(Exception):
@@ -68,6 +80,8 @@ class Aliases:
         self._settings = context.account.settings
         self._clock = context.clocks.monotonic
         self._sleep = context.clocks.sleep
+        # The functions whose version to go to could not be invoked when this process planned; None: it has not.
+        self._asleep: frozenset[str] | None = None
 
     @property
     def minutes(self) -> int:
@@ -77,7 +91,8 @@ class Aliases:
         return (ALIASES,)
 
     def plan(self, request: AliasesRequest) -> Plan[Move]:
-        return planner.make(self._account, self._ledger, request)
+        plan, self._asleep = planner.make(self._account, self._ledger, request)
+        return plan
 
     def again(self, plan: Plan[Move], rollback_id: str) -> Plan[Move]:  # noqa: ARG002 - the Protocol's
         return self.plan(plan.request.expected(AliasesRequest))
@@ -94,7 +109,7 @@ class Aliases:
     def execute(self, plan: Plan[Move], journal: Journal) -> Outcome:
         known = states(plan, journal.events)
         todo = [step for step in plan.steps if not known[step.function].moved]
-        outcome = self._write_all(todo, known, journal, back=False)
+        outcome = self._move(todo, self._sleepers(todo, journal), known, journal)
         if outcome.ok:
             outcome = replace(outcome, failures=self._await_provisioned(plan, journal))
         return replace(outcome, revert=bool(outcome.failures))
@@ -112,7 +127,7 @@ class Aliases:
             if not (state := known[step.function]).reverted
             and (state.moved or state.doubtful or journal.taken_over)
         ]
-        return self._write_all(todo, known, journal, back=True)
+        return self._write_all(todo, known, journal, done=len(known) - len(todo), back=True)
 
     def verify(self, plan: Plan[Move]) -> Sequence[Check]:
         """Reads alias, version, code and weights of every function; one check that names those which differ."""
@@ -175,14 +190,53 @@ class Aliases:
 
     # -- writing -------------------------------------------------------------------------------------
 
-    def _write_all(
-        self, todo: Sequence[Move], known: Mapping[str, State], journal: Journal, *, back: bool
+    def _move(
+        self, todo: Sequence[Move], sleepers: Sleepers, known: Mapping[str, State], journal: Journal
     ) -> Outcome:
-        """One write for each of `todo`, several at a time, journalled in batches.
+        """Moves each of `todo` as soon as its version can be invoked."""
+        asleep = {step.function for step in sleepers.steps}
+        awake = [step for step in todo if step.function not in asleep]
+        while True:
+            woken, failures = sleepers.look(self._clock())
+            awake, outcome = [*awake, *woken], Outcome(failures=failures)
+            if outcome.ok and awake:
+                done = len(known) - len(sleepers.steps) - len(awake)
+                outcome, awake = self._write_all(awake, known, journal, done=done, back=False), []
+            if not outcome.ok or not sleepers.steps:
+                return outcome
+            if journal.stopping():
+                return Outcome(interrupted=True)
+            journal.check()
+            self._sleep(_LOOK_SECONDS)
+
+    def _sleepers(self, todo: Sequence[Move], journal: Journal) -> Sleepers:
+        """The steps whose version has to be woken first, journalled before anything is done about it."""
+        moving, asleep = [step for step in todo if step.from_version != step.to_version], self._asleep
+        if asleep is None:
+            with explained("reading the versions to go back to"):
+                seen = self._account.each(
+                    lambda step: observe(self._account, step.function, step.to_version), moving
+                )
+            asleep = frozenset(
+                step.function
+                for step, there in zip(moving, seen, strict=True)
+                if there and there.state in ASLEEP
+            )
+        steps = [step for step in moving if step.function in asleep]
+        for start in range(0, len(steps), _JOURNALLED):
+            some = steps[start : start + _JOURNALLED]
+            journal.append(Waking(functions={step.function: step.to_version for step in some}))
+        deadline = self._clock() + self._settings.rto.code * 60
+        return Sleepers(account=self._account, steps=steps, deadline=deadline)
+
+    def _write_all(
+        self, todo: Sequence[Move], known: Mapping[str, State], journal: Journal, *, done: int, back: bool
+    ) -> Outcome:
+        """One write for each of `todo`, several at a time, journalled in batches. `done` were done before.
 
         A forward run stops at the first failure; a way back goes on, to bring back what it can.
         """
-        wrote, done = AliasesReverted if back else AliasesMoved, len(known) - len(todo)
+        wrote = AliasesReverted if back else AliasesMoved
         written = Batch[tuple[str, str]](
             write=lambda batch: journal.append(wrote(functions=dict(batch))), clock=self._clock
         )

@@ -467,7 +467,7 @@ def test_an_alias_that_moves_between_the_two_reads_of_a_plan_refuses_it(world: W
     [
         (lambda f: f.versions[ROLES].pop("2"), "version 2 no longer exists"),
         (lambda f: setattr(f.versions[ROLES]["2"], "sha", "other"), "holds other code"),
-        (lambda f: setattr(f.versions[ROLES]["2"], "state", "Inactive"), "Inactive, not Active"),
+        (lambda f: setattr(f.versions[ROLES]["2"], "state", "Failed"), "Failed, not Active"),
         (lambda f: f.aliases.pop(ROLES), "it has no alias 'live'"),
         (lambda f: (f.versions.pop(ROLES), f.aliases.pop(ROLES)), "the function does not exist"),
     ],
@@ -484,6 +484,24 @@ def test_what_speaks_against_a_plan_is_named_and_nothing_is_written(
     assert f"--except {ROLES}" in raised.value.what
     assert world.functions.writes == []
     assert world.session().leases.holder(ALIASES) is None
+
+
+@pytest.mark.finding("S3")
+def test_a_plan_only_says_that_a_version_is_inactive_and_execution_wakes_it(world: World) -> None:
+    world.story()
+    world.functions.versions[ROLES]["2"].state = "Inactive"
+
+    plan = world.flow().preview("aliases", AliasesRequest())
+    asked = world.functions.called("Invoke")
+    finished = world.begin()
+
+    assert any("Inactive" in notice and ROLES in notice for notice in plan.notices)
+    assert asked == []
+    ended(world, finished, Status.COMPLETE, 0)
+    assert world.functions.called("Invoke") == [ROLES]
+    kinds = [event.kind for event in finished.events]
+    assert kinds[:2] == ["planned", "waking"]
+    assert set(world.versions().values()) == {"2"}
 
 
 def test_leftover_weights_alone_are_worth_a_rollback(world: World) -> None:

@@ -493,6 +493,36 @@ def test_a_published_version_has_its_own_code_to_download(functions: Any, dev: S
     assert downloaded("live") == downloaded("$LATEST") == packages[max(packages)]
 
 
+@pytest.mark.parametrize("ends", ["Active", "Failed"])
+def test_an_inactive_version_fails_its_invocation_and_wakes_by_it(
+    account: Emulator, functions: Any, dev: Settings, ends: str
+) -> None:
+    name = dev.names.function("team-service-transfer")
+    version = estate.deploy(functions, dev, f"idle-{ends}", changed=[name], create_alias=True)[name]
+    once = connect("lambda", account.endpoint, dev, attempts=1)
+
+    def state(qualifier: str = version) -> str:
+        found = functions.get_function(FunctionName=name, Qualifier=qualifier)["Configuration"]
+        return str(found["State"])
+
+    def refused() -> str:
+        with pytest.raises(ClientError) as error:
+            once.invoke(FunctionName=name, Qualifier=version, Payload=b"{}")
+        return str(error.value.response["Error"]["Code"])
+
+    server.make_idle(account.endpoint, dev.account, dev.region, name, version, seconds=1.0, ends=ends)
+    assert (state(), state("live"), state("$LATEST")) == ("Inactive", "Inactive", "Active")
+    assert refused() == "ResourceNotReadyException"
+    assert state() == "Pending"
+    assert refused() == "ResourceConflictException"
+    until = time.monotonic() + 20
+    while state() == "Pending":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+    assert state() == ends
+
+
 def test_a_table_is_restored_to_a_second_of_its_past(account: Emulator, dev: Settings) -> None:
     client = connect("dynamodb", account.endpoint, dev)
     client.create_table(

@@ -169,6 +169,20 @@ def test_one_write_a_function_and_every_one_under_a_tag_of_the_record(night: Nig
     )
 
 
+@pytest.mark.finding("S3")
+def test_an_inactive_version_is_woken_in_an_emergency_as_well(night: Night) -> None:
+    night.ledger_gone()
+    night.world.functions.versions[ROLES]["2"].state = "Inactive"
+
+    finished = night.begin()
+
+    assert finished.error is None, finished.error
+    assert finished.plan is not None
+    assert any("Inactive" in notice for notice in finished.plan.notices)
+    assert night.world.functions.called("Invoke") == [ROLES]
+    assert [event.kind for event in finished.events][:2] == ["planned", "waking"]
+
+
 def test_an_undo_brings_versions_and_weights_back(night: Night) -> None:
     night.world.functions.point(ROLES, "3", {"2": 0.25})
     before = night.world.functions.deployed()

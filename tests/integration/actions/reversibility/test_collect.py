@@ -87,14 +87,14 @@ def test_each_function_without_a_recovery_option_is_named(platform: World) -> No
     quarantine(platform.session(DAN), "v1.1.0", ["roles"], "no")
     quarantine(platform.session(DAN), "v1.0.0", ["roles"], "no")
     del platform.functions.versions[GET]["2"]
-    platform.functions.versions[LIST]["2"].state = "Inactive"
+    platform.functions.versions[LIST]["2"].state = "Failed"
 
     found = {finding.subject: finding.why for finding in of(can(platform), "functions")}
 
     assert found == {
         ASSIGN: "There is no previous release for roles: nothing older was recorded that is not quarantined.",
         GET: "it cannot go back to v1.1.0: version 2 no longer exists",
-        LIST: "it cannot go back to v1.1.0: version 2 is Inactive, not Active",
+        LIST: "it cannot go back to v1.1.0: version 2 is Failed, not Active",
     }
 
 

@@ -39,6 +39,7 @@ class Estate:
             dynamodb=None,  # type: ignore[arg-type]
             ssm=None,  # type: ignore[arg-type]
             throttles=Throttles(),
+            client=lambda service, **_: {"lambda": self.functions}[service],
         )
         ledger: Any = None
         clocks = Clocks(now=self.clock.iso, monotonic=self.clock.monotonic, sleep=self.clock.sleep)
@@ -510,6 +511,101 @@ def test_provisioned_concurrency_that_does_not_become_ready_is_a_failure_that_is
     estate.journal.failed(outcome.failures)
     assert estate.undo().ok
     assert estate.functions.deployed() == estate.start
+
+
+def asleep(estate: Estate, *wakes: str) -> None:
+    """The version that B goes to is Inactive; once it is woken, it is these at each look."""
+    version = estate.functions.versions[B]["1"]
+    version.state, version.wakes = "Inactive", list(wakes)
+
+
+@pytest.mark.finding("S3")
+def test_an_inactive_version_is_woken_once_and_its_alias_moves_when_it_is_active(estate: Estate) -> None:
+    asleep(estate, "Pending", "Pending", "Active")
+    moved = []
+
+    def before(operation: str, function: str) -> None:
+        if operation == "UpdateAlias" and function == B:
+            moved.append(estate.functions.versions[B]["1"].state)
+
+    estate.functions.before = before
+    outcome = estate.execute()
+
+    assert outcome.ok
+    assert moved == ["Active"]
+    assert estate.functions.called("Invoke") == [B]
+    assert estate.functions.deployed() == GOAL
+    first = estate.journal.events[0]
+    assert (first.kind, first.data["functions"]) == ("waking", {B: "1"})
+    assert estate.undo().ok
+    assert estate.functions.deployed() == estate.start
+
+
+@pytest.mark.finding("S3")
+def test_the_others_do_not_wait_for_what_is_woken(estate: Estate) -> None:
+    asleep(estate, "Pending", "Pending", "Active")
+
+    estate.execute()
+
+    assert [written.function for written in estate.functions.writes][-1] == B
+    assert estate.clock.seconds == 3.0
+
+
+@pytest.mark.finding("S3")
+@pytest.mark.parametrize(("ends", "seconds"), [("Failed", 3.0), ("Pending", 301.0), ("Inactive", 301.0)])
+def test_a_version_that_does_not_wake_is_a_failure_that_is_reverted(
+    estate: Estate, ends: str, seconds: float
+) -> None:
+    asleep(estate, "Pending", ends)
+
+    outcome = estate.execute()
+
+    assert [(failure.subject, failure.refused) for failure in outcome.failures] == [(B, True)]
+    assert outcome.revert
+    assert ends in outcome.failures[0].reason
+    assert estate.clock.seconds <= seconds
+    assert estate.functions.called("Invoke") == [B], "once, whatever comes of it"
+    estate.journal.failed(outcome.failures)
+    assert estate.undo().ok
+    assert estate.functions.deployed() == estate.start
+
+
+@pytest.mark.finding("S3")
+def test_to_wake_is_tried_again_where_lambda_was_too_busy_to_hear_it(estate: Estate) -> None:
+    asleep(estate, "Active")
+    busy = client_error("Invoke", "TooManyRequestsException")
+    once(estate, "Invoke", B, throw(busy))
+
+    outcome = estate.execute()
+
+    assert outcome.ok
+    assert estate.functions.called("Invoke") == [B], "which it has heard"
+    assert estate.functions.deployed() == GOAL
+
+
+@pytest.mark.finding("S3")
+def test_who_may_not_wake_a_version_moves_nothing(estate: Estate) -> None:
+    asleep(estate, "Active")
+    once(estate, "Invoke", B, throw(client_error("Invoke", "AccessDeniedException")))
+
+    outcome = estate.execute()
+
+    assert [(failure.subject, failure.refused) for failure in outcome.failures] == [(B, True)]
+    assert estate.functions.writes == []
+
+
+@pytest.mark.finding("S3")
+def test_asked_to_stop_it_waits_no_longer_for_what_wakes(estate: Estate) -> None:
+    asleep(estate, "Pending")
+
+    def stop(operation: str, function: str) -> None:
+        if operation == "Invoke":
+            estate.journal.stop.set()
+
+    estate.functions.after = estate.functions.before = stop
+    outcome = estate.execute()
+
+    assert outcome.interrupted
 
 
 def test_verify_names_what_is_deployed_elsewhere(estate: Estate) -> None:
