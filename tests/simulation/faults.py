@@ -104,6 +104,19 @@ def outside_write(play: Play, _process: Process, call: Call, variant: int) -> No
     world.truth.outside_write(name)
 
 
+def idle(play: Play, _process: Process, call: Call, variant: int) -> None:
+    """Lambda sets the version before the one that is live Inactive: nobody has invoked it for long."""
+    world = play.world
+    name, _ = _chosen(play, call, variant)
+    seen = world.alias(name)
+    if seen is None:
+        return
+    version = str(int(seen.version) - 1)
+    if version in world.functions._functions[name].versions:
+        world.note(f"version {version} of {name} is Inactive")
+        world.functions.set_state(name, version, "Inactive")
+
+
 def vanish(play: Play, _process: Process, call: Call, variant: int) -> None:
     """A function goes, or its alias, or a version that no alias refers to."""
     world = play.world
@@ -196,6 +209,7 @@ FAULTS: dict[str, Callable[[Play, Process, Call, int], None]] = {
     **{name: _sent(name) for name in _ON_THE_WAY},
     "foreign write": _around(outside_write),
     "vanished": _around(vanish),
+    "idle version": _around(idle),
     "lease expiry": _around(expire),
     "second operator": _around(other),
     "forged record": _around(forge),

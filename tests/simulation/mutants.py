@@ -356,6 +356,12 @@ MUTANTS = (
         ((condition("return", only=0, of=2), becomes("version in [place[0] for place in places]")),),
     ),
     Mutant(
+        "moved to a version that sleeps",
+        ("idle version", "plan"),
+        f"{_ALIASES}._sleepers",
+        ((argument("Sleepers", "steps"), becomes("[]")),),
+    ),
+    Mutant(
         "lost answer treated as failure",
         ("lost answer", "execute"),
         f"{_ALIASES}._write_upon",

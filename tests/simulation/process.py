@@ -137,6 +137,8 @@ class Process:
     nonces: set[str] = field(default_factory=set)
     # Function → how long its history was when this process last looked at its live version.
     looked: dict[str, int] = field(default_factory=dict)
+    # Function and version → the state that it last saw it in.
+    states: dict[tuple[str, str], str] = field(default_factory=dict)
     # And at its alias, with its weights.
     weighed: dict[str, int] = field(default_factory=dict)
     # The digest, or the version, that its person names.

@@ -97,6 +97,9 @@ class Truth:
         answer = method(**request)
         if operation == "put_parameter":
             self.excused = self._world.delivering
+        if operation == "get_function":
+            found = answer["Configuration"]
+            process.states[request["FunctionName"], found["Version"]] = found["State"]
         if operation == "get_function" and request.get("Qualifier") == "live":
             name = request["FunctionName"]
             process.looked[name] = len(self.history.get(name, ()))
@@ -129,6 +132,9 @@ class Truth:
         step = story.steps[function]
         if not back and (after.version, after.weights) != (step["to_version"], ()):
             raise self._world.violated(f"{process.name} moved {function} to {after.version}{after.weights}")
+        seen = process.states.get((function, after.version), "Active")
+        if not back and seen != "Active" and step["from_version"] != after.version:
+            raise self._world.violated(f"{process.name} moved {function} to {after.version}, which is {seen}")
         past.append(PastState(record, after.description, after))
 
     def _not_forged(self, process: Process, record: str) -> None:

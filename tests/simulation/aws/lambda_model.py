@@ -25,6 +25,8 @@ _ARN = "arn:aws:lambda:eu-west-1:111122223333:function"
 # What one page holds unless less is asked for (ListFunctions; ListVersionsByFunction).
 _PAGE = 50
 _LONGEST_DESCRIPTION = 256
+# Looks at a version that wakes, until it is Active.
+_LOOKS = 3
 
 
 class AliasSeen(NamedTuple):
@@ -73,6 +75,8 @@ class Lambda:
         self._keeps = noop_keeps_revision
         self._page = page
         self._revisions = itertools.count(1)
+        # Looks at a version since it was woken.
+        self._wakes: dict[tuple[str, str], int] = {}
 
     # -- what a test arranges and sees -----------------------------------------------------------------
 
@@ -152,7 +156,26 @@ class Lambda:
                 raise missing("GetFunction", f"Function not found: {_ARN}:{FunctionName}:{Qualifier}")
             number = function.aliases[Qualifier].version
         version = self._version("GetFunction", FunctionName, number)
+        if version.state == "Pending":
+            self._wakes[FunctionName, number] = looks = self._wakes.get((FunctionName, number), 0) + 1
+            if looks >= _LOOKS:
+                self.set_state(FunctionName, number, "Active")
         return answered(Configuration=_configuration(FunctionName, version))
+
+    def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> Answer:  # noqa: ARG002 - boto3's
+        """One that is Inactive is Pending from now on, for some looks; no other may be invoked in a simulation."""
+        version = self._version("Invoke", FunctionName, Qualifier)
+        if version.state == "Active":
+            raise Unmodelled(f"the code of {FunctionName}:{Qualifier} was run")
+        refusals = {
+            "Inactive": ("ResourceNotReadyException", HTTPStatus.BAD_GATEWAY),
+            "Pending": ("ResourceConflictException", HTTPStatus.CONFLICT),
+        }
+        name, status = refusals[version.state]
+        if version.state == "Inactive":
+            self.set_state(FunctionName, Qualifier, "Pending")
+            self._wakes[FunctionName, Qualifier] = 0
+        raise refused("Invoke", name, "it is being set up again", status)
 
     def get_alias(self, *, FunctionName: str, Name: str) -> Answer:
         return answered(**_described(FunctionName, Name, self._alias("GetAlias", FunctionName, Name)))
