@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rollback.config.naming import APPROVER, UNATTENDED
 from rollback.config.settings import PROJECT_FILE, Settings, parse
@@ -15,8 +15,8 @@ from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan
 from rollback.model.record import Approval, Record, Status, now_iso
+from rollback.model.situation import Policy
 
-Policy = Literal["none", "confirm", "identity"]
 _STRICTEST: tuple[Policy, ...] = ("none", "confirm", "identity")
 _KINDS: Mapping[str, str] = {
     Kind.ALIASES: "aliases",

@@ -12,9 +12,10 @@ from rollback import targets
 from rollback.actions import approval
 from rollback.aws.account import Account, caller_account, connect
 from rollback.config import settings as settings_module
+from rollback.config.naming import APPROVER
 from rollback.config.settings import Settings
 from rollback.core.clocks import Clocks
-from rollback.core.errors import Code, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations import slack
 from rollback.integrations.slack import Notifier
 from rollback.ledger.audit_bucket import Archive
@@ -23,7 +24,8 @@ from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
 from rollback.model.identity import Actor
-from rollback.model.record import Record, now_iso
+from rollback.model.record import Record, Status, now_iso
+from rollback.model.situation import Life, Policy, RecordSeen
 from rollback.targets.base import Context, Target
 
 
@@ -56,7 +58,21 @@ class Session:
     def notify(self, record: Record) -> None:
         """Passes a record that has begun, changed or ended to the notifier."""
         if self.notifier is not None:
-            self.notifier.notify(record)
+            self.notifier.notify(self.seen(record))
+
+    def seen(self, record: Record) -> RecordSeen:
+        """A record of which only what is stored with it is known, and what the environment asks for. Where the
+        protected branch's settings cannot be compared, that is what is asked for here.
+        """
+        required: Policy = "identity"
+        if record.status is Status.AWAITING_APPROVAL:
+            try:
+                required = self.policy(record.kind)
+            except RollbackError:
+                required = approval.policy(self.settings, record.kind)
+        approver = self.settings.names.role(APPROVER)
+        life = Life.RUNNING if record.status is Status.IN_PROGRESS else Life.FREE
+        return RecordSeen(record=record, life=life, required=required, approver=approver)
 
     @property
     def caller(self) -> Actor:
@@ -77,7 +93,7 @@ class Session:
             self.watch.strict = strict
             self.watch.look_at_the_head()
 
-    def policy(self, kind: str) -> approval.Policy:
+    def policy(self, kind: str) -> Policy:
         """Which approval a kind of rollback needs. Raises `Refused` as `approval.binding_policy` does."""
         return approval.binding_policy(self.root, self.settings, kind, self.on_branch)
 

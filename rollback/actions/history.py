@@ -76,7 +76,7 @@ def past(session: Session, limit: int, kind: str | None = None) -> History:
         elif kind in (None, RELEASE if isinstance(item, Release) else item.kind):
             items.append(item)
     releases = _releases(session, [item for item in items if isinstance(item, Release)])
-    moments = [next(releases) if isinstance(item, Release) else _record(item) for item in items]
+    moments = [next(releases) if isinstance(item, Release) else _record(session, item) for item in items]
     if kind in (None, UPDATE):
         try:
             moments.extend(map(_update, history(session.root, session.settings, limit)))
@@ -130,18 +130,19 @@ def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]
         )
 
 
-def _record(record: Record) -> Moment:
+def _record(session: Session, record: Record) -> Moment:
+    seen = session.seen(record)
     return Moment(
         at=record.initiated_at,
         kind=record.kind,
         what=record.rollback_id,
-        result=record.status,
+        result=seen.status,
         actor=record.initiated_by.person,
         subject=record.reason,
         movement=f"{record.from_version or 'unknown'} → {record.to_version}",
         seconds=record.elapsed_seconds,
         changes={op: count for op, count in record.infrastructure.items() if count},
-        document=plain_record(record),
+        document={**plain_record(record), "status": seen.status},
     )
 
 

@@ -17,9 +17,9 @@ from rollback.actions.run import End
 from rollback.core.errors import Refused, RollbackError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
+from rollback.model.commands import Commands
 from rollback.model.deployed import Deployed, stored
 from rollback.model.events import Abandoned, Aborted, Closed, Happened, Reverting, has
-from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
 from rollback.model.release import Entry, Quarantine

@@ -27,6 +27,7 @@ from rollback.config.naming import APPROVER
 from rollback.core.errors import AwaitingApproval, Code, Refused, Reverted, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
+from rollback.model.advice import next_for
 from rollback.model.events import (
     Aborting,
     Approved,
@@ -45,7 +46,6 @@ from rollback.model.messages import (
     checked_reason,
     left_to_others,
     named,
-    next_for,
     not_reverted,
     not_verified,
     only,
@@ -53,10 +53,12 @@ from rollback.model.messages import (
     reverted,
     several,
     so_far,
+    way_back,
 )
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Approval, Event, Record, Status, seconds_between
 from rollback.model.request import Request
+from rollback.model.situation import Policy
 from rollback.targets.base import Failure, Target
 
 
@@ -256,7 +258,7 @@ class Lifecycle:
         self.session.notify(record)
         return record, event
 
-    def _await_approval(self, record: Record, plan: Plan[Any], policy: approval.Policy) -> Finished:
+    def _await_approval(self, record: Record, plan: Plan[Any], policy: Policy) -> Finished:
         record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
         record, *more = self._message_place(record)
         name, env, shown = record.rollback_id, record.environment, record.digest[:16]
@@ -330,7 +332,7 @@ def execute(run: Run) -> Finished:
         f"It failed: {why}.",
         code=Code.FAILED,
         changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{deployed}",
-        next=next_for(run.record, run.store.commands),
+        next=next_for(run.record, run.store.commands, way_back=way_back(run.plan)),
     )
     return run.finished(error, anew=outcome.anew)
 
@@ -378,7 +380,9 @@ def undo(run: Run, why: str) -> Finished:
         run.close(Status.FAILED if ours else ended, [], done=done, undone=True)
     if ours:
         shown = f"{do.show} says what stands where." if do.ledger else f"What stands where is in {do.place}."
-        again = f"{do.undo}, to try again to put it back."
+        again = f"{do.undo}  # to try again to put it back"
+        if not way_back(run.plan):
+            again = f"rollback history --env {run.plan.environment}  # names the commits that it could go to"
         return run.finished(
             RollbackError(not_reverted(why, ours), code=Code.REVERT_FAILED, changed=shown, next=again)
         )
@@ -405,7 +409,7 @@ def _interrupted(run: Run) -> Finished:
             "Interrupted.",
             code=Code.INTERRUPTED,
             changed=so_far(counts),
-            next=next_for(run.record, run.store.commands),
+            next=next_for(run.record, run.store.commands, way_back=way_back(run.plan)),
         )
     )
 

@@ -13,6 +13,7 @@ from rollback.model.messages import checked_reason
 from rollback.model.release import Entry, Quarantine, Timeline, checked_version
 
 _SHA = re.compile(r"[0-9a-f]{40}")
+_HEX = re.compile(r"[0-9a-f]{7,40}")
 _ABBREVIATED = 7
 
 
@@ -32,6 +33,42 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
     return chosen
 
 
+def covering(session: Session, commit: str) -> list[Quarantine]:
+    """The quarantines because of which `commit` must not be deployed: of itself, or of a release that was made from
+    it. `commit` has all 40 digits, or its first seven or more.
+    """
+    made = {
+        entry.version
+        for entry in session.ledger.timeline()
+        if entry.is_release and _services_meant(commit, entry.commit)
+    }
+    return [
+        quarantine
+        for quarantine in session.ledger.quarantines()
+        if _services_meant(commit, quarantine.version) or quarantine.version in made
+    ]
+
+
+def why(quarantines: Sequence[Quarantine]) -> str:
+    """What is quarantined, and why."""
+    return "; ".join(
+        f"{item.service.removeprefix('@')}: {item.reason} ({_short(item.version)})" for item in quarantines
+    )
+
+
+def lifting(quarantines: Sequence[Quarantine], environment: str) -> list[str]:
+    """What to type to release these from quarantine."""
+    return [
+        f'rollback release lift {_short(version)} --env {environment} --reason "…"'
+        for version in dict.fromkeys(item.version for item in quarantines)
+    ]
+
+
+def _short(version: str) -> str:
+    """A release as it is called; of a commit the first digits, by which it can be lifted."""
+    return version[:12] if _SHA.fullmatch(version) else version
+
+
 def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
     """Releases a release or commit from quarantine. Returns the services that it was quarantined for.
 
@@ -45,9 +82,12 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
         if _services_meant(version, entry.version) and (not chosen or entry.service in chosen)
     ]
     if not quarantines:
+        made_from = covering(session, version) if _HEX.fullmatch(version) else []
         raise Refused(
-            f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}.",
+            f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}"
+            + (": a release that was made from it is." if made_from else "."),
             code=Code.NOTHING_TO_LIFT,
+            next="\n".join(lifting(made_from, session.environment)),
         )
     session.ledger.append(
         manual_entry(session, "lift", version, reason, session.clocks.now()), lifts=quarantines

@@ -17,10 +17,12 @@ from rollback.actions.smoke_test import smoke
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
+from rollback.model.commands import Commands
 from rollback.model.events import Aborting, Approved, Resumed, happened
-from rollback.model.messages import Commands, only
+from rollback.model.messages import only
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Approval, Event, Record, Status
+from rollback.model.release import changed_since
 from rollback.targets.base import Target
 
 _UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
@@ -274,14 +276,11 @@ class RecordLeases:
 
     def still_newest(self, opened: Opened, plan: Plan[Any]) -> None:
         """Raises `Refused` where a later entry of the timeline has written what this closed record wrote."""
-        for entry in self.session.ledger.timeline():
-            if entry.id == opened.record.rollback_id:
-                return
-            # An adoption writes no alias.
-            if entry.kind != "adoption" and set(entry.services) & set(plan.subjects):
-                same = "the same services" if plan.services else "the same"
-                raise Refused(
-                    f"{entry.kind} {entry.id} has changed {same} since.",
-                    code=Code.CHANGED_BY_OTHERS,
-                    next=f"rollback status --env {self.session.environment}",
-                )
+        timeline = self.session.ledger.timeline()
+        if entry := changed_since(timeline, opened.record.rollback_id, plan.subjects):
+            same = "the same services" if plan.services else "the same"
+            raise Refused(
+                f"{entry.kind} {entry.id} has changed {same} since.",
+                code=Code.CHANGED_BY_OTHERS,
+                next=f"rollback status --env {self.session.environment}",
+            )

@@ -188,7 +188,7 @@ def checked_commit(root: Path, commit: str) -> str:
     """
     if _SHA.fullmatch(commit):
         return commit
-    known = resolved(root, commit) if re.fullmatch(r"[0-9a-f]{7,39}", commit) else None
+    known = resolved(root, commit) if re.fullmatch(r"HEAD|[0-9a-f]{7,39}", commit) else None
     if known is not None:
         return known
     raise UsageError(

@@ -6,26 +6,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rollback.actions import situation
 from rollback.actions.context import Session
 from rollback.actions.history import Moment, past
 from rollback.actions.status import Overview, overview
 from rollback.core.errors import RollbackError
 from rollback.model.plan import Plan
 from rollback.model.record import Approval, Event, Record, chain_break, now_iso
+from rollback.model.situation import LeaseSeen, RecordSeen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportedRecord:
-    """One record with all that belongs to it. `plan` is None where it is damaged; `outcomes` are as of
+    """One record with all that belongs to it, as it is `seen`. `plan` is None where it is damaged; `outcomes` are as of
     `Target.outcomes`; `broken` says where the journal's chain breaks, empty where it does not.
     """
 
-    record: Record
+    seen: RecordSeen
     plan: Plan[Any] | None
     events: tuple[Event, ...]
     approvals: tuple[Approval, ...]
     outcomes: tuple[Mapping[str, Any], ...]
     broken: str
+
+    @property
+    def record(self) -> Record:
+        return self.seen.record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +64,10 @@ def gather(session: Session, limit: int) -> ReportData:
     happened = past(session, limit)
     notices += [*happened.notices, *(error.what for error in happened.broken)]
     names = [moment.what for moment in happened.moments if "rollback_id" in moment.document]
+    held = situation.leases(session, now.holders if now else {})
     found: dict[str, ReportedRecord] = {}
     for name, one in zip(
-        names, session.account.each(lambda name: _record_or_reason(session, name), names), strict=True
+        names, session.account.each(lambda name: _record_or_reason(session, name, held), names), strict=True
     ):
         if isinstance(one, ReportedRecord):
             found[name] = one
@@ -71,7 +78,7 @@ def gather(session: Session, limit: int) -> ReportData:
 
 def single(session: Session, rollback_id: str) -> ReportData:
     """One record. Raises `UsageError` where there is none, `RollbackError` where it is malformed."""
-    one = _read(session, rollback_id)
+    one = _read(session, rollback_id, situation.leases(session, session.leases.holders()))
     return _report(session, None, (), {rollback_id: one}, [])
 
 
@@ -95,14 +102,14 @@ def _report(
     )
 
 
-def _record_or_reason(session: Session, rollback_id: str) -> ReportedRecord | str:
+def _record_or_reason(session: Session, rollback_id: str, held: Sequence[LeaseSeen]) -> ReportedRecord | str:
     try:
-        return _read(session, rollback_id)
+        return _read(session, rollback_id, held)
     except RollbackError as error:
         return f"{rollback_id} could not be read: {error.what}"
 
 
-def _read(session: Session, rollback_id: str) -> ReportedRecord:
+def _read(session: Session, rollback_id: str, held: Sequence[LeaseSeen]) -> ReportedRecord:
     opened = session.ledger.load(rollback_id)
     target = session.target(opened.record.kind)
     broken = chain_break(opened.record, opened.events) or ""
@@ -114,7 +121,7 @@ def _read(session: Session, rollback_id: str) -> ReportedRecord:
     except RollbackError as error:
         broken = broken or error.what
     return ReportedRecord(
-        record=opened.record,
+        seen=situation.record_seen(session, opened, held, session.ledger.timeline(readable=True)),
         plan=plan,
         events=opened.events,
         approvals=tuple(session.ledger.approvals(rollback_id)),

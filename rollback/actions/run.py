@@ -17,9 +17,9 @@ from rollback.actions.ports import Ui
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
+from rollback.model.commands import Commands
 from rollback.model.deployed import UNKNOWN, Deployed
 from rollback.model.events import AliasesMoved, Failed, FailedStep, Happened, has
-from rollback.model.messages import Commands
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
 from rollback.targets.base import Failure, Target, Written

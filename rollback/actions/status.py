@@ -10,26 +10,47 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from rollback.actions import situation
 from rollback.actions.context import Session
 from rollback.actions.emergency.journal import folder, found, identifier, reminder
 from rollback.actions.recovery_options import RecoveryOption, recovery_options
 from rollback.aws.account import explained
 from rollback.aws.functions import alias_differs, all_at, observe, observe_alias, strangers
+from rollback.config.naming import BREAK_GLASS, DEPLOYER
 from rollback.core.errors import RollbackError
 from rollback.integrations import git
 from rollback.ledger.health import protections
 from rollback.ledger.schema import Newer
+from rollback.model.advice import Advice, advise
 from rollback.model.deployed import known
-from rollback.model.messages import next_for
-from rollback.model.record import Check, Record, Status, now_iso
-from rollback.model.release import STACK, TERRAFORM, Freeze, Quarantine, Timeline, label, previous
+from rollback.model.record import Check, Record, now_iso
+from rollback.model.release import (
+    STACK,
+    TERRAFORM,
+    Entry,
+    Freeze,
+    Past,
+    Quarantine,
+    Timeline,
+    label,
+    past,
+    previous,
+)
+from rollback.model.situation import (
+    FunctionSeen,
+    RecordSeen,
+    ReleaseSeen,
+    ServiceSeen,
+    Situation,
+    State,
+)
 from rollback.targets.aliases.recorded import Recorded, recorded
 
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
 EXACT_UP_TO = 100
 _RECENT = 50
-# Records that wait or run.
-_WAITING = (Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS)
+# So many releases, the newest, are compared with what is deployed where that is not what is recorded.
+_RELEASES = 20
 # For how long an emergency is what `status` says first.
 _LOUD = timedelta(days=14)
 
@@ -37,7 +58,8 @@ _LOUD = timedelta(days=14)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionStatus:
     """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
-    were read, what the ledger says it should be, and the release that is deployed of it (None where that is not known).
+    were read, what the ledger says they should be (`expected` is None where nothing was recorded), and the release that
+    is deployed of it (None where that is not known).
     """
 
     function: str
@@ -45,11 +67,13 @@ class FunctionStatus:
     version: str | None
     weights: Mapping[str, float]
     expected: str | None
+    expected_weights: Mapping[str, float] = field(default_factory=dict)
     release: str | None = None
 
     @property
     def ok(self) -> bool:
-        return self.version is not None and not self.weights and self.expected in (None, self.version)
+        at_version = self.version is not None and self.expected in (None, self.version)
+        return at_version and self.weights in ({}, self.expected_weights)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +105,9 @@ class InfrastructureStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """An environment now. `holders` maps domains to the lease items (`ledger.lease`) that somebody holds.
+    """An environment now. `holders` maps domains to the lease items (`ledger.lease`) that somebody holds; `in_flight`
+    are the records that wait, run, or have failed and are not past. `advice` says what state it is in, the most urgent
+    first, and what to type next.
 
     `emergencies` are journals on this machine that the ledger does not have, and the newest emergencies that
     it has, in words; `warnings` say what is wrong with the ledger's table as a whole.
@@ -93,11 +119,11 @@ class Overview:
     stands: str
     services: tuple[Service, ...]
     infrastructure: tuple[InfrastructureStatus, ...]
-    in_flight: tuple[Record, ...]
+    in_flight: tuple[RecordSeen, ...]
     holders: Mapping[str, Mapping[str, Any]]
     strangers: tuple[str, ...]
     exact: bool
-    next: str
+    advice: tuple[Advice, ...]
     ways: tuple[RecoveryOption, ...] = ()
     frozen: str = ""
     emergencies: tuple[str, ...] = ()
@@ -120,7 +146,9 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         catalogue,
     )
     recent = around.recent
-    in_flight = tuple(record for record in recent if record.status in _WAITING)
+    held = situation.leases(session, around.holders)
+    in_flight = situation.found_records(session, recent, held, timeline)
+    frozen = next((quarantine for quarantine in everything if isinstance(quarantine, Freeze)), None)
     services = tuple(
         Service(
             name=service,
@@ -134,6 +162,25 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         )
         for service in settings.services
     )
+    seen, releases, bad = _compared(session, timeline, services, quarantines)
+    advice = advise(
+        Situation(
+            environment=settings.environment,
+            person=session.caller.person,
+            ledger=State.LEDGER_BEHIND if session.watch and session.watch.behind else State.HEALTHY,
+            damaged=(*damaged, *session.ledger.notices),
+            trail=session.watch.unreadable if session.watch else "",
+            frozen=frozen,
+            leases=held,
+            records=in_flight,
+            services=seen,
+            releases=releases,
+            bad=bad,
+            break_glass=settings.names.role(BREAK_GLASS),
+            deployer=settings.names.role(DEPLOYER),
+        )
+    )
+    calm = not any(each.steps for each in advice) and frozen is None
     return Overview(
         environment=settings.environment,
         account=settings.account,
@@ -147,14 +194,14 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         holders=around.holders,
         strangers=around.strangers,
         exact=exact,
-        next=_next(settings.environment, services, in_flight),
+        advice=advice,
+        # Where something is to be done first, these would be refused, or go back too far.
         ways=recovery_options(
             settings, timeline, quarantines, {service.name: service.previous for service in services}, recent
-        ),
-        frozen=next(
-            (str(quarantine) for quarantine in everything if isinstance(quarantine, Freeze)),
-            "",
-        ),
+        )
+        if calm
+        else (),
+        frozen=str(frozen) if frozen else "",
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
         warnings=(*session.alarms, *damaged, *around.warnings),
     )
@@ -163,6 +210,78 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
 def apart(session: Session, timeline: Timeline) -> Mapping[str, str]:
     """As `deployed.apart`, of the catalogue's functions."""
     return _recorded(session, timeline)[0].apart(session.settings.catalogue(), timeline.all_deployed)
+
+
+def _compared(
+    session: Session, timeline: Timeline, services: Sequence[Service], quarantines: Sequence[Quarantine]
+) -> tuple[tuple[ServiceSeen, ...], tuple[ReleaseSeen, ...], frozenset[tuple[str, str]]]:
+    """The services as the advice needs them; where something is not as recorded, with the releases that it is at."""
+    names = [service.name for service in services]
+    drift = any(not status.ok for service in services for status in service.functions)
+    before = past(timeline, names, quarantines, _RELEASES if drift else 0)
+    wrong = drift or any(
+        before.good.get(service.name) != service.stands
+        or any((service.name, status.release) in before.bad for status in service.functions)
+        for service in services
+    )
+    manifests = _manifests(session, before) if wrong else {}
+    seen = tuple(
+        ServiceSeen(
+            name=service.name,
+            deployed=service.stands,
+            good=before.good.get(service.name),
+            recorded=any(status.expected is not None for status in service.functions),
+            lacking=frozenset(
+                status.function
+                for status in service.functions
+                if (good := manifests.get(before.good.get(service.name, ""))) is not None
+                and status.function not in good
+            ),
+            functions=tuple(
+                FunctionSeen(
+                    name=status.function,
+                    version=status.version,
+                    drifted=not status.ok,
+                    release=status.release,
+                    releases=frozenset(
+                        version
+                        for version, manifest in manifests.items()
+                        if not status.weights and manifest.get(status.function) == status.version is not None
+                    ),
+                )
+                for status in service.functions
+            ),
+        )
+        for service in services
+    )
+    releases = tuple(
+        ReleaseSeen(
+            version=entry.version,
+            commit=entry.commit,
+        )
+        for entry in before.releases
+    )
+    return seen, releases, before.bad
+
+
+def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]]:
+    """Release → function → version; a release that is damaged is left out."""
+
+    def one(entry: Entry) -> Mapping[str, str] | None:
+        try:
+            manifest = session.ledger.recorded_release(entry).manifest
+        except Newer:
+            raise
+        except RollbackError:
+            return None
+        return {name: deployed.version for name, deployed in manifest.items()}
+
+    found = session.account.each(one, before.releases)
+    return {
+        entry.version: manifest
+        for entry, manifest in zip(before.releases, found, strict=True)
+        if manifest is not None
+    }
 
 
 def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]]:
@@ -229,18 +348,6 @@ def _unprotected(session: Session) -> list[str]:
     if not missing:
         return []
     return [f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up gives it back."]
-
-
-def quarantines_of(session: Session, commit: str) -> list[str]:
-    """Why `commit` must not be deployed: each quarantine that covers it, in words."""
-    timeline, quarantines = session.ledger.timeline(), session.ledger.quarantines()
-    made = {entry.version for entry in timeline if entry.is_release and entry.commit == commit}
-    return [
-        f"{quarantine.service.removeprefix('@')}: {quarantine.reason}"
-        + (f" ({quarantine.version})" if quarantine.version in made else "")
-        for quarantine in quarantines
-        if quarantine.version == commit or quarantine.version in made
-    ]
 
 
 def _infrastructure(
@@ -331,6 +438,7 @@ def _function_status(
         version=version,
         weights=weights,
         expected=state.version if state else None,
+        expected_weights=state.weights if state else {},
         release=known(last.releases).get(name),
     )
 
@@ -340,19 +448,3 @@ def _previous(timeline: Timeline, service: str, quarantines: list[Quarantine]) -
         return previous(timeline, [service], quarantines)[service]
     except RollbackError:
         return None
-
-
-def _next(environment: str, services: tuple[Service, ...], in_flight: tuple[Record, ...]) -> str:
-    running = [record for record in in_flight if record.status is Status.IN_PROGRESS]
-    if running:
-        return next_for(running[0])
-    if in_flight:
-        return next_for(in_flight[0])
-    if all(service.stands is None for service in services):
-        return f"rollback release record --env {environment} --version V --commit SHA"
-    if any(service.previous for service in services):
-        return f'rollback lambda --env {environment} --reason "…"'
-    return (
-        f"rollback release adopt --env {environment} --version V, then rollback lambda --env {environment} "
-        "--to V, to go back to what was before the ledger"
-    )

@@ -14,11 +14,11 @@ from typing import Any
 
 import typer
 
-from rollback.actions import context, lifecycle, run
+from rollback.actions import context, lifecycle, run, situation
 from rollback.actions.emergency import journal
 from rollback.aws import account
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
-from rollback.ledger import health, store
+from rollback.ledger import store
 from rollback.model import events, messages
 from rollback.model import plan as plans
 from rollback.model import request as requests
@@ -60,7 +60,8 @@ def verb(
                         journal.folder(), session.environment, session.settings.account
                     ):
                         ui.alarm(journal.reminder(path, session.environment))
-                    error.next = health.advice(error, session.settings)
+                    advice = situation.without(session, error)
+                    error.what, error.next = f"{error.what} {advice.what}", advice.next
                     raise
                 finally:
                     for alarm in session.alarms:
@@ -171,8 +172,8 @@ def end(session: context.Session, ui: terminal.Terminal, finished: run.Finished)
         return
     target, plan = session.target(finished.record.kind), finished.plan
     outcomes = target.outcomes(plan, finished.events) if plan is not None else []
-    document = records.record_document(finished.record, outcomes)
-    ui.show(records.record_view(finished.record), document)
+    seen = session.seen(finished.record)
+    ui.show(records.record_view(seen), records.record_document(seen, outcomes))
     then = next(
         (done.next for done in events.happened(reversed(finished.events), events.StepDone) if done.next), ""
     )

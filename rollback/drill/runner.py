@@ -266,7 +266,7 @@ def refuse_production(session: Session, *, read_only: bool) -> None:
 
 def refuse_unhealthy(view: Overview) -> None:
     """Raises `Refused` where something is in flight, or is not deployed as recorded."""
-    waiting = [record.rollback_id for record in view.in_flight]
+    waiting = [seen.record.rollback_id for seen in view.in_flight]
     held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != DRILL]
     wrong = [status.function for service in view.services for status in service.functions if not status.ok]
     why = (
@@ -279,7 +279,7 @@ def refuse_unhealthy(view: Overview) -> None:
         raise Refused(
             f"{view.environment} is not as a drill needs it: {'; '.join(found)}.",
             code=Code.DRILL_REFUSED,
-            next=view.next if waiting else f"rollback status --env {view.environment}",
+            next=view.advice[0].next or f"rollback status --env {view.environment}",
         )
 
 

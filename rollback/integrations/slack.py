@@ -19,8 +19,10 @@ from rollback.aws.account import Account, explained
 from rollback.core.errors import Code, RollbackError
 from rollback.core.sanitize import line
 from rollback.integrations import github_actions
+from rollback.model.advice import for_record
 from rollback.model.messages import unhealthy
 from rollback.model.record import MARKS, Record, Status
+from rollback.model.situation import RecordSeen
 
 # Characters: https://docs.slack.dev/reference/block-kit/blocks and …/block-kit/composition-objects.
 _HEADER, _FIELD, _SECTION = 150, 2000, 3000
@@ -48,14 +50,15 @@ class Sender(Protocol):
     def send(self, record: Record, message: Mapping[str, Any]) -> None: ...
 
 
-def message(record: Record, run: str = "") -> dict[str, Any]:
-    """What Slack is to show of a record: `{"text": <for notifications>, "blocks": [{"type": "header", …},
-    …]}`. Pure.
+def message(seen: RecordSeen, run: str = "") -> dict[str, Any]:
+    """What Slack is to show of a record, and what to type next: `{"text": <for notifications>, "blocks": [{"type":
+    "header", …}, …]}`. Pure.
 
     Everything that came from outside is plain text, in which Slack sees no markup, no link and no mention.
     """
+    record = seen.record
     movement = f"{record.from_version or 'unknown'} → {record.to_version}"
-    title = f"{_MARKS[record.status]} {record.environment}: {record.kind} {movement} {record.status}"
+    title = f"{_MARKS[record.status]} {record.environment}: {record.kind} {movement} {seen.status}"
     loud = [_section("*⚠ EMERGENCY: without the ledger and without approval*")] if record.emergency else []
     facts = {
         "Environment": record.environment,
@@ -67,6 +70,7 @@ def message(record: Record, run: str = "") -> dict[str, Any]:
         "Reason": record.reason,
         "Took": _took(record),
         "Failed": unhealthy(record.verification),
+        "Next": for_record(seen).next,
     }
     shown = [_plain(f"{name}\n{value}", _FIELD) for name, value in facts.items() if value]
     blocks = [
@@ -140,17 +144,19 @@ class Notifier:
     make: Callable[[], Sender]
     notice: Callable[[str], None]
     monotonic: Callable[[], float] = time.monotonic
-    _waiting: queue.SimpleQueue[Record | threading.Event | None] = field(default_factory=queue.SimpleQueue)
+    _waiting: queue.SimpleQueue[RecordSeen | threading.Event | None] = field(
+        default_factory=queue.SimpleQueue
+    )
     _sender: Sender | None = None
     _wrong: str = ""
     _thread: threading.Thread | None = None
 
-    def notify(self, record: Record) -> None:
+    def notify(self, seen: RecordSeen) -> None:
         """A record has changed."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="slack", daemon=True)
             self._thread.start()
-        self._waiting.put(record)
+        self._waiting.put(seen)
 
     def place(self, record: Record) -> str:
         """Slack message id for a record; empty if not posted."""
@@ -178,15 +184,15 @@ class Notifier:
             self._sender = self.make()
         except RollbackError as error:
             self._wrong = error.what
-        while (record := self._waiting.get()) is not None:
-            if isinstance(record, threading.Event):
-                record.set()
+        while (seen := self._waiting.get()) is not None:
+            if isinstance(seen, threading.Event):
+                seen.set()
                 continue
-            middle = record.status is Status.IN_PROGRESS and sent > float("-inf")
+            middle = seen.record.status is Status.IN_PROGRESS and sent > float("-inf")
             if self._sender is None or (middle and self.monotonic() - sent < _APART):
                 continue
             try:
-                self._sender.send(record, message(record, github_actions.address()))
+                self._sender.send(seen.record, message(seen, github_actions.address()))
             except Exception as error:  # noqa: BLE001 - a failing Slack never fails a rollback, however it fails
                 self._wrong = line(f"{type(error).__name__}: {error}")[:300]
             sent = self.monotonic()

@@ -15,15 +15,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws import point_in_time
-from rollback.config.naming import BREAK_GLASS
-from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError
-from rollback.ledger.audit_bucket import Archive
+from rollback.ledger.audit_bucket import Archive, NotDeclared
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import Newer
-from rollback.ledger.store import GONE, THROTTLED, Unanswered
+from rollback.ledger.store import Unanswered
+from rollback.model.advice import without_ledger
 from rollback.model.record import SCHEMA
 from rollback.model.release import Entry
+from rollback.model.situation import State
 
 LOST = (
     "A restored table has no point-in-time recovery, no deletion protection and no tags until `pulumi up` gives "
@@ -41,7 +41,8 @@ class LostEntries(Refused):
 class LedgerWatch:
     """Checks once a session, when the timeline's head is first read, that the table has not lost entries.
 
-    `strict` is for verbs that decide by the timeline: they are refused. For others the finding is in `notices`.
+    `strict` is for verbs that decide by the timeline: they are refused. For others the finding is in `notices`, and
+    the table is `behind`. `unreadable` says why the archive could not be asked.
     `again` reads the head anew: between two reads another command may have written to both.
     """
 
@@ -51,6 +52,8 @@ class LedgerWatch:
     again: Callable[[], Entry | None]
     strict: bool = True
     notices: list[str] = field(default_factory=list)
+    behind: bool = False
+    unreadable: str = ""
     _looked: bool = False
 
     @classmethod
@@ -98,6 +101,7 @@ class LedgerWatch:
         error = lost(self.environment, self.table, newest, kept)
         if self.strict:
             raise error
+        self.behind = True
         self.notices.append(f"{error.what} {error.next}")
 
     def _beyond(self, newest: Entry | None) -> int | None:
@@ -106,7 +110,10 @@ class LedgerWatch:
             return None
         try:
             return next((entry.seq for entry in self.archive.beyond(newest)), None)
-        except RollbackError:
+        except NotDeclared:
+            return None
+        except RollbackError as error:
+            self.unreadable = error.what
             return None
 
 
@@ -119,25 +126,10 @@ def lost(environment: str, table: str, newest: Entry | None, kept: int) -> LostE
         "was restored to a point in time, and has lost its newest entries."
     )
     return LostEntries(
-        f"{what} What it says of releases, quarantines and leases is not what was.",
+        f"{what} What it says of releases, quarantines and leases is not what was. {LOST}",
         changed="Nothing was changed.",
-        next=f"rollback ledger mend --env {environment} --reason …, which puts back the entries and releases "
-        f"that the archive has. {LOST}\nRelief until then: rollback lambda --emergency --env {environment} --reason …",
+        next=without_ledger(State.LEDGER_BEHIND, environment).next,
     )
-
-
-def advice(error: Unanswered, settings: Settings) -> str:
-    """What to type while the ledger does not answer. Pure."""
-    relief = (
-        f"Relief meanwhile, under {settings.names.role(BREAK_GLASS)}: rollback lambda --emergency --env "
-        f"{settings.environment} --reason …"
-    )
-    repair = {
-        GONE: "The table: restore it from its point-in-time recovery, or `pulumi up` for an empty one; then "
-        f"rollback ledger mend --env {settings.environment} --reason …",
-        THROTTLED: "Try again; its capacity is on demand, and grows within minutes.",
-    }.get(error.how, "Check the network and AWS's health, then try again.")
-    return f"{repair}\n{relief}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ change. Every take raises the fencing number, and every write of the ledger unde
 it, so that an old holder that wakes up can write nothing.
 
 A lease item is `{"PK": "LOCK#<env>", "SK": <domain>, "owner": <record id>, "nonce", "holder": {"host", "pid",
-"person", "role"}, "lease_seconds", "taken_at", "beat_at", "beat", "fence", "parked_at"}`: times are ISO 8601
+"person", "role", "began", "space"}, "lease_seconds", "taken_at", "beat_at", "beat", "fence", "parked_at"}`: times are ISO 8601
 in UTC, `parked_at` is there only while it is parked, and `owner` is not while nobody holds it.
 
 It is longer than 400 lines: taking, keeping, parking and giving up a lease are one protocol.
@@ -15,15 +15,19 @@ It is longer than 400 lines: taking, keeping, parking and giving up a lease are 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from rollback.core.clocks import Clocks
 from rollback.core.errors import Code, Refused, RollbackError
+from rollback.core.process_identity import Process
+from rollback.ledger.schema import METADATA, model
 from rollback.ledger.store import Conflict, Item, LedgerTable, Write
+from rollback.model.advice import for_lease, for_record
 from rollback.model.identity import Actor
+from rollback.model.record import Record, Status
+from rollback.model.situation import Life, RecordSeen, lease_seen
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
 # Several are always taken in this order, so that there is no deadlock.
@@ -50,25 +54,18 @@ class LeaseHeld(Refused):
 
     code_default = Code.LEASE_HELD
 
-    def __init__(self, item: Item, domain: str, environment: str) -> None:
-        self.owner = str(item["owner"])
-        holder = item.get("holder", {})
-        holder_name = (
-            f"{holder.get('person', '?')} on {holder.get('host', '?')} (pid {holder.get('pid', '?')})"
-        )
-        if item.get("parked_at"):
-            what = f"{self.owner} was interrupted at {item['parked_at']} and holds {environment}/{domain}: {holder_name}."
-            then = "First"
-        else:
-            what = (
-                f"{self.owner} holds the lease on {environment}/{domain}: {holder_name}, last sign of life "
-                f"{item.get('beat_at', '?')}."
-            )
-            then = "Wait for it, or if it is dead"
-        name = f"{self.owner} --env {environment}"
-        # A recording has nothing to go on with: it is freed, and begun again.
-        resume = "" if self.owner.startswith(RECORDING) else f"rollback resume {name}, or "
-        super().__init__(what, next=f"{then}: {resume}rollback abort {name}.")
+    def __init__(self, item: Item, domain: str, environment: str, record: Record | None, now: str) -> None:
+        lease = lease_seen(domain, item, now)
+        self.owner = lease.owner
+        pid = item.get("holder", {}).get("pid", "?")
+        since = f"last sign of life {lease.beat_at or '?'}"
+        if lease.life is Life.INTERRUPTED:
+            since = f"it was interrupted at {item['parked_at']}"
+        what = f"{self.owner} holds the lease on {environment}/{domain}: {lease.holder} (pid {pid}), {since}"
+        advice = for_lease(lease, environment)
+        if record is not None and lease.life is not Life.RUNNING:
+            advice = for_record(RecordSeen(record=record, life=lease.life))
+        super().__init__(f"{what}.", next=advice.next)
 
 
 @dataclass(kw_only=True)
@@ -285,7 +282,7 @@ class Leases:
             if held.get("nonce") == nonce:  # our own write, whose answer was lost
                 item = held
             else:
-                raise LeaseHeld(held, domain, self.environment) from None
+                raise self._held(held, domain) from None
         return self._lease(domain, item, since)
 
     def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
@@ -330,7 +327,7 @@ class Leases:
         found = {domain: self.holder(domain) for domain in domains}
         for domain, held in found.items():
             if held is not None and held["owner"] != owner:
-                raise LeaseHeld(held, domain, self.environment)
+                raise self._held(held, domain)
         watched = {
             domain: held for domain, held in found.items() if held is not None and not held.get("parked_at")
         }
@@ -346,7 +343,7 @@ class Leases:
                 if seen is None:
                     found[domain] = None
                 elif (seen["beat"], seen["fence"]) != (held["beat"], held["fence"]):
-                    raise LeaseHeld(seen, domain, self.environment)
+                    raise self._held(seen, domain)
             watched = {domain: held for domain, held in watched.items() if found[domain] is not None}
             if not watched:
                 break
@@ -368,11 +365,22 @@ class Leases:
         except Conflict:
             seen = self.holder(domain)
             if seen is None or seen.get("nonce") != nonce:
-                raise LeaseHeld(seen or held, domain, self.environment) from None
+                raise self._held(seen or held, domain) from None
             item = seen
         return self._lease(domain, item, since)
 
+    def _held(self, item: Item, domain: str) -> LeaseHeld:
+        """The error that somebody holds a lease, with what can be done with the record that it is held for."""
+        try:
+            stored = self.table.get(f"ROLLBACK#{item['owner']}", METADATA)
+            record = None if stored is None else model(Record, stored)
+        except RollbackError:
+            record = None
+        going = record is not None and record.status in (Status.IN_PROGRESS, Status.FAILED)
+        return LeaseHeld(item, domain, self.environment, record if going else None, self.clocks.now())
+
     def _write(self, domain: str, owner: str, nonce: str, condition: str, values: dict[str, Any]) -> Item:
+        process = Process.of(os.getpid())
         return self.table.update(
             Write(
                 name="lease",
@@ -386,10 +394,12 @@ class Leases:
                     ":owner": owner,
                     ":nonce": nonce,
                     ":holder": {
-                        "host": socket.gethostname(),
-                        "pid": os.getpid(),
+                        "host": process.host,
+                        "pid": process.pid,
                         "person": self.caller.person,
                         "role": self.caller.role,
+                        "began": process.began,
+                        "space": process.space,
                     },
                     ":seconds": self.seconds,
                     ":now": self.clocks.now(),

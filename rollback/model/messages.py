@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
+from rollback.model.advice import next_for
+from rollback.model.commands import Commands
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Record, Status
-from rollback.model.release import PREVIOUS
+from rollback.model.release import PREVIOUS, TERRAFORM
 
 MAX_REASON = 500
 _SHOWN = 20
@@ -36,53 +36,11 @@ def checked_reason(reason: str) -> str:
     return text
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Commands:
-    """What to type for one record, and where it is written: in the ledger, or in an emergency's file.
-
-    `another` makes another rollback of its kind; `place` is where what was done can be read.
-    """
-
-    resume: str
-    undo: str
-    verify: str
-    another: str
-    show: str
-    place: str
-    ledger: bool
-
-    @classmethod
-    def in_ledger(cls, rollback_id: str, environment: str, verb: str = "") -> Commands:
-        name = f"{rollback_id} --env {environment}"
-        return cls(
-            resume=f"rollback resume {name}",
-            undo=f"rollback abort {name}",
-            verify=f"rollback verify {name}",
-            another=f"rollback {verb} --env {environment} --reason …",
-            show=f"rollback show {name}",
-            place="the record",
-            ledger=True,
-        )
-
-    @classmethod
-    def in_file(cls, path: Path, environment: str) -> Commands:
-        verb = f"rollback lambda --emergency --env {environment} --reason …"
-        return cls(
-            resume=f"{verb} --resume {path}",
-            undo=f"{verb} --undo {path}",
-            verify=f"{verb} --resume {path}",
-            another=verb,
-            show=f"{verb}, with --except for what does not go, or --to another release.",
-            place=str(path),
-            ledger=False,
-        )
-
-
 def adopting(plan: Plan[Any], do: Commands) -> str:
     """What moves the same aliases from where somebody else has put them, by the plan that met this."""
     command = do.another
     if do.ledger:  # an emergency starts from there anyway
-        command = f"rollback lambda --env {plan.environment} --adopt-current --reason …"
+        command = f'rollback lambda --env {plan.environment} --adopt-current --reason "…"'
     request = plan.request
     release, services = getattr(request, "release", PREVIOUS), getattr(request, "services", ())
     options = [
@@ -91,22 +49,7 @@ def adopting(plan: Plan[Any], do: Commands) -> str:
     ]
     if services:
         options.append(f"--services {','.join(services)}")
-    return f"{' '.join([command, *options])}, to start from where the aliases are now"
-
-
-def next_for(record: Record, commands: Commands | None = None) -> str:
-    """What to type next for a record in this state; `commands` where it is not in the ledger."""
-    do = commands or Commands.in_ledger(record.rollback_id, record.environment)
-    if record.kind == Kind.PRUNE and record.status in (Status.IN_PROGRESS, Status.FAILED):
-        return f"{do.resume}, to go on; {do.undo}, to leave it at that"
-    return {
-        Status.AWAITING_APPROVAL: f"rollback apply {record.rollback_id} --env {record.environment}, once another "
-        "person has approved it",
-        Status.IN_PROGRESS: f"{do.resume}, to finish it; {do.undo}, to undo it",
-        Status.FAILED: f"{do.verify}, once it is mended; {do.undo}, to undo it"
-        if record.verification
-        else f"{do.resume}, to go on; {do.undo}, to put it back",
-    }.get(record.status, do.show)
+    return f"{' '.join([command, *options])}  # to start from where the aliases are now"
 
 
 def only(record: Record, allowed: Sequence[Status], why: str) -> None:
@@ -167,19 +110,24 @@ def not_verified(
     plan: Plan[Any], record: Record, checks: Sequence[Check], do: Commands
 ) -> VerificationFailed:
     """That a plan was carried out, and what is deployed is not healthy."""
-    if not plan.targets:  # nothing has moved, so there is nothing to go back to
+    then = next_for(record, do, way_back=way_back(plan))
+    if not plan.targets:  # nothing has moved
         return VerificationFailed(
             f"It was done, but verification failed: {unhealthy(checks)}.",
             code=Code.VERIFICATION_FAILED,
-            next=next_for(record, do),
+            next=then,
         )
     return VerificationFailed(
         f"Everything was moved to {plan.to_version}, but verification failed: {unhealthy(checks)}.",
         code=Code.VERIFICATION_FAILED,
         changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines and do.ledger else "",
-        next=f"{do.verify}, once it is mended; {do.undo}, to go back to {plan.from_version}; or an older one: "
-        f"{do.another} --to …",
+        next=f"{then}\n{do.another}  # to an older one",
     )
+
+
+def way_back(plan: Plan[Any]) -> bool:
+    """Whether it is known where a plan began: Terraform goes back by its commit alone."""
+    return TERRAFORM not in plan.targets or TERRAFORM in plan.leaves
 
 
 def not_reverted(why: str, failures: Sequence[Any]) -> str:

@@ -256,6 +256,68 @@ def previous(
     return {service: found[service] for service in services}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """What was released: `good` maps a service to the newest release, from the deployed one on down, that is neither
+    quarantined nor failed in verification (services without one are missing). `releases` are the newest entries of
+    each release, `bad` those of them that are not good, as (service, version).
+    """
+
+    good: Mapping[str, str]
+    releases: tuple[Entry, ...]
+    bad: frozenset[tuple[str, str]]
+
+
+def past(
+    timeline: Timeline, services: Sequence[str], quarantined: Iterable[Quarantine], least: int = 0
+) -> Past:
+    """The releases, newest first: as far back as every service has a good one, and at `least` so many."""
+    deployed = timeline.all_deployed
+    bad = {(item.service, item.version) for item in quarantined}
+    good: dict[str, str] = {}
+    releases: dict[str, Entry] = {}
+    reached: set[str] = set()
+    decided: set[tuple[str, str]] = set()
+    for entry in timeline:
+        if len(good) == len(services) and len(releases) >= least:
+            break
+        for service in entry.services:
+            at = (service, entry.stands.get(service, ""))
+            if entry.kind in ("deployment", "rollback") and at not in decided:
+                decided.add(at)
+                if _not_verified(entry):
+                    bad.add(at)
+        if not entry.is_release:
+            continue
+        releases.setdefault(entry.version, entry)
+        for service in set(entry.services).intersection(services):
+            # An adoption tells of the past, unless it found its release deployed.
+            here = entry.stands.get(service) == entry.version
+            if entry.version == deployed.get(service) or (here and service not in deployed):
+                reached.add(service)
+            if service in reached and (service, entry.version) not in bad:
+                good.setdefault(service, entry.version)
+    return Past(good=good, releases=tuple(releases.values()), bad=frozenset(bad))
+
+
+def _not_verified(entry: Entry) -> bool:
+    """Whether an entry tells of a rollback that was carried out, all of it, and failed in verification."""
+    return entry.status == "FAILED" and all(entry.stands.get(subject) for subject in entry.services)
+
+
+def changed_since(timeline: Timeline, rollback_id: str, subjects: Iterable[str]) -> Entry | None:
+    """The newest entry after the newest one of a record that has written any of these subjects; None where there is
+    none. An adoption writes no alias.
+    """
+    wanted, found = set(subjects), None
+    for entry in timeline:
+        if entry.id == rollback_id:
+            return found
+        if found is None and entry.kind != "adoption" and wanted & set(entry.services):
+            found = entry
+    return None
+
+
 def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Quarantine]) -> str:
     """The commit of `subject` (`STACK`, `TERRAFORM`) that was deployed before the current one.
 

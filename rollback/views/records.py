@@ -22,11 +22,11 @@ from rollback.actions.recovery_options import RecoveryOption
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.ledger.stored_record import Opened
-from rollback.model.messages import counted, next_for, resources
+from rollback.model.advice import Advice, for_record
+from rollback.model.messages import counted, resources
 from rollback.model.record import (
     MARKS,
     SCHEMA,
-    UNFINISHED,
     Check,
     Event,
     Record,
@@ -36,17 +36,19 @@ from rollback.model.record import (
 )
 from rollback.model.release import Entry, Quarantine, Timeline
 from rollback.model.resource_changes import SAME
+from rollback.model.situation import RecordSeen, State
 from rollback.targets.base import Target
 from rollback.views.plan import common_prefix, plan_view
 from rollback.views.rich_layout import Either, hanging, text, unwrapped
 
-_STATUS = {
+_STATUS: Mapping[str, str] = {
     Status.COMPLETE: "green",
     Status.REVERTED: "yellow",
     Status.ABORTED: "dim",
     Status.FAILED: "bold red",
     Status.IN_PROGRESS: "cyan",
     Status.AWAITING_APPROVAL: "magenta",
+    State.AWAITING_CONFIRMATION: "magenta",
 }
 # The engine's own words.
 _RESULTS = {str(status): style for status, style in _STATUS.items()} | {
@@ -68,20 +70,20 @@ def _time(record: Record) -> Iterator[tuple[str, Text]]:
     within = not record.rto_seconds or seconds <= record.rto_seconds
     budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
     relief = "" if record.relieved_seconds is None else f", relief after {record.relieved_seconds:.1f} s"
-    waited = f", {record.waited_seconds:.0f} s waiting for approval" if record.waited_seconds else ""
+    waited = f", {record.waited_seconds:.0f} s waiting" if record.waited_seconds else ""
+    waited += " for approval" if waited and record.approved_by else ""
     took = f"{seconds:.1f} s{budget if record.rto_seconds else ''}{relief}{waited}"
     yield "time", text(took, "green" if within else "red")
 
 
-def record_view(
-    record: Record, events: Iterable[Event] = (), approvals: Iterable[Any] = ()
-) -> RenderableType:
+def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableType:
     """One record: what, who, when, how it went, and its journal."""
+    record = seen.record
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     rows: list[tuple[str, Text]] = [
-        ("status", text(record.status, _STATUS.get(record.status, ""))),
+        ("status", text(seen.status, _STATUS.get(seen.status, ""))),
         ("what", text(f"{record.kind} of {record.environment}: {record.from_version} → {record.to_version}")),
         ("reason", text(record.reason)),
         ("by", text(f"{record.initiated_by} at {record.initiated_at}")),
@@ -94,9 +96,7 @@ def record_view(
         rows.append(("resources", text(changed)))
     if record.without:
         rows.append(("except", text(", ".join(record.without), "yellow")))
-    if record.approved_by:
-        rows.append(("approved", text(record.approved_by)))
-    rows.extend(("approval", text(f"{item.by}, until {item.expires_at}")) for item in approvals)
+    rows.extend(_approved(seen))
     rows.extend(_time(record))
     rows.extend(
         (item.check, text(f"{'✓' if item.ok else '✗'} {item.detail}", "green" if item.ok else "red"))
@@ -123,6 +123,14 @@ def record_view(
             )
         parts.extend([Text(), table])
     return Group(*parts)
+
+
+def _approved(seen: RecordSeen) -> Iterator[tuple[str, Text]]:
+    """Who has approved it; until when, while it waits."""
+    if seen.record.approved_by:
+        yield "approved", text(seen.record.approved_by)
+    elif seen.approval:
+        yield "approved", text(f"{seen.approval.by}, until {seen.approval.expires_at}")
 
 
 def _alarm(record: Record) -> list[Text]:
@@ -161,11 +169,14 @@ def _event_summary(event: Event, common: str) -> str:
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
-def opened_view(opened: Opened, target: Target) -> tuple[RenderableType, dict[str, Any]]:
+def opened_view(
+    opened: Opened, target: Target, seen: RecordSeen | None = None
+) -> tuple[RenderableType, dict[str, Any]]:
     """One record with its plan, its journal and what to type next: for people, and as `show --json` has it,
-    `record_document` with `"events": [Event]` and `"chain": "whole"` or what is wrong with it.
+    `record_document` with `"events": [Event]`, `"chain": "whole"` or what is wrong with it, and `advice_document`.
     """
     record, events = opened.record, opened.events
+    seen = seen or RecordSeen(record=record)
     older = record.schema < SCHEMA
     broken = None if older else chain_break(record, events)
     parts: list[RenderableType] = []
@@ -179,17 +190,50 @@ def opened_view(opened: Opened, target: Target) -> tuple[RenderableType, dict[st
             record = replace(record, counts=target.counts(plan, events))
     except RollbackError as error:
         broken = broken or error.what
-    parts.append(record_view(record, events))
-    document = record_document(record, functions)
+    advice = for_record(seen)
+    seen = replace(seen, record=record)
+    parts.append(record_view(seen, events))
+    document = record_document(seen, functions)
     if broken:
         parts.append(text(f"The record was tampered with: {broken}.", "bold red"))
     whole = "whole"
     if older:
         whole = f"not verified: written by an older version of this command (schema {record.schema})"
         parts.append(text(f"Its chain is {whole}.", "yellow"))
-    if record.status in UNFINISHED:
-        parts.append(text(f"next: {next_for(record)}", "cyan"))
-    return Group(*parts), {**document, "events": plain(events), "chain": broken or whole}
+    parts.append(advice_view([advice]))
+    return Group(*parts), {
+        **document,
+        "events": plain(events),
+        "chain": broken or whole,
+        **advice_document([advice]),
+    }
+
+
+def advice_view(advice: Sequence[Advice]) -> Group:
+    """What state something is in, and what to type next: commands are not broken, so that they can be copied."""
+    lines: list[RenderableType] = []
+    for each in advice:
+        if each.steps:
+            lines.append(hanging("→", text(each.what), "bold"))
+        for index, step in enumerate(each.steps):
+            beside = ", ".join(filter(None, (step.by, step.why)))
+            head = ("next: " if index == 0 else "  or: ", "dim")
+            line = Text.assemble(
+                head, text(step.command, "cyan"), text(f"  # {beside}" if beside else "", "dim")
+            )
+            lines.append(unwrapped(line))
+    return Group(*lines)
+
+
+def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
+    """The same as JSON: `{"state", "next": [command], "advice": [{"state", "what", "steps": [{"command", "why", "by",
+    "barred"}]}]}`; `state` is the most urgent one's.
+    """
+    return {
+        "state": str(advice[0].state),
+        "next": [command for each in advice for command in each.commands],
+        "advice": plain(advice),
+    }
 
 
 def checks_view(checks: Sequence[Check]) -> RenderableType:
@@ -314,18 +358,25 @@ def overview_view(view: Any) -> RenderableType:
         )
     parts.extend(
         text(
-            f"{record.status}: {record.rollback_id}, {record.from_version} → {record.to_version}, by "
-            f"{record.initiated_by.person}: {record.reason}",
-            _STATUS.get(record.status, ""),
+            f"{seen.status}: {seen.record.rollback_id}, {seen.record.from_version} → {seen.record.to_version}, by "
+            f"{seen.record.initiated_by.person}: {seen.record.reason}",
+            _STATUS.get(seen.status, ""),
         )
-        for record in view.in_flight
+        for seen in view.in_flight
     )
     if view.strangers:
         parts.append(hanging("!", text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"), "dim"))
     if not view.exact:
         parts.append(text("Weights were not read; --exact reads them.", "dim"))
-    parts.append(unwrapped(Text.assemble(("next: ", "dim"), text(view.next, "cyan"))))
+    parts.append(advice_view(view.advice))
     return Group(*parts)
+
+
+def overview_document(view: Any) -> dict[str, Any]:
+    """An environment as `status --json` has it: the fields of `Overview` by name, and `advice_document`."""
+    document = {**plain(view), **advice_document(view.advice)}
+    document["in_flight"] = [record_document(seen, ()) for seen in view.in_flight]
+    return document
 
 
 def _recovery_options(options: Sequence[RecoveryOption]) -> Group:
@@ -416,12 +467,13 @@ def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:
     return "all" if chosen and len(chosen) == len(everything) else ", ".join(chosen)
 
 
-def record_document(record: Record, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record's JSON (README, "Records"): `plain_record` and the `outcomes` (`Target.outcomes`), those of
-    aliases under `functions`, all others under `changes`.
+def record_document(seen: RecordSeen, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record's JSON (README, "Records"): `plain_record` with what is shown of it otherwise, and the `outcomes`
+    (`Target.outcomes`), those of aliases under `functions`, all others under `changes`.
     """
     return {
-        **plain_record(record),
+        **plain_record(seen.record),
+        **plain(seen.shown),
         "functions": [outcome for outcome in outcomes if "service" in outcome],
         "changes": [outcome for outcome in outcomes if "service" not in outcome],
     }

@@ -232,7 +232,7 @@ def test_an_interrupted_rollback_blocks_another_until_it_is_resumed_or_aborted(
     others = [dev.rollback("lambda", "--reason", "other", as_=CAROL), dev.record("v1.3.0", as_=DAN)]
 
     assert [run.code for run in others] == [3, 3], "\n".join(map(str, others))
-    assert all(f"First: rollback resume {identifier} --env dev" in run.err for run in others)
+    assert all(f"rollback resume {identifier} --env dev" in run.err for run in others)
     aborted = dev.rollback("abort", identifier, "--json", as_=CAROL)
     assert aborted.code == 0, str(aborted)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))

@@ -208,10 +208,10 @@ def test_every_record_is_shown_with_its_plan_and_its_journal(made: Stage) -> Non
         assert one.plan is not None
         console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
         with console.capture() as shown:
-            console.print(Group(plan_view(one.plan), record_view(one.record, one.events, one.approvals)))
+            console.print(Group(plan_view(one.plan), record_view(one.seen, one.events)))
         assert identifier in shown.get()
         assert identifier in summary(one)
-        assert record_document(one.record, one.outcomes)["rollback_id"] == identifier
+        assert record_document(one.seen, one.outcomes)["rollback_id"] == identifier
 
 
 @each()

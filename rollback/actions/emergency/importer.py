@@ -23,11 +23,11 @@ from rollback.aws.functions import AliasSeen, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, HeldLeases
 from rollback.ledger.stored_record import Opened
+from rollback.model.advice import next_for
 from rollback.model.alias_moves import Move, deployed_versions, states
 from rollback.model.deployed import UNKNOWN, Deployed, stored
 from rollback.model.events import Imported, typed
 from rollback.model.kind import Kind
-from rollback.model.messages import next_for
 from rollback.model.plan import Plan
 from rollback.model.record import DeployedVersion, Entered, Event, Record, Status
 from rollback.targets.aliases.recorded import deployed_label

@@ -33,6 +33,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.ledger.schema import check_schema
 from rollback.model.alias_moves import Move
+from rollback.model.commands import Commands
 from rollback.model.deployed import Deployed
 from rollback.model.events import (
     Closed,
@@ -45,7 +46,6 @@ from rollback.model.events import (
     typed,
 )
 from rollback.model.identity import Actor
-from rollback.model.messages import Commands
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import (
     Check,

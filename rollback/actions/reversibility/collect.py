@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 from rollback.actions import freeze
 from rollback.actions.approval import policy
 from rollback.actions.context import Session
+from rollback.actions.quarantine import covering
 from rollback.actions.reversibility import github_environments, resource_rules, rules
 from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict, unasked
-from rollback.actions.status import quarantines_of
 from rollback.aws import point_in_time
 from rollback.aws.account import code
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
@@ -72,7 +72,7 @@ def gather(
         "approver": lambda: [rules.approver(session.settings)],
         "github": lambda: _github(session, insist=insist),
         "quarantine": lambda: [
-            rules.quarantine(session.environment, commit.sha, quarantines_of(session, commit.sha))
+            rules.quarantine(session.environment, commit.sha, covering(session, commit.sha))
         ],
         "in flight": lambda: _flight(session),
         "freeze": lambda: _freeze(session),

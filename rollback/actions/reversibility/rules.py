@@ -12,12 +12,14 @@ from enum import StrEnum
 from typing import Any
 
 from rollback.actions.approval import policy
+from rollback.actions.quarantine import lifting, why
 from rollback.aws.point_in_time import Window
 from rollback.config.settings import Settings
+from rollback.model.advice import next_for
 from rollback.model.kind import Kind
-from rollback.model.messages import next_for
 from rollback.model.plan import Plan
 from rollback.model.record import Record, Status
+from rollback.model.release import Quarantine
 from rollback.targets.table.restore_time import iso
 
 _LONG = 400
@@ -186,15 +188,15 @@ def approver(settings: Settings) -> Judgement:
     return Judgement(check="approver", answer=CheckAnswer.YES, why=why)
 
 
-def quarantine(environment: str, commit: str, why: Sequence[str]) -> Judgement:
-    """Whether a commit may be deployed at all; `why` is every quarantine that covers it, in words."""
-    if not why:
+def quarantine(environment: str, commit: str, found: Sequence[Quarantine]) -> Judgement:
+    """Whether a commit may be deployed at all; `found` are the quarantines that cover it."""
+    if not found:
         return Judgement(check="quarantine", answer=CheckAnswer.YES, why=f"{commit[:12]} is not quarantined")
     return Judgement(
         check="quarantine",
         answer=CheckAnswer.NO,
-        why=f"{commit[:12]} is quarantined: {'; '.join(why)}",
-        next=f"rollback release lift {commit[:12]} --env {environment} --reason …, once it is mended",
+        why=f"{commit[:12]} is quarantined: {why(found)}",
+        next="\n".join(lifting(found, environment)),
     )
 
 

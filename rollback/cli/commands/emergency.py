@@ -16,6 +16,7 @@ from rollback.ledger import health
 from rollback.model import messages
 from rollback.model.plan import plain_plan
 from rollback.model.request import AliasesRequest
+from rollback.model.situation import RecordSeen
 from rollback.views import records, rich_layout, terminal
 
 Emergent = Annotated[
@@ -138,8 +139,9 @@ def _ended(
     record = finished.record
     outcomes = session.target(record.kind).outcomes(finished.plan, finished.events)
     path = journal.place_of(acting.place, record, session.settings.account)
-    document = {**records.record_document(record, outcomes), "journal": str(path), "imported": False}
-    ui.show(records.record_view(record), document)
+    seen = RecordSeen(record=record)
+    document = {**records.record_document(seen, outcomes), "journal": str(path), "imported": False}
+    ui.show(records.record_view(seen), document)
     ui.alarm(
         f"EMERGENCY {record.rollback_id}: {record.status}. The ledger knows nothing of it until it has the journal."
     )

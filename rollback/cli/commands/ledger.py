@@ -12,7 +12,7 @@ from rollback.actions.emergency import importer
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
-from rollback.model import messages
+from rollback.model import advice
 from rollback.views import records, rich_layout
 
 
@@ -36,8 +36,9 @@ def import_(
             f"{'Imported' if adopted.new else 'Imported already:'} {record.rollback_id}; {session.environment} stands "
             f"at {adopted.deployed}."
         )
-        ui.show(records.record_view(record), {**records.record_document(record, outcomes), "imported": True})
-        ui.next(messages.next_for(record))
+        seen = session.seen(record)
+        ui.show(records.record_view(seen), {**records.record_document(seen, outcomes), "imported": True})
+        ui.next(advice.next_for(record))
 
 
 def mend(env: Env, reason: Reason = "", json: Json = False) -> None:

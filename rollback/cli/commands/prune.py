@@ -12,7 +12,7 @@ from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import end, verb
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger import lease, stored_record
-from rollback.model import messages, retention
+from rollback.model import advice, messages, retention
 from rollback.model.kind import Kind
 from rollback.model.plan import plain_plan
 from rollback.model.request import PruneRequest
@@ -47,7 +47,7 @@ def prune(
         if not (digest or yes):
             plan = flow.preview(Kind.PRUNE, request)
             typed = _typed(session.environment, request, reason, plan.digest())
-            then = messages.next_for(begun.record) if begun is not None else typed if plan.changing else ""
+            then = advice.next_for(begun.record) if begun is not None else typed if plan.changing else ""
             if json:
                 ui.show("", {"digest": plan.digest(), **plain_plan(plan), "next": then})
             if begun is not None:
@@ -97,7 +97,7 @@ def _as_begun(begun: stored_record.Opened, request: PruneRequest, reason: str, d
     raise Refused(
         f"{_named(begun)} was interrupted, and is not what is asked for.",
         code=Code.LEASE_HELD,
-        next=f"{messages.next_for(record)}; or as it was begun: {again}",
+        next=f"{advice.next_for(record)}\n{again}  # as it was begun",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rollback.actions import history as past
+from rollback.actions import situation
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
 from rollback.views import records
@@ -53,4 +54,5 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
             ui.show(records.history_view([moment]), moment.document)
             return
         opened = session.ledger.load(identifier)
-        ui.show(*records.opened_view(opened, session.target(opened.record.kind)))
+        seen = situation.of(session, opened)
+        ui.show(*records.opened_view(opened, session.target(opened.record.kind), seen))

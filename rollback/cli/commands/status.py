@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import context, freeze, record_release, smoke_test
+from rollback.actions import context, freeze, quarantine, record_release, smoke_test
 from rollback.actions import status as statuses
 from rollback.cli.options import Env, Json, MaybeEnv
 from rollback.cli.runtime import end, verb
@@ -29,19 +29,18 @@ def status(
             _may_be_deployed(session, ui, commit)
             return
         view = statuses.overview(session, exact=exact)
-        ui.show(records.overview_view(view), plain(view))
+        ui.show(records.overview_view(view), records.overview_document(view))
 
 
 def _may_be_deployed(session: context.Session, ui: terminal.Terminal, commit: str) -> None:
     freeze.respected(session)
     sha = record_release.checked_commit(session.root, commit)
-    why = statuses.quarantines_of(session, sha)
-    if why:
+    if covering := quarantine.covering(session, sha):
+        lifting = "\n".join(quarantine.lifting(covering, session.environment))
         raise Refused(
-            f"Commit {sha[:12]} is quarantined in {session.environment}: {'; '.join(why)}.",
+            f"Commit {sha[:12]} is quarantined in {session.environment}: {quarantine.why(covering)}.",
             code=Code.QUARANTINED,
-            next=f"Deploy a commit that mends it; or rollback release lift {sha[:12]} --env "
-            f"{session.environment} --reason …",
+            next=f"Deploy a commit that mends it; or lift it:\n{lifting}",
         )
     ui.show(
         rich_layout.text(f"Commit {sha[:12]} is not quarantined in {session.environment}."),

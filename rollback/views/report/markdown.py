@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from rollback.actions.report_data import ReportedRecord
 from rollback.core.sanitize import clean
+from rollback.model.advice import for_record
 from rollback.model.alias_moves import Move
-from rollback.model.messages import counted, next_for, resources
+from rollback.model.messages import counted, resources
 from rollback.model.record import MARKS
 from rollback.model.resource_changes import ResourceChange, kind
 
@@ -21,7 +22,7 @@ def summary(reported: ReportedRecord) -> str:
     """One record: a table of facts, the checks, and what the plan moves or changes."""
     record, plan = reported.record, reported.plan
     lines = [
-        f"## {escape(record.environment)}: {escape(record.kind)} rollback is {escape(record.status)}",
+        f"## {escape(record.environment)}: {escape(record.kind)} rollback is {escape(reported.seen.status)}",
         "",
     ]
     if getattr(record, "emergency", False):
@@ -40,7 +41,7 @@ def summary(reported: ReportedRecord) -> str:
         ("reason", record.reason),
         ("services", ", ".join(record.services)),
         ("started by", f"{record.initiated_by}, {record.initiated_at}"),
-        ("approved by", str(record.approved_by or "")),
+        ("approved by", str(reported.seen.shown["approved_by"] or "")),
         ("counts", counted(record)),
         ("resources", resources(record)),
         ("took", took),
@@ -56,7 +57,12 @@ def summary(reported: ReportedRecord) -> str:
     if plan is not None:
         lines += ["", f"### Plan, {len(plan.steps)} steps", "", *_steps(reported)]
         lines += [f"- {escape(notice)}" for notice in plan.notices]
-    lines += ["", f"Next: {code(next_for(record))}", ""]
+    steps = for_record(reported.seen).steps
+    lines += [
+        "",
+        *(f"- Next: {code(step.command)} {escape(f'{step.by} {step.why}'.strip())}" for step in steps),
+        "",
+    ]
     return "\n".join(lines)
 
 

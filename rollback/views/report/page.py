@@ -21,10 +21,12 @@ from rollback.actions.report_data import ReportData, ReportedRecord
 from rollback.actions.status import Overview, Service
 from rollback.core.canonical import canonical
 from rollback.core.sanitize import clean
+from rollback.model.advice import Advice
 from rollback.model.alias_moves import Move
-from rollback.model.messages import counted, next_for, resources
+from rollback.model.messages import counted, resources
 from rollback.model.record import MARKS, Check, Event, Record, Status
 from rollback.model.resource_changes import ResourceChange, kind
+from rollback.model.situation import State
 
 # What a result is shown as: its class, and a mark for whoever does not see colours.
 _RESULTS = {
@@ -34,6 +36,7 @@ _RESULTS = {
     Status.FAILED: ("bad", "✗"),
     Status.IN_PROGRESS: ("wait", "…"),
     Status.AWAITING_APPROVAL: ("wait", "?"),
+    State.AWAITING_CONFIRMATION: ("wait", "?"),
     "succeeded": ("good", "✓"),
     "failed": ("bad", "✗"),
     "in-progress": ("wait", "…"),
@@ -88,14 +91,12 @@ def _now(now: Overview) -> h.Element:
         h.p(".notice")[f"Frozen by {clean(now.frozen)}"] if now.frozen else None,
         [
             h.p(".notice")[
-                _pill(record.status),
-                f" {record.kind} {record.from_version} → {record.to_version}, by {record.initiated_by.person}: ",
-                clean(record.reason),
-                h.br,
-                "Next: ",
-                h.code[next_for(record)],
+                _pill(seen.status),
+                f" {seen.record.kind} {seen.record.from_version} → {seen.record.to_version}, ",
+                f"by {seen.record.initiated_by.person}: ",
+                clean(seen.record.reason),
             ]
-            for record in now.in_flight
+            for seen in now.in_flight
         ],
         h.div(".scroll")[
             h.table[
@@ -115,7 +116,22 @@ def _now(now: Overview) -> h.Element:
                 ],
             ]
         ],
-        h.p["Next: ", h.code[now.next]],
+        [_advice(each) for each in now.advice],
+    ]
+
+
+def _advice(advice: Advice) -> h.Element:
+    return h.p[
+        clean(advice.what),
+        [
+            [
+                h.br,
+                "or: " if index else "Next: ",
+                h.code[clean(step.command)],
+                h.span(".soft")[f" {step.by} {step.why}"],
+            ]
+            for index, step in enumerate(advice.steps)
+        ],
     ]
 
 
@@ -205,7 +221,8 @@ def _one(reported: ReportedRecord) -> h.Element:
     record = reported.record
     return h.section(aria_labelledby="record")[
         h.h2("#record")[
-            f"{record.kind}: {record.from_version or 'unknown'} → {record.to_version} ", _pill(record.status)
+            f"{record.kind}: {record.from_version or 'unknown'} → {record.to_version} ",
+            _pill(reported.seen.status),
         ],
         h.p[clean(record.reason)],
         _record(reported),
@@ -248,7 +265,10 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ("ended", _when(record.completed_at) if record.completed_at else ""),
         ("took", _took(record)),
         ("relief after", "" if record.relieved_seconds is None else f"{record.relieved_seconds:.1f} s"),
-        ("waited for approval", f"{record.waited_seconds:.0f} s" if record.waited_seconds else ""),
+        (
+            "waited for approval" if record.approved_by else "waited",
+            f"{record.waited_seconds:.0f} s" if record.waited_seconds else "",
+        ),
         ("functions", counted(record) if not record.infrastructure else ""),
         ("resources", resources(record)),
         ("digest", h.code[record.digest]),

@@ -11,15 +11,16 @@ from rich.console import Console
 
 from rollback import targets
 from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import lift
+from rollback.actions.quarantine import covering, lift
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
-from rollback.actions.status import overview, quarantines_of
+from rollback.actions.status import overview
 from rollback.config.naming import UNATTENDED
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.record import Status, chain_break
 from rollback.model.release import STACK, TERRAFORM
 from rollback.model.request import StoredRequest, read
+from rollback.model.situation import RecordSeen
 from rollback.targets.base import Context, Failure, Target
 from rollback.views.records import record_view
 from tests.coded import coded
@@ -89,8 +90,8 @@ def test_with_yes_one_plan_under_the_lease_serves_and_what_was_left_is_quarantin
     assert finished.record.rto_seconds == 15 * 60
     assert stack_double.kept == stack_double.forgotten == [finished.record.rollback_id]
     assert world.timeline().all_deployed == {STACK: OLD}
-    assert quarantines_of(world.session(), NEW) == [f"stack: {WHY}"]
-    assert quarantines_of(world.session(), OLD) == []
+    assert [(item.service, item.reason) for item in covering(world.session(), NEW)] == [("@stack", WHY)]
+    assert covering(world.session(), OLD) == []
     shown = {part.name: part for part in overview(world.session()).infrastructure}
     assert (shown["stack"].stands, shown["stack"].quarantined) == (OLD, (NEW,))
     assert world.deployed is None, "which tells of aliases"
@@ -104,7 +105,7 @@ def test_a_commit_that_was_left_may_be_deployed_again_once_it_is_lifted(
 
     assert lift(world.session(), NEW[:9], (), "mended") == ["stack"]
 
-    assert quarantines_of(world.session(), NEW) == []
+    assert covering(world.session(), NEW) == []
 
 
 def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, stack_double: StackDouble) -> None:
@@ -205,7 +206,7 @@ def test_an_rto_that_is_exceeded_is_recorded_and_reported_and_is_no_failure(
     assert finished.record is not None
     assert (finished.record.elapsed_seconds, finished.record.rto_seconds) == (1200, 900)
     output = io.StringIO()
-    Console(file=output, width=120).print(record_view(finished.record))
+    Console(file=output, width=120).print(record_view(RecordSeen(record=finished.record)))
     assert "1200.0 s, over the RTO of 900 s" in output.getvalue()
 
 
@@ -223,7 +224,7 @@ def test_what_fails_half_way_is_not_reverted_but_can_be_resumed(
     assert "rollback resume" in failed.error.next
     assert "rollback abort" in failed.error.next
     assert world.timeline().all_deployed == {}, "nobody knows what it stands at"
-    assert quarantines_of(world.session(), NEW) == []
+    assert covering(world.session(), NEW) == []
     stack_double.trouble = lambda _: None
     ended(world, flow(world).resume(failed.record.rollback_id), Status.COMPLETE, 0)
     assert set(stack_double.resources.values()) == {OLD}

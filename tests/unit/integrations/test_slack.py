@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rollback.integrations.slack import Bot, Hook, Notifier, message
 from rollback.model.identity import Actor
 from rollback.model.record import Check, Status
+from rollback.model.situation import RecordSeen
 from tests.doubles.records import a_record
 from tests.doubles.slack import Slack, slack
 
@@ -50,8 +51,8 @@ def test_a_bot_has_one_message_a_rollback_and_updates_it(team: Slack) -> None:
         make=lambda: Bot(token="xoxb-1", channel="#oncall", address=team.address), notice=messages.append
     )
 
-    notifier.notify(_RECORD)
-    notifier.notify(_DONE)
+    notifier.notify(RecordSeen(record=_RECORD))
+    notifier.notify(RecordSeen(record=_DONE))
     notifier.close()
 
     assert (team.calls, messages) == (["chat.postMessage", "chat.update"], [])
@@ -64,11 +65,13 @@ def test_a_bot_has_one_message_a_rollback_and_updates_it(team: Slack) -> None:
 
 def test_another_process_updates_the_message_of_the_first(team: Slack) -> None:
     first = Bot(token="xoxb-1", channel="#oncall", address=team.address)
-    first.send(_RECORD, message(_RECORD))
+    first.send(_RECORD, message(RecordSeen(record=_RECORD)))
     channel, ts = first.messages["01K"]
 
     later = replace(_DONE, notified=f"{channel}/{ts}")
-    Bot(token="xoxb-1", channel="#oncall", address=team.address).send(later, message(later))
+    Bot(token="xoxb-1", channel="#oncall", address=team.address).send(
+        later, message(RecordSeen(record=later))
+    )
 
     assert team.calls == ["chat.postMessage", "chat.update"]
     assert len(team.messages) == 1
@@ -78,7 +81,7 @@ def test_a_webhook_is_notified_of_the_beginning_and_of_the_end(team: Slack) -> N
     notifier = Notifier(make=lambda: Hook(address=team.hook), notice=lambda _: None)
 
     for record in (_RECORD, replace(_RECORD, counts={"planned": 3, "moved": 3}), _DONE):
-        notifier.notify(record)
+        notifier.notify(RecordSeen(record=record))
     notifier.close()
 
     assert team.calls == ["hook", "hook"]
@@ -89,8 +92,8 @@ def test_a_slack_that_fails_is_reported_and_nothing_more(team: Slack) -> None:
     messages: list[str] = []
     notifier = Notifier(make=lambda: Hook(address=team.hook), notice=messages.append)
 
-    notifier.notify(_RECORD)
-    notifier.notify(_DONE)
+    notifier.notify(RecordSeen(record=_RECORD))
+    notifier.notify(RecordSeen(record=_DONE))
     notifier.close()
 
     assert len(messages) == 1
@@ -104,7 +107,7 @@ def test_a_slack_that_cannot_be_reached_is_reported_and_nothing_more() -> None:
         notice=messages.append,
     )
 
-    notifier.notify(_DONE)
+    notifier.notify(RecordSeen(record=_DONE))
     notifier.close()
 
     assert "Slack was not told" in messages[0]
@@ -115,7 +118,7 @@ def test_an_emergency_and_a_failed_check_are_loud() -> None:
     checks = (Check(check="smoke", ok=False, detail="exit 1"),)
     failed = replace(_RECORD, status=Status.FAILED, emergency=True, verification=checks)
 
-    shown = _shown(message(failed))
+    shown = _shown(message(RecordSeen(record=failed)))
 
     assert "EMERGENCY" in shown
     assert "smoke: exit 1" in shown
@@ -127,7 +130,7 @@ def test_whatever_a_record_states_slack_takes_it_and_takes_none_of_it_for_markup
 ) -> None:
     record = replace(_DONE, reason=reason, services=tuple(services), to_version=reason[:200])
 
-    result = message(record, "https://github.example/run/1")
+    result = message(RecordSeen(record=record), "https://github.example/run/1")
 
     assert Slack(address="").answer("chat.postMessage", result)[1]["ok"], "within Slack's own limits"
     marked = [

@@ -19,9 +19,10 @@ from rollback.actions.emergency.journal import found, read
 from rollback.actions.emergency.run import Emergency, under_its_role
 from rollback.actions.repair_ledger import mend
 from rollback.actions.run import Finished
+from rollback.actions.situation import without
 from rollback.core.errors import Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import number
-from rollback.ledger.health import LostEntries, advice, ask, protections
+from rollback.ledger.health import LostEntries, ask, protections
 from rollback.ledger.store import GONE, THROTTLED, UNREACHABLE, Unanswered
 from rollback.model.identity import Actor
 from rollback.model.record import Status, chain_break
@@ -328,7 +329,7 @@ def test_an_interrupted_emergency_shows_how_to_go_on(night: Night) -> None:
     finished = night.begin()
 
     assert finished.error is not None
-    assert finished.error.next.startswith("rollback lambda --emergency --env dev --reason … --resume ")
+    assert finished.error.next.startswith('rollback lambda --emergency --env dev --reason "…" --resume ')
     night.stop.clear()
     resumed = night.acting().resume(night.journal)
     assert resumed.record is not None
@@ -577,7 +578,7 @@ def test_why_a_ledger_does_not_answer_is_distinguished(
         night.world.timeline().newest  # noqa: B018 - reads it
 
     assert raised.value.how == how
-    assert "rollback lambda --emergency --env dev" in advice(raised.value, night.world.settings)
+    assert "rollback lambda --emergency --env dev" in without(night.world.session(), raised.value).next
     assert not ask(night.world.session(OLGA).ledger.timeline).usable
 
 

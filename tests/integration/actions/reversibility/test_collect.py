@@ -108,7 +108,7 @@ def test_a_commit_whose_release_is_quarantined_is_named_with_the_reason(platform
 
     assert found.against
     assert "it loses teams" in found.why
-    assert f"rollback release lift {sha[:12]}" in found.next
+    assert "rollback release lift v1.3.0 --env dev" in found.next
 
 
 def test_a_strangers_commit_is_not_looked_at_and_that_of_a_branch_that_is_checked_out_is(

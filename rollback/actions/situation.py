@@ -1,0 +1,179 @@
+"""Reads what an environment and its records are like, for `model.advice` to decide what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rollback.actions import approval
+from rollback.actions.context import Session
+from rollback.config.naming import APPROVER, BREAK_GLASS
+from rollback.core.errors import RollbackError, UsageError
+from rollback.ledger.audit_bucket import NotDeclared
+from rollback.ledger.schema import Newer
+from rollback.ledger.store import GONE, Unanswered
+from rollback.ledger.stored_record import Opened
+from rollback.model.advice import Advice, without_ledger
+from rollback.model.events import Reverting, has
+from rollback.model.kind import Kind
+from rollback.model.messages import way_back
+from rollback.model.plan import Plan
+from rollback.model.record import UNFINISHED, Record, Status
+from rollback.model.release import Timeline, changed_since
+from rollback.model.situation import (
+    LeaseSeen,
+    Life,
+    RecordSeen,
+    State,
+    lease_seen,
+)
+
+Holders = Mapping[str, Mapping[str, Any]]
+
+
+def leases(session: Session, holders: Holders) -> tuple[LeaseSeen, ...]:
+    """The leases that are held; `holders` maps domains to their items (`ledger.lease`)."""
+    now = session.clocks.now()
+    return tuple(lease_seen(domain, item, now) for domain, item in sorted(holders.items()))
+
+
+def of(session: Session, opened: Opened) -> RecordSeen:
+    """One record, as `record_seen`. Who approves may read the record alone."""
+    if session.caller.role == session.settings.names.role(APPROVER):
+        return session.seen(opened.record)
+    held = leases(session, session.leases.holders())
+    return record_seen(session, opened, held, session.ledger.timeline(readable=True))
+
+
+def record_seen(
+    session: Session, opened: Opened, held: Sequence[LeaseSeen], timeline: Timeline
+) -> RecordSeen:
+    """A record with its lease, its approval, and what its journal, the timeline and the account say of it."""
+    record, plan = opened.record, _plan(session, opened)
+    seen = session.seen(record)
+    lives = [lease.life for lease in held if lease.owner == record.rollback_id]
+    waits = record.status is Status.AWAITING_APPROVAL
+    given = (
+        approval.unasked(
+            record, session.ledger.approvals(record.rollback_id), session.settings, session.now()
+        )
+        if waits
+        else None
+    )
+    return replace(
+        seen,
+        life=next(iter(lives), Life.FREE),
+        approval=given,
+        undoing=has(opened.events, Reverting),
+        damaged=plan is None or _untrusted(session, opened),
+        way_back=plan is None or way_back(plan),
+        outdated=_outdated(session, record, plan, timeline) if waits and plan is not None else "",
+    )
+
+
+def _plan(session: Session, opened: Opened) -> Plan[Any] | None:
+    try:
+        return opened.plan(session.target(opened.record.kind).step)
+    except RollbackError:
+        return None
+
+
+def _untrusted(session: Session, opened: Opened) -> bool:
+    if opened.record.status not in UNFINISHED:
+        return False
+    try:
+        return bool(session.ledger.untrusted(opened))
+    except Newer:
+        raise
+    except RollbackError:
+        return True
+
+
+def _outdated(session: Session, record: Record, plan: Plan[Any], timeline: Timeline) -> str:
+    """What has happened since a record was planned that its plan does not know of; empty where nothing has."""
+    since = changed_since(timeline, record.rollback_id, plan.subjects)
+    if since is not None:
+        return f"{since.kind} {since.version or since.id} came after its plan"
+    if record.kind != Kind.ALIASES:
+        return ""  # to plan that again takes an engine minutes
+    target = session.target(record.kind)
+    try:
+        again = target.again(plan, record.rollback_id)
+    except Newer:
+        raise
+    except RollbackError as error:
+        return error.what
+    if refusals := target.refusals(again):
+        return f"{refusals[0].subject}: {refusals[0].reason}"
+    return "the aliases are not as its plan begins" if again.digest() != record.digest else ""
+
+
+def found_records(
+    session: Session, recent: Iterable[Record], held: Sequence[LeaseSeen], timeline: Timeline
+) -> tuple[RecordSeen, ...]:
+    """The records that wait, run, or have failed and are not past; and the newest one, where it reverted itself.
+
+    `recent` are of the index, which may lag: the newest of the timeline, and those that hold a lease, are asked for
+    by name.
+    """
+    newest = next((entry.id for entry in timeline if entry.kind in ("opened", "rollback")), "")
+    owners = [lease.owner for lease in held]
+    names = [record.rollback_id for record in recent if record.status in UNFINISHED]
+    found = []
+    for name in dict.fromkeys([*owners, newest, *names]):
+        try:
+            opened = session.ledger.load(name) if name else None
+        except Newer:
+            raise
+        except UsageError:
+            continue  # a lease whose holder wrote no record
+        except RollbackError as error:
+            session.ledger.notices.append(error.what)
+            continue
+        if opened is None:
+            continue
+        record = opened.record
+        if record.status in UNFINISHED or (record.status is Status.REVERTED and _reverted_itself(opened)):
+            seen = record_seen(session, opened, held, timeline)
+            if not _past(opened, seen, timeline, session):
+                found.append(seen)
+    order = (Status.IN_PROGRESS, Status.FAILED, Status.AWAITING_APPROVAL)
+    return tuple(
+        sorted(found, key=lambda seen: order.index(seen.record.status) if seen.record.status in order else 3)
+    )
+
+
+def _reverted_itself(opened: Opened) -> bool:
+    """Whether it failed, and was not undone by a person."""
+    return any(event.data.get("why") for event in opened.events if event.kind == Reverting.kind)
+
+
+def _past(opened: Opened, seen: RecordSeen, timeline: Timeline, session: Session) -> bool:
+    """Whether a record that ended is over because something later has written what it wrote."""
+    if opened.record.status not in (Status.FAILED, Status.REVERTED):
+        return False
+    plan = _plan(session, opened)
+    subjects = plan.subjects if plan is not None else opened.record.services
+    return changed_since(timeline, seen.record.rollback_id, subjects) is not None
+
+
+def without(session: Session, error: Unanswered) -> Advice:
+    """What to type where the ledger's table is not there, or does not answer."""
+    names = session.settings.names
+    state = State.LEDGER_UNREACHABLE
+    if error.how == GONE:
+        state = _of_a_table_that_is_gone(session)
+    return without_ledger(state, session.environment, names.role(BREAK_GLASS))
+
+
+def _of_a_table_that_is_gone(session: Session) -> State:
+    """Whether there was a ledger: its archive knows."""
+    archive = session.ledger.archive
+    try:
+        kept = archive is not None and next(iter(archive.kept_entries()), None) is not None
+    except NotDeclared:
+        return State.NOT_DECLARED
+    except RollbackError:
+        return State.LEDGER_LOST  # in doubt there was one
+    return State.LEDGER_LOST if kept else State.NO_LEDGER

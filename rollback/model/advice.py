@@ -1,0 +1,512 @@
+"""What state an environment or a record is in, and what to type next. Pure.
+
+One function decides it for `status`, `show`, the report, JSON, Slack, a job's summary and errors: `advise` for an
+environment, `for_record` for one record of it. Every command is complete: typed as it is, it is not refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rollback.model.commands import Commands
+from rollback.model.kind import Kind
+from rollback.model.record import Record, Status
+from rollback.model.release import Freeze
+from rollback.model.situation import (
+    LeaseSeen,
+    Life,
+    RecordSeen,
+    ReleaseSeen,
+    ServiceSeen,
+    Situation,
+    State,
+)
+
+_NAMED = 5
+# What can be done in these needs the lease.
+_LOCKING = (
+    State.APPROVED,
+    State.AWAITING_CONFIRMATION,
+    State.NOT_VERIFIED,
+    State.FAILED,
+    State.UNDO_FAILED,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One command, what it is for, and under which role, where it is not the reader's. `barred`: a freeze keeps it
+    from everybody but the person who froze.
+    """
+
+    command: str
+    why: str = ""
+    by: str = ""
+    barred: bool = False
+
+    def __str__(self) -> str:
+        beside = ", ".join(filter(None, (self.by, self.why)))
+        return f"{self.command}  # {beside}" if beside else self.command
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """A state, what it means in one sentence, and what to type: the first step is the one that is advised, the
+    others are alternatives. None where there is nothing to do.
+    """
+
+    state: State
+    what: str
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        return tuple(step.command for step in self.steps)
+
+    @property
+    def next(self) -> str:
+        """The steps as lines of a shell, what each is for as its comment; empty where there is none."""
+        return "\n".join(map(str, self.steps))
+
+
+# -- an environment ------------------------------------------------------------------------------------------
+
+
+def advise(situation: Situation) -> tuple[Advice, ...]:
+    """What state an environment is in, the most urgent first, and what to type next; at least one."""
+    if situation.ledger is not State.HEALTHY:
+        return (without_ledger(situation.ledger, situation.environment, situation.break_glass),)
+    found = [
+        *_ledger(situation),
+        *_records(situation),
+        *_leases(situation),
+        *_services(situation),
+    ]
+    frozen = situation.frozen
+    if frozen is not None and frozen.by.person.casefold() != situation.person.casefold():
+        found = [_unless_frozen(advice, frozen, situation.environment) for advice in found]
+        if not found:
+            found = [Advice(state=State.FROZEN, what=f"Only {frozen.by.person} may deploy or roll back.")]
+    if not found:
+        found = [_as_recorded(situation)]
+    return tuple(found)
+
+
+def without_ledger(state: State, environment: str, break_glass: str = "") -> Advice:
+    """What to type where the ledger's table is not there, or does not answer."""
+    up = Step(command=f"pulumi up --stack {environment}", why="which declares it")
+    relief = Step(
+        command=f'rollback lambda --emergency --env {environment} --reason "…"',
+        why="relief meanwhile",
+        by=f"under {break_glass}" if break_glass else "",
+    )
+    mend = Step(
+        command=f'rollback ledger mend --env {environment} --reason "…"',
+        why="puts back the entries and releases that the archive has",
+    )
+    again = Step(command=f"rollback status --env {environment}", why="once AWS answers again")
+    what, steps = {
+        State.NOT_DECLARED: ("Neither the ledger nor its archive is declared yet.", (up,)),
+        State.NO_LEDGER: ("The ledger's table does not exist; nothing was ever recorded.", (up, relief)),
+        State.LEDGER_LOST: (
+            "The ledger's table is gone, and its archive is not: restore it to a point in time, or declare an empty one.",
+            (up, mend, relief),
+        ),
+        State.LEDGER_BEHIND: ("The ledger's table has lost entries that the archive has.", (mend, relief)),
+    }.get(state, ("The ledger does not answer.", (again, relief)))
+    return Advice(state=state, what=what, steps=steps)
+
+
+def _ledger(situation: Situation) -> Iterator[Advice]:
+    env = situation.environment
+    audit = Step(command=f"rollback audit --env {env}", why="which names every place")
+    if situation.damaged:
+        yield Advice(
+            state=State.LEDGER_TAMPERED,
+            what=f"The ledger is not as this command wrote it: {situation.damaged[0]}",
+            steps=(audit,),
+        )
+    elif situation.trail:
+        yield Advice(
+            state=State.TRAIL_UNREADABLE,
+            what=f"The archive of the ledger cannot be read: {situation.trail}",
+            steps=(audit,),
+        )
+
+
+def _records(situation: Situation) -> Iterator[Advice]:
+    for seen in situation.records:
+        advice = for_record(seen)
+        others = [lease for lease in situation.leases if lease.owner != seen.record.rollback_id]
+        if advice.state in _LOCKING and any(lease.domain in seen.record.domains for lease in others):
+            continue  # who holds the lease comes first
+        more: list[Step] = []
+        if seen.record.status is Status.FAILED and advice.steps and seen.record.kind == Kind.ALIASES:
+            more = _back(situation, _of(situation, seen.record.services))
+        if advice.state is State.REVERTED:
+            show = Commands.in_ledger(seen.record.rollback_id, situation.environment).show
+            more = [Step(command=show, why="says why it failed")]
+        if advice.steps or more:
+            yield replace(advice, steps=(*advice.steps, *more))
+
+
+def _leases(situation: Situation) -> Iterator[Advice]:
+    known = {seen.record.rollback_id for seen in situation.records}
+    for lease in {lease.owner: lease for lease in situation.leases}.values():
+        if lease.owner not in known:
+            yield for_lease(lease, situation.environment)
+
+
+def for_lease(lease: LeaseSeen, environment: str) -> Advice:
+    """What to type where a lease is held on behalf of no record that could be gone on with."""
+    who = f"{lease.owner} ({lease.holder or 'unknown'})"
+    if lease.life is Life.RUNNING:
+        return Advice(
+            state=State.RUNNING,
+            what=f"{who} holds the lease on {lease.domain}; last sign of life {lease.beat_at or 'unknown'}.",
+            steps=(Step(command=f"rollback status --env {environment}", why="after it has ended"),),
+        )
+    return Advice(
+        state=State.ORPHANED,
+        what=f"{who} is dead, holds the lease on {lease.domain}, and left nothing that could be gone on with.",
+        steps=(
+            Step(command=f"rollback abort {lease.owner} --env {environment}", why="which frees the lease"),
+        ),
+    )
+
+
+def _of(situation: Situation, names: Iterable[str]) -> list[ServiceSeen]:
+    wanted = set(names)
+    return [service for service in situation.services if service.name in wanted]
+
+
+def _busy(situation: Situation) -> set[str]:
+    """The services whose aliases a record is at, or has left half-way."""
+    aliases = {Kind.ALIASES, Kind.FULL}
+    under_way = (Status.IN_PROGRESS, Status.FAILED)
+    if any(lease.domain == "aliases" for lease in situation.leases):
+        return {service.name for service in situation.services}
+    return {
+        service
+        for seen in situation.records
+        if seen.record.kind in aliases and seen.record.status in under_way and not seen.damaged
+        for service in seen.record.services
+    }
+
+
+def _services(situation: Situation) -> Iterator[Advice]:
+    env, busy = situation.environment, _busy(situation)
+    if situation.services and not any(service.recorded for service in situation.services):
+        if not busy:
+            yield _never_recorded(situation)
+        return
+    wrong = [
+        service
+        for service in situation.services
+        if service.name not in busy and service.recorded and _wrong(service, situation)
+    ]
+    if not wrong:
+        return
+    state, what = _drift(wrong, situation)
+    keep = _keep(situation)
+    back = _back(situation, wrong)
+    missing = [one.name for service in wrong for one in service.functions if one.version is None]
+    if keep is not None and _newer(situation, keep.version, wrong):
+        back = []
+    steps = [*([_record(situation, keep)] if keep else []), *back]
+    if steps:
+        yield Advice(state=state, what=what, steps=tuple(steps))
+    elif missing:
+        yield Advice(
+            state=state,
+            what=what,
+            steps=(Step(command=f"pulumi up --stack {env}", why="which declares the aliases"),),
+        )
+    else:
+        yield Advice(
+            state=State.NOTHING_OLDER,
+            what=f"{what} No release is recorded that it could go back to: deploy one that mends it, and record it.",
+            steps=(Step(command=f"rollback release list --env {env}", why="which shows what there is"),),
+        )
+
+
+def _never_recorded(situation: Situation) -> Advice:
+    """No release is recorded; `pulumi up` comes first where there are no aliases."""
+    env = situation.environment
+    if all(one.version is None for service in situation.services for one in service.functions):
+        up = Step(command=f"pulumi up --stack {env}", why="which declares the aliases")
+        return Advice(
+            state=State.NOT_DECLARED, what="No function of this environment has its alias yet.", steps=(up,)
+        )
+    record = Step(
+        command=f"rollback release record --env {env} --version v1.0.0 --commit HEAD",
+        why="by the version and the commit that are deployed",
+        by=f"under {situation.deployer}" if situation.deployer else "",
+        barred=True,
+    )
+    return Advice(
+        state=State.NO_RELEASE,
+        what="No release is recorded: there is nothing to go back to.",
+        steps=(record,),
+    )
+
+
+def _wrong(service: ServiceSeen, situation: Situation) -> bool:
+    return (
+        service.deployed is None
+        or any(one.drifted for one in service.functions)
+        or bool(_bad_at(service, situation))
+    )
+
+
+def _bad_at(service: ServiceSeen, situation: Situation) -> set[str]:
+    """The releases that are deployed of a service by the ledger, of all of it or of a function, and must not be."""
+    at = {service.deployed, *(one.release for one in service.functions)}
+    return {version for version in at if version and (service.name, version) in situation.bad}
+
+
+def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, str]:
+    """What the wrong services have in common: the state, and a sentence."""
+    drifted = [(service, one) for service in wrong for one in service.functions if one.drifted]
+    bad = {
+        release
+        for service, one in drifted
+        for release in one.releases
+        if (service.name, release) in situation.bad
+    }
+    names = _some([one.name for _, one in drifted])
+    if not drifted:
+        unknown = [service.name for service in wrong if service.deployed is None]
+        if unknown:
+            return State.DRIFT, f"It is not known which release {_some(unknown)} is at."
+        at = sorted(version for service in wrong for version in _bad_at(service, situation))
+        return (
+            State.QUARANTINED,
+            f"{_some([s.name for s in wrong])}: {', '.join(at)} is deployed, and is quarantined.",
+        )
+    if bad:
+        return (
+            State.DRIFT_TO_QUARANTINED,
+            f"Deployed is {', '.join(sorted(bad))}, which is quarantined or failed in verification: {names}.",
+        )
+    at = sorted({release for _, one in drifted for release in one.releases})
+    if at and all(one.releases for _, one in drifted):
+        return (
+            State.DRIFT_TO_RECORDED,
+            f"Deployed is {', '.join(at)}, and that is not what was recorded last: {names}.",
+        )
+    what = f"Deployed is what no release has: {names}. If it is meant to stay, record it (rollback release record)."
+    return State.DRIFT, what
+
+
+def _keep(situation: Situation) -> ReleaseSeen | None:
+    """The newest release that all functions are at and that may stay; None where there is none."""
+    functions = [one for service in situation.services for one in service.functions]
+    if not any(one.drifted for one in functions):
+        return None
+    everywhere = frozenset.intersection(*(one.releases for one in functions)) if functions else frozenset()
+    return next(
+        (
+            release
+            for release in situation.releases
+            if release.version in everywhere
+            and release.commit
+            and not any((service.name, release.version) in situation.bad for service in situation.services)
+        ),
+        None,
+    )
+
+
+def _record(situation: Situation, release: ReleaseSeen) -> Step:
+    return Step(
+        command=f"rollback release record --env {situation.environment} --version {release.version} --commit "
+        f"{release.commit}",
+        why="to record that it is deployed",
+        by=f"under {situation.deployer}" if situation.deployer else "",
+        barred=True,
+    )
+
+
+def _newer(situation: Situation, version: str, services: Sequence[ServiceSeen]) -> bool:
+    """Whether a release is at least as new as what these services could go back to."""
+    order = [release.version for release in situation.releases]
+    good = [order.index(service.good) for service in services if service.good in order]
+    return not good or order.index(version) <= min(good)
+
+
+def _back(situation: Situation, services: Sequence[ServiceSeen]) -> list[Step]:
+    """A rollback of services to the newest release that is good for them: one command for each such release."""
+    steps: list[Step] = []
+    for to in dict.fromkeys(service.good for service in services if service.good):
+        group = [service for service in services if service.good == to]
+        if len(group) == len(situation.services):
+            some = ""
+        else:
+            some = f" --services {','.join(service.name for service in group)}"
+        left = [
+            one.name
+            for service in group
+            for one in service.functions
+            if one.version is None or one.name in service.lacking
+        ]
+        if len(left) == sum(len(service.functions) for service in group):
+            continue
+        drifted = situation.damaged or any(
+            service.deployed is None or any(one.drifted for one in service.functions) for service in group
+        )
+        steps.append(
+            Step(
+                command=f"rollback lambda --env {situation.environment}{some} --to {to}"
+                + (" --adopt-current" if drifted else "")
+                + "".join(f" --except {name}" for name in left)
+                + ' --reason "…"',
+                why=f"to go back to {to}",
+                barred=True,
+            )
+        )
+    return steps
+
+
+def _unless_frozen(advice: Advice, frozen: Freeze, environment: str) -> Advice:
+    """The same, where somebody else's freeze keeps some of its steps from being taken."""
+    if not any(step.barred for step in advice.steps):
+        return advice
+    thaw = Step(
+        command=f'rollback unfreeze --env {environment} --reason "…"',
+        why=f"or ask {frozen.by.person}, who froze it; then go on",
+    )
+    return replace(
+        advice, what=f"{advice.what} Frozen.", steps=(thaw, *(s for s in advice.steps if not s.barred))
+    )
+
+
+def _as_recorded(situation: Situation) -> Advice:
+    at = {
+        release
+        for service in situation.services
+        if service.recorded
+        for release in (service.deployed, *(one.release or service.deployed for one in service.functions))
+    }
+    if len(at) > 1:
+        return Advice(state=State.MIXED, what="All is as recorded; services are at different releases.")
+    return Advice(state=State.HEALTHY, what="All is as recorded: there is nothing to do.")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+# -- a record ------------------------------------------------------------------------------------------------
+
+
+def for_record(seen: RecordSeen, commands: Commands | None = None) -> Advice:
+    """What to type next for one record; `commands` where it is not in the ledger."""
+    record = seen.record
+    do = commands or Commands.in_ledger(record.rollback_id, record.environment)
+    what = f"{record.rollback_id}, {record.from_version or 'unknown'} → {record.to_version}"
+    if (
+        record.status in (Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS)
+        and seen.life is Life.RUNNING
+    ):
+        watch = Step(command=do.show, why="how far it is")
+        return Advice(state=State.RUNNING, what=f"{what} is under way.", steps=(watch,))
+    if record.status in (Status.PLANNED, Status.AWAITING_APPROVAL):
+        return _waiting(seen, do, what)
+    if record.status is Status.IN_PROGRESS:
+        return _stopped(seen, do, what)
+    if record.status is Status.FAILED:
+        return _failed(seen, do, what)
+    if record.status is Status.REVERTED:
+        return Advice(state=State.REVERTED, what=f"{what} was reverted.")
+    return Advice(state=State.ENDED, what=f"{what} is {record.status}.")
+
+
+def next_for(record: Record, commands: Commands | None = None, *, way_back: bool = True) -> str:
+    """What to type next for a record of which no more is known; where nothing is to be done, how to look at it."""
+    seen = RecordSeen(record=record, life=Life.INTERRUPTED, way_back=way_back)
+    do = commands or Commands.in_ledger(record.rollback_id, record.environment)
+    return for_record(seen, commands).next or do.show
+
+
+def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
+    record = seen.record
+    digest = f"--digest {record.digest[:16]}"
+    name = f"{record.rollback_id} {digest} --env {record.environment}"
+    abort = Step(command=do.undo, why="to give it up")
+    apply = Step(
+        command=f"rollback apply {record.rollback_id} --env {record.environment}",
+        why="to carry it out",
+        barred=True,
+    )
+    if seen.outdated or seen.damaged:
+        why = seen.outdated or "it is not as this command wrote it"
+        return Advice(
+            state=State.OUTDATED,
+            what=f"{what} waits, and cannot be carried out: {why}.",
+            steps=(replace(abort, why="then plan again"),),
+        )
+    if seen.required != "identity":
+        apply = replace(apply, command=f"rollback apply {name}")
+        return Advice(
+            state=State.AWAITING_CONFIRMATION, what=f"{what} waits to be confirmed.", steps=(apply, abort)
+        )
+    if seen.approval is not None:
+        return Advice(
+            state=State.APPROVED, what=f"{what} is approved by {seen.approval.by}.", steps=(apply, abort)
+        )
+    approve = Step(
+        command=f"rollback approve {name}",
+        by=f"by another person{f' under {seen.approver}' if seen.approver else ''}",
+    )
+    return Advice(state=State.AWAITING_APPROVAL, what=f"{what} waits for approval.", steps=(approve, abort))
+
+
+def _stopped(seen: RecordSeen, do: Commands, what: str) -> Advice:
+    undo = Step(command=do.undo, why="to undo it")
+    if seen.damaged:
+        undo = replace(undo, why="which ends it and frees its lease")
+        return Advice(state=State.LEDGER_TAMPERED, what=f"{what} is damaged.", steps=(undo,))
+    if seen.undoing:
+        undo = replace(undo, why="to finish undoing it")
+        return Advice(state=State.UNDO_FAILED, what=f"{what} was being undone.", steps=(undo,))
+    state, how = (
+        (State.DEAD, "its process is dead") if seen.life is Life.DEAD else (State.INTERRUPTED, "interrupted")
+    )
+    return Advice(state=state, what=f"{what}: {how}.", steps=(_resume(do, "to finish it"), *_undo(seen, do)))
+
+
+def _failed(seen: RecordSeen, do: Commands, what: str) -> Advice:
+    record = seen.record
+    if seen.damaged:
+        return Advice(state=State.FAILED, what=f"{what} failed, and its plan is damaged.")
+    if seen.undoing:
+        again = Step(command=do.undo, why="to try again to undo it")
+        return Advice(state=State.UNDO_FAILED, what=f"{what} could not be undone.", steps=(again,))
+    if record.verification:
+        verify = Step(command=do.verify, why="once it is mended")
+        return Advice(
+            state=State.NOT_VERIFIED,
+            what=f"{what} was carried out, and verification failed.",
+            steps=(verify, *_undo(seen, do)),
+        )
+    return Advice(
+        state=State.FAILED,
+        what=f"{what} failed half-way.",
+        steps=(_resume(do, "to go on"), *_undo(seen, do)),
+    )
+
+
+def _resume(do: Commands, why: str) -> Step:
+    return Step(command=do.resume, why=why)
+
+
+def _undo(seen: RecordSeen, do: Commands) -> tuple[Step, ...]:
+    """The way back, where there is one."""
+    if not seen.way_back:
+        return ()
+    record = seen.record
+    pruned = record.kind == Kind.PRUNE
+    why = "to leave it at that" if pruned else f"to go back to {record.from_version or 'where it began'}"
+    return (Step(command=do.undo, why=why),)
