@@ -26,7 +26,7 @@ from rollback.config.settings import Settings, load
 
 ENVIRONMENT = "dev"
 GOOD = "v1.0.0"
-_FILES = ("Pulumi.yaml", f"Pulumi.{ENVIRONMENT}.yaml")
+_FILES = ("Pulumi.yaml", f"Pulumi.{ENVIRONMENT}.yaml", f"Pulumi.{ENVIRONMENT}-foundation.yaml")
 _PROGRAM = ("components", "rollback")
 _COMMIT = "0" * 40
 # Aliases that the engine declares: it writes its whole state for each.
@@ -160,12 +160,10 @@ def running(
         progress(f"{count} functions: pulumi up")
         env = _environment(emulator.endpoint, settings, unpaced, None)
         env["BENCH_ALIASES"] = "declared" if declared else "there"
-        commands.run(["pulumi", "--non-interactive", "stack", "init", ENVIRONMENT], unpaced, env)
-        commands.run(
-            ["pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--stack", ENVIRONMENT],
-            unpaced,
-            env,
-        )
+        _up(settings.names.foundation_stack if services is None else ENVIRONMENT, unpaced, env)
+        if services is None:
+            deployer = identity.assume(emulator.endpoint, settings, DEPLOYER, "bench")
+            _up(ENVIRONMENT, unpaced, _environment(emulator.endpoint, settings, unpaced, deployer))
         account = BenchAccount(
             endpoint=emulator.endpoint,
             settings=settings,
@@ -234,7 +232,7 @@ def _checkout(
     """A git checkout of this project with settings of its own."""
     folder.mkdir(parents=True)
     for name in _FILES:
-        shutil.copy(ROOT / name, folder / name)
+        shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     for name in _PROGRAM:
         (folder / name).symlink_to(ROOT / name)
     program = ROOT / "__main__.py" if services is None else Path(__file__).parent / "program.py"
@@ -256,6 +254,12 @@ def _checkout(
     ):
         subprocess.run(["git", "-C", str(folder), *parts], check=True, capture_output=True)
     return folder
+
+
+def _up(stack: str, folder: Path, env: Mapping[str, str]) -> None:
+    commands.run(["pulumi", "--non-interactive", "stack", "init", stack], folder, env)
+    options = ("--yes", "--skip-preview", "--stack", stack)
+    commands.run(["pulumi", "--non-interactive", "up", *options], folder, env)
 
 
 def _environment(

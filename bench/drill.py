@@ -99,8 +99,7 @@ def _declare(world: World) -> None:
     try:
         settings = world.settings(ENVIRONMENT)
         shell.prepare(world.emulator.endpoint, settings)
-        behind.run(["pulumi", "stack", "init", ENVIRONMENT], ENVIRONMENT)
-        behind.up(ENVIRONMENT)
+        behind.declare(ENVIRONMENT)
         tool, names = ensure_terraform().name, settings.names
         options = {"bucket": names.state_bucket, "region": settings.region, "use_path_style": "true"}
         backend = [f"-backend-config={name}={value}" for name, value in options.items()]

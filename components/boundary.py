@@ -75,6 +75,8 @@ def boundary(scope: Scope) -> Document:
             statement("Ceiling", granted(scope), "*"),
             denial("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
             denial("KeepTrail", _TRAIL_HARM, [scope.trail, f"{scope.trail}/*"]),
+            # Who writes this state acts as the administrator who next runs `pulumi up`.
+            denial("KeepFoundation", ["s3:*"], [scope.foundation, f"{scope.foundation}/*"]),
             # A version may go; a function, with all its versions and aliases, never.
             {
                 "Sid": "KeepFunctions",

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.policies import LEDGER_WRITES, TABLE_READS, Scope, Statement, leading_keys, statement
-from rollback.config.naming import BREAK_GLASS, DRILL, ROLES
 
 
 def deployer(scope: Scope) -> list[Statement]:
@@ -27,16 +26,10 @@ def deployer(scope: Scope) -> list[Statement]:
 
 
 def _program(scope: Scope) -> list[Statement]:
-    """What `pulumi up` of this very program needs to refresh everything, and to change what is not
-    a ground this tool stands on: the table's settings and the roles are an administrator's.
+    """What `pulumi up` of the stack of aliases and parameters needs; the rest is in the foundation's stack, which
+    is an administrator's.
     """
-    names = scope.names
     return [
-        statement(
-            "RefreshTable",
-            [*TABLE_READS, "dynamodb:TagResource", "dynamodb:UntagResource"],
-            scope.ledger,
-        ),
         statement("DescribeParameters", ["ssm:DescribeParameters"], "*"),
         statement(
             "RefreshParameters",
@@ -46,40 +39,6 @@ def _program(scope: Scope) -> list[Statement]:
         # Which table functions use is not the deployer's to change.
         # A property beside the value is written with it: the engine sends the value that it has read.
         statement("TableParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
-        statement(
-            "RefreshRoles",
-            ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"],
-            [scope.role(role) for role in (*ROLES, BREAK_GLASS, *((DRILL,) if names.drills else ()))],
-        ),
-        statement(
-            "RefreshPolicies",
-            ["iam:GetPolicy", "iam:GetPolicyVersion"],
-            scope.arn("iam", f"policy/{names.stem}-*"),
-        ),
-        statement(
-            "RefreshTrail",
-            [
-                "s3:GetAccelerateConfiguration",
-                "s3:GetBucketAcl",
-                "s3:GetBucketCORS",
-                "s3:GetBucketLocation",
-                "s3:GetBucketLogging",
-                "s3:GetBucketObjectLockConfiguration",
-                "s3:GetBucketPolicy",
-                "s3:GetBucketPublicAccessBlock",
-                "s3:GetBucketRequestPayment",
-                "s3:GetBucketTagging",
-                "s3:GetBucketVersioning",
-                "s3:GetBucketWebsite",
-                "s3:GetEncryptionConfiguration",
-                "s3:GetLifecycleConfiguration",
-                "s3:GetReplicationConfiguration",
-                "s3:ListBucket",
-                "s3:ListTagsForResource",
-            ],
-            scope.trail,
-        ),
-        statement("RefreshProvider", ["iam:GetOpenIDConnectProvider"], scope.oidc_provider),
     ]
 
 

@@ -117,6 +117,11 @@ class Scope:
         return self._bucket(self.names.state_bucket)
 
     @property
+    def foundation(self) -> str:
+        """The bucket that keeps the state of what an administrator declares."""
+        return self._bucket(self.names.foundation_bucket)
+
+    @property
     def trail(self) -> str:
         """The bucket that keeps the heads of the ledger."""
         return self._bucket(self.names.audit_bucket(self.account))

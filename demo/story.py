@@ -78,20 +78,21 @@ def environment(world: World) -> None:
             sorted(catalogue - there),
         )
     stage.narrate(
-        "pulumi up declares what has to stand around them: the ledger, an alias 'live' on each, roles."
+        "pulumi up declares what has to stand around them. An administrator declares the foundation, ledger and "
+        "roles, whose state nobody else can write; the deployer an alias 'live' on each, and parameters."
     )
     world.run(["pulumi", "version"], "dev")
-    world.run(["pulumi", "stack", "init", "dev"], "dev")
-    made = totals(world.up("dev").output)
+    done = [totals(one.output) for one in world.declare("dev")]
+    made = sum(one.get("created", 0) for one in done)
     aliases = world.live("dev")
     roles = _roles(world, "dev")
     stage.prove(
-        f"{made.get('created', 0)} resources were created: every function has its alias, "
+        f"{made} resources were created: every function has its alias, "
         f"{len(roles)} roles stand under a boundary",
         len(aliases) == len(world.settings("dev").catalogue()) and len(roles) == len(ROLES),
-        made,
+        done,
     )
-    stage.narrate("Only an administrator may change roles. From here on the deployer's role is enough:")
+    stage.narrate("From here on the deployer's role is enough:")
     again = totals(world.up("dev", DEPLOYER, _NO_CHANGES).output)
     stage.prove(f"A second pulumi up changes nothing: {_summary(again)}", set(again) == {"unchanged"}, again)
     stage.close("The environment is declared around 42 functions; pulumi up is idempotent")
@@ -261,8 +262,7 @@ def approval(world: World, prod: Meanwhile) -> None:
 
 def _past(world: World, environment: str) -> None:
     """An environment with a release that was good and one that is bad, and with callers."""
-    world.run(["pulumi", "stack", "init", environment], environment)
-    world.up(environment)
+    world.declare(environment)
     for version in (GOOD, BAD):
         _deploy(world, environment, version)
         _recorded(world, environment, version)

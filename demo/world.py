@@ -79,9 +79,17 @@ class World:
         )
 
     def up(self, environment: str, role: str | None = None, *flags: str) -> DemoResult:
-        """`pulumi up`, summarised."""
+        """`pulumi up` of the stack; of its foundation as the account's root (`role` None). Summarised."""
+        stack = environment if role else self.settings(environment).names.foundation_stack
         command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", *flags]
-        return self.run([*command, "--stack", environment], environment, role, show=self.summary, pipe=True)
+        return self.run([*command, "--stack", stack], environment, role, show=self.summary, pipe=True)
+
+    def declare(self, environment: str) -> tuple[DemoResult, DemoResult]:
+        """The foundation by the account's root, and then the stack by the deployer, each made by `pulumi up`."""
+        self.run(["pulumi", "stack", "init", self.settings(environment).names.foundation_stack], environment)
+        foundation = self.up(environment)
+        self.run(["pulumi", "stack", "init", environment], environment, DEPLOYER)
+        return foundation, self.up(environment, DEPLOYER)
 
     def query(self, verb: str, environment: str, role: str = ROLLBACK) -> Any:
         """What a verb of `rollback` answers with `--json`, without showing it."""
@@ -105,7 +113,9 @@ class World:
         settings = self.settings(environment)
         endpoint = self.emulator.endpoint
         credentials = self.credentials(environment, role, person) if role else None
-        ours = shell.environment(endpoint, settings, identity=credentials, folder=self.folder)
+        ours = shell.environment(
+            endpoint, settings, identity=credentials, folder=self.folder, foundation=credentials is None
+        )
         kept = {k: v for k, v in shell.inherited().items() if not k.startswith("GIT_")}
         # What the commands import is what this checkout holds, as everything else here.
         return {**kept, **ours, "PYTHONPATH": str(self.work), "PYTHONDONTWRITEBYTECODE": "1"}

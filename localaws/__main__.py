@@ -44,7 +44,7 @@ def _up(options: argparse.Namespace) -> int:
     shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
     print(
         f"The local account answers at {emulator.endpoint} (log: {emulator.log}).\n"
-        "Point a shell at it, as the account's root or as a role that the stack has declared:\n"
+        "Point a shell at it, as the account's root or as a role that the foundation has declared:\n"
         f'  eval "$({shown} -m localaws env dev)"\n'
         f'  eval "$({shown} -m localaws env dev --as rollback --person alice)"\n'
         "End it with: make down"
@@ -93,9 +93,13 @@ def _env(options: argparse.Namespace) -> int:
         except identity.REFUSED as error:
             raise LocalError(
                 f"{settings.names.role(options.role)} cannot be taken: {error}\n"
-                f"Is the stack up? As root: pulumi up --stack {options.environment}"
+                f"Is the foundation up? As root: pulumi up --stack {settings.names.foundation_stack}"
             ) from None
-    print(shell.exports(shell.environment(emulator.endpoint, settings, identity=credentials)), end="")
+    # The account's root is its administrator, whose stack is the foundation; roles have the other.
+    variables = shell.environment(
+        emulator.endpoint, settings, identity=credentials, foundation=credentials is None
+    )
+    print(shell.exports(variables), end="")
     return 0
 
 

@@ -32,14 +32,15 @@ def environment(
     *,
     identity: Mapping[str, str] | None = None,
     folder: Path = LOCAL,
+    foundation: bool = False,
 ) -> dict[str, str]:
     """The variables that point AWS clients, Pulumi, Terraform and `rollback` at the local account.
 
-    `identity` comes from `identity.assume`; without it, the account's root. What a tool keeps goes
-    under `folder`: `~/.aws` and `~/.pulumi` are neither read nor written. Add them to `inherited()`
+    `identity` comes from `identity.assume`; without it, the account's root. Pulumi's backend is that of the
+    environment's stack, or of its `foundation`. What a tool keeps goes under `folder`: `~/.aws` and `~/.pulumi` are neither read nor written. Add them to `inherited()`
     rather than to `os.environ`, whose own AWS settings would shine through.
     """
-    bucket = settings.names.state_bucket
+    bucket = settings.names.foundation_bucket if foundation else settings.names.state_bucket
     backend = f"s3://{bucket}?endpoint={emulator_endpoint}&s3ForcePathStyle=true&region={settings.region}"
     return {
         "AWS_ENDPOINT_URL": emulator_endpoint,
@@ -82,7 +83,7 @@ def up(
 ) -> Emulator:
     """The account of this checkout, started and prepared if it is not there yet.
 
-    Per environment: the state bucket, the functions of v1.0.0 and the foreign ones. Raises
+    Per environment: the buckets of states, the functions of v1.0.0 and the foreign ones. Raises
     `LocalError`.
     """
     with locked(folder / _LOCK, waiting=lambda: progress("another process is at it, waiting")):
@@ -147,11 +148,13 @@ def required(folder: Path = LOCAL) -> Emulator:
 
 
 def prepare(endpoint: str, settings: Settings, *, progress: Callable[[str], None] = lambda _: None) -> None:
-    """What an environment has before this project comes: the state bucket, and functions at v1.0.0.
+    """What an environment has before this project comes: the buckets of states, and functions at v1.0.0.
 
     Nothing happens where it is there already.
     """
-    make_bucket(connect("s3", endpoint, settings), settings)
+    s3 = connect("s3", endpoint, settings)
+    make_bucket(s3, settings)
+    make_bucket(s3, settings, settings.names.foundation_bucket)
     functions = connect("lambda", endpoint, settings)
     variables = {
         entry["FunctionName"]
@@ -167,9 +170,12 @@ def prepare(endpoint: str, settings: Settings, *, progress: Callable[[str], None
     estate.unlisted_functions(functions, settings)
 
 
-def make_bucket(s3: Any, settings: Settings) -> None:
-    """The state bucket: versioned, encrypted, closed to the public. Nothing happens if it is there."""
-    bucket = settings.names.state_bucket
+def make_bucket(s3: Any, settings: Settings, name: str | None = None) -> None:
+    """A bucket of states, by default the environment's: versioned, encrypted, closed to the public.
+
+    Nothing happens if it is there.
+    """
+    bucket = name or settings.names.state_bucket
     place = (
         {}
         if settings.region == "us-east-1"

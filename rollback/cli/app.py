@@ -111,6 +111,12 @@ VERBS = {
             "Give up what was rejected or ran out of time, and say in the job's summary how it stands.",
         ),
     },
+    "foundation": {
+        "split": (
+            "foundation:split",
+            "Have the stack forget what is in the foundation's stack now; nothing in the account changes.",
+        ),
+    },
     "ledger": {
         "import": ("ledger:import_", "Adopt the journal of an emergency, once the ledger is back."),
         "mend": ("ledger:mend", "Put back what a restored or new table has lost, from the archive."),
@@ -147,6 +153,7 @@ def _group(name: str, line: str) -> typer.Typer:
 app = _group("rollback", "Puts a bad release back: planned, approved, verified and recorded.")
 app.add_typer(_group("release", "Records what was released, and what must not come back."))
 app.add_typer(_group("ci", "What the workflows call, each a step of a job."))
+app.add_typer(_group("foundation", "What an administrator declares, in a stack of its own."))
 app.add_typer(_group("ledger", "The ledger after an emergency, or after a restore."))
 app.add_typer(_group("tools", "The programs that this command drives."))
 

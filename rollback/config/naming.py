@@ -18,6 +18,9 @@ DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "res
 ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
 # Deploys what is bad on purpose, and has it rolled back; there is none in production.
 DRILL = "drill"
+# What an administrator declares, in a stack of its own: roles and their boundary, identity provider, ledger, trail,
+# GitHub's environments.
+FOUNDATION = "foundation"
 # Taken by people only, when the ledger is gone or the approver is absent: no workflow of GitHub's has it.
 BREAK_GLASS = "break-glass"
 _ROLE_NAMES = {
@@ -90,6 +93,16 @@ class Names:
     @property
     def state_bucket(self) -> str:
         return f"{self.stem}-terraform-state"
+
+    @property
+    def foundation_bucket(self) -> str:
+        """Where the state of the foundation's stack is, which the deployer can neither read nor write."""
+        return f"{self.stem}-{FOUNDATION}-state"
+
+    @property
+    def foundation_stack(self) -> str:
+        """`dev-foundation`, beside the stack `dev` of what changes daily."""
+        return f"{self.environment}-{FOUNDATION}"
 
     def audit_bucket(self, account: str) -> str:
         """The bucket that keeps the heads of the ledger. Its name is the account's: buckets share one

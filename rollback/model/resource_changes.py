@@ -239,7 +239,8 @@ def _is_backed_by_names(change: ResourceChange, names: Names) -> str | None:
     """What would happen to something that this tool itself needs; None where nothing would, or it is none."""
     if not _is_ground(kind(change.type), change.name, names):
         return None
-    if change.op in (DELETE, REPLACE):
+    if change.op in (CREATE, DELETE, REPLACE):
+        # What an older commit of before the foundation would make once more.
         return f"it would be {change.op}d"
     if change.unprotects:
         return "it would lose its protection"
@@ -262,7 +263,7 @@ def _is_ground(kind_: str, name: str, names: Names) -> bool:
         "iam_policy": name.rpartition("/")[2].startswith(f"{names.stem}-"),
         "iam_open_id_connect_provider": name.endswith(GITHUB_OIDC_HOST),
         "iam_openid_connect_provider": name.endswith(GITHUB_OIDC_HOST),
-        "s3_bucket": name == names.state_bucket,
-        "s3_bucket_v2": name == names.state_bucket,
+        "s3_bucket": name in (names.state_bucket, names.foundation_bucket),
+        "s3_bucket_v2": name in (names.state_bucket, names.foundation_bucket),
     }
     return grounds.get(kind_, kind_.startswith("repository_environment"))

@@ -52,7 +52,7 @@ _ANSWERS = [
     (re.compile(r"MFA code (?:of|for) .*: ?$"), "123456\n"),
     (re.compile(r"\[y/N\] $"), "y\n"),
     (re.compile(r"Use arrows to move, type to filter\]"), "yes\r"),
-    (re.compile(r"by typing `(\w+)`: ?$"), r"\1\n"),
+    (re.compile(r"by typing `([\w-]+)`: ?$"), r"\1\n"),
 ]
 _ROWS_AND_COLUMNS = (50, 240)
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|\r")

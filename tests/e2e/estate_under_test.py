@@ -32,7 +32,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from localaws import estate, identity, shell
-from localaws.clients import connect
+from localaws.clients import connect, root
 from localaws.emulator import server
 from localaws.emulator.server import copy_account, make_idle
 from localaws.paths import ROOT
@@ -79,6 +79,8 @@ BOB = Person(role=APPROVER, name="bob")
 ALICE_APPROVING = Person(role=APPROVER, name="alice")
 OLGA = Person(role=BREAK_GLASS, name="olga")
 DORA = Person(role=DRILL, name="dora")
+# The account's root, who has the state of the foundation.
+ADMIN = Person(role="", name="root")
 
 
 @dataclass(kw_only=True)
@@ -157,7 +159,7 @@ class Platform:
 
     def variables(self, person: Person, *, endpoint: str | None = None) -> dict[str, str]:
         """The environment of a command that `person` types."""
-        actor = self._identities.get(person)
+        actor = root(self.settings) if person == ADMIN else self._identities.get(person)
         if actor is None:
             if person.role == BREAK_GLASS:  # no workflow's: a user takes it, with MFA
                 actor = identity.assume_as(self.endpoint, self.settings, person.role, person.name)
@@ -168,7 +170,13 @@ class Platform:
             planted.also(actor["AWS_SESSION_TOKEN"])
         return {
             **shell.inherited(),
-            **shell.environment(endpoint or self.endpoint, self.settings, identity=actor, folder=self.folder),
+            **shell.environment(
+                endpoint or self.endpoint,
+                self.settings,
+                identity=actor,
+                folder=self.folder,
+                foundation=person == ADMIN,
+            ),
             "PATH": self.path,
             "HOME": str(self.folder),
             "COLUMNS": "500",
@@ -239,6 +247,13 @@ class Platform:
         running = Running(process=process)
         self._started.append(running)
         return running
+
+    def pulumi(self, *arguments: str, as_: Person = DAN) -> str:
+        """`pulumi WORDS` in the checkout; what it printed. Each has the state of their own stack."""
+        (self.folder / "pulumi").mkdir(parents=True, exist_ok=True)
+        run = self.command(["pulumi", *arguments, "--non-interactive"], as_=as_).finish(120)
+        assert run.code == 0, str(run)
+        return run.out
 
     def end(self) -> None:
         """Ends what a failed test has left; what commands have stored and left is kept for the search."""
@@ -501,21 +516,30 @@ def keep(environment: str, place: Path) -> Kept:
 
 def whole(endpoint: str, environment: str, account: str, folder: Path) -> Platform:
     """An environment that the engine has declared from a checkout of the whole program, `pulumi` on PATH."""
+    platform = undeclared(endpoint, environment, account, folder)
+    _plant(platform)
+    stacks = {ADMIN: platform.settings.names.foundation_stack, DAN: environment}
+    for person, stack in stacks.items():
+        platform.pulumi("stack", "select", "--create", stack, as_=person)
+        platform.pulumi("up", "--yes", "--skip-preview", "--stack", stack, as_=person)
+    return platform
+
+
+def undeclared(endpoint: str, environment: str, account: str, folder: Path) -> Platform:
+    """A checkout of the whole program, and functions at v1.0.0 in an account with nothing else."""
     root = folder / "whole"
     checkout(root, environment, account, whole=True)
     settings = load(root, environment)
     shell.prepare(endpoint, settings)
-    pulumi(root, endpoint, settings, folder, "stack", "select", "--create", environment)
-    _plant(root, endpoint, settings, folder)
-    pulumi(root, endpoint, settings, folder, "up", "--yes", "--skip-preview", "--stack", environment)
     path = shell.environment(endpoint, settings, folder=folder)["PATH"]
     return Platform(endpoint=endpoint, settings=settings, root=root, folder=folder, path=path)
 
 
-def _plant(root: Path, endpoint: str, settings: Settings, folder: Path) -> None:
-    """A secret in the stack's configuration, which the program hands on: to an output, and to what is changed
-    by every bad commit.
+def _plant(platform: Platform) -> None:
+    """A secret in the configuration of both stacks, which the program hands on: to an output, and to what is
+    changed by every bad commit.
     """
+    root = platform.root
     token = 'pulumi.Config("planted").require_secret("token")'
     parameters, program = root / "components" / "release_parameters.py", root / "__main__.py"
     plain = 'tags=tags(names, "release-parameters")'
@@ -525,25 +549,20 @@ def _plant(root: Path, endpoint: str, settings: Settings, folder: Path) -> None:
         text.replace(plain, f'tags={{**tags(names, "release-parameters"), "planted": {token}}}')
     )
     program.write_text(f'{program.read_text()}\npulumi.export("planted", {token})\n')
-    arguments = ("config", "set", "planted:token", planted.secret("pulumi"), "--secret")
-    pulumi(root, endpoint, settings, folder, *arguments, "--stack", settings.environment)
-    git(root, "commit", "-qam", "a secret")
-
-
-def pulumi(root: Path, endpoint: str, settings: Settings, folder: Path, *arguments: str) -> str:
-    """`pulumi WORDS` in a checkout under the account's root; what it printed."""
-    (folder / "pulumi").mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        ["pulumi", *arguments, "--non-interactive"],
+    foundation = platform.settings.names.foundation_stack
+    platform.pulumi("stack", "select", "--create", foundation, as_=ADMIN)
+    # What is typed here is searched for everywhere (`tests.planted`), so it is not heard itself.
+    subprocess.run(
+        ["pulumi", "config", "set", "planted:token", "--secret", "--stack", foundation],
         cwd=root,
-        env={**shell.inherited(), **shell.environment(endpoint, settings, folder=folder)},
-        capture_output=True,
+        env=platform.variables(ADMIN),
+        input=planted.secret("pulumi"),
         text=True,
-        check=False,
-        timeout=120,
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    git(root, "commit", "-qam", "a secret")
 
 
 class Models:
@@ -641,7 +660,7 @@ def checkout(root: Path, environment: str, account: str, *, whole: bool = False)
                 ("localaws/", "tools/", "bench/", "demo/", "tests/unit", "tests/integration", "tests/e2e")
             ):
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, root / name)
+                shutil.copy(ROOT / name, root / name, follow_symlinks=False)
         (root / ".venv").symlink_to(ROOT / ".venv")
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     takers = {"deployers": DAN, "onCall": ALICE, "approvers": BOB, "breakGlass": OLGA}

@@ -33,7 +33,9 @@ values = {f"rollback:{key}": declared.get("default") for key, declared in projec
 values |= yaml.safe_load(pathlib.Path(root, f"Pulumi.{environment}.yaml").read_text())["config"]
 config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 program = lambda: runpy.run_path(str(pathlib.Path(root, "__main__.py")))
-made = run(program, stack=environment, config=config, account=account, versions=None).resources
+stacks = (f"{environment}-foundation", environment)
+runs = [run(program, stack=stack, config=config, account=account, versions=None) for stack in stacks]
+made = [one for ran in runs for one in ran.resources]
 print(json.dumps([[one.type, one.name, one.protect, one.inputs] for one in made if one.type.startswith("aws:")]))
 """
 

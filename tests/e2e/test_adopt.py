@@ -19,8 +19,18 @@ from localaws.emulator import server
 from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import ROLLBACK
-from rollback.config.settings import load
-from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, checkout, git, pulumi
+from tests.e2e.estate_under_test import (
+    ADMIN,
+    ALICE,
+    DAN,
+    FUNCTIONS,
+    REASON,
+    Person,
+    Platform,
+    Run,
+    git,
+    undeclared,
+)
 from tests.e2e.made_by_hand import TABLE, Hand, Made, declared
 from tests.warm import Warm
 
@@ -58,30 +68,38 @@ resource "aws_dynamodb_table" "deployments" {
 
 @dataclass(frozen=True, kw_only=True)
 class Estate:
-    """An account with everything in it that the program declares, and a stack with nothing in it."""
+    """An account with everything in it that the program declares, and two stacks with nothing in them."""
 
     platform: Platform
     hand: Hand
     declared: list[Made]
     no_stack: Run
 
-    def adopt(self, *arguments: str, env: bool = True) -> Run:
-        """Whatever it says, it leaves the checkout, the stack and Terraform's state as they are."""
+    def adopt(self, *arguments: str, as_: Person = ADMIN, env: bool = True) -> Run:
+        """By an administrator of the foundation, or by the deployer of the rest. Whatever it says, it leaves the
+        checkout, the stacks and Terraform's state as they are.
+        """
         before = self.kept()
-        run = self.platform.rollback("adopt", "--json", *arguments, as_=DAN, env=env, timeout=PATIENCE)
+        which = ["--foundation"] if as_ == ADMIN else []
+        run = self.platform.rollback(
+            "adopt", "--json", *which, *arguments, as_=as_, env=env, timeout=PATIENCE
+        )
         assert self.kept() == before
         return run
 
     def kept(self) -> tuple[str, dict[str, str]]:
-        """What differs in the checkout from its commit, and everything in the state bucket."""
-        listed = self.hand("s3").list_objects_v2(Bucket=self.platform.settings.names.state_bucket)
-        objects = {one["Key"]: one["ETag"] for one in listed.get("Contents", [])}
+        """What differs in the checkout from its commit, and everything in the buckets of states."""
+        names = self.platform.settings.names
+        objects = {
+            one["Key"]: one["ETag"]
+            for bucket in (names.state_bucket, names.foundation_bucket)
+            for one in self.hand("s3").list_objects_v2(Bucket=bucket).get("Contents", [])
+        }
         return git(self.platform.root, "status", "--porcelain"), objects
 
-    def typed(self, line: str, *more: str) -> Run:
-        """A line that was printed, typed as it is in the checkout's folder by the deployer."""
-        parts = [*shlex.split(line), *more]
-        return self.platform.command(parts, as_=DAN, extra=self.terraforms).finish(PATIENCE)
+    def typed(self, line: str, *, as_: Person = ADMIN) -> Run:
+        """A line that was printed, typed as it is in the checkout's folder."""
+        return self.platform.command(shlex.split(line), as_=as_, extra=self.terraforms).finish(PATIENCE)
 
     @property
     def terraforms(self) -> dict[str, str]:
@@ -104,19 +122,14 @@ def estate(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Est
     shell.tools(lambda _: None)
     ensure_provider()
     folder = tmp_path_factory.mktemp("by-hand")
-    root = folder / "whole"
     with server.running(auth=True) as emulator:
-        checkout(root, "dev", ACCOUNT, whole=True)
-        settings = load(root, "dev")
-        shell.prepare(emulator.endpoint, settings)
-        hand, everything = Hand(emulator.endpoint, settings), declared(root, settings)
+        platform = undeclared(emulator.endpoint, "dev", ACCOUNT, folder)
+        platform.warm, settings = warm, platform.settings
+        hand, everything = Hand(emulator.endpoint, settings), declared(platform.root, settings)
         hand.make([one for one in everything if one.type != TABLE])
-        path = shell.environment(emulator.endpoint, settings, folder=folder)["PATH"]
-        platform = Platform(
-            endpoint=emulator.endpoint, settings=settings, root=root, folder=folder, path=path, warm=warm
-        )
         no_stack = platform.rollback("adopt", as_=DAN)
-        pulumi(root, emulator.endpoint, settings, folder, "stack", "select", "--create", "dev")
+        for person, stack in ((ADMIN, settings.names.foundation_stack), (DAN, "dev")):
+            platform.pulumi("stack", "select", "--create", stack, as_=person)
         try:
             yield Estate(platform=platform, hand=hand, declared=everything, no_stack=no_stack)
         finally:
@@ -142,7 +155,13 @@ def strange(estate: Estate) -> Run:
 
 
 @pytest.fixture(scope="module")
-def ready(estate: Estate, strange: Run) -> Run:
+def deployers(estate: Estate, strange: Run) -> Run:
+    """What the deployer is told at the same time."""
+    return estate.adopt(as_=DAN)
+
+
+@pytest.fixture(scope="module")
+def ready(estate: Estate, strange: Run, deployers: Run) -> Run:
     """What is said once that is put right, and the ledger's table is Terraform's."""
     names = estate.platform.settings.names
     estate.hand("dynamodb").delete_table(TableName=estate.table)
@@ -159,16 +178,17 @@ def ready(estate: Estate, strange: Run) -> Run:
 
 @pytest.fixture(scope="module")
 def adopted(estate: Estate, ready: Run) -> Mapping[str, Run]:
-    """The printed lines, typed; and what the engine and this command say then."""
-    assert ready.code == 0, str(ready)
+    """The printed lines, typed by whom they are for; and what the engine and this command say then."""
     runs = {}
-    for line in ready.json["commands"]:
-        if "import" in line or "state rm" in line:
-            runs[line] = estate.typed(line)
-    runs["up"] = estate.typed(
-        "pulumi up --stack dev --yes --skip-preview --expect-no-changes --non-interactive"
-    )
-    runs["again"] = estate.adopt("--write", "../again")
+    for person, stack in ((ADMIN, "dev-foundation"), (DAN, "dev")):
+        run = ready if person == ADMIN else estate.adopt("--write", "../deployer", as_=DAN)
+        assert run.code == 0, str(run)
+        for line in run.json["commands"]:
+            if "import" in line or "state rm" in line:
+                runs[line] = estate.typed(line, as_=person)
+        up = f"pulumi up --stack {stack} --yes --skip-preview --expect-no-changes --non-interactive"
+        runs[up] = estate.typed(up, as_=person)
+        runs[f"again: {stack}"] = estate.adopt("--write", "../again", as_=person)
     return runs
 
 
@@ -187,9 +207,9 @@ def test_what_cannot_be_adopted_is_refused_by_name_with_what_to_do_and_nothing_i
 
 
 def test_what_differs_is_reported_by_property_and_what_is_missing_is_made_by_pulumi(
-    estate: Estate, strange: Run
+    estate: Estate, strange: Run, deployers: Run
 ) -> None:
-    names, found = estate.platform.settings.names, _versions(strange)
+    names, found = estate.platform.settings.names, _versions(strange) | _versions(deployers)
     rest = {name: deployed for name, (deployed, _) in found.items()}
     different = (names.role(ROLLBACK), names.pulumi_commit, estate.table)
 
@@ -199,8 +219,8 @@ def test_what_differs_is_reported_by_property_and_what_is_missing_is_made_by_pul
     assert set(rest.values()) == {"exists"}, "documents are compared by what they say"
 
 
-def test_only_what_the_stack_does_not_have_is_listed(estate: Estate, strange: Run, ready: Run) -> None:
-    listed = [one["type"].rpartition(":")[2] for one in ready.json["resources"]]
+def test_only_what_the_stack_does_not_have_is_listed(estate: Estate, deployers: Run, ready: Run) -> None:
+    listed = [one["type"].rpartition(":")[2] for run in (ready, deployers) for one in run.json["resources"]]
 
     assert "OpenIdConnectProvider" not in listed
     assert len(listed) == len(estate.declared) - 1
@@ -211,7 +231,7 @@ def test_an_estate_is_adopted_by_the_lines_as_they_are_printed_and_the_next_up_c
 ) -> None:
     assert set(dict(_versions(ready).values())) == {"exists"}
     assert ready.json["held_by_terraform"] == [ADDRESS]
-    assert len(adopted) == 4, "import, one address, and what follows"
+    assert len(adopted) == 7, "two imports, one address, and what follows"
     for line, run in adopted.items():
         assert run.code == 0, f"{line}\n{run}"
     names = estate.platform.settings.names
@@ -221,7 +241,12 @@ def test_an_estate_is_adopted_by_the_lines_as_they_are_printed_and_the_next_up_c
 def test_what_is_adopted_is_protected_as_the_program_declares(
     estate: Estate, adopted: Mapping[str, Run]
 ) -> None:
-    state = json.loads(_pulumi(estate, "stack", "export"))["deployment"]["resources"]
+    stacks = {ADMIN: "dev-foundation", DAN: "dev"}
+    exported = [
+        json.loads(estate.platform.pulumi("stack", "export", "--stack", stack, as_=person))
+        for person, stack in stacks.items()
+    ]
+    state = [one for stack in exported for one in stack["deployment"]["resources"]]
     kept = {(one["type"], one["urn"].rpartition("::")[2]): one.get("protect", False) for one in state}
 
     assert {(one.type, one.name): one.protect for one in estate.declared}.items() <= kept.items()
@@ -230,10 +255,10 @@ def test_what_is_adopted_is_protected_as_the_program_declares(
 def test_where_everything_is_in_the_stack_there_is_nothing_to_adopt(
     estate: Estate, adopted: Mapping[str, Run]
 ) -> None:
-    again = adopted["again"]
-
-    assert (again.code, again.json["status"]) == (0, "NOTHING_TO_ADOPT")
-    assert again.json["resources"] == []
+    for stack in ("dev-foundation", "dev"):
+        again = adopted[f"again: {stack}"]
+        assert (again.code, again.json["status"]) == (0, "NOTHING_TO_ADOPT")
+        assert again.json["resources"] == []
     assert not (estate.platform.folder / "again").exists()
 
 
@@ -255,7 +280,7 @@ def test_an_adopted_estate_is_given_a_past_and_can_be_rolled_back(
 
 
 def test_without_a_stack_and_in_another_account_it_is_reported_what_to_type(estate: Estate) -> None:
-    elsewhere = estate.adopt("--env", "prod", env=False)
+    elsewhere = estate.adopt("--env", "prod", as_=DAN, env=False)
 
     assert estate.no_stack.code == 2, str(estate.no_stack)
     assert "pulumi stack init dev" in estate.no_stack.err
@@ -291,14 +316,7 @@ def _in_the_stack(estate: Estate, name: str) -> None:
     file = estate.platform.folder / "begun.json"
     file.write_text(json.dumps({"resources": entries}))
     arguments = ("--file", str(file), "--yes", "--skip-preview", "--generate-code=false")
-    _pulumi(estate, "import", *arguments)
-
-
-def _pulumi(estate: Estate, *arguments: str) -> str:
-    platform = estate.platform
-    return pulumi(
-        platform.root, platform.endpoint, platform.settings, platform.folder, *arguments, "--stack", "dev"
-    )
+    estate.platform.pulumi("import", *arguments, "--stack", "dev-foundation", as_=ADMIN)
 
 
 def _terraform(estate: Estate) -> None:

@@ -39,7 +39,8 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
     "README.md": {
         "make demo": _OWN_TESTS,
         "make test": _OWN_TESTS,
-        "pulumi up": _STARTED,
+        "pulumi up --stack dev-foundation": _STARTED,
+        "pulumi up --stack dev": _STARTED,
         "rollback release adopt --env dev --version v1.1.0": _STARTED,
         "rollback release record --env dev --version v1.2.0 --commit SHA": _STARTED,
         "rollback can --env dev": _STARTED,
@@ -51,6 +52,22 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
     "docs/infrastructure.md": {
         'rollback stack --env dev --to 4f2a91c --stack S --project-dir services/edge --reason "…"': (
             "is about another team's project"
+        ),
+        **dict.fromkeys(
+            (
+                "export AWS_DEFAULT_REGION=eu-west-1 BUCKET=bbws-access-dev-foundation-state",
+                'export PULUMI_BACKEND_URL="s3://$BUCKET?region=$AWS_DEFAULT_REGION"',
+                "pulumi stack init dev-foundation --secrets-provider "
+                '"awskms://alias/rollback-dev?region=$AWS_DEFAULT_REGION"',
+                "rollback adopt --env dev --foundation --write ../adopt-dev",
+                "pulumi import --stack dev-foundation --file ../adopt-dev/pulumi-import.json --generate-code=false "
+                "--yes",
+                "pulumi preview --stack dev-foundation --diff",
+                "pulumi up --stack dev-foundation",
+                "rollback foundation split --env dev --dry-run",
+                "rollback foundation split --env dev",
+            ),
+            "the environment here was never one stack: tests/e2e/test_foundation.py types it of one that was",
         ),
     },
 }

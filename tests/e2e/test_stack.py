@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rollback.model.release import STACK
-from tests.e2e.estate_under_test import DAN, REASON, Kept, Platform, git, pulumi
+from tests.e2e.estate_under_test import DAN, REASON, Kept, Platform, git
 from tests.proxy import Proxy
 from tests.sharing import Shared
 from tests.warm import Warm
@@ -44,9 +44,7 @@ class Story:
         return self.bad[-1]
 
     def up(self) -> None:
-        platform = self.platform
-        arguments = ("up", "--yes", "--skip-preview", "--stack", "dev")
-        pulumi(platform.root, platform.endpoint, platform.settings, platform.folder, *arguments)
+        self.platform.pulumi("up", "--yes", "--skip-preview", "--stack", "dev")
 
     def tag(self) -> str:
         """What the parameters are tagged with in the account."""

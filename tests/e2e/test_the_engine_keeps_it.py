@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, Run, git, pulumi
+from tests.e2e.estate_under_test import ADMIN, ALICE, DAN, FUNCTIONS, REASON, Platform, Run, git
 
 REAL_SMOKE = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/smoke"]
 
@@ -54,11 +54,15 @@ def test_pulumi_up_after_every_release_and_rollback_leaves_what_they_wrote_and_t
 
 def _take_out(dev: Platform) -> None:
     """As docs/getting-started.md says, by an administrator."""
+    foundation = dev.settings.names.foundation_stack
     for arguments in (
-        ["destroy", "--exclude-protected", "--yes", "--skip-preview", "--stack", "dev"],
-        ["stack", "rm", "dev", "--force", "--preserve-config", "--yes"],
+        ["destroy", "--exclude-protected", "--yes", "--skip-preview", "--stack", foundation],
+        ["stack", "rm", foundation, "--force", "--preserve-config", "--yes"],
     ):
-        pulumi(dev.root, dev.endpoint, dev.settings, dev.folder, *arguments)
+        dev.pulumi(*arguments, as_=ADMIN)
+    ssm, path = dev.root_client("ssm"), dev.settings.names.parameter_path
+    for parameter in ssm.get_parameters_by_path(Path=path, Recursive=True)["Parameters"]:
+        ssm.delete_parameter(Name=parameter["Name"])
 
 
 def _up_changes_nothing(dev: Platform) -> None:

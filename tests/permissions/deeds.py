@@ -30,6 +30,7 @@ PARAMETER = "arn:aws:ssm:{region}:{account}:parameter/bbws-access/{env}"
 TABLE_PARAMETER = f"{PARAMETER}/table/{{stem}}-ddb-access-management"
 TRAIL = "arn:aws:s3:::{stem}-audit-trail-{account}"
 STATE = "arn:aws:s3:::{stem}-terraform-state"
+FOUNDATION = "arn:aws:s3:::{stem}-foundation-state"
 APIS = "arn:aws:apigateway:{region}::/restapis"
 API_TAGS = (
     "arn:aws:apigateway:{region}::/tags/arn%3Aaws%3Aapigateway%3A{region}%3A%3A%2Frestapis%2Fa1b2c3d4e5"
@@ -113,8 +114,8 @@ LEDGER_DEEDS = (
     _row(_DR, "list the history", "dynamodb:Query", HISTORY, "ENV#{env}"),
     _row(_DRG, "see whether the ledger is there", "dynamodb:DescribeTable", LEDGER),
     _row(_DR, "see whether the ledger is protected", "dynamodb:DescribeContinuousBackups", LEDGER),
-    _row(_D, "see the ledger's other settings", "dynamodb:DescribeTimeToLive ListTagsOfResource", LEDGER),
-    _row(_D, "tag the ledger", "dynamodb:TagResource UntagResource", LEDGER),
+    _row(NOBODY, "see the ledger's other settings", "dynamodb:DescribeTimeToLive ListTagsOfResource", LEDGER),
+    _row(NOBODY, "tag the ledger", "dynamodb:TagResource UntagResource", LEDGER),
     _row(_DR, "write a record", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "ROLLBACK#01J"),
     _row(_DR, "take a lease", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "LOCK#{env}"),
     _row(_DR, "write the timeline", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "RELEASE#{env}"),
@@ -191,7 +192,7 @@ BUCKET_DEEDS = (
     _row(NOBODY, "put something else into the trail", "s3:PutObject", f"{TRAIL}/else.json"),
     _row(_DRG, "list the trail", "s3:ListBucketVersions", TRAIL),
     _row(_DRG, "read the trail", "s3:GetObjectVersion", f"{TRAIL}/approvals/01J/bob.json"),
-    _row(_D, "see the trail's settings", "s3:GetAccelerateConfiguration GetBucketAcl GetBucketCORS "
+    _row(NOBODY, "see the trail's settings", "s3:GetAccelerateConfiguration GetBucketAcl GetBucketCORS "
          "GetBucketLocation GetBucketLogging GetBucketObjectLockConfiguration GetBucketPolicy "
          "GetBucketPublicAccessBlock GetBucketRequestPayment GetBucketTagging GetBucketVersioning "
          "GetBucketWebsite GetEncryptionConfiguration GetLifecycleConfiguration GetReplicationConfiguration "
@@ -207,6 +208,12 @@ BUCKET_DEEDS = (
     _row(_D, "unlock Terraform's state", "s3:DeleteObject", f"{STATE}/access-management/terraform.tfstate.tflock"),
     _row(NOBODY, "delete a state", "s3:DeleteObject DeleteObjectVersion PutObjectAcl",
          f"{STATE}/access-management/terraform.tfstate"),
+    _never("find the state of the foundation, or change its bucket", "s3:ListBucket ListBucketVersions DeleteBucket "
+           "PutBucketVersioning PutBucketPolicy PutLifecycleConfiguration", FOUNDATION),
+    _never("read or write the state of the foundation", "s3:GetObject GetObjectVersion PutObject DeleteObject "
+           "DeleteObjectVersion", f"{FOUNDATION}/.pulumi/stacks/rollback/dev-foundation.json"),
+    _never("lock or unlock the state of the foundation", "s3:PutObject DeleteObject",
+           f"{FOUNDATION}/.pulumi/locks/organization/a.json"),
     _row(NOBODY, "change the state's bucket", "s3:DeleteBucket PutBucketVersioning PutBucketPolicy "
          "PutLifecycleConfiguration", STATE),
     _row(_DS, "keep a table's report", "s3:GetObject PutObject", f"{STATE}/rollback/01J/loss.jsonl"),
@@ -249,14 +256,14 @@ API_DEEDS = (
 )
 
 IDENTITY_DEEDS = (
-    *(_row(_D, f"read the {tail}", "iam:GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
+    *(_row(NOBODY, f"read the {tail}", "iam:GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
            f"{ROLE}-{tail}")
       for tail in ("github-actions-role", "rollback-role", "approver-role", "restore-role", "break-glass-role")),
-    _row(_D, "read the drill-role", "iam:GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
+    _row(NOBODY, "read the drill-role", "iam:GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
          f"{ROLE}-drill-role", drills=True),
-    _row(_D, "read the boundary and the roles' policies", "iam:GetPolicy GetPolicyVersion",
+    _row(NOBODY, "read the boundary and the roles' policies", "iam:GetPolicy GetPolicyVersion",
          "arn:aws:iam::{account}:policy/{stem}-boundary"),
-    _row(_D, "read GitHub's provider", "iam:GetOpenIDConnectProvider",
+    _row(NOBODY, "read GitHub's provider", "iam:GetOpenIDConnectProvider",
          "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com", shared=True),
     _row(ROLLBACK, "take the restore role", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-restore-role"),
     *(_row(DRILL, f"take the {tail} for a drill", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-{tail}")

@@ -116,7 +116,7 @@ def declared(environment: str) -> Declared:
     people = {setting: [f"arn:aws:iam::{account}:user/{PEOPLE[role]}"] for role, setting in _SETTINGS.items()}
     ran = run(
         _program,
-        stack=environment,
+        stack=settings.names.foundation_stack,
         config=_configuration(environment, people),
         account=account,
     )

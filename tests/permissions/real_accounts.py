@@ -7,25 +7,14 @@ from __future__ import annotations
 
 # Why, and who is granted what in which statement (Sid).
 REASONS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "A real account's provider reads all there is of a bucket, a role and a function; the local one reads what is "
-    "declared (terraform-provider-aws, `Read` of aws_s3_bucket, aws_iam_role and aws_lambda_function)": (
-        (
-            "deployer",
-            "RefreshTrail",
-            (
-                "s3:GetAccelerateConfiguration GetBucketAcl GetBucketCORS GetBucketLocation GetBucketLogging "
-                "GetBucketPolicy GetBucketRequestPayment GetBucketWebsite GetLifecycleConfiguration "
-                "GetReplicationConfiguration ListTagsForResource"
-            ),
-        ),
-        ("deployer", "RefreshRoles", "iam:ListRolePolicies"),
+    "A real account's provider reads all there is of a function; the local one reads what is declared "
+    "(terraform-provider-aws, `Read` of aws_lambda_function)": (
         ("deployer", "Deploy", "lambda:GetFunctionCodeSigningConfig"),
     ),
     "A commit that is put back may change this; those of the tests change a tag and what an API says of itself": (
         ("deployer", "AccessTable", "dynamodb:TagResource UntagResource UpdateTable"),
         ("deployer", "ChangeApi", "apigateway:DELETE"),
         ("deployer", "TagApis", "apigateway:PUT DELETE"),
-        ("deployer", "RefreshTable", "dynamodb:TagResource UntagResource"),
         ("deployer", "TableParameters", "ssm:PutParameter"),
     ),
     "A function that is new to the catalogue gets its alias from the deployer; the tests' have theirs": (

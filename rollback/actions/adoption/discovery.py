@@ -18,6 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from rollback.actions.adoption import foundation as foundations
 from rollback.actions.adoption import import_ids
 from rollback.actions.adoption.import_ids import Declared, ImportPlan
 from rollback.actions.context import Session
@@ -29,9 +30,8 @@ from rollback.core import safe_yaml
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations.pulumi import update_history
 from rollback.integrations.pulumi.backend import backend_url
-from rollback.integrations.pulumi.engine import CommandWatch, Engine, EngineError
+from rollback.integrations.pulumi.engine import CommandWatch, Engine
 from rollback.integrations.pulumi.import_preview import rehearsal
-from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.terraform import NAMES
 from rollback.model.deployed import UNKNOWN
 from rollback.targets.terraform import backend
@@ -52,26 +52,34 @@ _ABSENT = {
 }
 
 
-def discover(session: Session, ui: Ui, stopping: Callable[[], bool]) -> ImportPlan:
-    """What can be adopted. Raises `UsageError` where there is no such stack, `RollbackError` where its program
-    does not run, or where something that exists cannot be imported.
+def discover(
+    session: Session, ui: Ui, stopping: Callable[[], bool], *, foundation: bool = False
+) -> ImportPlan:
+    """What the environment's stack can adopt, or that of its `foundation`.
+
+    Raises `UsageError` where there is no such stack, `Refused` where it has what is the foundation's, `RollbackError`
+    where its program does not run, or where something that exists cannot be imported.
     """
     settings, account = session.settings, session.account
-    engine = Engine.found(backend_url(settings))
+    engine = Engine.found(backend_url(settings, foundation=foundation))
     engine.version()
     project = update_history.project_name(safe_yaml.read(session.root / PROJECT_FILE, session.root))
     watch = CommandWatch(seconds=settings.rto.infrastructure * 60, stopping=stopping)
-    named = update_history.stack_name(engine, project, settings.environment)
+    named = update_history.stack_name(engine, project, _stack(session, foundation=foundation))
     ui.start("Asking the engine what the program declares, and what would become of it", 0)
     try:
-        with named as name, rehearsal(name, session.root, _exported(name), watch) as tried:
-            forecast = then = tried.preview()
-            everything = import_ids.declared(forecast, _iam(account))
-            existing = _existing(account, everything)
-            imports = import_ids.import_file(forecast, existing)
-            if existing:
-                tried.imported(imports)
-                then = tried.preview()
+        with named as name:
+            state = foundations.exported(name)
+            if not foundation:
+                foundations.refuse_unsplit(state, settings)
+            with rehearsal(name, session.root, state, watch) as tried:
+                forecast = then = tried.preview()
+                everything = import_ids.declared(forecast, _iam(account))
+                existing = _existing(account, everything)
+                imports = import_ids.import_file(forecast, existing)
+                if existing:
+                    tried.imported(imports)
+                    then = tried.preview()
     finally:
         ui.finish()
     return ImportPlan(
@@ -89,6 +97,10 @@ def checked(folder: Path) -> None:
         wrong = str(error.strerror if isinstance(error, OSError) else error)
     if wrong:
         raise _unwritable(folder, wrong)
+
+
+def _stack(session: Session, *, foundation: bool) -> str:
+    return session.settings.names.foundation_stack if foundation else session.environment
 
 
 def write(adoption: ImportPlan, folder: Path, environment: str) -> list[Path]:
@@ -119,39 +131,38 @@ def _unwritable(folder: Path, why: str) -> UsageError:
     )
 
 
-def commands(session: Session, adoption: ImportPlan, folder: Path | None) -> list[str]:
+def commands(
+    session: Session, adoption: ImportPlan, folder: Path | None, *, foundation: bool = False
+) -> list[str]:
     """What to type next, in order."""
-    environment = session.environment
+    environment, which = session.environment, " --foundation" if foundation else ""
+    after = (
+        [f"rollback adopt --env {environment}"]
+        if foundation
+        else [
+            f"rollback release adopt --env {environment} --version V",
+            f"rollback status --env {environment}",
+        ]
+    )
     if not (adoption.found or adoption.held):
-        return [f"rollback status --env {environment}"]
+        return after[-1:]
     if folder is None and (adoption.adopted or adoption.held):
-        return [f"rollback adopt --env {environment} --write ../adopt-{environment}"]
+        return [f"rollback adopt --env {environment}{which} --write ../adopt-{environment}"]
     file, before = (folder or Path()) / IMPORT_FILE, []
     if Path.cwd() != session.root:
         file = file.absolute()
         before = [f"cd {shlex.quote(str(session.root))}"]
-    if not os.environ.get("PULUMI_BACKEND_URL"):
-        before.append(f"export PULUMI_BACKEND_URL={shlex.quote(backend_url(session.settings))}")
-    return [*before, *import_ids.commands(adoption, environment, str(file), tool=tool(), folder=FOLDER)]
+    backend = backend_url(session.settings, foundation=foundation)
+    if os.environ.get("PULUMI_BACKEND_URL") != backend:
+        before.append(f"export PULUMI_BACKEND_URL={shlex.quote(backend)}")
+    stack = _stack(session, foundation=foundation)
+    typed = import_ids.commands(adoption, stack, str(file), tool=tool(), folder=FOLDER)
+    return [*before, *typed, *after]
 
 
 def tool() -> str:
     """What Terraform is called here."""
     return next((name for name in NAMES if shutil.which(name)), NAMES[0])
-
-
-def _exported(name: StackName) -> Mapping[str, Any]:
-    try:
-        return name.exported()
-    except EngineError as error:
-        if "no stack named" not in error.what:
-            raise
-        raise UsageError(
-            f"There is no stack {name.stack!r} yet that could adopt anything.",
-            code=Code.UNKNOWN_STACK,
-            next=f"pulumi stack init {name.stack} --secrets-provider … (README, “Using it on a real account”), "
-            "then again.",
-        ) from None
 
 
 def _iam(account: Account) -> import_ids.Arn:

@@ -302,21 +302,19 @@ def refuse(adoption: ImportPlan) -> None:
     )
 
 
-def commands(adoption: ImportPlan, environment: str, file: str, *, tool: str, folder: str) -> list[str]:
+def commands(adoption: ImportPlan, stack: str, file: str, *, tool: str, folder: str) -> list[str]:
     """What to type, in order, in the checkout's folder: nothing in it changes the account before `pulumi up`.
 
-    `file` is the import file; `tool` is Terraform or OpenTofu, `folder` where its configuration is.
+    `stack` is the stack's name, `file` is the import file; `tool` is Terraform or OpenTofu, `folder` where its configuration is.
     """
-    stack = f"--stack {environment}"
+    at = f"--stack {stack}"
     expecting = " --expect-no-changes" if adoption.as_it_is else " --diff"
-    imported = [f"pulumi import {stack} --file {shlex.quote(file)} --generate-code=false --yes"]
+    imported = [f"pulumi import {at} --file {shlex.quote(file)} --generate-code=false --yes"]
     return [
         *(imported if adoption.adopted else []),
         *releases(adoption, tool=tool, folder=folder),
-        f"pulumi preview {stack}{expecting}",
-        f"pulumi up {stack}",
-        f"rollback release adopt --env {environment} --version V",
-        f"rollback status --env {environment}",
+        f"pulumi preview {at}{expecting}",
+        f"pulumi up {at}",
     ]
 
 

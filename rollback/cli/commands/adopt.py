@@ -19,19 +19,22 @@ def adopt(
         Path | None,
         typer.Option("--write", metavar="DIR", help="Write the import file, and Terraform's lines, to here."),
     ] = None,
+    foundation: Annotated[
+        bool, typer.Option("--foundation", help="What an administrator declares: ledger, trail, roles.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List what exists already of what the program declares, and how the stack adopts it; changes nothing."""
     with verb(env, json) as (session, flow, ui):
         if write:
             discovery.checked(write)
-        found = discovery.discover(session, ui, flow.stop.is_set)
+        found = discovery.discover(session, ui, flow.stop.is_set, foundation=foundation)
         nothing = not (found.adopted or found.replaced or found.held)
         refused = bool(found.replaced)
         files = (
             discovery.write(found, write, session.environment) if write and not (refused or nothing) else []
         )
-        typed = [] if refused else discovery.commands(session, found, write)
+        typed = [] if refused else discovery.commands(session, found, write, foundation=foundation)
         document = {
             "environment": session.environment,
             "account": session.settings.account,

@@ -14,22 +14,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from rollback.aws.account import explained
 from rollback.config.settings import Settings
 
 
-def backend_url(settings: Settings) -> str:
-    """Where the stack's state is: `PULUMI_BACKEND_URL`, else the environment's state bucket."""
+def backend_url(settings: Settings, *, foundation: bool = False) -> str:
+    """Where the stack's state is, or that of its `foundation`: `PULUMI_BACKEND_URL`, else a bucket of its own.
+
+    An administrator's shell has the foundation's bucket there and everybody else's the stack's: either means both.
+    """
+    buckets = (settings.names.state_bucket, settings.names.foundation_bucket)
     given = os.environ.get("PULUMI_BACKEND_URL")
     if given:
-        return given
+        parts = urlsplit(given)
+        ours = parts.scheme == "s3" and parts.netloc in buckets
+        return urlunsplit(parts._replace(netloc=buckets[foundation])) if ours else given
     options = {"region": settings.region}
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         options |= {"endpoint": endpoint, "s3ForcePathStyle": "true"}
-    return f"s3://{settings.names.state_bucket}?{urlencode(options)}"
+    return f"s3://{buckets[foundation]}?{urlencode(options)}"
 
 
 def place(settings: Settings) -> str:

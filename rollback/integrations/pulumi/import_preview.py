@@ -76,7 +76,7 @@ class Rehearsal:
             "import",
             lambda stack: stack.import_resources(
                 resources=[*document["resources"]],
-                name_table=dict(document["nameTable"]),
+                name_table=dict(document.get("nameTable") or {}),
                 protect=False,
                 generate_code=False,
             ),

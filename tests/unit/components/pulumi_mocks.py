@@ -74,9 +74,18 @@ class Run:
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, account: str, versions: Mapping[str, str] | None, *, stack: str, project: str) -> None:
+    def __init__(
+        self,
+        account: str,
+        caller: str | None,
+        versions: Mapping[str, str] | None,
+        *,
+        stack: str,
+        project: str,
+    ) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        super().__init__(_Cloud(account, versions, self.calls))
+        deployer = f"arn:aws:sts::{account}:assumed-role/bbws-access-{stack}-github-actions-role/dan"
+        super().__init__(_Cloud(account, caller or deployer, versions, self.calls))
         self.requests: list[Any] = []
         self.stack, self.project = stack, project
 
@@ -93,8 +102,10 @@ class _Monitor(mocks.MockMonitor):
 class _Cloud(pulumi.runtime.Mocks):
     """Functions have a version; everything else gets back what it was given, with an ARN."""
 
-    def __init__(self, account: str, versions: Mapping[str, str] | None, calls: list[Any]) -> None:
-        self.account = account
+    def __init__(
+        self, account: str, caller: str, versions: Mapping[str, str] | None, calls: list[Any]
+    ) -> None:
+        self.account, self.caller = account, caller
         self.versions = versions
         self.calls = calls
 
@@ -107,6 +118,13 @@ class _Cloud(pulumi.runtime.Mocks):
         return f"{args.name}-id", outputs
 
     def call(self, args: mocks.MockCallArgs) -> Any:
+        if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
+            return {
+                "arn": self.caller,
+                "accountId": self.account,
+                "userId": "AROA:somebody",
+                "id": self.account,
+            }
         self.calls.append((args.token, args.args))
         assert args.token == "aws:lambda/getFunction:getFunction", args.token
         name = args.args["functionName"]
@@ -141,16 +159,17 @@ def run(
     stack: str = "dev",
     config: Mapping[str, str] | None = None,
     account: str = "536580886816",
+    caller: str | None = None,
     versions: Mapping[str, str] | None = None,
     preview: bool = False,
 ) -> Run:
-    """Runs `program` in `stack` and drains it.
+    """Runs `program` in `stack` and drains it, as `caller` (an ARN), by default the deployer of `stack`.
 
     `versions` maps functions to their newest version, and a function that is not in it does not exist;
     None gives every function version 7.
     """
     with _event_loop():
-        monitor = _Monitor(account, versions, stack=stack, project=PROJECT)
+        monitor = _Monitor(account, caller, versions, stack=stack, project=PROJECT)
         messages: Any = _Messages()
         # The root stack is kept across set_mocks, and with it the URNs of the stack before.
         pulumi.runtime.settings.set_root_resource(None)

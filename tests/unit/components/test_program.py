@@ -52,8 +52,22 @@ def program() -> None:
 
 
 @cache
+def part(stack: str) -> Run:
+    """One of an environment's two stacks, `dev` or `dev-foundation`."""
+    environment = stack.partition("-")[0]
+    return run(program, stack=stack, config=configuration(environment), account=settings(environment).account)
+
+
+@cache
 def declared(stack: str) -> Run:
-    return run(program, stack=stack, config=configuration(stack), account=settings(stack).account)
+    """Both stacks of an environment."""
+    daily, foundation = part(stack), part(f"{stack}-foundation")
+    return Run(
+        resources=[*foundation.resources, *daily.resources],
+        exports=foundation.exports | daily.exports,
+        calls=foundation.calls + daily.calls,
+        messages=foundation.messages + daily.messages,
+    )
 
 
 @cache
@@ -64,7 +78,7 @@ def drill(stack: str) -> tuple[str, ...]:
 
 @cache
 def with_github(stack: str) -> Run:
-    return run(program, stack=stack, config=configuration(stack, **GITHUB))
+    return run(program, stack=f"{stack}-foundation", config=configuration(stack, **GITHUB))
 
 
 def settings(stack: str) -> Settings:
@@ -84,6 +98,46 @@ def test_nothing_but_the_types_that_an_environment_is_made_of_is_declared(stack:
     }  # fmt: skip
 
 
+@pytest.mark.finding("S5")
+@every_stack
+def test_the_deployers_stack_has_nothing_that_decides_who_may_do_what(stack: str) -> None:
+    daily = {one.type for one in part(stack).resources if one.type.startswith(("aws:", "github:"))}
+    foundation = {one.type for one in part(f"{stack}-foundation").resources if one.type.startswith("aws:")}
+
+    assert daily == {ALIAS, PARAMETER}
+    assert foundation == {TABLE, ROLE, POLICY, INLINE, ATTACHMENT, PROVIDER, *TRAIL}
+
+
+@pytest.mark.finding("S5")
+@every_stack
+def test_both_stacks_of_an_environment_read_one_file(stack: str) -> None:
+    file = ROOT / f"Pulumi.{stack}-foundation.yaml"
+
+    assert file.is_symlink()
+    assert file.readlink() == Path(f"Pulumi.{stack}.yaml")
+
+
+@pytest.mark.finding("S5")
+@pytest.mark.parametrize(
+    "caller",
+    [
+        "arn:aws:iam::536580886816:user/admin",
+        "arn:aws:iam::536580886816:root",
+        "arn:aws:sts::536580886816:assumed-role/Administrator/bbws-access-dev-github-actions-role",
+        "arn:aws:sts::536580886816:assumed-role/bbws-access-dev-rollback-role/alice",
+        "arn:aws:sts::536580886816:assumed-role/bbws-access-sit-github-actions-role/dan",
+    ],
+)
+def test_the_deployers_stack_is_declared_under_no_other_role(caller: str) -> None:
+    with pytest.raises(pulumi.RunError, match="dev-foundation"):
+        run(program, config=configuration("dev", **ONE_FUNCTION), caller=caller)
+
+
+def test_another_stack_is_refused_by_name() -> None:
+    with pytest.raises(pulumi.RunError, match=r"'dev-fundation'.*'dev-foundation'"):
+        run(program, stack="dev-fundation", config=configuration("dev"))
+
+
 @every_stack
 def test_every_resource_belongs_to_its_component_and_carries_no_alias(stack: str) -> None:
     run_ = declared(stack)
@@ -94,7 +148,8 @@ def test_every_resource_belongs_to_its_component_and_carries_no_alias(stack: str
         if resource.type.startswith("aws:"):
             roles = "BreakGlass" if resource.name.startswith("break-glass") else "GithubRoles"
             assert resource.parent_type == f"rollback:index:{owners.get(resource.type, roles)}"
-            assert f"urn:pulumi:{stack}::rollback::" in resource.parent
+            daily = resource.type in (ALIAS, PARAMETER)
+            assert f"urn:pulumi:{stack if daily else f'{stack}-foundation'}::rollback::" in resource.parent
         # The SDK's own speak of an older name of a type.
         assert not [alias for alias in resource.aliases if not alias.spec.type]
 
@@ -165,7 +220,8 @@ def test_the_trail_is_a_versioned_bucket_in_which_nothing_can_be_deleted_for_400
 
 
 def test_how_long_the_trail_is_kept_is_a_setting() -> None:
-    run_ = run(program, config=configuration("dev", **ONE_FUNCTION, **{"rollback:auditRetentionDays": 30}))
+    config = configuration("dev", **ONE_FUNCTION, **{"rollback:auditRetentionDays": 30})
+    run_ = run(program, stack="dev-foundation", config=config)
 
     assert run_.one(LOCK).inputs["rule"]["defaultRetention"]["days"] == 30
 
@@ -310,7 +366,8 @@ def test_configured_people_may_take_their_role_and_no_other() -> None:
     alice, carol, olga = (f"arn:aws:iam::536580886816:user/{name}" for name in ("alice", "carol", "olga"))
     people = {"onCall": [alice], "approvers": [carol], "deployers": [], "breakGlass": [olga]}
 
-    run_ = run(program, config=configuration("dev", **ONE_FUNCTION, **{"rollback:people": people}))
+    config = configuration("dev", **ONE_FUNCTION, **{"rollback:people": people})
+    run_ = run(program, stack="dev-foundation", config=config)
 
     trusted = {
         name: [
@@ -358,7 +415,7 @@ def test_without_github_configuration_nothing_is_declared_there_and_the_program_
 def test_half_a_github_configuration_is_named_by_its_missing_half(
     more: dict[str, object], missing: str, given: str
 ) -> None:
-    run_ = run(program, config=configuration("dev", **ONE_FUNCTION, **more))
+    run_ = run(program, stack="dev-foundation", config=configuration("dev", **ONE_FUNCTION, **more))
 
     assert not run_.of(ENVIRONMENT)
     assert missing in run_.messages[0]
@@ -404,13 +461,17 @@ def test_only_the_approval_environment_has_reviewers_and_nobody_reviews_their_ow
 
 def test_environments_are_not_declared_in_a_strangers_repository() -> None:
     with pytest.raises(pulumi.RunError, match="a stranger's repository"):
-        run(program, config=configuration("dev", **GITHUB | {"github:owner": "somebody"}))
+        run(
+            program,
+            stack="dev-foundation",
+            config=configuration("dev", **GITHUB | {"github:owner": "somebody"}),
+        )
 
 
 def test_ids_in_the_repository_reach_the_trust_but_not_githubs_api() -> None:
     more = GITHUB | {"rollback:repository": "bbws@42/access-platform@77"}
 
-    run_ = run(program, config=configuration("dev", **ONE_FUNCTION, **more))
+    run_ = run(program, stack="dev-foundation", config=configuration("dev", **ONE_FUNCTION, **more))
 
     (jobs, *_) = run_.of(ROLE)["rollback"].policy("assumeRolePolicy")["Statement"]
     subject = jobs["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]

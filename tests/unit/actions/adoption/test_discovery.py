@@ -313,8 +313,6 @@ def test_the_commands_are_in_the_order_in_which_nothing_is_held_by_nobody() -> N
         """tofu -chdir=terraform state rm 'aws_iam_role.x["a b"]'""",
         "pulumi preview --stack dev --expect-no-changes",
         "pulumi up --stack dev",
-        "rollback release adopt --env dev --version V",
-        "rollback status --env dev",
     ]
 
 

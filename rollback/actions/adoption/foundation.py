@@ -1,0 +1,151 @@
+"""Takes the foundation out of the stack of an environment that was once declared as one.
+
+What an administrator declares has a stack of its own since, whose state holds what the account itself has
+(`rollback adopt --foundation`). Nothing is carried over from the old state: the deployer could write to it, and what
+he wrote there would be done as the administrator. It only forgets, which asks no provider and changes nothing in the
+account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollback.actions.context import Session
+from rollback.config.settings import PROJECT_FILE, Settings
+from rollback.core import safe_yaml
+from rollback.core.errors import Code, Refused, UsageError
+from rollback.integrations.pulumi import update_history
+from rollback.integrations.pulumi.backend import BackendLocks, backend_url
+from rollback.integrations.pulumi.engine import Engine, EngineError
+from rollback.integrations.pulumi.update_history import StackName
+
+# The components of `foundation` in the program.
+COMPONENTS = frozenset(
+    f"rollback:index:{name}"
+    for name in ("AuditTrail", "BreakGlass", "DeploymentsTable", "GithubRoles", "RollbackEnvironments")
+)
+_PROVIDER = "pulumi:providers:"
+# What `pulumi stack export` prints: {"version": 3, "deployment": {"resources": [{"urn", …}], …}}.
+Exported = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """What the stack still has of the foundation, `held`, each as `TYPE NAME`; what of it the foundation's own stack
+    lacks, `lacking`; and the stack's state without it, `rest`.
+    """
+
+    held: tuple[str, ...]
+    lacking: tuple[str, ...]
+    rest: Exported
+
+
+def is_foundations(urn: str) -> bool:
+    """Whether a resource is one of the foundation's components, or in one."""
+    return not COMPONENTS.isdisjoint(urn.split("::")[2].split("$"))
+
+
+def split(stack: Exported, foundation: Exported) -> Split:
+    """What is to be taken out of the exported `stack`, for which the exported `foundation` is looked at. Pure."""
+    kept = [one for one in _resources(stack) if not is_foundations(one["urn"])]
+    used = {str(one.get("provider", "")).rpartition("::")[0] for one in kept}
+    kept = [one for one in kept if not one["type"].startswith(_PROVIDER) or one["urn"] in used]
+    ours = _names(stack)
+    deployment = dict(stack.get("deployment") or {})
+    pending = deployment.get("pending_operations")
+    if pending:
+        deployment["pending_operations"] = [
+            one for one in pending if not is_foundations(one["resource"]["urn"])
+        ]
+    return Split(
+        held=tuple(ours),
+        lacking=tuple(sorted(set(ours) - set(_names(foundation)))),
+        rest={**stack, "deployment": {**deployment, "resources": kept}},
+    )
+
+
+def refuse_unsplit(stack: Exported, settings: Settings) -> None:
+    """Raises `Refused` where the environment's stack still has what is the foundation's."""
+    if _names(stack):
+        raise Refused(
+            f"The stack {settings.environment} still has what is in the stack "
+            f"{settings.names.foundation_stack} now: pulumi up would delete it.",
+            code=Code.WOULD_DESTROY,
+            changed="Nothing was changed.",
+            next=f"As an administrator: {command(settings.environment)}",
+        )
+
+
+def command(environment: str) -> str:
+    """What is typed for it."""
+    return f"rollback foundation split --env {environment}"
+
+
+def take_out(session: Session, *, dry_run: bool) -> Split:
+    """Has the stack forget what the foundation's stack has; done again, it finds nothing left.
+
+    Raises `UsageError` where one of the stacks is not there; `Refused` where somebody is at the stack, or where the
+    foundation's does not have everything yet.
+    """
+    settings = session.settings
+    project = update_history.project_name(safe_yaml.read(session.root / PROJECT_FILE, session.root))
+    own, apart = (Engine.found(backend_url(settings, foundation=is_)) for is_ in (False, True))
+    own.version()
+    with (
+        update_history.stack_name(own, project, settings.environment) as stack,
+        update_history.stack_name(apart, project, settings.names.foundation_stack) as foundation,
+    ):
+        found = split(exported(stack), exported(foundation))
+        if found.lacking:
+            raise Refused(
+                f"The stack {foundation.stack} does not have: {', '.join(found.lacking)}. Nobody would look after it.",
+                code=Code.NOT_DECLARED,
+                changed="Nothing was changed.",
+                next=f"rollback adopt --env {settings.environment} --foundation --write "
+                f"../adopt-{settings.environment}",
+            )
+        locks = BackendLocks(
+            url=own.backend,
+            project=project,
+            stack=settings.environment,
+            s3=lambda: session.account.client("s3"),
+        )
+        if held := locks.held():
+            raise Refused(
+                f"Somebody is at the stack {settings.environment}: {held[0]}.",
+                code=Code.STATE_LOCKED,
+                changed="Nothing was changed.",
+                next=f"Once it is over: {command(settings.environment)}",
+            )
+        if found.held and not dry_run:
+            stack.imported(found.rest)
+    return found
+
+
+def exported(stack: StackName) -> Exported:
+    """The state of a stack, its secrets encrypted. Raises `UsageError` where there is no such stack."""
+    try:
+        return stack.exported()
+    except EngineError as error:
+        if "no stack named" not in error.what:
+            raise
+        raise UsageError(
+            f"There is no stack {stack.stack!r} yet in {stack.engine.backend.partition('?')[0]}.",
+            code=Code.UNKNOWN_STACK,
+            next=f"pulumi stack init {stack.stack} --secrets-provider … (docs/getting-started.md), then again.",
+        ) from None
+
+
+def _resources(stack: Exported) -> list[Mapping[str, Any]]:
+    return list((stack.get("deployment") or {}).get("resources") or ())
+
+
+def _names(stack: Exported) -> list[str]:
+    """What is the foundation's, as `TYPE NAME`: the same in both stacks."""
+    return [
+        f"{one['type']} {one['urn'].rpartition('::')[2]}"
+        for one in _resources(stack)
+        if is_foundations(one["urn"])
+    ]

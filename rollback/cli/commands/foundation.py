@@ -1,0 +1,25 @@
+"""`rollback foundation …`: what an administrator declares, apart from what the deployer does."""
+
+from __future__ import annotations
+
+from rollback.actions.adoption import foundation
+from rollback.cli.options import DryRun, Env, Json
+from rollback.cli.runtime import verb
+from rollback.views import rich_layout
+
+
+def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
+    """Have the stack forget what is in the foundation's stack now; nothing in the account changes."""
+    with verb(env, json) as (session, _, ui):
+        found = foundation.take_out(session, dry_run=dry_run)
+        done = "would be forgotten" if dry_run else "forgotten"
+        lines = [*found.held, f"{done} by the stack {session.environment}: {len(found.held)}."]
+        ui.show(
+            rich_layout.text("\n".join(lines) if found.held else "Nothing to split: each stack has its own."),
+            {"environment": session.environment, "forgotten": found.held, "dry_run": dry_run},
+        )
+        ui.next(
+            foundation.command(session.environment)
+            if found.held and dry_run
+            else f"pulumi preview --stack {session.environment} --expect-no-changes"
+        )
