@@ -136,6 +136,10 @@ def test_what_destroys_nothing_goes_through(one: ResourceChange) -> None:
             properties=("rule",),
         ),
         change(DELETE, "aws_s3_bucket_versioning", name=NAMES.audit_bucket("1")),
+        # An older commit, of before the foundation was apart, makes them once more.
+        change(CREATE, TABLE, name=NAMES.deployments_table),
+        change(CREATE, "aws:iam/role:Role", name=NAMES.role("deployer")),
+        change(DELETE, "aws:s3/bucket:Bucket", name=NAMES.foundation_bucket),
     ],
 )
 def test_nobody_saws_off_the_branch_that_they_sit_on(one: ResourceChange) -> None:
