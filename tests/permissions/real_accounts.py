@@ -15,10 +15,6 @@ REASONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("deployer", "AccessTable", "dynamodb:TagResource UntagResource UpdateTable"),
         ("deployer", "ChangeApi", "apigateway:DELETE"),
         ("deployer", "TagApis", "apigateway:PUT DELETE"),
-        ("deployer", "TableParameters", "ssm:PutParameter"),
-    ),
-    "A function that is new to the catalogue gets its alias from the deployer; the tests' have theirs": (
-        ("deployer", "Deploy", "lambda:CreateAlias"),
     ),
     "A session's source identity goes along, which AWS judges and the emulator does not": (
         ("rollback", "RestoreTables", "sts:SetSourceIdentity"),
