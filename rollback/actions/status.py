@@ -347,7 +347,9 @@ def _unprotected(session: Session) -> list[str]:
     missing = protections(session.account.dynamodb, session.ledger.table.name)
     if not missing:
         return []
-    return [f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up gives it back."]
+    return [
+        f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up of the foundation gives it back."
+    ]
 
 
 def _infrastructure(

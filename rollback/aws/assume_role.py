@@ -60,7 +60,7 @@ def session(account: Account, role: str) -> boto3.Session:
                     f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
                     code=Code.WRONG_ROLE,
                     next=f"Act under {settings.names.role(before)}, which may take it, as `rollback login --env "
-                    f"{settings.environment} --role {before}` takes it; `pulumi up` declares both.",
+                    f"{settings.environment} --role {before}` takes it; `pulumi up` of the foundation declares both.",
                 ) from error
         return {
             "access_key": answer["AccessKeyId"],

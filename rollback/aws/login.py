@@ -73,7 +73,7 @@ def take(account: Account, role: str, *, serial: str, mfa: str) -> dict[str, Any
                 f"AWS does not let {name} take {role}: {error.response['Error'].get('Message', code(error))}",
                 code=Code.ACCESS_DENIED,
                 next=f"A code counts once, and has to be of {serial} (--serial names another); rollback:people "
-                "says who may take the role, once `pulumi up` has declared it.",
+                "says who may take the role, once `pulumi up` of the foundation has declared it.",
             ) from error
     return {
         "Version": 1,

@@ -78,7 +78,7 @@ def reviewer(environment: str) -> str:
         raise Refused(
             f"Nobody has reviewed this run for {environment}.",
             code=Code.REVIEW_MISSING,
-            next=f"Give the environment {environment} required reviewers: pulumi up declares them.",
+            next=f"Give the environment {environment} required reviewers: pulumi up of the foundation declares them.",
         )
     return given[-1]
 

@@ -330,7 +330,7 @@ class Archive:
                 if code(error) == "NoSuchBucket":
                     raise NotDeclared(
                         f"There is no bucket {self.bucket}, which keeps the heads of the ledger.",
-                        next="`pulumi up` declares it.",
+                        next="`pulumi up` of the foundation declares it.",
                     ) from error
                 raise
 

@@ -26,7 +26,7 @@ from rollback.model.release import Entry
 from rollback.model.situation import State
 
 LOST = (
-    "A restored table has no point-in-time recovery, no deletion protection and no tags until `pulumi up` gives "
+    "A restored table has no point-in-time recovery, no deletion protection and no tags until `pulumi up` of the foundation gives "
     "them back."
 )
 

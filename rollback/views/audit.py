@@ -27,7 +27,7 @@ def lines(seen: Audited) -> list[str]:
         shown.append("✓ Every item is what the one that covers it says.")
     if not seen.declared:
         shown.append(
-            "! Nothing outside the ledger vouches for it: `pulumi up` declares the bucket that does."
+            "! Nothing outside the ledger vouches for it: `pulumi up` of the foundation declares the bucket that does."
         )
     if seen.put:
         shown.append(f"! {seen.put} objects that the archive lacked were put there now.")

@@ -180,7 +180,7 @@ def approver(settings: Settings) -> Judgement:
             check="approver",
             answer=CheckAnswer.NO,
             why=f"{what} need another person's approval here, and the settings name nobody who may give it",
-            next="name one in rollback:people (approvers) or rollback:reviewers, then pulumi up",
+            next="name one in rollback:people (approvers) or rollback:reviewers, then pulumi up of the foundation",
         )
     kinds = zip(count, ("named by the settings", "reviewing on GitHub"), strict=True)
     approvers = " and ".join(f"{number} {kind}" for number, kind in kinds if number)

@@ -61,6 +61,6 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
         if repaired.lost:
             ui.notice(f"Records that stay lost, but for their heads: {', '.join(repaired.lost[:20])}.")
         ui.next(
-            f"pulumi up, which protects the table again; rollback status --env {session.environment}; aliases that "
+            f"pulumi up of the foundation, which protects the table again; rollback status --env {session.environment}; aliases that "
             "a lost record moved: rollback lambda … --adopt-current"
         )
