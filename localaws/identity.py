@@ -70,13 +70,6 @@ def person(endpoint: str, settings: Settings, name: str) -> dict[str, str]:
     iam = connect("iam", endpoint, settings)
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=name)
-    # AWS needs no such policy where the role's trust names the user; the emulator does.
-    allowed = {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"], "Resource": "*"}
-    iam.put_user_policy(
-        UserName=name,
-        PolicyName="assume",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
-    )
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 

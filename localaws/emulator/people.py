@@ -4,11 +4,12 @@ A code of six digits for an MFA device counts as right (there is no device): at 
 with its session, at AssumeRole for that one request and not for the role's session, as on AWS. A source identity
 is judged by `sts:SourceIdentity`, needs `sts:SetSourceIdentity`, stays with the session as `aws:SourceIdentity`, goes
 along to the roles that are taken from there, and cannot be changed. The session of a role that was taken with a web
-identity has `aws:FederatedProvider`. Runs inside the emulator's process; imports nothing of this project.
+identity has `aws:FederatedProvider`. A user whom a role's trust names needs no policy of their own to take it. Runs inside the emulator's process; imports nothing of this project.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_mfa_configure-api-require.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
 """
 
 from __future__ import annotations
@@ -75,10 +76,39 @@ def install() -> None:
         setting = dataclasses.replace(taking, action="sts:SetSourceIdentity", service_context=service_context)
         return bool(trusts(document, caller, setting))
 
+    _let_the_trust_decide(evaluator)
     sts.handle_request = handled
     sts.register_session = registered
     sts._principal_keys = evaluator._principal_keys = principal_keys  # noqa: SLF001
     evaluator.evaluate_trust_policy = trusted
+
+
+def _let_the_trust_decide(evaluator: Any) -> None:
+    """Of a user whom it names."""
+    evaluate, iam = evaluator.evaluate, importlib.import_module("ministack.services.iam")
+
+    def evaluated(context: Any, *policies: Any) -> Any:
+        result = evaluate(context, *policies)
+        if result.decision != "ImplicitDeny" or context.action != "sts:AssumeRole":
+            return result
+        role = iam._roles.get(context.resource_arn.rpartition("/")[2]) or {}  # noqa: SLF001
+        if not names(role.get("AssumeRolePolicyDocument"), context.principal_arn):
+            return result
+        return dataclasses.replace(result, decision="Allow", reason="The trust decides")
+
+    evaluator.evaluate = evaluated
+
+
+def names(trust: Any, user: str) -> bool:
+    """Whether a role's trust names this very user; the account as a whole is nobody."""
+    policy = json.loads(trust) if isinstance(trust, str) else trust or {}
+    statements = policy.get("Statement", [])
+    named: set[str] = set()
+    for statement in [statements] if isinstance(statements, dict) else statements:
+        principal = statement.get("Principal")
+        who = principal.get("AWS", []) if isinstance(principal, dict) else []
+        named |= {who} if isinstance(who, str) else set(who)
+    return ":user/" in user and user in named
 
 
 def kept(asked: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:

@@ -280,6 +280,7 @@ def test_a_person_takes_a_role_with_mfa_and_in_their_own_name_only(
     _refused(lambda: take(carol, "dave", SourceIdentity="carol"))
     _refused(lambda: take(carol, "carol", SourceIdentity="dave"))
     _refused(lambda: take(identity.person(account.endpoint, dev, "carol"), "carol"))
+    assert not connect("iam", account.endpoint, dev).list_user_policies(UserName="carol")["PolicyNames"]
     _refused(lambda: take(with_mfa(account, dev, "dave"), "dave"))
 
 
