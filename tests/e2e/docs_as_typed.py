@@ -33,7 +33,7 @@ from pathlib import Path
 from localaws.paths import ROOT
 from tests import planted
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 _LANGUAGES = {"sh", "console", "yaml", "ini", "text", "json", "mermaid"}
 _FENCE = re.compile(r"^( *)```(\S*)\s*$")
 _HINT = re.compile(r"^<!-- test: (.+) -->$")
