@@ -24,7 +24,15 @@ from rollback.actions.ports import Ui
 from rollback.actions.record_lease import RecordLeases
 from rollback.actions.run import Finished, Run, forgotten, new_record, working
 from rollback.config.naming import APPROVER
-from rollback.core.errors import AwaitingApproval, Code, Refused, Reverted, RollbackError, UsageError
+from rollback.core.errors import (
+    AwaitingApproval,
+    Code,
+    Refused,
+    Reverted,
+    RollbackError,
+    StoppedAtOnce,
+    UsageError,
+)
 from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
 from rollback.model.advice import next_for
@@ -42,6 +50,7 @@ from rollback.model.events import (
 )
 from rollback.model.kind import Kind
 from rollback.model.messages import (
+    Commands,
     adopting,
     checked_reason,
     left_to_others,
@@ -73,6 +82,23 @@ class Lifecycle:
     @cached_property
     def _records(self) -> RecordLeases:
         return RecordLeases(session=self.session, ui=self.ui, stop=self.stop)
+
+    def stopped_at_once(self) -> StoppedAtOnce:
+        """The error for a second Ctrl-C, whenever it comes: it names the record, if there is one."""
+        what = "Ended at once."
+        if not self._records.runs:
+            return StoppedAtOnce(what, code=Code.ENDED)
+        record = self._records.runs[-1].record
+        do = Commands.in_ledger(record.rollback_id, record.environment)
+        if record.status in UNFINISHED:
+            return StoppedAtOnce(
+                what,
+                code=Code.ENDED,
+                changed=f"{record.rollback_id} is {record.status}; what was done until then is in the record.",
+                next=f"{do.resume}, or {do.undo}",
+            )
+        changed = f"{record.rollback_id} is {record.status}."
+        return StoppedAtOnce(what, code=Code.ENDED, changed=changed, next=do.show)
 
     def preview(self, kind: str, request: Request) -> Plan[Any]:
         """The plan alone. Raises `Refused` where a guard speaks against it."""

@@ -31,11 +31,14 @@ _NOTHING_LEFT = "there is nothing to go on with"
 
 @dataclass(frozen=True, kw_only=True)
 class RecordLeases:
-    """Records of one environment and the leases that they hold. `stop` is set when a person asks to stop."""
+    """Records of one environment and the leases that they hold. `stop` is set when a person asks to stop; `runs` are
+    those that were begun, the newest last.
+    """
 
     session: Session
     ui: Ui
     stop: threading.Event = field(default_factory=threading.Event)
+    runs: list[Run] = field(default_factory=list)
 
     # -- leases ----------------------------------------------------------------------------------------
 
@@ -59,11 +62,11 @@ class RecordLeases:
     @contextmanager
     def _until_end(self, lease: HeldLeases, owner: str) -> Iterator[HeldLeases]:
         commands = Commands.in_ledger(owner, self.session.environment)
-        try:
-            with interruptible(lambda: lease.in_flight, commands, owner):
+        with interruptible(lambda: lease.in_flight, commands, owner):
+            try:
                 yield lease
-        finally:
-            lease.release()
+            finally:
+                lease.release()
 
     def _watching(self, owner: str, left: float) -> None:
         self.not_stopped()
@@ -245,7 +248,8 @@ class RecordLeases:
             events=list(events),
         )
         prove = partial(smoke, self.session.settings, self.session.root)
-        return Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=self.stop)
+        self.runs.append(Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=self.stop))
+        return self.runs[-1]
 
     @contextmanager
     def taken_over(self, rollback_id: str, kind: type[Resumed | Aborting], reason: str) -> Iterator[Run]:

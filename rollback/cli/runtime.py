@@ -44,6 +44,7 @@ def verb(
     """
     ui = terminal.Terminal(json_output=json)
     stop = threading.Event()
+    flow: lifecycle.Lifecycle | None = None
     try:
         with _graceful(stop, ui):
             session = context.begin(env, confirm_dead=confirm_dead, notice=ui.notice, acting=acting)
@@ -54,7 +55,8 @@ def verb(
                 try:
                     if first or reading:
                         session.watch_first(strict=not reading)
-                    yield session, lifecycle.Lifecycle(session=session, ui=ui, stop=stop), ui
+                    flow = lifecycle.Lifecycle(session=session, ui=ui, stop=stop)
+                    yield session, flow, ui
                 except store.Unanswered as error:
                     for path in journal.found(
                         journal.folder(), session.environment, session.settings.account
@@ -69,9 +71,10 @@ def verb(
                     for notice in session.ledger.notices:
                         ui.notice(notice)
     except (StoppedAtOnce, KeyboardInterrupt) as ended:
-        ui.error(
-            ended if isinstance(ended, StoppedAtOnce) else StoppedAtOnce("Ended at once.", code=Code.ENDED)
-        )
+        if not isinstance(ended, StoppedAtOnce):
+            # It came where nothing is in flight any more, or not yet.
+            ended = flow.stopped_at_once() if flow else StoppedAtOnce("Ended at once.", code=Code.ENDED)
+        ui.error(ended)
         # Threads that still wait for an answer would keep the process.
         sys.stderr.flush()
         os._exit(StoppedAtOnce.exit_code)

@@ -238,6 +238,31 @@ def test_an_interrupted_rollback_blocks_another_until_it_is_resumed_or_aborted(
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
 
 
+@pytest.mark.finding("P8")
+def test_a_second_ctrl_c_after_the_last_move_names_the_record_too(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    held = proxy.hold("UpdateAlias", nth=4)
+    parked = proxy.hold("UpdateItem", containing=b"SET parked_at")
+    running = _start(dev, proxy)
+    held.wait(3)
+    running.interrupt()
+    running.wait_for("once more ends at once")
+    held.release()
+    parked.wait()
+
+    running.interrupt()
+    run = running.finish(15)
+
+    assert run.code == 130, str(run)
+    parked.release()
+    identifier = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
+    assert f"rollback resume {identifier} --env dev" in run.err
+    assert f"rollback abort {identifier} --env dev" in run.err
+    resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
+    assert resumed.code == 0, str(resumed)
+    _is_over(dev, identifier)
+
+
 def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     held = proxy.hold("UpdateAlias", nth=4)
