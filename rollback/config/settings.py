@@ -11,6 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,6 +40,8 @@ _USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,51
 # A channel's name or id; empty: nothing is posted.
 _CHANNEL = r"^(|#?[\w-]{1,80})$"
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+# By what a project file is told from that of another program, whose settings may be called "prefix" or "alias", too.
+_OWN = {"services", "leaseSeconds", "approval", "rto", "pace"}
 # Keys of a stack file and of a project file that are Pulumi's own business, not configuration.
 _STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
 
@@ -351,18 +354,37 @@ def environments(root: Path) -> list[str]:
 
 
 def find_root(start: Path) -> Path:
-    """The nearest folder from `start` upwards that holds a `Pulumi.yaml`.
+    """The nearest folder from `start` upwards whose `Pulumi.yaml` has this command's settings.
 
-    Raises `UsageError` where there is none.
+    That of another Pulumi program, in whose folder the command may be started, has none: it is passed over, unless
+    there is no other. Raises `UsageError` where there is none at all.
     """
-    for folder in (start, *start.parents):
-        if (folder / PROJECT_FILE).is_file():
-            return folder
+    found = [folder for folder in (start, *start.parents) if (folder / PROJECT_FILE).is_file()]
+    if found:
+        # Where there is one alone, nothing has to be read to find it.
+        return found[0] if len(found) == 1 else next(filter(_has_settings, found), found[0])
     raise UsageError(
         f"There is no {PROJECT_FILE} here or in a folder above.",
         code=Code.NO_CHECKOUT,
         next="Run it inside a checkout of the platform's repository.",
     )
+
+
+def _has_settings(folder: Path) -> bool:
+    """Whether a project's file, or one of its stacks', configures what only this command has. A project file that
+    cannot be read may: it says so when it is loaded.
+    """
+    try:
+        project = _mapping(PROJECT_FILE, safe_yaml.read(folder / PROJECT_FILE, folder))
+    except UsageError:
+        return True
+    keys = {str(key) for key in project.get("config") or {}}
+    for path in folder.glob("Pulumi.*.yaml"):
+        with suppress(UsageError):
+            keys |= {
+                str(key) for key in _mapping(path.name, safe_yaml.read(path, folder)).get("config") or {}
+            }
+    return bool({key.removeprefix(f"{project.get('name', '')}:") for key in keys} & _OWN)
 
 
 def _mapping(name: str, text: str) -> dict[str, Any]:

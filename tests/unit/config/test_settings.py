@@ -427,3 +427,26 @@ def test_keys_are_named_by_the_arn_of_the_key_and_there_are_none_unless_they_are
 def test_what_is_no_key_or_could_become_another_is_refused(key: str) -> None:
     assert "stateKey" in str(refused(**{"rollback:stateKey": key}))
     assert "tableKeys" in str(refused(**{"rollback:tableKeys": [key]}))
+
+
+@pytest.mark.finding("P7")
+def test_in_another_programs_folder_the_platforms_settings_are_found_above_it(tmp_path: Path) -> None:
+    program = tmp_path / "services" / "edge"
+    program.mkdir(parents=True)
+    for name in ("Pulumi.yaml", "Pulumi.dev.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (program / "Pulumi.yaml").write_text("name: edge\nruntime: python\nconfig:\n  prefix: edge\n")
+    (program / "Pulumi.dev.yaml").write_text("config:\n  edge:alias: live\n")
+
+    assert find_root(program) == tmp_path
+    assert load(find_root(program), "dev").prefix == "bbws-access"
+
+
+def test_settings_that_are_in_the_stacks_file_alone_are_found_too(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "Pulumi.yaml").write_text("name: outer\n")
+    (inner / "Pulumi.yaml").write_text("name: rollback\n")
+    (inner / "Pulumi.dev.yaml").write_text("config:\n  rollback:services: {}\n")
+
+    assert find_root(inner) == inner
