@@ -91,7 +91,7 @@ class TableScenario:
         arguments = ("table", "--table", name, "--reason", drill.reason)
         restored = self.stage.driver.roll_back(ROLLBACK, "table", *arguments, "--to", at)["rollback_id"]
         found = steps.report_in(self.stage.session.ledger.load(restored).events)
-        counts = found[1] if found else {}
+        counts = found[1].counts if found else {}
         differing = {kind: counts.get(kind, 0) for kind in (DIFFERENT, ONLY_LIVE, ONLY_RESTORED)}
         if differing != {DIFFERENT: 1, ONLY_LIVE: 0, ONLY_RESTORED: 0}:
             raise RollbackError(

@@ -43,7 +43,7 @@ from rollback.targets.table.copy_back import (
 )
 from rollback.targets.table.loss_report import LossReport
 from rollback.targets.table.restore_time import HOW
-from rollback.targets.table.steps import TableStep, until
+from rollback.targets.table.steps import Compared, TableStep, until
 
 COPY_BACK, PARAMETER = "copy-back", "parameter"
 _BACKUP, _WRITE, _POINT, _COMPARE = "back up", "write into", "point", "compare"
@@ -67,13 +67,15 @@ class Cutover(TableTarget):
             raise UsageError(
                 "A cutover goes with the restore that it follows.", code=Code.OPTION_INVALID, next=HOW
             )
-        restore, report, counts = self._restored(table, request.restore)
+        restore, report, compared = self._restored(table, request.restore)
         copy, at = restore.facts["copy"], restore.facts["at"]
         live, description = self._tables.description(table), self._tables.description(copy)
         parameter = self._settings.names.table_parameter(table)
         pointed = self._pointed(parameter) if request.cutover == PARAMETER else table
         goes = f"{table}@{at}" if request.cutover == COPY_BACK else copy
         subject = steps.subject(table)
+        if request.cutover == PARAMETER:
+            compared = self._compared_last(subject, copy, compared)
         deployed = self._ledger.timeline().all_deployed.get(subject, table)
         return Plan(
             kind=self.kind,
@@ -86,7 +88,7 @@ class Cutover(TableTarget):
             leaves={subject: deployed},
             targets={subject: goes},
             quarantines={},
-            steps=tuple(_steps(request, table, copy, parameter, counts)),
+            steps=tuple(_steps(request, table, copy, parameter, compared.counts)),
             facts={
                 "table": table,
                 "table_made_at": steps.creation_time(live),
@@ -97,7 +99,7 @@ class Cutover(TableTarget):
                 "lines": str(report.lines),
                 "stood": pointed,
             },
-            notices=tuple(_notices(request, table, counts)),
+            notices=tuple(_notices(request, table, compared)),
             refusals=tuple(_refusals(table, copy, description, parameter, pointed)),
         )
 
@@ -142,10 +144,8 @@ class Cutover(TableTarget):
 
     # -- planning ------------------------------------------------------------------------------------
 
-    def _restored(
-        self, table: str, rollback_id: str
-    ) -> tuple[Plan[TableStep], LossReport, Mapping[str, int]]:
-        """The plan, the loss report and its counts of a restore that is COMPLETE."""
+    def _restored(self, table: str, rollback_id: str) -> tuple[Plan[TableStep], LossReport, Compared]:
+        """The plan, the loss report and what it had found, of a restore that is COMPLETE."""
         opened = self._ledger.load(rollback_id)
         if opened.record.kind != Kind.TABLE:
             raise UsageError(
@@ -164,6 +164,19 @@ class Cutover(TableTarget):
                 next=f"rollback show {rollback_id} --env {self._settings.environment}",
             )
         return plan, *found
+
+    def _compared_last(self, subject: str, copy: str, restored: Compared) -> Compared:
+        """The newest comparison of the table with `copy`: that of the restore, or of a cutover since.
+
+        Another one would read both tables in full, before an approval and again after it.
+        """
+        for entry in self._ledger.timeline(verified=True):
+            if entry.kind == "rollback" and subject in entry.services:
+                opened = self._ledger.load(entry.id)
+                there = opened.plan(TableStep).facts.get("copy") == copy
+                if there and (found := steps.report_in(opened.events)) is not None:
+                    return found[1]
+        return restored
 
     def _pointed(self, parameter: str) -> str:
         """The value of a parameter; empty where it does not exist."""
@@ -336,15 +349,17 @@ def _steps(
     ]
 
 
-def _notices(request: CutoverRequest, table: str, counts: Mapping[str, int]) -> list[str]:
+def _notices(request: CutoverRequest, table: str, compared: Compared) -> list[str]:
+    kept = "deleted" if request.delete_new else "kept"
+    counts, known = compared.counts, f"as of {compared.at}, when the tables were compared"
     if request.cutover == PARAMETER:
         return [
-            f"Callers lose {counts[ONLY_LIVE]:,} items, which only {table} has.",
-            f"They see {counts[DIFFERENT]:,} in their old state.",
+            f"Callers lose {counts[ONLY_LIVE]:,} items, which only {table} has ({known}).",
+            f"They see {counts[DIFFERENT]:,} in their old state ({known}).",
             f"What is written to {table} until every function has read the parameter again is lost to them.",
         ]
     return [
-        f"What only {table} has ({counts[ONLY_LIVE]:,} items) is {'deleted' if request.delete_new else 'kept'}.",
+        f"What only {table} has ({counts[ONLY_LIVE]:,} items {known}) is {kept}.",
         "An item that somebody has changed since the loss report is left alone and reported.",
     ]
 

@@ -257,7 +257,7 @@ class TableRestore(TableTarget):
         found = steps.report_in(self._ledger.load(rollback_id).events)
         if found is None:
             return Check(check="items", ok=False, detail=f"{rollback_id} has no loss report")
-        _, counts = found
+        counts = found[1].counts
         items, expected = self._tables.comparison(copy, copy).count(copy), counts["restored_items"]
         # What has expired goes by itself.
         passed = expected - counts[EXPIRED] <= items <= expected

@@ -128,6 +128,14 @@ class Tables:
         return {"report": asdict(report), "counts": counts, "loss": counted(counts), "kept": place}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """How two tables differed: kind (`comparison.ONLY_LIVE`, …) → number, and when that was, ISO 8601 in UTC."""
+
+    counts: Mapping[str, int]
+    at: str
+
+
 # `TableStep.do` → what does such a step, and gives the JSON values that its `done` event has beside `step`.
 Doing = Mapping[str, Callable[[TableStep, Journal], Mapping[str, Any]]]
 
@@ -180,11 +188,11 @@ def finished(events: Sequence[Event]) -> set[str]:
     return {done.step for done in happened(events, StepDone)}
 
 
-def report_in(events: Sequence[Event]) -> tuple[LossReport, Mapping[str, int]] | None:
-    """The last loss report in a journal, with its counts (kind → number); None where there is none."""
+def report_in(events: Sequence[Event]) -> tuple[LossReport, Compared] | None:
+    """The last loss report in a journal, with what the comparison had found; None where there is none."""
     for event in reversed(events):
         if event.kind == StepDone.kind and (done := typed(event, StepDone)).report is not None:
-            return LossReport(**done.report), done.counts or {}
+            return LossReport(**done.report), Compared(counts=done.counts or {}, at=event.at)
     return None
 
 

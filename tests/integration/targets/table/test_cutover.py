@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -192,3 +193,25 @@ def test_who_started_it_cannot_approve_it(estate: Estate) -> None:
 
     with pytest.raises(Refused, check=coded(Code.APPROVAL_REFUSED)):
         estate.flow().approve(estate.id(waiting), waiting.record.digest)
+
+
+@pytest.mark.finding("D4")
+def test_losses_are_shown_as_of_the_newest_comparison_and_with_its_time(estate: Estate) -> None:
+    story(estate)
+    restore = estate.restored(estate.at(-30))
+    estate.point(PEOPLE)
+    to = f"restored:{estate.id(restore)}"
+    before = estate.wait("cutover", to=to, cutover="parameter")
+    estate.world.clock.sleep(3600)
+    back = estate.cut_over(restore, "copy-back")
+    estate.world.clock.sleep(3600)
+
+    after = estate.wait("cutover", to=to, cutover="parameter")
+
+    shown = [
+        [re.search(r"(\d+) .*as of (\S+),", notice).groups() for notice in one.plan.notices[:2]]
+        for one in (before, after)
+    ]
+    compared = [next(event.at for event in one.events if event.data.get("report")) for one in (restore, back)]
+    assert shown == [[("1", compared[0]), ("1", compared[0])], [("1", compared[1]), ("0", compared[1])]]
+    assert compared[0] < compared[1]
