@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rollback.actions.record_release import Commits
 from rollback.actions.record_release import record as record_release
 from rollback.core.errors import RollbackError
+from rollback.ledger.lease import ALIASES, STACK, TERRAFORM
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
 from rollback.model.record import chain_break
@@ -137,13 +138,18 @@ def _published(world: World) -> str | None:
 
 def _free(world: World) -> None:
     """What nobody needs any more does not bar anybody."""
-    lock = world.item(*LOCK) or {}
+    for domain in (ALIASES, STACK, TERRAFORM):
+        _free_domain(world, domain)
+
+
+def _free_domain(world: World, domain: str) -> None:
+    lock = world.item(LOCK[0], domain) or {}
     if "owner" in lock:
         owner = str(lock["owner"])
         process = world.begin("carol", "abort", lambda flow: flow.abort(owner))
         finish(process)
         world.note(f"carol frees the lease of {owner}: {ending(process)}")
-    if "owner" in (world.item(*LOCK) or {}):
+    if "owner" in (world.item(LOCK[0], domain) or {}):
         raise world.violated(f"the lease of {lock['owner']} cannot be freed")
 
 
