@@ -36,6 +36,7 @@ from rollback.core.errors import (
 from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
 from rollback.model.advice import next_for
+from rollback.model.commands import Commands
 from rollback.model.events import (
     Aborting,
     Approved,
@@ -50,7 +51,6 @@ from rollback.model.events import (
 )
 from rollback.model.kind import Kind
 from rollback.model.messages import (
-    Commands,
     adopting,
     checked_reason,
     left_to_others,

@@ -58,12 +58,7 @@ def verb(
                     flow = lifecycle.Lifecycle(session=session, ui=ui, stop=stop)
                     yield session, flow, ui
                 except store.Unanswered as error:
-                    for path in journal.found(
-                        journal.folder(), session.environment, session.settings.account
-                    ):
-                        ui.alarm(journal.reminder(path, session.environment))
-                    advice = situation.without(session, error)
-                    error.what, error.next = f"{error.what} {advice.what}", advice.next
+                    _without_ledger(session, ui, error)
                     raise
                 finally:
                     for alarm in session.alarms:
@@ -71,10 +66,7 @@ def verb(
                     for notice in session.ledger.notices:
                         ui.notice(notice)
     except (StoppedAtOnce, KeyboardInterrupt) as ended:
-        if not isinstance(ended, StoppedAtOnce):
-            # It came where nothing is in flight any more, or not yet.
-            ended = flow.stopped_at_once() if flow else StoppedAtOnce("Ended at once.", code=Code.ENDED)
-        ui.error(ended)
+        ui.error(ended if isinstance(ended, StoppedAtOnce) else _ended(flow))
         # Threads that still wait for an answer would keep the process.
         sys.stderr.flush()
         os._exit(StoppedAtOnce.exit_code)
@@ -84,6 +76,19 @@ def verb(
         ours = _in_our_words(error, env or "ENVIRONMENT")
         ui.error(ours)
         raise typer.Exit(ours.exit_code) from None
+
+
+def _without_ledger(session: context.Session, ui: terminal.Terminal, error: store.Unanswered) -> None:
+    """Names the emergencies whose journals are here, and completes the error with what to type next."""
+    for path in journal.found(journal.folder(), session.environment, session.settings.account):
+        ui.alarm(journal.reminder(path, session.environment))
+    advice = situation.without(session, error)
+    error.what, error.next = f"{error.what} {advice.what}", advice.next
+
+
+def _ended(flow: lifecycle.Lifecycle | None) -> StoppedAtOnce:
+    """A second Ctrl-C that came where nothing is in flight any more, or not yet."""
+    return flow.stopped_at_once() if flow else StoppedAtOnce("Ended at once.", code=Code.ENDED)
 
 
 @contextmanager

@@ -57,11 +57,9 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
             (
                 "export AWS_DEFAULT_REGION=eu-west-1 BUCKET=bbws-access-dev-foundation-state",
                 'export PULUMI_BACKEND_URL="s3://$BUCKET?region=$AWS_DEFAULT_REGION"',
-                "pulumi stack init dev-foundation --secrets-provider "
-                '"awskms://alias/rollback-dev?region=$AWS_DEFAULT_REGION"',
+                'pulumi stack init dev-foundation --secrets-provider "awskms://alias/rollback-dev?region=$AWS_DEFAULT_REGION"',
                 "rollback adopt --env dev --foundation --write ../adopt-dev",
-                "pulumi import --stack dev-foundation --file ../adopt-dev/pulumi-import.json --generate-code=false "
-                "--yes",
+                "pulumi import --stack dev-foundation --file ../adopt-dev/pulumi-import.json --generate-code=false --yes",
                 "pulumi preview --stack dev-foundation --diff",
                 "pulumi up --stack dev-foundation",
                 "rollback foundation split --env dev --dry-run",

@@ -149,7 +149,7 @@ def test_a_reason_is_no_markup_in_the_text_that_notifications_show(team: Slack) 
         make=lambda: Bot(token="xoxb-1", channel="#oncall", address=team.address), notice=print
     )
 
-    notifier.notify(hostile)
+    notifier.notify(RecordSeen(record=hostile))
     notifier.close()
 
     (body,) = team.messages.values()
