@@ -17,8 +17,10 @@ from rollback.model.advice import Advice, advise, for_record, next_for, without_
 from rollback.model.commands import Commands
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
+from rollback.model.messages import not_verified
 from rollback.model.record import Approval, Check, Record, Status
-from rollback.model.release import Freeze
+from rollback.model.release import TERRAFORM, Freeze
+from rollback.model.request import TerraformRequest
 from rollback.model.situation import (
     FunctionSeen,
     LeaseSeen,
@@ -30,7 +32,7 @@ from rollback.model.situation import (
     State,
     life,
 )
-from tests.doubles.records import a_record
+from tests.doubles.records import a_plan, a_record
 
 ALICE, BOB = Actor(role="rollback", person="alice"), Actor(role="approver", person="bob")
 DIGEST = "d" * 64
@@ -441,6 +443,27 @@ def test_who_has_to_approve_is_named() -> None:
     seen = RecordSeen(record=replace(RECORD, status=WAITS), approver="acme-dev-approver-role")
 
     assert "acme-dev-approver-role" in for_record(seen).steps[0].by
+
+
+@pytest.mark.finding("P4")
+@pytest.mark.parametrize(("leaves", "back"), [({}, False), ({TERRAFORM: "a" * 40}, True)])
+def test_what_began_at_an_unknown_commit_is_not_to_be_gone_back_to(
+    *, leaves: dict[str, str], back: bool
+) -> None:
+    plan: Any = a_plan(
+        kind=Kind.TERRAFORM,
+        from_version="unknown",
+        leaves=leaves,
+        targets={TERRAFORM: "b" * 40},
+        request=TerraformRequest(commit="b" * 40),
+    )
+    ended = replace(RECORD, kind=Kind.TERRAFORM, status=FAILED, verification=UNHEALTHY)
+
+    error = not_verified(plan, ended, UNHEALTHY, Commands.in_ledger("R1", "dev", "terraform"))
+
+    assert (ABORT in error.next) is back
+    for line in error.next.splitlines():
+        parsed(line)
 
 
 # -- whether a holder lives ------------------------------------------------------------------------------------

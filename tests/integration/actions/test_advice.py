@@ -1,0 +1,144 @@
+"""What to type next, in every place that says so: status, show, the report, the job's summary and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollback.actions import report_data
+from rollback.actions.situation import of, without
+from rollback.actions.status import overview
+from rollback.ledger.store import Unanswered
+from rollback.model.request import AliasesRequest
+from rollback.views.records import opened_view, overview_document
+from rollback.views.report import page, summary
+from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
+
+
+def shown(world: World, identifier: str) -> Any:
+    session = world.session(ALICE)
+    opened = session.ledger.load(identifier)
+    return opened_view(opened, session.target(opened.record.kind), of(session, opened))[1]
+
+
+def reported(world: World) -> report_data.ReportData:
+    """The environment's report; the engine's history is looked for in a checkout."""
+    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
+        (world.root / name).write_text(text, encoding="utf-8")
+    return report_data.gather(world.session(), 10)
+
+
+def summarised(world: World, identifier: str) -> str:
+    report = report_data.single(world.session(), identifier)
+    return summary(report.records[identifier])
+
+
+@pytest.mark.finding("W6")
+def test_a_plan_that_a_workflow_holds_asks_for_no_other_person(world: World) -> None:
+    world.story()
+
+    held = world.flow().start("aliases", AliasesRequest(), "it went bad", hold=True)
+
+    assert held.record is not None
+    name, digest = held.record.rollback_id, held.record.digest[:16]
+    line = f"rollback apply {name} --digest {digest} --env dev"
+    text = summarised(world, name)
+    assert line in text
+    assert "AWAITING\\_CONFIRMATION" in text
+    assert "rollback approve" not in text
+    document = shown(world, name)
+    assert (document["status"], document["state"]) == ("AWAITING_CONFIRMATION", "AWAITING_CONFIRMATION")
+    assert document["next"][0] == line
+    world.clock.sleep(5)
+    world.flow().apply(name, held.record.digest)
+    assert "waited for approval" not in page(report_data.single(world.session(), name))
+
+
+@pytest.mark.finding("U4")
+@pytest.mark.finding("W6")
+def test_a_granted_approval_is_shown_and_what_it_needs_next_is_to_be_applied(world: World) -> None:
+    world.story()
+    name = approved_by(world, BOB)
+
+    document, text = shown(world, name), summarised(world, name)
+
+    assert (document["status"], document["approved_by"]["person"]) == ("AWAITING_APPROVAL", "bob")
+    assert (document["state"], document["next"][0]) == ("APPROVED", f"rollback apply {name} --env dev")
+    assert f"rollback apply {name} --env dev" in text
+    assert "bob" in text
+    now = overview_document(overview(world.session()))
+    assert (now["state"], now["in_flight"][0]["approved_by"]["person"]) == ("APPROVED", "bob")
+
+
+def test_an_approved_plan_that_no_longer_holds_is_to_be_given_up(world: World) -> None:
+    world.story()
+    name = approved_by(world, BOB)
+    world.functions.point(world.names[0], world.functions.publish(world.names[0]))
+
+    document = shown(world, name)
+
+    assert (document["state"], document["next"]) == ("OUTDATED", [f"rollback abort {name} --env dev"])
+
+
+def test_who_approves_reads_the_record_and_nothing_else(world: World) -> None:
+    world.story()
+    name = approved_by(world, None)
+    session = world.session(BOB)
+    opened = session.ledger.load(name)
+
+    seen = of(session, opened)
+
+    assert (seen.status, seen.approval) == ("AWAITING_APPROVAL", None)
+
+
+@pytest.mark.finding("U3")
+def test_the_report_of_a_healthy_environment_advises_nothing(world: World) -> None:
+    world.story()
+    assert world.begin().error is None
+
+    report = reported(world)
+
+    assert report.now is not None
+    assert [(each.state, each.steps) for each in report.now.advice] == [("HEALTHY", ())]
+    assert "Next: " not in page(report)
+
+
+@pytest.mark.finding("U2")
+def test_the_report_shows_what_failed_in_verification_and_what_to_do(world: World) -> None:
+    world.story()
+    world.settings = world.settings.model_copy(update={"smoke": ("python", "-c", "raise SystemExit(1)")})
+    failed = world.begin()
+    assert failed.record is not None
+
+    document = page(reported(world))
+
+    assert f"rollback verify {failed.record.rollback_id} --env dev" in document
+
+
+def test_a_way_that_would_be_refused_is_not_offered(world: World) -> None:
+    world.story()
+    assert overview(world.session()).ways
+
+    world.release("v1.3.0")
+
+    assert not overview(world.session()).ways
+
+
+@pytest.mark.parametrize(
+    ("recorded", "declared", "state"),
+    [(True, True, "LEDGER_LOST"), (False, True, "NO_LEDGER"), (False, False, "NOT_DECLARED")],
+)
+def test_without_its_table_the_archive_tells_a_lost_ledger_from_none(
+    world: World, *, recorded: bool, declared: bool, state: str
+) -> None:
+    world.bucket.exists = declared
+    if recorded:
+        world.story()
+    world.dynamodb.delete_table(TableName=TABLE)
+    session = world.session()
+
+    with pytest.raises(Unanswered) as raised:
+        session.ledger.newest()
+
+    assert without(session, raised.value).state == state
