@@ -127,7 +127,8 @@ class InfrastructureEstate:
     def waiting(self, verb: str, *arguments: str) -> Run:
         run = self.rollback(verb, *arguments)
         assert run.code == 10, str(run)
-        assert run.json["status"] == "AWAITING_APPROVAL"
+        confirmed = self.platform.settings.approval.infrastructure == "confirm"
+        assert run.json["status"] == ("AWAITING_CONFIRMATION" if confirmed else "AWAITING_APPROVAL")
         return run
 
     # -- what stands -------------------------------------------------------------------------------------
