@@ -27,9 +27,9 @@ def killed(dev: Platform, proxy: Proxy) -> str:
     """
     dev.story()
     dev.move(CANARY, *START[CANARY])
-    # The canary's alias is written twice: what it stood at is journalled in between.
     held = proxy.hold("UpdateAlias", nth=4)
-    running = _start(dev, proxy)
+    # It starts from the canary, which no record knows: its weights are the plan's, and come back.
+    running = _start(dev, proxy, "--adopt-current")
     held.wait(3)
 
     run = running.kill()
@@ -107,7 +107,7 @@ def test_killed_during_its_undo_abort_goes_on(dev: Platform, proxy: Proxy) -> No
     dev.story()
     dev.move(CANARY, *START[CANARY])
     dev.smoke_command(1)
-    failed = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    failed = dev.rollback("lambda", "--adopt-current", "--reason", REASON, "--json", as_=ALICE)
     held = proxy.hold("UpdateAlias", nth=3)
     aborting = dev.start("abort", failed.id, "--json", as_=ALICE, endpoint=proxy.endpoint)
     held.wait(len(FUNCTIONS) - 2)
@@ -319,8 +319,8 @@ def test_resume_and_abort_of_what_has_ended_are_refused(dev: Platform) -> None:
 # -- helpers -------------------------------------------------------------------------------------------------
 
 
-def _start(dev: Platform, proxy: Proxy) -> Running:
-    return dev.start("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)
+def _start(dev: Platform, proxy: Proxy, *options: str) -> Running:
+    return dev.start("lambda", *options, "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)
 
 
 def _is_truthful(dev: Platform, identifier: str) -> None:
