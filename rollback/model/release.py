@@ -26,6 +26,13 @@ PREVIOUS = "previous"
 # What else stands at something, beside the services, whose names have no @: the timeline's subjects for
 # the environment's stack and for its Terraform configuration, which stand at a commit.
 STACK, TERRAFORM = "@stack", "@terraform"
+
+
+def is_another_stack(subject: str) -> bool:
+    """Whether a subject is a stack that is not the environment's own: `@stack/PROJECT/STACK`."""
+    return subject.startswith(f"{STACK}/")
+
+
 # The kind of an entry that tells of a record's beginning.
 OPENED = "opened"
 # That of an entry that tells of a drill's end.

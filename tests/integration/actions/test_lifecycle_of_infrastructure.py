@@ -97,6 +97,25 @@ def test_with_yes_one_plan_under_the_lease_serves_and_what_was_left_is_quarantin
     assert world.deployed is None, "which tells of aliases"
 
 
+@pytest.mark.finding("P9")
+@pytest.mark.parametrize(("subject", "code"), [(STACK, 5), (f"{STACK}/edge/dev", 0)])
+def test_the_platforms_smoke_command_proves_nothing_of_another_programs_stack(
+    world: World, monkeypatch: pytest.MonkeyPatch, subject: str, code: int
+) -> None:
+    made = StackDouble()
+    monkeypatch.setattr(targets, "make", lambda kind, context: made.target(kind, subject)(context))
+    monkeypatch.setattr("tests.doubles.infrastructure.Target.smoked", True)
+    world.settings = settings(smoke=["sh", "-c", "exit 1"])
+
+    finished = start(world, yes=True)
+
+    assert (finished.error.exit_code if finished.error else 0) == code
+    assert finished.record is not None
+    assert [check.check for check in finished.record.verification if check.check == "smoke"] == (
+        ["smoke"] if code else []
+    )
+
+
 def test_a_commit_that_was_left_may_be_deployed_again_once_it_is_lifted(
     world: World, stack_double: StackDouble
 ) -> None:
