@@ -19,6 +19,8 @@ def deployer(scope: Scope) -> list[Statement]:
             scope.ledger,
             leading_keys("DEPLOYMENT#*", "ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
         ),
+        # Who uses a version by its ARN, before it is deleted.
+        statement("FindUsers", ["cloudwatch:ListMetrics", "lambda:ListEventSourceMappings"], "*"),
         *_program(scope),
         *_terraform_root(scope),
         *_state(scope),
@@ -119,6 +121,7 @@ def deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statement
                 "lambda:GetFunctionCodeSigningConfig",
                 "lambda:GetFunctionConfiguration",
                 "lambda:ListAliases",
+                "lambda:ListFunctionEventInvokeConfigs",
                 "lambda:PublishVersion",
                 "lambda:UpdateAlias",
                 "lambda:UpdateFunctionCode",
@@ -127,7 +130,9 @@ def deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statement
         ),
         # A request with a qualifier is authorised on the ARN with it (AWS Lambda's notice of a change in how
         # policies are evaluated, January 2022): one without, which takes the whole function, is not allowed.
-        statement("PruneVersions", ["lambda:DeleteFunction"], [f"{arn}:*" for arn in arns]),
+        statement(
+            "PruneVersions", ["lambda:DeleteFunction", "lambda:GetPolicy"], [f"{arn}:*" for arn in arns]
+        ),
         # A stack, a Terraform configuration and a full rollback are proved by the smoke command, too.
         # Its alias, by smoke tests; and a version that is Inactive, which is woken before its alias moves.
         statement("Invoke", ["lambda:InvokeFunction"], [f"{arn}:*" for arn in arns]),

@@ -53,6 +53,7 @@ TABLE_READS = (
 # made.
 ON_EVERYTHING = {
     "ListFunctions": "ListFunctions takes no resource (Service Authorization Reference, AWS Lambda).",
+    "FindUsers": "ListMetrics and ListEventSourceMappings take no resource (…, Amazon CloudWatch and AWS Lambda).",
     "DescribeParameters": "DescribeParameters takes no resource (…, AWS Systems Manager).",
     "Ceiling": "A ceiling speaks of actions; on what they may be done is for the roles' policies to say.",
     "LeaveIdentityAlone": "It denies: its own role, policies, trust and boundary, and those of everybody else.",

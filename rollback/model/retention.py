@@ -2,7 +2,7 @@
 
 Deleting cannot be undone, so whatever is unknown counts for keeping. A version is kept for any one of: an
 alias points at it or has weights on it; a release that a service still needs holds it; a record that has not
-ended comes from it or goes to it; it has provisioned concurrency; it is newer than what the newest recorded
+ended comes from it or goes to it; somebody uses it by its own ARN; it is newer than what the newest recorded
 release holds, as a deployment that is under way has just published it. Lambda never gives a number twice, so
 what is newer has the higher number ("Manage Lambda function versions",
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html).
@@ -68,14 +68,14 @@ class Doomed:
 class PublishedVersions:
     """What is known of one function. `aliases` maps each alias to the versions that it has traffic on,
     `needed` versions to what needs them. `newest` is the version in the newest recorded release, None where
-    none holds the function. `provisioned` are versions with provisioned concurrency of their own.
+    none holds the function. `used` maps versions that are used by their own ARN to what uses them.
     """
 
     published: Sequence[Published]
     aliases: Mapping[str, Collection[int]] = field(default_factory=dict)
     needed: Mapping[int, Sequence[str]] = field(default_factory=dict)
     newest: int | None = None
-    provisioned: Collection[int] = ()
+    used: Mapping[int, str] = field(default_factory=dict)
 
 
 def decide(function: str, service: str, known: PublishedVersions) -> Doomed:
@@ -99,8 +99,8 @@ def _reasons(number: int, known: PublishedVersions) -> Iterator[str]:
         yield "no kept release holds the function"
     elif number > known.newest:
         yield "newer than the newest recorded release"
-    if number in known.provisioned:
-        yield "provisioned concurrency"
+    if number in known.used:
+        yield known.used[number]
 
 
 def needed_releases(

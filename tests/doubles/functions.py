@@ -60,6 +60,31 @@ class Version:
     provisioned: bool = False
     # What it is at each look once it was invoked while Inactive; the last for good.
     wakes: list[str] = field(default_factory=lambda: ["Active"])
+    # Who uses it by its own ARN.
+    permitted: bool = False
+    mapped: bool = False
+    configured: bool = False
+
+
+class Metrics:
+    """CloudWatch's list of the invocations that it has metrics of, each with its dimensions."""
+
+    def __init__(self) -> None:
+        self.invocations: list[dict[str, str]] = []
+        self.fail: Exception | None = None
+
+    def get_paginator(self, name: str) -> Any:
+        assert name == "list_metrics"
+        return SimpleNamespace(paginate=self._pages)
+
+    def _pages(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        assert (asked["Namespace"], asked["MetricName"]) == ("AWS/Lambda", "Invocations")
+        if self.fail is not None:
+            raise self.fail
+        for one in self.invocations:
+            yield {
+                "Metrics": [{"Dimensions": [{"Name": name, "Value": value} for name, value in one.items()]}]
+            }
 
 
 class Functions:
@@ -178,6 +203,12 @@ class Functions:
             status = states.pop(0) if len(states) > 1 else states[0]
             return {"Status": status, "RequestedProvisionedConcurrentExecutions": 5}
 
+    def get_policy(self, *, FunctionName: str, Qualifier: str) -> dict[str, Any]:
+        with self._request("GetPolicy", FunctionName):
+            if not self._version("GetPolicy", FunctionName, Qualifier).permitted:
+                raise client_error("GetPolicy", "ResourceNotFoundException")
+            return {"Policy": '{"Statement": [{"Effect": "Allow"}]}', "RevisionId": "r"}
+
     def delete_function(self, *, FunctionName: str, Qualifier: str | None = None) -> None:
         """One version that no alias refers to; without a version it takes the whole function, as the service."""
         with self._request("DeleteFunction", FunctionName):
@@ -216,6 +247,21 @@ class Functions:
                 for number, version in versions.items()
             ]
         }
+
+    def _list_event_source_mappings(self, *, FunctionName: str) -> Iterator[dict[str, Any]]:
+        """Those of a version, by its ARN; and one of the function itself, which emulators give as well."""
+        arn, _, number = FunctionName.rpartition(":")
+        name = arn.rpartition(":")[2]
+        with self._request("ListEventSourceMappings", name):
+            mapped = number in self.versions[name] and self.versions[name][number].mapped
+        yield {"EventSourceMappings": [{"FunctionArn": arn}, *([{"FunctionArn": FunctionName}] * mapped)]}
+
+    def _list_function_event_invoke_configs(self, *, FunctionName: str) -> Iterator[dict[str, Any]]:
+        with self._request("ListFunctionEventInvokeConfigs", FunctionName):
+            found = dict(self._versions("ListFunctionEventInvokeConfigs", FunctionName))
+        for number in ("$LATEST", *(number for number, version in found.items() if version.configured)):
+            arn = f"arn:aws:lambda:eu-west-1:111122223333:function:{FunctionName}:{number}"
+            yield {"FunctionEventInvokeConfigs": [{"FunctionArn": arn, "MaximumRetryAttempts": 0}]}
 
     def _list_aliases(self, *, FunctionName: str) -> Iterator[dict[str, Any]]:
         with self._request("ListAliases", FunctionName):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from rollback.actions import approval
 from rollback.actions.context import Session
 from rollback.actions.lifecycle import Lifecycle
@@ -33,7 +35,7 @@ from rollback.targets.aliases.recorded import deployed_label
 from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life
-from tests.doubles.functions import Functions
+from tests.doubles.functions import Functions, Metrics
 
 ALICE = Actor(role="acme-dev-rollback-role", person="alice")
 BOB = Actor(role="acme-dev-approver-role", person="bob")
@@ -153,6 +155,7 @@ class World:
     functions: Functions = field(default_factory=Functions)
     parameters: Parameters = field(default_factory=Parameters)
     bucket: Bucket = field(default_factory=Bucket)
+    metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -189,7 +192,10 @@ class World:
             dynamodb=alive(self.dynamodb),
             ssm=alive(self.parameters),
             throttles=Throttles(),
-            client=lambda service, **_: {"lambda": self.functions}[service],
+            client=lambda service, **more: (
+                {"lambda": self.functions, "cloudwatch": self.metrics}.get(service)
+                or boto3.client(service, **more)
+            ),
         )
         return Session(
             root=self.root,

@@ -109,6 +109,51 @@ def test_an_interrupted_one_goes_on_only_as_it_was_asked(
     assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS} == {("2", "3")}
 
 
+@pytest.mark.finding("D2")
+def test_a_version_that_is_used_by_its_own_arn_stays(dev: Platform) -> None:
+    dev.story()
+    functions, queues = dev.root_client("lambda"), dev.root_client("sqs")
+    mapped, permitted, configured, invoked, *others = FUNCTIONS
+    queue = queues.create_queue(QueueName="orders")["QueueUrl"]
+    source = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    functions.create_event_source_mapping(
+        EventSourceArn=source, FunctionName=f"{dev.name(mapped)}:1", Enabled=False
+    )
+    functions.add_permission(
+        FunctionName=dev.name(permitted),
+        Qualifier="1",
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+    )
+    functions.put_function_event_invoke_config(
+        FunctionName=dev.name(configured), Qualifier="1", MaximumRetryAttempts=0
+    )
+    name = dev.name(invoked)
+    dimensions = [{"Name": "FunctionName", "Value": name}, {"Name": "Resource", "Value": f"{name}:1"}]
+    dev.root_client("cloudwatch").put_metric_data(
+        Namespace="AWS/Lambda",
+        MetricData=[{"MetricName": "Invocations", "Dimensions": dimensions, "Value": 1}],
+    )
+
+    run = dev.rollback("prune", "--keep", "2", "--reason", WHY, "--yes", "--json", as_=DAN)
+
+    assert run.code == 0, str(run)
+    kept = {one["name"]: one["kept"].get("1") for one in run.json["functions"]}
+    assert kept == {
+        dev.name(mapped): "an event source mapping",
+        dev.name(permitted): "somebody is permitted to invoke it",
+        dev.name(configured): "an event invoke configuration",
+        name: "invoked within two weeks",
+        **{dev.name(other): None for other in others},
+    }
+    assert {tail: "1" in numbers(dev, tail) for tail in FUNCTIONS} == {
+        tail: tail not in others for tail in FUNCTIONS
+    }
+
+
 @pytest.mark.finding("D1")
 def test_exactly_what_was_shown_is_deleted_or_nothing(dev: Platform) -> None:
     dev.story()

@@ -94,7 +94,12 @@ def test_all_resources_are_granted_only_to_actions_that_take_none(environment: s
         for action in listed(statement["Action"])
     }
 
-    assert everywhere == {"lambda:ListFunctions", "ssm:DescribeParameters"}
+    assert everywhere == {
+        "cloudwatch:ListMetrics",
+        "lambda:ListEventSourceMappings",
+        "lambda:ListFunctions",
+        "ssm:DescribeParameters",
+    }
     assert all(known()[action].everywhere for action in everywhere)
 
 

@@ -1,4 +1,4 @@
-"""Which versions of functions the ledger and its archive still need, and what needs them."""
+"""Which versions of functions the ledger, its archive or somebody who invokes them still need, and what needs them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.aws.account import Account
+from rollback.aws.account import Account, explained
 from rollback.core.errors import RollbackError
 from rollback.ledger.audit_bucket import NotDeclared
 from rollback.ledger.repository import Ledger
@@ -56,7 +56,31 @@ def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
     for function, deployed in _last_kept(found, ledger).items():
         if not found.needs(function, deployed.version):
             found.add(function, deployed.version, "last manifest in the archive")
+    _invoked(found, account)
     return found
+
+
+def _invoked(found: Needs, account: Account) -> None:
+    """What was invoked by its number, or through the weights of an alias, whoever did it.
+
+    CloudWatch lists the metrics that had data within two weeks
+    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html), and Lambda's name the
+    version (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html). Who may not read them is
+    only reminded that this is not known.
+    """
+    asked = {"Namespace": "AWS/Lambda", "MetricName": "Invocations", "Dimensions": [{"Name": "Resource"}]}
+    try:
+        with explained("listing the metrics of invocations"):
+            pages = list(account.client("cloudwatch").get_paginator("list_metrics").paginate(**asked))
+    except RollbackError as error:
+        found.notices.append(
+            f"Which versions were invoked lately cannot be read from CloudWatch: {error.what}"
+        )
+        return
+    for metric in (metric for page in pages for metric in page["Metrics"]):
+        dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+        function, _, qualifier = dimensions["Resource"].partition(":")
+        found.add(function, dimensions.get("ExecutedVersion", qualifier), "invoked within two weeks")
 
 
 def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline, keep: int) -> None:

@@ -2,14 +2,14 @@
 
 Nothing is rolled back here, and what is deleted cannot be restored. So the plan only bounds what may be
 deleted: each version is decided on anew right before its turn, by the ledger as it is when the deleting
-begins and by the function's aliases as they are then. Lambda itself refuses to delete a version that an alias
+begins and by what Lambda says of its users then. Lambda itself refuses to delete a version that an alias
 refers to (https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html). The lease on the aliases is
 held all the while: no rollback and no recording of a release runs beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
 from rollback.aws.functions import weights_of
+from rollback.config.naming import arn
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.deployed import Deployed
@@ -38,8 +39,8 @@ from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out
 from rollback.targets.prune.references import Needs, needs
 
-# Control-plane calls for each version: its aliases, its provisioned concurrency, its end.
-_CALLS = 3
+# Control-plane calls for each version when its turn comes: aliases, who uses it by its ARN (four), and its end.
+_CALLS = 6
 # What can become of a version.
 _End = type[Deleted | Spared]
 _MISSING = {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
@@ -171,9 +172,7 @@ class Prune:
                 return 0, []
             idle = self._decision(step.function, step.service, held, found).delete
             return len(held), [
-                f"{step.function}:{one.number}"
-                for one in idle
-                if not self._provisioned(step.function, one.number)
+                f"{step.function}:{one.number}" for one in idle if not self._user(step.function, one.number)
             ]
 
         read = self._account.each(left, plan.changing)
@@ -247,8 +246,9 @@ class Prune:
         if published is None:
             return None
         step = self._decision(function, service, published, found)
-        warm = [one.number for one in step.delete if self._provisioned(function, one.number)]
-        return self._decision(function, service, published, found, warm) if warm else step
+        used = {one.number: self._user(function, one.number) for one in step.delete}
+        known = {number: user for number, user in used.items() if user}
+        return self._decision(function, service, published, found, known) if known else step
 
     def _decision(
         self,
@@ -256,14 +256,14 @@ class Prune:
         service: str,
         published: Sequence[Published],
         found: Needs,
-        warm: Sequence[int] = (),
+        used: Mapping[int, str] | None = None,
     ) -> Doomed:
         known = PublishedVersions(
             published=published,
             aliases=_aliases(self._account, function),
             needed=found.of(function),
             newest=found.newest.get(function),
-            provisioned=warm,
+            used={**_configured(self._account, function), **(used or {})},
         )
         return decide(function, service, known)
 
@@ -272,7 +272,7 @@ class Prune:
         function, number = turn.step.function, turn.version.number
         journal.check()
         now = self._decision(function, turn.step.service, [turn.version], found)
-        if not now.delete or self._provisioned(function, number):
+        if not now.delete or self._user(function, number):
             return Spared
         journal.check()
         with explained(f"deleting version {number} of {function}"):
@@ -307,17 +307,55 @@ class Prune:
             if item["Version"].isdigit()
         ]
 
-    def _provisioned(self, function: str, number: int) -> bool:
-        with explained(f"reading the provisioned concurrency of {function}"):
-            try:
-                self._account.lambda_.get_provisioned_concurrency_config(
-                    FunctionName=function, Qualifier=str(number)
+    def _user(self, function: str, number: int) -> str:
+        """The first thing found that uses a version by its own ARN, in words; empty where there is none."""
+        lambda_, qualified = self._account.lambda_, {"FunctionName": function, "Qualifier": str(number)}
+        with explained(f"reading who uses version {number} of {function}"):
+            if _is_there(lambda: lambda_.get_provisioned_concurrency_config(**qualified)):
+                return "provisioned concurrency"
+            if _is_there(lambda: lambda_.get_policy(**qualified)):
+                return "somebody is permitted to invoke it"
+            version = arn(
+                "lambda", self._settings.region, self._settings.account, f"function:{function}:{number}"
+            )
+            pages = lambda_.get_paginator("list_event_source_mappings").paginate(FunctionName=version)
+            if any(
+                item.get("FunctionArn") == version for page in pages for item in page["EventSourceMappings"]
+            ):
+                return "an event source mapping"
+        return ""
+
+
+def _is_there(read: Callable[[], Any]) -> bool:
+    """Whether Lambda has what is read."""
+    try:
+        read()
+    except ClientError as error:
+        if code(error) in _MISSING:
+            return False
+        raise
+    return True
+
+
+def _configured(account: Account, function: str) -> dict[int, str]:
+    """The versions of a function that are configured for asynchronous invocation by themselves, with that in words."""
+    with explained(f"listing the event invoke configurations of {function}"):
+        try:
+            pages = list(
+                account.lambda_.get_paginator("list_function_event_invoke_configs").paginate(
+                    FunctionName=function
                 )
-            except ClientError as error:
-                if code(error) in _MISSING:
-                    return False
-                raise
-        return True
+            )
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return {}
+            raise
+    qualifiers = [
+        item["FunctionArn"].rpartition(":")[2]
+        for page in pages
+        for item in page["FunctionEventInvokeConfigs"]
+    ]
+    return {int(one): "an event invoke configuration" for one in qualifiers if one.isdigit()}
 
 
 def _aliases(account: Account, function: str) -> dict[str, set[int]]:
@@ -358,7 +396,7 @@ def _notices(doomed: int, pace: float, missing: Sequence[str]) -> list[str]:
     if doomed:
         seconds = doomed * _CALLS / pace
         notices.append(
-            f"What is deleted does not come back. It takes about {max(1, round(seconds))} s: three calls for "
+            f"What is deleted does not come back. It takes about {max(1, round(seconds))} s: six calls for "
             "each version, from a quota that others share."
         )
     if missing:

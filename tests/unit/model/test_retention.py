@@ -22,7 +22,7 @@ KNOWN = st.builds(
     aliases=st.dictionaries(st.sampled_from(["live", "canary", "old"]), SOME, max_size=3),
     needed=st.dictionaries(NUMBERS, st.just(("release v1",)), max_size=5),
     newest=st.none() | NUMBERS,
-    provisioned=SOME,
+    used=st.dictionaries(st.integers(1, 12), st.just("a mapping"), max_size=5),
 )
 SERVICES = ("teams", "roles")
 STEPS = st.lists(
@@ -73,7 +73,7 @@ def test_no_version_goes_that_anything_needs(known: PublishedVersions) -> None:
     for used in known.aliases.values():
         assert not gone & set(used)
     assert not gone & set(known.needed)
-    assert not gone & set(known.provisioned)
+    assert not gone & set(known.used)
     assert not gone or known.newest is not None
     assert all(number <= (known.newest or 0) for number in gone)
 
@@ -92,7 +92,7 @@ def test_every_version_goes_or_stays_with_a_reason_and_none_is_made_up(known: Pu
 
 @given(KNOWN)
 def test_what_nothing_needs_goes(known: PublishedVersions) -> None:
-    idle = replace(known, aliases={}, needed={}, newest=99, provisioned=())
+    idle = replace(known, aliases={}, needed={}, newest=99, used={})
 
     assert len(decide("teams-get", "teams", idle).delete) == len(known.published)
 

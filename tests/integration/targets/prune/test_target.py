@@ -151,6 +151,71 @@ def test_provisioned_concurrency_keeps_a_version(old: World) -> None:
     assert kept(old, GET, 2) == "provisioned concurrency"
 
 
+@pytest.mark.finding("D2")
+@pytest.mark.parametrize(
+    ("use", "why"),
+    [
+        ("permitted", "somebody is permitted to invoke it"),
+        ("mapped", "an event source mapping"),
+        ("configured", "an event invoke configuration"),
+    ],
+)
+def test_what_lambda_itself_says_uses_a_version_keeps_it(old: World, use: str, why: str) -> None:
+    setattr(old.functions.versions[GET]["2"], use, True)
+
+    assert doomed(old) == {GET: [1, 3, 4], LIST: [1, 2, 3, 4], ROLES: [1, 2, 3, 4]}
+    assert kept(old, GET, 2) == why
+
+
+@pytest.mark.finding("D2")
+@pytest.mark.parametrize("use", ["permitted", "mapped", "configured"])
+def test_a_version_that_somebody_begins_to_use_by_its_arn_while_others_go_is_left_alone(
+    old: World, use: str
+) -> None:
+    looks = itertools.count(1)
+
+    def hook(operation: str, function: str) -> None:
+        # The plan's is the first.
+        if (operation, function) == ("ListAliases", GET) and next(looks) > 1:
+            setattr(old.functions.versions[GET]["1"], use, True)
+
+    old.functions.before = hook
+
+    ended = pruned(old)
+
+    assert ended.record is not None
+    assert ended.record.status is Status.COMPLETE
+    assert (ended.record.counts["moved"], ended.record.counts["confirmed"]) == (11, 1)
+    assert left(old)[GET] == [1, 5, 6]
+
+
+@pytest.mark.finding("D2")
+@pytest.mark.parametrize(
+    "dimensions",
+    [{"Resource": f"{GET}:2"}, {"Resource": f"{GET}:live", "ExecutedVersion": "2"}],
+    ids=["by its number", "through an alias's weights"],
+)
+def test_a_version_that_was_invoked_lately_stays(old: World, dimensions: dict[str, str]) -> None:
+    old.metrics.invocations = [
+        {"FunctionName": GET, "Resource": f"{GET}:live"},
+        {"FunctionName": GET, **dimensions},
+        {"FunctionName": "other", "Resource": "other:1"},
+    ]
+
+    assert doomed(old) == {GET: [1, 3, 4], LIST: [1, 2, 3, 4], ROLES: [1, 2, 3, 4]}
+    assert kept(old, GET, 2) == "invoked within two weeks"
+
+
+@pytest.mark.finding("D2")
+def test_metrics_that_cannot_be_read_are_said_to_be_unknown(old: World) -> None:
+    old.metrics.fail = client_error("ListMetrics", "AccessDenied")
+
+    plan = planned(old)
+
+    assert [one.number for one in plan.steps[0].delete] == [1, 2, 3, 4]
+    assert any("CloudWatch" in notice for notice in plan.notices)
+
+
 def test_a_record_that_has_not_ended_keeps_what_it_comes_from_and_goes_to(old: World) -> None:
     waiting = old.flow().start("aliases", AliasesRequest(release="v1"), "it went bad", hold=True).record
 
