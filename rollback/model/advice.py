@@ -485,7 +485,10 @@ def _failed(seen: RecordSeen, do: Commands, what: str) -> Advice:
         again = Step(command=do.undo, why="to try again to undo it")
         return Advice(state=State.UNDO_FAILED, what=f"{what} could not be undone.", steps=(again,))
     if record.verification:
+        # What is not deleted yet can be deleted once more; what was moved is only looked at again.
         verify = Step(command=do.verify, why="once it is mended")
+        if record.kind == Kind.PRUNE:
+            verify = _resume(do, "to try again")
         return Advice(
             state=State.NOT_VERIFIED,
             what=f"{what} was carried out, and verification failed.",
