@@ -34,6 +34,18 @@ def this_attempt() -> str:
     return f"{run}/attempts/{attempt}" if run and attempt else run
 
 
+def starter() -> str:
+    """Who has started this attempt of the run: another than began the run, perhaps, where it is run again.
+
+    Raises `UsageError` outside GitHub Actions.
+    """
+    if not (person := os.environ.get("GITHUB_TRIGGERING_ACTOR", "")):
+        raise UsageError(
+            "GITHUB_TRIGGERING_ACTOR is not set: this is for a step of GitHub Actions.", code=Code.NOT_IN_CI
+        )
+    return person
+
+
 def address() -> str:
     """Where a person sees this run; empty outside GitHub Actions."""
     server, repository = os.environ.get("GITHUB_SERVER_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")
@@ -58,7 +70,8 @@ def has_ended(run: str) -> bool:
 def reviewer(environment: str) -> str:
     """Who approved this run's last job in the GitHub environment `environment`.
 
-    Raises `Refused` where nobody did: an environment without required reviewers lets every job pass.
+    Raises `Refused` where nobody did: an environment without required reviewers lets every job pass. So it does
+    where it was who began the run, or this attempt of it, whatever GitHub allows.
     """
     try:
         reviews = _asked(f"actions/runs/{this_run()}/approvals")
@@ -80,7 +93,14 @@ def reviewer(environment: str) -> str:
             code=Code.REVIEW_MISSING,
             next=f"Give the environment {environment} required reviewers: pulumi up of the foundation declares them.",
         )
-    return given[-1]
+    person = given[-1]
+    if person.casefold() in {starter().casefold(), os.environ.get("GITHUB_ACTOR", "").casefold()}:
+        raise Refused(
+            f"{person} has started this run, and cannot approve it.",
+            code=Code.APPROVAL_REFUSED,
+            next=f"Another reviewer of {environment} has to approve it.",
+        )
+    return person
 
 
 def output(**values: str) -> None:

@@ -91,6 +91,7 @@ def run(
     *,
     number: int | None = None,
     actor: str = "alice",
+    again_by: str = "",
     event: str = "workflow_dispatch",
     job: str = "",
     env: Mapping[str, str] | None = None,
@@ -98,7 +99,7 @@ def run(
 ) -> Workflow:
     """Runs `.github/workflows/NAME` of the platform's checkout; `number` is the run's id (an own one if None).
 
-    `env` is what steps find in their environment, `variables` what the repository's settings say.
+    `actor` began the run, and `again_by`, if anybody, runs it again. `env` is what steps find in their environment, `variables` what the repository's settings say.
     """
     root = platform.root
     if not (root / ".github").exists():
@@ -142,6 +143,7 @@ def run(
         "STUBS": str(_STUBS),
         "PYTHONPATH": str(ROOT),
         "GITHUB_API_URL": hub.address,
+        "GITHUB_TRIGGERING_ACTOR": again_by or actor,
         "GITHUB_RUN_ID": str(number or next(_RUNS)),
         "UV_OFFLINE": "1",
         "NO_COLOR": "1",

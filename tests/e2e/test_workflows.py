@@ -33,6 +33,32 @@ def test_in_prod_the_reviewer_is_the_one_who_approved(prod: Platform, hub: GitHu
     assert shown["approved_by"] == {"role": "bbws-access-prod-approver-role", "person": "bob"}
 
 
+@pytest.mark.finding("S8")
+def test_a_run_that_is_run_again_acts_in_the_name_of_who_did_so(dev: Platform, hub: GitHub) -> None:
+    dev.story()
+
+    done = run(dev, "rollback-lambda.yml", {"environment": "dev", "reason": REASON}, hub, again_by="carol")
+
+    assert done.jobs == {"plan": "success", "apply": "success", "end": "success"}, str(done)
+    assert dev.show(done.outputs["rollback_id"])["initiated_by"]["person"] == "carol"
+
+
+@pytest.mark.finding("S8")
+@pytest.mark.parametrize("reviewer", ["alice", "Carol"])
+def test_neither_who_began_a_run_nor_who_runs_it_again_can_approve_it(
+    prod: Platform, hub: GitHub, reviewer: str
+) -> None:
+    prod.story()
+    before = prod.live()
+    hub.approved("prod-rollback-approval", reviewer)
+
+    done = run(prod, "rollback-lambda.yml", {"environment": "prod", "reason": REASON}, hub, again_by="carol")
+
+    assert done.jobs == {"plan": "success", "approval": "failure", "end": "success"}, str(done)
+    assert "APPROVAL_REFUSED" in done.log
+    assert prod.live() == before
+
+
 def test_without_a_review_nothing_is_approved_and_the_record_is_closed(prod: Platform, hub: GitHub) -> None:
     prod.story()
     before = prod.live()

@@ -44,11 +44,13 @@ class WorkflowRole(StrEnum):
 
 
 def role(which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE")], env: Env) -> None:
-    """Hand on a role's ARN and the environment's region; asks nobody."""
+    """Hand on a role's ARN, the environment's region, and who has started this attempt of the run; asks nobody."""
     with _without_credentials(env) as settings:
         name = settings.names.role(which.value)
         github_actions.output(
-            arn=arn("iam", settings.region, settings.account, f"role/{name}"), region=settings.region
+            arn=arn("iam", settings.region, settings.account, f"role/{name}"),
+            region=settings.region,
+            person=github_actions.starter(),
         )
 
 
