@@ -139,7 +139,7 @@ def _record(session: Session, record: Record) -> Moment:
         result=seen.status,
         actor=record.initiated_by.person,
         subject=record.reason,
-        movement=f"{record.from_version or 'unknown'} → {record.to_version}",
+        movement=f"{f'{record.stack}: ' if record.stack else ''}{record.from_version or 'unknown'} → {record.to_version}",
         seconds=record.elapsed_seconds,
         changes={op: count for op, count in record.infrastructure.items() if count},
         document={**plain_record(record), "status": seen.status},

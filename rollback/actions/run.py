@@ -22,6 +22,8 @@ from rollback.model.deployed import UNKNOWN, Deployed
 from rollback.model.events import AliasesMoved, Failed, FailedStep, Happened, has
 from rollback.model.plan import Plan
 from rollback.model.record import Check, Event, Record, Status
+from rollback.model.release import another_stack
+from rollback.model.request import stored
 from rollback.targets.base import Failure, Target, Written
 
 # Failures an event and characters a reason: an event stays below DynamoDB's 400 KB an item.
@@ -222,6 +224,7 @@ def new_record(
         domains=target.domains(plan.request),
         infrastructure=plan.infrastructure,
         run=github_actions.this_run(),
+        stack=another_stack(plan.subjects, stored(plan.request).project),
     )
 
 

@@ -36,7 +36,7 @@ class Status(StrEnum):
     ABORTED = "ABORTED"
 
 
-_LATER = frozenset({"relieved_seconds"})
+_LATER = frozenset({"relieved_seconds", "stack"})
 UNFINISHED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS, Status.FAILED})
 
 
@@ -90,6 +90,8 @@ class Record:
     empty for a person's; `notified` is the id of its Slack message, empty if not posted. `emergency`: it was
     made without the ledger, and imported from a journal file.
 
+    `stack` names a stack that is not the environment's own and the folder of its program: `edge/dev in services/edge`.
+
     `counts` counts steps by the names in `COUNTS`, `infrastructure` resources by those in `INFRASTRUCTURE`.
     """
 
@@ -120,6 +122,7 @@ class Record:
     emergency: bool = False
     run: str = ""
     notified: str = ""
+    stack: str = ""
     events: int = 0
     head: str = ""
     schema: int = SCHEMA
@@ -189,7 +192,7 @@ def record_fields(record: Record) -> dict[str, Any]:
     out where it is not known.
     """
     fields = {one.name: getattr(record, one.name) for one in dataclass_fields(record)}
-    return {name: value for name, value in fields.items() if name not in _LATER or value is not None}
+    return {name: value for name, value in fields.items() if name not in _LATER or value not in (None, "")}
 
 
 def event_hash(record_id: str, event: Event) -> str:

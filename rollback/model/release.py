@@ -33,6 +33,12 @@ def is_another_stack(subject: str) -> bool:
     return subject.startswith(f"{STACK}/")
 
 
+def another_stack(subjects: Iterable[str], folder: str) -> str:
+    """What people call a stack that is not the environment's own, with its program's folder; empty where it is."""
+    names = [subject.removeprefix(f"{STACK}/") for subject in subjects if is_another_stack(subject)]
+    return " ".join([*names, *([f"in {folder}"] if folder else [])]) if names else ""
+
+
 # The kind of an entry that tells of a record's beginning.
 OPENED = "opened"
 # That of an entry that tells of a drill's end.

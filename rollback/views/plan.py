@@ -17,6 +17,8 @@ from rollback.model.alias_moves import Move
 from rollback.model.composite_plan import parts
 from rollback.model.plan import Plan
 from rollback.model.record import MARKS
+from rollback.model.release import another_stack
+from rollback.model.request import stored
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange, kind
 from rollback.model.retention import Doomed, ranges
 from rollback.views.rich_layout import Blocks, aligned, hanging, text, unwrapped
@@ -99,8 +101,11 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
     ops = (CREATE, UPDATE, REPLACE, DELETE)
     counted = [f"{plan.infrastructure[op]} to {op}" for op in ops if plan.infrastructure.get(op)]
     same = plan.infrastructure.get(SAME, 0)
+    name = another_stack(plan.subjects, stored(plan.request).project)
     left = text(f"  {same} {'stays as it is' if same == 1 else 'stay as they are'}", "dim")
-    return [_change_line(plan, ", ".join(counted) or "nothing to change"), Text(), *aligned(rows), left]
+    head = [text(f"      stack {name}", "bold")] if name else []
+    change_line = _change_line(plan, ", ".join(counted) or "nothing to change")
+    return [*head, change_line, Text(), *aligned(rows), left]
 
 
 def _doomed(plan: Plan[Any]) -> list[RenderableType]:

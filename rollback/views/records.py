@@ -76,6 +76,11 @@ def _time(record: Record) -> Iterator[tuple[str, Text]]:
     yield "time", text(took, "green" if within else "red")
 
 
+def _kind(record: Record) -> str:
+    """What kind it is, and of which program's stack."""
+    return f"{record.kind} {record.stack}" if record.stack else record.kind
+
+
 def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableType:
     """One record: what, who, when, how it went, and its journal."""
     record = seen.record
@@ -84,7 +89,10 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
     grid.add_column()
     rows: list[tuple[str, Text]] = [
         ("status", text(seen.status, _STATUS.get(seen.status, ""))),
-        ("what", text(f"{record.kind} of {record.environment}: {record.from_version} → {record.to_version}")),
+        (
+            "what",
+            text(f"{_kind(record)} of {record.environment}: {record.from_version} → {record.to_version}"),
+        ),
         ("reason", text(record.reason)),
         ("by", text(f"{record.initiated_by} at {record.initiated_at}")),
         ("counts", text(counted(record))),

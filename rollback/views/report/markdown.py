@@ -37,6 +37,7 @@ def summary(reported: ReportedRecord) -> str:
         + ("" if record.relieved_seconds is None else f", relief after {record.relieved_seconds:.1f} s")
     )
     facts = (
+        *([("stack", record.stack)] if record.stack else []),
         ("from → to", f"{record.from_version or 'unknown'} → {record.to_version}"),
         ("reason", record.reason),
         ("services", ", ".join(record.services)),

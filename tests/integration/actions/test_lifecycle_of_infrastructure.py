@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from rollback import targets
+from rollback.actions.history import _record
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import covering, lift
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
 from rollback.actions.status import overview
 from rollback.config.naming import UNATTENDED
+from rollback.core.canonical import digest, plain
 from rollback.core.errors import Code, Refused, UsageError
-from rollback.model.record import Status, chain_break
+from rollback.model.record import Status, chain_break, record_hash
 from rollback.model.release import STACK, TERRAFORM
 from rollback.model.request import StoredRequest, read
 from rollback.model.situation import RecordSeen
 from rollback.targets.base import Context, Failure, Target
+from rollback.views.plan import plan_view
 from rollback.views.records import record_view
 from tests.coded import coded
 from tests.doubles.functions import client_error, nothing
@@ -114,6 +118,43 @@ def test_the_platforms_smoke_command_proves_nothing_of_another_programs_stack(
     assert [check.check for check in finished.record.verification if check.check == "smoke"] == (
         ["smoke"] if code else []
     )
+
+
+@pytest.mark.finding("P5")
+def test_another_programs_stack_is_named_wherever_it_is_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = StackDouble()
+    monkeypatch.setattr(
+        targets, "make", lambda kind, context: made.target(kind, f"{STACK}/edge/dev")(context)
+    )
+
+    finished = start(world, yes=True, project="services/edge")
+
+    ended(world, finished, Status.COMPLETE, 0)
+    assert finished.record is not None
+    assert finished.plan is not None
+    name = "edge/dev in services/edge"
+    assert finished.record.stack == name
+    for view in (plan_view(finished.plan), record_view(RecordSeen(record=finished.record))):
+        console = Console(file=io.StringIO(), width=120)
+        console.print(view)
+        assert name in console.file.getvalue()  # type: ignore[attr-defined] # a StringIO
+    assert _record(finished.record).movement.startswith(f"{name}: ")
+
+
+@pytest.mark.finding("P5")
+def test_a_record_of_the_environments_own_stack_has_the_hash_that_earlier_versions_gave_it(
+    world: World, stack_double: StackDouble
+) -> None:
+    record_ = start(world, yes=True).record
+
+    assert record_ is not None
+    assert record_.stack == ""
+    before = plain(replace(record_, events=0, head=""))
+    del before["stack"], before["relieved_seconds"]
+    assert record_hash(record_) == digest(before)
+    assert record_hash(replace(record_, stack="edge/dev")) != record_hash(record_)
 
 
 def test_a_commit_that_was_left_may_be_deployed_again_once_it_is_lifted(
