@@ -6,6 +6,7 @@ end is an entry of the timeline, whose hash covers the whole drill.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,8 @@ SCENARIOS = (CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE)
 NONE, FAILING, THROTTLED, KILLED = "none", "failing", "throttled", "killed"
 FAULTS = (NONE, FAILING, THROTTLED, KILLED)
 PREFIX = "DRILL#"
+# Drills are known by ULIDs.
+_RELEASE = re.compile(r"drill-[0-9A-HJKMNP-TV-Z]{26}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +88,11 @@ class Drill:
             rollbacks=tuple(rollbacks),
             why=why,
         )
+
+
+def is_of_drill(version: str) -> bool:
+    """Whether a release is one that a drill made (`Drill.release`): bad on purpose, and evidence of nothing."""
+    return bool(_RELEASE.fullmatch(version))
 
 
 def scenarios(text: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from rich.filesize import decimal
 
 from rollback.core.errors import Refused
+from rollback.model.drill import is_of_drill
 from rollback.model.events import Deleted, Spared, happened
 from rollback.model.record import Event
 from rollback.model.release import Quarantine, Timeline, previous
@@ -109,7 +110,7 @@ def needed_releases(
     """Service → the releases whose versions of it stay, each with why: `{"team_service": {"v1.2.0": "…"}}`.
 
     These are the newest `keep` that were recorded and are not quarantined, what is deployed, what `previous`
-    would go back to, and what is quarantined, as evidence.
+    would go back to, and what is quarantined, as evidence: but for what drills made, which was bad on purpose.
     """
     found: dict[str, dict[str, str]] = {}
     for service in services:
@@ -127,7 +128,8 @@ def needed_releases(
             before = ""
         if before and before not in needed:
             needed[before] = f"previous is {before}"
-        needed |= {version: f"{version} is quarantined" for version in quarantined if version in recorded}
+        evidence = [version for version in recorded if version in quarantined and not is_of_drill(version)]
+        needed |= {version: f"{version} is quarantined" for version in evidence}
         found[service] = needed
     return found
 

@@ -23,6 +23,7 @@ from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.ledger.stored_record import Opened
 from rollback.model.advice import Advice, for_record
+from rollback.model.drill import is_of_drill
 from rollback.model.messages import counted, resources
 from rollback.model.record import (
     MARKS,
@@ -450,15 +451,18 @@ def release_rows(
     ]
 
 
-def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The releases, newest first; `rows` as of `release_rows`."""
+def releases_view(rows: Sequence[Mapping[str, Any]], *, everything: bool = False) -> RenderableType:
+    """The releases, newest first; `rows` as of `release_rows`. Those that drills have made, quarantined and not
+    deployed, are one line, unless `everything` is shown.
+    """
     if not rows:
         return text("No release is recorded yet.", "dim")
     wide = _headed("version", "when (UTC)", "by", "commit", "stands for", "quarantined for")
     narrow = _headed("when (UTC)", "release")
     for column in wide.columns[1:4]:
         column.no_wrap = True
-    for row in rows:
+    shown = [row for row in rows if everything or not _is_over(row)]
+    for row in shown:
         version = text(row["version"], "bold" if row["stands_for"] else "")
         by, commit = text(row["by"].partition(" (")[0]), text(row["commit"][:7])
         deployed = text(_some(row["stands_for"], row["services"]), "green")
@@ -468,7 +472,14 @@ def releases_view(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         for name, what in (("stands for ", deployed), ("quarantined for ", quarantined)):
             text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
         narrow.add_row(_day(row["at"]), text_parts)
-    return Either(_SIX, wide, narrow)
+    hidden = len(rows) - len(shown)
+    more = [text(f"{hidden} quarantined releases of drills are not shown: --all", "dim")] if hidden else []
+    return Group(Either(_SIX, wide, narrow), *more)
+
+
+def _is_over(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a drill's that is quarantined and not deployed."""
+    return is_of_drill(row["version"]) and bool(row["quarantined_for"]) and not row["stands_for"]
 
 
 def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:

@@ -38,13 +38,17 @@ def adopt(
     _record(env, version, commit, terraform_commit, json=json, adopting=True)
 
 
-def list_(env: Env, json: Json = False) -> None:
+def list_(
+    env: Env,
+    everything: Annotated[bool, typer.Option("--all", help="Quarantined releases of drills, too.")] = False,
+    json: Json = False,
+) -> None:
     """The recorded releases, newest first, and what stands where."""
     with verb(env, json, reading=True) as (session, _, ui):
         timeline = session.ledger.timeline()
         apart = status.apart(session, timeline)
         rows = records.release_rows(timeline, session.ledger.quarantines(), apart)
-        ui.show(records.releases_view(rows), rows)
+        ui.show(records.releases_view(rows, everything=everything), rows)
 
 
 def quarantine(

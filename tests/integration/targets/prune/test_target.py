@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.console import Console, RenderableType
 
 from rollback.actions.audit import audit
 from rollback.actions.freeze import freeze
@@ -24,6 +25,7 @@ from rollback.model.plan import Plan
 from rollback.model.record import Status, chain_break
 from rollback.model.request import AliasesRequest, PruneRequest
 from rollback.model.retention import Doomed, deleted
+from rollback.views.records import release_rows, releases_view
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
@@ -36,6 +38,7 @@ GET, LIST, ROLES = (
     "acme-dev-lambda-teams-list",
     "acme-dev-lambda-roles-get",
 )
+DRILL = "drill-01M8HJWWBRXSS8D41AY5A446KV"
 WHY = "the account's code storage is full"
 
 
@@ -92,6 +95,12 @@ def kept(world: World, function: str, number: int) -> str:
     return step.kept.get(str(number), "")
 
 
+def _text(view: RenderableType) -> str:
+    console = Console(record=True, width=200)
+    console.print(view)
+    return console.export_text()
+
+
 # -- what stays ---------------------------------------------------------------------------------------------
 
 
@@ -125,6 +134,47 @@ def test_a_quarantined_release_is_evidence_and_does_not_count_among_the_newest(o
 
     assert doomed(old) == {GET: [1, 2, 3], LIST: [1, 2, 3], ROLES: [1, 2, 3, 4]}
     assert kept(old, GET, 5) == "v5 is quarantined"
+
+
+@pytest.fixture
+def drilled(world: World) -> World:
+    """A drill's release between a person's: v1, v2, the drill's, v3, v4."""
+    for version in ("v1", "v2", DRILL, "v3", "v4"):
+        world.release(version)
+        world.record(version)
+    return world
+
+
+@pytest.mark.finding("D5")
+def test_a_drills_quarantined_release_is_no_evidence_and_goes(drilled: World) -> None:
+    quarantine(drilled.session(ALICE), DRILL, (), "drill: code")
+
+    assert doomed(drilled) == {GET: [1, 2, 3], LIST: [1, 2, 3], ROLES: [1, 2, 3]}
+    assert pruned(drilled).error is None
+    assert left(drilled) == {GET: [4, 5], LIST: [4, 5], ROLES: [4, 5]}
+
+
+@pytest.mark.finding("D5")
+def test_a_drills_release_that_is_deployed_stays(drilled: World) -> None:
+    drilled.begin(to=DRILL)
+    quarantine(drilled.session(ALICE), DRILL, (), "drill: code")
+
+    assert kept(drilled, GET, 3) == f"alias live, {DRILL} stands"
+
+
+@pytest.mark.finding("D5")
+def test_quarantined_releases_of_drills_are_one_line_of_the_list(drilled: World) -> None:
+    quarantine(drilled.session(ALICE), DRILL, (), "drill: code")
+    ledger = drilled.session().ledger
+    rows = release_rows(ledger.timeline(), ledger.quarantines(), {})
+
+    assert DRILL in [row["version"] for row in rows], "JSON has them all"
+    shown, whole = (_text(releases_view(rows, everything=everything)) for everything in (False, True))
+    assert DRILL not in shown
+    assert "--all" in shown
+    assert "v2" in shown
+    assert DRILL in whole
+    assert "--all" not in whole
 
 
 def test_what_is_deployed_and_what_previous_would_give_stay_however_old_they_are(old: World) -> None:
