@@ -93,7 +93,8 @@ class Parameter(Resource):
     def update(self, cloud: Cloud, id_: str, old: Values, new: Values, changed: Collection[str]) -> None:
         client = cloud.ssm(old)
         if set(changed) - {"tags", "tagsAll", "overwrite"}:
-            client.put_parameter(**_settings(new), Overwrite=True)
+            # What is not given stays as it was, so that a description goes only by an empty one.
+            client.put_parameter(**{"Description": "", **_settings(new)}, Overwrite=True)
         was, wanted = old.get("tagsAll", {}), cloud.all_tags(new)
         if gone := sorted(was.keys() - wanted.keys()):
             client.remove_tags_from_resource(ResourceType="Parameter", ResourceId=id_, TagKeys=gone)

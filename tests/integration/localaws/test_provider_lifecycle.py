@@ -231,6 +231,20 @@ def test_refresh_sees_drift_and_up_corrects_it(stack: Stack) -> None:
     assert tags == [{"Key": "rev", "Value": "1"}]
 
 
+@pytest.mark.finding("W9")
+def test_a_description_that_the_program_does_not_declare_is_cleared_and_stays_so(stack: Stack) -> None:
+    stack.program(BASE + PARAMETER)
+    stack.up()
+    ssm = stack.aws("ssm")
+    ssm.put_parameter(Name="/dev/version", Value="one", Description="by hand", Overwrite=True)
+
+    assert stack.up("--refresh").counts() == {"update": 1}
+
+    (described,) = ssm.describe_parameters()["Parameters"]
+    assert not described.get("Description")
+    assert stack.up("--refresh").counts() == {}
+
+
 @pytest.mark.soak  # tests/e2e/test_the_engine_keeps_it.py, with the whole program
 def test_an_alias_that_was_rolled_back_stays_where_it_was_moved(stack: Stack) -> None:
     stack.program(BASE + ALIAS + PARAMETER)
