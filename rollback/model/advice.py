@@ -198,7 +198,7 @@ def _busy(situation: Situation) -> set[str]:
 def _services(situation: Situation) -> Iterator[Advice]:
     env, busy = situation.environment, _busy(situation)
     if situation.services and not any(service.recorded for service in situation.services):
-        if not busy:
+        if not situation.leases:
             yield _never_recorded(situation)
         return
     wrong = [
@@ -214,7 +214,10 @@ def _services(situation: Situation) -> Iterator[Advice]:
     missing = [one.name for service in wrong for one in service.functions if one.version is None]
     if keep is not None and _newer(situation, keep.version, wrong):
         back = []
-    steps = [*([_record(situation, keep)] if keep else []), *back]
+    # A release is recorded under the leases of all that it is made of.
+    steps = [*([_record(situation, keep)] if keep and not situation.leases else []), *back]
+    if keep is not None and not steps:
+        return
     if steps:
         yield Advice(state=state, what=what, steps=tuple(steps))
     elif missing:

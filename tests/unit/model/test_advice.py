@@ -175,6 +175,11 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         State.DRIFT_TO_RECORDED,
         [KEEP.replace("v1.2.0", "v1.0.0"), ADOPT],
     ),
+    "drift, recorded and newer, while the stack is at work": (
+        {**drift("v1.2.0"), **lease(Life.RUNNING, "R2", "stack")},
+        State.RUNNING,
+        [STATUS],
+    ),
     "drift, of services with other ways back": (
         {
             "services": (
