@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from rollback.config.naming import FOUNDATION
 from rollback.model.commands import Commands
 from rollback.model.kind import Kind
 from rollback.model.record import Record, Status
@@ -95,7 +96,7 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
 
 def without_ledger(state: State, environment: str, break_glass: str = "") -> Advice:
     """What to type where the ledger's table is not there, or does not answer."""
-    up = Step(command=f"pulumi up --stack {environment}", why="which declares it")
+    up = Step(command=f"pulumi up --stack {environment}-{FOUNDATION}", why="which declares it")
     relief = Step(
         command=f'rollback lambda --emergency --env {environment} --reason "…"',
         why="relief meanwhile",

@@ -60,6 +60,7 @@ APPROVE = f"rollback approve R1 --digest {DIGEST[:16]} --env dev"
 UNFREEZE = 'rollback unfreeze --env dev --reason "…"'
 STATUS, AUDIT = "rollback status --env dev", "rollback audit --env dev"
 UP = "pulumi up --stack dev"
+FOUNDATION = "pulumi up --stack dev-foundation"
 MEND = 'rollback ledger mend --env dev --reason "…"'
 RELIEF = 'rollback lambda --emergency --env dev --reason "…"'
 LIST = "rollback release list --env dev"
@@ -106,7 +107,7 @@ def lease(alive: Life, owner: str = "R1", domain: str = "aliases") -> dict[str, 
 WAITS, FAILED = Status.AWAITING_APPROVAL, Status.FAILED
 # What there is; the state that is most urgent; what is advised, in this order.
 TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
-    "no stack declared": ({"ledger": State.NOT_DECLARED}, State.NOT_DECLARED, [UP]),
+    "no stack declared": ({"ledger": State.NOT_DECLARED}, State.NOT_DECLARED, [FOUNDATION]),
     "no alias declared": (
         {
             "services": tuple(
@@ -116,8 +117,8 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         State.NOT_DECLARED,
         [UP],
     ),
-    "no ledger": ({"ledger": State.NO_LEDGER}, State.NO_LEDGER, [UP, RELIEF]),
-    "ledger lost": ({"ledger": State.LEDGER_LOST}, State.LEDGER_LOST, [UP, MEND, RELIEF]),
+    "no ledger": ({"ledger": State.NO_LEDGER}, State.NO_LEDGER, [FOUNDATION, RELIEF]),
+    "ledger lost": ({"ledger": State.LEDGER_LOST}, State.LEDGER_LOST, [FOUNDATION, MEND, RELIEF]),
     "ledger behind": ({"ledger": State.LEDGER_BEHIND}, State.LEDGER_BEHIND, [MEND, RELIEF]),
     "ledger away": ({"ledger": State.LEDGER_UNREACHABLE}, State.LEDGER_UNREACHABLE, [STATUS, RELIEF]),
     "ledger tampered": ({"damaged": ("an item",)}, State.LEDGER_TAMPERED, [AUDIT]),
