@@ -140,7 +140,7 @@ def test_another_programs_stack_is_named_wherever_it_is_shown(
         console = Console(file=io.StringIO(), width=120)
         console.print(view)
         assert name in console.file.getvalue()  # type: ignore[attr-defined] # a StringIO
-    assert _record(finished.record).movement.startswith(f"{name}: ")
+    assert _record(world.session(), finished.record).movement.startswith(f"{name}: ")
 
 
 @pytest.mark.finding("P5")
