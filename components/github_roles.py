@@ -92,6 +92,7 @@ class GithubRoles(pulumi.ComponentResource):
                     )
                 ),
                 permissions_boundary=ceiling.arn,
+                max_session_duration=naming.SESSION_HOURS * 3600,
                 tags=tagged,
                 # A trust can name only a role that is there.
                 opts=pulumi.ResourceOptions.merge(

@@ -139,6 +139,7 @@ class Lifecycle:
             target.keep(plan, rollback_id)
             waiting = self._await_approval(record, plan, policy)
             return waiting if hold or policy == "identity" else self._asked(waiting, plan)
+        self._records.in_time(target)
         with self._records.held(target.domains(request), rollback_id) as lease:
             with self._records.planning(lease):
                 plan = self._plan(target, request)
@@ -180,6 +181,7 @@ class Lifecycle:
         self._approved(opened.record, digest)
         with self._records.taken(opened.record.domains, rollback_id) as lease:
             opened, target, plan = self._records.trusted(rollback_id)
+            self._records.in_time(target)
             record = opened.record
             lease.in_flight = record.status is Status.IN_PROGRESS
             self._approved(record, digest)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from rollback.actions.ledger_store import LedgerStore, give_up
 from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible
 from rollback.actions.smoke_test import smoke
+from rollback.config.naming import role_of
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
@@ -97,6 +99,22 @@ class RecordLeases:
             raise lost from why
         if why is not None:
             raise why
+
+    def in_time(self, target: Target) -> None:
+        """Raises `Refused` where the caller's credentials may end before what is begun has."""
+        ends, session = self.session.account.ends, self.session
+        if ends is None or ends >= session.now() + timedelta(minutes=target.minutes):
+            return
+        _, role = role_of(session.caller.role)
+        hours = -(-target.minutes // 60)
+        raise Refused(
+            f"These credentials end at {ends:%H:%M:%SZ}, and rollback {target.verb} may take {target.minutes} minutes.",
+            code=Code.CREDENTIALS_END,
+            changed="Nothing was changed.",
+            next=f"rollback login --env {session.environment}"
+            + (f" --role {role}" if role else "")
+            + f" --hours {hours + (target.minutes % 60 == 0)}",
+        )
 
     # -- what a dead process left held -----------------------------------------------------------------
 
@@ -270,6 +288,7 @@ class RecordLeases:
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, _UNFINISHED, _NOTHING_LEFT)
             if kind is Resumed:
+                self.in_time(target)
                 self.approved_where_asked(opened)
             if opened.record.status is Status.FAILED:
                 self.still_newest(opened, plan)

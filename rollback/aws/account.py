@@ -25,6 +25,7 @@ from botocore.parsers import ResponseParserError
 
 from rollback.aws.answers import trust_nothing
 from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
+from rollback.aws.session_end import ends
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.thread_pool import WORKERS, Pool, workers
@@ -66,6 +67,8 @@ class Account:
     client: Callable[..., Any] = boto3.client
     # Seconds by which this machine's clock is ahead of AWS's; negative where it is behind.
     ahead: float = 0.0
+    # When the credentials end for good, in UTC; None where that is not known.
+    ends: datetime | None = None
     workers: Callable[[], AbstractContextManager[Pool]] = workers
 
     def publish(self, parameter: str, value: str) -> None:
@@ -144,6 +147,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
         throttles=throttles,
         client=client,
         ahead=ahead,
+        ends=ends(session),
     )
 
 

@@ -48,10 +48,11 @@ def user(account: Account) -> str:
     return account.caller.person.rpartition("/")[2]
 
 
-def take(account: Account, role: str, *, serial: str, mfa: str) -> dict[str, Any]:
+def take(account: Account, role: str, *, serial: str, mfa: str, hours: int = 1) -> dict[str, Any]:
     """The answer that `credential_process` gives for a role (an ARN), taken as the caller with a code of theirs.
 
-    The session's name and its source identity are the user's name. Raises `Refused` where AWS does not let the
+    It lasts for `hours`, of which a role allows `naming.SESSION_HOURS`. The session's name and its source identity are
+    the user's name. Raises `Refused` where AWS does not let the
     caller take it, and `UsageError` for a code that cannot be one.
     """
     name = user(account)
@@ -65,6 +66,7 @@ def take(account: Account, role: str, *, serial: str, mfa: str) -> dict[str, Any
                 SourceIdentity=name,
                 SerialNumber=serial,
                 TokenCode=mfa,
+                DurationSeconds=hours * 3600,
             )["Credentials"]
         except ClientError as error:
             if not denied(error):

@@ -96,7 +96,10 @@ VERBS = {
         "lift": ("release:lift", "Let a quarantined release come back."),
     },
     "ci": {
-        "role": ("ci:role", "Hand on a role's ARN and the environment's region; asks nobody."),
+        "role": (
+            "ci:role",
+            "Hand on a role's ARN, the region, who has started this attempt of the run, and for how long to take it.",
+        ),
         "plan": (
             "ci:plan",
             "Plan, write it down, and hand on what it waits for; a second attempt of a run goes on with its record.",

@@ -18,6 +18,8 @@ DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "res
 ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
 # Deploys what is bad on purpose, and has it rolled back; there is none in production.
 DRILL = "drill"
+# For how long a role may be taken at once: as long as the longest job, which is that of drills.
+SESSION_HOURS = 6
 # What an administrator declares, in a stack of its own: roles and their boundary, identity provider, ledger, trail,
 # GitHub's environments.
 FOUNDATION = "foundation"

@@ -43,6 +43,7 @@ class Code(StrEnum):
 
     # -- who asks, and what AWS answers
     NO_CREDENTIALS = auto()  # there are no AWS credentials
+    CREDENTIALS_END = auto()  # what is to be done may take longer than the credentials last
     CREDENTIALS_INVALID = auto()  # the AWS credentials have expired, or AWS does not know them
     CLOCK_WRONG = auto()  # this machine's clock is minutes off
     WRONG_ACCOUNT = auto()  # the credentials, or a journal, belong to another account than the environment

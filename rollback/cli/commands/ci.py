@@ -14,7 +14,7 @@ from rollback.actions import context
 from rollback.cli.options import Env, Identifier, Reason, names_in
 from rollback.cli.runtime import end, verb
 from rollback.config import settings as configured
-from rollback.config.naming import APPROVER, arn
+from rollback.config.naming import APPROVER, SESSION_HOURS, arn
 from rollback.core.errors import RollbackError
 from rollback.integrations import github_actions
 from rollback.model import kind as kinds
@@ -43,14 +43,20 @@ class WorkflowRole(StrEnum):
     drill = "drill"
 
 
-def role(which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE")], env: Env) -> None:
-    """Hand on a role's ARN, the environment's region, and who has started this attempt of the run; asks nobody."""
+def role(
+    which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE")],
+    env: Env,
+    minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long the job may take.")] = 60,
+) -> None:
+    """Hand on a role's ARN, the region, who has started this attempt of the run, and for how long to take it."""
     with _without_credentials(env) as settings:
         name = settings.names.role(which.value)
         github_actions.output(
             arn=arn("iam", settings.region, settings.account, f"role/{name}"),
             region=settings.region,
             person=github_actions.starter(),
+            # No role is taken for less than 15 minutes or for more than it allows.
+            seconds=str(60 * min(max(minutes, 60), 60 * SESSION_HOURS)),
         )
 
 

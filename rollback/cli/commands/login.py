@@ -45,6 +45,9 @@ def login(
     profile: Annotated[
         str, typer.Option("--profile", help="The AWS profile of your own keys; default: the usual ones.")
     ] = "",
+    hours: Annotated[
+        int, typer.Option("--hours", min=1, max=naming.SESSION_HOURS, help="For how long, in hours.")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Take a role with MFA, under your own name, and keep it here until it ends."""
@@ -60,7 +63,7 @@ def login(
                 code=Code.OPTION_INVALID,
                 next=f"rollback login --env {env} --role {role} --mfa CODE",
             )
-        answer = logins.take(account, arn, serial=device, mfa=code)
+        answer = logins.take(account, arn, serial=device, mfa=code, hours=hours)
         logins.keep(arn, answer)
         called = f"{role}-{env}"
         lines = [

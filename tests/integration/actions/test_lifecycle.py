@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,12 +13,13 @@ from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import new_record
 from rollback.actions.status import check
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.record import Status, chain_break, plain_record
 from rollback.model.release import Release
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.recorded import recorded
+from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.instead import Instead
@@ -933,3 +936,23 @@ def test_an_adoption_overtakes_no_failed_record(world: World) -> None:
     world.adopt("v0.9.0")
 
     ended(world, world.flow().verify(identifier), Status.COMPLETE, 0)
+
+
+@pytest.mark.finding("S4")
+@pytest.mark.parametrize(("minutes", "begins"), [(4, False), (6, True)])
+def test_nothing_is_begun_that_may_outlast_the_credentials(world: World, minutes: int, begins: bool) -> None:
+    world.story()
+    flow = world.flow()
+    ends = flow.session.now() + timedelta(minutes=minutes)
+    account = replace(flow.session.account, ends=ends)
+    flow = replace(flow, session=replace(flow.session, account=account))
+    assert flow.session.target("aliases").minutes == 5
+
+    if begins:
+        assert flow.start("aliases", AliasesRequest(), "it leaks").error is None
+        return
+    with pytest.raises(Refused, check=coded(Code.CREDENTIALS_END)) as caught:
+        flow.start("aliases", AliasesRequest(), "it leaks")
+    assert "--hours 1" in caught.value.next
+    assert world.functions.writes == []
+    assert not flow.session.leases.holders()

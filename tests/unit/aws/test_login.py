@@ -47,10 +47,15 @@ ALICE = Actor(role="user", person="team/alice")
 def test_a_role_is_taken_with_mfa_under_the_users_own_name_and_for_themselves() -> None:
     caller = account(ALICE)
 
-    answer = login.take(caller, ROLE, serial=DEVICE, mfa="123456")
+    answer = login.take(caller, ROLE, serial=DEVICE, mfa="123456", hours=2)
 
     caller.asked.assert_called_once_with(
-        RoleArn=ROLE, RoleSessionName="alice", SourceIdentity="alice", SerialNumber=DEVICE, TokenCode="123456"
+        RoleArn=ROLE,
+        RoleSessionName="alice",
+        SourceIdentity="alice",
+        SerialNumber=DEVICE,
+        TokenCode="123456",
+        DurationSeconds=7200,
     )
     assert answer == {
         "Version": 1,
