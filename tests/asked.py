@@ -32,6 +32,8 @@ _ROLES = {"github-actions": "deployer"}
 _LEADING_KEYS = "dynamodb:LeadingKeys"
 _SHAPES = (
     (re.compile(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b"), "<ulid>"),
+    # End-to-end tests have one key only, of the stack's secrets; it is called as `permissions/deeds.py` calls it.
+    (re.compile(r"(?<=:key/)[0-9a-f-]{36}"), "<env>-state"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
     (re.compile(r"(?<=-restore-)(?!role\b)[0-9A-Za-z-]+"), "<copy>"),

@@ -98,8 +98,11 @@ def deed_by(of: Declared, role: str, deed: Deed, action: str, on: str) -> Reques
         key: value.format(**parts) if isinstance(value, str) else tuple(one.format(**parts) for one in value)
         for key, value in deed.keys
     }
-    trust = f"{of.environment}: {KEY_POLICY}" if action.startswith("kms:") else None
-    return of.request(role, action, deed.on.format(**parts), trust=trust, **keys)
+    return of.request(role, action, deed.on.format(**parts), trust=_policy_of_a_key(of, action), **keys)
+
+
+def _policy_of_a_key(of: Declared, action: str) -> str | None:
+    return f"{of.environment}: {KEY_POLICY}" if action.startswith("kms:") else None
 
 
 def _deeds(of: Declared) -> Iterator[tuple[Question, Request]]:
@@ -115,7 +118,11 @@ def _asked(of: Declared) -> Iterator[tuple[Question, Request]]:
     for call in asked.kept():
         if call.role in of.roles:
             request = of.request(
-                call.role, call.action, filled(of, call.resource), **dict(_keys(of, call.keys))
+                call.role,
+                call.action,
+                filled(of, call.resource),
+                trust=_policy_of_a_key(of, call.action),
+                **dict(_keys(of, call.keys)),
             )
             yield ("asked", of.environment, *call.question), request
 

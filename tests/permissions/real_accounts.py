@@ -30,7 +30,7 @@ REASONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "The stacks of the tests have a passphrase, and their tables the emulator's key; "
     "`integration/localaws/test_keys.py` has the stack's key": (
-        ("deployer", "StateKey", "kms:Decrypt Encrypt GenerateDataKey"),
+        ("deployer", "StateKey", "kms:Encrypt GenerateDataKey"),
         (
             "restore",
             "TableKeys",
