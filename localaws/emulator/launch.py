@@ -73,6 +73,7 @@ def _serve(listener: socket.socket, port: int) -> None:
         copying,
         function_code,
         identities,
+        identity_providers,
         idle,
         lambda_actions,
         leading_keys,
@@ -88,6 +89,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     _parse_once(importlib.import_module("ministack.core.iam_evaluator"))
     lambda_actions.install()
     identities.install()
+    identity_providers.install()
     function_code.install()
     idle.install()
     past.install()

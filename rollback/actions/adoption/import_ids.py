@@ -37,6 +37,8 @@ _BUCKET = "aws:s3/bucket:Bucket"
 _NOTICED = ("bucket", "functionName", "name", "policyArn", "role", "url")
 # All of a resource's tags, those of the provider included: they follow `tags`.
 _ECHOES = {"tagsAll"}
+# Whom an identity provider issues tokens for.
+_AUDIENCES = "clientIdLists"
 # The stack itself and its providers.
 _ENGINES = "pulumi:"
 
@@ -252,9 +254,20 @@ def found(
             continue
         step = steps[one.urn]
         state = {SAME: ImportState.exists, REPLACE: ImportState.replaced}.get(step.op, ImportState.differs)
-        properties = tuple(name for name in step.replacing or step.properties if name not in _ECHOES)
+        properties = tuple(
+            _named_property(name, step) for name in step.replacing or step.properties if name not in _ECHOES
+        )
         made.append(Importable(declared=one, state=state, properties=properties))
     return tuple(sorted(made, key=lambda one: (one.declared.kind_name, one.declared.name)))
+
+
+def _named_property(name: str, step: PreviewStep) -> str:
+    """A property that changes; of an identity provider's audiences, which the whole account shares, those that go."""
+    if name != _AUDIENCES:
+        return name
+    before, after = ((side or {}).get(name) or () for side in (step.old, step.new))
+    gone = sorted({*map(str, before)} - {*map(str, after)})
+    return f"{name} (no longer {', '.join(gone)})" if gone else name
 
 
 def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> tuple[str, ...]:

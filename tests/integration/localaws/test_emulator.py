@@ -577,3 +577,28 @@ def test_an_account_is_copied_under_another_number_and_what_the_other_has_stays(
     }
     assert values(own) == {"where": f"arn:aws:s3:::a-{dev.account}"}
     assert values(connect("ssm", account.endpoint, third)) == {}
+
+
+@pytest.mark.finding("W9")
+def test_an_identity_provider_that_was_made_by_hand_gets_its_audience_and_tags_and_loses_others(
+    account: Emulator, dev: Settings
+) -> None:
+    iam = connect("iam", account.endpoint, dev)
+    arn = iam.create_open_id_connect_provider(Url="https://issuer.example.org", ClientIDList=["other"])[
+        "OpenIDConnectProviderArn"
+    ]
+    provider = {"OpenIDConnectProviderArn": arn}
+
+    iam.add_client_id_to_open_id_connect_provider(**provider, ClientID="sts.amazonaws.com")
+    iam.remove_client_id_from_open_id_connect_provider(**provider, ClientID="other")
+    iam.tag_open_id_connect_provider(
+        **provider, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]
+    )
+    iam.untag_open_id_connect_provider(**provider, TagKeys=["a"])
+
+    found = iam.get_open_id_connect_provider(**provider)
+    assert found["ClientIDList"] == ["sts.amazonaws.com"]
+    assert found["Tags"] == [{"Key": "b", "Value": "2"}]
+    with pytest.raises(ClientError):
+        iam.tag_open_id_connect_provider(OpenIDConnectProviderArn=f"{arn}x", Tags=[])
+    iam.delete_open_id_connect_provider(**provider)

@@ -192,6 +192,24 @@ def test_the_state_of_a_resource_is_what_the_engine_would_do_once_it_is_imported
     }
 
 
+@pytest.mark.finding("W9")
+def test_audiences_of_others_that_an_identity_provider_would_lose_are_named() -> None:
+    kind = "aws:iam/openIdConnectProvider:OpenIdConnectProvider"
+    provider = PreviewStep(
+        urn=urn(kind, "github"),
+        type=kind,
+        op="update",
+        properties=("clientIdLists",),
+        old={"clientIdLists": ["team-b", "sts.amazonaws.com", "team-a"]},
+        new={"clientIdLists": ["sts.amazonaws.com"]},
+    )
+    declared = import_ids.Declared(urn=provider.urn, type=kind, id="arn", in_stack=False)
+
+    (found,) = import_ids.found([declared], {provider.urn}, [provider])
+
+    assert found.properties == ("clientIdLists (no longer team-a, team-b)",)
+
+
 def test_a_component_is_distinguished_from_a_resource_by_what_the_engine_shows_of_it() -> None:
     def event(type_: str, **more: Any) -> tuple[str, Any]:
         new = {"type": type_, "inputs": {}, **more}
