@@ -222,7 +222,9 @@ def test_items_of_the_ledger_that_were_damaged_are_named(untouched: Platform, wa
         # Without an owner it is a lease that nobody holds.
         assert runs.pop("a missing owner").code == 0
 
-    assert not _wrong(runs, dict.fromkeys(runs, (1, f"{item['PK']['S']} / {item['SK']['S']} is malformed")))
+    # What only tells who holds what is stepped over; what a plan depends on refuses it.
+    code = {"lease": 0, "quarantine": 3}.get(which, 1)
+    assert not _wrong(runs, dict.fromkeys(runs, (code, f"{item['PK']['S']} / {item['SK']['S']} is malformed")))
     assert untouched.everything() == before
 
 

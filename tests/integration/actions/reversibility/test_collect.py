@@ -193,7 +193,7 @@ def test_a_stack_that_is_recorded_is_no_check_that_does_not_apply_where_its_engi
 
     assert (unknown.check, unknown.answer) == ("stack", CheckAnswer.UNKNOWN)
     assert "pulumi is not on PATH" in unknown.why
-    assert "Install it" in unknown.next
+    assert "rollback tools install" in unknown.next
 
 
 def test_one_check_that_cannot_be_asked_leaves_the_others_be(platform: World) -> None:
@@ -206,7 +206,7 @@ def test_one_check_that_cannot_be_asked_leaves_the_others_be(platform: World) ->
     assert (unknown.check, unknown.answer) == ("functions", CheckAnswer.UNKNOWN)
     assert "Not allowed" in unknown.why
     (note,) = of(verdict, "audit trail")
-    assert (note.answer, note.next) == (CheckAnswer.NOTE, "`pulumi up` declares it.")
+    assert (note.answer, note.next) == (CheckAnswer.NOTE, "`pulumi up` of the foundation declares it.")
 
 
 def test_an_environment_that_lets_anybody_in_is_a_reason(platform: World, hub: GitHub) -> None:

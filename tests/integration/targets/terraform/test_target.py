@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -166,7 +167,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     ensure_terraform()
     folder = tmp_path_factory.mktemp("terraform")
     where = folder / "checkout"
-    checkout(where, "dev", ACCOUNT)
+    checkout(where, "dev", str(next(_ORDERS)))
     project = yaml.safe_load((where / "Pulumi.yaml").read_text())
     project["config"]["minimumFunctions"]["default"] = 6
     project["config"]["smoke"]["default"] = []
@@ -255,6 +256,10 @@ class Orders:
             for one in json.loads(kept["Body"].read())["resources"]
             if one["name"] != "same"
         }
+
+
+# An account of its own for each test.
+_ORDERS = itertools.count(int(ACCOUNT) + 1_000)
 
 
 @pytest.fixture
