@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from tests.crashes import calls
-from tests.crashes.alias_estate import CAROL, GOAL, START, VERB, AliasEstate, State
+from tests.crashes.alias_estate import CAROL, GOAL, LEASE_SECONDS, START, VERB, AliasEstate, State
 from tests.crashes.calls import Point
 from tests.crashes.report import Row
 from tests.crashes.watched import Watched
@@ -169,10 +170,14 @@ def _without_record(estate: AliasEstate, seen: Undisturbed, owner: str | None, t
     """Nothing was written but, perhaps, a lease: that is freed by what the next command says."""
     _equal(replace(estate.state(), holders=()), seen.before)
     if owner is not None:
-        quarantined = estate.start(*VERB, as_=CAROL).wait()
-        must(
-            quarantined.code == 3 and f"rollback abort {owner} --env dev" in quarantined.err, str(quarantined)
-        )
+        # As long as it may still live it is to be waited for; then its lease is to be freed.
+        for _ in range(_TRIES):
+            refused = estate.start(*VERB, as_=CAROL).wait()
+            must(refused.code == 3, str(refused))
+            if "rollback status --env dev" not in refused.err:
+                break
+            time.sleep(LEASE_SECONDS)
+        must(f"rollback abort {owner} --env dev" in refused.err, str(refused))
         shown = estate.start("show", owner, as_=CAROL).wait()
         must(shown.code == 2, str(shown))
         resumed = estate.start("resume", owner, as_=CAROL).wait()

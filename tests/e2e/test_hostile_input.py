@@ -224,7 +224,9 @@ def test_items_of_the_ledger_that_were_damaged_are_named(untouched: Platform, wa
 
     # What only tells who holds what is stepped over; what a plan depends on refuses it.
     code = {"lease": 0, "quarantine": 3}.get(which, 1)
-    assert not _wrong(runs, dict.fromkeys(runs, (code, f"{item['PK']['S']} / {item['SK']['S']} is malformed")))
+    assert not _wrong(
+        runs, dict.fromkeys(runs, (code, f"{item['PK']['S']} / {item['SK']['S']} is malformed"))
+    )
     assert untouched.everything() == before
 
 
