@@ -327,7 +327,7 @@ MUTANTS = (
     ),
     Mutant(
         "weights skipped",
-        ("crash", "undo"),
+        ("crash", "execute"),
         f"{_ALIASES}._update",
         ((argument("update_alias", "RoutingConfig"), gone),),
     ),

@@ -10,6 +10,7 @@ from typing import ClassVar
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.simulation.aws.answers import Unmodelled
 from tests.simulation.calls import PHASES
 from tests.simulation.faults import CELLS, FAULTS, IMPOSSIBLE
 from tests.simulation.machine import Schedules
@@ -84,7 +85,7 @@ def caught_after(schedules: int, number: int, first: tuple[str, str] | None = No
     )
     try:
         run_state_machine_as_test(seed(number)(Machine), settings=wished)
-    except Violation:
+    except (Violation, Unmodelled):
         return counted["schedules"]
     return None
 

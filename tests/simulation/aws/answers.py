@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 Answer = dict[str, Any]
 
 
-class Unmodelled(AssertionError):
+class Unmodelled(BaseException):
     """A request that AWS may understand and the model does not: it must be taught first.
 
     No error that anybody handles, so that a simulation never goes on with a guess.
