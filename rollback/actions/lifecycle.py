@@ -177,11 +177,11 @@ class Lifecycle:
         not hold, or nobody has approved it.
         """
         freeze.respected(self.session)
-        opened, _, _ = self._records.opened(rollback_id)
+        opened, target, _ = self._records.opened(rollback_id)
+        self._records.in_time(target)
         self._approved(opened.record, digest)
         with self._records.taken(opened.record.domains, rollback_id) as lease:
             opened, target, plan = self._records.trusted(rollback_id)
-            self._records.in_time(target)
             record = opened.record
             lease.in_flight = record.status is Status.IN_PROGRESS
             self._approved(record, digest)

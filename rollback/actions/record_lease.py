@@ -275,8 +275,10 @@ class RecordLeases:
 
         Raises `Refused` where it cannot be acted upon, or has ended.
         """
-        opened, _, _ = self.opened(rollback_id)
+        opened, target, _ = self.opened(rollback_id)
         only(opened.record, _UNFINISHED, _NOTHING_LEFT)
+        if kind is Resumed:
+            self.in_time(target)
         if opened.record.emergency and opened.record.status is Status.IN_PROGRESS and not opened.adopted:
             raise Refused(
                 f"{rollback_id} is an emergency's, and its journal was imported in part only.",
@@ -288,7 +290,6 @@ class RecordLeases:
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, _UNFINISHED, _NOTHING_LEFT)
             if kind is Resumed:
-                self.in_time(target)
                 self.approved_where_asked(opened)
             if opened.record.status is Status.FAILED:
                 self.still_newest(opened, plan)

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -110,6 +111,13 @@ def output(**values: str) -> None:
         mark = secrets.token_hex(16)  # what no value can hold
         lines += [f"{name}<<{mark}", value, mark]
     _append("GITHUB_OUTPUT", "\n".join(lines))
+
+
+def ends(at: datetime) -> None:
+    """Has the job's later steps know when the role that it takes now will end. Raises `UsageError` outside GitHub
+    Actions.
+    """
+    _append("GITHUB_ENV", f"AWS_CREDENTIAL_EXPIRATION={at.astimezone(UTC).isoformat(timespec='seconds')}")
 
 
 def summarise(markdown: str) -> None:

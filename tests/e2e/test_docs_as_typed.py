@@ -106,7 +106,7 @@ class World:
             variables = {**_shell(platform, name, home), **self.variables}
             self._terminals[key] = Terminal(home=home, cwd=platform.root, variables=variables)
             if role:
-                self.types(key, _line(f"rollback login --env {environment} --role {_ROLES[role]}"))
+                self.types(key, _line(f"rollback login --env {environment} --role {_ROLES[role]} --hours 2"))
                 self.pastes_the_profile(key)
                 self.types(key, _line(f"export AWS_PROFILE={_ROLES[role]}-{environment}"))
         return self._terminals[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -51,12 +52,14 @@ def role(
     """Hand on a role's ARN, the region, who has started this attempt of the run, and for how long to take it."""
     with _without_credentials(env) as settings:
         name = settings.names.role(which.value)
+        # No role is taken for less than an hour, or for more than it allows.
+        seconds = 60 * min(max(minutes, 60), 60 * SESSION_HOURS)
+        github_actions.ends(datetime.now(UTC) + timedelta(seconds=seconds))
         github_actions.output(
             arn=arn("iam", settings.region, settings.account, f"role/{name}"),
             region=settings.region,
             person=github_actions.starter(),
-            # No role is taken for less than 15 minutes or for more than it allows.
-            seconds=str(60 * min(max(minutes, 60), 60 * SESSION_HOURS)),
+            seconds=str(seconds),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -167,7 +166,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     ensure_terraform()
     folder = tmp_path_factory.mktemp("terraform")
     where = folder / "checkout"
-    checkout(where, "dev", str(next(_ORDERS)))
+    checkout(where, "dev", ACCOUNT)
     project = yaml.safe_load((where / "Pulumi.yaml").read_text())
     project["config"]["minimumFunctions"]["default"] = 6
     project["config"]["smoke"]["default"] = []
@@ -258,12 +257,8 @@ class Orders:
         }
 
 
-# An account of its own for each test.
-_ORDERS = itertools.count(int(ACCOUNT) + 1_000)
-
-
 @pytest.fixture
-def orders(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Orders:
+def orders(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Orders]:
     where = tmp_path / "orders"
     checkout(where, "dev", ACCOUNT)
     project = yaml.safe_load((where / "Pulumi.yaml").read_text())
@@ -287,9 +282,16 @@ def orders(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ord
     variables = shell.environment(place.endpoint, settings, folder=tmp_path)
     for name, value in {**variables, **root(settings)}.items():
         monkeypatch.setenv(name, value)
-    return Orders(
+    yield Orders(
         place=Place(endpoint=place.endpoint, settings=settings, root=where, commits={}), variables=variables
     )
+    for bucket in (settings.names.state_bucket, "acme-orders-states"):
+        for one in s3.list_object_versions(Bucket=bucket).get("Versions", []):
+            s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+        for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=item["Key"])
+        s3.delete_bucket(Bucket=bucket)
+    connect("dynamodb", place.endpoint, settings).delete_table(TableName=settings.names.deployments_table)
 
 
 def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
