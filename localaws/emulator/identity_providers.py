@@ -20,32 +20,35 @@ def install() -> None:
     has moved them.
     """
     iam: Any = importlib.import_module("ministack.services.iam")
+    # There is no other way in.
+    value, tags_of, keys_of = iam._p, iam._extract_tags, iam._extract_tag_keys  # noqa: SLF001 - see above
+    providers, handlers, error, answer = iam._oidc_providers, iam._IAM_HANDLERS, iam._error, iam._xml  # noqa: SLF001 - see above
 
     def added(provider: dict[str, Any], asked: Any) -> None:
-        audience = iam._p(asked, "ClientID")  # noqa: SLF001 - no other way in
+        audience = value(asked, "ClientID")
         if audience not in provider["ClientIDList"]:
             provider["ClientIDList"].append(audience)
 
     def removed(provider: dict[str, Any], asked: Any) -> None:
-        audience = iam._p(asked, "ClientID")  # noqa: SLF001
+        audience = value(asked, "ClientID")
         provider["ClientIDList"] = [one for one in provider["ClientIDList"] if one != audience]
 
     def tagged(provider: dict[str, Any], asked: Any) -> None:
-        tags = {tag["Key"]: tag["Value"] for tag in (*provider.get("Tags", ()), *iam._extract_tags(asked))}  # noqa: SLF001
+        tags = {tag["Key"]: tag["Value"] for tag in (*provider.get("Tags", ()), *tags_of(asked))}
         provider["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
 
     def untagged(provider: dict[str, Any], asked: Any) -> None:
-        gone = iam._extract_tag_keys(asked)  # noqa: SLF001
+        gone = keys_of(asked)
         provider["Tags"] = [tag for tag in provider.get("Tags", ()) if tag["Key"] not in gone]
 
     def operation(action: str, change: Change) -> Callable[[Any], Any]:
         def answered(asked: Any) -> Any:
-            arn = iam._p(asked, "OpenIDConnectProviderArn")  # noqa: SLF001
-            provider = iam._oidc_providers.get(arn)  # noqa: SLF001
+            arn = value(asked, "OpenIDConnectProviderArn")
+            provider = providers.get(arn)
             if provider is None:
-                return iam._error(404, "NoSuchEntity", f"OIDC provider {arn} not found.", ns="iam")  # noqa: SLF001
+                return error(404, "NoSuchEntity", f"OIDC provider {arn} not found.", ns="iam")
             change(provider, asked)
-            return iam._xml(200, f"{action}Response", "", ns="iam")  # noqa: SLF001
+            return answer(200, f"{action}Response", "", ns="iam")
 
         return answered
 
@@ -56,4 +59,4 @@ def install() -> None:
         ("Untag", untagged),
     ):
         action = f"{name}OpenIDConnectProvider"
-        iam._IAM_HANDLERS.setdefault(action, operation(action, change))  # noqa: SLF001
+        handlers.setdefault(action, operation(action, change))

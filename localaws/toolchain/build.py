@@ -35,11 +35,7 @@ def ensure_engine(progress: Callable[[str], None] = lambda _: None) -> Path:
 
     Raises `LocalError` with what to install if it cannot be had.
     """
-    return official_engine() or _installed_engine() or gotool.ensure(PULUMI, progress)
-
-
-def _installed_engine() -> Path | None:
-    return installation.installed() if installation.installed().exists() else None
+    return official_engine() or installation.found() or gotool.ensure(PULUMI, progress)
 
 
 def built_engine() -> Path | None:

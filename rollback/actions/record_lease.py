@@ -20,10 +20,10 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
 from rollback.model.commands import Commands
-from rollback.model.events import Aborting, Approved, Resumed, happened
+from rollback.model.events import Aborting, Resumed, approvals
 from rollback.model.messages import only
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, Approval, Event, Record, Status
+from rollback.model.record import UNFINISHED, Event, Record, Status
 from rollback.model.release import changed_since
 from rollback.targets.base import Target
 
@@ -106,14 +106,13 @@ class RecordLeases:
         if ends is None or ends >= session.now() + timedelta(minutes=target.minutes):
             return
         _, role = role_of(session.caller.role)
-        hours = -(-target.minutes // 60)
         raise Refused(
             f"These credentials end at {ends:%H:%M:%SZ}, and rollback {target.verb} may take {target.minutes} minutes.",
             code=Code.CREDENTIALS_END,
             changed="Nothing was changed.",
             next=f"rollback login --env {session.environment}"
             + (f" --role {role}" if role else "")
-            + f" --hours {hours + (target.minutes % 60 == 0)}",
+            + f" --hours {target.minutes // 60 + 1}",
         )
 
     # -- what a dead process left held -----------------------------------------------------------------
@@ -204,16 +203,7 @@ class RecordLeases:
         record = opened.record
         if record.emergency or self.session.policy(record.kind) != "identity":
             return
-        given = [
-            Approval(
-                rollback_id=record.rollback_id,
-                digest=approved.digest,
-                by=approved.by,
-                at=approved.at,
-                expires_at=approved.expires_at,
-            )
-            for approved in happened(opened.events, Approved)
-        ]
+        given = approvals(record.rollback_id, opened.events)
         kept = self.session.ledger.approvals(record.rollback_id) if given else []
         if not any(approval in kept for approval in given):
             raise Refused(

@@ -27,7 +27,7 @@ from rollback.ledger.schema import (
 )
 from rollback.ledger.store import Item
 from rollback.ledger.timeline_integrity import Claim, claim
-from rollback.model.identity import Actor
+from rollback.model.events import approvals
 from rollback.model.journal_rules import broken_rule
 from rollback.model.plan import stored_digest
 from rollback.model.record import (
@@ -104,7 +104,7 @@ def _record(rollback_id: str, claim: Claim, items: Sequence[Item], read: Partiti
     yield from _ends(claim, record, events)
     if claim.began is not None and (broken := broken_rule(record, claim.began, events)):
         yield Finding(pk=pk, sk=METADATA, what=broken)
-    read.approvals = [_approved(rollback_id, event) for event in events if event.kind == "approved"]
+    read.approvals = approvals(rollback_id, events)
 
 
 def _sorted(items: Sequence[Item]) -> tuple[Item | None, list[Item], list[Item]]:
@@ -181,19 +181,6 @@ def _ends(claim: Claim, record: Record, events: Sequence[Event]) -> Iterator[Fin
         yield Finding(
             pk=pk, sk=METADATA, what=f"it is {record.status}, and the timeline says that it has ended"
         )
-
-
-def _approved(rollback_id: str, event: Event) -> Approval:
-    """The approval by which a record went ahead."""
-    data = event.data
-    by = Actor(role=str(data["by"]["role"]), person=str(data["by"]["person"]))
-    return Approval(
-        rollback_id=rollback_id,
-        digest=str(data["digest"]),
-        by=by,
-        at=str(data["at"]),
-        expires_at=str(data["expires_at"]),
-    )
 
 
 def approval_findings(approved: Sequence[Approval], items: Sequence[Item], pk: str) -> Iterator[Finding]:

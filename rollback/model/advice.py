@@ -2,6 +2,8 @@
 
 One function decides it for `status`, `show`, the report, JSON, Slack, a job's summary and errors: `advise` for an
 environment, `for_record` for one record of it. Every command is complete: typed as it is, it is not refused.
+
+It is longer than 400 lines: what is most urgent is decided over all states in one place.
 """
 
 from __future__ import annotations

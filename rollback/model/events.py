@@ -17,7 +17,7 @@ from rollback.core.canonical import plain
 from rollback.core.process_identity import Process
 from rollback.model.identity import Actor
 from rollback.model.plan import reader
-from rollback.model.record import ADOPTED, Check, Entered, Event, Status
+from rollback.model.record import ADOPTED, Approval, Check, Entered, Event, Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,20 @@ def typed(event: Entered | Event, kind: type[H]) -> H:
 def happened(events: Iterable[Event], kind: type[H]) -> Iterator[H]:
     """The data of every event of one kind, oldest first. Raises as `typed` does."""
     return (typed(event, kind) for event in events if event.kind == kind.kind)
+
+
+def approvals(rollback_id: str, events: Iterable[Event]) -> list[Approval]:
+    """The approvals by which a record went ahead, as its journal tells of them. Raises as `typed` does."""
+    return [
+        Approval(
+            rollback_id=rollback_id,
+            digest=given.digest,
+            by=given.by,
+            at=given.at,
+            expires_at=given.expires_at,
+        )
+        for given in happened(events, Approved)
+    ]
 
 
 def has(events: Iterable[Event], kind: type[Happened]) -> bool:

@@ -6,15 +6,18 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 import yaml
 
+from localaws.emulator import server
+from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.aws.account import Account, Throttles
 from rollback.config.settings import parse
 from rollback.core.clocks import Clocks
@@ -242,6 +245,17 @@ class Estate:
         """The names of what the checkpoint knows."""
         exported = json.loads(self.pulumi("stack", "export", "--stack", "dev").stdout)
         return sorted(one["urn"].rpartition("::")[2] for one in exported["deployment"].get("resources", []))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[Estate]:
+    """An empty stack in an emulator of its own; its environment is this process's, too."""
+    path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
+    with server.running(auth=False) as emulator, pytest.MonkeyPatch.context() as patch:
+        estate = Estate.create(folder, path=path, endpoint=emulator.endpoint)
+        for name, value in estate.environment.items():
+            patch.setenv(name, value)
+        yield estate
 
 
 def ops(plan: Plan[ResourceChange]) -> dict[str, str]:

@@ -27,7 +27,8 @@ from rollback.integrations.gated.pulumi_command import (
     QuietWorkspace,
     message,
 )
-from rollback.integrations.pulumi.installation import INSTALLER, installed
+from rollback.integrations.pulumi import installation
+from rollback.integrations.pulumi.installation import INSTALLER
 
 _MAJOR = 3
 # Of the caller's own PULUMI_ variables only those have a say that tell who they are, where states and plugins
@@ -136,8 +137,9 @@ class Engine:
         """The engine on PATH, else the one that `rollback tools install` has installed. Raises `UsageError` where
         there is none: nothing is downloaded here.
         """
-        program = shutil.which("pulumi") or _installed()
-        if program is None:
+        on_path, own = shutil.which("pulumi"), installation.found()
+        program = on_path or (str(own) if own else "")
+        if not program:
             raise UsageError(
                 "pulumi is not on PATH.",
                 code=Code.TOOL_MISSING,
@@ -153,9 +155,9 @@ class Engine:
             for name, value in os.environ.items()
             if not name.startswith("PULUMI_") or _KEPT.fullmatch(name)
         }
-        if program == str(installed()):
+        if own and not on_path:
             # Its plugins for languages are beside it.
-            ours["PATH"] = os.pathsep.join((str(installed().parent), os.environ.get("PATH", os.defpath)))
+            ours["PATH"] = os.pathsep.join((str(own.parent), os.environ.get("PATH", os.defpath)))
         return cls(program=program, backend=backend, variables={**SHORT_LIVED, **kept, **ours})
 
     def version(self) -> str:
@@ -233,10 +235,6 @@ class Engine:
         self, hooks: Hooks | None = None, variables: Mapping[str, str] | None = None
     ) -> GatedCommand:
         return GatedCommand(self.program, env={**self.variables, **(variables or {})}, hooks=hooks)
-
-
-def _installed() -> str | None:
-    return str(installed()) if os.access(installed(), os.X_OK) else None
 
 
 def failed(what: str, ended: CommandResult, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError

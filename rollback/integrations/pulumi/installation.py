@@ -61,6 +61,11 @@ def installed() -> Path:
     return Unix("access-rollback").user_cache_path / "engines" / f"pulumi-{pinned()}" / "bin" / "pulumi"
 
 
+def found() -> Path | None:
+    """The engine that `install` has installed; None where it has not."""
+    return installed() if os.access(installed(), os.X_OK) else None
+
+
 def install(seconds: float = SECONDS) -> Path:
     """Has the official installer install the pinned engine, within `seconds`; where it is then.
 

@@ -176,18 +176,19 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(engine.version)
         updates = pool.submit(_updates, stack)
-        exported = pool.submit(stack.state)
+        read = pool.submit(stack.exported)
         quarantined = {
             quarantine.version for quarantine in ledger.quarantines() if quarantine.service == stack.subject
         }
         free(stack.locks.held())
-        version, entries, state = asked.result(), updates.result(), exported.result()
+        version, entries, exported = asked.result(), updates.result(), read.result()
+    state = checkpoint.deployment(exported)
     commit = _target(stack, request.commit, entries, quarantined)
     now, last = update_history.left(entries, commit.sha), update_history.deployed(entries)
     found = preview(stack.workspace(commit, state, request.without), state, seconds)
     names = renames(found)
     if names:
-        found = _preview_renamed(stack, found, names, seconds)
+        found = _preview_renamed(stack, exported, found, names, seconds)
     if not found.ended.ok and not found.protected:
         raise broken(found)
     leaves = {stack.subject: now.commit} if now and now.commit and not now.dirty else {}
@@ -268,10 +269,15 @@ def renames(found: Preview) -> dict[str, str]:
     return {pair.deleted: pair.created for pair in physical_ids.same_objects(found.steps) if pair.is_renamed}
 
 
-def _preview_renamed(stack: StackReader, found: Preview, names: Mapping[str, str], seconds: float) -> Preview:
-    """What the program would do once these resources have their other names, tried on a copy of the state."""
-    exported = stack.exported()
-    state = checkpoint.renamed(checkpoint.deployment(exported), names)
+def _preview_renamed(
+    stack: StackReader,
+    exported: Mapping[str, Any],
+    found: Preview,
+    names: Mapping[str, str],
+    seconds: float,
+) -> Preview:
+    """What the program would do once these resources have their other names, tried on a copy of the `exported` state."""
+    state = checkpoint.renamed(found.state, names)
     with state_copy(stack.name, {**exported, "deployment": state}) as (engine, _):
         tried = preview(replace(found.workspace, engine=engine), found.state, seconds, save=False)
     # What is updated is the stack's own state.

@@ -6,7 +6,6 @@ One stack, deployed once: each test commits what it is about and plans to go the
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from localaws.emulator import server
-from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.actions.reversibility.collect import of_stack
 from rollback.actions.reversibility.rules import CheckAnswer
 from rollback.core.canonical import canonical
@@ -29,7 +26,7 @@ from rollback.model.request import StackRequest
 from rollback.targets.stack.planner import find
 from tests.coded import coded
 from tests.doubles.world import ALICE
-from tests.integration.stack_under_test import HEAD, ROOT, Estate, ops
+from tests.integration.stack_under_test import HEAD, ROOT, Estate, alone, ops
 from tests.sharing import Shared
 
 OLD = """
@@ -44,11 +41,7 @@ SECRET = "correct-horse-battery"
 
 @contextmanager
 def made(folder: Path) -> Iterator[tuple[Estate, str, str]]:
-    path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
-    with server.running(auth=False) as emulator, pytest.MonkeyPatch.context() as patch:
-        estate = Estate.create(folder, path=path, endpoint=emulator.endpoint)
-        for name, value in estate.environment.items():
-            patch.setenv(name, value)
+    with alone(folder) as estate:
         estate.secret("password", SECRET)
         old, new = estate.deploy(OLD, "the first"), estate.deploy(NEW, "the second")
         yield estate, old, new

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from localaws.emulator import server
-from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.core.errors import RollbackError
 from rollback.model.plan import Plan
 from rollback.model.request import StackRequest
@@ -20,7 +17,7 @@ from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Outcome
 from rollback.targets.stack.planner import RENAMES
 from tests.doubles.journal import Memory
-from tests.integration.stack_under_test import Estate, ops
+from tests.integration.stack_under_test import Estate, alone, ops
 from tests.sharing import Shared
 
 pytestmark = pytest.mark.finding("P1")
@@ -54,11 +51,7 @@ object_("renamed", "parameter"); block("block", "pab"); inline("inline", "rp")
 
 @contextmanager
 def made(folder: Path) -> Iterator[tuple[Estate, str, str]]:
-    path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
-    with server.running(auth=False) as emulator, pytest.MonkeyPatch.context() as patch:
-        estate = Estate.create(folder, path=path, endpoint=emulator.endpoint)
-        for name, value in estate.environment.items():
-            patch.setenv(name, value)
+    with alone(folder) as estate:
         head = f'ACCOUNT = "{estate.account}"\n'
         old = estate.deploy(f'{head}VALUE = "one"\n{PROGRAM}{OLD}', "the first")
         new = estate.deploy(f'{head}VALUE = "two"\n{PROGRAM}{NEW}', "the second, by other names")
