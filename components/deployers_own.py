@@ -19,6 +19,6 @@ def refuse_others(names: Names) -> None:
     if f":assumed-role/{names.role(DEPLOYER)}/" not in caller:
         raise pulumi.RunError(
             f"The stack {names.environment} is declared under {names.role(DEPLOYER)} only, and this is {caller}: "
-            f"who can write its state would act as you. What an administrator declares is the stack "
+            f"a person who can write its state would act as you. What an administrator declares is the stack "
             f"{names.foundation_stack}. To take the role: rollback login --env {names.environment} --role {DEPLOYER}"
         )

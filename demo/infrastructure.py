@@ -101,8 +101,11 @@ def full(world: World) -> None:
     stage = world.stage
     stage.chapter("All at once, relief first")
     stage.narrate(
-        f"{WORSE} is bad all over: its functions, its stack, and once more what the API says of itself."
+        f"{WORSE} is bad all over: its functions, its stack, and once more what the API says of itself. Its commit "
+        "mends none of it, and is another than the quarantined one, which could not be recorded as deployed."
     )
+    command = ["git", "commit", "--allow-empty", "--quiet", "--message", f"Release {WORSE}, nothing mended"]
+    world.run(command, _ENV, DEPLOYER)
     world.up(_ENV, DEPLOYER)
     _apply(world, ensure_terraform().name)
     _release(world, WORSE, broken=[VICTIM])
