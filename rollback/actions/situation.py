@@ -20,15 +20,21 @@ from rollback.model.kind import Kind
 from rollback.model.messages import way_back
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Record, Status
-from rollback.model.release import Timeline, changed_since
+from rollback.model.release import Entry, Past, Quarantine, Timeline, changed_since, past
 from rollback.model.situation import (
+    FunctionSeen,
     LeaseSeen,
     Life,
     RecordSeen,
+    ReleaseSeen,
+    Service,
+    ServiceSeen,
     State,
     lease_seen,
 )
 
+# So many releases, the newest, are compared with what is deployed where that is not what is recorded.
+_RELEASES = 20
 Holders = Mapping[str, Mapping[str, Any]]
 
 
@@ -156,6 +162,82 @@ def _past(opened: Opened, seen: RecordSeen, timeline: Timeline, session: Session
     plan = _plan(session, opened)
     subjects = plan.subjects if plan is not None else opened.record.services
     return changed_since(timeline, seen.record.rollback_id, subjects) is not None
+
+
+def compared(
+    session: Session, timeline: Timeline, services: Sequence[Service], quarantines: Sequence[Quarantine]
+) -> tuple[tuple[ServiceSeen, ...], tuple[ReleaseSeen, ...], frozenset[tuple[str, str]]]:
+    """The services as the advice needs them, the releases, newest first, and which of these are bad, as (service,
+    version).
+
+    Where something is not as recorded, each function comes with the releases that it is at.
+    """
+    names = [service.name for service in services]
+    drift = any(not status.ok for service in services for status in service.functions)
+    before = past(timeline, names, quarantines, _RELEASES if drift else 0)
+    wrong = drift or any(
+        before.good.get(service.name) != service.stands
+        or any((service.name, status.release) in before.bad for status in service.functions)
+        for service in services
+    )
+    manifests = _manifests(session, before) if wrong else {}
+    seen = tuple(
+        ServiceSeen(
+            name=service.name,
+            deployed=service.stands,
+            good=before.good.get(service.name),
+            recorded=any(status.expected is not None for status in service.functions),
+            lacking=frozenset(
+                status.function
+                for status in service.functions
+                if (good := manifests.get(before.good.get(service.name, ""))) is not None
+                and status.function not in good
+            ),
+            functions=tuple(
+                FunctionSeen(
+                    name=status.function,
+                    version=status.version,
+                    drifted=not status.ok,
+                    release=status.release,
+                    releases=frozenset(
+                        version
+                        for version, manifest in manifests.items()
+                        if not status.weights and manifest.get(status.function) == status.version is not None
+                    ),
+                )
+                for status in service.functions
+            ),
+        )
+        for service in services
+    )
+    releases = tuple(
+        ReleaseSeen(
+            version=entry.version,
+            commit=entry.commit,
+        )
+        for entry in before.releases
+    )
+    return seen, releases, before.bad
+
+
+def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]]:
+    """Release → function → version; a release that is damaged is left out."""
+
+    def one(entry: Entry) -> Mapping[str, str] | None:
+        try:
+            manifest = session.ledger.recorded_release(entry).manifest
+        except Newer:
+            raise
+        except RollbackError:
+            return None
+        return {name: deployed.version for name, deployed in manifest.items()}
+
+    found = session.account.each(one, before.releases)
+    return {
+        entry.version: manifest
+        for entry, manifest in zip(before.releases, found, strict=True)
+        if manifest is not None
+    }
 
 
 def without(session: Session, error: Unanswered) -> Advice:

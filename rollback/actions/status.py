@@ -5,7 +5,7 @@ recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,68 +27,20 @@ from rollback.model.record import Check, Record, now_iso
 from rollback.model.release import (
     STACK,
     TERRAFORM,
-    Entry,
     Freeze,
-    Past,
     Quarantine,
     Timeline,
     label,
-    past,
     previous,
 )
-from rollback.model.situation import (
-    FunctionSeen,
-    RecordSeen,
-    ReleaseSeen,
-    ServiceSeen,
-    Situation,
-    State,
-)
+from rollback.model.situation import FunctionStatus, RecordSeen, Service, Situation, State
 from rollback.targets.aliases.recorded import Recorded, recorded
 
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
 EXACT_UP_TO = 100
 _RECENT = 50
-# So many releases, the newest, are compared with what is deployed where that is not what is recorded.
-_RELEASES = 20
 # For how long an emergency is what `status` says first.
 _LOUD = timedelta(days=14)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FunctionStatus:
-    """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
-    were read, what the ledger says they should be (`expected` is None where nothing was recorded), and the release that
-    is deployed of it (None where that is not known).
-    """
-
-    function: str
-    service: str
-    version: str | None
-    weights: Mapping[str, float]
-    expected: str | None
-    expected_weights: Mapping[str, float] = field(default_factory=dict)
-    release: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        at_version = self.version is not None and self.expected in (None, self.version)
-        return at_version and self.weights in ({}, self.expected_weights)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """One service now: the release that is deployed, and the one that `--to previous` would give.
-
-    `apart` maps those of its functions that are at another release to that: the service is mixed.
-    """
-
-    name: str
-    stands: str | None
-    previous: str | None
-    functions: tuple[FunctionStatus, ...]
-    quarantined: tuple[str, ...]
-    apart: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +114,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         )
         for service in settings.services
     )
-    seen, releases, bad = _compared(session, timeline, services, quarantines)
+    seen, releases, bad = situation.compared(session, timeline, services, quarantines)
     advice = advise(
         Situation(
             environment=settings.environment,
@@ -210,78 +162,6 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
 def apart(session: Session, timeline: Timeline) -> Mapping[str, str]:
     """As `deployed.apart`, of the catalogue's functions."""
     return _recorded(session, timeline)[0].apart(session.settings.catalogue(), timeline.all_deployed)
-
-
-def _compared(
-    session: Session, timeline: Timeline, services: Sequence[Service], quarantines: Sequence[Quarantine]
-) -> tuple[tuple[ServiceSeen, ...], tuple[ReleaseSeen, ...], frozenset[tuple[str, str]]]:
-    """The services as the advice needs them; where something is not as recorded, with the releases that it is at."""
-    names = [service.name for service in services]
-    drift = any(not status.ok for service in services for status in service.functions)
-    before = past(timeline, names, quarantines, _RELEASES if drift else 0)
-    wrong = drift or any(
-        before.good.get(service.name) != service.stands
-        or any((service.name, status.release) in before.bad for status in service.functions)
-        for service in services
-    )
-    manifests = _manifests(session, before) if wrong else {}
-    seen = tuple(
-        ServiceSeen(
-            name=service.name,
-            deployed=service.stands,
-            good=before.good.get(service.name),
-            recorded=any(status.expected is not None for status in service.functions),
-            lacking=frozenset(
-                status.function
-                for status in service.functions
-                if (good := manifests.get(before.good.get(service.name, ""))) is not None
-                and status.function not in good
-            ),
-            functions=tuple(
-                FunctionSeen(
-                    name=status.function,
-                    version=status.version,
-                    drifted=not status.ok,
-                    release=status.release,
-                    releases=frozenset(
-                        version
-                        for version, manifest in manifests.items()
-                        if not status.weights and manifest.get(status.function) == status.version is not None
-                    ),
-                )
-                for status in service.functions
-            ),
-        )
-        for service in services
-    )
-    releases = tuple(
-        ReleaseSeen(
-            version=entry.version,
-            commit=entry.commit,
-        )
-        for entry in before.releases
-    )
-    return seen, releases, before.bad
-
-
-def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]]:
-    """Release → function → version; a release that is damaged is left out."""
-
-    def one(entry: Entry) -> Mapping[str, str] | None:
-        try:
-            manifest = session.ledger.recorded_release(entry).manifest
-        except Newer:
-            raise
-        except RollbackError:
-            return None
-        return {name: deployed.version for name, deployed in manifest.items()}
-
-    found = session.account.each(one, before.releases)
-    return {
-        entry.version: manifest
-        for entry, manifest in zip(before.releases, found, strict=True)
-        if manifest is not None
-    }
 
 
 def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -102,6 +102,42 @@ class RecordSeen:
         """What is shown of it otherwise than it is stored: its status, and an approval that was given."""
         given = self.record.approved_by or (self.approval.by if self.approval else None)
         return {"status": self.status, "approved_by": given}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FunctionStatus:
+    """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
+    were read, what the ledger says they should be (`expected` is None where nothing was recorded), and the release that
+    is deployed of it (None where that is not known).
+    """
+
+    function: str
+    service: str
+    version: str | None
+    weights: Mapping[str, float]
+    expected: str | None
+    expected_weights: Mapping[str, float] = field(default_factory=dict)
+    release: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        at_version = self.version is not None and self.expected in (None, self.version)
+        return at_version and self.weights in ({}, self.expected_weights)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One service now: the release that is deployed, and the one that `--to previous` would give.
+
+    `apart` maps those of its functions that are at another release to that: the service is mixed.
+    """
+
+    name: str
+    stands: str | None
+    previous: str | None
+    functions: tuple[FunctionStatus, ...]
+    quarantined: tuple[str, ...]
+    apart: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

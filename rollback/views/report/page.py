@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from rollback.actions.history import Moment
 from rollback.actions.report_data import ReportData, ReportedRecord
-from rollback.actions.status import Overview, Service
+from rollback.actions.status import Overview
 from rollback.core.canonical import canonical
 from rollback.core.sanitize import clean
 from rollback.model.advice import Advice
@@ -26,7 +26,7 @@ from rollback.model.alias_moves import Move
 from rollback.model.messages import counted, resources
 from rollback.model.record import MARKS, Check, Event, Record, Status
 from rollback.model.resource_changes import ResourceChange, kind
-from rollback.model.situation import State
+from rollback.model.situation import Service, State
 
 # What a result is shown as: its class, and a mark for whoever does not see colours.
 _RESULTS = {
