@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from rollback.actions import approval
 from rollback.actions.context import Session
 from rollback.config.naming import APPROVER, BREAK_GLASS
@@ -15,7 +17,7 @@ from rollback.ledger.schema import Newer
 from rollback.ledger.store import GONE, Unanswered
 from rollback.ledger.stored_record import Opened
 from rollback.model.advice import Advice, without_ledger
-from rollback.model.events import Reverting, has
+from rollback.model.events import Reverting, failed_in_verification, has
 from rollback.model.kind import Kind
 from rollback.model.messages import way_back
 from rollback.model.plan import Plan
@@ -174,7 +176,13 @@ def compared(
     """
     names = [service.name for service in services]
     drift = any(not status.ok for service in services for status in service.functions)
-    before = past(timeline, names, quarantines, _RELEASES if drift else 0)
+    before = past(
+        timeline,
+        names,
+        quarantines,
+        lambda entry: _not_verified(session, entry),
+        _RELEASES if drift else 0,
+    )
     wrong = drift or any(
         before.good.get(service.name) != service.stands
         or any((service.name, status.release) in before.bad for status in service.functions)
@@ -218,6 +226,16 @@ def compared(
         for entry in before.releases
     )
     return seen, releases, before.bad
+
+
+def _not_verified(session: Session, entry: Entry) -> bool:
+    """Whether a record failed in verification, by the event that its entry covers; so it is where that cannot be read."""
+    try:
+        return failed_in_verification(session.ledger.load(entry.id).events, entry.covers)
+    except Newer:
+        raise
+    except (RollbackError, ValidationError):
+        return True
 
 
 def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]]:

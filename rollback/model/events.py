@@ -8,7 +8,7 @@ It is longer than 400 lines: a type for each kind of event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from keyword import iskeyword
 from typing import Any, ClassVar, TypeVar
@@ -75,6 +75,19 @@ def stored(data: Happened) -> dict[str, Any]:
 def failed_subjects(events: Iterable[Event]) -> set[str]:
     """The subjects of the steps that failed, by a journal."""
     return {step.subject for failed in happened(events, Failed) for step in failed.failures}
+
+
+def failed_in_verification(events: Iterable[Event], head: str) -> bool:
+    """Whether a journal's newest end, up to the event with the hash `head`, says that a check failed. A record that was
+    undone ends without checks. Raises as `typed` does.
+    """
+    checks: Sequence[Check] = ()
+    for event in events:
+        if event.kind == Closed.kind:
+            checks = typed(event, Closed).checks
+        if event.hash == head:
+            break
+    return any(not check.ok for check in checks)
 
 
 # -- every record's ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ the whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -282,9 +282,17 @@ class Past:
 
 
 def past(
-    timeline: Timeline, services: Sequence[str], quarantined: Iterable[Quarantine], least: int = 0
+    timeline: Timeline,
+    services: Sequence[str],
+    quarantined: Iterable[Quarantine],
+    not_verified: Callable[[Entry], bool],
+    least: int = 0,
 ) -> Past:
-    """The releases, newest first: as far back as every service has a good one, and at `least` so many."""
+    """The releases, newest first: as far back as every service has a good one, and at `least` so many.
+
+    `not_verified` says of a failed record, by the entry that tells of its end, whether it failed in verification; only
+    the record's journal tells that from one that failed while it was undone.
+    """
     deployed = timeline.all_deployed
     bad = {(item.service, item.version) for item in quarantined}
     good: dict[str, str] = {}
@@ -294,12 +302,12 @@ def past(
     for entry in timeline:
         if len(good) == len(services) and len(releases) >= least:
             break
-        for service in entry.services:
-            at = (service, entry.stands.get(service, ""))
-            if entry.kind in ("deployment", "rollback") and at not in decided:
-                decided.add(at)
-                if _not_verified(entry):
-                    bad.add(at)
+        ended = entry.kind in ("deployment", "rollback")
+        at = {(service, entry.stands.get(service, "")) for service in entry.services if service in services}
+        if ended and (undecided := at - decided):
+            decided |= undecided
+            if _carried_out(entry) and not_verified(entry):
+                bad |= undecided
         if not entry.is_release:
             continue
         releases.setdefault(entry.version, entry)
@@ -313,8 +321,8 @@ def past(
     return Past(good=good, releases=tuple(releases.values()), bad=frozenset(bad))
 
 
-def _not_verified(entry: Entry) -> bool:
-    """Whether an entry tells of a rollback that was carried out, all of it, and failed in verification."""
+def _carried_out(entry: Entry) -> bool:
+    """Whether an entry tells of a record that failed, and of which all is where it was to be: there or back."""
     return entry.status == "FAILED" and all(entry.stands.get(subject) for subject in entry.services)
 
 

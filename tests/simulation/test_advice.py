@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import shlex
 import threading
 from collections.abc import Callable, Iterator
@@ -317,9 +318,13 @@ class Advised(RuleBasedStateMachine):
             at = entry["stands"].get(service)
             if entry["kind"] not in ("deployment", "rollback") or service not in entry["services"] or not at:
                 continue
-            metadata = self.world.item(f"ROLLBACK#{entry['id']}", "METADATA") or {}
-            checks = metadata.get("verification", []) if entry["status"] == "FAILED" else []
-            last[at] = any(not check["ok"] for check in checks)
+            # What its record says today may be of a later end.
+            ends = [
+                json.loads(item["data"])
+                for item in self.world.partition(f"ROLLBACK#{entry['id']}")
+                if entry["status"] == "FAILED" and item.get("hash") == entry["covers"]
+            ]
+            last[at] = any(not check["ok"] for end in ends for check in end.get("checks", ()))
         return {version for version, failed in last.items() if failed}
 
     def healthy_asks_for_nothing(self, view: Overview) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from rollback.actions import report_data
-from rollback.actions.situation import of, without
+from rollback.actions.situation import compared, of, without
 from rollback.actions.status import overview
 from rollback.ledger.store import Unanswered
 from rollback.model.request import AliasesRequest
 from rollback.views.records import opened_view, overview_document
 from rollback.views.report import page, summary
+from tests.doubles.functions import no_answer
 from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
 
 
@@ -142,3 +143,41 @@ def test_without_its_table_the_archive_tells_a_lost_ledger_from_none(
         session.ledger.newest()
 
     assert without(session, raised.value).state == state
+
+
+def _lines(world: World) -> list[str]:
+    return [line for each in overview(world.session()).advice for line in each.commands]
+
+
+def test_a_release_that_an_undo_came_back_to_is_not_one_that_failed_in_verification(world: World) -> None:
+    world.story()
+    world.functions.point(world.names[0], "3", {"1": 0.25})
+    world.parameters.fail = no_answer()
+    failed = world.begin()
+    world.parameters.fail = None
+    assert failed.record is not None
+    assert failed.record.status == "FAILED"
+
+    abort, back = _lines(world)
+
+    assert abort.startswith(f"rollback abort {failed.record.rollback_id} ")
+    assert "--to v1.2.0 --adopt-current" in back
+
+
+def test_a_release_that_failed_in_verification_stays_so_after_an_undo_that_failed_too(world: World) -> None:
+    world.story()
+    world.settings = world.settings.model_copy(update={"smoke": ("python", "-c", "raise SystemExit(1)")})
+    failed = world.begin()
+    assert failed.record is not None
+    world.parameters.fail = no_answer()
+    world.flow().abort(failed.record.rollback_id)
+    world.parameters.fail = None
+    world.release("v1.3.0")
+    world.record("v1.3.0")
+    assert world.begin("v1.0.0").error is not None
+
+    session = world.session()
+    timeline = session.ledger.timeline()
+    bad = compared(session, timeline, overview(session).services, [])[2]
+
+    assert {version for _, version in bad} == {"v1.0.0", "v1.1.0"}

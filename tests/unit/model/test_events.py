@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rollback.core.canonical import plain
 from rollback.ledger.schema import model
 from rollback.ledger.store import _read
 from rollback.model import events
-from rollback.model.record import Event
+from rollback.model.identity import Actor
+from rollback.model.record import Check, Event, Status
 
+ALICE = Actor(role="rollback", person="alice")
 RECORDED = Path(__file__).parents[2] / "recorded"
 # Kinds whose data depends on the target, or on the step: not of one type.
 _SEVERAL = {"changed", "unchanged", "reverted", "restored", "done", "imported"}
@@ -31,3 +34,19 @@ def test_every_recorded_event_is_stored_again_as_it_was() -> None:
             seen.add(event.kind)
     assert seen >= {"planned", "approved", "moved", "found", "failed", "reverting", "resumed", "aborting"}
     assert seen >= {"interrupted", "closed", "aborted", "deleted", "wrote"}
+
+
+def _end(number: int, status: Status, *checks: Check) -> Event:
+    data = {"status": status, "counts": {}, "checks": plain(checks)}
+    return Event(
+        number=number, kind="closed", at="", by=ALICE, data=data, previous="", hash=f"h{number}", record=""
+    )
+
+
+def test_an_end_failed_in_verification_where_a_check_failed_and_not_where_it_was_undone() -> None:
+    failed = _end(1, Status.FAILED, Check(check="smoke", ok=True), Check(check="parameter", ok=False))
+    undone = _end(2, Status.FAILED)
+
+    assert events.failed_in_verification([failed, undone], "h1")
+    assert not events.failed_in_verification([failed, undone], "h2")
+    assert not events.failed_in_verification([], "h1")
