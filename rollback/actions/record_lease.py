@@ -15,7 +15,7 @@ from rollback.actions.ledger_store import LedgerStore, give_up
 from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible
 from rollback.actions.smoke_test import smoke
-from rollback.config.naming import role_of
+from rollback.config.naming import SESSION_HOURS, role_of
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
@@ -28,6 +28,10 @@ from rollback.model.release import changed_since
 from rollback.targets.base import Target
 
 _UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
+# Minutes from a login until a rollback begins.
+_TO_BEGIN = 30
+# Minutes that a role's credentials have left by then, at most.
+_LONGEST = SESSION_HOURS * 60 - _TO_BEGIN
 _NOTHING_LEFT = "there is nothing to go on with"
 
 
@@ -101,19 +105,29 @@ class RecordLeases:
             raise why
 
     def in_time(self, target: Target) -> None:
-        """Raises `Refused` where the caller's credentials may end before what is begun has."""
+        """Raises `Refused` where the caller's credentials may end before what is begun has.
+
+        What may take longer than any role lasts begins with most of a role's time left: `resume` goes on with it.
+        """
         ends, session = self.session.account.ends, self.session
-        if ends is None or ends >= session.now() + timedelta(minutes=target.minutes):
+        needed = min(target.minutes, _LONGEST)
+        if ends is None:
             return
-        _, role = role_of(session.caller.role)
-        raise Refused(
-            f"These credentials end at {ends:%H:%M:%SZ}, and rollback {target.verb} may take {target.minutes} minutes.",
-            code=Code.CREDENTIALS_END,
-            changed="Nothing was changed.",
-            next=f"rollback login --env {session.environment}"
-            + (f" --role {role}" if role else "")
-            + f" --hours {target.minutes // 60 + 1}",
-        )
+        if ends < session.now() + timedelta(minutes=needed):
+            _, role = role_of(session.caller.role)
+            raise Refused(
+                f"These credentials end at {ends:%H:%M:%SZ}, and rollback {target.verb} may take {target.minutes} minutes.",
+                code=Code.CREDENTIALS_END,
+                changed="Nothing was changed.",
+                next=f"rollback login --env {session.environment}"
+                + (f" --role {role}" if role else "")
+                + f" --hours {-(-(needed + _TO_BEGIN) // 60)}",
+            )
+        if needed < target.minutes:
+            self.ui.notice(
+                f"It may take {target.minutes} minutes, and these credentials end at {ends:%H:%M:%SZ}: if it is interrupted "
+                "then, log in again, and rollback resume goes on with it."
+            )
 
     # -- what a dead process left held -----------------------------------------------------------------
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import new_record
 from rollback.actions.status import check
+from rollback.config.naming import SESSION_HOURS
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.record import Status, chain_break, plain_record
@@ -956,3 +958,25 @@ def test_nothing_is_begun_that_may_outlast_the_credentials(world: World, minutes
     assert "--hours 1" in caught.value.next
     assert world.functions.writes == []
     assert not flow.session.leases.holders()
+
+
+@pytest.mark.finding("S4")
+@pytest.mark.parametrize("minutes", [5, 59, 60, 330, 360, 7 * 24 * 60])
+def test_a_login_as_it_is_advised_can_be_had_and_is_long_enough(world: World, minutes: int) -> None:
+    world.story()
+    world.settings = world.settings.model_copy(
+        update={"rto": world.settings.rto.model_copy(update={"code": minutes})}
+    )
+
+    def with_left(left: timedelta) -> Lifecycle:
+        flow = world.flow()
+        account = replace(flow.session.account, ends=flow.session.now() + left)
+        return replace(flow, session=replace(flow.session, account=account))
+
+    with pytest.raises(Refused, check=coded(Code.CREDENTIALS_END)) as caught:
+        with_left(timedelta(minutes=4)).start("aliases", AliasesRequest(), "it leaks")
+    hours = int(caught.value.next.split()[-1])
+
+    assert 1 <= hours <= SESSION_HOURS, "as login takes it"
+    on_time = with_left(timedelta(hours=hours) - timedelta(minutes=20))
+    assert on_time.start("aliases", AliasesRequest(), "it leaks").error is None
