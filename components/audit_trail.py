@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tags import tags
 from rollback.config.naming import Names
+
+from .tags import tags
 
 # Not even the account's root shortens a retention in this mode; one of GOVERNANCE ends for anybody who is
 # allowed to bypass it, and that is every administrator ("Locking objects with Object Lock",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.permissions import granted
-from components.policies import LEDGER_WRITES, Document, Scope, Statement, denial, document, statement
 from rollback.config.naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
+
+from .permissions import granted
+from .policies import LEDGER_WRITES, Document, Scope, Statement, denial, document, statement
 
 # Every way to write to IAM, as prefixes: a new action of a known kind is denied from its first day.
 _IAM_WRITES = (

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.boundary import people_may_take
-from components.permits import permit
-from components.policies import (
+from rollback.config.naming import BREAK_GLASS
+
+from .boundary import people_may_take
+from .permits import permit
+from .policies import (
     Document,
     Scope,
     Statement,
@@ -26,8 +28,7 @@ from components.policies import (
     statement,
     text,
 )
-from components.tags import tags
-from rollback.config.naming import BREAK_GLASS
+from .tags import tags
 
 
 def permissions(scope: Scope) -> Document:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.policies import LEDGER_WRITES, TABLE_READS, Scope, Statement, leading_keys, statement
+from .policies import LEDGER_WRITES, TABLE_READS, Scope, Statement, leading_keys, statement
 
 
 def deployer(scope: Scope) -> list[Statement]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tags import tags
 from rollback.config.naming import Names
+
+from .tags import tags
 
 # The index by environment and time, for display; every decision reads the base table.
 INDEX = "GSI1"

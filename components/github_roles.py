@@ -9,13 +9,14 @@ from functools import partial
 import pulumi
 import pulumi_aws as aws
 
-from components.boundary import boundary, trust
-from components.permissions import function_policies, inline_policy
-from components.permits import permit
-from components.policies import Scope, text
-from components.tags import tags
 from rollback.config import naming
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+
+from .boundary import boundary, trust
+from .permissions import function_policies, inline_policy
+from .permits import permit
+from .policies import Scope, text
+from .tags import tags
 
 _DESCRIPTIONS = {
     DEPLOYER: "Deploys and records releases; puts back stacks and Terraform configurations",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from components.deployer import deployer, deployer_functions
-from components.policies import (
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+
+from .deployer import deployer, deployer_functions
+from .policies import (
     LEDGER_READS,
     LEDGER_WRITES,
     TABLE_READS,
@@ -21,7 +23,6 @@ from components.policies import (
     packed_for,
     statement,
 )
-from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
 
 _LAMBDA_READS = (
     "lambda:GetAlias",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pulumi
 import pulumi_aws as aws
 
-from components.policies import Document, Scope, TooManyFunctions, text
+from .policies import Document, Scope, TooManyFunctions, text
 
 
 def permit(

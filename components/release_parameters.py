@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.tags import tags
 from rollback.config.naming import Names
+
+from .tags import tags
 
 # What a parameter says before the first release is recorded; SSM takes no empty value.
 NOTHING_YET = "none"
