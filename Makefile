@@ -49,7 +49,7 @@ soak: tools ## all of it, to the end: every test, every crash point and 10,000 s
 check: venv ## lint, format, types, imports, workflows; locks and measured figures in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/access-rollback/mypy"
+	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-cli/mypy"
 	@.venv/bin/lint-imports --no-cache > /dev/null || .venv/bin/lint-imports --no-cache
 	@$(VENV) -m tools.layers
 	@$(VENV) -m tools.locks

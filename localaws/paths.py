@@ -14,11 +14,11 @@ BIN = LOCAL / "bin"
 
 
 def cache() -> Path:
-    """`${XDG_CACHE_HOME:-~/.cache}/access-rollback`: tools that are built or installed once."""
+    """`${XDG_CACHE_HOME:-~/.cache}/rollback-cli`: tools that are built or installed once."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
     folder = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    return folder / "access-rollback"
+    return folder / "rollback-cli"
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def _section(path: str, name: str) -> str:
 
 def _wanted(root: str) -> str:
     digest = hashlib.sha256(sys.version.encode())
-    for name in (LOCK, "pyproject.toml"):
+    for name in (LOCK, "pyproject.toml", "setup.py"):
         digest.update(_read(os.path.join(root, name)).encode())
     # A checkout that was moved has scripts that name another place.
     digest.update(root.encode())

@@ -32,11 +32,11 @@ class LockFile:
 
 
 LOCKS = (
-    LockFile(path="requirements.txt", source="pyproject.toml"),
+    LockFile(path="requirements.txt", source="pyproject.toml", options=("--all-extras",)),
     LockFile(
         path="requirements-dev.txt",
         source="pyproject.toml",
-        options=("--extra", "dev", "-c", "requirements.txt", "--allow-unsafe"),
+        options=("--all-extras", "--group", "dev", "-c", "requirements.txt", "--allow-unsafe"),
     ),
     LockFile(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
     LockFile(path="tests/permissions/simulator/npm.txt", source="tests/permissions/simulator/npm.in"),

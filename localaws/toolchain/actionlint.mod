@@ -1,4 +1,4 @@
-module access-rollback.invalid/actionlint
+module rollback-cli.invalid/actionlint
 
 go 1.26.6
 

@@ -1,4 +1,4 @@
-module access-rollback.invalid/pulumi
+module rollback-cli.invalid/pulumi
 
 go 1.25.11
 

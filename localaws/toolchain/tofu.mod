@@ -1,4 +1,4 @@
-module access-rollback.invalid/tofu
+module rollback-cli.invalid/tofu
 
 go 1.26.6
 

@@ -92,6 +92,7 @@ def machine(file: Path) -> str:
         identifier = file.read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         return ""
+    # The word stays, whatever the distribution is called: records have such hashes.
     return hashlib.sha256(f"access-rollback {identifier}".encode()).hexdigest()[:16] if identifier else ""
 
 

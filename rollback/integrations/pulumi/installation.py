@@ -58,7 +58,7 @@ def pinned() -> str:
 
 def installed() -> Path:
     """Where the engine of `install` is, or would be."""
-    return Unix("access-rollback").user_cache_path / "engines" / f"pulumi-{pinned()}" / "bin" / "pulumi"
+    return Unix("rollback-cli").user_cache_path / "engines" / f"pulumi-{pinned()}" / "bin" / "pulumi"
 
 
 def found() -> Path | None:

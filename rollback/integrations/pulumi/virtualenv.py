@@ -84,7 +84,7 @@ def _wanted(folder: Path) -> str:
 def _made(wanted: str, folder: Path) -> Path:
     """The virtualenv for these requirements, made if it is not there (a minute or so, once)."""
     seed = f"{sys.version_info[:2]} {sys.platform} {wanted}"
-    place = Unix("access-rollback").user_cache_path / "venvs" / hashlib.sha256(seed.encode()).hexdigest()[:24]
+    place = Unix("rollback-cli").user_cache_path / "venvs" / hashlib.sha256(seed.encode()).hexdigest()[:24]
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     ready = place / "ready"
     with place.with_suffix(".lock").open("w") as lock:

@@ -32,6 +32,7 @@ from rollback.integrations.terraform import Diagnostic, Done, Line, Tool, ToolFa
 from rollback.targets.terraform.backend import Backend, below
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN
 
+# Records name such folders: it stays, whatever the distribution is called.
 _PREFIX = "access-rollback-terraform-"
 _MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
 # How long to wait for the state's lock; who holds it longer is named in the error.

@@ -57,7 +57,7 @@ def test_many_that_need_the_engine_at_once_build_it_once(machine: Path) -> None:
 
     assert contents == ["whole"] * 6
     assert (machine / "count").read_text().count("run") == 1
-    assert not list((machine / "cache" / "access-rollback").glob("*.part"))
+    assert not list((machine / "cache" / "rollback-cli").glob("*.part"))
     assert any("building pulumi" in line for line in messages)
 
 
@@ -68,7 +68,7 @@ def test_a_build_that_fails_leaves_nothing_and_shows_the_compilers_errors(machin
         gotool.ensure(build.PULUMI, lambda _: None)
 
     assert build.built_engine() is None
-    assert not list((machine / "cache" / "access-rollback").glob("*.part"))
+    assert not list((machine / "cache" / "rollback-cli").glob("*.part"))
     _compiler(machine)
     assert gotool.ensure(build.PULUMI, lambda _: None).read_text() == "whole", "a failure must not stick"
 

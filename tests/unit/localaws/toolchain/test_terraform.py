@@ -93,7 +93,7 @@ def test_our_own_opentofu_is_on_the_path_only_where_there_is_no_other(machine: P
 def test_a_shell_is_pointed_at_the_mirror_once_it_is_there(machine: Path) -> None:
     dev = load(ROOT, "dev")
     before = shell.environment("http://127.0.0.1:1", dev)
-    place = machine / "cache" / "access-rollback" / "terraform-provider-aws-3.39.0"
+    place = machine / "cache" / "rollback-cli" / "terraform-provider-aws-3.39.0"
     place.mkdir(parents=True)
     (place / "cli.tfrc").write_text("")
     after = shell.environment("http://127.0.0.1:1", dev)
@@ -153,7 +153,7 @@ def test_a_provider_that_could_not_be_fetched_leaves_nothing(
             terraform_provider.ensure_provider()
 
     assert terraform_provider.present_provider() is None
-    assert not list((machine / "cache" / "access-rollback").glob("*.part"))
+    assert not list((machine / "cache" / "rollback-cli").glob("*.part"))
     assert terraform_provider.ensure_provider() is not None, "a failure must not stick"
 
 
