@@ -17,8 +17,9 @@ from rollback.aws.account import Account
 from rollback.aws.functions import ASLEEP, AliasSeen, Seen, observe, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import Archive, number
-from rollback.model import deployed
 from rollback.model.alias_moves import Move
+from rollback.model.deployed import UNKNOWN as UNKNOWN_RELEASE
+from rollback.model.deployed import Deployed, apart
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import DeployedVersion
@@ -61,12 +62,15 @@ class Quarantined:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Service → the target release (`targets`), and the deployed release's version where the archive knows it
-    (`leaves`).
-    """
+    """Service → the target release (`targets`), and the deployed one where the archive knows it (`leaving`)."""
 
     targets: Mapping[str, Release]
-    leaves: Mapping[str, str] = field(default_factory=dict)
+    leaving: Mapping[str, Release] = field(default_factory=dict)
+
+    @property
+    def leaves(self) -> Mapping[str, str]:
+        """Service → the deployed release's version."""
+        return {service: release.version for service, release in self.leaving.items()}
 
 
 def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now]) -> Relation:
@@ -135,7 +139,9 @@ def previous(
         )
     return Choice(
         targets={service: search.target for service, search in searches.items() if search.target},
-        leaves=deployed.known({service: search.deployed for service, search in searches.items()}),
+        leaving={
+            service: search.deployed for service, search in searches.items() if search.deployed is not None
+        },
     )
 
 
@@ -149,7 +155,7 @@ class _Search:
 
     service: str
     functions: Sequence[str]
-    deployed: deployed.Deployed = deployed.UNKNOWN
+    deployed: Release | None = None
     after: Release | None = None
     before: list[Release] = field(default_factory=list)
 
@@ -158,16 +164,16 @@ class _Search:
             return
         how = relation(release, self.functions, now)
         if how == "stands":
-            self.deployed = release.version if self.deployed is deployed.UNKNOWN else self.deployed
+            self.deployed = self.deployed or release
         elif how == "older" and (self.service, release.version) not in quarantines:
-            if self.deployed is not deployed.UNKNOWN:
+            if self.deployed is not None:
                 self.after = release
             else:
                 self.before.append(release)
 
     @property
     def target(self) -> Release | None:
-        if self.deployed is not deployed.UNKNOWN:
+        if self.deployed is not None:
             return self.after
         recorded = (release for release in self.before if not release.adopted)
         return next(recorded, next(iter(self.before), None))
@@ -182,20 +188,20 @@ def named(
     """All services go to `version`. Raises `UsageError` where the archive has no such release, `Refused`
     where it does not have a service's functions.
     """
-    leaves: dict[str, str] = {}
+    leaving: dict[str, Release] = {}
     known: list[str] = []
     for release in releases:
         known.append(release.version)
         for service, functions in services.items():
-            if service not in leaves and relation(release, functions, now) == "stands":
-                leaves[service] = release.version
+            if service not in leaving and relation(release, functions, now) == "stands":
+                leaving[service] = release
         if release.version == version:
             missing = [service for service in services if service not in release.services]
             if missing:
                 raise Refused(
                     f"Release {version} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
                 )
-            return Choice(targets=dict.fromkeys(services, release), leaves=leaves)
+            return Choice(targets=dict.fromkeys(services, release), leaving=leaving)
     raise UsageError(
         f"The archive has no release {version!r}.",
         code=Code.UNKNOWN_RELEASE,
@@ -216,8 +222,10 @@ def make(
     chosen: dict[str, list[str]] = {}
     for name in functions:
         chosen.setdefault(catalogue[name], []).append(name)
-    read = dict(zip(functions, account.each(lambda name: _now(account, name), functions), strict=True))
-    now = {name: seen for name, seen in read.items() if seen is not None}
+    kept = [name for name in request.without if catalogue[name] in chosen]
+    everything = [*functions, *kept]
+    read = dict(zip(everything, account.each(lambda name: _now(account, name), everything), strict=True))
+    now = {name: seen for name, seen in read.items() if seen is not None and name not in kept}
     entries = list(recent(archive))
     quarantines, recorded = quarantined(entries), {entry.id for entry in entries if entry.is_release}
     if request.release == PREVIOUS:
@@ -241,6 +249,7 @@ def make(
             refusals.append(Refusal(subject=name, reason=why, remedy=f"--except {name}"))
         elif step is not None:
             steps.append(step)
+    still = {name: _left_out(name, read[name], choice.leaving.get(catalogue[name])) for name in kept}
     left = {s: version for s, version in choice.leaves.items() if version != targets[s]}
     return Plan(
         kind=Kind.ALIASES,
@@ -249,7 +258,7 @@ def make(
         region=settings.region,
         request=request,
         from_version=label(choice.leaves) if choice.leaves else "unknown",
-        to_version=label(targets),
+        to_version=label(targets, apart(still, catalogue, targets)),
         leaves=choice.leaves,
         targets=targets,
         quarantines=_newer(left, choice.targets, now, chosen),
@@ -300,6 +309,12 @@ def _now(account: Account, name: str) -> Now | None:
     alias = observe_alias(account, name, account.settings.alias)
     seen = observe(account, name, alias.version) if alias is not None else None
     return Now(alias=alias, code_sha256=seen.code_sha256) if alias is not None and seen is not None else None
+
+
+def _left_out(name: str, now: Now | None, leaving: Release | None) -> Deployed:
+    """The release that a function is at which is left out: its service's, where it is at its version of it. Pure."""
+    known = now is not None and leaving is not None and relation(leaving, [name], {name: now}) == "stands"
+    return leaving.version if leaving is not None and known else UNKNOWN_RELEASE
 
 
 def _step(

@@ -129,6 +129,28 @@ def agrees(night: Night, adopted: Adopted, status: Status) -> None:
 # -- made without the ledger ------------------------------------------------------------------------------
 
 
+@pytest.mark.finding("M1")
+def test_its_record_names_what_is_left_out_at_another_release_as_a_rollback_with_the_ledger_does(
+    night: Night,
+) -> None:
+    usual = night.world.flow().preview("aliases", AliasesRequest(without=(GET,)))
+    night.ledger_gone()
+
+    plan = night.acting().plan(AliasesRequest(without=(GET,)))
+    named = night.acting().plan(AliasesRequest(release="v1.1.0", services=("teams",), without=(GET,)))
+
+    assert plan.to_version == usual.to_version == f"v1.1.0+{GET}@v1.2.0"
+    assert named.to_version == f"v1.1.0+{GET}@v1.2.0"
+    assert night.acting().plan(AliasesRequest(services=("roles",), without=(GET,))).to_version == "v1.1.0"
+
+
+def test_its_record_claims_nothing_of_what_is_left_out_at_no_known_release(night: Night) -> None:
+    night.world.functions.point(GET, night.world.functions.publish(GET, "by hand"))
+    night.ledger_gone()
+
+    assert night.acting().plan(AliasesRequest(without=(GET,))).to_version == "v1.1.0"
+
+
 def test_previous_is_rolled_back_to_without_a_single_answer_of_the_ledger(night: Night) -> None:
     night.ledger_gone()
 
