@@ -1,4 +1,4 @@
 """Rolls a bad release back: one lifecycle of plan, approval, lease, execution, verification and record."""
 
-# As in pyproject.toml: what a ledger names that asks for a later one.
+# The distribution's: pyproject.toml reads it here, and a ledger that asks for a later one names it.
 __version__ = "0.1.0"

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollback.actions import drill_store
 from rollback.actions.context import Session
 from rollback.config.naming import DEPLOYER
 from rollback.core.canonical import plain
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError
 from rollback.core.sanitize import line
 from rollback.integrations import git
 from rollback.integrations.pulumi.backend import place
-from rollback.integrations.pulumi.engine import Denied
-from rollback.integrations.pulumi.update_history import Update, history
 from rollback.model.drill import Drill
 from rollback.model.drill import drill_document as drill_json
 from rollback.model.record import Record, plain_record
 from rollback.model.release import DRILL, Release
+
+if TYPE_CHECKING:
+    from rollback.integrations.pulumi.update_history import Update
 
 RELEASE, UPDATE = "release", "stack"
 # What an entry of the engine's is called by: this, and when it began.
@@ -79,7 +80,7 @@ def past(session: Session, limit: int, kind: str | None = None) -> History:
     moments = [next(releases) if isinstance(item, Release) else _record(session, item) for item in items]
     if kind in (None, UPDATE):
         try:
-            moments.extend(map(_update, history(session.root, session.settings, limit)))
+            moments.extend(_updates(session, limit))
         except RollbackError as error:
             notices.append(f"What the engine deployed is not shown: {_why(session, error)}")
     if kind in (None, DRILL):
@@ -94,7 +95,7 @@ def past(session: Session, limit: int, kind: str | None = None) -> History:
 
 def _why(session: Session, error: RollbackError) -> str:
     """Why the engine's history could not be read, and who can: its own words are long, and name no role."""
-    if not isinstance(error, Denied):
+    if error.code is not Code.ACCESS_DENIED:
         return line(error.what.splitlines()[-1])[:_MAX_TEXT]
     names = session.settings.names
     return (
@@ -158,6 +159,13 @@ def _drill(drill: Drill) -> Moment:
         seconds=drill.seconds,
         document={"drill": True, **drill_json(drill)},
     )
+
+
+def _updates(session: Session, limit: int) -> list[Moment]:
+    """The engine's entries. Raises `RollbackError` where it cannot be asked."""
+    from rollback.integrations.pulumi.update_history import history  # noqa: PLC0415 - an extra, and much
+
+    return list(map(_update, history(session.root, session.settings, limit)))
 
 
 def _update(update: Update) -> Moment:

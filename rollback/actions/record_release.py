@@ -18,6 +18,7 @@ from rollback.actions.ports import Ui
 from rollback.aws.account import code, explained
 from rollback.aws.functions import observe, observe_alias
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.core.extras import ExtraMissing
 from rollback.integrations.git import resolved
 from rollback.ledger.lease import ALIASES, RECORDING, HeldLeases
 from rollback.ledger.lease import STACK as STACK_LEASE
@@ -176,7 +177,11 @@ def commits_for(session: Session, commit: str, terraform: str | None) -> Commits
 
 def stack_commit(session: Session) -> StackCommit:
     """What reads the stack's commit from the engine's history, if there is any."""
-    from rollback.integrations.pulumi.update_history import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
+    try:
+        from rollback.integrations.pulumi.update_history import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
+    except ExtraMissing as error:
+        why = f"The stack's commit is not recorded: {error.what}"
+        return lambda: (None, why)
 
     return lambda: deployed_commit(session.root, session.settings)
 

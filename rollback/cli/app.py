@@ -7,15 +7,16 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from rollback import __version__
 from rollback.cli.lazy import LazyCommand
 from rollback.core.errors import Code, UsageError
 from rollback.core.sanitize import clean
-from rollback.core.stdio import to_nowhere, warn
+from rollback.core.stdio import to_nowhere, warn, write_out
 
 # Of each group, in the order of its help: the verb, the function in `rollback.cli.commands` that does it, and the
 # first sentence of that function's docstring, so that a list of verbs needs none of their modules.
@@ -154,6 +155,23 @@ def _group(name: str, line: str) -> typer.Typer:
 
 
 app = _group("rollback", "Puts a bad release back: planned, approved, verified and recorded.")
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer's
+    if asked:
+        write_out(f"rollback {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and exit.")
+    ] = False,
+) -> None:
+    """Puts a bad release back: planned, approved, verified and recorded."""
+
+
 app.add_typer(_group("release", "Records what was released, and what must not come back."))
 app.add_typer(_group("ci", "What the workflows call, each a step of a job."))
 app.add_typer(_group("foundation", "What an administrator declares, in a stack of its own."))

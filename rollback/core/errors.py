@@ -38,6 +38,7 @@ class Code(StrEnum):
     UNKNOWN_STACK = auto()  # the Pulumi backend has no such stack
     UNKNOWN_TABLE = auto()  # there is no such table (any more), or it is not one to be restored
     COMMIT_UNUSABLE = auto()  # the commit cannot be checked out, or lacks what a rollback to it needs
+    EXTRA_MISSING = auto()  # Python packages that come with an extra of this distribution are not installed
     TOOL_MISSING = auto()  # git, pulumi, terraform or tofu is not on PATH, or not in a version that will do
     DEPENDENCIES_UNAVAILABLE = auto()  # a commit's Python packages or Terraform providers cannot be had
 

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from rollback.drill.scenario import DrillContext, Scenario
-from rollback.drill.scenarios import code, configuration, full, infrastructure, table
-from rollback.model.drill import CODE, CONFIGURATION, FULL, INFRASTRUCTURE, TABLE
+from rollback.model.drill import (
+    CODE,
+    CONFIGURATION,
+    FAILING,
+    FULL,
+    INFRASTRUCTURE,
+    KILLED,
+    NONE,
+    TABLE,
+    THROTTLED,
+)
+
+_OF_FUNCTIONS = (FAILING, NONE, THROTTLED, KILLED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredScenario:
-    """A scenario: what makes it, what can get in its way (the first is its own), and of which kinds its rollbacks
-    are, whose approval counts.
+    """A scenario: the class in the module of its name that makes it, what can get in its way (the first is its own),
+    and of which kinds its rollbacks are, whose approval counts.
     """
 
-    make: Callable[..., Scenario]
+    module: str
+    name: str
     faults: tuple[str, ...]
     kinds: tuple[str, ...]
 
     def on(self, stage: DrillContext) -> Scenario:
-        return self.make(stage=stage)
+        """The scenario. Imported when asked for: some of them import what comes with an extra."""
+        module = import_module(f"rollback.drill.scenarios.{self.module}")
+        made: Scenario = getattr(module, self.name)(stage=stage)
+        return made
 
 
 KNOWN = {
-    CODE: RegisteredScenario(make=code.CodeScenario, faults=code.FAULTS, kinds=("aliases",)),
+    CODE: RegisteredScenario(module="code", name="CodeScenario", faults=_OF_FUNCTIONS, kinds=("aliases",)),
     CONFIGURATION: RegisteredScenario(
-        make=configuration.ConfigurationScenario, faults=code.FAULTS, kinds=("aliases",)
+        module="configuration", name="ConfigurationScenario", faults=_OF_FUNCTIONS, kinds=("aliases",)
     ),
     INFRASTRUCTURE: RegisteredScenario(
-        make=infrastructure.InfrastructureScenario, faults=infrastructure.FAULTS, kinds=("stack",)
+        module="infrastructure", name="InfrastructureScenario", faults=(NONE, KILLED), kinds=("stack",)
     ),
-    FULL: RegisteredScenario(make=full.FullScenario, faults=full.FAULTS, kinds=("full",)),
-    TABLE: RegisteredScenario(make=table.TableScenario, faults=table.FAULTS, kinds=("table", "cutover")),
+    FULL: RegisteredScenario(module="full", name="FullScenario", faults=_OF_FUNCTIONS, kinds=("full",)),
+    TABLE: RegisteredScenario(
+        module="table", name="TableScenario", faults=(NONE, KILLED), kinds=("table", "cutover")
+    ),
 }

@@ -7,13 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import hcl2
-from hcl2.utils import SerializationOptions
-from lark.exceptions import LarkError, UnexpectedInput
+from rollback.core.extras import extra
 
 # Characters: the parser takes about two seconds for 100,000, and longer where blocks never end.
 _LARGEST = 500_000
-_BARE = SerializationOptions(with_comments=False, strip_string_quotes=True)
 
 
 class UnreadableHcl(Exception):
@@ -50,8 +47,14 @@ def backend(text: str) -> Mapping[str, Mapping[str, Any]] | None:
 def _parsed(text: str) -> Mapping[str, Any]:
     if len(text) > _LARGEST:
         raise UnreadableHcl(f"it has more than {_LARGEST:,} characters")
+    with extra("terraform"):
+        import hcl2  # noqa: PLC0415 - an extra: for who has Terraform files
+        from hcl2.utils import SerializationOptions  # noqa: PLC0415 - as above
+        from lark.exceptions import LarkError, UnexpectedInput  # noqa: PLC0415 - as above
+
+    bare = SerializationOptions(with_comments=False, strip_string_quotes=True)
     try:
-        found: Mapping[str, Any] = hcl2.loads(text.removeprefix("\ufeff"), serialization_options=_BARE)
+        found: Mapping[str, Any] = hcl2.loads(text.removeprefix("\ufeff"), serialization_options=bare)
     except UnexpectedInput as error:
         raise UnreadableHcl(f"line {error.line} is not understood") from None
     except (LarkError, RecursionError):

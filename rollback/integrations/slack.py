@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from rollback.aws.account import Account, explained
 from rollback.core.errors import Code, RollbackError
+from rollback.core.extras import extra
 from rollback.core.sanitize import line
 from rollback.integrations import github_actions
 from rollback.model.advice import for_record
@@ -99,7 +100,8 @@ class Bot:
     messages: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def send(self, record: Record, message: Mapping[str, Any]) -> None:
-        from slack_sdk import WebClient  # noqa: PLC0415 - a quarter of a second, for who has configured it
+        with extra("slack"):
+            from slack_sdk import WebClient  # noqa: PLC0415 - a quarter of a second, for who has configured it
 
         client = WebClient(token=self.token, base_url=self.address, timeout=_CALL)
         known = self.messages.get(record.rollback_id) or _reference(record.notified)
@@ -118,7 +120,8 @@ class Hook:
     begun: set[str] = field(default_factory=set)
 
     def send(self, record: Record, message: Mapping[str, Any]) -> None:
-        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415 - as above
+        with extra("slack"):
+            from slack_sdk.webhook import WebhookClient  # noqa: PLC0415 - as above
 
         begins = record.status is Status.AWAITING_APPROVAL or (
             record.status is Status.IN_PROGRESS and record.started_at is None

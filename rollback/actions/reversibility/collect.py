@@ -36,7 +36,6 @@ from rollback.model.record import Record
 from rollback.model.release import STACK, TERRAFORM, Timeline, previous
 from rollback.model.request import AliasesRequest, StackRequest
 from rollback.targets.base import Context
-from rollback.targets.stack import planner
 from rollback.targets.terraform import backend, plan_json, workspace
 from rollback.targets.terraform.state_bucket import LOCK_FILE, StateBucket
 
@@ -121,6 +120,8 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
     settings = context.account.settings
     if deployed is UNKNOWN and shutil.which("pulumi") is None:
         return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on PATH")]
+    from rollback.targets.stack import planner  # noqa: PLC0415 - needs an extra, where there is a stack
+
     stack = planner.find(context, StackRequest())
     try:
         state = stack.state()

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from rollback.config.naming import ROLLBACK
 from rollback.drill.lambda_faults import Functions
 from rollback.drill.scenario import DrillContext, StateBefore
-from rollback.model.drill import FAILING, KILLED, NONE, THROTTLED, Drill
-
-FAULTS = (FAILING, NONE, THROTTLED, KILLED)
+from rollback.model.drill import Drill
 
 
 @dataclass(frozen=True, kw_only=True)

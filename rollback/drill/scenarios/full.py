@@ -10,9 +10,7 @@ from rollback.core.errors import Code, Refused
 from rollback.drill.lambda_faults import Functions
 from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.drill.scenarios.infrastructure import InfrastructureScenario
-from rollback.model.drill import FAILING, KILLED, NONE, THROTTLED, Drill
-
-FAULTS = (FAILING, NONE, THROTTLED, KILLED)
+from rollback.model.drill import Drill
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,8 @@ from rollback.integrations.pulumi.backend import BackendLocks, backend_url
 from rollback.integrations.pulumi.engine import CommandWatch, Engine
 from rollback.integrations.pulumi.update_history import StackName
 from rollback.integrations.pulumi.workspace import Where, workspace
-from rollback.model.drill import KILLED, NONE, Drill
+from rollback.model.drill import Drill
 
-FAULTS = (NONE, KILLED)
 PROGRAM = "__main__.py"
 _TAG = "drill"
 _IMPORT = "import pulumi\n"

@@ -21,11 +21,10 @@ from rollback.aws.account import code, explained
 from rollback.config.naming import RESTORE, ROLLBACK
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.drill.scenario import DrillContext, StateBefore
-from rollback.model.drill import KILLED, NONE, Drill
+from rollback.model.drill import Drill
 from rollback.targets.table import restore_time, steps, table_settings
 from rollback.targets.table.comparison import DIFFERENT, ONLY_LIVE, ONLY_RESTORED
 
-FAULTS = (NONE, KILLED)
 _MARK, _GOOD, _DAMAGED = "drill", "as it was", "written over"
 # "Point-in-time recovery": the latest restorable time is typically five minutes before now.
 _WINDOW_SECONDS, _LOOK = 900.0, 5.0

@@ -14,21 +14,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pulumi.automation import CommandError
-from pulumi.automation.errors import InvalidVersionError
-
 from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.core.extras import extra
 from rollback.core.process_identity import SHORT_LIVED, Process
-from rollback.integrations.gated.pulumi_command import (
-    Event,
-    GatedCommand,
-    Hooks,
-    QuietStack,
-    QuietWorkspace,
-    message,
-)
 from rollback.integrations.pulumi import installation
 from rollback.integrations.pulumi.installation import INSTALLER
+
+with extra("pulumi"):
+    from pulumi.automation import CommandError
+    from pulumi.automation.errors import InvalidVersionError
+
+    from rollback.integrations.gated.pulumi_command import (
+        Event,
+        GatedCommand,
+        Hooks,
+        QuietStack,
+        QuietWorkspace,
+        message,
+    )
 
 _MAJOR = 3
 # Of the caller's own PULUMI_ variables only those have a say that tell who they are, where states and plugins

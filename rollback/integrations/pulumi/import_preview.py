@@ -17,11 +17,14 @@ from typing import Any
 
 from rollback.config.settings import PROJECT_FILE
 from rollback.core.errors import Code, RollbackError
-from rollback.integrations.gated.pulumi_command import QuietStack, ignored
+from rollback.core.extras import extra
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine, Facts, failed
 from rollback.integrations.pulumi.preview_events import PreviewStep, steps
 from rollback.integrations.pulumi.state_copy import state_copy
 from rollback.integrations.pulumi.update_history import StackName
+
+with extra("pulumi"):
+    from rollback.integrations.gated.pulumi_command import QuietStack, ignored
 
 _UNCHANGED = "Nothing was changed."
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from platformdirs.unix import Unix
 
 from rollback.core.errors import Code, RollbackError
+from rollback.core.extras import extra
 
 INSTALLER = "https://www.pulumi.com/docs/install/"
 SECONDS = 600
@@ -53,7 +54,8 @@ except Exception as error:
 
 def pinned() -> str:
     """The version of the engine that is installed: that of the SDK."""
-    return version("pulumi")
+    with extra("pulumi"):
+        return version("pulumi")
 
 
 def installed() -> Path:

@@ -15,15 +15,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pulumi.automation import Deployment, UpdateSummary
-
 from rollback.config.settings import PROJECT_FILE, Settings
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.core.extras import extra
 from rollback.integrations import git
-from rollback.integrations.gated.pulumi_command import QuietStack
 from rollback.integrations.pulumi.backend import backend_url
 from rollback.integrations.pulumi.engine import Engine
+
+with extra("pulumi"):
+    from pulumi.automation import Deployment, UpdateSummary
+
+    from rollback.integrations.gated.pulumi_command import QuietStack
 
 # `history` answers ten entries unless a page size is given.
 _PAGE = 100

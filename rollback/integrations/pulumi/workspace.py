@@ -17,12 +17,15 @@ import yaml
 
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, UsageError
+from rollback.core.extras import extra
 from rollback.integrations import git
-from rollback.integrations.gated.pulumi_command import QuietStack, ignored
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint, virtualenv
 from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine
+
+with extra("pulumi"):
+    from rollback.integrations.gated.pulumi_command import QuietStack, ignored
 
 _PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
 _ENCRYPTION = ("secretsprovider", "encryptedkey", "encryptionsalt")

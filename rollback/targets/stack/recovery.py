@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any
 
 from rollback.core.errors import Code, Refused, RollbackError
+from rollback.core.extras import extra
 from rollback.core.process_identity import Process
-from rollback.integrations.gated.pulumi_command import QuietStack
 from rollback.integrations.pulumi import checkpoint
 from rollback.integrations.pulumi.backend import BackendLock
 from rollback.integrations.pulumi.checkpoint import Deployment
@@ -31,6 +31,9 @@ from rollback.targets.proof_of_death import proof
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.planner import StackReader
 from rollback.targets.stack.progress import UpdateProgress
+
+with extra("pulumi"):
+    from rollback.integrations.gated.pulumi_command import QuietStack
 
 _GRACE = 60.0
 _POLL = 0.1

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,8 +236,3 @@ def test_a_demand_that_is_none_is_named_and_hides_nothing(past: World) -> None:
         past.begin()
     (finding,) = audited(past).findings
     assert finding.sk == REQUIREMENT
-
-
-def test_the_version_is_that_of_the_package() -> None:
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["version"] == __version__

@@ -1,0 +1,160 @@
+"""What others install: one wheel that gives the command, the Python API and the components; the rest are extras."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import rollback
+from rollback.core.errors import Code
+from rollback.core.extras import DISTRIBUTION
+from tests import wheel as wheels
+from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
+from tests.warm import Run
+from tests.wheel import Installed
+
+_COMPONENTS = """
+import importlib, pkgutil, rollback.components
+for module in pkgutil.iter_modules(rollback.components.__path__):
+    print(importlib.import_module(f"rollback.components.{module.name}").__name__)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return wheels.build(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Installed]:
+    """Extras → an environment that has the wheel with them."""
+
+    @cache
+    def one(*extras: str) -> Installed:
+        return wheels.install(wheel, tmp_path_factory.mktemp("installed") / "venv", *extras)
+
+    return one
+
+
+def test_the_wheel_has_the_command_and_the_components_and_nothing_else_at_the_top(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+    tops = {name.split("/")[0] for name in names}
+    ours = {name for name in names if name.startswith("rollback/")}
+
+    assert {top.partition("-")[0] for top in tops} == {"rollback", DISTRIBUTION.replace("-", "_")}
+    # Style, script, the mark of typed packages and all modules: whatever the repository has in the two folders.
+    assert ours == {
+        name.replace("components/", "rollback/components/", 1) if name.startswith("components/") else name
+        for name in wheels.sources()
+        if name.startswith(("rollback/", "components/"))
+    }
+
+
+def test_from_an_empty_folder_the_command_answers(
+    installed: Callable[..., Installed], tmp_path: Path
+) -> None:
+    script = installed().script
+
+    helped, version = _typed(tmp_path, script, "--help"), _typed(tmp_path, script, "--version")
+    nowhere = _typed(tmp_path, script, "status", "--env", "dev", "--json")
+    module = _typed(tmp_path, installed().python, "-m", "rollback", "--version")
+
+    assert (helped.code, version.code, nowhere.code) == (0, 0, 2)
+    assert "lambda" in helped.out
+    assert version.out.split() == ["rollback", rollback.__version__] == module.out.split()
+    assert json.loads(nowhere.err)["code"] == Code.NO_CHECKOUT
+
+
+def test_the_components_are_a_package_of_the_commands(
+    installed: Callable[..., Installed], tmp_path: Path
+) -> None:
+    run = _typed(tmp_path, installed("components").python, "-c", _COMPONENTS)
+    here = Path(rollback.__file__).parents[1] / "components"
+
+    assert run.code == 0, run.err
+    assert run.out.split() == sorted(
+        f"rollback.components.{path.stem}" for path in here.glob("*.py") if path.stem != "__init__"
+    )
+
+
+def test_functions_are_rolled_back_where_no_extra_is_installed(
+    installed: Callable[..., Installed], dev: Platform
+) -> None:
+    dev.story()
+    script = installed().script
+
+    planned = _on(dev, script, "lambda", "--reason", REASON, "--dry-run", "--json")
+    done = _on(dev, script, "lambda", "--reason", REASON, "--json")
+    seen = [_on(dev, script, verb, "--json") for verb in ("status", "verify", "history", "audit")]
+    report = _on(dev, script, "report", "--output", str(dev.folder / "report.html"))
+    recorded = dev.command(
+        [script, "release", "record", "--version", "v1.3.0", "--commit", "a" * 40, "--env", "dev"], as_=DAN
+    ).finish()
+
+    assert planned.code == done.code == 0, str(done)
+    assert done.json["status"] == "COMPLETE"
+    assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
+    assert [run.code for run in seen] == [0, 0, 0, 0], "\n".join(map(str, seen))
+    assert report.code == 0, str(report)
+    assert recorded.code == 0, str(recorded)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["stack", "--to", "previous", "--reason", REASON, "--env", "dev"], "pulumi"),
+        (["adopt", "--env", "dev"], "pulumi"),
+        (["foundation", "split", "--env", "dev"], "pulumi"),
+        (["tools", "install"], "pulumi"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_a_verb_that_needs_an_extra_names_it(
+    installed: Callable[..., Installed], untouched: Platform, arguments: list[str], extra: str
+) -> None:
+    run = untouched.command([installed().script, *arguments, "--json"], as_=DAN).finish()
+
+    assert run.code == 2, str(run)
+    assert run.error is not None
+    assert run.error["code"] == Code.EXTRA_MISSING
+    assert f"pip install '{DISTRIBUTION}[{extra}]'" in run.error["message"]
+
+
+def test_with_its_extra_a_stack_is_driven_and_a_terraform_file_is_read(
+    installed: Callable[..., Installed], tmp_path: Path
+) -> None:
+    stack = "from rollback.targets.stack import target"
+    file = "from rollback.integrations import hcl; hcl.backend('terraform {}')"
+    told = "import slack_sdk.webhook"
+
+    with_it = [
+        _typed(tmp_path, installed(extra).python, "-c", program)
+        for extra, program in (("pulumi", stack), ("terraform", file), ("slack", told))
+    ]
+    without = [_typed(tmp_path, installed().python, "-c", program) for program in (stack, file, told)]
+
+    assert [run.code for run in with_it] == [0, 0, 0], "\n".join(map(str, with_it))
+    assert [run.code for run in without] == [1, 1, 1]
+
+
+def _typed(folder: Path, *command: str) -> Run:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Run(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def _on(platform: Platform, script: str, *arguments: str) -> Run:
+    return platform.command([script, *arguments, "--env", "dev"], as_=ALICE).finish()

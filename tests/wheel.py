@@ -1,0 +1,122 @@
+"""The distribution as others get it: its wheel, and environments that have it with some of its extras and nothing else.
+
+No network is asked. An environment is a `venv` of its own; what the wheel's metadata requires, and what that requires,
+is linked into it out of the environment that runs the tests, where all of it is installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from localaws.paths import ROOT
+
+_UV = str(Path(sys.executable).with_name("uv"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """An environment that has the wheel."""
+
+    root: Path
+
+    @property
+    def python(self) -> str:
+        return str(self.root / "bin" / "python")
+
+    @property
+    def script(self) -> str:
+        return str(self.root / "bin" / "rollback")
+
+
+def sources() -> list[str]:
+    """The files of the repository, those that are not committed yet included."""
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    return sorted(name for name in set(listed) if name and (ROOT / name).is_file())
+
+
+def build(folder: Path) -> Path:
+    """The wheel, made from a source distribution that is made from a copy of the repository's files."""
+    for name in sources():
+        place = folder / "copy" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, place, follow_symlinks=False)
+    _run(
+        _UV,
+        "build",
+        "--offline",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+        "-o",
+        str(folder / "dist"),
+        str(folder / "copy"),
+    )
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return wheel
+
+
+def install(wheel: Path, folder: Path, *extras: str) -> Installed:
+    """An environment in `folder` with the wheel, what it requires, and what those of its `extras` do."""
+    made = Installed(root=folder)
+    _run(_UV, "venv", "--offline", "--python", sys.executable, str(folder))
+    _run(
+        _UV,
+        "pip",
+        "install",
+        "--offline",
+        "--no-deps",
+        "--compile-bytecode",
+        "--python",
+        made.python,
+        str(wheel),
+    )
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    (metadata,) = site.glob("*.dist-info")
+    for found in _closure(Distribution.at(metadata), extras):
+        for name in {
+            path.parts[0] for path in found.files or () if path.parts[0] not in ("..", "__pycache__")
+        }:
+            if not (site / name).exists():
+                (site / name).symlink_to(Path(str(found.locate_file(name))))
+    return made
+
+
+def _closure(of: Distribution, extras: Iterable[str]) -> list[Distribution]:
+    """What a distribution with these extras requires, directly or not."""
+    found: dict[str, Distribution] = {}
+    waiting = [(of, frozenset(extras))]
+    asked = set()
+    while waiting:
+        one, its_extras = waiting.pop()
+        if (one.metadata["Name"], its_extras) in asked:
+            continue
+        asked.add((one.metadata["Name"], its_extras))
+        for text in one.requires or ():
+            needed = Requirement(text)
+            if needed.marker and not any(
+                needed.marker.evaluate({"extra": extra}) for extra in its_extras or {""}
+            ):
+                continue
+            required = of if needed.name == of.metadata["Name"] else distribution(needed.name)
+            if required is not of:
+                found[needed.name] = required
+            waiting.append((required, frozenset(needed.extras)))
+    return list(found.values())
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
