@@ -1,4 +1,65 @@
-"""Rolls a bad release back: one lifecycle of plan, approval, lease, execution, verification and record."""
+"""Rolls a bad release back: one lifecycle of plan, approval, lease, execution, verification and record.
 
-# The distribution's: pyproject.toml reads it here, and a ledger that asks for a later one names it.
-__version__ = "0.1.0"
+    from rollback import Environment
+
+    with Environment.open("dev") as env:
+        plan = env.stack.plan(to="previous")
+        result = env.stack.roll_back(plan, reason="wrong cost centre")
+
+`Environment` is the Python API, on which the command is built; `rollback.api.events` is what its callbacks get. All of
+it is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rollback.core.version import __version__
+
+if TYPE_CHECKING:
+    from rollback.api.environment import Environment
+    from rollback.api.kinds import StackUpdate
+    from rollback.api.progress import Progress
+    from rollback.api.results import Plan, Result
+    from rollback.core.errors import (
+        AwaitingApproval,
+        Code,
+        Refused,
+        Reverted,
+        RollbackError,
+        StoppedAtOnce,
+        UsageError,
+        VerificationFailed,
+    )
+
+__all__ = [
+    "AwaitingApproval",
+    "Code",
+    "Environment",
+    "Plan",
+    "Progress",
+    "Refused",
+    "Result",
+    "Reverted",
+    "RollbackError",
+    "StackUpdate",
+    "StoppedAtOnce",
+    "UsageError",
+    "VerificationFailed",
+    "__version__",
+]
+
+_WHERE = {
+    "Environment": "rollback.api.environment",
+    "Plan": "rollback.api.results",
+    "Progress": "rollback.api.progress",
+    "Result": "rollback.api.results",
+    "StackUpdate": "rollback.api.kinds",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE.get(name, "rollback.core.errors")), name)

@@ -1,4 +1,4 @@
-"""The session of a verb: settings, account, ledger, leases, clocks and notifier of one environment."""
+"""The session of one operation: settings, account, ledger, leases, clocks and notifier of one environment."""
 
 from __future__ import annotations
 
@@ -114,25 +114,23 @@ class Session:
 
 
 def begin(
-    environment: str | None,
-    start: Path | None = None,
-    *,
-    confirm_dead: str = "",
-    notice: Callable[[str], None] = lambda _: None,
-    acting: Callable[[Account], Account] | None = None,
+    environment: str | None, start: Path | None = None, *, notice: Callable[[str], None] = lambda _: None
 ) -> Session:
     """The session for an environment, found from the folder `start` upwards (default: the current one).
 
     Without a name it is the one environment whose account the caller's credentials belong to. `notice` gets what
-    went wrong beside the rollback; `acting` gives the account under another role. Raises `UsageError` or
-    `Refused` as `settings.load` and `account.connect` do.
+    went wrong beside the rollback. Raises `UsageError` or `Refused` as `settings.load` and `account.connect` do.
     """
     root = settings_module.find_root(start or Path.cwd())
     name = _callers_environment(root) if environment is None else environment
     settings = settings_module.load(root, name)
     account = connect(settings)
-    if acting is not None:
-        account = acting(account)
+    return session_of(root, account, slack.notifier(account, notice))
+
+
+def session_of(root: Path, account: Account, notifier: Notifier | None, *, confirm_dead: str = "") -> Session:
+    """A session of who has `account`, who has read nothing yet."""
+    settings = account.settings
     table = LedgerTable(account.dynamodb, settings.names.deployments_table)
     ledger = Ledger(table, settings.environment, _archive(account))
 
@@ -141,10 +139,6 @@ def begin(
         return _utc_now() - timedelta(seconds=account.ahead)
 
     clocks = Clocks(now=lambda: now_iso(now()))
-    closing = ExitStack()
-    notifier = slack.notifier(account, notice)
-    if notifier is not None:
-        closing.callback(notifier.close)
     return Session(
         root=root,
         settings=settings,
@@ -160,7 +154,6 @@ def begin(
         ),
         clocks=clocks,
         now=now,
-        closing=closing,
         confirm_dead=confirm_dead,
         notifier=notifier,
     )

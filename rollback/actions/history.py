@@ -104,10 +104,13 @@ def _why(session: Session, error: RollbackError) -> str:
     )
 
 
+def is_engines(name: str) -> bool:
+    """Whether `name` (as in `Moment.what`) is an entry of the engine's."""
+    return name.startswith(_ENGINES)
+
+
 def found(session: Session, name: str) -> Moment | None:
-    """The engine's entry that `name` (as in `Moment.what`) names; None where it is none of the engine's."""
-    if not name.startswith(_ENGINES):
-        return None
+    """The engine's entry that `name` names; None where there is none."""
     return next((moment for moment in past(session, _ALL, UPDATE).moments if moment.what == name), None)
 
 

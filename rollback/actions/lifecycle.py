@@ -64,7 +64,7 @@ from rollback.model.messages import (
     so_far,
     way_back,
 )
-from rollback.model.plan import Plan
+from rollback.model.plan import Plan, Refusal
 from rollback.model.record import UNFINISHED, Approval, Event, Record, Status, seconds_between
 from rollback.model.release import is_another_stack
 from rollback.model.request import Request
@@ -104,6 +104,10 @@ class Lifecycle:
     def preview(self, kind: str, request: Request) -> Plan[Any]:
         """The plan alone. Raises `Refused` where a guard speaks against it."""
         return self._plan(self.session.target(kind), request)
+
+    def planned(self, kind: str, request: Request) -> tuple[Plan[Any], tuple[Refusal, ...]]:
+        """The plan alone, and what speaks against it."""
+        return self._planned(self.session.target(kind), request)
 
     def start(
         self,
@@ -272,11 +276,15 @@ class Lifecycle:
     # -- planning and approval ---------------------------------------------------------------------------
 
     def _plan(self, target: Target, request: Request) -> Plan[Any]:
+        plan, refusals = self._planned(target, request)
+        refuse(refusals)
+        return plan
+
+    def _planned(self, target: Target, request: Request) -> tuple[Plan[Any], tuple[Refusal, ...]]:
         with working(self.ui, "Planning"):
             plan = target.plan(request)
         self.ui.planned(plan)
-        refuse(target.refusals(plan))
-        return plan
+        return plan, tuple(target.refusals(plan))
 
     def _open(
         self, record: Record, plan: Plan[Any], lease: HeldLeases | None, status: Status

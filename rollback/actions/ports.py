@@ -1,6 +1,4 @@
-"""The interface by which a rollback shows its progress to a person and asks them; `views.terminal` implements
-it.
-"""
+"""The interface by which a rollback shows its progress to a person and asks them; `api.events` makes events of it."""
 
 from __future__ import annotations
 

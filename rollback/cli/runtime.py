@@ -1,4 +1,4 @@
-"""What surrounds a verb: its session, lifecycle, terminal and signals, and its exit code."""
+"""What surrounds a verb: its environment, terminal and signals, and its exit code."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from typing import Any
 
 import typer
 
-from rollback.actions import context, lifecycle, run, situation
-from rollback.actions.emergency import journal
-from rollback.aws import account
+from rollback.api import environment, events, failures, results
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
-from rollback.ledger import store
-from rollback.model import events, messages
+from rollback.model import messages
 from rollback.model import plan as plans
 from rollback.model import request as requests
 from rollback.model.kind import Kind
@@ -30,65 +27,48 @@ from rollback.views import records, rich_layout, terminal
 def verb(
     env: str | None,
     json: bool,  # noqa: FBT001 - typer's
-    *,
-    confirm_dead: str = "",
-    first: bool = False,
-    reading: bool = False,
-    acting: Callable[[account.Account], account.Account] | None = None,
-) -> Iterator[tuple[context.Session, lifecycle.Lifecycle, terminal.Terminal]]:
-    """A verb's surroundings: session, flow and terminal; errors become their exit codes.
-
-    A ledger that has lost entries refuses what decides by its timeline. `first` checks that before anything
-    else; `reading`: what is only shown is shown all the same, with a warning. `acting` gives the account
-    under another role than the caller's.
-    """
+) -> Iterator[tuple[environment.Environment, terminal.Terminal]]:
+    """A verb's surroundings: its environment and terminal; errors become their exit codes."""
     ui = terminal.Terminal(json_output=json)
     stop = threading.Event()
-    flow: lifecycle.Lifecycle | None = None
+    of_ledger: list[events.Event] = []
+    opened: environment.Environment | None = None
+
+    def hear(event: events.Event) -> None:
+        # What is wrong with the ledger itself is shown last: it is what remains on the screen.
+        if isinstance(event, events.LedgerNotice):
+            of_ledger.append(event)
+        else:
+            ui.hear(event)
+
     try:
         with _graceful(stop, ui):
-            session = context.begin(env, confirm_dead=confirm_dead, notice=ui.notice, acting=acting)
+            opened = environment.Environment.open(env, on_event=hear, confirm=ui.confirm, stop=stop)
             if not gc.isenabled():
                 gc.freeze()
                 gc.enable()
-            with session.closing:
+            with opened:
                 try:
-                    if first or reading:
-                        session.watch_first(strict=not reading)
-                    flow = lifecycle.Lifecycle(session=session, ui=ui, stop=stop)
-                    yield session, flow, ui
-                except store.Unanswered as error:
-                    _without_ledger(session, ui, error)
-                    raise
+                    yield opened, ui
                 finally:
-                    for alarm in session.alarms:
-                        ui.alarm(alarm)
-                    for notice in session.ledger.notices:
-                        ui.notice(notice)
+                    for event in dict.fromkeys(of_ledger):
+                        ui.hear(event)
     except (StoppedAtOnce, KeyboardInterrupt) as ended:
-        ui.error(ended if isinstance(ended, StoppedAtOnce) else _ended(flow))
+        ui.error(ended if isinstance(ended, StoppedAtOnce) else _ended(opened))
         # Threads that still wait for an answer would keep the process.
         sys.stderr.flush()
         os._exit(StoppedAtOnce.exit_code)
     except (typer.Exit, typer.Abort, typer.TyperException):
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: nobody on call reads a traceback
-        ours = _in_our_words(error, env or "ENVIRONMENT")
+        ours = failures.in_our_words(error, env or "ENVIRONMENT")
         ui.error(ours)
         raise typer.Exit(ours.exit_code) from None
 
 
-def _without_ledger(session: context.Session, ui: terminal.Terminal, error: store.Unanswered) -> None:
-    """Names the emergencies whose journals are here, and completes the error with what to type next."""
-    for path in journal.found(journal.folder(), session.environment, session.settings.account):
-        ui.alarm(journal.reminder(path, session.environment))
-    advice = situation.without(session, error)
-    error.what, error.next = f"{error.what} {advice.what}", advice.next
-
-
-def _ended(flow: lifecycle.Lifecycle | None) -> StoppedAtOnce:
+def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
     """A second Ctrl-C that came where nothing is in flight any more, or not yet."""
-    return flow.stopped_at_once() if flow else StoppedAtOnce("Ended at once.", code=Code.ENDED)
+    return opened.stopped_at_once() if opened else StoppedAtOnce("Ended at once.", code=Code.ENDED)
 
 
 @contextmanager
@@ -100,28 +80,9 @@ def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # no
     except (typer.Exit, typer.Abort, typer.TyperException):
         raise
     except Exception as error:  # noqa: BLE001 - as in `verb`
-        ours = _in_our_words(error, env or "ENVIRONMENT")
+        ours = failures.in_our_words(error, env or "ENVIRONMENT")
         ui.error(ours)
         raise typer.Exit(ours.exit_code) from None
-
-
-def _in_our_words(error: Exception, env: str) -> RollbackError:
-    """What went wrong, with what was changed and what to type next."""
-    if isinstance(error, RollbackError):
-        return error
-    changed, then = "What was done before, if anything, is recorded.", f"rollback status --env {env}"
-    if isinstance(error, OSError):
-        # A full disk, a folder that may not be written, too many open files: no fault of this command.
-        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        return RollbackError(
-            f"This machine refused: {what}.", code=Code.MACHINE_REFUSED, changed=changed, next=then
-        )
-    return RollbackError(
-        f"This command met what it does not expect: {type(error).__name__}: {str(error)[:200]}",
-        code=Code.UNEXPECTED,
-        changed=changed,
-        next=then,
-    )
 
 
 @contextmanager
@@ -145,55 +106,63 @@ def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
 
 
 def preview_or_start(
-    session: context.Session,
-    flow: lifecycle.Lifecycle,
+    opened: environment.Environment,
     ui: terminal.Terminal,
-    kind: Kind,
     request: requests.Request,
     reason: str,
     *,
     dry_run: bool,
     yes: bool,
-    json: bool,
 ) -> None:
     """The end of every verb that rolls something back: only the plan, or all of it."""
     if not dry_run:
         messages.checked_reason(reason)
-        end(session, ui, flow.start(kind, request, reason, yes=yes))
+        end(ui, lambda: opened.roll_back(request, reason=reason, yes=yes))
         return
-    plan = flow.preview(kind, request)
-    if json:
-        ui.show("", {"digest": plan.digest(), **plans.plain_plan(plan)})
+    preview(ui, opened.plan(request))
 
 
-def end(session: context.Session, ui: terminal.Terminal, finished: run.Finished) -> None:
-    """Shows how a verb ended and raises what sets its exit code."""
-    if throttled := session.account.throttles.count:
-        ui.notice(
-            f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower."
-        )
-    if finished.record is None:
-        message = (
-            _nothing_to_do(session.target(finished.plan.kind).verb, finished.plan) if finished.plan else ""
-        )
-        ui.show(rich_layout.text(message), {"status": "NOTHING_TO_DO"})
+def preview(ui: terminal.Terminal, plan: results.Plan) -> None:
+    """The end of a verb that only plans. Raises `Refused` where a guard speaks against it."""
+    plan.check()
+    if ui.json_output:
+        ui.show("", {"digest": plan.digest, **plans.plain_plan(plan.details)})
+
+
+def end(
+    ui: terminal.Terminal,
+    work: Callable[[], results.Result],
+    show: Callable[[terminal.Terminal, results.Result], None] | None = None,
+) -> None:
+    """Does the verb's work, shows how it ended, and raises what sets its exit code."""
+    shown = show or _shown
+    try:
+        result = work()
+    except RollbackError as error:
+        if error.result is not None:
+            shown(ui, error.result)
+        raise
+    shown(ui, result)
+    if result.waiting is not None:
+        raise result.waiting
+    if result.next:
+        ui.next("\n".join(result.next))
+
+
+def _shown(ui: terminal.Terminal, result: results.Result) -> None:
+    if result.seen is None:
+        plan = result.plan
+        message = "" if plan is None else _nothing_to_do(plan)
+        ui.show(rich_layout.text(message), {"status": result.status})
         return
-    target, plan = session.target(finished.record.kind), finished.plan
-    outcomes = target.outcomes(plan, finished.events) if plan is not None else []
-    seen = session.seen(finished.record)
-    ui.show(records.record_view(seen), records.record_document(seen, outcomes))
-    then = next(
-        (done.next for done in events.happened(reversed(finished.events), events.StepDone) if done.next), ""
-    )
-    if then and finished.error is None:
-        ui.next(then)
-    if finished.error is not None:
-        raise finished.error
+    ui.show(records.record_view(result.seen), records.record_document(result.seen, result.outcomes))
 
 
-def _nothing_to_do(verb: str, plan: plans.Plan[Any]) -> str:
+def _nothing_to_do(plan: results.Plan) -> str:
     env = plan.environment
-    if verb in ("lambda", "full"):
+    if plan.kind == Kind.PRUNE:
+        return "Nothing to prune: every published version is needed."
+    if plan.kind in (Kind.ALIASES, Kind.FULL):
         return (
             f"Nothing to do: every alias stands at the versions of {plan.to_version} already. "
             f"To go further back, name an older release with --to (rollback release list --env {env})."

@@ -15,6 +15,7 @@ message may change from one version to the next, its code does not.
 from __future__ import annotations
 
 from enum import StrEnum, auto
+from typing import Any
 
 
 class Code(StrEnum):
@@ -129,7 +130,8 @@ class Code(StrEnum):
 class RollbackError(Exception):
     """The base: `what` happened, its `code`, what was `changed`, and what to type `next`.
 
-    Each of the three texts is one sentence or empty; `str()` gives the first.
+    Each of the three texts is one sentence or empty; `str()` gives the first. `result` is how a rollback that had begun
+    stands (`rollback.api.results.Result`); None where none had.
     """
 
     exit_code = 1
@@ -149,6 +151,7 @@ class RollbackError(Exception):
         self.code = self.code_default if code is None else code
         self.changed = self.changed_default if changed is None else changed
         self.next = next
+        self.result: Any = None
 
 
 class UsageError(RollbackError):

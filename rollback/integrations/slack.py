@@ -153,12 +153,14 @@ class Notifier:
     _sender: Sender | None = None
     _wrong: str = ""
     _thread: threading.Thread | None = None
+    _starting: threading.Lock = field(default_factory=threading.Lock)
 
     def notify(self, seen: RecordSeen) -> None:
         """A record has changed."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="slack", daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="slack", daemon=True)
+                self._thread.start()
         self._waiting.put(seen)
 
     def place(self, record: Record) -> str:
@@ -178,6 +180,7 @@ class Notifier:
             self._waiting.put(None)
             self._thread.join(_PATIENCE)
             late = "it did not answer in time" if self._thread.is_alive() else ""
+            self._thread = None  # whoever goes on after that begins anew
             if wrong := self._wrong or late:
                 self.notice(f"Slack was not told: {wrong}. The rollback does not depend on it.")
 

@@ -23,10 +23,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from rollback import __version__
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.sanitize import line
+from rollback.core.version import __version__
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
 from rollback.model.record import SCHEMA, Approval, DeployedVersion, Event, Record, record_fields

@@ -9,7 +9,6 @@ It is longer than 400 lines: one view a kind of record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich import box
@@ -18,27 +17,24 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.actions.history import Moment
+from rollback.actions.record_details import RecordDetails
 from rollback.actions.recovery_options import RecoveryOption
+from rollback.api.releases import ListedRelease
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
-from rollback.ledger.stored_record import Opened
-from rollback.model.advice import Advice, for_record
+from rollback.model.advice import Advice
 from rollback.model.drill import is_of_drill
 from rollback.model.messages import counted, resources
 from rollback.model.record import (
     MARKS,
-    SCHEMA,
     Check,
     Event,
     Record,
     Status,
-    chain_break,
     plain_record,
 )
-from rollback.model.release import Entry, Quarantine, Timeline
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import RecordSeen, State
-from rollback.targets.base import Target
 from rollback.views.plan import common_prefix, plan_view
 from rollback.views.rich_layout import Either, hanging, text, unwrapped
 
@@ -178,43 +174,22 @@ def _event_summary(event: Event, common: str) -> str:
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
-def opened_view(
-    opened: Opened, target: Target, seen: RecordSeen | None = None
-) -> tuple[RenderableType, dict[str, Any]]:
+def opened_view(details: RecordDetails) -> tuple[RenderableType, dict[str, Any]]:
     """One record with its plan, its journal and what to type next: for people, and as `show --json` has it,
     `record_document` with `"events": [Event]`, `"chain": "whole"` or what is wrong with it, and `advice_document`.
     """
-    record, events = opened.record, opened.events
-    seen = seen or RecordSeen(record=record)
-    older = record.schema < SCHEMA
-    broken = None if older else chain_break(record, events)
-    parts: list[RenderableType] = []
-    functions: list[Mapping[str, Any]] = []
-    try:
-        plan = opened.plan(target.step)
-        parts.append(plan_view(plan))
-        functions = list(target.outcomes(plan, events))
-        if record.status is Status.IN_PROGRESS:
-            # Its counts are written down when it ends: until then its journal says how far it came.
-            record = replace(record, counts=target.counts(plan, events))
-    except RollbackError as error:
-        broken = broken or error.what
-    advice = for_record(seen)
-    seen = replace(seen, record=record)
-    parts.append(record_view(seen, events))
-    document = record_document(seen, functions)
-    if broken:
-        parts.append(text(f"The record was tampered with: {broken}.", "bold red"))
-    whole = "whole"
-    if older:
-        whole = f"not verified: written by an older version of this command (schema {record.schema})"
-        parts.append(text(f"Its chain is {whole}.", "yellow"))
-    parts.append(advice_view([advice]))
+    parts: list[RenderableType] = [plan_view(details.plan)] if details.plan is not None else []
+    parts.append(record_view(details.seen, details.events))
+    if details.broken:
+        parts.append(text(f"The record was tampered with: {details.broken}.", "bold red"))
+    if details.chain not in ("whole", details.broken):
+        parts.append(text(f"Its chain is {details.chain}.", "yellow"))
+    parts.append(advice_view([details.advice]))
     return Group(*parts), {
-        **document,
-        "events": plain(events),
-        "chain": broken or whole,
-        **advice_document([advice]),
+        **record_document(details.seen, details.outcomes),
+        "events": plain(details.events),
+        "chain": details.broken or details.chain,
+        **advice_document([details.advice]),
     }
 
 
@@ -422,37 +397,8 @@ def _odd(status: Any) -> Text:
     return text(f"  {status.function}: {what}", "red")
 
 
-def release_rows(
-    timeline: Timeline, quarantines: Sequence[Quarantine], apart: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """The recorded releases, newest first, as `--json` has them; one that is recorded twice counts once.
-
-    Each is `{"seq": int, "version", "at", "by", "commit", "services": [name], "stands_for": [name],
-    "quarantined_for": [name]}`: the services that it covers, that are at it, and that it is quarantined for. Among
-    those at it are functions that are `apart` from their service (`deployed.apart`).
-    """
-    there = {**timeline.all_deployed, **apart}
-    newest: dict[str, Entry] = {}
-    for entry in timeline:
-        if entry.is_release:
-            newest.setdefault(entry.version, entry)
-    return [
-        {
-            "seq": entry.seq,
-            "version": version,
-            "at": entry.at,
-            "by": str(entry.by),
-            "commit": entry.commit,
-            "services": [name for name in entry.services if not name.startswith("@")],
-            "stands_for": [name for name, deployed in there.items() if deployed == version],
-            "quarantined_for": [one.service for one in quarantines if one.version == version],
-        }
-        for version, entry in newest.items()
-    ]
-
-
-def releases_view(rows: Sequence[Mapping[str, Any]], *, everything: bool = False) -> RenderableType:
-    """The releases, newest first; `rows` as of `release_rows`. Those that drills have made, quarantined and not
+def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) -> RenderableType:
+    """The releases, newest first. Those that drills have made, quarantined and not
     deployed, are one line, unless `everything` is shown.
     """
     if not rows:
@@ -463,23 +409,23 @@ def releases_view(rows: Sequence[Mapping[str, Any]], *, everything: bool = False
         column.no_wrap = True
     shown = [row for row in rows if everything or not _is_over(row)]
     for row in shown:
-        version = text(row["version"], "bold" if row["stands_for"] else "")
-        by, commit = text(row["by"].partition(" (")[0]), text(row["commit"][:7])
-        deployed = text(_some(row["stands_for"], row["services"]), "green")
-        quarantined = text(_some(row["quarantined_for"], row["services"]), "yellow")
-        wide.add_row(version, _when(row["at"]), by, commit, deployed, quarantined)
+        version = text(row.version, "bold" if row.stands_for else "")
+        by, commit = text(row.by.partition(" (")[0]), text(row.commit[:7])
+        deployed = text(_some(row.stands_for, row.services), "green")
+        quarantined = text(_some(row.quarantined_for, row.services), "yellow")
+        wide.add_row(version, _when(row.at), by, commit, deployed, quarantined)
         text_parts = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
         for name, what in (("stands for ", deployed), ("quarantined for ", quarantined)):
             text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
-        narrow.add_row(_day(row["at"]), text_parts)
+        narrow.add_row(_day(row.at), text_parts)
     hidden = len(rows) - len(shown)
     more = [text(f"{hidden} quarantined releases of drills are not shown: --all", "dim")] if hidden else []
     return Group(Either(_SIX, wide, narrow), *more)
 
 
-def _is_over(row: Mapping[str, Any]) -> bool:
+def _is_over(row: ListedRelease) -> bool:
     """Whether a row is a drill's that is quarantined and not deployed."""
-    return is_of_drill(row["version"]) and bool(row["quarantined_for"]) and not row["stands_for"]
+    return is_of_drill(row.version) and bool(row.quarantined_for) and not row.stands_for
 
 
 def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:

@@ -17,6 +17,18 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from rollback.api.events import (
+    Alarm,
+    Event,
+    LedgerNotice,
+    Notice,
+    Output,
+    PlanMade,
+    Waiting,
+    WorkBegan,
+    WorkEnded,
+    WorkProgressed,
+)
 from rollback.core.errors import RollbackError
 from rollback.core.sanitize import clean, line, lines
 from rollback.core.stdio import steady, write_out
@@ -29,7 +41,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Terminal:
-    """Shows what happens (`rollback.actions.ports.Ui`), and the results of verbs."""
+    """Shows what happens (`rollback.api.events`), asks, and shows the results of verbs."""
 
     def __init__(self, *, json_output: bool = False, width: int | None = None) -> None:
         self.console = Console(
@@ -40,7 +52,27 @@ class Terminal:
         self._task: Any = None
         self._last_line = 0.0
 
-    # -- rollback.actions.ports.Ui ----------------------------------------------------------------------------------
+    # -- what happens ------------------------------------------------------------------------------------
+
+    def hear(self, event: Event) -> None:
+        """Shows an event of an operation."""
+        match event:
+            case PlanMade(plan=plan):
+                self.planned(plan)
+            case Alarm(text=alarm) | LedgerNotice(text=alarm, alarm=True):
+                self.alarm(alarm)
+            case Notice(text=notice) | LedgerNotice(text=notice):
+                self.notice(notice)
+            case Waiting(why=why, seconds=seconds):
+                self.waiting(why, seconds)
+            case WorkBegan(what=what, total=total):
+                self.start(what, total)
+            case WorkProgressed(done=done):
+                self.progress(done)
+            case WorkEnded():
+                self.finish()
+            case Output(text=output):
+                self.output(output)
 
     def planned(self, plan: Plan[Any]) -> None:
         self.console.print(plan_view(plan), crop=False)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions.adoption import discovery, import_ids
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import verb
 from rollback.views import adoption
@@ -25,30 +24,29 @@ def adopt(
     json: Json = False,
 ) -> None:
     """List what exists already of what the program declares, and how the stack adopts it; changes nothing."""
-    with verb(env, json) as (session, flow, ui):
+    with verb(env, json) as (opened, ui):
+        adopting = opened.adoption
         if write:
-            discovery.checked(write)
-        found = discovery.discover(session, ui, flow.stop.is_set, foundation=foundation)
+            adopting.check_folder(write)
+        found = adopting.find(foundation=foundation)
         nothing = not (found.adopted or found.replaced or found.held)
         refused = bool(found.replaced)
-        files = (
-            discovery.write(found, write, session.environment) if write and not (refused or nothing) else []
-        )
-        typed = [] if refused else discovery.commands(session, found, write, foundation=foundation)
+        files = adopting.write(found, write) if write and not (refused or nothing) else ()
+        typed = () if refused else adopting.commands(found, write, foundation=foundation)
         document = {
-            "environment": session.environment,
-            "account": session.settings.account,
+            "environment": opened.name,
+            "account": opened.settings.account,
             "status": "REFUSED" if refused else "NOTHING_TO_ADOPT" if nothing else "TO_ADOPT",
             "resources": adoption.resources(found),
             "held_by_terraform": found.held,
             "files": [str(file) for file in files],
             "import": found.imports if found.adopted and not refused else {},
-            "commands": typed,
+            "commands": list(typed),
         }
-        ui.show(adoption.view(found, session.settings.names.stem, nothing=nothing), document)
-        import_ids.refuse(found)
+        ui.show(adoption.view(found, opened.settings.names.stem, nothing=nothing), document)
+        adopting.check(found)
         for file in files:
             ui.notice(f"Written: {file}")
-        if files and write and session.root in write.resolve().parents:
+        if files and write and opened.root in write.resolve().parents:
             ui.notice(f"Remove {write} before pulumi up: with it the checkout is not what its commit says.")
         ui.next("\n".join(typed))

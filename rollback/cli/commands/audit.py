@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rollback.actions import audit as auditing
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
@@ -12,8 +11,8 @@ from rollback.views import audit as views
 
 def audit(env: Env, json: Json = False) -> None:
     """Walk the whole ledger and its archive, and name the first place where the trail breaks: exit 5 if any."""
-    with verb(env, json) as (session, _, ui):
-        seen = auditing.audit(session.ledger, session.account.each, ui)
+    with verb(env, json) as (opened, ui):
+        seen = opened.audit()
         ui.show(
             views.view(seen),
             {**plain(seen), "trail": "broken" if seen.findings else "whole"},

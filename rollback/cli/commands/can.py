@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions.reversibility import collect
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import verb
 from rollback.core.errors import Code, Refused, UsageError
@@ -28,14 +27,14 @@ def can(
     json: Json = False,
 ) -> None:
     """Say whether a change could be taken back: exit 0, or 3 with a line for each reason."""
-    with verb(env, json, reading=True) as (session, _, ui):
+    with verb(env, json) as (opened, ui):
         if markdown and json:
             raise UsageError(
                 "--markdown and --json both want standard output.",
                 code=Code.OPTION_INVALID,
                 next="Leave one out.",
             )
-        verdict = collect.gather(session, commit, insist=github, notice=ui.notice)
+        verdict = opened.can(commit, github=github)
         if markdown:
             write_out(reversibility.markdown(verdict).removesuffix("\n"))
         else:
@@ -44,5 +43,5 @@ def can(
             raise Refused(
                 verdict.sentence,
                 code=Code.NOT_REVERSIBLE,
-                next=f"rollback can --env {session.environment}, once that is mended",
+                next=f"rollback can --env {opened.name}, once that is mended",
             )

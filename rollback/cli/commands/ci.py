@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rollback.actions import context
+from rollback.api import ci
 from rollback.cli.options import Env, Identifier, Reason, names_in
 from rollback.cli.runtime import end, verb
 from rollback.config import settings as configured
-from rollback.config.naming import APPROVER, SESSION_HOURS, arn
 from rollback.core.errors import RollbackError
-from rollback.integrations import github_actions
 from rollback.model import kind as kinds
 from rollback.model import record as records
 from rollback.model.request import StoredRequest, read
@@ -51,16 +48,7 @@ def role(
 ) -> None:
     """Hand on a role's ARN, the region, who has started this attempt of the run, and for how long to take it."""
     with _without_credentials(env) as settings:
-        name = settings.names.role(which.value)
-        # No role is taken for less than an hour, or for more than it allows.
-        seconds = 60 * min(max(minutes, 60), 60 * SESSION_HOURS)
-        github_actions.ends(datetime.now(UTC) + timedelta(seconds=seconds))
-        github_actions.output(
-            arn=arn("iam", settings.region, settings.account, f"role/{name}"),
-            region=settings.region,
-            person=github_actions.starter(),
-            seconds=str(seconds),
-        )
+        ci.take_role(settings, which.value, minutes)
 
 
 def plan(
@@ -75,10 +63,10 @@ def plan(
     unreviewed: Annotated[str, typer.Option("--unreviewed")] = "false",
 ) -> None:
     """Plan, write it down, and hand on what it waits for; a second attempt of a run goes on with its record."""
-    with verb(env, json=False) as (session, flow, ui):
+    with verb(env, json=False) as (opened, ui):
         target = _target(kind, to)
-        found = _of_this_run(session)
-        if found is None:
+        found = ci.record_of_this_run(opened)
+        if not found:
             asked = StoredRequest(
                 to=to or "previous",
                 services=names_in(services) if target is kinds.Kind.ALIASES else (),
@@ -87,20 +75,18 @@ def plan(
                 cutover=cutover if target is kinds.Kind.CUTOVER else "none",
             )
             request = read(target, asked)
-            finished = flow.start(target, request, reason, yes=unreviewed == "true", hold=True)
-            if finished.record is None:
-                github_actions.output(
-                    rollback_id="", digest="", approval="unneeded", minutes="1", seconds="1"
-                )
-                github_actions.summarise("Nothing to do: everything stands as it would be put back already.")
+            result = opened.roll_back(request, reason=reason, yes=unreviewed == "true", hold=True)
+            if result.record is None:
+                ci.hand_on(rollback_id="", digest="", approval="unneeded", minutes="1", seconds="1")
+                ci.summarise("Nothing to do: everything stands as it would be put back already.")
                 return
-            found = finished.record.rollback_id
+            found = result.rollback_id
         ui.notice(f"The record is {found}.")
-        report = reports.single(session, found)
+        report = opened.report(found)
         record = report.records[found].record
-        policy = session.policy(record.kind)
+        policy = opened.required_approval(record.kind)
         unneeded = policy == "none" or (policy == "confirm" and unreviewed == "true")
-        github_actions.output(
+        ci.hand_on(
             rollback_id=found,
             digest=record.digest,
             approval="unneeded" if unneeded else "needed",
@@ -108,29 +94,26 @@ def plan(
             # The command needs some of that to stop, and the job's other steps to begin.
             seconds=str(max(60, 3 * record.rto_seconds - 240)),
         )
-        github_actions.summarise(reports.summary(report.records[found]))
+        ci.summarise(reports.summary(report.records[found]))
 
 
 def reviewer(env: Env) -> None:
     """Hand on who has reviewed this run; asks GitHub alone."""
     with _without_credentials(env) as settings:
-        github_actions.output(person=github_actions.reviewer(settings.names.github_environment(APPROVER)))
+        ci.hand_on(person=ci.reviewer(settings))
 
 
 def apply(identifier: Identifier, env: Env, digest: Annotated[str, typer.Option("--digest")] = "") -> None:
     """Carry out the run's plan; or go on, where an earlier attempt was interrupted or failed."""
-    with verb(env, json=False, first=True) as (session, flow, ui):
-        status = session.ledger.load(identifier).record.status
+    with verb(env, json=False) as (opened, ui):
+        status = opened.record(identifier).status
         if status not in records.UNFINISHED:
             ui.notice(f"{identifier} is {status} already.")
             return
-        end(
-            session,
-            ui,
-            flow.apply(identifier, digest)
-            if status is records.Status.AWAITING_APPROVAL
-            else flow.resume(identifier),
-        )
+        if status is records.Status.AWAITING_APPROVAL:
+            end(ui, lambda: opened.apply(identifier, digest))
+        else:
+            end(ui, lambda: opened.resume(identifier))
 
 
 def end_(
@@ -139,11 +122,11 @@ def end_(
     approval: Annotated[str, typer.Option("--approval", help="How the approval's job ended.")] = "",
 ) -> None:
     """Give up what was rejected or ran out of time, and say in the job's summary how it stands."""
-    with verb(env, json=False) as (session, flow, _):
-        waiting = session.ledger.load(identifier).record.status is records.Status.AWAITING_APPROVAL
+    with verb(env, json=False) as (opened, _):
+        waiting = opened.record(identifier).status is records.Status.AWAITING_APPROVAL
         if waiting and approval in ("failure", "cancelled"):
-            flow.abort(identifier, "it was not approved")
-        github_actions.summarise(reports.summary(reports.single(session, identifier).records[identifier]))
+            opened.abort(identifier, "it was not approved")
+        ci.summarise(reports.summary(opened.report(identifier).records[identifier]))
 
 
 @contextmanager
@@ -163,15 +146,3 @@ def _target(kind: WorkflowKind, to: str) -> kinds.Kind:
     if kind is WorkflowKind.table and to.startswith("restored:"):
         return kinds.Kind.CUTOVER
     return kinds.Kind(kind.value)
-
-
-def _of_this_run(session: context.Session) -> str | None:
-    """The unfinished record that an earlier attempt of this run has left, if there is one.
-
-    The index may lag; then there is a second record of the same plan, of which one is aborted.
-    """
-    run = github_actions.this_run()
-    for item in session.ledger.history(50):
-        if isinstance(item, records.Record) and run and item.run == run and item.status in records.UNFINISHED:
-            return item.rollback_id
-    return None

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import drill_store
+from rollback.api import drills as judging
 from rollback.cli import completion
 from rollback.cli.options import Env, Json, Services, names_in
 from rollback.cli.runtime import verb
 from rollback.core.errors import Code, UsageError
 from rollback.core.stdio import write_out
-from rollback.drill import roles as drill_roles
-from rollback.drill import runner
 from rollback.model import drill as drills
 from rollback.views import drill as views
 
@@ -64,26 +62,24 @@ def drill(
     json: Json = False,
 ) -> None:
     """Make something bad on purpose, put it back, and measure; never in production."""
-    roles = drill_roles.Roles(read_only=read_only or report, approver=approver)
-    with verb(env, json, first=not report, reading=report, acting=roles.take) as (session, flow, ui):
+    with verb(env, json) as (opened, ui):
         if report:
-            rows = drills.table(session.settings, drill_store.drills(session.ledger))
+            rows = opened.drills.table()
             if markdown:
-                write_out(views.markdown(session.environment, rows))
+                write_out(views.markdown(opened.name, rows))
                 return
-            ui.show(views.view(session.environment, rows), [views.document(row) for row in rows])
+            ui.show(views.view(opened.name, rows), [views.document(row) for row in rows])
             return
         if markdown:
             raise UsageError("--markdown goes with --report.", code=Code.OPTION_INVALID)
-        request = runner.DrillRequest(
-            scenarios=drills.scenarios(scenario),
+        done = opened.drills.run(
+            scenario,
             fault=fault.value if fault else "",
             services=names_in(services),
             table=table,
             read_only=read_only,
+            approver_profile=approver,
             patience=wait * 60.0,
         )
-        done = runner.DrillRunner(session=session, roles=roles, ui=ui, stop=flow.stop, request=request).run()
-        rows = drills.table(session.settings, drill_store.drills(session.ledger))
-        ui.show(views.view(session.environment, rows), [drills.drill_document(one) for one in done])
-        runner.judged(done)
+        ui.show(views.view(opened.name, opened.drills.table()), [drills.drill_document(one) for one in done])
+        judging.judged(done)

@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import context
-from rollback.actions import run as runs
-from rollback.actions.emergency import journal, run
+from rollback.api import emergency as emergencies
+from rollback.api import environment, results
+from rollback.cli.runtime import end, preview
 from rollback.core.errors import Code, Refused, UsageError
-from rollback.ledger import health
 from rollback.model import messages
-from rollback.model.plan import plain_plan
 from rollback.model.request import AliasesRequest
-from rollback.model.situation import RecordSeen
 from rollback.views import records, rich_layout, terminal
 
 Emergent = Annotated[
@@ -64,87 +61,60 @@ def only_in_an_emergency(options: Options) -> None:
 
 
 def emergency(
-    session: context.Session, ui: terminal.Terminal, stop: object, request: AliasesRequest, options: Options
+    opened: environment.Environment, ui: terminal.Terminal, request: AliasesRequest, options: Options
 ) -> None:
-    """The verb, once its session has begun."""
-    run.under_its_role(session)
-    archive = session.ledger.archive
-    if archive is None:
-        raise Refused("This environment has no archive to go back by.", code=Code.ARCHIVE_UNAVAILABLE)
-    acting = run.Emergency(session=session, ui=ui, archive=archive, place=journal.folder(), stop=stop)  # type: ignore[arg-type] # an Event
-    ui.alarm(
-        f"EMERGENCY in {session.environment} ({session.settings.account}), by {session.caller}. No ledger, no lease, "
-        f"no approval: what is done is journalled in {acting.place} on this machine."
-    )
+    """The verb, once its environment is open."""
+    acting = opened.emergency()
     if options.resume is not None:
-        _ended(session, ui, acting, acting.resume(options.resume))
+        file = options.resume
+        end(ui, lambda: acting.resume(file), _ended)
     elif options.undo is not None:
-        _ended(session, ui, acting, acting.undo(options.undo, options.reason))
+        file = options.undo
+        end(ui, lambda: acting.undo(file, reason=options.reason), _ended)
     else:
-        _begun(session, ui, acting, request, options)
+        _begun(opened, ui, acting, request, options)
 
 
 def _begun(
-    session: context.Session,
+    opened: environment.Environment,
     ui: terminal.Terminal,
-    acting: run.Emergency,
+    acting: emergencies.Emergency,
     request: AliasesRequest,
     options: Options,
 ) -> None:
     if not options.dry_run:
         messages.checked_reason(options.reason)
-        answer = health.ask(session.ledger.timeline)
-        if answer.usable and not options.although_answers:
-            raise Refused(
-                "The ledger answers: this is no emergency.",
-                code=Code.NO_EMERGENCY,
-                next=f"rollback lambda --env {session.environment} --reason …, under "
-                f"{session.settings.names.role('rollback')}. Where that cannot be: --although-the-ledger-answers, on a "
-                "terminal.",
-            )
-        ui.notice(answer.why or "The ledger answers, and is left aside.")
-    plan = acting.plan(request, although_quarantined=options.although_quarantined)
+        acting.check_needed(although_the_ledger_answers=options.although_answers)
+    plan = acting.planned(request, although_quarantined=options.although_quarantined)
     if options.dry_run:
-        if ui.json_output:
-            ui.show("", {"digest": plan.digest(), **plain_plan(plan)})
+        preview(ui, plan)
         return
     if options.although_answers or options.although_quarantined:
-        _second_confirmation(session, ui)
-    _ended(session, ui, acting, acting.start(plan, options.reason))
+        _second_confirmation(opened, ui)
+    end(ui, lambda: acting.roll_back(plan, reason=options.reason), _ended)
 
 
-def _second_confirmation(session: context.Session, ui: terminal.Terminal) -> None:
+def _second_confirmation(opened: environment.Environment, ui: terminal.Terminal) -> None:
     """Raises `Refused` where nobody types the environment's name."""
-    typed = ui.typed(f"This goes past a guard. Type {session.environment} to go on: ")
+    typed = ui.typed(f"This goes past a guard. Type {opened.name} to go on: ")
     if typed is None:
         raise Refused(
             "Going past a guard takes a second word on a terminal, and there is none.",
             code=Code.CONFIRMATION_MISSING,
         )
-    if typed != session.environment:
-        raise Refused(f"That is not {session.environment}.", code=Code.CONFIRMATION_MISSING)
+    if typed != opened.name:
+        raise Refused(f"That is not {opened.name}.", code=Code.CONFIRMATION_MISSING)
 
 
-def _ended(
-    session: context.Session, ui: terminal.Terminal, acting: run.Emergency, finished: runs.Finished
-) -> None:
-    if finished.record is None or finished.plan is None:
-        message = (
-            f"Nothing to do: every alias stands at {finished.plan.to_version} already."
-            if finished.plan
-            else ""
-        )
-        ui.show(rich_layout.text(message), {"status": "NOTHING_TO_DO"})
+def _ended(ui: terminal.Terminal, result: results.Result) -> None:
+    seen, plan = result.seen, result.plan
+    if seen is None:
+        message = "" if plan is None else f"Nothing to do: every alias stands at {plan.to_version} already."
+        ui.show(rich_layout.text(message), {"status": result.status})
         return
-    record = finished.record
-    outcomes = session.target(record.kind).outcomes(finished.plan, finished.events)
-    path = journal.place_of(acting.place, record, session.settings.account)
-    seen = RecordSeen(record=record)
-    document = {**records.record_document(seen, outcomes), "journal": str(path), "imported": False}
-    ui.show(records.record_view(seen), document)
+    document = records.record_document(seen, result.outcomes)
+    ui.show(records.record_view(seen), {**document, "journal": str(result.journal), "imported": False})
+    record = seen.record
     ui.alarm(
         f"EMERGENCY {record.rollback_id}: {record.status}. The ledger knows nothing of it until it has the journal."
     )
-    if finished.error is not None:
-        raise finished.error
-    ui.next(f"rollback ledger import {path} --env {session.environment}, once the ledger is back")

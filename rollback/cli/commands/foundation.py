@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rollback.actions.adoption import foundation
 from rollback.cli.options import DryRun, Env, Json
 from rollback.cli.runtime import verb
 from rollback.views import rich_layout
@@ -10,16 +9,16 @@ from rollback.views import rich_layout
 
 def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
     """Have the stack forget what is in the foundation's stack now; nothing in the account changes."""
-    with verb(env, json) as (session, _, ui):
-        found = foundation.take_out(session, dry_run=dry_run)
+    with verb(env, json) as (opened, ui):
+        found = opened.adoption.split_foundation(dry_run=dry_run)
         done = "would be forgotten" if dry_run else "forgotten"
-        lines = [*found.held, f"{done} by the stack {session.environment}: {len(found.held)}."]
+        lines = [*found.held, f"{done} by the stack {opened.name}: {len(found.held)}."]
         ui.show(
             rich_layout.text("\n".join(lines) if found.held else "Nothing to split: each stack has its own."),
-            {"environment": session.environment, "forgotten": found.held, "dry_run": dry_run},
+            {"environment": opened.name, "forgotten": found.held, "dry_run": dry_run},
         )
         ui.next(
-            foundation.command(session.environment)
+            opened.adoption.split_command()
             if found.held and dry_run
-            else f"pulumi preview --stack {session.environment} --expect-no-changes"
+            else f"pulumi preview --stack {opened.name} --expect-no-changes"
         )

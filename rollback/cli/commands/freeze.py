@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rollback.actions import freeze as freezing
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
@@ -11,19 +10,17 @@ from rollback.views import rich_layout
 
 def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Refuse deployments and rollbacks of everybody else, until unfreeze."""
-    with verb(env, json) as (session, _, ui):
-        frozen = freezing.freeze(session, reason)
-        ui.show(
-            rich_layout.text(f"{session.environment} is frozen.", "cyan"), {"frozen": True, **plain(frozen)}
-        )
-        ui.next(f"rollback unfreeze --env {session.environment} --reason …")
+    with verb(env, json) as (opened, ui):
+        frozen = opened.freeze(reason)
+        ui.show(rich_layout.text(f"{opened.name} is frozen.", "cyan"), {"frozen": True, **plain(frozen)})
+        ui.next(f"rollback unfreeze --env {opened.name} --reason …")
 
 
 def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Let an environment go that was frozen, whoever froze it."""
-    with verb(env, json) as (session, _, ui):
-        frozen = freezing.unfreeze(session, reason)
+    with verb(env, json) as (opened, ui):
+        frozen = opened.unfreeze(reason)
         ui.show(
-            rich_layout.text(f"{session.environment} is free again. It was frozen by {frozen}."),
+            rich_layout.text(f"{opened.name} is free again. It was frozen by {frozen}."),
             {"frozen": False, **plain(frozen)},
         )

@@ -7,12 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import repair_ledger
-from rollback.actions.emergency import importer
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
-from rollback.model import advice
 from rollback.views import records, rich_layout
 
 
@@ -26,25 +23,23 @@ def import_(
     json: Json = False,
 ) -> None:
     """Adopt the journal of an emergency, once the ledger is back."""
-    with verb(env, json, first=True) as (session, flow, ui):
-        adopted = importer.JournalImport(session=session, ui=ui, stop=flow.stop).adopt(
-            file, although_moved=although_moved
-        )
-        record = adopted.record
-        outcomes = session.target(record.kind).outcomes(adopted.plan, adopted.events)
+    with verb(env, json) as (opened, ui):
+        adopted = opened.ledger.import_journal(file, although_moved=although_moved)
+        seen = adopted.seen
         ui.notice(
-            f"{'Imported' if adopted.new else 'Imported already:'} {record.rollback_id}; {session.environment} stands "
+            f"{'Imported' if adopted.new else 'Imported already:'} {seen.record.rollback_id}; {opened.name} stands "
             f"at {adopted.deployed}."
         )
-        seen = session.seen(record)
-        ui.show(records.record_view(seen), {**records.record_document(seen, outcomes), "imported": True})
-        ui.next(advice.next_for(record))
+        ui.show(
+            records.record_view(seen), {**records.record_document(seen, adopted.outcomes), "imported": True}
+        )
+        ui.next(adopted.next)
 
 
 def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Put back what a restored or new table has lost, from the archive."""
-    with verb(env, json) as (session, _, ui):
-        repaired = repair_ledger.mend(session, reason, ui)
+    with verb(env, json) as (opened, ui):
+        repaired = opened.ledger.mend(reason)
         if not repaired.entries:
             ui.show(
                 rich_layout.text("Nothing is missing: the ledger has all that the archive has."),
@@ -61,6 +56,6 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
         if repaired.lost:
             ui.notice(f"Records that stay lost, but for their heads: {', '.join(repaired.lost[:20])}.")
         ui.next(
-            f"pulumi up of the foundation, which protects the table again; rollback status --env {session.environment}; aliases that "
+            f"pulumi up of the foundation, which protects the table again; rollback status --env {opened.name}; aliases that "
             "a lost record moved: rollback lambda … --adopt-current"
         )

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import history as past
-from rollback.actions import situation
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
 from rollback.views import records
@@ -35,8 +33,8 @@ def history(
     json: Json = False,
 ) -> None:
     """Releases, rollbacks and what the engine deployed, newest first."""
-    with verb(env, json, reading=True) as (session, _, ui):
-        entries = past.past(session, limit, kind.value if kind else None)
+    with verb(env, json) as (opened, ui):
+        entries = opened.history(limit, kind.value if kind else None)
         for notice in entries.notices:
             ui.notice(notice)
         document = [moment.document for moment in entries.moments]
@@ -48,11 +46,9 @@ def history(
 
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
     """One rollback: its plan, its journal, and what to type next; or one entry of the engine's history."""
-    with verb(env, json, reading=True) as (session, _, ui):
-        moment = past.found(session, identifier)
+    with verb(env, json) as (opened, ui):
+        moment = opened.moment(identifier)
         if moment is not None:
             ui.show(records.history_view([moment]), moment.document)
             return
-        opened = session.ledger.load(identifier)
-        seen = situation.of(session, opened)
-        ui.show(*records.opened_view(opened, session.target(opened.record.kind), seen))
+        ui.show(*records.opened_view(opened.show(identifier)))

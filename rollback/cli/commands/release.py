@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import quarantine as quarantines
-from rollback.actions import record_release, status
 from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, names_in
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
@@ -44,11 +42,9 @@ def list_(
     json: Json = False,
 ) -> None:
     """The recorded releases, newest first, and what stands where."""
-    with verb(env, json, reading=True) as (session, _, ui):
-        timeline = session.ledger.timeline()
-        apart = status.apart(session, timeline)
-        rows = records.release_rows(timeline, session.ledger.quarantines(), apart)
-        ui.show(records.releases_view(rows, everything=everything), rows)
+    with verb(env, json) as (opened, ui):
+        found = opened.releases.list()
+        ui.show(records.releases_view(found, everything=everything), plain(found))
 
 
 def quarantine(
@@ -64,11 +60,11 @@ def lift(version: Named, env: Env, reason: Reason, services: Services = "all", j
 
 
 def _quarantine(version: str, env: str, services: str, reason: str, *, json: bool, lifting: bool) -> None:
-    with verb(env, json) as (session, _, ui):
+    with verb(env, json) as (opened, ui):
         change, state = (
-            (quarantines.lift, "free again") if lifting else (quarantines.quarantine, "quarantined")
+            (opened.releases.lift, "free again") if lifting else (opened.releases.quarantine, "quarantined")
         )
-        chosen = change(session, version, names_in(services), reason)
+        chosen = change(version, reason=reason, services=names_in(services))
         ui.show(
             rich_layout.text(f"{version} is {state} for {', '.join(chosen)}."),
             {"version": version, "services": chosen},
@@ -78,18 +74,15 @@ def _quarantine(version: str, env: str, services: str, reason: str, *, json: boo
 def _record(
     env: str, version: str, commit: str, terraform: str | None, *, json: bool, adopting: bool
 ) -> None:
-    with verb(env, json) as (session, _, ui):
-        commits = record_release.commits_for(session, commit, terraform)
-        act = record_release.adopt if adopting else record_release.record
-        recorded = act(session, version, commits, ui, stack=record_release.stack_commit(session))
-        for notice in recorded.notices:
-            ui.notice(notice)
+    with verb(env, json) as (opened, ui):
+        act = opened.releases.adopt if adopting else opened.releases.record
+        recorded = act(version, commit=commit, terraform_commit=terraform or "")
         what = "Recorded" if recorded.new else "Known already:"
         document = {key: value for key, value in plain(recorded.release).items() if key != "manifest"}
         ui.show(
             rich_layout.text(
                 f"{what} {version}: {recorded.release.functions} functions at commit "
-                f"{recorded.release.commit[:12] or 'unknown'}. {session.environment} stands at {recorded.deployed}."
+                f"{recorded.release.commit[:12] or 'unknown'}. {opened.name} stands at {recorded.deployed}."
             ),
             {**document, "stands": recorded.deployed, "new": recorded.new},
         )

@@ -34,7 +34,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Write what happened as one HTML page that needs nothing else."""
-    with verb(env, json) as (session, _, ui):
+    with verb(env, json) as (opened, ui):
         if markdown and identifier is None:
             raise UsageError(
                 "--markdown is of one rollback.",
@@ -47,14 +47,14 @@ def report(
                 code=Code.OPTION_INVALID,
                 next="--output FILE",
             )
-        found = reports.single(session, identifier) if identifier else reports.gather(session, limit)
+        found = opened.report(identifier or "", limit)
         document = (
             reports.summary(found.records[identifier]) if markdown and identifier else reports.page(found)
         )
         if output == _STDOUT or (markdown and not output):
             write_out(document.removesuffix("\n"))
             return
-        path = Path(output or f"rollback-{identifier or session.environment}.html")
+        path = Path(output or f"rollback-{identifier or opened.name}.html")
         try:
             path.write_text(document, encoding="utf-8")
         except OSError as error:

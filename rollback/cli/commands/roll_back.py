@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions import context
 from rollback.cli import completion
 from rollback.cli.commands.emergency import (
     AlthoughAnswers,
@@ -23,9 +22,7 @@ from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Y
 from rollback.cli.runtime import preview_or_start, verb
 from rollback.core.errors import Code, UsageError
 from rollback.core.stdio import write_out
-from rollback.model.kind import Kind
 from rollback.model.request import (
-    AliasesRequest,
     CutoverRequest,
     FullRequest,
     Request,
@@ -89,7 +86,7 @@ def lambda_(
     json: Json = False,
 ) -> None:
     """Put Lambda aliases back to an earlier release."""
-    with verb(env, json) as (session, flow, ui):
+    with verb(env, json) as (opened, ui):
         options = Options(
             reason=reason,
             resume=resume_file,
@@ -98,23 +95,19 @@ def lambda_(
             although_quarantined=although_quarantined,
             dry_run=dry_run,
         )
-        request = AliasesRequest(
-            release=to,
-            services=names_in(services),
-            without=tuple(_function_named(session, name) for name in without or ()),
-            adopt_current=adopt_current,
+        request = opened.functions.request(
+            to, services=names_in(services), without=without or (), adopt_current=adopt_current
         )
         if in_emergency:
-            emergency(session, ui, flow.stop, request, options)
+            emergency(opened, ui, request, options)
             return
         only_in_an_emergency(options)
         if as_shell:
-            plan = flow.preview(Kind.ALIASES, request)
-            write_out("\n".join(plans.shell_lines(plan, session.settings.alias)))
+            plan = opened.plan(request)
+            plan.check()
+            write_out("\n".join(plans.shell_lines(plan.details, opened.settings.alias)))
             return
-        preview_or_start(
-            session, flow, ui, Kind.ALIASES, request, reason, dry_run=dry_run, yes=yes, json=json
-        )
+        preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes)
 
 
 def stack(
@@ -211,13 +204,5 @@ def full(
 
 
 def _do(env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, json: bool) -> None:
-    with verb(env, json) as (session, flow, ui):
-        preview_or_start(
-            session, flow, ui, request.kind, request, reason, dry_run=dry_run, yes=yes, json=json
-        )
-
-
-def _function_named(session: context.Session, name: str) -> str:
-    """A function by its full name, or by the catalogue's."""
-    full = session.settings.names.function(name)
-    return full if full in session.settings.catalogue() else name
+    with verb(env, json) as (opened, ui):
+        preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from rollback.api import engine
 from rollback.cli.options import Json
 from rollback.cli.runtime import answering
-from rollback.integrations.pulumi import installation
 from rollback.views import rich_layout
 
 
 def install(json: Json = False) -> None:
     """Install the Pulumi engine, by Pulumi's own installer, for this command alone."""
     with answering(None, json) as ui:
-        ui.start(f"Installing Pulumi {installation.pinned()}", 0)
+        ui.start(f"Installing Pulumi {engine.wanted()}", 0)
         try:
-            program = installation.install()
+            program = engine.install()
         finally:
             ui.finish()
-        document = {"pulumi": {"version": installation.pinned(), "path": str(program)}}
-        ui.show(rich_layout.text(f"Pulumi {installation.pinned()} is at {program}."), document)
+        document = {"pulumi": {"version": engine.wanted(), "path": str(program)}}
+        ui.show(rich_layout.text(f"Pulumi {engine.wanted()} is at {program}."), document)

@@ -19,16 +19,15 @@ def approve(
     json: Json = False,
 ) -> None:
     """Say yes to exactly one plan, as another person under the approver role."""
-    with verb(env, json) as (session, flow, ui):
-        opened = flow.approve(identifier, digest)
-        ui.planned(opened.plan(session.target(opened.record.kind).step))
+    with verb(env, json) as (opened, ui):
+        record = opened.approve(identifier, digest)
         document = {
             "rollback_id": identifier,
-            "digest": opened.record.digest,
-            "approved_by": plain(session.caller),
+            "digest": record.digest,
+            "approved_by": plain(opened.caller),
         }
-        ui.show(rich_layout.text(f"Approved by {session.caller}.", "green"), document)
-        ui.next(f"rollback apply {identifier} --env {session.environment}")
+        ui.show(rich_layout.text(f"Approved by {opened.caller}.", "green"), document)
+        ui.next(f"rollback apply {identifier} --env {opened.name}")
 
 
 def apply(
@@ -40,16 +39,16 @@ def apply(
     json: Json = False,
 ) -> None:
     """Carry out an approved plan, or one that you confirm by its digest."""
-    with verb(env, json, first=True) as (session, flow, ui):
-        end(session, ui, flow.apply(identifier, digest))
+    with verb(env, json) as (opened, ui):
+        end(ui, lambda: opened.apply(identifier, digest))
 
 
 def resume(
     identifier: Identifier, env: MaybeEnv = None, confirm_dead: ConfirmDead = "", json: Json = False
 ) -> None:
     """Finish what was interrupted, from any machine."""
-    with verb(env, json, confirm_dead=confirm_dead, first=True) as (session, flow, ui):
-        end(session, ui, flow.resume(identifier))
+    with verb(env, json) as (opened, ui):
+        end(ui, lambda: opened.resume(identifier, confirm_dead=confirm_dead))
 
 
 def abort(
@@ -60,5 +59,5 @@ def abort(
     json: Json = False,
 ) -> None:
     """Give up a plan, or undo what an unfinished run has done."""
-    with verb(env, json, confirm_dead=confirm_dead, first=True) as (session, flow, ui):
-        end(session, ui, flow.abort(identifier, reason))
+    with verb(env, json) as (opened, ui):
+        end(ui, lambda: opened.abort(identifier, reason, confirm_dead=confirm_dead))

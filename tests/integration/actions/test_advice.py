@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollback.actions import report_data
+from rollback.actions.record_details import details
 from rollback.actions.situation import compared, of, without
 from rollback.actions.status import overview
 from rollback.ledger.store import Unanswered
@@ -20,7 +21,7 @@ from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
 def shown(world: World, identifier: str) -> Any:
     session = world.session(ALICE)
     opened = session.ledger.load(identifier)
-    return opened_view(opened, session.target(opened.record.kind), of(session, opened))[1]
+    return opened_view(details(opened, session.target(opened.record.kind), of(session, opened)))[1]
 
 
 def reported(world: World) -> report_data.ReportData:

@@ -11,9 +11,10 @@ from rich.console import Console
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.report_data import gather
 from rollback.actions.status import apart, check, overview
+from rollback.api.releases import listed
 from rollback.core.canonical import plain
 from rollback.model.record import Status
-from rollback.views.records import overview_view, release_rows
+from rollback.views.records import overview_view
 from rollback.views.report.page import page
 from tests.doubles.world import DAN, TABLE, World, settings
 from tests.recorded.stage import recorded
@@ -148,11 +149,11 @@ def test_a_person_sees_that_a_service_is_mixed(mixed: World) -> None:
     shown = console.export_text()
     assert "(mixed)" in shown
     assert f"{GET}: at v1.2.0 (quarantined)" in shown
-    rows = release_rows(session.ledger.timeline(), [], apart(session, session.ledger.timeline()))
-    assert {row["version"]: row["stands_for"] for row in rows} == {
-        "v1.2.0": ["roles", GET],
-        "v1.1.0": ["teams"],
-        "v1.0.0": [],
+    rows = listed(session.ledger.timeline(), [], apart(session, session.ledger.timeline()))
+    assert {row.version: row.stands_for for row in rows} == {
+        "v1.2.0": ("roles", GET),
+        "v1.1.0": ("teams",),
+        "v1.0.0": (),
     }
 
 

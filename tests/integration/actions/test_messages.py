@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from rollback.actions.lifecycle import Lifecycle
+from rollback.actions.record_details import details
 from rollback.core.errors import Code, Refused
 from rollback.model.messages import several
 from rollback.model.record import Status
@@ -22,7 +23,7 @@ from tests.doubles.world import Quiet, World
 def shown(world: World, identifier: str) -> tuple[str, dict[str, Any]]:
     session = world.session()
     opened = session.ledger.load(identifier)
-    view, document = opened_view(opened, session.target("aliases"))
+    view, document = opened_view(details(opened, session.target("aliases")))
     output = io.StringIO()
     Console(file=output, width=120).print(view)
     return output.getvalue(), document
@@ -47,7 +48,7 @@ def test_a_killed_record_is_shown_with_what_its_journal_states_is_done(world: Wo
         completed_at=None,
     )
     view, document = opened_view(
-        replace(opened, record=record, events=tuple(killed_then)), session.target("aliases")
+        details(replace(opened, record=record, events=tuple(killed_then)), session.target("aliases"))
     )
     output = io.StringIO()
     Console(file=output, width=120).print(view)

@@ -16,8 +16,9 @@ from moto import mock_aws
 from playwright.sync_api import Browser, sync_playwright
 
 from rollback.actions.history import past
+from rollback.actions.report_data import gather
 from rollback.model.request import AliasesRequest
-from rollback.views.report import ReportData, gather, page, summary
+from rollback.views.report import ReportData, page, summary
 from tests.doubles.world import World, create_table, settings, texts
 
 # Quiet on a machine without a way out, and without a sandbox that root cannot have.

@@ -17,7 +17,8 @@ from rollback.actions.history import past
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.run import Finished
-from rollback.cli.commands import prune
+from rollback.api import kinds
+from rollback.api.releases import listed
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
@@ -25,7 +26,7 @@ from rollback.model.plan import Plan
 from rollback.model.record import Status, chain_break
 from rollback.model.request import AliasesRequest, PruneRequest
 from rollback.model.retention import Doomed, deleted
-from rollback.views.records import release_rows, releases_view
+from rollback.views.records import releases_view
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
@@ -82,7 +83,7 @@ def pruned(world: World, keep: int = 2, **how: Any) -> Finished:
 
 def interrupted(world: World) -> str | None:
     """The prune that `rollback prune` would go on with."""
-    begun = prune._interrupted(world.session(DAN))
+    begun = kinds._interrupted(world.session(DAN))
     return begun and begun.record.rollback_id
 
 
@@ -166,9 +167,9 @@ def test_a_drills_release_that_is_deployed_stays(drilled: World) -> None:
 def test_quarantined_releases_of_drills_are_one_line_of_the_list(drilled: World) -> None:
     quarantine(drilled.session(ALICE), DRILL, (), "drill: code")
     ledger = drilled.session().ledger
-    rows = release_rows(ledger.timeline(), ledger.quarantines(), {})
+    rows = listed(ledger.timeline(), ledger.quarantines(), {})
 
-    assert DRILL in [row["version"] for row in rows], "JSON has them all"
+    assert DRILL in [row.version for row in rows], "JSON has them all"
     shown, whole = (_text(releases_view(rows, everything=everything)) for everything in (False, True))
     assert DRILL not in shown
     assert "--all" in shown

@@ -1,0 +1,71 @@
+"""A person's role, taken once with MFA and kept on this machine until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rollback.aws import login as logins
+from rollback.config import naming
+from rollback.config.settings import Settings
+from rollback.core.errors import Code, UsageError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Login:
+    """A role that was taken: its ARN, its name, by whom, and until when (ISO 8601 in UTC)."""
+
+    arn: str
+    role: str
+    person: str
+    expires: str
+
+
+def log_in(
+    settings: Settings,
+    role: str,
+    *,
+    code: Callable[[str], str],
+    serial: str = "",
+    profile: str = "",
+    hours: int = 1,
+) -> Login:
+    """Takes a role (`deployer`, `rollback`, `approver`, …) under the caller's own name, and keeps it.
+
+    `code` gives the six digits of the MFA device that it is asked for; `serial` names another device than the one
+    named like the person, `profile` the AWS profile of their own keys. Raises `UsageError` for a role that is not
+    there or a code that is none, `Refused` where AWS does not let them take it.
+    """
+    arn = arn_of(settings, role)
+    account = logins.own(settings, profile)
+    name, device = logins.user(account), serial or logins.device(account)
+    answer = logins.take(account, arn, serial=device, mfa=code(device), hours=hours)
+    logins.keep(arn, answer)
+    return Login(arn=arn, role=settings.names.role(role), person=name, expires=answer["Expiration"])
+
+
+def log_out(settings: Settings, roles: tuple[str, ...]) -> tuple[str, ...]:
+    """Forgets what is kept of these roles; the ARNs of those of which there was anything."""
+    arns = [_arn(settings, role) for role in roles]
+    return tuple(arn for arn in arns if logins.forget(arn))
+
+
+def kept(arn: str) -> str:
+    """What is kept of a role, as JSON for an AWS profile's `credential_process`. Raises `UsageError` where it is over."""
+    return logins.kept(arn, datetime.now(UTC))
+
+
+def arn_of(settings: Settings, role: str) -> str:
+    """A role's ARN. Raises `UsageError` where the environment has no such role."""
+    if role == naming.DRILL and not settings.names.drills:
+        raise UsageError(
+            f"{settings.environment} has no drill role: it is production.",
+            code=Code.OPTION_INVALID,
+            next=f"rollback drill --env {settings.environment} --read-only",
+        )
+    return _arn(settings, role)
+
+
+def _arn(settings: Settings, role: str) -> str:
+    return naming.arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}")

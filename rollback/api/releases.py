@@ -1,0 +1,106 @@
+"""The recorded releases of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollback.actions import quarantine, record_release, status
+from rollback.actions.record_release import Recorded
+from rollback.model.release import Entry, Quarantine, Timeline
+
+if TYPE_CHECKING:
+    from rollback.api.environment import Environment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedRelease:
+    """A recorded release: the `services` that it covers, what is at it (`stands_for`: services, and functions that
+    are at another release than their service), and the services that it is quarantined for. `seq` is its place in the
+    ledger's order, `at` ISO 8601 in UTC, `commit` empty where it is not known.
+    """
+
+    seq: int
+    version: str
+    at: str
+    by: str
+    commit: str
+    services: tuple[str, ...]
+    stands_for: tuple[str, ...]
+    quarantined_for: tuple[str, ...]
+
+
+def listed(
+    timeline: Timeline, quarantines: Sequence[Quarantine], apart: Mapping[str, str]
+) -> tuple[ListedRelease, ...]:
+    """The recorded releases, newest first; one that is recorded twice counts once. `apart` is of `deployed.apart`."""
+    there = {**timeline.all_deployed, **apart}
+    newest: dict[str, Entry] = {}
+    for entry in timeline:
+        if entry.is_release:
+            newest.setdefault(entry.version, entry)
+    return tuple(
+        ListedRelease(
+            seq=entry.seq,
+            version=version,
+            at=entry.at,
+            by=str(entry.by),
+            commit=entry.commit,
+            services=tuple(name for name in entry.services if not name.startswith("@")),
+            stands_for=tuple(name for name, deployed in there.items() if deployed == version),
+            quarantined_for=tuple(one.service for one in quarantines if one.version == version),
+        )
+        for version, entry in newest.items()
+    )
+
+
+@dataclass(frozen=True)
+class Releases:
+    """What was released, and what must not come back."""
+
+    environment: Environment
+
+    def record(self, version: str, *, commit: str, terraform_commit: str = "") -> Recorded:
+        """Records what every alias points at now, after a deployment; commits are resolved in the checkout.
+
+        Raises `UsageError` for a commit that is none, `Refused` where a function or its alias is missing, or where the
+        version was recorded with other function versions, or is quarantined.
+        """
+        return self._recorded(version, commit, terraform_commit, adopting=False)
+
+    def adopt(self, version: str, *, commit: str = "", terraform_commit: str = "") -> Recorded:
+        """Makes a release of the published versions whose description is exactly `version`.
+
+        Raises `Refused` naming the functions that have none or several.
+        """
+        return self._recorded(version, commit, terraform_commit, adopting=True)
+
+    def list(self) -> tuple[ListedRelease, ...]:
+        """The recorded releases, newest first."""
+        with self.environment.operation(reading=True) as session:
+            timeline = session.ledger.timeline()
+            apart = status.apart(session, timeline)
+            return listed(timeline, session.ledger.quarantines(), apart)
+
+    def quarantine(self, version: str, *, reason: str, services: Sequence[str] = ()) -> tuple[str, ...]:
+        """No rollback goes to a release until it is lifted; of all its services, or of some. Returns those."""
+        with self.environment.operation() as session:
+            return tuple(quarantine.quarantine(session, version, services, reason))
+
+    def lift(self, version: str, *, reason: str, services: Sequence[str] = ()) -> tuple[str, ...]:
+        """Ends the quarantine of a release, or of a commit (its first 7 digits or more). Raises `Refused` where there
+        is none.
+        """
+        with self.environment.operation() as session:
+            return tuple(quarantine.lift(session, version, services, reason))
+
+    def _recorded(self, version: str, commit: str, terraform_commit: str, *, adopting: bool) -> Recorded:
+        act = record_release.adopt if adopting else record_release.record
+        with self.environment.operation() as session:
+            commits = record_release.commits_for(session, commit, terraform_commit)
+            reporter = self.environment.reporter
+            recorded = act(session, version, commits, reporter, stack=record_release.stack_commit(session))
+            for notice in recorded.notices:
+                reporter.notice(notice)
+            return recorded

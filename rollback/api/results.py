@@ -1,0 +1,101 @@
+"""What operations give back: plans, and how rollbacks ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollback.core.errors import AwaitingApproval
+from rollback.model import plan as plans
+from rollback.model.messages import refuse
+from rollback.model.plan import Refusal
+from rollback.model.record import Event, Record
+from rollback.model.situation import RecordSeen
+
+NOTHING_TO_DO = "NOTHING_TO_DO"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a rollback would do. To hand it to `roll_back` is to confirm it: exactly this is done, or nothing.
+
+    `details` is all of it (`rollback.model.plan.Plan`). `refusals` is what speaks against it: each has a `subject`, a
+    `reason` and a `remedy`, which is what to type, or empty. A plan with refusals is carried out by nobody.
+    """
+
+    details: plans.Plan[Any]
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Any, ...]:
+        """The steps that change something, of the kind's own type, each with a `subject`: a function, a URN, an
+        address, a step of a table's.
+        """
+        return self.details.changing
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits over everything that would be done, and what it would be done to."""
+        return self.details.digest()
+
+    @property
+    def kind(self) -> str:
+        return self.details.kind
+
+    @property
+    def environment(self) -> str:
+        return self.details.environment
+
+    @property
+    def from_version(self) -> str:
+        """What is deployed: a release, or a commit's first 12 digits; empty where it is not known."""
+        return self.details.from_version
+
+    @property
+    def to_version(self) -> str:
+        """What the rollback goes to, likewise."""
+        return self.details.to_version
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What to heed before it is carried out, a sentence each."""
+        return self.details.notices
+
+    def check(self) -> None:
+        """Raises `Refused` (`PLAN_REFUSED`) with all refusals, if there are any."""
+        refuse(self.refusals)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """How a rollback ended, or that it waits.
+
+    `record` is None where there was nothing to do. `seen` is the record with what decides what can be done with it.
+    `events` is its journal so far, `outcomes` one mapping a step (`name`, `from`, `to`, `outcome`; of `prune`
+    `planned`, `deleted` and `kept`). `waiting` is set where a person has to approve or to confirm: it says who, and
+    what to type. `next` is what to type next, a line each. `journal` is an emergency's file.
+    """
+
+    plan: Plan | None
+    seen: RecordSeen | None = None
+    events: tuple[Event, ...] = ()
+    outcomes: tuple[Mapping[str, Any], ...] = ()
+    waiting: AwaitingApproval | None = None
+    next: tuple[str, ...] = ()
+    journal: Path | None = None
+
+    @property
+    def record(self) -> Record | None:
+        return self.seen.record if self.seen is not None else None
+
+    @property
+    def status(self) -> str:
+        """The record's status, `AWAITING_CONFIRMATION` where its own person has to confirm it, or `NOTHING_TO_DO`."""
+        return self.seen.status if self.seen is not None else NOTHING_TO_DO
+
+    @property
+    def rollback_id(self) -> str:
+        """By which `show`, `approve`, `apply`, `resume` and `abort` know it; empty where there is no record."""
+        return self.seen.record.rollback_id if self.seen is not None else ""

@@ -1,0 +1,3 @@
+"""The version of this command: pyproject.toml reads it here, and a ledger that asks for a later one names it."""
+
+__version__ = "0.1.0"
