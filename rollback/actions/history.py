@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rollback.actions import drill_store
@@ -66,23 +68,19 @@ class History:
 
 def past(session: Session, limit: int, kind: str | None = None) -> History:
     """The newest `limit` entries, of one kind or of all."""
-    items: list[Release | Record] = []
-    broken: list[RollbackError] = []
-    notices: list[str] = []
-    for item in session.ledger.history(_ALL):
-        if len(items) == limit:
-            break
-        if isinstance(item, RollbackError):
-            broken.append(item)
-        elif kind in (None, RELEASE if isinstance(item, Release) else item.kind):
-            items.append(item)
-    releases = _releases(session, [item for item in items if isinstance(item, Release)])
-    moments = [next(releases) if isinstance(item, Release) else _record(session, item) for item in items]
-    if kind in (None, UPDATE):
-        try:
-            moments.extend(_updates(session, limit))
-        except RollbackError as error:
-            notices.append(f"What the engine deployed is not shown: {_why(session, error)}")
+    engines = kind in (None, UPDATE)
+    if engines:
+        # It takes longest to import, and two threads may not do it at the same time. `_updates` says that it is missing.
+        with suppress(RollbackError):
+            from rollback.integrations.pulumi import update_history  # noqa: F401, PLC0415 - an extra, and much
+    with session.account.workers() as pool:
+        # The engine is a process of its own: it is asked while the ledger is read.
+        asked = pool.map(partial(_updates, session), [limit] if engines else [])
+        items, broken = _recorded(session, limit, kind)
+        releases = _releases(session, [item for item in items if isinstance(item, Release)])
+        moments = [next(releases) if isinstance(item, Release) else _record(session, item) for item in items]
+        updates, notice = next(asked, ([], ""))
+    moments.extend(updates)
     if kind in (None, DRILL):
         for drill in drill_store.read(session.ledger):
             if isinstance(drill, RollbackError):
@@ -90,7 +88,33 @@ def past(session: Session, limit: int, kind: str | None = None) -> History:
             else:
                 moments.append(_drill(drill))
     newest = sorted(moments, key=lambda moment: moment.at, reverse=True)[:limit]
-    return History(moments=tuple(newest), broken=tuple(broken), notices=tuple(notices))
+    return History(moments=tuple(newest), broken=tuple(broken), notices=(notice,) if notice else ())
+
+
+def _recorded(
+    session: Session, limit: int, kind: str | None
+) -> tuple[list[Release | Record], list[RollbackError]]:
+    """The newest releases and records of the ledger, and the errors of what is malformed between them."""
+    items: list[Release | Record] = []
+    broken: list[RollbackError] = []
+    for item in session.ledger.history(_ALL):
+        if len(items) == limit:
+            break
+        if isinstance(item, RollbackError):
+            broken.append(item)
+        elif kind in (None, RELEASE if isinstance(item, Release) else item.kind):
+            items.append(item)
+    return items, broken
+
+
+def _updates(session: Session, limit: int) -> tuple[list[Moment], str]:
+    """What the engine deployed; or nothing, and why that is not known."""
+    try:
+        from rollback.integrations.pulumi.update_history import history  # noqa: PLC0415 - as above
+
+        return [_update(update) for update in history(session.root, session.settings, limit)], ""
+    except RollbackError as error:
+        return [], f"What the engine deployed is not shown: {_why(session, error)}"
 
 
 def _why(session: Session, error: RollbackError) -> str:
@@ -162,13 +186,6 @@ def _drill(drill: Drill) -> Moment:
         seconds=drill.seconds,
         document={"drill": True, **drill_json(drill)},
     )
-
-
-def _updates(session: Session, limit: int) -> list[Moment]:
-    """The engine's entries. Raises `RollbackError` where it cannot be asked."""
-    from rollback.integrations.pulumi.update_history import history  # noqa: PLC0415 - an extra, and much
-
-    return list(map(_update, history(session.root, session.settings, limit)))
 
 
 def _update(update: Update) -> Moment:

@@ -20,7 +20,7 @@ from rollback.config.naming import BREAK_GLASS, DEPLOYER
 from rollback.core.errors import RollbackError
 from rollback.integrations import git
 from rollback.ledger.health import protections
-from rollback.ledger.schema import Newer
+from rollback.ledger.schema import Bar, Newer
 from rollback.model.advice import Advice, advise
 from rollback.model.deployed import known
 from rollback.model.record import Check, Record, now_iso
@@ -86,17 +86,19 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     """Reads what is deployed, what is in flight and what could be rolled back to."""
     settings = session.settings
     timeline = session.ledger.timeline(readable=True)
-    everything = session.ledger.bars(readable=True)
-    quarantines = [quarantine for quarantine in everything if isinstance(quarantine, Quarantine)]
+    timeline.newest  # noqa: B018 - what is recorded is read before what is deployed: what ends meanwhile is no drift
     catalogue = settings.catalogue()
-    last, damaged = _recorded(session, timeline)
-    others = last.apart(catalogue, timeline.all_deployed)
     exact = exact or len(catalogue) <= EXACT_UP_TO
-    around, functions = session.account.beside(
-        lambda: _around(session),
-        lambda name: _function_status(session, name, catalogue[name], last, exact=exact),
-        catalogue,
+    around, pointers = session.account.beside(
+        lambda: _around(session, timeline), lambda name: _pointer(session, name, exact=exact), catalogue
     )
+    everything, last = around.bars, around.last
+    quarantines = [quarantine for quarantine in everything if isinstance(quarantine, Quarantine)]
+    others = last.apart(catalogue, timeline.all_deployed)
+    functions = [
+        _function_status(name, service, pointer, last)
+        for (name, service), pointer in zip(catalogue.items(), pointers, strict=True)
+    ]
     recent = around.recent
     held = situation.leases(session, around.holders)
     in_flight = situation.found_records(session, recent, held, timeline)
@@ -120,7 +122,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             environment=settings.environment,
             person=session.caller.person,
             ledger=State.LEDGER_BEHIND if session.watch and session.watch.behind else State.HEALTHY,
-            damaged=(*damaged, *session.ledger.notices),
+            damaged=(*around.damaged, *session.ledger.notices),
             trail=session.watch.unreadable if session.watch else "",
             frozen=frozen,
             leases=held,
@@ -155,7 +157,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         else (),
         frozen=str(frozen) if frozen else "",
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
-        warnings=(*session.alarms, *damaged, *around.warnings),
+        warnings=(*session.alarms, *around.damaged, *around.warnings),
     )
 
 
@@ -179,16 +181,23 @@ def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]
 class _Around:
     """What is read while the aliases are, which the quota makes wait."""
 
+    bars: list[Bar]
+    last: Recorded
+    damaged: list[str]
     strangers: tuple[str, ...]
     recent: list[Record]
     holders: Mapping[str, Mapping[str, Any]]
     warnings: tuple[str, ...]
 
 
-def _around(session: Session) -> _Around:
+def _around(session: Session, timeline: Timeline) -> _Around:
     over: list[str] = []
+    last, damaged = _recorded(session, timeline)
     holders = session.leases.holders(over)
     return _Around(
+        bars=session.ledger.bars(readable=True),
+        last=last,
+        damaged=damaged,
         strangers=tuple(strangers(session.account, session.settings)),
         recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
         holders=holders,
@@ -303,17 +312,21 @@ def _parameter(session: Session, deployed: str) -> Check:
     return Check(check="parameter", ok=value == deployed, detail=what)
 
 
-def _function_status(
-    session: Session, name: str, service: str, last: Recorded, *, exact: bool
-) -> FunctionStatus:
+def _pointer(session: Session, name: str, *, exact: bool) -> tuple[str | None, Mapping[str, float]]:
+    """The version that a function's alias is at, None where it has none, and its weights, which only `exact` reads."""
     alias = session.settings.alias
-    state = last.states.get(name)
     if exact:
         pointer = observe_alias(session.account, name, alias)
-        version, weights = (pointer.version, pointer.weights) if pointer else (None, {})
-    else:
-        seen = observe(session.account, name, alias)
-        version, weights = (seen.version if seen else None), {}
+        return (pointer.version, pointer.weights) if pointer else (None, {})
+    seen = observe(session.account, name, alias)
+    return (seen.version if seen else None), {}
+
+
+def _function_status(
+    name: str, service: str, pointer: tuple[str | None, Mapping[str, float]], last: Recorded
+) -> FunctionStatus:
+    version, weights = pointer
+    state = last.states.get(name)
     return FunctionStatus(
         function=name,
         service=service,

@@ -9,17 +9,17 @@ It is longer than 400 lines: one view a kind of record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollback.actions.history import Moment
 from rollback.actions.record_details import RecordDetails
 from rollback.actions.recovery_options import RecoveryOption
 from rollback.api.releases import ListedRelease
+from rollback.core import sanitize
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.model.advice import Advice
@@ -36,7 +36,10 @@ from rollback.model.record import (
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import RecordSeen, State
 from rollback.views.plan import common_prefix, plan_view
-from rollback.views.rich_layout import Either, hanging, text, unwrapped
+from rollback.views.rich_layout import Cell, Either, Listing, hanging, text, unwrapped
+
+if TYPE_CHECKING:
+    from rollback.actions.history import Moment
 
 _STATUS: Mapping[str, str] = {
     Status.COMPLETE: "green",
@@ -227,44 +230,56 @@ def checks_view(checks: Sequence[Check]) -> RenderableType:
 
 def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
     """Releases, rollbacks and the engine's updates, newest first."""
-    rows = [("", text("malformed", "bold red"), text(error.what, "red")) for error in broken]
-    for moment in moments:
-        deployed = Text("  ● stands", "green") if moment.deployed else Text()
-        head = moment.movement or moment.what
-        loud = Text("  EMERGENCY", _LOUD) if moment.document.get("emergency") else Text()
-        what = Text.assemble(text(head, "bold"), " ", text(moment.kind, "blue"), deployed, loud)
-        if moment.movement:
-            what.append_text(Text.assemble("\n", text(moment.what, "dim")))
-        result = moment.result if moment.movement or not moment.document.get("deployment_id") else ""
-        style = _RESULTS.get(result, "")
-        counted = " ".join(
-            f"{mark}{moment.changes[op]}"
-            for op, mark in MARKS.items()
-            if op != SAME and moment.changes.get(op)
-        )
-        elapsed = "" if moment.seconds is None else f" in {moment.seconds:.1f} s"
-        commit = (
-            f"commit {moment.commit[:12]}{' and more (dirty)' if moment.dirty else ''}"
-            if moment.commit
-            else ""
-        )
-        details = [part for part in (f"by {moment.actor}" if moment.actor else "", counted, commit) if part]
-        how = Text.assemble(
-            text(f"{result}{elapsed}{', ' if result else ''}", style), text(", ".join(details))
-        )
-        if moment.subject:
-            how.append_text(Text.assemble("\n", text(moment.subject)))
-        rows.append((moment.at, what, how))
+    rows: list[tuple[str, Cell, Cell]] = [
+        ("", [[("malformed", "bold red")]], [[(sanitize.line(error.what), "red")]]) for error in broken
+    ]
+    rows += [(moment.at, _what(moment), _how(moment)) for moment in moments]
     if not rows:
         return text("Nothing is recorded yet.", "dim")
-    wide = _headed("when (UTC)", "what", "how")
     # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
-    wide.columns[1].min_width, wide.columns[2].ratio = 26, 1
-    narrow = _headed("when (UTC)", "what and how")
-    for at, what, how in rows:
-        wide.add_row(_when(at), what, how)
-        narrow.add_row(_day(at), Text.assemble(what, "\n", how))
+    wide = Listing(
+        ("when (UTC)", "what", "how"),
+        [([[(_when(at), "")]], what, how) for at, what, how in rows],
+        least=(0, 26, 0),
+    )
+    narrow = Listing(
+        ("when (UTC)", "what and how"),
+        [([[(_day(at), "")]], [*what, *how]) for at, what, how in rows],
+        least=(0, 0),
+    )
     return Either(_THREE, wide, narrow)
+
+
+def _what(moment: Moment) -> Cell:
+    """What an entry is, as `show` takes it."""
+    head = [
+        (sanitize.line(moment.movement or moment.what), "bold"),
+        (" ", ""),
+        (sanitize.line(moment.kind), "blue"),
+    ]
+    if moment.deployed:
+        head.append(("  ● stands", "green"))
+    if moment.document.get("emergency"):
+        head.append(("  EMERGENCY", _LOUD))
+    return [head, [(sanitize.line(moment.what), "dim")]] if moment.movement else [head]
+
+
+def _how(moment: Moment) -> Cell:
+    """How an entry ended, and by whom."""
+    result = moment.result if moment.movement or not moment.document.get("deployment_id") else ""
+    counted = " ".join(
+        f"{mark}{moment.changes[op]}" for op, mark in MARKS.items() if op != SAME and moment.changes.get(op)
+    )
+    elapsed = "" if moment.seconds is None else f" in {moment.seconds:.1f} s"
+    commit = (
+        f"commit {moment.commit[:12]}{' and more (dirty)' if moment.dirty else ''}" if moment.commit else ""
+    )
+    details = [part for part in (f"by {moment.actor}" if moment.actor else "", counted, commit) if part]
+    ended = [
+        (sanitize.line(f"{result}{elapsed}{', ' if result else ''}"), _RESULTS.get(result, "")),
+        (sanitize.line(", ".join(details)), ""),
+    ]
+    return [ended, [(sanitize.line(moment.subject), "")]] if moment.subject else [ended]
 
 
 def _headed(*names: str) -> Table:
@@ -275,12 +290,12 @@ def _headed(*names: str) -> Table:
     return table
 
 
-def _when(at: str) -> Text:
-    return text(at[:19].replace("T", " "))
+def _when(at: str) -> str:
+    return sanitize.line(at[:19].replace("T", " "))
 
 
-def _day(at: str) -> Text:
-    return text(at[:16].replace("T", " "))
+def _day(at: str) -> str:
+    return sanitize.line(at[:16].replace("T", " "))
 
 
 def overview_view(view: Any) -> RenderableType:
@@ -413,11 +428,11 @@ def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) ->
         by, commit = text(row.by.partition(" (")[0]), text(row.commit[:7])
         deployed = text(_some(row.stands_for, row.services), "green")
         quarantined = text(_some(row.quarantined_for, row.services), "yellow")
-        wide.add_row(version, _when(row.at), by, commit, deployed, quarantined)
+        wide.add_row(version, text(_when(row.at)), by, commit, deployed, quarantined)
         text_parts = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
         for name, what in (("stands for ", deployed), ("quarantined for ", quarantined)):
             text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
-        narrow.add_row(_day(row.at), text_parts)
+        narrow.add_row(text(_day(row.at)), text_parts)
     hidden = len(rows) - len(shown)
     more = [text(f"{hidden} quarantined releases of drills are not shown: --all", "dim")] if hidden else []
     return Group(Either(_SIX, wide, narrow), *more)

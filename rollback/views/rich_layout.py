@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from rollback.core.sanitize import line
 
 _GAP = 3
+# A piece of a line, fit to be shown, and its style.
+Part = tuple[str, str]
+# The lines of a cell.
+Cell = Sequence[Sequence[Part]]
 
 
 def text(value: object, style: str = "") -> Text:
@@ -55,6 +62,81 @@ class Either:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         yield self.wide if options.max_width >= self.columns else self.narrow
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table of thousands of rows, in a tenth of the time of rich's own, which lays each cell out by itself.
+
+    Of the columns the first is never broken; the others are, rather than cut, and not below their `least` width.
+    """
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    least: Sequence[int]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        natural = [
+            max(map(_width, [[(head, "")], *(line for row in self.rows for line in row[column])]))
+            for column, head in enumerate(self.heads)
+        ]
+        gaps = _GAP * (len(natural) - 1)
+        widths = [natural[0], *fitted(natural[1:], self.least[1:], options.max_width - gaps - natural[0])]
+        styles: dict[str, Style] = {}
+
+        def shown(cells: Sequence[Cell]) -> Iterator[Segment]:
+            """A row of cells: as many lines as the longest of them has."""
+            broken = [
+                [part for line in cell for part in _broken(console, line, width)]
+                for cell, width in zip(cells, widths, strict=True)
+            ]
+            for number in range(max(map(len, broken))):
+                filler = 0
+                for lines, width in zip(broken, widths, strict=True):
+                    line = lines[number] if number < len(lines) else ()
+                    if line and filler:
+                        yield Segment(" " * filler)
+                        filler = 0
+                    for part, style in line:
+                        if style not in styles:
+                            styles[style] = console.get_style(style) if style else Style.null()
+                        yield Segment(part, styles[style])
+                    filler += width - _width(line) + _GAP
+                yield Segment.line()
+
+        yield from shown([[[(head, "bold")]] for head in self.heads])
+        yield Segment(("-" if options.ascii_only else "─") * (sum(widths) + gaps))
+        yield Segment.line()
+        for row in self.rows:
+            yield from shown(row)
+
+
+def fitted(natural: Sequence[int], least: Sequence[int], width: int) -> list[int]:
+    """The widths of columns that have `width` together: each as wide as it wants to be, as far as that goes.
+
+    Those that want most give way first, none below its `least`. Pure.
+    """
+    order = sorted(range(len(natural)), key=natural.__getitem__)
+    lowest = [min(wanted, max(below, 1)) for wanted, below in zip(natural, least, strict=True)]
+    found = dict.fromkeys(order, 0)
+    for place, column in enumerate(order):
+        left, others = width - sum(found.values()), order[place + 1 :]
+        share = min(left // (len(others) + 1), left - sum(lowest[one] for one in others))
+        found[column] = min(natural[column], max(share, lowest[column]))
+    return [found[column] for column in range(len(natural))]
+
+
+def _width(line: Sequence[Part]) -> int:
+    return sum(len(part) if part.isascii() else cell_len(part) for part, _ in line)
+
+
+def _broken(console: Console, line: Sequence[Part], width: int) -> Iterator[Sequence[Part]]:
+    """A line, broken where it is longer than `width`."""
+    if _width(line) <= width:
+        yield line
+        return
+    for piece in Text.assemble(*line).wrap(console, width, overflow="fold"):
+        yield [(segment.text, str(segment.style or "")) for segment in piece.render(console) if segment.text]
 
 
 def aligned(rows: Sequence[tuple[Text, ...]], right: Sequence[int] = ()) -> list[Text]:

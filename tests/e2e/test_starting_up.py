@@ -59,6 +59,21 @@ def test_a_list_of_verbs_and_the_completion_of_one_import_none_of_them() -> None
     assert completed.split() == ["stack", "status"]
 
 
+def test_a_rollback_of_aliases_and_how_it_is_shown_do_not_import_the_engine() -> None:
+    modules = (
+        "rollback.actions.lifecycle",
+        "rollback.actions.situation",
+        "rollback.targets.aliases.target",
+        "rollback.views.plan",
+        "rollback.views.records",
+        "rollback.views.terminal",
+    )
+    code = f"import json, sys, {', '.join(modules)}; print(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {name.partition(".")[0] for name in json.loads(done.stdout)} & {"pulumi", "grpc", "hcl2"}
+
+
 def test_help_names_every_verb() -> None:
     script = subprocess.run(
         [f"{sys.prefix}/bin/rollback", "--help"], capture_output=True, text=True, check=True
