@@ -37,8 +37,9 @@ _FUNCTION_NAME = 64
 _KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,128}$"
 # What the trust of a role asks for, MFA and a user's name, only an IAM user has.
 _USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")
-# A channel's name or id; empty: nothing is posted.
-_CHANNEL = r"^(|#?[\w-]{1,80})$"
+# A channel's name or id; empty: nothing is posted. How long it is is said apart: repeated eighty times, `\\w` takes the
+# pattern's compiler longer than everything else here.
+_CHANNEL = r"^(|#?[\w-]+)$"
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # By what a project file is told from that of another program, whose settings may be called "prefix" or "alias", too.
 _OWN = {"services", "leaseSeconds", "approval", "rto", "pace"}
@@ -177,7 +178,7 @@ class Settings(_Model):
     pace: Pace
     lease_seconds: Annotated[int, Field(ge=2, le=3600)]
     smoke: tuple[_Word, ...]
-    slack_channel: Annotated[str, Field(pattern=_CHANNEL)] = ""
+    slack_channel: Annotated[str, Field(pattern=_CHANNEL, max_length=81)] = ""
     people: People
     reviewers: Reviewers = Reviewers()
     tables: Annotated[tuple[str, ...], Field(min_length=1)] = ("ddb-access-management",)

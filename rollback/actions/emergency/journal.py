@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs.unix import Unix
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from rollback.actions.run import End
 from rollback.config.settings import Settings
@@ -46,7 +46,7 @@ from rollback.model.events import (
     typed,
 )
 from rollback.model.identity import Actor
-from rollback.model.plan import Plan, from_chunks, to_chunks
+from rollback.model.plan import Plan, from_chunks, reader, to_chunks
 from rollback.model.record import (
     Check,
     Entered,
@@ -62,7 +62,6 @@ from rollback.model.record import (
 _SCHEMA = 1
 # The largest journal that is read: an emergency of 5,000 functions, resumed and undone, has about 10 MB.
 _MAX_BYTES = 64 * 1024 * 1024
-_RECORD, _EVENT = TypeAdapter(Record), TypeAdapter(Event)
 _SUFFIX = ".jsonl"
 # What the file is called once the ledger has it.
 IMPORTED = ".imported"
@@ -149,14 +148,14 @@ def read(path: Path) -> JournalFile:
         head = json.loads(lines[0])
         check_schema(str(path), head["journal"], _SCHEMA)
         check_schema(str(path), head["record"].get("schema"))
-        record, chunks = _RECORD.validate_python(head["record"]), tuple(head["plan"])
+        record, chunks = reader(Record).validate_python(head["record"]), tuple(head["plan"])
         account, region = str(head["account"]), str(head["region"])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is no journal of an emergency: {_first(error)}.", code=Code.JOURNAL_INVALID
         ) from None
     try:
-        events = tuple(_EVENT.validate_json(line) for line in lines[1:])
+        events = tuple(reader(Event).validate_json(line) for line in lines[1:])
         plan = from_chunks(list(chunks), Move)
         why = _wrong(head, record, plan, chunks, events)
     except (ValidationError, ValueError, KeyError, IndexError, TypeError) as error:
