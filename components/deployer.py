@@ -20,7 +20,7 @@ def deployer(scope: Scope) -> list[Statement]:
             leading_keys("DEPLOYMENT#*", "ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
         ),
         # Who uses a version by its ARN, before it is deleted.
-        statement("FindUsers", ["cloudwatch:ListMetrics", "lambda:ListEventSourceMappings"], "*"),
+        statement("FindUsers", ["cloudwatch:ListMetrics"], "*"),
         *_program(scope),
         *_terraform_root(scope),
         *_state(scope),
@@ -66,8 +66,6 @@ def _terraform_root(scope: Scope) -> list[Statement]:
             ],
             scope.table(scope.names.access_table),
         ),
-        # The list of them, too: there must be exactly one of the name.
-        statement("ReadApis", ["apigateway:GET"], [scope.apis(""), scope.apis("/*")]),
         statement(
             "MakeApi",
             ["apigateway:POST"],

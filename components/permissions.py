@@ -27,6 +27,7 @@ from .policies import (
 _LAMBDA_READS = (
     "lambda:GetAlias",
     "lambda:GetFunction",
+    "lambda:GetFunctionUrlConfig",
     "lambda:GetProvisionedConcurrencyConfig",
     "lambda:ListVersionsByFunction",
 )
@@ -95,6 +96,19 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             scope.function(f"{scope.names.function_prefix}*"),
         ),
         statement("ListFunctions", ["lambda:ListFunctions"], "*"),
+        # What invokes functions past their alias, where no rollback would move its traffic.
+        statement(
+            "FindInvokers",
+            [
+                "events:ListEventBuses",
+                "events:ListRules",
+                "events:ListTargetsByRule",
+                "lambda:ListEventSourceMappings",
+                "scheduler:ListSchedules",
+            ],
+            "*",
+        ),
+        statement("ReadApis", ["apigateway:GET"], scope.every_api),
         statement("ReleaseParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.parameters),
         statement("TellSlack", ["ssm:GetParameter"], scope.slack),
     ]

@@ -53,7 +53,9 @@ TABLE_READS = (
 # made.
 ON_EVERYTHING = {
     "ListFunctions": "ListFunctions takes no resource (Service Authorization Reference, AWS Lambda).",
-    "FindUsers": "ListMetrics and ListEventSourceMappings take no resource (…, Amazon CloudWatch and AWS Lambda).",
+    "FindUsers": "ListMetrics takes no resource (…, Amazon CloudWatch).",
+    "FindInvokers": "ListEventSourceMappings, ListSchedules and EventBridge's lists of all there is take no resource "
+    "(…, AWS Lambda, Amazon EventBridge Scheduler and Amazon EventBridge).",
     "DescribeParameters": "DescribeParameters takes no resource (…, AWS Systems Manager).",
     "Ceiling": "A ceiling speaks of actions; on what they may be done is for the roles' policies to say.",
     "LeaveIdentityAlone": "It denies: its own role, policies, trust and boundary, and those of everybody else.",
@@ -135,6 +137,12 @@ class Scope:
     def apis(self, below: str) -> str:
         """The REST APIs of the region, whose ARN names no account; `below` them, if given."""
         return naming.arn("apigateway", self.region, "", f"/restapis{below}")
+
+    @property
+    def every_api(self) -> list[str]:
+        """The REST, HTTP and WebSocket APIs of the region, their list, and all that is below them."""
+        http = (naming.arn("apigateway", self.region, "", f"/apis{below}") for below in ("", "/*"))
+        return [self.apis(""), self.apis("/*"), *http]
 
     @property
     def api_tags(self) -> str:

@@ -39,6 +39,7 @@ _SHAPES = (
     (re.compile(r"(?<=-restore-)(?!role\b)[0-9A-Za-z-]+"), "<copy>"),
     (re.compile(r"(?<=/backup/)[0-9A-Za-z-]+"), "<backup>"),
     (re.compile(r"(?<=/restapis/)[0-9a-z]+"), "<api>"),
+    (re.compile(r"(?<=/apis/)[0-9a-z]+"), "<api>"),
     (re.compile(r"(?<=%2Frestapis%2F)[0-9a-z]+"), "<api>"),
     (re.compile(r"(?<=-functions-)\d+"), "<number>"),
     (re.compile(r"(?<=/SEQ-)\d{10}-[0-9a-f]{64}"), "<number>"),

@@ -41,6 +41,11 @@ _LAMBDA = [
     ("GET", re.compile(_FUNCTIONS), "GetFunction"),
     ("DELETE", re.compile(_FUNCTIONS), "DeleteFunction"),
     ("GET", re.compile(r"/2015-03-31/functions/?"), "ListFunctions"),
+    ("GET", re.compile(r"/2021-10-31/functions/(?P<function>[^/]+)/url"), "GetFunctionUrlConfig"),
+    ("GET", re.compile(r"/2015-03-31/event-source-mappings/?"), "ListEventSourceMappings"),
+    ("GET", re.compile(r"/restapis/?"), "GetRestApis"),
+    ("GET", re.compile(r"/v2/apis/?"), "GetApis"),
+    ("GET", re.compile(r"/schedules/?"), "ListSchedules"),
 ]
 
 

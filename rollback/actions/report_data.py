@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollback.actions import situation
+from rollback.actions import situation, traffic
 from rollback.actions.context import Session
 from rollback.actions.history import Moment, past
 from rollback.actions.status import Overview, overview
@@ -53,7 +53,7 @@ class ReportData:
 def gather(session: Session, limit: int) -> ReportData:
     """The environment's newest `limit` moments, each record with its journal, and what is deployed now.
 
-    What cannot be read is named in `notices`, and the rest is reported.
+    What cannot be read is named in `notices`, and the rest is reported; what bypasses the alias, too.
     """
     notices: list[str] = []
     now: Overview | None = None
@@ -62,6 +62,7 @@ def gather(session: Session, limit: int) -> ReportData:
     except RollbackError as error:
         notices.append(f"What stands could not be read: {error.what} {error.next}".strip())
     happened = past(session, limit)
+    notices += traffic.of(session).lines
     notices += [*happened.notices, *(error.what for error in happened.broken)]
     names = [moment.what for moment in happened.moments if "rollback_id" in moment.document]
     held = situation.leases(session, now.holders if now else {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from rollback.config.settings import Settings
@@ -13,18 +12,6 @@ from rollback.core.sanitize import clean
 from rollback.model.record import Check
 
 _DETAIL = 200
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verified:
-    """What was checked of what is deployed, and what the smoke command printed, where it ran."""
-
-    checks: tuple[Check, ...]
-    output: str = ""
-
-    @property
-    def ok(self) -> bool:
-        return all(check.ok for check in self.checks)
 
 
 def smoke(settings: Settings, root: Path) -> tuple[Check, str] | None:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from rollback.actions import audit as auditing
-from rollback.actions import context, freeze, quarantine, record_release, report_data, situation, smoke_test
+from rollback.actions import context, freeze, quarantine, record_release, report_data, situation, verification
 from rollback.actions import history as past
 from rollback.actions import record_details as details
 from rollback.actions import status as statuses
@@ -338,14 +338,10 @@ class Environment:
                 )
             return sha
 
-    def verify(self) -> smoke_test.Verified:
+    def verify(self) -> verification.Verified:
         """Whether everything that is deployed is as recorded, and healthy: see `ok`."""
         with self.operation(reading=True) as session:
-            checks = statuses.check(session)
-            proved = smoke_test.smoke(session.settings, session.root)
-            if proved is None:
-                return smoke_test.Verified(checks=tuple(checks))
-            return smoke_test.Verified(checks=(*checks, proved[0]), output=proved[1])
+            return verification.verified(session)
 
     def history(self, limit: int = 30, kind: str | None = None) -> past.History:
         """Releases, rollbacks, drills and what the engine deployed, the newest first.

@@ -95,6 +95,7 @@ class Functions:
         self.aliases: dict[str, Alias] = {}
         # Aliases beside the one that a rollback moves: function → name → alias.
         self.others: dict[str, dict[str, Alias]] = {}
+        self.mappings: list[dict[str, Any]] = []
         self.deleted: list[tuple[str, str]] = []
         self.writes: list[Written] = []
         self.calls: list[tuple[str, str]] = []
@@ -209,6 +210,10 @@ class Functions:
                 raise client_error("GetPolicy", "ResourceNotFoundException")
             return {"Policy": '{"Statement": [{"Effect": "Allow"}]}', "RevisionId": "r"}
 
+    def get_function_url_config(self, *, FunctionName: str) -> dict[str, Any]:
+        with self._request("GetFunctionUrlConfig", FunctionName):
+            raise client_error("GetFunctionUrlConfig", "ResourceNotFoundException")
+
     def delete_function(self, *, FunctionName: str, Qualifier: str | None = None) -> None:
         """One version that no alias refers to; without a version it takes the whole function, as the service."""
         with self._request("DeleteFunction", FunctionName):
@@ -248,8 +253,13 @@ class Functions:
             ]
         }
 
-    def _list_event_source_mappings(self, *, FunctionName: str) -> Iterator[dict[str, Any]]:
-        """Those of a version, by its ARN; and one of the function itself, which emulators give as well."""
+    def _list_event_source_mappings(self, *, FunctionName: str = "") -> Iterator[dict[str, Any]]:
+        """Those of a version, by its ARN; and one of the function itself, which emulators give as well. Of none, all
+        that a test has arranged.
+        """
+        if not FunctionName:
+            yield {"EventSourceMappings": list(self.mappings)}
+            return
         arn, _, number = FunctionName.rpartition(":")
         name = arn.rpartition(":")[2]
         with self._request("ListEventSourceMappings", name):

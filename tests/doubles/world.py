@@ -36,6 +36,7 @@ from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life
 from tests.doubles.functions import Functions, Metrics
+from tests.doubles.invokers import INVOKERS, Idle
 
 ALICE = Actor(role="acme-dev-rollback-role", person="alice")
 BOB = Actor(role="acme-dev-approver-role", person="bob")
@@ -156,6 +157,7 @@ class World:
     parameters: Parameters = field(default_factory=Parameters)
     bucket: Bucket = field(default_factory=Bucket)
     metrics: Metrics = field(default_factory=Metrics)
+    invokers: dict[str, Idle] = field(default_factory=lambda: {name: Idle() for name in INVOKERS})
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -193,7 +195,7 @@ class World:
             ssm=alive(self.parameters),
             throttles=Throttles(),
             client=lambda service, **more: (
-                {"lambda": self.functions, "cloudwatch": self.metrics}.get(service)
+                {"lambda": self.functions, "cloudwatch": self.metrics, **self.invokers}.get(service)
                 or boto3.client(service, **more)
             ),
         )

@@ -24,8 +24,16 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
         "DescribeTable": 1,
         "DescribeContinuousBackups": 1,
     }
-    # The timeline, the newest manifest and what is quarantined; what stands, with its weights, and nothing else.
-    assert _calls(dev, proxy, "verify") == ALWAYS | {
+    # The timeline, the newest manifest and what is quarantined; what stands, with its weights; and what invokes it:
+    # one call for each list, and one for each function's URL.
+    assert _calls(dev, proxy, "verify") == READING | {
+        "ListEventSourceMappings": 1,
+        "GetFunctionUrlConfig": COUNT,
+        "GetRestApis": 1,
+        "GetApis": 1,
+        "ListEventBuses": 1,
+        "ListRules": 1,
+        "ListSchedules": 1,
         "Query": 4,
         "GetFunction": COUNT,
         "GetAlias": COUNT,

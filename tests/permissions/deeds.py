@@ -32,6 +32,7 @@ TRAIL = "arn:aws:s3:::{stem}-audit-trail-{account}"
 STATE = "arn:aws:s3:::{stem}-terraform-state"
 FOUNDATION = "arn:aws:s3:::{stem}-foundation-state"
 APIS = "arn:aws:apigateway:{region}::/restapis"
+HTTP_APIS = "arn:aws:apigateway:{region}::/apis"
 API_TAGS = (
     "arn:aws:apigateway:{region}::/tags/arn%3Aaws%3Aapigateway%3A{region}%3A%3A%2Frestapis%2Fa1b2c3d4e5"
 )
@@ -164,7 +165,16 @@ FUNCTION_DEEDS = (
     _row(_D, "delete a version", "lambda:DeleteFunction", f"{FUNCTION}:3"),
     _row(_D, "see who may invoke a version", "lambda:GetPolicy", f"{FUNCTION}:3"),
     _row(_D, "see how a function is invoked later", "lambda:ListFunctionEventInvokeConfigs", FUNCTION),
-    _row(_D, "see what invokes functions", "lambda:ListEventSourceMappings", EVERYTHING, shared=True),
+    _row(_DR, "see what invokes functions", "lambda:ListEventSourceMappings", EVERYTHING, shared=True),
+    _row(_DR, "see the URL of a function", "lambda:GetFunctionUrlConfig", FUNCTION),
+    _row(NOBODY, "see the URL of somebody else's function", "lambda:GetFunctionUrlConfig", FOREIGN),
+    _row(_DR, "see what rules and schedules invoke", "events:ListEventBuses ListRules ListTargetsByRule", EVERYTHING,
+         shared=True),
+    _row(_DR, "list schedules", "scheduler:ListSchedules", EVERYTHING, shared=True),
+    _row(NOBODY, "read what a schedule sends", "scheduler:GetSchedule",
+         "arn:aws:scheduler:{region}:{account}:schedule/default/nightly"),
+    _row(NOBODY, "change what is invoked, and when", "events:PutRule PutTargets DisableRule",
+         "arn:aws:events:{region}:{account}:rule/nightly"),
     _row(_D, "see which versions were invoked", "cloudwatch:ListMetrics", EVERYTHING, shared=True),
     _row(NOBODY, "see who may invoke a version beyond the catalogue", "lambda:GetPolicy", f"{UNCATALOGUED}:3"),
     _row(NOBODY, "delete a version beyond the catalogue", "lambda:DeleteFunction", f"{UNCATALOGUED}:3"),
@@ -248,8 +258,12 @@ TABLE_DEEDS = (
 )
 
 API_DEEDS = (
-    _row(_D, "list APIs", "apigateway:GET", APIS, shared=True),
-    _row(_D, "read an API", "apigateway:GET", f"{APIS}/a1b2c3d4e5", shared=True),
+    _row(_DR, "list APIs", "apigateway:GET", APIS, shared=True),
+    _row(_DR, "read an API", "apigateway:GET", f"{APIS}/a1b2c3d4e5", shared=True),
+    _row(_DR, "list HTTP and WebSocket APIs", "apigateway:GET", HTTP_APIS, shared=True),
+    _row(_DR, "read what an HTTP API invokes", "apigateway:GET", f"{HTTP_APIS}/a1b2c3d4/integrations", shared=True),
+    _row(NOBODY, "change an HTTP API", "apigateway:POST PATCH DELETE", f"{HTTP_APIS}/a1b2c3d4/integrations"),
+    _row(NOBODY, "read the keys of APIs", "apigateway:GET", "arn:aws:apigateway:{region}::/apikeys"),
     _row(_D, "tag an API", "apigateway:PUT DELETE", API_TAGS, shared=True),
     _row(_D, "make the API", "apigateway:POST", APIS, apigateway__Request_ApiName="{stem}-apigw"),
     _row(_D, "change the API", "apigateway:PATCH DELETE", f"{APIS}/a1b2c3d4e5",

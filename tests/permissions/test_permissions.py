@@ -96,8 +96,12 @@ def test_all_resources_are_granted_only_to_actions_that_take_none(environment: s
 
     assert everywhere == {
         "cloudwatch:ListMetrics",
+        "events:ListEventBuses",
+        "events:ListRules",
+        "events:ListTargetsByRule",
         "lambda:ListEventSourceMappings",
         "lambda:ListFunctions",
+        "scheduler:ListSchedules",
         "ssm:DescribeParameters",
     }
     assert all(known()[action].everywhere for action in everywhere)

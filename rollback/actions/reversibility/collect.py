@@ -14,7 +14,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from rollback.actions import freeze
+from rollback.actions import freeze, traffic
 from rollback.actions.approval import policy
 from rollback.actions.context import Session
 from rollback.actions.quarantine import covering
@@ -63,6 +63,7 @@ def gather(
 
     checks: dict[str, Callable[[], list[Judgement]]] = {
         "functions": lambda: _functions(session, timeline),
+        "traffic": lambda: rules.traffic(traffic.of(session), session.settings.alias),
         "stack": lambda: of_states("stack", "the stack", lambda: of_stack(session.context, commit, stack)),
         "terraform": lambda: of_states(
             "terraform", "Terraform", lambda: of_terraform(session.context, commit, terraform)

@@ -13,6 +13,7 @@ from typing import Any
 
 from rollback.actions.approval import policy
 from rollback.actions.quarantine import lifting, why
+from rollback.actions.traffic import Traffic, remedy
 from rollback.aws.point_in_time import Window
 from rollback.config.settings import Settings
 from rollback.model.advice import next_for
@@ -243,6 +244,30 @@ def flight(
     if not any(finding.against for finding in found):
         found.insert(0, Judgement(check="in flight", answer=CheckAnswer.YES, why="nothing"))
     return found
+
+
+def traffic(found: Traffic, alias: str) -> list[Judgement]:
+    """Whether all that invokes the functions goes through their alias: only that traffic a rollback moves."""
+    judged = [
+        Judgement(
+            check="traffic",
+            subject=one.function,
+            answer=CheckAnswer.NO,
+            why=f"a rollback would not move what comes by {one.kind} {one.source}: it invokes "
+            + (f"{one.function}:{one.qualifier}" if one.qualifier else f"{one.function} without an alias"),
+            next=remedy(one, alias),
+        )
+        for one in found.bypasses
+    ]
+    then = (
+        "ask under a role that may read it; pulumi up of the foundation gives it to those of this environment"
+    )
+    judged += [unasked("traffic", f"not looked at: {why}", then) for why in found.unlooked]
+    if not judged:
+        judged = [
+            Judgement(check="traffic", answer=CheckAnswer.YES, why=f"all of it goes through alias {alias}")
+        ]
+    return judged
 
 
 def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: bool = True) -> Judgement:  # noqa: A002 - the word of the contract

@@ -47,7 +47,8 @@ def verify(
         verified = opened.verify()
         if not verified.ok:
             ui.output(verified.output)
-        ui.show(records.checks_view(verified.checks), {"verification": plain(verified.checks)})
+        document = {"verification": plain(verified.checks), **verified.traffic.document()}
+        ui.show(records.checks_view(verified.checks), document)
         if not verified.ok:
             raise VerificationFailed(
                 "What stands did not verify.",

@@ -119,7 +119,9 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
     }
 
     assert found == {
+        (ROLLBACK, "FindInvokers"),
         (ROLLBACK, "ListFunctions"),
+        (DEPLOYER, "FindInvokers"),
         (DEPLOYER, "FindUsers"),
         (DEPLOYER, "ListFunctions"),
         (DEPLOYER, "DescribeParameters"),

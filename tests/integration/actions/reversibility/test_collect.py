@@ -70,6 +70,7 @@ def test_everything_passes_and_what_does_not_apply_is_named(platform: World) -> 
     assert verdict.reversible, verdict.against
     assert [(finding.check, finding.answer) for finding in verdict.findings] == [
         ("functions", CheckAnswer.YES),
+        ("traffic", CheckAnswer.YES),
         ("stack", CheckAnswer.UNNEEDED),
         ("terraform", CheckAnswer.UNNEEDED),
         ("tables", CheckAnswer.UNNEEDED),
@@ -202,9 +203,12 @@ def test_one_check_that_cannot_be_asked_leaves_the_others_be(platform: World) ->
 
     verdict = can(platform)
 
-    (unknown,) = verdict.against
-    assert (unknown.check, unknown.answer) == ("functions", CheckAnswer.UNKNOWN)
-    assert "Not allowed" in unknown.why
+    assert [(one.check, one.answer) for one in verdict.against] == [
+        ("functions", CheckAnswer.UNKNOWN),
+        ("traffic", CheckAnswer.UNKNOWN),
+    ]
+    assert all("Not allowed" in one.why for one in verdict.against)
+    assert verdict.against[1].why.endswith("And 2 more."), "once for all that failed alike"
     (note,) = of(verdict, "audit trail")
     assert (note.answer, note.next) == (CheckAnswer.NOTE, "`pulumi up` of the foundation declares it.")
 
@@ -261,3 +265,24 @@ def test_without_an_answer_of_githubs_nothing_is_known_which_counts_if_it_is_ask
     (found,) = can(platform, insist=True).against
     assert (found.check, found.answer) == ("github", CheckAnswer.UNKNOWN)
     assert hub.token not in found.explanation
+
+
+def test_what_bypasses_the_alias_speaks_against_it_and_what_was_not_looked_at_too(platform: World) -> None:
+    arn = f"arn:aws:lambda:eu-west-1:111122223333:function:{GET}"
+    platform.functions.mappings = [
+        {"UUID": "u1", "FunctionArn": arn, "State": "Enabled", "EventSourceArn": "arn:aws:sqs:x:1:teams"},
+        {"UUID": "u2", "FunctionArn": f"{arn}:live", "State": "Enabled"},
+        {"UUID": "u3", "FunctionArn": arn, "State": "Disabled"},
+    ]
+    platform.invokers["scheduler"].fail = client_error("ListSchedules", "AccessDeniedException")
+
+    found = of(can(platform), "traffic")
+
+    assert [(one.answer, one.subject) for one in found] == [
+        (CheckAnswer.NO, GET),
+        (CheckAnswer.UNKNOWN, ""),
+    ]
+    assert "(u1)" in found[0].why
+    assert f"{GET}:live" in found[0].next
+    assert found[1].why.startswith("not looked at: EventBridge schedules")
+    assert all(one.against for one in found)

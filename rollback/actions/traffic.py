@@ -1,0 +1,56 @@
+"""Whether all that invokes the functions goes through their alias: only that traffic moves in a rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from rollback.actions.context import Session
+from rollback.aws import invokers
+from rollback.core.canonical import plain
+from rollback.model.bypass import Bypass, bypasses
+from rollback.model.record import Check
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """What invokes functions past their alias, and in words what could not be looked at."""
+
+    bypasses: tuple[Bypass, ...]
+    unlooked: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All of it, a sentence each."""
+        return (*map(str, self.bypasses), *(f"not looked at: {why}" for why in self.unlooked))
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: `{"bypasses": [{"kind", "source", "function", "qualifier"}], "not_looked_at": [text]}`."""
+        return {"bypasses": plain(self.bypasses), "not_looked_at": list(self.unlooked)}
+
+
+def look(account: invokers.Clients, functions: Collection[str], region: str, account_id: str) -> Traffic:
+    """Looks, with the caller's rights, at what invokes `functions`; it takes seconds. Raises as `invokers.read` does."""
+    read = invokers.read(account, functions)
+    return Traffic(
+        bypasses=bypasses(read.references, set(functions), region, account_id), unlooked=read.unlooked
+    )
+
+
+def of(session: Session) -> Traffic:
+    """The same of an environment's catalogue."""
+    settings = session.settings
+    return look(session.account, settings.catalogue(), settings.region, settings.account)
+
+
+def check(traffic: Traffic, alias: str) -> Check:
+    """The check for `verify`: what could not be looked at is named, and fails nothing."""
+    if not traffic.lines:
+        return Check(check="traffic", ok=True, detail=f"all that was found goes through alias {alias}")
+    return Check(check="traffic", ok=not traffic.bypasses, detail="; ".join(traffic.lines))
+
+
+def remedy(bypass: Bypass, alias: str) -> str:
+    """What to change."""
+    return f"have it invoke {bypass.function}:{alias}, then deploy that"

@@ -1,0 +1,32 @@
+"""Whether everything that is deployed is as recorded, goes through the alias, and passes the team's smoke command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollback.actions import smoke_test, status, traffic
+from rollback.actions.context import Session
+from rollback.model.record import Check
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """What was checked of what is deployed, and what the smoke command printed, where it ran."""
+
+    checks: tuple[Check, ...]
+    traffic: traffic.Traffic
+    output: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+
+def verified(session: Session) -> Verified:
+    """Checks all of it; it takes seconds, and as long as the smoke command. Raises as `status.check` does."""
+    found = traffic.of(session)
+    checks = (*status.check(session), traffic.check(found, session.settings.alias))
+    proved = smoke_test.smoke(session.settings, session.root)
+    if proved is None:
+        return Verified(checks=checks, traffic=found)
+    return Verified(checks=(*checks, proved[0]), traffic=found, output=proved[1])
