@@ -50,6 +50,7 @@ check: venv ## lint, format, types, imports, workflows; locks and measured figur
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-cli/mypy"
+	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-cli/mypy" examples/*.py
 	@.venv/bin/lint-imports --no-cache > /dev/null || .venv/bin/lint-imports --no-cache
 	@$(VENV) -m tools.layers
 	@$(VENV) -m tools.locks

@@ -4,48 +4,43 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from rollback.actions import audit as auditing
-from rollback.actions import context, freeze, quarantine, record_release, report_data, situation, verification
-from rollback.actions import history as past
-from rollback.actions import record_details as details
-from rollback.actions import status as statuses
-from rollback.actions.context import Session
-from rollback.actions.emergency import journal
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.reversibility import collect
-from rollback.actions.reversibility.rules import Verdict
-from rollback.actions.run import Finished
-from rollback.api import drills, emergency, kinds, releases, upkeep
-from rollback.api.events import Alarm, Event, LedgerNotice, Reporter
+from rollback.actions import context, freeze, situation
+from rollback.api import kinds
+from rollback.api.events import Event, Reporter
 from rollback.api.failures import in_our_words
+from rollback.api.operations import Operations
 from rollback.api.progress import Progress, Stop
 from rollback.api.results import Plan, Result
-from rollback.aws.account import Account
 from rollback.config import settings as configured
-from rollback.config.settings import Settings
-from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError, StoppedAtOnce, UsageError
-from rollback.ledger.store import Unanswered
-from rollback.model.events import StepDone, happened
-from rollback.model.identity import Actor
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.record import Record
 from rollback.model.release import Freeze
 from rollback.model.request import Request
-from rollback.model.situation import Policy, RecordSeen
+from rollback.model.situation import Policy
 
 if TYPE_CHECKING:
+    from rollback.actions.audit import Audited
+    from rollback.actions.history import History, Moment
+    from rollback.actions.record_details import RecordDetails
+    from rollback.actions.report_data import ReportData
+    from rollback.actions.reversibility.rules import Verdict
+    from rollback.actions.status import Overview
+    from rollback.actions.verification import Verified
     from rollback.api.adoption import Adoption
+    from rollback.api.drills import Drills
+    from rollback.api.emergency import Emergency
+    from rollback.api.releases import Releases
+    from rollback.api.upkeep import LedgerUpkeep
 
 T = TypeVar("T")
 
 
-class Environment:
+class Environment(Operations):
     """One environment, as its caller sees it. `open` gives one; it can be used as a context manager.
 
     Nothing is printed, no signal is handled and nothing is kept between two operations but the caller's credentials
@@ -58,22 +53,7 @@ class Environment:
     `result` of an error of a rollback that had begun is its `Result`.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        on_event: Callable[[Event], object] | None = None,
-        confirm: Callable[[str], bool | None] | None = None,
-        stop: threading.Event | None = None,
-        anew: Callable[..., Session] | None = None,
-    ) -> None:
-        """Made by `open`. `anew` makes the session of each operation (`context.session_of` with all but its options)."""
-        self._session = session
-        self._anew = anew or partial(context.session_of, session.root, notifier=session.notifier)
-        self._reporter = Reporter(on_event=on_event or (lambda _: None), ask=confirm or (lambda _: None))
-        self._flow: Lifecycle | None = None
-        self.stop = stop or threading.Event()
-        self._close: Callable[[], object] = lambda: None
+    _close: Callable[[], object] = staticmethod(lambda: None)
 
     @classmethod
     def open(
@@ -99,7 +79,7 @@ class Environment:
         where the credentials are of another account.
         """
         reporter = Reporter(on_event=on_event or (lambda _: None), ask=lambda _: None)
-        start = Path(folder or Path.cwd()).absolute()
+        start = Path(folder or Path.cwd()).resolve()
         try:
             session = context.begin(name, start, notice=reporter.notice)
         except RollbackError:
@@ -115,7 +95,7 @@ class Environment:
     @staticmethod
     def names(folder: str | Path | None = None) -> tuple[str, ...]:
         """The environments that a checkout configures, sorted. Raises `UsageError` as `open` does."""
-        return tuple(configured.environments(configured.find_root(Path(folder or Path.cwd()).absolute())))
+        return tuple(configured.environments(configured.find_root(Path(folder or Path.cwd()).resolve())))
 
     def close(self) -> None:
         """Waits a few seconds for messages to the team's Slack that are still to be sent."""
@@ -129,26 +109,7 @@ class Environment:
     ) -> None:
         self.close()
 
-    # -- what it is ------------------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        return self._session.environment
-
-    @property
-    def settings(self) -> Settings:
-        """The environment's settings, as the checkout had them when it was opened."""
-        return self._session.settings
-
-    @property
-    def root(self) -> Path:
-        """The checkout whose settings count."""
-        return self._session.root
-
-    @property
-    def caller(self) -> Actor:
-        """The role and the person that the credentials are of."""
-        return self._session.caller
+    # -- what can be rolled back, and more ------------------------------------------------------------------------------------------------
 
     @property
     def functions(self) -> kinds.Functions:
@@ -176,14 +137,18 @@ class Environment:
         return kinds.Prune(self)
 
     @property
-    def releases(self) -> releases.Releases:
+    def releases(self) -> Releases:
         """The recorded releases."""
-        return releases.Releases(self)
+        from rollback.api.releases import Releases  # noqa: PLC0415 - of this alone
+
+        return Releases(self)
 
     @property
-    def ledger(self) -> upkeep.LedgerUpkeep:
+    def ledger(self) -> LedgerUpkeep:
         """The ledger after an emergency, or after a restore."""
-        return upkeep.LedgerUpkeep(self)
+        from rollback.api.upkeep import LedgerUpkeep  # noqa: PLC0415 - of this alone
+
+        return LedgerUpkeep(self)
 
     @property
     def adoption(self) -> Adoption:
@@ -193,20 +158,24 @@ class Environment:
         return Adoption(self)
 
     @property
-    def drills(self) -> drills.Drills:
+    def drills(self) -> Drills:
         """Rehearsed rollbacks."""
-        return drills.Drills(self)
+        from rollback.api.drills import Drills  # noqa: PLC0415 - of this alone
+
+        return Drills(self)
 
     def table(self, name: str) -> kinds.Table:
         """A DynamoDB table, to be restored and cut over to. It is looked for when it is planned for."""
         return kinds.Table(self, name)
 
-    def emergency(self) -> emergency.Emergency:
+    def emergency(self) -> Emergency:
         """Aliases rolled back without the ledger, under the break-glass role.
 
         Raises `Refused` under any other role, or where the environment has no archive to go back by.
         """
-        return emergency.Emergency(self)
+        from rollback.api.emergency import Emergency  # noqa: PLC0415 - of this alone
+
+        return Emergency(self)
 
     def required_approval(self, kind: str) -> Policy:
         """What a kind of rollback needs: `none`, `confirm` by its own person, or the approval of another `identity`.
@@ -314,18 +283,22 @@ class Environment:
 
     # -- what is deployed, and what happened -----------------------------------------------------------------------
 
-    def status(self, *, exact: bool = False) -> statuses.Overview:
+    def status(self, *, exact: bool = False) -> Overview:
         """What is deployed, what is in flight, and what to type next.
 
         `exact` reads weights however many functions there are; otherwise they are read of up to 100.
         """
+        from rollback.actions import status  # noqa: PLC0415 - of this alone
+
         with self.operation(reading=True) as session:
-            return statuses.overview(session, exact=exact)
+            return status.overview(session, exact=exact)
 
     def may_deploy(self, commit: str) -> str:
         """All digits of a commit that may be deployed. Raises `Refused` where it is quarantined, or somebody else has
         frozen the environment.
         """
+        from rollback.actions import quarantine, record_release  # noqa: PLC0415 - of this alone
+
         with self.operation(reading=True) as session:
             freeze.respected(session)
             sha = record_release.checked_commit(session.root, commit)
@@ -338,58 +311,72 @@ class Environment:
                 )
             return sha
 
-    def verify(self) -> verification.Verified:
+    def verify(self) -> Verified:
         """Whether everything that is deployed is as recorded, and healthy: see `ok`."""
+        from rollback.actions import verification  # noqa: PLC0415 - of this alone
+
         with self.operation(reading=True) as session:
             return verification.verified(session)
 
-    def history(self, limit: int = 30, kind: str | None = None) -> past.History:
+    def history(self, limit: int = 30, kind: str | None = None) -> History:
         """Releases, rollbacks, drills and what the engine deployed, the newest first.
 
         `kind` narrows it: `release`, `drill`, or a kind of rollback. What could not be read is in `broken` and `notices`.
         """
-        with self.operation(reading=True) as session:
-            return past.past(session, limit, kind)
+        from rollback.actions import history  # noqa: PLC0415 - of this alone
 
-    def moment(self, name: str) -> past.Moment | None:
+        with self.operation(reading=True) as session:
+            return history.past(session, limit, kind)
+
+    def moment(self, name: str) -> Moment | None:
         """The entry of the engine's own history that `name` (`up-20261128T101500`) names; None where it is none."""
-        if not past.is_engines(name):
+        from rollback.actions import history  # noqa: PLC0415 - of this alone
+
+        if not history.is_engines(name):
             return None
         with self.operation(reading=True) as session:
-            return past.found(session, name)
+            return history.found(session, name)
 
-    def show(self, rollback_id: str) -> details.RecordDetails:
+    def show(self, rollback_id: str) -> RecordDetails:
         """One rollback: its plan, its journal, and what to type next. Raises `UsageError` where there is none."""
+        from rollback.actions.record_details import details  # noqa: PLC0415 - of this alone
+
         with self.operation(reading=True) as session:
             opened = session.ledger.load(rollback_id)
             seen = situation.of(session, opened)
-            return details.details(opened, session.target(opened.record.kind), seen)
+            return details(opened, session.target(opened.record.kind), seen)
 
     def record(self, rollback_id: str) -> Record:
         """The record of one rollback alone. Raises `UsageError` where there is none."""
         with self.operation() as session:
             return session.ledger.load(rollback_id).record
 
-    def report(self, rollback_id: str = "", limit: int = 100) -> report_data.ReportData:
+    def report(self, rollback_id: str = "", limit: int = 100) -> ReportData:
         """What happened, for people who were not there: of the environment's newest `limit` moments, or of one rollback.
 
         `rollback.views.report.page` makes an HTML page of it, `summary` Markdown of one record.
         """
+        from rollback.actions import report_data  # noqa: PLC0415 - of this alone
+
         with self.operation() as session:
             if rollback_id:
                 return report_data.single(session, rollback_id)
             return report_data.gather(session, limit)
 
-    def audit(self) -> auditing.Audited:
+    def audit(self) -> Audited:
         """Walks the whole ledger and its archive; `findings` are the places where the trail breaks, the first first."""
+        from rollback.actions import audit  # noqa: PLC0415 - of this alone
+
         with self.operation() as session:
-            return auditing.audit(session.ledger, session.account.each, self._reporter)
+            return audit.audit(session.ledger, session.account.each, self._reporter)
 
     def can(self, commit: str = "HEAD", *, github: bool = False) -> Verdict:
         """Whether a change to `commit` could be rolled back; nothing is changed, and no lease is taken.
 
         With `github` it is not reversible unless GitHub says who has to approve.
         """
+        from rollback.actions.reversibility import collect  # noqa: PLC0415 - of this alone
+
         with self.operation(reading=True) as session:
             return collect.gather(session, commit, insist=github, notice=self._reporter.notice)
 
@@ -404,110 +391,3 @@ class Environment:
         """Ends a freeze, whoever set it; the freeze that is ended. Raises `Refused` where there is none."""
         with self.operation() as session:
             return freeze.unfreeze(session, reason)
-
-    # -- what the other modules of this package, and the command, are made with --------------------------------------
-
-    @property
-    def reporter(self) -> Reporter:
-        """What operations report to."""
-        return self._reporter
-
-    @contextmanager
-    def operation(
-        self,
-        *,
-        first: bool = False,
-        reading: bool = False,
-        confirm_dead: str = "",
-        acting: Callable[[Account], Account] | None = None,
-    ) -> Iterator[Session]:
-        """The session of one operation. What goes wrong in it is raised as one of our errors.
-
-        A ledger that has lost entries refuses what decides by its timeline. `first` checks that before anything else;
-        `reading`: what is only shown is shown all the same, with a notice. `acting` gives the account under another
-        role than the caller's.
-        """
-        session: Session | None = None
-        try:
-            account = self._session.account if acting is None else acting(self._session.account)
-            session = self._anew(account=account, confirm_dead=confirm_dead)
-            with session.closing:
-                if first or reading:
-                    session.watch_first(strict=not reading)
-                yield session
-        except Unanswered as error:
-            if session is not None:
-                self._without_ledger(session, error)
-            raise
-        except RollbackError:
-            raise
-        except Exception as error:
-            raise in_our_words(error, self.name) from error
-        finally:
-            if session is not None:
-                for alarm in session.alarms:
-                    self._reporter.emit(LedgerNotice(text=alarm, alarm=True))
-                for notice in session.ledger.notices:
-                    self._reporter.emit(LedgerNotice(text=notice))
-
-    def flow(self, session: Session) -> Lifecycle:
-        """The verbs of one session."""
-        self._flow = Lifecycle(session=session, ui=self._reporter, stop=self.stop)
-        return self._flow
-
-    def carried_out(
-        self, work: Callable[[Lifecycle], Finished], *, first: bool = False, confirm_dead: str = ""
-    ) -> Result:
-        """The result of an operation on a record. Raises its error, with the result in it, unless it only waits."""
-        throttles = self._session.account.throttles
-        before = throttles.count
-        with self.operation(first=first, confirm_dead=confirm_dead) as session:
-            finished = work(self.flow(session))
-            if throttled := throttles.count - before:
-                self._reporter.notice(
-                    f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower."
-                )
-            return self.ended(session, finished)
-
-    def ended(
-        self,
-        session: Session,
-        finished: Finished,
-        seen: RecordSeen | None = None,
-        journal: Path | None = None,
-    ) -> Result:
-        """How a run ended. Raises its error, with the result in it, unless it only waits."""
-        plan, record, error = finished.plan, finished.record, finished.error
-        planned = None if plan is None else Plan(details=plan)
-        if record is None:
-            return Result(plan=planned)
-        outcomes = () if plan is None else session.target(record.kind).outcomes(plan, finished.events)
-        steps = happened(reversed(finished.events), StepDone)
-        then = next((done.next for done in steps if done.next), "") if error is None else error.next
-        result = Result(
-            plan=planned,
-            seen=seen or session.seen(record),
-            events=finished.events,
-            outcomes=tuple(outcomes),
-            waiting=error if isinstance(error, AwaitingApproval) else None,
-            next=tuple((then or "").splitlines()),
-            journal=journal,
-        )
-        if error is not None:
-            error.result = result
-            if not isinstance(error, AwaitingApproval):
-                raise error
-        return result
-
-    def stopped_at_once(self) -> StoppedAtOnce:
-        """The error for a person who asks a second time to stop: it names the record that was worked on, if any."""
-        if self._flow is None:
-            return StoppedAtOnce("Ended at once.", code=Code.ENDED)
-        return self._flow.stopped_at_once()
-
-    def _without_ledger(self, session: Session, error: Unanswered) -> None:
-        """Names the emergencies whose journals are here, and completes the error with what to type next."""
-        for path in journal.found(journal.folder(), session.environment, session.settings.account):
-            self._reporter.emit(Alarm(text=journal.reminder(path, session.environment)))
-        advice = situation.without(session, error)
-        error.what, error.next = f"{error.what} {advice.what}", advice.next

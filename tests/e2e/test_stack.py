@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from localaws.paths import ROOT
 from rollback.model.release import STACK
-from tests.e2e.estate_under_test import DAN, REASON, Kept, Platform, git
+from tests.e2e.estate_under_test import DAN, REASON, SCRIPT, Kept, Platform, git
 from tests.proxy import Proxy
 from tests.sharing import Shared
 from tests.warm import Warm
@@ -110,6 +111,41 @@ def test_a_bad_commit_is_rolled_back_verified_and_quarantined(story: Story) -> N
     assert quarantine["rollback_id"] == run.id
     assert git(dev.root, "status", "--short") == ""
     assert git(dev.root, "worktree", "list").count("\n") == 0
+
+
+def test_the_example_rolls_the_stack_back_to_the_commit_before(story: Story) -> None:
+    dev, before = story.platform, story.deployed()
+    bad = story.deploy_a_bad_one()
+    script = str(ROOT / "examples" / "roll_back_stack.py")
+
+    run = dev.command(
+        [str(SCRIPT.parent / "python"), script, "--env", "dev", "--reason", REASON], as_=DAN
+    ).finish(180)
+
+    assert run.code == 0, str(run)
+    assert f"{bad[:12]} → {before[:12]}" in run.out
+    assert "COMPLETE" in run.out
+    assert story.deployed() == before
+    assert story.commit() == before
+    assert dev.rollback("status", "--commit", bad, as_=DAN).code == 3
+
+
+def test_the_page_on_the_python_api_does_what_it_says(story: Story, tmp_path: Path) -> None:
+    dev, before = story.platform, story.deployed()
+    story.deploy_a_bad_one()
+    page = (ROOT / "docs" / "python-api.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks))
+
+    run = dev.command([str(SCRIPT.parent / "python"), str(script)], as_=DAN).finish(180)
+
+    assert run.code == 0, str(run)
+    assert (len(blocks), run.err) == (4, "")
+    assert "COMPLETE" in run.out.splitlines()
+    assert re.search(rf"{before[:12]} .*True$", run.out, re.MULTILINE), run.out
+    assert run.out.splitlines()[-1] == "()"
+    assert story.deployed() == before
 
 
 @pytest.mark.soak  # test_infrastructure.py confirms and refuses Terraform's; test_planner.py has a moved stack's digest differ

@@ -1,0 +1,169 @@
+"""What every operation of the Python API is made of: a session of its own, its events, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from rollback.actions import context, situation
+from rollback.actions.context import Session
+from rollback.actions.emergency import journal
+from rollback.actions.lifecycle import Lifecycle
+from rollback.actions.run import Finished
+from rollback.api.events import Alarm, Event, LedgerNotice, Reporter
+from rollback.api.failures import in_our_words
+from rollback.api.results import Plan, Result
+from rollback.aws.account import Account
+from rollback.config.settings import Settings
+from rollback.core.errors import AwaitingApproval, Code, RollbackError, StoppedAtOnce
+from rollback.ledger.store import Unanswered
+from rollback.model.events import StepDone, happened
+from rollback.model.identity import Actor
+from rollback.model.situation import RecordSeen
+
+
+class Operations:
+    """One caller in one environment. `Environment` is what scripts see of it."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        confirm: Callable[[str], bool | None] | None = None,
+        stop: threading.Event | None = None,
+        anew: Callable[..., Session] | None = None,
+    ) -> None:
+        """Made by `open`. `anew` makes the session of each operation (`context.session_of` with all but its options)."""
+        self._session = session
+        self._anew = anew or partial(context.session_of, session.root, notifier=session.notifier)
+        self._reporter = Reporter(on_event=on_event or (lambda _: None), ask=confirm or (lambda _: None))
+        self._flow: Lifecycle | None = None
+        self.stop = stop or threading.Event()
+
+    @property
+    def name(self) -> str:
+        return self._session.environment
+
+    @property
+    def settings(self) -> Settings:
+        """The environment's settings, as the checkout had them when it was opened."""
+        return self._session.settings
+
+    @property
+    def root(self) -> Path:
+        """The checkout whose settings count."""
+        return self._session.root
+
+    @property
+    def caller(self) -> Actor:
+        """The role and the person that the credentials are of."""
+        return self._session.caller
+
+    @property
+    def reporter(self) -> Reporter:
+        """What operations report to."""
+        return self._reporter
+
+    @contextmanager
+    def operation(
+        self,
+        *,
+        first: bool = False,
+        reading: bool = False,
+        confirm_dead: str = "",
+        acting: Callable[[Account], Account] | None = None,
+    ) -> Iterator[Session]:
+        """The session of one operation. What goes wrong in it is raised as one of our errors.
+
+        A ledger that has lost entries refuses what decides by its timeline. `first` checks that before anything else;
+        `reading`: what is only shown is shown all the same, with a notice. `acting` gives the account under another
+        role than the caller's.
+        """
+        session: Session | None = None
+        try:
+            account = self._session.account if acting is None else acting(self._session.account)
+            session = self._anew(account=account, confirm_dead=confirm_dead)
+            with session.closing:
+                if first or reading:
+                    session.watch_first(strict=not reading)
+                yield session
+        except Unanswered as error:
+            if session is not None:
+                self._without_ledger(session, error)
+            raise
+        except RollbackError:
+            raise
+        except Exception as error:
+            raise in_our_words(error, self.name) from error
+        finally:
+            if session is not None:
+                for alarm in session.alarms:
+                    self._reporter.emit(LedgerNotice(text=alarm, alarm=True))
+                for notice in session.ledger.notices:
+                    self._reporter.emit(LedgerNotice(text=notice))
+
+    def flow(self, session: Session) -> Lifecycle:
+        """The verbs of one session."""
+        self._flow = Lifecycle(session=session, ui=self._reporter, stop=self.stop)
+        return self._flow
+
+    def carried_out(
+        self, work: Callable[[Lifecycle], Finished], *, first: bool = False, confirm_dead: str = ""
+    ) -> Result:
+        """The result of an operation on a record. Raises its error, with the result in it, unless it only waits."""
+        throttles = self._session.account.throttles
+        before = throttles.count
+        with self.operation(first=first, confirm_dead=confirm_dead) as session:
+            finished = work(self.flow(session))
+            if throttled := throttles.count - before:
+                self._reporter.notice(
+                    f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower."
+                )
+            return self.ended(session, finished)
+
+    def ended(
+        self,
+        session: Session,
+        finished: Finished,
+        seen: RecordSeen | None = None,
+        journal: Path | None = None,
+    ) -> Result:
+        """How a run ended. Raises its error, with the result in it, unless it only waits."""
+        plan, record, error = finished.plan, finished.record, finished.error
+        planned = None if plan is None else Plan(details=plan)
+        if record is None:
+            return Result(plan=planned)
+        outcomes = () if plan is None else session.target(record.kind).outcomes(plan, finished.events)
+        steps = happened(reversed(finished.events), StepDone)
+        then = next((done.next for done in steps if done.next), "") if error is None else error.next
+        result = Result(
+            plan=planned,
+            seen=seen or session.seen(record),
+            events=finished.events,
+            outcomes=tuple(outcomes),
+            waiting=error if isinstance(error, AwaitingApproval) else None,
+            next=tuple((then or "").splitlines()),
+            journal=journal,
+        )
+        if error is not None:
+            error.result = result
+            if not isinstance(error, AwaitingApproval):
+                raise error
+        return result
+
+    def stopped_at_once(self) -> StoppedAtOnce:
+        """The error for a person who asks a second time to stop: it names the record that was worked on, if any."""
+        if self._flow is None:
+            return StoppedAtOnce("Ended at once.", code=Code.ENDED)
+        return self._flow.stopped_at_once()
+
+    def _without_ledger(self, session: Session, error: Unanswered) -> None:
+        """Names the emergencies whose journals are here, and completes the error with what to type next."""
+        for path in journal.found(journal.folder(), session.environment, session.settings.account):
+            self._reporter.emit(Alarm(text=journal.reminder(path, session.environment)))
+        advice = situation.without(session, error)
+        error.what, error.next = f"{error.what} {advice.what}", advice.next

@@ -1,0 +1,419 @@
+"""A script plans, rolls back, watches and goes on; nothing of that is printed, and nothing of the process is changed."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback import Code, Environment, Refused, RollbackError, UsageError, VerificationFailed
+from rollback.api.events import Event, PlanMade, WorkBegan, WorkEnded, WorkProgressed
+from rollback.model.identity import Actor
+from rollback.model.record import Status
+from rollback.model.release import Freeze
+from rollback.model.request import PruneRequest
+from tests.coded import coded
+from tests.doubles.world import ALICE, BOB, World, approved_by, texts
+
+REASON = "team answers 500"
+
+
+def opened(world: World, caller: Actor = ALICE, **how: Any) -> Environment:
+    """The environment, as `caller` has opened it: each operation has a session of its own."""
+    return Environment(world.session(caller), anew=lambda **_: world.session(caller), **how)
+
+
+@pytest.fixture(autouse=True)
+def checkout(world: World) -> None:
+    """The settings' files: the stack's history is looked for by them."""
+    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
+        (world.root / name).write_text(text, encoding="utf-8")
+
+
+def test_a_plan_says_what_would_change_and_what_speaks_against_it_and_changes_nothing(world: World) -> None:
+    world.story()
+
+    plan = opened(world).functions.plan(services=["roles"])
+
+    assert [step.subject for step in plan.changes] == ["acme-dev-lambda-roles-get"]
+    assert (plan.kind, plan.environment, plan.from_version, plan.to_version) == (
+        "aliases",
+        "dev",
+        "v1.2.0",
+        "v1.1.0",
+    )
+    assert plan.refusals == ()
+    assert len(plan.digest) == 64
+    assert world.functions.writes == []
+    assert world.session().leases.holders() == {}
+
+
+def test_a_refused_plan_is_given_back_and_is_carried_out_by_nobody(world: World) -> None:
+    world.story()
+    world.functions.point(world.names[0], world.functions.publish(world.names[0]))
+    env = opened(world)
+
+    plan = env.functions.plan()
+
+    assert [refusal.subject for refusal in plan.refusals] == [world.names[0]]
+    with pytest.raises(Refused, check=coded(Code.PLAN_REFUSED)):
+        env.functions.roll_back(plan, reason=REASON)
+    assert world.functions.writes == []
+
+
+def test_a_plan_that_is_handed_over_is_carried_out_verified_and_recorded(world: World) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+
+    result = env.functions.roll_back(plan, reason=REASON)
+
+    assert (result.status, result.waiting) == (Status.COMPLETE, None)
+    assert {outcome["outcome"] for outcome in result.outcomes} == {"moved"}
+    assert set(world.versions().values()) == {"2"}
+    assert result.record is not None
+    assert (result.record.digest, result.record.reason) == (plan.digest, REASON)
+    assert env.show(result.rollback_id).record == result.record
+    assert env.history(1).moments[0].what == result.rollback_id
+    assert {service.stands for service in env.status().services} == {"v1.1.0"}
+    assert env.verify().ok
+    assert env.audit().findings == ()
+    assert env.functions.plan(to="v1.1.0").changes == ()
+    again = env.functions.roll_back(env.functions.plan(to="v1.1.0"), reason=REASON)
+    assert (again.status, again.record) == ("NOTHING_TO_DO", None)
+
+
+def test_what_has_moved_since_it_was_shown_is_not_rolled_back(world: World) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+    world.release("v1.3.0")
+    world.record("v1.3.0")
+
+    with pytest.raises(Refused, check=coded(Code.DIGEST_MISMATCH)):
+        env.functions.roll_back(plan, reason=REASON)
+
+    assert world.functions.writes == []
+    assert world.session().leases.holders() == {}
+
+
+@pytest.mark.parametrize(
+    ("confirm", "status"),
+    [
+        (None, "AWAITING_CONFIRMATION"),
+        (lambda _: None, "AWAITING_CONFIRMATION"),
+        (lambda _: True, "COMPLETE"),
+        (lambda _: False, "ABORTED"),
+    ],
+)
+def test_a_request_is_confirmed_by_whoever_is_asked_and_a_plan_by_being_handed_over(
+    world: World, confirm: Callable[[str], bool | None] | None, status: str
+) -> None:
+    for number in range(1, 6):
+        world.release(f"v{number}")
+        world.record(f"v{number}")
+    env = opened(world, confirm=confirm)
+
+    asked = env.roll_back(PruneRequest(keep=3), reason=REASON)
+
+    assert asked.status == status
+    assert (asked.waiting is not None) is (status == "AWAITING_CONFIRMATION")
+    if asked.waiting is not None:
+        assert asked.waiting.code is Code.AWAITING_CONFIRMATION
+        assert asked.next == tuple(asked.waiting.next.splitlines())
+        env.abort(asked.rollback_id)
+    plan = env.prune.plan(keep=2)
+    assert [deleted.number for step in plan.changes for deleted in step.delete]
+    assert env.prune.roll_back(plan, reason=REASON).status == "COMPLETE"
+
+
+def test_where_another_person_approves_it_waits_and_that_is_a_result(world: World) -> None:
+    world.story()
+    approved_by(world, None)  # the settings are committed, and ask for another's approval
+    env = opened(world)
+    plan = env.functions.plan()
+
+    waiting = env.functions.roll_back(plan, reason=REASON)
+
+    assert waiting.status == "AWAITING_APPROVAL"
+    assert waiting.waiting is not None
+    assert waiting.waiting.code is Code.AWAITING_APPROVAL
+    assert world.functions.writes == []
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_MISSING)):
+        env.apply(waiting.rollback_id)
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_REFUSED)):
+        env.approve(waiting.rollback_id, plan.digest)
+    approved = opened(world, BOB).approve(waiting.rollback_id, plan.digest[:16])
+    assert approved.digest == plan.digest
+    assert env.apply(waiting.rollback_id).status == "COMPLETE"
+
+
+def test_an_error_of_a_rollback_that_had_begun_has_its_record(world: World) -> None:
+    world.story()
+    world.settings = world.settings.model_copy(update={"smoke": ("python", "-c", "raise SystemExit(1)")})
+    env = opened(world)
+
+    with pytest.raises(VerificationFailed, check=coded(Code.VERIFICATION_FAILED)) as raised:
+        env.functions.roll_back(env.functions.plan(), reason=REASON)
+
+    result = raised.value.result
+    assert result.status == Status.FAILED
+    assert [check.check for check in result.record.verification if not check.ok] == ["smoke"]
+    world.settings = world.settings.model_copy(update={"smoke": ()})
+    assert env.verify_again(result.rollback_id).status == "COMPLETE"
+
+
+def test_a_plan_is_of_one_environment_and_one_kind(world: World) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+    elsewhere = World(
+        dynamodb=world.dynamodb,
+        root=world.root,
+        settings=world.settings.model_copy(update={"environment": "sit"}),
+    )
+
+    for wrong in (env.stack, opened(elsewhere).functions):
+        with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
+            wrong.roll_back(plan, reason=REASON)
+
+
+def test_what_is_no_error_of_ours_has_a_code_all_the_same(world: World) -> None:
+    world.story()
+
+    def fail(operation: str, _: str) -> None:
+        raise OSError(28, "No space left on device") if operation == "GetFunction" else KeyError(operation)
+
+    world.functions.before = fail
+
+    with pytest.raises(RollbackError) as raised:
+        opened(world).functions.plan()
+
+    assert raised.value.code in (Code.MACHINE_REFUSED, Code.UNEXPECTED)
+    assert raised.value.__cause__ is not None
+
+
+# -- progress ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_callback_hears_of_the_plan_and_of_all_work(world: World) -> None:
+    world.story()
+    heard: list[Event] = []
+    env = opened(world, on_event=heard.append)
+
+    env.functions.roll_back(env.functions.plan(), reason=REASON)
+
+    shown = [event.plan for event in heard if isinstance(event, PlanMade)]
+    assert [plan.to_version for plan in shown] == ["v1.1.0", "v1.1.0"], "once seen, once under the lease"
+    begun = [event for event in heard if isinstance(event, WorkBegan)]
+    assert len(begun) == sum(isinstance(event, WorkEnded) for event in heard)
+    assert 3 in [event.total for event in begun]
+    assert max(event.done for event in heard if isinstance(event, WorkProgressed)) == 3
+
+
+def test_a_callback_that_fails_stops_no_rollback(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.story()
+
+    def heard(event: Event) -> None:
+        raise ValueError(event)
+
+    env = opened(world, on_event=heard)
+
+    assert env.functions.roll_back(env.functions.plan(), reason=REASON).status == "COMPLETE"
+    assert {record.name for record in caplog.records} == {"rollback"}
+
+
+def test_the_iterator_has_the_same_events_and_then_the_result(world: World) -> None:
+    world.story()
+    heard: list[Event] = []
+    env = opened(world, on_event=heard.append)
+    plan = env.functions.plan()
+    heard.clear()
+
+    with env.functions.rolling_back(plan, reason=REASON) as progress:
+        events = list(progress)
+
+    assert progress.result.status == "COMPLETE"
+    assert isinstance(events[0], WorkBegan)
+    assert any(isinstance(event, PlanMade) for event in events)
+    assert heard == [], "who reads the iterator hears of it there"
+    assert list(progress) == [], "it has ended"
+
+
+def test_the_iterator_raises_what_the_operation_raises(world: World) -> None:
+    progress = opened(world).following(lambda env: env.show("nothing"))
+
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ROLLBACK)):
+        list(progress)
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ROLLBACK)):
+        progress.result  # noqa: B018 - raises
+
+
+def test_closed_early_it_stops_in_good_order_and_is_gone_on_with(world: World) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+    closed = threading.Event()
+    world.functions.before = lambda operation, _: (
+        None if operation != "UpdateAlias" else _must(closed.wait(30))
+    )
+
+    progress = env.functions.rolling_back(plan, reason=REASON)
+    for event in progress:
+        if isinstance(event, WorkBegan) and event.total:
+            break
+    stopping = threading.Timer(0, closed.set)
+    progress._stop.set()  # as `close` does, which then waits
+    stopping.start()
+    progress.close()
+
+    with pytest.raises(RollbackError, check=coded(Code.INTERRUPTED)) as raised:
+        progress.result  # noqa: B018 - raises
+    stopped = raised.value.result
+    assert stopped.status == Status.IN_PROGRESS
+    assert env.stop.is_set() is False, "the environment goes on"
+    assert env.resume(stopped.rollback_id).status == "COMPLETE"
+
+
+def test_an_iterator_that_is_dropped_asks_to_stop(world: World) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+    moving = threading.Event()
+    dropped = threading.Event()
+
+    def hold(operation: str, _: str) -> None:
+        if operation == "UpdateAlias":
+            moving.set()
+            _must(dropped.wait(30))
+
+    world.functions.before = hold
+    progress = env.functions.rolling_back(plan, reason=REASON)
+    thread = progress._thread
+    _must(moving.wait(30))
+    del progress
+    dropped.set()
+    thread.join()
+
+    assert env.history(1).moments[0].result == Status.IN_PROGRESS
+
+
+def test_once_it_is_asked_to_stop_nothing_is_begun(world: World) -> None:
+    world.story()
+    stop = threading.Event()
+    env = opened(world, stop=stop)
+    plan = env.functions.plan()
+    stop.set()
+
+    with pytest.raises(RollbackError, check=coded(Code.INTERRUPTED)):
+        env.functions.roll_back(plan, reason=REASON)
+
+    assert world.functions.writes == []
+    assert world.session().leases.holders() == {}
+
+
+# -- what a process notices of it --------------------------------------------------------------------------------------
+
+
+def test_it_works_in_threads_in_several_environments_at_once_and_again(world: World, tmp_path: Path) -> None:
+    other = World(dynamodb=world.dynamodb, root=tmp_path, settings=world.settings)
+    results: list[str] = []
+    env = opened(world)
+    world.story()
+
+    def back(to: str) -> None:
+        results.append(env.functions.roll_back(env.functions.plan(to=to), reason=REASON).status)
+
+    for to in ("v1.1.0", "v1.0.0"):
+        thread = threading.Thread(target=back, args=(to,))
+        thread.start()
+        thread.join()
+    reading = [
+        threading.Thread(target=lambda one=one: results.append(str(len(one.releases.list()))))
+        for one in (env, opened(other))
+    ]
+    for each in reading:
+        each.start()
+    for each in reading:
+        each.join()
+
+    assert results == ["COMPLETE", "COMPLETE", "3", "3"]
+
+
+def test_two_rollbacks_at_once_in_one_process_are_one_and_a_refusal(world: World) -> None:
+    world.story()
+    codes: list[str] = []
+    both = threading.Barrier(2, timeout=30)
+    envs = [opened(world, BOB if number else ALICE) for number in range(2)]
+    plans = [env.functions.plan() for env in envs]
+
+    def back(number: int) -> None:
+        both.wait()
+        try:
+            codes.append(envs[number].functions.roll_back(plans[number], reason=REASON).status)
+        except Refused as error:
+            codes.append(error.code)
+
+    threads = [threading.Thread(target=back, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(codes) in (
+        ["COMPLETE", "LEASE_HELD"],
+        ["COMPLETE", "DIGEST_MISMATCH"],
+        ["COMPLETE", "NOTHING_TO_DO"],
+    )
+    assert len(world.functions.writes) == len(world.names)
+
+
+def test_nothing_is_printed_and_the_process_is_as_it_was(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.story()
+    env = opened(world)
+    before = _process()
+
+    env.functions.roll_back(env.functions.plan(), reason=REASON)
+    env.status()
+    env.report()
+    with pytest.raises(UsageError):
+        env.show("nothing")
+    env.close()
+
+    assert _process() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_everything_of_a_release_and_a_freeze_is_there_for_a_script(world: World) -> None:
+    world.story()
+    env = opened(world)
+
+    assert [release.version for release in env.releases.list()] == ["v1.2.0", "v1.1.0", "v1.0.0"]
+    assert env.releases.quarantine("v1.1.0", reason="leaks") == ("teams", "roles")
+    assert env.functions.plan().to_version == "v1.0.0"
+    assert set(env.releases.lift("v1.1.0", reason="it does not")) == {"teams", "roles"}
+    assert env.functions.plan().to_version == "v1.1.0"
+    frozen = env.freeze("a fair")
+    assert isinstance(frozen, Freeze)
+    with pytest.raises(Refused, check=coded(Code.FROZEN)):
+        opened(world, BOB).functions.roll_back(env.functions.plan(), reason=REASON)
+    assert env.unfreeze("it is over") == frozen
+    assert env.required_approval("aliases") == "none"
+
+
+def _process() -> tuple[Any, ...]:
+    """What a library must leave alone."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
+    return (*handlers, gc.isenabled(), gc.get_freeze_count(), Path.cwd(), dict(os.environ))
+
+
+def _must(done: bool) -> None:
+    assert done, "nobody asked it to stop"
