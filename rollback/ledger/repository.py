@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from rollback.core.canonical import digest
@@ -74,6 +74,8 @@ _TRANSACTION = 90
 # What can be a rollback's id; anything else is none, and no key of a table's either.
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SEQ_TRIES = 10
+# Items of the index in one answer.
+_PAGE = 200
 
 
 class Ledger:
@@ -465,9 +467,8 @@ class Ledger:
 
     def history(self, limit: int) -> Iterator[Record | Release | RollbackError]:
         """The newest records and releases, for display. A malformed one comes as the error that names it."""
-        for number, item in enumerate(self.table.index(f"ENV#{self.environment}", page=min(limit, 200))):
-            if number == limit:
-                return
+        page = min(limit, _PAGE)
+        for item in islice(self.table.index(f"ENV#{self.environment}", page=page, ahead=limit > page), limit):
             try:
                 if str(item["PK"]).startswith("DEPLOYMENT#"):
                     yield model(Release, item | {"manifest": {}})

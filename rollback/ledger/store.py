@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -136,8 +137,10 @@ class LedgerTable:
             request["ExpressionAttributeValues"][":sk"] = {"S": prefix}
         yield from self._pages(request, page)
 
-    def index(self, pk: str, *, page: int = 50, only: Sequence[str] = ()) -> Iterator[Item]:
-        """The items of GSI1 under `pk`, newest first, or `only` these attributes of them.
+    def index(
+        self, pk: str, *, page: int = 50, only: Sequence[str] = (), ahead: bool = False
+    ) -> Iterator[Item]:
+        """The items of GSI1 under `pk`, newest first, or `only` these attributes of them; `ahead` is as in `_pages`.
 
         Eventually consistent: for display only.
         """
@@ -150,7 +153,7 @@ class LedgerTable:
         }
         if only:
             request["ProjectionExpression"] = ", ".join(only)
-        yield from self._pages(request, page)
+        yield from self._pages(request, page, ahead=ahead)
 
     def update(self, write: Write) -> Item:
         """One conditional update; returns the whole new item. Raises `Conflict` where its condition did not
@@ -246,16 +249,24 @@ class LedgerTable:
             member["ExpressionAttributeValues"] = _written(write.values)
         return member
 
-    def _pages(self, request: Item, page: int) -> Iterator[Item]:
+    def _pages(self, request: Item, page: int, *, ahead: bool = False) -> Iterator[Item]:
+        """The items, page by page; `ahead`: the next page is asked for while the items of one are used."""
         if page:
             request["Limit"] = page
-        while True:
+
+        def ask(start: Item | None) -> Mapping[str, Any]:
             with self._asked(f"querying {self.name}"):
-                answer = self._client.query(**request)
-            yield from map(_read, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+                return self._client.query(**(request | ({"ExclusiveStartKey": start} if start else {})))
+
+        with ThreadPoolExecutor(1) if ahead else nullcontext() as reader:
+            answer = ask(None)
+            while True:
+                start = answer.get("LastEvaluatedKey")
+                following = reader.submit(ask, start) if reader and start else None
+                yield from map(_read, answer["Items"])
+                if not start:
+                    return
+                answer = following.result() if following else ask(start)
 
 
 def unanswered(cause: BaseException | None) -> str | None:
