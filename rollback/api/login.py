@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from rollback.aws import kept_logins
 from rollback.aws import login as logins
 from rollback.config import naming
 from rollback.config.settings import Settings
@@ -41,19 +41,14 @@ def log_in(
     account = logins.own(settings, profile)
     name, device = logins.user(account), serial or logins.device(account)
     answer = logins.take(account, arn, serial=device, mfa=code(device), hours=hours)
-    logins.keep(arn, answer)
+    kept_logins.keep(arn, answer)
     return Login(arn=arn, role=settings.names.role(role), person=name, expires=answer["Expiration"])
 
 
 def log_out(settings: Settings, roles: tuple[str, ...]) -> tuple[str, ...]:
     """Forgets what is kept of these roles; the ARNs of those of which there was anything."""
     arns = [_arn(settings, role) for role in roles]
-    return tuple(arn for arn in arns if logins.forget(arn))
-
-
-def kept(arn: str) -> str:
-    """What is kept of a role, as JSON for an AWS profile's `credential_process`. Raises `UsageError` where it is over."""
-    return logins.kept(arn, datetime.now(UTC))
+    return tuple(arn for arn in arns if kept_logins.forget(arn))
 
 
 def arn_of(settings: Settings, role: str) -> str:

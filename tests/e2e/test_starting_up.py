@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,21 @@ def test_a_rollback_of_aliases_and_how_it_is_shown_do_not_import_the_engine() ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not {name.partition(".")[0] for name in json.loads(done.stdout)} & {"pulumi", "grpc", "hcl2"}
+
+
+def test_what_an_aws_profile_waits_for_imports_neither_boto3_nor_what_shows_things(tmp_path: Path) -> None:
+    role, kept = (
+        "arn:aws:iam::111122223333:role/acme-dev-rollback-role",
+        '{"Expiration": "2999-01-01T00:00:00+00:00"}',
+    )
+    logins = tmp_path / "rollback" / "logins"
+    logins.mkdir(parents=True)
+    (logins / "111122223333-acme-dev-rollback-role.json").write_text(kept)
+    (logins / "111122223333-acme-dev-rollback-role.json").chmod(0o600)
+    ((said, modules),) = _run(["credentials", role], XDG_STATE_HOME=str(tmp_path))
+
+    assert said.strip() == kept
+    assert not (_HEAVY | {"rich", "rollback.views.terminal"}) & modules
 
 
 def test_help_names_every_verb() -> None:

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError
 
-from rollback.aws import login
+from rollback.aws import kept_logins, login
 from rollback.aws.account import Account
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.identity import Actor
@@ -95,33 +95,33 @@ def test_whom_aws_does_not_let_in_is_reported_why_and_which_device_was_meant() -
 def test_what_is_kept_is_served_as_it_is_and_is_its_owners_only(place: Path) -> None:
     old = os.umask(0)
     try:
-        login.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
-        login.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="654321"))
+        kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
+        kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="654321"))
     finally:
         os.umask(old)
 
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
     assert list(place.parent.iterdir()) == [place]
-    assert json.loads(login.kept(ROLE, NOW))["SecretAccessKey"] == "hush"
+    assert json.loads(kept_logins.kept(ROLE, NOW))["SecretAccessKey"] == "hush"
 
 
 def test_what_has_ended_is_not_served_and_is_gone(place: Path) -> None:
-    login.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
+    kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
 
     with pytest.raises(UsageError, match="ended at 13:00:00Z", check=coded(Code.NO_CREDENTIALS)) as raised:
-        login.kept(ROLE, ENDS)
+        kept_logins.kept(ROLE, ENDS)
 
     assert raised.value.next == "rollback login --env dev --role break-glass"
     assert not place.exists()
 
 
 def test_what_others_may_read_is_not_trusted(place: Path) -> None:
-    login.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
+    kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
     place.chmod(0o640)
 
     with pytest.raises(RollbackError, match="not yours alone", check=coded(Code.CREDENTIALS_INVALID)):
-        login.kept(ROLE, NOW)
+        kept_logins.kept(ROLE, NOW)
 
 
 @pytest.mark.parametrize(
@@ -129,22 +129,22 @@ def test_what_others_may_read_is_not_trusted(place: Path) -> None:
     ["", "[]", "{}", '{"Expiration": 5}', '{"Expiration": "soon"}', '{"Expiration": "2026-11-29"}', "\x00"],
 )
 def test_what_is_no_login_is_reported_as_none(place: Path, text: str) -> None:
-    login.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
+    kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
     place.write_text(text)
 
     with pytest.raises(UsageError, match="no readable login", check=coded(Code.NO_CREDENTIALS)):
-        login.kept(ROLE, NOW)
+        kept_logins.kept(ROLE, NOW)
 
 
 def test_nothing_is_left_of_what_is_forgotten(place: Path) -> None:
-    login.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
+    kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
     place.with_name(f"{place.name}.killed").write_text("half")
 
-    assert login.forget(ROLE)
+    assert kept_logins.forget(ROLE)
     assert list(place.parent.iterdir()) == []
-    assert not login.forget(ROLE)
+    assert not kept_logins.forget(ROLE)
     with pytest.raises(UsageError, match="There is no login"):
-        login.kept(ROLE, NOW)
+        kept_logins.kept(ROLE, NOW)
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_nothing_is_left_of_what_is_forgotten(place: Path) -> None:
 )
 def test_only_a_roles_arn_names_a_file(role: str) -> None:
     with pytest.raises(UsageError, match="not the ARN of a role", check=coded(Code.OPTION_INVALID)):
-        login.kept(role, NOW)
+        kept_logins.kept(role, NOW)
