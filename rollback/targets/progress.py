@@ -60,8 +60,8 @@ def carry_out(
 ) -> Outcome:
     """Does `do` to each of `todo`, several at a time, and hands what it gives to `through`, one after the other.
 
-    The first failure ends it, unless it is to `go_on`; what is under way is waited for. What `do` or `through`
-    raises ends it, too, and is raised.
+    The first failure ends it, unless it is to `go_on`: then only a stop leaves anything out, which is `interrupted`. What
+    is under way is waited for. What `do` or `through` raises ends it, too, and is raised.
     """
     halt, skipped = threading.Event(), threading.Event()
     failures: list[Failure] = []
@@ -84,7 +84,7 @@ def carry_out(
     except BaseException:
         halt.set()
         raise
-    return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and not failures)
+    return Outcome(failures=tuple(failures), interrupted=skipped.is_set() and (go_on or not failures))
 
 
 def counts(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, int]:

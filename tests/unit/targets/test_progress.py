@@ -49,6 +49,20 @@ def test_one_that_is_to_stop_begins_nothing_new() -> None:
     assert (done, outcome.interrupted, outcome.failures) == ([], True, ())
 
 
+def test_what_goes_on_after_a_failure_is_interrupted_all_the_same_when_it_is_to_stop() -> None:
+    failed: list[int] = []
+
+    def do(number: int) -> int | Failure:
+        failed.append(number)
+        return Failure(subject=str(number), reason="no")
+
+    with workers() as pool:
+        outcome = carry_out(pool, range(500), do, lambda _: None, stopping=lambda: bool(failed), go_on=True)
+
+    assert len(outcome.failures) < 500
+    assert outcome.interrupted, "what was skipped is neither done nor failed"
+
+
 def test_an_error_that_is_no_steps_failure_is_raised() -> None:
     def do(_: int) -> int:
         raise KeyError("the lease is lost")
