@@ -254,7 +254,9 @@ class Found(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waking(Happened):
-    """Function → its target version, which cannot be invoked yet: it is woken before the alias moves."""
+    """Function → a version that its alias goes to, or back to, which cannot be invoked yet: it is woken before the alias
+    moves.
+    """
 
     kind = "waking"
     functions: Mapping[str, str]

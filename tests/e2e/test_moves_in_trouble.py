@@ -233,5 +233,22 @@ def test_a_version_that_cannot_be_woken_reverts_what_was_moved(dev: Platform, pr
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
 
 
+@pytest.mark.finding("S3")
+def test_what_has_become_inactive_meanwhile_is_woken_on_the_way_back(dev: Platform, proxy: Proxy) -> None:
+    dev.story()
+    proxy.refuse("PutParameter", status=400, code="ValidationException", times=1)
+    failed = _roll_back(dev, proxy)
+    dev.idle(VICTIM, "3")
+
+    run = dev.rollback("abort", failed.id, "--reason", REASON, as_=ALICE, endpoint=proxy.endpoint)
+
+    assert failed.code == 5, str(failed)
+    assert run.code == 0, str(run)
+    assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
+    assert proxy.counts["Invoke"] == 1
+    kinds = dev.event_kinds(failed.id)
+    assert kinds[kinds.index("reverting") + 1] == "waking"
+
+
 def _roll_back(dev: Platform, proxy: Proxy) -> Run:
     return dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE, endpoint=proxy.endpoint)

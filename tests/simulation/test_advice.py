@@ -14,6 +14,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from rollback.actions.record_release import Commits, record
 from rollback.actions.status import Overview, overview
 from rollback.cli.app import app
 from rollback.model.advice import Step
+from rollback.model.identity import Actor
 from rollback.model.request import AliasesRequest
 from rollback.model.situation import State
 from tests.simulation.faults import on_the_way
@@ -60,11 +62,11 @@ def session_of(process: Process) -> Iterator[None]:
         context.begin = real
 
 
-def typed(world: World, line: str, person: str) -> tuple[int, str]:
-    """Types a line as `person`: the exit code, and what came on the terminal."""
+def typed(world: World, line: str, who: Actor) -> tuple[int, str]:
+    """Types a line as `who`: the exit code, and what came on the terminal."""
     program, *arguments = shlex.split(line)
     assert program == "rollback", line
-    process = Process(world, f"{person}'s line", world.people[person], arguments[0], lambda _: None)
+    process = Process(world, f"{who.person}'s line", who, arguments[0], lambda _: None)
     if "--digest" in arguments:
         process.said = arguments[arguments.index("--digest") + 1]
     shown = io.StringIO()
@@ -266,10 +268,15 @@ class Advised(RuleBasedStateMachine):
         return view
 
     def not_refused(self, step: Step, person: str, view: Overview) -> None:
-        who = "bob" if step.command.startswith("rollback approve") else person
-        who = "dan" if step.command.startswith("rollback release record") else who
+        people = self.world.people
+        who = people["bob"] if step.command.startswith("rollback approve") else people[person]
+        if step.command.startswith("rollback release record"):
+            # Under the deployer's role, and still the one whom a freeze of their own does not bind.
+            who = replace(who, role=people["dan"].role)
         # Who began it cannot be the one who approves it; whoever else holds the environment frozen is seen by both.
-        self.world.note(f"{who} types: {step.command}  ({', '.join(each.state for each in view.advice)})")
+        self.world.note(
+            f"{who.person} types: {step.command}  ({', '.join(each.state for each in view.advice)})"
+        )
         code, shown = typed(self.world, step.command, who)
         story = "\n".join(self.world.notes)
         assert code not in _REFUSED, f"{story}\n{step.command}: exit {code}\n{shown}"

@@ -21,10 +21,8 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained, was_refused
 from rollback.aws.functions import (
-    ASLEEP,
     alias_differs,
     all_at,
-    observe,
     observe_alias,
     provisioned_status,
     weights_of,
@@ -33,7 +31,7 @@ from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, drift, left_to_others, states
 from rollback.model.deployed import Deployed, apart, known
-from rollback.model.events import AliasesMoved, AliasesReverted, Found, Waking, failed_subjects
+from rollback.model.events import AliasesMoved, AliasesReverted, Found, failed_subjects
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
@@ -41,15 +39,15 @@ from rollback.model.release import label
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases import planner
 from rollback.targets.aliases.recorded import moved_to, recorded
-from rollback.targets.aliases.waking import Sleepers
+from rollback.targets.aliases.waking import Sleepers, Waits, asleep, journalled
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out, counts
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
 
-# Seconds between two looks at versions that wake, and how many of them an event names.
-_LOOK_SECONDS, _JOURNALLED = 1.0, 200
+# Seconds between two looks at versions that wake.
+_LOOK_SECONDS = 1.0
 
 
 class _Drifted(Exception):
@@ -109,7 +107,7 @@ class Aliases:
     def execute(self, plan: Plan[Move], journal: Journal) -> Outcome:
         known = states(plan, journal.events)
         todo = [step for step in plan.steps if not known[step.function].moved]
-        outcome = self._move(todo, self._sleepers(todo, journal), known, journal)
+        outcome = self._move(todo, self._asleep_there(todo), known, journal, back=False)
         if outcome.ok:
             outcome = replace(outcome, failures=self._await_provisioned(plan, journal))
         return replace(outcome, revert=bool(outcome.failures))
@@ -127,7 +125,9 @@ class Aliases:
             if not (state := known[step.function]).reverted
             and (state.moved or state.doubtful or journal.taken_over)
         ]
-        return self._write_all(todo, known, journal, done=len(known) - len(todo), back=True)
+        # What this process has moved was in use until then.
+        sleepers = self._asleep_back(todo, known) if journal.taken_over else []
+        return self._move(todo, sleepers, known, journal, back=True)
 
     def verify(self, plan: Plan[Move]) -> Sequence[Check]:
         """Reads alias, version, code and weights of every function; one check that names those which differ."""
@@ -191,43 +191,58 @@ class Aliases:
     # -- writing -------------------------------------------------------------------------------------
 
     def _move(
-        self, todo: Sequence[Move], sleepers: Sleepers, known: Mapping[str, State], journal: Journal
+        self,
+        todo: Sequence[Move],
+        waits: Sequence[Waits],
+        known: Mapping[str, State],
+        journal: Journal,
+        *,
+        back: bool,
     ) -> Outcome:
-        """Moves each of `todo` as soon as its version can be invoked."""
-        asleep = {step.function for step in sleepers.steps}
-        awake = [step for step in todo if step.function not in asleep]
+        """Moves each of `todo` as soon as its versions can be invoked; `waits` are those that have to be woken first, which is
+        journalled before anything is done about it.
+        """
+        for waking in journalled(waits):
+            journal.append(waking)
+        deadline = self._clock() + self._settings.rto.code * 60
+        sleepers = Sleepers(account=self._account, asleep=waits, deadline=deadline)
+        waiting = {step.function for step, _ in waits}
+        awake = [step for step in todo if step.function not in waiting]
+        done, failures = len(known) - len(todo), tuple[Failure, ...]()
         while True:
-            woken, failures = sleepers.look(self._clock())
-            awake, outcome = [*awake, *woken], Outcome(failures=failures)
-            if outcome.ok and awake:
-                done = len(known) - len(sleepers.steps) - len(awake)
-                outcome, awake = self._write_all(awake, known, journal, done=done, back=False), []
-            if not outcome.ok or not sleepers.steps:
-                return outcome
+            woken, failed = sleepers.look(self._clock())
+            awake, failures = [*awake, *woken], (*failures, *failed)
+            if awake and (back or not failures):
+                outcome = self._write_all(awake, known, journal, done=done, back=back)
+                failures = (*failures, *outcome.failures)
+                if outcome.interrupted:
+                    return replace(outcome, failures=failures)
+                done, awake = done + len(awake), []
+            if not sleepers.asleep or (failures and not back):
+                return Outcome(failures=failures)
             if journal.stopping():
-                return Outcome(interrupted=True)
+                return Outcome(failures=failures, interrupted=True)
             journal.check()
             self._sleep(_LOOK_SECONDS)
 
-    def _sleepers(self, todo: Sequence[Move], journal: Journal) -> Sleepers:
-        """The steps whose version has to be woken first, journalled before anything is done about it."""
-        moving, asleep = [step for step in todo if step.from_version != step.to_version], self._asleep
-        if asleep is None:
-            with explained("reading the versions to go back to"):
-                seen = self._account.each(
-                    lambda step: observe(self._account, step.function, step.to_version), moving
-                )
-            asleep = frozenset(
-                step.function
-                for step, there in zip(moving, seen, strict=True)
-                if there and there.state in ASLEEP
-            )
-        steps = [step for step in moving if step.function in asleep]
-        for start in range(0, len(steps), _JOURNALLED):
-            some = steps[start : start + _JOURNALLED]
-            journal.append(Waking(functions={step.function: step.to_version for step in some}))
-        deadline = self._clock() + self._settings.rto.code * 60
-        return Sleepers(account=self._account, steps=steps, deadline=deadline)
+    def _asleep_there(self, todo: Sequence[Move]) -> list[Waits]:
+        """The steps whose target version has to be woken, with it."""
+        moving, known = [step for step in todo if step.from_version != step.to_version], self._asleep
+        if known is not None:
+            return [(step, step.to_version) for step in moving if step.function in known]
+        with explained("reading the versions to go back to"):
+            return asleep(self._account, [(step, step.to_version) for step in moving])
+
+    def _asleep_back(self, todo: Sequence[Move], known: Mapping[str, State]) -> list[Waits]:
+        """The steps of an undo of which a version has to be woken, with each such version, weighted ones included. One
+        that cannot be read keeps no other from its way back.
+        """
+        versions = [
+            (step, version)
+            for step in todo
+            for version in (known[step.function].version, *known[step.function].weights)
+        ]
+        return asleep(self._account, versions, lenient=True)
 
     def _write_all(
         self, todo: Sequence[Move], known: Mapping[str, State], journal: Journal, *, done: int, back: bool

@@ -14,48 +14,83 @@ from rollback.aws.account import Account
 from rollback.aws.functions import ASLEEP, observe, wake
 from rollback.core.errors import RollbackError
 from rollback.model.alias_moves import Move
+from rollback.model.events import Waking
 from rollback.targets.base import Failure
+
+# A step, and a version that it waits for.
+Waits = tuple[Move, str]
+# So many functions an event names.
+_JOURNALLED = 200
+
+
+def asleep(account: Account, versions: Sequence[Waits], *, lenient: bool = False) -> list[Waits]:
+    """Those of these versions that have to be woken. With `lenient` one that cannot be read is none of them."""
+
+    def sleeps(waits: Waits) -> bool:
+        step, version = waits
+        try:
+            seen = observe(account, step.function, version)
+        except RollbackError:
+            if not lenient:
+                raise
+            return False
+        return seen is not None and seen.state in ASLEEP
+
+    found = account.each(sleeps, versions)
+    return [waits for waits, yes in zip(versions, found, strict=True) if yes]
+
+
+def journalled(waits: Sequence[Waits]) -> list[Waking]:
+    """What a journal is to say before these are woken: each event names a function once. Pure."""
+    found: list[dict[str, str]] = []
+    for step, version in waits:
+        open_ = (one for one in found if step.function not in one and len(one) < _JOURNALLED)
+        if (free := next(open_, None)) is None:
+            found.append(free := {})
+        free[step.function] = version
+    return [Waking(functions=functions) for functions in found]
 
 
 @dataclass(kw_only=True)
 class Sleepers:
-    """The steps that wait for their version. `deadline` is a monotonic time: after it who waits has failed."""
+    """What waits for a version: each step with the version, more than one where its alias is to have weights.
+    `deadline` is a monotonic time: after it what waits has failed.
+    """
 
     account: Account
-    steps: Sequence[Move]
+    asleep: Sequence[Waits]
     deadline: float
-    _woken: set[str] = field(default_factory=set)
+    _woken: set[tuple[str, str]] = field(default_factory=set)
 
     def look(self, now: float) -> tuple[list[Move], tuple[Failure, ...]]:
-        """The steps whose version is Active by now, which wait no longer, and what failed. Wakes each that is Inactive,
-        once.
+        """The steps that wait no longer, as all their versions are Active by now, and what failed. Wakes each version that
+        is Inactive, once.
         """
-        if not self.steps:
+        if not self.asleep:
             return [], ()
-        found = self.account.each(self._state, self.steps)
-        states = {step.function: state for step, state in zip(self.steps, found, strict=True)}
-        failures = [state for state in states.values() if isinstance(state, Failure)]
-        waiting = [step for step in self.steps if states[step.function] in ASLEEP]
+        steps = {step.function: step for step, _ in self.asleep}
+        found = self.account.each(lambda waits: self._state(*waits), self.asleep)
+        seen = list(zip(self.asleep, found, strict=True))
+        failures = {state.subject: state for _, state in seen if isinstance(state, Failure)}
+        waiting = [((step, version), state) for (step, version), state in seen if state in ASLEEP]
         if now > self.deadline:
-            failures += [
-                _failure(step, f"version {step.to_version} is still {states[step.function]}")
-                for step in waiting
-            ]
-        active = [step for step in self.steps if states[step.function] == "Active"]
-        self.steps = waiting
-        return active, tuple(failures)
+            for (step, version), state in waiting:
+                failures.setdefault(step.function, _failure(step, f"version {version} is still {state}"))
+        self.asleep = [waits for waits, _ in waiting if waits[0].function not in failures]
+        still = {step.function for step, _ in self.asleep}
+        active = [step for name, step in steps.items() if name not in still and name not in failures]
+        return active, tuple(failures.values())
 
-    def _state(self, step: Move) -> str | Failure:
-        version = step.to_version
+    def _state(self, step: Move, version: str) -> str | Failure:
         try:
             seen = observe(self.account, step.function, version)
             if seen is None:
                 return _failure(step, f"version {version} is gone")
-            if seen.state == "Inactive" and step.function not in self._woken:
+            if seen.state == "Inactive" and (step.function, version) not in self._woken:
                 # Its next attempt might be answered by the function itself: there is none.
                 once = self.account.client("lambda", retries={"total_max_attempts": 1, "mode": "standard"})
                 if wake(once, step.function, version):
-                    self._woken.add(step.function)
+                    self._woken.add((step.function, version))
             elif seen.state not in (*ASLEEP, "Active"):
                 return _failure(step, f"version {version} is {seen.state}")
         except RollbackError as error:

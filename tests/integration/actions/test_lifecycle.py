@@ -509,6 +509,23 @@ def test_a_plan_only_says_that_a_version_is_inactive_and_execution_wakes_it(worl
     assert set(world.versions().values()) == {"2"}
 
 
+@pytest.mark.finding("S3")
+def test_an_abort_weeks_later_wakes_what_has_become_inactive_since(world: World) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    failed = world.begin()
+    assert failed.record is not None
+    world.functions.versions[ROLES]["3"].state = "Inactive"
+
+    finished = world.flow().abort(failed.record.rollback_id)
+
+    ended(world, finished, Status.REVERTED, 0)
+    assert world.functions.called("Invoke") == [ROLES]
+    kinds = [event.kind for event in finished.events]
+    assert kinds[kinds.index("reverting") + 1] == "waking"
+    assert set(world.versions().values()) == {"3"}
+
+
 def test_leftover_weights_alone_are_worth_a_rollback(world: World) -> None:
     world.story()
     world.begin()

@@ -206,6 +206,19 @@ def test_an_inactive_version_is_woken_in_an_emergency_as_well(night: Night) -> N
     assert [event.kind for event in finished.events][:2] == ["planned", "waking"]
 
 
+@pytest.mark.finding("S3")
+def test_the_undo_of_an_emergency_wakes_what_has_become_inactive_since(night: Night) -> None:
+    night.ledger_gone()
+    night.begin()
+    night.world.functions.versions[ROLES]["3"].state = "Inactive"
+
+    finished = night.acting().undo(night.journal, "it was not that")
+
+    assert finished.error is None
+    assert night.world.functions.called("Invoke") == [ROLES]
+    assert set(night.world.versions().values()) == {"3"}
+
+
 def test_an_undo_brings_versions_and_weights_back(night: Night) -> None:
     night.world.functions.point(ROLES, "3", {"2": 0.25})
     before = night.world.functions.deployed()

@@ -570,6 +570,56 @@ def test_a_version_that_does_not_wake_is_a_failure_that_is_reverted(
     assert estate.functions.deployed() == estate.start
 
 
+def weeks_later(estate: Estate, *wakes: str) -> Memory:
+    """What was moved is undone by another process; the versions that A goes back to are Inactive by then."""
+    estate.execute()
+    for number in ("2", "3"):
+        version = estate.functions.versions[A][number]
+        version.state, version.wakes = "Inactive", list(wakes)
+    return estate.journal.next_holder()
+
+
+@pytest.mark.finding("S3")
+def test_the_way_back_wakes_versions_too_those_that_have_a_weight_included(estate: Estate) -> None:
+    journal = weeks_later(estate, "Pending", "Active")
+    states_then = []
+
+    def before(operation: str, function: str) -> None:
+        if (operation, function) == ("UpdateAlias", A):
+            states_then.append([estate.functions.versions[A][number].state for number in ("2", "3")])
+
+    estate.functions.before = before
+    outcome = estate.undo(journal)
+
+    assert outcome.ok
+    assert states_then == [["Active", "Active"]]
+    assert estate.functions.deployed() == estate.start
+    assert estate.functions.called("Invoke") == [A, A]
+    woken = [event.data["functions"] for event in journal.events if event.kind == "waking"]
+    assert woken == [{A: "2"}, {A: "3"}]
+
+
+@pytest.mark.finding("S3")
+@pytest.mark.parametrize("ends", ["Failed", "Pending"])
+def test_a_version_that_does_not_wake_keeps_no_other_from_its_way_back(estate: Estate, ends: str) -> None:
+    journal = weeks_later(estate, "Pending", ends)
+
+    outcome = estate.undo(journal)
+
+    assert {failure.subject for failure in outcome.failures} == {A}
+    assert not any(failure.foreign for failure in outcome.failures)
+    assert estate.functions.deployed() == {**estate.start, A: GOAL[A]}
+
+
+def test_a_way_back_at_once_reads_no_version(estate: Estate) -> None:
+    estate.execute()
+    read = len(estate.functions.called("GetFunction"))
+
+    estate.undo()
+
+    assert len(estate.functions.called("GetFunction")) == read
+
+
 @pytest.mark.finding("S3")
 def test_to_wake_is_tried_again_where_lambda_was_too_busy_to_hear_it(estate: Estate) -> None:
     asleep(estate, "Active")
