@@ -249,9 +249,13 @@ class Lifecycle:
             return Finished(record=record, plan=plan, events=(*opened.events, event))
         if (ended := self._records.freed(rollback_id)) is not None:
             return ended
-        if opened.record.status in UNFINISHED and not self._records.can_undo(rollback_id):
-            return self._records.abandon(rollback_id, reason)
-        with self._records.taken_over(rollback_id, Aborting, reason) as run:
+        with ExitStack() as held:
+            try:
+                run = held.enter_context(self._records.taken_over(rollback_id, Aborting, reason))
+            except RollbackError as error:
+                if error.code is Code.LEDGER_DAMAGED and opened.record.status in UNFINISHED:
+                    return self._records.abandon(rollback_id, reason)
+                raise
             return undo(run, "")
 
     def verify(self, rollback_id: str) -> Finished:
@@ -262,10 +266,11 @@ class Lifecycle:
         why = "only a failed verification is verified again"
         only(opened.record, (Status.FAILED,), why)
         with self._records.taken(opened.record.domains, rollback_id) as lease:
-            opened, target, plan = self._records.trusted(rollback_id)
+            timeline = self.session.ledger.timeline()
+            opened, target, plan = self._records.trusted(rollback_id, timeline)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, (Status.FAILED,), why)
-            self._records.still_newest(opened, plan)
+            self._records.still_newest(opened, plan, timeline)
             run = self._records.run(target, plan, opened.record, opened.events, lease)
             if run.has(Reverting):
                 raise Refused(

@@ -24,7 +24,7 @@ from rollback.model.events import Aborting, Resumed, approvals
 from rollback.model.messages import only
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, Event, Record, Status
-from rollback.model.release import changed_since
+from rollback.model.release import Timeline, changed_since
 from rollback.targets.base import Target
 
 _UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
@@ -183,13 +183,14 @@ class RecordLeases:
         domains = self.session.ledger.load(rollback_id).record.domains
         env = self.session.environment
         with self.taken(domains, rollback_id) as lease:
-            if self.can_undo(rollback_id):
+            if self._can_undo(rollback_id):
                 raise Refused(
                     f"{rollback_id} was being written to while it was read.",
                     code=Code.LEDGER_BUSY,
                     next=f"rollback abort {rollback_id} --env {env}",
                 )
             opened = self.session.ledger.load(rollback_id)
+            only(opened.record, _UNFINISHED, _NOTHING_LEFT)
             record, event = give_up(self.session, opened, reason, lease)
         error = RollbackError(
             f"The plan of {rollback_id} is damaged, so nothing could be put back by it.",
@@ -202,10 +203,10 @@ class RecordLeases:
 
     # -- records ---------------------------------------------------------------------------------------
 
-    def trusted(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
+    def trusted(self, rollback_id: str, timeline: Timeline | None = None) -> tuple[Opened, Target, Plan[Any]]:
         """As `opened`, to be acted upon. Raises `Refused` where anything of it is not as `audit` wants it."""
         opened, target, plan = self.opened(rollback_id)
-        if why := self.session.ledger.untrusted(opened):
+        if why := self.session.ledger.untrusted(opened, timeline):
             raise opened.tampered(why)
         return opened, target, plan
 
@@ -232,7 +233,7 @@ class RecordLeases:
         target = self.session.target(opened.record.kind)
         return opened, target, opened.plan(target.step)
 
-    def can_undo(self, rollback_id: str) -> bool:
+    def _can_undo(self, rollback_id: str) -> bool:
         """Whether a record is as this command wrote it, so that it can be undone."""
         try:
             self.trusted(rollback_id)
@@ -290,21 +291,21 @@ class RecordLeases:
                 next=f"rollback ledger import FILE --env {opened.record.environment}, once more.",
             )
         with self.taken(opened.record.domains, rollback_id) as lease:
-            opened, target, plan = self.trusted(rollback_id)
+            timeline = self.session.ledger.timeline()
+            opened, target, plan = self.trusted(rollback_id, timeline)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
             only(opened.record, _UNFINISHED, _NOTHING_LEFT)
             if kind is Resumed:
                 self.approved_where_asked(opened)
             if opened.record.status is Status.FAILED:
-                self.still_newest(opened, plan)
+                self.still_newest(opened, plan, timeline)
             self.ui.planned(plan)
             run = self.run(target, plan, opened.record, opened.events, lease, taken_over=True)
             run.append(kind(fence=lease.fence, reason=reason), status=Status.IN_PROGRESS, completed_at=None)
             yield run
 
-    def still_newest(self, opened: Opened, plan: Plan[Any]) -> None:
+    def still_newest(self, opened: Opened, plan: Plan[Any], timeline: Timeline) -> None:
         """Raises `Refused` where a later entry of the timeline has written what this closed record wrote."""
-        timeline = self.session.ledger.timeline()
         if entry := changed_since(timeline, opened.record.rollback_id, plan.subjects):
             same = "the same services" if plan.services else "the same"
             raise Refused(

@@ -402,11 +402,11 @@ class Ledger:
             )
         return Opened(record=record, plan_chunks=tuple(chunks), events=tuple(events), items=items)
 
-    def untrusted(self, opened: Opened) -> str:
+    def untrusted(self, opened: Opened, timeline: Timeline | None = None) -> str:
         """Why a record cannot be acted upon: the first finding that `audit` would have; empty where all
-        holds.
+        holds. `timeline` is that of now, where it is needed for more.
         """
-        found = untrusted(opened.record.rollback_id, self.timeline(), opened.items)
+        found = untrusted(opened.record.rollback_id, timeline or self.timeline(), opened.items)
         return str(found[0]) if found else ""
 
     def inconsistent(self, opened: Opened) -> str:

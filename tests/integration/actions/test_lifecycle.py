@@ -957,6 +957,28 @@ def test_an_adoption_overtakes_no_failed_record(world: World) -> None:
     ended(world, world.flow().verify(identifier), Status.COMPLETE, 0)
 
 
+@pytest.mark.parametrize("verb", ["abort", "resume"])
+def test_before_a_failed_record_is_acted_upon_the_timeline_is_read_once(world: World, verb: str) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin().record.rollback_id
+    with_smoke(world)
+    client, asked = world.dynamodb, list[str]()
+
+    def query(**request: Any) -> Any:
+        asked.append(str(request["ExpressionAttributeValues"]))
+        return client.query(**request)
+
+    def transact(**request: Any) -> Any:
+        asked.append("write")
+        return client.transact_write_items(**request)
+
+    world.dynamodb = Instead(client, query=query, transact_write_items=transact)
+    assert getattr(world.flow(), verb)(identifier).error is None
+
+    assert len([values for values in asked[: asked.index("write")] if "SEQ#" in values]) == 1
+
+
 @pytest.mark.finding("S4")
 @pytest.mark.parametrize(("minutes", "begins"), [(4, False), (6, True)])
 def test_nothing_is_begun_that_may_outlast_the_credentials(world: World, minutes: int, begins: bool) -> None:
