@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollback.actions.freeze import unfreeze as end_freeze
 from rollback.actions.record_release import Commits
 from rollback.actions.record_release import record as record_release
 from rollback.core.errors import RollbackError
@@ -47,6 +48,7 @@ def settle(world: World, *, abort: bool) -> None:
             world.note(f"… which is {ending(process)}")
     world.deliver()
     check(world)
+    unfreeze(world)
     # Who is under way bars the others.
     for unfinished in ("IN_PROGRESS", "AWAITING_APPROVAL", "FAILED"):
         for record, status in reversed(list(world.truth.records())):
@@ -56,6 +58,15 @@ def settle(world: World, *, abort: bool) -> None:
             _free(world)
     _record_again(world)
     agree(world)
+
+
+def unfreeze(world: World) -> None:
+    """Somebody ends the freeze that there is."""
+    if world.truth.frozen_by:
+        world.note("dan unfreezes")
+        finish(world.begin("dan", "unfreeze", lambda flow: end_freeze(flow.session, "so")))
+        if world.truth.frozen_by:
+            raise world.violated("a freeze cannot be ended")
 
 
 def ending(process: Process) -> str:

@@ -195,6 +195,14 @@ def forge(play: Play, process: Process, _call: Call, variant: int) -> None:
     play.world.note(f"{record} is as it was")
 
 
+def freezes(play: Play, process: Process, _call: Call, _variant: int) -> None:
+    """Somebody else freezes the environment; or, where it is frozen, somebody ends that."""
+    if play.world.truth.frozen_by:
+        play.unfreeze()
+    else:
+        play.freeze("carol" if process.who is not play.world.people["carol"] else "alice")
+
+
 def skew(play: Play, process: Process, _call: Call, variant: int) -> None:
     seconds = _SKEWS[variant % len(_SKEWS)]
     play.world.note(f"the clock of {process.name} is off by {seconds:.0f} seconds")
@@ -213,6 +221,7 @@ FAULTS: dict[str, Callable[[Play, Process, Call, int], None]] = {
     "lease expiry": _around(expire),
     "second operator": _around(other),
     "forged record": _around(forge),
+    "freeze": _around(freezes),
     "clock skew": _around(skew),
     "stale index": _around(stale_index),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rollback.ledger.repository import Ledger
@@ -91,5 +91,7 @@ def _change(world: World, record: str, sk: str, **values: Any) -> None:
 
 def _append(world: World, record: str, what: Happened) -> None:
     ledger = Ledger(LedgerTable(world.dynamodb, TABLE), world.settings.environment)  # type: ignore[arg-type] # a model
-    entered = what.entered(at=_AT, by=ALICE)
+    # In the name of one whom no freeze binds.
+    by = replace(ALICE, person=world.truth.frozen_by or ALICE.person)
+    entered = what.entered(at=_AT, by=by)
     ledger.journal(ledger.load(record).record, entered, None, {"status": Status.IN_PROGRESS})

@@ -8,6 +8,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.simulation import aftermath
 from tests.simulation.calls import LEAST
 from tests.simulation.faults import CELLS, FAULTS, HOT, WRITTEN, on_the_way
 from tests.simulation.play import Manner, Play
@@ -135,6 +136,15 @@ class Schedules(RuleBasedStateMachine):
         if alone:
             play.finish(process)
 
+    @rule(person=st.sampled_from(("alice", "carol", "dan")))
+    @precondition(lambda self: not self.play.crowded)
+    def freeze(self, *, person: str) -> None:
+        """It is frozen, or not any more: who holds it so is not bound by it."""
+        if self.play.world.truth.frozen_by:
+            self.play.unfreeze(person)
+        else:
+            self.play.freeze(person)
+
     @rule()
     @precondition(lambda self: self.play.world.letters)
     def deliver(self) -> None:
@@ -148,6 +158,7 @@ class Schedules(RuleBasedStateMachine):
         try:
             if play.world.broken is None:
                 if not play.struck:
+                    aftermath.unfreeze(play.world)
                     process = play.rollback("carol")
                     play.go(process, 1)
                     if not process.ended:

@@ -358,8 +358,8 @@ MUTANTS = (
     Mutant(
         "moved to a version that sleeps",
         ("idle version", "plan"),
-        f"{_ALIASES}._sleepers",
-        ((argument("Sleepers", "steps"), becomes("[]")),),
+        f"{_ALIASES}.execute",
+        ((call("_asleep_there"), becomes("[]")),),
     ),
     Mutant(
         "lost answer treated as failure",
@@ -480,6 +480,12 @@ MUTANTS = (
         ("forged record", "approve"),
         f"{_RECORDS}.approved_where_asked",
         ((condition("Refused"), becomes("not given")),),
+    ),
+    Mutant(
+        "a freeze not respected",
+        ("freeze", "plan"),
+        f"{_LEDGER}._unfrozen",
+        ((condition("refusal"), never),),
     ),
     Mutant(
         "an empty answer taken for one",

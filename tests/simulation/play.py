@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollback.actions.freeze import freeze, unfreeze
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
 from rollback.model.request import AliasesRequest
@@ -99,6 +100,13 @@ class Play:
         )
         process.said = version
         return process
+
+    def freeze(self, person: str) -> None:
+        """Somebody freezes the environment: nobody else may begin anything."""
+        self.finish(self.begin(person, "freeze", lambda flow: freeze(flow.session, "so"), Manner()))
+
+    def unfreeze(self, person: str = "dan") -> None:
+        self.finish(self.begin(person, "unfreeze", lambda flow: unfreeze(flow.session, "so"), Manner()))
 
     def act(
         self,

@@ -207,9 +207,11 @@ class Truth:
         lock, position = self._world.item(*LOCK), table.position
         records = {pk.partition("#")[2] for pk, _ in map(key, members) if pk.startswith("ROLLBACK#")}
         before = {record: self._status(record) for record in records}
+        frozen_by = self.frozen_by
         answer = method(**request)
         if table.position == position:
             return answer
+        bound = frozen_by not in ("", process.who.person)
         for member in members:
             pk, sk = key(member)
             item = next(iter(member.values())).get("Item")
@@ -217,10 +219,15 @@ class Truth:
                 self._wrote(pk.partition("#")[2], sk, item)
             elif sk.startswith("SEQ#"):
                 self._ordered(process, item)
+                if bound and self.timeline[-1]["kind"] == "deployment":
+                    raise self._world.violated(f"{process.name} recorded a release though {frozen_by} froze")
             elif pk.startswith("APPROVAL#"):
                 self._approved(process, pk.partition("#")[2])
         for record in records:
             self._not_forged(process, record)
+            begun = before[record] in ("", "AWAITING_APPROVAL") and self._status(record) in OPEN
+            if bound and begun and self._status(record) != before[record]:
+                raise self._world.violated(f"{process.name} began {record} though {frozen_by} froze")
             self._owned(process, record, before[record], lock)
             self._ends(process, record, before[record])
         self._flight_is_blocked(process)
@@ -369,6 +376,12 @@ class Truth:
         """Every rollback with its status."""
         for record in self.stories:
             yield record, self._status(record)
+
+    @property
+    def frozen_by(self) -> str:
+        """The person who holds the environment frozen; empty where nobody does."""
+        freeze = self._world.item("RELEASE#dev", "QUARANTINE#@environment#*") or {"lifted_at": "never was"}
+        return "" if freeze.get("lifted_at") else str(freeze["by"]["person"])
 
     def _metadata(self, record: str) -> Mapping[str, Any]:
         return self._world.item(f"ROLLBACK#{record}", "METADATA") or {}
