@@ -6,6 +6,8 @@ moment a record is in flight its lease stays with it until it is closed: after a
 
 `Lifecycle` has the verbs that keep their record in the ledger; `actions.emergency.run` those that keep it in a file.
 Both take the same steps: `execute`, `verify`, `undo`.
+
+It is longer than 400 lines: the whole order is read in one place.
 """
 
 from __future__ import annotations

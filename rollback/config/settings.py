@@ -3,6 +3,8 @@
 `pulumi up` passes its configuration to `from_config`, and the command line reads the same two files with
 `load`, so that both see one environment through one model. A stack's value replaces the project's as a whole,
 as in Pulumi. Unknown keys are refused, with the nearest known one named.
+
+It is longer than 400 lines: one model of what the files may say.
 """
 
 from __future__ import annotations

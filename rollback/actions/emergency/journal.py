@@ -7,6 +7,8 @@ cut off was never acted upon, and does not count.
 
 Anybody who may write the file can also write its chain anew: it protects from accidents and careless edits.
 What was really done to the aliases is in the aliases themselves, and in CloudTrail.
+
+It is longer than 400 lines: how the file is written and what of it is believed have to agree.
 """
 
 from __future__ import annotations

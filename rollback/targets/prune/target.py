@@ -5,6 +5,8 @@ deleted: each version is decided on anew right before its turn, by the ledger as
 begins and by what Lambda says of its users then. Lambda itself refuses to delete a version that an alias
 refers to (https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html). The lease on the aliases is
 held all the while: no rollback and no recording of a release runs beside it.
+
+It is longer than 400 lines: what is deleted is decided, checked again and journalled version by version.
 """
 
 from __future__ import annotations

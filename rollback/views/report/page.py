@@ -2,6 +2,8 @@
 
 Every text goes through htpy (https://htpy.dev), which escapes it; the page's own policy forbids any script
 and style but the two that are in it.
+
+It is longer than 400 lines: one page, read from its head to its end.
 """
 
 from __future__ import annotations
