@@ -1,4 +1,7 @@
-"""One environment, as its caller sees it: what is deployed, what happened, and every operation on it."""
+"""One environment, as its caller sees it: what is deployed, what happened, and every operation on it.
+
+It is longer than 400 lines: every operation is a method of the one object.
+"""
 
 from __future__ import annotations
 
