@@ -11,10 +11,10 @@ PYTEST := $(CLEAN) $(VENV) -m pytest
 TESTS  := tests/e2e tests/integration tests/simulation tests/permissions tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tools up down demo drill quick test soak check lock bench clean
+.PHONY: help venv tools up down demo drill quick test soak check docs lock versions bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## .venv from the locked requirements (nothing to do if they have not changed)
 	@$(PYTHON) tools/bootstrap.py .
@@ -45,8 +45,9 @@ soak: tools ## all of it, to the end: every test, every crash point and 10,000 s
 	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder $(or $(ARGS),$(TESTS))
 	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200
 	@$(CLEAN) $(VENV) -m tests.crashes
+	@$(CLEAN) $(VENV) -m tools.versions
 
-check: venv ## lint, format, types, imports, workflows; locks and measured figures in step
+check: venv ## lint, format, types, imports, workflows, docs; locks and measured figures in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-cli/mypy"
@@ -55,11 +56,18 @@ check: venv ## lint, format, types, imports, workflows; locks and measured figur
 	@$(VENV) -m tools.layers
 	@$(VENV) -m tools.locks
 	@$(VENV) -m tools.workflows
+	@$(VENV) -m tools.docs > /dev/null
 	@$(VENV) -m bench.readme
 	@$(VENV) -m bench.drill --check
 
+docs: venv ## pages and the API reference, from docstrings, as a website in .local/docs/site
+	@$(VENV) -m tools.docs
+
 lock: venv ## compile the locked requirements after a change of pyproject.toml
 	@$(VENV) -m tools.locks --write
+
+versions: venv ## unit tests and the simulation at the lowest and at the newest dependencies that resolve (ARGS=lowest-direct)
+	@$(CLEAN) $(VENV) -m tools.versions $(ARGS)
 
 bench: tools ## ours against the script and the quota, as a table and in .local/bench.json (ARGS=--all: 5,000 functions, too)
 	@$(VENV) -m bench $(ARGS)

@@ -49,6 +49,22 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
         "pulumi install": "asks a package index for what is installed here already",
         "pulumi config set github:owner OWNER": "there is no GitHub here that could be asked for environments",
     },
+    "docs/install.md": dict.fromkeys(
+        (
+            "uv tool install rollback-cli",
+            "pipx install rollback-cli",
+            "pip install rollback-cli",
+            "uv tool install 'rollback-cli[pulumi,slack]'",
+            "pip install 'rollback-cli[components]'",
+            "uv tool upgrade rollback-cli",
+            "pipx upgrade rollback-cli",
+            "pip install --upgrade rollback-cli",
+            "uv tool uninstall rollback-cli",
+            "pipx uninstall rollback-cli",
+            "pip uninstall rollback-cli",
+        ),
+        "asks a package index: tests/e2e/test_installed.py installs the wheel",
+    ),
     "docs/infrastructure.md": {
         'rollback stack --env dev --to 4f2a91c --stack S --project-dir services/edge --reason "…"': (
             "is about another team's project"
@@ -422,6 +438,10 @@ def test_workflows(dev: Platform) -> None:
     follow(ROOT / "docs" / "workflows.md", World(platforms={"dev": dev}, reader=Reader(values={})))
 
 
+def test_install(untouched: Platform) -> None:
+    follow(ROOT / "docs" / "install.md", World(platforms={"dev": untouched}, reader=Reader(values={})))
+
+
 @contextmanager
 def bare(folder: Path) -> Iterator[World]:
     """An account with functions and nothing else, and a clone of a repository with the whole program."""
@@ -462,7 +482,14 @@ def test_all_code_of_a_page_is_in_blocks_that_name_their_language(page: Path) ->
 
 
 def test_every_page_with_commands_is_followed() -> None:
-    followed = {"README.md", "getting-started.md", "emergency.md", "infrastructure.md", "workflows.md"}
+    followed = {
+        "README.md",
+        "emergency.md",
+        "getting-started.md",
+        "infrastructure.md",
+        "install.md",
+        "workflows.md",
+    }
 
     assert {page.name for page in PAGES if commands(page)} == followed
 

@@ -12,6 +12,8 @@ https://github.com/pulumi/pulumi/issues/9103). This one, by `PulumiCommand`'s ow
   small watcher gives it its one interrupt;
 - hands on the engine's events (`Hooks.event`) in the caller's thread, whole, as they are written.
 
+For example:
+
     command = GatedCommand("/usr/bin/pulumi", env=os.environ, hooks=Hooks(began=print))
     workspace = QuietWorkspace(work_dir=folder, pulumi_command=command)
     stack = QuietStack("dev", workspace)

@@ -1,0 +1,90 @@
+"""The website of the pages and the docstrings: whatever is wrong with it is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.docs import build
+
+_MODULE = '"""A gate. See [`opened`][rollback.integrations.gated.gate.opened]."""\n\n\n'
+_FUNCTION = (
+    'def opened(pid: int) -> bool:\n    """Whether it is open.\n\n    Args:\n        pid: of whom.\n    """\n'
+)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a page, and a module whose docstrings are described."""
+    root = tmp_path / "repository"
+    for name, text in {
+        "README.md": "# Home\n\nSee [the guide](docs/guide.md#first).\n",
+        "CONTRIBUTING.md": "# Contributing\n",
+        "docs/guide.md": "# Guide\n\n## First\n\n[back](../README.md), [a file](../program.py)\n",
+        "program.py": "print(1)\n",
+        "components/__init__.py": '"""Parts."""\n',
+        "components/part.py": '"""A part."""\n',
+        "rollback/__init__.py": '"""Rolls back."""\n',
+        "rollback/api/__init__.py": '"""The API."""\n',
+        "rollback/core/__init__.py": "",
+        "rollback/core/errors.py": '"""Errors."""\n',
+        "rollback/integrations/__init__.py": "",
+        "rollback/integrations/gated/__init__.py": '"""Gated."""\n',
+        "rollback/integrations/gated/gate.py": _MODULE + _FUNCTION,
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    return root
+
+
+def test_pages_and_docstrings_become_a_site_whose_components_are_called_as_they_are_installed(
+    repository: Path, tmp_path: Path
+) -> None:
+    wrong = build(repository, tmp_path / "made")
+
+    assert wrong == ""
+    site = tmp_path / "made" / "site"
+    assert {path.relative_to(site).as_posix() for path in site.rglob("*.html")} == {
+        "404.html",
+        "index.html",
+        "docs/guide.html",
+        "reference/rollback.html",
+        "reference/rollback.api.html",
+        "reference/rollback.components.html",
+        "reference/rollback.components.part.html",
+        "reference/rollback.core.errors.html",
+        "reference/rollback.integrations.gated.html",
+        "reference/rollback.integrations.gated.gate.html",
+    }
+    assert (site / "program.py").is_file()
+
+
+def test_what_is_not_there_is_an_error(repository: Path, tmp_path: Path) -> None:
+    gate, part, page = "rollback/integrations/gated/gate.py", "components/part.py", "docs/guide.md"
+    for file, before, after in (
+        ("README.md", "guide.md#first", "guide.md#second"),
+        (page, "../program.py", "gone.md"),
+        (gate, "gate.opened]", "gate.closed]"),
+        (gate, "pid: of whom", "process: of whom"),
+        (part, "A part.", "A part. [gone][rollback.components.whole]"),
+    ):
+        text = (repository / file).read_text(encoding="utf-8")
+        assert text.count(before) == 1
+        (repository / file).write_text(text.replace(before, after), encoding="utf-8")
+
+    wrong = build(repository, tmp_path / "made")
+
+    # A heading, a page, names in two places, and a parameter.
+    for named in ("README.md:3:", "guide.md:5:", "gate.closed", "components.whole", "'process'"):
+        assert named in wrong, wrong
+
+
+def test_a_docstring_alone_that_describes_another_function_is_an_error(
+    repository: Path, tmp_path: Path
+) -> None:
+    """What only warns where docstrings are read is not forgiven when all links are whole."""
+    gate = repository / "rollback/integrations/gated/gate.py"
+    gate.write_text((_MODULE + _FUNCTION).replace("pid: of whom", "process: of whom"), encoding="utf-8")
+
+    assert "'process'" in build(repository, tmp_path / "made")

@@ -1,0 +1,178 @@
+"""`python -m tools.docs`: the pages and the API reference as a website in `.local/docs/site`, by Zensical.
+
+Pages are README and `docs/`, as they are; the reference is made from docstrings, by mkdocstrings. A warning is an error:
+a link to a page or a heading that is not there, a reference to a name that is not there, a docstring that describes a
+parameter which its function does not have. Nothing is fetched, and nothing in the site is.
+
+https://zensical.org/docs/setup/validation/, https://mkdocstrings.github.io/python/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from localaws.paths import LOCAL, ROOT
+
+PLACE = LOCAL / "docs"
+_ZENSICAL = Path(sys.executable).with_name("zensical")
+# What is described, by a title each. Of a package what it says of itself; with `.*` its public modules, too.
+REFERENCE = {
+    "Python API": ("rollback", "rollback.api.*"),
+    "Errors": ("rollback.core.errors",),
+    "Components": ("rollback.components.*",),
+    "Gated commands": ("rollback.integrations.gated.*",),
+}
+_OPTIONS = {
+    "docstring_style": "google",
+    "heading_level": 1,
+    "members_order": "source",
+    # With its fields, which a dataclass describes in its own docstring.
+    "merge_init_into_class": True,
+    "separate_signature": True,
+    "show_root_full_path": True,
+    "show_root_heading": True,
+    "show_signature_annotations": True,
+    "show_source": False,
+}
+_LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+# What the generator's own readers of docstrings warn of, which strictness does not count.
+_WARNED = re.compile(r"^(griffe|mkdocstrings|markdown|WARNING|ERROR)\b.*", re.MULTILINE)
+
+
+def main() -> int:
+    """0 if the site was made without a warning, 1 if not."""
+    shutil.rmtree(PLACE, ignore_errors=True)
+    wrong = build(ROOT, PLACE)
+    if wrong:
+        print(wrong, file=sys.stderr)
+        return 1
+    print(PLACE / "site" / "index.html")
+    return 0
+
+
+def build(root: Path, place: Path) -> str:
+    """Makes the site of the repository `root` in `place/site`; what is wrong with it, empty where nothing is."""
+    source, packages = place / "source", place / "packages"
+    source.mkdir(parents=True)
+    guides = list(_pages(root, source))
+    _as_installed(root, packages)
+    reference = dict(_reference(packages, source / "reference"))
+    config = _config(guides, reference, packages)
+    (place / "zensical.toml").write_text("\n".join(_toml(config)), encoding="utf-8")
+    done = subprocess.run(
+        [str(_ZENSICAL), "build", "--strict", "--clean"],
+        cwd=place,
+        # The colours of a warning make it unreadable in a file.
+        env={"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    if done.returncode or _WARNED.search(said):
+        return said.partition("Traceback")[0].strip()
+    return ""
+
+
+def _pages(root: Path, source: Path) -> Iterator[str]:
+    """Copies the pages, and what they link to; the paths of the pages in `docs/`."""
+    waiting = ["README.md"]
+    pages = sorted(path.relative_to(root).as_posix() for path in (root / "docs").glob("*.md"))
+    waiting += pages
+    done = set()
+    while waiting:
+        name = waiting.pop()
+        if name in done or not (root / name).is_file():  # the generator says which page leads nowhere
+            continue
+        done.add(name)
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, source / name)
+        if name.endswith(".md"):
+            there = [(root / name).parent / link for link in _LINK.findall((root / name).read_text("utf-8"))]
+            waiting += [
+                path.resolve().relative_to(root).as_posix()
+                for path in there
+                if path.resolve().is_relative_to(root)
+            ]
+    yield from pages
+
+
+def _as_installed(root: Path, packages: Path) -> None:
+    """The packages as the wheel has them: `components/` is `rollback.components` (setup.py)."""
+    (packages / "rollback").mkdir(parents=True)
+    for path in (*(root / "rollback").iterdir(), root / "components"):
+        (packages / "rollback" / path.name).symlink_to(path)
+
+
+def _reference(packages: Path, folder: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Writes a page a module; of each title, its pages: what each is called, and its path."""
+    folder.mkdir()
+    for title, names in REFERENCE.items():
+        described = [module for name in names for module in _modules(packages, name)]
+        for module in described:
+            package = packages.joinpath(*module.split(".")).is_dir()
+            alone = "\n    options:\n      members: false" if package else ""
+            (folder / f"{module}.md").write_text(f"::: {module}{alone}\n", encoding="utf-8")
+        yield title, [{module.rpartition(".")[2]: f"reference/{module}.md"} for module in described]
+
+
+def _modules(packages: Path, name: str) -> Iterator[str]:
+    """The name itself, and with `.*` the public modules of the package."""
+    package = name.removesuffix(".*")
+    place = packages.joinpath(*package.split("."))
+    yield package
+    if package != name:
+        yield from (
+            f"{package}.{path.stem}" for path in sorted(place.glob("*.py")) if not path.stem.startswith("_")
+        )
+
+
+def _config(
+    guides: Sequence[str], reference: Mapping[str, Sequence[Mapping[str, str]]], packages: Path
+) -> dict[str, Any]:
+    return {
+        "project": {
+            "site_name": "rollback",
+            "docs_dir": "source",
+            "site_dir": "site",
+            # It can be read without a server.
+            "use_directory_urls": False,
+            "nav": [
+                "README.md",
+                {"Guides": list(guides)},
+                *({title: list(pages)} for title, pages in reference.items()),
+                {"Project": ["CONTRIBUTING.md", "CHANGELOG.md"]},
+            ],
+        },
+        # No font, and nothing else, from another host.
+        "project.theme": {"font": False},
+        "project.plugins.mkdocstrings.handlers.python": {"paths": [str(packages)]},
+        "project.plugins.mkdocstrings.handlers.python.options": _OPTIONS,
+    }
+
+
+def _toml(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, table in tables.items():
+        yield f"[{name}]"
+        for key, value in table.items():
+            yield f"{key} = {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    """A value as TOML has it inline."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_value(one)}' for key, one in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""`python -m tools.versions`: the dependencies by their ranges, at the lowest and at the newest versions that resolve.
+
+pyproject.toml says which versions others may have beside this distribution; the lock is one choice of them. In an
+environment of its own for each end of the ranges, `.local/versions/…`, the unit tests and the simulation are run.
+Arguments go to pytest; `lowest-direct` or `highest` before them chooses one end.
+
+https://docs.astral.sh/uv/concepts/resolution/#resolution-strategy
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from localaws.paths import LOCAL, ROOT
+
+ENDS = ("lowest-direct", "highest")
+_UV = str(Path(sys.executable).with_name("uv"))
+# Of what development needs, what these tests do. Others would keep boto3 at their own version.
+_NEEDED = {"hypothesis", "moto", "pytest", "pytest-xdist", "setuptools", "time-machine", "uv"}
+_TESTS = (
+    "-q",
+    "-n",
+    "auto",
+    "--dist",
+    "worksteal",
+    "-m",
+    "not slow and not soak",
+    "tests/unit",
+    "tests/simulation",
+)
+
+
+def main() -> int:
+    """The first exit code of pytest or uv that is not 0; 0 where both ends pass."""
+    arguments = sys.argv[1:]
+    ends = [arguments.pop(0)] if arguments and arguments[0] in ENDS else list(ENDS)
+    for end in ends:
+        print(f"== {end}", flush=True)
+        if code := _run(end, arguments or list(_TESTS)):
+            return code
+    return 0
+
+
+def needed() -> list[str]:
+    """What the tests need of the group `dev`, as pyproject.toml asks for it."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return [text for text in document["dependency-groups"]["dev"] if Requirement(text).name in _NEEDED]
+
+
+def _run(end: str, arguments: list[str]) -> int:
+    place = LOCAL / "versions" / end
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock, python = place.with_suffix(".txt"), str(place / "bin" / "python")
+    commands = (
+        [_UV, "pip", "compile", "-q", "--all-extras", "--resolution", end, "pyproject.toml", "-o", str(lock)],
+        [_UV, "venv", "-q", "--clear", "--python", sys.executable, str(place)],
+        [_UV, "pip", "install", "-q", "--python", python, "-r", str(lock), *needed()],
+        [_UV, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "-e", "."],
+        [python, "-m", "pytest", *arguments],
+    )
+    # What is locked has no say; nor has an environment that is active.
+    lock.unlink(missing_ok=True)
+    environ = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    codes = (subprocess.run(one, cwd=ROOT, env=environ, check=False).returncode for one in commands)
+    return next(filter(None, codes), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
