@@ -3,12 +3,14 @@
 It takes every request below `…/aliases` for ListAliases, and every PUT on a function for
 UpdateFunctionCode: a role that may only read and move aliases would be refused what AWS allows it, and the
 other way round. Here each operation is recognised by its route in botocore's own model of Lambda. A request with a qualifier is authorised on the qualified ARN
-(`function:NAME:live`), so that a role can be allowed one alias of a function.
+(`function:NAME:live`), so that a role can be allowed one alias of a function; CreateFunction on the ARN of the function
+that its body names.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -42,11 +44,25 @@ def install() -> None:
         qualifier = query.get("Qualifier") if service == "lambda" else None
         if isinstance(qualifier, list):
             qualifier = qualifier[0] if qualifier else None
+        if service == "lambda" and arn == "*":
+            method, path, _, body, _, region, account = request
+            return made(method, path, body, region, account)
         plain = arn.count(":") == _PLAIN_ARN_COLONS and ":function:" in arn
         return f"{arn}:{qualifier}" if qualifier and plain else arn
 
     actions._lambda_action = action  # noqa: SLF001
     actions.extract_resource_arn = resource
+
+
+def made(method: str, path: str, body: bytes, region: str, account: str) -> str:
+    """The ARN of the function that a request makes; `*` where it makes none."""
+    if method != "POST" or not path.rstrip("/").endswith("/functions"):
+        return "*"
+    try:
+        name = json.loads(body or b"{}").get("FunctionName")
+    except (ValueError, AttributeError):
+        return "*"
+    return f"arn:aws:lambda:{region}:{account}:function:{name}" if isinstance(name, str) else "*"
 
 
 def routes() -> Iterator[tuple[str, re.Pattern[str], str]]:

@@ -9,7 +9,7 @@ assumed anew before it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import boto3
@@ -32,6 +32,20 @@ def clients(account: Account, role: str) -> Clients:
     """Service → its client under `role`. Raises as `session` does."""
     taken = session(account, role)
     config = Config(retries=_MODE, connect_timeout=5, read_timeout=60, max_pool_connections=WORKERS * 2)  # type: ignore[arg-type] # the stubs want a TypedDict
+    return lambda service: taken.client(service, config=config)  # type: ignore[call-overload] # any service
+
+
+def clients_with(answer: Mapping[str, Any], region: str) -> Clients:
+    """Service → its client with the credentials of an answer of AssumeRole. They are not renewed."""
+    given = answer["Credentials"]
+    taken = boto3.Session(
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+        region_name=region,
+    )
+    trust_nothing(taken.events)
+    config = Config(retries=_MODE, connect_timeout=5, read_timeout=60)  # type: ignore[arg-type] # as above
     return lambda service: taken.client(service, config=config)  # type: ignore[call-overload] # any service
 
 

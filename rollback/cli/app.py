@@ -55,6 +55,10 @@ VERBS = {
             "adopt:adopt",
             "List what exists already of what the program declares, and how the stack adopts it; changes nothing.",
         ),
+        "acceptance": (
+            "acceptance:acceptance",
+            "Try in the account, in a sandbox of its own, what this tool relies on: exit 5 where a fact does not hold.",
+        ),
         "login": (
             "login:login",
             "Take a role with MFA, under your own name, and keep it here until it ends.",

@@ -104,6 +104,10 @@ class Code(StrEnum):
     JOURNAL_TAMPERED = auto()  # the journal was changed since it was written, or is damaged
     JOURNAL_UNWRITABLE = auto()  # the journal cannot be written
 
+    # -- acceptance
+    FACT_DIFFERS = auto()  # the account behaves otherwise than this tool needs it to
+    SANDBOX_LEFT = auto()  # something that was made to try facts could not be removed
+
     # -- drills and CI
     DRILL_REFUSED = auto()  # a drill is not allowed there, or not with what is deployed
     DRILL_FAILED = auto()  # a drill did not pass

@@ -1,0 +1,132 @@
+"""Facts about the account as a whole: quotas and clocks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rollback.actions.acceptance.fact import Differs, Fact, Skipped
+from rollback.actions.acceptance.sandbox import DENIALS, Sandbox
+from rollback.aws.account import MAX_SKEW_SECONDS, THROTTLES, code
+
+# Few enough to leave the account's others their part: three seconds of its quota.
+_CALLS = 45
+# Codes of Service Quotas for "Rate of control plane API requests" and "Rate of GetFunction API requests".
+_CONTROL_PLANE, _GET_FUNCTION = "L-B2AA0F47", "L-37540937"
+# A Date has whole seconds.
+_UNSURE = 2.0
+
+
+def _paced(sandbox: Sandbox) -> str:
+    function, account = sandbox.function, sandbox.account
+    pace, codes = account.settings.pace, Counter[str]()
+
+    def seen(response: tuple[Any, Any] | None = None, **_: Any) -> None:
+        """As botocore asks whether to try again: an answer of None leaves that to others."""
+        if response is not None and response[0].status_code == 429:  # noqa: PLR2004 - HTTP, RFC 6585
+            codes[str(response[1].get("Error", {}).get("Code", ""))] += 1
+
+    events = function.lambda_.meta.events
+    events.register_first("needs-retry.lambda", seen)
+    began = time.monotonic()
+    try:
+        account.each(lambda _: function.read(), range(_CALLS))
+    finally:
+        events.unregister("needs-retry.lambda", seen)
+    rate = _CALLS / (time.monotonic() - began)
+    if strange := codes.keys() - THROTTLES:
+        raise Differs(f"too many requests were answered with {', '.join(sorted(strange))}")
+    measured = f"{_CALLS} GetAlias at up to {pace.writes:g} a second after a burst of {pace.burst}, {rate:.0f} a second"
+    if codes:
+        raise Differs(
+            f"{measured}: {codes.total()} were throttled, with {', '.join(sorted(codes))}. Others use the quota, too; "
+            "or it is smaller: try again, or lower `pace`"
+        )
+    return f"{measured}: none was throttled. GetFunction and how a throttle is answered were not tried"
+
+
+def _stated(sandbox: Sandbox) -> str:
+    # What an endpoint does not know at all is not asked for again and again.
+    quotas = sandbox.account.client("service-quotas", retries={"total_max_attempts": 1, "mode": "standard"})
+    pace = sandbox.account.settings.pace
+    asked = {"control plane": (_CONTROL_PLANE, pace.writes), "GetFunction": (_GET_FUNCTION, pace.reads)}
+    stated = {}
+    for name, (quota, used) in asked.items():
+        try:
+            found = quotas.get_service_quota(ServiceCode="lambda", QuotaCode=quota)["Quota"]
+        except ClientError as error:
+            if code(error) in DENIALS:
+                raise
+            raise Skipped(f"Service Quotas answers {code(error)}") from None
+        if name.casefold() not in str(found.get("QuotaName", "")).casefold():
+            raise Skipped(f"Service Quotas calls {quota} '{found.get('QuotaName')}'")
+        stated[name] = found["Value"]
+        if used > found["Value"]:
+            raise Differs(f"{name}: {found['Value']:g} calls a second, and `pace` uses {used:g}")
+    return ", ".join(f"{name} {value:g} calls a second" for name, value in stated.items())
+
+
+def _clocks(sandbox: Sandbox) -> str:
+    calls: dict[str, Callable[[], Any]] = {
+        "STS": lambda: sandbox.client("sts").get_caller_identity(),
+        "Lambda": lambda: sandbox.client("lambda").list_functions(MaxItems=1),
+        "DynamoDB": lambda: sandbox.client("dynamodb").list_tables(Limit=1),
+        "S3": lambda: sandbox.client("s3").list_buckets(),
+    }
+    ahead = {name: found for name, call in calls.items() if (found := _ahead(call)) is not None}
+    if not ahead:
+        raise Skipped("no answer has a Date")
+    spread = max(ahead.values()) - min(ahead.values())
+    told = ", ".join(f"{name} {seconds:+.1f} s" for name, seconds in ahead.items())
+    if spread > _UNSURE:
+        raise Differs(f"this machine's clock is ahead of: {told}")
+    if max(map(abs, ahead.values())) > MAX_SKEW_SECONDS:
+        raise Differs(f"this machine's clock is more than {MAX_SKEW_SECONDS} s off: {told}")
+    return f"this machine's clock is ahead of: {told}"
+
+
+def _ahead(call: Callable[[], Any]) -> float | None:
+    """Seconds by which this machine's clock is ahead of an answer's Date, which has whole seconds; None without one.
+
+    A denial has a Date as well.
+    """
+    began = datetime.now(UTC)
+    try:
+        answer = call()
+    except ClientError as error:
+        answer = error.response
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    middle = began + (datetime.now(UTC) - began) / 2
+    return None if date is None else (middle - parsedate_to_datetime(date)).total_seconds() - 0.5
+
+
+_GUIDE = "https://docs.aws.amazon.com/lambda/latest/dg"
+FACTS = (
+    Fact(
+        name="paced-calls",
+        says="Lambda throttles no control-plane call at the pace of the settings.",
+        why="Every alias costs one such call; throttled ones are sent again, which takes longer than the pace.",
+        source=f"{_GUIDE}/gettingstarted-limits.html#api-requests",
+        tried=_paced,
+    ),
+    Fact(
+        name="stated-quotas",
+        says="Lambda's quotas are those that the pace of the settings is made for.",
+        why="A rollback of many functions is as fast as the quotas allow, and no faster.",
+        source=f"{_GUIDE}/gettingstarted-limits.html#api-requests",
+        tried=_stated,
+    ),
+    Fact(
+        name="clocks",
+        says="The services' clocks agree, and this machine's is less than five minutes off.",
+        why="A table goes back to a second that a record names; AWS refuses requests that are five minutes old.",
+        source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html",
+        tried=_clocks,
+    ),
+)

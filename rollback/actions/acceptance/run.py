@@ -1,0 +1,211 @@
+"""One run of the acceptance: removes what earlier runs have left, tries each fact, and removes all that it has made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rollback.actions.acceptance import (
+    account_facts,
+    function_facts,
+    identity_facts,
+    removal,
+    storage_facts,
+)
+from rollback.actions.acceptance.fact import Differs, Fact, Finding, Outcome, Report, Skipped
+from rollback.actions.acceptance.names import Resource, SandboxNames
+from rollback.actions.acceptance.sandbox import DENIALS, Left, Sandbox, Stopped
+from rollback.aws.account import Account, code
+from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError, VerificationFailed
+
+FACTS: Sequence[Fact] = (
+    *function_facts.FACTS,
+    *identity_facts.FACTS,
+    *storage_facts.FACTS,
+    *account_facts.FACTS,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceptance:
+    """A run that can be carried out. `now` is AWS's time; `stop` is set by who asks to stop.
+
+    `older_than` is how many minutes old a run is whose leftovers are removed.
+    """
+
+    account: Account
+    names: SandboxNames
+    now: Callable[[], datetime]
+    stop: threading.Event
+    notice: Callable[[str], None]
+    older_than: int
+    progress: Callable[[int], None] = lambda _: None
+    idle: tuple[str, str] | None = None
+    facts: Sequence[Fact] = FACTS
+
+    def run(self) -> Report:
+        """Tries every fact. Raises `StoppedAtOnce`, with all that is left, where somebody asks twice to stop."""
+        sandbox = Sandbox(
+            account=self.account,
+            names=self.names,
+            now=self.now,
+            stop=self.stop,
+            notice=self.notice,
+            idle=self.idle,
+        )
+        return self.carried_out(sandbox)
+
+    def carried_out(self, sandbox: Sandbox) -> Report:
+        """The same, in a sandbox that is handed in."""
+        settings = self.account.settings
+        findings: list[Finding] = []
+        removed, left = self._cleared(sandbox)
+        try:
+            for finding in self._findings(sandbox):
+                findings.append(finding)
+                self.progress(len(findings))
+        except KeyboardInterrupt:
+            raise _ended(sandbox, sandbox.made) from None
+        except BaseException:
+            for one in self._removed(sandbox):
+                self.notice("\n".join((f"Still there: {one.resource}: {one.why}", *one.commands)))
+            raise
+        left += self._removed(sandbox)
+        rest = [
+            Finding(fact=fact, outcome=Outcome.FAILED, detail="stopped before")
+            for fact in self.facts[len(findings) :]
+        ]
+        return Report(
+            run=self.names.run,
+            environment=settings.environment,
+            account=settings.account,
+            region=settings.region,
+            endpoint=str(self.account.lambda_.meta.endpoint_url),
+            findings=(*findings, *rest),
+            removed=removed,
+            left=left,
+            stopped=bool(rest),
+        )
+
+    def _findings(self, sandbox: Sandbox) -> Iterator[Finding]:
+        for fact in self.facts:
+            if self.stop.is_set():
+                return
+            began = time.monotonic()
+            try:
+                outcome, detail = found(fact, sandbox)
+            except Stopped:
+                return
+            yield Finding(fact=fact, outcome=outcome, detail=detail, seconds=time.monotonic() - began)
+
+    def _cleared(self, sandbox: Sandbox) -> tuple[list[str], list[Left]]:
+        """What earlier runs have left and was removed, and what could not be."""
+        before = self.now() - timedelta(minutes=self.older_than)
+        settings = self.account.settings
+        try:
+            there = removal.abandoned(sandbox.client, settings, before)
+        except ClientError as error:
+            self.notice(f"What earlier runs may have left could not be listed: {error}")
+            return [], []
+        left = removal.remove(sandbox.client, settings, there)
+        kept = {one.resource for one in left}
+        removed = [str(resource) for resource in there if resource not in kept]
+        for name in removed:
+            self.notice(f"Removed {name}, which an earlier run had left.")
+        return removed, left
+
+    def _removed(self, sandbox: Sandbox) -> list[Left]:
+        """Removes what this run has made. It goes on where somebody asks to stop, and ends where they ask twice."""
+        try:
+            return removal.remove(sandbox.client, self.account.settings, sandbox.made)
+        except KeyboardInterrupt:
+            raise _ended(sandbox, sandbox.made) from None
+
+
+def found(fact: Fact, sandbox: Sandbox) -> tuple[Outcome, str]:
+    """What comes of trying a fact, and what was measured or went wrong, in words. Raises `Stopped`."""
+    try:
+        return Outcome.HOLDS, fact.tried(sandbox)
+    except Differs as different:
+        return Outcome.DIFFERS, str(different)
+    except Skipped as skipped:
+        return Outcome.SKIPPED, str(skipped)
+    except ClientError as error:
+        return (Outcome.DENIED if code(error) in DENIALS else Outcome.FAILED), str(error)
+    except (TimeoutError, BotoCoreError) as error:
+        return Outcome.FAILED, str(error)
+
+
+def idle_version(text: str) -> tuple[str, str] | None:
+    """`FUNCTION:VERSION` in two; None for none. Raises `UsageError`."""
+    name, _, version = text.rpartition(":")
+    if text and not (name and version.isascii() and version.isdigit()):
+        raise UsageError(
+            f"{text[:120]!a} is not FUNCTION:VERSION.",
+            code=Code.OPTION_INVALID,
+            next="--idle-version NAME:7, a version that GetFunction says is Inactive.",
+        )
+    return (name, version) if text else None
+
+
+def judged(report: Report) -> None:
+    """Raises what sets the exit code: `VerificationFailed` where a fact does not hold, `Refused` where the caller may
+    not try all, `RollbackError` where the run was stopped, was answered otherwise, or has left something.
+    """
+    again = f"rollback acceptance --env {report.environment}"
+    changed = _left(report.left) or "All that was made for it is removed."
+    if different := report.of(Outcome.DIFFERS):
+        raise VerificationFailed(
+            f"{len(different)} of {len(report.findings)} facts do not hold at {report.endpoint}: "
+            f"{', '.join(one.fact.name for one in different)}.",
+            code=Code.FACT_DIFFERS,
+            changed=changed,
+            next="Roll nothing back there before it is known what that means; the page of each fact is in --json.",
+        )
+    if report.stopped:
+        raise RollbackError(
+            "Stopped before every fact was tried.", code=Code.INTERRUPTED, changed=changed, next=again
+        )
+    if denied := report.of(Outcome.DENIED):
+        raise Refused(
+            f"{len(denied)} of {len(report.findings)} facts could not be tried without more permissions: "
+            f"{', '.join(one.fact.name for one in denied)}.",
+            code=Code.ACCESS_DENIED,
+            changed=changed,
+            next=f"{again} --dry-run lists the permissions; an administrator has them, no role of this tool does.",
+        )
+    if failed := report.of(Outcome.FAILED):
+        raise RollbackError(
+            f"{len(failed)} of {len(report.findings)} facts could not be tried: "
+            f"{', '.join(one.fact.name for one in failed)}.",
+            code=Code.AWS_ERROR,
+            changed=changed,
+            next=again,
+        )
+    if report.left:
+        raise RollbackError(
+            "Every fact that was tried holds, but not all that was made could be removed.",
+            code=Code.SANDBOX_LEFT,
+            changed=changed,
+            next="\n".join(line for one in report.left for line in one.commands),
+        )
+
+
+def _left(left: Sequence[Left]) -> str:
+    return f"Still there: {', '.join(str(one.resource) for one in left)}." if left else ""
+
+
+def _ended(sandbox: Sandbox, made: Sequence[Resource]) -> StoppedAtOnce:
+    settings = sandbox.account.settings
+    lines = [line for resource in made for line in removal.commands(settings, resource)]
+    return StoppedAtOnce(
+        "Ended at once.",
+        code=Code.ENDED,
+        changed=f"May still be there: {', '.join(map(str, made))}." if made else "Nothing was made.",
+        next="\n".join([f"rollback acceptance --env {settings.environment} --older-than 0", *lines]),
+    )

@@ -1,0 +1,70 @@
+"""`rollback acceptance`: whether an account behaves as this tool relies on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollback.actions.acceptance import names, run
+from rollback.cli.options import DryRun, Env, Json
+from rollback.cli.runtime import verb
+from rollback.core.errors import Code, Refused
+from rollback.views import acceptance as views
+
+
+def acceptance(
+    env: Env,
+    idle_version: Annotated[
+        str,
+        typer.Option(
+            "--idle-version",
+            metavar="FUNCTION:VERSION",
+            help="A version that is Inactive: it is invoked once, which wakes it.",
+        ),
+    ] = "",
+    older_than: Annotated[
+        int,
+        typer.Option(
+            "--older-than",
+            metavar="MINUTES",
+            min=0,
+            help="Remove what runs have left that began so long ago; default: an hour.",
+        ),
+    ] = 60,
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Make and remove it without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Try in the account, in a sandbox of its own, what this tool relies on: exit 5 where a fact does not hold."""
+    with verb(env, json) as (session, flow, ui):
+        idle = run.idle_version(idle_version)
+        planned = names.SandboxNames(session.settings, names.new_run(session.clocks.identifier()))
+        if dry_run:
+            ui.show(views.planned_view(planned), views.planned_document(planned))
+            return
+        if not yes:
+            where = f"{session.environment} ({session.settings.account})"
+            count = len(planned.resources)
+            if not ui.confirm(f"Make {count} scratch resources in {where}, and remove them again?"):
+                raise Refused(
+                    f"Nobody has confirmed that {count} scratch resources may be made in {where}.",
+                    code=Code.CONFIRMATION_MISSING,
+                    next=f"rollback acceptance --env {session.environment} --dry-run lists them; --yes makes them.",
+                )
+        ui.start("Trying", len(run.FACTS))
+        try:
+            report = run.Acceptance(
+                account=session.account,
+                names=planned,
+                now=session.now,
+                stop=flow.stop,
+                notice=ui.notice,
+                progress=ui.progress,
+                idle=idle,
+                older_than=older_than,
+            ).run()
+        finally:
+            ui.finish()
+        ui.show(views.view(report), views.document(report))
+        run.judged(report)

@@ -1,0 +1,128 @@
+"""Shows what came of trying the facts that this tool relies on: for people, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollback.actions.acceptance import names
+from rollback.actions.acceptance.fact import Finding, Outcome, Report
+from rollback.actions.acceptance.names import SandboxNames
+from rollback.views.rich_layout import text
+
+_MARKS = {Outcome.HOLDS: ("✓", "green"), Outcome.DIFFERS: ("✗", "bold red")}
+_UNKNOWN = ("–", "yellow")
+# What JSON says of facts that were not tried, beside `"outcome": "not-tried"`.
+_BECAUSE = {Outcome.SKIPPED: "skipped", Outcome.DENIED: "denied", Outcome.FAILED: "failed"}
+_OUTCOMES = {Outcome.HOLDS: "holds", Outcome.DIFFERS: "does-not-hold"}
+
+
+def view(report: Report) -> RenderableType:
+    """Each fact with what was measured; of one that does not hold also what relies on it, and AWS's page."""
+    table = Table.grid(padding=(0, 1))
+    for column in ("mark", "name"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("says", overflow="fold")
+    for finding in report.findings:
+        mark, style = _MARKS.get(finding.outcome, _UNKNOWN)
+        first, *more = _lines(finding)
+        table.add_row(Text(mark, style=style), text(finding.fact.name), first)
+        for each in more:
+            table.add_row("", "", each)
+    return Group(table, Text(), text(_counted(report)), *(text(line) for line in _leftovers(report)))
+
+
+def _lines(finding: Finding) -> Iterator[Text]:
+    fact, detail = finding.fact, finding.detail
+    yield text(fact.says)
+    if finding.outcome is Outcome.DIFFERS:
+        yield text(f"does not hold: {detail}", "red")
+        yield text(fact.why)
+        yield text(fact.source)
+    elif finding.outcome is Outcome.HOLDS:
+        yield text(detail, "dim")
+    else:
+        yield text(f"not tried: {detail}", "yellow")
+
+
+def _counted(report: Report) -> str:
+    hold, differ = len(report.of(Outcome.HOLDS)), len(report.of(Outcome.DIFFERS))
+    unknown = len(report.findings) - hold - differ
+    return (
+        f"{len(report.findings)} facts at {report.endpoint} ({report.account}, {report.region}): "
+        f"{hold} hold, {differ} do not, {unknown} were not tried."
+    )
+
+
+def _leftovers(report: Report) -> Iterator[str]:
+    for one in report.left:
+        yield f"Still there: {one.resource}: {one.why}"
+        yield from (f"  {line}" for line in one.commands)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The same as JSON: `{"run", "environment", "account", "region", "endpoint", "facts", "counts", "removed", "left"}`.
+
+    A fact is `{"name", "says", "why", "source", "outcome", "because", "detail", "seconds"}`: `outcome` is `holds`,
+    `does-not-hold` or `not-tried`, `because` null or `skipped`, `denied`, `failed`. `removed` are names that earlier
+    runs had left; `left` is `[{"resource", "why", "commands"}]`.
+    """
+    facts = [
+        {
+            "name": finding.fact.name,
+            "says": finding.fact.says,
+            "why": finding.fact.why,
+            "source": finding.fact.source,
+            "outcome": _OUTCOMES.get(finding.outcome, "not-tried"),
+            "because": _BECAUSE.get(finding.outcome),
+            "detail": finding.detail,
+            "seconds": round(finding.seconds, 3),
+        }
+        for finding in report.findings
+    ]
+    outcomes = [str(fact["outcome"]) for fact in facts]
+    return {
+        "run": report.run,
+        "environment": report.environment,
+        "account": report.account,
+        "region": report.region,
+        "endpoint": report.endpoint,
+        "facts": facts,
+        "counts": {name: outcomes.count(name) for name in ("holds", "does-not-hold", "not-tried")},
+        "removed": list(report.removed),
+        "left": [
+            {"resource": str(one.resource), "why": one.why, "commands": list(one.commands)}
+            for one in report.left
+        ],
+    }
+
+
+def planned_view(planned: SandboxNames) -> RenderableType:
+    """What a run would make, and the permissions that it takes."""
+    settings = planned.settings
+    lines = [
+        f"In {settings.environment} ({settings.account}, {settings.region}) it makes, and removes again:",
+        *(f"  {resource}" for resource in planned.resources),
+        "It takes these permissions, which no role of this tool has:",
+    ]
+    for one in names.permissions(settings):
+        lines += [f"  {', '.join(one.actions)}", *(f"    on {resource}" for resource in one.resources)]
+    return Group(*map(text, lines))
+
+
+def planned_document(planned: SandboxNames) -> dict[str, Any]:
+    """The same as JSON: `{"environment", "account", "region", "makes": [{"kind", "name"}], "policy"}`; `policy` is one
+    of IAM's.
+    """
+    settings = planned.settings
+    return {
+        "environment": settings.environment,
+        "account": settings.account,
+        "region": settings.region,
+        "makes": [{"kind": str(one.kind), "name": one.name} for one in planned.resources],
+        "policy": names.policy(settings),
+    }
