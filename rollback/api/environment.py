@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rollback.actions.reversibility.rules import Verdict
     from rollback.actions.status import Overview
     from rollback.actions.verification import Verified
+    from rollback.api.acceptance import Acceptance
     from rollback.api.adoption import Adoption
     from rollback.api.drills import Drills
     from rollback.api.emergency import Emergency
@@ -159,6 +160,13 @@ class Environment(Operations):
         from rollback.api.adoption import Adoption  # noqa: PLC0415 - an extra
 
         return Adoption(self)
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """What this tool relies on, tried in the account itself."""
+        from rollback.api.acceptance import Acceptance  # noqa: PLC0415 - of this alone
+
+        return Acceptance(self)
 
     @property
     def drills(self) -> Drills:

@@ -29,6 +29,7 @@ from tests import asked, planted
 from tests.e2e.docs_as_typed import Block, Line, Reader, Terminal, commands, read
 from tests.e2e.estate_under_test import FUNCTIONS, SCRIPT, Kept, Platform, checkout, git
 from tests.e2e.infrastructure_under_test import OUTPUTS, TAGGED, InfrastructureEstate, declared
+from tests.e2e.scratch_under_test import things
 from tests.warm import Warm
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -339,6 +340,13 @@ def is_the_address(world: World) -> None:
     assert (found["Type"], found["Value"].startswith("https://hooks.")) == ("SecureString", True)
 
 
+@step("no scratch is left")
+def no_scratch(world: World) -> None:
+    platform = world.platform
+
+    assert not [name for name in things(platform) if "acceptance" in name]
+
+
 def _typed(world: World, block: Block, match: re.Match[str]) -> None:
     name, role, environment = match.groups("")
     cannot = CANNOT.get(block.page, {})
@@ -442,6 +450,10 @@ def test_install(untouched: Platform) -> None:
     follow(ROOT / "docs" / "install.md", World(platforms={"dev": untouched}, reader=Reader(values={})))
 
 
+def test_acceptance(dev: Platform) -> None:
+    follow(ROOT / "docs" / "acceptance.md", World(platforms={"dev": dev}, reader=Reader(values={})))
+
+
 @contextmanager
 def bare(folder: Path) -> Iterator[World]:
     """An account with functions and nothing else, and a clone of a repository with the whole program."""
@@ -484,6 +496,7 @@ def test_all_code_of_a_page_is_in_blocks_that_name_their_language(page: Path) ->
 def test_every_page_with_commands_is_followed() -> None:
     followed = {
         "README.md",
+        "acceptance.md",
         "emergency.md",
         "getting-started.md",
         "infrastructure.md",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.actions.acceptance import names, run
+from rollback.api import acceptance as trying
 from rollback.cli.options import DryRun, Env, Json
 from rollback.cli.runtime import verb
 from rollback.core.errors import Code, Refused
@@ -37,34 +37,19 @@ def acceptance(
     json: Json = False,
 ) -> None:
     """Try in the account, in a sandbox of its own, what this tool relies on: exit 5 where a fact does not hold."""
-    with verb(env, json) as (session, flow, ui):
-        idle = run.idle_version(idle_version)
-        planned = names.SandboxNames(session.settings, names.new_run(session.clocks.identifier()))
+    with verb(env, json) as (opened, ui):
+        planned = opened.acceptance.planned()
         if dry_run:
             ui.show(views.planned_view(planned), views.planned_document(planned))
             return
         if not yes:
-            where = f"{session.environment} ({session.settings.account})"
-            count = len(planned.resources)
+            where, count = f"{opened.name} ({opened.settings.account})", len(planned.resources)
             if not ui.confirm(f"Make {count} scratch resources in {where}, and remove them again?"):
                 raise Refused(
                     f"Nobody has confirmed that {count} scratch resources may be made in {where}.",
                     code=Code.CONFIRMATION_MISSING,
-                    next=f"rollback acceptance --env {session.environment} --dry-run lists them; --yes makes them.",
+                    next=f"rollback acceptance --env {opened.name} --dry-run lists them; --yes makes them.",
                 )
-        ui.start("Trying", len(run.FACTS))
-        try:
-            report = run.Acceptance(
-                account=session.account,
-                names=planned,
-                now=session.now,
-                stop=flow.stop,
-                notice=ui.notice,
-                progress=ui.progress,
-                idle=idle,
-                older_than=older_than,
-            ).run()
-        finally:
-            ui.finish()
+        report = opened.acceptance.run(planned, idle_version=idle_version, older_than=older_than)
         ui.show(views.view(report), views.document(report))
-        run.judged(report)
+        trying.judged(report)
