@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from google.protobuf import any_pb2, empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from localaws.provider import config, invokes, lifecycle, schema
+from localaws.provider import config, invokes, lifecycle, package, schema
 from localaws.provider.cloud import Cloud
 from localaws.provider.lifecycle import Unfinished
 from localaws.provider.resource import Resource
@@ -112,8 +112,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=self._version)
 
     def GetSchema(self, request: Any, context: Any) -> Any:
-        """No schema: programs use the official SDK."""
-        return Pb.GetSchemaResponse(schema=json.dumps({"name": "aws", "version": self._version}))
+        """The types that it knows: programs in YAML are checked by them."""
+        return Pb.GetSchemaResponse(schema=json.dumps(package.document(self._version)))
 
     def Cancel(self, request: Any, context: Any) -> Any:
         """The engine is ending: what is under way may finish, and the engine asks for nothing else."""

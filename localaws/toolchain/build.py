@@ -1,4 +1,4 @@
-"""The Pulumi engine: the one on PATH, else built once a machine from the Go module proxy."""
+"""The Pulumi engine, and its language host for YAML: those on PATH, else built once a machine from the Go module proxy."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ PULUMI = GoTool(
     ldflags=f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={VERSION}",
     installer="https://www.pulumi.com/docs/install/",
 )
+# The newest that the proxy serves; it speaks with engines that are newer.
+_YAML_VERSION = "1.25.0"
+_YAML = GoTool(
+    name="pulumi-language-yaml",
+    version=_YAML_VERSION,
+    package="github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
+    ldflags=f"-s -w -X github.com/pulumi/pulumi-yaml/pkg/version.Version={_YAML_VERSION}",
+    installer=PULUMI.installer,
+)
 _LANGUAGE_HOST = "pulumi-language-python"
 _PROVIDER = "pulumi-resource-aws"
 
@@ -36,6 +45,14 @@ def ensure_engine(progress: Callable[[str], None] = lambda _: None) -> Path:
     Raises `LocalError` with what to install if it cannot be had.
     """
     return official_engine() or installation.found() or gotool.ensure(PULUMI, progress)
+
+
+def ensure_yaml_host(progress: Callable[[str], None] = lambda _: None) -> Path:
+    """The language host for programs in YAML: the one on PATH, which an official engine has beside it, else our own,
+    built if need be (a minute, once). Only who runs such a program asks for it. Raises as `ensure_engine`.
+    """
+    found = shutil.which(_YAML.name, path=path_without_ours())
+    return Path(found) if found else gotool.ensure(_YAML, progress)
 
 
 def built_engine() -> Path | None:

@@ -2,8 +2,8 @@
 
 The engine starts it, reads a port from its first line, and talks gRPC: the protocol of
 https://github.com/pulumi/pulumi/blob/master/proto/pulumi/language.proto. Used only where no official
-host is installed. It honours the project's `toolchain` (pip) and `virtualenv` options, so that a
-checkout of an old commit runs with that commit's own dependencies.
+host is installed. It honours the project's `toolchain` (pip, uv) and `virtualenv` options, so that a
+checkout of an old commit runs with that commit's own dependencies. Component packages in Python are run by it, too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from localaws.toolchain import build
 _PROGRAM = Path(__file__).with_name("program.py")
 _BAIL = 32  # the program has shown why it failed
 _GRACE = 3.0
+_PIP, _UV = "pip", "uv"
 _OURS = ("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "__PYVENV_LAUNCHER__")
 # The stubs are generated and untyped.
 _pb: Any = language_pb2
@@ -47,12 +48,14 @@ def interpreter(options: Mapping[str, Any], root: Path) -> Path:
     Raises `MissingVirtualenvError` with what to type, and ValueError for a toolchain that only the
     official host knows.
     """
-    if options.get("toolchain", "pip") != "pip":
+    name = options.get("virtualenv")
+    if (toolchain := options.get("toolchain", _PIP)) == _UV:
+        name = name or _of_uv(root)
+    elif toolchain != _PIP:
         raise ValueError(
-            f"The toolchain {options['toolchain']!r} needs the official language host: "
+            f"The toolchain {toolchain!r} needs the official language host: "
             "https://www.pulumi.com/docs/install/"
         )
-    name = options.get("virtualenv")
     if not name:
         command = os.environ.get("PULUMI_PYTHON_CMD") or "python3"
         return Path(shutil.which(command) or sys.executable)
@@ -65,6 +68,15 @@ def interpreter(options: Mapping[str, Any], root: Path) -> Path:
             f"  cd {root} && pulumi install"
         )
     return python
+
+
+def _of_uv(root: Path) -> Path:
+    """Where `uv` keeps the virtualenv of a project in `root`: beside the nearest lock, or else its `pyproject.toml`."""
+    for file in ("uv.lock", "pyproject.toml"):
+        for folder in (root, *root.parents):
+            if (folder / file).is_file():
+                return folder / ".venv"
+    return root / ".venv"
 
 
 def program_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -82,6 +94,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, engine_address: str) -> None:
         self._engine = engine_address
         self._program: subprocess.Popen[bytes] | None = None
+        self._plugins: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
         self._ending = False
 
@@ -125,8 +138,15 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
-        """Make the project's virtualenv and install its `requirements.txt`; streams what pip says."""
+        """Make the project's virtualenv and install its dependencies; streams what pip or uv says."""
         options, root = _options(request.info), Path(request.info.root_directory or request.directory)
+        if options.get("toolchain") == _UV:
+            environ = {
+                **os.environ,
+                "UV_PROJECT_ENVIRONMENT": str(root / (options.get("virtualenv") or _of_uv(root))),
+            }
+            yield from _streamed([_UV, "sync"], root, context, environ)
+            return
         try:
             python = interpreter(options, root)
         except MissingVirtualenvError:
@@ -192,6 +212,27 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             return _pb.RunResponse(bail=True)
         return _pb.RunResponse(error=f"Program exited with {_summary(code)}")
 
+    def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        """Run a plugin, such as a component package, until the engine no longer asks; streams what it says."""
+        info = request.info
+        python = _interpreter_or_abort(info, context)
+        with self._lock:
+            process = subprocess.Popen(
+                [str(python), "-u", info.program_directory, *request.args],
+                cwd=request.pwd or None,
+                env=program_environment(
+                    python, dict(one.partition("=")[::2] for one in request.env) or os.environ
+                ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            self._plugins.append(process)
+        context.add_callback(process.terminate)
+        for name, line in _lines(process):
+            yield _pb.RunPluginResponse(**{name: line})
+        yield _pb.RunPluginResponse(exitcode=process.wait())
+
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Ask the program to stop, as Ctrl-C would; the engine goes on to end in good order."""
         with self._lock:
@@ -200,10 +241,12 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return empty_pb2.Empty()
 
     def end_program(self) -> None:
-        """End the program, by force after 3 s, and start no other."""
+        """End the program, by force after 3 s, and the plugins; start no other."""
         with self._lock:
             self._ending = True
             program = self._program
+        for plugin in self._plugins:
+            plugin.terminate()
         if program is None or program.poll() is not None:
             return
         program.terminate()
@@ -258,6 +301,14 @@ def _streamed(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    for name, line in _lines(process):
+        yield _pb.InstallDependenciesResponse(**{name: line})
+    if code := process.wait():
+        context.abort(grpc.StatusCode.INTERNAL, f"{' '.join(command)} ended with {_summary(code)}")
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[tuple[str, bytes]]:
+    """What a process says as it says it: `stdout` or `stderr`, and a line. It is ended with this iterator."""
     lines: queue.Queue[tuple[str, bytes]] = queue.Queue()
     readers = [
         threading.Thread(target=_read, args=(lines, name, pipe), daemon=True)
@@ -270,16 +321,14 @@ def _streamed(
         while open_pipes:
             name, line = lines.get()
             if line:
-                yield _pb.InstallDependenciesResponse(**{name: line})
+                yield name, line
             else:
                 open_pipes -= 1
-        code = process.wait()
+        process.wait()
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-    if code:
-        context.abort(grpc.StatusCode.INTERNAL, f"{' '.join(command)} ended with {_summary(code)}")
 
 
 def _read(lines: queue.Queue[tuple[str, bytes]], name: str, pipe: IO[bytes] | None) -> None:

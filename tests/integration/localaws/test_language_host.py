@@ -200,8 +200,8 @@ def test_the_host_ends_at_the_engines_signal_for_which_the_engine_waits_five_sec
             host.kill()
 
 
-def test_only_the_official_host_knows_other_toolchains(project: Project) -> None:
-    text = (project.folder / "Pulumi.yaml").read_text().replace("toolchain: pip", "toolchain: uv")
+def test_only_the_official_host_knows_the_toolchain_poetry(project: Project) -> None:
+    text = (project.folder / "Pulumi.yaml").read_text().replace("toolchain: pip", "toolchain: poetry")
     (project.folder / "Pulumi.yaml").write_text(text)
     project.program("")
 
