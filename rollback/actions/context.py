@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,6 +54,8 @@ class Session:
     watch: LedgerWatch | None = None
     # Posts to the team's Slack; None where none is configured.
     notifier: Notifier | None = None
+    # Frames what takes long, by its name.
+    working: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     def notify(self, record: Record) -> None:
         """Passes a record that has begun, changed or ended to the notifier."""
@@ -107,6 +109,7 @@ class Session:
             clocks=self.clocks,
             closing=self.closing,
             confirm_dead=self.confirm_dead,
+            working=self.working,
         )
 
     def target(self, kind: str) -> Target:

@@ -9,7 +9,7 @@ from rollback.model.plan import Plan
 
 class Ui(Protocol):
     """A person, or nobody. `start`, `progress` and `finish` frame long work of `total` steps, or of
-    a length nobody knows where `total` is 0.
+    a length nobody knows where `total` is 0. They may nest: what takes long within other work is named by itself.
     """
 
     def planned(self, plan: Plan[Any]) -> None: ...

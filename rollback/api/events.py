@@ -9,7 +9,8 @@
 
     env = Environment.open("dev", on_event=heard)
 
-An operation that rolls back begins with `PlanMade`; long work is framed by `WorkBegan` and `WorkEnded`. Events come
+An operation that rolls back begins with `PlanMade`; long work is framed by `WorkBegan` and `WorkEnded`, and what takes
+long within it by its own. Events come
 in order, from the thread that asked for the operation or from one that works for it.
 """
 

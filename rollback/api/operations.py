@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rollback.actions import context, situation
 from rollback.actions.context import Session
 from rollback.actions.emergency import journal
 from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.run import Finished
+from rollback.actions.run import Finished, working
 from rollback.api.events import Alarm, Event, LedgerNotice, Reporter
 from rollback.api.failures import in_our_words
 from rollback.api.results import Plan, Result
@@ -86,7 +87,8 @@ class Operations:
         session: Session | None = None
         try:
             account = self._session.account if acting is None else acting(self._session.account)
-            session = self._anew(account=account, confirm_dead=confirm_dead)
+            made = self._anew(account=account, confirm_dead=confirm_dead)
+            session = replace(made, working=partial(working, self._reporter))
             with session.closing:
                 if first or reading:
                     session.watch_first(strict=not reading)

@@ -229,6 +229,20 @@ def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
         _git(root, "worktree", "prune")
 
 
+def restore(place: Path) -> None:
+    """Has a worktree hold its commit's files again, and nothing that git sees beside them, after something was
+    installed there: what is new and is a folder stays, ignored; a new file goes.
+    """
+    listed = _git(place, "status", "--porcelain", "-z", "--no-renames").stdout.split("\0")
+    for path in (place / entry[3:] for entry in listed if entry.startswith("?? ")):
+        if path.is_dir() and not path.is_symlink():
+            (path / ".gitignore").write_text("*\n", encoding="utf-8")
+        else:
+            path.unlink(missing_ok=True)
+    if any(entry and not entry.startswith("?? ") for entry in listed):
+        _git(place, "reset", "--hard", "--quiet", options=(*_options(_WHOLE), *_filters(place)))
+
+
 def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
     """Raises `Refused` where a link at or below `folder` leads out of the worktree."""
     listed = _git(place, "ls-tree", "-r", "-z", "--full-tree", sha, "--", folder).stdout.split("\0")

@@ -6,8 +6,8 @@ Only the lifecycle knows the order, the lease, approval and the record; only a t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +30,7 @@ class Context:
 
     What a target keeps from `plan` for `execute` (a worktree, an update plan) it gives to `closing`,
     which the session ends, however the verb does. `confirm_dead` is the `HOST:PID` that a person says is dead.
+    `working` frames what takes long, by its name.
     """
 
     account: Account
@@ -38,6 +39,7 @@ class Context:
     clocks: Clocks
     closing: ExitStack = field(default_factory=ExitStack)
     confirm_dead: str = ""
+    working: Callable[[str], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

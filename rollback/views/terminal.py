@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from rollback.api.events import (
@@ -49,7 +50,7 @@ class Terminal:
         )
         self.json_output = json_output
         self._progress: Progress | None = None
-        self._task: Any = None
+        self._tasks: list[Any] = []
         self._last_line = 0.0
 
     # -- what happens ------------------------------------------------------------------------------------
@@ -90,22 +91,32 @@ class Terminal:
             self._last_line = now
 
     def start(self, what: str, total: int) -> None:
-        counted = [BarColumn(bar_width=40), MofNCompleteColumn()] if total else []
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            *counted,
-            TimeElapsedColumn(),
-            console=self.console,
-        )
-        self._task = self._progress.add_task(line(what), total=total or None)
-        self._progress.start()
+        name = line(what)
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}", markup=False),
+                _Counted(bar_width=40),
+                _CountedSteps(),
+                TimeElapsedColumn(),
+                console=self.console,
+            )
+            self._progress.start()
+        elif not self.console.is_terminal:
+            # There nothing is shown before all has ended.
+            self.console.print(text(f"{name}…", "dim"))
+        self._tasks.append(self._progress.add_task(name, total=total or None))
 
     def progress(self, done: int) -> None:
         if self._progress is not None:
-            self._progress.update(self._task, completed=done)
+            self._progress.update(self._tasks[-1], completed=done)
 
     def finish(self) -> None:
-        if self._progress is not None:
+        if self._progress is None:
+            return
+        task = self._tasks.pop()
+        if self._tasks:
+            self._progress.stop_task(task)
+        else:
             self._progress.stop()
             self._progress = None
 
@@ -173,6 +184,20 @@ class Terminal:
         for index, each in enumerate(lines(what)):
             head = ("  next: " if index == 0 else "  ", "dim")
             self.console.print(Text.assemble(head, text(each, "cyan")), soft_wrap=True)
+
+
+class _Counted(BarColumn):
+    """A bar, of work whose length is known."""
+
+    def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override] # nothing, where it is not
+        return Text() if task.total is None else super().render(task)
+
+
+class _CountedSteps(MofNCompleteColumn):
+    """How many of how many, where that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
 
 
 def error_document(error: RollbackError) -> dict[str, Any]:

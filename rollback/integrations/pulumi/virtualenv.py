@@ -1,8 +1,10 @@
-"""Gives a commit's program its own Python dependencies.
+"""Gives a commit's program its own dependencies.
 
 A checkout made for one command has no virtualenv. Where the commit asks for the same requirements as today's
 checkout, it gets that checkout's virtualenv; else one is made from its requirements, once, and kept in the
-user's cache folder. Projects of other runtimes and toolchains install theirs themselves (`pulumi install`).
+user's cache folder. So it is with the packages of components that a project has in its own repository. What Pulumi
+installs itself (`pulumi install`: uv and poetry, and other languages) is installed into the worktree, as locked, and
+leaves the commit's files as they are: the engine records in its history whether something differs from the commit.
 
 To install a package is to run its code. So it is done without the credentials that this command was given: what the
 package can still reach are files of the same user, and whatever the machine itself is trusted with.
@@ -17,47 +19,151 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from platformdirs.unix import Unix
 
+from rollback.core import safe_yaml
 from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.integrations import git
 from rollback.integrations.pulumi.engine import Engine
-from rollback.integrations.pulumi.installation import without_credentials
+from rollback.integrations.pulumi.installation import INSTALLER, without_credentials
 
-_REQUIREMENTS = "requirements.txt"
+_PYTHON, _PIP, _UV = "python", "pip", "uv"
+# Their programs need no dependencies but plugins, which the engine looks for itself.
+_NEEDS_NONE = ("yaml",)
+_PLUGIN_FILE = "PulumiPlugin.yaml"
+_REQUIREMENTS, _UV_LOCK = "requirements.txt", "uv.lock"
+# A lock is taken as it is (https://docs.astral.sh/uv/reference/environment/#uv_frozen).
+_FROZEN = {"UV_FROZEN": "1"}
+# Not in the user's cache, once for each worktree
+# (https://python-poetry.org/docs/configuration/#virtualenvsin-project).
+_IN_PROJECT = {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}
+# Packages by their path, e.g. `./lib` and `-e .` (https://pip.pypa.io/en/stable/reference/requirements-file-format/).
+_BY_PATH = re.compile(
+    r"^\s*(?:(?:-e|--editable)[ =]?\s*)?(?:\.{1,2}(?:/|\s|\[|$)|file:|[^\s#;@]+\s*@\s*file:)", re.MULTILINE
+)
 _OTHERS = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
 _SECONDS = 600
 _LAST_LINES = 8
 
 
-def provide(engine: Engine, project: Mapping[str, Any], folder: Path, today: Path) -> dict[str, str]:
-    """Gives the program in `folder` what it imports, and returns the environment variables that it needs for
-    that, e.g. `{"PULUMI_PYTHON_CMD": "/…/bin/python"}`.
+@dataclass(frozen=True, kw_only=True)
+class Checkouts:
+    """The `commit`'s worktree and today's checkout, and the project's `folder` in both, e.g. `infra/network`."""
 
-    `project` is its parsed `Pulumi.yaml`, `today` the folder of the same project in today's checkout. Raises
+    commit: str
+    worktree: Path
+    today: Path
+    folder: str
+
+
+def provide(
+    engine: Engine,
+    project: Mapping[str, Any],
+    where: Checkouts,
+    working: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> dict[str, str]:
+    """Gives a commit's program, and the packages that it has by their path, what they import, and returns the
+    environment variables that the engine needs for that, e.g. `{"PULUMI_PYTHON_CMD": "/…/bin/python"}`.
+
+    `project` is the program's parsed `Pulumi.yaml`; `working` frames what takes long, by its name. Raises
     `RollbackError` with the installer's last lines where the dependencies cannot be installed.
     """
-    runtime = project.get("runtime")
+    variables: dict[str, str] = {}
+    for folder, document in {where.folder: project, **_packages(project, where)}.items():
+        variables |= _provided(engine, document, folder, where, working)
+    return variables
+
+
+def _packages(project: Mapping[str, Any], where: Checkouts) -> dict[str, Mapping[str, Any]]:
+    """Folder → parsed `PulumiPlugin.yaml` of the packages that a project has in its own repository
+    (https://www.pulumi.com/docs/reference/pulumiplugin-yaml/).
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in local_packages(project).values():
+        folder = Path(os.path.normpath(Path(where.folder) / path))
+        file = where.worktree / folder / _PLUGIN_FILE
+        if not folder.is_absolute() and ".." not in folder.parts and file.is_file():
+            found[str(folder)] = safe_yaml.mapping(
+                f"{folder / _PLUGIN_FILE} of commit {where.commit[:12]}", safe_yaml.read(file, where.worktree)
+            )
+    return found
+
+
+def local_packages(project: Mapping[str, Any]) -> dict[str, str]:
+    """Name → path of the providers that a project's parsed `Pulumi.yaml` has by a path: its `packages`, and its
+    `plugins`.
+    """
+    packages, plugins = project.get("packages"), project.get("plugins")
+    found = {}
+    for name, package in packages.items() if isinstance(packages, dict) else ():
+        source = package.get("source") if isinstance(package, dict) else package
+        if isinstance(source, str) and source.startswith((".", "/")):
+            found[str(name)] = source
+    providers = plugins.get("providers") if isinstance(plugins, dict) else None
+    for plugin in providers if isinstance(providers, list) else ():
+        if isinstance(plugin, dict) and plugin.get("name") and plugin.get("path"):
+            found[str(plugin["name"])] = str(plugin["path"])
+    return found
+
+
+def _provided(
+    engine: Engine,
+    document: Mapping[str, Any],
+    folder: str,
+    where: Checkouts,
+    working: Callable[[str], AbstractContextManager[object]],
+) -> dict[str, str]:
+    """The same for what is in `folder` and has this parsed `Pulumi.yaml` or `PulumiPlugin.yaml`."""
+    here, today = where.worktree / folder, where.today / folder
+    runtime = document.get("runtime")
     name, options = (
         (runtime.get("name"), runtime.get("options") or {}) if isinstance(runtime, dict) else (runtime, {})
     )
-    if name != "python" or options.get("toolchain", "pip") != "pip":
-        _install(engine, folder)
+
+    def installing() -> AbstractContextManager[object]:
+        return working(f"Installing the dependencies of commit {where.commit[:12]}")
+
+    if name in _NEEDS_NONE:
         return {}
+    toolchain = options.get("toolchain", _PIP) if name == _PYTHON else ""
+    if toolchain != _PIP:
+        variables = _as_locked(toolchain, here, where.worktree)
+        with installing():
+            _install(engine, here, variables, str(toolchain or name))
+            git.restore(where.worktree)
+        return variables
     virtualenv = options.get("virtualenv")
-    wanted, known = _wanted(folder), _wanted(today)
+    wanted, known = _wanted(here), _wanted(today)
+    # A package of the repository's own is that of the commit, whatever the requirements are.
+    own = bool(_BY_PATH.search(wanted))
+    is_todays = wanted == known and not own
+
+    def made() -> Path:
+        kept = where.worktree.with_name(f"venv-{hashlib.sha256(folder.encode()).hexdigest()[:8]}")
+        return _made(wanted, here, installing, kept if own else None)
+
     if not virtualenv:
-        if wanted in ("", known):
+        if wanted == "" or is_todays:
             return {}
-        return {"PULUMI_PYTHON_CMD": str(_made(wanted, folder) / "bin" / "python")}
-    place, there = folder / virtualenv, today / virtualenv
+        return {"PULUMI_PYTHON_CMD": str(made() / "bin" / "python")}
+    place, there = here / virtualenv, today / virtualenv
     if not place.exists():
-        _lend(there if wanted == known and there.exists() else _made(wanted, folder), place)
+        _lend(there if is_todays and there.exists() else made(), place)
     return {}
+
+
+def _as_locked(toolchain: str, folder: Path, top: Path) -> dict[str, str]:
+    """What has a toolchain install what the commit has locked, in its own worktree `top`."""
+    if toolchain != _UV:
+        return _IN_PROJECT if toolchain else {}
+    folders = (folder, *folder.parents)[: len(folder.relative_to(top).parts) + 1]
+    return _FROZEN if any((one / _UV_LOCK).is_file() for one in folders) else {}
 
 
 def _lend(virtualenv: Path, place: Path) -> None:
@@ -81,10 +187,18 @@ def _wanted(folder: Path) -> str:
     return "\n".join(texts.values())
 
 
-def _made(wanted: str, folder: Path) -> Path:
-    """The virtualenv for these requirements, made if it is not there (a minute or so, once)."""
+def _made(
+    wanted: str,
+    folder: Path,
+    installing: Callable[[], AbstractContextManager[object]],
+    place: Path | None = None,
+) -> Path:
+    """The virtualenv for these requirements, made if it is not there (a minute or so, once): at `place`, or in the
+    user's cache.
+    """
     seed = f"{sys.version_info[:2]} {sys.platform} {wanted}"
-    place = Unix("rollback-cli").user_cache_path / "venvs" / hashlib.sha256(seed.encode()).hexdigest()[:24]
+    cache = Unix("rollback-cli").user_cache_path / "venvs"
+    place = place or cache / hashlib.sha256(seed.encode()).hexdigest()[:24]
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     ready = place / "ready"
     with place.with_suffix(".lock").open("w") as lock:
@@ -93,10 +207,17 @@ def _made(wanted: str, folder: Path) -> Path:
             # A half made one is of somebody who was killed while making it.
             shutil.rmtree(place, ignore_errors=True)
             try:
-                _run([sys.executable, "-m", "venv", str(place)], folder, os.environ)
-                pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
-                if wanted:
-                    _run([*pip, "--quiet", "-r", _REQUIREMENTS], folder, os.environ)
+                with installing():
+                    _run([sys.executable, "-m", "venv", str(place)], folder, os.environ)
+                    pip = [
+                        str(place / "bin" / "python"),
+                        "-m",
+                        "pip",
+                        "install",
+                        "--disable-pip-version-check",
+                    ]
+                    if wanted:
+                        _run([*pip, "--quiet", "-r", _REQUIREMENTS], folder, os.environ)
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
                 raise
@@ -104,13 +225,19 @@ def _made(wanted: str, folder: Path) -> Path:
     return place
 
 
-def _install(engine: Engine, folder: Path) -> None:
-    engine = replace(engine, variables=without_credentials(engine.variables))
+def _install(engine: Engine, folder: Path, variables: Mapping[str, str], by: str) -> None:
+    """Has Pulumi install what it does itself; `by` is the toolchain of a program in Python, else the language."""
+    engine = replace(engine, variables={**without_credentials(engine.variables), **variables})
     ended = engine.install(folder, _SECONDS)
     if ended.late:
         raise _too_late()
     if not ended.ok:
-        raise _uninstallable(ended.why)
+        raise UsageError(
+            f"The commit's dependencies cannot be installed (`pulumi install`, {by}):\n{ended.why}",
+            code=Code.DEPENDENCIES_UNAVAILABLE,
+            next=f"Make `pulumi install` work on this machine in a checkout of that commit: it needs {by}, Pulumi's "
+            f"plugin for the language ({INSTALLER}), and what the commit has locked.",
+        )
 
 
 def _run(command: list[str], folder: Path, variables: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ commit: the engine records in its history whether something did.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint, virtualenv
 from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine
+from rollback.integrations.pulumi.virtualenv import Checkouts
 
 with extra("pulumi"):
     from rollback.integrations.gated.pulumi_command import QuietStack, ignored
@@ -105,10 +106,16 @@ class Workspace:
 
 @contextmanager
 def workspace(
-    engine: Engine, where: Where, commit: Commit, state: Deployment, without: tuple[str, ...] = ()
+    engine: Engine,
+    where: Where,
+    commit: Commit,
+    state: Deployment,
+    without: tuple[str, ...] = (),
+    *,
+    working: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[Workspace]:
     """The workspace of a commit for the checkpoint `state`, without the URNs in `without`; removed at the
-    block's end.
+    block's end. `working` frames what takes long, by its name.
 
     Raises `UsageError` where the commit holds no such project or stack, or secrets that today's encryption
     settings cannot read; `RollbackError` where its dependencies cannot be installed.
@@ -130,7 +137,12 @@ def workspace(
             # A program's compiled modules would make the worktree differ from its commit.
             variables={
                 "PYTHONDONTWRITEBYTECODE": "1",
-                **virtualenv.provide(engine, project, folder, where.today),
+                **virtualenv.provide(
+                    engine,
+                    project,
+                    Checkouts(commit=commit.sha, worktree=tree, today=where.top, folder=where.folder),
+                    working,
+                ),
             },
             without=without,
         )
@@ -160,6 +172,14 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
     return project
 
 
+def project_today(where: Where) -> Mapping[str, Any]:
+    """The parsed `Pulumi.yaml` of today's checkout; empty where it has none."""
+    for name in _PROJECT_FILES:
+        if (where.today / name).is_file():
+            return safe_yaml.mapping(name, safe_yaml.read(where.today / name, where.top))
+    return {}
+
+
 def stack_config(
     where: Where, commit: Commit, project: Mapping[str, Any], state: Deployment
 ) -> dict[str, Any]:
@@ -177,6 +197,14 @@ def stack_config(
             code=Code.COMMIT_UNUSABLE,
         )
     config = dict(safe_yaml.mapping(f"{path} of commit {commit.sha[:12]}", text))
+    if imported := config.get("environment"):
+        raise UsageError(
+            f"{path} of commit {commit.sha[:12]} takes values from Pulumi ESC ({_names(imported)}): what they were "
+            "then is not in the commit.",
+            code=Code.COMMIT_UNUSABLE,
+            next="Commit those values in its config (pulumi env open shows them, pulumi config set takes them), "
+            "without `environment`, on top of that commit, and go to the new one.",
+        )
     then, now = _encryption(config), _todays(where, path, state)
     if secured := _secured(config.get("config") or {}):
         differs = {name: then.get(name) for name in _ENCRYPTION[1:]} != {
@@ -191,6 +219,15 @@ def stack_config(
                 "commit, and go to the new one.",
             )
     return {name: value for name, value in config.items() if name not in _ENCRYPTION} | now
+
+
+def _names(imported: Any) -> str:
+    """The environments of Pulumi ESC that a stack file names; it may have them as a list, or define one itself
+    (https://www.pulumi.com/docs/esc/integrations/infrastructure/pulumi-iac/).
+    """
+    named = imported.get("imports") if isinstance(imported, Mapping) else imported
+    found = named if isinstance(named, list) else [named or "its own"]
+    return ", ".join(str(one)[:80] for one in found[:5])
 
 
 def _todays(where: Where, path: str, state: Deployment) -> dict[str, Any]:

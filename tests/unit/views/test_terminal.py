@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from rich.console import Console
@@ -118,3 +119,23 @@ def test_with_json_what_was_left_empty_is_empty(capsys: pytest.CaptureFixture[st
         "next": [],
         "exit_code": 1,
     }
+
+
+def test_long_work_within_other_work_is_named_where_no_bar_is_shown_and_counted_apart() -> None:
+    output = io.StringIO()
+    terminal = Terminal()
+    terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=100)
+
+    terminal.start("Updating", 3)
+    terminal.start("Installing the dependencies of commit 0123456789ab", 0)
+    named = output.getvalue()
+    terminal.finish()
+    terminal.progress(2)
+    terminal.finish()
+
+    assert "Installing the dependencies of commit 0123456789ab" in named
+    updating, installing = output.getvalue().removeprefix(named).splitlines()
+    assert "Updating" in updating
+    assert "2/3" in updating
+    assert "Installing" in installing
+    assert re.search(r"\d+:\d\d:\d\d$", installing.rstrip()), "it says how long it took"

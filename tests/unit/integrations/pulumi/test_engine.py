@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import rollback
 from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process, began
 from rollback.integrations.gated.pulumi_command import QuietStack, ignored
+from rollback.integrations.pulumi import virtualenv
 from rollback.integrations.pulumi.engine import CommandWatch, Engine, EngineError, Locked
-from rollback.integrations.pulumi.virtualenv import provide
+from rollback.integrations.pulumi.installation import INSTALLER
+from rollback.integrations.pulumi.virtualenv import Checkouts, local_packages, provide
 from rollback.ledger.lease import LeaseLost
 from tests.coded import coded
 
@@ -110,6 +113,10 @@ def test_an_engine_that_is_missing_or_of_another_major_is_reported(
         Engine.found("file:///state")
 
 
+def checkouts(worktree: Path, today: Path) -> Checkouts:
+    return Checkouts(commit="0" * 40, worktree=worktree, today=today, folder=".")
+
+
 def test_a_program_gets_todays_virtualenv_where_it_asks_for_the_same(engine: Make, tmp_path: Path) -> None:
     today, folder = tmp_path / "today", tmp_path / "tree"
     (today / ".venv" / "bin").mkdir(parents=True)
@@ -119,7 +126,7 @@ def test_a_program_gets_todays_virtualenv_where_it_asks_for_the_same(engine: Mak
         (place / "more.txt").write_text("pulumi\n")
     project = {"runtime": {"name": "python", "options": {"virtualenv": ".venv"}}}
 
-    variables = provide(engine(""), project, folder, today)
+    variables = provide(engine(""), project, checkouts(folder, today))
 
     assert variables == {}
     assert (folder / ".venv" / "bin").resolve() == (today / ".venv" / "bin").resolve()
@@ -130,11 +137,97 @@ def test_a_program_gets_todays_virtualenv_where_it_asks_for_the_same(engine: Mak
 def test_other_runtimes_and_toolchains_install_theirs_themselves(
     engine: Make, tmp_path: Path, runtime: Any
 ) -> None:
-    provide(engine('echo "$@" > asked'), {"runtime": runtime}, tmp_path, tmp_path)
+    here = checkouts(tmp_path, tmp_path)
+    provide(engine('echo "$@" > asked'), {"runtime": runtime}, here)
 
     assert (tmp_path / "asked").read_text() == "--non-interactive install\n"
     with pytest.raises(UsageError, match="no such package", check=coded(Code.DEPENDENCIES_UNAVAILABLE)):
-        provide(engine("echo no such package; exit 1"), {"runtime": runtime}, tmp_path, tmp_path)
+        provide(engine("echo no such package; exit 1"), {"runtime": runtime}, here)
+
+
+def test_what_another_language_needs_and_cannot_have_is_left_to_the_person_in_a_sentence(
+    engine: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, check=coded(Code.DEPENDENCIES_UNAVAILABLE)) as error:
+        provide(engine("exit 1"), {"runtime": "nodejs"}, checkouts(tmp_path, tmp_path))
+
+    assert (error.value.exit_code, error.value.changed) == (2, "Nothing was changed.")
+    assert "pulumi install" in error.value.next
+    assert "nodejs" in error.value.next
+    assert INSTALLER in error.value.next
+
+
+def test_a_program_in_yaml_has_no_dependencies(engine: Make, tmp_path: Path) -> None:
+    assert provide(engine("exit 1"), {"runtime": "yaml"}, checkouts(tmp_path, tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    ("toolchain", "lock", "told"),
+    [
+        ("uv", "uv.lock", {"UV_FROZEN": "1"}),
+        ("uv", "other.lock", {}),
+        ("poetry", "poetry.lock", {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}),
+    ],
+)
+def test_a_toolchain_installs_what_the_commit_has_locked_into_its_own_worktree(
+    engine: Make, tmp_path: Path, toolchain: str, lock: str, told: dict[str, str]
+) -> None:
+    (tmp_path / lock).touch()
+    project = {"runtime": {"name": "python", "options": {"toolchain": toolchain}}}
+    asked = engine("env > asked")
+
+    variables = provide(asked, project, checkouts(tmp_path, tmp_path))
+
+    seen = (tmp_path / "asked").read_text().splitlines()
+    assert variables == told
+    assert [line for line in seen if line.startswith(("UV_", "POETRY_"))] == [
+        f"{name}={value}" for name, value in told.items()
+    ]
+
+
+def test_what_an_installer_writes_is_not_seen_by_git(engine: Make, tmp_path: Path) -> None:
+    """The engine would record what it deploys as more than the commit."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    git = ("git", "-C", str(tree), "-c", "user.name=dan", "-c", "user.email=dan@example.org")
+    (tree / "package-lock.json").write_text("locked\n")
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "locked")):
+        subprocess.run([*git, *command], check=True)
+    installs = "mkdir node_modules; echo x > node_modules/x; echo y > package-lock.json; echo z > new.lock"
+
+    provide(engine(installs), {"runtime": "nodejs"}, checkouts(tree, tree))
+
+    seen = subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True)
+    assert seen.stdout == ""
+    assert (tree / "package-lock.json").read_text() == "locked\n"
+    assert (tree / "node_modules" / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("requirements", "own"),
+    [
+        ("pulumi>=3\n", False),
+        ("pulumi\n./lib\n", True),
+        ("-e .\n", True),
+        ("--editable ../lib[extra]\n", True),
+        ("lib @ file:///lib\n", True),
+        ("lib-of.ours==1.0\n", False),
+    ],
+)
+def test_a_package_by_its_path_is_the_commits_and_not_todays(requirements: str, own: bool) -> None:
+    assert bool(virtualenv._BY_PATH.search(requirements)) is own
+
+
+def test_packages_by_their_path_are_found_and_others_are_not() -> None:
+    packages = {"own": "./own", "parent": {"source": "../parent"}, "random": "random@4.1.0"}
+    plugins = {"providers": [{"name": "local", "path": "bin"}, {"name": "nowhere"}], "languages": []}
+
+    assert local_packages({"packages": packages, "plugins": plugins}) == {
+        "own": "./own",
+        "parent": "../parent",
+        "local": "bin",
+    }
+    assert local_packages({"packages": [], "plugins": None}) == {}
 
 
 def test_only_the_gated_command_starts_the_engine() -> None:

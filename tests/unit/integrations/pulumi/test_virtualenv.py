@@ -73,6 +73,10 @@ def engine(program: str = "pulumi") -> Engine:
     return Engine(program=program, backend="file:///nowhere", variables=dict(os.environ))
 
 
+def checkouts(worktree: Path, today: Path) -> virtualenv.Checkouts:
+    return virtualenv.Checkouts(commit="0" * 40, worktree=worktree, today=today, folder=".")
+
+
 def nothing_was_stolen(seen: Path) -> None:
     variables = json.loads(seen.read_text())
     assert not [name for name, value in variables.items() if value == "stolen"]
@@ -90,7 +94,7 @@ def test_the_build_of_a_package_sees_no_credentials(tmp_path: Path) -> None:
     (project / "requirements.txt").write_text("./hostile\n")
     options = {"runtime": {"name": "python", "options": {"virtualenv": "venv"}}}
 
-    virtualenv.provide(engine(), options, project, tmp_path / "today")
+    virtualenv.provide(engine(), options, checkouts(project, tmp_path / "today"))
 
     assert list((project / "venv").glob("lib/*/site-packages/hostile.py"))
     nothing_was_stolen(tmp_path / "seen.json")
@@ -106,6 +110,6 @@ def test_neither_does_what_the_engine_installs(tmp_path: Path, runtime: object) 
     program.write_text(f'#!/bin/sh\nexec python3 -c "{command}"\n')
     program.chmod(0o700)
 
-    virtualenv.provide(engine(str(program)), {"runtime": runtime}, tmp_path, tmp_path)
+    virtualenv.provide(engine(str(program)), {"runtime": runtime}, checkouts(tmp_path, tmp_path))
 
     nothing_was_stolen(seen)
