@@ -6,8 +6,8 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,13 @@ class Estate:
 
     # -- the target ----------------------------------------------------------------------------------
 
-    def target(self, *, patience: float | None = None, confirm_dead: str = "") -> Stack:
+    def target(
+        self,
+        *,
+        patience: float | None = None,
+        confirm_dead: str = "",
+        working: Callable[[str], object] = lambda _: None,
+    ) -> Stack:
         """The target as a process of its own has it."""
         closing = ExitStack()
         self._open.append(closing)
@@ -211,6 +217,7 @@ class Estate:
             clocks=Clocks(now=lambda: ""),
             closing=closing,
             confirm_dead=confirm_dead,
+            working=lambda what: nullcontext(working(what)),
         )
         return Stack(context, patience=patience)
 

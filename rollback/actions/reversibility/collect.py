@@ -121,7 +121,7 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
     settings = context.account.settings
     if deployed is UNKNOWN and shutil.which("pulumi") is None:
         return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on PATH")]
-    from rollback.targets.stack import planner  # noqa: PLC0415 - needs an extra, where there is a stack
+    from rollback.targets.stack import planner, providers  # noqa: PLC0415 - need an extra, where there is a stack
 
     stack = planner.find(context, StackRequest())
     try:
@@ -133,6 +133,15 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
     if not checkpoint.resources(state):
         return [_never("stack", "nothing is deployed by it")]
     planner.free(stack.locks.held())
+    asked = providers.Providers(engine=stack.name.engine, where=stack.where)
+    known = "" if deployed is UNKNOWN else deployed
+    try:
+        asked.must_be_had(state, commit, known)
+    except providers.MissingProviderError as error:
+        return [
+            Judgement(check="stack", subject=name, answer=CheckAnswer.NO, why=error.what, next=error.next)
+            for name in error.names
+        ]
     made = stack.workspace(commit, state, ())
     found = planner.preview(made, state, settings.rto.infrastructure * 60, save=False)
     if not found.ended.ok and not found.protected:
@@ -142,7 +151,22 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
             next=f"pulumi preview --stack {settings.environment}",
         )
     resources = resource_rules.of_stack(found.steps)
-    return resource_rules.judged("stack", resources, settings.holds_data, commit.sha)
+    made_by = [step.type for step in found.steps if step.custom and step.new is not None]
+    return [
+        *(
+            Judgement(
+                check="stack",
+                subject=name,
+                answer=CheckAnswer.NO,
+                why=f"the step back would delete what this provider makes, and {known[:12]}, which is deployed, does "
+                "not have it",
+                next="deploy a commit first that has it in Pulumi.yaml and in its folder, and does not use it",
+            )
+            for name in asked.lost_on_the_way_back(made_by, commit, known)
+            if known
+        ),
+        *resource_rules.judged("stack", resources, settings.holds_data, commit.sha),
+    ]
 
 
 def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[Judgement]:

@@ -43,6 +43,9 @@ _KEPT = re.compile(
 )
 _LAST_LINES = 12
 _EVENT = ("sequence", "timestamp")
+# https://www.pulumi.com/docs/iac/cli/environment-variables/
+_NO_DOWNLOADS = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"
+_BUILT_IN = "pulumi"
 
 Facts = Mapping[str, Any]
 T = TypeVar("T")
@@ -173,6 +176,23 @@ class Engine:
                 code=Code.TOOL_MISSING,
                 next=f"rollback tools install, with no other pulumi on PATH; or install it by hand: {INSTALLER}",
             ) from None
+
+    @property
+    def downloads_plugins(self) -> bool:
+        """Whether it downloads plugins that it needs and this machine does not have."""
+        return self.variables.get(_NO_DOWNLOADS, "").casefold() not in ("1", "true")
+
+    def has_provider(self, name: str) -> bool:
+        """Whether this machine has a provider, in whatever version: as a plugin, on PATH or beside the engine."""
+        path = os.pathsep.join(
+            (self.variables.get("PATH", os.defpath), str(Path(self.program).resolve().parent))
+        )
+        home = Path(self.variables.get("PULUMI_HOME") or Path.home() / ".pulumi")
+        return (
+            name == _BUILT_IN
+            or shutil.which(f"pulumi-resource-{name}", path=path) is not None
+            or any((home / "plugins").glob(f"resource-{name}-v*"))
+        )
 
     def ask(self, folder: Path, stack: str, question: Callable[[QuietStack], T]) -> T:
         """What a short operation on a stack returns. Raises `EngineError`, `Locked` or `Denied` where it fails."""

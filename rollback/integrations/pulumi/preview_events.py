@@ -15,6 +15,7 @@ from rollback.model.record import INFRASTRUCTURE
 
 CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
 STACK_TYPE = "pulumi:pulumi:Stack"
+_REFERENCE_TYPE = "pulumi:pulumi:StackReference"
 # In place of a value that is not known before something else has been made: `UnknownStringValue`,
 # https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin#pkg-constants
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba"
@@ -99,6 +100,19 @@ def drift(events: Events) -> list[tuple[str, tuple[str, ...]]]:
         elif metadata.get("old") and not metadata.get("new"):
             found[metadata["urn"]] = ()
     return sorted(found.items())
+
+
+def references(events: Events) -> list[str]:
+    """The full names of the stacks whose outputs the program has read, sorted."""
+    found = set()
+    for kind, data in events:
+        metadata = data.get("metadata", {})
+        if kind == "resOutputsEvent" and metadata.get("type") == _REFERENCE_TYPE:
+            name = ((metadata.get("new") or {}).get("inputs") or {}).get("name")
+            # Others are of a service's backend, of which no copy can be made.
+            if isinstance(name, str) and name.count("/") == 2:  # noqa: PLR2004 - organization/project/stack
+                found.add(name)
+    return sorted(found)
 
 
 def unknown(value: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,22 +16,36 @@ from typing import Any
 from rollback.integrations.pulumi.engine import Engine
 from rollback.integrations.pulumi.update_history import StackName
 
+_ORGANIZATION = "organization"
+
 
 @contextmanager
-def state_copy(name: StackName, exported: Mapping[str, Any]) -> Iterator[tuple[Engine, Path]]:
+def state_copy(
+    name: StackName, exported: Mapping[str, Any], references: Iterable[str] = ()
+) -> Iterator[tuple[Engine, Path]]:
     """An engine for the copy of `exported` (as `StackName.exported`), and the copy's folder; it lasts as long as
     the block.
+
+    The program can read there the outputs of the stacks that it refers to: `references` are their names, as
+    `Preview.references`.
     """
     with tempfile.TemporaryDirectory(prefix="rollback-rehearsal-") as place:
         folder = Path(place)
-        state = folder / ".pulumi" / "stacks" / name.project
-        state.mkdir(parents=True)
+        (folder / ".pulumi").mkdir()
         (folder / ".pulumi" / "meta.yaml").write_text("version: 1\n", encoding="utf-8")
-        rest = {key: value for key, value in exported.items() if key != "deployment"}
-        latest = {"stack": f"organization/{name.project}/{name.stack}", "latest": exported.get("deployment")}
-        (state / f"{name.stack}.json").write_text(
-            json.dumps({**rest, "checkpoint": latest}), encoding="utf-8"
-        )
+        for reference in references:
+            _write(folder, reference, name.referred(reference))
+        _write(folder, f"{_ORGANIZATION}/{name.project}/{name.stack}", exported)
         backend = f"file://{folder}"
         variables = {**name.engine.variables, "PULUMI_BACKEND_URL": backend}
         yield replace(name.engine, backend=backend, variables=variables), folder
+
+
+def _write(folder: Path, name: str, exported: Mapping[str, Any]) -> None:
+    """Puts a state into the copy; `name` is that of its stack, in full."""
+    _, project, stack = name.split("/")
+    state = folder / ".pulumi" / "stacks" / project / f"{stack}.json"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    rest = {key: value for key, value in exported.items() if key != "deployment"}
+    latest = {"stack": name, "latest": exported.get("deployment")}
+    state.write_text(json.dumps({**rest, "checkpoint": latest}), encoding="utf-8")

@@ -80,6 +80,10 @@ class StackName:
         """The stack's state, `{"version": 3, "deployment": {…}}`, its secrets encrypted. Raises as `Engine.ask` does."""
         return vars(self.engine.ask(self.folder, self.stack, lambda stack: stack.export_stack()))
 
+    def referred(self, name: str) -> Mapping[str, Any]:
+        """The same of another stack of this backend, by its full name: `organization/PROJECT/STACK`."""
+        return vars(self.engine.ask(self.folder, name, lambda stack: stack.export_stack()))
+
     def imported(self, state: Mapping[str, Any]) -> None:
         """Replaces the stack's state, as `exported` gives it. Raises as `Engine.ask` does."""
         document = Deployment()

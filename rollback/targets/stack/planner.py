@@ -29,7 +29,7 @@ from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Eng
 from rollback.integrations.pulumi.preview_events import PreviewStep
 from rollback.integrations.pulumi.state_copy import state_copy
 from rollback.integrations.pulumi.update_history import StackName, Update
-from rollback.integrations.pulumi.workspace import Where, Workspace, workspace
+from rollback.integrations.pulumi.workspace import Where, Workspace, project_at, workspace
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.release import PREVIOUS, STACK
@@ -45,6 +45,7 @@ from rollback.model.resource_changes import (
     weakenings,
 )
 from rollback.targets.base import Context
+from rollback.targets.stack.providers import Providers
 
 # What a stack may be called: https://www.pulumi.com/docs/iac/concepts/stacks/.
 _STACK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -98,7 +99,7 @@ class StackReader:
         """A commit's workspace for the checkpoint `state`, without the URNs in `without`; it lasts as long as
         the session.
         """
-        made = workspace(self.name.engine, self.where, commit, state, without)
+        made = workspace(self.name.engine, self.where, commit, state, without, working=self.context.working)
         return self.context.closing.enter_context(made)
 
 
@@ -106,7 +107,8 @@ class StackReader:
 class Preview:
     """What the program of a workspace would do to the stack whose checkpoint was `state`.
 
-    `drift` is a pair for each resource that differs from the checkpoint: its URN and the properties.
+    `drift` is a pair for each resource that differs from the checkpoint: its URN and the properties. `references`
+    are the full names of the stacks whose outputs it reads.
     """
 
     workspace: Workspace
@@ -114,6 +116,7 @@ class Preview:
     ended: CommandResult
     steps: tuple[PreviewStep, ...]
     drift: tuple[tuple[str, tuple[str, ...]], ...]
+    references: tuple[str, ...] = ()
 
     @cached_property
     def changes(self) -> tuple[ResourceChange, ...]:
@@ -173,18 +176,21 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
     holds the stack's lock; `RollbackError` where the commit's program does not run.
     """
     engine, ledger = stack.name.engine, stack.context.ledger
+    quarantined = {
+        quarantine.version for quarantine in ledger.quarantines() if quarantine.service == stack.subject
+    }
+    # What the ledger and git know is refused before any engine is started.
+    named = None if request.commit == PREVIOUS else _named(stack, request.commit, quarantined)
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(engine.version)
         updates = pool.submit(_updates, stack)
         read = pool.submit(stack.exported)
-        quarantined = {
-            quarantine.version for quarantine in ledger.quarantines() if quarantine.service == stack.subject
-        }
         free(stack.locks.held())
         version, entries, exported = asked.result(), updates.result(), read.result()
     state = checkpoint.deployment(exported)
-    commit = _target(stack, request.commit, entries, quarantined)
+    commit = named or _previous(stack, entries, quarantined)
     now, last = update_history.left(entries, commit.sha), update_history.deployed(entries)
+    Providers(engine=engine, where=stack.where).must_be_had(state, commit, now.commit if now else "")
     found = preview(stack.workspace(commit, state, request.without), state, seconds)
     names = renames(found)
     if names:
@@ -255,6 +261,7 @@ def preview(
         ended=ended,
         steps=tuple(preview_events.steps(events)),
         drift=tuple(preview_events.drift(events)),
+        references=tuple(preview_events.references(events)),
     )
 
 
@@ -278,7 +285,7 @@ def _preview_renamed(
 ) -> Preview:
     """What the program would do once these resources have their other names, tried on a copy of the `exported` state."""
     state = checkpoint.renamed(found.state, names)
-    with state_copy(stack.name, {**exported, "deployment": state}) as (engine, _):
+    with state_copy(stack.name, {**exported, "deployment": state}, found.references) as (engine, _):
         tried = preview(replace(found.workspace, engine=engine), found.state, seconds, save=False)
     # What is updated is the stack's own state.
     return replace(tried, workspace=found.workspace)
@@ -375,13 +382,18 @@ def _updates(stack: StackReader) -> list[Update]:
         raise
 
 
-def _target(stack: StackReader, wanted: str, entries: Sequence[Update], quarantined: set[str]) -> Commit:
-    if wanted == PREVIOUS:
-        top = stack.where.top
-        found = update_history.previous(
-            entries, quarantined, lambda one, other: bool(git.is_ancestor(top, other, one))
-        )
-        return stack.commit(found.commit)
+def _previous(stack: StackReader, entries: Sequence[Update], quarantined: set[str]) -> Commit:
+    top = stack.where.top
+    found = update_history.previous(
+        entries, quarantined, lambda one, other: bool(git.is_ancestor(top, other, one))
+    )
+    return stack.commit(found.commit)
+
+
+def _named(stack: StackReader, wanted: str, quarantined: set[str]) -> Commit:
+    """The commit that a person names. Raises `Refused` where it is quarantined, `UsageError` where it is none of this
+    project.
+    """
     commit = stack.commit(wanted)
     if commit.sha in quarantined:
         raise Refused(
@@ -389,6 +401,7 @@ def _target(stack: StackReader, wanted: str, entries: Sequence[Update], quaranti
             code=Code.QUARANTINED,
             next="rollback status says by which rollback; rollback release lift lets it come back.",
         )
+    project_at(stack.where, commit)
     return commit
 
 
