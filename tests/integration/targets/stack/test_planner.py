@@ -231,6 +231,8 @@ def test_a_program_that_hangs_is_stopped_when_its_time_is_up(deployed: tuple[Est
 
 def test_a_commit_without_the_project_or_its_stack_is_reported(deployed: tuple[Estate, str, str]) -> None:
     estate, _, _ = deployed
+    estate.config(top={"environment": ["platform/dev"]})
+    of_esc = estate.commit(OLD, "values from Pulumi ESC")
     estate.git("rm", "-q", "Pulumi.dev.yaml")
     without_stack = estate.commit(OLD, "no stack")
     estate.git("mv", "Pulumi.yaml", "elsewhere.yaml")
@@ -240,6 +242,7 @@ def test_a_commit_without_the_project_or_its_stack_is_reported(deployed: tuple[E
     estate.git("checkout", "-q", deployed[2], "--", "Pulumi.yaml", "Pulumi.dev.yaml")
 
     for sha, parts in (
+        (of_esc, r"Pulumi ESC \(platform/dev\)"),
         (without_stack, "Pulumi.dev.yaml is missing"),
         (without_project, "holds no Pulumi project"),
         (other, "the project is called 'other', not 'rollback'"),
