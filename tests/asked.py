@@ -30,6 +30,8 @@ _E2E = ROOT / "tests" / "e2e"
 _ROLE = re.compile(r"bbws-access-([a-z]+)-([a-z-]+)-role")
 _ROLES = {"github-actions": "deployer"}
 _LEADING_KEYS = "dynamodb:LeadingKeys"
+# Of these the emulator names a bus, and AWS takes no resource (Service Authorization Reference, Amazon EventBridge).
+_ON_EVERYTHING = frozenset({"events:ListRules", "events:ListTargetsByRule"})
 _SHAPES = (
     (re.compile(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b"), "<ulid>"),
     # End-to-end tests have one key only, of the stack's secrets; it is called as `permissions/deeds.py` calls it.
@@ -152,6 +154,7 @@ def _shape(line: Sequence[Any], catalogue: re.Pattern[str]) -> Call | None:
     if named is None or (decision == "Deny" and not sid):
         return None
     environment, expected = named.groups()
+    resource = "*" if action in _ON_EVERYTHING else resource
 
     def shaped(text: str) -> str:
         text = text.replace(account, "<account>").replace(region, "<region>")

@@ -116,7 +116,7 @@ def _deeds(of: Declared) -> Iterator[tuple[Question, Request]]:
 
 def _asked(of: Declared) -> Iterator[tuple[Question, Request]]:
     for call in asked.kept():
-        if call.role in of.roles:
+        if call.role in of.roles and is_judged(call):
             request = of.request(
                 call.role,
                 call.action,
@@ -133,8 +133,14 @@ def calls(of: Declared) -> list[Call]:
     return [
         call
         for call in sorted(asked.kept())
+        if is_judged(call)
         if call.role not in missing and not any(f"-{role}-" in call.resource for role in missing)
     ]
+
+
+def is_judged(call: Call) -> bool:
+    """Whether the simulator knows what a call is about: of API Gateway it has the resource types of REST APIs alone."""
+    return "::/apis" not in call.resource
 
 
 def filled(of: Declared, shape: str) -> str:

@@ -32,7 +32,6 @@ TRAIL = "arn:aws:s3:::{stem}-audit-trail-{account}"
 STATE = "arn:aws:s3:::{stem}-terraform-state"
 FOUNDATION = "arn:aws:s3:::{stem}-foundation-state"
 APIS = "arn:aws:apigateway:{region}::/restapis"
-HTTP_APIS = "arn:aws:apigateway:{region}::/apis"
 API_TAGS = (
     "arn:aws:apigateway:{region}::/tags/arn%3Aaws%3Aapigateway%3A{region}%3A%3A%2Frestapis%2Fa1b2c3d4e5"
 )
@@ -260,9 +259,6 @@ TABLE_DEEDS = (
 API_DEEDS = (
     _row(_DR, "list APIs", "apigateway:GET", APIS, shared=True),
     _row(_DR, "read an API", "apigateway:GET", f"{APIS}/a1b2c3d4e5", shared=True),
-    _row(_DR, "list HTTP and WebSocket APIs", "apigateway:GET", HTTP_APIS, shared=True),
-    _row(_DR, "read what an HTTP API invokes", "apigateway:GET", f"{HTTP_APIS}/a1b2c3d4/integrations", shared=True),
-    _row(NOBODY, "change an HTTP API", "apigateway:POST PATCH DELETE", f"{HTTP_APIS}/a1b2c3d4/integrations"),
     _row(NOBODY, "read the keys of APIs", "apigateway:GET", "arn:aws:apigateway:{region}::/apikeys"),
     _row(_D, "tag an API", "apigateway:PUT DELETE", API_TAGS, shared=True),
     _row(_D, "make the API", "apigateway:POST", APIS, apigateway__Request_ApiName="{stem}-apigw"),
