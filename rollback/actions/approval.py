@@ -32,13 +32,20 @@ DEFAULT_BRANCH = "HEAD"
 _SKEW = timedelta(minutes=5)
 
 
-def policy(settings: Settings, kind: str) -> Policy:
+def policy(settings: Settings, kind: str, *, below: bool = False) -> Policy:
     """What `settings` ask for a kind of rollback: none, confirm or identity.
 
+    To go `below` what must not be rolled back past is an exception: where anybody is configured who approves, that is
+    asked for, whatever the kind asks for; where nobody is, a person confirms the shown plan.
     What a prune deletes does not come back: somebody has seen it first, also where aliases move at once.
     """
     required: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
-    return max(required, "confirm", key=_STRICTEST.index) if kind == Kind.PRUNE else required
+    least: Policy = "none"
+    if kind == Kind.PRUNE or below:
+        least = "confirm"
+    if below and any((settings.people.approvers, settings.reviewers.users, settings.reviewers.teams)):
+        least = "identity"
+    return max(required, least, key=_STRICTEST.index)
 
 
 def on_branch(root: Path, branch: str, name: str) -> str | None:
@@ -56,6 +63,8 @@ def binding_policy(
     settings: Settings,
     kind: str,
     read: Callable[[Path, str, str], str | None] = on_branch,
+    *,
+    below: bool = False,
 ) -> Policy:
     """What is asked for, by this checkout and by the protected branch, whichever asks for more.
 
@@ -64,7 +73,7 @@ def binding_policy(
     say as well, and so has the remote's default branch, where the checkout knows it. Raises `Refused` where they
     differ or cannot be compared.
     """
-    here = policy(settings, kind)
+    here = policy(settings, kind, below=below)
     files = (PROJECT_FILE, f"Pulumi.{settings.environment}.yaml")
     branch = settings.protected_branch
     texts = _texts(root, branch, files, read)
@@ -85,7 +94,7 @@ def binding_policy(
                 code=Code.SETTINGS_NOT_REVIEWED,
                 next=f"Check out what is on '{message.protected_branch}'.",
             )
-    strictest = max(here, policy(there, kind), key=_STRICTEST.index)
+    strictest = max(here, policy(there, kind, below=below), key=_STRICTEST.index)
     if strictest == "identity":
         changed = [
             name

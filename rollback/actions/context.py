@@ -69,9 +69,9 @@ class Session:
         required: Policy = "identity"
         if record.status is Status.AWAITING_APPROVAL:
             try:
-                required = self.policy(record.kind)
+                required = self.policy_of(record)
             except RollbackError:
-                required = approval.policy(self.settings, record.kind)
+                required = approval.policy(self.settings, record.kind, below=bool(record.below))
         approver = self.settings.names.role(APPROVER)
         life = Life.RUNNING if record.status is Status.IN_PROGRESS else Life.FREE
         return RecordSeen(record=record, life=life, required=required, approver=approver)
@@ -95,9 +95,13 @@ class Session:
             self.watch.strict = strict
             self.watch.look_at_the_head()
 
-    def policy(self, kind: str) -> Policy:
-        """Which approval a kind of rollback needs. Raises `Refused` as `approval.binding_policy` does."""
-        return approval.binding_policy(self.root, self.settings, kind, self.on_branch)
+    def policy(self, kind: str, *, below: bool = False) -> Policy:
+        """Which approval a kind of rollback needs; `below`, and raises, as `approval.binding_policy`."""
+        return approval.binding_policy(self.root, self.settings, kind, self.on_branch, below=below)
+
+    def policy_of(self, record: Record) -> Policy:
+        """Which approval a record needs. Raises as `policy` does."""
+        return self.policy(record.kind, below=bool(record.below))
 
     @property
     def context(self) -> Context:

@@ -132,7 +132,7 @@ class Lifecycle:
         began = self.session.clocks.now()
         target = self.session.target(kind)
         rollback_id = self.session.clocks.identifier()
-        policy = self.session.policy(kind)
+        policy = self.session.policy(kind, below=request.allow_below)
         if yes:
             approval.may_be_confirmed_unseen(self.session.settings, policy)
         freeze.respected(self.session)
@@ -346,7 +346,7 @@ class Lifecycle:
         written down, too. Raises `Refused` where there is none, or where `digest` is given and is another plan's.
         """
         only(record, (Status.AWAITING_APPROVAL,), "it waits for no approval")
-        policy = self.session.policy(record.kind)
+        policy = self.session.policy_of(record)
         if policy == "confirm" or digest:
             approval.confirmed(record, digest)
         given = self.session.ledger.approvals(record.rollback_id)

@@ -208,6 +208,8 @@ class RecordLeases:
         opened, target, plan = self.opened(rollback_id)
         if why := self.session.ledger.untrusted(opened, timeline):
             raise opened.tampered(why)
+        if plan.request.allow_below and not opened.record.below:
+            raise opened.tampered("it does not say that it may go below what must not be rolled back past")
         return opened, target, plan
 
     def approved_where_asked(self, opened: Opened) -> None:
@@ -216,7 +218,7 @@ class RecordLeases:
         Its journal alone is no proof of that: the rollback role writes it, and may not write an approval.
         """
         record = opened.record
-        if record.emergency or self.session.policy(record.kind) != "identity":
+        if record.emergency or self.session.policy_of(record) != "identity":
             return
         given = approvals(record.rollback_id, opened.events)
         kept = self.session.ledger.approvals(record.rollback_id) if given else []

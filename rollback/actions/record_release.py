@@ -27,7 +27,16 @@ from rollback.ledger.lease import ALIASES, RECORDING, HeldLeases
 from rollback.ledger.lease import STACK as STACK_LEASE
 from rollback.ledger.lease import TERRAFORM as TERRAFORM_LEASE
 from rollback.model.record import DeployedVersion
-from rollback.model.release import STACK, TERRAFORM, Entry, Release, checked_version, label, manifest_hash
+from rollback.model.release import (
+    STACK,
+    TERRAFORM,
+    Entry,
+    Release,
+    Timeline,
+    checked_version,
+    label,
+    manifest_hash,
+)
 from rollback.targets.aliases.recorded import deployed_label
 
 R = TypeVar("R")
@@ -60,12 +69,19 @@ class Recorded:
 
 
 def record(
-    session: Session, version: str, commits: Commits, ui: Ui, *, stack: StackCommit | None = None
+    session: Session,
+    version: str,
+    commits: Commits,
+    ui: Ui,
+    *,
+    stack: StackCommit | None = None,
+    not_below: str = "",
 ) -> Recorded:
     """Records as `version` what alias `live` of every function points at now, and updates the parameters.
 
     `stack` reads the stack's commit, for who does not have it in `commits`: under the leases, so that no rollback of it
-    has ended in between. Raises `Refused` where a function or its alias is missing, where the version was recorded with
+    has ended in between. No rollback goes to a release older than `not_below` from then on (`model.floors`): this one,
+    or one that is recorded already; recorded again without it, it stays. Raises `Refused` where a function or its alias is missing, where the version was recorded with
     other function versions, or where it or a commit is quarantined.
     """
     checked_version(version)
@@ -77,7 +93,9 @@ def record(
         _not_quarantined(session, version, commits)
         manifest, weighted = _read_live(session, ui)
         notices += weighted
+        _known_release(timeline, not_below, version)
         release = _release(session, version, commits, manifest, identifier, adopted=False)
+        release = replace(release, not_below=not_below)
         deployed = {**dict.fromkeys(release.services, version), **_positions(commits)}
         known = timeline.release_of(version)
         if known is not None:
@@ -89,7 +107,9 @@ def record(
                     code=Code.RELEASE_EXISTS,
                     next="Give the new deployment a version of its own.",
                 )
-            if deployed.items() <= timeline.all_deployed.items() and before.manifest == manifest:
+            release = replace(release, not_below=not_below or before.not_below)
+            same = before.manifest == manifest and before.not_below == release.not_below
+            if deployed.items() <= timeline.all_deployed.items() and same:
                 # The command that recorded it may have died before the parameters were written.
                 _write_parameters(session, label(timeline.all_deployed), commits, again=True)
                 return Recorded(
@@ -102,6 +122,17 @@ def record(
         _write_parameters(session, label({**timeline.all_deployed, **deployed}), commits)
     return Recorded(
         release=release, deployed=label({**timeline.all_deployed, **deployed}), notices=tuple(notices)
+    )
+
+
+def _known_release(timeline: Timeline, not_below: str, version: str) -> None:
+    """Raises `UsageError` where `not_below` is neither this release nor one that was recorded."""
+    if not_below in ("", version) or timeline.release_of(checked_version(not_below)) is not None:
+        return
+    raise UsageError(
+        f"No release {not_below!r} is recorded that --not-below could name.",
+        code=Code.UNKNOWN_RELEASE,
+        next=f"--not-below {version}, which is this one; rollback release list shows the others.",
     )
 
 
@@ -369,6 +400,7 @@ def _entry(session: Session, release: Release, deployed: Mapping[str, str], kind
         covers=release.manifest_hash,
         status=release.status,
         commit=release.commit,
+        not_below=release.not_below,
     )
 
 

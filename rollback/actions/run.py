@@ -17,6 +17,7 @@ from rollback.actions.ports import Ui
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.integrations import github_actions
 from rollback.ledger.lease import LeaseLost
+from rollback.model import floors
 from rollback.model.commands import Commands
 from rollback.model.deployed import UNKNOWN, Deployed
 from rollback.model.events import AliasesMoved, Failed, FailedStep, Happened, has
@@ -225,6 +226,7 @@ def new_record(
         infrastructure=plan.infrastructure,
         run=github_actions.this_run(),
         stack=another_stack(plan.subjects, stored(plan.request).project),
+        below=floors.exception(plan.facts, allowed=plan.request.allow_below),
     )
 
 

@@ -188,13 +188,14 @@ class Environment(Operations):
 
         return Emergency(self)
 
-    def required_approval(self, kind: str) -> Policy:
+    def required_approval(self, kind: str, *, below: bool = False) -> Policy:
         """What a kind of rollback needs: `none`, `confirm` by its own person, or the approval of another `identity`.
 
+        `below` is of one that is allowed to go below a release that must not be rolled back past: an exception.
         Raises `Refused` where the checkout's settings are not those of the protected branch.
         """
         with self.operation() as session:
-            return session.policy(kind)
+            return session.policy(kind, below=below)
 
     # -- plan and roll back ----------------------------------------------------------------------------------------
 

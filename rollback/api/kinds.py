@@ -73,15 +73,25 @@ class Functions(Target):
         services: Sequence[str] = (),
         without: Sequence[str] = (),
         adopt_current: bool = False,
+        allow_below: bool = False,
     ) -> Plan:
         """Aliases back to an earlier release: of all services, or of some, `without` some functions.
 
         `to` is a release's version, or `previous`: per service, the newest earlier one that is not quarantined.
-        `adopt_current` starts from where aliases are now, also where somebody else has moved them. Raises `UsageError`
+        `adopt_current` starts from where aliases are now, also where somebody else has moved them. `allow_below` goes below
+        a release that must not be rolled back past: an exception that is recorded, and approved wherever anybody is
+        configured who approves. Raises `UsageError`
         for what does not exist, `Refused` where there is nothing to go back to, or an alias was moved by others.
         """
-        asked = self.request(to, services=services, without=without, adopt_current=adopt_current)
-        return self.environment.plan(asked)
+        return self.environment.plan(
+            self.request(
+                to,
+                services=services,
+                without=without,
+                adopt_current=adopt_current,
+                allow_below=allow_below,
+            )
+        )
 
     def request(
         self,
@@ -90,6 +100,7 @@ class Functions(Target):
         services: Sequence[str] = (),
         without: Sequence[str] = (),
         adopt_current: bool = False,
+        allow_below: bool = False,
     ) -> AliasesRequest:
         """The request that `plan` plans: functions to leave out may be called as the catalogue calls them."""
         settings = self.environment.settings
@@ -100,6 +111,7 @@ class Functions(Target):
             services=tuple(services),
             without=tuple(full[name] if full[name] in catalogue else name for name in without),
             adopt_current=adopt_current,
+            allow_below=allow_below,
         )
 
 
@@ -139,13 +151,14 @@ class Stack(Target):
         project_dir: str = "",
         allow_destroy: Sequence[str] = (),
         without: Sequence[str] = (),
+        allow_below: bool = False,
     ) -> Plan:
         """The stack deployed as an earlier commit had it.
 
         `to` is a commit, or `previous`: the newest earlier one that was deployed whole and is not quarantined. `stack`
         and `project_dir` (the program's folder in the repository) name another stack than the environment's own.
         `allow_destroy` names resources that may be deleted or replaced although they hold data, `without` those to
-        leave as they are, both by URN or name. Raises `UsageError` and `Refused` as `Environment.plan` does, and
+        leave as they are, both by URN or name; `allow_below` as of `Functions`. Raises `UsageError` and `Refused` as `Environment.plan` does, and
         `RollbackError` (`ENGINE_FAILED`) where the engine fails.
         """
         return self.environment.plan(
@@ -155,6 +168,7 @@ class Stack(Target):
                 project=project_dir,
                 allow_destroy=tuple(allow_destroy),
                 without=tuple(without),
+                allow_below=allow_below,
             )
         )
 
@@ -192,9 +206,15 @@ class Terraform(Target):
 
     kinds = (Kind.TERRAFORM,)
 
-    def plan(self, to: str = PREVIOUS, *, allow_destroy: Sequence[str] = ()) -> Plan:
-        """The configuration applied as an earlier commit had it; `to` and `allow_destroy` (addresses) as of `Stack`."""
-        return self.environment.plan(TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy)))
+    def plan(
+        self, to: str = PREVIOUS, *, allow_destroy: Sequence[str] = (), allow_below: bool = False
+    ) -> Plan:
+        """The configuration applied as an earlier commit had it; `to`, `allow_destroy` (addresses) and `allow_below` as of
+        `Stack`.
+        """
+        return self.environment.plan(
+            TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy), allow_below=allow_below)
+        )
 
 
 @dataclass(frozen=True)
@@ -203,9 +223,13 @@ class Full(Target):
 
     kinds = (Kind.FULL,)
 
-    def plan(self, to: str = PREVIOUS, *, allow_destroy: Sequence[str] = ()) -> Plan:
-        """Aliases, the stack and the Terraform configuration back to release `to`; `allow_destroy` as of `Stack`."""
-        return self.environment.plan(FullRequest(release=to, allow_destroy=tuple(allow_destroy)))
+    def plan(
+        self, to: str = PREVIOUS, *, allow_destroy: Sequence[str] = (), allow_below: bool = False
+    ) -> Plan:
+        """Aliases, the stack and the Terraform configuration back to release `to`; the rest as of `Stack`."""
+        return self.environment.plan(
+            FullRequest(release=to, allow_destroy=tuple(allow_destroy), allow_below=allow_below)
+        )
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rollback.actions import quarantine, record_release, status
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class ListedRelease:
     """A recorded release: the `services` that it covers, what is at it (`stands_for`: services, and functions that
     are at another release than their service), and the services that it is quarantined for. `seq` is its place in the
-    ledger's order, `at` ISO 8601 in UTC, `commit` empty where it is not known.
+    ledger's order, `at` ISO 8601 in UTC, `commit` empty where it is not known. `not_below` is the oldest release that a
+    rollback may go to since, empty where it sets no such floor.
     """
 
     seq: int
@@ -29,6 +31,7 @@ class ListedRelease:
     services: tuple[str, ...]
     stands_for: tuple[str, ...]
     quarantined_for: tuple[str, ...]
+    not_below: str = ""
 
 
 def listed(
@@ -50,6 +53,7 @@ def listed(
             services=tuple(name for name in entry.services if not name.startswith("@")),
             stands_for=tuple(name for name, deployed in there.items() if deployed == version),
             quarantined_for=tuple(one.service for one in quarantines if one.version == version),
+            not_below=entry.not_below,
         )
         for version, entry in newest.items()
     )
@@ -61,20 +65,24 @@ class Releases:
 
     environment: Environment
 
-    def record(self, version: str, *, commit: str, terraform_commit: str = "") -> Recorded:
+    def record(
+        self, version: str, *, commit: str, terraform_commit: str = "", not_below: str = ""
+    ) -> Recorded:
         """Records what every alias points at now, after a deployment; commits are resolved in the checkout.
 
+        No rollback goes to an older release than `not_below` from then on: this one, or one that is recorded already.
         Raises `UsageError` for a commit that is none, `Refused` where a function or its alias is missing, or where the
         version was recorded with other function versions, or is quarantined.
         """
-        return self._recorded(version, commit, terraform_commit, adopting=False)
+        act = partial(record_release.record, not_below=not_below)
+        return self._recorded(version, commit, terraform_commit, act)
 
     def adopt(self, version: str, *, commit: str = "", terraform_commit: str = "") -> Recorded:
         """Makes a release of the published versions whose description is exactly `version`.
 
         Raises `Refused` naming the functions that have none or several.
         """
-        return self._recorded(version, commit, terraform_commit, adopting=True)
+        return self._recorded(version, commit, terraform_commit, record_release.adopt)
 
     def list(self) -> tuple[ListedRelease, ...]:
         """The recorded releases, newest first."""
@@ -95,8 +103,9 @@ class Releases:
         with self.environment.operation() as session:
             return tuple(quarantine.lift(session, version, services, reason))
 
-    def _recorded(self, version: str, commit: str, terraform_commit: str, *, adopting: bool) -> Recorded:
-        act = record_release.adopt if adopting else record_release.record
+    def _recorded(
+        self, version: str, commit: str, terraform_commit: str, act: Callable[..., Recorded]
+    ) -> Recorded:
         with self.environment.operation() as session:
             commits = record_release.commits_for(session, commit, terraform_commit)
             reporter = self.environment.reporter

@@ -11,6 +11,9 @@ from typing import Any
 
 # Most of what there is, and nothing to do for it.
 _ATOMS = {str, int, bool, type(None)}
+# A dataclass's class variable: the names of fields that earlier versions did not have. Left out where they are empty, what was
+# stored and hashed before stays what it is.
+LATER = "LATER"
 
 
 def canonical(value: Any) -> str:
@@ -43,7 +46,11 @@ def plain(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [plain(item) for item in value]
     if (names := _fields(kind)) is not None:  # type: ignore[arg-type] # every class is hashable
-        return {name: plain(getattr(value, name)) for name in names}
+        made = {name: plain(getattr(value, name)) for name in names}
+        for name in getattr(kind, LATER, ()):
+            if not made[name]:
+                del made[name]
+        return made
     return _plain(value)
 
 

@@ -70,6 +70,7 @@ class Code(StrEnum):
     NOT_ON_PROTECTED_BRANCH = auto()  # the commit is not part of the protected branch
     FROZEN = auto()  # the environment is frozen
     QUARANTINED = auto()  # the release or commit must not be deployed again until it is lifted
+    BELOW_FLOOR = auto()  # a release was recorded that must not be rolled back that far
     NOTHING_TO_LIFT = auto()  # there is no such freeze or quarantine
     NO_PREVIOUS = auto()  # there is no earlier release or commit that a rollback could go to
     NOT_REVERSIBLE = auto()  # `rollback can` found something that would keep a rollback from going through

@@ -107,6 +107,7 @@ class Plan(Generic[S]):
                     # Requests that resolve to the same targets share a digest: `targets` has them.
                     if name not in ("to", "services")
                     for value in (getattr(asked, name),)
+                    if value or name not in StoredRequest.LATER
                 },
                 "facts": self.facts,
                 "targets": self.targets,

@@ -36,7 +36,7 @@ class Status(StrEnum):
     ABORTED = "ABORTED"
 
 
-_LATER = frozenset({"relieved_seconds", "stack"})
+_LATER = frozenset({"relieved_seconds", "stack", "below"})
 UNFINISHED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS, Status.FAILED})
 
 
@@ -90,6 +90,8 @@ class Record:
     empty for a person's; `notified` is the id of its Slack message, empty if not posted. `emergency`: it was
     made without the ledger, and imported from a journal file.
 
+    `below` says which releases it goes below that must not be rolled back past, or that it was allowed to: an exception.
+
     `stack` names a stack that is not the environment's own and the folder of its program: `edge/dev in services/edge`.
 
     `counts` counts steps by the names in `COUNTS`, `infrastructure` resources by those in `INFRASTRUCTURE`.
@@ -123,6 +125,7 @@ class Record:
     run: str = ""
     notified: str = ""
     stack: str = ""
+    below: str = ""
     events: int = 0
     head: str = ""
     schema: int = SCHEMA

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from rollback.core.canonical import digest
+from rollback.core.canonical import LATER, digest
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.model import floors
 from rollback.model.deployed import UNKNOWN, Deployed, read
 from rollback.model.identity import Actor
 from rollback.model.record import SCHEMA, DeployedVersion
@@ -57,8 +58,10 @@ class Entry:
     `STACK` and `TERRAFORM` where it tells their commit; `stands` maps each of all these subjects to the
     release or commit that is deployed after it; where that is unknown it is missing. `bars` and `lifts` are
     what was quarantined and released from quarantine with it, `<service>#<version>` each, by the same person
-    at the same time. `covers` is the head hash of the record, or `release_hash`. `at` is ISO 8601 in UTC.
+    at the same time. `not_below` is the oldest release that a rollback may go to since it (`floors`), if any. `covers` is the head hash of the record, or `release_hash`. `at` is ISO 8601 in UTC.
     """
+
+    LATER: ClassVar = frozenset({"not_below"})
 
     seq: int
     kind: str
@@ -73,6 +76,7 @@ class Entry:
     commit: str = ""
     bars: tuple[str, ...] = ()
     lifts: tuple[str, ...] = ()
+    not_below: str = ""
     # An entry that says nothing of it is of the first schema.
     schema: int = 1
     previous: str = ""
@@ -85,7 +89,7 @@ class Entry:
 
 def entry_hash(entry: Entry) -> str:
     """What an entry's hash covers: everything but the hash itself."""
-    return digest([getattr(entry, name) for name in Entry.__slots__ if name != "hash"])
+    return digest([value for name, value in as_item(entry).items() if name != "hash"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +97,10 @@ class Release:
     """A DEPLOYMENT# record: a set of function versions recorded together.
 
     `manifest` maps each function's full name to what its alias pointed at; `functions` is their number.
-    `recorded_at` is ISO 8601 in UTC.
+    `recorded_at` is ISO 8601 in UTC. `not_below` is as in `Entry`.
     """
+
+    LATER: ClassVar = frozenset({"not_below"})
 
     deployment_id: str
     version: str
@@ -109,6 +115,7 @@ class Release:
     functions: int
     adopted: bool = False
     status: str = "COMPLETE"
+    not_below: str = ""
     schema: int = SCHEMA
     manifest: Mapping[str, DeployedVersion] = field(default_factory=dict)
 
@@ -228,12 +235,16 @@ class Timeline:
 
 
 def previous(
-    timeline: Timeline, services: Sequence[str], quarantined: Iterable[Quarantine]
+    timeline: Timeline,
+    services: Sequence[str],
+    quarantined: Iterable[Quarantine],
+    *,
+    allow_below: bool = False,
 ) -> dict[str, str]:
     """Service → the newest release that was recorded before the deployed one.
 
     Quarantined releases are passed over, and so is the deployed one. Raises `Refused` naming the services
-    that have none.
+    that have none, or, unless `allow_below`, whose is below what must not be rolled back past (`floors`).
     """
     deployed = timeline.all_deployed
     quarantines = {(item.service, item.version) for item in quarantined}
@@ -266,13 +277,16 @@ def previous(
             next="rollback release list shows what there is: name one with --to V. Of a time before the ledger: "
             "rollback release adopt --version V --env E, then --to V.",
         )
-    return {service: found[service] for service in services}
+    chosen = {service: found[service] for service in services}
+    if not allow_below and (under := floors.below(floors.of_timeline(timeline), chosen, deployed)):
+        raise floors.refused(under, chosen)
+    return chosen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
     """What was released: `good` maps a service to the newest release, from the deployed one on down, that is neither
-    quarantined nor failed in verification (services without one are missing). `releases` are the newest entries of
+    quarantined nor failed in verification, nor below what must not be rolled back past (services without one are missing). `releases` are the newest entries of
     each release, `bad` those of them that are not good, as (service, version).
     """
 
@@ -318,6 +332,8 @@ def past(
                 reached.add(service)
             if service in reached and (service, entry.version) not in bad:
                 good.setdefault(service, entry.version)
+    for service in floors.below(floors.of_timeline(timeline), good, deployed):
+        del good[service]
     return Past(good=good, releases=tuple(releases.values()), bad=frozenset(bad))
 
 
@@ -339,12 +355,15 @@ def changed_since(timeline: Timeline, rollback_id: str, subjects: Iterable[str])
     return None
 
 
-def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Quarantine]) -> str:
+def previous_position(
+    timeline: Timeline, subject: str, quarantined: Iterable[Quarantine], *, allow_below: bool = False
+) -> str:
     """The commit of `subject` (`STACK`, `TERRAFORM`) that was deployed before the current one.
 
     Counted from where the current one was deployed, else from where a rollback brought it: so after a
     rollback it is not what the rollback left, but what was deployed before its target. Quarantined commits
-    are passed over. Raises `Refused` where there is none, or where it is unknown what is deployed.
+    are passed over. Raises `Refused` where there is none, or where it is unknown what is deployed, or, unless
+    `allow_below`, where it is below what must not be rolled back past (`floors`).
     """
     current = timeline.deployed(subject)
     quarantines = {item.version for item in quarantined if item.service == subject}
@@ -355,6 +374,9 @@ def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Qu
     earlier = (entry.stands.get(subject) for entry in written[start:]) if start is not None else ()
     for commit in earlier:
         if commit and commit != current and commit not in quarantines:
+            under = floors.commit_below(timeline, subject, commit, str(current))
+            if under and not allow_below:
+                raise floors.refused(under, {subject: commit})
             return commit
     why = (
         "nothing older was recorded that is not quarantined"
@@ -370,6 +392,8 @@ def previous_position(timeline: Timeline, subject: str, quarantined: Iterable[Qu
 
 def as_item(value: Any) -> dict[str, Any]:
     """A dataclass's fields by name (`{"seq": 7, "kind": "deployment", …}`), for the ledger; slots make `vars`
-    impossible.
+    impossible. What earlier versions did not have is left out where it is empty (`canonical.LATER`).
     """
-    return {name: getattr(value, name) for name in type(value).__slots__}
+    later = getattr(type(value), LATER, ())
+    values = ((name, getattr(value, name)) for name in type(value).__slots__)
+    return {name: item for name, item in values if item or name not in later}

@@ -38,6 +38,11 @@ class Request:
         """Whether what is deployed may be another version than the recorded one."""
         return False
 
+    @property
+    def allow_below(self) -> bool:
+        """Whether it may go below a release that must not be rolled back past (`floors`): an exception."""
+        return False
+
     def expected(self, kind: type[R]) -> R:
         """The request itself. Raises `RollbackError` where a plan is not of the `kind` that its record says."""
         if not isinstance(self, kind):
@@ -57,6 +62,7 @@ class AliasesRequest(Request):
     services: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     adopt_current: bool = False
+    allow_below: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +79,7 @@ class StackRequest(Request):
     project: str = ""
     without: tuple[str, ...] = ()
     allow_destroy: tuple[str, ...] = ()
+    allow_below: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +89,7 @@ class TerraformRequest(Request):
     kind = Kind.TERRAFORM
     commit: str = PREVIOUS
     allow_destroy: tuple[str, ...] = ()
+    allow_below: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +99,7 @@ class FullRequest(Request):
     kind = Kind.FULL
     release: str = PREVIOUS
     allow_destroy: tuple[str, ...] = ()
+    allow_below: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +137,8 @@ class PruneRequest(Request):
 class StoredRequest:
     """A request of any kind as a plan stores it. `to` is a release, a commit, a time, a restore or a number."""
 
+    LATER: ClassVar = frozenset({"allow_below"})
+
     to: str = PREVIOUS
     services: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -138,6 +149,7 @@ class StoredRequest:
     table: str = ""
     cutover: str = "none"
     delete_new: bool = False
+    allow_below: bool = False
 
 
 def _number(text: str) -> int:

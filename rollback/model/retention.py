@@ -123,7 +123,7 @@ def needed_releases(
         if deployed := timeline.all_deployed.get(service):
             needed[deployed] = f"{deployed} stands"
         try:
-            before = previous(timeline, [service], quarantines)[service]
+            before = previous(timeline, [service], quarantines, allow_below=True)[service]
         except Refused:
             before = ""
         if before and before not in needed:

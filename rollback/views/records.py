@@ -102,6 +102,8 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
     changed = resources(record)
     if changed:
         rows.append(("resources", text(changed)))
+    if record.below:
+        rows.append(("goes below", text(record.below, "yellow")))
     if record.without:
         rows.append(("except", text(", ".join(record.without), "yellow")))
     rows.extend(_approved(seen))
@@ -424,7 +426,8 @@ def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) ->
         column.no_wrap = True
     shown = [row for row in rows if everything or not _is_over(row)]
     for row in shown:
-        version = text(row.version, "bold" if row.stands_for else "")
+        below = f" (not below {row.not_below})" if row.not_below else ""
+        version = text(f"{row.version}{below}", "bold" if row.stands_for else "")
         by, commit = text(row.by.partition(" (")[0]), text(row.commit[:7])
         deployed = text(_some(row.stands_for, row.services), "green")
         quarantined = text(_some(row.quarantined_for, row.services), "yellow")

@@ -235,8 +235,8 @@ class World:
         for name in only or self.names:
             self.functions.point(name, self.functions.publish(name, version))
 
-    def record(self, version: str) -> Recorded:
-        return record(self.session(DAN), version, Commits(code=SHA), Quiet())
+    def record(self, version: str, not_below: str = "") -> Recorded:
+        return record(self.session(DAN), version, Commits(code=SHA), Quiet(), not_below=not_below)
 
     def adopt(self, version: str) -> Recorded:
         return adopt(self.session(DAN), version, Commits(code=SHA), Quiet())

@@ -488,6 +488,12 @@ MUTANTS = (
         ((condition("refusal"), never),),
     ),
     Mutant(
+        "gone below a release that must not be rolled back past",
+        ("second operator", "plan"),
+        "rollback.targets.aliases.planner:make",
+        ((condition("refused"), never),),
+    ),
+    Mutant(
         "an empty answer taken for one",
         ("malformed answer", "lease"),
         "rollback.aws.answers:malformed",

@@ -309,6 +309,9 @@ class Truth:
                 raise self._world.violated(
                     f"{process.name} began {record}, but {name} does not stand where its plan begins"
                 )
+        for service, to in story.head["targets"].items():
+            if (floor := self._floor_above(service, to)) and not story.head["request"].get("allow_below"):
+                raise self._world.violated(f"{process.name}: {record} takes {service} to {to}, below {floor}")
         if story.head["request"]["to"] == "previous":
             for service, to in story.head["targets"].items():
                 expected = self._previous(service)
@@ -316,6 +319,20 @@ class Truth:
                     raise self._world.violated(
                         f"{process.name}: previous of {service} is {expected}, {record} goes to {to}"
                     )
+
+    def _floor_above(self, service: str, to: str) -> str | None:
+        """A release that a later one was recorded as not to be rolled back past, if `to` is older than it."""
+        releases = [entry for entry in self.timeline if entry["kind"] == "deployment"]
+        if to == self.timeline[-1]["stands"].get(service):
+            return None
+        newest = {entry["version"]: place for place, entry in enumerate(releases)}
+        for place, entry in enumerate(releases):
+            floor = entry.get("not_below")
+            if floor and newest.get(to, place) < max(
+                at for at, one in enumerate(releases[: place + 1]) if one["version"] == floor
+            ):
+                return str(floor)
+        return None
 
     def _previous(self, service: str) -> str | None:
         """The release recorded before the one that stands, by the order in which they were committed."""

@@ -194,7 +194,9 @@ _NOTICED: dict[tuple[str, bool, bool], bytes] = {}
 
 
 def _story_files(policy: str, keeps: bool, canary: bool) -> bytes:
-    """Three releases, recorded; with `canary` one alias still gives a tenth to the release before."""
+    """Three releases, recorded; with `canary` one alias still gives a tenth to the release before, and nothing may go
+    below the second release.
+    """
     known = _NOTICED.get((policy, keeps, canary))
     if known is None:
         known = _NOTICED[policy, keeps, canary] = _serialized(policy, keeps=keeps, canary=canary)
@@ -223,7 +225,13 @@ def _serialized(policy: str, *, keeps: bool, canary: bool) -> bytes:
         process = world.begin(
             "dan",
             "record",
-            lambda flow, version=version: record(flow.session, version, Commits(code=SHA), flow.ui),
+            lambda flow, version=version: record(
+                flow.session,
+                version,
+                Commits(code=SHA),
+                flow.ui,
+                not_below=version if canary and version == RELEASES[1] else "",
+            ),
         )
         process.run(lambda _: False)
         if process.error is not None:

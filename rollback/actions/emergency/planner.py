@@ -17,6 +17,7 @@ from rollback.aws.account import Account
 from rollback.aws.functions import ASLEEP, AliasSeen, Seen, observe, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import Archive, number
+from rollback.model import floors
 from rollback.model.alias_moves import Move
 from rollback.model.deployed import UNKNOWN as UNKNOWN_RELEASE
 from rollback.model.deployed import Deployed, apart
@@ -31,7 +32,8 @@ from rollback.targets.aliases.planner import asleep_notice, problem_of, scope
 _FAR, _ENTRIES = 30, 100
 _NAMED = 20
 UNKNOWN = (
-    "Not known without the ledger: releases barred since the last entry of the archive, whether the environment "
+    "Not known without the ledger: releases barred, or recorded as not to be rolled back past, since the last entry of the "
+    "archive, whether the environment "
     "is frozen, and which rollbacks are in flight. There is no lease: what somebody else moves at the same time "
     "is left alone, and what this moved is put back then."
 )
@@ -228,11 +230,17 @@ def make(
     now = {name: seen for name, seen in read.items() if seen is not None and name not in kept}
     entries = list(recent(archive))
     quarantines, recorded = quarantined(entries), {entry.id for entry in entries if entry.is_release}
+    met: list[Release] = []
+    releases = _noted(_checked(archive, recorded), met)
     if request.release == PREVIOUS:
-        choice = previous(_checked(archive, recorded), chosen, now, quarantines)
+        choice = previous(releases, chosen, now, quarantines)
     else:
-        choice = named(_checked(archive, recorded), chosen, now, checked_version(request.release))
+        choice = named(releases, chosen, now, checked_version(request.release))
     targets = {service: release.version for service, release in choice.targets.items()}
+    # Newest first, and all that is newer than the targets was met on the way to them.
+    below = floors.below(floors.of_releases(met), targets, choice.leaves)
+    if below and not request.allow_below:
+        raise floors.refused(below, targets)
     refusals = (
         [] if although_quarantined else _quarantine_refusals(targets, quarantines, settings.environment)
     )
@@ -263,10 +271,24 @@ def make(
         targets=targets,
         quarantines=_newer(left, choice.targets, now, chosen),
         steps=tuple(steps),
-        facts={f"release {release.version}": release.manifest_hash for release in choice.targets.values()},
-        notices=(*_notices(tuple(chosen), choice, quarantines), *asleep_notice(asleep)),
+        facts={
+            **{f"release {release.version}": release.manifest_hash for release in choice.targets.values()},
+            **floors.facts(below),
+        },
+        notices=(
+            *floors.notices(below),
+            *_notices(tuple(chosen), choice, quarantines),
+            *asleep_notice(asleep),
+        ),
         refusals=tuple(refusals),
     )
+
+
+def _noted(releases: Iterable[Release], met: list[Release]) -> Iterator[Release]:
+    """The releases; each that is read is put into `met`."""
+    for release in releases:
+        met.append(release)
+        yield release
 
 
 def _newer(

@@ -84,7 +84,7 @@ def plan(
         ui.notice(f"The record is {found}.")
         report = opened.report(found)
         record = report.records[found].record
-        policy = opened.required_approval(record.kind)
+        policy = opened.required_approval(record.kind, below=bool(record.below))
         unneeded = policy == "none" or (policy == "confirm" and unreviewed == "true")
         ci.hand_on(
             rollback_id=found,

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from rollback.api import environment, releases
 from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, names_in
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
-from rollback.views import records, rich_layout
+from rollback.views import records, rich_layout, terminal
 
 Named = Annotated[str, typer.Argument()]
 
@@ -19,10 +20,25 @@ def record(
     version: Version,
     commit: Commit,
     terraform_commit: Annotated[str | None, typer.Option("--terraform-commit")] = None,
+    not_below: Annotated[
+        str,
+        typer.Option(
+            "--not-below",
+            metavar="VERSION",
+            help="From now on no rollback goes to an older release than this: after a migration that goes one way.",
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Record what every alias stands at, after a deployment."""
-    _record(env, version, commit, terraform_commit, json=json, adopting=False)
+    with verb(env, json) as (opened, ui):
+        _recorded(
+            opened,
+            ui,
+            opened.releases.record(
+                version, commit=commit, terraform_commit=terraform_commit or "", not_below=not_below
+            ),
+        )
 
 
 def adopt(
@@ -33,7 +49,12 @@ def adopt(
     json: Json = False,
 ) -> None:
     """Make a release of the published versions whose description is exactly the version."""
-    _record(env, version, commit, terraform_commit, json=json, adopting=True)
+    with verb(env, json) as (opened, ui):
+        _recorded(
+            opened,
+            ui,
+            opened.releases.adopt(version, commit=commit, terraform_commit=terraform_commit or ""),
+        )
 
 
 def list_(
@@ -71,18 +92,15 @@ def _quarantine(version: str, env: str, services: str, reason: str, *, json: boo
         )
 
 
-def _record(
-    env: str, version: str, commit: str, terraform: str | None, *, json: bool, adopting: bool
-) -> None:
-    with verb(env, json) as (opened, ui):
-        act = opened.releases.adopt if adopting else opened.releases.record
-        recorded = act(version, commit=commit, terraform_commit=terraform or "")
-        what = "Recorded" if recorded.new else "Known already:"
-        document = {key: value for key, value in plain(recorded.release).items() if key != "manifest"}
-        ui.show(
-            rich_layout.text(
-                f"{what} {version}: {recorded.release.functions} functions at commit "
-                f"{recorded.release.commit[:12] or 'unknown'}. {opened.name} stands at {recorded.deployed}."
-            ),
-            {**document, "stands": recorded.deployed, "new": recorded.new},
-        )
+def _recorded(opened: environment.Environment, ui: terminal.Terminal, recorded: releases.Recorded) -> None:
+    release = recorded.release
+    what = "Recorded" if recorded.new else "Known already:"
+    document = {key: value for key, value in plain(release).items() if key != "manifest"}
+    ui.show(
+        rich_layout.text(
+            f"{what} {release.version}: {release.functions} functions at commit {release.commit[:12] or 'unknown'}. "
+            f"{opened.name} stands at {recorded.deployed}."
+            + (f" No rollback goes below {release.not_below}." if release.not_below else "")
+        ),
+        {**document, "stands": recorded.deployed, "new": recorded.new},
+    )

@@ -40,6 +40,13 @@ AllowDestroy = Annotated[
         "--allow-destroy", metavar="NAME", help="Let this go, although it holds data or protection."
     ),
 ]
+AllowBelow = Annotated[
+    bool,
+    typer.Option(
+        "--allow-below",
+        help="Go below a release that must not be rolled back past: recorded as an exception, and approved.",
+    ),
+]
 Except = Annotated[
     list[str] | None, typer.Option("--except", metavar="NAME", help="Leave this resource as it is.")
 ]
@@ -73,6 +80,7 @@ def lambda_(
             "--adopt-current", help="Start from where aliases stand, also where somebody moved them."
         ),
     ] = False,
+    allow_below: AllowBelow = False,
     dry_run: DryRun = False,
     as_shell: Annotated[
         bool, typer.Option("--as-shell", help="Print the plan as AWS CLI commands, and end there.")
@@ -96,7 +104,11 @@ def lambda_(
             dry_run=dry_run,
         )
         request = opened.functions.request(
-            to, services=names_in(services), without=without or (), adopt_current=adopt_current
+            to,
+            services=names_in(services),
+            without=without or (),
+            adopt_current=adopt_current,
+            allow_below=allow_below,
         )
         if in_emergency:
             emergency(opened, ui, request, options)
@@ -119,6 +131,7 @@ def stack(
         str, typer.Option("--project-dir", help="The program's folder in the repository.")
     ] = "",
     allow_destroy: AllowDestroy = None,
+    allow_below: AllowBelow = False,
     without: Except = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -132,6 +145,7 @@ def stack(
             stack=name,
             project=project,
             allow_destroy=tuple(allow_destroy or ()),
+            allow_below=allow_below,
             without=tuple(without or ()),
         ),
         reason,
@@ -146,12 +160,13 @@ def terraform(
     reason: Reason = "",
     to: To = "previous",
     allow_destroy: AllowDestroy = None,
+    allow_below: AllowBelow = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Apply the Terraform configuration as an earlier commit had it."""
-    request = TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy or ()))
+    request = TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
     _do(env, request, reason, dry_run=dry_run, yes=yes, json=json)
 
 
@@ -194,12 +209,13 @@ def full(
     reason: Reason = "",
     to: Release = "previous",
     allow_destroy: AllowDestroy = None,
+    allow_below: AllowBelow = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Put back aliases, then the stack and the Terraform configuration that a release was made with."""
-    request = FullRequest(release=to, allow_destroy=tuple(allow_destroy or ()))
+    request = FullRequest(release=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
     _do(env, request, reason, dry_run=dry_run, yes=yes, json=json)
 
 

@@ -10,6 +10,7 @@ from rollback.aws.functions import ASLEEP, Seen, observe, observe_alias, strange
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.repository import Ledger
+from rollback.model import floors
 from rollback.model.alias_moves import Move
 from rollback.model.deployed import apart
 from rollback.model.kind import Kind
@@ -69,6 +70,9 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Pla
     timeline = ledger.timeline(verified=True)
     deployed = timeline.all_deployed
     targets, refusals = _targets(ledger, timeline, request, services)
+    below = floors.below(floors.of_timeline(timeline), targets, deployed)
+    if below and not request.allow_below:
+        raise floors.refused(below, targets)
     manifests = {
         version: ledger.recorded_release(entry).manifest
         for version in dict.fromkeys(targets.values())
@@ -116,7 +120,9 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Pla
         targets=targets,
         quarantines=quarantines,
         steps=tuple(steps),
+        facts=floors.facts(below),
         notices=(
+            *floors.notices(below),
             *_notices(settings, request, steps, unlisted, sorted(set(quarantines.values()))),
             *asleep_notice(asleep),
         ),
@@ -131,7 +137,7 @@ def _targets(
     """The target release of each service, and the quarantines against it."""
     quarantined = ledger.quarantines()
     if request.release == PREVIOUS:
-        return previous(timeline, services, quarantined), []
+        return previous(timeline, services, quarantined, allow_below=request.allow_below), []
     if request.release.isdigit():
         raise UsageError(
             _explain_number(ledger, timeline, request.release),

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from rollback.core.errors import Code, Refused
+from rollback.model import floors
 from rollback.model.composite_plan import PARTS, Piece, events_of, parts, pieces
 from rollback.model.deployed import Deployed
 from rollback.model.events import Happened, PartDone, happened
@@ -160,7 +161,12 @@ class Full:
         if request.release != PREVIOUS:
             return request.release
         ledger = self._context.ledger
-        found = previous(ledger.timeline(verified=True), tuple(self._settings.services), ledger.quarantines())
+        found = previous(
+            ledger.timeline(verified=True),
+            tuple(self._settings.services),
+            ledger.quarantines(),
+            allow_below=request.allow_below,
+        )
         if len(set(found.values())) > 1:
             each = ", ".join(f"{service} {version}" for service, version in sorted(found.items()))
             raise Refused(
@@ -184,6 +190,8 @@ class Full:
             targets={subject: to for part in made for subject, to in part.targets.items()},
             quarantines={subject: left for part in made for subject, left in part.quarantines.items()},
             steps=tuple(piece for part in made for piece in pieces(part)),
+            # The parts' other facts are in the parts themselves.
+            facts=floors.only({name: text for part in made for name, text in part.facts.items()}),
             infrastructure={
                 op: sum(part.infrastructure.get(op, 0) for part in made) for op in INFRASTRUCTURE
             },

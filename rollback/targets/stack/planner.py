@@ -30,6 +30,8 @@ from rollback.integrations.pulumi.preview_events import PreviewStep
 from rollback.integrations.pulumi.state_copy import state_copy
 from rollback.integrations.pulumi.update_history import StackName, Update
 from rollback.integrations.pulumi.workspace import Where, Workspace, project_at, workspace
+from rollback.model import floors
+from rollback.model.floors import Floor
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.release import PREVIOUS, STACK
@@ -181,6 +183,8 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
     }
     # What the ledger and git know is refused before any engine is started.
     named = None if request.commit == PREVIOUS else _named(stack, request.commit, quarantined)
+    if named is not None:
+        _below(stack, request, named.sha)
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(engine.version)
         updates = pool.submit(_updates, stack)
@@ -189,6 +193,7 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
         version, entries, exported = asked.result(), updates.result(), read.result()
     state = checkpoint.deployment(exported)
     commit = named or _previous(stack, entries, quarantined)
+    below = _below(stack, request, commit.sha)
     now, last = update_history.left(entries, commit.sha), update_history.deployed(entries)
     Providers(engine=engine, where=stack.where).must_be_had(state, commit, now.commit if now else "")
     found = preview(stack.workspace(commit, state, request.without), state, seconds)
@@ -206,6 +211,7 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
         "stack": f"{stack.where.project}/{stack.where.stack}",
         "backend": _shown(engine.backend),
         **({RENAMES: json.dumps(names, sort_keys=True)} if names else {}),
+        **floors.facts(below),
     }
     settings = stack.context.account.settings
     plan = Plan(
@@ -223,7 +229,12 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
         steps=found.changes,
         facts=facts,
         infrastructure=counts(found.changes),
-        notices=(*_notices(found, now, last, commit), *_renamed(names), *_misnamed(found, request)),
+        notices=(
+            *floors.notices(below),
+            *_notices(found, now, last, commit),
+            *_renamed(names),
+            *_misnamed(found, request),
+        ),
         refusals=(
             *map(_is_protected, found.protected),
             *map(_is_one_object, physical_ids.same_objects(found.steps)),
@@ -403,6 +414,22 @@ def _named(stack: StackReader, wanted: str, quarantined: set[str]) -> Commit:
         )
     project_at(stack.where, commit)
     return commit
+
+
+def _below(stack: StackReader, request: StackRequest, target: str) -> dict[str, Floor]:
+    """The floor that a commit is below; the releases tell of the environment's own stack alone. Raises `Refused` where
+    there is one that the request does not allow.
+    """
+    if not stack.own:
+        return {}
+    timeline, top = stack.context.ledger.timeline(verified=True), stack.where.top
+    deployed = timeline.all_deployed.get(STACK, "")
+    below = floors.commit_below(
+        timeline, STACK, target, deployed, lambda older, newer: git.is_ancestor(top, older, newer)
+    )
+    if below and not request.allow_below:
+        raise floors.refused(below, {stack.subject: target})
+    return below
 
 
 def _is_backward(stack: StackReader, target: str, leaves: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.integrations import git, terraform
 from rollback.integrations.terraform import Tool, ToolFailed
 from rollback.ledger.lease import TERRAFORM as DOMAIN
-from rollback.model import resource_changes
+from rollback.model import floors, resource_changes
 from rollback.model.deployed import UNKNOWN, Deployed, known
 from rollback.model.events import Replanned, TerraformReverted
 from rollback.model.kind import Kind
@@ -71,10 +72,15 @@ class Terraform:
             timeline, quarantined = self._ledger.timeline(verified=True), self._ledger.quarantines()
             wanted = request.commit
             if wanted == PREVIOUS:
-                wanted = previous_position(timeline, TERRAFORM, quarantined)
+                wanted = previous_position(timeline, TERRAFORM, quarantined, allow_below=request.allow_below)
             commit = git.find(self._root, wanted, self._settings.protected_branch)
             self._require(commit.sha)
             deployed = timeline.deployed(TERRAFORM)
+            below = floors.commit_below(
+                timeline, TERRAFORM, commit.sha, str(deployed), partial(git.is_ancestor, self._root)
+            )
+            if below and not request.allow_below:
+                raise floors.refused(below, {TERRAFORM: commit.sha})
             where = backend.shared(self._root, commit.sha, deployed, self._settings)
             state = self._known(where, deployed)
             tool = found.result()
@@ -109,9 +115,10 @@ class Terraform:
                 "state": str(where),
                 **tool.facts,
                 **position(state),
+                **floors.facts(below),
             },
             infrastructure=plan_json.counted(steps),
-            notices=_notices(shown, commit, str(deployed) if back else ""),
+            notices=(*floors.notices(below), *_notices(shown, commit, str(deployed) if back else "")),
             refusals=(
                 *_quarantine_refusals(quarantined, commit.sha, self._settings.environment),
                 *resource_changes.weakenings(

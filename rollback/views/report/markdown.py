@@ -40,6 +40,7 @@ def summary(reported: ReportedRecord) -> str:
         *([("stack", record.stack)] if record.stack else []),
         ("from → to", f"{record.from_version or 'unknown'} → {record.to_version}"),
         ("reason", record.reason),
+        ("goes below", record.below),
         ("services", ", ".join(record.services)),
         ("started by", f"{record.initiated_by}, {record.initiated_at}"),
         ("approved by", str(reported.seen.shown["approved_by"] or "")),

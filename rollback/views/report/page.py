@@ -260,6 +260,7 @@ def _facts(reported: ReportedRecord) -> h.Element:
     rows: list[tuple[str, Any]] = [
         ("id", h.code[record.rollback_id]),
         ("reason", clean(record.reason)),
+        ("goes below", clean(record.below)),
         ("services", ", ".join(record.services)),
         ("left out", ", ".join(record.without)),
         ("started by", f"{clean(str(record.initiated_by))} at {_when(record.initiated_at)}"),

@@ -41,6 +41,15 @@ EACH = [
     ),
     (TerraformRequest(commit="c0ffee", allow_destroy=("a",)), {"to": "c0ffee", "allow_destroy": ["a"]}),
     (FullRequest(release="v1", allow_destroy=("a",)), {"to": "v1", "allow_destroy": ["a"]}),
+    *(
+        (request, {"allow_below": True})
+        for request in (
+            AliasesRequest(allow_below=True),
+            StackRequest(allow_below=True),
+            TerraformRequest(allow_below=True),
+            FullRequest(allow_below=True),
+        )
+    ),
     (TableRequest(table="people", at="before:01M"), {"to": "before:01M", "table": "people"}),
     (
         CutoverRequest(table="people", restore="01M", cutover="copy-back", delete_new=True),

@@ -20,7 +20,7 @@ from rollback.actions.emergency.run import Emergency, under_its_role
 from rollback.actions.repair_ledger import mend
 from rollback.actions.run import Finished
 from rollback.actions.situation import without
-from rollback.core.errors import Refused, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.audit_bucket import number
 from rollback.ledger.health import LostEntries, ask, protections
 from rollback.ledger.store import GONE, THROTTLED, UNREACHABLE, Unanswered
@@ -772,3 +772,21 @@ def test_a_file_that_is_no_journal_is_not_imported(night: Night) -> None:
     with pytest.raises(UsageError, match="is no journal"):
         night.adopt(night.place / "x")
     assert night.world.functions.before is nothing
+
+
+def test_an_emergency_goes_below_a_release_that_must_not_be_rolled_back_past_only_where_it_is_allowed(
+    night: Night,
+) -> None:
+    night.world.record("v1.2.0", "v1.2.0")
+    night.ledger_gone()
+
+    with pytest.raises(Refused) as refused:
+        night.begin()
+    done = night.begin(allow_below=True)
+
+    assert refused.value.code is Code.BELOW_FLOOR
+    assert done.record is not None
+    assert done.record.status is Status.COMPLETE
+    assert "v1.2.0" in done.record.below
+    assert done.plan is not None
+    assert any("recorded as not to be rolled back past" in notice for notice in done.plan.notices)
