@@ -14,6 +14,8 @@ from rollback.model.release import Entry, Quarantine, Timeline
 if TYPE_CHECKING:
     from rollback.api.environment import Environment
 
+__all__ = ["ListedRelease", "Recorded", "Releases", "listed"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedRelease:

@@ -194,11 +194,6 @@ def _http(client: Any) -> Iterator[Reference]:
             )
 
 
-def _rest_stages(client: Any, api: str) -> Iterable[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = client.get_stages(restApiId=api)["item"]
-    return found
-
-
 class _Stages:
     """The stages of an API, read where a URI has a variable of theirs: each stage then names its own function."""
 
