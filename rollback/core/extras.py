@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Literal
 
 from rollback.core.errors import Code, UsageError
+from rollback.core.version import DISTRIBUTION
 
-DISTRIBUTION = "rollback-cli"
 Extra = Literal["terraform", "pulumi", "slack"]
 # The top-level modules of each, and what needs them.
 _MODULES: dict[Extra, frozenset[str]] = {

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.sanitize import line
-from rollback.core.version import __version__
+from rollback.core.version import UPGRADE, __version__
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
 from rollback.model.record import SCHEMA, Approval, DeployedVersion, Event, Record, record_fields
@@ -170,7 +170,7 @@ def check_schema(what: str, schema: object, known: int = SCHEMA) -> None:
     if isinstance(schema, int) and schema > known:
         raise Newer(
             f"{what} was written by a newer version of this command (schema {schema}; {known} is known here).",
-            next="Update the checkout you run it from.",
+            next=UPGRADE,
         )
 
 
@@ -186,7 +186,7 @@ def check_client(item: Item, version: str = __version__) -> None:
     if older:
         raise Newer(
             f"The ledger needs version {required.client} of this command or a later one; this is {version}.",
-            next="Update the checkout you run it from.",
+            next=UPGRADE,
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from rollback.core.errors import Code, RollbackError
+from rollback.core.version import UPGRADE
 from rollback.model.kind import Kind
 from rollback.targets.base import Context, Target
 
@@ -29,7 +30,7 @@ def make(kind: str, context: Context) -> Target:
         raise RollbackError(
             f"This version of the command cannot put back {kind!r}.",
             code=Code.CLIENT_OUTDATED,
-            next="Update your checkout.",
+            next=UPGRADE,
         )
     module, name = _MAKERS[kind]
     target: Target = getattr(import_module(module), name)(context)

@@ -13,7 +13,7 @@ import pytest
 
 import rollback
 from rollback.core.errors import Code
-from rollback.core.extras import DISTRIBUTION
+from rollback.core.version import DISTRIBUTION
 from tests import wheel as wheels
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 from tests.warm import Run
@@ -23,6 +23,14 @@ _COMPONENTS = """
 import importlib, pkgutil, rollback.components
 for module in pkgutil.iter_modules(rollback.components.__path__):
     print(importlib.import_module(f"rollback.components.{module.name}").__name__)
+"""
+
+_API = """
+from rollback import Environment, UsageError
+try:
+    Environment.open("dev")
+except UsageError as error:
+    print(error.code)
 """
 
 
@@ -57,7 +65,7 @@ def test_the_wheel_has_the_command_and_the_components_and_nothing_else_at_the_to
     }
 
 
-def test_from_an_empty_folder_the_command_answers(
+def test_from_an_empty_folder_the_command_and_the_api_answer(
     installed: Callable[..., Installed], tmp_path: Path
 ) -> None:
     script = installed().script
@@ -65,11 +73,12 @@ def test_from_an_empty_folder_the_command_answers(
     helped, version = _typed(tmp_path, script, "--help"), _typed(tmp_path, script, "--version")
     nowhere = _typed(tmp_path, script, "status", "--env", "dev", "--json")
     module = _typed(tmp_path, installed().python, "-m", "rollback", "--version")
+    api = _typed(tmp_path, installed().python, "-c", _API)
 
     assert (helped.code, version.code, nowhere.code) == (0, 0, 2)
     assert "lambda" in helped.out
     assert version.out.split() == ["rollback", rollback.__version__] == module.out.split()
-    assert json.loads(nowhere.err)["code"] == Code.NO_CHECKOUT
+    assert json.loads(nowhere.err)["code"] == Code.NO_CHECKOUT == api.out.strip()
 
 
 def test_the_components_are_a_package_of_the_commands(

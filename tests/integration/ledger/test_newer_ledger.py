@@ -17,6 +17,7 @@ from rollback.actions.freeze import freeze, respected, unfreeze
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.status import overview
 from rollback.core.errors import Code, RollbackError
+from rollback.core.version import UPGRADE
 from rollback.ledger.health import LedgerWatch
 from rollback.ledger.schema import REQUIREMENT, Newer
 from rollback.model.record import SCHEMA
@@ -184,7 +185,7 @@ def test_a_client_that_is_too_old_changes_nothing_and_shows_why(
 
     assert (refused.value.exit_code, refused.value.code) == (3, Code.CLIENT_OUTDATED)
     assert "needs version 999.0" in refused.value.what or f"schema {LATER}" in refused.value.what
-    assert refused.value.next == "Update the checkout you run it from."
+    assert refused.value.next == UPGRADE
     assert (past.versions(), count(past)) == (before, entries)
     assert past.session().leases.holders() == {}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rollback.core.errors import Code
-from rollback.core.extras import DISTRIBUTION, ExtraMissing, extra
+from rollback.core.extras import ExtraMissing, extra
+from rollback.core.version import DISTRIBUTION
 from tests.coded import coded
 
 
