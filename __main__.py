@@ -8,6 +8,8 @@ read `Pulumi.dev.yaml`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pulumi
 
 from components.audit_trail import AuditTrail, AuditTrailArgs
@@ -16,11 +18,12 @@ from components.deployers_own import refuse_others
 from components.deployments_table import DeploymentsTable, DeploymentsTableArgs
 from components.github_roles import GithubRoles, GithubRolesArgs
 from components.live_aliases import LiveAliases, LiveAliasesArgs
-from components.policies import Scope
+from components.of_settings import scope_of
 from components.release_parameters import ReleaseParameters, ReleaseParametersArgs
 from components.rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
+from rollback.config.model import nearest
 from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, FOUNDATION, RESTORE, ROLLBACK
-from rollback.config.settings import Settings, from_config
+from rollback.config.settings import Settings, environments, from_config
 from rollback.core.errors import UsageError
 
 
@@ -32,16 +35,7 @@ def foundation(settings: Settings) -> None:
         "audit-trail",
         AuditTrailArgs(names=names, account=settings.account, retention_days=settings.audit_retention_days),
     )
-    scope = Scope(
-        names=names,
-        account=settings.account,
-        region=settings.region,
-        alias=settings.alias,
-        functions=tuple(settings.catalogue()),
-        tables=settings.restorable,
-        state_key=settings.state_key,
-        table_keys=settings.table_keys,
-    )
+    scope = scope_of(settings)
     roles = GithubRoles(
         "github-roles",
         GithubRolesArgs(
@@ -65,6 +59,8 @@ def foundation(settings: Settings) -> None:
         RollbackEnvironmentsArgs(
             names=names,
             repository=settings.repository_name,
+            drills=settings.drills,
+            approvals=settings.approvals,
             protected_branch=settings.protected_branch,
             owner=pulumi.Config("github").get("owner"),
             teams=settings.reviewers.teams,
@@ -87,22 +83,20 @@ def daily(settings: Settings) -> None:
     aliases = LiveAliases(
         "live-aliases",
         LiveAliasesArgs(
-            names=names,
             alias=settings.alias,
-            functions=tuple(tail for tails in settings.services.values() for tail in tails),
+            functions=settings.entries(),
         ),
     )
     pulumi.export("releaseParameters", parameters.parameter_names)
     pulumi.export("aliases", aliases.count)
 
 
-environment, _, part = pulumi.get_stack().partition("-")
-declare = {"": daily, FOUNDATION: foundation}.get(part)
-if declare is None:
-    raise pulumi.RunError(
-        f"There is no stack {pulumi.get_stack()!r}: an environment has {environment!r} and "
-        f"'{environment}-{FOUNDATION}'."
-    )
+environment = pulumi.get_stack().removesuffix(f"-{FOUNDATION}")
+declare = daily if environment == pulumi.get_stack() else foundation
+known = environments(Path.cwd())
+if environment not in known:
+    stacks = [stack for name in known for stack in (name, f"{name}-{FOUNDATION}")]
+    raise pulumi.RunError(f"There is no stack {pulumi.get_stack()!r}.{nearest(pulumi.get_stack(), stacks)}")
 try:
     declare(from_config(pulumi.get_project(), environment, pulumi.runtime.config.CONFIG.get()))
 except UsageError as error:

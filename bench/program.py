@@ -29,8 +29,7 @@ if os.environ["BENCH_ALIASES"] == "declared":
     LiveAliases(
         "live-aliases",
         LiveAliasesArgs(
-            names=names,
             alias=settings.alias,
-            functions=tuple(tail for tails in settings.services.values() for tail in tails),
+            functions=settings.entries(),
         ),
     )

@@ -65,6 +65,9 @@ _TRAIL_HARM = (
     "s3:PutReplicationConfiguration",
 )
 
+# A trust policy needs a statement.
+NOBODY: Statement = {"Sid": "Nobody", "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}
+
 # Taking a role; the second is judged as well where a source identity is set, or goes along.
 _TAKE = ["sts:AssumeRole", "sts:SetSourceIdentity"]
 
@@ -86,7 +89,17 @@ def boundary(scope: Scope) -> Document:
                 "NotResource": scope.function("*:*"),
             },
             # A copy may go again; a table never.
-            denial("KeepTables", ("dynamodb:DeleteTable",), [scope.table(table) for table in scope.tables]),
+            *(
+                [
+                    denial(
+                        "KeepTables",
+                        ("dynamodb:DeleteTable",),
+                        [scope.table(table) for table in scope.tables],
+                    )
+                ]
+                if scope.tables
+                else []
+            ),
             denial(
                 "OnlyApproversApprove",
                 LEDGER_WRITES,
@@ -118,23 +131,29 @@ def trust(
 
     `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
     where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
-    GitHub changelog of 2026-04-23). People need MFA, and their session must bear their user name, so that
+    GitHub changelog of 2026-04-23); empty where there is none. People need MFA, and their session must bear their user name, so that
     "who" is never of the caller's choosing. Nor is it on the way from `role`: a session keeps the name that
     it was taken with, for which it needs a source identity (`rollback login` sets one); a job's session
     sets it as it goes.
     """
-    jobs: Statement = {
-        "Sid": "Jobs",
-        "Effect": "Allow",
-        "Principal": {"Federated": scope.oidc_provider},
-        "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": {
-            "StringEquals": {
-                f"{GITHUB_OIDC_HOST}:aud": GITHUB_OIDC_AUDIENCE,
-                f"{GITHUB_OIDC_HOST}:sub": f"repo:{repository}:environment:{github_environment}",
+    jobs: list[Statement] = (
+        [
+            {
+                "Sid": "Jobs",
+                "Effect": "Allow",
+                "Principal": {"Federated": scope.oidc_provider},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {
+                    "StringEquals": {
+                        f"{GITHUB_OIDC_HOST}:aud": GITHUB_OIDC_AUDIENCE,
+                        f"{GITHUB_OIDC_HOST}:sub": f"repo:{repository}:environment:{github_environment}",
+                    }
+                },
             }
-        },
-    }
+        ]
+        if repository
+        else []
+    )
     taken: list[Statement] = []
     if role is not None:
         by: Statement = {"Effect": "Allow", "Principal": {"AWS": scope.role(role)}, "Action": _TAKE}
@@ -144,7 +163,8 @@ def trust(
             {"Sid": "Role", **by, "Condition": _named("${aws:SourceIdentity}")},
             {"Sid": "RoleOfJobs", **by, "Condition": {"Null": {"aws:FederatedProvider": "false"}}},
         ]
-    return document([jobs, *taken, *(people_may_take(people) if people else ())])
+    found = [*jobs, *taken, *(people_may_take(people) if people else ())]
+    return document(found or [NOBODY])
 
 
 def people_may_take(people: Sequence[str]) -> list[Statement]:

@@ -16,7 +16,7 @@ import pulumi_aws as aws
 
 from rollback.config.naming import BREAK_GLASS
 
-from .boundary import people_may_take
+from .boundary import NOBODY, people_may_take
 from .permits import permit
 from .policies import (
     Document,
@@ -47,7 +47,7 @@ def permissions(scope: Scope) -> Document:
             statement(
                 "ReadFunctions",
                 ["lambda:GetAlias", "lambda:GetFunction", "lambda:GetProvisionedConcurrencyConfig"],
-                scope.function(f"{scope.names.function_prefix}*"),
+                scope.readable,
             ),
             statement("FindArchive", ["s3:ListBucketVersions"], scope.trail),
             statement("ReadArchive", ["s3:GetObjectVersion"], f"{scope.trail}/*"),
@@ -67,8 +67,7 @@ def trust(people: Sequence[str]) -> Document:
     """Who may take the role: `people` (ARNs of IAM users) with MFA, as themselves; with none, nobody."""
     if people:
         return document(people_may_take(people))
-    # A trust policy needs a statement.
-    return document([{"Sid": "Nobody", "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}])
+    return document([NOBODY])
 
 
 def _functions(scope: Scope, functions: Sequence[str]) -> list[Statement]:

@@ -22,7 +22,8 @@ def deployer(scope: Scope) -> list[Statement]:
         # Who uses a version by its ARN, before it is deleted.
         statement("FindUsers", ["cloudwatch:ListMetrics"], "*"),
         *_program(scope),
-        *_terraform_root(scope),
+        *(_terraform_tables(scope) if scope.declared_tables else []),
+        *(_terraform_apis(scope) if scope.declared_apis else []),
         *_state(scope),
     ]
 
@@ -40,19 +41,19 @@ def _program(scope: Scope) -> list[Statement]:
         ),
         # Which table functions use is not the deployer's to change.
         # A property beside the value is written with it: the engine sends the value that it has read.
-        statement("TableParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
+        *(
+            [statement("TableParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters)]
+            if scope.tables
+            else []
+        ),
     ]
 
 
-def _terraform_root(scope: Scope) -> list[Statement]:
-    """What Terraform needs for `terraform/`, and no more: a root that grows takes its permissions here.
-
-    Its table is made and changed but never deleted. Its API has an id that nobody chooses, so that the
-    name decides where API Gateway gives it
-    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html):
-    when an API is made, changed or deleted; not when it is read or tagged. What is below an API (resources,
-    methods, stages) has no name, and so is not allowed.
+def _terraform_tables(scope: Scope) -> list[Statement]:
+    """What Terraform needs for the tables that the settings name, and no more: made and changed but never deleted. A
+    root that grows takes its permissions here.
     """
+    tables = [scope.table(table) for table in scope.declared_tables]
     return [
         statement(
             "AccessTable",
@@ -64,19 +65,32 @@ def _terraform_root(scope: Scope) -> list[Statement]:
                 "dynamodb:UpdateContinuousBackups",
                 "dynamodb:UpdateTable",
             ],
-            scope.table(scope.names.access_table),
+            tables[0] if len(tables) == 1 else tables,
         ),
+    ]
+
+
+def _terraform_apis(scope: Scope) -> list[Statement]:
+    """What Terraform needs for the APIs that the settings name. An API has an id that nobody chooses, so that the
+    name decides where API Gateway gives it
+    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html):
+    when an API is made, changed or deleted; not when it is read or tagged. What is below an API (resources,
+    methods, stages) has no name, and so is not allowed.
+    """
+    names = scope.declared_apis
+    apis: str | list[str] = names[0] if len(names) == 1 else list(names)
+    return [
         statement(
             "MakeApi",
             ["apigateway:POST"],
             scope.apis(""),
-            {"StringEquals": {"apigateway:Request/ApiName": scope.names.api}},
+            {"StringEquals": {"apigateway:Request/ApiName": apis}},
         ),
         statement(
             "ChangeApi",
             ["apigateway:DELETE", "apigateway:PATCH"],
             scope.apis("/*"),
-            {"StringEquals": {"apigateway:Resource/ApiName": scope.names.api}},
+            {"StringEquals": {"apigateway:Resource/ApiName": apis}},
         ),
         # An API that is made with tags needs PUT on them, too.
         statement("TagApis", ["apigateway:DELETE", "apigateway:PUT"], scope.api_tags),
@@ -89,21 +103,27 @@ def _state(scope: Scope) -> list[Statement]:
 
     With a key for the stack's secrets, the engine asks KMS for what they are encrypted with, at a preview as well.
     """
+    states, objects = scope.states, [f"{bucket}/*" for bucket in scope.states]
     key_uses = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
     return [
         *([statement("StateKey", key_uses, scope.state_key)] if scope.state_key else []),
-        statement("FindState", ["s3:ListBucket"], scope.bucket),
-        statement("KeepState", ["s3:GetObject", "s3:PutObject"], f"{scope.bucket}/*"),
-        # A saved plan holds secrets, and goes with its versions once it is used.
+        statement("FindState", ["s3:ListBucket"], states[0] if len(states) == 1 else states),
         statement(
-            "ForgetPlans",
-            ["s3:DeleteObjectVersion"],
-            f"{scope.bucket}/rollback/*/plan.tfplan",
+            "KeepState", ["s3:GetObject", "s3:PutObject"], objects[0] if len(objects) == 1 else objects
+        ),
+        # A saved plan holds secrets, and goes with its versions once it is used.
+        *(
+            [statement("ForgetPlans", ["s3:DeleteObjectVersion"], f"{scope.bucket}/rollback/*/plan.tfplan")]
+            if scope.terraform
+            else []
         ),
         statement(
             "Unlock",
             ["s3:DeleteObject"],
-            [f"{scope.bucket}/.pulumi/locks/*", f"{scope.bucket}/*.tflock"],
+            [
+                f"{scope.bucket}/.pulumi/locks/*",
+                *([f"{bucket}/*.tflock" for bucket in states] if scope.terraform else []),
+            ],
         ),
     ]
 

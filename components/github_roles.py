@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from rollback.config import naming
-from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLLBACK
 
 from .boundary import boundary, trust
 from .permissions import function_policies, inline_policy
@@ -34,7 +34,7 @@ _VIA = {RESTORE: ROLLBACK, DEPLOYER: DRILL, ROLLBACK: DRILL}
 class GithubRolesArgs:
     """What the roles may touch, and who may take them.
 
-    `repository` is the repository as GitHub's tokens name it (`components.boundary.trust`); `people` maps
+    `repository` is the repository as GitHub's tokens name it (`components.boundary.trust`), empty for none; `people` maps
     a role to the ARNs of IAM users that may take it beside its GitHub environment.
     """
 
@@ -44,7 +44,7 @@ class GithubRolesArgs:
 
 
 class GithubRoles(pulumi.ComponentResource):
-    """GitHub's identity provider, the boundary, and the roles under it: four, and one for drills outside production.
+    """GitHub's identity provider, the boundary, and the roles under it (`Scope.roles`).
 
     An account has one provider for GitHub: where it exists already, it is imported, not made again.
     """
@@ -58,13 +58,14 @@ class GithubRoles(pulumi.ComponentResource):
         tagged = tags(names, "github-roles")
         # Without them nobody can take a role on the bad day, so they do not go by mistake.
         kept = pulumi.ResourceOptions(parent=self, protect=True)
-        aws.iam.OpenIdConnectProvider(
-            "github",
-            url=f"https://{naming.GITHUB_OIDC_HOST}",
-            client_id_lists=[naming.GITHUB_OIDC_AUDIENCE],
-            tags=tagged,
-            opts=kept,
-        )
+        if args.repository:
+            aws.iam.OpenIdConnectProvider(
+                "github",
+                url=f"https://{naming.GITHUB_OIDC_HOST}",
+                client_id_lists=[naming.GITHUB_OIDC_AUDIENCE],
+                tags=tagged,
+                opts=kept,
+            )
         ceiling = aws.iam.Policy(
             "boundary",
             name=names.boundary,
@@ -76,9 +77,9 @@ class GithubRoles(pulumi.ComponentResource):
         self.boundary_arn = ceiling.arn
         self.role_arns = {}
         roles: dict[str, aws.iam.Role] = {}
-        for role in (*((DRILL,) if names.drills else ()), *ROLES):
+        for role in args.scope.roles:
             via = _VIA.get(role)
-            via = None if via == DRILL and not names.drills else via
+            via = via if via in args.scope.roles else None
             made = aws.iam.Role(
                 role,
                 name=names.role(role),

@@ -10,14 +10,12 @@ function and a name, and nothing more must be added to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
 import pulumi
 import pulumi_aws as aws
-
-from rollback.config.naming import Names
 
 # What the rollback writes (`UpdateAlias`), and Pulumi therefore leaves alone.
 THE_ROLLBACKS = ["functionVersion", "routingConfig", "description"]
@@ -27,11 +25,10 @@ _GET_FUNCTION = "aws:lambda/getFunction:getFunction"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiveAliasesArgs:
-    """`functions` are the catalogue's entries (`team-service-get`); `alias` is the alias's name."""
+    """`functions` are the catalogue's, entry (`team-service-get`) → full name; `alias` is the alias's name."""
 
-    names: Names
     alias: str
-    functions: tuple[str, ...]
+    functions: Mapping[str, str]
 
 
 class LiveAliases(pulumi.ComponentResource):
@@ -41,13 +38,13 @@ class LiveAliases(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LiveAliasesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("rollback:index:LiveAliases", name, None, opts)
-        functions = {tail: args.names.function(tail) for tail in args.functions}
+        functions = args.functions
         newest: pulumi.Output[dict[str, str]] = pulumi.Output.from_input(
             _newest_versions(tuple(functions.values()), args.alias)
         )
-        for tail, function in functions.items():
+        for entry, function in functions.items():
             aws.lambda_.Alias(
-                tail,
+                entry,
                 name=args.alias,
                 function_name=function,
                 function_version=newest[function],

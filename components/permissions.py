@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLLBACK
 
 from .deployer import deployer, deployer_functions
 from .policies import (
@@ -52,7 +52,7 @@ def granted(scope: Scope) -> list[str]:
     one = scope.functions[:1]
     statements = [
         granting
-        for role in (*ROLES, *((DRILL,) if scope.names.drills else ()))
+        for role in scope.roles
         for granting in (
             *_INLINE[role](scope),
             *(_FUNCTIONS[role](scope, one) if role in _FUNCTIONS else ()),
@@ -84,17 +84,18 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             scope.ledger,
         ),
         # Whether a bad day's restore would find anything to restore.
-        statement(
-            "SeeRecovery",
-            ["dynamodb:DescribeContinuousBackups"],
-            [scope.table(table) for table in scope.tables],
+        *(
+            [
+                statement(
+                    "SeeRecovery",
+                    ["dynamodb:DescribeContinuousBackups"],
+                    [scope.table(table) for table in scope.tables],
+                )
+            ]
+            if scope.tables
+            else []
         ),
-        # Wider than the catalogue on purpose: what the account has beyond it is listed, not touched.
-        statement(
-            "ReadFunctions",
-            _LAMBDA_READS,
-            scope.function(f"{scope.names.function_prefix}*"),
-        ),
+        statement("ReadFunctions", _LAMBDA_READS, scope.readable),
         statement("ListFunctions", ["lambda:ListFunctions"], "*"),
         # What invokes functions past their alias, where no rollback would move its traffic.
         statement(
@@ -137,7 +138,11 @@ def _rollback(scope: Scope) -> list[Statement]:
         # A table's data is touched under the restore role only. SetSourceIdentity: a person's session has
         # one, and takes it along ("Monitor and control actions taken with assumed roles",
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html).
-        statement("RestoreTables", ["sts:AssumeRole", "sts:SetSourceIdentity"], scope.role(RESTORE)),
+        *(
+            [statement("RestoreTables", ["sts:AssumeRole", "sts:SetSourceIdentity"], scope.role(RESTORE))]
+            if scope.tables
+            else []
+        ),
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pulumi
 import pulumi_aws as aws
 
-from .policies import Document, Scope, TooManyFunctions, text
+from .policies import INLINE_LIMIT, Document, Scope, TooManyFunctions, text
 
 
 def permit(
@@ -25,6 +25,11 @@ def permit(
     `tagged` maps tag keys to values. Raises `pulumi.RunError` where the functions are too many for one role.
     """
     own = pulumi.ResourceOptions(parent=parent)
+    if len(text(inline)) > INLINE_LIMIT:
+        raise pulumi.RunError(
+            f"What {scope.names.role(role)} may do takes {len(text(inline))} characters, of which IAM takes "
+            f"{INLINE_LIMIT} in a role: name what the functions' names begin with in the setting functionAccess."
+        )
     aws.iam.RolePolicy(role, name="permissions", role=made.name, policy=text(inline), opts=own)
     try:
         policies = functions(scope)

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rollback.config import naming
-from rollback.config.naming import Names
+from rollback.config.naming import APPROVER, DRILL, RESTORE, ROLES, Names
 
 # {"Sid": …, "Effect": "Allow", "Action": [action, …], "Resource": [ARN, …], "Condition": {…}}
 # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_statement.html).
@@ -73,6 +73,11 @@ class Scope:
     `functions` are full names, `alias` the alias that is invoked, `tables` the tables that may be
     restored (never the deployments table). `state_key` and `table_keys` are the ARNs of KMS keys: of the stack's
     secrets (empty: a passphrase), and of tables that have keys of their own.
+
+    `alike` is what functions' names are like, catalogued or not (`naming.beginnings`); `by` says how policies speak
+    of functions (`auto`, `listed`, `tag`, `prefix`), `tag` of which tags. `drills`, `approvals` and `terraform` say
+    whether there are any; `declared_tables` and `declared_apis` are Terraform's, `terraform_bucket` keeps its state
+    (empty: the state bucket does).
     """
 
     names: Names
@@ -83,12 +88,29 @@ class Scope:
     tables: tuple[str, ...]
     state_key: str = ""
     table_keys: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
+    by: str = "auto"
+    tag: tuple[tuple[str, str], ...] = ()
+    drills: bool = False
+    approvals: bool = True
+    terraform: bool = True
+    declared_tables: tuple[str, ...] = ()
+    declared_apis: tuple[str, ...] = ()
+    terraform_bucket: str = ""
 
     def __post_init__(self) -> None:
-        if not self.tables:
-            raise ValueError("The restore role needs a table that it may restore.")
         if self.names.deployments_table in self.tables:
             raise ValueError(f"{self.names.deployments_table} is the ledger: it is never restored over.")
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that there are, in an order in which each follows the one that leads to it."""
+        without = {
+            *([] if self.drills else [DRILL]),
+            *([] if self.tables else [RESTORE]),
+            *([] if self.approvals else [APPROVER]),
+        }
+        return tuple(role for role in (DRILL, *ROLES) if role not in without)
 
     def arn(self, service: str, resource: str) -> str:
         return naming.arn(service, self.region, self.account, resource)
@@ -101,6 +123,20 @@ class Scope:
 
     def function(self, name: str) -> str:
         return self.arn("lambda", f"function:{name}")
+
+    @property
+    def readable(self) -> str | list[str]:
+        """The functions that are looked at: wider than the catalogue on purpose, what the account has beyond it is
+        listed, not touched.
+        """
+        patterns = self.alike or (f"{self.names.function_prefix}*",)
+        # A request with a qualifier is authorised on the ARN with it.
+        arns = [
+            self.function(one)
+            for pattern in patterns
+            for one in ([pattern] if pattern.endswith("*") else [pattern, f"{pattern}:*"])
+        ]
+        return arns[0] if len(arns) == 1 else arns
 
     @property
     def dynamodb(self) -> str:
@@ -118,6 +154,11 @@ class Scope:
     @property
     def bucket(self) -> str:
         return self._bucket(self.names.state_bucket)
+
+    @property
+    def states(self) -> list[str]:
+        """The buckets of states that are the deployer's: the stack's, and Terraform's where it is another."""
+        return [self.bucket, *([self._bucket(self.terraform_bucket)] if self.terraform_bucket else [])]
 
     @property
     def foundation(self) -> str:
@@ -217,18 +258,38 @@ def leading_keys(*patterns: str) -> Document:
 def packed_for(
     role: str, scope: Scope, build: Callable[[Scope, Sequence[str]], list[Statement]]
 ) -> tuple[Document, ...]:
-    """The statements of `build` for each function of the catalogue, in as few managed policies as hold them.
+    """The statements of `build` for the functions of the catalogue, in as few managed policies as hold them.
 
-    Raises `TooManyFunctions` where `role` could not carry them all.
+    Functions are listed one by one as long as a role can carry them; beyond that they are those with a tag, or those
+    whose names begin alike (`Scope.by`): also what is not in the catalogue, today or tomorrow. Raises
+    `TooManyFunctions` where `role` could not carry any of it.
     """
-    made = packed(lambda functions: document(build(scope, functions)), scope.functions)
-    if len(made) > ATTACHMENTS:
-        raise TooManyFunctions(
-            f"The {len(scope.functions)} functions of {scope.names.stem} need {len(made)} managed policies "
-            f"of {MANAGED_LIMIT} characters on {scope.names.role(role)}, but IAM attaches {ATTACHMENTS} to a "
-            "role. Divide the catalogue into projects of their own prefix, or shorten the functions' names."
-        )
-    return made
+    ways: dict[str, Callable[[], tuple[Document, ...]]] = {
+        "listed": lambda: packed(lambda functions: document(build(scope, functions)), scope.functions),
+        "tag": lambda: (document([_tagged(one, scope) for one in build(scope, ["*"])]),),
+        "prefix": lambda: packed(lambda functions: document(build(scope, functions)), scope.alike),
+    }
+    allowed = [way for way in ways if scope.by in ("auto", way) and (way != "tag" or scope.tag)]
+    made: tuple[Document, ...] = ()
+    for way in allowed:
+        made = ways[way]()
+        if made and len(made) <= ATTACHMENTS and all(len(text(one)) <= MANAGED_LIMIT for one in made):
+            return made
+    raise TooManyFunctions(
+        f"The {len(scope.functions)} functions of {scope.names.stem} need {len(made)} managed policies "
+        f"of {MANAGED_LIMIT} characters on {scope.names.role(role)}, but IAM attaches {ATTACHMENTS} to a "
+        "role. Name a tag that they carry, or what their names begin with, in the setting functionAccess."
+    )
+
+
+def _tagged(one: Statement, scope: Scope) -> Statement:
+    """A statement about every function, narrowed to those with the tags. "When you tag a function, those tags apply to
+    all versions and aliases associated with the function" (AWS Lambda Developer Guide, "Using attribute-based access
+    control in Lambda", https://docs.aws.amazon.com/lambda/latest/dg/attribute-based-access-control.html).
+    """
+    return one | {
+        "Condition": {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in scope.tag}}
+    }
 
 
 def packed(build: Callable[[Sequence[str]], Document], functions: Sequence[str]) -> tuple[Document, ...]:

@@ -18,7 +18,8 @@ from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK, Names
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackEnvironmentsArgs:
-    """The repository (`owner/name`), its protected branch, and who reviews.
+    """The repository (`owner/name`, empty for none), its protected branch, whether there are drills and approvals, and
+    who reviews.
 
     `owner` is the account that the GitHub provider is configured for (`github:owner`), None where it is
     not configured. `teams` and `users` are the reviewers' numeric ids: a name can be given away, an id
@@ -29,6 +30,8 @@ class RollbackEnvironmentsArgs:
     repository: str
     protected_branch: str
     owner: str | None
+    drills: bool = False
+    approvals: bool = True
     teams: tuple[int, ...] = ()
     users: tuple[int, ...] = ()
 
@@ -53,7 +56,9 @@ class RollbackEnvironments(pulumi.ComponentResource):
     ) -> None:
         super().__init__("rollback:index:RollbackEnvironments", name, None, opts)
         self.environments = []
-        if args.missing:
+        if not args.repository:
+            pass  # another host, or none: nothing is to be said
+        elif args.missing:
             pulumi.log.warn(
                 f"The GitHub environments of {args.names.environment} are left out: "
                 f"{' and '.join(args.missing)} must be configured first. Until then GitHub protects "
@@ -74,7 +79,13 @@ class RollbackEnvironments(pulumi.ComponentResource):
         reviewers = github.RepositoryEnvironmentReviewerArgs(teams=list(args.teams), users=list(args.users))
         # A destroyed environment comes back unprotected with the next job.
         kept = pulumi.ResourceOptions(parent=self, protect=True)
-        for role in (DEPLOYER, ROLLBACK, APPROVER, *((DRILL,) if args.names.drills else ())):
+        roles = [
+            DEPLOYER,
+            ROLLBACK,
+            *([APPROVER] if args.approvals else []),
+            *([DRILL] if args.drills else []),
+        ]
+        for role in roles:
             environment = args.names.github_environment(role)
             approves = role == APPROVER
             declared = github.RepositoryEnvironment(

@@ -68,7 +68,9 @@ def terraform(world: World) -> None:
     _apply(world, tool)
     names = world.settings(_ENV).names
     stage.prove(
-        f"Terraform has made {names.access_table} and {names.api}", _api(world) == _PRINTED, _api(world)
+        f"Terraform has made {names.table('ddb-access-management')} and {names.api('apigw')}",
+        _api(world) == _PRINTED,
+        _api(world),
     )
     _release(world, MENDED)
     away = _without_table(world)
@@ -78,12 +80,12 @@ def terraform(world: World) -> None:
     worse = _commit(world, "Say what the API is for; the table is ours after all", *back, tagged)
     _apply(world, tool)
     _release(world, FALSE, changed=())
-    stage.prove(f"{names.api} says: {_LIES}", _api(world) == _LIES)
+    stage.prove(f"{names.api('apigw')} says: {_LIES}", _api(world) == _LIES)
     stage.narrate("Somebody tired types the commit in between, which has no table:")
     command = ["rollback", "terraform", "--env", _ENV]
     why = ["--reason", "the API is in use", "--yes"]
     world.run([*command, "--to", without[:12], *why], _ENV, DEPLOYER, expect=_REFUSED)
-    stage.prove(f"{names.access_table} is still there", _has_table(world))
+    stage.prove(f"{names.table('ddb-access-management')} is still there", _has_table(world))
     done = _rollback(world, "terraform", "--to", "previous", *why)
     stage.prove(
         f"Terraform's configuration is at {done['to_version'][:7]} again, in {done['elapsed_seconds']:.1f} s of "
@@ -214,14 +216,14 @@ def _tagged(world: World) -> int:
 
 def _api(world: World) -> str:
     """What the environment's API says of itself."""
-    name = world.settings(_ENV).names.api
+    name = world.settings(_ENV).names.api("apigw")
     found = world.client("apigateway", _ENV).get_rest_apis()["items"]
     return next((str(api.get("description", "")) for api in found if api["name"] == name), "there is none")
 
 
 def _has_table(world: World) -> bool:
     tables = world.client("dynamodb", _ENV).list_tables()["TableNames"]
-    return world.settings(_ENV).names.access_table in tables
+    return world.settings(_ENV).names.table("ddb-access-management") in tables
 
 
 def _counted(infrastructure: Mapping[str, int]) -> str:

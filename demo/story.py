@@ -126,7 +126,7 @@ def relief(world: World) -> None:
         "olga is on call. What her team calls well is one line of configuration, the smoke command:"
     )
     smoke = world.run(
-        world.settings("dev").smoke,
+        world.settings("dev").smoke["aliases"],
         "dev",
         ROLLBACK,
         expect=1,

@@ -180,10 +180,9 @@ def _shape(line: Sequence[Any], catalogue: re.Pattern[str]) -> Call | None:
 
 def _catalogue() -> list[str]:
     """The functions that tests have, longest first."""
-    from rollback.config.naming import ENVIRONMENTS  # noqa: PLC0415 - see above
-    from rollback.config.settings import load  # noqa: PLC0415
+    from rollback.config.settings import environments, load  # noqa: PLC0415 - see above
     from tests.e2e.estate_under_test import FUNCTIONS  # noqa: PLC0415
 
-    every = [load(ROOT, environment).services.values() for environment in ENVIRONMENTS]
+    every = [load(ROOT, environment).services.values() for environment in environments(ROOT)]
     tails = {tail for services in every for functions in services for tail in functions}
     return sorted(tails | set(FUNCTIONS), key=len, reverse=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rollback.config.naming import APPROVER, UNATTENDED
+from rollback.config.naming import APPROVER
 from rollback.config.settings import PROJECT_FILE, Settings, parse
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
@@ -159,9 +159,10 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
 
 def may_be_confirmed_unseen(settings: Settings, required: Policy) -> None:
     """Raises `UsageError` where `--yes` does not replace a look at the plan."""
-    if required == "confirm" and settings.environment not in UNATTENDED:
+    if required == "confirm" and not settings.confirmed_unseen:
         raise UsageError(
-            f"--yes is for {', '.join(UNATTENDED)} only: in {settings.environment} the shown plan is confirmed.",
+            f"--yes does not confirm a plan in {settings.environment} (the setting `unattended`): the shown plan is "
+            "confirmed.",
             code=Code.OPTION_INVALID,
             next="Leave --yes out.",
         )

@@ -170,6 +170,11 @@ class Lifecycle:
             why := self.session.ledger.inconsistent(opened)
         ):
             raise opened.tampered(why)
+        if opened.record.status is not Status.AWAITING_APPROVAL and not self.session.settings.approvals:
+            raise UsageError(
+                f"{self.session.environment} needs nobody's approval: the setting `approval` asks for none.",
+                code=Code.NOT_CONFIGURED,
+            )
         given = approval.approve(
             opened.record, digest, self.session.caller, self.session.settings, self.session.now()
         )

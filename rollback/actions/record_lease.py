@@ -272,7 +272,7 @@ class RecordLeases:
             taken_over=taken_over,
             events=list(events),
         )
-        prove = partial(smoke, self.session.settings, self.session.root)
+        prove = partial(smoke, self.session.settings, self.session.root, plan.kind)
         self.runs.append(Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=self.stop))
         return self.runs[-1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rollback.config.settings import Pace, Settings
+from rollback.config.model import Pace, Settings
 from rollback.core.errors import RollbackError
 from rollback.model.deployed import UNKNOWN
 from rollback.model.kind import Kind

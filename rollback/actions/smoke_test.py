@@ -5,24 +5,35 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from rollback.config.model import SmokeOf
 from rollback.config.settings import Settings
 from rollback.core.sanitize import clean
+from rollback.model.kind import Kind
 from rollback.model.record import Check
 
 _DETAIL = 200
+# What the setting `smoke` calls it.
+_PROVES: Mapping[str, SmokeOf] = {
+    Kind.STACK: "stack",
+    Kind.TERRAFORM: "terraform",
+    Kind.FULL: "full",
+    Kind.CUTOVER: "table",
+}
 
 
-def smoke(settings: Settings, root: Path) -> tuple[Check, str] | None:
-    """Runs the configured smoke command; the check and what it printed. None where none is configured.
+def smoke(settings: Settings, root: Path, kind: Kind = Kind.ALIASES) -> tuple[Check, str] | None:
+    """Runs the smoke command that proves a `kind`; the check and what it printed. None where none is configured.
 
     The word `python` means the interpreter that this command runs under. The command sees
     `TEST_ENVIRONMENT` and the caller's credentials, and has the RTO of a code rollback to finish.
     """
-    if not settings.smoke:
+    configured = settings.smoke.get(_PROVES.get(kind, "aliases"), ())
+    if not configured:
         return None
-    command = [sys.executable if settings.smoke[0] == "python" else settings.smoke[0], *settings.smoke[1:]]
+    command = [sys.executable if configured[0] == "python" else configured[0], *configured[1:]]
     try:
         ran = subprocess.run(
             command,

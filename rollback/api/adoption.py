@@ -33,7 +33,7 @@ class Adoption:
 
     def write(self, found: ImportPlan, folder: Path) -> tuple[Path, ...]:
         """Writes the engine's import file, and lines for Terraform if there are any. Raises `UsageError` where it cannot."""
-        return tuple(discovery.write(found, folder, self.environment.name))
+        return tuple(discovery.write(found, folder, self.environment.settings))
 
     def commands(
         self, found: ImportPlan, folder: Path | None = None, *, foundation: bool = False

@@ -104,12 +104,10 @@ class Functions(Target):
     ) -> AliasesRequest:
         """The request that `plan` plans: functions to leave out may be called as the catalogue calls them."""
         settings = self.environment.settings
-        catalogue = settings.catalogue()
-        full = {name: settings.names.function(name) for name in without}
         return AliasesRequest(
             release=to,
             services=tuple(services),
-            without=tuple(full[name] if full[name] in catalogue else name for name in without),
+            without=tuple(map(settings.function, without)),
             adopt_current=adopt_current,
             allow_below=allow_below,
         )

@@ -53,11 +53,21 @@ def log_out(settings: Settings, roles: tuple[str, ...]) -> tuple[str, ...]:
 
 def arn_of(settings: Settings, role: str) -> str:
     """A role's ARN. Raises `UsageError` where the environment has no such role."""
-    if role == naming.DRILL and not settings.names.drills:
+    if role == naming.DRILL and not settings.drills:
         raise UsageError(
             f"{settings.environment} has no drill role: it is production.",
             code=Code.OPTION_INVALID,
             next=f"rollback drill --env {settings.environment} --read-only",
+        )
+    if role == naming.RESTORE and not settings.tables:
+        raise UsageError(
+            f"{settings.environment} has no restore role: the setting `tables` names none.",
+            code=Code.NOT_CONFIGURED,
+        )
+    if role == naming.APPROVER and not settings.approvals:
+        raise UsageError(
+            f"{settings.environment} has no approver role: the setting `approval` asks nobody.",
+            code=Code.NOT_CONFIGURED,
         )
     return _arn(settings, role)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, HTTPClientError
 
 from rollback.aws.account import THROTTLES, Account, code, denied, explained
+from rollback.config.naming import is_like
 from rollback.config.settings import Settings
 from rollback.model.alias_moves import shares
 from rollback.model.record import Check
@@ -154,13 +155,11 @@ def provisioned_status(account: Account, function: str, alias: str) -> str:
 
 def strangers(account: Account, settings: Settings) -> list[str]:
     """Functions of the environment that the catalogue does not know: listed, never touched."""
-    known = settings.catalogue()
+    known, alike = settings.catalogue(), settings.alike
     with explained("listing the account's functions"):
         pages = account.lambda_.get_paginator("list_functions").paginate()
         names = [item["FunctionName"] for page in pages for item in page["Functions"]]
-    return sorted(
-        name for name in names if name.startswith(settings.names.function_prefix) and name not in known
-    )
+    return sorted(name for name in names if name not in known and is_like(name, alike))
 
 
 def weights_of(alias: Mapping[str, Any]) -> dict[str, float]:

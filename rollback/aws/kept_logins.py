@@ -12,6 +12,7 @@ import json
 import os
 import re
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -86,5 +87,18 @@ def _nothing(role: str, why: str) -> UsageError:
 
 
 def _again(role: str) -> str:
-    environment, text = role_of(role.rpartition("/")[2])
-    return f"rollback login --env {environment} --role {text}" if text else "rollback login"
+    stem, text = role_of(role.rpartition("/")[2])
+    return f"rollback login --env {_environment(stem)} --role {text}" if text else "rollback login"
+
+
+def _environment(stem: str) -> str:
+    """The environment of this checkout whose roles are called so: where it ends in a name, nothing but settings tells."""
+    from rollback.config import settings  # noqa: PLC0415 - for an error alone
+
+    with suppress(RollbackError, OSError):
+        root = settings.find_root(Path.cwd())
+        for name in settings.environments(root):
+            with suppress(RollbackError):
+                if settings.load(root, name).names.stem == stem:
+                    return name
+    return "ENVIRONMENT"

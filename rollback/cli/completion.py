@@ -34,7 +34,7 @@ def functions(ctx: typer.Context, incomplete: str) -> list[str]:
     """The catalogue's functions, by their short names."""
     return _starting(
         incomplete,
-        _of(ctx, lambda its: [tail for tails in its.services.values() for tail in tails]),
+        _of(ctx, lambda its: its.entries()),
     )
 
 

@@ -11,7 +11,12 @@ from rollback.core.errors import Code, UsageError
 
 Env = Annotated[
     str,
-    typer.Option("--env", "-e", help="Environment: dev, sit, prod.", autocompletion=completion.environments),
+    typer.Option(
+        "--env",
+        "-e",
+        help="The environment: Pulumi.<ENV>.yaml has its settings.",
+        autocompletion=completion.environments,
+    ),
 ]
 MaybeEnv = Annotated[
     str | None,
@@ -34,7 +39,12 @@ Release = Annotated[
 ]
 Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the plan (dev; never another's approval).")]
+Yes = Annotated[
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Confirm the plan unseen (not in production; never another's approval)."
+    ),
+]
 ConfirmDead = Annotated[
     str,
     typer.Option(

@@ -6,17 +6,14 @@ imports the other. Pure string functions: no I/O, no AWS, no Pulumi.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-ENVIRONMENTS = ("dev", "sit", "prod")
-# Where a plan that somebody only has to confirm may be confirmed before it is seen.
-UNATTENDED = ("dev",)
 
 # The roles of the platform, by what their holder does. The deployer keeps the name that the
 # platform's accounts already use.
 DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "restore"
 ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
-# Deploys what is bad on purpose, and has it rolled back; there is none in production.
+# Deploys what is bad on purpose, and has it rolled back; there is none in production (the setting `production`).
 DRILL = "drill"
 # For how long a role may be taken at once: as long as the longest job, which is that of drills.
 SESSION_HOURS = 6
@@ -43,63 +40,86 @@ _GITHUB_ENVIRONMENTS = {
     DRILL: "drill",
 }
 
+# Characters.
+_ROLE_NAME, _BUCKET_NAME = 64, 63
+# A shorter beginning tells no team's functions from another's.
+_TELLING = 4
+
 GITHUB_OIDC_HOST = "token.actions.githubusercontent.com"
 GITHUB_OIDC_AUDIENCE = "sts.amazonaws.com"
 
 
+# What templates may hold, beside text.
+PREFIX, ENVIRONMENT, ENTRY, ACCOUNT = "{prefix}", "{environment}", "{entry}", "{account}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Templates:
+    """What things are called, each with `{prefix}` and `{environment}`; `{entry}` is one of a list, as
+    `team-service-get` is of the catalogue, `{account}` the account's number.
+
+    `api` and `table` name those of Terraform's checks and the tables that can be restored.
+    """
+
+    function: str = "{prefix}-{environment}-lambda-{entry}"
+    table: str = "{prefix}-{environment}-{entry}"
+    api: str = "{prefix}-{environment}-{entry}"
+    parameters: str = "/{prefix}/{environment}"
+    ledger: str = "{prefix}-{environment}-ddb-deployments"
+    state_bucket: str = "{prefix}-{environment}-terraform-state"
+    foundation_bucket: str = "{prefix}-{environment}-foundation-state"
+    # Buckets share one namespace with all the world: its name is the account's.
+    audit_bucket: str = "{prefix}-{environment}-audit-trail-{account}"
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of one environment: `Names(prefix="bbws-access", environment="dev")`."""
+    """The names of one environment: `Names(prefix="acme", environment="dev")`."""
 
     prefix: str
     environment: str
+    templates: Templates = Templates()
 
     @property
     def stem(self) -> str:
-        """`bbws-access-dev`, which every name but the parameters' begins with."""
+        """`acme-dev`, which the names of roles and policies begin with."""
         return f"{self.prefix}-{self.environment}"
 
-    def function(self, tail: str) -> str:
-        """The Lambda function of a catalogue entry: `team-service-get` gives
-        `bbws-access-dev-lambda-team-service-get`.
+    def function(self, entry: str) -> str:
+        """The Lambda function of a catalogue entry that has no name of its own: `team-service-get` gives
+        `acme-dev-lambda-team-service-get`.
         """
-        return f"{self.stem}-lambda-{tail}"
+        return self._named(self.templates.function, entry)
 
     @property
     def function_prefix(self) -> str:
-        """What the name of every function of the environment begins with, catalogued or not."""
-        return f"{self.stem}-lambda-"
+        """What the name of every function begins with that is made from the template; empty where nothing does."""
+        return self._named(self.templates.function.partition(ENTRY)[0])
 
     @property
     def deployments_table(self) -> str:
-        return f"{self.stem}-ddb-deployments"
+        return self._named(self.templates.ledger)
 
-    @property
-    def access_table(self) -> str:
-        """The platform's own table, which Terraform declares."""
-        return f"{self.stem}-ddb-access-management"
-
-    def table(self, tail: str) -> str:
-        """A table of the environment: `table("ddb-deployments")` gives `bbws-access-dev-ddb-deployments`."""
-        return f"{self.stem}-{tail}"
+    def table(self, entry: str) -> str:
+        """A table of the environment: `table("ddb-deployments")` gives `acme-dev-ddb-deployments`."""
+        return self._named(self.templates.table, entry)
 
     def table_parameter(self, table: str) -> str:
         """The SSM parameter that says which table functions use in the place of `table`."""
         return f"{self.parameter_path}/table/{table}"
 
-    @property
-    def api(self) -> str:
-        """The REST API, which Terraform declares."""
-        return f"{self.stem}-apigw"
+    def api(self, entry: str) -> str:
+        """A REST API of the environment: `api("apigw")` gives `acme-dev-apigw`."""
+        return self._named(self.templates.api, entry)
 
     @property
     def state_bucket(self) -> str:
-        return f"{self.stem}-terraform-state"
+        return self._named(self.templates.state_bucket)
 
     @property
     def foundation_bucket(self) -> str:
         """Where the state of the foundation's stack is, which the deployer can neither read nor write."""
-        return f"{self.stem}-{FOUNDATION}-state"
+        return self._named(self.templates.foundation_bucket)
 
     @property
     def foundation_stack(self) -> str:
@@ -107,15 +127,18 @@ class Names:
         return f"{self.environment}-{FOUNDATION}"
 
     def audit_bucket(self, account: str) -> str:
-        """The bucket that keeps the heads of the ledger. Its name is the account's: buckets share one
-        namespace with all the world.
-        """
-        return f"{self.stem}-audit-trail-{account}"
+        """The bucket that keeps the heads of the ledger."""
+        return self._named(self.templates.audit_bucket.replace(ACCOUNT, account))
+
+    def is_audit_bucket(self, name: str) -> bool:
+        """Whether `name` is that of the bucket, in whichever account, or of something below it."""
+        before, found, after = self.templates.audit_bucket.partition(ACCOUNT)
+        return name.startswith(self._named(before)) and (not found or self._named(after) in name)
 
     @property
     def parameter_path(self) -> str:
-        """`/bbws-access/dev`, the SSM path of the release parameters."""
-        return f"/{self.prefix}/{self.environment}"
+        """`/acme/dev`, the SSM path of the release parameters."""
+        return self._named(self.templates.parameters)
 
     @property
     def deployed_version(self) -> str:
@@ -134,13 +157,8 @@ class Names:
         """The SecureString that holds a bot's token or a webhook's address."""
         return f"{self.parameter_path}/slack"
 
-    @property
-    def drills(self) -> bool:
-        """Whether what is bad may be deployed here on purpose: nowhere that is called production."""
-        return not self.environment.startswith("prod")
-
     def role(self, role: str) -> str:
-        """The IAM role's name: `role("rollback")` gives `bbws-access-dev-rollback-role`."""
+        """The IAM role's name: `role("rollback")` gives `acme-dev-rollback-role`."""
         return f"{self.stem}-{_ROLE_NAMES[role]}"
 
     @property
@@ -152,13 +170,79 @@ class Names:
         """The GitHub environment whose jobs may take `role`: `dev-rollback-approval`."""
         return f"{self.environment}-{_GITHUB_ENVIRONMENTS[role]}"
 
+    def _named(self, template: str, entry: str = ENTRY) -> str:
+        made = template.replace(PREFIX, self.prefix).replace(ENVIRONMENT, self.environment)
+        return made.replace(ENTRY, entry)
+
+    def too_long(self, account: str) -> list[tuple[str, str]]:
+        """What is longer than AWS takes: the template (a field of `Templates`, empty for the stem) and a sentence.
+
+        IAM's and S3's limits ("IAM and AWS STS quotas",
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html; "General purpose bucket naming
+        rules", https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).
+        """
+        longest = max(map(self.role, _ROLE_NAMES), key=len)
+        named = [
+            ("", "role", longest, _ROLE_NAME),
+            ("state_bucket", "bucket", self.state_bucket, _BUCKET_NAME),
+            ("foundation_bucket", "bucket", self.foundation_bucket, _BUCKET_NAME),
+            ("audit_bucket", "bucket", self.audit_bucket(account), _BUCKET_NAME),
+        ]
+        usual = Templates()
+        return [
+            (
+                ""
+                if template and getattr(usual, template) == getattr(self.templates, template)
+                else template,
+                f"the {what} {name} has {len(name)} characters, AWS takes {most}",
+            )
+            for template, what, name, most in named
+            if len(name) > most
+        ]
+
+
+def beginnings(groups: Iterable[Sequence[str]], prefix: str) -> tuple[str, ...]:
+    """What names are like, in as few patterns as tell them from others: a name, or the beginning of several and `*`.
+
+    `groups` are the functions of one service each; `prefix` is what those begin with that are made from a template.
+    Others are as like each other as their service's common beginning up to its last `-` or `_`.
+    """
+    found: dict[str, None] = {}
+    for names in groups:
+        others = [name for name in names if not (len(prefix) >= _TELLING and name.startswith(prefix))]
+        if len(others) < len(names):
+            found[f"{prefix}*"] = None
+        common = _common(others) if len(others) > 1 else ""
+        common = common[: max(common.rfind("-"), common.rfind("_")) + 1]
+        found |= dict.fromkeys([f"{common}*"] if len(common) >= _TELLING else others)
+    wide = [pattern for pattern in found if pattern.endswith("*")]
+    return tuple(
+        pattern
+        for pattern in found
+        if not any(other != pattern and pattern.startswith(other[:-1]) for other in wide)
+    )
+
+
+def _common(names: Sequence[str]) -> str:
+    """What all of them begin with."""
+    first, last = min(names), max(names)
+    return first[: next((n for n, letter in enumerate(first) if last[n : n + 1] != letter), len(first))]
+
+
+def is_like(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name is one of `beginnings`."""
+    return any(
+        name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns
+    )
+
 
 def role_of(name: str) -> tuple[str, str]:
-    """The environment and the role (a word of this module) that a role's name says; two empty words for another's."""
+    """What comes before the role in a role's name, and the role (a word of this module): `acme-dev-rollback-role`
+    gives `("acme-dev", "rollback")`. Two empty words for another's.
+    """
     for role, tail in _ROLE_NAMES.items():
-        stem, found, _ = name.rpartition(f"-{tail}")
-        if found and name.endswith(tail):
-            return stem.rpartition("-")[2], role
+        if name.endswith(f"-{tail}"):
+            return name.removesuffix(f"-{tail}"), role
     return "", ""
 
 

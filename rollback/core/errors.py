@@ -31,6 +31,7 @@ class Code(StrEnum):
     OPTION_INVALID = auto()  # an option or --reason is not allowed so, or not together with another
     NO_CHECKOUT = auto()  # the command was not started inside a checkout of the platform's repository
     SETTINGS_INVALID = auto()  # Pulumi.yaml or Pulumi.ENV.yaml cannot be read, or has a setting that is wrong
+    NOT_CONFIGURED = auto()  # the settings have none of what the verb is for: tables, Terraform, approvals
     UNKNOWN_ENVIRONMENT = auto()  # no such environment is configured, or none for this account
     UNKNOWN_SERVICE = auto()  # the settings have no such service or function
     UNKNOWN_RELEASE = auto()  # no such release is recorded

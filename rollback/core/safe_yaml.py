@@ -73,6 +73,35 @@ def mapping(name: str, text: str) -> dict[Any, Any]:
     return document
 
 
+def lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """The line, from 1, of every key and item of a text that `mapping` takes, by its path: `{("config", "a", 0): 3}`.
+
+    Anchors are not followed. Empty where the text is no YAML.
+    """
+    found: dict[tuple[str | int, ...], int] = {}
+
+    def walk(node: yaml.Node, path: tuple[str | int, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                found[*path, key.value] = key.start_mark.line + 1
+                walk(value, (*path, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                found[*path, number] = item.start_mark.line + 1
+                walk(item, (*path, number))
+
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None and _size(node, {}) <= _MAX_VALUES:
+            walk(node, ())
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    finally:
+        loader.dispose()
+    return found
+
+
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
     """How many values a node has, those of anchors counted wherever they stand. Cheap: each is seen once."""
     if id(node) not in known:

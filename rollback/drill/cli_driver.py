@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from rollback.actions.context import Session
 from rollback.aws.account import code
-from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK, UNATTENDED
+from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
 from rollback.core.sanitize import clean
 from rollback.drill.roles import Roles
@@ -124,7 +124,7 @@ class CliDriver:
         policy = self.session.policy(kind)
         if policy == "none":
             return act(role, *arguments), 0.0
-        if policy == "confirm" and self.session.environment in UNATTENDED:
+        if policy == "confirm" and self.session.settings.confirmed_unseen:
             return act(role, *arguments, "--yes"), 0.0
         done, waited = self.type(role, *arguments), 0.0
         if done.code != AwaitingApproval.exit_code:

@@ -44,7 +44,7 @@ class Roles:
                 f"{own.caller} cannot drill: a drill deploys and puts back.",
                 code=Code.WRONG_ROLE,
                 next=f"Take {names.role(DRILL)}, which is there outside production."
-                if names.drills
+                if own.settings.drills
                 else "rollback drill --read-only",
             )
         for role in (ROLLBACK, DEPLOYER):

@@ -256,7 +256,7 @@ _WHY = 500
 
 def refuse_production(session: Session, *, read_only: bool) -> None:
     """Raises `Refused` in production, unless nothing is changed."""
-    if not read_only and not session.settings.names.drills:
+    if not read_only and not session.settings.drills:
         raise Refused(
             f"{session.environment} is production: nothing is made bad there on purpose.",
             code=Code.DRILL_REFUSED,

@@ -16,7 +16,7 @@ _RECORDS = 1000
 def pruned(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, str]:
     """Function → the prune that deleted its version, in words; for display, read from the index.
 
-    `versions` is function → version, e.g. `{"bbws-access-dev-lambda-team-service-get": "7"}`. Raises
+    `versions` is function → version, e.g. `{"acme-dev-lambda-team-service-get": "7"}`. Raises
     `RollbackError` for a record that is malformed.
     """
     found: dict[str, str] = {}

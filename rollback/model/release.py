@@ -181,7 +181,7 @@ def label(deployed: Mapping[str, str], apart: Mapping[str, str] | None = None) -
     """What is deployed, as one short text: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
 
     `deployed` maps subjects to releases, `apart` the functions that are not at that of their service (`deployed.apart`)
-    to theirs: `v1.2.0+bbws-access-dev-lambda-team-service-get@v1.3.0`. The base is what most services are at; the parameter
+    to theirs: `v1.2.0+acme-dev-lambda-team-service-get@v1.3.0`. The base is what most services are at; the parameter
     `deployed-version` holds this text. Where too many differ to be named, their number is given.
     Infrastructure is left out.
     """

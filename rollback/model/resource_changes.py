@@ -252,7 +252,7 @@ def _is_backed_by_names(change: ResourceChange, names: Names) -> str | None:
 
 def _is_ground(kind_: str, name: str, names: Names) -> bool:
     roles = {names.role(role) for role in (*ROLES, BREAK_GLASS, DRILL)}
-    if kind_.startswith("s3_bucket") and name.startswith(names.audit_bucket("")):
+    if kind_.startswith("s3_bucket") and names.is_audit_bucket(name):
         return True  # with its versioning, lock, encryption, and whatever else is said of it
     grounds: Mapping[str, bool] = {
         "dynamodb_table": name == names.deployments_table,

@@ -68,7 +68,7 @@ class TableScene:
 
     @property
     def table(self) -> str:
-        return self.platform.settings.names.access_table
+        return self.platform.settings.names.table("ddb-access-management")
 
     @property
     def root(self) -> Any:
@@ -187,9 +187,11 @@ def scenes(platform: Platform, warm: Warm) -> Iterator[list[TableScene]]:
     bucket = {"LocationConstraint": region}
     platform.root_client("s3").create_bucket(Bucket=names.state_bucket, CreateBucketConfiguration=bucket)
     client = platform.root_client("dynamodb")
-    client.create_table(TableName=names.access_table, **_TABLE)
+    client.create_table(TableName=names.table("ddb-access-management"), **_TABLE)
     on = {"PointInTimeRecoveryEnabled": True}
-    client.update_continuous_backups(TableName=names.access_table, PointInTimeRecoverySpecification=on)
+    client.update_continuous_backups(
+        TableName=names.table("ddb-access-management"), PointInTimeRecoverySpecification=on
+    )
     with Proxy(platform.endpoint) as proxy:
         proxy.rewrite("DescribeContinuousBackups", window)
         with_both = {"platform": platform, "warm": warm, "upstream": proxy.endpoint}

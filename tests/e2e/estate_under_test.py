@@ -745,7 +745,7 @@ def _read(endpoint: str, settings: Settings) -> Template:
         policies=policies,
         roles={
             settings.names.role(role): _role(iam, settings.names.role(role))
-            for role in (*ROLES, BREAK_GLASS, *((DRILL,) if settings.names.drills else ()))
+            for role in (*ROLES, BREAK_GLASS, *((DRILL,) if settings.drills else ()))
         },
         table={
             "TableName": table["TableName"],

@@ -141,7 +141,7 @@ class InfrastructureEstate:
         parameters = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
         return InfrastructureState(
             tag=next(tag["Value"] for tag in tags["TagList"] if tag["Key"] == "component"),
-            subject=next(str(api["description"]) for api in apis if api["name"] == names.api),
+            subject=next(str(api["description"]) for api in apis if api["name"] == names.api("apigw")),
             versions=platform.versions(),
             commits={
                 name.rpartition("/")[2]: ssm.get_parameter(Name=name)["Parameter"]["Value"]

@@ -235,7 +235,9 @@ def test_an_estate_is_adopted_by_the_lines_as_they_are_printed_and_the_next_up_c
     for line, run in adopted.items():
         assert run.code == 0, f"{line}\n{run}"
     names = estate.platform.settings.names
-    assert estate.held_by_terraform() == {names.access_table, names.api}, "these stay Terraform's"
+    assert estate.held_by_terraform() == {names.table("ddb-access-management"), names.api("apigw")}, (
+        "these stay Terraform's"
+    )
 
 
 def test_what_is_adopted_is_protected_as_the_program_declares(

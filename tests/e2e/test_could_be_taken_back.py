@@ -55,13 +55,14 @@ def story(dev: Platform, hub: GitHub, proxy: Proxy) -> Story:
     )
     dev.story()
     root.create_table(
-        TableName=names.access_table,
+        TableName=names.table("ddb-access-management"),
         KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
     root.update_continuous_backups(
-        TableName=names.access_table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        TableName=names.table("ddb-access-management"),
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
     )
     proxy.rewrite("DescribeContinuousBackups", window)
     return Story(dev=dev, hub=hub, proxy=proxy)

@@ -299,7 +299,7 @@ def _put_item(world: World, value: str) -> None:
 
 
 def _table(world: World) -> str:
-    return world.platform.settings.names.access_table
+    return world.platform.settings.names.table("ddb-access-management")
 
 
 @step("the ledger is gone")

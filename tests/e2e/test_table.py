@@ -32,7 +32,7 @@ class Table:
 
     @property
     def name(self) -> str:
-        return self.platform.settings.names.access_table
+        return self.platform.settings.names.table("ddb-access-management")
 
     @property
     def root(self) -> Any:
@@ -102,7 +102,7 @@ def bucket(dev: Platform) -> Iterator[None]:
 def table(dev: Platform, bucket: None, proxy: Proxy) -> Table:
     names, root = dev.settings.names, dev.root_client("dynamodb")
     root.create_table(
-        TableName=names.access_table,
+        TableName=names.table("ddb-access-management"),
         KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK")],
         BillingMode="PAY_PER_REQUEST",
@@ -110,7 +110,8 @@ def table(dev: Platform, bucket: None, proxy: Proxy) -> Table:
         DeletionProtectionEnabled=True,
     )
     root.update_continuous_backups(
-        TableName=names.access_table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        TableName=names.table("ddb-access-management"),
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
     )
     proxy.rewrite("DescribeContinuousBackups", window)
     return Table(platform=dev, proxy=proxy)

@@ -25,7 +25,7 @@ from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.aws.account import Account, code, explained
 from rollback.config.naming import arn
-from rollback.config.settings import PROJECT_FILE
+from rollback.config.settings import PROJECT_FILE, Settings
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations.pulumi import update_history
@@ -35,7 +35,6 @@ from rollback.integrations.pulumi.import_preview import rehearsal
 from rollback.integrations.terraform import NAMES
 from rollback.model.deployed import UNKNOWN
 from rollback.targets.terraform import backend
-from rollback.targets.terraform.backend import FOLDER
 from rollback.targets.terraform.state_bucket import StateBucket
 
 IMPORT_FILE, RELEASE_FILE = "pulumi-import.json", "terraform-state-rm.sh"
@@ -103,14 +102,19 @@ def _stack(session: Session, *, foundation: bool) -> str:
     return session.settings.names.foundation_stack if foundation else session.environment
 
 
-def write(adoption: ImportPlan, folder: Path, environment: str) -> list[Path]:
+def _folder(settings: Settings) -> str:
+    """Where the Terraform configuration is; that folder where there is none, and so nothing that it holds."""
+    return settings.terraform.folder if settings.terraform else "."
+
+
+def write(adoption: ImportPlan, folder: Path, settings: Settings) -> list[Path]:
     """Writes the import file and, where there are any, the lines for Terraform. Raises `UsageError` where it cannot."""
     files = {IMPORT_FILE: json.dumps(adoption.imports, indent=2) + "\n"} if adoption.adopted else {}
     if adoption.held:
-        lines = import_ids.releases(adoption, tool=tool(), folder=FOLDER)
+        lines = import_ids.releases(adoption, tool=tool(), folder=_folder(settings))
         head = [
             "#!/bin/sh",
-            f"# Terraform lets go of what the stack {environment} has. Nothing is destroyed.",
+            f"# Terraform lets go of what the stack {settings.environment} has. Nothing is destroyed.",
             "set -eu",
         ]
         files[RELEASE_FILE] = "\n".join([*head, *lines, ""])
@@ -156,7 +160,7 @@ def commands(
     if os.environ.get("PULUMI_BACKEND_URL") != backend:
         before.append(f"export PULUMI_BACKEND_URL={shlex.quote(backend)}")
     stack = _stack(session, foundation=foundation)
-    typed = import_ids.commands(adoption, stack, str(file), tool=tool(), folder=FOLDER)
+    typed = import_ids.commands(adoption, stack, str(file), tool=tool(), folder=_folder(session.settings))
     return [*before, *typed, *after]
 
 
@@ -171,6 +175,8 @@ def _iam(account: Account) -> import_ids.Arn:
 
 
 def _held(session: Session, everything: Sequence[Declared], ui: Ui) -> tuple[str, ...]:
+    if session.settings.terraform is None:
+        return ()
     try:
         where = backend.deployed(session.root, UNKNOWN, session.settings)
     except RollbackError as error:

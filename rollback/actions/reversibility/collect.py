@@ -172,6 +172,8 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
 def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[Judgement]:
     """The same of the Terraform configuration."""
     settings, root = context.account.settings, context.root
+    if settings.terraform is None:
+        return [_never("terraform", "the settings name no Terraform configuration")]
     if deployed is UNKNOWN and not any(map(shutil.which, terraform_tool.NAMES)):
         return [_never("terraform", "no deployment of one is recorded, and terraform is not on PATH")]
     bucket = StateBucket(context.account, backend.deployed(root, deployed, settings))
@@ -184,7 +186,7 @@ def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[J
     if not state.get("resources"):
         return [_never("terraform", "nothing was ever applied")]
     bucket.must_be_free()
-    folder = backend.below(root)
+    folder = backend.below(root, settings)
     where = backend.shared(root, commit.sha, deployed, settings)
     locked = git.holds(root, commit.sha, f"{folder}/{LOCK_FILE}")
     tool, seconds = terraform_tool.find(), settings.rto.infrastructure * 60
@@ -276,8 +278,16 @@ def _table(session: Session, table: str) -> Judgement:
 
 def _github(session: Session, *, insist: bool) -> list[Judgement]:
     settings = session.settings
+    if not settings.repository:
+        why = "the settings name no repository"
+        return [Judgement(check="github", answer=CheckAnswer.UNNEEDED, why=why)]
     reviewed = any(policy(settings, kind) == "identity" for kind in _KINDS)
-    roles = (DEPLOYER, ROLLBACK, APPROVER, *((DRILL,) if settings.names.drills else ()))
+    roles = [
+        DEPLOYER,
+        ROLLBACK,
+        *([APPROVER] if settings.approvals else []),
+        *([DRILL] if settings.drills else []),
+    ]
     names = {role: settings.names.github_environment(role) for role in roles}
     try:
         found = github_environments.gates(settings.repository_name, list(names.values()))
@@ -286,7 +296,7 @@ def _github(session: Session, *, insist: bool) -> list[Judgement]:
         return [unasked("github", str(why), then, counts=insist)]
     return [
         github_environments.judged(
-            gate, settings.protected_branch, reviewed=reviewed and gate.name == names[APPROVER]
+            gate, settings.protected_branch, reviewed=reviewed and gate.name == names.get(APPROVER)
         )
         for gate in found
     ]

@@ -25,7 +25,10 @@ def prune(
         str, typer.Option("--digest", help="Delete exactly what was shown with this digest.")
     ] = "",
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Delete what is found, without a look at it first (dev).")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Delete what is found, without a look at it first (not in production)."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

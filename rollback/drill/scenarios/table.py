@@ -45,9 +45,8 @@ class TableScenario:
         """`{"table": name, "keys": [[attribute, type], …]}`, types as S, N or B. Raises `Refused` where the
         table's recovery is off.
         """
-        name = steps.known(
-            self.stage.session.settings, self.stage.table or self.stage.session.settings.restorable[0]
-        )
+        settings = self.stage.session.settings
+        name = steps.known(settings, self.stage.table or next(iter(settings.restorable), ""))
         with explained(f"reading {name}"):
             description = self._dynamodb.describe_table(TableName=name)["Table"]
         if self._latest(name) is None:

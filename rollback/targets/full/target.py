@@ -66,7 +66,9 @@ class Full:
         }
         made, notices = [], []
         for kind, to in wanted.items():
-            if to:
+            if to and kind == Kind.TERRAFORM and self._settings.terraform is None:
+                notices.append(f"{kind} is left alone: the settings name no Terraform configuration.")
+            elif to:
                 made.append(self._targets[kind].plan(part_of(request, kind, to)))
             else:
                 notices.append(f"{kind} is left alone: release {version} does not say which commit it had.")

@@ -142,6 +142,11 @@ Doing = Mapping[str, Callable[[TableStep, Journal], Mapping[str, Any]]]
 
 def known(settings: Settings, table: str) -> str:
     """`table` if it is one that may be restored. Raises `UsageError` otherwise."""
+    if not settings.tables:
+        raise UsageError(
+            f"{settings.environment} has no table that can be restored: the setting `tables` names none.",
+            code=Code.NOT_CONFIGURED,
+        )
     if table not in settings.restorable:
         raise UsageError(
             f"{table[:80]!a} is not a table that can be restored here.",

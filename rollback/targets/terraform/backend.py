@@ -13,17 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rollback.config.model import Terraform
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git, hcl
 from rollback.integrations.hcl import UnreadableHcl
 from rollback.model.deployed import UNKNOWN, Deployed
 
-# The key of the platform's own configuration.
-KEY = "access-management/terraform.tfstate"
 TYPE = "s3"
-# The folder of the configuration.
-FOLDER = "terraform"
 _DEFAULT = "default"
 
 
@@ -54,17 +51,29 @@ class Backend:
 
 def platform(settings: Settings) -> Backend:
     """Where a configuration that declares none of it keeps its state."""
+    terraform = configured(settings)
     return Backend(
-        bucket=settings.names.state_bucket,
-        key=KEY,
+        bucket=terraform.bucket or settings.names.state_bucket,
+        key=terraform.key,
         region=settings.region,
         open=frozenset({"bucket", "key", "region"}),
     )
 
 
+def configured(settings: Settings) -> Terraform:
+    """What the settings say of Terraform. Raises `UsageError` where they say that there is none."""
+    if settings.terraform is None:
+        raise UsageError(
+            f"{settings.environment} has no Terraform configuration: the setting `terraform` names none.",
+            code=Code.NOT_CONFIGURED,
+        )
+    return settings.terraform
+
+
 def declared(root: Path, commit: str, settings: Settings) -> Backend:
     """The backend of the configuration that `commit` has. Raises `Refused` where it is none in S3, or cannot be read."""
-    found = _declaration(root, commit)
+    folder = below(root, settings)
+    found = _declaration(root, commit, folder)
     if found is None or TYPE not in found:
         raise Refused(
             f"The configuration of {commit[:12]} does not keep its state in S3.",
@@ -80,7 +89,7 @@ def declared(root: Path, commit: str, settings: Settings) -> Backend:
             code=Code.COMMIT_UNUSABLE,
             next="Go back to a commit that says it in so many words.",
         )
-    _must_be_the_default_workspace(root)
+    _must_be_the_default_workspace(root / configured(settings).folder)
     return Backend(
         **{name: str(values.get(name, getattr(usual, name))) for name in usual.open},
         open=usual.open - set(values),
@@ -92,9 +101,9 @@ def deployed(root: Path, recorded: Deployed, settings: Settings) -> Backend:
 
     A configuration that neither has is the platform's. Raises as `declared` does.
     """
-    known = recorded if recorded is not UNKNOWN and git.holds(root, recorded, below(root)) else None
+    known = recorded if recorded is not UNKNOWN and git.holds(root, recorded, below(root, settings)) else None
     commit = known or git.resolved(root, "HEAD")
-    if commit is None or not git.holds(root, commit, below(root)):
+    if commit is None or not git.holds(root, commit, below(root, settings)):
         return platform(settings)
     return declared(root, commit, settings)
 
@@ -111,17 +120,16 @@ def shared(root: Path, commit: str, recorded: Deployed, settings: Settings) -> B
     return found
 
 
-def below(checkout: Path) -> str:
-    """The configuration's folder below the repository's top."""
+def below(checkout: Path, settings: Settings) -> str:
+    """The configuration's folder below the repository's top. Raises `UsageError` where there is none."""
     top = git.top(checkout).resolve()
-    return (checkout.resolve().relative_to(top) / FOLDER).as_posix()
+    return (checkout.resolve().relative_to(top) / configured(settings).folder).as_posix()
 
 
-def _declaration(root: Path, commit: str) -> Mapping[str, Mapping[str, Any]] | None:
+def _declaration(root: Path, commit: str, folder: str) -> Mapping[str, Mapping[str, Any]] | None:
     """The newest say of a commit's files on its backend: type → attributes; an override file has the last word
     ("Override files", https://developer.hashicorp.com/terraform/language/files/override).
     """
-    folder = below(root)
     files = [
         path for path in git.files(root, commit, folder) if PurePosixPath(path).parent.as_posix() == folder
     ]
@@ -146,9 +154,9 @@ def _override(path: str) -> tuple[bool, str]:
     return stem == "override" or stem.endswith("_override"), path
 
 
-def _must_be_the_default_workspace(root: Path) -> None:
-    """Raises `Refused` where people here work in another workspace: its state is another object."""
-    chosen = root / FOLDER / ".terraform" / "environment"
+def _must_be_the_default_workspace(folder: Path) -> None:
+    """Raises `Refused` where people work in another workspace: its state is another object."""
+    chosen = folder / ".terraform" / "environment"
     used = os.environ.get("TF_WORKSPACE") or (
         chosen.read_text(encoding="utf-8", errors="replace").strip() if chosen.is_file() else ""
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from rollback.aws.account import Account, explained
+from rollback.config.naming import is_like
 from rollback.core.errors import RollbackError
 from rollback.model.record import Check
 
@@ -22,7 +23,7 @@ def _asked(account: Account) -> Iterator[tuple[str, Callable[[], tuple[bool, str
     for tail in settings.terraform_checks.tables:
         yield "table", partial(_table, account, settings.names.table(tail))
     for tail in settings.terraform_checks.apis:
-        yield "api", partial(_api, account, f"{settings.names.stem}-{tail}")
+        yield "api", partial(_api, account, settings.names.api(tail))
     if settings.minimum_functions:
         yield "functions", partial(_functions, account)
 
@@ -49,7 +50,7 @@ def _api(account: Account, name: str) -> tuple[bool, str]:
 
 
 def _functions(account: Account) -> tuple[bool, str]:
-    prefix, least = account.settings.names.function_prefix, account.settings.minimum_functions
+    alike, least = account.settings.alike, account.settings.minimum_functions
     pages = account.lambda_.get_paginator("list_functions").paginate()
-    count = sum(item["FunctionName"].startswith(prefix) for page in pages for item in page["Functions"])
+    count = sum(is_like(item["FunctionName"], alike) for page in pages for item in page["Functions"])
     return count >= least, f"{count} functions, at least {least} are asked for"

@@ -66,6 +66,7 @@ class Terraform:
 
         Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
         """
+        backend.configured(self._settings)
         with ThreadPoolExecutor(1) as pool:
             # The tool takes its time to answer, and so does the ledger.
             found = pool.submit(terraform.find)
@@ -286,8 +287,9 @@ class Terraform:
 
     def _require(self, commit: str) -> None:
         """Raises `UsageError` where a commit has no configuration of the environment."""
-        folder = backend.below(self._root)
-        for path in (folder, f"{folder}/{workspace.variables(self._settings.environment)}"):
+        folder = backend.below(self._root, self._settings)
+        values = backend.configured(self._settings).values(self._settings.environment)
+        for path in (folder, *([f"{folder}/{values}"] if values else [])):
             if not git.holds(self._root, commit, path):
                 raise UsageError(
                     f"Commit {commit[:12]} has no {path}.",
@@ -326,7 +328,7 @@ class Terraform:
     def _fresh(self, commit: str, tool: Tool, where: Backend) -> Work:
         """The configuration of a commit, ready to work in, on the state that is at `where`."""
         work = self._opened(commit, tool, where)
-        locked = git.holds(self._root, commit, f"{backend.below(self._root)}/{LOCK_FILE}")
+        locked = git.holds(self._root, commit, f"{backend.below(self._root, self._settings)}/{LOCK_FILE}")
         work.init(as_committed=locked)
         return work
 

@@ -29,7 +29,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.process_identity import Process
 from rollback.integrations import git, terraform
 from rollback.integrations.terraform import Diagnostic, Done, Line, Tool, ToolFailed
-from rollback.targets.terraform.backend import Backend, below
+from rollback.targets.terraform.backend import Backend, below, configured
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN
 
 # Records name such folders: it stays, whatever the distribution is called.
@@ -150,15 +150,16 @@ class Work:
         if instead and (done := self._run("state", "rm", _LOCK_TIMEOUT, address, json_lines=False)).code:
             return str(done.diagnostics[0])
         done = self._run(
-            "import", "-input=false", self._variables, _LOCK_TIMEOUT, address, identifier, json_lines=False
+            "import", "-input=false", *self._variables, _LOCK_TIMEOUT, address, identifier, json_lines=False
         )
         return str(done.diagnostics[0]) if done.code else ""
 
     # -- helpers ---------------------------------------------------------------------------------------
 
     @property
-    def _variables(self) -> str:
-        return f"-var-file={variables(self.settings.environment)}"
+    def _variables(self) -> list[str]:
+        values = configured(self.settings).values(self.settings.environment)
+        return [f"-var-file={values}"] if values else []
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -171,7 +172,7 @@ class Work:
         }
 
     def _planned(self, *arguments: str) -> Done:
-        done = self._run("plan", self._variables, "-detailed-exitcode", _NO_LOCK, *arguments)
+        done = self._run("plan", *self._variables, "-detailed-exitcode", _NO_LOCK, *arguments)
         if done.code not in (_EMPTY, _CHANGES):
             raise _explained(done.diagnostics, self, "plan")
         return done
@@ -201,10 +202,11 @@ def opened(
 
     Raises `Refused` where it cannot be there.
     """
+    folder_of = below(checkout, settings)
     locked_tempdir.clear_dead(locked_tempdir.named(_PREFIX))  # their plans hold secrets
     folder = _made(Path(place)) if place else locked_tempdir.make(_PREFIX)
-    with locked_tempdir.held(folder) as held, git.worktree(checkout, commit, below(checkout)) as tree:
-        (folder / "root").symlink_to(tree / below(checkout))
+    with locked_tempdir.held(folder) as held, git.worktree(checkout, commit, folder_of) as tree:
+        (folder / "root").symlink_to(tree / folder_of)
         yield Work(
             tool=tool,
             settings=settings,
@@ -214,11 +216,6 @@ def opened(
             seconds=seconds,
             held=held,
         )
-
-
-def variables(environment: str) -> str:
-    """The environment's values, below the configuration's folder."""
-    return f"environments/{environment}.tfvars"
 
 
 def _made(folder: Path) -> Path:

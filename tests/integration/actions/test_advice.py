@@ -109,7 +109,9 @@ def test_the_report_of_a_healthy_environment_advises_nothing(world: World) -> No
 @pytest.mark.finding("U2")
 def test_the_report_shows_what_failed_in_verification_and_what_to_do(world: World) -> None:
     world.story()
-    world.settings = world.settings.model_copy(update={"smoke": ("python", "-c", "raise SystemExit(1)")})
+    world.settings = world.settings.model_copy(
+        update={"smoke": {"aliases": ("python", "-c", "raise SystemExit(1)")}}
+    )
     failed = world.begin()
     assert failed.record is not None
 

@@ -17,7 +17,6 @@ from rollback.actions.quarantine import covering, lift
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import Finished
 from rollback.actions.status import overview
-from rollback.config.naming import UNATTENDED
 from rollback.core.canonical import digest, plain
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.record import Status, chain_break, record_hash
@@ -226,14 +225,13 @@ def test_the_person_at_the_terminal_is_asked(
 
 
 def test_a_plan_is_not_confirmed_unseen_but_where_that_is_allowed(
-    world: World, stack_double: StackDouble, monkeypatch: pytest.MonkeyPatch
+    world: World, stack_double: StackDouble
 ) -> None:
-    monkeypatch.setattr("rollback.actions.approval.UNATTENDED", ())
+    world.settings = world.settings.model_copy(update={"unattended": False})
 
-    with pytest.raises(UsageError, match="--yes is for"):
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
         start(world, yes=True)
 
-    assert UNATTENDED == ("dev",)
     assert set(stack_double.resources.values()) == {NEW}
     assert world.session().leases.holders() == {}
 

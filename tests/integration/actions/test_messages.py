@@ -60,7 +60,9 @@ def test_a_killed_record_is_shown_with_what_its_journal_states_is_done(world: Wo
 @pytest.mark.finding("F3")
 def test_an_abort_names_the_alias_that_it_leaves_to_somebody_else(world: World) -> None:
     world.story()
-    world.settings = world.settings.model_copy(update={"smoke": ("python", "-c", "raise SystemExit(1)")})
+    world.settings = world.settings.model_copy(
+        update={"smoke": {"aliases": ("python", "-c", "raise SystemExit(1)")}}
+    )
     failed = world.begin()
     assert failed.record is not None
     assert failed.record.status is Status.FAILED

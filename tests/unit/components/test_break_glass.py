@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from components.boundary import boundary
 from components.break_glass import function_permissions, permissions, trust
+from components.of_settings import scope_of
 from components.policies import INLINE_LIMIT, MANAGED_LIMIT, Scope, text
 from rollback.config.settings import load, parse
 from rollback.core.errors import UsageError
@@ -21,14 +23,8 @@ ALICE = "arn:aws:iam::111122223333:user/alice"
 
 def scope(stack: str, *tails: str) -> Scope:
     settings = load(ROOT, stack)
-    return Scope(
-        names=settings.names,
-        account=settings.account,
-        region=settings.region,
-        alias=settings.alias,
-        functions=tuple(map(settings.names.function, tails)) or tuple(settings.catalogue()),
-        tables=(settings.names.access_table,),
-    )
+    of = scope_of(settings)
+    return replace(of, functions=tuple(map(settings.names.function, tails)) or of.functions)
 
 
 @every_stack

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from components import break_glass
 from components import policies as policies_of
 from components.boundary import boundary, trust
+from components.of_settings import scope_of
 from components.permissions import function_policies, inline_policy
 from components.policies import (
     ATTACHMENTS,
@@ -24,7 +26,7 @@ from components.policies import (
     TooManyFunctions,
     text,
 )
-from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
 from rollback.config.settings import load
 from tests.unit.components.pulumi_mocks import walk
 
@@ -38,15 +40,8 @@ LEDGER_ACTIONS = ("BatchGetItem", "ConditionCheckItem", "GetItem", "PutItem", "Q
 def scope(stack: str, *tails: str) -> Scope:
     """An environment's scope, with these functions or with its whole catalogue."""
     settings = load(ROOT, stack)
-    names = settings.names
-    return Scope(
-        names=names,
-        account=settings.account,
-        region=settings.region,
-        alias=settings.alias,
-        functions=tuple(map(names.function, tails)) or tuple(settings.catalogue()),
-        tables=(names.access_table,),
-    )
+    of = scope_of(settings)
+    return replace(of, functions=tuple(map(settings.names.function, tails)) or of.functions)
 
 
 def many(count: int) -> Scope:
@@ -58,6 +53,11 @@ def many(count: int) -> Scope:
 
 def policies(role: str, of: Scope) -> list[Document]:
     return [inline_policy(role, of), *function_policies(role, of)]
+
+
+def of_functions(role: str, of: Scope) -> tuple[Document, ...]:
+    """The policies of the functions, the break-glass role's among them."""
+    return break_glass.function_permissions(of) if role == BREAK_GLASS else function_policies(role, of)
 
 
 def statements(role: str, of: Scope) -> list[dict[str, Any]]:
@@ -351,11 +351,13 @@ def test_the_deployer_makes_and_changes_terraforms_table_and_nobody_deletes_it(s
     ]
 
     assert [one["Resource"] for one in of_action(DEPLOYER, of, "dynamodb:UpdateTable")] == [
-        [of.table(of.names.access_table)]
+        [of.table(of.names.table("ddb-access-management"))]
     ]
     assert kept["Effect"] == "Deny"
-    assert kept["Resource"] == [of.table(of.names.access_table)]
-    assert deleted == [of.table(f"{of.names.access_table}-restore-*")], "a copy, and no table"
+    assert kept["Resource"] == [of.table(of.names.table("ddb-access-management"))]
+    assert deleted == [of.table(f"{of.names.table('ddb-access-management')}-restore-*")], (
+        "a copy, and no table"
+    )
 
 
 @every_stack
@@ -401,11 +403,6 @@ def test_without_a_key_there_is_no_statement_about_keys() -> None:
     assert all(len(text(inline_policy(role, keyed))) <= INLINE_LIMIT for role in ROLES)
 
 
-def test_a_scope_without_a_table_to_restore_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs a table"):
-        replace(scope("dev"), tables=())
-
-
 @every_stack
 def test_no_role_reaches_into_another_environment(stack: str) -> None:
     of = scope(stack)
@@ -448,14 +445,61 @@ def test_a_larger_catalogue_is_spread_over_managed_policies_and_none_is_left_out
     assert all(len(text(policy)) <= MANAGED_LIMIT for policy in made)
 
 
-def test_a_catalogue_beyond_ten_policies_is_refused_with_the_numbers() -> None:
+@pytest.mark.parametrize("by", ["listed", "prefix"])
+def test_a_catalogue_beyond_ten_policies_is_refused_with_the_numbers(by: str) -> None:
+    alike = tuple(f"no-beginning-in-common-{n:04d}" for n in range(1000))
+
     with pytest.raises(TooManyFunctions) as raised:
-        function_policies(ROLLBACK, many(1000))
+        function_policies(ROLLBACK, replace(many(1000), by=by, alike=alike))
 
     message = str(raised.value)
     assert "1000 functions of bbws-access-dev need" in message
     assert "bbws-access-dev-rollback-role" in message
     assert "attaches 10" in message
+    assert "functionAccess" in message
+
+
+@pytest.mark.parametrize("role", [DEPLOYER, ROLLBACK, DRILL, BREAK_GLASS])
+@pytest.mark.parametrize("by", ["auto", "prefix"])
+def test_beyond_what_ten_policies_hold_functions_are_those_whose_names_begin_alike(
+    role: str, by: str
+) -> None:
+    (policy,) = of_functions(role, replace(many(1000), by=by))
+
+    for statement in walk(policy):
+        assert "Condition" not in statement
+        for resource in statement["Resource"]:
+            assert resource.startswith(
+                "arn:aws:lambda:eu-west-1:536580886816:function:bbws-access-dev-lambda-*"
+            )
+
+
+@pytest.mark.parametrize("role", [DEPLOYER, ROLLBACK, DRILL, BREAK_GLASS])
+@pytest.mark.parametrize(("by", "count"), [("auto", 1000), ("tag", 1)])
+def test_functions_are_those_with_a_tag_where_one_is_named_and_they_are_too_many_or_that_is_asked_for(
+    role: str, by: str, count: int
+) -> None:
+    (policy,) = of_functions(role, replace(many(count), by=by, tag=(("team", "access"), ("stage", "dev"))))
+
+    for statement in walk(policy):
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:ResourceTag/team": "access", "aws:ResourceTag/stage": "dev"}
+        }
+        assert all(
+            one.startswith("arn:aws:lambda:eu-west-1:536580886816:function:*")
+            for one in statement["Resource"]
+        )
+
+
+def test_as_long_as_they_fit_functions_are_listed_one_by_one() -> None:
+    of = replace(many(270), tag=(("team", "access"),))
+
+    assert function_policies(ROLLBACK, of) == function_policies(ROLLBACK, replace(of, by="listed"))
+
+
+def test_a_tag_that_is_asked_for_and_not_named_is_no_way_around() -> None:
+    with pytest.raises(TooManyFunctions):
+        function_policies(ROLLBACK, replace(many(1), by="tag"))
 
 
 @pytest.mark.parametrize(("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])

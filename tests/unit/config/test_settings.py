@@ -124,12 +124,12 @@ def test_exactly_one_account_must_be_named(accounts: Any) -> None:
 
 
 def test_an_account_that_yaml_took_for_a_number_is_refused() -> None:
-    assert "account" in refused(**{"aws:allowedAccountIds": [536580886816]}).what
+    assert "aws:allowedAccountIds" in refused(**{"aws:allowedAccountIds": [536580886816]}).what
 
 
 @pytest.mark.parametrize("account", ["53658088681", "5365808868166", "dev", "53658088681\n", "٠٩٣٦٤٦٥٦٤٠٠٤"])
 def test_an_account_has_twelve_digits(account: str) -> None:
-    assert "account" in refused(**{"aws:allowedAccountIds": [account]}).what
+    assert "aws:allowedAccountIds" in refused(**{"aws:allowedAccountIds": [account]}).what
 
 
 @pytest.mark.parametrize("region", [None, "", "Ireland", "eu-west", "eu-west-1; rm -rf /"])
@@ -140,7 +140,8 @@ def test_a_region_must_be_one(region: Any) -> None:
 def test_a_stacks_value_replaces_the_projects_as_a_whole() -> None:
     settings = files(**{"rollback:services": {"audit_service": ["audit-service-get"]}})
 
-    assert settings.services == {"audit_service": ("audit-service-get",)}, "not merged with the project's"
+    assert list(settings.services) == ["audit_service"], "not merged with the project's"
+    assert list(settings.catalogue()) == ["bbws-access-dev-lambda-audit-service-get"]
 
 
 def test_a_function_is_listed_in_the_catalogue_once() -> None:
@@ -162,11 +163,15 @@ def test_a_function_is_listed_in_its_service_once() -> None:
     [
         {},
         {"team_service": []},
-        {"Team": ["team-get"]},
-        {"team-service": ["team-get"]},
+        {"all": ["team-get"]},
+        {"team+service": ["team-get"]},
+        {"team,service": ["team-get"]},
+        {"team_service": {"get": ""}},
+        {"team_service": {"get": "a" * 65}},
+        {"team_service": {"get": 7}},
+        {"team_service": {"get": "team/get"}},
         {"team_service": ["../etc/passwd"]},
         {"team_service": ["$(id)"]},
-        {"team_service": ["Team-Get"]},
         {"team_service": ["-get"]},
         {"team_service": ["team-get\n"]},
         {"team_service": "team-get"},
@@ -248,7 +253,7 @@ def test_a_repository_is_named_with_ids_or_without(repository: str) -> None:
 
 @pytest.mark.parametrize(
     "repository",
-    ["", "bbws", "bbws/*", "bbws/a/b", "bbws@42/access-platform", "bbws/a:environment:x", "b/a\n"],
+    ["bbws", "bbws/*", "bbws/a/b", "bbws@42/access-platform", "bbws/a:environment:x", "b/a\n"],
 )
 def test_a_repository_that_a_trust_could_misread_is_refused(repository: str) -> None:
     assert "rollback:repository" in refused(**{"rollback:repository": repository}).what
@@ -267,12 +272,12 @@ def test_github_takes_six_reviewers_and_no_seventh() -> None:
     ("key", "value"),
     [
         ("approval", {"aliases": "maybe", "infrastructure": "confirm", "table": "identity"}),
-        ("approval", {"aliases": "none", "infrastructure": "confirm", "table": "confirm"}),
+        ("approval", {"aliases": "none", "infrastructure": "confirm", "table": "none"}),
         ("approval", {"aliases": "none", "infrastructure": "none", "table": "identity"}),
         ("pace", {"writes": 0, "burst": 14, "reads": 90}),
         ("pace", {"writes": "fast", "burst": 14, "reads": 90}),
         ("pace", {"writes": 14, "burst": 14, "reads": 90, "readUnits": 0}),
-        ("tables", []),
+        ("tables", "ddb-access-management"),
         ("tables", ["ddb-deployments"]),
         ("tables", ["Bad Name"]),
         ("leaseSeconds", 0),
@@ -280,7 +285,7 @@ def test_github_takes_six_reviewers_and_no_seventh() -> None:
         ("alias", "live; id"),
         ("alias", "7"),
         ("prefix", "BBWS"),
-        ("prefix", "a" * 21),
+        ("prefix", "a" * 36),
         ("smoke", "python"),
         ("protectedBranch", ""),
         ("protectedBranch", "--upload-pack=id"),
@@ -291,7 +296,13 @@ def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_setting(key: st
 
 
 def test_a_setting_that_is_nowhere_is_named() -> None:
-    assert "rollback:approval" in refused(**{"rollback:approval": None}).what
+    project = {**PROJECT, "config": {key: one for key, one in PROJECT["config"].items() if key != "alias"}}
+
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
+        files(project)
+
+    assert "rollback:alias: it is not set" in raised.value.what
+    assert "rollback:alias: live" in raised.value.next
 
 
 def test_text_that_looks_like_json_stays_text() -> None:

@@ -14,8 +14,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from components.boundary import boundary, trust
+from components.of_settings import scope_of
 from components.permissions import inline_policy
-from components.policies import Scope, text
+from components.policies import text
 from localaws import identity, shell
 from localaws.clients import connect
 from localaws.emulator import server
@@ -87,14 +88,7 @@ def account() -> Iterator[Emulator]:
 def deployer(account: Emulator, dev: Settings) -> dict[str, str]:
     """The variables of the deployer role, with its real trust, boundary and policy."""
     names = dev.names
-    scope = Scope(
-        names=names,
-        account=dev.account,
-        region=dev.region,
-        alias=dev.alias,
-        functions=tuple(dev.catalogue()),
-        tables=(names.access_table,),
-    )
+    scope = scope_of(dev)
     iam = connect("iam", account.endpoint, dev)
     iam.create_open_id_connect_provider(
         Url=f"https://{GITHUB_OIDC_HOST}", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["0" * 40]
@@ -140,8 +134,8 @@ def test_the_root_declares_the_table_and_the_api(applied: Root, account: Emulato
     outputs = json.loads(applied.run("output", "-json"))
 
     tables = connect("dynamodb", account.endpoint, dev)
-    table = tables.describe_table(TableName=dev.names.access_table)["Table"]
-    backups = tables.describe_continuous_backups(TableName=dev.names.access_table)
+    table = tables.describe_table(TableName=dev.names.table("ddb-access-management"))["Table"]
+    backups = tables.describe_continuous_backups(TableName=dev.names.table("ddb-access-management"))
     recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
     assert {key["AttributeName"]: key["KeyType"] for key in table["KeySchema"]} == {
         "PK": "HASH",
@@ -149,10 +143,10 @@ def test_the_root_declares_the_table_and_the_api(applied: Root, account: Emulato
     }
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
-    assert outputs["table_name"]["value"] == dev.names.access_table
-    assert outputs["api_name"]["value"] == dev.names.api
+    assert outputs["table_name"]["value"] == dev.names.table("ddb-access-management")
+    assert outputs["api_name"]["value"] == dev.names.api("apigw")
     api = connect("apigateway", account.endpoint, dev).get_rest_api(restApiId=outputs["api_id"]["value"])
-    assert api["name"] == dev.names.api
+    assert api["name"] == dev.names.api("apigw")
     assert api["tags"]["Environment"] == "dev"
 
 
@@ -216,7 +210,7 @@ def test_the_deployer_changes_no_api_but_this_one(
 ) -> None:
     others = connect("apigateway", account.endpoint, dev)
     other = others.create_rest_api(name="somebody-elses")["id"]
-    own = others.create_rest_api(name=dev.names.api)["id"]
+    own = others.create_rest_api(name=dev.names.api("apigw"))["id"]
     client = connect("apigateway", account.endpoint, dev, deployer)
     described = [{"op": "replace", "path": "/description", "value": "changed"}]
 
@@ -227,7 +221,7 @@ def test_the_deployer_changes_no_api_but_this_one(
 
     client.update_rest_api(restApiId=own, patchOperations=described)
     client.delete_rest_api(restApiId=own)
-    client.delete_rest_api(restApiId=client.create_rest_api(name=dev.names.api)["id"])
+    client.delete_rest_api(restApiId=client.create_rest_api(name=dev.names.api("apigw"))["id"])
 
 
 def test_the_deployer_deletes_neither_the_table_nor_the_state(
@@ -236,7 +230,7 @@ def test_the_deployer_deletes_neither_the_table_nor_the_state(
     tables = connect("dynamodb", account.endpoint, dev, deployer)
     s3 = connect("s3", account.endpoint, dev, deployer)
 
-    refused(lambda: tables.delete_table(TableName=dev.names.access_table))
+    refused(lambda: tables.delete_table(TableName=dev.names.table("ddb-access-management")))
     refused(lambda: s3.delete_object(Bucket=dev.names.state_bucket, Key=STATE))
 
 

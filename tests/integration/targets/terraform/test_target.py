@@ -22,8 +22,9 @@ import pytest
 import yaml
 
 from components.boundary import boundary, trust
+from components.of_settings import scope_of
 from components.permissions import inline_policy
-from components.policies import Scope, text
+from components.policies import text
 from localaws import estate, identity, shell
 from localaws.clients import connect, root
 from localaws.emulator import server
@@ -118,7 +119,9 @@ class Place:
 
     def description(self) -> str:
         apis = self.client("apigateway").get_rest_apis()["items"]
-        return next(str(api["description"]) for api in apis if api["name"] == self.settings.names.api)
+        return next(
+            str(api["description"]) for api in apis if api["name"] == self.settings.names.api("apigw")
+        )
 
     def ledger_text(self) -> str:
         """All that the ledger holds, as text."""
@@ -297,14 +300,7 @@ def orders(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def deployer(endpoint: str, settings: Settings) -> dict[str, str]:
     """The variables of the deployer role, with its real trust, boundary and policy."""
     names = settings.names
-    scope = Scope(
-        names=names,
-        account=settings.account,
-        region=settings.region,
-        alias=settings.alias,
-        functions=tuple(settings.catalogue()),
-        tables=(names.access_table,),
-    )
+    scope = scope_of(settings)
     iam = connect("iam", endpoint, settings)
     iam.create_open_id_connect_provider(
         Url=f"https://{GITHUB_OIDC_HOST}", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["0" * 40]

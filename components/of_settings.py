@@ -1,0 +1,34 @@
+"""What an environment's settings say, as the policies take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .policies import Scope
+
+if TYPE_CHECKING:
+    from rollback.config.settings import Settings
+
+
+def scope_of(settings: Settings) -> Scope:
+    """What the policies of an environment speak of."""
+    names, terraform, checks = settings.names, settings.terraform, settings.terraform_checks
+    return Scope(
+        names=names,
+        account=settings.account,
+        region=settings.region,
+        alias=settings.alias,
+        functions=tuple(settings.catalogue()),
+        tables=settings.restorable,
+        state_key=settings.state_key,
+        table_keys=settings.table_keys,
+        alike=settings.alike,
+        by=settings.function_access.by,
+        tag=tuple(settings.function_access.tag.items()),
+        drills=settings.drills,
+        approvals=settings.approvals,
+        terraform=terraform is not None,
+        declared_tables=tuple(map(names.table, checks.tables)) if terraform else (),
+        declared_apis=tuple(map(names.api, checks.apis)) if terraform else (),
+        terraform_bucket=terraform.bucket if terraform else "",
+    )

@@ -1,0 +1,168 @@
+"""All that is wrong with settings, in one error: each with its file, its line, and an example of what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+from rollback.config.model import Problems, Settings, nearest
+from rollback.core.errors import Code, UsageError
+
+Path = tuple[str | int, ...]
+# How a file's own keys are called, by the name that the model gives them.
+PROVIDERS = {"account": "aws:allowedAccountIds", "region": "aws:region"}
+# Shown at most; a file of another tool has as many as it has keys.
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a setting. `path` is from the settings' top as the files spell it, `("rto", "code")`; `exact`
+    where `what` is a sentence of its own, that names the setting.
+    """
+
+    path: Path
+    what: str
+    exact: bool = False
+
+
+def of(error: ValidationError, project: str) -> list[Problem]:
+    """All that the model has found."""
+    found: list[Problem] = []
+    for one in error.errors():
+        inner = one.get("ctx", {}).get("error")
+        if isinstance(inner, Problems):
+            found += [Problem(path, what) for path, what in inner.found]
+        elif one["type"] == "extra_forbidden":
+            found.append(_unknown(one["loc"], project))
+        elif one["type"] == "missing":
+            found.append(Problem(one["loc"], "it is not set"))
+        else:
+            found.append(Problem(one["loc"], _plainly(one["msg"], one["type"])))
+    return list(dict.fromkeys(found))
+
+
+def refusal(
+    environment: str, project: str, found: Sequence[Problem], place: Callable[[Path], str]
+) -> UsageError:
+    """The error that says them all. `place` gives where a path is, `Pulumi.dev.yaml line 7`, or nothing."""
+    lines = [_sentence(one, project, place(one.path)) for one in found[:_SHOWN]]
+    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    what = (
+        f"Environment '{environment}' is not well configured: {lines[0]}"
+        if len(lines) == 1
+        else "\n  ".join(
+            [f"Environment '{environment}' has {len(found)} settings that are wrong:", *lines, *more]
+        )
+    )
+    examples = dict.fromkeys(filter(None, (example(one.path, project) for one in found[:_SHOWN])))
+    file = f"Pulumi.{environment}.yaml"
+    then = (
+        f"In {file}, for example: {next(iter(examples))}"
+        if len(examples) == 1
+        else "\n  ".join([f"In {file}, for example:", *examples])
+    )
+    return UsageError(what, code=Code.SETTINGS_INVALID, next=then if examples else "")
+
+
+def key(path: Path, project: str) -> str:
+    """How a file spells it: `rollback:rto.code`, `aws:region`."""
+    first, *rest = map(str, path)
+    return ".".join([PROVIDERS.get(first, f"{project}:{first}"), *rest])
+
+
+def example(path: Path, project: str) -> str:
+    """A line that would be right: `rollback:rto: {code: 5}`; empty where none is known."""
+    fields: list[str] = []
+    model: Any = Settings
+    found: FieldInfo | None = None
+    for part in path:
+        one = field_of(model, part)
+        if one is None:
+            break
+        fields.append(str(part))
+        found, model = one, one.annotation
+    if found is None:
+        return ""
+    value = found.examples[0] if found.examples else _composed(model)
+    for name in reversed(fields[1:]):
+        value = {name: value}
+    shown = (
+        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+        .removesuffix("\n...\n")
+        .strip()
+    )
+    return "" if value == {} else f"{key((fields[0],), project)}: {shown}"
+
+
+def field_of(model: Any, name: str | int) -> FieldInfo | None:
+    """The field of a model (or of a model that may be left out) by its name in a file."""
+    for one in (model, *getattr(model, "__args__", ())):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return next(
+                (info for field, info in one.model_fields.items() if name in (field, to_camel(field))), None
+            )
+    return None
+
+
+def placed(lines: Mapping[str, Mapping[Path, int]], project: str) -> Callable[[Path], str]:
+    """Where a setting is: `lines` are those of the stack's file and the project's, by name, the first that counts."""
+
+    def place(path: Path) -> str:
+        first = PROVIDERS.get(str(path[0]), f"{project}:{path[0]}")
+        for file, known in lines.items():
+            for top in (("config", first), ("config", str(path[0])), tuple(path[:1])):
+                if top in known:
+                    return f"{file} line {_deepest(known, top, path[1:])}"
+        return ""
+
+    return place
+
+
+def _deepest(known: Mapping[Path, int], top: Path, rest: Path) -> int:
+    line = known[top]
+    for value in ((), ("value",), ("default",)):
+        for end in range(len(rest), 0, -1):
+            if (found := known.get((*top, *value, *rest[:end]))) is not None:
+                return found
+    return line
+
+
+def _composed(model: Any) -> Any:
+    """An example of a model, of those of its fields that it needs or else has."""
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return {}
+    fields = model.model_fields
+    wanted = {name: one for name, one in fields.items() if one.is_required()} or fields
+    return {to_camel(name): one.examples[0] for name, one in wanted.items() if one.examples}
+
+
+def _unknown(path: Path, project: str) -> Problem:
+    model: Any = Settings
+    for part in path[:-1]:
+        found = field_of(model, part)
+        model = found.annotation if found else None
+    models = [one for one in (model, *getattr(model, "__args__", ())) if hasattr(one, "model_fields")]
+    fields = [to_camel(name) for one in models for name in one.model_fields]
+    close = nearest(str(path[-1]), fields)
+    return Problem(path, f"there is no setting '{key(path, project)}'.{close}".removesuffix("."), exact=True)
+
+
+def _sentence(problem: Problem, project: str, place: str) -> str:
+    said = problem.what if problem.exact else f"{key(problem.path, project)}: {problem.what}"
+    end = "" if said.endswith(("?", ".")) else "."
+    return f"{place}: {said}{end}" if place else f"{said}{end}"
+
+
+def _plainly(message: str, kind: str) -> str:
+    """The words of pydantic, without what says nothing to who writes a file."""
+    text = message.removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        return "this is no such name or value"
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,118 @@
+"""All that is wrong with settings is said at once: where it is, and what would be right."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from rollback.config.settings import from_config, parse
+from rollback.core.errors import Code, UsageError
+from tests.coded import coded
+
+PROJECT = """\
+name: orders
+runtime: python
+config:
+  prefix:
+    type: string
+    default: acme
+  rto:
+    default:
+      code: 5
+      infra: 15
+"""
+STACK = """\
+config:
+  aws:region: Frankfurt
+  orders:alias: live
+  orders:aliass: live
+  orders:services:
+    orders:
+      get: orders get
+    payments: [pay, pay]
+  orders:people:
+    onCall:
+      - alice
+      - arn:aws:iam::111122223333:user/bob
+  orders:approval: {aliases: maybe}
+"""
+
+
+def wrong(project: str = PROJECT, stack: str = STACK) -> UsageError:
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
+        parse("dev", project, stack)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ("aws:allowedAccountIds", ""),
+        ("aws:region", "Pulumi.dev.yaml line 2"),
+        ("orders:aliass", "Pulumi.dev.yaml line 4"),
+        ("orders:services.orders.get", "Pulumi.dev.yaml line 7"),
+        ("orders:services.payments.1", "Pulumi.dev.yaml line 8"),
+        ("orders:people.onCall.0", "Pulumi.dev.yaml line 11"),
+        ("orders:approval.aliases", "Pulumi.dev.yaml line 13"),
+        ("orders:rto.infra", "Pulumi.yaml line 10"),
+    ],
+)
+def test_every_wrong_setting_is_named_with_its_file_and_line(setting: str, place: str) -> None:
+    (line,) = [line for line in wrong().what.splitlines() if f"{setting}:" in line or f"'{setting}'" in line]
+
+    assert line.strip().startswith(f"{place}: " if place else setting)
+
+
+def test_they_are_counted_and_there_is_no_more_than_one_line_for_each() -> None:
+    first, *rest = wrong().what.splitlines()
+
+    assert "8 settings" in first
+    assert len(rest) == 8
+
+
+def test_an_example_of_what_would_be_right_is_given_for_each_that_has_one() -> None:
+    examples = yaml.safe_load("\n".join(wrong().next.splitlines()[1:]))
+
+    assert set(examples) == {
+        "aws:allowedAccountIds",
+        "aws:region",
+        "orders:services",
+        "orders:people",
+        "orders:rto",
+        "orders:approval",
+    }
+    fixed = yaml.safe_load(STACK)["config"] | examples
+    del fixed["orders:aliass"]
+    project = PROJECT.replace("      infra: 15\n", "")
+    assert (
+        parse("dev", project, yaml.safe_dump({"config": fixed | {"orders:repository": "a/b"}})).prefix
+        == "acme"
+    )
+
+
+def test_one_that_is_wrong_is_one_sentence() -> None:
+    stack = yaml.safe_load(STACK)["config"]
+    config = {key: value for key, value in stack.items() if key == "orders:alias"} | {
+        "aws:allowedAccountIds": ["111122223333"],
+        "aws:region": "eu-central-1",
+        "orders:production": False,
+    }
+
+    error = wrong(PROJECT.replace("      infra: 15\n", ""), yaml.safe_dump({"config": config}))
+
+    assert error.what == "Environment 'dev' is not well configured: orders:services: it is not set."
+    assert error.next.startswith("In Pulumi.dev.yaml, for example: orders:services: {")
+
+
+def test_the_engines_map_has_no_lines_and_all_that_is_wrong_is_said_there_too() -> None:
+    with pytest.raises(UsageError, check=coded(Code.SETTINGS_INVALID)) as raised:
+        from_config("orders", "dev", {"orders:alias": "a b", "orders:leaseSeconds": "0"})
+
+    for setting in ("orders:alias", "orders:leaseSeconds", "orders:prefix", "orders:services", "aws:region"):
+        assert setting in raised.value.what
+
+
+def test_a_file_full_of_another_tools_keys_is_answered_in_one_screen() -> None:
+    config = {f"orders:key{number}": number for number in range(500)}
+
+    assert len(wrong(stack=yaml.safe_dump({"config": config})).what.splitlines()) < 30
