@@ -25,6 +25,7 @@ from .policies import (
     document,
     leading_keys,
     packed_for,
+    reading,
     statement,
     text,
 )
@@ -44,10 +45,8 @@ def permissions(scope: Scope) -> Document:
                 scope.ledger,
                 leading_keys(f"RELEASE#{env}"),
             ),
-            statement(
-                "ReadFunctions",
-                ["lambda:GetAlias", "lambda:GetFunction", "lambda:GetProvisionedConcurrencyConfig"],
-                scope.readable,
+            reading(
+                scope, ["lambda:GetAlias", "lambda:GetFunction", "lambda:GetProvisionedConcurrencyConfig"]
             ),
             statement("FindArchive", ["s3:ListBucketVersions"], scope.trail),
             statement("ReadArchive", ["s3:GetObjectVersion"], f"{scope.trail}/*"),

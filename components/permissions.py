@@ -21,6 +21,7 @@ from .policies import (
     document,
     leading_keys,
     packed_for,
+    reading,
     statement,
 )
 
@@ -95,7 +96,7 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             if scope.tables
             else []
         ),
-        statement("ReadFunctions", _LAMBDA_READS, scope.readable),
+        reading(scope, _LAMBDA_READS),
         statement("ListFunctions", ["lambda:ListFunctions"], "*"),
         # What invokes functions past their alias, where no rollback would move its traffic.
         statement(

@@ -38,6 +38,8 @@ Document = dict[str, Any]
 INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
 ATTACHMENTS = 10
+# Characters of an inline policy that the names of functions may take.
+_NAMED = 4_000
 
 LEDGER_READS = ("dynamodb:GetItem", "dynamodb:Query")
 LEDGER_WRITES = ("dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
@@ -123,20 +125,6 @@ class Scope:
 
     def function(self, name: str) -> str:
         return self.arn("lambda", f"function:{name}")
-
-    @property
-    def readable(self) -> str | list[str]:
-        """The functions that are looked at: wider than the catalogue on purpose, what the account has beyond it is
-        listed, not touched.
-        """
-        patterns = self.alike or (f"{self.names.function_prefix}*",)
-        # A request with a qualifier is authorised on the ARN with it.
-        arns = [
-            self.function(one)
-            for pattern in patterns
-            for one in ([pattern] if pattern.endswith("*") else [pattern, f"{pattern}:*"])
-        ]
-        return arns[0] if len(arns) == 1 else arns
 
     @property
     def dynamodb(self) -> str:
@@ -280,6 +268,21 @@ def packed_for(
         f"of {MANAGED_LIMIT} characters on {scope.names.role(role)}, but IAM attaches {ATTACHMENTS} to a "
         "role. Name a tag that they carry, or what their names begin with, in the setting functionAccess."
     )
+
+
+def reading(scope: Scope, actions: Sequence[str]) -> Statement:
+    """The statement of the functions that are looked at: wider than the catalogue on purpose, what the account has
+    beyond it is listed, not touched. By a tag where names would take too much of a role's inline policy.
+    """
+    # A request with a qualifier is authorised on the ARN with it.
+    arns = [
+        scope.function(one)
+        for pattern in scope.alike or (f"{scope.names.function_prefix}*",)
+        for one in ([pattern] if pattern.endswith("*") else [pattern, f"{pattern}:*"])
+    ]
+    if scope.tag and (scope.by == "tag" or sum(map(len, arns)) > _NAMED):
+        return _tagged(statement("ReadFunctions", actions, scope.function("*")), scope)
+    return statement("ReadFunctions", actions, arns[0] if len(arns) == 1 else arns)
 
 
 def _tagged(one: Statement, scope: Scope) -> Statement:

@@ -92,7 +92,7 @@ def _again(role: str) -> str:
 
 
 def _environment(stem: str) -> str:
-    """The environment of this checkout whose roles are called so: where it ends in a name, nothing but settings tells."""
+    """The environment of this checkout whose roles are called so; elsewhere the last word, as most are called by one."""
     from rollback.config import settings  # noqa: PLC0415 - for an error alone
 
     with suppress(RollbackError, OSError):
@@ -101,4 +101,4 @@ def _environment(stem: str) -> str:
             with suppress(RollbackError):
                 if settings.load(root, name).names.stem == stem:
                     return name
-    return "ENVIRONMENT"
+    return stem.rpartition("-")[2]

@@ -66,6 +66,12 @@ def texts(**changed: Any) -> tuple[str, str]:
         "smoke": [],
         "people": {},
         "reviewers": {},
+        "production": False,
+        "tables": ["ddb-access-management"],
+        "terraform": {
+            "variables": "environments/{environment}.tfvars",
+            "key": "access-management/terraform.tfstate",
+        },
     } | changed
     project = {"name": "rollback", "config": {name: {"default": value} for name, value in config.items()}}
     stack = {

@@ -261,7 +261,8 @@ class Typist(CliDriver):
 
 
 def typist(environment: str, policy: str) -> Typist:
-    session: Any = SimpleNamespace(environment=environment, policy=lambda _: policy)
+    confirmed = load(Path(__file__).parents[3], environment)
+    session: Any = SimpleNamespace(environment=environment, policy=lambda _: policy, settings=confirmed)
     return Typist(
         session=session, roles=Roles(read_only=False), root=Path(), fault="none", patience=0, typed=[]
     )

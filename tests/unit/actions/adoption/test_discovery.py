@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from rollback.actions.adoption import import_ids
 from rollback.actions.adoption.discovery import READERS
 from rollback.actions.adoption.import_ids import Declared, Importable, ImportPlan, ImportState
+from rollback.config.model import Terraform
 from rollback.config.naming import Names, arn
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.import_preview import Forecast
@@ -348,6 +349,6 @@ def _bucket(text: bytes | None) -> StateBucket:
 
     names = Names(prefix="bbws-access", environment="dev")
     client = SimpleNamespace(get_object=get_object)
-    known = SimpleNamespace(names=names, account="1" * 12, region="eu-west-1")
+    known = SimpleNamespace(names=names, account="1" * 12, region="eu-west-1", terraform=Terraform())
     account: Any = SimpleNamespace(client=lambda *_, **__: client, settings=known)
     return StateBucket(account, platform(account.settings))

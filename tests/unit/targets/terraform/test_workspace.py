@@ -53,8 +53,8 @@ def works(checkout: Path, place: str = "") -> Work:
 
 
 def test_a_project_in_a_subfolder_is_found_below_the_repositorys_top(checkout: Path) -> None:
-    assert below(checkout) == "platform/terraform"
-    assert below(checkout.parent) == "terraform"
+    assert below(checkout, settings()) == "platform/terraform"
+    assert below(checkout.parent, settings()) == "terraform"
 
 
 def test_it_is_a_folder_of_its_own_that_goes_away(checkout: Path, temporary: Path) -> None:

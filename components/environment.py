@@ -1,0 +1,109 @@
+"""One environment, declared in two stacks: wires the components.
+
+The stack `dev-foundation` is an administrator's: what decides who may do what, and what keeps the record of it. Its
+state is where the deployer can neither read nor write it, since the engine runs what a state names as whoever types
+`pulumi up` (https://github.com/pulumi/pulumi/issues/7242). The stack `dev` is the deployer's: what changes daily. Both
+read `Pulumi.dev.yaml`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from rollback.config.model import nearest
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, FOUNDATION, RESTORE, ROLLBACK
+from rollback.config.settings import Settings, environments, from_config
+from rollback.core.errors import UsageError
+
+from .audit_trail import AuditTrail, AuditTrailArgs
+from .break_glass import BreakGlass, BreakGlassArgs
+from .deployers_own import refuse_others
+from .deployments_table import DeploymentsTable, DeploymentsTableArgs
+from .github_roles import GithubRoles, GithubRolesArgs
+from .live_aliases import LiveAliases, LiveAliasesArgs
+from .of_settings import scope_of
+from .release_parameters import ReleaseParameters, ReleaseParametersArgs
+from .rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
+
+
+def declare() -> None:
+    """What the stack that the engine runs is made of: a whole program. Raises `pulumi.RunError` where there is no such
+    environment beside the program, or its settings are wrong.
+    """
+    stack = pulumi.get_stack()
+    environment = stack.removesuffix(f"-{FOUNDATION}")
+    known = environments(Path.cwd())
+    if environment not in known:
+        stacks = [part for name in known for part in (name, f"{name}-{FOUNDATION}")]
+        raise pulumi.RunError(f"There is no stack {stack!r}.{nearest(stack, stacks)}")
+    try:
+        settings = from_config(pulumi.get_project(), environment, pulumi.runtime.config.CONFIG.get())
+    except UsageError as error:
+        raise pulumi.RunError(f"{error} {error.next}".strip()) from None
+    (daily if stack == environment else foundation)(settings)
+
+
+def foundation(settings: Settings) -> None:
+    """What an administrator declares."""
+    names = settings.names
+    table = DeploymentsTable("deployments-table", DeploymentsTableArgs(names=names))
+    trail = AuditTrail(
+        "audit-trail",
+        AuditTrailArgs(names=names, account=settings.account, retention_days=settings.audit_retention_days),
+    )
+    scope = scope_of(settings)
+    roles = GithubRoles(
+        "github-roles",
+        GithubRolesArgs(
+            scope=scope,
+            repository=settings.repository,
+            people={
+                DEPLOYER: settings.people.deployers,
+                ROLLBACK: settings.people.on_call,
+                RESTORE: settings.people.on_call,
+                DRILL: settings.people.on_call,
+                APPROVER: settings.people.approvers,
+            },
+        ),
+    )
+    break_glass = BreakGlass(
+        "break-glass",
+        BreakGlassArgs(scope=scope, boundary=roles.boundary_arn, people=settings.people.break_glass),
+    )
+    environments = RollbackEnvironments(
+        "rollback-environments",
+        RollbackEnvironmentsArgs(
+            names=names,
+            repository=settings.repository_name,
+            drills=settings.drills,
+            approvals=settings.approvals,
+            protected_branch=settings.protected_branch,
+            owner=pulumi.Config("github").get("owner"),
+            teams=settings.reviewers.teams,
+            users=settings.reviewers.users,
+        ),
+    )
+    pulumi.export("deploymentsTable", table.table_name)
+    pulumi.export("auditTrail", trail.bucket_name)
+    pulumi.export("roleArns", roles.role_arns | {BREAK_GLASS: break_glass.role_arn})
+    pulumi.export("githubEnvironments", environments.environments)
+
+
+def daily(settings: Settings) -> None:
+    """What the deployer declares."""
+    names = settings.names
+    refuse_others(names)
+    parameters = ReleaseParameters(
+        "release-parameters", ReleaseParametersArgs(names=names, tables=settings.restorable)
+    )
+    aliases = LiveAliases(
+        "live-aliases",
+        LiveAliasesArgs(
+            alias=settings.alias,
+            functions=settings.entries(),
+        ),
+    )
+    pulumi.export("releaseParameters", parameters.parameter_names)
+    pulumi.export("aliases", aliases.count)
