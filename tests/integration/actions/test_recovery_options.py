@@ -8,7 +8,7 @@ from rich.console import Console
 from rollback.actions.record_release import Commits, record
 from rollback.actions.recovery_options import moving
 from rollback.actions.status import overview
-from rollback.config.settings import Pace
+from rollback.config.model import Pace
 from rollback.views.records import overview_view
 from tests.doubles.world import DAN, SHA, Quiet, World
 
