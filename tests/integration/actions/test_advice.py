@@ -169,7 +169,9 @@ def test_a_release_that_an_undo_came_back_to_is_not_one_that_failed_in_verificat
 
 def test_a_release_that_failed_in_verification_stays_so_after_an_undo_that_failed_too(world: World) -> None:
     world.story()
-    world.settings = world.settings.model_copy(update={"smoke": ("python", "-c", "raise SystemExit(1)")})
+    world.settings = world.settings.model_copy(
+        update={"smoke": {"aliases": ("python", "-c", "raise SystemExit(1)")}}
+    )
     failed = world.begin()
     assert failed.record is not None
     world.parameters.fail = no_answer()
