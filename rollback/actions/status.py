@@ -93,7 +93,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         lambda: _around(session, timeline), lambda name: _pointer(session, name, exact=exact), catalogue
     )
     everything, last = around.bars, around.last
-    quarantines = [quarantine for quarantine in everything if isinstance(quarantine, Quarantine)]
+    quarantines = _quarantines(everything)
     others = last.apart(catalogue, timeline.all_deployed)
     functions = [
         _function_status(name, service, pointer, last)
@@ -107,7 +107,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         Service(
             name=service,
             stands=timeline.all_deployed.get(service),
-            previous=_previous(timeline, service, quarantines),
+            previous=around.previous[service],
             functions=tuple(status for status in functions if status.service == service),
             quarantined=tuple(
                 quarantine.version for quarantine in quarantines if quarantine.service == service
@@ -182,6 +182,7 @@ class _Around:
     """What is read while the aliases are, which the quota makes wait."""
 
     bars: list[Bar]
+    previous: Mapping[str, str | None]
     last: Recorded
     damaged: list[str]
     strangers: tuple[str, ...]
@@ -193,9 +194,13 @@ class _Around:
 def _around(session: Session, timeline: Timeline) -> _Around:
     over: list[str] = []
     last, damaged = _recorded(session, timeline)
+    bars = session.ledger.bars(readable=True)
     holders = session.leases.holders(over)
     return _Around(
-        bars=session.ledger.bars(readable=True),
+        bars=bars,
+        previous={
+            service: _previous(timeline, service, _quarantines(bars)) for service in session.settings.services
+        },
         last=last,
         damaged=damaged,
         strangers=tuple(strangers(session.account, session.settings)),
@@ -336,6 +341,10 @@ def _function_status(
         expected_weights=state.weights if state else {},
         release=known(last.releases).get(name),
     )
+
+
+def _quarantines(bars: Sequence[Bar]) -> list[Quarantine]:
+    return [bar for bar in bars if isinstance(bar, Quarantine)]
 
 
 def _previous(timeline: Timeline, service: str, quarantines: list[Quarantine]) -> str | None:

@@ -16,9 +16,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollback.actions.record_details import RecordDetails
-from rollback.actions.recovery_options import RecoveryOption
-from rollback.api.releases import ListedRelease
 from rollback.core import sanitize
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
@@ -40,6 +37,9 @@ from rollback.views.rich_layout import Cell, Either, Listing, hanging, text, unw
 
 if TYPE_CHECKING:
     from rollback.actions.history import Moment
+    from rollback.actions.record_details import RecordDetails
+    from rollback.actions.recovery_options import RecoveryOption
+    from rollback.api.releases import ListedRelease
 
 _STATUS: Mapping[str, str] = {
     Status.COMPLETE: "green",
