@@ -393,7 +393,7 @@ MUTANTS = (
     ),
     Mutant(
         "no lease condition on a write",
-        ("lease expiry", "execute"),
+        ("second operator", "execute"),
         f"{_LEDGER}.journal",
         ((call("proofs"), becomes("[]")),),
     ),
