@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rollback.aws import kept_logins
-from rollback.aws import login as logins
 from rollback.config import naming
-from rollback.config.settings import Settings
 from rollback.core.errors import Code, UsageError
+
+if TYPE_CHECKING:
+    from rollback.config.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,8 @@ def log_in(
     named like the person, `profile` the AWS profile of their own keys. Raises `UsageError` for a role that is not
     there or a code that is none, `Refused` where AWS does not let them take it.
     """
+    from rollback.aws import login as logins  # noqa: PLC0415 - boto3 and more, for which `kept` does not wait
+
     arn = arn_of(settings, role)
     account = logins.own(settings, profile)
     name, device = logins.user(account), serial or logins.device(account)
@@ -49,6 +54,11 @@ def log_out(settings: Settings, roles: tuple[str, ...]) -> tuple[str, ...]:
     """Forgets what is kept of these roles; the ARNs of those of which there was anything."""
     arns = [_arn(settings, role) for role in roles]
     return tuple(arn for arn in arns if kept_logins.forget(arn))
+
+
+def kept(arn: str) -> str:
+    """What is kept of a role, as JSON for an AWS profile's `credential_process`. Raises `UsageError` where it is over."""
+    return kept_logins.kept(arn, datetime.now(UTC))
 
 
 def arn_of(settings: Settings, role: str) -> str:

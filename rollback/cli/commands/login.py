@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,6 @@ from typing import Annotated
 import typer
 
 from rollback.api import login as logins
-from rollback.aws import kept_logins
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import answering
 from rollback.config import naming
@@ -100,7 +98,7 @@ def logout(
 def credentials(role: Annotated[str, typer.Argument(metavar="ROLE_ARN")]) -> None:
     """Hand on what login keeps of a role, as an AWS profile's credential_process asks for it."""
     try:
-        stdio.write_out(kept_logins.kept(role, datetime.now(UTC)))
+        stdio.write_out(logins.kept(role))
     except Exception:
         # What shows it takes longer to import than all else here, for which whatever needs credentials waits.
         with answering(None, json=False):
