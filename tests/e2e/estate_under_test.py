@@ -548,7 +548,7 @@ def _plant(platform: Platform) -> None:
     parameters.write_text(
         text.replace(plain, f'tags={{**tags(names, "release-parameters"), "planted": {token}}}')
     )
-    program.write_text(f'{program.read_text()}\npulumi.export("planted", {token})\n')
+    program.write_text(f'{program.read_text()}\nimport pulumi\npulumi.export("planted", {token})\n')
     foundation = platform.settings.names.foundation_stack
     platform.pulumi("stack", "select", "--create", foundation, as_=ADMIN)
     # What is typed here is searched for everywhere (`tests.planted`), so it is not heard itself.
