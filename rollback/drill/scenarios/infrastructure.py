@@ -4,6 +4,7 @@ stack`.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -173,11 +174,21 @@ class InfrastructureScenario:
 
 
 def bad(program: str, value: str) -> str:
-    """A program that tags every parameter. Raises `Refused` where it does not import pulumi as ours does."""
-    if program.count(_IMPORT) != 1:
+    """A program that tags every parameter, whatever it imports itself. Raises `Refused` where it is no Python."""
+    try:
+        body = ast.parse(program).body
+    except SyntaxError as error:
         raise Refused(
-            f"{PROGRAM} does not import pulumi: this drill does not know how to make it bad.",
+            f"{PROGRAM} cannot be read ({error.msg}): this drill does not know how to make it bad.",
             code=Code.DRILL_REFUSED,
-        )
-    before, after = program.split(_IMPORT)
-    return f"{before}{_IMPORT}{after}".replace(_IMPORT, _IMPORT + _BAD.format(tag=_TAG, value=value))
+        ) from None
+    # Its docstring and what it takes from the future have to come first, before any resource is declared.
+    first = [
+        at
+        for at, one in enumerate(body)
+        if (isinstance(one, ast.ImportFrom) and one.module == "__future__")
+        or (at == 0 and isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+    ]
+    end = body[first[-1]].end_lineno or 0 if first else 0
+    lines = program.splitlines(keepends=True)
+    return "".join([*lines[:end], "\n", _IMPORT, _BAD.format(tag=_TAG, value=value), *lines[end:]])

@@ -132,15 +132,30 @@ def test_bad_code_has_no_handler_and_harmless_code_only_a_file_more() -> None:
     assert zipfile.ZipFile(io.BytesIO(marked(package.getvalue()))).namelist() == ["index.py", "drill.txt"]
 
 
-def test_a_bad_program_is_the_good_one_and_a_tag_too_many() -> None:
-    program = (Path(__file__).parents[3] / "__main__.py").read_text()
-
+@pytest.mark.parametrize(
+    "program",
+    [
+        (Path(__file__).parents[3] / "__main__.py").read_text(),
+        '"""Ours."""\n\nfrom __future__ import annotations\n\nimport pulumi\n\npulumi.export("a", 1)\n',
+        "print('no pulumi')\n",
+        "",
+    ],
+)
+def test_a_bad_program_is_the_good_one_and_a_tag_too_many(program: str) -> None:
     made = bad(program, "01M")
 
     compile(made, "__main__.py", "exec")
     assert '"drill": "01M"' in made
+    assert made.index("register_stack_transformation") < min(
+        (made.index(does) for does in ("declare()", "pulumi.export", "print") if does in made),
+        default=len(made),
+    )
+    assert [line for line in program.splitlines() if line not in made.splitlines()] == []
+
+
+def test_a_program_that_is_no_python_is_not_made_bad() -> None:
     with pytest.raises(Refused, check=coded(Code.DRILL_REFUSED)):
-        bad("print('no pulumi')\n", "01M")
+        bad("def (", "01M")
 
 
 def test_an_item_of_a_drill_has_a_key_of_the_tables_types() -> None:
