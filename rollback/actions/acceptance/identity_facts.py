@@ -46,7 +46,7 @@ def _source_identity(sandbox: Sandbox) -> str:
     taken = sandbox.take(first, PERSON, source=PERSON)
     sts = sandbox.taken(taken, sandbox.account.settings.region)("sts")
     sandbox.until(lambda: sandbox.take(second, PERSON, source=PERSON, by=sts), DENIALS)
-    sandbox.take(second, PERSON, by=sts)
+    sandbox.until(lambda: sandbox.take(second, PERSON, by=sts), DENIALS)
     _refused(
         lambda: sandbox.take(second, ANOTHER, by=sts), "another session name on the way to the next role"
     )
@@ -70,7 +70,7 @@ def _leading_keys(sandbox: Sandbox) -> str:
         dynamodb.transact_write_items(TransactItems=[{"Put": put(key)} for key in keys])
 
     sandbox.until(lambda: dynamodb.put_item(**put(f"{OWN}1")), DENIALS)
-    together(f"{OWN}2", f"{OWN}3")
+    sandbox.until(lambda: together(f"{OWN}2", f"{OWN}3"), DENIALS)
     _refused(lambda: dynamodb.put_item(**put("OTHER#1")), "an item under another key")
     _refused(lambda: dynamodb.put_item(**put(f"{DENIED}1")), "an item under a key that a denial names")
     _refused(lambda: together(f"{OWN}4", "OTHER#2"), "a transaction with another key among its own")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's
 
 from rollback.actions.acceptance import (
     account_facts,
@@ -20,7 +20,7 @@ from rollback.actions.acceptance import (
 from rollback.actions.acceptance.fact import Differs, Fact, Finding, Outcome, Report, Skipped
 from rollback.actions.acceptance.names import Resource, SandboxNames
 from rollback.actions.acceptance.sandbox import DENIALS, Left, Sandbox, Stopped
-from rollback.aws.account import Account, code
+from rollback.aws.account import Account, code, explained
 from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError, VerificationFailed
 
 FACTS: Sequence[Fact] = (
@@ -49,7 +49,9 @@ class Acceptance:
     facts: Sequence[Fact] = FACTS
 
     def run(self) -> Report:
-        """Tries every fact. Raises `StoppedAtOnce`, with all that is left, where somebody asks twice to stop."""
+        """Tries every fact. Raises `StoppedAtOnce`, with all that is left, where somebody asks twice to stop, and
+        `RollbackError` where AWS does not answer.
+        """
         sandbox = Sandbox(
             account=self.account,
             names=self.names,
@@ -58,17 +60,15 @@ class Acceptance:
             notice=self.notice,
             idle=self.idle,
         )
-        return self.carried_out(sandbox)
-
-    def carried_out(self, sandbox: Sandbox) -> Report:
-        """The same, in a sandbox that is handed in."""
         settings = self.account.settings
         findings: list[Finding] = []
-        removed, left = self._cleared(sandbox)
+        with explained("looking for what earlier runs have left"):
+            removed, left = self._cleared(sandbox)
         try:
-            for finding in self._findings(sandbox):
-                findings.append(finding)
-                self.progress(len(findings))
+            with explained("trying a fact"):
+                for finding in self._findings(sandbox):
+                    findings.append(finding)
+                    self.progress(len(findings))
         except KeyboardInterrupt:
             raise _ended(sandbox, sandbox.made) from None
         except BaseException:
@@ -77,7 +77,7 @@ class Acceptance:
             raise
         left += self._removed(sandbox)
         rest = [
-            Finding(fact=fact, outcome=Outcome.FAILED, detail="stopped before")
+            Finding(fact=fact, outcome=Outcome.SKIPPED, detail="stopped before")
             for fact in self.facts[len(findings) :]
         ]
         return Report(
@@ -128,7 +128,10 @@ class Acceptance:
 
 
 def found(fact: Fact, sandbox: Sandbox) -> tuple[Outcome, str]:
-    """What comes of trying a fact, and what was measured or went wrong, in words. Raises `Stopped`."""
+    """What comes of trying a fact, and what was measured or went wrong, in words.
+
+    Raises `Stopped`, and botocore's errors where no answer comes at all.
+    """
     try:
         return Outcome.HOLDS, fact.tried(sandbox)
     except Differs as different:
@@ -137,6 +140,8 @@ def found(fact: Fact, sandbox: Sandbox) -> tuple[Outcome, str]:
         return Outcome.SKIPPED, str(skipped)
     except ClientError as error:
         return (Outcome.DENIED if code(error) in DENIALS else Outcome.FAILED), str(error)
+    except (HTTPClientError, ConnectionError):
+        raise
     except (TimeoutError, BotoCoreError) as error:
         return Outcome.FAILED, str(error)
 

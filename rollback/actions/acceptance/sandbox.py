@@ -11,7 +11,8 @@ import json
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -197,11 +198,18 @@ class Sandbox:
             raise found
         return cast("T", found)
 
-    def _begin(self, kind: Kind, name: str) -> str:
+    @contextmanager
+    def _making(self, kind: Kind, name: str) -> Iterator[str]:
+        """Around the call that makes something: it is there, or may be, unless that was denied."""
         resource = Resource(kind, name)
         self.made.append(resource)
         self.notice(f"Making {resource}")
-        return name
+        try:
+            yield name
+        except ClientError as error:
+            if code(error) in DENIALS:
+                self.made.remove(resource)
+            raise
 
     @property
     def tags(self) -> dict[str, str]:
@@ -217,16 +225,17 @@ class Sandbox:
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
 
     def _role(self, tail: str, trust: dict[str, Any], policy: dict[str, Any] | None = None) -> str:
-        name, iam = self._begin(Kind.ROLE, f"{self.names.base}{tail}"), self.client("iam")
-        made = self.until(
-            lambda: iam.create_role(
-                RoleName=name,
-                AssumeRolePolicyDocument=json.dumps(trust),
-                Description="Scratch of rollback acceptance; may be deleted.",
-                Tags=self._tag_list,
-            ),
-            NOT_YET_A_PRINCIPAL,
-        )
+        iam = self.client("iam")
+        with self._making(Kind.ROLE, f"{self.names.base}{tail}") as name:
+            made = self.until(
+                lambda: iam.create_role(
+                    RoleName=name,
+                    AssumeRolePolicyDocument=json.dumps(trust),
+                    Description="Scratch of rollback acceptance; may be deleted.",
+                    Tags=self._tag_list,
+                ),
+                NOT_YET_A_PRINCIPAL,
+            )
         if policy is not None:
             iam.put_role_policy(RoleName=name, PolicyName="acceptance", PolicyDocument=json.dumps(policy))
         return str(made["Role"]["Arn"])
@@ -234,21 +243,22 @@ class Sandbox:
     def _function(self) -> ScratchFunction:
         settings, lambda_ = self.account.settings, self.client("lambda")
         role = self._role(RUNS, _document(_may_take({"Service": "lambda.amazonaws.com"})))
-        name = self._begin(Kind.FUNCTION, self.names.base)
-        first = self.until(
-            lambda: lambda_.create_function(
-                FunctionName=name,
-                Runtime=RUNTIME,
-                Handler="index.handler",
-                Role=role,
-                Code={"ZipFile": package(1)},
-                Description="Scratch of rollback acceptance; may be deleted.",
-                Publish=True,
-                Tags=self.tags,
-            ),
-            NOT_YET_A_ROLE,
-        )
+        with self._making(Kind.FUNCTION, self.names.base) as name:
+            first = self.until(
+                lambda: lambda_.create_function(
+                    FunctionName=name,
+                    Runtime=RUNTIME,
+                    Handler="index.handler",
+                    Role=role,
+                    Code={"ZipFile": package(1)},
+                    Description="Scratch of rollback acceptance; may be deleted.",
+                    Publish=True,
+                    Tags=self.tags,
+                ),
+                NOT_YET_A_ROLE,
+            )
         versions = [self._published(first)]
+        self.wait("the function is not ready", lambda: self._settled(name))
         lambda_.update_function_code(FunctionName=name, ZipFile=package(2))
         self.wait("its new code is not in place", lambda: self._settled(name))
         versions.append(self._published(lambda_.publish_version(FunctionName=name)))
@@ -271,18 +281,18 @@ class Sandbox:
 
     def _settled(self, name: str) -> bool:
         found = self.client("lambda").get_function(FunctionName=name)["Configuration"]
-        return str(found.get("LastUpdateStatus", "Successful")) == "Successful"
+        return (found.get("State"), found.get("LastUpdateStatus")) == ("Active", "Successful")
 
     def _table(self) -> str:
-        name, dynamodb = self._begin(Kind.TABLE, self.names.base), self.client("dynamodb")
-        keys = (("PK", "HASH"), ("SK", "RANGE"))
-        dynamodb.create_table(
-            TableName=name,
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
-            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-            BillingMode="PAY_PER_REQUEST",
-            Tags=self._tag_list,
-        )
+        dynamodb, keys = self.client("dynamodb"), (("PK", "HASH"), ("SK", "RANGE"))
+        with self._making(Kind.TABLE, self.names.base) as name:
+            dynamodb.create_table(
+                TableName=name,
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+                KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+                BillingMode="PAY_PER_REQUEST",
+                Tags=self._tag_list,
+            )
         self.wait(
             "the scratch table is not active",
             lambda: str(dynamodb.describe_table(TableName=name)["Table"]["TableStatus"]) == "ACTIVE",
@@ -290,11 +300,11 @@ class Sandbox:
         return name
 
     def _bucket(self) -> str:
-        name, s3 = self._begin(Kind.BUCKET, self.names.base), self.client("s3")
-        region = self.account.settings.region
+        s3, region = self.client("s3"), self.account.settings.region
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucketConfiguration.html
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True, **place)
+        with self._making(Kind.BUCKET, self.names.base) as name:
+            s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True, **place)
         s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": self._tag_list})
         return name
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
-from localaws import shell
+from localaws import quota, shell
 from localaws.clients import root
 from localaws.emulator.server import Emulator
 from rollback.actions.acceptance import function_facts, names, removal
@@ -89,7 +90,7 @@ def test_who_may_nothing_makes_nothing_and_is_refused(
     report = run(person("nobody")).run()
 
     assert {*by_outcome(report)} == {Outcome.DENIED, Outcome.SKIPPED, Outcome.HOLDS}
-    assert by_outcome(report)[Outcome.HOLDS] == {"clocks"}
+    assert (by_outcome(report)[Outcome.HOLDS], report.left) == ({"clocks"}, [])
     assert things(emulator.endpoint, of) == before
     with pytest.raises(Refused) as raised:
         judged(report)
@@ -216,6 +217,31 @@ def test_who_asks_twice_is_named_what_may_be_left(
 
 def client(account: Account, service: str) -> Any:
     return account.lambda_ if service == "lambda" else account.client(service)
+
+
+def test_where_no_answer_comes_any_more_what_may_be_left_is_named(
+    emulator: Emulator, person: Callable[..., Account], of: Settings
+) -> None:
+    before, said = things(emulator.endpoint, of), list[str]()
+    with quota.running(emulator.endpoint) as proxy:
+        account = person("administrator", endpoint=proxy.endpoint)
+
+        def cut(**_: Any) -> None:
+            raise EndpointConnectionError(endpoint_url=proxy.endpoint)
+
+        facts = [then(function_facts.FACTS[0], cut), *FACTS]
+        acceptance = run(account, facts=facts, notice=said.append)
+        events = account.lambda_.meta.events
+        events.register("before-call.lambda.DeleteFunction", cut)
+        with pytest.raises(RollbackError) as raised:
+            acceptance.run()
+        events.unregister("before-call.lambda.DeleteFunction", cut)
+
+        made = Resource(Kind.FUNCTION, acceptance.names.base)
+        assert raised.value.code is Code.AWS_UNREACHABLE
+        assert [one for one in said if one.startswith(f"Still there: {made}")]
+        assert removal.remove(lambda service: client(account, service), of, [made]) == []
+    assert things(emulator.endpoint, of) == before
 
 
 def test_a_fault_of_its_own_leaves_nothing_either(
