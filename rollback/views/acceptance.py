@@ -12,7 +12,7 @@ from rich.text import Text
 from rollback.actions.acceptance import names
 from rollback.actions.acceptance.fact import Finding, Outcome, Report
 from rollback.actions.acceptance.names import SandboxNames
-from rollback.views.rich_layout import text
+from rollback.views.rich_layout import lines_to_copy, text
 
 _MARKS = {Outcome.HOLDS: ("✓", "green"), Outcome.DIFFERS: ("✗", "bold red")}
 _UNKNOWN = ("–", "yellow")
@@ -33,7 +33,7 @@ def view(report: Report) -> RenderableType:
         table.add_row(Text(mark, style=style), text(finding.fact.name), first)
         for each in more:
             table.add_row("", "", each)
-    return Group(table, Text(), text(_counted(report)), *(text(line) for line in _leftovers(report)))
+    return Group(table, Text(), text(_counted(report)), *_leftovers(report))
 
 
 def _lines(finding: Finding) -> Iterator[Text]:
@@ -58,10 +58,10 @@ def _counted(report: Report) -> str:
     )
 
 
-def _leftovers(report: Report) -> Iterator[str]:
+def _leftovers(report: Report) -> Iterator[RenderableType]:
     for one in report.left:
-        yield f"Still there: {one.resource}: {one.why}"
-        yield from (f"  {line}" for line in one.commands)
+        yield text(f"Still there: {one.resource}: {one.why}")
+        yield lines_to_copy(*one.commands)
 
 
 def document(report: Report) -> dict[str, Any]:

@@ -37,6 +37,11 @@ def _drill(*arguments: str, message: str) -> Row:
     return Row(words=("drill", "--read-only", *arguments), code=2, says=message)
 
 
+def _idle(version: str) -> Row:
+    words = ("acceptance", "--yes", f"--idle-version={version}")
+    return Row(words=words, code=2, says="is not FUNCTION:VERSION")
+
+
 def _record(version: str, commit: str, message: str, *more: str) -> Row:
     arguments = ("release", "record", "--version", version, "--commit", commit, *more)
     return Row(words=arguments, code=2, says=message, as_=DAN)
@@ -177,6 +182,10 @@ WORDS: dict[str, Row] = {
         "--scenario", "table", "--table", f"../..{CLEAR}", message=NO_TABLE
     ),
     "a restored table without a cutover": _table(_TABLE, "restored:x", "go together"),
+    # Versions to wake.
+    "an idle version that clears the screen": _idle(f"{CLEAR}:7"),
+    "an idle version that is an option": _idle("--help"),
+    "an idle version that the shell would run": _idle(f"{SHELL}:$LATEST"),
     # Stacks.
     "a stack that leaves the folder": _stack("--stack", "../../x", NO_STACK),
     "a stack of another project": _stack("--stack", "organization/other/prod", NO_STACK),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from rollback.actions.acceptance.sandbox import DENIALS, Left, Sandbox, Stopped
 from rollback.aws.account import Account, code, explained
 from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError, VerificationFailed
 
+# A name or an ARN; Lambda itself says what it has.
+_FUNCTION = re.compile(r"[A-Za-z0-9:_-]{1,170}")
 FACTS: Sequence[Fact] = (
     *function_facts.FACTS,
     *identity_facts.FACTS,
@@ -149,7 +152,7 @@ def found(fact: Fact, sandbox: Sandbox) -> tuple[Outcome, str]:
 def idle_version(text: str) -> tuple[str, str] | None:
     """`FUNCTION:VERSION` in two; None for none. Raises `UsageError`."""
     name, _, version = text.rpartition(":")
-    if text and not (name and version.isascii() and version.isdigit()):
+    if text and not (_FUNCTION.fullmatch(name) and version.isascii() and version.isdigit()):
         raise UsageError(
             f"{text[:120]!a} is not FUNCTION:VERSION.",
             code=Code.OPTION_INVALID,

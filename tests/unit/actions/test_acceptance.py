@@ -107,7 +107,9 @@ def test_facts_that_hold_beside_some_that_cannot_be_tried_here_are_exit_0() -> N
     judged(reported(Outcome.HOLDS, Outcome.SKIPPED))
 
 
-@pytest.mark.parametrize("text", ["name", ":7", "name:", "name:$LATEST", "name:live", "name:७"])
+@pytest.mark.parametrize(
+    "text", ["name", ":7", "name:", "name:$LATEST", "name:live", "name:७", "na\x1b[2Jme:7"]
+)
 def test_an_idle_version_is_a_function_and_a_number(text: str) -> None:
     with pytest.raises(UsageError) as raised:
         idle_version(text)
