@@ -85,6 +85,8 @@ def record(
     other function versions, or where it or a commit is quarantined.
     """
     checked_version(version)
+    if not_below:
+        checked_version(not_below)
     freeze.respected(session)
     identifier = session.clocks.identifier()
     with _leases(session, identifier) as lease:
@@ -127,7 +129,7 @@ def record(
 
 def _known_release(timeline: Timeline, not_below: str, version: str) -> None:
     """Raises `UsageError` where `not_below` is neither this release nor one that was recorded."""
-    if not_below in ("", version) or timeline.release_of(checked_version(not_below)) is not None:
+    if not_below in ("", version) or timeline.release_of(not_below) is not None:
         return
     raise UsageError(
         f"No release {not_below!r} is recorded that --not-below could name.",

@@ -63,9 +63,14 @@ class Emergency:
         services: Sequence[str] = (),
         without: Sequence[str] = (),
         although_quarantined: bool = False,
+        allow_below: bool = False,
     ) -> Plan:
-        """What would be done, by the archive and the aliases. Raises `Refused` where a guard speaks against it."""
-        request = self._environment.functions.request(to, services=services, without=without)
+        """What would be done, by the archive and the aliases; `allow_below` as of `Functions`, without an approval. Raises
+        `Refused` where a guard speaks against it.
+        """
+        request = self._environment.functions.request(
+            to, services=services, without=without, allow_below=allow_below
+        )
         return self.planned(request, although_quarantined=although_quarantined)
 
     def planned(self, request: AliasesRequest, *, although_quarantined: bool = False) -> Plan:

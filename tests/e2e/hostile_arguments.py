@@ -134,6 +134,10 @@ WORDS: dict[str, Row] = {
     "a commit of Terraform's that git would write to": _record(
         "v2", _SHA, NO_COMMIT, "--terraform-commit", "--output=pwned"
     ),
+    "a floor that is no release's name": _record("v2", _SHA, NO_RELEASE, "--not-below", f"v1{CLEAR}"),
+    "a floor that is a release nobody has recorded": _record(
+        "v2", _SHA, "No release 'v9'", "--not-below", "v9"
+    ),
     "a question about a commit that git would write to": Row(
         words=("status", "--commit", "--output=pwned"), code=2, says=NO_COMMIT
     ),

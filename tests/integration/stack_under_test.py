@@ -23,6 +23,7 @@ from rollback.config.settings import parse
 from rollback.core.clocks import Clocks
 from rollback.integrations.pulumi.workspace import Workspace
 from rollback.model.plan import Plan
+from rollback.model.release import Entry, Timeline
 from rollback.model.request import StackRequest
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Context
@@ -52,10 +53,15 @@ def table(name, **options):
 
 
 class Quarantines:
-    """The ledger as far as this target reads it: what is quarantined."""
+    """The ledger as far as this target reads it: what is quarantined, and the timeline's entries, newest first."""
 
     def __init__(self) -> None:
         self.barred: list[Any] = []
+        self.entries: list[Entry] = []
+
+    def timeline(self, *, verified: bool = False) -> Timeline:
+        assert verified, "it decides by it"
+        return Timeline(iter(self.entries))
 
     def quarantines(self) -> list[Any]:
         return self.barred

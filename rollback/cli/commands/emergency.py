@@ -89,7 +89,7 @@ def _begun(
     if options.dry_run:
         preview(ui, plan)
         return
-    if options.although_answers or options.although_quarantined:
+    if options.although_answers or options.although_quarantined or request.allow_below:
         _second_confirmation(opened, ui)
     end(ui, lambda: acting.roll_back(plan, reason=options.reason), _ended)
 

@@ -21,7 +21,7 @@ from rollback.core.process_identity import began
 from rollback.integrations.git import Commit
 from rollback.integrations.pulumi import checkpoint
 from rollback.model.plan import to_chunks
-from rollback.model.release import STACK, Quarantine
+from rollback.model.release import STACK, Entry, Quarantine
 from rollback.model.request import StackRequest
 from rollback.targets.stack.planner import find
 from tests.coded import coded
@@ -157,6 +157,29 @@ def test_a_quarantined_commit_is_refused_and_passed_over(deployed: tuple[Estate,
             estate.plan()
     finally:
         estate.ledger.barred.remove(quarantine)
+
+
+def test_a_commit_of_before_what_must_not_be_rolled_back_past_is_refused_until_that_is_allowed(
+    deployed: tuple[Estate, str, str],
+) -> None:
+    estate, old, new = deployed
+    usual = {"kind": "deployment", "at": "", "by": ALICE, "services": (STACK,), "covers": ""}
+    estate.ledger.entries[:] = [
+        Entry(seq=2, id="2", version="v2", stands={STACK: new}, not_below="v2", **usual),  # type: ignore[arg-type] # by name
+        Entry(seq=1, id="1", version="v1", stands={STACK: old}, **usual),  # type: ignore[arg-type] # by name
+    ]
+
+    try:
+        for to in (old, "previous"):
+            with pytest.raises(Refused, check=coded(Code.BELOW_FLOOR)):
+                estate.plan(to)
+        plan = estate.target().plan(StackRequest(commit=old, allow_below=True))
+    finally:
+        estate.ledger.entries.clear()
+
+    assert plan.facts[f"below {STACK}"] == "v2 was recorded with --not-below v2"
+    assert any("--not-below v2" in notice for notice in plan.notices)
+    assert plan.digest() != estate.plan(old).digest()
 
 
 def test_what_holds_data_or_protection_is_refused_until_it_is_named(
