@@ -149,7 +149,8 @@ def _provided(
         return _made(wanted, here, installing, kept if own else None)
 
     if not virtualenv:
-        if wanted == "" or is_todays:
+        # The engine has one interpreter for all that name none: the program's.
+        if wanted == "" or is_todays or folder != where.folder:
             return {}
         return {"PULUMI_PYTHON_CMD": str(made() / "bin" / "python")}
     place, there = here / virtualenv, today / virtualenv
