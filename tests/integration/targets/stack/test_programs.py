@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,7 +265,23 @@ def installs(estate: Estate, toolchain: str) -> None:
         estate.write("requirements.txt", "./greeting\n")
 
 
-@pytest.mark.parametrize("toolchain", ["uv", "pip"])
+def installed(estate: Estate, toolchain: str) -> None:
+    """What the checkout's program needs is there, as its team has installed it."""
+    if toolchain == "uv":
+        estate.pulumi("install")
+        return
+    # As pip does, in no time: `pulumi install` with pip is tried in `test_language_host.py`.
+    for command in (("venv", "--allow-existing", ".venv"), ("pip", "install", "--reinstall", "./greeting")):
+        subprocess.run(
+            ["uv", *command, "--quiet"],
+            cwd=estate.program,
+            env={**os.environ, "VIRTUAL_ENV": str(estate.program / ".venv")},
+            check=True,
+        )
+
+
+# With pip: tests/unit/integrations/pulumi/test_virtualenv.py installs a package by its path, for real.
+@pytest.mark.parametrize("toolchain", ["uv", pytest.param("pip", marks=pytest.mark.soak)])
 def test_a_commit_runs_with_the_packages_that_it_has_by(
     empty: Estate, toolchain: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +294,7 @@ def test_a_commit_runs_with_the_packages_that_it_has_by(
     for version, value in (("1", "one"), ("2", "two")):
         estate.write("greeting/pyproject.toml", _PACKAGE.replace("VERSION", version))
         estate.write("greeting/greeting.py", f"VALUE = {value!r}\n")
-        estate.pulumi("install")
+        installed(estate, toolchain)
         estate.deploy("import greeting\nparameter('said', greeting.VALUE)")
     assert estate.values()["said"] == "two"
 
