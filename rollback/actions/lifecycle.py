@@ -103,10 +103,6 @@ class Lifecycle:
         changed = f"{record.rollback_id} is {record.status}."
         return StoppedAtOnce(what, code=Code.ENDED, changed=changed, next=do.show)
 
-    def preview(self, kind: str, request: Request) -> Plan[Any]:
-        """The plan alone. Raises `Refused` where a guard speaks against it."""
-        return self._plan(self.session.target(kind), request)
-
     def planned(self, kind: str, request: Request) -> tuple[Plan[Any], tuple[Refusal, ...]]:
         """The plan alone, and what speaks against it."""
         return self._planned(self.session.target(kind), request)

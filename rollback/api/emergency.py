@@ -82,6 +82,7 @@ class Emergency:
     def roll_back(self, plan: Plan, *, reason: str, although_the_ledger_answers: bool = False) -> Result:
         """Does what `plan` says; `Result.journal` is the file, which `Environment.ledger.import_journal` takes.
 
+        For what goes past a guard (`although_…`) the command has a person type the environment's name on a terminal.
         Raises as `check_needed` and `Environment.roll_back` do.
         """
         messages.checked_reason(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rollback.actions import approval, freeze
@@ -51,7 +51,9 @@ class Target:
     def rolling_back(self, plan: Plan, *, reason: str) -> Progress[Result]:
         """The same as an iterator over its events, which has the `result` at the end (`Environment.following`)."""
         self._of_this_kind(plan)
-        return self.environment.following(lambda env: env.roll_back(plan, reason=reason))
+        return self.environment.following(
+            lambda env: replace(self, environment=env).roll_back(plan, reason=reason)
+        )
 
     def _of_this_kind(self, plan: Plan) -> None:
         if plan.kind not in self.kinds:

@@ -154,7 +154,9 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
 def caller_account(region: str) -> str:
     """The id of the account that the caller's credentials belong to. Raises as `explained` does."""
     with explained("asking STS who the caller is", before=True):
-        return boto3.client("sts", region_name=region).get_caller_identity()["Account"]
+        # No default session: it would keep the credentials of whoever asked first in this process.
+        session = boto3.Session(region_name=region)
+        return session.client("sts").get_caller_identity()["Account"]
 
 
 @contextmanager

@@ -29,8 +29,10 @@ from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
 from rollback.model.identity import Actor
+from rollback.model.messages import refuse
+from rollback.model.plan import Plan
 from rollback.model.record import Status
-from rollback.model.request import PREVIOUS, AliasesRequest
+from rollback.model.request import PREVIOUS, AliasesRequest, Request
 from rollback.targets.aliases.recorded import deployed_label
 from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
@@ -268,6 +270,13 @@ class World:
 
     def timeline(self) -> Any:
         return self.session().ledger.timeline()
+
+
+def previewed(flow: Lifecycle, kind: str, request: Request) -> Plan[Any]:
+    """The plan alone. Raises `Refused` where a guard speaks against it."""
+    plan, refusals = flow.planned(kind, request)
+    refuse(refusals)
+    return plan
 
 
 def approved_by(world: World, person: Any) -> str:

@@ -15,7 +15,7 @@ from rollback.model.events import Approved, stored
 from rollback.model.plan import to_chunks
 from rollback.model.record import Entered, Status, event_hash
 from rollback.model.request import AliasesRequest
-from tests.doubles.world import ALICE, BOB, Quiet, World, approved_by
+from tests.doubles.world import ALICE, BOB, Quiet, World, approved_by, previewed
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_plan_that_is_not_the_digests_is_neither_approved_nor_applied(world: W
     identifier = approved_by(world, BOB if verb == "apply" else None)
     session = world.session()
     opened = session.ledger.load(identifier)
-    harmless = world.flow().preview("aliases", AliasesRequest(services=("teams",)))
+    harmless = previewed(world.flow(), "aliases", AliasesRequest(services=("teams",)))
     chunks = to_chunks(harmless)
     first = opened.events[0]
     data = {**first.data, "plan": digest(chunks)}

@@ -25,7 +25,19 @@ from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
 from tests.doubles.instead import Instead
-from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, Quiet, World, approved_by, settings, texts
+from tests.doubles.world import (
+    ALICE,
+    BOB,
+    DAN,
+    SHA,
+    TABLE,
+    Quiet,
+    World,
+    approved_by,
+    previewed,
+    settings,
+    texts,
+)
 
 GET, LIST, ROLES = (
     "acme-dev-lambda-teams-get",
@@ -496,7 +508,7 @@ def test_a_plan_only_says_that_a_version_is_inactive_and_execution_wakes_it(worl
     world.story()
     world.functions.versions[ROLES]["2"].state = "Inactive"
 
-    plan = world.flow().preview("aliases", AliasesRequest())
+    plan = previewed(world.flow(), "aliases", AliasesRequest())
     asked = world.functions.called("Invoke")
     finished = world.begin()
 
@@ -742,7 +754,7 @@ def test_a_plan_that_was_given_up_is_shown_with_its_functions_and_a_damaged_one_
     world.story()
     session = world.session()
     flow = world.flow()
-    plan = flow.preview("aliases", AliasesRequest())
+    plan = previewed(flow, "aliases", AliasesRequest())
     target = session.target("aliases")
     ids = ("01M80000000000000000000001", "01M80000000000000000000002")
     for identifier in ids:

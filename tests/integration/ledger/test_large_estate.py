@@ -23,7 +23,7 @@ from rollback.model.plan import from_chunks, to_chunks
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.recorded import recorded
-from tests.doubles.world import World, create_table, settings
+from tests.doubles.world import World, create_table, previewed, settings
 from tests.integration.conftest import OneByOne
 from tests.simulation.aws.dynamodb_model import DynamoDB
 
@@ -108,7 +108,7 @@ def test_a_plan_of_5000_functions_with_names_as_long_as_they_may_be_fits(
 ) -> None:
     world = World(dynamodb=table, root=tmp_path, settings=settings())
     world.story()
-    plan = world.flow().preview("aliases", AliasesRequest())
+    plan = previewed(world.flow(), "aliases", AliasesRequest())
     steps = tuple(
         Move(
             function=f"{number:064d}",

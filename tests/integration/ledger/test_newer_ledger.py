@@ -22,7 +22,7 @@ from rollback.ledger.health import LedgerWatch
 from rollback.ledger.schema import REQUIREMENT, Newer
 from rollback.model.record import SCHEMA
 from rollback.model.request import AliasesRequest, PruneRequest
-from tests.doubles.world import ALICE, TABLE, Quiet, World
+from tests.doubles.world import ALICE, TABLE, Quiet, World, previewed
 from tests.integration.conftest import OneByOne
 
 LATER = SCHEMA + 1
@@ -149,7 +149,7 @@ def test_the_journal_of_an_emergency_of_a_later_schema_is_refused(world: World, 
 TOO_MUCH = [{"schema": LATER}, {"schema": SCHEMA, "client": "999.0"}, {"schema": LATER, "client": "999.0.1"}]
 VERBS: dict[str, Callable[[World], Any]] = {
     "roll back": lambda world: world.begin(),
-    "preview": lambda world: world.flow().preview("aliases", AliasesRequest()),
+    "preview": lambda world: previewed(world.flow(), "aliases", AliasesRequest()),
     "hold a plan": waiting,
     "prune": lambda world: world.flow().start("prune", PruneRequest(keep=2), "full"),
     "record a release": lambda world: world.record("v1.3.0"),

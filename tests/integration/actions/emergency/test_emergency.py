@@ -30,7 +30,7 @@ from rollback.model.release import label
 from rollback.model.request import PREVIOUS, AliasesRequest
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing
-from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table, settings
+from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table, previewed, settings
 from tests.simulation.aws.dynamodb_model import DynamoDB
 
 OLGA = Actor(role="acme-dev-break-glass-role", person="olga")
@@ -133,7 +133,7 @@ def agrees(night: Night, adopted: Adopted, status: Status) -> None:
 def test_its_record_names_what_is_left_out_at_another_release_as_a_rollback_with_the_ledger_does(
     night: Night,
 ) -> None:
-    usual = night.world.flow().preview("aliases", AliasesRequest(without=(GET,)))
+    usual = previewed(night.world.flow(), "aliases", AliasesRequest(without=(GET,)))
     night.ledger_gone()
 
     plan = night.acting().plan(AliasesRequest(without=(GET,)))

@@ -30,7 +30,7 @@ from rollback.views.records import releases_view
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
-from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, create_table, settings, texts
+from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, create_table, previewed, settings, texts
 from tests.integration.conftest import OneByOne
 from tests.simulation.aws.dynamodb_model import DynamoDB
 
@@ -69,7 +69,7 @@ def empty(world: World) -> Callable[[], World]:
 
 
 def planned(world: World, keep: int = 2) -> Plan[Doomed]:
-    plan: Plan[Doomed] = world.flow(DAN).preview(Kind.PRUNE, PruneRequest(keep=keep))
+    plan: Plan[Doomed] = previewed(world.flow(DAN), Kind.PRUNE, PruneRequest(keep=keep))
     return plan
 
 

@@ -27,7 +27,7 @@ from tests.doubles.tables import (
     others,
     story,
 )
-from tests.doubles.world import World
+from tests.doubles.world import World, previewed
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_before_a_rollback_and_at_a_release_are_times_of_the_ledger(estate: Esta
     assert began is not None
     estate.world.clock.sleep(3600)
 
-    before = estate.flow().preview("table", TableRequest(table=PEOPLE, at=f"before:{began.rollback_id}"))
-    release = estate.flow().preview("table", TableRequest(table=PEOPLE, at="release:v1.1.0"))
+    before = previewed(estate.flow(), "table", TableRequest(table=PEOPLE, at=f"before:{began.rollback_id}"))
+    release = previewed(estate.flow(), "table", TableRequest(table=PEOPLE, at="release:v1.1.0"))
 
     assert before.facts["at"] == "2026-11-24T13:00:00Z"
     assert release.facts["at"] == "2026-11-24T12:00:00Z"
@@ -117,12 +117,12 @@ def test_before_a_rollback_and_at_a_release_are_times_of_the_ledger(estate: Esta
 )
 def test_the_window_is_never_relaxed(estate: Estate, to: str, why: str) -> None:
     if not why:
-        assert estate.flow().preview("table", TableRequest(table=PEOPLE, at=to)).facts["at"] == (
+        assert previewed(estate.flow(), "table", TableRequest(table=PEOPLE, at=to)).facts["at"] == (
             "2026-11-24T09:00:00Z"
         )
         return
     with pytest.raises(Refused, match=why, check=coded(Code.PLAN_REFUSED)):
-        estate.flow().preview("table", TableRequest(table=PEOPLE, at=to))
+        previewed(estate.flow(), "table", TableRequest(table=PEOPLE, at=to))
 
 
 def test_a_table_without_recovery_is_refused(estate: Estate) -> None:
@@ -147,7 +147,7 @@ def test_a_table_without_recovery_is_refused(estate: Estate) -> None:
 )
 def test_what_cannot_be_meant_is_wrong_usage(estate: Estate, request_: Request, code: Code) -> None:
     with pytest.raises(UsageError, check=coded(code)):
-        estate.flow().preview("table", request_)
+        previewed(estate.flow(), "table", request_)
 
 
 def test_a_table_of_that_name_that_is_there_already_is_never_used(estate: Estate) -> None:
@@ -161,8 +161,8 @@ def test_a_table_of_that_name_that_is_there_already_is_never_used(estate: Estate
 def test_a_plan_is_stable_and_knows_its_table(estate: Estate) -> None:
     story(estate)
     waiting = estate.wait(to=estate.at(-30).isoformat())
-    assert estate.flow().preview(
-        "table", TableRequest(table=PEOPLE, at=estate.at(-30).isoformat())
+    assert previewed(
+        estate.flow(), "table", TableRequest(table=PEOPLE, at=estate.at(-30).isoformat())
     ).digest() == (waiting.plan and waiting.plan.digest())
     create(estate.dynamodb, again=True)
 

@@ -45,7 +45,7 @@ from rollback.model.release import TERRAFORM
 from rollback.model.request import TerraformRequest
 from tests.coded import coded
 from tests.doubles.github_runs import serving
-from tests.doubles.world import Quiet, create_table
+from tests.doubles.world import Quiet, create_table, previewed
 from tests.e2e.estate_under_test import SCRIPT, checkout, git
 
 SECRET = "hunter2-never-shown"
@@ -85,7 +85,8 @@ class Place:
     @contextlib.contextmanager
     def flow(self, answer: bool | None = None, confirm_dead: str = "") -> Iterator[Lifecycle]:
         """One run of the command."""
-        session = sessions.begin("dev", self.root, confirm_dead=confirm_dead)
+        begun = sessions.begin("dev", self.root)
+        session = sessions.session_of(self.root, begun.account, None, confirm_dead=confirm_dead)
         with session.closing:
             yield Lifecycle(session=session, ui=Quiet(answer=answer), stop=threading.Event())
 
@@ -440,8 +441,8 @@ def test_destroying_the_table_is_refused_unless_it_is_named(place: Place) -> Non
 
     with place.flow() as flow:
         with pytest.raises(Refused, match="holds data and would be deleted", check=coded(Code.PLAN_REFUSED)):
-            flow.preview("terraform", TerraformRequest(commit=without))
-        allowed = flow.preview("terraform", TerraformRequest(commit=without, allow_destroy=(TABLE,)))
+            previewed(flow, "terraform", TerraformRequest(commit=without))
+        allowed = previewed(flow, "terraform", TerraformRequest(commit=without, allow_destroy=(TABLE,)))
 
     assert allowed.infrastructure["delete"] == 1
 
@@ -457,8 +458,8 @@ def test_switching_off_the_tables_recovery_is_refused_unless_it_is_named(place: 
         with pytest.raises(
             Refused, match="point-in-time recovery would be switched off", check=coded(Code.PLAN_REFUSED)
         ):
-            flow.preview("terraform", TerraformRequest(commit=off))
-        allowed = flow.preview("terraform", TerraformRequest(commit=off, allow_destroy=(TABLE,)))
+            previewed(flow, "terraform", TerraformRequest(commit=off))
+        allowed = previewed(flow, "terraform", TerraformRequest(commit=off, allow_destroy=(TABLE,)))
 
     assert TABLE in [step.urn for step in allowed.steps if step.op == "update"]
 
@@ -475,7 +476,7 @@ def test_a_configuration_whose_state_is_elsewhere_is_refused(place: Place) -> No
         place.flow() as flow,
         pytest.raises(Refused, match="does not keep its state", check=coded(Code.COMMIT_UNUSABLE)),
     ):
-        flow.preview("terraform", TerraformRequest(commit=elsewhere))
+        previewed(flow, "terraform", TerraformRequest(commit=elsewhere))
 
 
 @pytest.mark.finding("P2")
@@ -491,7 +492,7 @@ def test_a_configuration_whose_state_is_another_object_is_refused(place: Place) 
         place.flow() as flow,
         pytest.raises(Refused, match=r"elsewhere/terraform\.tfstate", check=coded(Code.COMMIT_UNUSABLE)),
     ):
-        flow.preview("terraform", TerraformRequest(commit=elsewhere))
+        previewed(flow, "terraform", TerraformRequest(commit=elsewhere))
 
 
 @pytest.mark.finding("P2")
@@ -501,7 +502,7 @@ def test_a_state_that_is_gone_is_refused_and_nothing_is_made_anew(place: Place) 
 
     try:
         with place.flow() as flow, pytest.raises(Refused, match=STATE, check=coded(Code.STATE_INVALID)):
-            flow.preview("terraform", TerraformRequest(commit=place.commits["good"]))
+            previewed(flow, "terraform", TerraformRequest(commit=place.commits["good"]))
     finally:
         place.put(STATE, state)
 
@@ -515,7 +516,7 @@ def test_another_teams_configuration_goes_back_in_its_own_state_and_is_not_asked
     orders.applied("bad", "two")
 
     with orders.place.flow() as flow:
-        plan = flow.preview("terraform", TerraformRequest(commit=good))
+        plan = previewed(flow, "terraform", TerraformRequest(commit=good))
     finished = orders.place.go(good)
 
     assert plan.infrastructure == {"create": 0, "update": 2, "replace": 0, "delete": 0, "same": 1}
@@ -535,7 +536,7 @@ def test_what_only_has_another_address_was_not_changed_by_somebody_else(orders: 
     )
 
     with orders.place.flow() as flow:
-        plan = flow.preview("terraform", TerraformRequest(commit=renamed))
+        plan = previewed(flow, "terraform", TerraformRequest(commit=renamed))
 
     assert plan.infrastructure == {"create": 0, "update": 0, "replace": 0, "delete": 0, "same": 3}
     assert [step.properties for step in plan.steps if step.type == "state"] == [
@@ -553,7 +554,7 @@ def test_another_ones_lock_is_left_alone(place: Place) -> None:
             place.flow() as flow,
             pytest.raises(Refused, match="alice@elsewhere", check=coded(Code.STATE_LOCKED)),
         ):
-            flow.preview("terraform", TerraformRequest(commit=good))
+            previewed(flow, "terraform", TerraformRequest(commit=good))
     finally:
         place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=LOCK)
 
