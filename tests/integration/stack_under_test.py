@@ -66,9 +66,6 @@ class Quarantines:
     def quarantines(self) -> list[Any]:
         return self.barred
 
-    def timeline(self, *, verified: bool) -> Timeline:  # noqa: ARG002 - the ledger's
-        return Timeline(iter(()))
-
 
 @dataclass(kw_only=True)
 class Estate:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from rollback.api import credentials as keeping
 from rollback.api import login as logins
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import answering
@@ -98,7 +99,7 @@ def logout(
 def credentials(role: Annotated[str, typer.Argument(metavar="ROLE_ARN")]) -> None:
     """Hand on what login keeps of a role, as an AWS profile's credential_process asks for it."""
     try:
-        stdio.write_out(logins.kept(role))
+        stdio.write_out(keeping.kept(role))
     except Exception:
         # What shows it takes longer to import than all else here, for which whatever needs credentials waits.
         with answering(None, json=False):
