@@ -53,13 +53,13 @@ functions = st.integers(0, 2)
 
 @contextmanager
 def session_of(process: Process) -> Iterator[None]:
-    """Verbs act in a simulated process's session."""
-    real = context.begin
-    context.begin = lambda *_, **__: process.session()  # type: ignore[assignment]
+    """Verbs act in a simulated process's sessions, each operation in one of its own."""
+    real = context.begin, context.session_of
+    context.begin = context.session_of = lambda *_, **__: process.session()  # type: ignore[assignment]
     try:
         yield
     finally:
-        context.begin = real
+        context.begin, context.session_of = real
 
 
 def typed(world: World, line: str, who: Actor) -> tuple[int, str]:
