@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localaws.clients import connect, nobody
-from rollback.config.naming import GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST, arn
+from rollback.config.naming import GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST, SESSION_HOURS, arn
 from rollback.config.settings import Settings
 
 # What tells an AWS client who it acts as.
@@ -51,8 +51,8 @@ def assume(
 ) -> dict[str, str]:
     """Take `role` (a word of `naming.ROLES`) as `person`; the variables that an AWS client reads.
 
-    `person` becomes the session's name. `github_environment` is that of the role unless given.
-    With policy evaluation on, raises botocore's `ClientError` (AccessDenied) if the role's trust
+    `person` becomes the session's name; it lasts as long as a role's may. `github_environment` is that of the role
+    unless given. With policy evaluation on, raises botocore's `ClientError` (AccessDenied) if the role's trust
     policy does not let that environment in, or if there is no such role.
     """
     names = settings.names
@@ -61,6 +61,7 @@ def assume(
         RoleArn=arn("iam", settings.region, settings.account, f"role/{names.role(role)}"),
         RoleSessionName=person,
         WebIdentityToken=token(settings.repository, environment, person),
+        DurationSeconds=SESSION_HOURS * 3600,
     )["Credentials"]
     return _variables(answer)
 

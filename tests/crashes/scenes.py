@@ -7,6 +7,7 @@ the runs are the same for all.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from tests.crashes.watched import Watched
 from tests.e2e.estate_under_test import Run
 from tests.warm import Child
 
+_HOLDER = re.compile(r"--confirm-dead (\S+)")
 # One call in so many, besides the first of every phase.
 EVERY = 10
 
@@ -117,7 +119,7 @@ def _row(scene: Scene, seen: Seen, case: Case, one: Any) -> Row:
     began = time.monotonic()
     try:
         if (left := scene.owner()) is not None:  # by a run that went wrong: the next one stands for itself
-            scene.type(ABORT, left)
+            _typed(scene, ABORT, left, dead=True)
         scene.fresh()
         must(scene.deployed() == seen.before, f"it does not begin where it should: {scene.deployed()}")
         outcome = one(scene, seen, case)
@@ -136,7 +138,7 @@ def _killed(scene: Scene, seen: Seen, case: Case) -> str:
                 os.kill(pid, signal.SIGKILL)
         child.wait()
         proxy.let_go(forward=False)
-        return _gone_on(scene, seen, case.then)
+        return _gone_on(scene, seen, case.then, dead=case.point.after)
 
 
 def _stopped(scene: Scene, seen: Seen, case: Case) -> str:
@@ -146,7 +148,7 @@ def _stopped(scene: Scene, seen: Seen, case: Case) -> str:
         _come(proxy, child, case.point)
         os.kill(child.pid, signal.SIGSTOP)
         stack.callback(child.kill)
-        outcome = _gone_on(scene, seen, case.then)
+        outcome = _gone_on(scene, seen, case.then, dead=False)
         proxy.let_go(forward=True)
         os.kill(child.pid, signal.SIGCONT)
         woken = child.wait()
@@ -162,7 +164,8 @@ def _come(proxy: Watched, child: Child, point: Point) -> None:
             raise AssertionError(f"it never came to {point.call}: {child.wait()}")
 
 
-def _gone_on(scene: Scene, seen: Seen, then: str) -> str:
+def _gone_on(scene: Scene, seen: Seen, then: str, *, dead: bool) -> str:
+    """How it ended. `dead`: whether all that was started is, which only the person who looks can know."""
     record = scene.record()
     status = _status(scene, record) if record else ""
     if status == "COMPLETE":
@@ -172,9 +175,9 @@ def _gone_on(scene: Scene, seen: Seen, then: str) -> str:
         return "was COMPLETE"
     if status == "AWAITING_APPROVAL" and then == RESUME:
         # It was being applied and had done nothing: it is applied again.
-        run = scene.type("apply", record or "", "--json")
+        run = _typed(scene, "apply", record or "", "--json", dead=dead)
     elif status:
-        run = scene.type(then, record or "", "--json")
+        run = _typed(scene, then, record or "", "--json", dead=dead)
     else:
         return _without_record(scene, seen, then)
     must(run.code == 0, str(run))
@@ -182,6 +185,14 @@ def _gone_on(scene: Scene, seen: Seen, then: str) -> str:
     ended = _status(scene, record or "")
     must(ended == str(run.json["status"]) and ended in ("COMPLETE", "REVERTED", "ABORTED"), ended)
     return ended
+
+
+def _typed(scene: Scene, *arguments: str, dead: bool) -> Run:
+    """A command; and once more as it advises, where it was killed before its journal could name the engine's lock."""
+    run = scene.type(*arguments)
+    if dead and run.code and (holder := _HOLDER.search(run.err)):
+        return scene.type(*arguments, "--confirm-dead", holder[1])
+    return run
 
 
 def _without_record(scene: Scene, seen: Seen, then: str) -> str:
