@@ -206,10 +206,11 @@ class RecordLeases:
     def trusted(self, rollback_id: str, timeline: Timeline | None = None) -> tuple[Opened, Target, Plan[Any]]:
         """As `opened`, to be acted upon. Raises `Refused` where anything of it is not as `audit` wants it."""
         opened, target, plan = self.opened(rollback_id)
-        if why := self.session.ledger.untrusted(opened, timeline):
+        why = self.session.ledger.untrusted(opened, timeline)
+        if plan.request.allow_below and not opened.record.below:  # by that it is known who has to approve it
+            why = why or "it does not say that it goes below what must not be rolled back past"
+        if why:
             raise opened.tampered(why)
-        if plan.request.allow_below and not opened.record.below:
-            raise opened.tampered("it does not say that it may go below what must not be rolled back past")
         return opened, target, plan
 
     def approved_where_asked(self, opened: Opened) -> None:

@@ -92,6 +92,22 @@ def test_where_somebody_is_configured_who_approves_the_exception_needs_them(floo
     assert (done.record.status, done.record.approved_by) == (Status.COMPLETE, BOB)
 
 
+def test_a_record_that_does_not_say_that_it_goes_below_is_not_acted_upon(
+    floored: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as forging:
+        forging.setattr("rollback.model.floors.exception", lambda *_, **__: "")
+        waiting = floored.begin("v1.1.0", allow_below=True)
+    assert waiting.record is not None
+    assert waiting.record.below == ""
+
+    with pytest.raises(Refused) as refused:
+        floored.flow().apply(waiting.record.rollback_id, waiting.record.digest)
+
+    assert refused.value.code is Code.LEDGER_DAMAGED
+    assert set(floored.versions().values()) == {"3"}
+
+
 def test_an_abort_goes_back_to_where_it_began_and_a_resume_to_where_it_was_going(floored: World) -> None:
     before, stop = floored.versions(), threading.Event()
 
