@@ -91,6 +91,7 @@ QUALIFIED = {"lambda:GetProvisionedConcurrencyConfig"}
 READS = {
     "lambda:GetAlias",
     "lambda:GetFunction",
+    "lambda:GetFunctionUrlConfig",
     "lambda:GetProvisionedConcurrencyConfig",
     "lambda:ListVersionsByFunction",
 }
