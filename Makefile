@@ -54,6 +54,7 @@ check: venv ## lint, format, types, imports, workflows, docs; locks and measured
 	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-cli/mypy" examples/*.py
 	@.venv/bin/lint-imports --no-cache > /dev/null || .venv/bin/lint-imports --no-cache
 	@$(VENV) -m tools.layers
+	@$(VENV) -m tools.settings
 	@$(VENV) -m tools.locks
 	@$(VENV) -m tools.workflows
 	@$(VENV) -m tools.docs > /dev/null

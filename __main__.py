@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pulumi
+
 from components.environment import declare
 
-declare()
+declare(pulumi.get_stack())

@@ -28,11 +28,10 @@ from .release_parameters import ReleaseParameters, ReleaseParametersArgs
 from .rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
 
 
-def declare() -> None:
-    """What the stack that the engine runs is made of: a whole program. Raises `pulumi.RunError` where there is no such
-    environment beside the program, or its settings are wrong.
+def declare(stack: str) -> None:
+    """What a stack is made of: a whole program. Raises `pulumi.RunError` where there is no such environment beside the
+    program, or its settings are wrong.
     """
-    stack = pulumi.get_stack()
     environment = stack.removesuffix(f"-{FOUNDATION}")
     known = environments(Path.cwd())
     if environment not in known:
@@ -42,7 +41,8 @@ def declare() -> None:
         settings = from_config(pulumi.get_project(), environment, pulumi.runtime.config.CONFIG.get())
     except UsageError as error:
         raise pulumi.RunError(f"{error} {error.next}".strip()) from None
-    (daily if stack == environment else foundation)(settings)
+    made = daily if stack == environment else foundation
+    made(settings)
 
 
 def foundation(settings: Settings) -> None:

@@ -42,9 +42,9 @@ class LiveAliases(pulumi.ComponentResource):
         newest: pulumi.Output[dict[str, str]] = pulumi.Output.from_input(
             _newest_versions(tuple(functions.values()), args.alias)
         )
-        for entry, function in functions.items():
+        for tail, function in functions.items():
             aws.lambda_.Alias(
-                entry,
+                tail,
                 name=args.alias,
                 function_name=function,
                 function_version=newest[function],

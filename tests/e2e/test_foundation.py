@@ -30,8 +30,8 @@ PATIENCE = 180.0
 FOUNDATION = "dev-foundation"
 UP = ("--yes", "--skip-preview", "--non-interactive")
 # As the program was up to the first commit that has a foundation (e6102f6 and later ones): all in the stack `dev`.
-TWO = 'declare = {"": daily, FOUNDATION: foundation}.get(part)'
-ONE = "declare = lambda settings: (foundation(settings), daily(settings))"
+TWO = "made = daily if stack == environment else foundation"
+ONE = "made = lambda settings: (foundation(settings), daily(settings))"
 # Then nobody asked who declares it.
 CHECKED = "    refuse_others(names)\n"
 VICTIM = "administrators-own"
@@ -211,7 +211,7 @@ def one(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platfo
     with server.running(auth=True, calls=asked.folder()) as emulator:
         platform = undeclared(emulator.endpoint, "dev", ACCOUNT, folder)
         platform.warm = warm
-        program = platform.root / "__main__.py"
+        program = platform.root / "components" / "environment.py"
         today = program.read_text()
         assert today.count(TWO) == today.count(CHECKED) == 1
         program.write_text(today.replace(TWO, ONE).replace(CHECKED, ""))

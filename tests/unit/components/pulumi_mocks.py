@@ -157,6 +157,7 @@ def run(
     program: Callable[[], object],
     *,
     stack: str = "dev",
+    project: str = PROJECT,
     config: Mapping[str, str] | None = None,
     account: str = "536580886816",
     caller: str | None = None,
@@ -169,13 +170,13 @@ def run(
     None gives every function version 7.
     """
     with _event_loop():
-        monitor = _Monitor(account, caller, versions, stack=stack, project=PROJECT)
+        monitor = _Monitor(account, caller, versions, stack=stack, project=project)
         messages: Any = _Messages()
         # The root stack is kept across set_mocks, and with it the URNs of the stack before.
         pulumi.runtime.settings.set_root_resource(None)
         pulumi.runtime.set_all_config(dict(config or {}))
         mocks.set_mocks(
-            monitor.mocks, project=PROJECT, stack=stack, preview=preview, logger=messages, monitor=monitor
+            monitor.mocks, project=project, stack=stack, preview=preview, logger=messages, monitor=monitor
         )
 
         exports: dict[str, Any] = {}

@@ -349,6 +349,11 @@ def _bucket(text: bytes | None) -> StateBucket:
 
     names = Names(prefix="bbws-access", environment="dev")
     client = SimpleNamespace(get_object=get_object)
-    known = SimpleNamespace(names=names, account="1" * 12, region="eu-west-1", terraform=Terraform())
+    known = SimpleNamespace(
+        names=names,
+        account="1" * 12,
+        region="eu-west-1",
+        terraform=Terraform(key="access-management/terraform.tfstate"),
+    )
     account: Any = SimpleNamespace(client=lambda *_, **__: client, settings=known)
     return StateBucket(account, platform(account.settings))
