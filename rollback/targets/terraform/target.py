@@ -39,7 +39,7 @@ from rollback.targets.terraform.workspace import Work
 
 
 class Terraform:
-    """The target `terraform`: the access-management root at a commit of the protected branch."""
+    """The target `terraform`: the configuration at a commit of the protected branch."""
 
     kind, verb = Kind.TERRAFORM, DOMAIN
     doing = "Applying"
