@@ -204,7 +204,15 @@ def adopt(
 
 
 def commits_for(session: Session, commit: str, terraform: str | None) -> Commits:
-    """The commits that a person states of a release, checked."""
+    """The commits that a person states of a release, checked. Raises `UsageError` for one that is none, or that is of a
+    Terraform configuration where the settings name none.
+    """
+    if terraform and session.settings.terraform is None:
+        raise UsageError(
+            f"{session.environment} has no Terraform configuration: the setting `terraform` names none.",
+            code=Code.NOT_CONFIGURED,
+            next="Leave --terraform-commit out.",
+        )
     return Commits(
         code=checked_commit(session.root, commit) if commit else "",
         terraform=checked_commit(session.root, terraform) if terraform else None,
