@@ -68,7 +68,7 @@ class SandboxNames:
 
 
 def prefix(settings: Settings) -> str:
-    """What the names of all runs in an environment begin with: `bbws-access-dev-acceptance-`."""
+    """What the names of all runs in an environment begin with: `acme-dev-acceptance-`."""
     return f"{settings.names.stem[:_STEM].rstrip('-')}-acceptance-"
 
 

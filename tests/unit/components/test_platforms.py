@@ -134,7 +134,7 @@ def test_what_an_environment_does_not_have_is_not_in_any_policy(root: Path, envi
 
     assert bool(settings.tables) is ("RestoreTableToPointInTime" in policies.replace("dynamodb:Restore*", ""))
     assert bool(settings.terraform) is (".tflock" in policies)
-    assert bool(settings.terraform) is ("apigateway:" in policies)
+    assert bool(settings.terraform) is ("apigateway:POST" in policies)
     assert bool(settings.repository) is any(one.startswith(GITHUB) for one in types(foundation))
     assert bool(settings.repository) is ("token.actions.githubusercontent.com" in policies)
     assert len(daily.of(PARAMETER)) == 3 + len(settings.tables)
