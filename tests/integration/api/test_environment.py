@@ -156,7 +156,9 @@ def test_where_another_person_approves_it_waits_and_that_is_a_result(world: Worl
 
 def test_an_error_of_a_rollback_that_had_begun_has_its_record(world: World) -> None:
     world.story()
-    world.settings = world.settings.model_copy(update={"smoke": ("python", "-c", "raise SystemExit(1)")})
+    world.settings = world.settings.model_copy(
+        update={"smoke": {"aliases": ("python", "-c", "raise SystemExit(1)")}}
+    )
     env = opened(world)
 
     with pytest.raises(VerificationFailed, check=coded(Code.VERIFICATION_FAILED)) as raised:
@@ -165,7 +167,7 @@ def test_an_error_of_a_rollback_that_had_begun_has_its_record(world: World) -> N
     result = raised.value.result
     assert result.status == Status.FAILED
     assert [check.check for check in result.record.verification if not check.ok] == ["smoke"]
-    world.settings = world.settings.model_copy(update={"smoke": ()})
+    world.settings = world.settings.model_copy(update={"smoke": {}})
     assert env.verify_again(result.rollback_id).status == "COMPLETE"
 
 
