@@ -523,13 +523,11 @@ def project(tmp_path: Path) -> Repository:
 
 
 def test_a_commit_keeps_its_values_and_gets_todays_encryption(project: Repository) -> None:
-    commit = project.commit(
-        Pulumi_dev_yaml="encryptionsalt: v1:then\nconfig: {demo:v: 1}\nenvironment: [shared]\n"
-    )
+    commit = project.commit(Pulumi_dev_yaml="encryptionsalt: v1:then\nconfig: {demo:v: 1}\nother: [kept]\n")
 
     config = stack_config(project.where, commit, {"name": "demo"}, {})
 
-    assert config == {"encryptionsalt": "v1:today", "config": {"demo:v": 1}, "environment": ["shared"]}
+    assert config == {"encryptionsalt": "v1:today", "config": {"demo:v": 1}, "other": ["kept"]}
 
 
 def test_where_today_does_not_mention_encryption_the_checkpoint_does(project: Repository) -> None:
