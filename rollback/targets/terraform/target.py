@@ -24,7 +24,7 @@ from rollback.model.deployed import UNKNOWN, Deployed, known
 from rollback.model.events import Replanned, TerraformReverted
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
-from rollback.model.record import Check, Event
+from rollback.model.record import Check, Event, Record, Status
 from rollback.model.release import PREVIOUS, TERRAFORM, Quarantine, previous_position
 from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import ResourceChange
@@ -36,6 +36,9 @@ from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.post_checks import checks
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN, POSITION, StateBucket, position
 from rollback.targets.terraform.workspace import Work
+
+# So far back a record that waits is looked for.
+_RECENT = 50
 
 
 class Terraform:
@@ -169,9 +172,26 @@ class Terraform:
         *,
         ended: bool,
     ) -> None:
-        """The plan's file goes as soon as it was begun with: what is left then is planned anew. It holds secrets."""
-        if ended or apply.begun(events) is not None:
-            StateBucket(self._account, backend.platform(self._settings)).forget(rollback_id)
+        """The plan's file goes as soon as it was begun with: what is left then is planned anew. It holds secrets.
+
+        So do those that wait then: no apply takes a plan of a state that is no more.
+        """
+        begun = apply.begun(events) is not None
+        if not (ended or begun):
+            return
+        bucket = StateBucket(self._account, backend.platform(self._settings))
+        for one in [rollback_id, *(self._waiting() if begun else ())]:
+            bucket.forget(one)
+
+    def _waiting(self) -> list[str]:
+        """The records that wait with a saved plan."""
+        return [
+            record.rollback_id
+            for record in self._ledger.history(_RECENT)
+            if isinstance(record, Record)
+            and record.kind in (Kind.TERRAFORM, Kind.FULL)
+            and record.status is Status.AWAITING_APPROVAL
+        ]
 
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned anew."""

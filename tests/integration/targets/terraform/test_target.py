@@ -415,6 +415,10 @@ def test_a_saved_plan_is_gone_with_its_secrets_once_it_is_used_or_given_up(place
     assert waiting.record
     waits, digest = waiting.record.rollback_id, waiting.record.digest
     assert len(place.kept(waits)) == 1
+    with place.flow() as flow:
+        also = flow.start("terraform", TerraformRequest(commit=wanted), "it went bad, says another")
+    assert also.record
+    other = also.record.rollback_id
 
     with place.flow() as flow:
         ended = flow.abort(waits) if how == "aborted" else flow.apply(waits, digest)
@@ -422,6 +426,14 @@ def test_a_saved_plan_is_gone_with_its_secrets_once_it_is_used_or_given_up(place
     assert ended.record
     assert ended.record.status == {"done": "COMPLETE", "failed": "FAILED", "aborted": "ABORTED"}[how]
     assert place.kept(waits) == []
+    assert len(place.kept(other)) == (how == "aborted"), (
+        "what waited for a state that is no more is of no use"
+    )
+    with place.flow() as flow:
+        if how == "done":
+            with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)):
+                flow.apply(other, also.record.digest)
+        assert flow.abort(other).error is None
     if how == "failed":
         with place.flow() as flow:
             assert flow.abort(waits).error is None
