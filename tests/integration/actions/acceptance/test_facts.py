@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -253,7 +254,9 @@ LIARS = (
 )
 
 
-@pytest.mark.parametrize("fact", [one for one in FACTS if one.name not in NOT_HERE | OTHERWISE], ids=str)
+@pytest.mark.parametrize(
+    "fact", [one for one in FACTS if one.name not in NOT_HERE | OTHERWISE], ids=attrgetter("name")
+)
 def test_a_fact_holds_where_the_account_keeps_it(shared: Sandbox, fact: Fact) -> None:
     outcome, detail = found(fact, shared)
 
