@@ -30,7 +30,7 @@ from rollback.config.naming import (
 from rollback.core.errors import Code, UsageError
 
 # What a Pulumi stack is called and a bucket's name can hold, too.
-ENVIRONMENT_NAME = re.compile(rf"(?!(?:.*-)?{FOUNDATION}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+ENVIRONMENT_NAME = re.compile(rf"(?=.{{1,40}}\Z)(?!(?:.*-)?{FOUNDATION}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _MAX_REVIEWERS = 6
 # `owner/name`, or `owner@ID/name@ID` where GitHub's tokens carry immutable ids in their subject; empty: no GitHub.
 _REPOSITORY = r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9._-]+@[0-9]+|)$"

@@ -54,7 +54,7 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
         ),
         "Did you mean 'rollback:approval'?",
     ),
-    "a setting that clears the screen": (_setting(r"\e[2J\e]0;pwned\a", "1"), "There is no setting"),
+    "a setting that clears the screen": (_setting(r"\e[2J\e]0;pwned\a", "1"), "there is no setting"),
     "a bomb of anchors": (_written(_LAUGHS), "more than 100,000 values"),
     "a bomb of merges": (_written(_MERGES, _PROJECT), "more than 100,000 values"),
     "an anchor within itself": (_written("config: &a {a: *a}\n"), "stands within itself"),
@@ -78,7 +78,7 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
         _setting("rto", f"{{code: {10**30}, configuration: 1, infrastructure: 1, full: 1, table: 1}}"),
         "rollback:rto.code: ",
     ),
-    "a command with a NUL": (_setting("smoke", r'["sh", "a\0b"]'), "rollback:smoke.1: "),
+    "a command with a NUL": (_setting("smoke", r'["sh", "a\0b"]'), "rollback:smoke.aliases.1: "),
     "a service that leaves the folder": (_setting("services", '{"../x": [a]}'), "no service name"),
     "a function that the shell would run": (
         _setting("services", f'{{a: ["$(touch {MARK})"]}}'),

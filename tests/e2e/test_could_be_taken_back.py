@@ -105,6 +105,7 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
         "in flight",
         "freeze",
         "audit trail",
+        "traffic",
     }
     assert (shown.code, shown.out) == (0, "")
     assert "6 of 6 have a recorded version before: v1.2.0 → v1.1.0" in shown.err

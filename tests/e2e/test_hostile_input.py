@@ -146,7 +146,7 @@ def test_files_beside_the_settings_that_name_no_environment_are_passed_over(
     untouched: Platform, warm: Warm, tmp_path: Path
 ) -> None:
     root = _copy(untouched, tmp_path)
-    for name in (CLEAR, BIDI, "dev-backup", "", "a" * 200):
+    for name in (CLEAR, BIDI, "dev_backup", "", "a" * 200):
         (root / f"Pulumi.{name}.yaml").write_text("config: [\n")
 
     asked = _answered(warm, untouched, ["show", BROKEN], {}, root)

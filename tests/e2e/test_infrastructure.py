@@ -73,12 +73,17 @@ def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Infrastr
 
 def test_yes_confirms_nothing_in_sit(dev: InfrastructureEstate) -> None:
     sit = dev.platform.clone()
-    (sit / "Pulumi.sit.yaml").write_text((sit / "Pulumi.dev.yaml").read_text())
+    production = "rollback:production: false"
+    of_dev = (sit / "Pulumi.dev.yaml").read_text()
+    assert production in of_dev
+    (sit / "Pulumi.sit.yaml").write_text(
+        of_dev.replace(production, f"{production}\n  rollback:unattended: false")
+    )
 
     run = dev.rollback("stack", "--env", "sit", "--to", dev.good, "--yes", env=False, cwd=sit)
 
     assert run.code == 2, str(run)
-    assert "--yes is for dev only" in run.err
+    assert "--yes does not confirm a plan in sit" in run.err
 
 
 @pytest.mark.soak  # `full` that fails in its last part, below, runs in a checkout with changes of both
