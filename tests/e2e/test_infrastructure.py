@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import yaml
 
 from localaws.paths import ROOT
 from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Kept, Run, git
@@ -73,12 +74,9 @@ def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Infrastr
 
 def test_yes_confirms_nothing_in_sit(dev: InfrastructureEstate) -> None:
     sit = dev.platform.clone()
-    production = "rollback:production: false"
-    of_dev = (sit / "Pulumi.dev.yaml").read_text()
-    assert production in of_dev
-    (sit / "Pulumi.sit.yaml").write_text(
-        of_dev.replace(production, f"{production}\n  rollback:unattended: false")
-    )
+    of_dev = yaml.safe_load((sit / "Pulumi.dev.yaml").read_text())
+    of_dev["config"]["rollback:unattended"] = "false"
+    (sit / "Pulumi.sit.yaml").write_text(yaml.safe_dump(of_dev))
 
     run = dev.rollback("stack", "--env", "sit", "--to", dev.good, "--yes", env=False, cwd=sit)
 
