@@ -194,7 +194,8 @@ def compared(
             name=service.name,
             deployed=service.stands,
             good=before.good.get(service.name),
-            recorded=any(status.expected is not None for status in service.functions),
+            recorded=service.stands is not None
+            or any(status.expected is not None for status in service.functions),
             lacking=frozenset(
                 status.function
                 for status in service.functions

@@ -71,6 +71,13 @@ def refusal(
     return UsageError(what, code=Code.SETTINGS_INVALID, next=then if examples else "")
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a value that comes twice twice: an anchor is nothing to paste."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's
+        return True
+
+
 def key(path: Path, project: str) -> str:
     """How a file spells it: `rollback:rto.code`, `aws:region`."""
     first, *rest = map(str, path)
@@ -86,7 +93,7 @@ def example(path: Path, project: str) -> str:
         one = field_of(model, part)
         if one is None:
             break
-        fields.append(str(part))
+        fields.append(to_camel(str(part)))
         found, model = one, one.annotation
     if found is None:
         return ""
@@ -94,7 +101,7 @@ def example(path: Path, project: str) -> str:
     for name in reversed(fields[1:]):
         value = {name: value}
     shown = (
-        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+        yaml.dump(value, Dumper=_Plain, default_flow_style=True, sort_keys=False, width=1000)
         .removesuffix("\n...\n")
         .strip()
     )

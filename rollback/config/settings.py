@@ -8,7 +8,7 @@ as in Pulumi. All that is wrong is said at once; of an unknown key the nearest k
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -63,6 +63,11 @@ def _made(
                 found.append(
                     Problem((name,), f"there is no setting '{key}'.{close}".removesuffix("."), exact=True)
                 )
+        elif namespace != project and not _is_anothers(namespace, name, project, known):
+            close = nearest(name or namespace, known, prefix=f"{project}:")
+            found.append(
+                Problem((key,), f"there is no setting '{key}'.{close}".removesuffix("."), exact=True)
+            )
         elif (
             namespace == "aws"
             and key not in PROVIDERS.values()
@@ -86,6 +91,13 @@ def _made(
     if found:
         raise problems.refusal(environment, project, found, place)
     return settings
+
+
+def _is_anothers(namespace: str, name: str, project: str, known: Collection[str]) -> bool:
+    """Whether a key is of another program or provider: not ours without its namespace, nor with a misspelt one."""
+    if not name:
+        return namespace not in known
+    return not (name in known and nearest(namespace.casefold(), [project], least=_MISSPELT))
 
 
 def load(root: Path, environment: str) -> Settings:

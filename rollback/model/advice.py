@@ -286,7 +286,7 @@ def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, s
         unknown = [service.name for service in wrong if service.deployed is None]
         if unknown:
             return State.DRIFT, f"It is not known which release {_some(unknown)} is at."
-        at = sorted(version for service in wrong for version in _bad_at(service, situation))
+        at = sorted({version for service in wrong for version in _bad_at(service, situation)})
         return (
             State.QUARANTINED,
             f"{_some([s.name for s in wrong])}: {', '.join(at)} is deployed, and is quarantined.",

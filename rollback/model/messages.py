@@ -121,7 +121,8 @@ def not_verified(
         f"Everything was moved to {plan.to_version}, but verification failed: {unhealthy(checks)}.",
         code=Code.VERIFICATION_FAILED,
         changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines and do.ledger else "",
-        next=f"{then}\n{do.another}  # to an older one",
+        # Below what must not be rolled back past, nothing older is free.
+        next=then if record.below else f"{then}\n{do.another}  # to an older one",
     )
 
 

@@ -202,7 +202,7 @@ def advice_view(advice: Sequence[Advice]) -> Group:
     """What state something is in, and what to type next: commands are not broken, so that they can be copied."""
     lines: list[RenderableType] = []
     for each in advice:
-        if each.steps:
+        if each.steps or each.state is State.FROZEN:
             lines.append(hanging("→", text(each.what), "bold"))
         for index, step in enumerate(each.steps):
             beside = ", ".join(filter(None, (step.by, step.why)))

@@ -127,14 +127,21 @@ class Terminal:
     def confirm(self, question: str) -> bool | None:
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
-        answer = self.console.input(text(f"{question} [y/N] ", "bold"))
-        return answer.strip().casefold() in ("y", "yes")
+        return self._answer(text(f"{question} [y/N] ", "bold")).casefold() in ("y", "yes")
 
     def typed(self, question: str) -> str | None:
         """What a person types; None where there is no terminal."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
-        return self.console.input(text(question, "bold red")).strip()
+        return self._answer(text(question, "bold red"))
+
+    def _answer(self, prompt: Text) -> str:
+        """What is typed, without blanks at its ends; empty where Ctrl-D ends it, which answers nothing."""
+        try:
+            return self.console.input(prompt).strip()
+        except EOFError:
+            self.console.print()
+            return ""
 
     def alarm(self, text_: str) -> None:
         """What must not be overlooked, whatever else is on the screen."""

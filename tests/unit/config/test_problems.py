@@ -116,3 +116,22 @@ def test_a_file_full_of_another_tools_keys_is_answered_in_one_screen() -> None:
     config = {f"orders:key{number}": number for number in range(500)}
 
     assert len(wrong(stack=yaml.safe_dump({"config": config})).what.splitlines()) < 30
+
+
+@pytest.mark.parametrize("key", ["ordres:approval", "Orders:approval", "approval"])
+def test_a_setting_under_a_misspelt_project_is_no_setting_of_anothers(key: str) -> None:
+    stack = yaml.safe_dump({"config": {key: {"aliases": "identity"}, "other:approval": 1}})
+
+    assert f"there is no setting '{key}'. Did you mean 'orders:approval'?" in wrong(stack=stack).what
+    assert "other:approval" not in wrong(stack=stack).what
+
+
+def test_an_example_is_spelt_as_it_has_to_be_and_has_no_anchors() -> None:
+    stack = yaml.safe_dump({"config": {"orders:lease_seconds": 60, "orders:people": {"oncall": ["a"]}}})
+
+    then = wrong(stack=stack).next
+
+    assert "orders:leaseSeconds: " in then
+    assert "lease_seconds" not in then
+    assert "&" not in then
+    assert "*" not in then

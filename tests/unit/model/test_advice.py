@@ -354,6 +354,16 @@ def test_every_state_has_its_next_step(there_is: dict[str, Any], state: State, c
             parsed(command)
 
 
+def test_a_quarantined_release_of_several_services_is_named_once() -> None:
+    one = services("v1.2.0")["services"][0]
+    both = (one, replace(one, name="other"))
+
+    (found,) = advise(situation(services=both, bad=frozenset((each.name, "v1.2.0") for each in both)))
+
+    assert found.state is State.QUARANTINED
+    assert found.what.count("v1.2.0") == 1
+
+
 # What can be so at the same time, whatever else is.
 FACETS: tuple[tuple[dict[str, Any], ...], ...] = (
     ({}, {"frozen": FROZEN}, {"frozen": replace(FROZEN, by=ALICE)}),
@@ -470,6 +480,16 @@ def test_what_began_at_an_unknown_commit_is_not_to_be_gone_back_to(
     assert (ABORT in error.next) is back
     for line in error.next.splitlines():
         parsed(line)
+
+
+@pytest.mark.parametrize(("below", "lines"), [("", 2), ("v1.3.0", 1)])
+def test_nothing_older_is_offered_where_the_target_was_below_a_floor(below: str, lines: int) -> None:
+    ended = replace(RECORD, kind=Kind.ALIASES, status=FAILED, verification=UNHEALTHY, below=below)
+    plan: Any = a_plan()
+
+    error = not_verified(plan, ended, UNHEALTHY, Commands.in_ledger("R1", "dev", "lambda"))
+
+    assert sum("rollback lambda --env" in line for line in error.next.splitlines()) == lines - 1
 
 
 # -- whether a holder lives ------------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ from rich.console import Console
 from rollback.actions.audit import Audited
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
 from rollback.ledger.finding import Finding
+from rollback.model.advice import Advice
+from rollback.model.situation import State
 from rollback.views.audit import view
+from rollback.views.records import advice_view
 from rollback.views.terminal import Terminal
 
 HELD = "01K is at it and holds the lease on dev/aliases: alice on laptop (pid 7)."
@@ -139,3 +142,21 @@ def test_long_work_within_other_work_is_named_where_no_bar_is_shown_and_counted_
     assert "2/3" in updating
     assert "Installing" in installing
     assert re.search(r"\d+:\d\d:\d\d$", installing.rstrip()), "it says how long it took"
+
+
+def test_ctrl_d_is_no_answer_and_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    terminal.console = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+
+    assert terminal.confirm("Do exactly this in dev?") is False
+    assert terminal.typed("Type dev: ") == ""
+
+
+@pytest.mark.parametrize(("state", "lines"), [(State.FROZEN, 1), (State.HEALTHY, 0)])
+def test_of_advice_without_a_command_a_freeze_is_shown(state: State, lines: int) -> None:
+    output = io.StringIO()
+    Console(file=output).print(advice_view([Advice(state=state, what="Only alice may deploy.")]))
+
+    assert len(output.getvalue().splitlines()) == lines
