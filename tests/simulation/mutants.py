@@ -467,7 +467,7 @@ MUTANTS = (
         "a forged record acted upon",
         ("forged record", "execute"),
         f"{_RECORDS}.trusted",
-        ((condition("untrusted"), never),),
+        ((condition("tampered"), never),),
     ),
     Mutant(
         "order of events not looked at",
