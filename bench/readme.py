@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bench.table import texts
@@ -20,6 +21,33 @@ RESULT = ROOT / "docs" / "bench.json"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 _FIX = "python -m bench.readme --write"
+
+
+def in_step(
+    arguments: Sequence[str] | None,
+    *,
+    module: str,
+    page: Path,
+    markers: tuple[str, str],
+    content: Callable[[], str],
+    what: str,
+) -> int:
+    """Whether a page shows `content` between its markers, or with `--write` made so: the exit code, 0 or 1."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--write", action="store_true", help="replace what is between the markers")
+    options = parser.parse_args(arguments)
+    text = page.read_text(encoding="utf-8")
+    try:
+        wanted = between(text, markers, content())
+    except LocalError as error:
+        print(f"{page.name}: {error}", file=sys.stderr)
+        return 1
+    if options.write:
+        page.write_text(wanted, encoding="utf-8")
+    elif wanted != text:
+        print(f"{page.name} does not show {what}. Run: python -m {module} --write", file=sys.stderr)
+        return 1
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

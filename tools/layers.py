@@ -6,7 +6,6 @@ pyproject.toml, the arrows those of the code's imports.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -14,32 +13,23 @@ from pathlib import Path
 
 import grimp
 
-from bench.readme import between
-from localaws.errors import LocalError
+from bench.readme import in_step
 from localaws.paths import ROOT
 
 PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- layers:begin -->", "<!-- layers:end -->"
-_FIX = "python -m tools.layers --write"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 in step (or made so), 1 not."""
-    parser = argparse.ArgumentParser(prog="python -m tools.layers", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="replace what is between the markers")
-    options = parser.parse_args(arguments)
-    text = PAGE.read_text(encoding="utf-8")
-    try:
-        wanted = between(text, (BEGIN, END), picture())
-    except LocalError as error:
-        print(f"{PAGE.name}: {error}", file=sys.stderr)
-        return 1
-    if options.write:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif wanted != text:
-        print(f"{PAGE.name} does not show the packages as they are. Run: {_FIX}", file=sys.stderr)
-        return 1
-    return 0
+    return in_step(
+        arguments,
+        module="tools.layers",
+        page=PAGE,
+        markers=(BEGIN, END),
+        content=picture,
+        what="the packages as they are",
+    )
 
 
 def picture() -> str:

@@ -5,7 +5,6 @@ With `--write` it is made so; without it, exit 1 says that it is not.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,36 +14,27 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from bench.readme import between
-from localaws.errors import LocalError
+from bench.readme import in_step
 from localaws.paths import ROOT
 from rollback.config.model import Settings
 from rollback.config.problems import PROVIDERS
 
 PAGE = ROOT / "docs" / "settings.md"
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
-_FIX = "python -m tools.settings --write"
 # Told from the stack's name, and by no file.
 _NO_SETTING = "environment"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 in step (or made so), 1 not."""
-    parser = argparse.ArgumentParser(prog="python -m tools.settings", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="replace what is between the markers")
-    options = parser.parse_args(arguments)
-    text = PAGE.read_text(encoding="utf-8")
-    try:
-        wanted = between(text, (BEGIN, END), reference())
-    except LocalError as error:
-        print(f"{PAGE.name}: {error}", file=sys.stderr)
-        return 1
-    if options.write:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif wanted != text:
-        print(f"{PAGE.name} does not show the settings as they are. Run: {_FIX}", file=sys.stderr)
-        return 1
-    return 0
+    return in_step(
+        arguments,
+        module="tools.settings",
+        page=PAGE,
+        markers=(BEGIN, END),
+        content=reference,
+        what="the settings as they are",
+    )
 
 
 def reference() -> str:

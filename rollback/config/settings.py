@@ -55,28 +55,21 @@ def _made(
     values: dict[str, Any] = {"environment": environment}
     for key, value in config.items():
         namespace, _, name = key.partition(":")
+        if namespace == project and name in known:
+            values[name] = _decoded(name, value)
+            continue
         if namespace == project:
-            if name in known:
-                values[name] = _decoded(name, value)
-            else:
-                close = nearest(name, known, prefix=f"{project}:")
-                found.append(
-                    Problem((name,), f"there is no setting '{key}'.{close}".removesuffix("."), exact=True)
-                )
-        elif namespace != project and not _is_anothers(namespace, name, project, known):
-            close = nearest(name or namespace, known, prefix=f"{project}:")
-            found.append(
-                Problem((key,), f"there is no setting '{key}'.{close}".removesuffix("."), exact=True)
-            )
-        elif (
-            namespace == "aws"
-            and key not in PROVIDERS.values()
-            and nearest(key, PROVIDERS.values(), least=_MISSPELT)
-        ):
-            close = nearest(key, PROVIDERS.values())
-            found.append(
-                Problem((key,), f"there is no setting '{key}'.{close}".removesuffix("."), exact=True)
-            )
+            path, close = (name,), nearest(name, known, prefix=f"{project}:")
+        elif not _is_anothers(namespace, name, project, known):
+            path, close = (key,), nearest(name or namespace, known, prefix=f"{project}:")
+        elif namespace == "aws" and key not in PROVIDERS.values():
+            # The nearest by the stricter measure is the nearest of all.
+            path, close = (key,), nearest(key, PROVIDERS.values(), least=_MISSPELT)
+            if not close:
+                continue
+        else:
+            continue
+        found.append(Problem(path, f"there is no setting '{key}'.{close}".removesuffix("."), exact=True))
     accounts = _json(config.get(PROVIDERS["account"]))
     if isinstance(accounts, list) and len(accounts) == 1:
         values["account"] = accounts[0]
