@@ -73,7 +73,7 @@ def test_a_plan_is_approved_from_another_process_by_another_person(prod: Platfor
 
 
 def test_every_environments_history_says_which_commit_is_deployed_where(
-    make: Callable[[str], Platform],
+    make: Callable[[str], Platform], tmp_path: Path
 ) -> None:
     dev, prod = make("dev"), make("prod")
     dev.story()
@@ -84,7 +84,8 @@ def test_every_environments_history_says_which_commit_is_deployed_where(
     project["config"]["aws:allowedAccountIds"] = [prod.settings.account]
     stack.write_text(yaml.safe_dump(project))
     git(dev.root, "commit", "-qam", "both")
-    config = dev.folder / "profiles"
+    # The person's own file, which is not among what commands leave.
+    config = tmp_path / "profiles"
     config.write_text("\n".join(line for one in (dev, prod) for line in _profile(one, DAN)))
     none = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"))
 
