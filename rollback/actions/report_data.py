@@ -15,6 +15,10 @@ from rollback.model.plan import Plan
 from rollback.model.record import Approval, Event, Record, chain_break, now_iso
 from rollback.model.situation import LeaseSeen, RecordSeen
 
+# Rollbacks whose plan and journal a report of an environment holds. With 42 functions each they are 40,000 elements,
+# which a browser shows at once; of a thousand it would be a minute.
+DETAILED = 50
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportedRecord:
@@ -37,7 +41,8 @@ class ReportedRecord:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportData:
     """An environment, or one record of it. `now` is None where only a record was asked for, or where it could
-    not be read; `moments` are newest first; `records` maps a record's id to its data. `at` is ISO 8601 in UTC.
+    not be read; `moments` are newest first; `records` maps a record's id to its data, for the newest ones of `moments`.
+    `at` is ISO 8601 in UTC.
     """
 
     environment: str
@@ -50,8 +55,9 @@ class ReportData:
     notices: tuple[str, ...]
 
 
-def gather(session: Session, limit: int) -> ReportData:
-    """The environment's newest `limit` moments, each record with its journal, and what is deployed now.
+def gather(session: Session, limit: int, *, detailed: int = DETAILED) -> ReportData:
+    """The environment's newest `limit` moments, the newest `detailed` rollbacks with plan and journal, and what is
+    deployed now.
 
     What cannot be read is named in `notices`, and the rest is reported; what bypasses the alias, too.
     """
@@ -60,11 +66,11 @@ def gather(session: Session, limit: int) -> ReportData:
     try:
         now = overview(session)
     except RollbackError as error:
-        notices.append(f"What stands could not be read: {error.what} {error.next}".strip())
+        notices.append(f"What is deployed could not be read: {error.what} {error.next}".strip())
     happened = past(session, limit)
     notices += traffic.of(session).lines
     notices += [*happened.notices, *(error.what for error in happened.broken)]
-    names = [moment.what for moment in happened.moments if "rollback_id" in moment.document]
+    names = [moment.what for moment in happened.moments if "rollback_id" in moment.document][:detailed]
     held = situation.leases(session, now.holders if now else {})
     found: dict[str, ReportedRecord] = {}
     for name, one in zip(

@@ -1,22 +1,22 @@
-// Filters the timeline, and opens everything for the printer. Without it the page is whole.
+// Filters the timeline, and opens the record that the address names. Without it the page is whole.
 (() => {
   const form = document.querySelector("form"), count = document.querySelector("output");
   const moments = [...document.querySelectorAll("ol.moments > li")];
   if (form) {
     form.hidden = false;
+    const texts = moments.map((moment) => moment.textContent.toLowerCase());
     const filter = () => {
       const { words, kind, result } = Object.fromEntries(new FormData(form));
       const wanted = words.trim().toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
-      for (const moment of moments) {
-        const text = moment.textContent.toLowerCase();
+      moments.forEach((moment, index) => {
         moment.hidden = !(
           (!kind || moment.dataset.kind === kind) &&
           (!result || moment.dataset.result === result) &&
-          wanted.every((word) => text.includes(word))
+          wanted.every((word) => texts[index].includes(word))
         );
         shown += !moment.hidden;
-      }
+      });
       count.textContent = `${shown} of ${moments.length}`;
     };
     form.addEventListener("input", filter);
@@ -30,5 +30,4 @@
   };
   addEventListener("hashchange", open);
   open();
-  addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details")) one.open = true; });
 })();

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import importlib.resources
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import htpy as h
@@ -43,6 +43,7 @@ _RESULTS = {
     "failed": ("bad", "✗"),
     "in-progress": ("wait", "…"),
 }
+Row = Sequence[Any]  # a row of a table: what each column shows
 # Events a journal shows, and characters of what one says; `rollback show` and --json tell all.
 _EVENTS, _DATA, _NOTICE = 200, 600, 600
 
@@ -84,12 +85,12 @@ def page(report: ReportData) -> str:
     return clean("".join(document.iter_chunks()))
 
 
-# -- what stands now -----------------------------------------------------------------------------------------
+# -- what is deployed now -----------------------------------------------------------------------------------------
 
 
 def _now(now: Overview) -> h.Element:
     return h.section(aria_labelledby="now")[
-        h.h2("#now")["What stands now"],
+        h.h2("#now")["Deployed now"],
         h.p(".notice")[f"Frozen by {clean(now.frozen)}"] if now.frozen else None,
         [
             h.p(".notice")[
@@ -100,24 +101,23 @@ def _now(now: Overview) -> h.Element:
             ]
             for seen in now.in_flight
         ],
-        h.div(".scroll")[
-            h.table[
-                _header("service", "stands at", "could go back to", "functions", "quarantined"),
-                h.tbody[
-                    [_service(service) for service in now.services],
-                    [
-                        h.tr[
-                            h.td[part.name],
-                            h.td(colspan="3")[
-                                h.code[part.stands[:12]] if part.stands else "–", f" {clean(part.says)}"
-                            ],
-                            h.td[", ".join(commit[:12] for commit in part.quarantined) or "–"],
-                        ]
-                        for part in now.infrastructure
-                    ],
-                ],
-            ]
-        ],
+        _table(
+            "Deployed now",
+            ("service", "deployed", "previous", "functions", "quarantined"),
+            [
+                *(_service(service) for service in now.services),
+                *(
+                    (
+                        part.name,
+                        h.code[part.stands[:12]] if part.stands else "–",
+                        "",
+                        clean(part.says),
+                        ", ".join(commit[:12] for commit in part.quarantined),
+                    )
+                    for part in now.infrastructure
+                ),
+            ],
+        ),
         [_advice(each) for each in now.advice],
     ]
 
@@ -137,13 +137,13 @@ def _advice(advice: Advice) -> h.Element:
     ]
 
 
-def _service(service: Service) -> h.Element:
+def _service(service: Service) -> Row:
     odd = [status.function for status in service.functions if not status.ok]
-    return h.tr[
-        h.td[service.name],
-        h.td[h.strong[service.stands or "–"]],
-        h.td[service.previous or "nothing"],
-        h.td[
+    return (
+        service.name,
+        h.strong[service.stands or "–"],
+        service.previous or "nothing",
+        [
             f"{len(service.functions) - len(odd)} of {len(service.functions)} as recorded",
             [h.br, h.span(".pill.bad")[f"✗ {len(odd)} not"], f" {', '.join(odd[:5])}"] if odd else None,
             [
@@ -151,8 +151,8 @@ def _service(service: Service) -> h.Element:
                 for name, version in sorted(service.apart.items())[:5]
             ],
         ],
-        h.td[", ".join(service.quarantined) or "–"],
-    ]
+        ", ".join(service.quarantined),
+    )
 
 
 # -- the timeline --------------------------------------------------------------------------------------------
@@ -161,6 +161,7 @@ def _service(service: Service) -> h.Element:
 def _timeline(report: ReportData) -> h.Element:
     kinds = sorted(Counter(moment.kind for moment in report.moments))
     results = sorted(Counter(str(moment.result) for moment in report.moments))
+    rollbacks = sum("rollback_id" in moment.document for moment in report.moments)
     return h.section(aria_labelledby="past")[
         h.h2("#past")["Releases and rollbacks, newest first"],
         h.form(hidden=True, role="search")[
@@ -171,6 +172,13 @@ def _timeline(report: ReportData) -> h.Element:
             _labelled("result", _choice("result", results)),
             h.span(".soft")["Shown: ", h.output],
         ],
+        h.p(".soft")[
+            f"The newest {len(report.records)} rollbacks open, with plan and journal. For an older one: ",
+            h.code[f"rollback report ID --env {report.environment}"],
+            ".",
+        ]
+        if len(report.records) < rollbacks
+        else None,
         h.ol(".moments")[
             [
                 h.li(f"#{_anchor(moment.what)}", data_kind=moment.kind, data_result=str(moment.result))[
@@ -181,6 +189,7 @@ def _timeline(report: ReportData) -> h.Element:
         ]
         if report.moments
         else h.p["Nothing is recorded yet."],
+        h.p(".paper")["Printed are the first 200 of what is shown. Filter first to print others."],
     ]
 
 
@@ -302,15 +311,15 @@ def _took(record: Record) -> Any:
 def _checks(checks: Sequence[Check]) -> h.Element | None:
     if not checks:
         return None
-    rows = [
-        h.tr[
-            h.td[h.span(".pill.good")["✓ holds"] if check.ok else h.span(".pill.bad")["✗ fails"]],
-            h.td[clean(check.check)],
-            h.td[clean(check.detail)],
-        ]
+    rows: list[Row] = [
+        (
+            h.span(".pill.good")["✓ holds"] if check.ok else h.span(".pill.bad")["✗ fails"],
+            clean(check.check),
+            clean(check.detail),
+        )
         for check in checks
     ]
-    return _block("Verification", _table(("", "check", "seen"), rows))
+    return _block("Verification", _table("Verification", ("result", "check", "seen"), rows))
 
 
 def _steps(record: ReportedRecord) -> h.Element | None:
@@ -323,28 +332,28 @@ def _steps(record: ReportedRecord) -> h.Element | None:
     changes = [step for step in plan.steps if isinstance(step, ResourceChange) and step.changes]
     parts: list[Any] = [*notices]
     if moves:
-        rows = [
-            h.tr[
-                h.td[step.service],
-                h.td(".mono")[step.function],
-                h.td(".number")[step.from_version],
-                h.td(".number")[step.to_version],
-                h.td[outcomes.get(step.function, "")],
-            ]
+        rows: list[Row] = [
+            (
+                step.service,
+                step.function,
+                step.from_version,
+                step.to_version,
+                outcomes.get(step.function, ""),
+            )
             for step in moves
         ]
-        parts.append(_table(("service", "function", "from", "to", "outcome"), rows))
+        parts.append(_table("Functions", ("service", "function", "from", "to", "outcome"), rows))
     if changes:
         rows = [
-            h.tr[
-                h.td[MARKS.get(step.op, ""), " ", step.op],
-                h.td(".mono")[kind(step.type)],
-                h.td(".mono")[clean(step.urn.rpartition("::")[2])],
-                h.td[clean(", ".join(step.properties))],
-            ]
+            (
+                f"{MARKS.get(step.op, '')} {step.op}",
+                h.code[kind(step.type)],
+                h.code[clean(step.urn.rpartition("::")[2])],
+                clean(", ".join(step.properties)),
+            )
             for step in changes
         ]
-        parts.append(_table(("what", "type", "resource", "properties"), rows))
+        parts.append(_table("Resources", ("change", "type", "resource", "properties"), rows))
     if not moves and not changes:
         lines = [line for step in plan.steps for line in getattr(step, "lines", (step.subject,))]
         parts.append(h.ul[[h.li[clean(line)] for line in lines]])
@@ -352,21 +361,21 @@ def _steps(record: ReportedRecord) -> h.Element | None:
 
 
 def _journal(events: Sequence[Event]) -> h.Element:
-    rows = [
-        h.tr[
-            h.td(".number")[str(event.number)],
-            h.td[_when(event.at)],
-            h.td[event.kind],
-            h.td[clean(event.by.person)],
-            h.td(".mono")[_cut(canonical(event.data)) if event.data else ""],
-        ]
+    rows: list[Row] = [
+        (
+            str(event.number),
+            _when(event.at),
+            event.kind,
+            clean(event.by.person),
+            h.code[_cut(canonical(event.data))] if event.data else "",
+        )
         for event in events[:_EVENTS]
     ]
     more = len(events) - _EVENTS
     return _block(
         "Journal",
         [
-            _table(("", "when", "event", "by", "what"), rows),
+            _table("Journal", ("number", "when", "event", "by", "what"), rows),
             h.p(".soft")[f"and {more} more events"] if more > 0 else None,
         ],
     )
@@ -379,14 +388,17 @@ def _block(title: str, inside: Any) -> h.Element:
     return h.section[h.h3[title], inside]
 
 
-def _table(names: Iterable[str], rows: Sequence[h.Element]) -> h.Element:
-    return h.div(".scroll", tabindex="0", role="region", aria_label="Table")[
-        h.table[_header(*names), h.tbody[rows]]
+def _table(label: str, names: Sequence[str], rows: Sequence[Row]) -> h.Element:
+    """On a phone a row is a short list, in which each value has its column's name before it."""
+    return h.table(aria_label=label)[
+        h.thead[h.tr[[h.th(scope="col")[name] for name in names]]],
+        h.tbody[
+            [
+                h.tr[[h.td(data_name=name)[value] for name, value in zip(names, row, strict=True)]]
+                for row in rows
+            ]
+        ],
     ]
-
-
-def _header(*names: str) -> h.Element:
-    return h.thead[h.tr[[h.th(scope="col")[name] if name else h.td for name in names]]]
 
 
 def _pill(result: str) -> h.Element:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +13,12 @@ from typing import Any
 
 import boto3
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from moto import mock_aws
 from playwright.sync_api import Browser, sync_playwright
 
 from rollback.actions.history import past
-from rollback.actions.report_data import gather
+from rollback.actions.report_data import DETAILED, gather
 from rollback.model.request import AliasesRequest
 from rollback.views.report import ReportData, page, summary
 from tests.doubles.world import World, create_table, settings, texts
@@ -51,9 +53,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     """Of three releases, and a rollback for a reason that means harm."""
-    root = tmp_path_factory.mktemp("checkout")
-    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
-        (root / name).write_text(text, encoding="utf-8")
+    root = _checkout(tmp_path_factory.mktemp("checkout"))
     with mock_aws():
         client = boto3.client(
             "dynamodb", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing"
@@ -177,14 +177,91 @@ def test_it_is_readable_on_a_phone_by_day_and_by_night(
     assert faint == [], "WCAG 2.2 AA asks for 4.5 to 1"
 
 
-def test_printing_opens_every_record(report: ReportData, browser: Browser, tmp_path: Path) -> None:
+def test_printing_prints_what_the_reader_has_opened(
+    report: ReportData, browser: Browser, tmp_path: Path
+) -> None:
     opened = Opened(browser, tmp_path / "report.html", page(report))
-
     opened.page.emulate_media(media="print")
-    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
 
-    assert opened.page.locator("details:not([open])").count() == 0
+    closed = opened.page.locator("details h3:visible").count()
+    opened.page.locator("summary").click()
+
+    assert closed == 0
+    assert opened.page.locator("details h3:visible").count() == 3
     assert not opened.page.locator("form").is_visible()
+
+
+def test_a_thousand_records_are_a_page_of_bounded_size_on_screen_and_on_paper(
+    report: ReportData, browser: Browser, tmp_path: Path
+) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(_many(report, 1_000)))
+
+    assert opened.page.locator("ol.moments > li").count() == 1_000
+    assert opened.page.locator("details").count() == DETAILED
+    assert opened.page.evaluate("document.querySelectorAll('*').length") < 20_000
+    assert _pages(opened.page.pdf(format="A4")) <= 20
+    opened.page.get_by_label("Words").fill("reason-777")
+    assert opened.page.locator("ol.moments > li:visible").count() == 1
+    assert _pages(opened.page.pdf(format="A4")) <= 2, "what is shown is what is printed"
+
+
+def test_the_journals_of_the_newest_records_alone_are_read(world: World, tmp_path: Path) -> None:
+    _checkout(tmp_path)
+    world.story()
+    for release in ("v1.0.0", "v1.1.0"):
+        world.flow().start("aliases", AliasesRequest(release=release), "because")
+
+    found = gather(world.session(), 50, detailed=1)
+
+    rollbacks = [moment.what for moment in found.moments if "rollback_id" in moment.document]
+    assert len(rollbacks) == 2
+    assert list(found.records) == rollbacks[:1]
+    assert "rollback report ID" in page(found)
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(width, scheme) for width in (390, 768, 1280) for scheme in ("light", "dark")]
+)
+@pytest.mark.parametrize("alone", [False, True], ids=["timeline", "one record"])
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
+    report: ReportData, browser: Browser, tmp_path: Path, *, width: int, scheme: str, alone: bool
+) -> None:
+    shown = replace(report, now=None, moments=()) if alone else report
+    opened = Opened(
+        browser,
+        tmp_path / "report.html",
+        page(shown),
+        color_scheme=scheme,
+        viewport={"width": width, "height": 800},
+        bypass_csp=True,  # for axe itself
+    )
+    for summary_line in opened.page.locator("summary").all():
+        summary_line.click()
+
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert [each["id"] for each in Axe().run(opened.page).response["violations"]] == []
+
+
+def _checkout(folder: Path) -> Path:
+    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def _many(report: ReportData, count: int) -> ReportData:
+    """The report, its one rollback so many times; details of as many as a report of that size reads."""
+    (name, one), *_ = report.records.items()
+    moment = next(each for each in report.moments if each.what == name)
+    moments = [
+        replace(moment, what=f"{name[:-4]}{number:04}", subject=f"reason-{number}") for number in range(count)
+    ]
+    records = {each.what: one for each in moments[:DETAILED]}
+    return replace(report, moments=tuple(moments), records=records)
+
+
+def _pages(document: bytes) -> int:
+    """How many pages a PDF of Chromium's has."""
+    return len(re.findall(rb"/Type\s*/Page\b", document))
 
 
 def test_a_record_that_was_tampered_with_is_reported_first(
@@ -211,8 +288,7 @@ def test_markdown_takes_nothing_of_a_reason_for_its_own(report: ReportData) -> N
 @pytest.fixture
 def refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """An engine on PATH that says what the real one says where its bucket answers 403."""
-    for name, text in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(), strict=True):
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    _checkout(tmp_path)
     engine = tmp_path / "bin" / "pulumi"
     engine.parent.mkdir()
     engine.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{_DENIED}\nEND\nexit 255\n", encoding="utf-8")
