@@ -16,7 +16,10 @@ from rollback.ledger.audit_bucket import NotDeclared
 from rollback.ledger.schema import Newer
 from rollback.ledger.store import GONE, Unanswered
 from rollback.ledger.stored_record import Opened
+from rollback.model import alias_moves as moves_of
 from rollback.model.advice import Advice, without_ledger
+from rollback.model.alias_moves import Move
+from rollback.model.composite_plan import events_of, parts
 from rollback.model.events import Reverting, failed_in_verification, has
 from rollback.model.kind import Kind
 from rollback.model.messages import way_back
@@ -25,6 +28,7 @@ from rollback.model.record import UNFINISHED, Record, Status
 from rollback.model.release import Entry, Past, Quarantine, Timeline, changed_since, past
 from rollback.model.situation import (
     FunctionSeen,
+    FunctionStatus,
     LeaseSeen,
     Life,
     RecordSeen,
@@ -34,6 +38,7 @@ from rollback.model.situation import (
     State,
     lease_seen,
 )
+from rollback.model.taking import taking
 
 # So many releases, the newest, are compared with what is deployed where that is not what is recorded.
 _RELEASES = 20
@@ -166,6 +171,36 @@ def _past(opened: Opened, seen: RecordSeen, timeline: Timeline, session: Session
     return changed_since(timeline, seen.record.rollback_id, subjects) is not None
 
 
+def explained(
+    session: Session, records: Iterable[RecordSeen], functions: Sequence[FunctionStatus]
+) -> list[FunctionStatus]:
+    """The same functions, each that is not as recorded with the record under way by whose plan it is where it is."""
+    moves: dict[str, tuple[str, Move, moves_of.State]] = {}
+    for seen in records:
+        record = seen.record
+        if record.status is not Status.IN_PROGRESS or seen.damaged:
+            continue
+        if record.kind not in (Kind.ALIASES, Kind.FULL):
+            continue
+        opened = session.ledger.load(record.rollback_id)
+        plan, events = _plan(session, opened), list(opened.events)
+        if plan is not None and record.kind == Kind.FULL:
+            plan = parts(plan).get(Kind.ALIASES)
+            events = events if plan is None else events_of(plan, events)
+        if plan is not None:
+            known = moves_of.states(plan, events)
+            moves |= {step.function: (record.rollback_id, step, known[step.function]) for step in plan.steps}
+    found = []
+    for one in functions:
+        if not one.as_recorded and one.version is not None and one.function in moves:
+            name, step, state = moves[one.function]
+            if not moves_of.drift(step, state, one.version, one.weights, ours=True, back=False):
+                found.append(replace(one, moved_by=name))
+                continue
+        found.append(one)
+    return found
+
+
 def compared(
     session: Session, timeline: Timeline, services: Sequence[Service], quarantines: Sequence[Quarantine]
 ) -> tuple[tuple[ServiceSeen, ...], tuple[ReleaseSeen, ...], frozenset[tuple[str, str]]]:
@@ -194,6 +229,8 @@ def compared(
             name=service.name,
             deployed=service.stands,
             good=before.good.get(service.name),
+            below=before.below[service.name][0] if service.name in before.below else "",
+            floor=str(before.below[service.name][1]) if service.name in before.below else "",
             recorded=service.stands is not None
             or any(status.expected is not None for status in service.functions),
             lacking=frozenset(
@@ -261,11 +298,12 @@ def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]
 
 def without(session: Session, error: Unanswered) -> Advice:
     """What to type where the ledger's table is not there, or does not answer."""
-    names = session.settings.names
     state = State.LEDGER_UNREACHABLE
     if error.how == GONE:
         state = _of_a_table_that_is_gone(session)
-    return without_ledger(state, session.environment, names.role(BREAK_GLASS))
+    return without_ledger(
+        state, session.environment, str(taking(session.settings, BREAK_GLASS, session.caller))
+    )
 
 
 def _of_a_table_that_is_gone(session: Session) -> State:

@@ -13,7 +13,7 @@ from typing import Any
 from rollback.actions import situation
 from rollback.actions.context import Session
 from rollback.actions.emergency.journal import folder, found, identifier, reminder
-from rollback.actions.recovery_options import RecoveryOption, recovery_options
+from rollback.actions.recovery_options import NoWayBack, RecoveryOption, no_way_back, recovery_options
 from rollback.aws.account import explained
 from rollback.aws.functions import alias_differs, all_at, observe, observe_alias, strangers
 from rollback.config.naming import BREAK_GLASS, DEPLOYER
@@ -34,6 +34,7 @@ from rollback.model.release import (
     previous,
 )
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, Situation, State
+from rollback.model.taking import taking
 from rollback.targets.aliases.recorded import Recorded, recorded
 
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
@@ -59,7 +60,8 @@ class InfrastructureStatus:
 class Overview:
     """An environment now. `holders` maps domains to the lease items (`ledger.lease`) that somebody holds; `in_flight`
     are the records that wait, run, or have failed and are not past. `advice` says what state it is in, the most urgent
-    first, and what to type next.
+    first, and what to type next. `ways` are the rollbacks that are possible, where nothing is to be done first, and
+    `no_way_back` says of which services there is none, and why.
 
     `emergencies` are journals on this machine that the ledger does not have, and the newest emergencies that
     it has, in words; `warnings` say what is wrong with the ledger's table as a whole.
@@ -77,6 +79,7 @@ class Overview:
     exact: bool
     advice: tuple[Advice, ...]
     ways: tuple[RecoveryOption, ...] = ()
+    no_way_back: tuple[NoWayBack, ...] = ()
     frozen: str = ""
     emergencies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -95,13 +98,14 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
     everything, last = around.bars, around.last
     quarantines = _quarantines(everything)
     others = last.apart(catalogue, timeline.all_deployed)
-    functions = [
-        _function_status(name, service, pointer, last)
-        for (name, service), pointer in zip(catalogue.items(), pointers, strict=True)
-    ]
     recent = around.recent
     held = situation.leases(session, around.holders)
     in_flight = situation.found_records(session, recent, held, timeline)
+    found = [
+        _function_status(name, service, pointer, last)
+        for (name, service), pointer in zip(catalogue.items(), pointers, strict=True)
+    ]
+    functions = situation.explained(session, in_flight, found)
     frozen = next((quarantine for quarantine in everything if isinstance(quarantine, Freeze)), None)
     services = tuple(
         Service(
@@ -130,8 +134,8 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             services=seen,
             releases=releases,
             bad=bad,
-            break_glass=settings.names.role(BREAK_GLASS),
-            deployer=settings.names.role(DEPLOYER),
+            break_glass=str(taking(settings, BREAK_GLASS, session.caller)),
+            deployer=str(taking(settings, DEPLOYER, session.caller)),
         )
     )
     calm = not any(each.steps for each in advice) and frozen is None
@@ -151,7 +155,21 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         advice=advice,
         # Where something is to be done first, these would be refused, or go back too far.
         ways=recovery_options(
-            settings, timeline, quarantines, {service.name: service.previous for service in services}, recent
+            settings,
+            timeline,
+            quarantines,
+            {service.name: service.previous for service in services},
+            recent,
+            caller=session.caller,
+        )
+        if calm
+        else (),
+        no_way_back=no_way_back(
+            settings,
+            timeline,
+            quarantines,
+            [service.name for service in services if service.stands and service.previous is None],
+            caller=session.caller,
         )
         if calm
         else (),

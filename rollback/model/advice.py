@@ -97,12 +97,12 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
 
 
 def without_ledger(state: State, environment: str, break_glass: str = "") -> Advice:
-    """What to type where the ledger's table is not there, or does not answer."""
+    """What to type where the ledger's table is not there, or does not answer. `break_glass` as in `Situation`."""
     up = Step(command=f"pulumi up --stack {environment}-{FOUNDATION}", why="which declares it")
     relief = Step(
         command=f'rollback lambda --emergency --env {environment} --reason "…"',
         why="relief meanwhile",
-        by=f"under {break_glass}" if break_glass else "",
+        by=break_glass,
     )
     mend = Step(
         command=f'rollback ledger mend --env {environment} --reason "…"',
@@ -230,11 +230,37 @@ def _services(situation: Situation) -> Iterator[Advice]:
             steps=(Step(command=f"pulumi up --stack {env}", why="which declares the aliases"),),
         )
     else:
-        yield Advice(
-            state=State.NOTHING_OLDER,
-            what=f"{what} No release is recorded that it could go back to: deploy one that mends it, and record it.",
-            steps=(Step(command=f"rollback release list --env {env}", why="which shows what there is"),),
+        yield _nothing_older(situation, wrong, what)
+
+
+def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str) -> Advice:
+    """No release is free to go back to: which ones are in the way of that, and what would be an exception."""
+    names = {service.name for service in wrong}
+    bad = [release.version for release in situation.releases]
+    bad = [version for version in bad if any((name, version) in situation.bad for name in names)]
+    why = [
+        *([f"{_some(bad)}: quarantined, or failed in verification"] if bad else []),
+        *dict.fromkeys(f"{one.below} is older, and {one.floor}" for one in wrong if one.below),
+    ]
+    instead = [replace(service, good=service.below or None) for service in wrong]
+    below = [
+        replace(
+            step,
+            command=step.command.replace(' --reason "…"', ' --allow-below --reason "…"'),
+            why="an exception that is recorded and approved",
         )
+        for step in _back(situation, instead)
+    ]
+    look = Step(
+        command=f"rollback release list --env {situation.environment}", why="which shows what there is"
+    )
+    in_the_way = f" ({'; '.join(why)})" if why else ""
+    return Advice(
+        state=State.NOTHING_OLDER,
+        what=f"{what} No release is recorded that it could go back to{in_the_way}: deploy one that mends it, and "
+        "record it.",
+        steps=(look, *below),
+    )
 
 
 def _never_recorded(situation: Situation) -> Advice:
@@ -248,7 +274,7 @@ def _never_recorded(situation: Situation) -> Advice:
     record = Step(
         command=f"rollback release record --env {env} --version v1.0.0 --commit HEAD",
         why="by the version and the commit that are deployed",
-        by=f"under {situation.deployer}" if situation.deployer else "",
+        by=situation.deployer,
         barred=True,
     )
     return Advice(
@@ -329,7 +355,7 @@ def _record(situation: Situation, release: ReleaseSeen) -> Step:
         command=f"rollback release record --env {situation.environment} --version {release.version} --commit "
         f"{release.commit}",
         why="to record that it is deployed",
-        by=f"under {situation.deployer}" if situation.deployer else "",
+        by=situation.deployer,
         barred=True,
     )
 

@@ -4,6 +4,8 @@ The timeline lists everything that changed what is deployed (deployments, adopti
 record that began. Each entry took its number in the transaction that wrote its record, so the order never
 depends on a clock. Each carries forward the deployed version of every service, so that the newest entry tells
 the whole.
+
+It is longer than 400 lines: an entry, and all that is decided from entries, are read together.
 """
 
 from __future__ import annotations
@@ -287,12 +289,14 @@ def previous(
 class Past:
     """What was released: `good` maps a service to the newest release, from the deployed one on down, that is neither
     quarantined nor failed in verification, nor below what must not be rolled back past (services without one are missing). `releases` are the newest entries of
-    each release, `bad` those of them that are not good, as (service, version).
+    each release, `bad` those of them that are not good, as (service, version). `below` maps a service that has only the
+    floor in its way to the release that would be good, and the floor.
     """
 
     good: Mapping[str, str]
     releases: tuple[Entry, ...]
     bad: frozenset[tuple[str, str]]
+    below: Mapping[str, tuple[str, floors.Floor]] = field(default_factory=dict)
 
 
 def past(
@@ -332,9 +336,13 @@ def past(
                 reached.add(service)
             if service in reached and (service, entry.version) not in bad:
                 good.setdefault(service, entry.version)
-    for service in floors.below(floors.of_timeline(timeline), good, deployed):
-        del good[service]
-    return Past(good=good, releases=tuple(releases.values()), bad=frozenset(bad))
+    under = floors.below(floors.of_timeline(timeline), good, deployed)
+    return Past(
+        good={service: version for service, version in good.items() if service not in under},
+        releases=tuple(releases.values()),
+        bad=frozenset(bad),
+        below={service: (good[service], floor) for service, floor in under.items()},
+    )
 
 
 def _carried_out(entry: Entry) -> bool:

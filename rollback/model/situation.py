@@ -108,7 +108,8 @@ class RecordSeen:
 class FunctionStatus:
     """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
     were read, what the ledger says they should be (`expected` is None where nothing was recorded), and the release that
-    is deployed of it (None where that is not known).
+    is deployed of it (None where that is not known). `moved_by` is the record that is under way, or was interrupted, and
+    by whose plan it is where it is; empty where it is as recorded, and where nothing explains it.
     """
 
     function: str
@@ -118,9 +119,15 @@ class FunctionStatus:
     expected: str | None
     expected_weights: Mapping[str, float] = field(default_factory=dict)
     release: str | None = None
+    moved_by: str = ""
 
     @property
     def ok(self) -> bool:
+        """Whether it is as recorded, or where a record that has not ended has moved it."""
+        return bool(self.moved_by) or self.as_recorded
+
+    @property
+    def as_recorded(self) -> bool:
         at_version = self.version is not None and self.expected in (None, self.version)
         return at_version and self.weights in ({}, self.expected_weights)
 
@@ -158,7 +165,8 @@ class FunctionSeen:
 class ServiceSeen:
     """A service now: the release that is `deployed` by the ledger, None where that is unknown, and the newest one from
     there on down that is `good`: neither quarantined nor failed in verification. `recorded`: the ledger knows it at
-    all. `lacking` are functions of which `good` has no version.
+    all. `lacking` are functions of which `good` has no version. Where only a floor (`model.floors`) is in the way, `below`
+    is the release that would be good, and `floor` says which floor.
     """
 
     name: str
@@ -167,6 +175,8 @@ class ServiceSeen:
     functions: tuple[FunctionSeen, ...]
     recorded: bool = True
     lacking: frozenset[str] = frozenset()
+    below: str = ""
+    floor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,14 +31,14 @@ from rollback.model.record import (
     plain_record,
 )
 from rollback.model.resource_changes import SAME
-from rollback.model.situation import RecordSeen, State
+from rollback.model.situation import RecordSeen, Service, State
 from rollback.views.plan import common_prefix, plan_view
 from rollback.views.rich_layout import Cell, Either, Listing, hanging, text, unwrapped
 
 if TYPE_CHECKING:
     from rollback.actions.history import Moment
     from rollback.actions.record_details import RecordDetails
-    from rollback.actions.recovery_options import RecoveryOption
+    from rollback.actions.recovery_options import NoWayBack, RecoveryOption
     from rollback.api.releases import ListedRelease
 
 _STATUS: Mapping[str, str] = {
@@ -312,15 +312,7 @@ def overview_view(view: Any) -> RenderableType:
     odd: list[Text] = []
     for service in view.services:
         wrong = [status for status in service.functions if not status.ok]
-        mark = (
-            Text(f"{len(service.functions)} as recorded")
-            if not wrong
-            else Text(f"{len(wrong)} differ", "bold red")
-        )
-        if service.stands is None:
-            mark = Text(f"{len(service.functions)} not recorded", "yellow")
-        elif service.apart:
-            mark = Text.assemble(mark, Text(f", {len(service.apart)} at another release", "yellow"))
+        mark = _mark(service)
         name, back = text(service.name), text(service.previous or "–")
         deployed = text(f"{service.stands or '–'}{' (mixed)' if service.apart else ''}")
         quarantined = text(", ".join(service.quarantined), "yellow")
@@ -346,8 +338,13 @@ def overview_view(view: Any) -> RenderableType:
         *odd,
         *map(_infrastructure, view.infrastructure),
     ]
+    parts.extend(_under_way(view.services))
     if view.ways:
-        parts.extend([Text(), _recovery_options(view.ways), Text()])
+        parts.extend([Text(), _recovery_options(view.ways)])
+    if view.no_way_back:
+        parts.extend([Text(), *_no_way_back(view.no_way_back, len(view.services))])
+    if view.ways or view.no_way_back:
+        parts.append(Text())
     for domain, item in view.holders.items():
         holder = item.get("holder", {})
         parts.append(
@@ -373,6 +370,24 @@ def overview_view(view: Any) -> RenderableType:
     return Group(*parts)
 
 
+def _mark(service: Service) -> Text:
+    """How many of a service's functions are as recorded, and how the others are."""
+    count = len(service.functions)
+    differ = sum(not status.ok for status in service.functions)
+    moved = sum(bool(status.moved_by) for status in service.functions)
+    if service.stands is None:
+        return Text(f"{count} not recorded", "yellow")
+    if differ:
+        mark = Text(f"{differ} differ", "bold red")
+    elif moved:
+        mark = Text(f"{count - moved} as recorded, {moved} moved", "cyan")
+    else:
+        mark = Text(f"{count} as recorded")
+    if service.apart:
+        mark = Text.assemble(mark, Text(f", {len(service.apart)} at another release", "yellow"))
+    return mark
+
+
 def overview_document(view: Any) -> dict[str, Any]:
     """An environment as `status --json` has it: the fields of `Overview` by name, and `advice_document`."""
     document = {**plain(view), **advice_document(view.advice)}
@@ -388,10 +403,36 @@ def _recovery_options(options: Sequence[RecoveryOption]) -> Group:
         took = [f"about {option.about:.0f} s"] if option.about is not None else []
         took += [f"{option.last:.0f} s last time"] if option.last is not None else []
         text_parts = ", ".join([*took, f"RTO {option.rto_seconds // 60} min"])
+        text_parts += f", under {option.under}" if option.under else ""
         what = Text.assemble(text(f"back to {option.to}", "bold"), text(f"  {text_parts}", "dim"))
         lines.append(hanging(f"{option.kind:<{widest}} ", what, "bold"))
-        lines.append(unwrapped(Text.assemble(" " * (widest + 2), text(option.command, "cyan"))))
+        lines.extend(
+            unwrapped(Text.assemble(" " * (widest + 2), text(command, "cyan")))
+            for command in (option.login, option.command)
+            if command
+        )
     return Group(*lines)
+
+
+def _under_way(services: Sequence[Service]) -> list[Text]:
+    """How many functions are where a record that has not ended has moved them: a line a record."""
+    by = [status.moved_by for service in services for status in service.functions if status.moved_by]
+    return [
+        text(f"{by.count(name)} functions were moved by {name}, which has not ended.", "cyan")
+        for name in dict.fromkeys(by)
+    ]
+
+
+def _no_way_back(missing: Sequence[NoWayBack], services: int) -> Iterator[RenderableType]:
+    """Of which services there is no way back, why, and what would change that."""
+    for each in missing:
+        some = "" if len(each.services) == services else f" for {', '.join(each.services)}"
+        yield hanging("!", text(f"No way back{some}: {each.why}."), "yellow")
+        if each.command:
+            under = f", under {each.under}" if each.under else ""
+            yield hanging(" ", text(f"{each.so[0].upper()}{each.so[1:]}{under}:", "dim"))
+        for command in filter(None, (each.login, each.command)):
+            yield unwrapped(Text.assemble("  ", text(command, "cyan")))
 
 
 def _infrastructure(part: Any) -> Text:

@@ -8,10 +8,12 @@ import threading
 import pytest
 
 from rollback.actions.audit import audit
+from rollback.actions.quarantine import quarantine
 from rollback.actions.status import overview
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.record import Status
-from tests.doubles.world import ALICE, BOB, Quiet, World, settings, texts
+from rollback.model.situation import State
+from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, settings, texts
 
 
 @pytest.fixture
@@ -55,6 +57,24 @@ def test_status_and_what_comes_next_never_go_below(floored: World) -> None:
     assert {service.previous for service in seen.services} == {None}
     assert not any("rollback lambda" in step.command for advice in seen.advice for step in advice.steps)
     assert not any("v1.1.0" in str(way) for way in seen.ways)
+
+
+def test_status_says_why_there_is_no_way_back_and_what_an_exception_is(floored: World) -> None:
+    (missing,) = overview(floored.session()).no_way_back
+
+    assert missing.services == tuple(floored.settings.services)
+    assert "v1.2.0 was recorded with --not-below v1.2.0" in missing.why
+    assert missing.command == 'rollback lambda --to v1.1.0 --allow-below --env dev --reason "…"'
+
+
+def test_where_the_deployed_release_is_bad_too_the_floor_is_named_with_the_exception(floored: World) -> None:
+    quarantine(floored.session(DAN), "v1.2.0", [], "so")
+
+    (advice,) = overview(floored.session()).advice
+
+    assert advice.state is State.NOTHING_OLDER
+    assert "v1.2.0 was recorded with --not-below v1.2.0" in advice.what
+    assert 'rollback lambda --env dev --to v1.1.0 --allow-below --reason "…"' in advice.commands
 
 
 def test_where_nobody_is_configured_who_approves_a_person_confirms_the_exception(floored: World) -> None:

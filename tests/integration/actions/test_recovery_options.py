@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
+from rollback.actions.quarantine import manual_entry, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.recovery_options import moving
 from rollback.actions.status import overview
 from rollback.config.model import Pace
+from rollback.model.identity import Actor
+from rollback.model.release import STACK, Quarantine
 from rollback.views.records import overview_view
-from tests.doubles.world import DAN, SHA, Quiet, World
+from tests.doubles.world import ALICE, DAN, SHA, Quiet, World, settings
 
 OLD, NEW = "a" * 40, "b" * 40
 
@@ -80,3 +83,84 @@ def test_the_commands_of_the_screen_are_there_to_copy(world: World) -> None:
     lines = [line.strip() for line in shown.get().splitlines()]
     assert 'rollback terraform --env dev --reason "…"' in lines
     assert 'rollback lambda --env dev --reason "…"' in lines
+
+
+def by_whom(world: World, caller: Actor) -> dict[str, tuple[str, str]]:
+    """Kind → under whose role, and how the caller takes it."""
+    return {option.kind: (option.under, option.login) for option in overview(world.session(caller)).ways}
+
+
+def users(*names: str) -> list[str]:
+    return [f"arn:aws:iam::111122223333:user/{name}" for name in names]
+
+
+DEPLOYER, LOGIN = "acme-dev-github-actions-role", "rollback login --env dev --role deployer"
+
+
+@pytest.mark.parametrize(
+    ("people", "caller", "under", "login"),
+    [
+        ({"deployers": users("dan", "alice")}, ALICE, DEPLOYER, LOGIN),
+        ({"deployers": users("dan", "erin")}, ALICE, f"{DEPLOYER} (dan, erin)", ""),
+        ({}, ALICE, f"{DEPLOYER} (jobs of dev-deploy)", ""),
+        ({"deployers": users("dan")}, DAN, "", ""),
+    ],
+)
+def test_what_the_caller_s_role_may_not_do_names_the_role_that_may_and_how_it_is_taken(
+    world: World, people: dict[str, list[str]], caller: Actor, under: str, login: str
+) -> None:
+    world.settings = settings(people=people)
+    deployed(world, "v1.0.0", OLD, OLD)
+    deployed(world, "v1.1.0", NEW, NEW)
+
+    assert by_whom(world, caller) == {
+        "aliases": ("", ""),
+        "stack": (under, login),
+        "terraform": (under, login),
+        "full": (under, login),
+    }
+    console = Console(width=60, force_terminal=False)
+    with console.capture() as shown:
+        console.print(overview_view(overview(world.session(caller))), crop=False)
+    lines = [line.strip() for line in shown.get().splitlines()]
+    assert (LOGIN in lines) is bool(login)
+
+
+def test_where_one_commit_alone_was_deployed_nothing_goes_back_to_another(world: World) -> None:
+    deployed(world, "v1.0.0", OLD, OLD)
+    deployed(world, "v1.1.0", OLD, OLD)
+
+    assert set(options(world)) == {"aliases"}
+
+
+def test_a_release_whose_commit_is_quarantined_is_not_gone_back_to_as_a_whole(world: World) -> None:
+    deployed(world, "v1.0.0", OLD, OLD)
+    deployed(world, "v1.1.0", NEW, OLD)
+    deployed(world, "v1.2.0", OLD, NEW)
+    session = world.session(DAN)
+    at = session.clocks.now()
+    bar = Quarantine(service=STACK, version=NEW, reason="so", by=DAN, at=at)
+    session.ledger.append(manual_entry(session, "quarantine", NEW, "so", at), quarantines=[bar])
+
+    assert set(options(world)) == {"aliases", "terraform"}
+
+
+def test_why_there_is_no_way_back_is_said_with_what_would_change_it(world: World) -> None:
+    world.release("v1.0.0")
+    world.record("v1.0.0")
+    (first,) = overview(world.session()).no_way_back
+    for version in ("v1.1.0", "v1.2.0"):
+        world.release(version)
+        world.record(version)
+    none = overview(world.session()).no_way_back
+    for version in ("v1.0.0", "v1.1.0"):
+        quarantine(world.session(DAN), version, ["teams"], "so")
+
+    (some,) = overview(world.session()).no_way_back
+
+    assert (first.services, first.command) == (tuple(world.settings.services), "")
+    assert none == ()
+    assert some.services == ("teams",)
+    assert "v1.1.0, v1.0.0" in some.why
+    assert some.command == 'rollback release lift v1.1.0 --services teams --env dev --reason "…"'
+    assert some.under == f"{DEPLOYER} (jobs of dev-deploy)"

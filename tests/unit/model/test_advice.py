@@ -222,6 +222,17 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         [BACK],
     ),
     "nothing older": ({**services(good=None), "bad": bad("v1.1.0")}, State.NOTHING_OLDER, [LIST]),
+    "nothing older but below a floor": (
+        {
+            "services": tuple(
+                replace(one, below="v1.0.0", floor="v1.1.0 was recorded with --not-below v1.1.0")
+                for one in services(good=None)["services"]
+            ),
+            "bad": bad("v1.1.0"),
+        },
+        State.NOTHING_OLDER,
+        [LIST, 'rollback lambda --env dev --to v1.0.0 --allow-below --reason "…"'],
+    ),
     "running": ({**record(life=Life.RUNNING), **lease(Life.RUNNING)}, State.RUNNING, [SHOW]),
     "running, drift": (
         {**record(life=Life.RUNNING), **lease(Life.RUNNING), **drift()},

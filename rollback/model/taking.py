@@ -1,0 +1,46 @@
+"""Under which role something is done, and how the person who asks takes it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollback.config.model import Settings
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, ROLLBACK
+from rollback.model.identity import Actor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taking:
+    """`under` is the role's name, and who takes it where the person who asks may not; `login` is what that person types
+    to take it, empty where they may not. Both are empty where they have the role already.
+    """
+
+    under: str = ""
+    login: str = ""
+
+    def __str__(self) -> str:
+        """`under acme-dev-github-actions-role: rollback login --env dev --role deployer`"""
+        under = f"under {self.under}" if self.under else ""
+        return f"{under}: {self.login}" if self.login else under
+
+
+def taking(settings: Settings, role: str, caller: Actor) -> Taking:
+    """How `caller` comes to act under a role that people or workflows take (`naming.DEPLOYER`, …)."""
+    names, people = settings.names, settings.people
+    name = names.role(role)
+    if caller.role == name:
+        return Taking()
+    takers = {
+        DEPLOYER: people.deployers,
+        ROLLBACK: people.on_call,
+        APPROVER: people.approvers,
+        BREAK_GLASS: people.break_glass,
+    }[role]
+    users = [arn.rpartition("/")[2] for arn in takers]
+    if caller.person.casefold() in map(str.casefold, users):
+        return Taking(under=name, login=f"rollback login --env {settings.environment} --role {role}")
+    if users:
+        return Taking(under=f"{name} ({', '.join(users)})")
+    if role == BREAK_GLASS:
+        return Taking(under=name)
+    return Taking(under=f"{name} (jobs of {names.github_environment(role)})")
