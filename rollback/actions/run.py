@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
-from rollback.integrations import github_actions
+from rollback.integrations import ci
 from rollback.ledger.lease import LeaseLost
 from rollback.model import floors
 from rollback.model.commands import Commands
@@ -224,7 +224,7 @@ def new_record(
         adopted_current=plan.request.adopt_current,
         domains=target.domains(plan.request),
         infrastructure=plan.infrastructure,
-        run=github_actions.this_run(),
+        run=ci.current().run,
         stack=another_stack(plan.subjects, stored(plan.request).project),
         below=floors.exception(plan.facts, allowed=plan.request.allow_below),
     )

@@ -103,13 +103,13 @@ VERBS = {
     "ci": {
         "role": (
             "ci:role",
-            "Hand on a role's ARN, the region, who has started this attempt of the run, and for how long to take it.",
+            "Have a job take a role: outputs for GitHub's next step, or what a shell of GitLab's evaluates.",
         ),
         "plan": (
             "ci:plan",
             "Plan, write it down, and hand on what it waits for; a second attempt of a run goes on with its record.",
         ),
-        "reviewer": ("ci:reviewer", "Hand on who has reviewed this run; asks GitHub alone."),
+        "reviewer": ("ci:reviewer", "Hand on who has reviewed this run; asks GitHub or GitLab alone."),
         "apply": (
             "ci:apply",
             "Carry out the run's plan; or go on, where an earlier attempt was interrupted or failed.",

@@ -114,8 +114,8 @@ class Code(StrEnum):
     DRILL_REFUSED = auto()  # a drill is not allowed there, or not with what is deployed
     DRILL_FAILED = auto()  # a drill did not pass
     DRILL_NOT_RESTORED = auto()  # what was deployed before a drill is not restored
-    NOT_IN_CI = auto()  # the verb is for a step of GitHub Actions
-    REVIEW_MISSING = auto()  # nobody has reviewed the run on GitHub, or GitHub does not say who
+    NOT_IN_CI = auto()  # the verb is for a job of GitHub Actions or GitLab CI
+    REVIEW_MISSING = auto()  # nobody has reviewed the run on GitHub or GitLab, or it is not known who
     SLACK_FAILED = auto()  # Slack did not take a message
 
     # -- how it ended

@@ -19,7 +19,7 @@ from rollback.aws.account import Account, explained
 from rollback.core.errors import Code, RollbackError
 from rollback.core.extras import extra
 from rollback.core.sanitize import line
-from rollback.integrations import github_actions
+from rollback.integrations import ci
 from rollback.model.advice import for_record
 from rollback.model.messages import unhealthy
 from rollback.model.record import MARKS, Record, Status
@@ -198,7 +198,7 @@ class Notifier:
             if self._sender is None or (middle and self.monotonic() - sent < _APART):
                 continue
             try:
-                self._sender.send(seen.record, message(seen, github_actions.address()))
+                self._sender.send(seen.record, message(seen, ci.current().address))
             except Exception as error:  # noqa: BLE001 - a failing Slack never fails a rollback, however it fails
                 self._wrong = line(f"{type(error).__name__}: {error}")[:300]
             sent = self.monotonic()

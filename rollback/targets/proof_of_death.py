@@ -1,11 +1,11 @@
-"""How the holder of an engine's lock is known to be dead: by this machine, by GitHub, or by a person."""
+"""How the holder of an engine's lock is known to be dead: by this machine, by the CI that it ran in, or by a person."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
 from rollback.core.process_identity import Process
-from rollback.integrations import github_actions
+from rollback.integrations import ci
 
 
 def proof(processes: Iterable[Process], run: str, *, names: Collection[str], confirmed: str) -> str:
@@ -20,6 +20,6 @@ def proof(processes: Iterable[Process], run: str, *, names: Collection[str], con
     here = [process for process in processes if process.is_here]
     if here:
         return "" if any(process.alive() for process in here) else "ours, and its process has ended"
-    if run and github_actions.has_ended(run):
+    if run and ci.has_ended(run):
         return f"ours, and its CI run {run} has ended"
     return ""

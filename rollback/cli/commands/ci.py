@@ -1,4 +1,4 @@
-"""`rollback ci …`: the steps of the workflows. Their outputs go to GitHub's files, and are decided here."""
+"""`rollback ci …`: the steps of GitHub's workflows and of GitLab's jobs. What they hand on is decided here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from rollback.api import ci
 from rollback.cli.options import Env, Identifier, Reason, names_in
 from rollback.cli.runtime import end, verb
 from rollback.config import settings as configured
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.core.stdio import write_out
 from rollback.model import kind as kinds
 from rollback.model import record as records
 from rollback.model.request import StoredRequest, read
@@ -45,10 +46,14 @@ def role(
     which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE")],
     env: Env,
     minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long the job may take.")] = 60,
+    person: Annotated[
+        str, typer.Option("--person", help="In whose name; by default of who has started this attempt.")
+    ] = "",
 ) -> None:
-    """Hand on a role's ARN, the region, who has started this attempt of the run, and for how long to take it."""
+    """Have a job take a role: outputs for GitHub's next step, or what a shell of GitLab's evaluates."""
     with _without_credentials(env) as settings:
-        ci.take_role(settings, which.value, minutes)
+        if for_the_shell := ci.take_role(settings, which.value, minutes, person):
+            write_out(for_the_shell)
 
 
 def plan(
@@ -60,11 +65,20 @@ def plan(
     table: Annotated[str, typer.Option("--table")] = "",
     cutover: Annotated[str, typer.Option("--cutover")] = "none",
     allow_destroy: Annotated[str, typer.Option("--allow-destroy")] = "",
+    allow_below: Annotated[
+        str,
+        typer.Option(
+            "--allow-below",
+            help="true: below a release that must not be rolled back past, too, once approved.",
+        ),
+    ] = "false",
     unreviewed: Annotated[str, typer.Option("--unreviewed")] = "false",
 ) -> None:
     """Plan, write it down, and hand on what it waits for; a second attempt of a run goes on with its record."""
     with verb(env, json=False) as (opened, ui):
         target = _target(kind, to)
+        if allow_below == "true" and target in (kinds.Kind.TABLE, kinds.Kind.CUTOVER):
+            raise UsageError("--allow-below is not for tables.", code=Code.OPTION_INVALID)
         found = ci.record_of_this_run(opened)
         if not found:
             asked = StoredRequest(
@@ -73,6 +87,7 @@ def plan(
                 allow_destroy=tuple(name.strip() for name in allow_destroy.split(",") if name.strip()),
                 table=table,
                 cutover=cutover if target is kinds.Kind.CUTOVER else "none",
+                allow_below=allow_below == "true",
             )
             request = read(target, asked)
             result = opened.roll_back(request, reason=reason, yes=unreviewed == "true", hold=True)
@@ -98,7 +113,7 @@ def plan(
 
 
 def reviewer(env: Env) -> None:
-    """Hand on who has reviewed this run; asks GitHub alone."""
+    """Hand on who has reviewed this run; asks GitHub or GitLab alone."""
     with _without_credentials(env) as settings:
         ci.hand_on(person=ci.reviewer(settings))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from rollback.core.errors import RollbackError
 from rollback.core.process_identity import Process, here
-from rollback.integrations import github_actions
+from rollback.integrations import ci
 from rollback.integrations.pulumi import preview_events
 from rollback.integrations.pulumi.backend import BackendLock
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch
@@ -82,7 +82,7 @@ class UpdateProgress:
 
     def began(self, process: Process) -> None:
         self._process = process
-        self.journal.append(EngineBegan(process=process, run=github_actions.this_attempt(), back=self.back))
+        self.journal.append(EngineBegan(process=process, run=ci.current().attempt, back=self.back))
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Takes an event of the engine: its kind (`resOutputsEvent`) and its JSON (`{"metadata": {"urn",

@@ -9,7 +9,7 @@ from typing import Any
 
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
-from rollback.integrations import github_actions
+from rollback.integrations import ci
 from rollback.integrations.terraform import Diagnostic, Line
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model.events import (
@@ -58,7 +58,7 @@ class _ApplyJournal:
         self._batch = Batch(write=lambda batch: self.journal.append(wrote(resources=tuple(batch))))
 
     def started(self, process: Process) -> None:
-        run = github_actions.this_attempt()
+        run = ci.current().attempt
         self.journal.append(Applying(process=process, sha256=self.sha256, towards=self.kind, run=run))
 
     def lines(self, lines: Sequence[Line]) -> None:
