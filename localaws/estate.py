@@ -87,7 +87,7 @@ def establish(iam: Any, settings: Settings) -> None:
     """The execution role that the functions have; nothing happens if it exists."""
     try:
         iam.create_role(
-            RoleName=_execution_role(settings), AssumeRolePolicyDocument=json.dumps(_ASSUMED_BY_LAMBDA)
+            RoleName=execution_role(settings), AssumeRolePolicyDocument=json.dumps(_ASSUMED_BY_LAMBDA)
         )
     except iam.exceptions.EntityAlreadyExistsException:
         return
@@ -115,7 +115,7 @@ def deploy(
     names = _selected(catalogue, changed) if changed is not None else list(catalogue)
     raising = set(_selected(catalogue, broken))
     packages = {name: code(catalogue[name], name, version, broken=name in raising) for name in names}
-    role = arn("iam", settings.region, settings.account, f"role/{_execution_role(settings)}")
+    role = arn("iam", settings.region, settings.account, f"role/{execution_role(settings)}")
 
     def upload(name: str) -> str | None:
         try:
@@ -182,7 +182,8 @@ def invoke(client: Any, function: str, qualifier: str) -> Invocation:
     )
 
 
-def _execution_role(settings: Settings) -> str:
+def execution_role(settings: Settings) -> str:
+    """The name of the role that the functions run as."""
     return f"{settings.names.stem}-lambda-execution-role"
 
 

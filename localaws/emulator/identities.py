@@ -1,7 +1,7 @@
 """Teaches the emulator who a role's session is in a policy, and what some requests are about.
 
 It fills `aws:PrincipalArn` with the session's ARN where AWS fills it with the role's, so that a denial for
-everybody but one role would hit that role, too; and it takes the tags of a table, a backup, a table that is
+everybody but one role would hit that role, too; it knows no `aws:PrincipalIsAWSService`; and it takes the tags of a table, a backup, a table that is
 restored and an OIDC provider to be about nothing in particular, and the alias of a KMS key to be what a request is
 about, which is the key ("Using aliases to control access to KMS keys", AWS KMS guide). Runs inside the emulator's process; imports nothing of this project.
 
@@ -31,6 +31,8 @@ def install() -> None:
     resolve, resource = evaluator._resolve_condition_key, actions.extract_resource_arn  # noqa: SLF001 - no other place
 
     def condition_key(key: str, context: Any) -> Any:
+        if key.lower() == "aws:principalisawsservice":
+            return "true" if context.principal_type == "Service" else "false"
         value = resolve(key, context)
         if key.lower() == "aws:principalarn" and isinstance(value, str):
             return role_of(value)

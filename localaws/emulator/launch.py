@@ -68,7 +68,10 @@ def _bind(wished: int) -> socket.socket:
 def _serve(listener: socket.socket, port: int) -> None:
     # After GATEWAY_PORT, and quick to fail.
     from localaws.emulator import (  # noqa: PLC0415
+        alarms,
+        alias_metrics,
         api_names,
+        async_invocations,
         calls,
         copying,
         function_code,
@@ -93,6 +96,9 @@ def _serve(listener: socket.socket, port: int) -> None:
     function_code.install()
     idle.install()
     past.install()
+    alias_metrics.install()
+    async_invocations.install()
+    alarms.install()
     calls.install()
     gc.freeze()  # what is here now is nobody's garbage, and is not to be looked through again and again
     config: Any = importlib.import_module("hypercorn.config").Config()
