@@ -12,6 +12,7 @@ from localaws import estate, identity, shell
 from localaws.clients import connect
 from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
+from localaws.first_steps import first_steps
 from localaws.paths import ROOT
 from localaws.progress import BuildProgress
 from rollback.config.naming import DRILL, ROLES
@@ -44,9 +45,8 @@ def _up(options: argparse.Namespace) -> int:
     shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
     print(
         f"The local account answers at {emulator.endpoint} (log: {emulator.log}).\n"
-        "Point a shell at it, as the account's root or as a role that the foundation has declared:\n"
-        f'  eval "$({shown} -m localaws env dev)"\n'
-        f'  eval "$({shown} -m localaws env dev --as rollback --person alice)"\n'
+        "From here to a release that was rolled back, in a shell in this folder (docs/local-account.md):\n\n"
+        f"{first_steps(str(shown))}\n\n"
         "End it with: make down"
     )
     return 0

@@ -501,6 +501,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "getting-started.md",
         "infrastructure.md",
         "install.md",
+        "local-account.md",
         "workflows.md",
     }
 
