@@ -597,7 +597,12 @@ class Settings(_Model):
     @field_validator("smoke", mode="before")
     @classmethod
     def _of_all(cls, smoke: Any) -> Any:
-        return dict.fromkeys(get_args(SmokeOf), smoke) if isinstance(smoke, list | tuple) else smoke
+        if not isinstance(smoke, list | tuple):
+            return smoke
+        # Here, where it is one command yet: each of its words is wrong once.
+        texts = [isinstance(word, str) and "\0" not in word for word in smoke]
+        _raise([(("smoke", place), "it must be text") for place, is_text in enumerate(texts) if not is_text])
+        return dict.fromkeys(get_args(SmokeOf), smoke)
 
     @field_validator("approval", mode="before")
     @classmethod

@@ -44,7 +44,10 @@ def of(error: ValidationError, project: str) -> list[Problem]:
         elif one["type"] == "missing":
             found.append(Problem(one["loc"], "it is not set"))
         else:
-            found.append(Problem(one["loc"], _plainly(one["msg"], one["type"])))
+            what = _plainly(one["type"], one["msg"], one.get("ctx", {}))
+            # Of a key of a mapping.
+            path = one["loc"][:-1] if one["loc"][-1:] == ("[key]",) else one["loc"]
+            found.append(Problem(path, what))
     return list(dict.fromkeys(found))
 
 
@@ -167,9 +170,40 @@ def _sentence(problem: Problem, project: str, place: str) -> str:
     return f"{place}: {said}{end}" if place else f"{said}{end}"
 
 
-def _plainly(message: str, kind: str) -> str:
-    """The words of pydantic, without what says nothing to who writes a file."""
-    text = message.removeprefix("Value error, ")
-    if kind == "string_pattern_mismatch":
-        return "this is no such name or value"
-    return text[:1].lower() + text[1:]
+# What is wrong by pydantic's type of error, in our words; braces are filled from the error's context.
+# https://docs.pydantic.dev/latest/errors/validation_errors/
+_WORDS = {
+    "string_pattern_mismatch": "this is no such name or value",
+    "literal_error": "it must be {expected}",
+    "greater_than": "it must be more than {gt:g}",
+    "greater_than_equal": "it must be at least {ge:g}",
+    "less_than": "it must be less than {lt:g}",
+    "less_than_equal": "it must be at most {le:g}",
+    "string_too_long": "it has more than {max_length} characters",
+    "string_too_short": "it has fewer than {min_length} characters",
+    "too_long": "it has more than {max_length} entries",
+    "too_short": "it has fewer than {min_length} entries",
+}
+_KINDS = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a mapping",
+    "mapping": "a mapping",
+    "model": "a mapping",
+}
+
+
+def _plainly(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    """What is wrong in our own words, and not in pydantic's."""
+    if kind == "value_error":  # a validator's of ours
+        text = message.removeprefix("Value error, ")
+        return text[:1].lower() + text[1:]
+    if words := _WORDS.get(kind):
+        return words.format(**context)
+    wanted = _KINDS.get(kind.partition("_")[0])
+    return f"it must be {wanted}" if wanted else "this is no such name or value"

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
 import pytest
 import yaml
+from pydantic.alias_generators import to_camel
 
+from rollback.config.model import Settings
+from rollback.config.problems import PROVIDERS
 from rollback.config.settings import from_config, parse
 from rollback.core.errors import Code, UsageError
 from tests.coded import coded
@@ -135,3 +142,70 @@ def test_an_example_is_spelt_as_it_has_to_be_and_has_no_anchors() -> None:
     assert "lease_seconds" not in then
     assert "&" not in then
     assert "*" not in then
+
+
+SOUND = {
+    "aws:region": "eu-west-1",
+    "aws:allowedAccountIds": ["111122223333"],
+    "orders:prefix": "acme",
+    "orders:repository": "a/b",
+    "orders:services": {"orders": ["get"]},
+    "orders:production": False,
+    "orders:alias": "live",
+}
+JUNK: tuple[Any, ...] = (
+    5, -1, 1.5, True, None, "x y", "x" * 500, [], [1], [None], [["a"]], {}, {"a": 1}, {"aliases": [1]}, 10**9,
+)  # fmt: skip
+
+
+def fields() -> Iterator[tuple[str, str]]:
+    """Every setting by its key, and with each of its own fields."""
+    for name, field in Settings.model_fields.items():
+        key = PROVIDERS.get(name, f"orders:{to_camel(name)}")
+        yield key, ""
+        for model in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            for inner in getattr(model, "model_fields", ()):
+                yield key, to_camel(inner)
+
+
+def refused(key: str, value: Any) -> UsageError | None:
+    stack = yaml.safe_dump({"config": SOUND | {key: value}})
+    try:
+        parse("dev", "name: orders\n", stack)
+    except UsageError as error:
+        return error
+    return None
+
+
+@pytest.mark.slow
+def test_whatever_a_setting_is_given_what_is_wrong_is_said_in_words_of_our_own() -> None:
+    said = {
+        line.strip()
+        for (key, inner), value in product(fields(), JUNK)
+        if (error := refused(key, {inner: value} if inner else value)) is not None
+        for line in error.what.splitlines()
+    }
+
+    assert len(said) > 100
+    theirs = ("nput", "should", "valid ", "instance of", "dictionary", "tuple", "parse", "[key]")
+    assert not [line for line in said if any(word in line for word in theirs)]
+
+
+@pytest.mark.parametrize("wrong_word", [5, "a\0b", ["c"]])
+def test_one_wrong_word_of_the_smoke_command_is_one_sentence_with_its_line_and_an_example(
+    wrong_word: Any,
+) -> None:
+    error = refused("orders:smoke", ["python", wrong_word])
+
+    assert error is not None
+    assert error.what == (
+        "Environment 'dev' is not well configured: Pulumi.dev.yaml line 14: orders:smoke.1: it must be text."
+    )
+    assert error.next.startswith("In Pulumi.dev.yaml, for example: orders:smoke: [")
+
+
+def test_a_kind_that_the_smoke_command_is_not_for_is_named_with_those_that_there_are() -> None:
+    error = refused("orders:smoke", {"lambda": ["sh"]})
+
+    assert error is not None
+    assert "orders:smoke.lambda: it must be 'aliases', 'stack', " in error.what
