@@ -74,6 +74,12 @@ _TAKE = ["sts:AssumeRole", "sts:SetSourceIdentity"]
 
 def boundary(scope: Scope) -> Document:
     """The permissions boundary of all roles, as a policy document (`policies.Document`)."""
+    by_set = scope.by_permission_set(APPROVER)
+    approvers: Document = (
+        {"ArnNotLike": {"aws:PrincipalArn": [scope.role(APPROVER), *by_set]}}
+        if by_set
+        else {"ArnNotEquals": {"aws:PrincipalArn": scope.role(APPROVER)}}
+    )
     return document(
         [
             statement("Ceiling", granted(scope), "*"),
@@ -107,7 +113,7 @@ def boundary(scope: Scope) -> Document:
                 {
                     # Any approval among the keys is enough; a transaction may carry several.
                     "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": "APPROVAL#*"},
-                    "ArnNotEquals": {"aws:PrincipalArn": scope.role(APPROVER)},
+                    **approvers,
                 },
             ),
             denial(
@@ -134,7 +140,7 @@ def trust(
     GitHub changelog of 2026-04-23); empty where there is none. People need MFA, and their session must bear their user name, so that
     "who" is never of the caller's choosing. Nor is it on the way from `role`: a session keeps the name that
     it was taken with, for which it needs a source identity (`rollback login` sets one); a job's session
-    sets it as it goes.
+    sets it as it goes; a session of the permission set of `role`, where there is one, has none, but its own name.
     """
     jobs: list[Statement] = (
         [
@@ -162,9 +168,35 @@ def trust(
         taken = [
             {"Sid": "Role", **by, "Condition": _named("${aws:SourceIdentity}")},
             {"Sid": "RoleOfJobs", **by, "Condition": {"Null": {"aws:FederatedProvider": "false"}}},
+            *_of_permission_set(scope, role),
         ]
     found = [*jobs, *taken, *(people_may_take(people) if people else ())]
     return document(found or [NOBODY])
+
+
+def _of_permission_set(scope: Scope, role: str) -> list[Statement]:
+    """The statement by which people take a role from the permission set of `role`; none where it has no set.
+
+    A trust can name no role whose name is not known, so it names the account: a session needs the permission of its own
+    policies as well. Identity Center names a session after its user and sets no source identity, and the name is what
+    follows the colon in `aws:userid` (IAM User Guide, "IAM policy elements: variables and tags",
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#policy-vars-infotouse).
+    """
+    roles = scope.by_permission_set(role)
+    if not roles:
+        return []
+    return [
+        {
+            "Sid": "PermissionSet",
+            "Effect": "Allow",
+            "Principal": {"AWS": scope.arn("iam", "root")},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "ArnLike": {"aws:PrincipalArn": roles},
+                "StringLike": {"aws:userid": "*:${sts:RoleSessionName}"},
+            },
+        }
+    ]
 
 
 def people_may_take(people: Sequence[str]) -> list[Statement]:

@@ -24,6 +24,7 @@ from .deployments_table import DeploymentsTable, DeploymentsTableArgs
 from .github_roles import GithubRoles, GithubRolesArgs
 from .live_aliases import LiveAliases, LiveAliasesArgs
 from .of_settings import scope_of
+from .permission_sets import PermissionSets, PermissionSetsArgs
 from .release_parameters import ReleaseParameters, ReleaseParametersArgs
 from .rollback_environments import RollbackEnvironments, RollbackEnvironmentsArgs
 
@@ -72,6 +73,7 @@ def foundation(settings: Settings) -> None:
         "break-glass",
         BreakGlassArgs(scope=scope, boundary=roles.boundary_arn, people=settings.people.break_glass),
     )
+    permission_sets = PermissionSets("permission-sets", PermissionSetsArgs(scope=scope))
     environments = RollbackEnvironments(
         "rollback-environments",
         RollbackEnvironmentsArgs(
@@ -88,13 +90,14 @@ def foundation(settings: Settings) -> None:
     pulumi.export("deploymentsTable", table.table_name)
     pulumi.export("auditTrail", trail.bucket_name)
     pulumi.export("roleArns", roles.role_arns | {BREAK_GLASS: break_glass.role_arn})
+    pulumi.export("permissionSets", permission_sets.refers_to)
     pulumi.export("githubEnvironments", environments.environments)
 
 
 def daily(settings: Settings) -> None:
     """What the deployer declares."""
     names = settings.names
-    refuse_others(names)
+    refuse_others(settings)
     parameters = ReleaseParameters(
         "release-parameters", ReleaseParametersArgs(names=names, tables=settings.restorable)
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollback.config.naming import APPROVER
+
 from .policies import Scope
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ def scope_of(settings: Settings) -> Scope:
         alike=settings.alike,
         by=settings.function_access.by,
         tag=tuple(settings.function_access.tag.items()),
+        permission_sets={
+            role: name
+            for role, name in settings.permission_sets.of_roles.items()
+            if role != APPROVER or settings.approvals
+        },
         drills=settings.drills,
         approvals=settings.approvals,
         terraform=terraform is not None,

@@ -18,8 +18,8 @@ Who may do what is in `permissions`. Notes that hold for all of them:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -93,6 +93,8 @@ class Scope:
     alike: tuple[str, ...] = ()
     by: str = "auto"
     tag: tuple[tuple[str, str], ...] = ()
+    # Role → the permission set by which people do its work.
+    permission_sets: Mapping[str, str] = field(default_factory=dict)
     drills: bool = False
     approvals: bool = True
     terraform: bool = True
@@ -119,6 +121,15 @@ class Scope:
 
     def role(self, role: str) -> str:
         return self.arn("iam", f"role/{self.names.role(role)}")
+
+    def by_permission_set(self, role: str) -> list[str]:
+        """What the ARN is like of the role of that permission set by which people do the work of `role`; empty where
+        there is none. The region is below the path, or left out where it is us-east-1.
+        """
+        if role not in self.permission_sets:
+            return []
+        name = naming.permission_set_role(self.permission_sets[role])
+        return [self.arn("iam", f"role/{naming.PERMISSION_SETS_PATH}{region}{name}") for region in ("", "*/")]
 
     def table(self, name: str) -> str:
         return self.arn("dynamodb", f"table/{name}")

@@ -63,7 +63,7 @@ def assume(
         WebIdentityToken=token(settings.repository, environment, person),
         DurationSeconds=SESSION_HOURS * 3600,
     )["Credentials"]
-    return _variables(answer)
+    return variables(answer)
 
 
 def person(endpoint: str, settings: Settings, name: str) -> dict[str, str]:
@@ -92,10 +92,11 @@ def assume_as(endpoint: str, settings: Settings, role: str, name: str) -> dict[s
         SerialNumber=device(settings, name),
         TokenCode="123456",
     )
-    return _variables(answer["Credentials"])
+    return variables(answer["Credentials"])
 
 
-def _variables(credentials: Mapping[str, Any]) -> dict[str, str]:
+def variables(credentials: Mapping[str, Any]) -> dict[str, str]:
+    """What an AWS client reads of the credentials that STS answers."""
     return {
         "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],

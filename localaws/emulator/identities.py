@@ -35,8 +35,16 @@ def install() -> None:
             return "true" if context.principal_type == "Service" else "false"
         value = resolve(key, context)
         if key.lower() == "aws:principalarn" and isinstance(value, str):
-            return role_of(value)
+            return with_path(role_of(value))
         return value
+
+    roles: Any = importlib.import_module("ministack.services.iam")
+
+    def with_path(arn: str) -> str:
+        """A session does not tell its role's path."""
+        _, _, _, _, account, resource = arn.split(":", 5)
+        role = roles._roles.get_scoped(account, None, resource.removeprefix("role/"))  # noqa: SLF001
+        return str(role["Arn"]) if resource.startswith("role/") and role else arn
 
     keys: Any = importlib.import_module("ministack.services.kms")
 
@@ -56,7 +64,7 @@ def install() -> None:
 def role_of(arn: str) -> str:
     """The ARN of the role whose session `arn` is; any other ARN as it is.
 
-    A role's path, which a session does not tell, is taken to be `/`.
+    A role's path, which a session does not tell, is left out.
     """
     session = _SESSION.fullmatch(arn)
     return "arn:{}:iam::{}:role/{}".format(*session.groups()) if session else arn

@@ -60,7 +60,8 @@ def install() -> None:
             return bool(trusts(document, caller, context))
         asked = _asked.get({})
         about = {**context.principal_keys, **({_MFA: "true"} if by_mfa(asked) else {})}
-        document, had = with_variables(document, about), about.get(_SOURCE)
+        document = with_variables(document, {**context.service_context, **about})
+        had = about.get(_SOURCE)
         name = asked.get("SourceIdentity", had)
         if had not in (None, name):
             return False

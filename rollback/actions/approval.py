@@ -43,7 +43,7 @@ def policy(settings: Settings, kind: str, *, below: bool = False) -> Policy:
     least: Policy = "none"
     if kind == Kind.PRUNE or below:
         least = "confirm"
-    if below and any((settings.people.approvers, settings.reviewers.users, settings.reviewers.teams)):
+    if below and settings.names_approvers:
         least = "identity"
     return max(required, least, key=_STRICTEST.index)
 
@@ -146,7 +146,7 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         raise Refused(
             reason,
             code=Code.APPROVAL_REFUSED,
-            next=f"Another person, under {settings.names.role(APPROVER)}, has to approve it.",
+            next=f"Another person, under {settings.called(APPROVER)}, has to approve it.",
         )
     return Approval(
         rollback_id=record.rollback_id,
@@ -211,7 +211,7 @@ def valid_approval(
         f"{record.rollback_id} may not go ahead: {why}.",
         code=Code.APPROVAL_MISSING,
         next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}, "
-        f"by another person under {settings.names.role(APPROVER)}.",
+        f"by another person under {settings.called(APPROVER)}.",
     )
 
 
@@ -268,6 +268,6 @@ def _unfit(by: Actor, record: Record, settings: Settings) -> str | None:
         return f"{by.person} started it and cannot approve it"
     if by.role == starter.role:
         return f"it was started under the same role, {by.role}"
-    if by.role != settings.names.role(APPROVER):
-        return f"{by} does not act under {settings.names.role(APPROVER)}"
+    if not settings.acts_as(by.role, APPROVER):
+        return f"{by} does not act under {settings.called(APPROVER)}"
     return None

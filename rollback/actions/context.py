@@ -72,7 +72,7 @@ class Session:
                 required = self.policy_of(record)
             except RollbackError:
                 required = approval.policy(self.settings, record.kind, below=bool(record.below))
-        approver = self.settings.names.role(APPROVER)
+        approver = self.settings.called(APPROVER)
         life = Life.RUNNING if record.status is Status.IN_PROGRESS else Life.FREE
         return RecordSeen(record=record, life=life, required=required, approver=approver)
 

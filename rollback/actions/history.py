@@ -121,10 +121,10 @@ def _why(session: Session, error: RollbackError) -> str:
     """Why the engine's history could not be read, and who can: its own words are long, and name no role."""
     if error.code is not Code.ACCESS_DENIED:
         return line(error.what.splitlines()[-1])[:_MAX_TEXT]
-    names = session.settings.names
+    deployer = session.settings.called(DEPLOYER)
     return (
-        f"{session.caller} may not read the state in {place(session.settings)}. Who has taken "
-        f"{names.role(DEPLOYER)} sees it: rollback history --kind {UPDATE} --env {session.environment}"
+        f"{session.caller} may not read the state in {place(session.settings)}. Who acts under "
+        f"{deployer} sees it: rollback history --kind {UPDATE} --env {session.environment}"
     )
 
 

@@ -316,7 +316,7 @@ class Lifecycle:
         else:
             error = AwaitingApproval(
                 f"{name} waits for approval of digest {shown}.",
-                next=f"Another person, under {self.session.settings.names.role(APPROVER)}:\n"
+                next=f"Another person, under {self.session.settings.called(APPROVER)}:\n"
                 f"rollback approve {name} --digest {shown} --env {env}\n"
                 f"Then: rollback apply {name} --env {env}",
             )

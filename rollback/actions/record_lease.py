@@ -15,7 +15,7 @@ from rollback.actions.ledger_store import LedgerStore, give_up
 from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible
 from rollback.actions.smoke_test import smoke
-from rollback.config.naming import SESSION_HOURS, role_of
+from rollback.config.naming import SESSION_HOURS, permission_set_of, role_of
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
@@ -115,13 +115,13 @@ class RecordLeases:
             return
         if ends < session.now() + timedelta(minutes=needed):
             _, role = role_of(session.caller.role)
+            login = f"rollback login --env {session.environment}"
+            login += (f" --role {role}" if role else "") + f" --hours {-(-(needed + _TO_BEGIN) // 60)}"
             raise Refused(
                 f"These credentials end at {ends:%H:%M:%SZ}, and rollback {target.verb} may take {target.minutes} minutes.",
                 code=Code.CREDENTIALS_END,
                 changed="Nothing was changed.",
-                next=f"rollback login --env {session.environment}"
-                + (f" --role {role}" if role else "")
-                + f" --hours {-(-(needed + _TO_BEGIN) // 60)}",
+                next="aws sso login" if permission_set_of(session.caller.role) else login,
             )
         if needed < target.minutes:
             self.ui.notice(

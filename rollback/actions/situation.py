@@ -53,7 +53,7 @@ def leases(session: Session, holders: Holders) -> tuple[LeaseSeen, ...]:
 
 def of(session: Session, opened: Opened) -> RecordSeen:
     """One record, as `record_seen`. Who approves may read the record alone."""
-    if session.caller.role == session.settings.names.role(APPROVER):
+    if session.settings.acts_as(session.caller.role, APPROVER):
         return session.seen(opened.record)
     held = leases(session, session.leases.holders())
     return record_seen(session, opened, held, session.ledger.timeline(readable=True))

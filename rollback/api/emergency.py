@@ -50,7 +50,7 @@ class Emergency:
                     "The ledger answers: this is no emergency.",
                     code=Code.NO_EMERGENCY,
                     next=f"rollback lambda --env {session.environment} --reason …, under "
-                    f"{session.settings.names.role('rollback')}. Where that cannot be: --although-the-ledger-answers, on a "
+                    f"{session.settings.called('rollback')}. Where that cannot be: --although-the-ledger-answers, on a "
                     "terminal.",
                 )
             self._environment.reporter.notice(answer.why or "The ledger answers, and is left aside.")

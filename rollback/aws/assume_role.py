@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
 from rollback.aws.answers import trust_nothing
-from rollback.config.naming import DRILL, RESTORE, ROLLBACK, arn
+from rollback.config.naming import DRILL, RESTORE, ROLLBACK, arn, permission_set_of
 from rollback.core.errors import Code, Refused
 from rollback.core.thread_pool import WORKERS
 
@@ -63,17 +63,19 @@ def session(account: Account, role: str) -> boto3.Session:
             try:
                 # The trust lets a session on in its own name only, which is its source identity. A session
                 # that has one can set no other; a job's has none yet (`components.boundary.trust`).
+                # Identity Center sets none: its session's own name is what the trust looks at.
                 name = account.caller.person
-                answer = account.client("sts").assume_role(
-                    RoleArn=wanted, RoleSessionName=name, SourceIdentity=name
-                )["Credentials"]
+                source = {} if permission_set_of(account.caller.role) else {"SourceIdentity": name}
+                answer = account.client("sts").assume_role(RoleArn=wanted, RoleSessionName=name, **source)[
+                    "Credentials"
+                ]
             except ClientError as error:
                 if code(error) not in ("AccessDenied", "AccessDeniedException"):
                     raise
                 raise Refused(
                     f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
                     code=Code.WRONG_ROLE,
-                    next=f"Act under {settings.names.role(before)}, which may take it, as `rollback login --env "
+                    next=f"Act under {settings.called(before)}, which may take it, as `rollback login --env "
                     f"{settings.environment} --role {before}` takes it; `pulumi up` of the foundation declares both.",
                 ) from error
         return {

@@ -14,7 +14,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, connect, denied, explained
-from rollback.config.naming import arn
+from rollback.config.naming import arn, permission_set_of
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, UsageError
 
@@ -28,6 +28,12 @@ def own(settings: Settings, profile: str) -> Account:
 
 def user(account: Account) -> str:
     """The caller's user name. Raises `Refused` where the caller is no IAM user, who alone can take a role so."""
+    if permission_set := permission_set_of(account.caller.role):
+        raise Refused(
+            f"{account.caller.person} acts by the permission set {permission_set}, which needs no other role.",
+            code=Code.WRONG_ROLE,
+            next="Type the verb itself, under the AWS profile of the permission set that it needs (aws sso login).",
+        )
     if account.caller.role != "user":
         raise Refused(
             f"{account.caller} is no IAM user: a person takes a role with keys of their own.",

@@ -18,14 +18,19 @@ from pydantic.alias_generators import to_camel
 
 from rollback.config.naming import (
     ACCOUNT,
+    APPROVER,
+    BREAK_GLASS,
+    DEPLOYER,
     ENTRY,
     ENVIRONMENT,
     FOUNDATION,
     PREFIX,
+    ROLLBACK,
     Names,
     Templates,
     beginnings,
     is_like,
+    permission_set_of,
 )
 from rollback.core.errors import Code, UsageError
 
@@ -203,6 +208,49 @@ class People(_Model):
             if both:
                 raise ValueError(f"{', '.join(both)} {does}")
         return approvers
+
+
+# "PermissionSet", https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_PermissionSet.html.
+_PermissionSet = Annotated[str, Field(pattern=r"^([A-Za-z0-9+=,.@_-]{1,32}|)$")]
+
+
+class PermissionSets(_Model):
+    """Names of permission sets of IAM Identity Center, by which people do the work of a role without taking it.
+
+    A person is who their session is named after, which Identity Center makes their user name. Each set is of its own:
+    who holds two of them could approve what they ask for, under another name of theirs.
+    """
+
+    deployers: _PermissionSet = Field(
+        "", description="The set of those who deploy", examples=["OrdersDeploy"]
+    )
+    on_call: _PermissionSet = Field(
+        "", description="The set of those who roll back, and restore tables", examples=["OrdersOnCall"]
+    )
+    break_glass: _PermissionSet = Field(
+        "", description="The set of those who break the glass, in an emergency", examples=["OrdersBreakGlass"]
+    )
+    approvers: _PermissionSet = Field(
+        "", description="The set of those who approve", examples=["OrdersApprove"]
+    )
+
+    @field_validator("on_call", "break_glass", "approvers")
+    @classmethod
+    def _own(cls, name: str, info: ValidationInfo) -> str:
+        if name and (other := next((to_camel(field) for field, one in info.data.items() if one == name), "")):
+            raise ValueError(f"'{name}' is also the set of {other}: each has its own")
+        return name
+
+    @property
+    def of_roles(self) -> dict[str, str]:
+        """Role (`naming.BY_PERMISSION_SET`) → its set, where it has one."""
+        every = {
+            DEPLOYER: self.deployers,
+            ROLLBACK: self.on_call,
+            APPROVER: self.approvers,
+            BREAK_GLASS: self.break_glass,
+        }
+        return {role: name for role, name in every.items() if name}
 
 
 class Reviewers(_Model):
@@ -441,6 +489,11 @@ class Settings(_Model):
         examples=["#deployments"],
     )
     people: People = Field(People(), description="ARNs of IAM users who may take a role, with MFA")
+    permission_sets: PermissionSets = Field(
+        PermissionSets(),
+        description="The permission sets of IAM Identity Center by which people act, beside the users of `people` or "
+        "in their place; each refers to the policies that the foundation's stack exports as `permissionSets`",
+    )
     reviewers: Reviewers = Field(
         Reviewers(),
         description="Numeric GitHub ids of those who approve; with these and github:owner the GitHub environments "
@@ -621,13 +674,18 @@ class Settings(_Model):
             for field in ("aliases", "infrastructure", "table")
             if getattr(approval, field) == "identity"
         ]
-        nobody = "people" in data and not data["people"].approvers and data.get("repository") == ""
+        known = "people" in data and "permission_sets" in data
+        nobody = (
+            known
+            and not (data["people"].approvers or data["permission_sets"].approvers)
+            and data.get("repository") == ""
+        )
         if nobody and not (asked == ["table"] and not data.get("tables")):
             _raise(
                 [
                     (
                         ("approval", field),
-                        "nobody could approve it: name people.approvers or a repository, or let the same person do",
+                        "nobody could approve it: name people.approvers, permissionSets.approvers or a repository, or let the same person do",
                     )
                     for field in asked
                     if field != "table" or data.get("tables")
@@ -658,6 +716,26 @@ class Settings(_Model):
             self.approval.table if self.tables else "",
         }
         return "identity" in asked
+
+    @property
+    def names_approvers(self) -> bool:
+        """Whether the settings say who approves."""
+        reviewers = self.reviewers
+        return bool(
+            self.people.approvers or self.permission_sets.approvers or reviewers.users or reviewers.teams
+        )
+
+    def acts_as(self, name: str, role: str) -> bool:
+        """Whether the IAM role `name` is the one of `role` (a word of `naming`), or that of its permission set."""
+        permission_set = self.permission_sets.of_roles.get(role)
+        return name == self.names.role(role) or (
+            permission_set is not None and permission_set_of(name) == permission_set
+        )
+
+    def called(self, role: str) -> str:
+        """What a person acts under who does the work of `role`, as messages name it."""
+        permission_set = self.permission_sets.of_roles.get(role)
+        return self.names.role(role) + (f" or the permission set {permission_set}" if permission_set else "")
 
     @property
     def restorable(self) -> tuple[str, ...]:

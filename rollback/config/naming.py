@@ -6,6 +6,7 @@ imports the other. Pure string functions: no I/O, no AWS, no Pulumi.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,17 @@ _GITHUB_ENVIRONMENTS = {
     RESTORE: "rollback",
     DRILL: "drill",
 }
+
+# The roles that people can do the work of by a permission set of IAM Identity Center, without taking one. The restore
+# role is taken from there.
+BY_PERMISSION_SET = (DEPLOYER, ROLLBACK, APPROVER, BREAK_GLASS)
+# How Identity Center calls a set's role in an account, and where IAM lets nobody else make one; with the region below it
+# where that is not us-east-1. The suffix is another one each time the set is assigned to the account anew ("Referencing
+# permission sets in resource policies, Amazon EKS, and AWS KMS",
+# https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html).
+PERMISSION_SETS_PATH = "aws-reserved/sso.amazonaws.com/"
+_SUFFIX = 16
+_OF_PERMISSION_SET = re.compile(rf"AWSReservedSSO_([A-Za-z0-9+=,.@_-]{{1,32}})_[0-9a-f]{{{_SUFFIX}}}")
 
 # Characters.
 _ROLE_NAME, _BUCKET_NAME = 64, 63
@@ -244,6 +256,22 @@ def role_of(name: str) -> tuple[str, str]:
         if name.endswith(f"-{tail}"):
             return name.removesuffix(f"-{tail}"), role
     return "", ""
+
+
+def permission_set_of(name: str) -> str:
+    """The permission set whose role in an account is called `name`; empty for any other role:
+    `AWSReservedSSO_OnCall_0123456789abcdef` gives `OnCall`.
+    """
+    found = _OF_PERMISSION_SET.fullmatch(name)
+    return found[1] if found else ""
+
+
+def permission_set_role(permission_set: str, suffix: str = "?" * _SUFFIX) -> str:
+    """The name of a set's role in an account; as a pattern where no suffix is given.
+
+    The suffix is counted, so that `OnCall` is not `OnCall_Readers`.
+    """
+    return f"AWSReservedSSO_{permission_set}_{suffix}"
 
 
 def arn(service: str, region: str, account: str, resource: str) -> str:

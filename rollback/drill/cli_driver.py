@@ -173,7 +173,7 @@ class CliDriver:
                     code=Code.DRILL_FAILED,
                 )
             return time.monotonic() - begun
-        self.notice(f"waits for another person, under {self.session.settings.names.role(APPROVER)}:")
+        self.notice(f"waits for another person, under {self.session.settings.called(APPROVER)}:")
         self.notice(f"rollback approve {name} --digest {digest} --env {env}")
         while not self.session.ledger.approvals(name):
             if time.monotonic() - begun > self.patience:

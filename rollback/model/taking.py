@@ -28,7 +28,7 @@ def taking(settings: Settings, role: str, caller: Actor) -> Taking:
     """How `caller` comes to act under a role that people or workflows take (`naming.DEPLOYER`, …)."""
     names, people = settings.names, settings.people
     name = names.role(role)
-    if caller.role == name:
+    if settings.acts_as(caller.role, role):
         return Taking()
     takers = {
         DEPLOYER: people.deployers,
@@ -39,6 +39,8 @@ def taking(settings: Settings, role: str, caller: Actor) -> Taking:
     users = [arn.rpartition("/")[2] for arn in takers]
     if caller.person.casefold() in map(str.casefold, users):
         return Taking(under=name, login=f"rollback login --env {settings.environment} --role {role}")
+    if role in settings.permission_sets.of_roles:
+        return Taking(under=settings.called(role))
     if users:
         return Taking(under=f"{name} ({', '.join(users)})")
     if role == BREAK_GLASS:

@@ -189,6 +189,12 @@ class Platform:
             "TMPDIR": str(self.temporary),
         }
 
+    def comes_as(self, person: Person, identity: Mapping[str, str]) -> None:
+        """`person` has these credentials from now on."""
+        self._identities[person] = dict(identity)
+        planted.also(identity["AWS_SECRET_ACCESS_KEY"])
+        planted.also(identity["AWS_SESSION_TOKEN"])
+
     def rollback(
         self,
         *arguments: str,

@@ -137,8 +137,8 @@ def under_its_role(session: Session) -> None:
 
     Other roles that may move aliases need an approval; IAM cannot tell the two cases apart.
     """
-    role = session.settings.names.role(BREAK_GLASS)
-    if session.caller.role != role:
+    role = session.settings.called(BREAK_GLASS)
+    if not session.settings.acts_as(session.caller.role, BREAK_GLASS):
         raise Refused(
             f"An emergency is acted under {role} only; you are {session.caller}.",
             code=Code.WRONG_ROLE,

@@ -97,7 +97,7 @@ def _of_states(session: Session, check: str, ask: Callable[[], list[Judgement]])
     """As `_asked`, for what only the role that deploys may read."""
     found = _asked(check, ask)
     if any("AccessDenied" in one.why or "Not allowed" in one.why for one in found if one.against):
-        role = session.settings.names.role(DEPLOYER)
+        role = session.settings.called(DEPLOYER)
         return [replace(one, next=f"ask under {role}, which may read the states") for one in found]
     return found
 

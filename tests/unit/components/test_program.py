@@ -133,6 +133,34 @@ def test_the_deployers_stack_is_declared_under_no_other_role(caller: str) -> Non
         run(program, config=configuration("dev", **ONE_FUNCTION), caller=caller)
 
 
+def test_the_deployers_stack_is_declared_by_the_permission_set_of_those_who_deploy() -> None:
+    config = configuration("dev", **ONE_FUNCTION) | {"rollback:permissionSets": '{"deployers": "Deploy"}'}
+    by = "arn:aws:sts::536580886816:assumed-role/AWSReservedSSO_{}_0123456789abcdef/dan@example.com"
+
+    declared = run(program, config=config, caller=by.format("Deploy"))
+
+    assert declared.of("aws:lambda/alias:Alias")
+    with pytest.raises(pulumi.RunError, match="dev-foundation"):
+        run(program, config=config, caller=by.format("Deploy_Readers"))
+
+
+def test_permission_sets_refer_to_policies_that_are_declared_and_to_the_boundary() -> None:
+    sets = {"deployers": "Deploy", "onCall": "OnCall", "approvers": "Approve", "breakGlass": "Glass"}
+    config = configuration("prod") | {"rollback:permissionSets": json.dumps(sets)}
+
+    declared = run(program, stack="prod-foundation", config=config, account="093646564004")
+
+    policies = {one.inputs["name"]: one for one in declared.of("aws:iam/policy:Policy").values()}
+    refers_to = declared.exports["permissionSets"]
+    assert set(refers_to) == set(sets.values())
+    for one in refers_to.values():
+        assert set(one["policies"]) <= set(policies)
+        assert one["boundary"] in policies
+        assert 0 < len(one["policies"]) <= 10
+    assert all(len(json.dumps(one.policy(), separators=(",", ":"))) <= 6144 for one in policies.values())
+    assert "AWSReservedSSO_Approve_" in json.dumps(policies["bbws-access-prod-boundary"].policy())
+
+
 def test_another_stack_is_refused_by_name() -> None:
     with pytest.raises(pulumi.RunError, match=r"'dev-fundation'.*'dev-foundation'"):
         run(program, stack="dev-fundation", config=configuration("dev"))

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
-from rollback.config.naming import Names, Templates, beginnings, is_like, role_of
+from rollback.config.naming import (
+    APPROVER,
+    ROLLBACK,
+    Names,
+    Templates,
+    beginnings,
+    is_like,
+    permission_set_of,
+    role_of,
+)
 from rollback.config.settings import Settings, environments, load, parse
 from rollback.core.errors import Code, UsageError
 from tests.coded import coded
@@ -321,3 +330,41 @@ def test_a_prefix_that_does_not_cover_every_function_is_refused() -> None:
 @pytest.mark.parametrize("access", [{"by": "tag"}, {"by": "guess"}, {"prefixes": ["*"]}, {"tag": {"a": ""}}])
 def test_access_by_what_does_not_exist_is_refused(access: Any) -> None:
     assert "orders:functionAccess" in refused(functionAccess=access).what
+
+
+# -- permission sets -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "permission_set"),
+    [
+        ("AWSReservedSSO_OnCall_0123456789abcdef", "OnCall"),
+        ("AWSReservedSSO_On_Call_0123456789abcdef", "On_Call"),
+        ("AWSReservedSSO_OnCall_0123456789ABCDEF", ""),
+        ("AWSReservedSSO_OnCall_0123", ""),
+        ("x-AWSReservedSSO_OnCall_0123456789abcdef", ""),
+        ("acme-staging-rollback-role", ""),
+    ],
+)
+def test_a_permission_set_is_known_by_its_roles_whole_name(name: str, permission_set: str) -> None:
+    assert permission_set_of(name) == permission_set
+
+
+def test_people_act_as_a_role_by_the_role_or_by_its_permission_set_alone() -> None:
+    settings = made(permissionSets={"onCall": "OnCall", "approvers": "Approve"})
+
+    for name in ("acme-staging-approver-role", "AWSReservedSSO_Approve_0123456789abcdef"):
+        assert settings.acts_as(name, APPROVER)
+        assert not settings.acts_as(name, ROLLBACK)
+    for name in ("AWSReservedSSO_Approve_Readers_0123456789abcdef", "Approve", "acme-prod-approver-role"):
+        assert not settings.acts_as(name, APPROVER)
+    assert not made().acts_as("AWSReservedSSO_Approve_0123456789abcdef", APPROVER)
+
+
+def test_a_permission_set_is_of_one_role_and_lets_people_approve() -> None:
+    assert (
+        "orders:permissionSets.approvers"
+        in refused(permissionSets={"onCall": "Everybody", "approvers": "Everybody"}).what
+    )
+    assert made(permissionSets={"approvers": "Approve"}, approval={"aliases": "identity"}).approvals
+    assert "orders:permissionSets.onCall" in refused(permissionSets={"onCall": "On Call"}).what
