@@ -105,7 +105,7 @@ def daily(settings: Settings) -> None:
         "live-aliases",
         LiveAliasesArgs(
             alias=settings.alias,
-            functions=settings.entries(),
+            functions=settings.entries() if settings.declare_aliases else {},
         ),
     )
     pulumi.export("releaseParameters", parameters.parameter_names)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import boto3
 from botocore import exceptions
@@ -26,6 +26,7 @@ from botocore.parsers import ResponseParserError
 from rollback.aws.answers import trust_nothing
 from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
 from rollback.aws.session_end import ends
+from rollback.config.model import Pace, Rto
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.thread_pool import WORKERS, Pool, workers
@@ -90,6 +91,15 @@ class Account:
         return first, rest
 
 
+class Limits(Protocol):
+    """How fast Lambda may be asked: settings have it."""
+
+    @property
+    def pace(self) -> Pace: ...
+    @property
+    def rto(self) -> Rto: ...
+
+
 class Throttles:
     """Counts the answers that said "too many requests": somebody else was using the quota, too."""
 
@@ -108,25 +118,62 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
     Raises `UsageError` (exit 2) without credentials, without a way to AWS or with a clock that is more
     than five minutes off, and `Refused` (exit 3) for credentials of another account.
     """
-    with explained("asking STS who the caller is", before=True):
-        session = session or boto3.Session(region_name=settings.region)
-        trust_nothing(session.events)
-        config = Config(
-            retries={"mode": "standard", "total_max_attempts": 5},
-            connect_timeout=5,
-            read_timeout=30,
-            max_pool_connections=WORKERS * 2,
-        )
-        identity = session.client("sts", config=config).get_caller_identity()
-    ahead = _clock_ahead(identity["ResponseMetadata"]["HTTPHeaders"].get("date"))
-    if identity["Account"] != settings.account:
+    made = opened(settings.region, session)
+    if made.account != settings.account:
         raise Refused(
-            f"These credentials belong to account {identity['Account']}, but {settings.environment} is "
+            f"These credentials belong to account {made.account}, but {settings.environment} is "
             f"account {settings.account}.",
             code=Code.WRONG_ACCOUNT,
             next=f"Take credentials of account {settings.account}, or name another environment.",
         )
+    throttles = Throttles()
+    lambda_ = made.client("lambda")
+    paced(lambda_, settings, throttles)
+    return Account(
+        settings=settings,
+        caller=_actor(made.arn),
+        lambda_=lambda_,
+        dynamodb=made.client("dynamodb"),
+        ssm=made.client("ssm"),
+        throttles=throttles,
+        client=made.client,
+        ahead=made.ahead,
+        ends=ends(made.session),
+    )
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """Credentials that STS has answered: whose they are, and clients made with them."""
+
+    session: boto3.Session
+    account: str
+    arn: str
+    client: Callable[..., Any]
+    ahead: float
+
+
+def opened(region: str | None = None, session: boto3.Session | None = None) -> Opened:
+    """Asks STS whose credentials the caller has, or `session`. Without a region it is the one that boto3 finds.
+
+    Raises `UsageError` as `connect` does.
+    """
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=WORKERS * 2,
+    )
+    with explained("asking STS who the caller is", before=True):
+        session = session or boto3.Session(region_name=region)
+        if session.region_name is None:
+            raise UsageError(
+                "No region is named.",
+                code=Code.OPTION_INVALID,
+                next="Name one with --region, or set AWS_REGION.",
+            )
+        trust_nothing(session.events)
+        identity = session.client("sts", config=config).get_caller_identity()
     # The one thing that threads may not do with a session at the same time.
     making = threading.Lock()
 
@@ -135,19 +182,12 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
         with explained(f"looking for {service}'s endpoint", before=True), making:
             return session.client(service, config=config.merge(Config(**more)))  # type: ignore[call-overload] # any service
 
-    throttles = Throttles()
-    lambda_ = client("lambda")
-    paced(lambda_, settings, throttles)
-    return Account(
-        settings=settings,
-        caller=_actor(identity["Arn"]),
-        lambda_=lambda_,
-        dynamodb=client("dynamodb"),
-        ssm=client("ssm"),
-        throttles=throttles,
+    return Opened(
+        session=session,
+        account=identity["Account"],
+        arn=identity["Arn"],
         client=client,
-        ahead=ahead,
-        ends=ends(session),
+        ahead=_clock_ahead(identity["ResponseMetadata"]["HTTPHeaders"].get("date")),
     )
 
 
@@ -297,7 +337,7 @@ def _clock_ahead(date: str | None) -> float:
 
 def paced(
     client: LambdaClient,
-    settings: Settings,
+    settings: Limits,
     throttles: Throttles,
     *,
     clock: Callable[[], float] = time.monotonic,

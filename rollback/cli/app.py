@@ -55,6 +55,10 @@ VERBS = {
             "adopt:adopt",
             "List what exists already of what the program declares, and how the stack adopts it; changes nothing.",
         ),
+        "init": (
+            "init:init",
+            "Look at an account's functions, and write the files that declare an environment around them.",
+        ),
         "acceptance": (
             "acceptance:acceptance",
             "Try in the account, in a sandbox of its own, what this tool relies on: exit 5 where a fact does not hold.",

@@ -463,6 +463,12 @@ class Settings(_Model):
     alias: Annotated[str, Field(pattern=r"^[A-Za-z_-][A-Za-z0-9_-]{0,127}$")] = Field(
         description="The alias that callers invoke, on every function", examples=["live"]
     )
+    declare_aliases: bool = Field(
+        True,
+        description="Whether the stack makes the alias of each function. `false` where what deploys the functions makes "
+        "it: SAM's `AutoPublishAlias`, CDK's `Alias`",
+        examples=[False],
+    )
     services: _Entries = Field(
         description="The catalogue: service → its functions, listed as entries of `naming.function`, or each with "
         "its full name",

@@ -166,7 +166,7 @@ def find_root(start: Path) -> Path:
     found = [folder for folder in (start, *start.parents) if (folder / PROJECT_FILE).is_file()]
     if found:
         # Where there is one alone, nothing has to be read to find it.
-        return found[0] if len(found) == 1 else next(filter(_has_settings, found), found[0])
+        return found[0] if len(found) == 1 else next(filter(has_settings, found), found[0])
     raise UsageError(
         f"There is no {PROJECT_FILE} here or in a folder above.",
         code=Code.NO_CHECKOUT,
@@ -174,7 +174,7 @@ def find_root(start: Path) -> Path:
     )
 
 
-def _has_settings(folder: Path) -> bool:
+def has_settings(folder: Path) -> bool:
     """Whether a project's file, or one of its stacks', configures what only this command has. A project file that
     cannot be read may: it says so when it is loaded.
     """

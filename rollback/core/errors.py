@@ -32,7 +32,9 @@ class Code(StrEnum):
     NO_CHECKOUT = auto()  # the command was not started inside a checkout of the platform's repository
     SETTINGS_INVALID = auto()  # Pulumi.yaml or Pulumi.ENV.yaml cannot be read, or has a setting that is wrong
     NOT_CONFIGURED = auto()  # the settings have none of what the verb is for: tables, Terraform, approvals
+    FOLDER_IN_USE = auto()  # the folder to write to is another program's, or what is there cannot be read
     UNKNOWN_ENVIRONMENT = auto()  # no such environment is configured, or none for this account
+    NOTHING_FOUND = auto()  # the account and region have no function that was asked for
     UNKNOWN_SERVICE = auto()  # the settings have no such service or function
     UNKNOWN_RELEASE = auto()  # no such release is recorded
     UNKNOWN_COMMIT = auto()  # this checkout has no such commit, or lacks the protected branch
@@ -55,6 +57,7 @@ class Code(StrEnum):
     THROTTLED = auto()  # AWS answers less than it is asked for: a quota, or a table's capacity, is used up
     AWS_UNREACHABLE = auto()  # no answer from AWS, or from AWS_ENDPOINT_URL
     AWS_ERROR = auto()  # AWS answered with an error that has no code of its own here
+    ALIAS_MISSING = auto()  # functions lack the alias, or it points at nothing published
     NOT_DECLARED = auto()  # a resource that `pulumi up` declares is not there: an alias, a bucket, a table
 
     # -- the guards

@@ -135,6 +135,12 @@ class Terminal:
             return None
         return self._answer(text(question, "bold red"))
 
+    def ask(self, question: str, proposed: str) -> str:
+        """What a person types, or what is proposed where they type nothing or there is no terminal."""
+        if not (sys.stdin.isatty() and self.console.is_terminal):
+            return proposed
+        return self._answer(text(f"{question} [{proposed}] ", "bold")) or proposed
+
     def _answer(self, prompt: Text) -> str:
         """What is typed, without blanks at its ends; empty where Ctrl-D ends it, which answers nothing."""
         try:

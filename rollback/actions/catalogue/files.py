@@ -1,0 +1,158 @@
+"""Files that are proposed, what they would change, and how they are written."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollback.config import settings as configured
+from rollback.core import bounded_file, safe_yaml
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
+
+# Where a folder has something of its own: nothing else is called so by usage.
+FOLDER = "rollbacks"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """A file to be written: its path below a folder, and its text; or `link`, what it is a symbolic link to."""
+
+    path: str
+    text: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What writing a file would do in `folder`. `before` is what is there; None where nothing is."""
+
+    folder: Path
+    file: File
+    before: str | None
+
+    @property
+    def place(self) -> Path:
+        return self.folder / self.file.path
+
+    @property
+    def kind(self) -> str:
+        """`new`, `unchanged`, or `differs`: somebody wrote what is there, and it would be lost."""
+        if self.before is None:
+            return "new"
+        return "unchanged" if self.before == (self.file.link or self.file.text) else "differs"
+
+    @property
+    def diff(self) -> str:
+        """As `diff -u` has it; empty where nothing would change."""
+        after = self.file.link or self.file.text
+        lines = difflib.unified_diff(
+            (self.before or "").splitlines(),
+            after.splitlines(),
+            self.file.path if self.before is not None else os.devnull,
+            self.file.path,
+            lineterm="",
+        )
+        return "\n".join(lines)
+
+
+def changes(folder: Path, files: Iterable[File]) -> tuple[Change, ...]:
+    """What writing files in a folder would do. Raises `UsageError` for what is there and cannot be read."""
+    return tuple(Change(folder=folder, file=one, before=_before(folder / one.path, one)) for one in files)
+
+
+def _before(place: Path, file: File) -> str | None:
+    if place.is_symlink() and file.link:
+        return str(place.readlink())
+    if not (place.exists() or place.is_symlink()):
+        return None
+    try:
+        return bounded_file.content(place, safe_yaml.MAX_BYTES).decode("utf-8", "replace")
+    except bounded_file.UnreadableFile as error:
+        raise UsageError(f"{place} cannot be read: {error}.", code=Code.FOLDER_IN_USE) from None
+
+
+def write(wanted: Iterable[Change]) -> tuple[Path, ...]:
+    """Writes what is new or differs; each file is there as a whole or not at all. Returns what was written.
+
+    Raises `RollbackError` where a file cannot be written, or is not as it was when its change was shown.
+    """
+    written: list[Path] = []
+    for one in wanted:
+        if one.kind == "unchanged":
+            continue
+        if _before(one.place, one.file) != one.before:
+            raise Refused(
+                f"{one.place} was changed meanwhile.",
+                code=Code.CHANGED_BY_OTHERS,
+                changed=_written(written),
+                next="Type it again.",
+            )
+        try:
+            one.place.parent.mkdir(parents=True, exist_ok=True)
+            _replace(one)
+        except OSError as error:
+            raise RollbackError(
+                f"{one.place} cannot be written: {error.strerror}.",
+                code=Code.OUTPUT_UNWRITABLE,
+                changed=_written(written),
+            ) from error
+        written.append(one.place)
+    return tuple(written)
+
+
+def _written(places: Iterable[Path]) -> str:
+    named = ", ".join(place.name for place in places)
+    return f"Written: {named}." if named else "Nothing was changed."
+
+
+def _replace(one: Change) -> None:
+    with tempfile.TemporaryDirectory(prefix=".rollback-", dir=one.place.parent) as folder:
+        made = Path(folder) / one.place.name
+        if one.file.link:
+            made.symlink_to(one.file.link)
+        else:
+            made.write_text(one.file.text, encoding="utf-8")
+            if one.place.exists():
+                made.chmod(one.place.stat().st_mode & 0o777)
+        made.replace(one.place)
+
+
+def choose_folder(start: Path, named: str = "") -> Path:
+    """Where an environment is declared: in the folder that is named, where others of it are, or in one of its own.
+
+    The current folder takes it where it is empty but for hidden files. Raises `UsageError` for a folder that another
+    Pulumi program has.
+    """
+    if named:
+        folder = (start / named).resolve()
+    elif (known := _known(start)) is not None:
+        folder = known
+    else:
+        empty = not any(not one.name.startswith(".") for one in start.iterdir())
+        folder = start if empty else start / FOLDER
+    if (folder / configured.PROJECT_FILE).exists() and not configured.has_settings(folder):
+        raise UsageError(
+            f"{folder} has another Pulumi program.",
+            code=Code.FOLDER_IN_USE,
+            next=f"Name another folder: --folder {FOLDER}",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder.", code=Code.FOLDER_IN_USE, next="--folder DIR")
+    return folder
+
+
+def _known(start: Path) -> Path | None:
+    """The folder that has settings already: here, above, or in one of the usual name below."""
+    above = (start, *start.parents)
+    return next(
+        (
+            folder
+            for folder in (*above, start / FOLDER)
+            if (folder / configured.PROJECT_FILE).is_file() and configured.has_settings(folder)
+        ),
+        None,
+    )

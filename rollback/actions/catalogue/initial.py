@@ -1,0 +1,108 @@
+"""A new environment's files, from a proposal; and what a person types next."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rollback.actions.catalogue.files import File
+from rollback.config import settings as configured
+from rollback.config.naming import FOUNDATION, Names
+from rollback.core import safe_yaml
+from rollback.core.version import DISTRIBUTION, __version__
+from rollback.model import project_files, proposal
+from rollback.model.proposal import Proposal
+
+PROGRAM, REQUIREMENTS = "__main__.py", "requirements.txt"
+
+
+def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
+    """All files of an environment. What a folder has of it already, for other environments, stays as it is.
+
+    Raises `UsageError` where what would be written does not load.
+    """
+    environment, settings = proposed.environment, proposal.settings_of(proposed)
+    project_file = folder / configured.PROJECT_FILE
+    made: list[File] = []
+    if project_file.is_file():
+        shared = safe_yaml.read(project_file, folder)
+        document = safe_yaml.mapping(configured.PROJECT_FILE, shared)
+        name, given = str(document["name"]), document.get("config") or {}
+        # What all share, and what this one has of its own.
+        own_too = {"prefix": proposed.prefix, "alias": proposed.alias}
+        settings = {key: value for key, value in own_too.items() if _of(given, name, key) != value} | settings
+        settings["naming"] = {**(_of(given, name, "naming") or {}), **settings["naming"]}
+    else:
+        name = proposed.prefix
+        shared = project_files.project(name, proposed.prefix, proposed.alias)
+        made += [
+            File(path=configured.PROJECT_FILE, text=shared),
+            File(path=PROGRAM, text=project_files.PROGRAM),
+            File(path=REQUIREMENTS, text=project_files.requirements(DISTRIBUTION, __version__)),
+        ]
+    own = f"Pulumi.{environment}.yaml"
+    text = project_files.environment(name, proposed.account, proposed.region, environment, settings)
+    configured.parse(environment, shared, text)
+    return (
+        *made,
+        File(path=own, text=text),
+        File(path=f"Pulumi.{environment}-{FOUNDATION}.yaml", link=own),
+    )
+
+
+def shared(folder: Path, key: str) -> str:
+    """A setting that the environments in a folder share; empty where there are none."""
+    file = folder / configured.PROJECT_FILE
+    if not file.is_file():
+        return ""
+    document = safe_yaml.mapping(configured.PROJECT_FILE, safe_yaml.read(file, folder))
+    return str(_of(document.get("config") or {}, str(document.get("name", "")), key) or "")
+
+
+def _of(given: dict[str, Any], name: str, key: str) -> Any:
+    """A setting of a project's file."""
+    value = given.get(key, given.get(f"{name}:{key}"))
+    return value.get("value", value.get("default")) if isinstance(value, dict) else value
+
+
+def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]) -> tuple[str, ...]:
+    """What to type next, line by line, from the current folder `start`; `buckets` are there already."""
+    environment, region = proposed.environment, proposed.region
+    names = Names(proposed.prefix, environment)
+    missing = [one for one in (proposed.state_bucket, proposed.foundation_bucket) if one not in buckets]
+    lines: list[str] = []
+    if folder != start:
+        lines.append(f"cd {shlex.quote(_shown(folder, start))}")
+    if find_spec("rollback.components") is None or find_spec("pulumi_aws") is None:
+        lines.append("pip install -r requirements.txt")
+    if not any((one / ".git").exists() for one in (folder, *folder.parents)):
+        lines.append("git init --initial-branch main")
+    for bucket in missing:
+        lines += [
+            f"aws s3 mb s3://{bucket} --region {region}",
+            f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
+        ]
+    return (
+        *lines,
+        "export PULUMI_CONFIG_PASSPHRASE=''",
+        f"export PULUMI_BACKEND_URL='s3://{proposed.foundation_bucket}?region={region}'",
+        f"pulumi stack init {names.foundation_stack}",
+        f"git add {configured.PROJECT_FILE} Pulumi.{environment}*.yaml {PROGRAM} {REQUIREMENTS}",
+        f"git commit --message 'Releases of {environment} can be rolled back'",
+        f"pulumi up --stack {names.foundation_stack}",
+        f"rollback login --env {environment} --role deployer",
+        f"export AWS_PROFILE=deployer-{environment}",
+        f"export PULUMI_BACKEND_URL='s3://{proposed.state_bucket}?region={region}'",
+        f"pulumi stack init {environment}",
+        f"pulumi up --stack {environment}",
+        f"rollback release record --env {environment} --version v1 --commit $(git rev-parse HEAD)",
+    )
+
+
+def _shown(folder: Path, start: Path) -> str:
+    try:
+        return str(folder.relative_to(start))
+    except ValueError:
+        return str(folder)

@@ -1,0 +1,290 @@
+"""An account looked at, and the files that make its functions an environment: what `rollback init` is built on.
+
+    setup = Setup.look("production")
+    chosen = setup.choose()
+    details = setup.examine(chosen)
+    proposal = setup.propose(chosen, details)
+    preview = setup.preview(chosen, details, proposal)
+    setup.write(preview.changes)
+
+It reads only; `write` alone writes, and files only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollback.actions import traffic
+from rollback.actions.catalogue import ci, files, initial
+from rollback.actions.catalogue.files import Change
+from rollback.actions.traffic import Traffic
+from rollback.api.events import Event, Reporter
+from rollback.aws import inventory
+from rollback.aws.inventory import Visitor
+from rollback.config.model import ENVIRONMENT_NAME
+from rollback.core.errors import Code, UsageError
+from rollback.model import catalogue
+from rollback.model import proposal as proposals
+from rollback.model.catalogue import By, Selection
+from rollback.model.found import Details, Found, FoundFunction
+from rollback.model.proposal import Proposal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """The functions of an environment, and those whose names say that they are another's."""
+
+    functions: tuple[FoundFunction, ...]
+    of_others: tuple[FoundFunction, ...] = ()
+
+    def without(self, names: Collection[str]) -> Chosen:
+        """The same, less these functions."""
+        return Chosen(
+            functions=tuple(one for one in self.functions if one.name not in names), of_others=self.of_others
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """All there is to see before anything is written."""
+
+    proposal: Proposal
+    found: Found
+    details: Details
+    # Functions that were left out, since their names say that they are another environment's.
+    of_others: tuple[str, ...]
+    traffic: Traffic
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """An account and region as the caller sees it, for one environment that is to be written down."""
+
+    environment: str
+    found: Found
+    start: Path
+    folder: Path
+    _visitor: Visitor
+    _reporter: Reporter
+
+    @classmethod
+    def look(
+        cls,
+        environment: str,
+        *,
+        region: str = "",
+        start: str | Path | None = None,
+        folder: str = "",
+        on_event: Callable[[Event], object] | None = None,
+    ) -> Setup:
+        """Lists the account's functions and tables, with their tags.
+
+        `folder` is where the files are to go, from `start` (the current folder); by default where those of other
+        environments are, else here, else `rollbacks/`. Raises `UsageError` without credentials or a region, for a name
+        that no environment can have, for a folder that is another program's, or where there are no functions.
+        """
+        if not ENVIRONMENT_NAME.fullmatch(environment):
+            raise UsageError(
+                f"{environment[:80]!a} is no name of an environment.",
+                code=Code.OPTION_INVALID,
+                next="Small letters, digits and -, at most 40 characters: --env prod-eu",
+            )
+        here = Path(start or Path.cwd()).resolve()
+        place = files.choose_folder(here, folder)
+        reporter = Reporter(on_event=on_event or (lambda _: None), ask=lambda _: None)
+        visitor = inventory.visit(region)
+        with _progress(reporter) as progress:
+            found = inventory.find(visitor, progress)
+        if not found.functions:
+            raise UsageError(
+                f"Account {found.account} has no functions in {found.region}.",
+                code=Code.NOTHING_FOUND,
+                next="Name another region with --region, or take credentials of another account.",
+            )
+        return cls(
+            environment=environment,
+            found=found,
+            start=here,
+            folder=place,
+            _visitor=visitor,
+            _reporter=reporter,
+        )
+
+    def choose(self, selection: Selection | None = None) -> Chosen:
+        """The functions that are meant. Raises `UsageError` where there are none."""
+        wanted = selection or Selection()
+        taken, left = catalogue.chosen(self.found.functions, self.environment, wanted)
+        if not taken:
+            raise UsageError(
+                f"None of the {len(self.found.functions)} functions of {self.found.account} in {self.found.region} "
+                "is meant by that.",
+                code=Code.NOTHING_FOUND,
+                next="Their stacks and names: rollback init --env ENV --dry-run without --stack, --name-prefix and --tag",
+            )
+        return Chosen(functions=taken, of_others=left)
+
+    def examine(self, chosen: Chosen) -> Details:
+        """Their aliases and stacks, one call each, and the tables and trails beside them."""
+        rough = self.services(chosen, Details())
+        tables = proposals.candidate_tables(self.found, chosen.functions, rough)
+        with _progress(self._reporter) as progress:
+            return inventory.examine(self._visitor, chosen.functions, tables, progress)
+
+    def services(
+        self, chosen: Chosen, details: Details, *, by: By | None = None, tag: str = ""
+    ) -> dict[str, dict[str, str]]:
+        """Services and their entries, as the setting has them."""
+        return catalogue.services(chosen.functions, details.paths, self.environment, by=by, tag=tag)
+
+    @staticmethod
+    def alias(details: Details) -> str:
+        """The alias that most functions have; `live` where none has any."""
+        return next(iter(catalogue.common_alias(details.aliases)), "live")
+
+    @staticmethod
+    def without_alias(chosen: Chosen, details: Details, alias: str) -> tuple[str, ...]:
+        """The functions that lack an alias which others have; none where no function has it."""
+        names = [one.name for one in chosen.functions]
+        lacking = proposals.without_alias(names, details.aliases, alias)
+        return lacking if len(lacking) < len(names) else ()
+
+    def propose(
+        self,
+        chosen: Chosen,
+        details: Details,
+        *,
+        alias: str = "",
+        prefix: str = "",
+        production: bool | None = None,
+        by: By | None = None,
+        tag: str = "",
+        tables: Mapping[str, str] | None = None,
+        people: Mapping[str, Any] | None = None,
+        repository: str = "",
+    ) -> Proposal:
+        """An environment's settings; what is not given is proposed.
+
+        Raises `UsageError` where some functions have the alias and others do not, where it points at $LATEST, or where
+        none has it and nothing is published.
+        """
+        services = self.services(chosen, details, by=by, tag=tag)
+        names = [one.name for one in chosen.functions]
+        alias = alias or self.alias(details)
+        if lacking := self.without_alias(chosen, details, alias):
+            raise _missing(
+                alias, lacking, f"{len(lacking)} of {len(names)} functions have no alias '{alias}'"
+            )
+        if latest := proposals.unpublished(names, details.aliases, alias):
+            raise _missing(alias, latest, f"Alias '{alias}' of {len(latest)} functions points at $LATEST")
+        declares = bool(proposals.without_alias(names, details.aliases, alias))
+        if declares:
+            with _progress(self._reporter) as progress:
+                there = inventory.published(self._visitor, names, progress)
+            if bare := [name for name in names if name not in there]:
+                raise _missing(
+                    alias, bare, f"{len(bare)} of {len(names)} functions have no published version"
+                )
+        production = proposals.is_production(self.environment) if production is None else production
+        named = dict(people or {}) or self._caller()
+        return Proposal(
+            environment=self.environment,
+            account=self.found.account,
+            region=self.found.region,
+            prefix=prefix or self.prefix,
+            alias=alias,
+            production=production,
+            services=services,
+            declares=declares,
+            tables=proposals.tables(details, self.environment) if tables is None else tables,
+            people=named,
+            repository=repository,
+            approval=proposals.approval(production, named, repository),
+            rto_minutes=proposals.rto_minutes(len(names)),
+        )
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of the environments that are in the folder already; else what the folder's name makes."""
+        place = self.folder.parent if self.folder.name == files.FOLDER else self.folder
+        return initial.shared(self.folder, "prefix") or proposals.prefix_of(place.name)
+
+    def _caller(self) -> dict[str, list[str]]:
+        """The caller alone, in all that is not approving."""
+        own = proposals.person(self.found.caller)
+        return {role: [own] for role in ("deployers", "onCall", "breakGlass")} if own else {}
+
+    def preview(self, chosen: Chosen, details: Details, proposal: Proposal, *, system: str = "") -> Preview:
+        """The files, what writing them would change, and what invokes the functions past their alias.
+
+        `system` is the CI whose files come with them. Raises `UsageError` where what would be written does not load.
+        """
+        made = files.changes(self.folder, initial.files(self.folder, proposal))
+        top = next(
+            (one for one in (self.folder, *self.folder.parents) if (one / ".git").exists()), self.folder
+        )
+        below = Path(os.path.relpath(self.folder, top))
+        with _progress(self._reporter) as progress:
+            progress("Looking at what invokes them", 0)
+            seen = traffic.look(self._visitor, proposal.functions, self.found.region, self.found.account)
+        return Preview(
+            proposal=proposal,
+            found=self.found,
+            details=details,
+            of_others=tuple(one.name for one in chosen.of_others),
+            traffic=seen,
+            changes=(*made, *files.changes(top, ci.files(system, proposal, below))),
+        )
+
+    def write(self, changes: Iterable[Change]) -> tuple[Path, ...]:
+        """Writes them; what differs is overwritten. Returns what was written. Raises as `files.write` does."""
+        return files.write(changes)
+
+    def steps(self, proposal: Proposal) -> tuple[str, ...]:
+        """What to type next, line by line."""
+        wanted = (proposal.state_bucket, proposal.foundation_bucket)
+        return initial.steps(self.folder, self.start, proposal, inventory.buckets(self._visitor, wanted))
+
+
+def _missing(alias: str, functions: Iterable[str], what: str) -> UsageError:
+    named = list(functions)
+    shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")  # noqa: PLR2004 - a line
+    return UsageError(
+        f"{what}: {shown}.",
+        code=Code.ALIAS_MISSING,
+        next=f"Deploy them with it, leave them out with --except NAME, or name another alias than --alias {alias}.",
+    )
+
+
+@contextmanager
+def _progress(reporter: Reporter) -> Iterator[inventory.Progress]:
+    """Each piece of work as events, one after the other."""
+    running = False
+    lock = threading.Lock()
+
+    def begin(what: str, total: int) -> Callable[[], None]:
+        nonlocal running
+        if running:
+            reporter.finish()
+        running, done = True, 0
+        reporter.start(what, total)
+
+        def step() -> None:
+            nonlocal done
+            with lock:
+                done += 1
+                reporter.progress(done)
+
+        return step
+
+    try:
+        yield begin
+    finally:
+        if running:
+            reporter.finish()

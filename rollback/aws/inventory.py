@@ -1,0 +1,298 @@
+"""Reads what an account has, for a catalogue to be made of it: functions, tags, aliases, templates, tables, trails.
+
+All of it is reading, paged, and below the quotas that others use, too. What is not allowed is named, and hides no more
+than itself; only functions and their aliases have to be there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from rollback.aws import account as accounts
+from rollback.aws.account import code, explained
+from rollback.aws.rate_limit import TokenBucket
+from rollback.config.model import Pace, Rto
+from rollback.core.errors import RollbackError, UsageError
+from rollback.core.thread_pool import workers
+from rollback.model.found import STACK, Details, Found, FoundFunction, FoundTable
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+T = TypeVar("T")
+R = TypeVar("R")
+Progress = Callable[[str, int], Callable[[], None]]
+# Kind and name of a resource → its tags.
+_Tags = dict[tuple[str, str], dict[str, str]]
+# "Up to 10 times per second" (DescribeContinuousBackups,
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeContinuousBackups.html); CloudFormation
+# says of none of its calls how often it takes them.
+_BACKUPS_PACE, _TEMPLATES_PACE = 9.0, 5.0
+_VERSION = "AWS::Lambda::Version"
+_KEEPS = {"Retain", "RetainExceptOnCreate"}
+_CDK_PATH = "aws:cdk:path"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Usual:
+    """How fast Lambda is asked where no settings say so yet."""
+
+    pace: Pace = field(default_factory=Pace)
+    rto: Rto = field(default_factory=Rto)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visitor:
+    """A caller in an account that no settings speak of yet; `invokers.Clients`, as `Account` is. `lambda_` is paced."""
+
+    account: str
+    region: str
+    arn: str
+    lambda_: LambdaClient
+    client: Callable[..., Any]
+
+    def each(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
+        """`function` of every item, in order, several at a time. The first error is raised."""
+        with workers() as pool:
+            return list(pool.map(function, items))
+
+
+def visit(region: str = "") -> Visitor:
+    """Whoever's credentials these are, in a region; by default the one that boto3 finds.
+
+    Raises `UsageError` without credentials, a region, or a way to AWS.
+    """
+    # boto3 does not read AWS_REGION, which AWS's other SDKs and its runners set.
+    made = accounts.opened(region or os.environ.get("AWS_REGION") or None)
+    lambda_ = made.client("lambda")
+    accounts.paced(lambda_, _Usual(), accounts.Throttles())
+    return Visitor(
+        account=made.account,
+        region=str(made.session.region_name),
+        arn=made.arn,
+        lambda_=lambda_,
+        client=made.client,
+    )
+
+
+def find(visitor: Visitor, progress: Progress) -> Found:
+    """All functions and tables of the account and region, with the tags that group them.
+
+    `progress` is called with what begins and how many steps it has, 0 where nobody knows, and gives what to call after
+    each. Raises `RollbackError` where functions cannot be listed.
+    """
+    step = progress("Listing functions", 0)
+    names: list[str] = []
+    with explained("listing the account's functions"):
+        for page in visitor.lambda_.get_paginator("list_functions").paginate():
+            names += [one["FunctionName"] for one in page["Functions"]]
+            step()
+    unlooked: list[str] = []
+    tags: _Tags = _or(unlooked, "tags", partial(_tags, visitor), {})
+    if not tags and names:
+        # Who may not ask for all at once may ask for each, perhaps.
+        unlooked.clear()
+        tags = _or(unlooked, "tags", partial(_tags_of_each, visitor, names, progress), {})
+    tables: list[str] = _or(unlooked, "tables", partial(_tables, visitor), [])
+    return Found(
+        account=visitor.account,
+        region=visitor.region,
+        caller=visitor.arn,
+        functions=tuple(
+            FoundFunction(name=name, tags=tags.get(("function", name), {})) for name in sorted(names)
+        ),
+        tables=tuple(
+            FoundTable(name=name, stack=tags.get(("table", name), {}).get(STACK, ""))
+            for name in sorted(tables)
+        ),
+        unlooked=tuple(unlooked),
+    )
+
+
+def examine(
+    visitor: Visitor,
+    functions: Collection[FoundFunction],
+    tables: Collection[FoundTable],
+    progress: Progress,
+) -> Details:
+    """What a catalogue of these functions has to know: their aliases, one call each, and what surrounds them.
+
+    Raises `RollbackError` where aliases cannot be read.
+    """
+    names = [one.name for one in functions]
+    step = progress("Reading aliases", len(names))
+    read = visitor.each(partial(_stepping, step, partial(_aliases, visitor.lambda_)), names)
+    unlooked: list[str] = []
+    stacks = sorted({one.stack for one in functions if one.stack})
+    templates: dict[str, Mapping[str, Any]] = _or(
+        unlooked, "stacks' templates", partial(_templates, visitor, stacks, progress), {}
+    )
+    made = {(one.stack, one.logical): one.name for one in functions if one.logical}
+    return Details(
+        aliases=dict(zip(names, read, strict=True)),
+        paths={
+            name: path
+            for (stack, logical), name in made.items()
+            if (path := cdk_path(templates.get(stack, {}), logical))
+        },
+        deletes={stack: gone for stack, template in templates.items() if (gone := deleted_version(template))},
+        tables=tuple(
+            _or(unlooked, "point-in-time recovery", partial(_recoverable, visitor, tables, progress), [])
+        ),
+        trails=_or(unlooked, "trails", partial(_trails, visitor), ()),
+        unlooked=tuple(unlooked),
+    )
+
+
+def cdk_path(template: Mapping[str, Any], logical: str) -> str:
+    """The path of the construct that a template's resource was made from; empty where CDK did not make it. Pure."""
+    resource = _mapping(_mapping(template.get("Resources")).get(logical))
+    return str(_mapping(resource.get("Metadata")).get(_CDK_PATH, ""))
+
+
+def deleted_version(template: Mapping[str, Any]) -> str:
+    """The logical id of a version that the next deployment deletes; empty where versions are kept. Pure.
+
+    A version is a resource that is replaced, and its deletion policy says what becomes of the old one: by default it is
+    deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html). CDK's
+    `current_version` has none unless `removal_policy=RETAIN`.
+    """
+    return next(
+        (
+            logical
+            for logical, resource in _mapping(template.get("Resources")).items()
+            if _mapping(resource).get("Type") == _VERSION
+            and _mapping(resource).get("DeletionPolicy") not in _KEEPS
+        ),
+        "",
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _or(unlooked: list[str], what: str, look: Callable[[], T], otherwise: T) -> T:
+    """What a look gives; where it is not answered, that is named. Raises `UsageError` where the credentials end."""
+    try:
+        with explained(f"reading {what}"):
+            return look()
+    except UsageError:
+        raise
+    except RollbackError as error:
+        unlooked.append(f"{what}: {error.what}")
+        return otherwise
+
+
+def _stepping(step: Callable[[], None], function: Callable[[T], R], item: T) -> R:
+    try:
+        return function(item)
+    finally:
+        step()
+
+
+def _tags(visitor: Visitor) -> _Tags:
+    """Kind and name → tags, of everything that has some, a hundred to a call."""
+    found: _Tags = {}
+    pages = visitor.client("resourcegroupstaggingapi").get_paginator("get_resources")
+    for page in pages.paginate(ResourceTypeFilters=["lambda:function", "dynamodb:table"]):
+        for one in page["ResourceTagMappingList"]:
+            resource = one["ResourceARN"].split(":", 5)[5]
+            kind, _, name = resource.replace("/", ":", 1).partition(":")
+            found[kind, name] = {tag["Key"]: tag["Value"] for tag in one["Tags"]}
+    return found
+
+
+def _tags_of_each(visitor: Visitor, names: Collection[str], progress: Progress) -> _Tags:
+    step = progress("Reading tags", len(names))
+
+    def one(name: str) -> dict[str, str]:
+        partition = visitor.arn.split(":")[1]
+        arn = f"arn:{partition}:lambda:{visitor.region}:{visitor.account}:function:{name}"
+        return dict(visitor.lambda_.list_tags(Resource=arn).get("Tags", {}))
+
+    read = visitor.each(partial(_stepping, step, one), names)
+    return {("function", name): tags for name, tags in zip(names, read, strict=True)}
+
+
+def _tables(visitor: Visitor) -> list[str]:
+    pages = visitor.client("dynamodb").get_paginator("list_tables").paginate()
+    return [name for page in pages for name in page["TableNames"]]
+
+
+def _aliases(lambda_: LambdaClient, function: str) -> dict[str, str]:
+    """Alias → version; none of a function that was deleted since."""
+    with explained(f"reading the aliases of {function}"):
+        try:
+            pages = lambda_.get_paginator("list_aliases").paginate(FunctionName=function)
+            return {one["Name"]: one["FunctionVersion"] for page in pages for one in page["Aliases"]}
+        except ClientError as error:
+            if code(error) != "ResourceNotFoundException":
+                raise
+            return {}
+
+
+def published(visitor: Visitor, functions: Collection[str], progress: Progress) -> frozenset[str]:
+    """Those of `functions` that have a version beside $LATEST, one call each."""
+    step = progress("Reading versions", len(functions))
+
+    def one(name: str) -> bool:
+        with explained(f"reading the versions of {name}"):
+            # Oldest first, $LATEST before all.
+            answer = visitor.lambda_.list_versions_by_function(FunctionName=name, MaxItems=2)
+            return len(answer["Versions"]) > 1
+
+    names = list(functions)
+    read = visitor.each(partial(_stepping, step, one), names)
+    return frozenset(name for name, there in zip(names, read, strict=True) if there)
+
+
+def _templates(visitor: Visitor, stacks: Collection[str], progress: Progress) -> dict[str, Mapping[str, Any]]:
+    """Stack → its template as it was deployed, macros (SAM's) carried out."""
+    if not stacks:
+        return {}
+    client, quota = visitor.client("cloudformation"), TokenBucket(rate=_TEMPLATES_PACE, burst=5)
+    step = progress("Reading stacks", len(stacks))
+
+    def one(stack: str) -> Mapping[str, Any]:
+        quota.take()
+        return _mapping(client.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"])
+
+    read = visitor.each(partial(_stepping, step, one), stacks)
+    return dict(zip(stacks, read, strict=True))
+
+
+def _recoverable(visitor: Visitor, tables: Collection[FoundTable], progress: Progress) -> list[FoundTable]:
+    if not tables:
+        return []
+    client, quota = visitor.client("dynamodb"), TokenBucket(rate=_BACKUPS_PACE, burst=9)
+    step = progress("Reading tables", len(tables))
+
+    def one(table: FoundTable) -> FoundTable:
+        quota.take()
+        answer = client.describe_continuous_backups(TableName=table.name)["ContinuousBackupsDescription"]
+        recovery = answer.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        return FoundTable(name=table.name, stack=table.stack, recoverable=recovery == "ENABLED")
+
+    return visitor.each(partial(_stepping, step, one), tables)
+
+
+def _trails(visitor: Visitor) -> tuple[str, ...]:
+    """The trails that this region's calls go to."""
+    return tuple(one["Name"] for one in visitor.client("cloudtrail").describe_trails()["trailList"])
+
+
+def buckets(visitor: Visitor, wanted: Collection[str]) -> frozenset[str]:
+    """Those of `wanted` that the caller's account has; none where it may not be asked."""
+
+    def own() -> list[str]:
+        return [one["Name"] for one in visitor.client("s3").list_buckets()["Buckets"]]
+
+    none: list[str] = []
+    return frozenset(_or([], "buckets", own, none)) & frozenset(wanted)

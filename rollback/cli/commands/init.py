@@ -1,0 +1,191 @@
+"""`rollback init`: an account looked at, and the files that make its functions an environment."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from rollback.api import setup as setups
+from rollback.cli.options import DryRun, Json
+from rollback.cli.runtime import answering
+from rollback.core.errors import Code, Refused, UsageError
+from rollback.model import proposal as proposals
+from rollback.model.catalogue import By, Selection
+from rollback.views import setup as views
+from rollback.views.terminal import Terminal
+
+_ROLES = {
+    "deployers": "--deployer",
+    "onCall": "--on-call",
+    "breakGlass": "--break-glass",
+    "approvers": "--approver",
+}
+
+
+class Grouped(StrEnum):
+    """What says to which service a function belongs."""
+
+    stack = "stack"
+    path = "path"
+    tag = "tag"
+    prefix = "prefix"
+
+
+NewEnv = Annotated[
+    str, typer.Option("--env", "-e", help="The environment's name, e.g. production or prod-eu.")
+]
+
+
+def init(
+    env: NewEnv,
+    alias: Annotated[
+        str,
+        typer.Option("--alias", help="The alias that callers invoke; default: the one that functions have."),
+    ] = "",
+    region: Annotated[str, typer.Option("--region", help="The region; default: yours.")] = "",
+    folder: Annotated[
+        str,
+        typer.Option(
+            "--folder", help="Where to write; default: here, or rollbacks/ where something is here."
+        ),
+    ] = "",
+    prefix: Annotated[
+        str,
+        typer.Option("--prefix", help="What all that is declared begins with; default: the folder's name."),
+    ] = "",
+    production: Annotated[
+        bool | None,
+        typer.Option(
+            "--production/--no-production", help="Whether people depend on it; default: by its name."
+        ),
+    ] = None,
+    stack: Annotated[
+        list[str] | None,
+        typer.Option("--stack", help="Only functions of this CloudFormation stack; may be repeated."),
+    ] = None,
+    name_prefix: Annotated[
+        list[str] | None,
+        typer.Option("--name-prefix", help="Only functions whose names begin so; may be repeated."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="KEY=VALUE", help="Only functions with this tag; may be repeated."),
+    ] = None,
+    except_: Annotated[
+        list[str] | None,
+        typer.Option("--except", metavar="FUNCTION", help="Leave this one out; may be repeated."),
+    ] = None,
+    only_with_alias: Annotated[
+        bool, typer.Option("--only-with-alias", help="Leave out functions that lack the alias.")
+    ] = False,
+    services_by: Annotated[
+        Grouped | None,
+        typer.Option("--services-by", help="What makes a service; default: what tells them apart."),
+    ] = None,
+    service_tag: Annotated[
+        str, typer.Option("--service-tag", metavar="KEY", help="With --services-by tag: which one.")
+    ] = "",
+    tables: Annotated[
+        bool,
+        typer.Option("--tables/--no-tables", help="Whether tables with point-in-time recovery are listed."),
+    ] = True,
+    deployer: Annotated[
+        list[str] | None, typer.Option("--deployer", metavar="ARN", help="Who may deploy.")
+    ] = None,
+    on_call: Annotated[
+        list[str] | None, typer.Option("--on-call", metavar="ARN", help="Who may roll back.")
+    ] = None,
+    break_glass: Annotated[
+        list[str] | None, typer.Option("--break-glass", metavar="ARN", help="Who may act in an emergency.")
+    ] = None,
+    approver: Annotated[
+        list[str] | None,
+        typer.Option("--approver", metavar="ARN", help="Who may approve; may be repeated, as the others."),
+    ] = None,
+    repository: Annotated[
+        str,
+        typer.Option(
+            "--repository", metavar="OWNER/NAME", help="The GitHub repository whose jobs take the roles."
+        ),
+    ] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --yes: overwrite files that differ, too.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write what is proposed without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Look at an account's functions, and write the files that declare an environment around them."""
+    with answering(env, json) as ui:
+        setup = setups.Setup.look(env, region=region, folder=folder, on_event=ui.hear)
+        chosen = setup.choose(
+            Selection(
+                stacks=tuple(stack or ()),
+                prefixes=tuple(name_prefix or ()),
+                tags=tuple(map(_tag, tag or ())),
+                excluded=tuple(except_ or ()),
+            )
+        )
+        details = setup.examine(chosen)
+        alias = alias or ui.ask("Alias that callers invoke?", setup.alias(details))
+        if lacking := setup.without_alias(chosen, details, alias):
+            question = (
+                f"{len(lacking)} of {len(chosen.functions)} functions have no alias {alias}. Leave them out?"
+            )
+            if only_with_alias or (not yes and ui.confirm(question)):
+                chosen = chosen.without(lacking)
+        if production is None and not yes:
+            usual = "yes" if proposals.is_production(env) else "no"
+            production = ui.ask("Do people depend on it (production)?", usual).casefold() in ("y", "yes")
+        named = {
+            role: given
+            for role, given in zip(_ROLES, (deployer, on_call, break_glass, approver), strict=True)
+            if given
+        }
+        proposed = setup.propose(
+            chosen,
+            details,
+            alias=alias,
+            prefix=prefix or ("" if yes else ui.ask("Prefix of all that is declared?", setup.prefix)),
+            production=production,
+            by=By(services_by.value) if services_by else None,
+            tag=service_tag,
+            tables=None if tables else {},
+            people=named,
+            repository=repository,
+        )
+        preview = setup.preview(chosen, details, proposed)
+        if not json:
+            ui.console.print(views.view(preview, str(setup.folder)))
+        write = not dry_run and _confirmed(ui, preview, yes=yes, overwrite=overwrite)
+        if write:
+            setup.write(preview.changes)
+        steps = setup.steps(proposed) if write else ()
+        ui.show(views.steps_view(steps), views.document(preview, steps, written=write))
+
+
+def _tag(given: str) -> tuple[str, str]:
+    key, equals, value = given.partition("=")
+    if not (key and equals):
+        raise UsageError(
+            f"--tag {given[:80]!a} is no tag.", code=Code.OPTION_INVALID, next="--tag team=orders"
+        )
+    return key, value
+
+
+def _confirmed(ui: Terminal, preview: setups.Preview, *, yes: bool, overwrite: bool) -> bool:
+    """Whether it may be written. Raises `Refused` where nobody has said so."""
+    differ = [one.file.path for one in preview.changes if one.kind == "differs"]
+    if yes and (overwrite or not differ):
+        return True
+    question = f"Overwrite {', '.join(differ)} and write the others?" if differ else "Write these files?"
+    if ui.confirm(question):
+        return True
+    what = f"{', '.join(differ)} would be overwritten" if differ and yes else "files would be written"
+    raise Refused(
+        f"Nobody has confirmed it: {what}.",
+        code=Code.CONFIRMATION_MISSING,
+        next=f"Type the same with {'--yes --overwrite' if differ else '--yes'}, or answer on a terminal.",
+    )

@@ -1,0 +1,309 @@
+"""Which services an account's functions make, and what each is called in them. Pure: it proposes, a person decides.
+
+A function belongs to its CloudFormation stack, to a construct of its CDK path, to the value of a tag, or to what its
+name begins with. An entry is what a person calls it: `GetOrder` of `orders-prod-GetOrderFunction-1A2B3C4D5E6F`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rollback.model.found import FoundFunction
+
+# Service → entry → full name, as the setting `services` has it.
+Services = Mapping[str, Mapping[str, str]]
+_ALIKE = (
+    ("production", "prod", "prd"),
+    ("staging", "stage", "stg"),
+    ("development", "dev"),
+    ("test", "tst"),
+    ("integration", "int"),
+    ("qa",),
+    ("uat",),
+    ("sit",),
+    ("preprod",),
+    ("sandbox",),
+)
+# In this order: what is most often a tag's name for it.
+_SERVICE_TAGS = ("service", "component", "app", "application", "team")
+# CDK ends a logical id with eight digits of a hash; SAM and the Serverless Framework say what a function is.
+_HASH = re.compile(r"(?<=[a-z0-9])[0-9A-F]{8}$")
+_KIND = re.compile(r"(?<=.)(?:LambdaFunction|Function|Lambda)$")
+_RESOURCE = "Resource"
+_LONGEST = 63
+
+
+class By(StrEnum):
+    """What says to which service a function belongs."""
+
+    STACK = "stack"
+    PATH = "path"
+    TAG = "tag"
+    PREFIX = "prefix"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """Which functions are meant: all, or those of some stacks, of a beginning of their names, with a tag."""
+
+    stacks: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> bool:
+        """Whether anything narrows it down."""
+        return bool(self.stacks or self.prefixes or self.tags)
+
+    def takes(self, function: FoundFunction) -> bool:
+        """Whether a function is among them. Of several stacks, beginnings or tags one is enough."""
+        if function.name in self.excluded:
+            return False
+        return (
+            not self.given
+            or function.stack in self.stacks
+            or function.name.startswith(self.prefixes or ("\0",))
+            or any(function.tags.get(key) == value for key, value in self.tags)
+        )
+
+
+def words(environment: str) -> tuple[str, ...]:
+    """How an environment may be called in names: `production` as `prod`, too."""
+    return next((alike for alike in _ALIKE if environment in alike), (environment,))
+
+
+def chosen(
+    functions: Iterable[FoundFunction], environment: str, selection: Selection
+) -> tuple[tuple[FoundFunction, ...], tuple[FoundFunction, ...]]:
+    """The functions of an environment, and those that were left out since their names say that they are another's.
+
+    Where somebody has narrowed it down, or no function's name says which environment is its own, none is left out.
+    """
+    taken = [one for one in functions if selection.takes(one)]
+    own, others = words(environment), [word for alike in _ALIKE for word in alike]
+    if selection.given or not any(_says(one, own) for one in taken):
+        return tuple(taken), ()
+    left = [one for one in taken if not _says(one, own) and _says(one, others)]
+    return tuple(one for one in taken if one not in left), tuple(left)
+
+
+def _says(function: FoundFunction, among: Collection[str]) -> bool:
+    return any(_without(text, among) != text for text in (function.name, function.stack))
+
+
+def _without(text: str, among: Iterable[str]) -> str:
+    """A name without these words, each between `-` or `_`."""
+    for word in among:
+        text = re.sub(rf"(?i)(^|[-_]){re.escape(word)}(?=$|[-_])", "", text)
+    return text
+
+
+def services(
+    functions: Sequence[FoundFunction],
+    paths: Mapping[str, str],
+    environment: str,
+    *,
+    by: By | None = None,
+    tag: str = "",
+    known: Services | None = None,
+) -> dict[str, dict[str, str]]:
+    """Services and their entries. `known` are those that keep theirs, by full name; new ones come after them."""
+    kept = {service: dict(entries) for service, entries in (known or {}).items()}
+    names = {name for entries in kept.values() for name in entries.values()}
+    estate = _Estate(
+        functions=functions, paths=paths, own=words(environment), tag=tag or _service_tag(functions)
+    )
+    first = by or estate.best
+    everything = {one.name for one in functions} | names
+    for one in functions:
+        if one.name in names:
+            continue
+        service = estate.service(one, first)
+        if service in everything:
+            service = f"{service}-service"[:_LONGEST]
+        taken = {entry for entries in kept.values() for entry in entries} | everything - {one.name}
+        entries = kept.setdefault(service, {})
+        entries[_unique(entry(one, paths, environment, service), service, one.name, taken)] = one.name
+    return kept
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Estate:
+    """Functions, and what says where each belongs. `own` are the words for their environment."""
+
+    functions: Sequence[FoundFunction]
+    paths: Mapping[str, str]
+    own: Sequence[str]
+    tag: str
+
+    @property
+    def best(self) -> By:
+        """What tells services apart: stacks where there are several, else what divides the one, else names."""
+        stacks = {one.stack for one in self.functions}
+        tagged = {one.tags.get(self.tag, "") for one in self.functions}
+        if "" in stacks:
+            if "" not in tagged:
+                return By.TAG
+            return By.STACK if len(stacks) > 2 else By.PREFIX  # noqa: PLR2004 - two real ones
+        if len(stacks) > 1:
+            return By.STACK
+        if len({self.service(one, By.PATH) for one in self.functions}) > 1:
+            return By.PATH
+        return By.TAG if len(tagged) > 1 and "" not in tagged else By.STACK
+
+    def service(self, function: FoundFunction, by: By) -> str:
+        """The service of a function, by the first of what there is of it."""
+        parts = self.paths.get(function.name, "").split("/")
+        # Stack/Construct/Function/Resource: the construct groups; of Stack/Function/Resource the stack does.
+        path = parts[1] if len(parts) > 3 else ""  # noqa: PLR2004 - as drawn above
+        found = {By.PATH: path, By.STACK: function.stack, By.TAG: function.tags.get(self.tag, "")}
+        order = () if by is By.PREFIX else (by, *(one for one in (By.STACK, By.TAG) if one is not by))
+        text = next((found[one] for one in order if found[one]), "")
+        return _service_name(_without(text, self.own) if text else self._beginning(function))
+
+    def _beginning(self, function: FoundFunction) -> str:
+        """The first word of a name that not all names begin with."""
+        every = [_parts(one.name, self.own) for one in self.functions]
+        mine, common = _parts(function.name, self.own), 0
+        while all(len(each) > common + 1 for each in every) and len({each[common] for each in every}) == 1:
+            common += 1
+        return mine[common] if len(every) > 1 else mine[0]
+
+
+def _parts(name: str, own: Iterable[str]) -> list[str]:
+    return re.split(r"[-_]+", _without(name, own).strip("-_"))
+
+
+def _service_tag(functions: Sequence[FoundFunction]) -> str:
+    keys = {key.lower(): key for one in functions for key in one.tags}
+    return next((keys[name] for name in _SERVICE_TAGS if name in keys), "")
+
+
+def _service_name(text: str) -> str:
+    """Text as a service may be called."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")
+    name = name if name[:1].isalpha() else f"s{name}"
+    return f"{name}-functions" if name == "all" else name[:_LONGEST]
+
+
+def entry(function: FoundFunction, paths: Mapping[str, str], environment: str, service: str) -> str:
+    """What a person calls a function: CDK's construct, the template's logical id, or what its name alone has."""
+    parts = paths.get(function.name, "").split("/")
+    if len(parts) > 1 and parts[-1] == _RESOURCE:
+        named = parts[-2]
+    elif function.logical:
+        named = _HASH.sub("", function.logical)
+    else:
+        named = _without(function.name, words(environment)).strip("-_")
+        named = re.sub(rf"(?i)^{re.escape(service)}[-_]", "", named)
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", _KIND.sub("", named)).lstrip("-_")[:_LONGEST] or "function"
+
+
+def _unique(wanted: str, service: str, name: str, taken: Collection[str]) -> str:
+    candidates = [wanted, f"{service}-{wanted}"[:_LONGEST], name.lstrip("-_")[:_LONGEST]]
+    number = 2
+    while candidates[0] in taken:
+        candidates.pop(0)
+        if not candidates:
+            candidates.append(f"{wanted[: _LONGEST - 4]}-{number}")
+            number += 1
+    return candidates[0]
+
+
+def common_alias(aliases: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """The aliases that functions have, the one that most have first; of as many the first by its name."""
+    count: dict[str, int] = {}
+    for one in aliases.values():
+        for alias in one:
+            count[alias] = count.get(alias, 0) + 1
+    return tuple(sorted(count, key=lambda alias: (-count[alias], alias)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """How a catalogue and an account differ.
+
+    `new` and `gone` are as the setting `services`; `renamed` are entries whose full name is another now: service,
+    entry, what the catalogue has, what the account has. `without_alias` are new ones that are left out.
+    """
+
+    new: Services = field(default_factory=dict)
+    gone: Services = field(default_factory=dict)
+    renamed: tuple[tuple[str, str, str, str], ...] = ()
+    without_alias: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.new or self.gone or self.renamed)
+
+
+def difference(
+    known: Services,
+    existing: Collection[str],
+    candidates: Sequence[FoundFunction],
+    paths: Mapping[str, str],
+    environment: str,
+    *,
+    without_alias: Collection[str] = (),
+) -> Difference:
+    """What of the catalogue is gone from the account (`existing` full names), and which `candidates` are new in it.
+
+    A function that CloudFormation has replaced is the same entry under another full name.
+    """
+    gone = {
+        service: left
+        for service, entries in known.items()
+        if (left := {one: name for one, name in entries.items() if name not in existing})
+    }
+    there = {name for entries in known.values() for name in entries.values()}
+    fresh = [one for one in candidates if one.name not in there and one.name not in without_alias]
+    renamed: list[tuple[str, str, str, str]] = []
+    for one in list(fresh):
+        for service, entries in gone.items():
+            called = entry(one, paths, environment, service)
+            if called in entries and _alike(entries[called], one.name):
+                renamed.append((service, called, entries.pop(called), one.name))
+                fresh.remove(one)
+                break
+    kept = {
+        service: {one: name for one, name in entries.items() if name in existing}
+        for service, entries in known.items()
+    }
+    names = {service: set(entries) for service, entries in kept.items()}
+    made = services(fresh, paths, environment, known=kept) if fresh else {}
+    return Difference(
+        new={
+            service: added
+            for service, entries in made.items()
+            if (added := {one: name for one, name in entries.items() if one not in names.get(service, ())})
+        },
+        gone={service: entries for service, entries in gone.items() if entries},
+        renamed=tuple(renamed),
+        without_alias=tuple(sorted(one.name for one in candidates if one.name in without_alias)),
+    )
+
+
+def _alike(old: str, new: str) -> bool:
+    """Whether two names differ by what CloudFormation ends them with only."""
+    return old.rpartition("-")[0] == new.rpartition("-")[0]
+
+
+def updated(known: Services, what: Difference) -> dict[str, dict[str, str]]:
+    """The catalogue after a difference: entries keep their order, new ones come last, empty services go."""
+    changed = {(service, one): new for service, one, _, new in what.renamed}
+    made = {
+        service: {
+            one: changed.get((service, one), name)
+            for one, name in entries.items()
+            if one not in what.gone.get(service, {})
+        }
+        for service, entries in known.items()
+    }
+    for service, entries in what.new.items():
+        made.setdefault(service, {}).update(entries)
+    return {service: entries for service, entries in made.items() if entries}

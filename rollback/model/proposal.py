@@ -1,0 +1,155 @@
+"""What an environment's settings could be, from what its account has. Pure: a person, or flags, have the last word."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback.config.naming import FOUNDATION
+from rollback.model.catalogue import Services, words
+from rollback.model.found import Details, Found, FoundFunction, FoundTable
+
+# Beyond, a role's policies speak of functions by the beginning of their names (docs/settings.md).
+LISTED_FUNCTIONS = 280
+_PRODUCTION = ("production", "live", "main")
+# Reading, moving and verifying an alias: calls of a function in a rollback, on a quota of 15 a second.
+_CALLS, _A_SECOND, _USUAL_MINUTES = 3, 14.9, 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """An environment to be written down.
+
+    `people` has the lists of the setting `people` that have somebody. `declares` says that the stack makes the aliases:
+    nobody has made any yet. `naming` are names that differ from the usual ones.
+    """
+
+    environment: str
+    account: str
+    region: str
+    prefix: str
+    alias: str
+    production: bool
+    services: Services
+    declares: bool = False
+    tables: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, Any] = field(default_factory=dict)
+    repository: str = ""
+    approval: Mapping[str, str] = field(default_factory=dict)
+    rto_minutes: int = _USUAL_MINUTES
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The full names of all functions."""
+        return tuple(name for entries in self.services.values() for name in entries.values())
+
+    @property
+    def state_bucket(self) -> str:
+        """Buckets share one namespace with all the world: an account's number is nobody else's."""
+        return f"{self.prefix}-{self.environment}-pulumi-{self.account}"
+
+    @property
+    def foundation_bucket(self) -> str:
+        return f"{self.prefix}-{self.environment}-{FOUNDATION}-{self.account}"
+
+
+def is_production(environment: str) -> bool:
+    """Whether an environment's name says that people depend on it: `production`, `prod-eu`, `live`."""
+    said = {*_PRODUCTION, *words("production")}
+    return any(word in said for word in environment.split("-"))
+
+
+def prefix_of(folder: str) -> str:
+    """A folder's name as a prefix; `app` where it has nothing to say."""
+    text = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:20].strip("-")
+    return text if text[:1].isalpha() else "app"
+
+
+def rto_minutes(functions: int) -> int:
+    """Minutes in which that many aliases can be moved and verified, below Lambda's quota; at least the usual five."""
+    return max(_USUAL_MINUTES, math.ceil(functions * _CALLS / _A_SECOND / 60) + 1)
+
+
+def approval(production: bool, people: Mapping[str, Any], repository: str) -> dict[str, str]:  # noqa: FBT001 - the setting's
+    """Who says yes, where that is not what settings have by themselves.
+
+    Where nobody could approve, the same person confirms, in production too.
+    """
+    if production and not (people.get("approvers") or repository):
+        return {"aliases": "none", "infrastructure": "confirm", "table": "confirm"}
+    return {}
+
+
+def person(arn: str) -> str:
+    """The caller's ARN where it is that of an IAM user, whom a role's trust can name; else empty."""
+    return arn if re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:user/.+", arn) else ""
+
+
+def candidate_tables(
+    found: Found, functions: Sequence[FoundFunction], services: Services
+) -> tuple[FoundTable, ...]:
+    """The tables that belong to functions: those of their stacks, or named as a service is."""
+    stacks = {one.stack for one in functions if one.stack}
+    return tuple(
+        table
+        for table in found.tables
+        if table.stack in stacks
+        or (not table.stack and table.name.lower().startswith(tuple(map(str.lower, services))))
+    )
+
+
+def tables(details: Details, environment: str) -> dict[str, str]:
+    """Entry → full name of those tables that can be restored to a point in time."""
+    made: dict[str, str] = {}
+    for table in details.tables:
+        if table.recoverable:
+            made[_table_entry(table.name, environment, made)] = table.name
+    return made
+
+
+def _table_entry(name: str, environment: str, taken: Mapping[str, str]) -> str:
+    """`orders` of `orders-prod-OrdersTable-1A2B3C4D5E6F`, while nothing else is called so."""
+    own = words(environment)
+    text = re.sub(r"(?<=Table)-[0-9A-Z]{10,}$", "", name)
+    parts = [part for part in re.split(r"[-_.]", text) if part.lower() not in own]
+    short = re.sub(r"(?<=.)Table$", "", parts[-1]).lower() if parts else name
+    return next((one for one in (short, "-".join(parts), name) if one and one not in taken), name)
+
+
+def without_alias(
+    functions: Sequence[str], aliases: Mapping[str, Mapping[str, str]], alias: str
+) -> tuple[str, ...]:
+    """The functions that lack an alias."""
+    return tuple(name for name in functions if alias not in aliases.get(name, {}))
+
+
+def unpublished(
+    functions: Sequence[str], aliases: Mapping[str, Mapping[str, str]], alias: str
+) -> tuple[str, ...]:
+    """The functions whose alias points at $LATEST: nothing of them could be rolled back."""
+    return tuple(name for name in functions if aliases.get(name, {}).get(alias) == "$LATEST")
+
+
+def settings_of(proposal: Proposal) -> dict[str, Any]:
+    """The settings of the environment's file, without the project's name before them and in the file's order."""
+    made: dict[str, Any] = {"production": proposal.production}
+    naming = {"stateBucket": proposal.state_bucket, "foundationBucket": proposal.foundation_bucket}
+    made |= {
+        "naming": naming,
+        "declareAliases": proposal.declares,
+        "services": {service: dict(entries) for service, entries in proposal.services.items()},
+    }
+    for key, value in (
+        ("tables", dict(proposal.tables)),
+        ("repository", proposal.repository),
+        ("people", dict(proposal.people)),
+        ("approval", dict(proposal.approval)),
+    ):
+        if value:
+            made[key] = value
+    if proposal.rto_minutes > _USUAL_MINUTES:
+        made["rto"] = {"code": proposal.rto_minutes}
+    return made

@@ -1,0 +1,167 @@
+"""Shows an environment as it is proposed, the files that would be written, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rollback.actions.catalogue.files import Change
+from rollback.actions.traffic import Traffic, remedy
+from rollback.api.setup import Preview
+from rollback.core.canonical import plain
+from rollback.core.sanitize import lines
+from rollback.model.proposal import LISTED_FUNCTIONS, Proposal, settings_of
+from rollback.views.rich_layout import lines_to_copy, text
+
+_SHOWN = 8
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def view(preview: Preview, folder: str) -> RenderableType:
+    """What is proposed, line by line; what to know of it, and the files, come after."""
+    proposal = preview.proposal
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for head, what in _rows(preview):
+        table.add_row(text(head, "bold"), text(what))
+    services = Table.grid(padding=(0, 2))
+    services.add_column(no_wrap=True)
+    services.add_column(justify="right")
+    services.add_column(overflow="fold")
+    for service, entries in proposal.services.items():
+        services.add_row(text(f"  {service}", "bold"), text(len(entries)), text(_few(list(entries))))
+    return Group(
+        table,
+        services,
+        *(text(one, "yellow") for one in notes(preview)),
+        _traffic(preview.traffic, proposal.alias),
+        Text(),
+        text(f"Files in {folder}:", "bold"),
+        *_files(preview.changes),
+    )
+
+
+def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
+    proposal, details = preview.proposal, preview.details
+    caller = preview.found.caller.split(":", 5)[5]
+    yield "account", f"{proposal.account}, {proposal.region}, as {caller}"
+    yield "production", "yes" if proposal.production else "no"
+    made = "made by this program" if proposal.declares else "made by what deploys them"
+    yield "alias", f"{proposal.alias}, {made}"
+    yield "prefix", f"{proposal.prefix}: {proposal.prefix}-{proposal.environment}-rollback-role"
+    yield "approval", _approval(proposal)
+    yield "people", _people(proposal)
+    yield "tables", _few(list(proposal.tables)) if proposal.tables else "none"
+    yield "time budget", f"{proposal.rto_minutes} minutes for functions"
+    yield "trails", _few(details.trails) if details.trails else "none"
+    yield "functions", f"{len(proposal.functions)} in {len(proposal.services)} services"
+
+
+def _approval(proposal: Proposal) -> str:
+    usual = (
+        ("another person",) * 3 if proposal.production else ("nobody", "the same person", "the same person")
+    )
+    words = {"none": "nobody", "confirm": "the same person", "identity": "another person"}
+    kinds = {
+        kind: words.get(proposal.approval.get(kind, ""), by)
+        for kind, by in zip(("aliases", "infrastructure", "table"), usual, strict=True)
+        if kind != "table" or proposal.tables
+    }
+    return ", ".join(f"{kind}: {by}" for kind, by in kinds.items())
+
+
+def _people(proposal: Proposal) -> str:
+    named = {role: [str(one).rpartition("/")[2] for one in who] for role, who in proposal.people.items()}
+    return "; ".join(f"{role}: {_few(who)}" for role, who in named.items()) or "nobody yet"
+
+
+def notes(preview: Preview) -> list[str]:
+    """What to know before it is written, a sentence each."""
+    proposal, details, of_others = preview.proposal, preview.details, preview.of_others
+    found: list[str] = []
+    if of_others:
+        found.append(f"Left out, of other environments by their names: {_few(of_others)}.")
+    for stack, version in details.deletes.items():
+        found.append(
+            f"Stack {stack} deletes the version before at each deployment ({version}): nothing is left to roll back to. "
+            "CDK: current_version_options=VersionOptions(removal_policy=RemovalPolicy.RETAIN); "
+            "CloudFormation: DeletionPolicy: Retain, and UpdateReplacePolicy: Retain."
+        )
+    found += [
+        f"Table {table.name} is left out: it has no point-in-time recovery."
+        for table in details.tables
+        if table.recoverable is False
+    ]
+    if not proposal.people and not proposal.repository:
+        found.append(
+            "Nobody may take the roles yet: name --deployer, --on-call, --break-glass, or --repository."
+        )
+    if len(proposal.functions) > LISTED_FUNCTIONS:
+        found.append(
+            f"{len(proposal.functions)} functions are more than a role's policies can list: they are allowed by the "
+            "beginning of their names (docs/settings.md, functionAccess)."
+        )
+    return [*found, *(f"Not looked at: {why}" for why in details.unlooked)]
+
+
+def _traffic(traffic: Traffic, alias: str) -> RenderableType:
+    """What invokes functions past the alias, and what to change; nothing where nothing does."""
+    if not traffic.lines:
+        return text(f"All that was found invokes alias {alias}.", "green")
+    shown: list[RenderableType] = [
+        text(
+            f"{len(traffic.bypasses)} invoke functions past alias {alias}: no rollback moves their traffic.",
+            "yellow",
+        )
+    ]
+    shown += [text(f"  {one}: {remedy(one, alias)}") for one in traffic.bypasses]
+    shown += [text(f"  not looked at: {why}") for why in traffic.unlooked]
+    return Group(*shown)
+
+
+def _files(changes: Sequence[Change]) -> Iterator[RenderableType]:
+    """The files by what would become of them, with the diff of each that somebody wrote."""
+    for one in changes:
+        yield text(f"  {one.kind:<10}{one.file.path}")
+        if one.kind == "differs":
+            yield diff_view(one)
+
+
+def diff_view(change: Change) -> RenderableType:
+    """A diff with its colours."""
+    return Group(*(text(f"    {each}", _STYLES.get(each[:1], "")) for each in lines(change.diff)))
+
+
+def steps_view(steps: Sequence[str]) -> RenderableType:
+    """What to type next, to be copied."""
+    return lines_to_copy("", *steps)
+
+
+def document(preview: Preview, steps: Sequence[str], *, written: bool) -> dict[str, Any]:
+    """The same as JSON: `{"environment", "account", "region", "prefix", "alias", "settings", "notes", "traffic",
+    "files": [{"path", "change"}], "written", "next"}`.
+    """
+    proposal = preview.proposal
+    return {
+        "environment": proposal.environment,
+        "account": proposal.account,
+        "region": proposal.region,
+        "prefix": proposal.prefix,
+        "alias": proposal.alias,
+        "settings": plain(settings_of(proposal)),
+        "notes": notes(preview),
+        "traffic": preview.traffic.document(),
+        "files": [{"path": str(one.place), "change": one.kind} for one in preview.changes],
+        "written": written,
+        "next": list(steps),
+    }
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
