@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rollback.config.naming import APPROVER, GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST
+from rollback.config.naming import APPROVER, GITHUB_OIDC_HOST, OIDC_AUDIENCE
 
 from .permissions import granted
 from .policies import LEDGER_WRITES, Document, Scope, Statement, denial, document, statement
@@ -131,9 +131,11 @@ def trust(
     github_environment: str,
     people: tuple[str, ...],
     role: str | None = None,
+    *,
+    gitlab: Sequence[Statement] = (),
 ) -> Document:
-    """The trust policy of a role: the jobs of one GitHub environment, `people` (ARNs of IAM users), and
-    anybody who has taken `role` already.
+    """The trust policy of a role: the jobs of one GitHub environment, those of `gitlab` (`gitlab_jobs.may_take`), `people`
+    (ARNs of IAM users), and anybody who has taken `role` already.
 
     `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
     where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
@@ -151,7 +153,7 @@ def trust(
                 "Action": "sts:AssumeRoleWithWebIdentity",
                 "Condition": {
                     "StringEquals": {
-                        f"{GITHUB_OIDC_HOST}:aud": GITHUB_OIDC_AUDIENCE,
+                        f"{GITHUB_OIDC_HOST}:aud": OIDC_AUDIENCE,
                         f"{GITHUB_OIDC_HOST}:sub": f"repo:{repository}:environment:{github_environment}",
                     }
                 },
@@ -170,7 +172,7 @@ def trust(
             {"Sid": "RoleOfJobs", **by, "Condition": {"Null": {"aws:FederatedProvider": "false"}}},
             *_of_permission_set(scope, role),
         ]
-    found = [*jobs, *taken, *(people_may_take(people) if people else ())]
+    found = [*jobs, *gitlab, *taken, *(people_may_take(people) if people else ())]
     return document(found or [NOBODY])
 
 

@@ -60,6 +60,8 @@ def foundation(settings: Settings) -> None:
         GithubRolesArgs(
             scope=scope,
             repository=settings.repository,
+            gitlab=settings.gitlab,
+            protected_branch=settings.protected_branch,
             people={
                 DEPLOYER: settings.people.deployers,
                 ROLLBACK: settings.people.on_call,

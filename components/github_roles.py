@@ -1,4 +1,4 @@
-"""The roles of an environment, each taken by one GitHub environment's jobs and by configured people."""
+"""The roles of an environment, each taken by jobs (of one GitHub environment, of a GitLab project) and by configured people."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pulumi
 import pulumi_aws as aws
 
 from rollback.config import naming
+from rollback.config.model import GitLab
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLLBACK
 
+from . import gitlab_jobs
 from .boundary import boundary, trust
 from .permissions import function_policies, inline_policy
 from .permits import permit
@@ -34,19 +36,22 @@ _VIA = {RESTORE: ROLLBACK, DEPLOYER: DRILL, ROLLBACK: DRILL}
 class GithubRolesArgs:
     """What the roles may touch, and who may take them.
 
-    `repository` is the repository as GitHub's tokens name it (`components.boundary.trust`), empty for none; `people` maps
-    a role to the ARNs of IAM users that may take it beside its GitHub environment.
+    `repository` is the repository as GitHub's tokens name it (`components.boundary.trust`), empty for none; `gitlab` are
+    GitLab's projects, whose jobs count on `protected_branch`; `people` maps a role to the ARNs of IAM users that may
+    take it beside those jobs.
     """
 
     scope: Scope
     repository: str
     people: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    gitlab: GitLab | None = None
+    protected_branch: str = "main"
 
 
 class GithubRoles(pulumi.ComponentResource):
-    """GitHub's identity provider, the boundary, and the roles under it (`Scope.roles`).
+    """GitHub's and GitLab's identity providers, the boundary, and the roles under it (`Scope.roles`).
 
-    An account has one provider for GitHub: where it exists already, it is imported, not made again.
+    An account has one provider for each: where it exists already, it is imported, not made again.
     """
 
     role_arns: dict[str, pulumi.Output[str]]
@@ -62,10 +67,12 @@ class GithubRoles(pulumi.ComponentResource):
             aws.iam.OpenIdConnectProvider(
                 "github",
                 url=f"https://{naming.GITHUB_OIDC_HOST}",
-                client_id_lists=[naming.GITHUB_OIDC_AUDIENCE],
+                client_id_lists=[naming.OIDC_AUDIENCE],
                 tags=tagged,
                 opts=kept,
             )
+        if args.gitlab:
+            gitlab_jobs.provider(args.gitlab, tagged, kept)
         ceiling = aws.iam.Policy(
             "boundary",
             name=names.boundary,
@@ -91,6 +98,7 @@ class GithubRoles(pulumi.ComponentResource):
                         names.github_environment(role),
                         tuple(args.people.get(role, ())),
                         via,
+                        gitlab=gitlab_jobs.may_take(args.scope, args.gitlab, args.protected_branch, role),
                     )
                 ),
                 permissions_boundary=ceiling.arn,

@@ -1,4 +1,4 @@
-"""Real identities: the role's own trust policy decides, as it would for a GitHub job."""
+"""Real identities: the role's own trust policy decides, as it would for a job of GitHub or GitLab."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localaws.clients import connect, nobody
-from rollback.config.naming import GITHUB_OIDC_AUDIENCE, GITHUB_OIDC_HOST, SESSION_HOURS, arn
+from rollback.config.naming import GITHUB_OIDC_HOST, GITLAB_COM, OIDC_AUDIENCE, SESSION_HOURS, arn
 from rollback.config.settings import Settings
 
 # What tells an AWS client who it acts as.
@@ -20,15 +20,12 @@ NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 REFUSED = ClientError  # what `assume` raises when the role's trust policy says no
 
 
-def token(
-    repository: str, github_environment: str, person: str, *, audience: str = GITHUB_OIDC_AUDIENCE
-) -> str:
+def token(repository: str, github_environment: str, person: str, *, audience: str = OIDC_AUDIENCE) -> str:
     """A JWT with the claims of a GitHub job in `github_environment` that `person` has started.
 
     It has no valid signature, which the emulator does not ask for.
     """
     owner = repository.partition("/")[0]
-    now = int(time.time())
     claims = {
         "iss": f"https://{GITHUB_OIDC_HOST}",
         "sub": f"repo:{repository}:environment:{github_environment}",
@@ -38,12 +35,38 @@ def token(
         "environment": github_environment,
         "actor": person,
         "ref": "refs/heads/main",
-        "iat": now,
-        "nbf": now,
-        "exp": now + 600,
     }
-    parts = ({"alg": "RS256", "typ": "JWT", "kid": "local"}, claims)
-    return ".".join([*(_encoded(json.dumps(part).encode()) for part in parts), _encoded(b"local")])
+    return _signed(claims)
+
+
+def gitlab_token(
+    project: str,
+    person: str,
+    *,
+    host: str = GITLAB_COM,
+    project_id: int = 0,
+    environment: str = "",
+    branch: str = "main",
+    protected: bool = True,
+    audience: str = OIDC_AUDIENCE,
+) -> str:
+    """A JWT with the claims of a GitLab job of `project` on `branch` that `person` has started, unsigned as well.
+
+    "Token payload", https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload.
+    """
+    claims = {
+        "iss": f"https://{host}",
+        "sub": f"project_path:{project}:ref_type:branch:ref:{branch}",
+        "aud": audience,
+        "project_path": project,
+        "project_id": str(project_id),
+        "ref": branch,
+        "ref_type": "branch",
+        "ref_protected": str(protected).lower(),
+        "user_login": person,
+        **({"environment": environment, "environment_protected": "true"} if environment else {}),
+    }
+    return _signed(claims)
 
 
 def assume(
@@ -102,6 +125,16 @@ def variables(credentials: Mapping[str, Any]) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
         "AWS_SESSION_TOKEN": credentials["SessionToken"],
     }
+
+
+def _signed(claims: Mapping[str, str]) -> str:
+    """The claims as a JWT that holds for ten minutes from now."""
+    now = int(time.time())
+    parts = (
+        {"alg": "RS256", "typ": "JWT", "kid": "local"},
+        {**claims, "iat": now, "nbf": now, "exp": now + 600},
+    )
+    return ".".join([*(_encoded(json.dumps(part).encode()) for part in parts), _encoded(b"local")])
 
 
 def _encoded(part: bytes) -> str:

@@ -1,9 +1,10 @@
-"""Teaches the emulator to change an identity provider: its audiences and its tags. Runs inside the emulator's process;
-imports nothing of this project.
+"""Teaches the emulator to change an identity provider, its audiences and its tags, and which claims of gitlab.com's tokens
+a trust may ask for. Runs inside the emulator's process; imports nothing of this project.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddClientIDToOpenIDConnectProvider.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveClientIDFromOpenIDConnectProvider.html
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagOpenIDConnectProvider.html
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html#awssecuritytokenservice-policy-keys
 """
 
 from __future__ import annotations
@@ -13,6 +14,19 @@ from collections.abc import Callable
 from typing import Any
 
 Change = Callable[[dict[str, Any], Any], None]
+_GITLAB = "gitlab.com"
+# Of another GitLab's tokens it reads the subject and the audience only.
+_OF_GITLAB = (
+    "namespace_id",
+    "pipeline_source",
+    "project_id",
+    "ref_protected",
+    "runner_environment",
+    "user_access_level",
+    "user_email",
+    "user_id",
+    "user_login",
+)
 
 
 def install() -> None:
@@ -60,3 +74,19 @@ def install() -> None:
     ):
         action = f"{name}OpenIDConnectProvider"
         handlers.setdefault(action, operation(action, change))
+    _read_gitlabs_claims()
+
+
+def _read_gitlabs_claims() -> None:
+    sts: Any = importlib.import_module("ministack.services.sts")
+    cognito: Any = importlib.import_module("ministack.services.cognito")
+    principal, decoded = sts._web_identity_principal, cognito._decode_id_token_unverified  # noqa: SLF001 - no other way in
+
+    def read(token: str, provider: str, role: str) -> tuple[str, dict[str, Any]]:
+        who, keys = principal(token, provider, role)
+        if f"{_GITLAB}:sub" in keys:
+            claims = decoded(token)
+            keys |= {f"{_GITLAB}:{claim}": claims[claim] for claim in _OF_GITLAB if claim in claims}
+        return who, keys
+
+    sts._web_identity_principal = read  # noqa: SLF001 - as above

@@ -24,6 +24,7 @@ from rollback.config.naming import (
     ENTRY,
     ENVIRONMENT,
     FOUNDATION,
+    GITLAB_COM,
     PREFIX,
     ROLLBACK,
     Names,
@@ -39,6 +40,11 @@ ENVIRONMENT_NAME = re.compile(rf"(?=.{{1,40}}\Z)(?!(?:.*-)?{FOUNDATION}\Z)[a-z][
 _MAX_REVIEWERS = 6
 # `owner/name`, or `owner@ID/name@ID` where GitHub's tokens carry immutable ids in their subject; empty: no GitHub.
 _REPOSITORY = r"^([A-Za-z0-9-]+/[A-Za-z0-9._-]+|[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9._-]+@[0-9]+|)$"
+# "Reserved project and group names", https://docs.gitlab.com/user/reserved_names/#rules-for-usernames-project-and-group-names-and-slugs.
+_GITLAB_PROJECT = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
+# An identity provider has no port ("CreateOpenIDConnectProvider",
+# https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html).
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
 # A branch's name that is neither an option of git's nor a pattern of GitHub's.
 _BRANCH = r"^[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$"
 # "Lambda quotas", https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, and the pattern of
@@ -274,6 +280,53 @@ class Reviewers(_Model):
         return users
 
 
+class GitLab(_Model):
+    """The GitLab projects whose jobs may take the roles.
+
+    The subject of a job's token says its project and its branch, and no more: AWS cannot tell a reviewed job from
+    another, nor an environment's from another's. So the approver role is for the jobs of a project of its own.
+    https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload
+    """
+
+    project: Annotated[str, _like(_GITLAB_PROJECT, "path of a GitLab project")] = Field(
+        description="The project whose jobs on the protected branch may take all roles but the approver's",
+        examples=["acme/orders"],
+    )
+    approvals: Annotated[str, _like(_GITLAB_PROJECT, "path of a GitLab project", empty=True)] = Field(
+        "",
+        description="The project whose jobs on the protected branch may take the approver role: another one, to which "
+        "nobody may push who deploys or is on call. Empty: no job approves, people do",
+        examples=["acme/approvals"],
+    )
+    host: Annotated[str, _like(_HOST, "host name")] = Field(
+        GITLAB_COM, description="Where GitLab is, as its tokens name it", examples=["gitlab.example.com"]
+    )
+    project_id: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="The number of `project`, which stays when its path is given away. 0: AWS does not ask for it",
+        examples=[4711],
+    )
+    approvals_id: Annotated[int, Field(ge=0)] = Field(
+        0, description="The same of `approvals`", examples=[4712]
+    )
+
+    @field_validator("approvals")
+    @classmethod
+    def _another(cls, approvals: str, info: ValidationInfo) -> str:
+        if approvals and approvals.casefold() == str(info.data.get("project", "")).casefold():
+            raise ValueError(
+                "it is the project itself: AWS cannot tell its jobs apart, and any could approve"
+            )
+        return approvals
+
+    @field_validator("project_id", "approvals_id")
+    @classmethod
+    def _asked(cls, number: int, info: ValidationInfo) -> int:
+        if number and info.data.get("host", GITLAB_COM) != GITLAB_COM:
+            raise ValueError(f"AWS can ask for it on {GITLAB_COM} only")
+        return number
+
+
 class Terraform(_Model):
     """Where a Terraform (OpenTofu) configuration is, and its state where the configuration's own backend leaves it
     open.
@@ -454,6 +507,11 @@ class Settings(_Model):
         description="The GitHub repository whose environments may take the roles: `owner/name`, or "
         "`owner@ID/name@ID` where its tokens have immutable subjects. Empty: no GitHub",
         examples=["acme/orders"],
+    )
+    gitlab: GitLab | None = Field(
+        None,
+        description="The GitLab projects whose jobs may take the roles. None: no GitLab",
+        examples=[{"project": "acme/orders", "approvals": "acme/approvals"}],
     )
     protected_branch: Annotated[str, Field(pattern=_BRANCH)] = Field(
         "main",
@@ -680,18 +738,19 @@ class Settings(_Model):
             for field in ("aliases", "infrastructure", "table")
             if getattr(approval, field) == "identity"
         ]
-        known = "people" in data and "permission_sets" in data
+        known = "people" in data and "permission_sets" in data and "gitlab" in data
         nobody = (
             known
             and not (data["people"].approvers or data["permission_sets"].approvers)
             and data.get("repository") == ""
+            and not (data["gitlab"] and data["gitlab"].approvals)
         )
         if nobody and not (asked == ["table"] and not data.get("tables")):
             _raise(
                 [
                     (
                         ("approval", field),
-                        "nobody could approve it: name people.approvers, permissionSets.approvers or a repository, or let the same person do",
+                        "nobody could approve it: name people.approvers, permissionSets.approvers, a repository or gitlab.approvals, or let the same person do",
                     )
                     for field in asked
                     if field != "table" or data.get("tables")

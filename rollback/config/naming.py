@@ -58,7 +58,10 @@ _ROLE_NAME, _BUCKET_NAME = 64, 63
 _TELLING = 4
 
 GITHUB_OIDC_HOST = "token.actions.githubusercontent.com"
-GITHUB_OIDC_AUDIENCE = "sts.amazonaws.com"
+# Its own; on other hosts, that of the team's GitLab.
+GITLAB_COM = "gitlab.com"
+# Whom a job's identity token is meant for.
+OIDC_AUDIENCE = "sts.amazonaws.com"
 
 
 # What templates may hold, beside text.
@@ -179,7 +182,7 @@ class Names:
         return f"{self.stem}-boundary"
 
     def github_environment(self, role: str) -> str:
-        """The GitHub environment whose jobs may take `role`: `dev-rollback-approval`."""
+        """The environment of GitHub or GitLab whose jobs may take `role`: `dev-rollback-approval`."""
         return f"{self.environment}-{_GITHUB_ENVIRONMENTS[role]}"
 
     def _named(self, template: str, entry: str = ENTRY) -> str:

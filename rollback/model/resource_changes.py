@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from rollback.config.naming import BREAK_GLASS, DRILL, GITHUB_OIDC_HOST, ROLES, Names
+from rollback.config.naming import BREAK_GLASS, DRILL, GITHUB_OIDC_HOST, GITLAB_COM, ROLES, Names
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import INFRASTRUCTURE
 
@@ -52,6 +52,8 @@ _GUARDS = ("deletion_protection_enabled", "deletion_protection")
 # What a rollback of aliases and every release write, and a program must not.
 _ALIAS = {"functionVersion", "function_version", "routingConfig", "routing_config"}
 _VALUE = {"value", "insecureValue", "insecure_value"}
+# The identity providers of jobs that it may have declared, as their ARN or address ends.
+_PROVIDERS = (GITHUB_OIDC_HOST, f"/{GITLAB_COM}")
 # Of the resources that this tool itself needs, a rollback may change this much.
 _HARMLESS = {"tags", "tagsAll", "tags_all", "description"}
 
@@ -261,8 +263,8 @@ def _is_ground(kind_: str, name: str, names: Names) -> bool:
         "iam_role_policy": name.partition(":")[0] in roles,
         "iam_role_policy_attachment": name.partition("/")[0] in roles or name.rpartition("-")[0] in roles,
         "iam_policy": name.rpartition("/")[2].startswith(f"{names.stem}-"),
-        "iam_open_id_connect_provider": name.endswith(GITHUB_OIDC_HOST),
-        "iam_openid_connect_provider": name.endswith(GITHUB_OIDC_HOST),
+        "iam_open_id_connect_provider": name.endswith(_PROVIDERS),
+        "iam_openid_connect_provider": name.endswith(_PROVIDERS),
         "s3_bucket": name in (names.state_bucket, names.foundation_bucket),
         "s3_bucket_v2": name in (names.state_bucket, names.foundation_bucket),
     }

@@ -461,3 +461,47 @@ def test_settings_that_are_in_the_stacks_file_alone_are_found_too(tmp_path: Path
     (inner / "Pulumi.dev.yaml").write_text("config:\n  rollback:services: {}\n")
 
     assert find_root(inner) == inner
+
+
+def test_gitlab_is_a_project_on_gitlab_com_unless_it_says_otherwise() -> None:
+    settings = files(**{"rollback:gitlab": {"project": "acme/platform/orders"}})
+
+    assert settings.gitlab is not None
+    assert (settings.gitlab.project, settings.gitlab.host, settings.gitlab.approvals) == (
+        "acme/platform/orders",
+        "gitlab.com",
+        "",
+    )
+    assert files().gitlab is None
+
+
+@pytest.mark.parametrize(
+    ("gitlab", "place"),
+    [
+        ({}, "project"),
+        ({"project": "acme"}, "project"),
+        ({"project": "acme/*"}, "project"),
+        ({"project": "acme/o:ref_type:branch:ref:x"}, "project"),
+        ({"project": "acme/o", "approvals": "Acme/O"}, "approvals"),
+        ({"project": "acme/o", "host": "https://gitlab.com"}, "host"),
+        ({"project": "acme/o", "host": "gitlab.com/"}, "host"),
+        ({"project": "acme/o", "host": "*.example.com"}, "host"),
+        ({"project": "acme/o", "host": "git.example.com", "projectId": 7}, "projectId"),
+    ],
+)
+def test_a_gitlab_that_a_trust_could_misread_is_refused(gitlab: dict[str, object], place: str) -> None:
+    assert f"gitlab.{place}" in refused(**{"rollback:gitlab": gitlab}).what
+
+
+def test_jobs_of_gitlab_can_approve_where_they_have_a_project_of_their_own() -> None:
+    asked = {
+        "rollback:repository": "",
+        "rollback:people": {},
+        "rollback:production": True,
+        "rollback:approval": {},
+    }
+
+    nobody = refused(**asked, **{"rollback:gitlab": {"project": "acme/o"}})
+
+    assert "approval" in nobody.what
+    assert files(**asked, **{"rollback:gitlab": {"project": "acme/o", "approvals": "acme/a"}}).approvals
