@@ -75,7 +75,6 @@ def foundation(settings: Settings) -> None:
         "break-glass",
         BreakGlassArgs(scope=scope, boundary=roles.boundary_arn, people=settings.people.break_glass),
     )
-    permission_sets = PermissionSets("permission-sets", PermissionSetsArgs(scope=scope))
     environments = RollbackEnvironments(
         "rollback-environments",
         RollbackEnvironmentsArgs(
@@ -92,7 +91,9 @@ def foundation(settings: Settings) -> None:
     pulumi.export("deploymentsTable", table.table_name)
     pulumi.export("auditTrail", trail.bucket_name)
     pulumi.export("roleArns", roles.role_arns | {BREAK_GLASS: break_glass.role_arn})
-    pulumi.export("permissionSets", permission_sets.refers_to)
+    if scope.permission_sets:
+        permission_sets = PermissionSets("permission-sets", PermissionSetsArgs(scope=scope))
+        pulumi.export("permissionSets", permission_sets.refers_to)
     pulumi.export("githubEnvironments", environments.environments)
 
 

@@ -44,7 +44,7 @@ class PermissionSetsArgs:
 
 
 class PermissionSets(pulumi.ComponentResource):
-    """The policies of each permission set that the settings name; nothing without one.
+    """The policies of each permission set that the settings name.
 
     `refers_to` maps a set's name to `{"policies": [name, ...], "boundary": name}`, which the set has to refer to.
     """
