@@ -105,6 +105,7 @@ def run(
     if not (root / ".github").exists():
         shutil.copytree(ROOT / ".github", root / ".github")
         shutil.copy(ROOT / "requirements.txt", root)
+        (root / "rollback").symlink_to(ROOT / "rollback")  # a copy would be compiled by every job
         git(root, "add", ".")
         git(root, "commit", "-qm", "The workflows")
         git(root, "remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
