@@ -14,7 +14,7 @@ from rollback.integrations import git
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan
-from rollback.model.record import Approval, Record, Status, now_iso
+from rollback.model.record import WAITING, Approval, Record, now_iso
 from rollback.model.situation import Policy
 
 _STRICTEST: tuple[Policy, ...] = ("none", "confirm", "identity")
@@ -132,9 +132,15 @@ def _parsed(environment: str, texts: tuple[str, str], branch: str) -> Settings:
 
 def approve(record: Record, digest: str, by: Actor, settings: Settings, now: datetime) -> Approval:
     """The approval that `by` gives. Raises `Refused` where they may not, or mean another plan."""
-    if record.status is not Status.AWAITING_APPROVAL:
+    if record.status not in WAITING:
         raise Refused(
             f"{record.rollback_id} is {record.status} and waits for no approval.", code=Code.WRONG_STATUS
+        )
+    if record.standby_until and not now_iso(now) < record.standby_until:
+        raise Refused(
+            f"{record.rollback_id} could be taken until {record.standby_until}.",
+            code=Code.STANDBY_ENDED,
+            next=f"rollback standby prepare --env {record.environment} --for 45m, by who is on call",
         )
     if not is_digest_of(digest, record.digest):
         raise Refused(

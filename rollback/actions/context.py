@@ -24,7 +24,7 @@ from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
 from rollback.model.identity import Actor
-from rollback.model.record import Record, Status, now_iso
+from rollback.model.record import WAITING, Record, Status, now_iso
 from rollback.model.situation import Life, Policy, RecordSeen
 from rollback.targets.base import Context, Target
 
@@ -67,7 +67,7 @@ class Session:
         protected branch's settings cannot be compared, that is what is asked for here.
         """
         required: Policy = "identity"
-        if record.status is Status.AWAITING_APPROVAL:
+        if record.status in WAITING:
             try:
                 required = self.policy_of(record)
             except RollbackError:

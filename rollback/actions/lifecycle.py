@@ -13,13 +13,13 @@ It is longer than 400 lines: the whole order is read in one place.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from rollback.actions import approval, freeze
+from rollback.actions import approval, freeze, standby
 from rollback.actions.context import Session
 from rollback.actions.ledger_store import give_up
 from rollback.actions.ports import Ui
@@ -37,6 +37,7 @@ from rollback.core.errors import (
 )
 from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
+from rollback.model import standby as standbys
 from rollback.model.advice import next_for
 from rollback.model.commands import Commands
 from rollback.model.events import (
@@ -67,9 +68,9 @@ from rollback.model.messages import (
     way_back,
 )
 from rollback.model.plan import Plan, Refusal
-from rollback.model.record import UNFINISHED, Approval, Event, Record, Status, seconds_between
+from rollback.model.record import UNFINISHED, WAITING, Approval, Event, Record, Status, seconds_between
 from rollback.model.release import is_another_stack
-from rollback.model.request import Request
+from rollback.model.request import AliasesRequest, Request
 from rollback.model.situation import Policy
 from rollback.targets.base import Failure, Target
 
@@ -161,12 +162,11 @@ class Lifecycle:
 
     def approve(self, rollback_id: str, digest: str) -> Opened:
         """Records the caller's approval of a plan. Raises `Refused` where it is not theirs to give."""
-        opened, _, _ = self._records.opened(rollback_id)
-        if opened.record.status is Status.AWAITING_APPROVAL and (
-            why := self.session.ledger.inconsistent(opened)
-        ):
+        opened, _, plan = self._records.opened(rollback_id)
+        waits = opened.record.status in WAITING
+        if waits and (why := self.session.ledger.inconsistent(opened) or standby.contradiction(opened, plan)):
             raise opened.tampered(why)
-        if opened.record.status is not Status.AWAITING_APPROVAL and not self.session.settings.approvals:
+        if not waits and not self.session.settings.approvals:
             raise UsageError(
                 f"{self.session.environment} needs nobody's approval: the setting `approval` asks for none.",
                 code=Code.NOT_CONFIGURED,
@@ -183,17 +183,110 @@ class Lifecycle:
         `digest` is the caller's own confirmation of it, where that is enough. Raises `Refused` where it does
         not hold, or nobody has approved it.
         """
+        return self._gone_ahead(rollback_id, lambda opened, _: self._approved(opened.record, digest))
+
+    def take(self, reason: str, rollback_id: str = "", *, alarm: str = "") -> Finished:
+        """Carries out the way back that is on standby, if everything in it still holds; of several the newest.
+
+        It was approved when it was prepared: nobody is asked now. `alarm` names the alarm for which it is taken without
+        a person. Raises `Refused` where there is none, where it has ended, and as `apply` does.
+        """
+        reason = checked_reason(reason)
+        began = self.session.clocks.now()
+        name = rollback_id or standby.to_take(self.session)
+
+        def ready(opened: Opened, plan: Plan[Any]) -> Approval | None:
+            standby.respected(self.session, opened, plan)
+            return self._approved(opened.record, "", Status.STANDBY)
+
+        changes: dict[str, Any] = {
+            "reason": reason,
+            "taken_by": self.session.caller,
+            "waited_from": began,
+            **({"alarm": alarm} if alarm else {}),
+        }
+        return self._gone_ahead(name, ready, standbys.again, **changes)
+
+    def prepare(self, minutes: int, release: str = "") -> Finished:
+        """Plans the way back from the release that was recorded last, to be taken within so many minutes.
+
+        `release` is the one that it must be, where that is known. Where the environment asks for it, another person
+        approves it now. What is on standby for the same release already stays, and is what is returned.
+
+        Raises `UsageError` for a time that an approval does not hold, `Refused` where something else is deployed than
+        the release that was recorded last, or where there is nothing to go back to.
+        """
+        session, began = self.session, self.session.clocks.now()
+        policy = session.policy(Kind.ALIASES)
+        standby.checked_minutes(session.settings, policy, minutes)
+        freeze.respected(session)
+        for closed in standby.close_ended(session):
+            self.ui.notice(f"{closed.rollback_id}, which was on standby, has ended.")
+        timeline = session.ledger.timeline(verified=True)
+        entry = standby.deployed_release(session, timeline, release)
+        target = session.target(Kind.ALIASES)
+        if (found := standby.live(session, timeline)) is not None:
+            self.ui.notice(f"{found.record.rollback_id} is on standby already.")
+            return self._on_standby(found.record, found.plan(target.step), found.events, policy)
+        with working(self.ui, "Planning"):
+            plan = target.plan(AliasesRequest())
+        plan = standbys.as_standby(plan, entry, standbys.until(session.now(), minutes))
+        self.ui.planned(plan)
+        refuse(target.refusals(plan))
+        if not plan.changing:
+            return Finished(record=None, plan=plan)
+        record = new_record(
+            session,
+            target,
+            plan,
+            f"the way back from {entry.version}",
+            rollback_id=session.clocks.identifier(),
+            began=began,
+        )
+        record = replace(record, standby_until=plan.facts[standbys.UNTIL])
+        record, event = self._open(record, plan, None, Status.STANDBY)
+        record, *more = self._message_place(record)
+        return self._on_standby(record, plan, (event, *more), policy)
+
+    def _on_standby(
+        self, record: Record, plan: Plan[Any], events: Sequence[Event], policy: Policy
+    ) -> Finished:
+        """A standby as it waits: for approval where it needs one and has none, else to be taken."""
+        given = self.session.ledger.approvals(record.rollback_id)
+        valid = approval.unasked(record, given, self.session.settings, self.session.now())
+        error = None
+        if policy == "identity" and valid is None:
+            name, shown = record.rollback_id, record.digest[:16]
+            error = AwaitingApproval(
+                f"{name} is on standby until {record.standby_until}, once digest {shown} is approved.",
+                next=f"Another person, under {self.session.settings.names.role(APPROVER)}:\n"
+                f"rollback approve {name} --digest {shown} --env {record.environment}",
+            )
+        return Finished(record=record, plan=plan, events=tuple(events), error=error)
+
+    def _gone_ahead(
+        self,
+        rollback_id: str,
+        approved: Callable[[Opened, Plan[Any]], Approval | None],
+        again: Callable[[Plan[Any], Plan[Any]], Plan[Any]] = lambda _, today: today,
+        *,
+        waited_from: str = "",
+        **changes: Any,
+    ) -> Finished:
+        """Carries out what is planned and recorded, by the approval that `approved` gives, if `again`, the plan made
+        anew, is still the same. `waited_from` is when it ceased to wait; `changes` are fields of the record.
+        """
         freeze.respected(self.session)
-        opened, target, _ = self._records.opened(rollback_id)
+        opened, target, plan = self._records.opened(rollback_id)
         self._records.in_time(target)
-        self._approved(opened.record, digest)
+        approved(opened, plan)
         with self._records.taken(opened.record.domains, rollback_id) as lease:
             opened, target, plan = self._records.trusted(rollback_id)
             record = opened.record
             lease.in_flight = record.status is Status.IN_PROGRESS
-            self._approved(record, digest)
+            approved(opened, plan)
             with working(self.ui, "Planning again"):
-                today = target.again(plan, rollback_id)
+                today = again(plan, target.again(plan, rollback_id))
             if today.digest() != record.digest:
                 raise Refused(
                     f"The plan no longer holds: its digest is {today.digest()[:16]} now, "
@@ -203,17 +296,19 @@ class Lifecycle:
                 )
             refuse(target.refusals(today))
             self.ui.planned(plan)
-            given = self._approved(record, digest)
+            given = approved(opened, plan)
             self._records.not_stopped()
             run = self._records.run(target, plan, record, opened.events, lease)
+            why = {name: changes[name] for name in ("reason", "alarm") if name in changes}
             run.append(
-                Approved(digest=given.digest, by=given.by, at=given.at, expires_at=given.expires_at)
+                Approved(digest=given.digest, by=given.by, at=given.at, expires_at=given.expires_at, **why)
                 if given
-                else Confirmed(digest=record.digest),
+                else Confirmed(digest=record.digest, **why),
                 status=Status.IN_PROGRESS,
                 approved_by=given.by if given else None,
                 started_at=self.session.clocks.now(),
-                waited_seconds=seconds_between(record.initiated_at, self.session.clocks.now()),
+                waited_seconds=seconds_between(record.initiated_at, waited_from or self.session.clocks.now()),
+                **changes,
             )
             return execute(run)
 
@@ -239,7 +334,7 @@ class Lifecycle:
             opened = self.session.ledger.load(rollback_id)
         except UsageError:
             return self._records.release_orphan(rollback_id)
-        if opened.record.status in (Status.PLANNED, Status.AWAITING_APPROVAL):
+        if opened.record.status in (Status.PLANNED, *WAITING):
             record, event = give_up(self.session, opened, reason)
             try:
                 self._records.freed(rollback_id)
@@ -340,13 +435,19 @@ class Lifecycle:
             return self.abort(waiting.record.rollback_id, "not confirmed")
         return self.apply(waiting.record.rollback_id, waiting.record.digest)
 
-    def _approved(self, record: Record, digest: str) -> Approval | None:
+    def _approved(
+        self, record: Record, digest: str, waiting: Status = Status.AWAITING_APPROVAL
+    ) -> Approval | None:
         """The approval by which `record` may go ahead now; None where there is none, and none is needed.
 
         Where the caller's own confirmation is enough, somebody may have reviewed it all the same: then that is
         written down, too. Raises `Refused` where there is none, or where `digest` is given and is another plan's.
         """
-        only(record, (Status.AWAITING_APPROVAL,), "it waits for no approval")
+        only(
+            record,
+            (waiting,),
+            "it is none that is on standby" if waiting is Status.STANDBY else "it waits for no approval",
+        )
         policy = self.session.policy_of(record)
         if policy == "confirm" or digest:
             approval.confirmed(record, digest)

@@ -15,12 +15,12 @@ from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
-from rollback.actions import freeze
+from rollback.actions import freeze, standby
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.aws.account import code, explained
 from rollback.aws.functions import observe, observe_alias
-from rollback.core.errors import Code, Refused, UsageError
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.extras import ExtraMissing
 from rollback.integrations.git import resolved
 from rollback.ledger.lease import ALIASES, RECORDING, HeldLeases
@@ -122,6 +122,10 @@ def record(
                 )
         session.ledger.record_release(release, _entry(session, release, deployed, "deployment"), lease)
         _write_parameters(session, label({**timeline.all_deployed, **deployed}), commits)
+    try:
+        standby.close_ended(session)
+    except RollbackError as error:  # it has ended, closed or not
+        notices.append(f"What was on standby is not closed: {error.what}")
     return Recorded(
         release=release, deployed=label({**timeline.all_deployed, **deployed}), notices=tuple(notices)
     )

@@ -9,15 +9,19 @@ from rollback.config.model import Pace, Settings
 from rollback.config.naming import DEPLOYER, ROLLBACK
 from rollback.core.errors import RollbackError
 from rollback.model import floors
+from rollback.model.advice import ready
 from rollback.model.deployed import UNKNOWN
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.record import Record, Status
 from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Quarantine, Timeline, label, previous_position
+from rollback.model.situation import RecordSeen
 from rollback.model.taking import Taking, taking
 
 # Seconds of a rollback of aliases that its functions do not ask for: to start, to lock, to write it down.
 _REST = 0.5
+# The kind of the way back that is planned already.
+STANDBY = "standby"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +52,11 @@ def recovery_options(
     recent: Iterable[Record],
     *,
     caller: Actor,
+    in_flight: Iterable[RecordSeen] = (),
 ) -> tuple[RecoveryOption, ...]:
-    """The ways back, each of which is sure to be taken by the command as it is typed, under its role. `back` is each
-    service's previous release; `recent` are records, newest first.
+    """The ways back, each of which is sure to be taken by the command as it is typed, under its role; the one on standby
+    first. `back` is each service's previous release; `recent` are records, newest first, `in_flight` those that have not
+    ended.
     """
     rto, last = settings.rto, _last(recent)
     releases = {service: release for service, release in back.items() if release}
@@ -73,7 +79,21 @@ def recovery_options(
     on_call = (
         taking(settings, ROLLBACK, caller) if deployer.under else Taking()
     )  # who deploys moves aliases, too
-    return tuple(
+    options = [
+        RecoveryOption(
+            kind=STANDBY,
+            to=seen.record.to_version,
+            about=moving(len(settings.catalogue()), settings.pace),
+            last=None,
+            rto_seconds=rto.code * 60,
+            command=take.command,
+            under=on_call.under,
+            login=on_call.login,
+        )
+        for seen in in_flight
+        if (take := ready([seen])) is not None
+    ]
+    options += [
         RecoveryOption(
             kind=kind,
             to=to,
@@ -86,7 +106,8 @@ def recovery_options(
         )
         for verb, kind, to, about, minutes in found
         for role in (on_call if kind == Kind.ALIASES else deployer,)
-    )
+    ]
+    return tuple(options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from rollback.ledger.schema import Newer
 from rollback.ledger.store import GONE, Unanswered
 from rollback.ledger.stored_record import Opened
 from rollback.model import alias_moves as moves_of
+from rollback.model import standby
 from rollback.model.advice import Advice, without_ledger
 from rollback.model.alias_moves import Move
 from rollback.model.composite_plan import events_of, parts
@@ -24,7 +25,7 @@ from rollback.model.events import Reverting, failed_in_verification, has
 from rollback.model.kind import Kind
 from rollback.model.messages import way_back
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, Record, Status
+from rollback.model.record import UNFINISHED, WAITING, Record, Status, now_iso
 from rollback.model.release import Entry, Past, Quarantine, Timeline, changed_since, past
 from rollback.model.situation import (
     FunctionSeen,
@@ -66,7 +67,7 @@ def record_seen(
     record, plan = opened.record, _plan(session, opened)
     seen = session.seen(record)
     lives = [lease.life for lease in held if lease.owner == record.rollback_id]
-    waits = record.status is Status.AWAITING_APPROVAL
+    waits, on_standby = record.status in WAITING, record.status is Status.STANDBY
     given = (
         approval.unasked(
             record, session.ledger.approvals(record.rollback_id), session.settings, session.now()
@@ -82,6 +83,7 @@ def record_seen(
         damaged=plan is None or _untrusted(session, opened),
         way_back=plan is None or way_back(plan),
         outdated=_outdated(session, record, plan, timeline) if waits and plan is not None else "",
+        ended=_ended(session, record, plan, timeline) if on_standby and plan is not None else "",
     )
 
 
@@ -105,6 +107,9 @@ def _untrusted(session: Session, opened: Opened) -> bool:
 
 def _outdated(session: Session, record: Record, plan: Plan[Any], timeline: Timeline) -> str:
     """What has happened since a record was planned that its plan does not know of; empty where nothing has."""
+    if record.status is Status.STANDBY:  # it is planned again when it is taken, and not at each look
+        bad = [(item.service, item.version) for item in session.ledger.quarantines(readable=True)]
+        return standby.quarantined(plan.targets, bad)
     since = changed_since(timeline, record.rollback_id, plan.subjects)
     if since is not None:
         return f"{since.kind} {since.version or since.id} came after its plan"
@@ -122,16 +127,22 @@ def _outdated(session: Session, record: Record, plan: Plan[Any], timeline: Timel
     return "the aliases are not as its plan begins" if again.digest() != record.digest else ""
 
 
+def _ended(session: Session, record: Record, plan: Plan[Any], timeline: Timeline) -> str:
+    """Why a standby has ended by itself, in words; empty where it has not."""
+    found = standby.ended(plan, record.rollback_id, timeline, now_iso(session.now()))
+    return "" if found is None else found.text
+
+
 def found_records(
     session: Session, recent: Iterable[Record], held: Sequence[LeaseSeen], timeline: Timeline
 ) -> tuple[RecordSeen, ...]:
     """The records that wait, run, or have failed and are not past; and the newest one, where it reverted itself.
 
-    `recent` are of the index, which may lag: the newest of the timeline, and those that hold a lease, are asked for
-    by name.
+    `recent` are of the index, which may lag: the newest of the timeline, those that hold a lease, and those on standby
+    are asked for by name.
     """
     newest = next((entry.id for entry in timeline if entry.kind in ("opened", "rollback")), "")
-    owners = [lease.owner for lease in held]
+    owners = [*(lease.owner for lease in held), *standby.opened(timeline)]
     names = [record.rollback_id for record in recent if record.status in UNFINISHED]
     found = []
     for name in dict.fromkeys([*owners, newest, *names]):
@@ -149,9 +160,9 @@ def found_records(
         record = opened.record
         if record.status in UNFINISHED or (record.status is Status.REVERTED and _reverted_itself(opened)):
             seen = record_seen(session, opened, held, timeline)
-            if not _past(opened, seen, timeline, session):
+            if not seen.ended and not _past(opened, seen, timeline, session):
                 found.append(seen)
-    order = (Status.IN_PROGRESS, Status.FAILED, Status.AWAITING_APPROVAL)
+    order = (Status.IN_PROGRESS, Status.FAILED, Status.AWAITING_APPROVAL, Status.REVERTED, Status.STANDBY)
     return tuple(
         sorted(found, key=lambda seen: order.index(seen.record.status) if seen.record.status in order else 3)
     )

@@ -138,7 +138,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             deployer=str(taking(settings, DEPLOYER, session.caller)),
         )
     )
-    calm = not any(each.steps for each in advice) and frozen is None
+    calm = frozen is None and not any(each.steps for each in advice if each.state is not State.STANDBY)
     return Overview(
         environment=settings.environment,
         account=settings.account,
@@ -161,6 +161,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             {service.name: service.previous for service in services},
             recent,
             caller=session.caller,
+            in_flight=in_flight,
         )
         if calm
         else (),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rollback.config.naming import APPROVER, SESSION_HOURS, arn
 from rollback.config.settings import Settings
 from rollback.integrations import ci
-from rollback.model.record import UNFINISHED, Record
+from rollback.model.record import UNFINISHED, Record, Status
 
 if TYPE_CHECKING:
     from rollback.api.environment import Environment
@@ -53,6 +53,7 @@ def record_of_this_run(environment: Environment) -> str:
     run = ci.current().run
     with environment.operation() as session:
         for item in session.ledger.history(50):
-            if isinstance(item, Record) and run and item.run == run and item.status in UNFINISHED:
+            unfinished = isinstance(item, Record) and item.status in UNFINISHED - {Status.STANDBY}
+            if isinstance(item, Record) and run and item.run == run and unfinished:
                 return item.rollback_id
     return ""

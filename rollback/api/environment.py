@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rollback.api.drills import Drills
     from rollback.api.emergency import Emergency
     from rollback.api.releases import Releases
+    from rollback.api.standby import Standby
     from rollback.api.upkeep import LedgerUpkeep
 
 T = TypeVar("T")
@@ -146,6 +147,13 @@ class Environment(Operations):
         from rollback.api.releases import Releases  # noqa: PLC0415 - of this alone
 
         return Releases(self)
+
+    @property
+    def standby(self) -> Standby:
+        """The way back that is planned and approved in advance."""
+        from rollback.api.standby import Standby  # noqa: PLC0415 - of this alone
+
+        return Standby(self)
 
     @property
     def ledger(self) -> LedgerUpkeep:

@@ -21,8 +21,10 @@ from rollback.aws.account import Account
 from rollback.config.settings import Settings
 from rollback.core.errors import AwaitingApproval, Code, RollbackError, StoppedAtOnce
 from rollback.ledger.store import Unanswered
+from rollback.model.advice import for_record
 from rollback.model.events import StepDone, happened
 from rollback.model.identity import Actor
+from rollback.model.record import Status
 from rollback.model.situation import RecordSeen
 
 
@@ -141,10 +143,13 @@ class Operations:
             return Result(plan=planned)
         outcomes = () if plan is None else session.target(record.kind).outcomes(plan, finished.events)
         steps = happened(reversed(finished.events), StepDone)
+        seen = seen or session.seen(record)
         then = next((done.next for done in steps if done.next), "") if error is None else error.next
+        if error is None and record.status is Status.STANDBY:
+            then = for_record(replace(seen, required="none")).next
         result = Result(
             plan=planned,
-            seen=seen or session.seen(record),
+            seen=seen,
             events=finished.events,
             outcomes=tuple(outcomes),
             waiting=error if isinstance(error, AwaitingApproval) else None,

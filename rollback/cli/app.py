@@ -104,6 +104,13 @@ VERBS = {
         "quarantine": ("release:quarantine", "Bar a release: no rollback goes to it until it is lifted."),
         "lift": ("release:lift", "Let a quarantined release come back."),
     },
+    "standby": {
+        "prepare": (
+            "standby:prepare",
+            "Plan the way back from the release that was recorded last, to be taken later in seconds.",
+        ),
+        "take": ("standby:take", "Carry out the way back that is on standby, without another approval."),
+    },
     "ci": {
         "role": (
             "ci:role",
@@ -181,6 +188,7 @@ def _all(
 
 
 app.add_typer(_group("release", "Records what was released, and what must not come back."))
+app.add_typer(_group("standby", "A way back that is planned and approved in advance."))
 app.add_typer(_group("ci", "What the workflows call, each a step of a job."))
 app.add_typer(_group("foundation", "What an administrator declares, in a stack of its own."))
 app.add_typer(_group("ledger", "The ledger after an emergency, or after a restore."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -52,6 +53,17 @@ ConfirmDead = Annotated[
     ),
 ]
 Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]
+
+
+def minutes_in(duration: str) -> int:
+    """The minutes that somebody means by `45m`, `2h` or `1h30m`. Raises `UsageError` where it is none of that."""
+    found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?", duration.strip())
+    if not found or not any(found.groups()):
+        raise UsageError(
+            f"{duration[:40]!a} is no time such as 45m, 2h or 1h30m.", code=Code.OPTION_INVALID, next="45m"
+        )
+    hours, minutes = (int(part or 0) for part in found.groups())
+    return hours * 60 + minutes
 
 
 def names_in(services: str) -> tuple[str, ...]:

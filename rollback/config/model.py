@@ -71,6 +71,9 @@ _USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,51
 # pattern's compiler longer than everything else here.
 _CHANNEL = r"^(|#?[\w-]+)$"
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+# "AlarmName", https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html; without what a list
+# or a pattern would take for something else.
+_ALARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:/#()+=@-]{0,254}")
 # Below the project's folder: neither elsewhere nor an option.
 _BELOW = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./{}-]*")
 # S3's own word for a key that breaks nothing ("Creating object key names",
@@ -468,6 +471,33 @@ class FunctionAccess(_Model):
         return tag
 
 
+class Automatic(_Model):
+    """Whether an alarm takes what is on standby, without a person: by the guard, and by `rollback watch`.
+
+    In production, and wherever aliases need another person's approval, only what another person has approved.
+    """
+
+    takes: bool = Field(
+        False,
+        description="Whether an alarm may take what is on standby",
+        examples=[True],
+        validate_default=True,
+    )
+    alarms: tuple[Annotated[str, _like(_ALARM, "name of an alarm")], ...] = Field(
+        (),
+        description="CloudWatch alarms that may, by name, beside those that the guard declares",
+        examples=[["orders-5xx"]],
+    )
+    services: tuple[str, ...] = Field(
+        (), description="Services whose guard's alarms may. None: all", examples=[["orders"]]
+    )
+    bake: Minutes = Field(
+        30,
+        description="For how many minutes after a release an alarm that turns red may",
+        examples=[30],
+    )
+
+
 # What the smoke command may differ for.
 SmokeOf = Literal["aliases", "stack", "terraform", "full", "table"]
 # Filled in, by whether it is production, before it is validated.
@@ -617,6 +647,26 @@ class Settings(_Model):
         description="Whether `--yes` confirms a plan that nobody has seen. Where it is not set: outside production",
         examples=[True],
     )
+
+    automatic: Automatic = Field(
+        Automatic(), description="Whether an alarm takes what is on standby, without a person"
+    )
+
+    @field_validator("automatic")
+    @classmethod
+    def _of_the_catalogue(cls, automatic: Automatic, info: ValidationInfo) -> Automatic:
+        known = info.data.get("services", {})
+        _raise(
+            [
+                (
+                    ("automatic", "services", number),
+                    f"there is no service '{name}' among the services.{nearest(name, known)}",
+                )
+                for number, name in enumerate(automatic.services)
+                if known and name not in known
+            ]
+        )
+        return automatic
 
     @field_validator("naming")
     @classmethod
@@ -771,6 +821,12 @@ class Settings(_Model):
     def confirmed_unseen(self) -> bool:
         """Whether `--yes` confirms a plan that somebody only has to confirm."""
         return not self.production if self.unattended is None else self.unattended
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The names of the alarms that may take what is on standby: the guard's, one a service, and those listed."""
+        own = self.automatic.services or tuple(self.services)
+        return (*(self.names.alarm(service) for service in own), *self.automatic.alarms)
 
     @property
     def approvals(self) -> bool:

@@ -176,6 +176,10 @@ class Names:
         """The IAM role's name: `role("rollback")` gives `acme-dev-rollback-role`."""
         return f"{self.stem}-{_ROLE_NAMES[role]}"
 
+    def alarm(self, service: str) -> str:
+        """The guard's composite alarm of a service: `acme-dev-guard-team-service`."""
+        return f"{self.stem}-guard-{service.replace('_', '-')}"
+
     @property
     def boundary(self) -> str:
         """The permissions boundary that every role of this project carries."""

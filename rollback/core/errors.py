@@ -63,6 +63,8 @@ class Code(StrEnum):
     # -- the guards
     LEASE_HELD = auto()  # another process is at the same services, or at the same journal
     LEASE_LOST = auto()  # this command's lease was taken, or could not be renewed in time
+    NO_STANDBY = auto()  # nothing is on standby that could be taken
+    STANDBY_ENDED = auto()  # the standby has ended by itself
     WRONG_STATUS = auto()  # the record is not in a status that this verb can go on from
     PLAN_REFUSED = auto()  # a guard refuses the plan; each reason is listed
     PLAN_OUTDATED = auto()  # what the plan was made from has changed, or its saved plan is unusable here

@@ -22,7 +22,7 @@ from rollback.core.sanitize import line
 from rollback.integrations import ci
 from rollback.model.advice import for_record
 from rollback.model.messages import unhealthy
-from rollback.model.record import MARKS, Record, Status
+from rollback.model.record import MARKS, WAITING, Record, Status
 from rollback.model.situation import RecordSeen
 
 # Characters: https://docs.slack.dev/reference/block-kit/blocks and …/block-kit/composition-objects.
@@ -36,13 +36,15 @@ _API = "https://slack.com/api/"
 _MARKS = {
     Status.PLANNED: "📝",
     Status.AWAITING_APPROVAL: "✋",
+    Status.STANDBY: "🛟",
     Status.IN_PROGRESS: "⏪",
     Status.COMPLETE: "✅",
     Status.FAILED: "❌",
     Status.REVERTED: "↩️",
     Status.ABORTED: "🚫",
+    Status.EXPIRED: "⌛",
 }
-_ENDS = (Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED)
+_ENDS = (Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED, Status.EXPIRED)
 
 
 class Sender(Protocol):
@@ -68,6 +70,7 @@ def message(seen: RecordSeen, run: str = "") -> dict[str, Any]:
         "Counts": ", ".join(f"{count} {name}" for name, count in record.counts.items() if count),
         "Started by": str(record.initiated_by),
         "Approved by": str(record.approved_by or ""),
+        "Standby": _standby(record),
         "Reason": record.reason,
         "Took": _took(record),
         "Failed": unhealthy(record.verification),
@@ -123,7 +126,7 @@ class Hook:
         with extra("slack"):
             from slack_sdk.webhook import WebhookClient  # noqa: PLC0415 - as above
 
-        begins = record.status is Status.AWAITING_APPROVAL or (
+        begins = record.status in WAITING or (
             record.status is Status.IN_PROGRESS and record.started_at is None
         )
         if record.status in _ENDS or (begins and record.rollback_id not in self.begun):
@@ -242,6 +245,12 @@ def _reference(notified: str) -> tuple[str, str] | None:
 
 def _changes(record: Record) -> str:
     return " ".join(f"{mark}{record.infrastructure.get(op, 0)}" for op, mark in MARKS.items() if op != "same")
+
+
+def _standby(record: Record) -> str:
+    if record.taken_by:
+        return f"taken by {record.taken_by}" + (f", for alarm {record.alarm}" if record.alarm else "")
+    return f"until {record.standby_until}" if record.standby_until else ""
 
 
 def _took(record: Record) -> str:

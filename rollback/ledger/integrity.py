@@ -50,7 +50,7 @@ from rollback.model.release import (
     release_hash,
 )
 
-_ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED}
+_ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED, Status.EXPIRED}
 
 
 @dataclass(kw_only=True)
@@ -284,6 +284,6 @@ def inconsistent(record: Record, events: Sequence[Event], items: Sequence[Item])
         kind="record",
         opened=first.hash if first else "",
         anchor=first.previous if first else "",
-        began=Status.AWAITING_APPROVAL,
+        began=record.status,
     )
     return record_partition(record.rollback_id, alone, items).findings

@@ -48,6 +48,7 @@ from rollback.model.identity import Actor
 from rollback.model.plan import Plan, to_chunks
 from rollback.model.record import (
     SCHEMA,
+    WAITING,
     Approval,
     DeployedVersion,
     Entered,
@@ -430,7 +431,7 @@ class Ledger:
         if lease:
             lease.check()
         after, event, writes = advance(record, entered, changes or {})
-        begins = record.status is Status.AWAITING_APPROVAL and after.status is Status.IN_PROGRESS
+        begins = record.status in WAITING and after.status is Status.IN_PROGRESS
         unfrozen = [self._unfrozen(entered.by)] if begins else []
         try:
             # Of several conditions that fail, it is the lease that says why.

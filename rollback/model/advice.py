@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from rollback.config.naming import FOUNDATION
 from rollback.model.commands import Commands
 from rollback.model.kind import Kind
-from rollback.model.record import Record, Status
+from rollback.model.record import WAITING, Record, Status
 from rollback.model.release import Freeze
 from rollback.model.situation import (
     LeaseSeen,
@@ -85,6 +85,7 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
         *_records(situation),
         *_leases(situation),
         *_services(situation),
+        *_standbys(situation),
     ]
     frozen = situation.frozen
     if frozen is not None and frozen.by.person.casefold() != situation.person.casefold():
@@ -140,6 +141,8 @@ def _ledger(situation: Situation) -> Iterator[Advice]:
 
 def _records(situation: Situation) -> Iterator[Advice]:
     for seen in situation.records:
+        if seen.record.status is Status.STANDBY:
+            continue  # not urgent, or the first step of what is wrong
         advice = for_record(seen)
         others = [lease for lease in situation.leases if lease.owner != seen.record.rollback_id]
         if advice.state in _LOCKING and any(lease.domain in seen.record.domains for lease in others):
@@ -152,6 +155,21 @@ def _records(situation: Situation) -> Iterator[Advice]:
             more = [Step(command=show, why="says why it failed")]
         if advice.steps or more:
             yield replace(advice, steps=(*advice.steps, *more))
+
+
+def _standbys(situation: Situation) -> Iterator[Advice]:
+    """What is to be approved, cannot be taken, or is being taken. What is ready asks for nothing."""
+    for seen in situation.records:
+        idle = seen.can_be_taken and seen.life is Life.FREE
+        if seen.record.status is Status.STANDBY and not idle:
+            advice = for_record(seen)
+            if advice.steps:
+                yield advice
+
+
+def ready(records: Iterable[RecordSeen]) -> Step | None:
+    """What is on standby and can be taken, as one command; None where nothing is."""
+    return next((_take(seen.record) for seen in records if seen.can_be_taken), None)
 
 
 def _leases(situation: Situation) -> Iterator[Advice]:
@@ -219,6 +237,9 @@ def _services(situation: Situation) -> Iterator[Advice]:
         back = []
     # A release is recorded under the leases of all that it is made of.
     steps = [*([_record(situation, keep)] if keep and not situation.leases else []), *back]
+    drifted = any(one.drifted for service in situation.services for one in service.functions)
+    if not drifted and not busy and not situation.damaged and (take := ready(situation.records)):
+        steps.insert(0, take)
     if keep is not None and not steps:
         return
     if steps:
@@ -438,14 +459,11 @@ def for_record(seen: RecordSeen, commands: Commands | None = None) -> Advice:
     record = seen.record
     do = commands or Commands.in_ledger(record.rollback_id, record.environment)
     what = f"{record.rollback_id}, {record.from_version or 'unknown'} → {record.to_version}"
-    if (
-        record.status in (Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS)
-        and seen.life is Life.RUNNING
-    ):
+    if record.status in (Status.PLANNED, *WAITING, Status.IN_PROGRESS) and seen.life is Life.RUNNING:
         watch = Step(command=do.show, why="how far it is")
         return Advice(state=State.RUNNING, what=f"{what} is under way.", steps=(watch,))
-    if record.status in (Status.PLANNED, Status.AWAITING_APPROVAL):
-        return _waiting(seen, do, what)
+    if record.status in (Status.PLANNED, *WAITING):
+        return (_on_standby if record.status is Status.STANDBY else _waiting)(seen, do, what)
     if record.status is Status.IN_PROGRESS:
         return _stopped(seen, do, what)
     if record.status is Status.FAILED:
@@ -493,6 +511,40 @@ def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
         by=f"by another person{f' under {seen.approver}' if seen.approver else ''}",
     )
     return Advice(state=State.AWAITING_APPROVAL, what=f"{what} waits for approval.", steps=(approve, abort))
+
+
+def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
+    record = seen.record
+    abort = Step(command=do.undo, why="to end it")
+    if seen.ended:
+        return Advice(state=State.EXPIRED, what=f"{what} is on standby no more: {seen.ended}.")
+    if seen.outdated or seen.damaged:
+        why = seen.outdated or "it is not as this command wrote it"
+        return Advice(
+            state=State.OUTDATED, what=f"{what} is on standby, and cannot be taken: {why}.", steps=(abort,)
+        )
+    if not seen.approved:
+        approve = Step(
+            command=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}",
+            by=f"by another person{f' under {seen.approver}' if seen.approver else ''}",
+            why=f"to have it ready until {record.standby_until}",
+        )
+        return Advice(
+            state=State.STANDBY, what=f"{what} is on standby, once it is approved.", steps=(approve, abort)
+        )
+    return Advice(
+        state=State.STANDBY,
+        what=f"{what} is on standby until {record.standby_until}.",
+        steps=(_take(record), abort),
+    )
+
+
+def _take(record: Record) -> Step:
+    return Step(
+        command=f'rollback standby take --env {record.environment} --reason "…"',
+        why=f"to go back to {record.to_version}, as it is prepared",
+        barred=True,
+    )
 
 
 def _stopped(seen: RecordSeen, do: Commands, what: str) -> Advice:

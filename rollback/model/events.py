@@ -116,21 +116,27 @@ class Notified(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approved(Happened):
-    """It goes ahead by the approval of another identity. Times are ISO 8601 in UTC."""
+    """It goes ahead by the approval of another identity. Times are ISO 8601 in UTC. `reason` is why a standby is taken,
+    `alarm` the alarm for which that is done without a person.
+    """
 
     kind = "approved"
     digest: str
     by: Actor
     at: str
     expires_at: str
+    reason: str | None = None
+    alarm: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confirmed(Happened):
-    """It goes ahead by the caller's own confirmation."""
+    """It goes ahead by the caller's own confirmation; `reason` and `alarm` as in `Approved`."""
 
     kind = "confirmed"
     digest: str
+    reason: str | None = None
+    alarm: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +212,15 @@ class Aborted(Happened):
 
     kind = "aborted"
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired(Happened):
+    """A standby has ended by itself (`standby.Ended`)."""
+
+    kind = "expired"
+    why: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

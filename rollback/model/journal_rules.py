@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rollback.model.record import ADOPTED, Event, Record, Status
+from rollback.model.record import ADOPTED, WAITING, Event, Record, Status
 
-_WAITING = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL})
+_WAITING = frozenset({Status.PLANNED, *WAITING})
 _RUNNING = frozenset({Status.IN_PROGRESS})
 _OPEN = frozenset({Status.IN_PROGRESS, Status.FAILED})
 # Event → the statuses in which it may come, and the one that it leaves (None: as it was).
@@ -19,6 +19,7 @@ _RULES: dict[str, tuple[frozenset[Status], Status | None]] = {
     "approved": (_WAITING, Status.IN_PROGRESS),
     "confirmed": (_WAITING, Status.IN_PROGRESS),
     "aborted": (_WAITING, Status.ABORTED),
+    "expired": (frozenset({Status.STANDBY}), Status.EXPIRED),
     "abandoned": (_OPEN, Status.FAILED),
     "resumed": (_OPEN, Status.IN_PROGRESS),
     "aborting": (_OPEN, Status.IN_PROGRESS),

@@ -25,19 +25,25 @@ ADOPTED = "imported"
 
 
 class Status(StrEnum):
-    """The state of a record. The last four are ends; FAILED can still be resumed or aborted."""
+    """The state of a record. The last five are ends; FAILED can still be resumed or aborted. STANDBY is planned in
+    advance, and may be taken until it ends by itself (`model.standby`).
+    """
 
     PLANNED = "PLANNED"
     AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    STANDBY = "STANDBY"
     IN_PROGRESS = "IN_PROGRESS"
     COMPLETE = "COMPLETE"
     FAILED = "FAILED"
     REVERTED = "REVERTED"
     ABORTED = "ABORTED"
+    EXPIRED = "EXPIRED"
 
 
-_LATER = frozenset({"relieved_seconds", "stack", "below"})
-UNFINISHED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.IN_PROGRESS, Status.FAILED})
+_LATER = frozenset({"relieved_seconds", "stack", "below", "standby_until", "taken_by", "alarm"})
+# Nothing has been done for it yet, and somebody may still approve it.
+WAITING = frozenset({Status.AWAITING_APPROVAL, Status.STANDBY})
+UNFINISHED = WAITING | {Status.PLANNED, Status.IN_PROGRESS, Status.FAILED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +98,9 @@ class Record:
 
     `below` says which releases it goes below that must not be rolled back past, or that it was allowed to: an exception.
 
+    `standby_until` is when a standby ends by itself, `taken_by` who took it, `alarm` the alarm for which that was done
+    without a person; `reason` is then the one for which it was taken.
+
     `stack` names a stack that is not the environment's own and the folder of its program: `edge/dev in services/edge`.
 
     `counts` counts steps by the names in `COUNTS`, `infrastructure` resources by those in `INFRASTRUCTURE`.
@@ -126,6 +135,9 @@ class Record:
     notified: str = ""
     stack: str = ""
     below: str = ""
+    standby_until: str = ""
+    taken_by: Actor | None = None
+    alarm: str = ""
     events: int = 0
     head: str = ""
     schema: int = SCHEMA

@@ -31,6 +31,8 @@ class State(StrEnum):
     AWAITING_APPROVAL = "AWAITING_APPROVAL"
     APPROVED = "APPROVED"
     AWAITING_CONFIRMATION = "AWAITING_CONFIRMATION"
+    STANDBY = "STANDBY"
+    EXPIRED = "EXPIRED"
     OUTDATED = "OUTDATED"
     NOT_VERIFIED = "NOT_VERIFIED"
     FAILED = "FAILED"
@@ -74,7 +76,7 @@ class RecordSeen:
 
     `life` is that of its lease's holder. `required` is the approval that the environment asks for, `approval` the one
     that holds now. `undoing`: its journal says that it is undone. `damaged`: it is not as this command wrote it.
-    `way_back`: where it began is known. `outdated` says in words what has changed since it was planned. `approver` is
+    `way_back`: where it began is known. `ended` says in words why a standby has ended by itself. `outdated` says in words what has changed since it was planned. `approver` is
     the role that approves.
     """
 
@@ -86,6 +88,7 @@ class RecordSeen:
     damaged: bool = False
     way_back: bool = True
     outdated: str = ""
+    ended: str = ""
     approver: str = ""
 
     @property
@@ -95,7 +98,20 @@ class RecordSeen:
         """
         if self.record.status is Status.AWAITING_APPROVAL and self.required != "identity":
             return State.AWAITING_CONFIRMATION
+        if self.record.status is Status.STANDBY and self.ended:
+            return State.EXPIRED
         return self.record.status
+
+    @property
+    def approved(self) -> bool:
+        """Whether nobody has to approve it any more."""
+        return self.required != "identity" or self.approval is not None
+
+    @property
+    def can_be_taken(self) -> bool:
+        """Whether it is on standby, and nothing is known that keeps it from being taken."""
+        waits = self.record.status is Status.STANDBY and self.life is not Life.RUNNING
+        return waits and self.approved and not (self.ended or self.outdated or self.damaged)
 
     @property
     def shown(self) -> dict[str, Any]:

@@ -49,6 +49,8 @@ _STATUS: Mapping[str, str] = {
     Status.IN_PROGRESS: "cyan",
     Status.AWAITING_APPROVAL: "magenta",
     State.AWAITING_CONFIRMATION: "magenta",
+    Status.STANDBY: "blue",
+    Status.EXPIRED: "dim",
 }
 # The engine's own words.
 _RESULTS = {str(status): style for status, style in _STATUS.items()} | {
@@ -107,6 +109,7 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
     if record.without:
         rows.append(("except", text(", ".join(record.without), "yellow")))
     rows.extend(_approved(seen))
+    rows.extend(_standby(record))
     rows.extend(_time(record))
     rows.extend(
         (item.check, text(f"{'✓' if item.ok else '✗'} {item.detail}", "green" if item.ok else "red"))
@@ -141,6 +144,14 @@ def _approved(seen: RecordSeen) -> Iterator[tuple[str, Text]]:
         yield "approved", text(seen.record.approved_by)
     elif seen.approval:
         yield "approved", text(f"{seen.approval.by}, until {seen.approval.expires_at}")
+
+
+def _standby(record: Record) -> Iterator[tuple[str, Text]]:
+    """Until when it may be taken, or by whom it was."""
+    if record.taken_by:
+        yield "taken by", text(f"{record.taken_by}{f', for alarm {record.alarm}' if record.alarm else ''}")
+    elif record.standby_until:
+        yield "standby", text(f"until {record.standby_until}")
 
 
 def _alarm(record: Record) -> list[Text]:

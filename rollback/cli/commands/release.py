@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rollback.api import environment, releases
-from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, names_in
+from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, minutes_in, names_in
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
+from rollback.core.errors import RollbackError
 from rollback.views import records, rich_layout, terminal
 
 Named = Annotated[str, typer.Argument()]
@@ -28,17 +29,40 @@ def record(
             help="From now on no rollback goes to an older release than this: after a migration that goes one way.",
         ),
     ] = "",
+    standby: Annotated[
+        str,
+        typer.Option(
+            "--standby",
+            metavar="TIME",
+            help="Plan the way back at once, to be taken within 45m, 2h or 1h30m: see `rollback standby`.",
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Record what every alias stands at, after a deployment."""
     with verb(env, json) as (opened, ui):
-        _recorded(
-            opened,
-            ui,
-            opened.releases.record(
-                version, commit=commit, terraform_commit=terraform_commit or "", not_below=not_below
-            ),
+        minutes = minutes_in(standby) if standby else 0
+        recorded = opened.releases.record(
+            version, commit=commit, terraform_commit=terraform_commit or "", not_below=not_below
         )
+        _recorded(opened, ui, recorded, _prepared(opened, ui, version, minutes) if minutes else None)
+
+
+def _prepared(
+    opened: environment.Environment, ui: terminal.Terminal, version: str, minutes: int
+) -> dict[str, Any]:
+    """What is on standby for a release that is recorded now, for `--json`. That it cannot be is no error of the recording."""
+    try:
+        result = opened.standby.prepare(minutes=minutes, release=version)
+    except RollbackError as error:
+        ui.notice(f"{version} is recorded, and nothing is on standby for it: {error.what}")
+        return {"code": str(error.code), "message": error.what}
+    if result.seen is None:
+        ui.notice(f"{version} changes nothing that could be taken back: nothing is on standby for it.")
+        return {"status": result.status}
+    ui.notice(f"{result.rollback_id} is on standby until {result.seen.record.standby_until}.")
+    ui.next(result.waiting.next if result.waiting else "\n".join(result.next))
+    return records.record_document(result.seen, result.outcomes)
 
 
 def adopt(
@@ -92,7 +116,12 @@ def _quarantine(version: str, env: str, services: str, reason: str, *, json: boo
         )
 
 
-def _recorded(opened: environment.Environment, ui: terminal.Terminal, recorded: releases.Recorded) -> None:
+def _recorded(
+    opened: environment.Environment,
+    ui: terminal.Terminal,
+    recorded: releases.Recorded,
+    standby: dict[str, Any] | None = None,
+) -> None:
     release = recorded.release
     what = "Recorded" if recorded.new else "Known already:"
     document = {key: value for key, value in plain(release).items() if key != "manifest"}
@@ -102,5 +131,10 @@ def _recorded(opened: environment.Environment, ui: terminal.Terminal, recorded: 
             f"{opened.name} stands at {recorded.deployed}."
             + (f" No rollback goes below {release.not_below}." if release.not_below else "")
         ),
-        {**document, "stands": recorded.deployed, "new": recorded.new},
+        {
+            **document,
+            "stands": recorded.deployed,
+            "new": recorded.new,
+            **({} if standby is None else {"standby": standby}),
+        },
     )

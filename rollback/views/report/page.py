@@ -39,6 +39,8 @@ _RESULTS = {
     Status.IN_PROGRESS: ("wait", "…"),
     Status.AWAITING_APPROVAL: ("wait", "?"),
     State.AWAITING_CONFIRMATION: ("wait", "?"),
+    Status.STANDBY: ("wait", "◷"),
+    Status.EXPIRED: ("", "–"),
     "succeeded": ("good", "✓"),
     "failed": ("bad", "✗"),
     "in-progress": ("wait", "…"),

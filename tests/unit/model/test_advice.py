@@ -105,6 +105,15 @@ def lease(alive: Life, owner: str = "R1", domain: str = "aliases") -> dict[str, 
 
 
 WAITS, FAILED = Status.AWAITING_APPROVAL, Status.FAILED
+UNTIL = "2026-11-28T12:45:00.000Z"
+TAKE = 'rollback standby take --env dev --reason "…"'
+
+
+def standby(**changed: Any) -> dict[str, Any]:
+    """What is on standby, as it is seen."""
+    return record(Status.STANDBY, standby_until=UNTIL, **changed)
+
+
 # What there is; the state that is most urgent; what is advised, in this order.
 TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
     "no stack declared": ({"ledger": State.NOT_DECLARED}, State.NOT_DECLARED, [FOUNDATION]),
@@ -117,6 +126,36 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         State.NOT_DECLARED,
         [UP],
     ),
+    "standby, to be approved": (standby(), State.STANDBY, [APPROVE, ABORT]),
+    "standby, ready": (standby(approval=APPROVAL), State.HEALTHY, []),
+    "standby, ready without approval": (standby(required="none"), State.HEALTHY, []),
+    "standby, its target is quarantined": (
+        standby(approval=APPROVAL, outdated="so"),
+        State.OUTDATED,
+        [ABORT],
+    ),
+    "standby, ended": (standby(approval=APPROVAL, ended="so"), State.HEALTHY, []),
+    "standby, being taken": (
+        {**standby(approval=APPROVAL, life=Life.RUNNING), **lease(Life.RUNNING)},
+        State.RUNNING,
+        [SHOW],
+    ),
+    "standby, who took it is dead": (
+        {**standby(approval=APPROVAL, life=Life.DEAD), **lease(Life.DEAD)},
+        State.STANDBY,
+        [TAKE, ABORT],
+    ),
+    "standby, deployed is quarantined": (
+        {**standby(approval=APPROVAL), **services("v1.2.0"), "bad": bad("v1.2.0")},
+        State.QUARANTINED,
+        [TAKE, BACK],
+    ),
+    "standby not approved, deployed is quarantined": (
+        {**standby(), **services("v1.2.0"), "bad": bad("v1.2.0")},
+        State.QUARANTINED,
+        [BACK, APPROVE, ABORT],
+    ),
+    "standby, drift": ({**standby(approval=APPROVAL), **drift()}, State.DRIFT, [ADOPT]),
     "no ledger": ({"ledger": State.NO_LEDGER}, State.NO_LEDGER, [FOUNDATION, RELIEF]),
     "ledger lost": ({"ledger": State.LEDGER_LOST}, State.LEDGER_LOST, [FOUNDATION, MEND, RELIEF]),
     "ledger behind": ({"ledger": State.LEDGER_BEHIND}, State.LEDGER_BEHIND, [MEND, RELIEF]),
@@ -422,7 +461,7 @@ def parsed(line: str) -> None:
 
 
 def test_every_state_is_in_the_table() -> None:
-    assert {state for _, state, _ in TABLE.values()} == set(State) - {State.ENDED}
+    assert {state for _, state, _ in TABLE.values()} == set(State) - {State.ENDED, State.EXPIRED}
 
 
 @pytest.mark.parametrize("status", list(Status))

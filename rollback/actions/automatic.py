@@ -1,0 +1,91 @@
+"""Collects what decides whether an alarm takes what is on standby (`model.automatic`)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from rollback.actions import approval, standby
+from rollback.actions.context import Session
+from rollback.core.errors import RollbackError
+from rollback.integrations import alarms
+from rollback.model import automatic
+from rollback.model import standby as standbys
+from rollback.model.automatic import Decision, Facts, Policy, ReleaseSeen, StandbySeen
+from rollback.model.kind import Kind
+from rollback.model.record import Status, now_iso
+from rollback.model.release import OPENED, Entry, Timeline
+
+
+def policy(session: Session) -> Policy:
+    """What the settings allow. Where the protected branch's cannot be compared, an approval is needed."""
+    settings = session.settings
+    try:
+        needed = session.policy(Kind.ALIASES) == "identity"
+    except RollbackError:
+        needed = True
+    return Policy(
+        takes=settings.automatic.takes,
+        alarms=settings.alarms,
+        bake_minutes=settings.automatic.bake,
+        needs_approval=needed or settings.production,
+    )
+
+
+def facts(session: Session) -> Facts:
+    """All that decides, as it is now: read from the ledger and from CloudWatch. Changes nothing."""
+    rule, timeline = policy(session), session.ledger.timeline(verified=True)
+    entry = standbys.newest_release(timeline)
+    now = session.now()
+    if entry is None or not rule.takes:
+        return Facts(policy=rule, now=now_iso(now))
+    frozen = session.ledger.frozen()
+    bound = frozen is not None and frozen.binds(session.caller.person)
+    since = datetime.fromisoformat(entry.at) - timedelta(minutes=2 * rule.bake_minutes)
+    at = {timeline.all_deployed.get(service, "") for service in session.settings.services}
+    return Facts(
+        policy=rule,
+        now=now_iso(now),
+        release=ReleaseSeen(id=entry.id, version=entry.version, at=entry.at),
+        services_at=at.pop() if len(at) == 1 else "",
+        alarms=alarms.seen(session.account, rule.alarms, since),
+        standby=_standby(session, timeline, entry),
+        frozen=str(frozen) if bound else "",
+        taken=_taken(session, timeline, entry),
+    )
+
+
+def decision(session: Session) -> Decision:
+    """Whether what is on standby is to be taken now, and for which alarm."""
+    return automatic.decide(facts(session))
+
+
+def _standby(session: Session, timeline: Timeline, release: Entry) -> StandbySeen | None:
+    """The newest standby of a release, one that can be taken before one that cannot."""
+    seen: list[StandbySeen] = []
+    for opened in standby.found(session, timeline):
+        record = opened.record
+        given = session.ledger.approvals(record.rollback_id)
+        ended = standby.why_ended(session, opened, timeline)
+        plan = opened.plan(session.target(record.kind).step)
+        seen.append(
+            StandbySeen(
+                rollback_id=record.rollback_id,
+                release=plan.facts.get(standbys.OF, ""),
+                approved=approval.unasked(record, given, session.settings, session.now()) is not None,
+                ended=ended.text if ended else "",
+            )
+        )
+    own = [one for one in seen if one.release == release.id]
+    return next((one for one in own if not one.ended), own[0] if own else None)
+
+
+def _taken(session: Session, timeline: Timeline, release: Entry) -> str:
+    """The record by which a standby of a release was taken, however that ended; empty where none was."""
+    for entry in timeline:
+        if entry.id == release.id:
+            break
+        if entry.kind == OPENED and entry.status == Status.STANDBY:
+            record = session.ledger.load(entry.id).record
+            if record.taken_by is not None:
+                return record.rollback_id
+    return ""

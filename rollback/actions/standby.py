@@ -1,0 +1,151 @@
+"""What is on standby in an environment: which record may be taken, and which has ended by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollback.actions.context import Session
+from rollback.actions.ledger_store import end_entry
+from rollback.config.settings import Settings
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.ledger.stored_record import Opened
+from rollback.model import standby
+from rollback.model.events import Expired
+from rollback.model.plan import Plan
+from rollback.model.record import Record, Status, now_iso
+from rollback.model.release import Entry, Timeline
+from rollback.model.situation import Policy
+from rollback.model.standby import Ended
+
+_WEEK = 7 * 24 * 60
+
+
+def checked_minutes(settings: Settings, policy: Policy, minutes: int) -> None:
+    """Raises `UsageError` where an approval that is given now would not hold so long, or nothing may."""
+    most = settings.approval.expires_minutes if policy == "identity" else _WEEK
+    if not 1 <= minutes <= most:
+        why = " (the setting `approval.expiresMinutes`: an approval holds no longer)" if most < _WEEK else ""
+        raise UsageError(
+            f"A standby lasts 1 to {most} minutes{why}, and not {minutes}.", code=Code.OPTION_INVALID
+        )
+
+
+def deployed_release(session: Session, timeline: Timeline, release: str = "") -> Entry:
+    """The entry of the release that was deployed last, if all services are at it. Raises `Refused` where they are not,
+    or where it is not `release`.
+    """
+    entry = standby.newest_release(timeline)
+    if entry is None:
+        raise Refused(
+            "No release is recorded: there is nothing to go back from.",
+            code=Code.NO_PREVIOUS,
+            next=f"rollback release list --env {session.environment}",
+        )
+    elsewhere = [
+        name for name in session.settings.services if timeline.all_deployed.get(name) != entry.version
+    ]
+    if elsewhere or release not in ("", entry.version):
+        raise Refused(
+            f"{entry.version} was recorded last, and "
+            + (f"{', '.join(elsewhere[:5])} is at another release." if elsewhere else f"not {release}."),
+            code=Code.CHANGED_BY_OTHERS,
+            next=f"rollback status --env {session.environment}",
+        )
+    return entry
+
+
+def why_ended(session: Session, opened: Opened, timeline: Timeline | None = None) -> Ended | None:
+    """Why a standby has ended, for this caller and now; None while it may be taken."""
+    plan = opened.plan(session.target(opened.record.kind).step)
+    return standby.ended(
+        plan, opened.record.rollback_id, timeline or session.ledger.timeline(), now_iso(session.now())
+    )
+
+
+def contradiction(opened: Opened, plan: Plan[Any]) -> str:
+    """In words that a record and its plan do not agree about when a standby ends; empty where they do."""
+    if opened.record.standby_until == plan.facts.get(standby.UNTIL, ""):
+        return ""
+    return "it does not say until when its plan may be taken"
+
+
+def respected(session: Session, opened: Opened, plan: Plan[Any]) -> None:
+    """Raises `Refused` where a standby has ended by itself. Where the ledger alone shows that, its record is closed."""
+    record = opened.record
+    if record.status is not Status.STANDBY:
+        return  # which is refused by its status
+    if why := contradiction(opened, plan):
+        raise opened.tampered(why)
+    timeline = session.ledger.timeline(verified=True)
+    found = standby.ended(plan, record.rollback_id, timeline, now_iso(session.now()))
+    if found is None:
+        return
+    if standby.ended(plan, record.rollback_id, timeline) is not None:
+        _closed(session, opened, found)
+    raise Refused(
+        f"{record.rollback_id} is on standby no more: {found.text}.",
+        code=Code.STANDBY_ENDED,
+        next=f"rollback status --env {record.environment}",
+    )
+
+
+def found(session: Session, timeline: Timeline, releases: int = 1) -> list[Opened]:
+    """The standbys that have not ended by an entry of the timeline, newest first, as far back as so many releases."""
+    return [
+        opened
+        for name in standby.opened(timeline, releases)
+        if (opened := session.ledger.load(name)).record.status is Status.STANDBY
+    ]
+
+
+def live(session: Session, timeline: Timeline | None = None) -> Opened | None:
+    """The newest standby that may be taken, approved or not; None where there is none."""
+    timeline = timeline or session.ledger.timeline()
+    return next(
+        (opened for opened in found(session, timeline) if why_ended(session, opened, timeline) is None), None
+    )
+
+
+def to_take(session: Session) -> str:
+    """The id of what is on standby. Raises `Refused` where nothing is, with why what was has ended."""
+    timeline = session.ledger.timeline(verified=True)
+    seen = found(session, timeline, releases=2)
+    if not seen:
+        raise Refused(
+            f"Nothing is on standby in {session.environment}.",
+            code=Code.NO_STANDBY,
+            next=f"rollback status --env {session.environment}, which names the ways back",
+        )
+    alive = [opened for opened in seen if why_ended(session, opened, timeline) is None]
+    return (alive or seen)[0].record.rollback_id
+
+
+def close_ended(session: Session) -> list[Record]:
+    """Closes the standbys that have ended by what the ledger holds; the records as they are then.
+
+    One that cannot be read, or that somebody else writes to, is left alone.
+    """
+    timeline = session.ledger.timeline()
+    closed: list[Record] = []
+    for opened in found(session, timeline, releases=2):
+        try:
+            plan = opened.plan(session.target(opened.record.kind).step)
+            why = standby.ended(plan, opened.record.rollback_id, timeline)
+            if why is not None:
+                closed.append(_closed(session, opened, why))
+        except RollbackError:
+            continue
+    return closed
+
+
+def _closed(session: Session, opened: Opened, why: Ended) -> Record:
+    now = session.clocks.now()
+    record, _ = session.ledger.close(
+        opened.record,
+        Expired(why=why.why, text=why.text).entered(at=now, by=session.caller),
+        None,
+        {"status": Status.EXPIRED, "completed_at": now},
+        entry=end_entry(session, opened.record, Status.EXPIRED, now, services=(), deployed={}),
+    )
+    session.notify(record)
+    return record

@@ -1,0 +1,80 @@
+"""Reads CloudWatch's alarms: what state they are in, and what states they were in of late."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rollback.aws.account import Account, explained
+from rollback.model.automatic import AlarmSeen, Change
+from rollback.model.record import now_iso
+
+# Names in one DescribeAlarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html.
+_AT_ONCE = 100
+# An alarm that changes more often within what is asked for says nothing that could be relied upon.
+_CHANGES = 500
+_TYPES = ["MetricAlarm", "CompositeAlarm"]
+
+
+def seen(account: Account, names: Sequence[str], since: datetime) -> tuple[AlarmSeen, ...]:
+    """The alarms of these names that there are, and how those that are red have changed since a moment.
+
+    Raises `RollbackError` where CloudWatch does not answer, or may not be asked.
+    """
+    client = account.client("cloudwatch")
+    found: list[AlarmSeen] = []
+    with explained("reading the alarms"):
+        for start in range(0, len(names), _AT_ONCE):
+            pages = client.get_paginator("describe_alarms").paginate(
+                AlarmNames=list(names[start : start + _AT_ONCE]), AlarmTypes=_TYPES
+            )
+            for page in pages:
+                found += [
+                    _alarm(one) for kind in ("MetricAlarms", "CompositeAlarms") for one in page.get(kind, ())
+                ]
+        return tuple(
+            _with_history(client, alarm, since) if alarm.state == "ALARM" else alarm for alarm in found
+        )
+
+
+def _alarm(answer: Mapping[str, Any]) -> AlarmSeen:
+    changed = answer.get("StateTransitionedTimestamp") or answer["StateUpdatedTimestamp"]
+    return AlarmSeen(
+        name=str(answer["AlarmName"]),
+        state=str(answer["StateValue"]),
+        since=_iso(changed),
+        reason=str(answer.get("StateReason", "")),
+    )
+
+
+def _with_history(client: Any, alarm: AlarmSeen, since: datetime) -> AlarmSeen:
+    pages = client.get_paginator("describe_alarm_history").paginate(
+        AlarmName=alarm.name,
+        AlarmTypes=_TYPES,
+        HistoryItemType="StateUpdate",
+        StartDate=since,
+        EndDate=datetime.now(UTC) + timedelta(minutes=5),
+        ScanBy="TimestampDescending",
+        PaginationConfig={"MaxItems": _CHANGES},
+    )
+    changes = tuple(sorted(_changes(pages), key=lambda change: change.at, reverse=True))
+    return AlarmSeen(
+        name=alarm.name, state=alarm.state, since=alarm.since, reason=alarm.reason, changes=changes
+    )
+
+
+def _changes(pages: Any) -> Iterator[Change]:
+    for page in pages:
+        for item in page.get("AlarmHistoryItems", ()):
+            try:
+                data = json.loads(item["HistoryData"])
+                old, new = data["oldState"]["stateValue"], data["newState"]["stateValue"]
+            except (KeyError, TypeError, ValueError):
+                continue  # none of a change of state
+            yield Change(at=_iso(item["Timestamp"]), state=str(new), before=str(old))
+
+
+def _iso(moment: datetime) -> str:
+    return now_iso(moment.astimezone(UTC))

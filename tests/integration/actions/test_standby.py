@@ -1,0 +1,361 @@
+"""A way back that is planned and approved in advance: taken in one go, or ended by itself."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollback.actions import standby
+from rollback.actions.audit import audit
+from rollback.actions.freeze import freeze, unfreeze
+from rollback.actions.quarantine import quarantine
+from rollback.actions.status import overview
+from rollback.core.errors import AwaitingApproval, Code, Refused, UsageError
+from rollback.ledger.lease import LeaseHeld
+from rollback.model.identity import Actor
+from rollback.model.record import Record, Status
+from rollback.model.request import AliasesRequest
+from rollback.model.situation import State
+from tests.coded import coded
+from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, settings, texts
+
+CAROL = Actor(role=ALICE.role, person="carol")
+
+
+@pytest.fixture
+def ready(world: World) -> World:
+    """Three releases, and the way back from the last one is on standby for 45 minutes, as the deployer left it."""
+    world.story()
+    world.flow(DAN).prepare(45)
+    return world
+
+
+def strict(world: World) -> None:
+    """Another person approves from now on; the settings are those of branch main."""
+    world.settings = settings(approval="identity")
+    for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(approval="identity"), strict=True):
+        (world.root / name).write_text(content, encoding="utf-8")
+    for parts in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "settings"],
+    ):
+        subprocess.run(["git", "-C", str(world.root), *parts], check=True)
+
+
+def the_standby(world: World) -> Record:
+    """The newest record that began as a standby."""
+    ledger = world.session().ledger
+    names = [entry.id for entry in ledger.timeline() if entry.kind == "opened" and entry.status == "STANDBY"]
+    return ledger.load(names[0]).record
+
+
+def sound(world: World) -> bool:
+    session = world.session()
+    return not audit(session.ledger, session.account.each, Quiet()).findings
+
+
+def test_it_is_recorded_with_its_digest_and_its_end_and_nothing_moves(world: World) -> None:
+    world.story()
+    before = world.versions()
+
+    finished = world.flow(DAN).prepare(45, "v1.2.0")
+
+    record = finished.record
+    assert record is not None
+    assert finished.error is None
+    assert (record.status, record.from_version, record.to_version) == (Status.STANDBY, "v1.2.0", "v1.1.0")
+    assert record.standby_until == "2026-11-24T12:45:00.000Z"
+    assert record.digest == finished.plan.digest()  # type: ignore[union-attr] # there is one
+    assert world.versions() == before
+    assert sound(world)
+
+
+def test_the_digest_covers_until_when_it_may_be_taken(world: World) -> None:
+    world.story()
+    short = world.flow().prepare(45).plan
+    world.flow().abort(the_standby(world).rollback_id)
+
+    longer = world.flow().prepare(46).plan
+
+    assert short is not None
+    assert longer is not None
+    assert short.digest() != longer.digest()
+
+
+def test_it_is_taken_by_who_is_on_call_for_a_reason_of_their_own(ready: World) -> None:
+    ready.clock.seconds += 600
+
+    finished = ready.flow(CAROL).take("checkout fails")
+
+    record = finished.record
+    assert record is not None
+    assert finished.error is None
+    assert (record.status, ready.deployed) == (Status.COMPLETE, "v1.1.0")
+    assert (record.reason, record.taken_by, record.initiated_by) == ("checkout fails", CAROL, DAN)
+    assert record.waited_seconds == 600
+    assert (record.elapsed_seconds or 0) < 60
+    quarantines = ready.session().ledger.quarantines()
+    assert {(item.version, item.reason) for item in quarantines} == {("v1.2.0", "checkout fails")}
+    assert sound(ready)
+
+
+def test_in_between_another_person_approves_it_once(world: World) -> None:
+    world.story()
+    strict(world)
+    waiting = world.flow(DAN).prepare(45)
+    assert isinstance(waiting.error, AwaitingApproval)
+    assert waiting.record is not None
+    name, digest = waiting.record.rollback_id, waiting.record.digest
+
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_MISSING)):
+        world.flow(CAROL).take("checkout fails")
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_REFUSED)):
+        world.flow(CAROL).approve(name, digest)
+    world.flow(BOB).approve(name, digest)
+    record = world.flow(CAROL).take("checkout fails").record
+
+    assert record is not None
+    assert (record.status, record.approved_by, record.taken_by) == (Status.COMPLETE, BOB, CAROL)
+    assert sound(world)
+
+
+def test_it_lasts_no_longer_than_an_approval_would(world: World) -> None:
+    world.story()
+    strict(world)
+
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
+        world.flow(DAN).prepare(61)  # the settings' approvals expire after 60
+
+    assert world.flow(DAN).prepare(60).record is not None
+
+
+@pytest.mark.parametrize("minutes", [0, -1, 7 * 24 * 60 + 1])
+def test_a_time_that_is_none_is_wrong_usage(world: World, minutes: int) -> None:
+    world.story()
+
+    with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
+        world.flow().prepare(minutes)
+
+
+def test_after_its_time_it_is_refused_to_who_reads_a_clock_that_is_past_it(ready: World) -> None:
+    before = ready.versions()
+    ready.clock.seconds += 45 * 60
+
+    with pytest.raises(Refused, check=coded(Code.STANDBY_ENDED)):
+        ready.flow().take("checkout fails")
+
+    assert ready.versions() == before
+    # One clock alone closes nothing: for somebody whose clock is right it may still be live.
+    assert the_standby(ready).status is Status.STANDBY
+    ready.clock.seconds -= 60
+    assert ready.flow().take("checkout fails").record is not None
+
+
+def test_a_slow_clock_takes_nothing_that_the_ledger_shows_to_have_ended(ready: World) -> None:
+    ready.clock.seconds += 45 * 60
+    freeze(ready.session(), "for a moment")
+    unfreeze(ready.session(), "go on")
+    ready.clock.seconds -= 30 * 60
+
+    with pytest.raises(Refused, check=coded(Code.STANDBY_ENDED)):
+        ready.flow().take("checkout fails")
+
+    assert the_standby(ready).status is Status.EXPIRED
+    assert sound(ready)
+
+
+def test_the_next_release_ends_it(ready: World) -> None:
+    name = the_standby(ready).rollback_id
+    ready.release("v1.3.0")
+    ready.record("v1.3.0")
+
+    assert ready.session().ledger.load(name).record.status is Status.EXPIRED
+    with pytest.raises(Refused, check=coded(Code.NO_STANDBY)):
+        ready.flow().take("checkout fails")
+    with pytest.raises(Refused, check=coded(Code.WRONG_STATUS)):
+        ready.flow().take("checkout fails", name)
+    assert sound(ready)
+
+
+def test_a_floor_that_is_recorded_later_ends_it(ready: World) -> None:
+    ready.record("v1.2.0", not_below="v1.2.0")
+
+    with pytest.raises(Refused):
+        ready.flow().take("checkout fails", the_standby(ready).rollback_id)
+
+    assert the_standby(ready).status is Status.EXPIRED
+
+
+def test_below_a_floor_none_is_prepared(world: World) -> None:
+    world.story()
+    world.release("v2.0.0")
+    world.record("v2.0.0", not_below="v2.0.0")
+
+    with pytest.raises(Refused, check=coded(Code.BELOW_FLOOR)):
+        world.flow().prepare(45)
+
+
+def test_a_rollback_of_the_same_functions_ends_it(ready: World) -> None:
+    ready.begin(services=("roles",))
+
+    with pytest.raises(Refused, check=coded(Code.STANDBY_ENDED)):
+        ready.flow().take("checkout fails")
+
+    assert the_standby(ready).status is Status.EXPIRED
+
+
+def test_an_alias_that_somebody_has_moved_since_is_refused(ready: World) -> None:
+    name = ready.names[0]
+    ready.functions.point(name, ready.functions.publish(name, "by hand"))
+    before = ready.versions()
+
+    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)):
+        ready.flow().take("checkout fails")
+
+    assert ready.versions() == before
+    assert the_standby(ready).status is Status.STANDBY
+
+
+def test_a_target_that_is_quarantined_meanwhile_is_refused(ready: World) -> None:
+    quarantine(ready.session(), "v1.1.0", (), "bad as well")
+
+    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)):
+        ready.flow().take("checkout fails")
+
+
+def test_a_freeze_of_somebody_else_keeps_it_from_being_prepared_and_taken(ready: World) -> None:
+    freeze(ready.session(ALICE), "looking into it")
+
+    with pytest.raises(Refused, check=coded(Code.FROZEN)):
+        ready.flow(CAROL).take("checkout fails")
+    with pytest.raises(Refused, check=coded(Code.FROZEN)):
+        ready.flow(CAROL).prepare(45)
+    assert ready.flow(ALICE).take("checkout fails").record is not None
+
+
+def test_it_is_prepared_once_for_a_release(ready: World) -> None:
+    again = ready.flow(DAN).prepare(45).record
+
+    assert again == the_standby(ready)
+
+
+def test_it_is_prepared_only_from_the_release_that_was_recorded_last(world: World) -> None:
+    world.story()
+
+    with pytest.raises(Refused, check=coded(Code.CHANGED_BY_OTHERS)):
+        world.flow().prepare(45, "v1.1.0")
+    world.begin()
+    with pytest.raises(Refused, check=coded(Code.CHANGED_BY_OTHERS)):
+        world.flow().prepare(45)
+
+
+def test_where_nothing_is_recorded_there_is_nothing_to_prepare(world: World) -> None:
+    with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)):
+        world.flow().prepare(45)
+
+
+def test_it_is_ended_by_hand(ready: World) -> None:
+    name = the_standby(ready).rollback_id
+
+    ended = ready.flow().abort(name, "not needed any more").record
+
+    assert ended is not None
+    assert ended.status is Status.ABORTED
+    with pytest.raises(Refused, check=coded(Code.NO_STANDBY)):
+        ready.flow().take("checkout fails")
+    assert sound(ready)
+
+
+def test_apply_does_not_take_it_and_take_does_not_apply(ready: World) -> None:
+    with pytest.raises(Refused, check=coded(Code.WRONG_STATUS)):
+        ready.flow().apply(the_standby(ready).rollback_id)
+    waiting = ready.flow().start("aliases", AliasesRequest(), "so", hold=True).record
+    assert waiting is not None
+
+    with pytest.raises(Refused, check=coded(Code.WRONG_STATUS)):
+        ready.flow().take("checkout fails", waiting.rollback_id)
+
+
+def test_while_somebody_rolls_back_it_is_not_taken(ready: World) -> None:
+    lease = ready.session().leases.hold(("aliases",), "R-other")
+    try:
+        with pytest.raises(LeaseHeld):
+            ready.flow().take("checkout fails")
+    finally:
+        lease.release()
+
+
+def test_a_record_that_claims_a_longer_time_than_its_plan_is_not_taken(ready: World) -> None:
+    session, record = ready.session(), the_standby(ready)
+    opened = session.ledger.load(record.rollback_id)
+    longer = replace(opened.record, standby_until="2027-01-01T00:00:00.000Z")
+    plan = opened.plan(session.target("aliases").step)
+
+    with pytest.raises(Refused, check=coded(Code.LEDGER_DAMAGED)):
+        standby.respected(session, replace(opened, record=longer), plan)
+
+
+def test_status_has_it_as_the_first_way_back_and_asks_for_nothing(ready: World) -> None:
+    view = overview(ready.session(CAROL))
+
+    assert [each.state for each in view.advice] == [State.HEALTHY]
+    assert view.ways[0].command.startswith("rollback standby take --env dev")
+    assert [seen.status for seen in view.in_flight] == [State.STANDBY]
+
+
+def test_it_is_the_first_advice_where_what_is_deployed_is_quarantined(ready: World) -> None:
+    quarantine(ready.session(), "v1.2.0", (), "it leaks")
+
+    (advice,) = overview(ready.session(CAROL)).advice
+
+    assert advice.state is State.QUARANTINED
+    assert advice.steps[0].command.startswith("rollback standby take --env dev")
+    assert ready.flow(CAROL).take("it leaks").error is None
+
+
+def test_what_has_ended_is_no_advice_and_not_in_flight(ready: World) -> None:
+    ready.clock.seconds += 45 * 60
+    quarantine(ready.session(), "v1.2.0", (), "it leaks")
+
+    view = overview(ready.session(CAROL))
+
+    assert not [step for each in view.advice for step in each.steps if "standby" in step.command]
+    assert not view.in_flight
+
+
+def test_one_that_waits_for_approval_says_so_and_keeps_the_ways_back(world: World) -> None:
+    world.story()
+    strict(world)
+    world.flow(DAN).prepare(45)
+
+    view = overview(world.session(CAROL))
+
+    assert [each.state for each in view.advice] == [State.STANDBY]
+    assert view.advice[0].steps[0].command.startswith("rollback approve ")
+    assert view.ways
+    assert "standby" not in view.ways[0].command
+
+
+def test_its_end_is_told_to_slack(world: World) -> None:
+    told: list[Any] = []
+
+    class Heard:
+        def notify(self, seen: Any) -> None:
+            told.append(seen.status)
+
+        def place(self, _record: Record) -> str:
+            return ""
+
+    world.story()
+    heard: Any = Heard()
+    flow = world.flow(DAN)
+    replace(flow, session=replace(flow.session, notifier=heard)).prepare(45)
+    world.clock.seconds += 46 * 60
+    freeze(world.session(), "for a moment")
+    standby.close_ended(replace(world.session(), notifier=heard))
+
+    assert told == ["STANDBY", "EXPIRED"]
