@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollback.actions import watch as watching
+from rollback.actions.watch import Watched
 from rollback.api.results import Result
 
 if TYPE_CHECKING:
@@ -36,3 +38,20 @@ class Standby:
         does.
         """
         return self.environment.carried_out(lambda flow: flow.take(reason, rollback_id), first=True)
+
+    def watch(self, version: str, *, minutes: int = 0) -> Watched:
+        """Watches the alarms that the settings name (`automatic`) for so many minutes, by default the settings' `bake`, and takes
+        what is on standby where one turns red because of the release `version`.
+
+        It returns where all is well at the end. Raises `Reverted` (`ROLLED_BACK`, with the `Result` in it) where the release
+        was rolled back, by this or by anybody else; `VerificationFailed` where an alarm is red and nothing could be taken for it;
+        `UsageError` where the settings let no alarm take anything, or name one that is not there; `Refused` where another
+        release was recorded after it.
+        """
+        environment = self.environment
+        with environment.operation(first=True) as session:
+            flow = environment.flow(session)
+            watched = watching.watch(flow, version, minutes)
+            if watched.finished is not None:
+                environment.ended(session, watched.finished)
+            return watched

@@ -83,6 +83,10 @@ VERBS = {
         "apply": ("unfinished:apply", "Carry out an approved plan, or one that you confirm by its digest."),
         "resume": ("unfinished:resume", "Finish what was interrupted, from any machine."),
         "abort": ("unfinished:abort", "Give up a plan, or undo what an unfinished run has done."),
+        "watch": (
+            "standby:watch",
+            "Watch a release's alarms for a while, and take what is on standby if one turns red: exit 4 if so.",
+        ),
         "verify": (
             "status:verify",
             "Verify what stands; or, with an ID, a rollback whose verification failed.",

@@ -135,21 +135,22 @@ def end(
     show: Callable[[terminal.Terminal, results.Result], None] | None = None,
 ) -> None:
     """Does the verb's work, shows how it ended, and raises what sets its exit code."""
-    shown = show or _shown
+    show = show or shown
     try:
         result = work()
     except RollbackError as error:
         if error.result is not None:
-            shown(ui, error.result)
+            show(ui, error.result)
         raise
-    shown(ui, result)
+    show(ui, result)
     if result.waiting is not None:
         raise result.waiting
     if result.next:
         ui.next("\n".join(result.next))
 
 
-def _shown(ui: terminal.Terminal, result: results.Result) -> None:
+def shown(ui: terminal.Terminal, result: results.Result) -> None:
+    """Shows how a rollback ended, or that there was nothing to do."""
     if result.seen is None:
         plan = result.plan
         message = "" if plan is None else _nothing_to_do(plan)

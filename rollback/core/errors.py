@@ -126,6 +126,7 @@ class Code(StrEnum):
     # -- how it ended
     FAILED = auto()  # it failed; the record says how far it came
     REFUSED = auto()  # a guard refused, and none of the codes above says which
+    ROLLED_BACK = auto()  # the release that was watched was rolled back
     REVERTED = auto()  # it failed, and what was changed was reverted
     REVERT_FAILED = auto()  # it failed, and so did reverting it
     VERIFICATION_FAILED = auto()  # it was done, but what is deployed is unhealthy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from rollback.aws.account import Account, explained
@@ -55,7 +55,6 @@ def _with_history(client: Any, alarm: AlarmSeen, since: datetime) -> AlarmSeen:
         AlarmTypes=_TYPES,
         HistoryItemType="StateUpdate",
         StartDate=since,
-        EndDate=datetime.now(UTC) + timedelta(minutes=5),
         ScanBy="TimestampDescending",
         PaginationConfig={"MaxItems": _CHANGES},
     )

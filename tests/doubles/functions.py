@@ -9,9 +9,11 @@ answer that got lost: the request was carried out.
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import SimpleNamespace, TracebackType
 from typing import Any
 
@@ -67,15 +69,53 @@ class Version:
 
 
 class Metrics:
-    """CloudWatch's list of the invocations that it has metrics of, each with its dimensions."""
+    """CloudWatch's list of the invocations that it has metrics of, each with its dimensions; and its alarms.
+
+    `alarms` maps an alarm's name to its changes, oldest first: (when, state). `fail` is raised by the next reads.
+    """
 
     def __init__(self) -> None:
         self.invocations: list[dict[str, str]] = []
+        self.alarms: dict[str, list[tuple[datetime, str]]] = {}
         self.fail: Exception | None = None
 
     def get_paginator(self, name: str) -> Any:
-        assert name == "list_metrics"
-        return SimpleNamespace(paginate=self._pages)
+        pages = {
+            "list_metrics": self._pages,
+            "describe_alarms": self._alarms,
+            "describe_alarm_history": self._history,
+        }
+        return SimpleNamespace(paginate=pages[name])
+
+    def _alarms(self, *, AlarmNames: list[str], AlarmTypes: list[str]) -> Iterator[dict[str, Any]]:
+        assert AlarmTypes == ["MetricAlarm", "CompositeAlarm"]
+        if self.fail is not None:
+            raise self.fail
+        found = [
+            {"AlarmName": name, "StateValue": state, "StateUpdatedTimestamp": at, "StateReason": "so"}
+            for name in AlarmNames
+            if name in self.alarms
+            for at, state in self.alarms[name][-1:]
+        ]
+        yield {"MetricAlarms": found[:1], "CompositeAlarms": []}
+        yield {"MetricAlarms": [], "CompositeAlarms": found[1:]}
+
+    def _history(self, *, AlarmName: str, StartDate: datetime, **_: Any) -> Iterator[dict[str, Any]]:
+        changes = self.alarms[AlarmName]
+        pairs = itertools.pairwise(changes)
+        yield {"AlarmHistoryItems": [{"Timestamp": StartDate, "HistoryData": "{}"}]}
+        yield {
+            "AlarmHistoryItems": [
+                {
+                    "Timestamp": at,
+                    "HistoryData": json.dumps(
+                        {"oldState": {"stateValue": before}, "newState": {"stateValue": state}}
+                    ),
+                }
+                for (_at, before), (at, state) in pairs
+                if at >= StartDate
+            ]
+        }
 
     def _pages(self, **asked: Any) -> Iterator[dict[str, Any]]:
         assert (asked["Namespace"], asked["MetricName"]) == ("AWS/Lambda", "Invocations")

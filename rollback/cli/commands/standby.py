@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import Env, Json, Reason, minutes_in
-from rollback.cli.runtime import end, verb
+from rollback.cli.options import Env, Json, Reason, Version, minutes_in
+from rollback.cli.runtime import end, shown, verb
+from rollback.core.canonical import plain
+from rollback.core.errors import RollbackError
+from rollback.views import rich_layout
 
 
 def prepare(
@@ -34,3 +37,31 @@ def take(
     """Carry out the way back that is on standby, without another approval."""
     with verb(env, json) as (opened, ui):
         end(ui, lambda: opened.standby.take(reason=reason, rollback_id=identifier))
+
+
+def watch(
+    env: Env,
+    version: Version,
+    bake: Annotated[
+        str,
+        typer.Option("--bake", metavar="TIME", help="For how long: 10m or 1h; by default the setting's."),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Watch a release's alarms for a while, and take what is on standby if one turns red: exit 4 if so."""
+    with verb(env, json) as (opened, ui):
+        try:
+            watched = opened.standby.watch(version, minutes=minutes_in(bake) if bake else 0)
+        except RollbackError as error:
+            if error.result is not None:
+                shown(ui, error.result)
+            raise
+        document = {
+            name: plain(getattr(watched, name)) for name in ("version", "minutes", "alarms", "decision")
+        }
+        ui.show(
+            rich_layout.text(
+                f"{version} is healthy after {watched.minutes} minutes: {watched.decision.reason}.", "green"
+            ),
+            {**document, "healthy": True},
+        )
