@@ -442,7 +442,7 @@ MUTANTS = (
     Mutant(
         "stale plan accepted at apply",
         ("second operator", "apply"),
-        "rollback.actions.lifecycle:Lifecycle.apply",
+        "rollback.actions.lifecycle:Lifecycle._gone_ahead",
         ((condition("Refused"), never),),
     ),
     Mutant(
