@@ -38,4 +38,5 @@ def scope_of(settings: Settings) -> Scope:
         declared_tables=tuple(map(names.table, checks.tables)) if terraform else (),
         declared_apis=tuple(map(names.api, checks.apis)) if terraform else (),
         terraform_bucket=terraform.bucket if terraform else "",
+        alarms=settings.automatic.takes,
     )

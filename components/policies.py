@@ -56,6 +56,8 @@ TABLE_READS = (
 ON_EVERYTHING = {
     "ListFunctions": "ListFunctions takes no resource (Service Authorization Reference, AWS Lambda).",
     "FindUsers": "ListMetrics takes no resource (…, Amazon CloudWatch).",
+    "SeeAlarms": "DescribeAlarms and DescribeAlarmHistory tell of composite alarms only who may ask about all alarms "
+    "(Amazon CloudWatch API Reference, DescribeAlarms and DescribeAlarmHistory).",
     "FindInvokers": "ListEventSourceMappings, ListSchedules and EventBridge's lists of all there is take no resource "
     "(…, AWS Lambda, Amazon EventBridge Scheduler and Amazon EventBridge).",
     "DescribeParameters": "DescribeParameters takes no resource (…, AWS Systems Manager).",
@@ -79,7 +81,7 @@ class Scope:
     `alike` is what functions' names are like, catalogued or not (`naming.beginnings`); `by` says how policies speak
     of functions (`auto`, `listed`, `tag`, `prefix`), `tag` of which tags. `drills`, `approvals` and `terraform` say
     whether there are any; `declared_tables` and `declared_apis` are Terraform's, `terraform_bucket` keeps its state
-    (empty: the state bucket does).
+    (empty: the state bucket does). `alarms` says whether an alarm may take what is on standby.
     """
 
     names: Names
@@ -101,6 +103,7 @@ class Scope:
     declared_tables: tuple[str, ...] = ()
     declared_apis: tuple[str, ...] = ()
     terraform_bucket: str = ""
+    alarms: bool = False
 
     def __post_init__(self) -> None:
         if self.names.deployments_table in self.tables:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from rollback.actions import approval, standby
 from rollback.actions.context import Session
+from rollback.aws.account import Account
 from rollback.core.errors import RollbackError
 from rollback.integrations import alarms
 from rollback.model import automatic
 from rollback.model import standby as standbys
-from rollback.model.automatic import Decision, Facts, Policy, ReleaseSeen, StandbySeen
+from rollback.model.automatic import AlarmSeen, Decision, Facts, Policy, ReleaseSeen, StandbySeen
 from rollback.model.kind import Kind
 from rollback.model.record import Status, now_iso
 from rollback.model.release import OPENED, Entry, Timeline
+
+# The alarms of these names, and how they changed since a moment.
+Read = Callable[[Account, Sequence[str], datetime], tuple[AlarmSeen, ...]]
 
 
 def policy(session: Session) -> Policy:
@@ -31,8 +36,11 @@ def policy(session: Session) -> Policy:
     )
 
 
-def facts(session: Session) -> Facts:
-    """All that decides, as it is now: read from the ledger and from CloudWatch. Changes nothing."""
+def facts(session: Session, read: Read = alarms.seen) -> Facts:
+    """All that decides, as it is now: read from the ledger and, by `read`, from CloudWatch. Changes nothing.
+
+    Raises `RollbackError` where one of them cannot be read.
+    """
     rule, timeline = policy(session), session.ledger.timeline(verified=True)
     entry = standbys.newest_release(timeline)
     now = session.now()
@@ -47,16 +55,16 @@ def facts(session: Session) -> Facts:
         now=now_iso(now),
         release=ReleaseSeen(id=entry.id, version=entry.version, at=entry.at),
         services_at=at.pop() if len(at) == 1 else "",
-        alarms=alarms.seen(session.account, rule.alarms, since),
+        alarms=read(session.account, rule.alarms, since),
         standby=_standby(session, timeline, entry),
         frozen=str(frozen) if bound else "",
         taken=_taken(session, timeline, entry),
     )
 
 
-def decision(session: Session) -> Decision:
-    """Whether what is on standby is to be taken now, and for which alarm."""
-    return automatic.decide(facts(session))
+def decision(session: Session, read: Read = alarms.seen) -> Decision:
+    """Whether what is on standby is to be taken now, and for which alarm. Raises as `facts` does."""
+    return automatic.decide(facts(session, read))
 
 
 def _standby(session: Session, timeline: Timeline, release: Entry) -> StandbySeen | None:

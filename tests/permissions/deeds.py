@@ -41,6 +41,7 @@ STATE_KEY, TABLE_KEY, OTHER_KEY = (
 )
 DYNAMODB = "dynamodb.{region}.amazonaws.com"
 ROLE = "arn:aws:iam::{account}:role/{stem}"
+ALARM = "arn:aws:cloudwatch:{region}:{account}:alarm:{stem}-guard-team-service"
 EVERYTHING = "*"
 
 
@@ -174,6 +175,8 @@ FUNCTION_DEEDS = (
          "arn:aws:scheduler:{region}:{account}:schedule/default/nightly"),
     _row(NOBODY, "change what is invoked, and when", "events:PutRule PutTargets DisableRule",
          "arn:aws:events:{region}:{account}:rule/nightly"),
+    _row(NOBODY, "see alarms where none may take what is on standby",
+         "cloudwatch:DescribeAlarms DescribeAlarmHistory", ALARM),
     _row(_D, "see which versions were invoked", "cloudwatch:ListMetrics", EVERYTHING, shared=True),
     _row(NOBODY, "see who may invoke a version beyond the catalogue", "lambda:GetPolicy", f"{UNCATALOGUED}:3"),
     _row(NOBODY, "delete a version beyond the catalogue", "lambda:DeleteFunction", f"{UNCATALOGUED}:3"),

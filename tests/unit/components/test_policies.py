@@ -128,8 +128,26 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
         ("boundary", "Ceiling"),
         ("boundary", "LeaveIdentityAlone"),
     }
-    assert {sid for _, sid in found} == set(ON_EVERYTHING)
+    assert {sid for _, sid in found} | {"SeeAlarms"} == set(ON_EVERYTHING)
     assert all(reason.endswith(".") for reason in ON_EVERYTHING.values())
+
+
+@every_stack
+def test_alarms_are_read_by_who_may_move_aliases_and_only_where_an_alarm_may_take_something(
+    stack: str,
+) -> None:
+    watching = replace(scope(stack), alarms=True)
+
+    def who(of: policies_of.Scope) -> set[str]:
+        return {
+            role
+            for role in ROLES
+            for statement in statements(role, of)
+            if any(action.startswith("cloudwatch:Describe") for action in statement["Action"])
+        }
+
+    assert who(scope(stack)) == set()
+    assert who(watching) == {ROLLBACK, DEPLOYER}
 
 
 @pytest.mark.parametrize("make", [policies_of.statement, policies_of.denial])
