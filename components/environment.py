@@ -30,11 +30,11 @@ from .rollback_environments import RollbackEnvironments, RollbackEnvironmentsArg
 
 
 def declare(stack: str) -> None:
-    """What a stack is made of: a whole program. Raises `pulumi.RunError` where there is no such environment beside the
-    program, or its settings are wrong.
+    """What a stack is made of: a whole program. Raises `pulumi.RunError` where the project has no such environment, or
+    its settings are wrong.
     """
     environment = stack.removesuffix(f"-{FOUNDATION}")
-    known = environments(Path.cwd())
+    known = environments(Path(pulumi.get_root_directory() or Path.cwd()))
     if environment not in known:
         stacks = [part for name in known for part in (name, f"{name}-{FOUNDATION}")]
         raise pulumi.RunError(f"There is no stack {stack!r}.{nearest(stack, stacks)}")

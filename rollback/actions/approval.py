@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback.config.naming import APPROVER
-from rollback.config.settings import PROJECT_FILE, Settings, parse
+from rollback.config.settings import PROJECT_FILE, Settings, parse, stack_file
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
 from rollback.model.identity import Actor
@@ -74,7 +74,7 @@ def binding_policy(
     differ or cannot be compared.
     """
     here = policy(settings, kind, below=below)
-    files = (PROJECT_FILE, f"Pulumi.{settings.environment}.yaml")
+    files = (PROJECT_FILE, stack_file(root, settings.environment))
     branch = settings.protected_branch
     texts = _texts(root, branch, files, read)
     if texts is None:

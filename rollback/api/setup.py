@@ -167,9 +167,12 @@ class Setup:
         tag: str = "",
         tables: Mapping[str, str] | None = None,
         people: Mapping[str, Any] | None = None,
+        permission_sets: bool | None = None,
         repository: str = "",
     ) -> Proposal:
         """An environment's settings; what is not given is proposed.
+
+        `permission_sets` says whether people come by IAM Identity Center; by default as the caller does.
 
         Raises `UsageError` where some functions have the alias and others do not, where it points at $LATEST, or where
         none has it and nothing is published.
@@ -192,20 +195,30 @@ class Setup:
                     alias, bare, f"{len(bare)} of {len(names)} functions have no published version"
                 )
         production = proposals.is_production(self.environment) if production is None else production
+        prefix = prefix or self.prefix
+        if permission_sets is None:
+            permission_sets = not people and proposals.by_permission_set(self.found.caller)
         named = dict(people or {}) or self._caller()
+        sets = (
+            proposals.permission_sets(prefix, self.environment, production=production)
+            if permission_sets
+            else {}
+        )
+        approvers = bool(named.get("approvers") or sets.get("approvers") or repository)
         return Proposal(
             environment=self.environment,
             account=self.found.account,
             region=self.found.region,
-            prefix=prefix or self.prefix,
+            prefix=prefix,
             alias=alias,
             production=production,
             services=services,
             declares=declares,
             tables=proposals.tables(details, self.environment) if tables is None else tables,
             people=named,
+            permission_sets=sets,
             repository=repository,
-            approval=proposals.approval(production, named, repository),
+            approval=proposals.approval(production=production, approvers=approvers),
             rto_minutes=proposals.rto_minutes(len(names)),
         )
 

@@ -108,7 +108,7 @@ def load(root: Path, environment: str) -> Settings:
             code=Code.UNKNOWN_ENVIRONMENT,
             next=f"Environments: {', '.join(known)}.",
         )
-    stack_text = safe_yaml.read(root / f"Pulumi.{environment}.yaml", root)
+    stack_text = safe_yaml.read(root / stack_file(root, environment), root)
     return parse(environment, project_text, stack_text)
 
 
@@ -151,9 +151,28 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
     return _made(name, environment, config, found, place)
 
 
+def stack_file(root: Path, stack: str) -> str:
+    """The path of a stack's file below the Pulumi project in `root`: in `stackConfigDir`, where it has that.
+
+    https://www.pulumi.com/docs/iac/concepts/projects/project-file/
+    """
+    return str(_stack_files(root) / f"Pulumi.{stack}.yaml")
+
+
+def _stack_files(root: Path) -> Path:
+    file = root / PROJECT_FILE
+    text = safe_yaml.read(file, root) if file.is_file() else ""
+    # Few have it: nothing is parsed for the others.
+    named = _mapping(PROJECT_FILE, text).get("stackConfigDir") if "stackConfigDir" in text else None
+    return Path(str(named or ""))
+
+
 def environments(root: Path) -> list[str]:
     """The environments that the project in `root` has a file for; what cannot name one is passed over."""
-    names = (path.name[len("Pulumi.") : -len(".yaml")] for path in root.glob("Pulumi.*.yaml"))
+    names = (
+        path.name[len("Pulumi.") : -len(".yaml")]
+        for path in (root / _stack_files(root)).glob("Pulumi.*.yaml")
+    )
     return sorted(name for name in names if ENVIRONMENT_NAME.fullmatch(name))
 
 
@@ -183,7 +202,7 @@ def has_settings(folder: Path) -> bool:
     except UsageError:
         return True
     keys = {str(key) for key in project.get("config") or {}}
-    for path in folder.glob("Pulumi.*.yaml"):
+    for path in (folder / str(project.get("stackConfigDir") or "")).glob("Pulumi.*.yaml"):
         with suppress(UsageError):
             keys |= {
                 str(key) for key in _mapping(path.name, safe_yaml.read(path, folder)).get("config") or {}

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollback.config.settings import PROJECT_FILE, Settings
+from rollback.config.settings import PROJECT_FILE, Settings, stack_file
 from rollback.core import locked_tempdir
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import git
@@ -85,7 +85,7 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
     branch = settings.protected_branch
     tip = git.resolved(top, git.protected(top, branch)) or ""
     folder = root.resolve().relative_to(top.resolve())
-    for name in (PROJECT_FILE, f"Pulumi.{settings.environment}.yaml"):
+    for name in (PROJECT_FILE, stack_file(root, settings.environment)):
         if git.read(top, tip, str(folder / name)) != (root / name).read_text(encoding="utf-8"):
             raise Refused(
                 f"{name} here differs from branch '{branch}': a drill is of what stands there.",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.config.naming import FOUNDATION
+from rollback.config.naming import FOUNDATION, permission_set_of
 from rollback.model.catalogue import Services, words
 from rollback.model.found import Details, Found, FoundFunction, FoundTable
 
@@ -37,6 +37,7 @@ class Proposal:
     declares: bool = False
     tables: Mapping[str, str] = field(default_factory=dict)
     people: Mapping[str, Any] = field(default_factory=dict)
+    permission_sets: Mapping[str, str] = field(default_factory=dict)
     repository: str = ""
     approval: Mapping[str, str] = field(default_factory=dict)
     rto_minutes: int = _USUAL_MINUTES
@@ -73,14 +74,30 @@ def rto_minutes(functions: int) -> int:
     return max(_USUAL_MINUTES, math.ceil(functions * _CALLS / _A_SECOND / 60) + 1)
 
 
-def approval(production: bool, people: Mapping[str, Any], repository: str) -> dict[str, str]:  # noqa: FBT001 - the setting's
+def approval(*, production: bool, approvers: bool) -> dict[str, str]:
     """Who says yes, where that is not what settings have by themselves.
 
     Where nobody could approve, the same person confirms, in production too.
     """
-    if production and not (people.get("approvers") or repository):
+    if production and not approvers:
         return {"aliases": "none", "infrastructure": "confirm", "table": "confirm"}
     return {}
+
+
+def permission_sets(prefix: str, environment: str, *, production: bool) -> dict[str, str]:
+    """What permission sets of IAM Identity Center could be called, in the setting's words: `ShopProductionOnCall`.
+
+    Those who approve are needed in production only. A set's name has at most 32 characters.
+    """
+    stem = "".join(part.capitalize() for part in f"{prefix}-{environment}".split("-"))[:22]
+    roles = {"deployers": "Deploy", "onCall": "OnCall", "breakGlass": "BreakGlass"}
+    roles |= {"approvers": "Approve"} if production else {}
+    return {role: f"{stem}{does}" for role, does in roles.items()}
+
+
+def by_permission_set(arn: str) -> bool:
+    """Whether a caller has come by IAM Identity Center."""
+    return bool(permission_set_of(arn.partition(":assumed-role/")[2].partition("/")[0]))
 
 
 def person(arn: str) -> str:
@@ -146,6 +163,7 @@ def settings_of(proposal: Proposal) -> dict[str, Any]:
         ("tables", dict(proposal.tables)),
         ("repository", proposal.repository),
         ("people", dict(proposal.people)),
+        ("permissionSets", dict(proposal.permission_sets)),
         ("approval", dict(proposal.approval)),
     ):
         if value:

@@ -76,6 +76,9 @@ def _approval(proposal: Proposal) -> str:
 
 
 def _people(proposal: Proposal) -> str:
+    if proposal.permission_sets:
+        sets = ", ".join(proposal.permission_sets.values())
+        return f"permission sets {sets}"
     named = {role: [str(one).rpartition("/")[2] for one in who] for role, who in proposal.people.items()}
     return "; ".join(f"{role}: {_few(who)}" for role, who in named.items()) or "nobody yet"
 
@@ -97,9 +100,9 @@ def notes(preview: Preview) -> list[str]:
         for table in details.tables
         if table.recoverable is False
     ]
-    if not proposal.people and not proposal.repository:
+    if not (proposal.people or proposal.permission_sets or proposal.repository):
         found.append(
-            "Nobody may take the roles yet: name --deployer, --on-call, --break-glass, or --repository."
+            "Nobody may take the roles yet: name --deployer, --on-call, --break-glass, --permission-sets, or --repository."
         )
     if len(proposal.functions) > LISTED_FUNCTIONS:
         found.append(

@@ -84,6 +84,18 @@ def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]
             f"aws s3 mb s3://{bucket} --region {region}",
             f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
         ]
+    deployer = proposed.permission_sets.get("deployers")
+    acting = (
+        (
+            f"pulumi stack output permissionSets --stack {names.foundation_stack}",
+            f"export AWS_PROFILE={deployer}",
+        )
+        if deployer
+        else (
+            f"rollback login --env {environment} --role deployer",
+            f"export AWS_PROFILE=deployer-{environment}",
+        )
+    )
     return (
         *lines,
         "export PULUMI_CONFIG_PASSPHRASE=''",
@@ -92,8 +104,7 @@ def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]
         f"git add {configured.PROJECT_FILE} Pulumi.{environment}*.yaml {PROGRAM} {REQUIREMENTS}",
         f"git commit --message 'Releases of {environment} can be rolled back'",
         f"pulumi up --stack {names.foundation_stack}",
-        f"rollback login --env {environment} --role deployer",
-        f"export AWS_PROFILE=deployer-{environment}",
+        *acting,
         f"export PULUMI_BACKEND_URL='s3://{proposed.state_bucket}?region={region}'",
         f"pulumi stack init {environment}",
         f"pulumi up --stack {environment}",

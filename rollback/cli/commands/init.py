@@ -104,6 +104,13 @@ def init(
         list[str] | None,
         typer.Option("--approver", metavar="ARN", help="Who may approve; may be repeated, as the others."),
     ] = None,
+    permission_sets: Annotated[
+        bool | None,
+        typer.Option(
+            "--permission-sets/--no-permission-sets",
+            help="Whether people come by IAM Identity Center; default: as you do.",
+        ),
+    ] = None,
     repository: Annotated[
         str,
         typer.Option(
@@ -154,6 +161,7 @@ def init(
             tag=service_tag,
             tables=None if tables else {},
             people=named,
+            permission_sets=permission_sets,
             repository=repository,
         )
         preview = setup.preview(chosen, details, proposed)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rollback.config.settings import PROJECT_FILE
+from rollback.config.settings import PROJECT_FILE, stack_file
 from rollback.core.errors import Code, RollbackError
 from rollback.core.extras import extra
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine, Facts, failed
@@ -119,7 +119,7 @@ def rehearsal(
     """
     config = _config(name.stack)
     with state_copy(name, exported) as (engine, folder):
-        shutil.copyfile(program / config, folder / config)
+        shutil.copyfile(program / stack_file(program, name.stack), folder / config)
         yield Rehearsal(engine=engine, stack=name.stack, program=program, folder=folder, watch=watch)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -163,8 +164,9 @@ def run(
     caller: str | None = None,
     versions: Mapping[str, str] | None = None,
     preview: bool = False,
+    root: Path | None = None,
 ) -> Run:
-    """Runs `program` in `stack` and drains it, as `caller` (an ARN), by default the deployer of `stack`.
+    """Runs `program` of the project in `root` (this checkout) in `stack` and drains it, as `caller` (an ARN), by default the deployer of `stack`.
 
     `versions` maps functions to their newest version, and a function that is not in it does not exist;
     None gives every function version 7.
@@ -178,6 +180,8 @@ def run(
         mocks.set_mocks(
             monitor.mocks, project=project, stack=stack, preview=preview, logger=messages, monitor=monitor
         )
+        # The engine always says it; mocks leave a word there that is no path.
+        pulumi.runtime.settings.SETTINGS.root_directory = str(root or Path.cwd())
 
         exports: dict[str, Any] = {}
 

@@ -71,6 +71,7 @@ def declared(root: Path, environment: str) -> tuple[Run, Run]:
             config=configuration(root, environment),
             account=settings.account,
             caller=caller,
+            root=root,
         )
         for stack in (environment, settings.names.foundation_stack)
     )

@@ -192,9 +192,21 @@ def test_production_is_told_by_its_name(environment: str, production: bool) -> N
 
 
 def test_one_person_confirms_in_production_and_several_approve() -> None:
-    assert proposal.approval(True, {"onCall": ["a"]}, "")["aliases"] == "none"
-    assert proposal.approval(True, {"approvers": ["b"]}, "") == {}
-    assert proposal.approval(False, {}, "") == {}
+    assert proposal.approval(production=True, approvers=False)["aliases"] == "none"
+    assert proposal.approval(production=True, approvers=True) == {}
+    assert proposal.approval(production=False, approvers=False) == {}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "environment"), [("shop", "production"), ("a-very-long-prefix", "prod-eu-central")]
+)
+def test_permission_sets_have_names_of_their_own_that_identity_center_takes(
+    prefix: str, environment: str
+) -> None:
+    made_of = proposal.permission_sets(prefix, environment, production=True)
+
+    assert len(set(made_of.values())) == len(made_of) == 4
+    assert max(map(len, made_of.values())) <= 32
 
 
 def test_tables_are_listed_where_they_can_be_restored() -> None:
