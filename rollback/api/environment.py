@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rollback.actions.verification import Verified
     from rollback.api.acceptance import Acceptance
     from rollback.api.adoption import Adoption
+    from rollback.api.catalogue import Catalogue
     from rollback.api.drills import Drills
     from rollback.api.emergency import Emergency
     from rollback.api.releases import Releases
@@ -175,6 +176,13 @@ class Environment(Operations):
         from rollback.api.acceptance import Acceptance  # noqa: PLC0415 - of this alone
 
         return Acceptance(self)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The functions that the settings list, beside those that the account has."""
+        from rollback.api.catalogue import Catalogue  # noqa: PLC0415 - of this alone
+
+        return Catalogue(self)
 
     @property
     def drills(self) -> Drills:

@@ -13,9 +13,7 @@ It reads only; `write` alone writes, and files only.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from rollback.actions.catalogue import ci, files, initial
 from rollback.actions.catalogue.files import Change
 from rollback.actions.traffic import Traffic
 from rollback.api.events import Event, Reporter
+from rollback.api.stepwise import stepwise
 from rollback.aws import inventory
 from rollback.aws.inventory import Visitor
 from rollback.config.model import ENVIRONMENT_NAME
@@ -100,7 +99,7 @@ class Setup:
         place = files.choose_folder(here, folder)
         reporter = Reporter(on_event=on_event or (lambda _: None), ask=lambda _: None)
         visitor = inventory.visit(region)
-        with _progress(reporter) as progress:
+        with stepwise(reporter) as progress:
             found = inventory.find(visitor, progress)
         if not found.functions:
             raise UsageError(
@@ -134,7 +133,7 @@ class Setup:
         """Their aliases and stacks, one call each, and the tables and trails beside them."""
         rough = self.services(chosen, Details())
         tables = proposals.candidate_tables(self.found, chosen.functions, rough)
-        with _progress(self._reporter) as progress:
+        with stepwise(self._reporter) as progress:
             return inventory.examine(self._visitor, chosen.functions, tables, progress)
 
     def services(
@@ -188,7 +187,7 @@ class Setup:
             raise _missing(alias, latest, f"Alias '{alias}' of {len(latest)} functions points at $LATEST")
         declares = bool(proposals.without_alias(names, details.aliases, alias))
         if declares:
-            with _progress(self._reporter) as progress:
+            with stepwise(self._reporter) as progress:
                 there = inventory.published(self._visitor, names, progress)
             if bare := [name for name in names if name not in there]:
                 raise _missing(
@@ -243,7 +242,7 @@ class Setup:
             (one for one in (self.folder, *self.folder.parents) if (one / ".git").exists()), self.folder
         )
         below = Path(os.path.relpath(self.folder, top))
-        with _progress(self._reporter) as progress:
+        with stepwise(self._reporter) as progress:
             progress("Looking at what invokes them", 0)
             seen = traffic.look(self._visitor, proposal.functions, self.found.region, self.found.account)
         return Preview(
@@ -273,31 +272,3 @@ def _missing(alias: str, functions: Iterable[str], what: str) -> UsageError:
         code=Code.ALIAS_MISSING,
         next=f"Deploy them with it, leave them out with --except NAME, or name another alias than --alias {alias}.",
     )
-
-
-@contextmanager
-def _progress(reporter: Reporter) -> Iterator[inventory.Progress]:
-    """Each piece of work as events, one after the other."""
-    running = False
-    lock = threading.Lock()
-
-    def begin(what: str, total: int) -> Callable[[], None]:
-        nonlocal running
-        if running:
-            reporter.finish()
-        running, done = True, 0
-        reporter.start(what, total)
-
-        def step() -> None:
-            nonlocal done
-            with lock:
-                done += 1
-                reporter.progress(done)
-
-        return step
-
-    try:
-        yield begin
-    finally:
-        if running:
-            reporter.finish()

@@ -18,6 +18,7 @@ from rollback.aws import account as accounts
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import TokenBucket
 from rollback.config.model import Pace, Rto
+from rollback.config.naming import arn
 from rollback.core.errors import RollbackError, UsageError
 from rollback.core.thread_pool import workers
 from rollback.model.found import STACK, Details, Found, FoundFunction, FoundTable
@@ -78,6 +79,17 @@ def visit(region: str = "") -> Visitor:
         arn=made.arn,
         lambda_=lambda_,
         client=made.client,
+    )
+
+
+def of(account: accounts.Account) -> Visitor:
+    """The same of an environment's account."""
+    return Visitor(
+        account=account.settings.account,
+        region=account.settings.region,
+        arn="",
+        lambda_=account.lambda_,
+        client=account.client,
     )
 
 
@@ -213,9 +225,8 @@ def _tags_of_each(visitor: Visitor, names: Collection[str], progress: Progress) 
     step = progress("Reading tags", len(names))
 
     def one(name: str) -> dict[str, str]:
-        partition = visitor.arn.split(":")[1]
-        arn = f"arn:{partition}:lambda:{visitor.region}:{visitor.account}:function:{name}"
-        return dict(visitor.lambda_.list_tags(Resource=arn).get("Tags", {}))
+        function = arn("lambda", visitor.region, visitor.account, f"function:{name}")
+        return dict(visitor.lambda_.list_tags(Resource=function).get("Tags", {}))
 
     read = visitor.each(partial(_stepping, step, one), names)
     return {("function", name): tags for name, tags in zip(names, read, strict=True)}

@@ -115,6 +115,12 @@ VERBS = {
         ),
         "take": ("standby:take", "Carry out the way back that is on standby, without another approval."),
     },
+    "catalogue": {
+        "sync": (
+            "catalogue:sync",
+            "Propose what is new, gone or renamed among an environment's functions, and write it into its settings.",
+        ),
+    },
     "ci": {
         "role": (
             "ci:role",
@@ -193,6 +199,7 @@ def _all(
 
 app.add_typer(_group("release", "Records what was released, and what must not come back."))
 app.add_typer(_group("standby", "A way back that is planned and approved in advance."))
+app.add_typer(_group("catalogue", "The functions that an environment's settings list."))
 app.add_typer(_group("ci", "What the workflows call, each a step of a job."))
 app.add_typer(_group("foundation", "What an administrator declares, in a stack of its own."))
 app.add_typer(_group("ledger", "The ledger after an emergency, or after a restore."))

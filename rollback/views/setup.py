@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -34,7 +34,7 @@ def view(preview: Preview, folder: str) -> RenderableType:
     services.add_column(justify="right")
     services.add_column(overflow="fold")
     for service, entries in proposal.services.items():
-        services.add_row(text(f"  {service}", "bold"), text(len(entries)), text(_few(list(entries))))
+        services.add_row(text(f"  {service}", "bold"), text(len(entries)), text(few(list(entries))))
     return Group(
         table,
         services,
@@ -56,9 +56,9 @@ def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
     yield "prefix", f"{proposal.prefix}: {proposal.prefix}-{proposal.environment}-rollback-role"
     yield "approval", _approval(proposal)
     yield "people", _people(proposal)
-    yield "tables", _few(list(proposal.tables)) if proposal.tables else "none"
+    yield "tables", few(list(proposal.tables)) if proposal.tables else "none"
     yield "time budget", f"{proposal.rto_minutes} minutes for functions"
-    yield "trails", _few(details.trails) if details.trails else "none"
+    yield "trails", few(details.trails) if details.trails else "none"
     yield "functions", f"{len(proposal.functions)} in {len(proposal.services)} services"
 
 
@@ -80,7 +80,7 @@ def _people(proposal: Proposal) -> str:
         sets = ", ".join(proposal.permission_sets.values())
         return f"permission sets {sets}"
     named = {role: [str(one).rpartition("/")[2] for one in who] for role, who in proposal.people.items()}
-    return "; ".join(f"{role}: {_few(who)}" for role, who in named.items()) or "nobody yet"
+    return "; ".join(f"{role}: {few(who)}" for role, who in named.items()) or "nobody yet"
 
 
 def notes(preview: Preview) -> list[str]:
@@ -88,13 +88,8 @@ def notes(preview: Preview) -> list[str]:
     proposal, details, of_others = preview.proposal, preview.details, preview.of_others
     found: list[str] = []
     if of_others:
-        found.append(f"Left out, of other environments by their names: {_few(of_others)}.")
-    for stack, version in details.deletes.items():
-        found.append(
-            f"Stack {stack} deletes the version before at each deployment ({version}): nothing is left to roll back to. "
-            "CDK: current_version_options=VersionOptions(removal_policy=RemovalPolicy.RETAIN); "
-            "CloudFormation: DeletionPolicy: Retain, and UpdateReplacePolicy: Retain."
-        )
+        found.append(f"Left out, of other environments by their names: {few(of_others)}.")
+    found += deleting(details.deletes)
     found += [
         f"Table {table.name} is left out: it has no point-in-time recovery."
         for table in details.tables
@@ -110,6 +105,16 @@ def notes(preview: Preview) -> list[str]:
             "beginning of their names (docs/settings.md, functionAccess)."
         )
     return [*found, *(f"Not looked at: {why}" for why in details.unlooked)]
+
+
+def deleting(stacks: Mapping[str, str]) -> list[str]:
+    """A sentence for each stack that deletes the version before, with the line to add."""
+    return [
+        f"Stack {stack} deletes the version before at each deployment ({version}): nothing is left to roll back to. "
+        "CDK: current_version_options=VersionOptions(removal_policy=RemovalPolicy.RETAIN); "
+        "CloudFormation: DeletionPolicy: Retain, and UpdateReplacePolicy: Retain."
+        for stack, version in stacks.items()
+    ]
 
 
 def _traffic(traffic: Traffic, alias: str) -> RenderableType:
@@ -165,6 +170,7 @@ def document(preview: Preview, steps: Sequence[str], *, written: bool) -> dict[s
     }
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Names with commas, no more than fit a line or two."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -131,7 +131,7 @@ def init(
             Selection(
                 stacks=tuple(stack or ()),
                 prefixes=tuple(name_prefix or ()),
-                tags=tuple(map(_tag, tag or ())),
+                tags=tuple(map(tag_of, tag or ())),
                 excluded=tuple(except_ or ()),
             )
         )
@@ -174,7 +174,8 @@ def init(
         ui.show(views.steps_view(steps), views.document(preview, steps, written=write))
 
 
-def _tag(given: str) -> tuple[str, str]:
+def tag_of(given: str) -> tuple[str, str]:
+    """`KEY=VALUE`. Raises `UsageError` where it is none."""
     key, equals, value = given.partition("=")
     if not (key and equals):
         raise UsageError(

@@ -1,0 +1,98 @@
+"""An environment's catalogue beside what its account has now: what is new, gone or renamed, and the file after that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollback.actions.catalogue.files import Change, File, changes
+from rollback.actions.context import Session
+from rollback.aws import inventory
+from rollback.aws.inventory import Progress
+from rollback.config import settings as configured
+from rollback.config.naming import is_like
+from rollback.core import safe_yaml
+from rollback.core.errors import Code, Refused, UsageError
+from rollback.model import catalogue, project_files, proposal
+from rollback.model.catalogue import Difference, Selection
+from rollback.model.found import FoundFunction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Synced:
+    """What differs, and the change of the environment's file; None where nothing would change.
+
+    `elsewhere` are the stacks of functions that were not looked at, since nothing of the catalogue is in them;
+    `deletes` maps a stack that deletes the version before to one that it will.
+    """
+
+    difference: Difference
+    change: Change | None
+    elsewhere: tuple[str, ...]
+    deletes: dict[str, str]
+
+
+def compare(session: Session, selection: Selection, progress: Progress) -> Synced:
+    """Reads the account, and decides. New are functions of the catalogue's stacks, or named as its functions are, or those
+    that `selection` names, where they have the alias.
+
+    Raises `UsageError` where nothing of the catalogue would be left.
+    """
+    settings, visitor = session.settings, inventory.of(session.account)
+    found = inventory.find(visitor, progress)
+    known = {name for entries in settings.services.values() for name in entries.values()}
+    stacks = {one.stack for one in found.functions if one.name in known and one.stack}
+
+    def belongs(one: FoundFunction) -> bool:
+        near = one.stack in stacks or is_like(one.name, settings.alike)
+        return selection.takes(one) if selection.given else near and one.name not in selection.excluded
+
+    strangers = [one for one in found.functions if one.name not in known]
+    own, _ = catalogue.chosen([one for one in strangers if belongs(one)], settings.environment, Selection())
+    details = inventory.examine(visitor, own, (), progress)
+    lacking = proposal.without_alias([one.name for one in own], details.aliases, settings.alias)
+    differs = catalogue.difference(
+        settings.services,
+        {one.name for one in found.functions},
+        own,
+        details.paths,
+        settings.environment,
+        # Where the stack makes the aliases, a new function has none yet.
+        without_alias=() if settings.declare_aliases else lacking,
+    )
+    return Synced(
+        difference=differs,
+        change=None if differs.empty else _change(session, differs),
+        elsewhere=tuple(sorted({one.stack for one in strangers if one.stack and not belongs(one)})),
+        deletes=dict(details.deletes),
+    )
+
+
+def _change(session: Session, differs: Difference) -> Change | None:
+    settings, root = session.settings, session.root
+    services = catalogue.updated(settings.services, differs)
+    if not services:
+        raise UsageError(
+            f"None of the functions of {settings.environment} is in account {settings.account} any more.",
+            code=Code.NOTHING_FOUND,
+            next="Look whether account and region are right; rollback init proposes a catalogue anew.",
+        )
+    shared = safe_yaml.read(root / configured.PROJECT_FILE, root)
+    path = configured.stack_file(root, settings.environment)
+    name = str(safe_yaml.mapping(configured.PROJECT_FILE, shared).get("name", ""))
+    text = project_files.with_services(safe_yaml.read(root / path, root), name, services)
+    if text is None:
+        return None
+    configured.parse(settings.environment, shared, text)
+    (change,) = changes(root, [File(path=path, text=text)])
+    return change
+
+
+def writable(synced: Synced) -> Change:
+    """The change to write. Raises `Refused` where the catalogue is that of all environments, in `Pulumi.yaml`."""
+    if synced.change is None:
+        raise Refused(
+            f"The catalogue is in {configured.PROJECT_FILE}, for all environments: it is not written from one account.",
+            code=Code.NOT_CONFIGURED,
+            next=f"Change services in {configured.PROJECT_FILE}.",
+        )
+    return synced.change

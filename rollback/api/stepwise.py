@@ -1,0 +1,38 @@
+"""Work that is told step by step, as events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rollback.api.events import Reporter
+from rollback.aws.inventory import Progress
+
+
+@contextmanager
+def stepwise(reporter: Reporter) -> Iterator[Progress]:
+    """What begins each piece of work, one after the other: each is framed by its events."""
+    running = False
+    lock = threading.Lock()
+
+    def begin(what: str, total: int) -> Callable[[], None]:
+        nonlocal running
+        if running:
+            reporter.finish()
+        running, done = True, 0
+        reporter.start(what, total)
+
+        def step() -> None:
+            nonlocal done
+            with lock:
+                done += 1
+                reporter.progress(done)
+
+        return step
+
+    try:
+        yield begin
+    finally:
+        if running:
+            reporter.finish()

@@ -1,0 +1,62 @@
+"""`rollback catalogue …`: the functions that the settings list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollback.cli.commands.init import tag_of
+from rollback.cli.options import DryRun, Env, Json
+from rollback.cli.runtime import verb
+from rollback.core.errors import Code, Refused
+from rollback.model.catalogue import Selection
+from rollback.views import catalogue as views
+
+
+def sync(
+    env: Env,
+    stack: Annotated[
+        list[str] | None,
+        typer.Option("--stack", help="Look for new functions in this CloudFormation stack; may be repeated."),
+    ] = None,
+    name_prefix: Annotated[
+        list[str] | None,
+        typer.Option("--name-prefix", help="Look for those whose names begin so; may be repeated."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="KEY=VALUE", help="Look for those with this tag; may be repeated."),
+    ] = None,
+    except_: Annotated[
+        list[str] | None,
+        typer.Option("--except", metavar="FUNCTION", help="Leave this new one out; may be repeated."),
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write the difference without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Propose what is new, gone or renamed among an environment's functions, and write it into its settings."""
+    with verb(env, json) as (opened, ui):
+        synced = opened.catalogue.compare(
+            Selection(
+                stacks=tuple(stack or ()),
+                prefixes=tuple(name_prefix or ()),
+                tags=tuple(map(tag_of, tag or ())),
+                excluded=tuple(except_ or ()),
+            )
+        )
+        if not json:
+            ui.console.print(views.view(synced, opened.settings.alias))
+        written = False
+        if not (dry_run or synced.difference.empty):
+            if not (yes or ui.confirm("Write it?")):
+                raise Refused(
+                    "Nobody has confirmed it: the catalogue would be changed.",
+                    code=Code.CONFIRMATION_MISSING,
+                    next="Type the same with --yes, or answer on a terminal.",
+                )
+            opened.catalogue.write(synced)
+            written = True
+        steps = views.steps(opened.settings, synced) if written else ()
+        ui.show(views.steps_view(steps), views.document(synced, steps, written=written))

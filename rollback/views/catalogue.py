@@ -1,0 +1,74 @@
+"""Shows how a catalogue and its account differ, as the diff of the file that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from rollback.actions.catalogue.sync import Synced
+from rollback.config.settings import Settings
+from rollback.core.canonical import plain
+from rollback.views.rich_layout import text
+from rollback.views.setup import deleting, diff_view, few, steps_view
+
+__all__ = ["document", "steps", "steps_view", "view"]
+
+
+def view(synced: Synced, alias: str) -> RenderableType:
+    """New, gone and renamed ones, the diff of the file, and what to know."""
+    found, shown = synced.difference, list[RenderableType]()
+    if found.empty:
+        shown.append(text("The catalogue has what the account has.", "green"))
+    for word, services in (("new", found.new), ("gone", found.gone)):
+        for service, entries in services.items():
+            shown.append(text(f"{word:<8} {service}: {few(list(entries))}"))
+    shown += [text(f"renamed  {service}: {entry} is {new} now") for service, entry, _, new in found.renamed]
+    if synced.change is not None:
+        shown.append(diff_view(synced.change))
+    shown += [text(line, "yellow") for line in notes(synced, alias)]
+    return Group(*shown)
+
+
+def notes(synced: Synced, alias: str) -> list[str]:
+    """What to know, a sentence each."""
+    found = synced.difference
+    made = [f"{name} is new, and left out: it has no alias {alias}." for name in found.without_alias]
+    made += deleting(synced.deletes)
+    if synced.elsewhere:
+        made.append(
+            f"Not looked at, since nothing listed is in them: stacks {few(synced.elsewhere)} (--stack NAME)."
+        )
+    return made
+
+
+def steps(settings: Settings, synced: Synced) -> tuple[str, ...]:
+    """What to type after it is written."""
+    path = "" if synced.change is None else synced.change.file.path
+    return (
+        f"git commit --message 'The functions of {settings.environment} as they are' -- {path}",
+        # Roles are allowed functions one by one.
+        f"pulumi up --stack {settings.names.foundation_stack}",
+        f"pulumi up --stack {settings.environment}",
+    )
+
+
+def document(synced: Synced, steps: Sequence[str], *, written: bool) -> dict[str, Any]:
+    """The same as JSON: `{"new", "gone", "renamed", "without_alias", "elsewhere", "diff", "written", "next"}`; `new` and
+    `gone` are as the setting `services`.
+    """
+    found = synced.difference
+    return {
+        "new": plain(found.new),
+        "gone": plain(found.gone),
+        "renamed": [
+            {"service": service, "entry": entry, "from": old, "to": new}
+            for service, entry, old, new in found.renamed
+        ],
+        "without_alias": list(found.without_alias),
+        "elsewhere": list(synced.elsewhere),
+        "diff": synced.change.diff if synced.change else "",
+        "written": written,
+        "next": list(steps),
+    }
