@@ -31,6 +31,7 @@ from rollback.core.errors import Code, UsageError
 from rollback.model import catalogue
 from rollback.model import proposal as proposals
 from rollback.model.catalogue import By, Selection
+from rollback.model.ci_files import Pin
 from rollback.model.found import Details, Found, FoundFunction
 from rollback.model.proposal import Proposal
 
@@ -168,8 +169,9 @@ class Setup:
         people: Mapping[str, Any] | None = None,
         permission_sets: bool | None = None,
         repository: str = "",
+        gitlab: Mapping[str, str] | None = None,
     ) -> Proposal:
-        """An environment's settings; what is not given is proposed.
+        """An environment's settings; what is not given is proposed. `gitlab` is the setting of that name.
 
         `permission_sets` says whether people come by IAM Identity Center; by default as the caller does.
 
@@ -203,7 +205,8 @@ class Setup:
             if permission_sets
             else {}
         )
-        approvers = bool(named.get("approvers") or sets.get("approvers") or repository)
+        in_ci = repository or (gitlab or {}).get("approvals", "")
+        approvers = bool(named.get("approvers") or sets.get("approvers") or in_ci)
         return Proposal(
             environment=self.environment,
             account=self.found.account,
@@ -217,6 +220,7 @@ class Setup:
             people=named,
             permission_sets=sets,
             repository=repository,
+            gitlab=dict(gitlab or {}),
             approval=proposals.approval(production=production, approvers=approvers),
             rto_minutes=proposals.rto_minutes(len(names)),
         )
@@ -232,10 +236,18 @@ class Setup:
         own = proposals.person(self.found.caller)
         return {role: [own] for role in ("deployers", "onCall", "breakGlass")} if own else {}
 
-    def preview(self, chosen: Chosen, details: Details, proposal: Proposal, *, system: str = "") -> Preview:
+    def preview(
+        self,
+        chosen: Chosen,
+        details: Details,
+        proposal: Proposal,
+        *,
+        system: str = "",
+        pinned: Pin | None = None,
+    ) -> Preview:
         """The files, what writing them would change, and what invokes the functions past their alias.
 
-        `system` is the CI whose files come with them. Raises `UsageError` where what would be written does not load.
+        `system` is the CI whose files come with them, `pinned` (`model.ci_files.pin`) what they call. Raises `UsageError` where what would be written does not load.
         """
         made = files.changes(self.folder, initial.files(self.folder, proposal))
         top = next(
@@ -251,7 +263,7 @@ class Setup:
             details=details,
             of_others=tuple(one.name for one in chosen.of_others),
             traffic=seen,
-            changes=(*made, *files.changes(top, ci.files(system, proposal, below))),
+            changes=(*made, *files.changes(top, ci.files(system, pinned, proposal, self.folder, below))),
         )
 
     def write(self, changes: Iterable[Change]) -> tuple[Path, ...]:

@@ -135,7 +135,8 @@ class GitLabCi:
         return "\n".join([gone, *(f"export {key}={shlex.quote(value)}" for key, value in values.items())])
 
     def output(self, values: Mapping[str, str]) -> None:
-        """Variables of later jobs, `ROLLBACK_DIGEST` for `digest`, by a file that the job reports as dotenv.
+        """Variables of later jobs, `ROLLBACK_DIGEST` for `digest`, by a file at the project's root that the job reports as
+        dotenv.
 
         Raises `UsageError` for a value that is more than a word: a shell may read that file.
         """
@@ -145,7 +146,7 @@ class GitLabCi:
             if not _PLAIN.fullmatch(value):
                 raise UsageError(f"{name} is not a plain word: {value[:80]!a}", code=Code.OPTION_INVALID)
             lines.append(f"ROLLBACK_{name.removeprefix('rollback_').upper()}={value}\n")
-        with Path(DOTENV).open("a", encoding="utf-8") as file:
+        with (Path(os.environ.get("CI_PROJECT_DIR", ".")) / DOTENV).open("a", encoding="utf-8") as file:
             file.writelines(lines)
 
     def summarise(self, markdown: str) -> None:

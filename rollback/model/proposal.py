@@ -39,6 +39,7 @@ class Proposal:
     people: Mapping[str, Any] = field(default_factory=dict)
     permission_sets: Mapping[str, str] = field(default_factory=dict)
     repository: str = ""
+    gitlab: Mapping[str, str] = field(default_factory=dict)
     approval: Mapping[str, str] = field(default_factory=dict)
     rto_minutes: int = _USUAL_MINUTES
 
@@ -162,6 +163,7 @@ def settings_of(proposal: Proposal) -> dict[str, Any]:
     for key, value in (
         ("tables", dict(proposal.tables)),
         ("repository", proposal.repository),
+        ("gitlab", dict(proposal.gitlab)),
         ("people", dict(proposal.people)),
         ("permissionSets", dict(proposal.permission_sets)),
         ("approval", dict(proposal.approval)),

@@ -1,19 +1,25 @@
-"""The files by which a repository's CI calls this command: one function for each system, `init --github` for one."""
+"""The files by which a repository's CI calls this command (`model.ci_files`), with the environments that are there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rollback.actions.catalogue.files import File
+from rollback.config.settings import environments
+from rollback.model import ci_files
+from rollback.model.ci_files import Pin
 from rollback.model.proposal import Proposal
 
-# The proposal and the folder that it is written to, below the repository's top (`.` where it is that), give files below
-# the repository's top.
-CiFiles = Callable[[Proposal, Path], tuple[File, ...]]
-SYSTEMS: Mapping[str, CiFiles] = {}
 
+def files(system: str, pinned: Pin | None, proposal: Proposal, place: Path, folder: Path) -> tuple[File, ...]:
+    """What `system` (`ci_files.GITHUB` or `GITLAB`) needs; paths are below the repository's top. None for no system.
 
-def files(system: str, proposal: Proposal, folder: Path) -> tuple[File, ...]:
-    """What `system` (a key of `SYSTEMS`) needs; paths are below the repository's top. None for no system."""
-    return SYSTEMS[system](proposal, folder) if system else ()
+    `place` has the settings, of other environments, too; `folder` is where that is below the repository's top.
+    """
+    if pinned is None:
+        return ()
+    known = {*environments(place), proposal.environment}
+    made = ci_files.files(
+        system, pinned, sorted(known), folder=folder.as_posix(), tables=bool(proposal.tables)
+    )
+    return tuple(File(path=path, text=text) for path, text in made.items())

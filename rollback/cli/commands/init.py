@@ -10,7 +10,9 @@ import typer
 from rollback.api import setup as setups
 from rollback.cli.options import DryRun, Json
 from rollback.cli.runtime import answering
+from rollback.config.naming import GITLAB_COM
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.model import ci_files
 from rollback.model import proposal as proposals
 from rollback.model.catalogue import By, Selection
 from rollback.views import setup as views
@@ -117,6 +119,44 @@ def init(
             "--repository", metavar="OWNER/NAME", help="The GitHub repository whose jobs take the roles."
         ),
     ] = "",
+    github: Annotated[
+        str,
+        typer.Option(
+            "--github",
+            metavar="OWNER/NAME@SHA",
+            help="GitHub workflows, too: where those are that they call, and the commit.",
+        ),
+    ] = "",
+    gitlab: Annotated[
+        str,
+        typer.Option(
+            "--gitlab",
+            metavar="GROUP/PROJECT@SHA",
+            help="Jobs of GitLab, too: where the component is that they include, and the commit.",
+        ),
+    ] = "",
+    gitlab_project: Annotated[
+        str,
+        typer.Option(
+            "--gitlab-project", metavar="GROUP/PROJECT", help="The GitLab project whose jobs take the roles."
+        ),
+    ] = "",
+    gitlab_approvals: Annotated[
+        str,
+        typer.Option(
+            "--gitlab-approvals",
+            metavar="GROUP/PROJECT",
+            help="Another, whose jobs may approve; default: people do.",
+        ),
+    ] = "",
+    ci_source: Annotated[
+        str,
+        typer.Option(
+            "--ci-source",
+            metavar="SOURCE",
+            help="What CI installs: a version, a git address with a commit, a wheel; default: that very commit.",
+        ),
+    ] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="With --yes: overwrite files that differ, too.")
     ] = False,
@@ -126,6 +166,7 @@ def init(
 ) -> None:
     """Look at an account's functions, and write the files that declare an environment around them."""
     with answering(env, json) as ui:
+        system, pinned = _ci(github, gitlab, ci_source)
         setup = setups.Setup.look(env, region=region, folder=folder, on_event=ui.hear)
         chosen = setup.choose(
             Selection(
@@ -163,8 +204,9 @@ def init(
             people=named,
             permission_sets=permission_sets,
             repository=repository,
+            gitlab=_projects(pinned, gitlab_project, gitlab_approvals),
         )
-        preview = setup.preview(chosen, details, proposed)
+        preview = setup.preview(chosen, details, proposed, system=system, pinned=pinned)
         if not json:
             ui.console.print(views.view(preview, str(setup.folder)))
         write = not dry_run and _confirmed(ui, preview, yes=yes, overwrite=overwrite)
@@ -172,6 +214,30 @@ def init(
             setup.write(preview.changes)
         steps = setup.steps(proposed) if write else ()
         ui.show(views.steps_view(steps), views.document(preview, steps, written=write))
+
+
+def _ci(github: str, gitlab: str, source: str) -> tuple[str, ci_files.Pin | None]:
+    """The CI whose files are written, and what they call. Raises `UsageError` for two, or for a source of none."""
+    wanted = {ci_files.GITHUB: github, ci_files.GITLAB: gitlab}
+    named = [system for system, given in wanted.items() if given]
+    if len(named) > 1 or (source and not named):
+        raise UsageError(
+            "--ci-source goes with --github or --gitlab, and only one of these.",
+            code=Code.OPTION_INVALID,
+            next="--github OWNER/NAME@SHA or --gitlab GROUP/PROJECT@SHA",
+        )
+    return (named[0], ci_files.pin(named[0], wanted[named[0]], source)) if named else ("", None)
+
+
+def _projects(pinned: ci_files.Pin | None, project: str, approvals: str) -> dict[str, str]:
+    """The setting `gitlab`. Raises `UsageError` for approvals of no project."""
+    if not project:
+        if approvals:
+            raise UsageError("--gitlab-approvals goes with --gitlab-project.", code=Code.OPTION_INVALID)
+        return {}
+    host = pinned.host if pinned and pinned.host not in ("github.com", GITLAB_COM) else ""
+    named = {"project": project, "approvals": approvals, "host": host}
+    return {key: value for key, value in named.items() if value}
 
 
 def tag_of(given: str) -> tuple[str, str]:

@@ -1,0 +1,278 @@
+"""The text of the files by which another repository's CI calls the command, on GitHub and on GitLab. Pure.
+
+Both are pinned: the workflows, or the component, to a commit, and the command that they install to the same one, unless
+another source is named.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rollback.core.errors import Code, UsageError
+from rollback.core.version import DISTRIBUTION
+
+GITHUB, GITLAB = "github", "gitlab"
+_FROM = re.compile(
+    r"(?:(?P<host>[a-z0-9][a-z0-9.-]*\.[a-z]{2,})/)?"
+    r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+)@(?P<commit>[0-9a-f]{40})"
+)
+_HOSTS = {GITHUB: "github.com", GITLAB: "gitlab.com"}
+# As `uv` and `pip` take it; no blank, quote or dollar, which a script or YAML would read otherwise.
+_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+=~%-]*")
+_KINDS = ("lambda", "table")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pin:
+    """Where the workflows (the component) and the command come from: a repository at a commit, and what is installed."""
+
+    host: str
+    path: str
+    commit: str
+    source: str
+
+
+def pin(system: str, text: str, source: str = "") -> Pin:
+    """`OWNER/NAME@SHA`, or with a host before it, as `system`'s own host is not meant; `source` is what is installed, by
+    default that very commit. Raises `UsageError` for what is not pinned, or could be read otherwise.
+    """
+    found = _FROM.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{text[:120]!a} is no repository at a commit.",
+            code=Code.OPTION_INVALID,
+            next=f"Where {DISTRIBUTION} is kept, and the commit to use: OWNER/NAME@SHA, all 40 digits of it.",
+        )
+    host, path, commit = found["host"] or _HOSTS[system], found["path"], found["commit"]
+    if system == GITHUB and (found["host"] or path.count("/") != 1):
+        raise UsageError(
+            f"{text[:120]!a} has no workflows that GitHub could call.",
+            code=Code.OPTION_INVALID,
+            next="GitHub calls those of a repository of its own: OWNER/NAME@SHA.",
+        )
+    source = source or f"git+https://{host}/{path}@{commit}"
+    if not _SOURCE.fullmatch(source):
+        raise UsageError(
+            f"{source[:120]!a} is nothing that could be installed.",
+            code=Code.OPTION_INVALID,
+            next="A version, a git address with a commit (git+https://…@SHA), or a wheel's address.",
+        )
+    return Pin(host=host, path=path, commit=commit, source=source)
+
+
+def files(
+    system: str, pinned: Pin, environments: Sequence[str], *, folder: str = ".", tables: bool = False
+) -> Mapping[str, str]:
+    """Path below the repository's root → text. `folder` has the settings; `tables` can be restored."""
+    made = _github if system == GITHUB else _gitlab
+    return made(pinned, tuple(sorted(environments)), folder, _KINDS if tables else _KINDS[:1])
+
+
+def _github(pinned: Pin, environments: Sequence[str], folder: str, kinds: Sequence[str]) -> dict[str, str]:
+    made = {
+        ".github/workflows/rollback.yml": _CALL.format(
+            what="Roll back functions",
+            environments=json.dumps(list(environments)),
+            workflow=f"{pinned.path}/.github/workflows/rollback.yml@{pinned.commit}",
+            inputs=_FUNCTIONS,
+            given=_FUNCTIONS_GIVEN,
+            kind="lambda",
+            folder=json.dumps(folder),
+            source=json.dumps(pinned.source),
+        ),
+        ".github/workflows/record-release.yml": _RECORD.format(
+            environments=json.dumps(list(environments)),
+            workflow=f"{pinned.path}/.github/workflows/release-recorded.yml@{pinned.commit}",
+            folder=json.dumps(folder),
+            source=json.dumps(pinned.source),
+        ),
+    }
+    if "table" in kinds:
+        made[".github/workflows/rollback-table.yml"] = _CALL.format(
+            what="Restore a table",
+            environments=json.dumps(list(environments)),
+            workflow=f"{pinned.path}/.github/workflows/rollback.yml@{pinned.commit}",
+            inputs=_TABLE,
+            given=_TABLE_GIVEN,
+            kind="table",
+            folder=json.dumps(folder),
+            source=json.dumps(pinned.source),
+        )
+    return made
+
+
+def _gitlab(pinned: Pin, environments: Sequence[str], folder: str, kinds: Sequence[str]) -> dict[str, str]:
+    def component(name: str, **inputs: str) -> str:
+        lines = [f"      {key}: {json.dumps(value)}" for key, value in inputs.items()]
+        address = f"$CI_SERVER_FQDN/{pinned.path}/{name}@{pinned.commit}"
+        return "\n".join([f"  - component: {address}", "    inputs:", *lines])
+
+    given = {"source": pinned.source, "folder": folder}
+    return {
+        ".gitlab/rollback.yml": _GITLAB.format(
+            environments=json.dumps(["", *environments]),
+            kinds=json.dumps(list(kinds)),
+            components="\n".join(
+                [
+                    *(
+                        component("rollback", environment=one, kind=kind, **given)
+                        for one in environments
+                        for kind in kinds
+                    ),
+                    *(component("rollback-release", environment=one, **given) for one in environments[:1]),
+                ]
+            ),
+        )
+    }
+
+
+_CALL = """\
+# Written by `rollback init`.
+name: {what}
+
+on:
+  workflow_dispatch:
+    inputs:
+      environment:
+        description: Environment
+        required: true
+        type: choice
+        options: {environments}
+{inputs}      reason:
+        description: Why, in one line
+        required: true
+        type: string
+
+run-name: {what} of ${{{{ inputs.environment }}}}
+
+permissions: {{}}
+
+jobs:
+  rollback:
+    name: Rollback
+    uses: {workflow}
+    permissions:
+      contents: read # check out
+      id-token: write # take a role
+      actions: read # who reviewed this run, and whether another one has ended
+    with:
+      environment: ${{{{ inputs.environment }}}}
+      kind: {kind}
+      role: rollback
+      gate: rollback
+      reason: ${{{{ inputs.reason }}}}
+{given}      folder: {folder}
+      source: {source}
+"""
+_FUNCTIONS = """\
+      target_version:
+        description: A release; empty for the previous one
+        required: false
+        type: string
+      services:
+        description: Services, with commas between, or all
+        required: false
+        type: string
+        default: all
+      allow_below:
+        description: Below a release that must not be rolled back past, too; another person approves it
+        required: false
+        type: boolean
+        default: false
+"""
+_FUNCTIONS_GIVEN = """\
+      to: ${{ inputs.target_version }}
+      services: ${{ inputs.services }}
+      allow_below: ${{ inputs.allow_below }}
+"""
+_TABLE = """\
+      table:
+        description: The table
+        required: true
+        type: string
+      target:
+        description: "A time, before:ROLLBACK or release:V; restored:ROLLBACK for the cutover"
+        required: true
+        type: string
+      cutover:
+        description: The second step
+        required: false
+        type: choice
+        options: [none, copy-back, parameter]
+        default: none
+"""
+_TABLE_GIVEN = """\
+      to: ${{ inputs.target }}
+      table: ${{ inputs.table }}
+      cutover: ${{ inputs.cutover }}
+"""
+_RECORD = """\
+# Written by `rollback init`. A deployment's last job: uses: ./.github/workflows/record-release.yml
+name: Record a release
+
+on:
+  workflow_call:
+    inputs:
+      environment:
+        required: true
+        type: string
+      version:
+        required: true
+        type: string
+  workflow_dispatch:
+    inputs:
+      environment:
+        description: Environment
+        required: true
+        type: choice
+        options: {environments}
+      version:
+        description: What to call what is deployed now
+        required: true
+        type: string
+
+permissions: {{}}
+
+concurrency:
+  group: record-release-${{{{ inputs.environment }}}}
+  cancel-in-progress: false
+
+jobs:
+  record:
+    name: Record
+    uses: {workflow}
+    permissions:
+      contents: read # check out
+      id-token: write # take a role
+    with:
+      environment: ${{{{ inputs.environment }}}}
+      version: ${{{{ inputs.version }}}}
+      commit: ${{{{ github.sha }}}}
+      folder: {folder}
+      source: {source}
+"""
+_GITLAB = """\
+# Written by `rollback init`. .gitlab-ci.yml includes it: include: {{local: .gitlab/rollback.yml}}
+# A pipeline is started with ROLLBACK_ENVIRONMENT and ROLLBACK_REASON; other jobs: if: $ROLLBACK_ENVIRONMENT == ""
+variables:
+  ROLLBACK_ENVIRONMENT:
+    value: ""
+    options: {environments}
+    description: What to roll back; empty for no rollback
+  ROLLBACK_KIND:
+    value: lambda
+    options: {kinds}
+    description: What is rolled back of it
+  ROLLBACK_REASON:
+    value: ""
+    description: Why, in one line
+  ROLLBACK_TO:
+    value: ""
+    description: A release; empty for the previous one
+
+include:
+{components}
+"""
