@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from localaws.paths import ROOT
 
-_UV = str(Path(sys.executable).with_name("uv"))
+UV = str(Path(sys.executable).with_name("uv"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,14 +47,24 @@ def sources() -> list[str]:
     return sorted(name for name in set(listed) if name and (ROOT / name).is_file())
 
 
-def build(folder: Path) -> Path:
-    """The wheel, made from a source distribution that is made from a copy of the repository's files."""
+def copy(folder: Path) -> None:
+    """The repository's files, in another folder."""
     for name in sources():
-        place = folder / "copy" / name
+        place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, place, follow_symlinks=False)
+
+
+def environment(folder: Path) -> None:
+    """An environment with pip and nothing else."""
+    _run(sys.executable, "-m", "venv", str(folder))
+
+
+def build(folder: Path) -> Path:
+    """The wheel, made from a source distribution that is made from a copy of the repository's files."""
+    copy(folder / "copy")
     _run(
-        _UV,
+        UV,
         "build",
         "--offline",
         "--no-build-isolation",
@@ -71,9 +81,9 @@ def build(folder: Path) -> Path:
 def install(wheel: Path, folder: Path, *extras: str) -> Installed:
     """An environment in `folder` with the wheel, what it requires, and what those of its `extras` do."""
     made = Installed(root=folder)
-    _run(_UV, "venv", "--offline", "--python", sys.executable, str(folder))
+    _run(UV, "venv", "--offline", "--python", sys.executable, str(folder))
     _run(
-        _UV,
+        UV,
         "pip",
         "install",
         "--offline",

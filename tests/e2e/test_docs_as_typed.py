@@ -50,22 +50,34 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
         "pulumi install": "asks a package index for what is installed here already",
         "pulumi config set github:owner OWNER": "there is no GitHub here that could be asked for environments",
     },
-    "docs/install.md": dict.fromkeys(
-        (
-            "uv tool install rollback-cli",
-            "pipx install rollback-cli",
-            "pip install rollback-cli",
-            "uv tool install 'rollback-cli[pulumi,slack]'",
-            "pip install 'rollback-cli[components]'",
-            "uv tool upgrade rollback-cli",
-            "pipx upgrade rollback-cli",
-            "pip install --upgrade rollback-cli",
-            "uv tool uninstall rollback-cli",
-            "pipx uninstall rollback-cli",
-            "pip uninstall rollback-cli",
+    "docs/install.md": {
+        **dict.fromkeys(
+            (
+                "uv build --wheel",
+                "pip install dist/*.whl",
+                "rm -rf dist && uv build --wheel",
+                "pip install --upgrade dist/*.whl",
+            ),
+            "tests/e2e/test_installed.py types it, in a checkout and an environment of its own",
         ),
-        "asks a package index: tests/e2e/test_installed.py installs the wheel",
-    ),
+        **dict.fromkeys(
+            (
+                "uv tool install dist/*.whl",
+                "pipx install dist/*.whl",
+                "uv tool install git+https://github.com/OWNER/REPOSITORY@main",
+                "pipx install git+https://github.com/OWNER/REPOSITORY@main",
+                "pip install git+https://github.com/OWNER/REPOSITORY@main",
+                'uv tool install "$(echo dist/*.whl)[pulumi,slack]"',
+                "pip install 'rollback-cli[components]'",
+                "uv tool install --force dist/*.whl",
+                "pipx install --force dist/*.whl",
+                "uv tool uninstall rollback-cli",
+                "pipx uninstall rollback-cli",
+                "pip uninstall rollback-cli",
+            ),
+            "asks a package index, or has nothing to uninstall: tests/e2e/test_installed.py installs the wheel",
+        ),
+    },
     "docs/infrastructure.md": {
         'rollback stack --env dev --to 4f2a91c --stack S --project-dir services/edge --reason "…"': (
             "is about another team's project"

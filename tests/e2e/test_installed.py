@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -15,6 +16,7 @@ import rollback
 from rollback.core.errors import Code
 from rollback.core.version import DISTRIBUTION
 from tests import wheel as wheels
+from tests.e2e.docs_as_typed import commands
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 from tests.warm import Run
 from tests.wheel import Installed
@@ -151,6 +153,39 @@ def test_with_its_extra_a_stack_is_driven_and_a_terraform_file_is_read(
 
     assert [run.code for run in with_it] == [0, 0, 0], "\n".join(map(str, with_it))
     assert [run.code for run in without] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("builds", "installs"), [(0, 0), (1, 1)], ids=["installing", "upgrading"])
+def test_the_page_s_lines_build_the_wheel_in_a_checkout_and_install_it(
+    tmp_path: Path, builds: int, installs: int
+) -> None:
+    """No index is asked: what builds it is here already, and what it requires is not installed."""
+    page = [line.command for line in commands(wheels.ROOT / "docs" / "install.md")]
+    build = [line for line in page if line.endswith("uv build --wheel")][builds]
+    install = [line for line in page if line.startswith("pip install ") and line.endswith(" dist/*.whl")][
+        installs
+    ]
+    checkout, venv = tmp_path / "checkout", tmp_path / "venv"
+    wheels.copy(checkout)
+    wheels.environment(venv)
+    offline = {
+        "PATH": f"{venv / 'bin'}:{Path(wheels.UV).parent}:/usr/bin:/bin",
+        "UV_OFFLINE": "1",
+        "UV_NO_BUILD_ISOLATION": "1",
+        "UV_PYTHON": sys.executable,
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "HOME": str(tmp_path),
+    }
+
+    for line in (build, install):
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=checkout, env=offline, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+    assert (venv / "bin" / "rollback").exists()
 
 
 def _typed(folder: Path, *command: str) -> Run:
