@@ -146,7 +146,7 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         raise Refused(
             "That is not the digest of this plan.",
             code=Code.DIGEST_MISMATCH,
-            next=f"Read the plan first: rollback show {record.rollback_id} --env {record.environment}",
+            next=f"rollback show {record.rollback_id} --env {record.environment}  # read the plan first",
         )
     if (reason := _unfit(by, record, settings)) is not None:
         raise Refused(

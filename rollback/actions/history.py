@@ -124,7 +124,7 @@ def _why(session: Session, error: RollbackError) -> str:
     deployer = session.settings.called(DEPLOYER)
     return (
         f"{session.caller} may not read the state in {place(session.settings)}. Who acts under "
-        f"{deployer} sees it: rollback history --kind {UPDATE} --env {session.environment}"
+        f"{deployer} sees it:\nrollback history --kind {UPDATE} --env {session.environment}"
     )
 
 

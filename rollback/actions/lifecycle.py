@@ -39,6 +39,7 @@ from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
 from rollback.model import standby as standbys
 from rollback.model.advice import next_for
+from rollback.model.command_line import after, ways_past
 from rollback.model.commands import Commands
 from rollback.model.events import (
     Aborting,
@@ -99,7 +100,7 @@ class Lifecycle:
                 what,
                 code=Code.ENDED,
                 changed=f"{record.rollback_id} is {record.status}; what was done until then is in the record.",
-                next=f"{do.resume}, or {do.undo}",
+                next=f"{do.resume}\n{do.undo}",
             )
         changed = f"{record.rollback_id} is {record.status}."
         return StoppedAtOnce(what, code=Code.ENDED, changed=changed, next=do.show)
@@ -292,9 +293,10 @@ class Lifecycle:
                     f"The plan no longer holds: its digest is {today.digest()[:16]} now, "
                     f"{record.digest[:16]} was approved.",
                     code=Code.PLAN_OUTDATED,
-                    next=f"rollback abort {rollback_id} --env {record.environment}, then plan again.",
+                    next=f"rollback abort {rollback_id} --env {record.environment}  # then plan again",
                 )
-            refuse(target.refusals(today))
+            again = f"rollback abort {rollback_id} --env {record.environment}  # then plan again"
+            refuse(target.refusals(today), again)
             self.ui.planned(plan)
             given = approved(opened, plan)
             self._records.not_stopped()
@@ -380,12 +382,16 @@ class Lifecycle:
 
     def _plan(self, target: Target, request: Request) -> Plan[Any]:
         plan, refusals = self._planned(target, request)
-        refuse(refusals)
+        refuse(refusals, ways_past(refusals, request, plan.environment))
         return plan
 
     def _planned(self, target: Target, request: Request) -> tuple[Plan[Any], tuple[Refusal, ...]]:
         with working(self.ui, "Planning"):
-            plan = target.plan(request)
+            try:
+                plan = target.plan(request)
+            except RollbackError as error:
+                error.next = after(error, request, self.session.environment)
+                raise
         self.ui.planned(plan)
         return plan, tuple(target.refusals(plan))
 
@@ -411,9 +417,9 @@ class Lifecycle:
         else:
             error = AwaitingApproval(
                 f"{name} waits for approval of digest {shown}.",
-                next=f"Another person, under {self.session.settings.called(APPROVER)}:\n"
-                f"rollback approve {name} --digest {shown} --env {env}\n"
-                f"Then: rollback apply {name} --env {env}",
+                next=f"rollback approve {name} --digest {shown} --env {env}  # another person, under "
+                f"{self.session.settings.called(APPROVER)}\n"
+                f"rollback apply {name} --env {env}  # then",
             )
         return Finished(record=record, plan=plan, events=(event, *more), error=error)
 

@@ -22,7 +22,7 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
     quarantined.
     """
     reason = checked_reason(reason)
-    entry = _known(session.ledger.timeline(readable=True), version)
+    entry = _known(session.ledger.timeline(readable=True), version, session.environment)
     chosen = _chosen(session, entry, services)
     at = session.clocks.now()
     quarantines = [
@@ -104,11 +104,13 @@ def _services_meant(text: str, quarantined: str) -> bool:
     )
 
 
-def _known(timeline: Timeline, version: str) -> Entry:
+def _known(timeline: Timeline, version: str, environment: str) -> Entry:
     entry = timeline.release_of(checked_version(version))
     if entry is None:
         raise UsageError(
-            f"No release {version!r} is recorded.", code=Code.UNKNOWN_RELEASE, next="rollback release list"
+            f"No release {version!r} is recorded.",
+            code=Code.UNKNOWN_RELEASE,
+            next=f"rollback release list --env {environment}",
         )
     return entry
 

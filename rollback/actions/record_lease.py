@@ -143,7 +143,7 @@ class RecordLeases:
                 f"{owner} holds the lease on {self.session.environment}/{', '.join(held)} but had written "
                 "nothing.",
                 code=Code.WRONG_STATUS,
-                next=f"rollback abort {owner} --env {self.session.environment}, which frees the lease.",
+                next=f"rollback abort {owner} --env {self.session.environment}  # which frees the lease",
             ) from None
 
     def release_orphan(self, owner: str) -> Finished:
@@ -196,8 +196,7 @@ class RecordLeases:
             f"The plan of {rollback_id} is damaged, so nothing could be put back by it.",
             code=Code.LEDGER_DAMAGED,
             changed="The record is FAILED, and its lease is free.",
-            next=f"rollback status --env {env} says what stands where; then "
-            f"rollback lambda --env {env} --to V --adopt-current --reason …",
+            next=f"rollback status --env {env}  # what is deployed, and from where to go on: --adopt-current",
         )
         return Finished(record=record, plan=None, events=(*opened.events, event), error=error)
 
@@ -227,7 +226,7 @@ class RecordLeases:
             raise Refused(
                 f"{record.rollback_id} is {record.status}, and nobody has approved it.",
                 code=Code.APPROVAL_MISSING,
-                next=f"rollback abort {record.rollback_id} --env {record.environment}, then plan again.",
+                next=f"rollback abort {record.rollback_id} --env {record.environment}  # then plan again",
             )
 
     def opened(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
@@ -291,7 +290,7 @@ class RecordLeases:
             raise Refused(
                 f"{rollback_id} is an emergency's, and its journal was imported in part only.",
                 code=Code.JOURNAL_INVALID,
-                next=f"rollback ledger import FILE --env {opened.record.environment}, once more.",
+                next=f"rollback ledger import FILE --env {opened.record.environment}  # once more",
             )
         with self.taken(opened.record.domains, rollback_id) as lease:
             timeline = self.session.ledger.timeline()

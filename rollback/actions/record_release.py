@@ -95,7 +95,7 @@ def record(
         _not_quarantined(session, version, commits)
         manifest, weighted = _read_live(session, ui)
         notices += weighted
-        _known_release(timeline, not_below, version)
+        _known_release(timeline, not_below, version, session.environment)
         release = _release(session, version, commits, manifest, identifier, adopted=False)
         release = replace(release, not_below=not_below)
         deployed = {**dict.fromkeys(release.services, version), **_positions(commits)}
@@ -131,14 +131,14 @@ def record(
     )
 
 
-def _known_release(timeline: Timeline, not_below: str, version: str) -> None:
+def _known_release(timeline: Timeline, not_below: str, version: str, environment: str) -> None:
     """Raises `UsageError` where `not_below` is neither this release nor one that was recorded."""
     if not_below in ("", version) or timeline.release_of(not_below) is not None:
         return
     raise UsageError(
         f"No release {not_below!r} is recorded that --not-below could name.",
         code=Code.UNKNOWN_RELEASE,
-        next=f"--not-below {version}, which is this one; rollback release list shows the others.",
+        next=f"rollback release list --env {environment}  # shows which there are; this one is {version}",
     )
 
 
@@ -263,12 +263,12 @@ def _not_quarantined(session: Session, version: str, commits: Commits) -> None:
     """Raises `Refused` where the version or one of the infrastructure's commits is quarantined."""
     found, positions = session.ledger.quarantines(), _positions(commits)
     services = sorted({item.service for item in found if item.version == version})
-    lifting = f"--env {session.environment} --reason …"
+    env = session.environment
     if services:
         raise Refused(
             f"{version} is quarantined for {', '.join(services)}.",
             code=Code.QUARANTINED,
-            next=f"Give the new deployment a version of its own, or: rollback release lift {version} {lifting}",
+            next=f'rollback release lift {version} --env {env} --reason "…"  # or deploy it under a version of its own',
         )
     for item in found:
         if positions.get(item.service) == item.version:
@@ -276,7 +276,7 @@ def _not_quarantined(session: Session, version: str, commits: Commits) -> None:
             raise Refused(
                 f"Commit {commit} of {item.service.removeprefix('@')} is quarantined: {item.reason}.",
                 code=Code.QUARANTINED,
-                next=f"Deploy a commit that mends it, and record that; or: rollback release lift {commit} {lifting}",
+                next=f'rollback release lift {commit} --env {env} --reason "…"  # or deploy and record one that mends it',
             )
 
 

@@ -83,7 +83,7 @@ def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
                 f"The archive's entry {entry.seq} does not follow entry {number - 1}: the table was written to after "
                 "it had lost its newest entries, or the archive lacks some.",
                 code=Code.AUDIT_BROKEN,
-                next="rollback audit names the first break; restore the table to a later point in time.",
+                next="Restore the table to a later point in time; an audit names the first break.",
             )
         before = entry.hash
     return missing
@@ -104,7 +104,7 @@ def _until(archive: Archive, wanted: set[str]) -> list[Release]:
         f"The archive has not the releases {', '.join(sorted(left)[:5])}, which its timeline names.",
         code=Code.ARCHIVE_DAMAGED,
         changed="Nothing was changed.",
-        next="rollback release adopt makes releases of published versions.",
+        next="Adopt published versions as releases (release adopt).",
     )
 
 

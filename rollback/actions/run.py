@@ -265,12 +265,12 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
         raise StoppedAtOnce(
             f"Ended at once, while {owner} was in flight.",
             changed="What was under way may or may not have been done; whoever goes on finds out.",
-            next=f"{do.resume}, or {do.undo}",
+            next=f"{do.resume}  # to finish it\n{do.undo}  # to undo it",
         ) from None
     except RollbackError as error:
         if in_flight() and not isinstance(error, LeaseLost):
             error.changed = error.changed or f"What was done until then is in {do.place}."
-            then = f"{do.resume}, to finish it; {do.undo}, to undo what can be undone"
+            then = f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone"
             error.next = f"{error.next}\n{then}" if error.next else then
         raise
     except Exception as error:
@@ -280,5 +280,5 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
             f"This command met what it does not expect: {type(error).__name__}: {str(error)[:200]}",
             code=Code.UNEXPECTED,
             changed=f"What was done until then is in {do.place}.",
-            next=f"{do.resume}, to finish it; {do.undo}, to undo what can be undone",
+            next=f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone",
         ) from error

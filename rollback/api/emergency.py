@@ -49,9 +49,9 @@ class Emergency:
                 raise Refused(
                     "The ledger answers: this is no emergency.",
                     code=Code.NO_EMERGENCY,
-                    next=f"rollback lambda --env {session.environment} --reason …, under "
-                    f"{session.settings.called('rollback')}. Where that cannot be: --although-the-ledger-answers, on a "
-                    "terminal.",
+                    next=f'rollback lambda --env {session.environment} --reason "…"  # under '
+                    f"{session.settings.called('rollback')}; where that cannot be: --although-the-ledger-answers, on a "
+                    "terminal",
                 )
             self._environment.reporter.notice(answer.why or "The ledger answers, and is left aside.")
         self._needed = True

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollback.core.errors import AwaitingApproval
 from rollback.model import plan as plans
+from rollback.model.command_line import ways_past
 from rollback.model.messages import refuse
 from rollback.model.plan import Refusal
 from rollback.model.record import Event, Record
@@ -65,7 +66,8 @@ class Plan:
 
     def check(self) -> None:
         """Raises `Refused` (`PLAN_REFUSED`) with all refusals, if there are any."""
-        refuse(self.refusals)
+        plan = self.details
+        refuse(self.refusals, ways_past(self.refusals, plan.request, plan.environment))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

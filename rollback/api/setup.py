@@ -126,7 +126,7 @@ class Setup:
                 f"None of the {len(self.found.functions)} functions of {self.found.account} in {self.found.region} "
                 "is meant by that.",
                 code=Code.NOTHING_FOUND,
-                next="Their stacks and names: rollback init --env ENV --dry-run without --stack, --name-prefix and --tag",
+                next=f"rollback init --env {self.environment} --dry-run  # their stacks and names: without --stack, --name-prefix and --tag",
             )
         return Chosen(functions=taken, of_others=left)
 

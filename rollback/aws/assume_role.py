@@ -75,8 +75,8 @@ def session(account: Account, role: str) -> boto3.Session:
                 raise Refused(
                     f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
                     code=Code.WRONG_ROLE,
-                    next=f"Act under {settings.called(before)}, which may take it, as `rollback login --env "
-                    f"{settings.environment} --role {before}` takes it; `pulumi up` of the foundation declares both.",
+                    next=f"rollback login --env {settings.environment} --role {before}  # {settings.called(before)} may "
+                    "take it; `pulumi up` of the foundation declares both",
                 ) from error
         return {
             "access_key": answer["AccessKeyId"],

@@ -34,7 +34,7 @@ def write_out(document: str) -> None:
     raise RollbackError(
         f"The answer could not be written to standard output: {why}.",
         code=Code.OUTPUT_UNWRITABLE,
-        next="What was done is done, and recorded: rollback status shows it.",
+        next="What was done is done, and recorded: status shows it.",
     )
 
 

@@ -45,7 +45,7 @@ class Roles:
                 code=Code.WRONG_ROLE,
                 next=f"Take {names.role(DRILL)}, which is there outside production."
                 if own.settings.drills
-                else "rollback drill --read-only",
+                else f"rollback drill --env {own.settings.environment} --read-only",
             )
         for role in (ROLLBACK, DEPLOYER):
             self._sessions[role] = assume_role.session(own, role)

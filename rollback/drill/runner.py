@@ -148,7 +148,7 @@ class DrillRunner:
                 f"What stood before drill {drill.drill_id} is not restored: {error.what}",
                 code=Code.DRILL_NOT_RESTORED,
                 changed=f"It was begun at {drill.began_at}; rollback status --env {drill.environment} says what stands.",
-                next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}, which restores it first",
+                next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}  # which restores it first",
             ) from error
 
     def _clean_up(self, drill: Drill) -> None:
@@ -230,7 +230,7 @@ class DrillRunner:
             raise Refused(
                 f"Another drill is under way: {held.what}",
                 code=Code.LEASE_HELD,
-                next=f"Wait for it; or, if it is dead: rollback abort {held.owner} --env {self.session.environment}",
+                next=f"rollback abort {held.owner} --env {self.session.environment}  # if it is dead; else wait for it",
             ) from None
         try:
             yield

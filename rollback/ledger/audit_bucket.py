@@ -297,7 +297,7 @@ class Archive:
             raise Differs(
                 f"{self.bucket} holds something else under {key} than what the ledger says now: the ledger "
                 "was restored, or changed.",
-                next="rollback audit names the first break.",
+                next="An audit names the first break.",
             )
 
     def _put(self, key: str, text: str) -> bool:

@@ -72,7 +72,7 @@ class StoredTimeline:
         return Refused(
             f"The ledger cannot be acted upon: {what}.",
             code=Code.LEDGER_DAMAGED,
-            next=f"rollback audit --env {self.environment} names all that was changed.",
+            next=f"rollback audit --env {self.environment}  # which names all that was changed",
         )
 
     def notice(self, what: str) -> None:

@@ -482,11 +482,10 @@ def next_for(record: Record, commands: Commands | None = None, *, way_back: bool
 
 def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
     record = seen.record
-    digest = f"--digest {record.digest[:16]}"
-    name = f"{record.rollback_id} {digest} --env {record.environment}"
+    name, digest, env = record.rollback_id, record.digest[:16], record.environment
     abort = Step(command=do.undo, why="to give it up")
     apply = Step(
-        command=f"rollback apply {record.rollback_id} --env {record.environment}",
+        command=f"rollback apply {name} --env {env}",
         why="to carry it out",
         barred=True,
     )
@@ -498,7 +497,7 @@ def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
             steps=(replace(abort, why="then plan again"),),
         )
     if seen.required != "identity":
-        apply = replace(apply, command=f"rollback apply {name}")
+        apply = replace(apply, command=f"rollback apply {name} --digest {digest} --env {env}")
         return Advice(
             state=State.AWAITING_CONFIRMATION, what=f"{what} waits to be confirmed.", steps=(apply, abort)
         )
@@ -507,7 +506,7 @@ def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
             state=State.APPROVED, what=f"{what} is approved by {seen.approval.by}.", steps=(apply, abort)
         )
     approve = Step(
-        command=f"rollback approve {name}",
+        command=f"rollback approve {name} --digest {digest} --env {env}",
         by=f"by another person{f' under {seen.approver}' if seen.approver else ''}",
     )
     return Advice(state=State.AWAITING_APPROVAL, what=f"{what} waits for approval.", steps=(approve, abort))

@@ -60,15 +60,17 @@ def only(record: Record, allowed: Sequence[Status], why: str) -> None:
         )
 
 
-def refuse(refusals: Sequence[Refusal]) -> None:
-    """Raises `Refused` with all that speaks against a plan, if anything does."""
+def refuse(refusals: Sequence[Refusal], then: str = "") -> None:
+    """Raises `Refused` with all that speaks against a plan, if anything does, and what to type `then`."""
     if refusals:
         lines = [
             f"{item.subject}: {item.reason}" + (f"  ({item.remedy})" if item.remedy else "")
             for item in refusals
         ]
         more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-        raise Refused("\n".join(["The plan is refused:", *lines[:_SHOWN], *more]), code=Code.PLAN_REFUSED)
+        raise Refused(
+            "\n".join(["The plan is refused:", *lines[:_SHOWN], *more]), code=Code.PLAN_REFUSED, next=then
+        )
 
 
 def several(failures: Sequence[Any]) -> str:

@@ -154,7 +154,7 @@ class Freeze:
         return Refused(
             f"{environment} is frozen: {self}.",
             code=Code.FROZEN,
-            next=f"Ask {self.by.person}; or rollback unfreeze --env {environment} --reason …",
+            next=f'rollback unfreeze --env {environment} --reason "…"  # or ask {self.by.person}',
         )
 
 
@@ -276,8 +276,7 @@ def previous(
         raise Refused(
             f"There is no previous release {'; '.join(lines)}.",
             code=Code.NO_PREVIOUS,
-            next="rollback release list shows what there is: name one with --to V. Of a time before the ledger: "
-            "rollback release adopt --version V --env E, then --to V.",
+            next="Name one with --to V (release list). Of a time before the ledger: adopt it (release adopt), then --to V.",
         )
     chosen = {service: found[service] for service in services}
     if not allow_below and (under := floors.below(floors.of_timeline(timeline), chosen, deployed)):

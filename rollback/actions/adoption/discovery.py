@@ -65,7 +65,7 @@ def discover(
     project = update_history.project_name(safe_yaml.read(session.root / PROJECT_FILE, session.root))
     watch = CommandWatch(seconds=settings.rto.infrastructure * 60, stopping=stopping)
     named = update_history.stack_name(engine, project, _stack(session, foundation=foundation))
-    ui.start("Asking the engine what the program declares, and what would become of it", 0)
+    ui.start("Asking the engine what the program declares", 0)
     try:
         with named as name:
             state = foundations.exported(name)

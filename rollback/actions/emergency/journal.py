@@ -327,7 +327,7 @@ class FileStore:
                 "Another process has gone on with this emergency, from a copy of the journal.",
                 code=Code.LEASE_LOST,
                 changed=f"What was done until then is in {self.path}.",
-                next="Whoever goes on has the last word; rollback status says what stands.",
+                next=f"rollback status --env {self.record.environment}  # who has gone on has the last word",
             )
         with self._writing:
             entered = data.entered(at=self.now(), by=self.by)
@@ -413,7 +413,7 @@ def _tampered(path: Path, why: str) -> Refused:
     return Refused(
         f"{path} was tampered with, or damaged: {why}.",
         code=Code.JOURNAL_TAMPERED,
-        next="rollback status says what stands; rollback lambda … --adopt-current goes on from there.",
+        next="Go on from what is deployed, without this journal: --adopt-current",
     )
 
 

@@ -23,9 +23,10 @@ from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible, new_record, working
 from rollback.actions.smoke_test import smoke
 from rollback.config.naming import BREAK_GLASS
-from rollback.core.errors import Code, Refused
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.audit_bucket import Archive
 from rollback.model.alias_moves import Move
+from rollback.model.command_line import after, ways_past
 from rollback.model.events import Resumed, Reverting
 from rollback.model.kind import Kind
 from rollback.model.messages import checked_reason, refuse
@@ -47,11 +48,15 @@ class Emergency:
     def plan(self, request: AliasesRequest, *, although_quarantined: bool = False) -> Plan[Move]:
         """What would be done. Raises `Refused` where a guard speaks against it."""
         with working(self.ui, "Reading the archive and the aliases"):
-            plan = planner.make(
-                self.session.account, self.archive, request, although_quarantined=although_quarantined
-            )
+            try:
+                plan = planner.make(
+                    self.session.account, self.archive, request, although_quarantined=although_quarantined
+                )
+            except RollbackError as error:
+                error.next = after(error, request, self.session.environment, emergency=True)
+                raise
         self.ui.planned(plan)
-        refuse(plan.refusals)
+        refuse(plan.refusals, ways_past(plan.refusals, request, plan.environment, emergency=True))
         return plan
 
     def start(self, plan: Plan[Move], reason: str) -> Finished:

@@ -312,7 +312,7 @@ def _freeze(session: Session) -> list[Judgement]:
     if frozen is None:
         return [Judgement(check="freeze", answer=CheckAnswer.YES, why=f"{session.environment} is not frozen")]
     why = f"{session.environment} is frozen: {frozen}"
-    then = f"rollback unfreeze --env {session.environment} --reason …"
+    then = f'rollback unfreeze --env {session.environment} --reason "…"'
     return [Judgement(check="freeze", answer=CheckAnswer.NOTE, why=why, next=then)]
 
 

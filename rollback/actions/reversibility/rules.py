@@ -110,8 +110,8 @@ def functions(
             subject=name,
             answer=CheckAnswer.NO,
             why=without[service],
-            next=f"rollback release list --env {environment} shows what is recorded; of a time before the ledger: "
-            f"rollback release adopt --version V --env {environment}",
+            next=f"rollback release list --env {environment}  # what is recorded\n"
+            f"rollback release adopt --version V --env {environment}  # one of a time before the ledger",
         )
         for name, service in catalogue.items()
         if service in without
@@ -122,7 +122,7 @@ def functions(
             subject=refusal.subject,
             answer=CheckAnswer.NO,
             why=f"it cannot go back to {_target(plan, catalogue, refusal.subject)}: {refusal.reason}",
-            next=f"rollback lambda --env {environment} --dry-run shows it; {refusal.remedy}",
+            next=f"rollback lambda --env {environment} --dry-run  # which shows it; {refusal.remedy}",
         )
         for refusal in (plan.refusals if plan is not None else ())
     ]
@@ -225,7 +225,7 @@ def flight(
             subject=str(item["owner"]),
             answer=CheckAnswer.NO,
             why=f"it holds the lease on {domain}",
-            next=f"wait for it; rollback status --env {environment}",
+            next=f"rollback status --env {environment}  # once it has ended",
         )
         for domain, item in sorted(holders.items())
         if item["owner"] not in known

@@ -48,7 +48,8 @@ def acceptance(
                 raise Refused(
                     f"Nobody has confirmed that {count} scratch resources may be made in {where}.",
                     code=Code.CONFIRMATION_MISSING,
-                    next=f"rollback acceptance --env {opened.name} --dry-run lists them; --yes makes them.",
+                    next=f"rollback acceptance --env {opened.name} --dry-run  # lists them\n"
+                    f"rollback acceptance --env {opened.name} --yes  # makes them",
                 )
         report = opened.acceptance.run(planned, idle_version=idle_version, older_than=older_than)
         ui.show(views.view(report), views.document(report))

@@ -13,7 +13,7 @@ def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     with verb(env, json) as (opened, ui):
         frozen = opened.freeze(reason)
         ui.show(rich_layout.text(f"{opened.name} is frozen.", "cyan"), {"frozen": True, **plain(frozen)})
-        ui.next(f"rollback unfreeze --env {opened.name} --reason …")
+        ui.next(f'rollback unfreeze --env {opened.name} --reason "…"')
 
 
 def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:

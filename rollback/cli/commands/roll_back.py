@@ -193,7 +193,7 @@ def table(
         error = UsageError(
             "--to restored:ROLLBACK and --cutover go together: a cutover is a second step, approved apart.",
             code=Code.OPTION_INVALID,
-            next=f"rollback table --env {env} --table {name} --to TIME --reason …, and then what that says.",
+            next=f'rollback table --env {env} --table {name} --to TIME --reason "…"  # and then what that says',
         )
         terminal.Terminal(json_output=json).error(error)
         raise typer.Exit(error.exit_code)

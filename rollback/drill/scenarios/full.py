@@ -42,8 +42,7 @@ class FullScenario:
                 f"{before['release']} was not recorded with the commit that the stack stands at: going back to it would "
                 "bring back another one.",
                 code=Code.DRILL_REFUSED,
-                next=f"Record what stands as a release: rollback release record --env {session.environment} "
-                "--version V --commit SHA",
+                next=f"rollback release record --env {session.environment} --version V --commit SHA  # of what is deployed",
             )
         return {**before, "terraform": release.terraform_commit}
 

@@ -149,7 +149,7 @@ class Engine:
             raise UsageError(
                 "pulumi is not on PATH.",
                 code=Code.TOOL_MISSING,
-                next=f"rollback tools install; or install it by hand: {INSTALLER}",
+                next=f"rollback tools install  # or by hand: {INSTALLER}",
             )
         ours = {
             "PULUMI_BACKEND_URL": backend,
@@ -174,7 +174,7 @@ class Engine:
             raise UsageError(
                 f"{str(error).strip().splitlines()[0]}; this command needs Pulumi {_MAJOR}.",
                 code=Code.TOOL_MISSING,
-                next=f"rollback tools install, with no other pulumi on PATH; or install it by hand: {INSTALLER}",
+                next=f"rollback tools install  # with no other pulumi on PATH; or by hand: {INSTALLER}",
             ) from None
 
     @property

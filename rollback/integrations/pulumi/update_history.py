@@ -169,7 +169,7 @@ def previous(
         "There is no previous commit of the stack: its history has no earlier successful update of another "
         "clean commit that is not quarantined.",
         code=Code.NO_PREVIOUS,
-        next="Name a commit with --to COMMIT: rollback history --kind stack shows what was deployed.",
+        next="Name a commit that was deployed (history --kind stack): --to COMMIT",
     )
 
 

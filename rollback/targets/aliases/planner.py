@@ -12,6 +12,7 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.repository import Ledger
 from rollback.model import floors
 from rollback.model.alias_moves import Move
+from rollback.model.command_line import without_unknown
 from rollback.model.deployed import apart
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
@@ -36,6 +37,7 @@ def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...],
             raise UsageError(
                 f"There is no function {name[:100]!r} in the catalogue to leave out.",
                 code=Code.UNKNOWN_SERVICE,
+                next=without_unknown(request, settings.environment, name, catalogue),
             )
     return services, [
         name for name, service in catalogue.items() if service in services and name not in request.without
@@ -142,7 +144,7 @@ def _targets(
         raise UsageError(
             _explain_number(ledger, timeline, request.release),
             code=Code.UNKNOWN_RELEASE,
-            next="Name a release: rollback release list",
+            next=f"rollback release list --env {ledger.environment}  # names them: --to V",
         )
     entry = timeline.release_of(checked_version(request.release))
     if entry is None:
@@ -150,7 +152,7 @@ def _targets(
         raise UsageError(
             f"No release {request.release!r} is recorded.",
             code=Code.UNKNOWN_RELEASE,
-            next=f"Recorded: {', '.join(known[:10]) or 'none'}.",
+            next=f"rollback release list --env {ledger.environment}  # recorded: {', '.join(known[:10]) or 'none'}",
         )
     missing = [service for service in services if service not in entry.services]
     if missing:
@@ -158,15 +160,15 @@ def _targets(
             f"Release {request.release} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
         )
     quarantines = {item.service: item for item in quarantined if item.version == request.release}
+    quarantined_for = [service for service in services if service in quarantines]
     refusals = [
         Refusal(
             subject=service,
             reason=f"{request.release} is quarantined: {quarantines[service].reason}",
-            remedy=f"rollback release lift {request.release} --services {service} --env {ledger.environment} "
-            "--reason …",
+            remedy=f"rollback release lift {request.release} --services {','.join(quarantined_for)} --env "
+            f'{ledger.environment} --reason "…"',
         )
-        for service in services
-        if service in quarantines
+        for service in quarantined_for
     ]
     return dict.fromkeys(services, request.release), refusals
 

@@ -174,7 +174,8 @@ class Full:
             raise Refused(
                 f"The services have no previous release in common: {each}.",
                 code=Code.NO_PREVIOUS,
-                next="Name a release with --to V, or put back aliases alone: rollback lambda",
+                next=f"rollback release list --env {self._settings.environment}  # names releases: --to V\n"
+                f'rollback lambda --env {self._settings.environment} --reason "…"  # aliases alone',
             )
         return next(iter(found.values()))
 

@@ -314,7 +314,7 @@ def broken(found: Preview) -> EngineError:
         f"The preview of commit {commit.sha[:_SHORT]}",
         found.ended,
         changed="Nothing was changed.",
-        next="Name another commit with --to COMMIT: rollback history --kind stack shows what was deployed.",
+        next="Name another commit that was deployed (history --kind stack): --to COMMIT",
     )
 
 
@@ -410,7 +410,7 @@ def _named(stack: StackReader, wanted: str, quarantined: set[str]) -> Commit:
         raise Refused(
             f"Commit {commit.sha[:_SHORT]} is quarantined for the stack.",
             code=Code.QUARANTINED,
-            next="rollback status says by which rollback; rollback release lift lets it come back.",
+            next=f'rollback release lift {commit.sha[:_SHORT]} --env {stack.context.account.settings.environment} --reason "…"',
         )
     project_at(stack.where, commit)
     return commit

@@ -173,6 +173,6 @@ def _locked(lock: BackendLock, rollback_id: str, stack: StackReader, *, own: boo
         f"The stack is locked by {lock}: {owner}.",
         code=Code.STATE_LOCKED,
         changed="Nothing was changed by this command.",
-        next=f"Once it is certain that it is dead: rollback resume {rollback_id} --env {env} "
-        f"--confirm-dead {lock.host}:{lock.pid}",
+        next=f"rollback resume {rollback_id} --env {env} --confirm-dead {lock.host}:{lock.pid}  # once it is certain "
+        "that it is dead",
     )

@@ -151,7 +151,7 @@ class Cutover(TableTarget):
             raise UsageError(
                 f"{rollback_id} has restored no table.",
                 code=Code.OPTION_INVALID,
-                next="rollback history --kind table",
+                next=f"rollback history --env {self._settings.environment} --kind table",
             )
         plan = opened.plan(TableStep)
         if (restored := plan.request.expected(TableRequest).table) != table:

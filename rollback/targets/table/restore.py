@@ -146,7 +146,7 @@ class TableRestore(TableTarget):
                 raise UsageError(
                     f"There is no release {version!r}.",
                     code=Code.UNKNOWN_RELEASE,
-                    next="rollback release list",
+                    next=f"rollback release list --env {self._settings.environment}",
                 )
             at, _ = restore_time.parsed(entry.at)
             return at, [f"{restore_time.iso(at)} is when {version} was recorded, after it was deployed."]

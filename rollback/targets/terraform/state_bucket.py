@@ -141,7 +141,7 @@ class StateBucket:
                 raise Refused(
                     f"The saved {'plan' if fact == 'plan' else 'lock file'} of {rollback_id} {what}.",
                     code=Code.PLAN_OUTDATED,
-                    next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
+                    next=f"rollback abort {rollback_id} --env {plan.environment}  # then plan again",
                 )
             (folder / name).write_bytes(found)
 

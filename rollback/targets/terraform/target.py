@@ -147,7 +147,7 @@ class Terraform:
                 f"The plan of digest {plan.digest()[:16]} no longer holds: somebody has changed the Terraform state "
                 "since it was made.",
                 code=Code.PLAN_OUTDATED,
-                next=f"rollback abort {rollback_id} --env {plan.environment}, then plan again.",
+                next=f"rollback abort {rollback_id} --env {plan.environment}  # then plan again",
             )
         self._ready(plan, rollback_id)
         quarantined = _quarantine_refusals(self._ledger.quarantines(), plan.facts["commit"], plan.environment)
@@ -375,8 +375,8 @@ class Terraform:
             raise Refused(
                 f"A saved plan is for the very tool that made it: {'; '.join(differs)}.",
                 code=Code.PLAN_OUTDATED,
-                next=f"Apply it where these are the same, or: rollback abort {rollback_id} --env "
-                f"{plan.environment}, then plan again.",
+                next=f"rollback abort {rollback_id} --env {plan.environment}  # then plan again; or apply it where these are "
+                "the same",
             )
         where = self._backend(plan)
         work = self._opened(plan.facts["commit"], tool, where, plan.facts["folder"])
@@ -461,7 +461,7 @@ def _quarantine_refusals(
         Refusal(
             subject=TERRAFORM,
             reason=f"{commit[:12]} is quarantined: {quarantine.reason}",
-            remedy=f"rollback release lift {commit} --env {environment} --reason …",
+            remedy=f'rollback release lift {commit} --env {environment} --reason "…"',
         )
         for quarantine in quarantined
         if (quarantine.service, quarantine.version) == (TERRAFORM, commit)

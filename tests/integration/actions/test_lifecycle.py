@@ -582,7 +582,7 @@ def test_a_quarantined_target_is_refused_with_the_way_to_lift_it(world: World) -
     with pytest.raises(Refused) as raised:
         world.begin(to="v1.2.0")
 
-    assert "rollback release lift v1.2.0 --services teams --env dev --reason" in raised.value.what
+    assert raised.value.next == 'rollback release lift v1.2.0 --services teams,roles --env dev --reason "…"'
 
 
 # -- recording ---------------------------------------------------------------------------------------

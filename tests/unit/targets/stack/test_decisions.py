@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -460,7 +461,7 @@ def test_any_other_lock_stays_until_a_person_reports_that_its_holder_is_dead(
         dead_engine(tmp_path / "one", **case)
 
     assert list((tmp_path / "one").rglob("*.json"))
-    holder = refused.value.next.rpartition(" ")[2]
+    holder = shlex.split(refused.value.next, comments=True)[-1]
     journal = dead_engine(tmp_path / "two", confirmed=holder, **case)
     assert [event.data["proof"] for event in journal.events if event.kind == "unlocked"] == [
         "a person says that it is dead"

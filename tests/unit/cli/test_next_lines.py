@@ -1,0 +1,106 @@
+"""What errors say to type next can be typed: each line that begins as a command is one that the command line takes."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from rollback.cli.app import app
+
+ROOT = Path(__file__).parents[3]
+_COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )?(?:rollback|pulumi|git|aws) ")
+
+_FILLED = "x1"
+
+
+def texts(node: ast.expr) -> Iterator[str]:
+    """The texts that an expression may be, what is filled in replaced by a word."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else _FILLED for part in node.values)
+    elif isinstance(node, ast.IfExp):
+        yield from texts(node.body)
+        yield from texts(node.orelse)
+
+
+def advised() -> Iterator[tuple[str, str]]:
+    """Where, and a line of what is said to type next, of all of the product's own."""
+    for path in sorted((ROOT / "rollback").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            given = [
+                keyword.value for keyword in node.keywords if keyword.arg in ("next", "remedy", "command")
+            ]
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "next":
+                given += node.args
+            for value in given:
+                for text in texts(value):
+                    for line in text.splitlines():
+                        yield f"{path.relative_to(ROOT)}:{value.lineno}", line
+
+
+def test_each_line_that_begins_as_a_command_of_ours_is_taken_by_the_command_line() -> None:
+    wrong = []
+    for place, line in advised():
+        if line.startswith("rollback ") and _FILLED not in line.split()[1]:
+            try:
+                parsed(line)
+            except (typer.TyperException, ValueError) as error:
+                if _FILLED in str(error):
+                    continue  # one of a few words that are filled in
+                wrong.append(f"{place}: {line}: {error}")
+
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_command_is_hidden_in_a_sentence() -> None:
+    """Whoever copies the line gets the words around it."""
+    hidden = [
+        f"{place}: {line}"
+        for place, line in advised()
+        if "rollback " in line.partition("  #")[0][1:]
+        and not _COMMAND.match(line)
+        and not line.startswith("#")
+    ]
+
+    assert not hidden, "\n".join(hidden)
+
+
+def test_a_reason_to_fill_in_is_quoted() -> None:
+    """Unquoted it is taken as it is, and a reason has more than one word."""
+    bare = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted((ROOT / "rollback").rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"--reason …", line)
+    ]
+
+    assert not bare
+
+
+def parsed(line: str) -> None:
+    """Raises `typer.TyperException` or `ValueError` where the command line does not take a line."""
+    command: Any = typer.main.get_command(app)
+    program, *arguments = shlex.split(line, comments=True)
+    assert program == "rollback"
+    context = command.make_context("rollback", [], resilient_parsing=True)
+    while hasattr(command, "resolve_command"):
+        name, command, arguments = command.resolve_command(context, arguments)
+        if command is None:
+            raise ValueError(f"there is no {name}")
+    command.make_context(command.name, arguments)
+
+
+@pytest.mark.parametrize("line", ["rollback statsu --env dev", "rollback status says what stands"])
+def test_what_is_no_command_is_found_out(line: str) -> None:
+    with pytest.raises((typer.TyperException, ValueError)):
+        parsed(line)
