@@ -166,6 +166,12 @@ class _Group(TyperGroup):
         verbs = {verb: LazyCommand(verb, *described) for verb, described in VERBS[name].items()}
         super().__init__(name=name, commands=verbs | commands, **settings)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each with its whole line, wrapped where the terminal ends."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.help) for name, one in found.items() if one is not None])
+
 
 def _group(name: str, line: str) -> typer.Typer:
     return typer.Typer(

@@ -11,28 +11,29 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.actions.adoption.import_ids import ImportPlan, ImportState
-from rollback.views.rich_layout import text
+from rollback.views.rich_layout import Either, text
 
 _STYLES = {ImportState.exists: "green", ImportState.differs: "yellow", ImportState.replaced: "bold red"}
+# Columns of a terminal that the wide table needs beside types and names.
+_REST = 50
 
 
 def view(found: ImportPlan, stem: str, *, nothing: bool) -> RenderableType:
     """The resources and how each is adopted; `stem`, which begins every name, is shortened to an ellipsis."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("type", "resource", "stands", "then"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("type", "stands"))
+    wide = _table("type", "resource", "stands", "then", whole=3)
+    narrow = _table("stands", "resource", whole=1)
+    named = 0
     for one in found.found:
-        table.add_row(
-            text(one.declared.kind_name),
-            text(one.declared.name.replace(stem, "…")),
-            text(one.state, _STYLES.get(one.state, "dim")),
-            text(one.then),
-        )
+        kind, name = text(one.declared.kind_name), text(one.declared.name.replace(stem, "…"))
+        stands, then = text(one.state, _STYLES.get(one.state, "dim")), text(one.then)
+        wide.add_row(kind, name, stands, then)
+        named = max(named, kind.cell_len + name.cell_len)
+        narrow.add_row(stands, Text.assemble(kind, " ", name, "\n  " if then else "", then))
     counts = Counter(one.state for one in found.found)
     parts: list[RenderableType] = []
     if counts:
         message = ", ".join(f"{deployed}: {count}" for deployed, count in sorted(counts.items()))
-        parts = [table, Text(), text(f"{message}. … is {stem}.")]
+        parts = [Either(named + _REST, wide, narrow), Text(), text(f"{message}. … is {stem}.")]
     if nothing:
         parts.append(text(_nothing(found)))
     if found.held:
@@ -40,6 +41,14 @@ def view(found: ImportPlan, stem: str, *, nothing: bool) -> RenderableType:
         parts.extend(text(f"  {address}", "yellow") for address in found.held)
         parts.append(text("Take these blocks out of its configuration, too, or it makes them anew."))
     return Group(*parts)
+
+
+def _table(*names: str, whole: int) -> Table:
+    """Columns, so many of which from the left are never broken; the others are, between words."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for number, name in enumerate(names):
+        table.add_column(name, overflow="fold", no_wrap=number < whole)
+    return table
 
 
 def resources(found: ImportPlan) -> list[dict[str, Any]]:

@@ -238,7 +238,12 @@ def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
 
 def checks_view(checks: Sequence[Check]) -> RenderableType:
     """A line for each check."""
-    return Group(*(text(f"{'✓' if one.ok else '✗'} {one.check}: {one.detail}") for one in checks))
+    return Group(
+        *(
+            hanging("✓" if one.ok else "✗", text(f"{one.check}: {one.detail}"), "green" if one.ok else "red")
+            for one in checks
+        )
+    )
 
 
 def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
@@ -446,12 +451,12 @@ def _no_way_back(missing: Sequence[NoWayBack], services: int) -> Iterator[Render
             yield unwrapped(Text.assemble("  ", text(command, "cyan")))
 
 
-def _infrastructure(part: Any) -> Text:
+def _infrastructure(part: Any) -> RenderableType:
     deployed = f"{part.stands[:12]} {part.says}".strip() if part.stands else "–"
     quarantined = (
         f"   quarantined: {', '.join(commit[:12] for commit in part.quarantined)}" if part.quarantined else ""
     )
-    return Text.assemble(text(f"{part.name:<10}", "bold"), text(deployed), text(quarantined, "yellow"))
+    return hanging(f"{part.name:<9}", Text.assemble(text(deployed), text(quarantined, "yellow")), "bold")
 
 
 def _odd(status: Any) -> Text:

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -37,7 +38,7 @@ from rollback.model.plan import Plan
 from rollback.views.plan import plan_view
 from rollback.views.rich_layout import text
 
-_TAIL = 25
+_TAIL, _MARGIN = 25, 4
 _SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -121,8 +122,12 @@ class Terminal:
             self._progress = None
 
     def output(self, text_: str) -> None:
-        for each in lines(text_.rstrip())[-_TAIL:]:
-            self.console.print(Padding(text(each, "dim"), (0, 0, 0, 4)))
+        shown, width = lines(text_.rstrip())[-_TAIL:], self.console.width
+        # What fills the whole width, as many programs do, is not broken for the sake of the margin.
+        widest = max((size for size in map(cell_len, shown) if size <= width), default=0)
+        margin = min(_MARGIN, width - widest)
+        for each in shown:
+            self.console.print(Padding(text(each, "dim"), (0, 0, 0, margin)))
 
     def confirm(self, question: str) -> bool | None:
         if not (sys.stdin.isatty() and self.console.is_terminal):

@@ -44,6 +44,7 @@ class Mixed:
             "show": ("show", self.identifier),
             "lambda": ("lambda", "--to", "v1.0.0", "--dry-run"),
             "releases": ("release", "list"),
+            "verify": ("verify",),
         }[screen]
 
 
@@ -93,7 +94,7 @@ def lines(shown: str) -> list[str]:
 @pytest.mark.parametrize(
     ("screen", "width"),
     [("status", 60), ("status", 80), ("status", 120), ("history", 60), ("history", 80), ("show", 60),
-     ("show", 120), ("lambda", 60), ("lambda", 120)],
+     ("show", 80), ("show", 120), ("verify", 80), ("lambda", 60), ("lambda", 120)],
 )  # fmt: skip
 def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: str, width: int) -> None:
     shown = on_a_terminal(mixed.platform, width, *mixed.arguments(screen))
@@ -107,6 +108,7 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
         "status": [*CATALOGUE, 'rollback lambda --env dev --reason "…"', "v1.2.0+team_service@v1.1.0"],
         "history": [mixed.identifier, "v1.2.0 → v1.1.0", "COMPLETE", "incident's"],
         "show": [mixed.identifier, "2: get, list", "incident's"],
+        "verify": ["✓ aliases: 6 of 6 aliases stand as recorded", "✓ smoke: exit 0"],
         "lambda": ["v1.1.0 → v1.0.0", *CATALOGUE],
     }[screen]
     assert not [parts for parts in whole if not any(parts in line for line in left)]

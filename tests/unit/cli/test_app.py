@@ -196,3 +196,14 @@ def test_with_json_wrong_usage_is_json_too(arguments: list[str], project: Path) 
     assert (done.returncode, done.stdout) == (2, "")
     assert (error["code"], error["exit_code"]) == ("OPTION_INVALID", 2)
     assert error["changed"] == "Nothing was changed."
+
+
+@pytest.mark.parametrize("group", list(VERBS))
+def test_a_list_of_verbs_says_of_each_all_that_it_does_and_fits_a_narrow_terminal(group: str) -> None:
+    arguments = ["--help"] if group == "rollback" else [group, "--help"]
+
+    shown = CliRunner().invoke(app, arguments, terminal_width=80).output
+
+    whole = " ".join(shown.split())
+    assert not [line for _, line in VERBS[group].values() if line not in whole]
+    assert max(map(len, shown.splitlines())) <= 80

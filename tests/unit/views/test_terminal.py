@@ -160,3 +160,18 @@ def test_of_advice_without_a_command_a_freeze_is_shown(state: State, lines: int)
     Console(file=output).print(advice_view([Advice(state=state, what="Only alice may deploy.")]))
 
     assert len(output.getvalue().splitlines()) == lines
+
+
+def test_what_a_program_wrote_for_the_whole_width_is_not_broken_for_a_margin() -> None:
+    output = io.StringIO()
+    terminal = Terminal(width=80)
+    terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=80)
+
+    terminal.output("=" * 80 + "\n1 failed")
+    terminal.output("1 failed")
+
+    assert [line.rstrip() for line in output.getvalue().splitlines()] == [
+        "=" * 80,
+        "1 failed",
+        "    1 failed",
+    ]
