@@ -76,6 +76,18 @@ class Cloud:
         """Systems Manager, in the region of these inputs or this state."""
         return self.client("ssm", known.get("region"))  # type: ignore[no-any-return]
 
+    def alarms(self, known: Values) -> Any:
+        """CloudWatch, in the region of these inputs or this state."""
+        return self.client("cloudwatch", known.get("region"))
+
+    def topics(self, known: Values) -> Any:
+        """SNS, in the region of these inputs or this state."""
+        return self.client("sns", known.get("region"))
+
+    def queues(self, known: Values) -> Any:
+        """SQS, in the region of these inputs or this state."""
+        return self.client("sqs", known.get("region"))
+
     @cached_property
     def identity(self) -> GetCallerIdentityResponseTypeDef:
         """Who AWS says that we are."""
@@ -139,6 +151,9 @@ MISSING = frozenset(
         "NoSuchPublicAccessBlockConfiguration",
         "ServerSideEncryptionConfigurationNotFoundError",
         "TableNotFoundException",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueDoesNotExist",
+        "ResourceNotFound",
     }
 )
 EXISTS = frozenset(
