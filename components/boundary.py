@@ -65,6 +65,23 @@ _TRAIL_HARM = (
     "s3:PutReplicationConfiguration",
 )
 
+# What makes an alarm red or green by hand, or deaf.
+_ALARM_HARM = (
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:DisableAlarmActions",
+    "cloudwatch:PutCompositeAlarm",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:SetAlarmState",
+)
+# What makes another function of it, or lets it in for others.
+_FUNCTION_HARM = (
+    "lambda:AddPermission",
+    "lambda:Delete*",
+    "lambda:Put*",
+    "lambda:RemovePermission",
+    "lambda:Update*",
+)
+
 # A trust policy needs a statement.
 NOBODY: Statement = {"Sid": "Nobody", "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}
 
@@ -118,11 +135,36 @@ def boundary(scope: Scope) -> Document:
             ),
             denial(
                 "LeaveIdentityAlone",
-                [f"iam:{verb}" if verb == "PassRole" else f"iam:{verb}*" for verb in _IAM_WRITES],
+                [
+                    f"iam:{verb}" if verb == "PassRole" else f"iam:{verb}*"
+                    for verb in _IAM_WRITES
+                    if verb != "PassRole" or not scope.guard
+                ],
                 "*",
             ),
+            *(_guarded(scope) if scope.guard else []),
         ]
     )
+
+
+def _guarded(scope: Scope) -> list[Statement]:
+    """What keeps the guard's alarms, and the guard itself, from those whom it may have to roll back."""
+    return [
+        denial("LeaveAlarmsAlone", _ALARM_HARM, scope.guard_alarms),
+        denial("LeaveGuardAlone", _FUNCTION_HARM, [scope.guard_function, f"{scope.guard_function}:*"]),
+        denial(
+            "OnlyCloudWatchCalls",
+            ["sns:Publish", "sns:Set*", "sns:Subscribe"],
+            scope.topic(scope.names.guard_alarms),
+        ),
+        # The one under which a schedule invokes the guard: the guard's alone, by its policy, and of no other use.
+        {
+            "Sid": "PassNoRole",
+            "Effect": "Deny",
+            "Action": ["iam:PassRole"],
+            "NotResource": scope.guard_schedule,
+        },
+    ]
 
 
 def trust(

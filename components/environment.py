@@ -22,6 +22,7 @@ from .break_glass import BreakGlass, BreakGlassArgs
 from .deployers_own import refuse_others
 from .deployments_table import DeploymentsTable, DeploymentsTableArgs
 from .github_roles import GithubRoles, GithubRolesArgs
+from .guard import Guard, GuardArgs
 from .live_aliases import LiveAliases, LiveAliasesArgs
 from .of_settings import scope_of
 from .permission_sets import PermissionSets, PermissionSetsArgs
@@ -88,6 +89,20 @@ def foundation(settings: Settings) -> None:
             users=settings.reviewers.users,
         ),
     )
+    if settings.guard is not None:
+        guard = Guard(
+            "guard",
+            GuardArgs(
+                scope=scope,
+                boundary=roles.boundary_arn,
+                services={service: settings.functions(service) for service in settings.services},
+                thresholds=settings.guard.thresholds,
+                minutes=settings.guard.minutes,
+                package=Path.cwd() / settings.guard.package,
+                timeout_seconds=settings.guard.timeout_seconds,
+            ),
+        )
+        pulumi.export("guardReports", guard.reports_arn)
     pulumi.export("deploymentsTable", table.table_name)
     pulumi.export("auditTrail", trail.bucket_name)
     pulumi.export("roleArns", roles.role_arns | {BREAK_GLASS: break_glass.role_arn})

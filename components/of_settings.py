@@ -39,4 +39,5 @@ def scope_of(settings: Settings) -> Scope:
         declared_apis=tuple(map(names.api, checks.apis)) if terraform else (),
         terraform_bucket=terraform.bucket if terraform else "",
         alarms=settings.automatic.takes,
+        guard=settings.guard is not None,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLLBACK
+from rollback.config.naming import APPROVER, DEPLOYER, DRILL, GUARD, RESTORE, ROLLBACK
 
 from .deployer import deployer, deployer_functions
 from .policies import (
@@ -53,7 +53,7 @@ def granted(scope: Scope) -> list[str]:
     one = scope.functions[:1]
     statements = [
         granting
-        for role in scope.roles
+        for role in (*scope.roles, *([GUARD] if scope.guard else []))
         for granting in (
             *_INLINE[role](scope),
             *(_FUNCTIONS[role](scope, one) if role in _FUNCTIONS else ()),
@@ -131,7 +131,8 @@ def _trail(scope: Scope) -> list[Statement]:
     ]
 
 
-def _rollback(scope: Scope) -> list[Statement]:
+def _records(scope: Scope) -> list[Statement]:
+    """What carrying out a rollback of aliases takes, apart from the functions."""
     env = scope.names.environment
     return [
         *_environment_reads(scope),
@@ -142,6 +143,12 @@ def _rollback(scope: Scope) -> list[Statement]:
             scope.ledger,
             leading_keys("ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
         ),
+    ]
+
+
+def _rollback(scope: Scope) -> list[Statement]:
+    return [
+        *_records(scope),
         # A table's data is touched under the restore role only. SetSourceIdentity: a person's session has
         # one, and takes it along ("Monitor and control actions taken with assumed roles",
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html).
@@ -149,6 +156,74 @@ def _rollback(scope: Scope) -> list[Statement]:
             [statement("RestoreTables", ["sts:AssumeRole", "sts:SetSourceIdentity"], scope.role(RESTORE))]
             if scope.tables
             else []
+        ),
+        *(_seeing_guard(scope) if scope.guard else []),
+    ]
+
+
+def _seeing_guard(scope: Scope) -> list[Statement]:
+    """Whether the guard and its alarms are as declared; and a try of the whole path, in which it changes nothing: what
+    it is invoked with it believes no more than any message.
+    """
+    return [
+        _see_alarms(),
+        statement(
+            "SeeGuard",
+            [
+                "lambda:GetFunctionConcurrency",
+                "lambda:GetFunctionConfiguration",
+                "lambda:GetFunctionEventInvokeConfig",
+                "lambda:InvokeFunction",
+            ],
+            scope.guard_function,
+        ),
+        statement("SeeWhatFailed", ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], _failed(scope)),
+        statement(
+            "SeeTopics",
+            ["sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"],
+            [scope.topic(scope.names.guard_alarms), scope.topic(scope.names.guard_reports)],
+        ),
+    ]
+
+
+def _see_alarms() -> Statement:
+    return statement("SeeAlarms", ["cloudwatch:DescribeAlarmHistory", "cloudwatch:DescribeAlarms"], "*")
+
+
+def _failed(scope: Scope) -> str:
+    return scope.arn("sqs", scope.names.guard_failed)
+
+
+def _guard(scope: Scope) -> list[Statement]:
+    """The rollback role's rights on the ledger and the alarms' state and history; no approval, no release. That it
+    neither freezes nor lifts is the code's: they are items of the partition that it has to write to.
+    """
+    names = scope.names
+    return [
+        *_records(scope),
+        _see_alarms(),
+        statement("Report", ["sns:Publish"], scope.topic(names.guard_reports)),
+        # Lambda hands over under the function's role what it could not answer.
+        statement("Fail", ["sqs:SendMessage"], _failed(scope)),
+        # Once, some minutes after its rollback.
+        statement(
+            "ScheduleItself",
+            ["scheduler:CreateSchedule"],
+            scope.arn("scheduler", f"schedule/default/{names.guard}-*"),
+        ),
+        statement(
+            "AsTheSchedule",
+            ["iam:PassRole"],
+            scope.guard_schedule,
+            {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+        ),
+        statement(
+            "Log",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            [
+                scope.arn("logs", f"log-group:/aws/lambda/{names.guard}"),
+                scope.arn("logs", f"log-group:/aws/lambda/{names.guard}:*"),
+            ],
         ),
     ]
 
@@ -284,9 +359,11 @@ _INLINE: dict[str, Callable[[Scope], list[Statement]]] = {
     APPROVER: _approver,
     RESTORE: _restore,
     DRILL: _drill,
+    GUARD: _guard,
 }
 _FUNCTIONS: dict[str, Callable[[Scope, Sequence[str]], list[Statement]]] = {
     DEPLOYER: deployer_functions,
     ROLLBACK: _rollback_functions,
     DRILL: _drill_functions,
+    GUARD: _rollback_functions,
 }

@@ -81,7 +81,8 @@ class Scope:
     `alike` is what functions' names are like, catalogued or not (`naming.beginnings`); `by` says how policies speak
     of functions (`auto`, `listed`, `tag`, `prefix`), `tag` of which tags. `drills`, `approvals` and `terraform` say
     whether there are any; `declared_tables` and `declared_apis` are Terraform's, `terraform_bucket` keeps its state
-    (empty: the state bucket does). `alarms` says whether an alarm may take what is on standby.
+    (empty: the state bucket does). `alarms` says whether an alarm may take what is on standby, `guard` whether a
+    function does that.
     """
 
     names: Names
@@ -104,6 +105,7 @@ class Scope:
     declared_apis: tuple[str, ...] = ()
     terraform_bucket: str = ""
     alarms: bool = False
+    guard: bool = False
 
     def __post_init__(self) -> None:
         if self.names.deployments_table in self.tables:
@@ -166,6 +168,23 @@ class Scope:
     def foundation(self) -> str:
         """The bucket that keeps the state of what an administrator declares."""
         return self._bucket(self.names.foundation_bucket)
+
+    @property
+    def guard_function(self) -> str:
+        return self.function(self.names.guard)
+
+    @property
+    def guard_alarms(self) -> str:
+        """The alarms of the guard's, as a pattern."""
+        return self.arn("cloudwatch", f"alarm:{self.names.guard}-*")
+
+    @property
+    def guard_schedule(self) -> str:
+        """The role under which a schedule invokes the guard."""
+        return self.arn("iam", f"role/{self.names.guard_schedule}")
+
+    def topic(self, name: str) -> str:
+        return self.arn("sns", name)
 
     @property
     def trail(self) -> str:

@@ -361,6 +361,55 @@ class Terraform(_Model):
         return self.variables.replace(ENVIRONMENT, environment)
 
 
+class Guard(_Model):
+    """Alarms on every function's alias, and a function that takes the way back that is on standby when one fires.
+
+    A threshold of 0 declares no alarm. Each is reached within a minute, `minutes` times in a row.
+    """
+
+    errors: Annotated[int, Field(ge=0)] = Field(
+        5, description="Errors of a function's alias in a minute. 0: no such alarm", examples=[5]
+    )
+    duration_ms: Annotated[int, Field(ge=0, le=900_000)] = Field(
+        0,
+        description="Milliseconds that one call in a hundred takes longer (p99). 0: no such alarm",
+        examples=[3000],
+    )
+    throttles: Annotated[int, Field(ge=0)] = Field(
+        0, description="Throttled calls in a minute. 0: no such alarm", examples=[10]
+    )
+    minutes: Annotated[int, Field(ge=1, le=60)] = Field(
+        1, description="For how many minutes in a row, before the alarm fires", examples=[2]
+    )
+    package: Annotated[str, _like(_BELOW, "file below this folder")] = Field(
+        "guard.zip",
+        description="The function's package, which `rollback guard build` makes, below this project's folder",
+        examples=["build/guard.zip"],
+    )
+    smoke: str = Field(
+        "",
+        description="The function of the catalogue whose alias the guard invokes to prove the release healthy: any "
+        "answer but an error is. Empty: the record says that it was not smoke-tested",
+        examples=["team-service-get"],
+    )
+    timeout_seconds: Annotated[int, Field(ge=60, le=900)] = Field(
+        300,
+        description="After how long the function is ended. Before that it stops in good order, and its next try goes on",
+        examples=[300],
+    )
+    recovery_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
+        10,
+        description="How long after its rollback it reports whether the alarm has recovered",
+        examples=[10],
+    )
+
+    @property
+    def thresholds(self) -> dict[str, int]:
+        """Metric (`errors`, `duration`, `throttles`) → threshold, of those that have an alarm."""
+        found = {"errors": self.errors, "duration": self.duration_ms, "throttles": self.throttles}
+        return {metric: threshold for metric, threshold in found.items() if threshold}
+
+
 class TerraformChecks(_Model):
     """What must be there after a Terraform rollback: `tables` that are active, `apis` of which there is exactly one.
 
@@ -631,6 +680,12 @@ class Settings(_Model):
     terraform_checks: TerraformChecks = Field(
         TerraformChecks(), description="What must be there after a Terraform rollback"
     )
+    guard: Guard | None = Field(
+        None,
+        description="Alarms, and the function that takes a way back on standby for one. None: nothing is declared for "
+        "it, and nothing is rolled back without a person",
+        examples=[{"errors": 5}],
+    )
     minimum_functions: Annotated[int, Field(ge=0)] = Field(
         0,
         description="How many functions there are at least after a Terraform rollback. 0: nobody counts them",
@@ -745,6 +800,18 @@ class Settings(_Model):
                 made[entry] = name
         _raise(found)
         return made
+
+    @field_validator("guard")
+    @classmethod
+    def _watching(cls, guard: Guard | None, info: ValidationInfo) -> Guard | None:
+        if guard is None:
+            return guard
+        if not guard.thresholds:
+            raise ValueError("it needs a threshold at least")
+        functions = [one for listed in info.data.get("services", {}).values() for one in listed.items()]
+        if guard.smoke and not any(guard.smoke in one for one in functions):
+            _raise([(("guard", "smoke"), f"'{guard.smoke}' is no function of the catalogue")])
+        return guard
 
     @field_validator("function_access")
     @classmethod

@@ -18,6 +18,8 @@ ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
 DRILL = "drill"
 # For how long a role may be taken at once: as long as the longest job, which is that of drills.
 SESSION_HOURS = 6
+# The function that takes a way back for an alarm, where one is declared (the setting `guard`): nobody takes its role.
+GUARD = "guard"
 # What an administrator declares, in a stack of its own: roles and their boundary, identity provider, ledger, trail,
 # GitHub's environments.
 FOUNDATION = "foundation"
@@ -30,6 +32,7 @@ _ROLE_NAMES = {
     RESTORE: "restore-role",
     DRILL: "drill-role",
     BREAK_GLASS: "break-glass-role",
+    GUARD: "guard-role",
 }
 # The GitHub environment whose jobs may take a role: one each. The restore role is taken where the
 # rollback role is.
@@ -181,6 +184,35 @@ class Names:
         return f"{self.stem}-guard-{service.replace('_', '-')}"
 
     @property
+    def guard(self) -> str:
+        """What everything of the guard's is called, or begins with: `acme-dev-guard`, its function."""
+        return f"{self.stem}-{GUARD}"
+
+    @property
+    def guard_alarms(self) -> str:
+        """The topic that the guard's alarms publish to."""
+        return f"{self.guard}-alarms"
+
+    @property
+    def guard_reports(self) -> str:
+        """The topic by which people hear what the guard has done, or why nothing."""
+        return f"{self.guard}-reports"
+
+    @property
+    def guard_failed(self) -> str:
+        """The queue of messages that the guard could not answer."""
+        return f"{self.guard}-failed"
+
+    @property
+    def guard_schedule(self) -> str:
+        """The role under which a schedule invokes the guard."""
+        return f"{self.guard}-schedule-role"
+
+    def guard_alarm(self, subject: str, metric: str = "") -> str:
+        """An alarm: of a service (`acme-dev-guard-orders`), or of a function's metric (`acme-dev-guard-FUNCTION-errors`)."""
+        return f"{self.guard}-{subject}" + (f"-{metric}" if metric else "")
+
+    @property
     def boundary(self) -> str:
         """The permissions boundary that every role of this project carries."""
         return f"{self.stem}-boundary"
@@ -200,7 +232,7 @@ class Names:
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html; "General purpose bucket naming
         rules", https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).
         """
-        longest = max(map(self.role, _ROLE_NAMES), key=len)
+        longest = max((*map(self.role, _ROLE_NAMES), self.guard_schedule), key=len)
         named = [
             ("", "role", longest, _ROLE_NAME),
             ("state_bucket", "bucket", self.state_bucket, _BUCKET_NAME),

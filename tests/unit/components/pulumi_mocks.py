@@ -24,14 +24,20 @@ from pulumi.runtime import mocks, rpc
 with warnings.catch_warnings():
     # The SDK loads a module when first touched, and warns of a deprecated resource inside that nobody asked for.
     warnings.simplefilter("ignore", DeprecationWarning)
+    assert aws.cloudwatch.MetricAlarm
     assert aws.lambda_.Alias
     assert aws.s3.Bucket
+    assert aws.sns.Topic
+    assert aws.sqs.Queue
 
 # The resources whose ARN other resources are given.
 _ARNS = {
     "aws:iam/role:Role": "arn:aws:iam::{account}:role/{name}",
     "aws:iam/policy:Policy": "arn:aws:iam::{account}:policy/{name}",
     "aws:iam/openIdConnectProvider:OpenIdConnectProvider": "arn:aws:iam::{account}:oidc-provider/{url}",
+    "aws:sns/topic:Topic": "arn:aws:sns:eu-west-1:{account}:{name}",
+    "aws:sqs/queue:Queue": "arn:aws:sqs:eu-west-1:{account}:{name}",
+    "aws:lambda/function:Function": "arn:aws:lambda:eu-west-1:{account}:function:{name}",
 }
 PROJECT = "rollback"
 

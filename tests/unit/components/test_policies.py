@@ -26,7 +26,7 @@ from components.policies import (
     TooManyFunctions,
     text,
 )
-from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, RESTORE, ROLES, ROLLBACK
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, GUARD, RESTORE, ROLES, ROLLBACK
 from rollback.config.settings import load
 from tests.unit.components.pulumi_mocks import walk
 
@@ -107,7 +107,7 @@ def test_no_permission_is_granted_by_a_pattern_of_actions(stack: str, role: str)
 
 @every_stack
 def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
-    of = scope(stack)
+    of = replace(scope(stack), guard=True)
     found = {
         (where, statement["Sid"])
         for where, every in [
@@ -121,6 +121,10 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
     assert found == {
         (ROLLBACK, "FindInvokers"),
         (ROLLBACK, "ListFunctions"),
+        (ROLLBACK, "SeeAlarms"),
+        (GUARD, "FindInvokers"),
+        (GUARD, "ListFunctions"),
+        (GUARD, "SeeAlarms"),
         (DEPLOYER, "FindInvokers"),
         (DEPLOYER, "FindUsers"),
         (DEPLOYER, "ListFunctions"),
