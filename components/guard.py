@@ -37,7 +37,7 @@ _CHILDREN, _RULE = 100, 10_240
 _FAILED_DAYS = 14
 _MEMORY = 1024
 RUNTIME, ARCHITECTURE = "python3.13", "x86_64"
-HANDLER = "rollback.actions.guard.function.handler"
+HANDLER = "rollback.api.guard_function.handler"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,16 +183,16 @@ class Guard(pulumi.ComponentResource):
         below: list[pulumi.Resource] = [resource for _, resource in made]
         rules = [rule(part) for part in parts]
         if len(parts) > 1:
-            named = [names.guard_alarm(service, f"part-{number}") for number, _ in enumerate(parts, start=1)]
+            named = [names.metric_alarm(service, f"part-{number}") for number, _ in enumerate(parts, start=1)]
             below = [
                 self._composite(name, one, below, topic=None) for name, one in zip(named, rules, strict=True)
             ]
             rules = [rule(named)]
-        self._composite(names.guard_alarm(service), rules[0], below, topic=topic)
+        self._composite(names.alarm(service), rules[0], below, topic=topic)
 
     def _metric(self, function: str, metric: str, threshold: int) -> tuple[str, pulumi.Resource]:
         args = self._args
-        name = args.scope.names.guard_alarm(function, metric)
+        name = args.scope.names.metric_alarm(function, metric)
         metric_name, percentile = _METRICS[metric]
         return name, aws.cloudwatch.MetricAlarm(
             name,

@@ -111,11 +111,7 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             "*",
         ),
         # What `rollback watch` decides by.
-        *(
-            [statement("SeeAlarms", ["cloudwatch:DescribeAlarmHistory", "cloudwatch:DescribeAlarms"], "*")]
-            if scope.alarms
-            else []
-        ),
+        *([_see_alarms()] if scope.alarms else []),
         statement("ReadApis", ["apigateway:GET"], scope.every_api),
         statement("ReleaseParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.parameters),
         statement("TellSlack", ["ssm:GetParameter"], scope.slack),

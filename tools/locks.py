@@ -38,6 +38,11 @@ LOCKS = (
         source="pyproject.toml",
         options=("--all-extras", "--group", "dev", "-c", "requirements.txt", "--allow-unsafe"),
     ),
+    LockFile(
+        path="rollback/api/guard_requirements.txt",
+        source="rollback/api/guard_requirements.in",
+        options=("-c", "requirements.txt"),
+    ),
     LockFile(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
     LockFile(path="tests/permissions/simulator/npm.txt", source="tests/permissions/simulator/npm.in"),
 )

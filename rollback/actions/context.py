@@ -24,7 +24,7 @@ from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
 from rollback.model.identity import Actor
-from rollback.model.record import WAITING, Record, Status, now_iso
+from rollback.model.record import WAITING, Check, Record, Status, now_iso
 from rollback.model.situation import Life, Policy, RecordSeen
 from rollback.targets.base import Context, Target
 
@@ -54,6 +54,8 @@ class Session:
     watch: LedgerWatch | None = None
     # Posts to the team's Slack; None where none is configured.
     notifier: Notifier | None = None
+    # What proves a kind healthy, where that is not the team's smoke command (`smoke_test.smoke`).
+    prove: Callable[[str], tuple[Check, str] | None] | None = None
     # Frames what takes long, by its name.
     working: Callable[[str], AbstractContextManager[object]] = nullcontext
 

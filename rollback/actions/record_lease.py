@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,7 +23,7 @@ from rollback.model.commands import Commands
 from rollback.model.events import Aborting, Resumed, approvals
 from rollback.model.messages import only
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, Event, Record, Status
+from rollback.model.record import UNFINISHED, Check, Event, Record, Status
 from rollback.model.release import Timeline, changed_since
 from rollback.targets.base import Target
 
@@ -272,7 +272,11 @@ class RecordLeases:
             taken_over=taken_over,
             events=list(events),
         )
-        prove = partial(smoke, self.session.settings, self.session.root, plan.kind)
+        prove: Callable[[], tuple[Check, str] | None] = (
+            partial(smoke, self.session.settings, self.session.root, plan.kind)
+            if self.session.prove is None
+            else partial(self.session.prove, plan.kind)
+        )
         self.runs.append(Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=self.stop))
         return self.runs[-1]
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rollback.api.catalogue import Catalogue
     from rollback.api.drills import Drills
     from rollback.api.emergency import Emergency
+    from rollback.api.guard import Guard
     from rollback.api.releases import Releases
     from rollback.api.standby import Standby
     from rollback.api.upkeep import LedgerUpkeep
@@ -183,6 +184,13 @@ class Environment(Operations):
         from rollback.api.catalogue import Catalogue  # noqa: PLC0415 - of this alone
 
         return Catalogue(self)
+
+    @property
+    def guard(self) -> Guard:
+        """The function that takes what is on standby for an alarm, and its alarms."""
+        from rollback.api.guard import Guard  # noqa: PLC0415 - of this alone
+
+        return Guard(self)
 
     @property
     def drills(self) -> Drills:

@@ -121,6 +121,20 @@ VERBS = {
             "Propose what is new, gone or renamed among an environment's functions, and write it into its settings.",
         ),
     },
+    "guard": {
+        "build": (
+            "guard:build",
+            "Make the package of the guard's function, before `pulumi up` of the foundation.",
+        ),
+        "status": (
+            "guard:status",
+            "Say whether the guard would answer an alarm, what it would do now, and why alarms took nothing of late.",
+        ),
+        "test": (
+            "guard:test",
+            "Have the guard do all that it would if an alarm turned red now, but for the rollback.",
+        ),
+    },
     "ci": {
         "role": (
             "ci:role",

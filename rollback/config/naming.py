@@ -181,7 +181,7 @@ class Names:
 
     def alarm(self, service: str) -> str:
         """The guard's composite alarm of a service: `acme-dev-guard-team-service`."""
-        return f"{self.stem}-guard-{service.replace('_', '-')}"
+        return f"{self.guard}-{service.replace('_', '-')}"
 
     @property
     def guard(self) -> str:
@@ -208,9 +208,9 @@ class Names:
         """The role under which a schedule invokes the guard."""
         return f"{self.guard}-schedule-role"
 
-    def guard_alarm(self, subject: str, metric: str = "") -> str:
-        """An alarm: of a service (`acme-dev-guard-orders`), or of a function's metric (`acme-dev-guard-FUNCTION-errors`)."""
-        return f"{self.guard}-{subject}" + (f"-{metric}" if metric else "")
+    def metric_alarm(self, function: str, metric: str) -> str:
+        """The alarm of a function's metric, below that of its service: `acme-dev-guard-FUNCTION-errors`."""
+        return f"{self.guard}-{function}-{metric}"
 
     @property
     def boundary(self) -> str:

@@ -82,9 +82,9 @@ def test_each_function_and_metric_has_an_alarm_with_exactly_an_aliases_dimension
 def test_each_service_has_one_alarm_that_calls_over_those_of_its_functions(made: Run) -> None:
     alarms, called = made.of(COMPOSITE), "arn:aws:sns:eu-west-1:536580886816:bbws-access-dev-guard-alarms"
 
-    assert set(alarms) == {f"bbws-access-dev-guard-{service}" for service in settings().services}
+    assert set(alarms) == {f"bbws-access-dev-guard-{name.replace('_', '-')}" for name in settings().services}
     for service in settings().services:
-        inputs = alarms[f"bbws-access-dev-guard-{service}"].inputs
+        inputs = alarms[f"bbws-access-dev-guard-{service.replace('_', '-')}"].inputs
         assert inputs["alarmActions"] == [called]
         assert all(
             f'ALARM("bbws-access-dev-guard-{name}-errors")' in inputs["alarmRule"]
@@ -171,7 +171,7 @@ def test_nobody_of_the_teams_sets_or_puts_the_guards_alarms_or_the_guard_whateve
     }
     assert denied["LeaveAlarmsAlone"]["Resource"] == [of.guard_alarms]
     assert "lambda:Update*" in denied["LeaveGuardAlone"]["Action"]
-    assert denied["PassNoRole"]["NotResource"] == [of.guard_schedule]
+    assert denied["PassNoRole"]["NotResource"] == of.guard_schedule
     for role in ROLES:
         if role in of.roles:
             assert "PassRole" not in json.dumps(inline_policy(role, of)), (

@@ -111,7 +111,7 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
     found = {
         (where, statement["Sid"])
         for where, every in [
-            *((role, statements(role, of)) for role in ROLES),
+            *((role, statements(role, of)) for role in (*ROLES, GUARD)),
             ("boundary", list(walk(boundary(of)))),
         ]
         for statement in every

@@ -1,0 +1,114 @@
+"""The guard: what is declared of it, why it took nothing of late, a try of its whole path, and its package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollback.config.model import Guard as Configured
+from rollback.config.settings import Settings, find_root, load
+from rollback.core.errors import Code, RollbackError, UsageError
+
+if TYPE_CHECKING:
+    from rollback.api.environment import Environment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuardState:
+    """The guard as it is now. `problems` says in words what keeps it from answering, empty where nothing does; `alarms` maps
+    the alarms that may take something to their states; `decision` is what it would do now (a `model.automatic.Code`, or
+    `TAKE`), `why` that in words. `failed` counts messages that it could not answer. `declined` are the reasons for
+    which alarms took nothing since the newest release, the newest first: (when, text).
+    """
+
+    problems: tuple[str, ...]
+    alarms: dict[str, str]
+    decision: str
+    why: str
+    failed: int
+    declined: tuple[tuple[str, str], ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The guard of an environment, where one is configured (the setting `guard`)."""
+
+    environment: Environment
+
+    def status(self) -> GuardState:
+        """Whether it would answer, and what. Reads only. Raises `UsageError` where none is configured."""
+        from rollback.actions import automatic, guard  # noqa: PLC0415 - of this alone
+        from rollback.integrations import guard as account  # noqa: PLC0415 - as above
+        from rollback.model.automatic import Take, decide  # noqa: PLC0415 - as above
+
+        self._configured()
+        with self.environment.operation(reading=True) as session:
+            found = account.declared(session.account)
+            decision = decide(automatic.facts(session))
+            return GuardState(
+                problems=tuple(
+                    _problems(found, session.settings.alarms, takes=session.settings.automatic.takes)
+                ),
+                alarms={name: one["state"] for name, one in found["alarms"].items()},
+                decision="TAKE" if isinstance(decision, Take) else str(decision.code),
+                why=decision.reason,
+                failed=found["failed"],
+                declined=tuple((entry.at, entry.status) for entry in guard.declined(session)),
+            )
+
+    def test(self, alarm: str = "") -> dict[str, Any]:
+        """Has the function do all that it would if an alarm (by default the first) turned red now, but for the rollback.
+
+        `{"alarm", "decision", "why", "holds", "reported", "problems"}`: see `actions.guard.Answering.rehearse`; `problems` as in
+        `GuardState`. Raises `UsageError` for an alarm that may take nothing, `RollbackError` where the function fails.
+        """
+        from rollback.integrations import guard as account  # noqa: PLC0415 - of this alone
+
+        self._configured()
+        with self.environment.operation(reading=True) as session:
+            known = session.settings.alarms
+            if alarm and alarm not in known:
+                raise UsageError(
+                    f"{alarm[:255]!a} may take nothing here.",
+                    code=Code.OPTION_INVALID,
+                    next=f"Alarms: {', '.join(known)}.",
+                )
+            found = account.declared(session.account)
+            answer = account.invoke(session.account, {"test": {"alarm": alarm}})
+            if "errorMessage" in answer:
+                raise RollbackError(
+                    f"The guard's function failed: {str(answer['errorMessage'])[:500]}",
+                    code=Code.AWS_ERROR,
+                    changed="Nothing was changed.",
+                    next=f"rollback guard build --env {session.environment}, and `pulumi up` of the foundation.",
+                )
+            problems = _problems(found, known, takes=session.settings.automatic.takes)
+            return {**answer, "problems": problems}
+
+    def _configured(self) -> Configured:
+        configured = self.environment.settings.guard
+        if configured is None:
+            raise UsageError(
+                f"There is no guard in {self.environment.name}: the setting `guard`.",
+                code=Code.NOT_CONFIGURED,
+            )
+        return configured
+
+
+def _problems(found: dict[str, Any], wanted: tuple[str, ...], *, takes: bool) -> list[str]:
+    """What keeps the guard from answering, of what `integrations.guard.declared` found."""
+    alarms = found["alarms"]
+    told = [
+        *([] if takes else ["no alarm may take anything (the setting `automatic.takes`)"]),
+        *([] if found["state"] in ("Active", "Inactive") else [f"its function is {found['state']}"]),
+        *([] if found["concurrency"] == 1 else ["its function's reserved concurrency is not 1"]),
+        *([] if found["subscribed"] else ["its topic does not invoke it"]),
+        *([f"{found['failed']} messages could not be answered"] if found["failed"] else []),
+    ]
+    told += [f"there is no alarm {name}" for name in wanted if name not in alarms]
+    return told + [f"alarm {name} does not call it" for name, one in alarms.items() if not one["calls"]]

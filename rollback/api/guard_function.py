@@ -1,0 +1,117 @@
+"""The guard's Lambda function: `handler`. What invokes it is not believed; see `actions.guard`.
+
+The settings that count are those in its package, which an administrator has built from the protected branch and
+deployed (`rollback guard build`): there is no checkout and no branch to compare them with.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rollback
+from rollback.actions import context as sessions
+from rollback.actions import guard
+from rollback.actions.context import Session
+from rollback.actions.guard import Answer, Answering
+from rollback.actions.lifecycle import Lifecycle
+from rollback.api.events import Reporter
+from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.integrations import guard as reports
+
+ENVIRONMENT = "ROLLBACK_GUARD_ENVIRONMENT"
+# Seconds before Lambda ends it: what is under way is finished, the lease is given back, the record says how far it is.
+_MARGIN = 15.0
+_LOG = logging.getLogger("rollback.guard")
+_LOG.setLevel(logging.INFO)
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Answers an invocation; what it returns is for `rollback guard test` and for the log.
+
+    `{"test": {"alarm": NAME}}` rehearses, `{"recovery": {"rollback_id": ID}}` reports whether an alarm has recovered;
+    anything else, an alarm's message among them, has it look for itself. Raises what Lambda should try again.
+    """
+    stop = threading.Event()
+    left = context.get_remaining_time_in_millis() / 1000
+    timer = threading.Timer(max(left - _MARGIN, 1.0), stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        return _handled(event, opened(), stop)
+    finally:
+        timer.cancel()
+
+
+def opened() -> Session:
+    """The session of an invocation, by the package's own settings. Raises as `context.begin` does."""
+    root = Path(rollback.__file__).parents[1]
+    name = os.environ.get(ENVIRONMENT, "")
+    if not name:
+        raise UsageError(f"{ENVIRONMENT} is not set: whose guard it is.", code=Code.UNKNOWN_ENVIRONMENT)
+    return replace(sessions.begin(name, root, notice=_LOG.warning), on_branch=packed)
+
+
+def packed(root: Path, branch: str, name: str) -> str | None:
+    """A file as the protected branch had it when the package was built from it."""
+    del branch
+    with suppress(OSError):
+        return (root / name).read_text(encoding="utf-8")
+    return None
+
+
+def _handled(event: Mapping[str, Any], session: Session, stop: threading.Event) -> dict[str, Any]:
+    reporter = Reporter(on_event=_LOG.info, ask=lambda _: None)
+    session = replace(session, prove=partial(guard.prove, session))
+    answering = Answering(
+        session=session, flow=Lifecycle(session=session, ui=reporter, stop=stop), told=_LOG.warning
+    )
+    try:
+        with session.closing:
+            session.watch_first(strict=True)
+            found = _asked(event, answering)
+    except RollbackError as error:
+        _LOG.error("%s: %s", error.code, error)
+        _fails(session, error)
+        raise
+    finally:
+        if session.notifier is not None:
+            session.notifier.close()
+    _LOG.info("%s", json.dumps(found))
+    return found
+
+
+def _asked(event: Mapping[str, Any], answering: Answering) -> dict[str, Any]:
+    if isinstance(test := event.get("test"), dict):
+        return answering.rehearse(str(test.get("alarm", "")))
+    if isinstance(later := event.get("recovery"), dict):
+        return _document(answering.recovery(str(later.get("rollback_id", ""))))
+    _LOG.info("woken by: %s", guard.message_of(event))
+    return _document(answering.answer())
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    record = answer.record
+    return {
+        "code": answer.code,
+        "alarm": answer.alarm,
+        "why": answer.why,
+        **({"rollback_id": record.rollback_id, "status": str(record.status)} if record else {}),
+    }
+
+
+def _fails(session: Session, error: RollbackError) -> None:
+    """Says that it does not know, before Lambda tries again. Who has interrupted it itself says nothing."""
+    if error.code == Code.INTERRUPTED:
+        return
+    said = {"environment": session.environment, "code": str(error.code), "why": str(error), "again": True}
+    with suppress(RollbackError):
+        reports.report(session.account, f"{session.environment}: the guard cannot answer: {error.code}", said)

@@ -1,0 +1,62 @@
+"""`rollback guard …`: what takes a way back on standby for an alarm, without a person."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from rollback.api import guard
+from rollback.cli.options import Env, Json
+from rollback.cli.runtime import answering, verb
+from rollback.core.errors import Code, RollbackError
+from rollback.views import guard as views
+
+
+def build(
+    env: Annotated[str, typer.Option("--env", help="The environment.", metavar="ENV")],
+    output: Annotated[
+        str, typer.Option("--output", metavar="FILE", help="Where; default: the setting guard.package.")
+    ] = "",
+    python: Annotated[
+        str,
+        typer.Option("--python", metavar="VERSION", help="The Python it runs under; default: the runtime's."),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Make the package of the guard's function, before `pulumi up` of the foundation."""
+    with answering(env, json) as ui:
+        made = guard.build(env, output, python=python)
+        ui.show(views.built(made), {"package": str(made), "bytes": made.stat().st_size})
+
+
+def status(env: Env, json: Json = False) -> None:
+    """Say whether the guard would answer an alarm, what it would do now, and why alarms took nothing of late."""
+    with verb(env, json) as (opened, ui):
+        found = opened.guard.status()
+        ui.show(views.state(found), asdict(found))
+        if not found.ok:
+            raise RollbackError(
+                "The guard would not answer an alarm.", code=Code.NOT_DECLARED, changed="Nothing was changed."
+            )
+
+
+def test(
+    env: Env,
+    alarm: Annotated[
+        str, typer.Option("--alarm", metavar="NAME", help="The alarm; default: the first.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Have the guard do all that it would if an alarm turned red now, but for the rollback."""
+    with verb(env, json) as (opened, ui):
+        found = opened.guard.test(alarm)
+        ui.show(views.rehearsed(found), found)
+        holds = found["holds"] or {"refusals": []}
+        if found["problems"] or holds["refusals"] or not found["reported"]:
+            raise RollbackError(
+                "The guard would not have gone through with it.",
+                code=Code.NOT_DECLARED,
+                changed="Nothing was changed.",
+            )

@@ -1,0 +1,114 @@
+"""What the guard's function asks of AWS beside a rollback: a report to people, a look later on, a smoke test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rollback.aws.account import Account, explained
+from rollback.config.naming import arn
+from rollback.core.sanitize import line
+from rollback.model.record import Check
+
+# Characters of a subject: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html.
+_SUBJECT = 100
+_DETAIL = 200
+
+
+def report(account: Account, subject: str, document: Mapping[str, Any]) -> None:
+    """Publishes to the topic of reports. Raises `RollbackError` where SNS does not take it."""
+    settings = account.settings
+    topic = arn("sns", settings.region, settings.account, settings.names.guard_reports)
+    text = "".join(letter for letter in line(subject) if letter.isascii() and letter.isprintable())
+    with explained("reporting what the guard did"):
+        account.client("sns", connect_timeout=3, read_timeout=5).publish(
+            TopicArn=topic, Subject=text[:_SUBJECT], Message=json.dumps(document, indent=1)
+        )
+
+
+def schedule(account: Account, name: str, at: datetime, payload: Mapping[str, Any]) -> None:
+    """Has the guard's function invoked once at a time (UTC) with `payload`; once is enough where it is scheduled already.
+
+    Raises `RollbackError` where EventBridge Scheduler does not take it.
+    """
+    settings = account.settings
+    names, client = settings.names, account.client("scheduler", connect_timeout=3, read_timeout=5)
+    with explained("scheduling a look at the alarm"):
+        try:
+            client.create_schedule(
+                Name=f"{names.guard}-{name}"[:64],
+                ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                ActionAfterCompletion="DELETE",
+                Target={
+                    "Arn": arn("lambda", settings.region, settings.account, f"function:{names.guard}"),
+                    "RoleArn": arn("iam", settings.region, settings.account, f"role/{names.guard_schedule}"),
+                    "Input": json.dumps(payload),
+                },
+            )
+        except client.exceptions.ConflictException:
+            return
+
+
+def smoke(account: Account, function: str) -> Check:
+    """Invokes a function through the alias: healthy is any answer but an error."""
+    settings = account.settings
+    name, alias = settings.function(function), settings.alias
+    with explained(f"invoking {name}:{alias}"):
+        answer = account.client("lambda", read_timeout=60).invoke(
+            FunctionName=name, Qualifier=alias, Payload=json.dumps({"smoke": settings.environment})
+        )
+        said = answer["Payload"].read(_DETAIL * 4).decode("utf-8", "replace")
+    failed = answer.get("FunctionError")
+    detail = f"{name}:{alias} answered" + (f" {failed}: {line(said)[:_DETAIL]}" if failed else "")
+    return Check(check="smoke", ok=not failed, detail=detail)
+
+
+def invoke(account: Account, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the guard's function answers to `payload`; `{"errorMessage": …}` where it fails. Raises `RollbackError` where
+    there is none, or it may not be asked.
+    """
+    with explained(f"invoking {account.settings.names.guard}"):
+        answer = account.client("lambda", read_timeout=120, retries={"total_max_attempts": 1}).invoke(
+            FunctionName=account.settings.names.guard, Payload=json.dumps(payload)
+        )
+        found = json.loads(answer["Payload"].read() or b"null")
+    return found if isinstance(found, dict) else {"errorMessage": str(found)}
+
+
+def declared(account: Account) -> dict[str, Any]:
+    """The guard as it is in the account: `{"state", "concurrency", "failed", "subscribed", "alarms": {name: {…}}}`.
+
+    `failed` is how many messages it could not answer, `subscribed` whether its topic invokes it, and of each alarm
+    `state`, and whether it `calls`. Raises `RollbackError` where AWS does not tell.
+    """
+    settings, names = account.settings, account.settings.names
+    functions, queues, topics = map(account.client, ("lambda", "sqs", "sns"))
+    own = arn("lambda", settings.region, settings.account, f"function:{names.guard}")
+    topic = arn("sns", settings.region, settings.account, names.guard_alarms)
+    with explained("looking at the guard"):
+        found = functions.get_function_configuration(FunctionName=names.guard)
+        reserved = functions.get_function_concurrency(FunctionName=names.guard)
+        url = queues.get_queue_url(QueueName=names.guard_failed)["QueueUrl"]
+        waiting = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        subscriptions = topics.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        wanted = list(settings.alarms)
+        alarms: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(wanted), 100):
+            answer = account.client("cloudwatch").describe_alarms(
+                AlarmNames=wanted[start : start + 100],
+                AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+                MaxRecords=100,
+            )
+            for one in (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())):
+                calls = bool(one.get("ActionsEnabled")) and topic in one.get("AlarmActions", ())
+                alarms[one["AlarmName"]] = {"state": one["StateValue"], "calls": calls}
+    return {
+        "state": str(found.get("State", "")),
+        "concurrency": reserved.get("ReservedConcurrentExecutions"),
+        "failed": int(waiting["Attributes"]["ApproximateNumberOfMessages"]),
+        "subscribed": any(one["Endpoint"] == own for one in subscriptions),
+        "alarms": alarms,
+    }

@@ -1,0 +1,47 @@
+"""The guard for a terminal: whether it would answer, and what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+
+from rollback.api.guard import GuardState
+from rollback.core.sanitize import line
+from rollback.views.rich_layout import text
+
+
+def built(path: Path) -> RenderableType:
+    """Where the package is, and how large."""
+    return text(f"{path}: {path.stat().st_size / 1e6:.1f} MB. `pulumi up` of the foundation deploys it.")
+
+
+def state(found: GuardState) -> RenderableType:
+    """The guard as it is now."""
+    red = [name for name, state in found.alarms.items() if state != "OK"]
+    lines = [
+        "The guard would answer." if found.ok else "The guard would not answer:",
+        *(f"  {problem}" for problem in found.problems),
+        f"{len(found.alarms)} alarms may take what is on standby"
+        + (f"; not OK: {', '.join(f'{name} ({found.alarms[name]})' for name in red)}" if red else ", all OK"),
+        f"Now: {found.decision}, {found.why}",
+        *(f"{at}  {why}" for at, why in found.declined),
+    ]
+    return Group(*(text(line(one)) for one in lines))
+
+
+def rehearsed(found: Mapping[str, Any]) -> RenderableType:
+    """What the guard would do if an alarm turned red."""
+    holds = found["holds"]
+    lines = [
+        f"If {found['alarm']} turned red now: {found['decision']}, {found['why']}",
+        *([f"{holds['id']} could be taken"] if holds and not holds["refusals"] else []),
+        *([f"{holds['id']} would be refused: {reason}" for reason in holds["refusals"]] if holds else []),
+        "A report was published."
+        if found["reported"]
+        else f"No report was published: {found.get('report', '')}",
+        *(f"problem: {problem}" for problem in found["problems"]),
+    ]
+    return Group(*(text(line(str(one))) for one in lines))
