@@ -91,13 +91,30 @@ class Guard:
             return {**answer, "problems": problems}
 
     def _configured(self) -> Configured:
-        configured = self.environment.settings.guard
-        if configured is None:
-            raise UsageError(
-                f"There is no guard in {self.environment.name}: the setting `guard`.",
-                code=Code.NOT_CONFIGURED,
-            )
-        return configured
+        return _of(self.environment.settings)
+
+
+def build(name: str, path: str | Path = "", *, folder: str | Path | None = None, python: str = "") -> Path:
+    """Makes the package of the guard's function of the environment `name`, by default where its settings say; its path.
+
+    No account is asked. `folder` is as in `Environment.open`, `python` the Python that it is made for, by default that of
+    the function's runtime. The same input gives the same bytes. Raises as `settings.load` and `guard_package.build` do,
+    and `UsageError` where no guard is configured.
+    """
+    from rollback.api import guard_package  # noqa: PLC0415 - of this alone
+
+    root = find_root(Path(folder or Path.cwd()).resolve())
+    settings = load(root, name)
+    place = Path(path) if path else root / _of(settings).package
+    return guard_package.build(settings, root, place, python or guard_package.PYTHON)
+
+
+def _of(settings: Settings) -> Configured:
+    if settings.guard is None:
+        raise UsageError(
+            f"There is no guard in {settings.environment}: the setting `guard`.", code=Code.NOT_CONFIGURED
+        )
+    return settings.guard
 
 
 def _problems(found: dict[str, Any], wanted: tuple[str, ...], *, takes: bool) -> list[str]:

@@ -25,6 +25,14 @@ PYTHON, PLATFORM = "3.13", "x86_64"
 REQUIREMENTS = Path(__file__).with_name("guard_requirements.txt")
 # What no invocation imports.
 _LEFT_OUT = ("cli", "views", "drill", "components")
+# The services that it asks: botocore describes 400, and each takes its time to unpack.
+SERVICES = frozenset(
+    {
+        "apigateway", "cloudwatch", "dynamodb", "events", "iam", "lambda", "s3", "scheduler", "service-quotas", "sns",
+        "sqs", "ssm", "sts",
+    }
+)  # fmt: skip
+_BOTOCORE = "botocore/data/"
 _DATE = (1980, 1, 1, 0, 0, 0)
 _FILE = 0o644 << 16
 # Seconds.
@@ -44,7 +52,7 @@ def build(settings: Settings, root: Path, path: Path, python: str = PYTHON) -> P
         _install(wheels, python)
         made = Path(folder) / path.name
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
-            for name, source in sorted({**_files(wheels), **_own(settings, root)}.items()):
+            for name, source in sorted({**_wheels(wheels), **_own(settings, root)}.items()):
                 entry = zipfile.ZipInfo(name, _DATE)
                 entry.external_attr, entry.compress_type = _FILE, zipfile.ZIP_DEFLATED
                 package.writestr(entry, source.read_bytes())
@@ -64,6 +72,16 @@ def _own(settings: Settings, root: Path) -> dict[str, Path]:
     return found | {name: root / name for name in files}
 
 
+def _wheels(folder: Path) -> dict[str, Path]:
+    """What is in the wheels, without the services that are not asked."""
+    found: dict[str, Path] = {}
+    for name, source in _files(folder).items():
+        service, below, _ = name.removeprefix(_BOTOCORE).partition("/")
+        if not (name.startswith(_BOTOCORE) and below) or service in SERVICES:
+            found[name] = source
+    return found
+
+
 def _files(folder: Path) -> dict[str, Path]:
     return dict(_each(folder))
 
@@ -76,6 +94,7 @@ def _each(folder: Path) -> Iterator[tuple[str, Path]]:
             "RECORD",
             "INSTALLER",
             "direct_url.json",
+            ".lock",
             "REQUESTED",
         )
         if path.is_file() and not skipped:

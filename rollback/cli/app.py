@@ -131,7 +131,7 @@ VERBS = {
             "Say whether the guard would answer an alarm, what it would do now, and why alarms took nothing of late.",
         ),
         "test": (
-            "guard:test",
+            "guard:rehearse",
             "Have the guard do all that it would if an alarm turned red now, but for the rollback.",
         ),
     },
@@ -218,6 +218,7 @@ def _all(
 
 
 app.add_typer(_group("release", "Records what was released, and what must not come back."))
+app.add_typer(_group("guard", "What takes a way back on standby for an alarm, without a person."))
 app.add_typer(_group("standby", "A way back that is planned and approved in advance."))
 app.add_typer(_group("catalogue", "The functions that an environment's settings list."))
 app.add_typer(_group("ci", "What the workflows call, each a step of a job."))

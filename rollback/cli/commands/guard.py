@@ -42,7 +42,7 @@ def status(env: Env, json: Json = False) -> None:
             )
 
 
-def test(
+def rehearse(
     env: Env,
     alarm: Annotated[
         str, typer.Option("--alarm", metavar="NAME", help="The alarm; default: the first.")
