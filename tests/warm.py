@@ -69,6 +69,11 @@ class Run:
         return json.loads(self.out)
 
     @property
+    def screen(self) -> str:
+        """What a person at a terminal sees: both streams."""
+        return f"{self.out}\n{self.err}"
+
+    @property
     def id(self) -> str:
         return str(self.json["rollback_id"])
 

@@ -12,10 +12,11 @@ from typing import IO, Any, cast
 from rollback.core.errors import Code, RollbackError
 
 
-def write_out(document: str) -> None:
+def write_out(document: str, *, to_the_end: bool = True) -> None:
     """Writes a command's result to standard output, as UTF-8 whatever the locale.
 
-    Raises `RollbackError` where it cannot: the caller has no result, whatever was done.
+    Raises `RollbackError` where it cannot: the caller has no result, whatever was done. A reader who has seen enough
+    (`| head`) may leave a result that is not wanted `to_the_end`.
     """
     why = "it is closed"
     if sys.stdout is not None:
@@ -25,6 +26,9 @@ def write_out(document: str) -> None:
             sys.stdout.write(f"{inert(document) if on_a_runner() else document}\n")
             sys.stdout.flush()
         except BrokenPipeError:
+            if not to_the_end:
+                to_nowhere(sys.stdout)
+                return
             why = "nobody reads it"
         except OSError as error:
             why = str(error.strerror)

@@ -1,4 +1,4 @@
-"""The terminal: tables and progress on standard error, documents on standard output.
+"""The terminal: results on standard output; progress, notices, questions and errors on standard error.
 
 Colour only on a terminal, and never with `NO_COLOR` (https://no-color.org). Whether anything can be shown
 does not affect what is done: standard error may be closed, full or gone.
@@ -6,6 +6,7 @@ does not affect what is done: standard error may be closed, full or gone.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -49,7 +50,18 @@ class Terminal:
         self.console = Console(
             file=steady(sys.stderr), highlight=False, markup=False, emoji=False, width=width
         )
+        # What is piped is as wide as the terminal beside it, and has no colours.
+        self.results = Console(
+            file=io.StringIO(),
+            force_terminal=sys.stdout is not None and sys.stdout.isatty(),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            width=width,
+        )
         self.json_output = json_output
+        # Where standard output is for a program, or a shell.
+        self.plans_beside = json_output
         self._progress: Progress | None = None
         self._tasks: list[Any] = []
         self._last_line = 0.0
@@ -77,7 +89,10 @@ class Terminal:
                 self.output(output)
 
     def planned(self, plan: Plan[Any]) -> None:
-        self.console.print(plan_view(plan), crop=False)
+        if self.plans_beside:
+            self.console.print(plan_view(plan), crop=False)
+        else:
+            self._print(plan_view(plan))
 
     def notice(self, text_: str) -> None:
         for each in lines(text_):
@@ -162,7 +177,7 @@ class Terminal:
     # -- results -----------------------------------------------------------------------------------------
 
     def show(self, view: RenderableType, document: Any) -> None:
-        """A verb's result: a view for a person, or with --json one document on standard output.
+        """A verb's result, on standard output: a view for a person, or with --json one document.
 
         Raises `RollbackError` where that cannot be written.
         """
@@ -170,8 +185,13 @@ class Terminal:
             # In ASCII whatever it holds: any terminal and any encoding takes it, and none acts upon it.
             write_out(json.dumps(document, indent=2, default=str))
         else:
+            self._print(view)
+
+    def _print(self, view: RenderableType) -> None:
+        with self.results.capture() as shown:
             # What is to be copied is longer than the screen is wide, perhaps, and is whole all the same.
-            self.console.print(view, crop=False)
+            self.results.print(view, crop=False)
+        write_out(shown.get().removesuffix("\n"), to_the_end=False)
 
     def error(self, error: RollbackError) -> None:
         """What happened, its code, what was changed, and what to type next.

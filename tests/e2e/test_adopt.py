@@ -278,7 +278,7 @@ def test_an_adopted_estate_is_given_a_past_and_can_be_rolled_back(
     assert run.code == 0, str(run)
     assert run.json["status"] == "COMPLETE"
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
-    assert "v1.0.0" in shown.err, str(shown)
+    assert "v1.0.0" in shown.screen, str(shown)
 
 
 def test_without_a_stack_and_in_another_account_it_is_reported_what_to_type(estate: Estate) -> None:

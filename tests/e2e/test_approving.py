@@ -56,7 +56,7 @@ def test_one_service_is_rolled_back_and_status_shows_the_mixed_estate(prod: Plat
     assert applied.code == 0, str(applied)
     assert prod.deployed() == "v1.2.0+team_service@v1.1.0"
     status = prod.rollback("status", as_=ALICE)
-    assert "v1.2.0+team_service@v1.1.0" in status.err
+    assert "v1.2.0+team_service@v1.1.0" in status.screen
 
 
 def test_nobody_approves_under_the_on_call_or_the_deployer_role(prod: Platform) -> None:
@@ -263,7 +263,7 @@ def test_a_plan_that_was_aborted_can_be_neither_approved_nor_applied(prod: Platf
     approved, applied = prod.approve(waiting), prod.rollback("apply", waiting.id, as_=ALICE)
 
     assert (approved.code, applied.code) == (3, 3), f"{approved}\n{applied}"
-    assert "ABORTED" in applied.err
+    assert "ABORTED" in applied.screen
 
 
 def test_an_applied_plan_is_not_applied_twice(prod: Platform) -> None:
@@ -286,8 +286,8 @@ def test_an_approver_reads_the_plan_before_approving_it(prod: Platform) -> None:
     shown = prod.rollback("show", waiting.id, as_=BOB)
 
     assert shown.code == 0, str(shown)
-    assert waiting.json["digest"] in shown.err
-    assert "v1.2.0 → v1.1.0" in shown.err
+    assert waiting.json["digest"] in shown.screen
+    assert "v1.2.0 → v1.1.0" in shown.screen
 
 
 def test_a_drill_in_production_is_refused_unless_it_only_plans(prod: Platform) -> None:

@@ -19,7 +19,7 @@ def test_a_rollback_leaves_a_whole_trail_and_one_edited_item_is_named(dev: Platf
     whole = dev.rollback("audit", "--json", as_=ALICE)
 
     assert whole.code == 0, str(whole)
-    assert "audit trail lacks" not in done.err
+    assert "audit trail lacks" not in done.screen
     document = whole.json
     assert {
         name: document[name] for name in ("trail", "releases", "records", "unkept", "put", "declared")
@@ -43,7 +43,9 @@ def test_a_rollback_leaves_a_whole_trail_and_one_edited_item_is_named(dev: Platf
     broken = dev.rollback("audit", as_=ALICE)
 
     assert broken.code == 5, str(broken)
-    assert f"breaks at ROLLBACK#{done.id} / METADATA: it does not say what the last event left" in broken.err
+    assert (
+        f"breaks at ROLLBACK#{done.id} / METADATA: it does not say what the last event left" in broken.screen
+    )
 
     bucket = dev.settings.names.audit_bucket(dev.settings.account)
     kept = dev.root_client("s3").list_object_versions(Bucket=bucket)["Versions"]

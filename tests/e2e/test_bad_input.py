@@ -142,7 +142,7 @@ def test_a_weight_is_cleared_where_the_primary_stays_and_others_move(dev: Platfo
     assert run.code == 0, str(run)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("2", {}))
     assert (run.json["counts"]["moved"], run.json["counts"]["confirmed"]) == (5, 1)
-    assert "Weights are cleared on" in run.err
+    assert "Weights are cleared on" in run.screen
 
 
 def test_a_journal_that_was_tampered_with_is_shown_as_such(dev: Platform) -> None:

@@ -45,7 +45,7 @@ def test_traffic_that_no_rollback_would_move_is_named_by_can_verify_and_the_repo
     assert all(one["against"] and one["subject"] == name and f"{name}:live" in one["next"] for one in found)
     assert past in page.out
     assert rolled_back.code == 0, "it keeps nobody from relief, and does not slow it"
-    assert "bypass" not in rolled_back.err
+    assert "bypass" not in rolled_back.screen
 
 
 def test_what_a_role_may_not_look_at_is_named_and_never_taken_for_nothing(dev: Platform) -> None:

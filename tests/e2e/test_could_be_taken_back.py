@@ -108,7 +108,7 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
         "traffic",
     }
     assert (shown.code, shown.out) == (0, "")
-    assert "6 of 6 have a recorded version before: v1.2.0 → v1.1.0" in shown.err
+    assert "6 of 6 have a recorded version before: v1.2.0 → v1.1.0" in shown.screen
     assert unchanged == before, "it changes nothing, and takes no lease"
     assert unreleased.code == 3, str(unreleased)
     assert against(unreleased) == {
@@ -118,6 +118,6 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
     assert against(unreviewed) == {APPROVES: "it has no required reviewers"}
     assert page.out.startswith("## ✗ Could it be taken back?\n")
     assert f"| ✗ | github | `{APPROVES}` it has no required reviewers |" in page.out
-    assert "1 reason" in page.err
+    assert "1 reason" in page.screen
     assert quarantined.code == 3, str(quarantined)
     assert "<b>it loses teams</b> (v1.3.0)" in against(quarantined)["quarantine"]

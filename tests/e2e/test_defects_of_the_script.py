@@ -101,7 +101,7 @@ def test_a_move_that_fails_is_a_failure_and_the_parameter_never_reported_otherwi
 
     assert run.code == 4, str(run)
     assert run.json["status"] == "REVERTED"
-    assert "team-service-list" in run.err
+    assert "team-service-list" in run.screen
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
     assert dev.deployed() == "v1.2.0"
     name = dev.settings.names.deployed_version

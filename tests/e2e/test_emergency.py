@@ -95,7 +95,7 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     assert document == [first.stem.rpartition("-")[2], identifier], (
         "one on this machine only, one in the ledger"
     )
-    assert "EMERGENCY" in dev.rollback("history", as_=ALICE).err
+    assert "EMERGENCY" in dev.rollback("history", as_=ALICE).screen
     shown = dev.show(identifier)
     assert (shown["status"], shown["emergency"], shown["chain"]) == ("COMPLETE", True, "whole")
     assert shown["initiated_by"]["person"] == "olga"
@@ -146,7 +146,7 @@ def killed_in_the_middle_and_gone_on_with(dev: Platform, proxy: Proxy) -> str:
     done = emergency(dev, "--resume", str(journal))
 
     assert done.code == 0, str(done)
-    assert "EMERGENCY" in done.err
+    assert "EMERGENCY" in done.screen
     assert (done.json["status"], done.json["emergency"], done.json["imported"]) == ("COMPLETE", True, False)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("1", {}))
     assert answers(dev) == {OLD}
@@ -156,7 +156,7 @@ def killed_in_the_middle_and_gone_on_with(dev: Platform, proxy: Proxy) -> str:
 def a_new_table_is_recognised_and_mended(dev: Platform, journal: Path) -> None:
     empty = dev.rollback("lambda", "--reason", "again", as_=ALICE)
     assert empty.code == 3, str(empty)
-    assert "new and empty" in empty.err
+    assert "new and empty" in empty.screen
 
     repaired = dev.rollback("ledger", "mend", "--reason", "the table is back", "--json", as_=DAN)
 
@@ -164,7 +164,7 @@ def a_new_table_is_recognised_and_mended(dev: Platform, journal: Path) -> None:
     assert repaired.json["entries"] == 2
     reminded = dev.rollback("status", as_=ALICE)
     assert reminded.code == 0, str(reminded)
-    assert f"rollback ledger import {journal} --env dev" in reminded.err
+    assert f"rollback ledger import {journal} --env dev" in reminded.screen
 
 
 def test_the_break_glass_role_moves_aliases_and_writes_nothing_else(dev: Platform) -> None:

@@ -304,9 +304,9 @@ def test_whatever_the_ledger_states_is_shown_and_never_acted_upon(untouched: Pla
     assert not any("](javascript:" in run.out for name, run in pages.items() if name.startswith("summary"))
     assert "&lt;script&gt;alert(1)" in pages["all"].out, "HTML is text"
     for text in MARKUP.values():
-        assert text in seen["history"].err, "markup is text"
+        assert text in seen["history"].screen, "markup is text"
     assert "rollback abort ALL" not in "".join(
-        line for line in seen["history"].err.splitlines() if line.strip().startswith("next:")
+        line for line in seen["history"].screen.splitlines() if line.strip().startswith("next:")
     ), "no line is forged"
     reasons = {entry.get("reason") for entry in documents["history"].json}
     assert set(PLANTED.values()) <= reasons, "a document has what is stored, escaped"

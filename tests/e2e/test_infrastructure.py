@@ -261,8 +261,8 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Inf
         ("terraform", "no"): [f"At {spoilt[:12]} {protects}"],
     }
     assert unseen.code == 3, str(unseen)
-    assert unseen.err.count("✗ stack ") == unseen.err.count("✗ terraform ") == 1
-    assert "next: ask under bbws-access-dev-github-actions-role, which may read the states" in unseen.err
+    assert unseen.screen.count("✗ stack ") == unseen.screen.count("✗ terraform ") == 1
+    assert "next: ask under bbws-access-dev-github-actions-role, which may read the states" in unseen.screen
     assert dev.checkout() == before
 
 

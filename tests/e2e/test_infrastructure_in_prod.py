@@ -79,7 +79,7 @@ def test_everything_goes_back_under_one_approval(prod: InfrastructureEstate) -> 
     applied = prod.goes_on("apply", waiting)
 
     assert shown.code == 0, str(shown)
-    assert waiting.json["digest"] in shown.err
+    assert waiting.json["digest"] in shown.screen
     assert refused.code == 3, str(refused)
     assert "dan started it and cannot approve it" in refused.err
     assert approved.code == 0, str(approved)
@@ -98,8 +98,8 @@ def test_everything_goes_back_under_one_approval(prod: InfrastructureEstate) -> 
     assert parts == ["aliases", "stack", "terraform"]
     quarantined = prod.platform.rollback("status", "--commit", prod.bad, as_=DAN)
     assert quarantined.code == 3, str(quarantined)
-    assert "stack: " in quarantined.err
-    assert "terraform: " in quarantined.err
+    assert "stack: " in quarantined.screen
+    assert "terraform: " in quarantined.screen
 
 
 def was_approved(applied: Run) -> None:

@@ -312,7 +312,7 @@ def test_resume_and_abort_of_what_has_ended_are_refused(dev: Platform) -> None:
     runs = [dev.rollback(verb, done.id, as_=ALICE) for verb in ("resume", "abort", "apply", "verify")]
 
     assert [run.code for run in runs] == [3] * 4, "\n".join(map(str, runs))
-    assert all("COMPLETE" in run.err for run in runs)
+    assert all("COMPLETE" in run.screen for run in runs)
     assert dev.everything() == before
 
 

@@ -27,13 +27,13 @@ def test_what_no_release_needs_is_deleted_and_the_rest_is_not(dev: Platform) -> 
     shown = dev.rollback("prune", "--keep", "2", "--reason", WHY, as_=DAN)
     untouched = numbers(dev, "team-service-get")
     typed = re.search(
-        rf"next: rollback (prune --env dev --keep 2 --reason '{WHY}' --digest [0-9a-f]+)", shown.err
+        rf"next: rollback (prune --env dev --keep 2 --reason '{WHY}' --digest [0-9a-f]+)", shown.screen
     )
     assert typed, str(shown)
     run = dev.rollback(*shlex.split(typed[1]), "--json", as_=DAN, env=False)
 
     assert shown.code == 0, str(shown)
-    assert "18 versions → 13 versions   5 to delete" in shown.err
+    assert "18 versions → 13 versions   5 to delete" in shown.screen
     assert untouched == ["1", "2", "3"]
     assert run.code == 0, str(run)
     assert (run.json["status"], run.json["kind"], run.json["reason"]) == ("COMPLETE", "prune", WHY)
@@ -44,8 +44,8 @@ def test_what_no_release_needs_is_deleted_and_the_rest_is_not(dev: Platform) -> 
     assert numbers(dev, USED) == ["1", "2", "3"], "another alias stands at it"
     assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS if tail != USED} == {("2", "3")}
     answer = dev.rollback("history", "--kind", "prune", as_=ALICE)
-    assert run.id in answer.err
-    assert "−5" in answer.err
+    assert run.id in answer.screen
+    assert "−5" in answer.screen
     gone = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
     assert gone.code == 3, str(gone)
     assert f"version 1 no longer exists: deleted by prune {run.id}" in gone.err
@@ -103,7 +103,7 @@ def test_an_interrupted_one_goes_on_only_as_it_was_asked(
     assert {tail: numbers(dev, tail) for tail in FUNCTIONS} == before
     assert begun in refused.err
     assert shown.code == 0, str(shown)
-    assert f"rollback resume {begun}" in shown.err
+    assert f"rollback resume {begun}" in shown.screen
     run = dev.rollback("resume", begun, "--json", as_=DAN)
     assert run.code == 0, str(run)
     assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS} == {("2", "3")}

@@ -103,9 +103,9 @@ def test_a_function_with_no_or_several_versions_of_that_name_is_named_and_refuse
     run = dev.rollback("release", "adopt", "--version", "v1.1.0", as_=DAN)
 
     assert run.code == 3, str(run)
-    assert f"{dev.name('team-service-get')}: 2 versions" in run.err
-    assert f"{dev.name('audit-service-record')}: no version" in run.err
-    assert dev.name("team-service-list") not in run.err
+    assert f"{dev.name('team-service-get')}: 2 versions" in run.screen
+    assert f"{dev.name('audit-service-record')}: no version" in run.screen
+    assert dev.name("team-service-list") not in run.screen
     assert dev.everything() == before
 
 

@@ -130,11 +130,44 @@ def test_no_colour_where_none_is_wanted_and_where_nobody_sees_it(mixed: Mixed) -
     assert not _COLOUR.search(unwanted)
     run = piped.finish()
     assert "\x1b" not in run.err + run.out
-    assert "team_service" in run.err
+    assert "team_service" in run.screen
 
 
 def test_columns_shows_how_wide_it_is_where_no_terminal_does(mixed: Mixed) -> None:
     run = mixed.platform.start("release", "list", as_=ALICE, extra={"COLUMNS": "60"}).finish()
 
-    assert max(map(cell_len, run.err.split("\n"))) <= 60
-    assert "quarantined for team_service" in run.err
+    assert max(map(cell_len, run.screen.split("\n"))) <= 60
+    assert "quarantined for team_service" in run.screen
+
+
+@pytest.mark.finding("U6")
+def test_results_are_on_standard_output_and_all_else_on_standard_error(mixed: Mixed) -> None:
+    results = {
+        screen: mixed.platform.rollback(*mixed.arguments(screen), as_=ALICE)
+        for screen in ("status", "history", "show", "lambda", "releases")
+    }
+    refused = mixed.platform.rollback("show", "01AN4Z07BY79KA1307SR9X4MV3", as_=ALICE)
+
+    texts = {"status": "team_service", "history": "COMPLETE", "show": WHY[:40], "lambda": "v1.0.0"}
+    assert [screen for screen, text in texts.items() if text not in results[screen].out] == []
+    assert [screen for screen, run in results.items() if "team_service" in run.err] == []
+    assert (refused.code, refused.out) == (2, "")
+
+
+@pytest.mark.finding("U6")
+def test_a_reader_who_has_seen_enough_ends_nothing_with_an_error(mixed: Mixed) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    run = subprocess.run(
+        [str(SCRIPT), "history", "--env", "dev"],
+        cwd=mixed.platform.root,
+        env=mixed.platform.variables(ALICE),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+
+    os.close(writing)
+    assert run.returncode == 0, run.stderr
+    assert "✗".encode() not in run.stderr

@@ -115,6 +115,7 @@ def lambda_(
             return
         only_in_an_emergency(options)
         if as_shell:
+            ui.plans_beside = True
             plan = opened.plan(request)
             plan.check()
             write_out("\n".join(plans.shell_lines(plan.details, opened.settings.alias)))

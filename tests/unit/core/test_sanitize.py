@@ -58,7 +58,7 @@ def test_whatever_comes_in_only_what_can_be_printed_goes_out(anything: str) -> N
     assert line(line(anything)) == line(anything)
 
 
-def test_markup_is_text_wherever_it_is_shown() -> None:
+def test_markup_is_text_wherever_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     output = io.StringIO()
     terminal = Terminal(width=200)
     terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=200)
@@ -70,7 +70,7 @@ def test_markup_is_text_wherever_it_is_shown() -> None:
     terminal.finish()
     terminal.show(text(loud), {})
 
-    shown = output.getvalue()
+    shown = output.getvalue() + capsys.readouterr().out
     assert shown.count(r"[bold]loud[/] [link=https://e]x[/link] :boom: \u202e") == 5
     assert "\x1b" not in shown
 

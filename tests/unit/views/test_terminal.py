@@ -42,9 +42,11 @@ def test_the_code_is_beside_a_message_that_leaves_room_for_it() -> None:
 @pytest.mark.finding("G9")
 @pytest.mark.finding("W8")
 @pytest.mark.finding("U8")
-def test_an_alarm_and_what_an_audit_saw_have_their_lines_and_no_mark_of_one() -> None:
+def test_an_alarm_and_what_an_audit_saw_have_their_lines_and_no_mark_of_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output = io.StringIO()
-    terminal = Terminal()
+    terminal = Terminal(width=100)
     terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=100)
     seen = Audited(
         environment="dev",
@@ -62,7 +64,9 @@ def test_an_alarm_and_what_an_audit_saw_have_their_lines_and_no_mark_of_one() ->
     terminal.show(view(seen), {})
 
     alarm, relief, counted, found, unkept = (
-        line.strip(" │") for line in output.getvalue().splitlines() if not line.startswith(("╭", "╰"))
+        line.strip(" │")
+        for line in (output.getvalue() + capsys.readouterr().out).splitlines()
+        if not line.startswith(("╭", "╰"))
     )
     assert (alarm, relief) == ("The table was restored.", "Relief: rollback lambda")
     assert counted.startswith("3 entries of the timeline")
