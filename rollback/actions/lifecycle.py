@@ -288,15 +288,15 @@ class Lifecycle:
             approved(opened, plan)
             with working(self.ui, "Planning again"):
                 today = again(plan, target.again(plan, rollback_id))
+            abandon = f"rollback abort {rollback_id} --env {record.environment}  # then plan again"
             if today.digest() != record.digest:
                 raise Refused(
                     f"The plan no longer holds: its digest is {today.digest()[:16]} now, "
                     f"{record.digest[:16]} was approved.",
                     code=Code.PLAN_OUTDATED,
-                    next=f"rollback abort {rollback_id} --env {record.environment}  # then plan again",
+                    next=abandon,
                 )
-            again = f"rollback abort {rollback_id} --env {record.environment}  # then plan again"
-            refuse(target.refusals(today), again)
+            refuse(target.refusals(today), abandon)
             self.ui.planned(plan)
             given = approved(opened, plan)
             self._records.not_stopped()

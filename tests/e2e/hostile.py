@@ -55,17 +55,17 @@ class Row:
 def wrong(run: Run, code: int, message: str, *, document: bool = False) -> str:
     """What is not as it has to be with a run that was refused; empty where nothing is.
 
-    Whatever a run says has to be a few lines of what can be printed, and nothing on standard output unless a
-    `document` was asked for.
+    Whatever a run says has to be a few lines of what can be printed; where nothing was read yet (exit 2), nothing is on
+    standard output unless a `document` was asked for.
     """
     return ", ".join(
         what
         for what, so in {
             f"exit {run.code} and not {code}": run.code != code,
-            f"does not say {message!r}": message not in run.err,
+            f"does not say {message!r}": message not in run.screen,
             "a traceback": "Traceback" in run.err,
             "something raw": not all(char.isprintable() or char == "\n" for char in run.out + run.err),
-            "something on standard output": bool(run.out) and not document,
+            "something on standard output": code == 2 and bool(run.out) and not document,
             f"{len(run.err)} characters": len(run.err) > _SHORT,
         }.items()
         if so

@@ -107,8 +107,8 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
         "audit trail",
         "traffic",
     }
-    assert (shown.code, shown.out) == (0, "")
-    assert "6 of 6 have a recorded version before: v1.2.0 → v1.1.0" in shown.screen
+    assert (shown.code, shown.err) == (0, "")
+    assert "6 of 6 have a recorded version before: v1.2.0 → v1.1.0" in shown.out
     assert unchanged == before, "it changes nothing, and takes no lease"
     assert unreleased.code == 3, str(unreleased)
     assert against(unreleased) == {

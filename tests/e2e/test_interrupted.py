@@ -209,8 +209,8 @@ def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_shows_what_to_type
     assert run.code == 1, str(run)
     assert "Stopping after what is under way" in run.err
     identifier = run.id
-    assert f"rollback resume {identifier} --env dev" in run.err
-    assert f"rollback abort {identifier} --env dev" in run.err
+    assert f"rollback resume {identifier} --env dev" in run.screen
+    assert f"rollback abort {identifier} --env dev" in run.screen
     _is_truthful(dev, identifier)
     resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
     assert resumed.code == 0, str(resumed)
@@ -232,7 +232,7 @@ def test_an_interrupted_rollback_blocks_another_until_it_is_resumed_or_aborted(
     others = [dev.rollback("lambda", "--reason", "other", as_=CAROL), dev.record("v1.3.0", as_=DAN)]
 
     assert [run.code for run in others] == [3, 3], "\n".join(map(str, others))
-    assert all(f"rollback resume {identifier} --env dev" in run.err for run in others)
+    assert all(f"rollback resume {identifier} --env dev" in run.screen for run in others)
     aborted = dev.rollback("abort", identifier, "--json", as_=CAROL)
     assert aborted.code == 0, str(aborted)
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
@@ -256,8 +256,8 @@ def test_a_second_ctrl_c_after_the_last_move_names_the_record_too(dev: Platform,
     assert run.code == 130, str(run)
     parked.release()
     identifier = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
-    assert f"rollback resume {identifier} --env dev" in run.err
-    assert f"rollback abort {identifier} --env dev" in run.err
+    assert f"rollback resume {identifier} --env dev" in run.screen
+    assert f"rollback abort {identifier} --env dev" in run.screen
     resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
     assert resumed.code == 0, str(resumed)
     _is_over(dev, identifier)
@@ -278,7 +278,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform,
     assert "Traceback" not in run.err
     held.release()
     identifier = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
-    assert f"rollback resume {identifier} --env dev" in run.err
+    assert f"rollback resume {identifier} --env dev" in run.screen
     resumed = dev.rollback("resume", identifier, "--json", as_=CAROL)
     assert resumed.code == 0, str(resumed)
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
@@ -335,8 +335,8 @@ def _is_truthful(dev: Platform, identifier: str) -> None:
         assert item["outcome"] != "moved" or live[item["name"]] == item["to"]
     for run in (shown, status):
         assert run.code == 0, str(run)
-        assert f"rollback resume {identifier} --env dev" in run.err
-        assert f"rollback abort {identifier} --env dev" in run.err
+        assert f"rollback resume {identifier} --env dev" in run.screen
+        assert f"rollback abort {identifier} --env dev" in run.screen
 
 
 def _is_over(dev: Platform, identifier: str) -> None:
