@@ -14,7 +14,7 @@ from rollback.model import automatic
 from rollback.model import standby as standbys
 from rollback.model.automatic import AlarmSeen, Decision, Facts, Policy, ReleaseSeen, StandbySeen
 from rollback.model.kind import Kind
-from rollback.model.record import Status, now_iso
+from rollback.model.record import Status
 from rollback.model.release import OPENED, Entry, Timeline
 
 # The alarms of these names, and how they changed since a moment.
@@ -43,16 +43,14 @@ def facts(session: Session, read: Read = alarms.seen) -> Facts:
     """
     rule, timeline = policy(session), session.ledger.timeline(verified=True)
     entry = standbys.newest_release(timeline)
-    now = session.now()
     if entry is None or not rule.takes:
-        return Facts(policy=rule, now=now_iso(now))
+        return Facts(policy=rule)
     frozen = session.ledger.frozen()
     bound = frozen is not None and frozen.binds(session.caller.person)
     since = datetime.fromisoformat(entry.at) - timedelta(minutes=2 * rule.bake_minutes)
     at = {timeline.all_deployed.get(service, "") for service in session.settings.services}
     return Facts(
         policy=rule,
-        now=now_iso(now),
         release=ReleaseSeen(id=entry.id, version=entry.version, at=entry.at),
         services_at=at.pop() if len(at) == 1 else "",
         alarms=read(session.account, rule.alarms, since),

@@ -77,6 +77,7 @@ def respected(session: Session, opened: Opened, plan: Plan[Any]) -> None:
     if why := contradiction(opened, plan):
         raise opened.tampered(why)
     timeline = session.ledger.timeline(verified=True)
+    timeline.newest  # noqa: B018 - the clock is looked at last: a process may have stood still meanwhile
     found = standby.ended(plan, record.rollback_id, timeline, now_iso(session.now()))
     if found is None:
         return

@@ -45,6 +45,10 @@ class Policy:
     bake_minutes: int
     needs_approval: bool = True
 
+    def names(self, alarm: AlarmSeen) -> bool:
+        """Whether this alarm may take what is on standby."""
+        return alarm.name in self.alarms
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
@@ -91,13 +95,12 @@ class StandbySeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """All that decides. `now` is ISO 8601 in UTC; `frozen` says in words who has frozen the environment; `taken` is the
+    """All that decides. `frozen` says in words who has frozen the environment; `taken` is the
     record by which a standby of this release was taken already, whoever took it; `services_at` is the release that all services
     are at by the ledger, empty where they are at several.
     """
 
     policy: Policy
-    now: str
     release: ReleaseSeen | None = None
     services_at: str = ""
     alarms: tuple[AlarmSeen, ...] = ()
@@ -133,7 +136,7 @@ def decide(facts: Facts) -> Decision:
     if (why := _nothing_at_all(facts)) is not None or release is None:
         return why or Nothing(code=Code.NO_RELEASE, reason="no release is recorded")
     red = [alarm for alarm in facts.alarms if alarm.state == RED]
-    named = [alarm for alarm in red if alarm.name in facts.policy.alarms]
+    named = [alarm for alarm in red if facts.policy.names(alarm)]
     if not red:
         return Nothing(code=Code.NOT_RED, reason="none of the alarms that may take it is red")
     if not named:

@@ -20,7 +20,7 @@ from tests.simulation.truth import LOCK
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-ENDS = ("COMPLETE", "REVERTED", "ABORTED")
+ENDS = ("COMPLETE", "REVERTED", "ABORTED", "EXPIRED")
 # A person tries again a few times before they call for help.
 _TRIES = 4
 
@@ -50,7 +50,7 @@ def settle(world: World, *, abort: bool) -> None:
     check(world)
     unfreeze(world)
     # Who is under way bars the others.
-    for unfinished in ("IN_PROGRESS", "AWAITING_APPROVAL", "FAILED"):
+    for unfinished in ("IN_PROGRESS", "AWAITING_APPROVAL", "STANDBY", "FAILED"):
         for record, status in reversed(list(world.truth.records())):
             if status == unfinished:
                 _end(world, record, abort=abort)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollback.actions import automatic
 from rollback.actions.freeze import freeze, unfreeze
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
+from rollback.model.automatic import Take
 from rollback.model.request import AliasesRequest
 from tests.doubles.world import SHA
 from tests.simulation import aftermath
@@ -107,6 +109,29 @@ class Play:
 
     def unfreeze(self, person: str = "dan") -> None:
         self.finish(self.begin(person, "unfreeze", lambda flow: unfreeze(flow.session, "so"), Manner()))
+
+    def prepare(self, person: str, minutes: int, manner: Manner = Manner()) -> Process:
+        """Somebody puts the way back from the newest release on standby."""
+        return self.begin(
+            person, "prepare", lambda flow: flow.prepare(minutes), manner, f", for {minutes} minutes"
+        )
+
+    def take(self, person: str, manner: Manner = Manner()) -> Process:
+        """Somebody takes what is on standby."""
+        return self.begin(person, "take", lambda flow: flow.take("checkout fails"), manner)
+
+    def guard(self, manner: Manner = Manner()) -> Process:
+        """The guard looks at the alarm, and takes what is on standby where that is decided."""
+
+        def looks(flow: Lifecycle) -> Any:
+            found = automatic.decision(flow.session, lambda *_: self.world.read_alarms(process))
+            if isinstance(found, Take):
+                return flow.take(found.reason, found.rollback_id, alarm=found.alarm)
+            self.world.note(f"… takes nothing: {found.reason}")
+            return found
+
+        process = self.begin("guard", "take", looks, manner)
+        return process
 
     def act(
         self,

@@ -141,6 +141,10 @@ class Process:
     states: dict[tuple[str, str], str] = field(default_factory=dict)
     # And at its alias, with its weights.
     weighed: dict[str, int] = field(default_factory=dict)
+    # What its clock said when it last read the timeline.
+    read_at: str = ""
+    # The alarm as it last saw it.
+    alarm_seen: Any = None
     # The digest, or the version, that its person names.
     said: str = ""
     calls: int = 0

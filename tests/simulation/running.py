@@ -25,14 +25,15 @@ def run(
     *,
     first: tuple[str, str] | None = None,
     shrink: bool = True,
+    kind: type[Schedules] = Schedules,
 ) -> type[Schedules]:
     """Runs so many schedules; those of a seed `number` are always the same, as are those of None.
 
-    Each begins with the cell `first`. Returns the machine with what it counted. Raises `Violation` for the
+    They are of a `kind`; each begins with the cell `first`. Returns the machine with what it counted. Raises `Violation` for the
     first that breaks an invariant, the shortest like it that can be found where `shrink` says so.
     """
 
-    class Machine(Schedules):
+    class Machine(kind):  # type: ignore[valid-type,misc] # chosen here
         struck: ClassVar[Counter[tuple[str, str]]] = Counter()
         schedules: ClassVar[int] = 0
 
@@ -64,11 +65,16 @@ def part(cell: tuple[str, str], schedules: int, seed: int) -> tuple[int, Counter
     return machine.schedules, machine.struck, ""
 
 
-def caught_after(schedules: int, number: int, first: tuple[str, str] | None = None) -> int | None:
+def caught_after(
+    schedules: int,
+    number: int,
+    first: tuple[str, str] | None = None,
+    kind: type[Schedules] = Schedules,
+) -> int | None:
     """After how many schedules, each beginning with `first`, an invariant was broken; None where none was."""
     counted: Counter[str] = Counter()
 
-    class Machine(Schedules):
+    class Machine(kind):  # type: ignore[valid-type,misc] # chosen here
         def teardown(self) -> None:
             counted["schedules"] += 1
             super().teardown()

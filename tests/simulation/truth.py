@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollback.model.record import now_iso
 from tests.doubles.world import TABLE
 from tests.simulation.aws.lambda_model import AliasSeen
 from tests.simulation.calls import Call, key
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 LOCK = ("LOCK#dev", "aliases")
-OPEN = ("PLANNED", "AWAITING_APPROVAL", "IN_PROGRESS", "FAILED")
+OPEN = ("PLANNED", "AWAITING_APPROVAL", "STANDBY", "IN_PROGRESS", "FAILED")
+WAITING = ("", "AWAITING_APPROVAL", "STANDBY")
 
 
 class Violation(AssertionError):
@@ -95,6 +98,8 @@ class Truth:
         if operation == "update_item":
             return self._lease(process, method, request)
         answer = method(**request)
+        if operation == "query" and call.about.startswith("RELEASE#"):
+            process.read_at = now_iso(process.now())
         if operation == "put_parameter":
             self.excused = self._world.delivering
         if operation == "get_function":
@@ -225,7 +230,7 @@ class Truth:
                 self._approved(process, pk.partition("#")[2])
         for record in records:
             self._not_forged(process, record)
-            begun = before[record] in ("", "AWAITING_APPROVAL") and self._status(record) in OPEN
+            begun = before[record] in WAITING and self._status(record) in OPEN
             if bound and begun and self._status(record) != before[record]:
                 raise self._world.violated(f"{process.name} began {record} though {frozen_by} froze")
             self._owned(process, record, before[record], lock)
@@ -292,8 +297,12 @@ class Truth:
         if now == was:
             return
         story = self.stories[record]
-        if now == "IN_PROGRESS" and was in ("", "AWAITING_APPROVAL"):
+        if now == "IN_PROGRESS" and was in WAITING:
             self._as_planned(process, record, story)
+        if now == "IN_PROGRESS" and was == "STANDBY":
+            self._taken(process, record, story)
+        if now == "EXPIRED" and not self._has_ended(record, story):
+            raise self._world.violated(f"{process.name} called {record} EXPIRED, which has not ended")
         if now == "COMPLETE":
             self._complete(process, record, story)
         if now == "REVERTED":
@@ -319,6 +328,65 @@ class Truth:
                     raise self._world.violated(
                         f"{process.name}: previous of {service} is {expected}, {record} goes to {to}"
                     )
+
+    def _taken(self, process: Process, record: str, story: Story) -> None:
+        """What was on standby is taken: as long as it lasts, once it is approved, and by an alarm where that may be."""
+        until = story.head["facts"]["standby until"]
+        if self._has_ended(record, story):
+            raise self._world.violated(f"{process.name} took {record}, which has ended")
+        # A process may stand still between its last look and its write: DynamoDB knows no condition on the time.
+        if not process.read_at < until:
+            raise self._world.violated(f"{process.name} took {record} at {process.read_at}, after {until}")
+        world, metadata = self._world, self._metadata(record)
+        alarm = metadata.get("alarm", "")
+        strict = world.settings.approval.aliases == "identity" or (alarm and world.settings.production)
+        given = world.partition(f"APPROVAL#{record}")
+        if strict and not any(one["digest"] == metadata["digest"] for one in given):
+            raise world.violated(f"{process.name} took {record}, which nobody has approved")
+        if alarm:
+            self._by_alarm(process, record, str(alarm))
+
+    def _by_alarm(self, process: Process, record: str, alarm: str) -> None:
+        """That an alarm may take it, was green before the release, and red soon after; and that it is the first time."""
+        world, seen = self._world, process.alarm_seen
+        if not world.settings.automatic.takes:
+            raise world.violated(f"{process.name} took {record} for an alarm, which may take nothing")
+        if seen is None or (seen.name, seen.state) != (alarm, "ALARM"):
+            raise world.violated(f"{process.name} took {record} for alarm {alarm}, which it saw as {seen}")
+        if alarm not in world.settings.automatic.alarms:
+            raise world.violated(f"{process.name} took {record} for alarm {alarm}, which nobody named")
+        released = next(entry for entry in reversed(self.timeline) if entry["kind"] == "deployment")
+        at, bake = datetime.fromisoformat(released["at"]), timedelta(minutes=world.settings.automatic.bake)
+        if not at < datetime.fromisoformat(seen.since) <= at + bake:
+            raise world.violated(f"{process.name} took {record} for an alarm that is red since {seen.since}")
+        if not seen.changes:
+            raise world.violated(f"{process.name} took {record} for an alarm whose history nobody knows")
+        reds = [one for one in seen.changes if one.before == "ALARM"]
+        if any(at - bake < datetime.fromisoformat(one.at) <= at for one in reds):
+            raise world.violated(f"{process.name} took {record} for an alarm that was red before")
+        place = self.timeline.index(released)
+        others = [
+            entry["id"]
+            for entry in self.timeline[place:]
+            if entry["id"] != record
+            and entry["kind"] == "opened"
+            and self._metadata(entry["id"]).get("taken_by")
+        ]
+        if others:
+            raise world.violated(f"{process.name} took {record} after {others[0]}, for the same release")
+
+    def _has_ended(self, record: str, story: Story) -> bool:
+        """Whether what is on standby has ended, by what the ledger holds before it is taken or closed."""
+        facts, services = story.head["facts"], set(story.head["targets"])
+        entries = [entry for entry in self.timeline if entry["id"] != record or entry["kind"] == "opened"]
+        newest = next(number for number, one in enumerate(entries) if one["id"] == facts["standby of"])
+        since = entries[newest + 1 :]
+        return any(
+            entry["at"] >= facts["standby until"]
+            or entry["kind"] == "deployment"
+            or services & set(entry["services"])
+            for entry in since
+        )
 
     def _floor_above(self, service: str, to: str) -> str | None:
         """A release that a later one was recorded as not to be rolled back past, if `to` is older than it."""

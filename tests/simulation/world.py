@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,9 @@ from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
 from rollback.config.settings import Settings, parse
 from rollback.ledger.store import _read
+from rollback.model.automatic import AlarmSeen, Change
 from rollback.model.identity import Actor
+from rollback.model.record import now_iso
 from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, create_table, texts
 from tests.simulation.aws.dynamodb_model import DynamoDB
 from tests.simulation.aws.lambda_model import AliasSeen, Lambda
@@ -26,7 +29,10 @@ from tests.simulation.truth import Truth, Violation
 from tests.simulation.wire import Letter
 
 CAROL = Actor(role=ALICE.role, person="carol")
-PEOPLE = {"alice": ALICE, "carol": CAROL, "bob": BOB, "dan": DAN}
+GUARD = Actor(role=ALICE.role, person="guard")
+PEOPLE = {"alice": ALICE, "carol": CAROL, "bob": BOB, "dan": DAN, "guard": GUARD}
+# The alarm that may take what is on standby, and for how many minutes after a release.
+ALARM, BAKE = "errors", 30
 ALIAS = "live"
 SERVICES = {"teams": ["teams-get", "teams-list"], "roles": ["roles-get"]}
 RELEASES = ("v1.0.0", "v1.1.0", "v1.2.0")
@@ -35,8 +41,18 @@ RELEASES = ("v1.0.0", "v1.1.0", "v1.2.0")
 class World:
     """`now` is seconds. `told` is the schedule so far in short sentences."""
 
-    def __init__(self, *, policy: str = "none", keeps: bool = False, canary: bool = False) -> None:
-        self.settings, self.files, self.root = _settings(policy)
+    def __init__(
+        self,
+        *,
+        policy: str = "none",
+        keeps: bool = False,
+        canary: bool = False,
+        automatic: bool = False,
+        production: bool = False,
+    ) -> None:
+        self.settings, self.files, self.root = _settings(policy, automatic=automatic, production=production)
+        # The one alarm that there is, as CloudWatch would show it.
+        self.alarm_seen: AlarmSeen | None = None
         self.now = 0.0
         self.notes: list[str] = []
         self.broken: BaseException | None = None
@@ -84,6 +100,39 @@ class World:
         """A name as a ULID is: 26 characters that sort by when it was given."""
         self._names += 1
         return f"01SIM{self._names:021d}"
+
+    # -- the alarm ---------------------------------------------------------------------------------------
+
+    def alarm_turns(
+        self, state: str, minutes: int, *, named: bool, flapped: bool = False, known: bool = True
+    ) -> None:
+        """The alarm is in a state since so many minutes after the newest release. `flapped`: it was red until five minutes
+        before that release, too. `named`: it is the one that the settings name. `known`: its history is.
+        """
+        released = next(entry for entry in reversed(self.truth.timeline) if entry["kind"] == "deployment")
+
+        def at(minute: float) -> str:
+            return now_iso(datetime.fromisoformat(released["at"]) + timedelta(minutes=minute))
+
+        changes = [Change(at=at(minutes), before="OK", state=state)]
+        if flapped:
+            changes += [
+                Change(at=at(-5), before="ALARM", state="OK"),
+                Change(at=at(-30), before="OK", state="ALARM"),
+            ]
+        name = ALARM if named else "another"
+        self.alarm_seen = AlarmSeen(
+            name=name, state=state, since=at(minutes), changes=tuple(changes if known else ())
+        )
+        self.note(
+            f"alarm {name} is {state} since {minutes} minutes after {released['version']}"
+            + (", and was red before" if flapped else "")
+        )
+
+    def read_alarms(self, process: Process) -> tuple[AlarmSeen, ...]:
+        """What CloudWatch shows a process."""
+        process.alarm_seen = self.alarm_seen
+        return () if self.alarm_seen is None else (self.alarm_seen,)
 
     # -- calls -----------------------------------------------------------------------------------------
 
@@ -180,8 +229,15 @@ class Checkout:
 
 
 @cache
-def _settings(policy: str) -> tuple[Settings, dict[str, str], Any]:
-    project, stack = texts(approval=policy, services=SERVICES)
+def _settings(
+    policy: str, *, automatic: bool = False, production: bool = False
+) -> tuple[Settings, dict[str, str], Any]:
+    project, stack = texts(
+        approval=policy,
+        services=SERVICES,
+        production=production,
+        automatic={"takes": automatic, "alarms": [ALARM], "bake": BAKE},
+    )
     files = {"Pulumi.yaml": project, "Pulumi.dev.yaml": stack}
     return parse("dev", project, stack), files, Checkout(files)
 
