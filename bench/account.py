@@ -21,6 +21,7 @@ from localaws.clients import connect
 from localaws.emulator import server
 from localaws.errors import LocalError
 from localaws.paths import ROOT
+from rollback.api import guard as guard_package
 from rollback.config.naming import DEPLOYER, ROLLBACK
 from rollback.config.settings import Settings, load
 
@@ -138,16 +139,22 @@ class BenchAccount:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, progress: Callable[[str], None], services: Mapping[str, Sequence[str]] | None = None
+    folder: Path,
+    progress: Callable[[str], None],
+    services: Mapping[str, Sequence[str]] | None = None,
+    *,
+    guard: Mapping[str, Any] | None = None,
 ) -> Iterator[BenchAccount]:
     """An account for as long as the block lasts, with `services` or this project's own catalogue.
 
     Functions at `GOOD`, the environment declared around them by a real `pulumi up`, policies evaluated,
     the release recorded, no smoke command. With `services` of its own it has no roles, and the aliases of
-    more than a thousand functions are made with them (`program`). Raises `LocalError`.
+    more than a thousand functions are made with them (`program`). `guard` is that setting: with it an alarm may take what
+    is on standby. Raises `LocalError`.
     """
-    checkout = _checkout(folder / "checkout", services)
-    unpaced = _checkout(folder / "unpaced", services, pace=_UNPACED)
+    more: dict[str, Any] = {"guard": dict(guard), "automatic": {"takes": True}} if guard is not None else {}
+    checkout = _checkout(folder / "checkout", services, **more)
+    unpaced = _checkout(folder / "unpaced", services, pace=_UNPACED, **more)
     settings = load(checkout, ENVIRONMENT)
     count = len(settings.catalogue())
     with server.running(auth=True, progress=progress) as emulator:
@@ -157,6 +164,10 @@ def running(
         declared = count <= _DECLARED
         functions = connect("lambda", emulator.endpoint, settings)
         estate.deploy(functions, settings, GOOD, create_alias=not declared)
+        if guard is not None:
+            progress("the guard's package")
+            # As people are paced, so is the guard.
+            _package(checkout, unpaced)
         progress(f"{count} functions: pulumi up")
         env = _environment(emulator.endpoint, settings, unpaced, None)
         env["BENCH_ALIASES"] = "declared" if declared else "there"
@@ -226,8 +237,20 @@ def _copy(item: Mapping[str, Any], number: int) -> dict[str, Any]:
     }
 
 
+def _package(checkout: Path, *others: Path) -> None:
+    """The guard's package with the settings of `checkout`, for this Python, where the program looks for it."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    made = guard_package.build(ENVIRONMENT, folder=checkout, python=python)
+    for other in others:
+        shutil.copy(made, other / made.name)
+
+
 def _checkout(
-    folder: Path, services: Mapping[str, Sequence[str]] | None, *, pace: Mapping[str, float] | None = None
+    folder: Path,
+    services: Mapping[str, Sequence[str]] | None,
+    *,
+    pace: Mapping[str, float] | None = None,
+    **more: Any,
 ) -> Path:
     """A git checkout of this project with settings of its own."""
     folder.mkdir(parents=True)
@@ -245,6 +268,8 @@ def _checkout(
         config["services"]["default"] = {name: list(tails) for name, tails in services.items()}
     if pace is not None:
         config["pace"]["default"] = dict(pace)
+    for name, value in more.items():
+        config[name] = {"type": "object", "default": value}
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
     author = ("-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
     for parts in (

@@ -123,7 +123,11 @@ class Answering:
             document["decision"] = str(decision.code)
         subject = f"{self.session.environment}: a test of the guard"
         try:
-            guard.report(self.session.account, subject, {**document, "test": True})
+            guard.report(
+                self.session.account,
+                subject,
+                {**document, "code": "TEST", "environment": self.session.environment},
+            )
             document["reported"] = True
         except RollbackError as error:
             document |= {"reported": False, "report": str(error)}

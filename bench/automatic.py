@@ -1,0 +1,84 @@
+"""A bad release that rolls itself back: from the alarm's transition to the last alias moved.
+
+What is in it: the topic, the start of the guard's function (a cold one, as on a bad night), what it reads before it
+believes the alarm, the plan made again, and the moves at the pace of the quota, below which nobody comes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from bench.account import ENVIRONMENT, BenchAccount
+from bench.paced import RATE
+from bench.table import Measurement
+from localaws import estate
+from localaws.clients import connect
+from localaws.errors import LocalError
+from rollback.config.naming import DEPLOYER
+
+GUARD = {"errors": 2}
+# Seconds: what may be added to the quota's floor, how long is waited for at most, and between two looks.
+_OVERHEAD, _PATIENCE, _LOOK = 5.0, 180.0, 0.5
+_BAD = "v1.9.0"
+
+
+def rows(where: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measurement]:
+    """The row of an account with a guard. Raises `LocalError` where the release does not come back."""
+    count, settings = len(where.functions), where.settings
+    service = next(iter(settings.services))
+    alarm = settings.names.alarm(service)
+    progress(f"{count} functions: a bad release, and its alarm")
+    _until(lambda: _changes(where, alarm), "the alarm is not evaluated")
+    functions = connect("lambda", where.endpoint, settings)
+    estate.deploy(functions, settings, _BAD, broken=[service])
+    recorded = ("release", "record", "--env", ENVIRONMENT, "--version", _BAD, "--commit", "0" * 40)
+    where.rollback(*recorded, "--standby", "45m", role=DEPLOYER)
+    for name in settings.functions(service):
+        for _ in range(GUARD["errors"] + 1):
+            functions.invoke(FunctionName=name, Qualifier=settings.alias)
+    record = _until(lambda: _taken(where), "nothing was taken for the alarm")
+    moved = [event["at"] for event in record["events"] if event["kind"] == "step"]
+    if record["status"] != "COMPLETE" or record["counts"]["moved"] != count:
+        raise LocalError(f"The guard did not do its work: {record['status']}, {record['counts']}")
+    red = next(at for at, state in _changes(where, alarm) if state == "ALARM")
+    seconds = datetime.fromisoformat(max(moved)).timestamp() - red
+    floor = (count - RATE.burst) / RATE.rate
+    yield Measurement(
+        name=f"{count} functions without a person: the alarm's transition to the last alias moved, beyond the floor",
+        ours=seconds - floor,
+        bar=_OVERHEAD,
+    )
+
+
+def _changes(where: BenchAccount, alarm: str) -> list[tuple[float, str]]:
+    """When the alarm has turned, in seconds of the epoch, and to what; the newest first."""
+    history = connect("cloudwatch", where.endpoint, where.settings).describe_alarm_history(
+        AlarmName=alarm, AlarmTypes=["CompositeAlarm"], HistoryItemType="StateUpdate"
+    )
+    return [
+        (item["Timestamp"].timestamp(), json.loads(item["HistoryData"])["newState"]["stateValue"])
+        for item in history["AlarmHistoryItems"]
+    ]
+
+
+def _taken(where: BenchAccount) -> dict[str, Any] | None:
+    """The record that was taken for the alarm, once it has ended."""
+    status = json.loads(where.rollback("history", "--env", ENVIRONMENT, "--json", "--limit", "1").output)
+    (newest, *_) = status["entries"] if isinstance(status, dict) else status
+    if newest.get("status") in (None, "STANDBY", "IN_PROGRESS", "PLANNED"):
+        return None
+    shown = where.rollback("show", str(newest["rollback_id"]), "--env", ENVIRONMENT, "--json")
+    return dict(json.loads(shown.output))
+
+
+def _until(found: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + _PATIENCE
+    while not (value := found()):
+        if time.monotonic() > end:
+            raise LocalError(f"{what} within {_PATIENCE:.0f} s")
+        time.sleep(_LOOK)
+    return value
