@@ -140,7 +140,7 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         raise Refused(
             f"{record.rollback_id} could be taken until {record.standby_until}.",
             code=Code.STANDBY_ENDED,
-            next=f"rollback standby prepare --env {record.environment} --for 45m, by who is on call",
+            next=f"rollback standby prepare --env {record.environment} --for 45m  # by who is on call",
         )
     if not is_digest_of(digest, record.digest):
         raise Refused(

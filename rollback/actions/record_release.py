@@ -235,13 +235,13 @@ def stack_commit(session: Session) -> StackCommit:
 
 
 def checked_commit(root: Path, commit: str) -> str:
-    """The full 40 digits of a commit; an abbreviation is looked up in the checkout.
+    """The full 40 digits of a commit; an abbreviation, HEAD, and a branch's or tag's name are looked up in the checkout.
 
     Raises `UsageError` where it is none, or not a unique one.
     """
     if _SHA.fullmatch(commit):
         return commit
-    known = resolved(root, commit) if re.fullmatch(r"HEAD|[0-9a-f]{7,39}", commit) else None
+    known = resolved(root, commit)
     if known is not None:
         return known
     raise UsageError(

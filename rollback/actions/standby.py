@@ -115,7 +115,7 @@ def to_take(session: Session) -> str:
         raise Refused(
             f"Nothing is on standby in {session.environment}.",
             code=Code.NO_STANDBY,
-            next=f"rollback status --env {session.environment}, which names the ways back",
+            next=f"rollback status --env {session.environment}  # it names the ways back",
         )
     alive = [opened for opened in seen if why_ended(session, opened, timeline) is None]
     return (alive or seen)[0].record.rollback_id

@@ -85,7 +85,8 @@ class Guard:
                     f"The guard's function failed: {str(answer['errorMessage'])[:500]}",
                     code=Code.AWS_ERROR,
                     changed="Nothing was changed.",
-                    next=f"rollback guard build --env {session.environment}, and `pulumi up` of the foundation.",
+                    next=f"rollback guard build --env {session.environment}\n"
+                    f"pulumi up --stack {session.environment}-foundation",
                 )
             problems = _problems(found, known, takes=session.settings.automatic.takes)
             return {**answer, "problems": problems}

@@ -173,12 +173,39 @@ VERBS = {
 }
 
 
+# What other tools call it: the words after `rollback` that do it here.
+ELSEWHERE = {
+    "undo": "lambda",
+    "revert": "lambda",
+    "rollback": "lambda",
+    "aliases": "lambda",
+    "list": "release list",
+    "releases": "release list",
+    "log": "history",
+    "plan": "lambda --dry-run",
+    "unlock": "abort",
+    "confirm": "apply",
+    "cancel": "abort",
+    "version": "--version",
+}
+
+
 class _Group(TyperGroup):
-    """The verbs of the table under this group's name, before the groups within it."""
+    """The verbs of the table under this group's name, before the groups within it. `help VERB` is `VERB --help`."""
 
     def __init__(self, *, name: str, commands: dict[str, Any], **settings: Any) -> None:
         verbs = {verb: LazyCommand(verb, *described) for verb, described in VERBS[name].items()}
         super().__init__(name=name, commands=verbs | commands, **settings)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        asked = args[:1] == ["help"]
+        return super().parse_args(ctx, [*args[1:], "--help"] if asked else args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        here = ELSEWHERE.get(args[0]) if self.name == "rollback" else None
+        if here is not None and args[0] not in self.commands:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean 'rollback {here}'?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Each with its whole line, wrapped where the terminal ends."""

@@ -10,11 +10,15 @@ import typer
 from rollback.cli import completion
 from rollback.core.errors import Code, UsageError
 
+# The environment where --env is not given.
+ENVIRONMENT = "ROLLBACK_ENV"
+
 Env = Annotated[
     str,
     typer.Option(
         "--env",
         "-e",
+        envvar=ENVIRONMENT,
         help="The environment: Pulumi.<ENV>.yaml has its settings.",
         autocompletion=completion.environments,
     ),
@@ -24,6 +28,7 @@ MaybeEnv = Annotated[
     typer.Option(
         "--env",
         "-e",
+        envvar=ENVIRONMENT,
         help="Environment; default: the one whose account is yours.",
         autocompletion=completion.environments,
     ),

@@ -69,7 +69,7 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
     of the protected branch: nobody goes back to a stranger's branch.
     """
     _must_be_a_checkout(root)
-    sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
+    sha = resolved(root, wanted)
     if sha is None:
         clone = "in this clone, which is shallow" if is_shallow(root) else "here"
         raise UsageError(
@@ -99,7 +99,7 @@ def of_this_checkout(root: Path, wanted: str, branch: str) -> Commit:
     where it is part of neither.
     """
     _must_be_a_checkout(root)
-    sha = resolved(root, wanted) if _REVISION.fullmatch(wanted) else None
+    sha = resolved(root, wanted)
     if sha is not None and is_ancestor(root, sha, "HEAD"):
         return Commit(sha=sha, subject=subject(root, sha))
     return find(root, wanted, branch)
@@ -112,7 +112,11 @@ def files(root: Path, sha: str, folder: str) -> list[str]:
 
 
 def resolved(root: Path, wanted: str) -> str | None:
-    """All digits of the commit that `wanted` names; None where it names none here."""
+    """All digits of the commit that `wanted` (digits, HEAD, or a tag's or branch's name) names; None where it names
+    none here.
+    """
+    if not _REVISION.fullmatch(wanted):
+        return None
     known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
     return None if known.returncode else known.stdout.strip()
 

@@ -74,7 +74,7 @@ def _change(session: Session, differs: Difference) -> Change | None:
         raise UsageError(
             f"None of the functions of {settings.environment} is in account {settings.account} any more.",
             code=Code.NOTHING_FOUND,
-            next="Look whether account and region are right; rollback init proposes a catalogue anew.",
+            next=f"rollback init --env {settings.environment}  # where account and region are right",
         )
     shared = safe_yaml.read(root / configured.PROJECT_FILE, root)
     path = configured.stack_file(root, settings.environment)

@@ -219,7 +219,7 @@ def test_a_guard_that_is_killed_anywhere_is_gone_on_with_by_its_next_try(
     night.turns("ALARM")
     with pytest.raises((Killed, RollbackError)):
         night.answering(life=Life(at=at, before=before)).answer()
-        raise Killed  # noqa: TRY301 - it was through before its end came
+        raise Killed
 
     night.world.clock.seconds += 300
     answer = night.answer()
@@ -266,7 +266,7 @@ def test_where_it_does_not_know_it_fails_for_lambda_to_try_again_and_moves_nothi
     if fails == "cloudwatch":
         night.world.metrics.fail = error
     else:
-        answering.session.ledger.table._client = SimpleNamespace()  # noqa: SLF001 - it answers nothing
+        answering.session.ledger.table._client = SimpleNamespace()
 
     with pytest.raises((RollbackError, AttributeError)):
         answering.answer()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from rollback.cli.app import VERBS, app
+from rollback.cli.app import ELSEWHERE, VERBS, app
 from rollback.cli.options import names_in
 from rollback.core.errors import Code, UsageError
 from rollback.ledger.store import Conflict, LedgerTable, Write
@@ -77,6 +77,35 @@ def test_wrong_usage_is_exit_2(project: Path, arguments: list[str]) -> None:
 )
 def test_a_mistyped_verb_is_answered_with_the_one_that_was_meant(text: str, meant: str) -> None:
     assert f"Did you mean '{meant}'?" in CliRunner().invoke(app, text.split()).output
+
+
+@pytest.mark.finding("U13")
+@pytest.mark.parametrize(("word", "here"), ELSEWHERE.items())
+def test_what_other_tools_call_it_is_answered_with_a_line_that_works(word: str, here: str) -> None:
+    run = CliRunner().invoke(app, [word, "--env", "dev"])
+    helped = CliRunner().invoke(app, [*here.split(), "--help"])
+
+    assert run.exit_code == 2
+    assert f"Did you mean 'rollback {here}'?" in " ".join(run.output.split())
+    assert helped.exit_code == 0
+
+
+@pytest.mark.finding("U13")
+@pytest.mark.parametrize("verb", [[], ["lambda"], ["release"], ["release", "record"]], ids=" ".join)
+def test_help_is_a_word_too(verb: list[str]) -> None:
+    run = CliRunner().invoke(app, ["help", *verb])
+
+    assert (run.exit_code, run.output) == (0, CliRunner().invoke(app, [*verb, "--help"]).output)
+
+
+def test_the_environment_may_be_a_variable(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLBACK_ENV", "nowhere")
+
+    by_variable = CliRunner().invoke(app, ["status"])
+    by_option = CliRunner().invoke(app, ["status", "--env", "dev"])
+
+    assert "[UNKNOWN_ENVIRONMENT]" in by_variable.output
+    assert "[NO_CREDENTIALS]" in by_option.output
 
 
 @pytest.mark.parametrize("described", [one for verbs in VERBS.values() for one in verbs.values()], ids=str)

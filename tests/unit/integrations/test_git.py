@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rollback.actions.record_release import checked_commit
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git as commits
 from tests.coded import coded
@@ -56,6 +57,15 @@ def test_a_commit_is_found_by_its_digits_and_by_a_tag(root: Path, git: Git) -> N
 
     assert commits.find(root, sha[:8], "main") == commits.Commit(sha=sha, subject="write one")
     assert commits.find(root, "v1", "main").sha == sha
+
+
+def test_head_a_branch_and_a_tag_name_the_commit_that_was_deployed(root: Path, git: Git) -> None:
+    sha = git("rev-parse", "HEAD")
+
+    assert [checked_commit(root, name) for name in ("HEAD", "main", sha[:7], sha)] == [sha] * 4
+    assert checked_commit(root, "v1") == git("rev-parse", "v1^{commit}")
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_COMMIT)):
+        checked_commit(root, "--all")
 
 
 @pytest.mark.parametrize("wanted", ["f" * 40, "nothing", "--all", "-n", "HEAD:file", "HEAD@{0}", ""])
