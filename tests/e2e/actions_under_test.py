@@ -96,12 +96,15 @@ def run(
     job: str = "",
     env: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
+    root: Path | None = None,
+    path: str = "",
+    called: Mapping[str, Path] | None = None,
 ) -> Workflow:
     """Runs `.github/workflows/NAME` of the platform's checkout; `number` is the run's id (an own one if None).
 
-    `actor` began the run, and `again_by`, if anybody, runs it again. `env` is what steps find in their environment, `variables` what the repository's settings say.
+    `actor` began the run, and `again_by`, if anybody, runs it again. `env` is what steps find in their environment, `variables` what the repository's settings say. Or of another checkout, `root`, with another PATH; `called` are the repositories, each with a commit (`owner/name@SHA`), whose workflows and actions it calls.
     """
-    root = platform.root
+    root = root or platform.root
     if not (root / ".github").exists():
         shutil.copytree(ROOT / ".github", root / ".github")
         shutil.copy(ROOT / "requirements.txt", root)
@@ -129,7 +132,10 @@ def run(
     command += [
         text for kind in ("env", "secret", "var", "input") for text in (f"--{kind}-file", "/dev/null")
     ]
-    texts = [path.read_text(encoding="utf-8") for path in (root / ".github").rglob("*.yml")]
+    for repository, place in (called or {}).items():
+        command += ["--local-repository", f"{repository}={place}"]
+    places = [root, *(called or {}).values()]
+    texts = [file.read_text("utf-8") for place in places for file in (place / ".github").rglob("*.yml")]
     for action, ref in sorted({found for text in texts for found in _USES.findall(text)}):
         if (_STUBS / action).is_dir():
             command += ["--local-repository", f"{action}@{ref}={_STUBS / action}"]
@@ -150,6 +156,7 @@ def run(
         "NO_COLOR": "1",
         "TERM": "dumb",
         "COLUMNS": "500",
+        **({"PATH": path} if path else {}),
         **(env or {}),
     }
     for variable, value in given.items():
@@ -157,7 +164,7 @@ def run(
     done = subprocess.run(
         command,
         cwd=root,
-        env={"PATH": ours["PATH"], "HOME": str(folder)},
+        env={"PATH": path or ours["PATH"], "HOME": str(folder)},
         capture_output=True,
         text=True,
         timeout=_PATIENCE,

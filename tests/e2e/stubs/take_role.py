@@ -7,7 +7,7 @@ from localaws import identity
 from rollback.config.naming import DRILL, ROLES
 from rollback.config.settings import environments, load
 
-root = Path.cwd()
+root = Path.cwd() / os.environ.get("STUB_SETTINGS", "")
 arn, region, person = (os.environ[name] for name in ("ROLE", "REGION", "PERSON"))
 settings, role = next(
     (settings, role)
