@@ -216,8 +216,8 @@ def valid_approval(
     raise Refused(
         f"{record.rollback_id} may not go ahead: {why}.",
         code=Code.APPROVAL_MISSING,
-        next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}, "
-        f"by another person under {settings.called(APPROVER)}.",
+        next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}  "
+        f"# by another person under {settings.called(APPROVER)}",
     )
 
 

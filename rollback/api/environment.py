@@ -6,6 +6,7 @@ It is longer than 400 lines: every operation is a method of the one object.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,8 @@ from rollback.api.operations import Operations
 from rollback.api.progress import Progress, Stop
 from rollback.api.results import Plan, Result
 from rollback.config import settings as configured
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.model.record import Record
+from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError, UsageError
+from rollback.model.record import Record, Status
 from rollback.model.release import Freeze
 from rollback.model.request import Request
 from rollback.model.situation import Policy
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from rollback.api.upkeep import LedgerUpkeep
 
 T = TypeVar("T")
+# Seconds between two looks for an approval.
+_BETWEEN_LOOKS = 5.0
 
 
 class Environment(Operations):
@@ -234,14 +237,21 @@ class Environment(Operations):
             return Plan(details=plan, refusals=refusals)
 
     def roll_back(
-        self, what: Plan | Request, *, reason: str, yes: bool = False, hold: bool = False
+        self,
+        what: Plan | Request,
+        *,
+        reason: str,
+        yes: bool = False,
+        hold: bool = False,
+        wait_minutes: int = 0,
     ) -> Result:
         """Carries out a plan that was seen, or plans a request and carries that out.
 
         Under the lease it is planned again. A plan that is handed over is confirmed by that: exactly it is carried
         out. A request is carried out where nobody has to confirm, where `yes` does so beforehand (in dev) or `confirm`
         answers yes. Where the environment asks for another identity, and with `hold` in any case, the record waits:
-        `status` is `AWAITING_APPROVAL` or `AWAITING_CONFIRMATION`, `waiting` says for whom; that is no error.
+        `status` is `AWAITING_APPROVAL` or `AWAITING_CONFIRMATION`, `waiting` says for whom; that is no error. With
+        `wait_minutes` it goes on by itself once another person has approved it within that time.
 
         Raises `Refused` where a guard speaks against it, or where what would be done now has another digest
         (`DIGEST_MISMATCH`); `Reverted` where it failed and was undone; `VerificationFailed` where it is done and
@@ -256,9 +266,14 @@ class Environment(Operations):
                 )
             what.check()
             request, digest = what.details.request, what.digest
-        return self.carried_out(
+        result = self.carried_out(
             lambda flow: flow.start(request.kind, request, reason, yes=yes, digest=digest, hold=hold)
         )
+        if not wait_minutes or result.record is None or result.status != Status.AWAITING_APPROVAL:
+            return result
+        for line in result.next:
+            self._reporter.notice(line)
+        return self.apply(result.record.rollback_id, wait_minutes=wait_minutes)
 
     def following(self, work: Callable[[Environment], T]) -> Progress[T]:
         """The events of an operation as an iterator, while it runs in a thread; then `result`.
@@ -294,12 +309,27 @@ class Environment(Operations):
             self._reporter.planned(opened.plan(session.target(opened.record.kind).step))
             return opened.record
 
-    def apply(self, rollback_id: str, digest: str = "") -> Result:
+    def apply(self, rollback_id: str, digest: str = "", *, wait_minutes: int = 0) -> Result:
         """Carries out an approved plan, or one that is confirmed by its `digest` (12 digits or more), if it still holds.
 
-        Raises as `roll_back` does.
+        Where nobody has approved it, that is waited for `wait_minutes` at most. Raises as `roll_back` does;
+        `AwaitingApproval` where the time has passed, or `stop` was set meanwhile.
         """
-        return self.carried_out(lambda flow: flow.apply(rollback_id, digest), first=True)
+        until = time.monotonic() + 60 * wait_minutes
+        while True:
+            try:
+                return self.carried_out(lambda flow: flow.apply(rollback_id, digest), first=True)
+            except Refused as error:
+                if error.code != Code.APPROVAL_MISSING or not wait_minutes:
+                    raise
+                left = until - time.monotonic()
+                if left <= 0 or self.stop.is_set():
+                    raise AwaitingApproval(
+                        error.what,
+                        next=f"{error.next}\nrollback apply {rollback_id} --env {self.name}  # then",
+                    ) from None
+                self._reporter.waiting(f"Waiting for the approval of {rollback_id}", left)
+                self.stop.wait(min(left, _BETWEEN_LOOKS))
 
     def resume(self, rollback_id: str, *, confirm_dead: str = "") -> Result:
         """Finishes what was interrupted, from any machine. `confirm_dead` is the `HOST:PID`, or the lock's id, of whoever

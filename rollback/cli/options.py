@@ -51,6 +51,12 @@ Yes = Annotated[
         "--yes", "-y", help="Confirm the plan unseen (not in production; never another's approval)."
     ),
 ]
+Wait = Annotated[
+    str,
+    typer.Option(
+        "--wait", metavar="TIME", help="Wait for another person's approval so long, 30m say, then go on."
+    ),
+]
 ConfirmDead = Annotated[
     str,
     typer.Option(

@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from rollback.api import environment, events, failures, results
+from rollback.cli import options
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import messages
 from rollback.model import plan as plans
@@ -113,11 +114,13 @@ def preview_or_start(
     *,
     dry_run: bool,
     yes: bool,
+    wait: str = "",
 ) -> None:
     """The end of every verb that rolls something back: only the plan, or all of it."""
     if not dry_run:
         messages.checked_reason(reason)
-        end(ui, lambda: opened.roll_back(request, reason=reason, yes=yes))
+        minutes = options.minutes_in(wait) if wait else 0
+        end(ui, lambda: opened.roll_back(request, reason=reason, yes=yes, wait_minutes=minutes))
         return
     preview(ui, opened.plan(request))
 

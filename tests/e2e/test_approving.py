@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import yaml
 
@@ -17,6 +18,7 @@ from tests.e2e.estate_under_test import (
     REASON,
     Person,
     Platform,
+    Running,
     git,
 )
 
@@ -331,3 +333,40 @@ def _put(prod: Platform, person: Person, item: dict[str, dict[str, str]]) -> str
     except client.exceptions.ClientError as error:
         return str(error.response["Error"]["Code"])
     return "written"
+
+
+def test_a_command_that_waits_for_approval_goes_on_by_itself(prod: Platform) -> None:
+    prod.story()
+    running = prod.start("lambda", "--reason", REASON, "--wait", "5m", "--json", as_=ALICE)
+    waiting = _waited_for(prod, running)
+
+    approved = prod.rollback("approve", waiting["rollback_id"], "--digest", waiting["digest"], as_=BOB)
+    run = running.finish()
+
+    assert approved.code == 0, str(approved)
+    assert run.code == 0, str(run)
+    assert (run.json["rollback_id"], run.json["status"]) == (waiting["rollback_id"], "COMPLETE")
+    assert run.json["approved_by"]["person"] == BOB.name
+
+
+def test_who_ceases_to_wait_has_changed_nothing_and_may_go_on_later(prod: Platform) -> None:
+    prod.story()
+    running = prod.start("lambda", "--reason", REASON, "--wait", "5m", as_=ALICE)
+    waiting = _waited_for(prod, running)
+
+    running.interrupt()
+    run = running.finish()
+    approved = prod.rollback("approve", waiting["rollback_id"], "--digest", waiting["digest"], as_=BOB)
+    applied = prod.rollback("apply", waiting["rollback_id"], "--wait", "1m", "--json", as_=ALICE)
+
+    assert run.code == 10, str(run)
+    assert f"rollback apply {waiting['rollback_id']} --env prod" in run.err
+    assert approved.code == 0, str(approved)
+    assert (applied.code, applied.json["status"]) == (0, "COMPLETE"), str(applied)
+
+
+def _waited_for(platform: Platform, running: Running) -> dict[str, Any]:
+    """The record whose approval the command waits for."""
+    running.wait_for("Waiting for the approval of ")
+    found = platform.rollback("history", "--kind", "aliases", "--json", as_=ALICE).json
+    return dict(found[0])

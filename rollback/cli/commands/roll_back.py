@@ -18,7 +18,7 @@ from rollback.cli.commands.emergency import (
     emergency,
     only_in_an_emergency,
 )
-from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Yes, names_in
+from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Wait, Yes, names_in
 from rollback.cli.runtime import preview_or_start, verb
 from rollback.core.errors import Code, UsageError
 from rollback.core.stdio import write_out
@@ -91,6 +91,7 @@ def lambda_(
     undo_file: Undo = None,
     although_answers: AlthoughAnswers = False,
     although_quarantined: AlthoughQuarantined = False,
+    wait: Wait = "",
     json: Json = False,
 ) -> None:
     """Put Lambda aliases back to an earlier release."""
@@ -120,7 +121,7 @@ def lambda_(
             plan.check()
             write_out("\n".join(plans.shell_lines(plan.details, opened.settings.alias)))
             return
-        preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes)
+        preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes, wait=wait)
 
 
 def stack(
@@ -136,6 +137,7 @@ def stack(
     without: Except = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    wait: Wait = "",
     json: Json = False,
 ) -> None:
     """Deploy a Pulumi stack as an earlier commit had it."""
@@ -152,6 +154,7 @@ def stack(
         reason,
         dry_run=dry_run,
         yes=yes,
+        wait=wait,
         json=json,
     )
 
@@ -164,11 +167,12 @@ def terraform(
     allow_below: AllowBelow = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    wait: Wait = "",
     json: Json = False,
 ) -> None:
     """Apply the Terraform configuration as an earlier commit had it."""
     request = TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
-    _do(env, request, reason, dry_run=dry_run, yes=yes, json=json)
+    _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, json=json)
 
 
 def table(
@@ -186,6 +190,7 @@ def table(
         bool, typer.Option("--delete-new", help="With copy-back: delete items that are newer, too.")
     ] = False,
     dry_run: DryRun = False,
+    wait: Wait = "",
     json: Json = False,
 ) -> None:
     """Restore a table to a point in time, beside the live one; then, apart, cut over to it."""
@@ -202,7 +207,7 @@ def table(
     if restored:
         restore = to.removeprefix("restored:")
         request = CutoverRequest(table=name, restore=restore, cutover=cutover.value, delete_new=delete_new)
-    _do(env, request, reason, dry_run=dry_run, yes=False, json=json)
+    _do(env, request, reason, dry_run=dry_run, yes=False, wait=wait, json=json)
 
 
 def full(
@@ -213,13 +218,14 @@ def full(
     allow_below: AllowBelow = False,
     dry_run: DryRun = False,
     yes: Yes = False,
+    wait: Wait = "",
     json: Json = False,
 ) -> None:
     """Put back aliases, then the stack and the Terraform configuration that a release was made with."""
     request = FullRequest(release=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
-    _do(env, request, reason, dry_run=dry_run, yes=yes, json=json)
+    _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, json=json)
 
 
-def _do(env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, json: bool) -> None:
+def _do(env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, wait: str, json: bool) -> None:
     with verb(env, json) as (opened, ui):
-        preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes)
+        preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes, wait=wait)

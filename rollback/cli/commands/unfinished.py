@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason
+from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason, Wait, minutes_in
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.views import rich_layout
@@ -36,11 +36,13 @@ def apply(
         str, typer.Option("--digest", help="The plan's digest, where your own word is enough.")
     ] = "",
     env: MaybeEnv = None,
+    wait: Wait = "",
     json: Json = False,
 ) -> None:
     """Carry out an approved plan, or one that you confirm by its digest."""
     with verb(env, json) as (opened, ui):
-        end(ui, lambda: opened.apply(identifier, digest))
+        minutes = minutes_in(wait) if wait else 0
+        end(ui, lambda: opened.apply(identifier, digest, wait_minutes=minutes))
 
 
 def resume(
