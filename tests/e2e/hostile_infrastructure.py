@@ -78,7 +78,7 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
         _setting("rto", f"{{code: {10**30}, configuration: 1, infrastructure: 1, full: 1, table: 1}}"),
         "rollback:rto.code: ",
     ),
-    "a command with a NUL": (_setting("smoke", r'["sh", "a\0b"]'), "rollback:smoke.aliases.1: "),
+    "a command with a NUL": (_setting("smoke", r'["sh", "a\0b"]'), "rollback:smoke.1: "),
     "a service that leaves the folder": (_setting("services", '{"../x": [a]}'), "no service name"),
     "a function that the shell would run": (
         _setting("services", f'{{a: ["$(touch {MARK})"]}}'),
