@@ -28,8 +28,8 @@ up: venv ## start a local AWS account and say how to point a shell at it
 down: venv ## stop it; its state is kept
 	@$(VENV) -m localaws down
 
-demo: venv ## the whole story on a local account: deploy, break, roll back, approve
-	@$(VENV) -m demo
+demo: venv ## the whole story on a local account: deploy, break, roll back, approve (ARGS=stranger: another company's account)
+	@$(VENV) -m demo $(ARGS)
 
 drill: tools ## the bad day, rehearsed: all five scenarios on a local account, measured against their budgets (ARGS=--publish)
 	@$(VENV) -m bench.drill $(ARGS)

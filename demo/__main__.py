@@ -6,14 +6,17 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from demo import story
+from demo import story, stranger
 from demo.infrastructure import REPORT
 from demo.stage import ClaimError, DemoStage
 from demo.world import World, checkout, dirty
@@ -25,6 +28,14 @@ from localaws.shell import tools
 from rollback.core.errors import RollbackError
 
 FOLDER = LOCAL / "demo"
+# What to do by hand after it.
+HINTS = (
+    (f"open {os.path.relpath(FOLDER / REPORT, os.curdir)}", "what happened, as one page"),
+    ("make up", "a local account to play with, and how to point a shell at it"),
+    (".venv/bin/rollback --help", "the verbs"),
+    *([("less README.md", "how to run it on a real account")] if (ROOT / "README.md").exists() else []),
+    ("make test", "the same and everything that can go wrong, tested"),
+)
 _FAILED, _INTERRUPTED = 1, 130
 _BUILT = 5.0  # seconds; finding it takes none
 
@@ -39,7 +50,8 @@ def main() -> int:
         with locked(
             LOCAL / "demo.lock", waiting=lambda: stage.narrate("Another demo runs here; waiting for it.")
         ):
-            _play(stage)
+            play, hints = (_stranger, HINTS[1:]) if "stranger" in sys.argv[1:] else (_play, HINTS)
+            play(stage)
     except KeyboardInterrupt:
         stage.failed(f"Ended after {time.monotonic() - begun:.0f} s. The demo's account is stopped.")
         return _INTERRUPTED
@@ -54,7 +66,7 @@ def main() -> int:
     except (LocalError, RollbackError, OSError) as error:
         stage.failed(f"The demo could not go on in {stage.where}.", f"{type(error).__name__}: {error}")
         return _FAILED
-    _summary(stage, time.monotonic() - begun)
+    _summary(stage, time.monotonic() - begun, hints)
     return 0
 
 
@@ -92,7 +104,36 @@ def _play(stage: DemoStage) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def _summary(stage: DemoStage, seconds: float) -> None:
+def _stranger(stage: DemoStage) -> None:
+    """The story of another company's account, which ends with it."""
+    stage.opening(
+        "Any team's functions: install it, point it at an account, go",
+        "Another company's accounts on this machine: functions that CloudFormation deployed under SAM's names, and people "
+        "who come by IAM Identity Center. Nothing is edited by hand.",
+    )
+    stage.chapter("Somebody else's accounts, an empty folder, and the wheel")
+    # Outside of this repository, in whose folders its own settings would be found.
+    folder = Path(tempfile.mkdtemp(prefix="another-company-"))
+    progress = BuildProgress(sys.stdout)
+    try:
+        try:
+            tools(progress)
+            emulator = server.start(None, auth=True, log=folder / "account.log", progress=progress)
+        finally:
+            progress.done()
+        try:
+            stranger.install(folder)
+            stranger.play(stage, emulator, folder)
+        finally:
+            # A second Ctrl-C must not leave the accounts behind.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            server.stop(emulator)
+            signal.signal(signal.SIGINT, before)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _summary(stage: DemoStage, seconds: float, hints: Sequence[tuple[str, str]]) -> None:
     table = Table(
         title="What was proved",
         title_justify="left",
@@ -111,13 +152,7 @@ def _summary(stage: DemoStage, seconds: float) -> None:
     table.add_row("", f"{seconds:.1f}", f"{claims} claims, each checked on the account itself")
     stage.table(table)
     stage.narrate("Go on by hand:")
-    for command, what in (
-        (f"open {_shown(FOLDER / REPORT)}", "what happened, as one page"),
-        ("make up", "a local account to play with, and how to point a shell at it"),
-        (".venv/bin/rollback --help", "the verbs"),
-        *([("less README.md", "how to run it on a real account")] if (ROOT / "README.md").exists() else []),
-        ("make test", "the same and everything that can go wrong, tested"),
-    ):
+    for command, what in hints:
         stage.hint(command, what)
 
 

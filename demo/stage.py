@@ -174,8 +174,9 @@ class DemoStage:
         assign: Mapping[str, str] | None = None,
         pipe: bool = False,
         wrap: bool = True,
+        typed: str = "",
     ) -> DemoResult:
-        """Show a command and its output, and demand its exit code.
+        """Show a command (as it was `typed`, where a shell is asked) and its output, and demand its exit code.
 
         The output is shown as it comes; or, with `show`, as the lines that it makes of all of it once
         the command has ended as expected (all of it otherwise). `credentials` is named where it is another one
@@ -187,7 +188,10 @@ class DemoStage:
         if credentials and credentials != self._identity:
             self.console.print(Text(f"as {credentials}", style="dim"), soft_wrap=True)
             self._identity = credentials
-        self._typed([*(f"{name}={value}" for name, value in (assign or {}).items()), *command])
+        if typed:
+            self.console.print(Text(f"$ {typed}", style="bold"), soft_wrap=True)
+        else:
+            self._typed([*(f"{name}={value}" for name, value in (assign or {}).items()), *command])
         begun = time.monotonic()
         process, reading = self._start(command, cwd, {**env, **(assign or {})}, pipe=pipe or not self.live)
         try:

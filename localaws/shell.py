@@ -62,7 +62,7 @@ def environment(
         **_terraform(emulator_endpoint),
         "NO_PROXY": _with_loopback("NO_PROXY"),
         "no_proxy": _with_loopback("no_proxy"),
-        "PATH": os.pathsep.join(_path()),
+        "PATH": os.pathsep.join(path()),
     }
 
 
@@ -218,7 +218,7 @@ def _terraform(endpoint: str) -> dict[str, str]:
     }
 
 
-def _path() -> list[str]:
+def path() -> list[str]:
     """Our plugins, the tools that we have built, this interpreter's folder, the caller's."""
     ours = [str(BIN)]
     engine = build.built_engine()

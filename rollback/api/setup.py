@@ -231,6 +231,13 @@ class Setup:
         place = self.folder.parent if self.folder.name == files.FOLDER else self.folder
         return initial.shared(self.folder, "prefix") or proposals.prefix_of(place.name)
 
+    @property
+    def caller(self) -> str:
+        """Whom the settings name where nobody is named: the caller as an IAM user, `sso` by IAM Identity Center, or none."""
+        return (
+            "sso" if proposals.by_permission_set(self.found.caller) else proposals.person(self.found.caller)
+        )
+
     def _caller(self) -> dict[str, list[str]]:
         """The caller alone, in all that is not approving."""
         own = proposals.person(self.found.caller)

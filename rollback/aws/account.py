@@ -230,7 +230,7 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
     except exceptions.ClientError as error:
         raise _client_error(error, doing, kind) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") or "AWS"
         raise kind(
             f"No answer from {endpoint} while {doing}: {_short(error)}",
             code=Code.AWS_UNREACHABLE,

@@ -48,8 +48,10 @@ def view(preview: Preview, folder: str) -> RenderableType:
 
 def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
     proposal, details = preview.proposal, preview.details
-    caller = preview.found.caller.split(":", 5)[5]
-    yield "account", f"{proposal.account}, {proposal.region}, as {caller}"
+    kind, _, name = preview.found.caller.split(":", 5)[5].partition("/")
+    role, _, person = name.rpartition("/")
+    yield "account", f"{proposal.account}, {proposal.region}"
+    yield "you", f"{person} ({role})" if role else name or kind
     yield "production", "yes" if proposal.production else "no"
     made = "made by this program" if proposal.declares else "made by what deploys them"
     yield "alias", f"{proposal.alias}, {made}"
@@ -88,7 +90,9 @@ def notes(preview: Preview) -> list[str]:
     proposal, details, of_others = preview.proposal, preview.details, preview.of_others
     found: list[str] = []
     if of_others:
-        found.append(f"Left out, of other environments by their names: {few(of_others)}.")
+        found.append(
+            f"Left out, of other environments by their names: {len(of_others)} functions ({few(of_others, 3)})."
+        )
     found += deleting(details.deletes)
     found += [
         f"Table {table.name} is left out: it has no point-in-time recovery."
@@ -170,7 +174,7 @@ def document(preview: Preview, steps: Sequence[str], *, written: bool) -> dict[s
     }
 
 
-def few(names: Sequence[str]) -> str:
+def few(names: Sequence[str], shown: int = _SHOWN) -> str:
     """Names with commas, no more than fit a line or two."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

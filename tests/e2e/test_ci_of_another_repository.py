@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from localaws import wheel as wheels
 from localaws.paths import ROOT
 from rollback.config.settings import load
 from rollback.model import ci_files
-from tests import wheel as wheels
 from tests.e2e.actions_under_test import REPOSITORY, GitHub, Workflow, github, run
 from tests.e2e.estate_under_test import DAN, FUNCTIONS, REASON, Platform, git
 

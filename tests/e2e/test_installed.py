@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 import rollback
+from localaws import wheel as wheels
+from localaws.wheel import Installed
 from rollback.core.errors import Code
 from rollback.core.version import DISTRIBUTION
-from tests import wheel as wheels
 from tests.e2e.docs_as_typed import commands
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 from tests.warm import Run
-from tests.wheel import Installed
 
 _COMPONENTS = """
 import importlib, pkgutil, rollback.components

@@ -146,12 +146,13 @@ def choose_folder(start: Path, named: str = "") -> Path:
 
 
 def _known(start: Path) -> Path | None:
-    """The folder that has settings already: here, above, or in one of the usual name below."""
-    above = (start, *start.parents)
+    """The folder that has settings already: here, above in the same repository, or in one of the usual name below."""
+    above = [start, *start.parents]
+    top = next((number for number, folder in enumerate(above) if (folder / ".git").exists()), 0)
     return next(
         (
             folder
-            for folder in (*above, start / FOLDER)
+            for folder in (*above[: top + 1], start / FOLDER)
             if (folder / configured.PROJECT_FILE).is_file() and configured.has_settings(folder)
         ),
         None,

@@ -12,6 +12,7 @@ from rollback.config import settings as configured
 from rollback.config.naming import FOUNDATION, Names
 from rollback.core import safe_yaml
 from rollback.core.version import DISTRIBUTION, __version__
+from rollback.integrations.pulumi.backend import bucket_url
 from rollback.model import project_files, proposal
 from rollback.model.proposal import Proposal
 
@@ -99,13 +100,13 @@ def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]
     return (
         *lines,
         "export PULUMI_CONFIG_PASSPHRASE=''",
-        f"export PULUMI_BACKEND_URL='s3://{proposed.foundation_bucket}?region={region}'",
+        f"export PULUMI_BACKEND_URL='{bucket_url(proposed.foundation_bucket, region)}'",
         f"pulumi stack init {names.foundation_stack}",
         f"git add {configured.PROJECT_FILE} Pulumi.{environment}*.yaml {PROGRAM} {REQUIREMENTS}",
         f"git commit --message 'Releases of {environment} can be rolled back'",
         f"pulumi up --stack {names.foundation_stack}",
         *acting,
-        f"export PULUMI_BACKEND_URL='s3://{proposed.state_bucket}?region={region}'",
+        f"export PULUMI_BACKEND_URL='{bucket_url(proposed.state_bucket, region)}'",
         f"pulumi stack init {environment}",
         f"pulumi up --stack {environment}",
         f"rollback release record --env {environment} --version v1 --commit $(git rev-parse HEAD)",

@@ -167,15 +167,14 @@ def init(
     """Look at an account's functions, and write the files that declare an environment around them."""
     with answering(env, json) as ui:
         system, pinned = _ci(github, gitlab, ci_source)
-        setup = setups.Setup.look(env, region=region, folder=folder, on_event=ui.hear)
-        chosen = setup.choose(
-            Selection(
-                stacks=tuple(stack or ()),
-                prefixes=tuple(name_prefix or ()),
-                tags=tuple(map(tag_of, tag or ())),
-                excluded=tuple(except_ or ()),
-            )
+        selection = Selection(
+            stacks=tuple(stack or ()),
+            prefixes=tuple(name_prefix or ()),
+            tags=tuple(map(tag_of, tag or ())),
+            excluded=tuple(except_ or ()),
         )
+        setup = setups.Setup.look(env, region=region, folder=folder, on_event=ui.hear)
+        chosen = setup.choose(selection)
         details = setup.examine(chosen)
         alias = alias or ui.ask("Alias that callers invoke?", setup.alias(details))
         if lacking := setup.without_alias(chosen, details, alias):
@@ -192,6 +191,8 @@ def init(
             for role, given in zip(_ROLES, (deployer, on_call, break_glass, approver), strict=True)
             if given
         }
+        if not (yes or named or permission_sets is not None or repository or gitlab_project):
+            named, permission_sets = _people(ui, setup, asked=bool(production))
         proposed = setup.propose(
             chosen,
             details,
@@ -238,6 +239,26 @@ def _projects(pinned: ci_files.Pin | None, project: str, approvals: str) -> dict
     host = pinned.host if pinned and pinned.host not in ("github.com", GITLAB_COM) else ""
     named = {"project": project, "approvals": approvals, "host": host}
     return {key: value for key, value in named.items() if value}
+
+
+def _people(ui: Terminal, setup: setups.Setup, *, asked: bool) -> tuple[dict[str, list[str]], bool | None]:
+    """Who is named on a terminal, and whether they come by IAM Identity Center; nobody where nothing is typed.
+
+    Who approves is `asked` for.
+    """
+    usual = setup.caller
+    given = ui.ask("Who deploys and rolls back? ARNs of IAM users with commas, or sso", usual or "nobody")
+    if given in (usual, "nobody"):
+        return {}, None
+    if given.casefold() == "sso":
+        return {}, True
+    people = {role: _listed(given) for role in ("deployers", "onCall", "breakGlass")}
+    approvers = ui.ask("Who approves? ARNs with commas", "nobody") if asked else "nobody"
+    return people | ({} if approvers == "nobody" else {"approvers": _listed(approvers)}), None
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def tag_of(given: str) -> tuple[str, str]:

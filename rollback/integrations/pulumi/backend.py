@@ -31,11 +31,16 @@ def backend_url(settings: Settings, *, foundation: bool = False) -> str:
         parts = urlsplit(given)
         ours = parts.scheme == "s3" and parts.netloc in buckets
         return urlunsplit(parts._replace(netloc=buckets[foundation])) if ours else given
-    options = {"region": settings.region}
+    return bucket_url(buckets[foundation], settings.region)
+
+
+def bucket_url(bucket: str, region: str) -> str:
+    """A bucket as a backend, at the endpoint that `AWS_ENDPOINT_URL` names."""
+    options = {"region": region}
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         options |= {"endpoint": endpoint, "s3ForcePathStyle": "true"}
-    return f"s3://{buckets[foundation]}?{urlencode(options)}"
+    return f"s3://{bucket}?{urlencode(options)}"
 
 
 def place(settings: Settings) -> str:

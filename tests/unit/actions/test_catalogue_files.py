@@ -30,6 +30,15 @@ def test_the_next_environment_goes_where_the_first_is(tmp_path: Path) -> None:
     assert choose_folder(tmp_path) == choose_folder(place) == place
 
 
+def test_what_lies_above_the_repository_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(OURS)
+    repository, folder = tmp_path / "shop", tmp_path / "none"
+    (repository / ".git").mkdir(parents=True)
+    folder.mkdir()
+
+    assert (choose_folder(repository), choose_folder(folder)) == (repository, folder)
+
+
 def test_a_folder_with_another_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: theirs\nruntime: nodejs\n")
 

@@ -87,13 +87,16 @@ def everything(made: Run) -> str:
 
 
 @every_environment
-def test_every_function_of_the_catalogue_has_its_alias_by_its_own_name(root: Path, environment: str) -> None:
+def test_every_function_has_its_alias_by_its_own_name_where_the_deployer_of_functions_makes_none(
+    root: Path, environment: str
+) -> None:
     settings = load(root, environment)
     daily, _ = declared(root, environment)
 
     aliases = daily.of("aws:lambda/alias:Alias").values()
-    assert sorted(one.inputs["functionName"] for one in aliases) == sorted(settings.catalogue())
-    assert {one.inputs["name"] for one in aliases} == {settings.alias}
+    declared_here = sorted(settings.catalogue()) if settings.declare_aliases else []
+    assert sorted(one.inputs["functionName"] for one in aliases) == declared_here
+    assert {one.inputs["name"] for one in aliases} == ({settings.alias} if declared_here else set())
 
 
 @every_environment
@@ -101,6 +104,16 @@ def test_both_stacks_read_one_file(root: Path, environment: str) -> None:
     file = root / f"Pulumi.{environment}-foundation.yaml"
 
     assert file.readlink() == Path(f"Pulumi.{environment}.yaml")
+
+
+def test_this_repositorys_own_platform_is_one_of_the_three_and_no_copy() -> None:
+    place = PLATFORMS / "access-platform"
+
+    assert {path.name for path in place.iterdir()} == {
+        "__main__.py",
+        *(one.name for one in ROOT.glob("Pulumi*.yaml")),
+    }
+    assert all(path.readlink() == Path("../../..") / path.name for path in place.iterdir())
 
 
 def roles(settings: Settings) -> set[str]:

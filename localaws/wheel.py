@@ -1,7 +1,7 @@
 """The distribution as others get it: its wheel, and environments that have it with some of its extras and nothing else.
 
 No network is asked. An environment is a `venv` of its own; what the wheel's metadata requires, and what that requires,
-is linked into it out of the environment that runs the tests, where all of it is installed.
+is linked into it out of the environment that runs this, where all of it is installed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from localaws.errors import LocalError
 from localaws.paths import ROOT
 
 UV = str(Path(sys.executable).with_name("uv"))
@@ -61,7 +62,10 @@ def environment(folder: Path) -> None:
 
 
 def build(folder: Path) -> Path:
-    """The wheel, made from a source distribution that is made from a copy of the repository's files."""
+    """The wheel, made from a source distribution that is made from a copy of the repository's files.
+
+    Raises `LocalError` with what the builder says where it fails.
+    """
     copy(folder / "copy")
     _run(
         UV,
@@ -129,4 +133,5 @@ def _closure(of: Distribution, extras: Iterable[str]) -> list[Distribution]:
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    if done.returncode:
+        raise LocalError(f"{command}\n{done.stdout}{done.stderr}")

@@ -1,0 +1,419 @@
+"""`rollback init` and `catalogue sync` on accounts that nobody has prepared for them: they read, propose, and write files."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import pty
+import subprocess
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from localaws import sam_estate
+from localaws.emulator.server import Emulator
+from rollback.config.settings import Settings, load
+from tests import planted
+from tests.e2e.estate_under_test import SCRIPT
+from tests.warm import Run
+
+REGION = "eu-central-1"
+_ACCOUNTS = itertools.count(810_000_000_000 + os.getpid() % 100_000 * 1000)
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stranger:
+    """Somebody's account, and the folder in which they type."""
+
+    endpoint: str
+    account: str
+    folder: Path
+
+    def client(self, service: str) -> Any:
+        return boto3.Session().client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=self.account,
+            aws_secret_access_key="local",
+        )
+
+    def deploy(self, environment: str = "staging", version: str = "v1", **more: Any) -> None:
+        sam_estate.deploy(self.client("cloudformation"), environment, version, **more)
+
+    def function(self, name: str, *, alias: str = "", publish: bool = True, **more: Any) -> None:
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as file:
+            file.writestr("index.py", "def handler(event, context):\n    return 1\n")
+        client, iam = self.client("lambda"), self.client("iam")
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName="any", AssumeRolePolicyDocument=json.dumps(_TRUST))
+        client.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=f"arn:aws:iam::{self.account}:role/any",
+            Handler="index.handler",
+            Code={"ZipFile": code.getvalue()},
+            Publish=publish,
+            **more,
+        )
+        if alias:
+            client.create_alias(FunctionName=name, Name=alias, FunctionVersion="1")
+
+    def variables(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PULUMI_"))}
+        return {
+            **kept,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.account,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "COLUMNS": "80",
+            **more,
+        }
+
+    def rollback(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Run:
+        done = subprocess.run(
+            [str(SCRIPT), *arguments],
+            cwd=self.folder,
+            env=self.variables() if variables is None else dict(variables),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        planted.heard(" ".join(arguments), done.stdout, done.stderr)
+        return Run.of(done.returncode, done.stdout, done.stderr)
+
+    def init(self, *arguments: str) -> Run:
+        return self.rollback("init", "--env", "staging", "--yes", "--json", *arguments)
+
+    def settings(self, environment: str = "staging") -> Settings:
+        return load(self.folder, environment)
+
+    def functions(self) -> dict[str, dict[str, str]]:
+        """Function → alias → version, as the account has it."""
+        client = self.client("lambda")
+        names = [
+            one["FunctionName"]
+            for page in client.get_paginator("list_functions").paginate()
+            for one in page["Functions"]
+        ]
+        return {
+            name: {
+                one["Name"]: one["FunctionVersion"]
+                for one in client.list_aliases(FunctionName=name)["Aliases"]
+            }
+            for name in names
+        }
+
+
+@pytest.fixture
+def stranger(emulator: Emulator, tmp_path: Path) -> Stranger:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return Stranger(endpoint=emulator.endpoint, account=str(next(_ACCOUNTS)), folder=folder)
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_it_writes_loads_and_has_every_function_and_the_account_is_as_it_was(stranger: Stranger) -> None:
+    stranger.deploy()
+    before = stranger.functions()
+
+    run = stranger.init()
+
+    assert run.code == 0, str(run)
+    settings = stranger.settings()
+    assert sorted(settings.catalogue()) == sorted(before)
+    assert {service: sorted(entries) for service, entries in settings.services.items()} == {
+        service: sorted(names) for service, names in sam_estate.SERVICES.items()
+    }
+    assert (settings.alias, settings.declare_aliases, settings.production) == ("prod", False, False)
+    assert (settings.account, settings.region) == (stranger.account, REGION)
+    assert stranger.functions() == before
+    assert (stranger.folder / "Pulumi.staging-foundation.yaml").readlink() == Path("Pulumi.staging.yaml")
+    assert run.json["written"] is True
+
+
+def test_one_person_without_tables_in_production_approves_nothing_and_nothing_is_missing(
+    stranger: Stranger,
+) -> None:
+    stranger.function("newsletter-live-send")
+    ada = f"arn:aws:iam::{stranger.account}:user/ada"
+
+    run = stranger.rollback(
+        "init", "--env", "live", "--yes", "--json", "--deployer", ada, "--on-call", ada, "--break-glass", ada
+    )
+
+    assert run.code == 0, str(run)
+    settings = stranger.settings("live")
+    assert (settings.production, settings.approvals, settings.tables) == (True, False, {})
+    # Nobody has made an alias yet: the stack does.
+    assert (settings.alias, settings.declare_aliases) == ("live", True)
+    assert settings.people.deployers == (ada,)
+
+
+def test_a_second_environment_of_the_same_account_shares_the_program_and_leaves_the_first_alone(
+    stranger: Stranger,
+) -> None:
+    stranger.deploy("staging")
+    stranger.deploy("production")
+    first = stranger.init()
+    before = files(stranger.folder)
+
+    second = stranger.rollback("init", "--env", "production", "--yes", "--json")
+
+    assert (first.code, second.code) == (0, 0), f"{first}\n{second}"
+    assert len(stranger.settings().catalogue()) == len(stranger.settings("production").catalogue()) == 12
+    assert not set(stranger.settings().catalogue()) & set(stranger.settings("production").catalogue())
+    after = files(stranger.folder)
+    assert {name: after[name] for name in before} == before
+
+
+def test_beside_another_pulumi_project_it_has_a_folder_of_its_own(stranger: Stranger) -> None:
+    stranger.deploy(services=["payments"])
+    theirs = stranger.folder / "Pulumi.yaml"
+    theirs.write_text("name: theirs\nruntime: nodejs\n")
+
+    run = stranger.init()
+    refused = stranger.init("--folder", ".")
+
+    assert (run.code, refused.code) == (0, 2), f"{run}\n{refused}"
+    assert len(load(stranger.folder / "rollbacks", "staging").catalogue()) == 3
+    assert theirs.read_text() == "name: theirs\nruntime: nodejs\n"
+    assert refused.error is not None
+    assert refused.error["code"] == "FOLDER_IN_USE"
+    assert run.json["next"][0] == "cd rollbacks"
+
+
+def test_nothing_is_written_where_nobody_says_so(stranger: Stranger) -> None:
+    stranger.deploy(services=["payments"])
+
+    asked = stranger.rollback("init", "--env", "staging", "--json")
+    shown = stranger.rollback("init", "--env", "staging", "--dry-run", "--json")
+
+    assert (asked.code, shown.code) == (3, 0), f"{asked}\n{shown}"
+    assert asked.error is not None
+    assert asked.error["code"] == "CONFIRMATION_MISSING"
+    assert {one["change"] for one in shown.json["files"]} == {"new"}
+    assert files(stranger.folder) == {}
+
+
+def test_a_file_that_somebody_has_changed_is_shown_and_overwritten_only_where_that_is_said(
+    stranger: Stranger,
+) -> None:
+    stranger.deploy(services=["payments"])
+    stranger.init()
+    path = stranger.folder / "Pulumi.staging.yaml"
+    path.write_text(f"{path.read_text()}  shop:leaseSeconds: 30\n")
+
+    refused = stranger.rollback("init", "--env", "staging", "--yes")
+    kept = path.read_text()
+    done = stranger.init("--overwrite")
+
+    assert (refused.code, done.code) == (3, 0), f"{refused}\n{done}"
+    assert "leaseSeconds: 30" in kept
+    assert "-  shop:leaseSeconds: 30" in refused.err
+    assert stranger.settings().lease_seconds == 60
+
+
+def test_an_alias_that_some_lack_is_an_error_that_names_them_and_they_can_be_left_out(
+    stranger: Stranger,
+) -> None:
+    stranger.function("orders-get", alias="live")
+    stranger.function("orders-list")
+
+    refused = stranger.init()
+    done = stranger.init("--only-with-alias")
+
+    assert (refused.code, done.code) == (2, 0), f"{refused}\n{done}"
+    assert refused.error is not None
+    assert refused.error["code"] == "ALIAS_MISSING"
+    assert "orders-list" in refused.error["message"]
+    assert list(stranger.settings().catalogue()) == ["orders-get"]
+
+
+def test_what_has_no_published_version_is_named_before_the_engine_trips_over_it(stranger: Stranger) -> None:
+    stranger.function("orders-get")
+    stranger.function("orders-list", publish=False)
+
+    run = stranger.init()
+
+    assert run.code == 2, str(run)
+    assert run.error is not None
+    assert run.error["code"] == "ALIAS_MISSING"
+    assert "orders-list" in run.error["message"]
+    assert "orders-get" not in run.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changed", "code"),
+    [
+        ((), {}, "NOTHING_FOUND"),
+        ((), {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "NO_CREDENTIALS"),
+        ((), {"AWS_DEFAULT_REGION": ""}, "OPTION_INVALID"),
+        ((), {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS_UNREACHABLE"),
+        (("--env", "Prod!"), {}, "OPTION_INVALID"),
+        (("--tag", "team"), {}, "OPTION_INVALID"),
+    ],
+)
+def test_what_is_wrong_has_a_code(
+    stranger: Stranger, arguments: tuple[str, ...], changed: dict[str, str], code: str
+) -> None:
+    variables = {name: value for name, value in stranger.variables(**changed).items() if value}
+    run = stranger.rollback("init", "--env", "staging", "--yes", "--json", *arguments, variables=variables)
+
+    assert run.code == 2, str(run)
+    assert run.error is not None
+    assert run.error["code"] == code
+    assert files(stranger.folder) == {}
+
+
+def test_bypasses_of_the_alias_and_deployers_that_delete_the_version_before_are_named(
+    stranger: Stranger,
+) -> None:
+    stranger.deploy(services=["payments"], keeps=False)
+    (charge,) = [name for name in stranger.functions() if "Charge" in name]
+    stranger.function("orders-caller", alias="prod", Environment={"Variables": {"CHARGE": charge}})
+
+    run = stranger.init()
+
+    assert run.code == 0, str(run)
+    assert [one["function"] for one in run.json["traffic"]["bypasses"]] == [charge]
+    assert any("payments-staging" in note and "RemovalPolicy.RETAIN" in note for note in run.json["notes"])
+
+
+def test_an_estate_of_more_than_a_page_is_found_as_a_whole(stranger: Stranger) -> None:
+    for number in range(60):
+        stranger.function(f"orders-{number}", alias="live")
+
+    run = stranger.init("--name-prefix", "orders-")
+
+    assert run.code == 0, str(run)
+    assert len(stranger.settings().catalogue()) == 60
+
+
+def test_on_a_terminal_it_asks_and_takes_the_answers(stranger: Stranger) -> None:
+    stranger.function("orders-get", alias="live")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(stranger.folder)
+        os.execve(SCRIPT, [str(SCRIPT), "init", "--env", "staging"], stranger.variables())  # noqa: S606
+    user = f"arn:aws:iam::{stranger.account}:user/"
+    # Alias, production, who deploys, who approves, prefix, and whether to write.
+    answers = ["", "yes", f"{user}ada, {user}bea", f"{user}cem", "acme", "y", ""]
+    os.write(terminal, "\n".join(answers).encode())
+    shown = b""
+    try:
+        while part := os.read(terminal, 65536):
+            shown += part
+    except OSError:  # Linux's word for the end of a pseudo-terminal
+        pass
+    _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0, shown.decode()
+    settings = stranger.settings()
+    assert (settings.alias, settings.production, settings.prefix) == ("live", True, "acme")
+    assert settings.people.on_call == (f"{user}ada", f"{user}bea")
+    assert settings.people.approvers == (f"{user}cem",)
+    assert settings.approval.aliases == "identity"
+
+
+# -- catalogue sync ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def synced(stranger: Stranger) -> Stranger:
+    """Declared, with lines of somebody's own, and then changed: a function is new, one is gone, one was replaced."""
+    stranger.deploy(services=["payments", "orders"])
+    assert stranger.init().code == 0
+    path = stranger.folder / "Pulumi.staging.yaml"
+    path.write_text(f"{path.read_text()}  # ours\n  shop:leaseSeconds: 30\nencryptionsalt: v1:abc\n")
+    cloudformation = stranger.client("cloudformation")
+    made = sam_estate.template("payments", "v2")
+    resources = made["Resources"]
+    for name in [one for one in resources if one.startswith("Capture")]:
+        del resources[name]
+    for name in [one for one in resources if one.startswith("Charge")]:
+        text = json.dumps(resources[name]).replace("Charge", "Refund")
+        resources[name.replace("Charge", "Refund")] = json.loads(text)
+    cloudformation.update_stack(
+        StackName="payments-staging", TemplateBody=json.dumps(made), Capabilities=["CAPABILITY_IAM"]
+    )
+    stranger.deploy(services=["catalogue"])
+    return stranger
+
+
+def test_new_and_gone_functions_are_shown_as_a_diff_and_written_after_a_yes(synced: Stranger) -> None:
+    path = synced.folder / "Pulumi.staging.yaml"
+    before, listed = path.read_text(), synced.settings()
+
+    shown = synced.rollback("catalogue", "sync", "--env", "staging", "--dry-run", "--json")
+    refused = synced.rollback("catalogue", "sync", "--env", "staging", "--json")
+    assert path.read_text() == before
+    done = synced.rollback("catalogue", "sync", "--env", "staging", "--yes", "--json")
+    again = synced.rollback("catalogue", "sync", "--env", "staging", "--json")
+
+    assert (shown.code, refused.code, done.code, again.code) == (0, 3, 0, 0), "\n".join(
+        map(str, (shown, refused, done, again))
+    )
+    assert {service: sorted(entries) for service, entries in shown.json["new"].items()} == {
+        "payments": ["Refund"]
+    }
+    assert {service: sorted(entries) for service, entries in shown.json["gone"].items()} == {
+        "payments": ["Capture"]
+    }
+    assert shown.json["elsewhere"] == ["catalogue-staging"]
+    now = synced.settings()
+    assert sorted(now.services["payments"]) == ["Charge", "Refund", "Webhook"]
+    assert now.services["orders"] == listed.services["orders"]
+    assert again.json["written"] is False
+    document = yaml.safe_load(path.read_text())
+    assert document["encryptionsalt"] == "v1:abc"
+    assert "  # ours\n  shop:leaseSeconds: 30\n" in path.read_text()
+
+
+def test_a_stack_that_is_named_is_looked_at_too(synced: Stranger) -> None:
+    run = synced.rollback(
+        "catalogue", "sync", "--env", "staging", "--stack", "catalogue-staging", "--yes", "--json"
+    )
+
+    assert run.code == 0, str(run)
+    assert sorted(synced.settings().services["catalogue"]) == sorted(sam_estate.SERVICES["catalogue"])
+
+
+def test_a_catalogue_of_all_environments_is_not_written_from_one_account(synced: Stranger) -> None:
+    project, stack = synced.folder / "Pulumi.yaml", synced.folder / "Pulumi.staging.yaml"
+    own = yaml.safe_load(stack.read_text())
+    services = own["config"].pop("shop:services")
+    stack.write_text(yaml.safe_dump(own))
+    shared = yaml.safe_load(project.read_text())
+    shared["config"]["services"] = {"type": "object", "default": services}
+    project.write_text(yaml.safe_dump(shared))
+
+    run = synced.rollback("catalogue", "sync", "--env", "staging", "--yes", "--json")
+
+    assert run.code == 3, str(run)
+    assert run.error is not None
+    assert run.error["code"] == "NOT_CONFIGURED"
