@@ -36,3 +36,7 @@ class Catalogue:
         Raises `Refused` where the file is not as it was, or the catalogue is that of all environments.
         """
         files.write([sync.writable(synced)])
+
+    def steps(self, synced: Synced) -> tuple[str, ...]:
+        """What to type once it is written, line by line."""
+        return sync.steps(self.environment.settings, synced)

@@ -8,12 +8,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from rollback.actions.catalogue.sync import Synced
-from rollback.config.settings import Settings
 from rollback.core.canonical import plain
 from rollback.views.rich_layout import text
 from rollback.views.setup import deleting, diff_view, few, steps_view
 
-__all__ = ["document", "steps", "steps_view", "view"]
+__all__ = ["document", "steps_view", "view"]
 
 
 def view(synced: Synced, alias: str) -> RenderableType:
@@ -41,17 +40,6 @@ def notes(synced: Synced, alias: str) -> list[str]:
             f"Not looked at, since nothing listed is in them: stacks {few(synced.elsewhere)} (--stack NAME)."
         )
     return made
-
-
-def steps(settings: Settings, synced: Synced) -> tuple[str, ...]:
-    """What to type after it is written."""
-    path = "" if synced.change is None else synced.change.file.path
-    return (
-        f"git commit --message 'The functions of {settings.environment} as they are' -- {path}",
-        # Roles are allowed functions one by one.
-        f"pulumi up --stack {settings.names.foundation_stack}",
-        f"pulumi up --stack {settings.environment}",
-    )
 
 
 def document(synced: Synced, steps: Sequence[str], *, written: bool) -> dict[str, Any]:

@@ -43,13 +43,13 @@ def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
             File(path=PROGRAM, text=project_files.PROGRAM),
             File(path=REQUIREMENTS, text=project_files.requirements(DISTRIBUTION, __version__)),
         ]
-    own = f"Pulumi.{environment}.yaml"
+    own = configured.stack_file(folder, environment)
     text = project_files.environment(name, proposed.account, proposed.region, environment, settings)
     configured.parse(environment, shared, text)
     return (
         *made,
         File(path=own, text=text),
-        File(path=f"Pulumi.{environment}-{FOUNDATION}.yaml", link=own),
+        File(path=configured.stack_file(folder, f"{environment}-{FOUNDATION}"), link=Path(own).name),
     )
 
 

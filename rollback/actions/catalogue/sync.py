@@ -10,8 +10,10 @@ from rollback.aws import inventory
 from rollback.aws.inventory import Progress
 from rollback.config import settings as configured
 from rollback.config.naming import is_like
+from rollback.config.settings import Settings
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.integrations.pulumi.backend import bucket_url
 from rollback.model import catalogue, project_files, proposal
 from rollback.model.catalogue import Difference, Selection
 from rollback.model.found import FoundFunction
@@ -46,8 +48,10 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
         near = one.stack in stacks or is_like(one.name, settings.alike)
         return selection.takes(one) if selection.given else near and one.name not in selection.excluded
 
-    strangers = [one for one in found.functions if one.name not in known]
-    own, _ = catalogue.chosen([one for one in strangers if belongs(one)], settings.environment, Selection())
+    strangers, _ = catalogue.chosen(
+        [one for one in found.functions if one.name not in known], settings.environment, Selection()
+    )
+    own = [one for one in strangers if belongs(one)]
     details = inventory.examine(visitor, own, (), progress)
     lacking = proposal.without_alias([one.name for one in own], details.aliases, settings.alias)
     differs = catalogue.difference(
@@ -85,6 +89,19 @@ def _change(session: Session, differs: Difference) -> Change | None:
     configured.parse(settings.environment, shared, text)
     (change,) = changes(root, [File(path=path, text=text)])
     return change
+
+
+def steps(settings: Settings, synced: Synced) -> tuple[str, ...]:
+    """What to type after it is written: roles are allowed functions one by one, and the stack may make their aliases."""
+    names = settings.names
+    path = "" if synced.change is None else synced.change.file.path
+    return (
+        f"git commit --message 'The functions of {settings.environment} as they are' -- {path}",
+        f"export PULUMI_BACKEND_URL='{bucket_url(names.foundation_bucket, settings.region)}'",
+        f"pulumi up --stack {names.foundation_stack}",
+        f"export PULUMI_BACKEND_URL='{bucket_url(names.state_bucket, settings.region)}'",
+        f"pulumi up --stack {settings.environment}",
+    )
 
 
 def writable(synced: Synced) -> Change:

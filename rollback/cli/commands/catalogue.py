@@ -58,5 +58,5 @@ def sync(
                 )
             opened.catalogue.write(synced)
             written = True
-        steps = views.steps(opened.settings, synced) if written else ()
+        steps = opened.catalogue.steps(synced) if written else ()
         ui.show(views.steps_view(steps), views.document(synced, steps, written=written))

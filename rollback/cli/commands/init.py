@@ -176,7 +176,9 @@ def init(
         setup = setups.Setup.look(env, region=region, folder=folder, on_event=ui.hear)
         chosen = setup.choose(selection)
         details = setup.examine(chosen)
-        alias = alias or ui.ask("Alias that callers invoke?", setup.alias(details))
+        if not alias:
+            usual = setup.alias(details)
+            alias = usual if yes else ui.ask("Alias that callers invoke?", usual)
         if lacking := setup.without_alias(chosen, details, alias):
             question = (
                 f"{len(lacking)} of {len(chosen.functions)} functions have no alias {alias}. Leave them out?"
