@@ -27,6 +27,7 @@ def scope_of(settings: Settings) -> Scope:
         alike=settings.alike,
         by=settings.function_access.by,
         tag=tuple(settings.function_access.tag.items()),
+        cloudformation_stacks=settings.cloudformation_stacks,
         permission_sets={
             role: name
             for role, name in settings.permission_sets.of_roles.items()

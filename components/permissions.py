@@ -112,6 +112,22 @@ def _environment_reads(scope: Scope) -> list[Statement]:
         ),
         # What `rollback watch` decides by.
         *([_see_alarms()] if scope.alarms else []),
+        *(
+            [
+                statement(
+                    "ReadStacks",
+                    [
+                        "cloudformation:DescribeStacks",
+                        "cloudformation:GetTemplate",
+                        "cloudformation:ListStackResources",
+                    ],
+                    # A stack's ARN ends in an id that nobody chooses.
+                    [scope.arn("cloudformation", f"stack/{name}/*") for name in scope.cloudformation_stacks],
+                )
+            ]
+            if scope.cloudformation_stacks
+            else []
+        ),
         statement("ReadApis", ["apigateway:GET"], scope.every_api),
         statement("ReleaseParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.parameters),
         statement("TellSlack", ["ssm:GetParameter"], scope.slack),

@@ -96,6 +96,7 @@ class Scope:
     alike: tuple[str, ...] = ()
     by: str = "auto"
     tag: tuple[tuple[str, str], ...] = ()
+    cloudformation_stacks: tuple[str, ...] = ()
     # Role → the permission set by which people do its work.
     permission_sets: Mapping[str, str] = field(default_factory=dict)
     drills: bool = False

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
-from rollback.actions import freeze, standby
+from rollback.actions import freeze, stack_versions, standby
 from rollback.actions.context import Session
 from rollback.actions.ports import Ui
 from rollback.aws.account import code, explained
@@ -76,8 +76,12 @@ def record(
     *,
     stack: StackCommit | None = None,
     not_below: str = "",
+    from_stacks: Sequence[str] = (),
 ) -> Recorded:
     """Records as `version` what alias `live` of every function points at now, and updates the parameters.
+
+    `from_stacks` are CloudFormation stacks: then it is a release of the services that they deploy, and what aliases point
+    at has to be what the stacks have deployed.
 
     `stack` reads the stack's commit, for who does not have it in `commits`: under the leases, so that no rollback of it
     has ended in between. No rollback goes to a release older than `not_below` from then on (`model.floors`): this one,
@@ -93,11 +97,21 @@ def record(
         timeline = session.ledger.timeline(verified=True)
         commits, notices = _with_stack(commits, stack)
         _not_quarantined(session, version, commits)
-        manifest, weighted = _read_live(session, ui)
+        ours = (
+            stack_versions.of_services(session, from_stacks) if from_stacks else session.settings.catalogue()
+        )
+        manifest, weighted = _read_live(session, ui, list(ours))
         notices += weighted
+        if from_stacks:
+            stack_versions.must_be_deployed(session, manifest, from_stacks, ours)
         _known_release(timeline, not_below, version, session.environment)
         release = _release(session, version, commits, manifest, identifier, adopted=False)
-        release = replace(release, not_below=not_below)
+        services = tuple(
+            name
+            for name in session.settings.services
+            if not manifest.keys().isdisjoint(session.settings.functions(name))
+        )
+        release = replace(release, not_below=not_below, services=services)
         deployed = {**dict.fromkeys(release.services, version), **_positions(commits)}
         known = timeline.release_of(version)
         if known is not None:
@@ -126,6 +140,7 @@ def record(
         standby.close_ended(session)
     except RollbackError as error:  # it has ended, closed or not
         notices.append(f"What was on standby is not closed: {error.what}")
+    notices += stack_versions.deleted_ones(session, timeline, release, from_stacks)
     return Recorded(
         release=release, deployed=label({**timeline.all_deployed, **deployed}), notices=tuple(notices)
     )
@@ -280,10 +295,11 @@ def _not_quarantined(session: Session, version: str, commits: Commits) -> None:
             )
 
 
-def _read_live(session: Session, ui: Ui) -> tuple[dict[str, DeployedVersion], list[str]]:
+def _read_live(
+    session: Session, ui: Ui, names: Sequence[str]
+) -> tuple[dict[str, DeployedVersion], list[str]]:
     """What every alias points at, with RevisionId, weights and provisioned concurrency."""
     alias = session.settings.alias
-    names = list(session.settings.catalogue())
 
     def one(name: str) -> DeployedVersion | None:
         for _ in range(_LOOKS):

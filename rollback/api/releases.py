@@ -68,15 +68,23 @@ class Releases:
     environment: Environment
 
     def record(
-        self, version: str, *, commit: str, terraform_commit: str = "", not_below: str = ""
+        self,
+        version: str,
+        *,
+        commit: str,
+        terraform_commit: str = "",
+        not_below: str = "",
+        from_stacks: Sequence[str] = (),
     ) -> Recorded:
         """Records what every alias points at now, after a deployment; commits are resolved in the checkout.
 
         No rollback goes to an older release than `not_below` from then on: this one, or one that is recorded already.
+        `from_stacks` are CloudFormation stacks: the release is then of the services that they deploy, at what they have
+        deployed. `notices` say where nothing is left to roll back to.
         Raises `UsageError` for a commit that is none, `Refused` where a function or its alias is missing, or where the
         version was recorded with other function versions, or is quarantined.
         """
-        act = partial(record_release.record, not_below=not_below)
+        act = partial(record_release.record, not_below=not_below, from_stacks=tuple(from_stacks))
         return self._recorded(version, commit, terraform_commit, act)
 
     def adopt(self, version: str, *, commit: str = "", terraform_commit: str = "") -> Recorded:

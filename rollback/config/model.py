@@ -611,6 +611,14 @@ class Settings(_Model):
         "its full name",
         examples=[{"orders": {"GetOrder": "orders-GetOrderFunction-1A2B3C4D5E6F"}}],
     )
+    cloudformation_stacks: tuple[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,127}$")], ...] = (
+        Field(
+            (),
+            description="The CloudFormation stacks that deploy functions (SAM, CDK, templates), which the roles may read "
+            "then: `can` says whether they keep versions, `release record --from-stack` reads what they have deployed",
+            examples=[["orders-production"]],
+        )
+    )
     function_access: FunctionAccess = Field(
         FunctionAccess(), description="How the roles' policies speak of functions"
     )

@@ -40,10 +40,13 @@ def read(path: Path, root: Path, *, next: str = "") -> str:  # noqa: A002 - the 
         raise refused(f"it is not UTF-8 (byte {error.start})") from None
 
 
-def mapping(name: str, text: str) -> dict[Any, Any]:
-    """The mapping that a text is; empty for an empty one. Raises `UsageError` where it is none, or no YAML."""
+def mapping(name: str, text: str, *, tags: bool = False) -> dict[Any, Any]:
+    """The mapping that a text is; empty for an empty one. Raises `UsageError` where it is none, or no YAML.
+
+    With `tags` a value with a tag of its own, as `!Ref` in a template of CloudFormation's, is None and no error.
+    """
     try:
-        loader = _Loader(text)
+        loader = (_WithTags if tags else _Loader)(text)
         try:
             node = loader.get_single_node()
             if node is None:
@@ -130,3 +133,10 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+class _WithTags(_Loader):
+    """The same with tags that are somebody else's."""
+
+
+_WithTags.add_multi_constructor("!", lambda _loader, _tag, _node: None)

@@ -20,7 +20,7 @@ from rollback.actions.context import Session
 from rollback.actions.quarantine import covering
 from rollback.actions.reversibility import github_environments, resource_rules, rules
 from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict, unasked
-from rollback.aws import point_in_time
+from rollback.aws import point_in_time, stacks
 from rollback.aws.account import code
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import Code, Refused, RollbackError
@@ -64,6 +64,7 @@ def gather(
     checks: dict[str, Callable[[], list[Judgement]]] = {
         "functions": lambda: _functions(session, timeline),
         "traffic": lambda: rules.traffic(traffic.of(session), session.settings.alias),
+        "versions": lambda: rules.versions(_stacks(session)),
         "stack": lambda: of_states("stack", "the stack", lambda: of_stack(session.context, commit, stack)),
         "terraform": lambda: of_states(
             "terraform", "Terraform", lambda: of_terraform(session.context, commit, terraform)
@@ -83,6 +84,14 @@ def gather(
         commit=commit.sha,
         subject=commit.subject,
         findings=tuple(finding for check, ask in checks.items() for finding in _asked(check, ask)),
+    )
+
+
+def _stacks(session: Session) -> stacks.Looked:
+    """Those that the settings name; without any, those that functions say have made them."""
+    names = session.settings.cloudformation_stacks
+    return stacks.look(
+        session.account, names or stacks.of_functions(session.account, session.settings.catalogue())
     )
 
 

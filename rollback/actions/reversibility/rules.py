@@ -15,6 +15,7 @@ from rollback.actions.approval import policy
 from rollback.actions.quarantine import lifting, why
 from rollback.actions.traffic import Traffic, remedy
 from rollback.aws.point_in_time import Window
+from rollback.aws.stacks import Looked
 from rollback.config.settings import Settings
 from rollback.model.advice import next_for
 from rollback.model.kind import Kind
@@ -23,7 +24,7 @@ from rollback.model.record import Record, Status
 from rollback.model.release import Quarantine
 from rollback.targets.table.restore_time import iso
 
-_LONG = 400
+_LONG, _SOME = 400, 10
 _KINDS = {Kind.ALIASES: "functions", Kind.STACK: "infrastructure", Kind.TABLE: "tables"}
 
 
@@ -175,7 +176,8 @@ def approver(settings: Settings) -> Judgement:
             check="approver", answer=CheckAnswer.UNNEEDED, why="nothing asks for another person's yes"
         )
     people, reviewers = settings.people.approvers, settings.reviewers
-    count = len(people), len(reviewers.users) + len(reviewers.teams)
+    by_set = int(bool(settings.permission_sets.approvers))
+    count = len(people), len(reviewers.users) + len(reviewers.teams), by_set
     if not any(count):
         return Judgement(
             check="approver",
@@ -183,7 +185,7 @@ def approver(settings: Settings) -> Judgement:
             why=f"{what} need another person's approval here, and the settings name nobody who may give it",
             next="name one in rollback:people (approvers) or rollback:reviewers, then pulumi up of the foundation",
         )
-    kinds = zip(count, ("named by the settings", "reviewing on GitHub"), strict=True)
+    kinds = zip(count, ("named by the settings", "reviewing on GitHub", "permission set"), strict=True)
     approvers = " and ".join(f"{number} {kind}" for number, kind in kinds if number)
     why = f"{what} are approved by {approvers}"
     return Judgement(check="approver", answer=CheckAnswer.YES, why=why)
@@ -268,6 +270,24 @@ def traffic(found: Traffic, alias: str) -> list[Judgement]:
             Judgement(check="traffic", answer=CheckAnswer.YES, why=f"all of it goes through alias {alias}")
         ]
     return judged
+
+
+def versions(looked: Looked) -> list[Judgement]:
+    """Whether the stacks that deploy functions leave the version before, to which a rollback would go."""
+    judged = [
+        Judgement(check="versions", subject=one.stack, answer=CheckAnswer.NO, why=str(one), next=one.remedy)
+        for one in looked.deletes
+    ]
+    then = "name the stack in the setting cloudformationStacks, then pulumi up of the foundation"
+    # A reader's missing right is nothing against a change.
+    judged += [unasked("versions", f"not looked at: {why}", then, counts=False) for why in looked.unlooked]
+    if judged:
+        return judged
+    if not looked.stacks:
+        why = "neither the settings nor tags that may be read name a CloudFormation stack"
+        return [Judgement(check="versions", answer=CheckAnswer.UNNEEDED, why=why)]
+    why = f"deployments of {', '.join(looked.stacks[:_SOME])} leave the version before"
+    return [Judgement(check="versions", answer=CheckAnswer.YES, why=why)]
 
 
 def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: bool = True) -> Judgement:  # noqa: A002 - the word of the contract

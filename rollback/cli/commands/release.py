@@ -37,13 +37,25 @@ def record(
             help="Plan the way back at once, to be taken within 45m, 2h or 1h30m: see `rollback standby`.",
         ),
     ] = "",
+    from_stack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from-stack",
+            metavar="NAME",
+            help="A CloudFormation stack: record what it has deployed, of its services alone. Can be repeated.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Record what every alias stands at, after a deployment."""
     with verb(env, json) as (opened, ui):
         minutes = minutes_in(standby) if standby else 0
         recorded = opened.releases.record(
-            version, commit=commit, terraform_commit=terraform_commit or "", not_below=not_below
+            version,
+            commit=commit,
+            terraform_commit=terraform_commit or "",
+            not_below=not_below,
+            from_stacks=from_stack or (),
         )
         _recorded(opened, ui, recorded, _prepared(opened, ui, version, minutes) if minutes else None)
 

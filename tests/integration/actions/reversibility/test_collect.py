@@ -71,6 +71,7 @@ def test_everything_passes_and_what_does_not_apply_is_named(platform: World) -> 
     assert [(finding.check, finding.answer) for finding in verdict.findings] == [
         ("functions", CheckAnswer.YES),
         ("traffic", CheckAnswer.YES),
+        ("versions", CheckAnswer.UNNEEDED),
         ("stack", CheckAnswer.UNNEEDED),
         ("terraform", CheckAnswer.UNNEEDED),
         ("tables", CheckAnswer.UNNEEDED),

@@ -1,0 +1,181 @@
+"""CloudFormation stacks that deploy functions: which there are, which versions they have made, and whether those stay.
+
+AWS SAM, CDK, the Serverless Framework and plain templates all end in a stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from botocore.exceptions import ClientError
+
+from rollback.aws.account import code, denied, explained
+from rollback.aws.inventory import cdk_path, deleted_version
+from rollback.core import safe_yaml
+from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.model.found import STACK
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+T = TypeVar("T")
+R = TypeVar("R")
+_VERSION = "AWS::Lambda::Version"
+# …:function:NAME:VERSION
+_OF_VERSION = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:([^:]+):([0-9]+)")
+# What a deployment has been carried out to its end in, and what is deployed is what was asked for
+# (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html).
+_DEPLOYED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
+_GONE = "ValidationError"
+
+
+class Clients(Protocol):
+    """What is read with: `rollback.aws.account.Account` and `inventory.Visitor` are such. `lambda_` is paced."""
+
+    @property
+    def lambda_(self) -> LambdaClient: ...
+    @property
+    def client(self) -> Callable[..., Any]: ...
+    def each(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deletes:
+    """A stack whose next deployment deletes the version that it deployed before: `version` is the logical id of one,
+    `by_cdk` whether CDK has made the template.
+    """
+
+    stack: str
+    version: str
+    by_cdk: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"stack {self.stack} deletes the version before at each deployment ({self.version} has no DeletionPolicy: "
+            "Retain), so that nothing is left to roll back to"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """The line to add."""
+        return (
+            _CDK_LINE
+            if self.by_cdk
+            else f"DeletionPolicy: Retain and UpdateReplacePolicy: Retain on {self.version}"
+        )
+
+
+_CDK_LINE = "current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN)"
+# Where it is not known what deploys.
+ADVICE = f"In CDK, of each function: {_CDK_LINE}; in a template, of each AWS::Lambda::Version: DeletionPolicy: Retain."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """Of the stacks that were looked at: those that delete versions, and in words what could not be looked at."""
+
+    stacks: tuple[str, ...] = ()
+    deletes: tuple[Deletes, ...] = ()
+    unlooked: tuple[str, ...] = field(default=())
+
+
+def of_functions(account: Clients, functions: Collection[str]) -> tuple[str, ...]:
+    """The stacks that functions name in their tags, as far as the caller may read those (`lambda:ListTags`): one call
+    each. Functions that are not there are passed over.
+    """
+
+    def one(name: str) -> str:
+        with explained(f"reading {name}"):
+            try:
+                # With the tags where the caller may read them, without an error where not
+                # (https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html).
+                answer = account.lambda_.get_function(FunctionName=name, Qualifier="$LATEST")
+                return str(answer.get("Tags", {}).get(STACK, ""))
+            except ClientError as error:
+                if code(error) == "ResourceNotFoundException" or denied(error):
+                    return ""
+                raise
+
+    return tuple(sorted({stack for stack in account.each(one, functions) if stack}))
+
+
+def look(account: Clients, stacks: Collection[str]) -> Looked:
+    """Whether deployments of these stacks leave the version before. What is not answered is named, and no finding.
+
+    Raises `UsageError` where the credentials end.
+    """
+    if not stacks:
+        return Looked()
+    client = account.client("cloudformation")
+
+    def one(stack: str) -> Deletes | str | None:
+        try:
+            template = _template(client, stack)
+        except UsageError as error:
+            if error.code is not Code.SETTINGS_INVALID:
+                raise
+            return f"stack {stack}: {error.what}"
+        except RollbackError as error:
+            return f"stack {stack}: {error.what}"
+        found = deleted_version(template)
+        return Deletes(stack=stack, version=found, by_cdk=bool(cdk_path(template, found))) if found else None
+
+    read = account.each(one, stacks)
+    return Looked(
+        stacks=tuple(stacks),
+        deletes=tuple(one for one in read if isinstance(one, Deletes)),
+        unlooked=tuple(one for one in read if isinstance(one, str)),
+    )
+
+
+def deployed(account: Clients, stack: str) -> dict[str, str]:
+    """Function → the version that a stack has deployed of it; the newest where its template has several.
+
+    Raises `Refused` where there is no such stack, or its last deployment did not come to its end.
+    """
+    client = account.client("cloudformation")
+    with explained(f"reading stack {stack}"):
+        try:
+            status = client.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+        except ClientError as error:
+            if code(error) != _GONE:
+                raise
+            raise Refused(
+                f"There is no stack {stack[:128]!a} in this account and region.",
+                code=Code.NOT_DECLARED,
+                next="aws cloudformation list-stacks shows what there is.",
+            ) from None
+    if status not in _DEPLOYED:
+        raise Refused(
+            f"Stack {stack} is {status}: what it was to deploy is not what is deployed.",
+            code=Code.RELEASE_INCOMPLETE,
+            next="Record a release once a deployment has come to its end.",
+        )
+    with explained(f"listing what stack {stack} has made"):
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=stack)
+        return _newest(one for page in pages for one in page["StackResourceSummaries"])
+
+
+def _newest(resources: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    found: dict[str, int] = {}
+    for name, number in _versions(resources):
+        found[name] = max(number, found.get(name, 0))
+    return {name: str(number) for name, number in found.items()}
+
+
+def _versions(resources: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+    for one in resources:
+        arn = _OF_VERSION.fullmatch(one.get("PhysicalResourceId", ""))
+        if one["ResourceType"] == _VERSION and arn and one.get("ResourceStatus") in _DEPLOYED:
+            yield arn[1], int(arn[2])
+
+
+def _template(client: Any, stack: str) -> Mapping[str, Any]:
+    """As it was deployed, macros (SAM's) carried out."""
+    with explained(f"reading the template of stack {stack}"):
+        body = client.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
+    # boto3 reads JSON only.
+    return body if isinstance(body, Mapping) else safe_yaml.mapping("its template", str(body), tags=True)
