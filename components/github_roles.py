@@ -21,10 +21,10 @@ from .policies import Scope, text
 from .tags import tags
 
 _DESCRIPTIONS = {
-    DEPLOYER: "Deploys and records releases; puts back stacks and Terraform configurations",
+    DEPLOYER: "Deploys and records releases; rolls back stacks and Terraform configurations",
     ROLLBACK: "Moves the aliases of the catalogue's functions, and keeps the record of it",
     APPROVER: "Approves what somebody else has planned, and does nothing else",
-    DRILL: "Deploys what is bad on purpose and has it put back; takes the roles that this needs",
+    DRILL: "Deploys what is bad on purpose and has it rolled back; takes the roles that this needs",
     RESTORE: "Restores tables beside the live ones to a point in time",
 }
 

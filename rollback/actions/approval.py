@@ -106,7 +106,7 @@ def binding_policy(
                 f"{settings.environment} needs approval, and {' and '.join(changed)} here differ from branch "
                 f"'{branch}'.",
                 code=Code.SETTINGS_NOT_REVIEWED,
-                next=f"Commit them to '{branch}' by review, or check out what stands there.",
+                next=f"Commit them to '{branch}' by review, or check out what is there.",
             )
     return strictest
 
@@ -126,7 +126,7 @@ def _parsed(environment: str, texts: tuple[str, str], branch: str) -> Settings:
         raise Refused(
             f"The settings on branch '{branch}' are not for this checkout's command: {error.what}",
             code=Code.SETTINGS_NOT_REVIEWED,
-            next=f"Check out what stands on '{branch}' (git fetch origin {branch}).",
+            next=f"Check out what is on '{branch}' (git fetch origin {branch}).",
         ) from None
 
 

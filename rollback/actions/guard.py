@@ -69,7 +69,7 @@ class Answering:
     def answer(self) -> Answer:
         """Goes on with what an earlier try was interrupted at; else decides, and takes what is on standby or says why not.
 
-        Raises `RollbackError` where it does not know: what an interrupted try began is gone on with by the next one.
+        Raises `RollbackError` where it does not know: what an interrupted try began is resumed by the next one.
         """
         facts = automatic.facts(self.session)
         if facts.taken and (own := self._interrupted(facts.taken)) is not None:

@@ -90,7 +90,7 @@ class Lifecycle:
 
     def stopped_at_once(self) -> StoppedAtOnce:
         """The error for a second Ctrl-C, whenever it comes: it names the record, if there is one."""
-        what = "Ended at once."
+        what = "Stopped at once."
         if not self._records.runs:
             return StoppedAtOnce(what, code=Code.ENDED)
         record = self._records.runs[-1].record
@@ -291,7 +291,7 @@ class Lifecycle:
             abandon = f"rollback abort {rollback_id} --env {record.environment}  # then plan again"
             if today.digest() != record.digest:
                 raise Refused(
-                    f"The plan no longer holds: its digest is {today.digest()[:16]} now, "
+                    f"The plan is out of date: its digest is {today.digest()[:16]} now, "
                     f"{record.digest[:16]} was approved.",
                     code=Code.PLAN_OUTDATED,
                     next=abandon,
@@ -374,7 +374,7 @@ class Lifecycle:
             run = self._records.run(target, plan, opened.record, opened.events, lease)
             if run.has(Reverting):
                 raise Refused(
-                    f"{rollback_id} was being put back.", code=Code.WRONG_STATUS, next=next_for(opened.record)
+                    f"{rollback_id} was being reverted.", code=Code.WRONG_STATUS, next=next_for(opened.record)
                 )
             return verify(run)
 
@@ -434,7 +434,7 @@ class Lifecycle:
     def _asked(self, waiting: Finished, plan: Plan[Any]) -> Finished:
         """Asks on a terminal; where there is none, the record waits."""
         assert waiting.record is not None  # noqa: S101 - `_await_approval` made one
-        answer = self.ui.confirm(f"Do exactly this in {plan.environment}?")
+        answer = self.ui.confirm(f"Apply this plan to {plan.environment}?")
         if answer is None:
             return waiting
         if not answer:
@@ -479,7 +479,7 @@ def execute(run: Run) -> Finished:
         return undo(run, why)
     run.close(Status.FAILED, [], done=outcome.done)
     counts = run.record.counts
-    deployed = f" What stands at the plan stays so: {named(outcome.done)}." if outcome.done else ""
+    deployed = f" What is at the plan's target stays so: {named(outcome.done)}." if outcome.done else ""
     error = RollbackError(
         f"It failed: {why}.",
         code=Code.FAILED,
@@ -533,7 +533,9 @@ def undo(run: Run, why: str) -> Finished:
         ended = Status.ABORTED if outcome.not_undone else Status.REVERTED
         run.close(Status.FAILED if ours else ended, [], done=done, undone=True)
     if ours:
-        shown = f"{do.show} says what stands where." if do.ledger else f"What stands where is in {do.place}."
+        shown = (
+            f"{do.show} shows what is deployed." if do.ledger else f"What is deployed where is in {do.place}."
+        )
         again = f"{do.undo}  # to try again to put it back"
         if not way_back(run.plan):
             again = f"rollback history --env {run.plan.environment}  # names the commits that it could go to"

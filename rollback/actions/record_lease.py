@@ -193,7 +193,7 @@ class RecordLeases:
             only(opened.record, _UNFINISHED, _NOTHING_LEFT)
             record, event = give_up(self.session, opened, reason, lease)
         error = RollbackError(
-            f"The plan of {rollback_id} is damaged, so nothing could be put back by it.",
+            f"The plan of {rollback_id} is damaged, so nothing could be reverted by it.",
             code=Code.LEDGER_DAMAGED,
             changed="The record is FAILED, and its lease is free.",
             next=f"rollback status --env {env}  # what is deployed, and from where to go on: --adopt-current",

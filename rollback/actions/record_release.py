@@ -312,7 +312,7 @@ def _read_live(
             raise Refused(
                 f"Somebody is moving {name} right now.",
                 code=Code.CHANGED_BY_OTHERS,
-                next="Record again once it stands still.",
+                next="Record again once nobody changes it.",
             )
         return DeployedVersion(
             version=pointer.version,

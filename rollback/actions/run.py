@@ -264,7 +264,7 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
             raise
         raise StoppedAtOnce(
             f"Ended at once, while {owner} was in flight.",
-            changed="What was under way may or may not have been done; whoever goes on finds out.",
+            changed="What was under way may or may not have been done; resume finds out.",
             next=f"{do.resume}  # to finish it\n{do.undo}  # to undo it",
         ) from None
     except RollbackError as error:

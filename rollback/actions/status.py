@@ -300,7 +300,7 @@ def check(session: Session) -> list[Check]:
         )
         return name, why
 
-    aliases = all_at(session.account.each(judged, catalogue), "stand as recorded")
+    aliases = all_at(session.account.each(judged, catalogue), "are as recorded")
     if not timeline.all_deployed:
         return [aliases]
     others = last.apart(catalogue, timeline.all_deployed)

@@ -35,7 +35,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanMade(Event):
-    """A plan is made, or a recorded one is gone on with. `plan` is `rollback.model.plan.Plan`."""
+    """A plan is made, or a recorded one is resumed. `plan` is `rollback.model.plan.Plan`."""
 
     plan: Plan[Any]
 

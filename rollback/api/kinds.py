@@ -283,7 +283,7 @@ class Prune(Target):
         return self.environment.plan(PruneRequest(keep=keep))
 
     def roll_back(self, plan: Plan, *, reason: str) -> Result:
-        """Deletes exactly what `plan` says; one that was interrupted and is the same is gone on with.
+        """Deletes exactly what `plan` says; one that was interrupted and is the same is resumed.
 
         Raises as `Environment.roll_back` does, and `Refused` where another prune was interrupted.
         """
@@ -301,7 +301,7 @@ class Prune(Target):
                 freeze.respected(session)
         if begun is not None:
             identifier = begun.record.rollback_id
-            self.environment.reporter.notice(f"{identifier} was interrupted, and is gone on with.")
+            self.environment.reporter.notice(f"{identifier} was interrupted, and is resumed.")
             return self.environment.carried_out(lambda flow: flow.resume(identifier))
         return self.environment.carried_out(
             lambda flow: flow.start(Kind.PRUNE, request, reason, yes=yes, digest=digest)

@@ -165,7 +165,7 @@ class Operations:
     def stopped_at_once(self) -> StoppedAtOnce:
         """The error for a person who asks a second time to stop: it names the record that was worked on, if any."""
         if self._flow is None:
-            return StoppedAtOnce("Ended at once.", code=Code.ENDED)
+            return StoppedAtOnce("Stopped at once.", code=Code.ENDED)
         return self._flow.stopped_at_once()
 
     def _without_ledger(self, session: Session, error: Unanswered) -> None:

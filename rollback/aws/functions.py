@@ -65,7 +65,7 @@ def differs(seen: Seen | None, version: str, code_sha256: str | None, *, gone: s
     if seen is None:
         return gone
     if seen.version != version:
-        return f"stands at version {seen.version}, {otherwise} {version}"
+        return f"is at version {seen.version}, {otherwise} {version}"
     if code_sha256 is not None and seen.code_sha256 != code_sha256:
         return f"version {seen.version} holds other code than was recorded"
     return ""
@@ -94,7 +94,7 @@ def alias_differs(
     if seen is None:
         return gone
     if seen.version != version:
-        return f"stands at version {seen.version}, {otherwise} {version}"
+        return f"is at version {seen.version}, {otherwise} {version}"
     return "" if dict(seen.weights) == dict(weights) else f"of its traffic goes {shares(seen.weights)}"
 
 

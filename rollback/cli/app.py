@@ -22,7 +22,7 @@ from rollback.core.stdio import to_nowhere, warn, write_out
 # first sentence of that function's docstring, so that a list of verbs needs none of their modules.
 VERBS = {
     "rollback": {
-        "lambda": ("roll_back:lambda_", "Put Lambda aliases back to an earlier release."),
+        "lambda": ("roll_back:lambda_", "Roll Lambda aliases back to an earlier release."),
         "stack": ("roll_back:stack", "Deploy a Pulumi stack as an earlier commit had it."),
         "terraform": (
             "roll_back:terraform",
@@ -34,11 +34,11 @@ VERBS = {
         ),
         "full": (
             "roll_back:full",
-            "Put back aliases, then the stack and the Terraform configuration that a release was made with.",
+            "Roll back aliases, then the stack and the Terraform configuration that a release was made with.",
         ),
         "report": ("report:report", "Write what happened as one HTML page that needs nothing else."),
         "freeze": ("freeze:freeze", "Refuse deployments and rollbacks of everybody else, until unfreeze."),
-        "unfreeze": ("freeze:unfreeze", "Let an environment go that was frozen, whoever froze it."),
+        "unfreeze": ("freeze:unfreeze", "Lift an environment's freeze, no matter who set it."),
         "prune": (
             "prune:prune",
             "Delete published versions that nothing needs: without --digest and --yes only shows them, or asks.",
@@ -49,7 +49,7 @@ VERBS = {
         ),
         "drill": (
             "drill:drill",
-            "Make something bad on purpose, put it back, and measure; never in production.",
+            "Make something bad on purpose, roll it back, and measure; never in production.",
         ),
         "adopt": (
             "adopt:adopt",
@@ -78,7 +78,7 @@ VERBS = {
         ),
         "approve": (
             "unfinished:approve",
-            "Say yes to exactly one plan, as another person under the approver role.",
+            "Approve exactly one plan, as another person under the approver role.",
         ),
         "apply": ("unfinished:apply", "Carry out an approved plan, or one that you confirm by its digest."),
         "resume": ("unfinished:resume", "Finish what was interrupted, from any machine."),
@@ -89,9 +89,9 @@ VERBS = {
         ),
         "verify": (
             "status:verify",
-            "Verify what stands; or, with an ID, a rollback whose verification failed.",
+            "Verify what is deployed; or, with an ID, a rollback whose verification failed.",
         ),
-        "status": ("status:status", "What stands, what is in flight, and what to type next."),
+        "status": ("status:status", "What is deployed, what is in flight, and what to type next."),
         "history": ("records:history", "Releases, rollbacks and what the engine deployed, newest first."),
         "show": (
             "records:show",
@@ -99,13 +99,16 @@ VERBS = {
         ),
     },
     "release": {
-        "record": ("release:record", "Record what every alias stands at, after a deployment."),
+        "record": ("release:record", "Record what every alias is at, after a deployment."),
         "adopt": (
             "release:adopt",
             "Make a release of the published versions whose description is exactly the version.",
         ),
-        "list": ("release:list_", "The recorded releases, newest first, and what stands where."),
-        "quarantine": ("release:quarantine", "Bar a release: no rollback goes to it until it is lifted."),
+        "list": ("release:list_", "The recorded releases, newest first, and what is deployed where."),
+        "quarantine": (
+            "release:quarantine",
+            "Quarantine a release: no rollback goes to it until it is lifted.",
+        ),
         "lift": ("release:lift", "Let a quarantined release come back."),
     },
     "standby": {
@@ -151,7 +154,7 @@ VERBS = {
         ),
         "end": (
             "ci:end_",
-            "Give up what was rejected or ran out of time, and say in the job's summary how it stands.",
+            "Give up what was rejected or ran out of time, and say in the job's summary how it ended.",
         ),
     },
     "foundation": {
@@ -162,7 +165,7 @@ VERBS = {
     },
     "ledger": {
         "import": ("ledger:import_", "Adopt the journal of an emergency, once the ledger is back."),
-        "mend": ("ledger:mend", "Put back what a restored or new table has lost, from the archive."),
+        "mend": ("ledger:mend", "Restore what a restored or new table has lost, from the archive."),
     },
     "tools": {
         "install": (
@@ -226,7 +229,7 @@ def _group(name: str, line: str) -> typer.Typer:
     )
 
 
-app = _group("rollback", "Puts a bad release back: planned, approved, verified and recorded.")
+app = _group("rollback", "Rolls a bad release back: planned, approved, verified and recorded.")
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer's
@@ -241,7 +244,7 @@ def _all(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and exit.")
     ] = False,
 ) -> None:
-    """Puts a bad release back: planned, approved, verified and recorded."""
+    """Rolls a bad release back: planned, approved, verified and recorded."""
 
 
 app.add_typer(_group("release", "Records what was released, and what must not come back."))

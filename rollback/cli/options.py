@@ -44,7 +44,7 @@ Release = Annotated[
     str, typer.Option("--to", help="A release, or previous.", autocompletion=completion.previous)
 ]
 Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and end there.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and do nothing.")]
 Yes = Annotated[
     bool,
     typer.Option(

@@ -69,7 +69,7 @@ def verb(
 
 def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
     """A second Ctrl-C that came where nothing is in flight any more, or not yet."""
-    return opened.stopped_at_once() if opened else StoppedAtOnce("Ended at once.", code=Code.ENDED)
+    return opened.stopped_at_once() if opened else StoppedAtOnce("Stopped at once.", code=Code.ENDED)
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        ui.notice("Stopping after what is under way; once more ends at once.")
+        ui.notice("Stopping after what is under way. Press Ctrl-C again to end at once.")
 
     before: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
@@ -168,7 +168,7 @@ def _nothing_to_do(plan: results.Plan) -> str:
         return "Nothing to prune: every published version is needed."
     if plan.kind in (Kind.ALIASES, Kind.FULL):
         return (
-            f"Nothing to do: every alias stands at the versions of {plan.to_version} already. "
+            f"Nothing to do: every alias is at the versions of {plan.to_version} already. "
             f"To go further back, name an older release with --to (rollback release list --env {env})."
         )
     return (

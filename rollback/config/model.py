@@ -780,7 +780,7 @@ class Settings(_Model):
                 elif len(name) > _FUNCTION_NAME:
                     found.append((place, f"'{name}' is longer than {_FUNCTION_NAME} characters"))
                 elif (twice := next((one for one in (entry, name) if one in owner), None)) is not None:
-                    found.append((place, f"function '{twice}' stands in '{owner[twice]}' and in '{service}'"))
+                    found.append((place, f"function '{twice}' is in '{owner[twice]}' and in '{service}'"))
                 else:
                     owner |= {entry: service, name: service}
                     made[service][entry] = name

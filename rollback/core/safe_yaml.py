@@ -114,7 +114,7 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
         known[id(node)] = 1 + sum(_size(part, known) for part in inner)
     elif not known[id(node)]:
         raise yaml.constructor.ConstructorError(
-            None, None, "an anchor that stands within itself", node.start_mark
+            None, None, "an anchor that is within itself", node.start_mark
         )
     return known[id(node)]
 
@@ -129,7 +129,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"'{key.value}' stands twice", key.start_mark
+                    None, None, f"'{key.value}' is there twice", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)

@@ -41,7 +41,7 @@ class Roles:
             if self.read_only:
                 return own
             raise Refused(
-                f"{own.caller} cannot drill: a drill deploys and puts back.",
+                f"{own.caller} cannot drill: a drill deploys and rolls back.",
                 code=Code.WRONG_ROLE,
                 next=f"Take {names.role(DRILL)}, which is there outside production."
                 if own.settings.drills

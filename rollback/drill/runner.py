@@ -107,7 +107,7 @@ class DrillRunner:
             done = stage.driver.type(ROLLBACK, "verify")
         if done.code:
             raise Refused(
-                f"What stands in {self.session.environment} does not verify: {done.why}",
+                f"What is deployed in {self.session.environment} does not verify: {done.why}",
                 code=Code.DRILL_REFUSED,
                 next=f"rollback verify --env {self.session.environment}",
             )
@@ -147,7 +147,7 @@ class DrillRunner:
             raise RollbackError(
                 f"What stood before drill {drill.drill_id} is not restored: {error.what}",
                 code=Code.DRILL_NOT_RESTORED,
-                changed=f"It was begun at {drill.began_at}; rollback status --env {drill.environment} says what stands.",
+                changed=f"It was begun at {drill.began_at}; rollback status --env {drill.environment} shows what is deployed.",
                 next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}  # which restores it first",
             ) from error
 
@@ -272,7 +272,7 @@ def refuse_unhealthy(view: Overview) -> None:
     why = (
         [f"{', '.join(waiting[:3])} is in flight"] if waiting else [],
         [f"a lease is held on {', '.join(held[:3])}"] if held else [],
-        [f"{', '.join(wrong[:3])} does not stand as recorded"] if wrong else [],
+        [f"{', '.join(wrong[:3])} is not as recorded"] if wrong else [],
         [] if all(service.stands for service in view.services) else ["no release is recorded"],
     )
     if found := [text for texts in why for text in texts]:

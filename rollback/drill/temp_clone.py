@@ -88,7 +88,7 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
     for name in (PROJECT_FILE, stack_file(root, settings.environment)):
         if git.read(top, tip, str(folder / name)) != (root / name).read_text(encoding="utf-8"):
             raise Refused(
-                f"{name} here differs from branch '{branch}': a drill is of what stands there.",
+                f"{name} here differs from branch '{branch}': a drill is of what is there.",
                 code=Code.DRILL_REFUSED,
                 next=f"Check out '{branch}', or commit it there.",
             )

@@ -107,7 +107,7 @@ def without_ledger(state: State, environment: str, break_glass: str = "") -> Adv
     )
     mend = Step(
         command=f'rollback ledger mend --env {environment} --reason "…"',
-        why="puts back the entries and releases that the archive has",
+        why="restores the entries and releases that the archive has",
     )
     again = Step(command=f"rollback status --env {environment}", why="once AWS answers again")
     what, steps = {
@@ -569,7 +569,7 @@ def _failed(seen: RecordSeen, do: Commands, what: str) -> Advice:
         return Advice(state=State.UNDO_FAILED, what=f"{what} could not be undone.", steps=(again,))
     if record.verification:
         # What is not deleted yet can be deleted once more; what was moved is only looked at again.
-        verify = Step(command=do.verify, why="once it is mended")
+        verify = Step(command=do.verify, why="once the cause is fixed")
         if record.kind == Kind.PRUNE:
             verify = _resume(do, "to try again")
         return Advice(

@@ -74,7 +74,7 @@ def ways_past(
     refusals: Sequence[Refusal], request: Request, environment: str, *, emergency: bool = False
 ) -> str:
     """What to type where a plan is refused, a line each: what lifts a refusal, and the request with what its remedies
-    add. Where they add nothing, how to see the plan once it is mended.
+    add. Where they add nothing, how to see the plan once the cause is fixed.
     """
     lines = [one.remedy for one in refusals if one.remedy.startswith("rollback ")]
     options = [_OPTION.findall(one.remedy) for one in refusals if not one.remedy.startswith("rollback ")]
@@ -85,7 +85,7 @@ def ways_past(
             if len(left_out) <= _LEFT_OUT or not lines:
                 lines.append(command_line(request, environment, choice, emergency=emergency))
     elif options or not lines:
-        lines.append(f"{_dry_run(request, environment, emergency=emergency)}  # once that is mended")
+        lines.append(f"{_dry_run(request, environment, emergency=emergency)}  # once that is fixed")
     return "\n".join(dict.fromkeys(lines))
 
 

@@ -140,16 +140,16 @@ def not_reverted(why: str, failures: Sequence[Any]) -> str:
 
 def reverted(others: Sequence[Any]) -> str:
     """That an undo reverted everything except what `others` name: somebody else has changed those."""
-    return f"Everything that had been moved was put back as it was. {left_to_others(others)}".rstrip()
+    return f"Everything that had been moved was reverted. {left_to_others(others)}".rstrip()
 
 
 def left_to_others(others: Sequence[Any]) -> str:
     """What an undo has left alone, because somebody else has changed it; empty where it has left nothing."""
     drifted = ", ".join(failure.subject for failure in others)
-    return f"Left as somebody else has it: {drifted}." if drifted else ""
+    return f"Not changed (somebody else has changed it): {drifted}." if drifted else ""
 
 
 def so_far(counts: Mapping[str, int]) -> str:
     """How far an interrupted run came."""
     done = counts["moved"] + counts["confirmed"]
-    return f"Of {counts['planned']}, {done} are done and {counts['reverted']} put back."
+    return f"Of {counts['planned']}, {done} are done and {counts['reverted']} reverted."

@@ -267,7 +267,7 @@ def previous(
     missing = [service for service in services if service not in found]
     if missing:
         reasons = {
-            "no recorded release stands there": [name for name in missing if name not in reached],
+            "no recorded release is deployed there": [name for name in missing if name not in reached],
             "nothing older was recorded that is not quarantined": [
                 name for name in missing if name in reached
             ],
@@ -388,7 +388,7 @@ def previous_position(
     why = (
         "nothing older was recorded that is not quarantined"
         if current is not UNKNOWN
-        else "nobody recorded what stands"
+        else "nobody recorded what is deployed"
     )
     raise Refused(
         f"There is no previous commit of {subject.removeprefix('@')}: {why}.",

@@ -28,7 +28,7 @@ def make(kind: str, context: Context) -> Target:
     """The target of `kind`. Raises `RollbackError` for a kind that this version does not know."""
     if kind not in _MAKERS:
         raise RollbackError(
-            f"This version of the command cannot put back {kind!r}.",
+            f"This version of the command cannot roll back {kind!r}.",
             code=Code.CLIENT_OUTDATED,
             next=UPGRADE,
         )

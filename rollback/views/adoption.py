@@ -20,8 +20,8 @@ _REST = 50
 
 def view(found: ImportPlan, stem: str, *, nothing: bool) -> RenderableType:
     """The resources and how each is adopted; `stem`, which begins every name, is shortened to an ellipsis."""
-    wide = _table("type", "resource", "stands", "then", whole=3)
-    narrow = _table("stands", "resource", whole=1)
+    wide = _table("type", "resource", "state", "then", whole=3)
+    narrow = _table("state", "resource", whole=1)
     named = 0
     for one in found.found:
         kind, name = text(one.declared.kind_name), text(one.declared.name.replace(stem, "…"))

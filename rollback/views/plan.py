@@ -164,7 +164,7 @@ def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[A
     return [
         head,
         *aligned(rows, right=(1,)),
-        *([text(f"  {same} as {'it stands' if same == 1 else 'they stand'}", "dim")] if same else []),
+        *([text(f"  {same} unchanged", "dim")] if same else []),
     ]
 
 

@@ -276,7 +276,7 @@ def _what(moment: Moment) -> Cell:
         (sanitize.line(moment.kind), "blue"),
     ]
     if moment.deployed:
-        head.append(("  ● stands", "green"))
+        head.append(("  ● deployed", "green"))
     if moment.document.get("emergency"):
         head.append(("  EMERGENCY", _LOUD))
     return [head, [(sanitize.line(moment.what), "dim")]] if moment.movement else [head]
@@ -320,11 +320,11 @@ def overview_view(view: Any) -> RenderableType:
     """An environment now (`rollback.actions.status.Overview`)."""
     head = Text.assemble(
         (f"{view.environment} ", "bold"),
-        f"({view.account}, {view.region})  stands at ",
+        f"({view.account}, {view.region})  deployed ",
         text(view.stands, "bold green"),
     )
-    table = _headed("service", "stands", "functions", "back to", "quarantined")
-    narrow = _headed("service", "stands")
+    table = _headed("service", "deployed", "functions", "back to", "quarantined")
+    narrow = _headed("service", "deployed")
     odd: list[Text] = []
     for service in view.services:
         wrong = [status for status in service.functions if not status.ok]
@@ -467,7 +467,7 @@ def _odd(status: Any) -> Text:
             f"{share:.0%} on version {name}" for name, share in status.weights.items()
         )
     else:
-        what = f"stands at version {status.version}, recorded is {status.expected}"
+        what = f"is at version {status.version}, recorded is {status.expected}"
     return text(f"  {status.function}: {what}", "red")
 
 
@@ -477,7 +477,7 @@ def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) ->
     """
     if not rows:
         return text("No release is recorded yet.", "dim")
-    wide = _headed("version", "when (UTC)", "by", "commit", "stands for", "quarantined for")
+    wide = _headed("version", "when (UTC)", "by", "commit", "deployed for", "quarantined for")
     narrow = _headed("when (UTC)", "release")
     for column in wide.columns[1:4]:
         column.no_wrap = True
@@ -490,7 +490,7 @@ def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) ->
         quarantined = text(_some(row.quarantined_for, row.services), "yellow")
         wide.add_row(version, text(_when(row.at)), by, commit, deployed, quarantined)
         text_parts = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
-        for name, what in (("stands for ", deployed), ("quarantined for ", quarantined)):
+        for name, what in (("deployed for ", deployed), ("quarantined for ", quarantined)):
             text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
         narrow.add_row(text(_day(row.at)), text_parts)
     hidden = len(rows) - len(shown)

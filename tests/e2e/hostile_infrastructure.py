@@ -62,7 +62,7 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
         _written(f"config: !!python/object/apply:os.system ['touch {MARK}']\n"),
         "could not determine a constructor for the tag",
     ),
-    "a key twice": (_written("config: {}\nconfig: {}\n"), "'config' stands twice"),
+    "a key twice": (_written("config: {}\nconfig: {}\n"), "'config' is there twice"),
     "a depth that nobody climbs out of": (_written("config: " + "[" * 5000), "nested too deeply"),
     "a number of 5,000 digits": (_setting("leaseSeconds", "9" * 5000), "none of its kind"),
     "a date beyond the calendar": (_written("config: 2024-99-99\n"), "none of its kind"),

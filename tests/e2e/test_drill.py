@@ -112,7 +112,7 @@ def test_an_item_that_was_written_over_is_restored_and_copied_back(
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (lambda dev: dev.move("team-service-get", "$LATEST"), "does not stand as recorded"),
+        (lambda dev: dev.move("team-service-get", "$LATEST"), "is not as recorded"),
         (lambda dev: dev.configure(smoke=["sh", "-c", "exit 1"]), "does not verify"),
         (lambda dev: dev.rollback("freeze", "--reason", "an audit", as_=ALICE), "is frozen"),
     ],

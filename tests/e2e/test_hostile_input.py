@@ -139,7 +139,7 @@ def test_it_runs_below_a_checkout_and_nowhere_else(untouched: Platform, warm: Wa
     inside = _answered(warm, untouched, ["status", "--env", "dev"], {}, below)
 
     assert not wrong(outside, 2, "There is no Pulumi.yaml")
-    assert not wrong(inside, 0, "stands at v1.2.0")
+    assert not wrong(inside, 0, "deployed v1.2.0")
 
 
 def test_files_beside_the_settings_that_name_no_environment_are_passed_over(
@@ -341,7 +341,7 @@ STREAMS: dict[str, tuple[str, int, str]] = {
     "a view to a full disk": ('"$0" status --env dev 2>/dev/full', 0, ""),
     "wrong usage that nobody can be told of": ('"$0" --nope 2>/dev/full', 2, ""),
     "wrong usage to a closed stream": ('"$0" status --env nope 2>&-', 2, ""),
-    "few files may be open": ('ulimit -n 24; "$0" status --env dev', 0, "stands at v1.2.0"),
+    "few files may be open": ('ulimit -n 24; "$0" status --env dev', 0, "deployed v1.2.0"),
     "a locale of ASCII": (
         'export LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0; "$0" history --env dev',
         0,

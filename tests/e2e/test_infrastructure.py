@@ -164,7 +164,7 @@ def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_r
         before, record = dev.state(), dev.platform.show(failed.id)
         resumed = dev.goes_on("resume", failed)
 
-    assert "What stands at the plan stays so: " in failed.err
+    assert "What is at the plan's target stays so: " in failed.err
     assert "team_service" in failed.err
     assert "rollback resume" in failed.err
     assert record["status"] == "FAILED"

@@ -212,7 +212,7 @@ def _ended(sandbox: Sandbox, made: Sequence[Resource]) -> StoppedAtOnce:
     settings = sandbox.account.settings
     lines = [line for resource in made for line in removal.commands(settings, resource)]
     return StoppedAtOnce(
-        "Ended at once.",
+        "Stopped at once.",
         code=Code.ENDED,
         changed=f"May still be there: {', '.join(map(str, made))}." if made else "Nothing was made.",
         next="\n".join([f"rollback acceptance --env {settings.environment} --older-than 0", *lines]),

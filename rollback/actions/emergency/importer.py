@@ -75,10 +75,10 @@ class JournalImport:
         moved = self._moved_since(journal)
         if moved and not although_moved:
             raise Refused(
-                "\n".join(["The aliases do not stand as the journal says:", *moved[:_NAMED]]),
+                "\n".join(["The aliases are not as the journal says:", *moved[:_NAMED]]),
                 code=Code.CHANGED_BY_OTHERS,
                 next="Find out who moved them. --although-moved adopts the journal all the same, and says of their "
-                "services that nobody knows what stands.",
+                "services of which nobody knows what is deployed.",
             )
         # An earlier import that died may have left the lease behind, before or after it wrote the record.
         records = RecordLeases(session=self.session, ui=self.ui, stop=self.stop)
@@ -183,7 +183,7 @@ def difference(name: str, left: DeployedVersion, seen: AliasSeen | None) -> str:
     if (seen.version, dict(seen.weights)) == (left.version, dict(left.weights)):
         return ""
     return (
-        f"{name}: the journal left it at version {left.version}, weights {dict(left.weights) or 'none'}; it stands "
+        f"{name}: the journal left it at version {left.version}, weights {dict(left.weights) or 'none'}; it is "
         f"at version {seen.version}, weights {dict(seen.weights) or 'none'}"
     )
 

@@ -32,7 +32,7 @@ from rollback.targets.aliases.planner import asleep_notice, problem_of, scope
 _FAR, _ENTRIES = 30, 100
 _NAMED = 20
 UNKNOWN = (
-    "Not known without the ledger: releases barred, or recorded as not to be rolled back past, since the last entry of the "
+    "Not known without the ledger: releases quarantined, or recorded as not to be rolled back past, since the last entry of the "
     "archive, whether the environment "
     "is frozen, and which rollbacks are in flight. There is no lease: what somebody else moves at the same time "
     "is left alone, and what this moved is put back then."
@@ -135,7 +135,7 @@ def previous(
     missing = [service for service, search in searches.items() if search.target is None]
     if missing:
         raise Refused(
-            f"The archive has no release older than what stands, and not barred, for {', '.join(missing)}.",
+            f"The archive has no release older than what is deployed, and not quarantined, for {', '.join(missing)}.",
             code=Code.NO_PREVIOUS,
             next="Name one with --to V, or leave services out with --services.",
         )
@@ -390,7 +390,7 @@ def _notices(services: Sequence[str], choice: Choice, quarantines: Quarantined) 
     notices = [f"{UNKNOWN} {journal}"]
     unknown = [service for service in services if service not in choice.leaves]
     if unknown:
-        notices.append(f"The archive does not know what stands now for {', '.join(unknown)}.")
+        notices.append(f"The archive does not know what is deployed now for {', '.join(unknown)}.")
     return tuple(notices)
 
 

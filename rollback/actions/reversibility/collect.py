@@ -219,7 +219,9 @@ def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[J
     resources = resource_rules.of_terraform(changes, shown, dropped)
     found = [*resource_rules.judged("terraform", resources, settings.holds_data, commit.sha), *unread]
     if deployed is UNKNOWN:
-        why = "it is not recorded which commit stands: a prevent_destroy that is dropped could not be seen"
+        why = (
+            "it is not recorded which commit is deployed: a prevent_destroy that is dropped could not be seen"
+        )
         found.append(Judgement(check="terraform", answer=CheckAnswer.NOTE, why=why))
     return found
 

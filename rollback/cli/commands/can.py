@@ -43,5 +43,5 @@ def can(
             raise Refused(
                 verdict.sentence,
                 code=Code.NOT_REVERSIBLE,
-                next=f"rollback can --env {opened.name}  # once that is mended",
+                next=f"rollback can --env {opened.name}  # once that is fixed",
             )

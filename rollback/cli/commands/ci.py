@@ -24,7 +24,7 @@ from rollback.views import terminal
 
 
 class WorkflowKind(StrEnum):
-    """What a workflow puts back."""
+    """What a workflow rolls back."""
 
     lambda_ = "lambda"
     stack = "stack"
@@ -93,7 +93,7 @@ def plan(
             result = opened.roll_back(request, reason=reason, yes=unreviewed == "true", hold=True)
             if result.record is None:
                 ci.hand_on(rollback_id="", digest="", approval="unneeded", minutes="1", seconds="1")
-                ci.summarise("Nothing to do: everything stands as it would be put back already.")
+                ci.summarise("Nothing to do: everything is at the target already.")
                 return
             found = result.rollback_id
         ui.notice(f"The record is {found}.")
@@ -136,7 +136,7 @@ def end_(
     env: Env,
     approval: Annotated[str, typer.Option("--approval", help="How the approval's job ended.")] = "",
 ) -> None:
-    """Give up what was rejected or ran out of time, and say in the job's summary how it stands."""
+    """Give up what was rejected or ran out of time, and say in the job's summary how it ended."""
     with verb(env, json=False) as (opened, _):
         waiting = opened.record(identifier).status is records.Status.AWAITING_APPROVAL
         if waiting and approval in ("failure", "cancelled"):

@@ -40,7 +40,7 @@ def drill(
     ] = None,
     report: Annotated[bool, typer.Option("--report", help="Only the table of the last drills.")] = False,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Only plan, and see that what stands answers.")
+        bool, typer.Option("--read-only", help="Only plan, and see that what is deployed answers.")
     ] = False,
     services: Services = "all",
     table: Annotated[
@@ -61,7 +61,7 @@ def drill(
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
     json: Json = False,
 ) -> None:
-    """Make something bad on purpose, put it back, and measure; never in production."""
+    """Make something bad on purpose, roll it back, and measure; never in production."""
     with verb(env, json) as (opened, ui):
         if report:
             rows = opened.drills.table()

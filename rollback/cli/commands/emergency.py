@@ -24,15 +24,19 @@ Resume = Annotated[
     Path | None, typer.Option("--resume", metavar="FILE", help="Emergency: go on with this journal.")
 ]
 Undo = Annotated[
-    Path | None, typer.Option("--undo", metavar="FILE", help="Emergency: put back what this journal moved.")
+    Path | None, typer.Option("--undo", metavar="FILE", help="Emergency: revert what this journal moved.")
 ]
 AlthoughAnswers = Annotated[
     bool,
-    typer.Option("--although-the-ledger-answers", help="Emergency all the same; asks for a second word."),
+    typer.Option(
+        "--although-the-ledger-answers", help="Emergency all the same; asks for the environment's name."
+    ),
 ]
 AlthoughQuarantined = Annotated[
     bool,
-    typer.Option("--although-quarantined", help="Emergency to a barred release; asks for a second word."),
+    typer.Option(
+        "--although-quarantined", help="Emergency to a quarantined release; asks for the environment's name."
+    ),
 ]
 
 
@@ -109,7 +113,7 @@ def _second_confirmation(opened: environment.Environment, ui: terminal.Terminal)
 def _ended(ui: terminal.Terminal, result: results.Result) -> None:
     seen, plan = result.seen, result.plan
     if seen is None:
-        message = "" if plan is None else f"Nothing to do: every alias stands at {plan.to_version} already."
+        message = "" if plan is None else f"Nothing to do: every alias is at {plan.to_version} already."
         ui.show(rich_layout.text(message), {"status": result.status})
         return
     document = records.record_document(seen, result.outcomes)

@@ -17,7 +17,7 @@ def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
 
 
 def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:
-    """Let an environment go that was frozen, whoever froze it."""
+    """Lift an environment's freeze, no matter who set it."""
     with verb(env, json) as (opened, ui):
         frozen = opened.unfreeze(reason)
         ui.show(

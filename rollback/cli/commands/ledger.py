@@ -18,7 +18,7 @@ def import_(
     env: Env,
     although_moved: Annotated[
         bool,
-        typer.Option("--although-moved", help="Adopt it although the aliases stand otherwise by now."),
+        typer.Option("--although-moved", help="Adopt it although the aliases were changed since."),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -37,7 +37,7 @@ def import_(
 
 
 def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
-    """Put back what a restored or new table has lost, from the archive."""
+    """Restore what a restored or new table has lost, from the archive."""
     with verb(env, json) as (opened, ui):
         repaired = opened.ledger.mend(reason)
         if not repaired.entries:
@@ -48,7 +48,7 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
             return
         ui.show(
             rich_layout.text(
-                f"Put back: {repaired.entries} entries of the timeline, {len(repaired.releases)} releases "
+                f"Restored: {repaired.entries} entries of the timeline, {len(repaired.releases)} releases "
                 f"({', '.join(repaired.releases) or 'none'})."
             ),
             plain(repaired),

@@ -47,7 +47,7 @@ def record(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Record what every alias stands at, after a deployment."""
+    """Record what every alias is at, after a deployment."""
     with verb(env, json) as (opened, ui):
         minutes = minutes_in(standby) if standby else 0
         recorded = opened.releases.record(
@@ -98,7 +98,7 @@ def list_(
     everything: Annotated[bool, typer.Option("--all", help="Quarantined releases of drills, too.")] = False,
     json: Json = False,
 ) -> None:
-    """The recorded releases, newest first, and what stands where."""
+    """The recorded releases, newest first, and what is deployed where."""
     with verb(env, json) as (opened, ui):
         found = opened.releases.list()
         ui.show(records.releases_view(found, everything=everything), plain(found))
@@ -107,7 +107,7 @@ def list_(
 def quarantine(
     version: Named, env: Env, reason: Reason, services: Services = "all", json: Json = False
 ) -> None:
-    """Bar a release: no rollback goes to it until it is lifted."""
+    """Quarantine a release: no rollback goes to it until it is lifted."""
     _quarantine(version, env, services, reason, json=json, lifting=False)
 
 
@@ -135,12 +135,12 @@ def _recorded(
     standby: dict[str, Any] | None = None,
 ) -> None:
     release = recorded.release
-    what = "Recorded" if recorded.new else "Known already:"
+    what = "Recorded" if recorded.new else "Recorded already:"
     document = {key: value for key, value in plain(release).items() if key != "manifest"}
     ui.show(
         rich_layout.text(
             f"{what} {release.version}: {release.functions} functions at commit {release.commit[:12] or 'unknown'}. "
-            f"{opened.name} stands at {recorded.deployed}."
+            f"{opened.name} is at {recorded.deployed}."
             + (f" No rollback goes below {release.not_below}." if release.not_below else "")
         ),
         {

@@ -76,9 +76,7 @@ def lambda_(
     ] = None,
     adopt_current: Annotated[
         bool,
-        typer.Option(
-            "--adopt-current", help="Start from where aliases stand, also where somebody moved them."
-        ),
+        typer.Option("--adopt-current", help="Start from where aliases are, also where somebody moved them."),
     ] = False,
     allow_below: AllowBelow = False,
     dry_run: DryRun = False,
@@ -94,7 +92,7 @@ def lambda_(
     wait: Wait = "",
     json: Json = False,
 ) -> None:
-    """Put Lambda aliases back to an earlier release."""
+    """Roll Lambda aliases back to an earlier release."""
     with verb(env, json) as (opened, ui):
         options = Options(
             reason=reason,
@@ -221,7 +219,7 @@ def full(
     wait: Wait = "",
     json: Json = False,
 ) -> None:
-    """Put back aliases, then the stack and the Terraform configuration that a release was made with."""
+    """Roll back aliases, then the stack and the Terraform configuration that a release was made with."""
     request = FullRequest(release=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
     _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, json=json)
 

@@ -21,7 +21,7 @@ def status(
     ] = "",
     json: Json = False,
 ) -> None:
-    """What stands, what is in flight, and what to type next."""
+    """What is deployed, what is in flight, and what to type next."""
     with verb(env, json) as (opened, ui):
         if commit:
             sha = opened.may_deploy(commit)
@@ -39,7 +39,7 @@ def verify(
     env: MaybeEnv = None,
     json: Json = False,
 ) -> None:
-    """Verify what stands; or, with an ID, a rollback whose verification failed."""
+    """Verify what is deployed; or, with an ID, a rollback whose verification failed."""
     with verb(env, json) as (opened, ui):
         if identifier is not None:
             end(ui, lambda: opened.verify_again(identifier))
@@ -51,7 +51,7 @@ def verify(
         ui.show(records.checks_view(verified.checks), document)
         if not verified.ok:
             raise VerificationFailed(
-                "What stands did not verify.",
+                "What is deployed did not verify.",
                 code=Code.VERIFICATION_FAILED,
                 changed="Nothing was changed.",
                 next=f"rollback status --env {opened.name}",

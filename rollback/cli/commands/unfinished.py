@@ -18,7 +18,7 @@ def approve(
     env: MaybeEnv = None,
     json: Json = False,
 ) -> None:
-    """Say yes to exactly one plan, as another person under the approver role."""
+    """Approve exactly one plan, as another person under the approver role."""
     with verb(env, json) as (opened, ui):
         record = opened.approve(identifier, digest)
         document = {
@@ -33,7 +33,10 @@ def approve(
 def apply(
     identifier: Identifier,
     digest: Annotated[
-        str, typer.Option("--digest", help="The plan's digest, where your own word is enough.")
+        str,
+        typer.Option(
+            "--digest", help="The plan's digest, to confirm it where no other person has to approve."
+        ),
     ] = "",
     env: MaybeEnv = None,
     wait: Wait = "",

@@ -39,7 +39,7 @@ class FullScenario:
         release = session.ledger.release(entry.id) if entry else None
         if release is None or release.stack_commit != before["commit"]:
             raise Refused(
-                f"{before['release']} was not recorded with the commit that the stack stands at: going back to it would "
+                f"{before['release']} was not recorded with the commit that the stack was deployed from: going back to it would "
                 "bring back another one.",
                 code=Code.DRILL_REFUSED,
                 next=f"rollback release record --env {session.environment} --version V --commit SHA  # of what is deployed",

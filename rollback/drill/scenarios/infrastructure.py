@@ -59,7 +59,7 @@ class InfrastructureScenario:
         now = self._deployed()
         if now is None or not now.clean:
             raise Refused(
-                "What the stack stands at is not exactly a commit: it could not be gone back to.",
+                "What the stack deployed is not exactly a commit: it could not be gone back to.",
                 code=Code.DRILL_REFUSED,
                 next="pulumi up from a clean checkout of the protected branch.",
             )
@@ -81,7 +81,7 @@ class InfrastructureScenario:
         now = self._deployed()
         if now is None or not now.clean or now.commit != before["commit"]:
             raise RollbackError(
-                f"The stack does not stand at {before['commit'][:12]}, as before {drill.drill_id}.",
+                f"The stack is not at {before['commit'][:12]}, as before {drill.drill_id}.",
                 code=Code.DRILL_NOT_RESTORED,
             )
 

@@ -324,11 +324,11 @@ def _notices(
     unlisted: Sequence[str],
     left: Sequence[str],
 ) -> tuple[str, ...]:
-    notices = [f"Barred from coming back until it is lifted: {_some(left)}."] if left else []
+    notices = [f"Quarantined until it is lifted: {_some(left)}."] if left else []
     if request.without:
         notices.append(f"Left out: {_some(request.without)}.")
     if request.adopt_current:
-        notices.append("Starts from where the aliases stand now, also where somebody moved them.")
+        notices.append("Starts from where the aliases are now, also where somebody moved them.")
     warm = [step.function for step in steps if step.provisioned and step.from_version != step.to_version]
     if warm:
         notices.append(f"Provisioned concurrency follows the alias and is waited for: {_some(warm)}.")

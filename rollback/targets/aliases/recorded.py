@@ -62,9 +62,7 @@ def recorded(
             if damaged:
                 releases |= {name: UNKNOWN for name in about if name not in releases}
                 continue
-            then = (
-                "rollback lambda … --adopt-current starts from where the aliases stand, without that record."
-            )
+            then = "rollback lambda … --adopt-current starts from where the aliases are, without that record."
             error.next = f"{error.next}\n{then}".strip()
             raise
         for name in about:

@@ -471,10 +471,10 @@ def _renamed(names: Mapping[str, str]) -> list[str]:
 def _notices(found: Preview, now: Update | None, last: Update | None, commit: Commit) -> list[str]:
     notices = [f"Goes to {commit.sha[:_SHORT]}: {commit.subject}"]
     if now is None:
-        notices.append("It is not known what stands: the stack's history holds no update.")
+        notices.append("It is not known what is deployed: the stack's history holds no update.")
     elif now.dirty:
         notices.append(
-            f"What stands was deployed from commit {now.commit[:_SHORT]} with changes that were not committed: "
+            f"What is deployed is of commit {now.commit[:_SHORT]} with changes that were not committed: "
             "it cannot be come back to."
         )
     if last and last.result != "succeeded":

@@ -64,7 +64,7 @@ class TableRestore(TableTarget):
         subject = steps.subject(table)
         deployed = {subject: self._ledger.timeline().all_deployed.get(subject, table)}
         if deployed[subject] != table:
-            notices.append(f"What was put back last is {deployed[subject]}; this restores {table} itself.")
+            notices.append(f"What was restored last is {deployed[subject]}; this restores {table} itself.")
         return Plan(
             kind=self.kind,
             environment=self._settings.environment,

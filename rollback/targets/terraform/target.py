@@ -448,7 +448,7 @@ def _failed(reason: str) -> Outcome:
 def _notices(shown: Mapping[str, Any], commit: git.Commit, left: str) -> tuple[str, ...]:
     notices = [f"{commit.sha[:12]} is: {commit.subject}"] if commit.subject else []
     if left:
-        notices.append(f"Barred from coming back until it is lifted: {left[:12]}.")
+        notices.append(f"Quarantined until it is lifted: {left[:12]}.")
     if drift := plan_json.drifted(shown):
         notices.append(f"Changed outside Terraform: {', '.join(drift[:50])}.")
     return tuple(notices)

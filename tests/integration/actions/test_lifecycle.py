@@ -72,7 +72,7 @@ def test_a_rollback_ends_complete_and_the_next_one_goes_further_back(world: Worl
     first, second = world.begin(), world.begin()
 
     assert first.plan is not None
-    assert first.plan.notices == ("Barred from coming back until it is lifted: v1.2.0.",)
+    assert first.plan.notices == ("Quarantined until it is lifted: v1.2.0.",)
     ended(world, first, Status.COMPLETE, 0)
     ended(world, second, Status.COMPLETE, 0)
     assert (second.record and second.record.to_version) == "v1.0.0"
@@ -221,7 +221,7 @@ def test_an_alias_that_moved_before_the_verification_is_named(world: World) -> N
     finished = world.begin()
 
     ended(world, finished, Status.FAILED, 5)
-    assert f"{ROLES}: stands at version 1, not 2" in finished.record.verification[0].detail
+    assert f"{ROLES}: is at version 1, not 2" in finished.record.verification[0].detail
 
 
 @pytest.mark.finding("F2")
@@ -880,7 +880,7 @@ def test_a_world_that_moved_after_the_approval_is_refused(world: World) -> None:
     identifier = approved_by(world, BOB)
     world.functions.point(ROLES, "2")
 
-    refused(world, identifier, "The plan no longer holds")
+    refused(world, identifier, "The plan is out of date")
 
 
 def test_a_release_recorded_after_the_approval_changes_what_previous_means(world: World) -> None:
@@ -889,7 +889,7 @@ def test_a_release_recorded_after_the_approval_changes_what_previous_means(world
     world.release("v1.3.0")
     world.record("v1.3.0")
 
-    refused(world, identifier, "The plan no longer holds")
+    refused(world, identifier, "The plan is out of date")
 
 
 def test_a_target_quarantined_after_the_approval_is_refused(world: World) -> None:
@@ -897,7 +897,7 @@ def test_a_target_quarantined_after_the_approval_is_refused(world: World) -> Non
     identifier = approved_by(world, BOB)
     quarantine(world.session(DAN), "v1.1.0", [], "bad as well")
 
-    refused(world, identifier, "The plan no longer holds")
+    refused(world, identifier, "The plan is out of date")
 
 
 def test_settings_edited_after_the_approval_are_refused(world: World) -> None:

@@ -74,7 +74,7 @@ def test_an_abort_names_the_alias_that_it_leaves_to_somebody_else(world: World) 
 
     assert ended.record is not None
     assert ended.record.status is Status.REVERTED
-    assert f"Left as somebody else has it: {others}." in ui.notices
+    assert f"Not changed (somebody else has changed it): {others}." in ui.notices
     _, document = shown(world, failed.record.rollback_id)
     outcomes = {item["name"]: item["outcome"] for item in document["functions"]}
     assert outcomes == {others: "failed", **dict.fromkeys(ours, "reverted")}
@@ -107,7 +107,7 @@ def test_each_service_without_a_previous_release_has_its_own_reason(world: World
         previous(world.timeline(), ["teams", "roles", "new"], ())
 
     assert caught.value.what == (
-        "There is no previous release for new: no recorded release stands there; "
+        "There is no previous release for new: no recorded release is deployed there; "
         "for teams, roles: nothing older was recorded that is not quarantined."
     )
 

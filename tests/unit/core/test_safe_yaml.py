@@ -23,8 +23,8 @@ _MERGES = "a0: &a0 {x: 1}\n" + "".join(
     [
         (_LAUGHS, "more than 100,000 values"),
         (_MERGES, "more than 100,000 values"),
-        ("a: &a [*a]\n", "an anchor that stands within itself"),
-        ("a: &a {b: {<<: *a}}\n", "an anchor that stands within itself"),
+        ("a: &a [*a]\n", "an anchor that is within itself"),
+        ("a: &a {b: {<<: *a}}\n", "an anchor that is within itself"),
         ("a: " + "[" * 5000, "nested too deeply"),
         ("a: " + "{a: " * 5000, "nested too deeply"),
         (
@@ -33,7 +33,7 @@ _MERGES = "a0: &a0 {x: 1}\n" + "".join(
         ),
         ("a: !!python/name:os.system\n", "could not determine a constructor for the tag"),
         ("a: !evil x\n", "could not determine a constructor for the tag"),
-        ("a: 1\na: 2\n", "'a' stands twice"),
+        ("a: 1\na: 2\n", "'a' is there twice"),
         ("? [a]\n: 1\n", "unhashable key"),
         (f"a: {'9' * 5000}\n", "none of its kind"),
         ("a: 2024-99-99\n", "none of its kind"),

@@ -346,7 +346,7 @@ def test_a_service_with_nothing_recorded_deployed_has_no_previous() -> None:
     history = History()
     history.adopt("v1")
 
-    with pytest.raises(Refused, match="no recorded release stands there", check=coded(Code.NO_PREVIOUS)):
+    with pytest.raises(Refused, match="no recorded release is deployed there", check=coded(Code.NO_PREVIOUS)):
         previous(history.timeline, ["teams"], [])
 
 

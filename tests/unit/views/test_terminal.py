@@ -154,7 +154,7 @@ def test_ctrl_d_is_no_answer_and_no_yes(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
 
-    assert terminal.confirm("Do exactly this in dev?") is False
+    assert terminal.confirm("Apply this plan to dev?") is False
     assert terminal.typed("Type dev: ") == ""
 
 

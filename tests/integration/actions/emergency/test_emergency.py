@@ -171,7 +171,7 @@ def test_the_plan_shows_what_cannot_be_known(night: Night) -> None:
     plan = night.acting().plan(AliasesRequest())
 
     assert plan.notices[0].startswith(
-        "Not known without the ledger: releases barred, or recorded as not to be rolled back past, since"
+        "Not known without the ledger: releases quarantined, or recorded as not to be rolled back past, since"
     )
     assert (plan.from_version, plan.to_version) == ("v1.2.0", "v1.1.0")
     assert plan.quarantines == {"teams": "v1.2.0", "roles": "v1.2.0"}
@@ -558,7 +558,7 @@ def test_aliases_that_were_moved_since_are_named_and_only_adopted_when_confirmed
     night.ledger_back()
     night.world.functions.point(ROLES, "3")
 
-    with pytest.raises(Refused, match=rf"{ROLES}: the journal left it at version 2.*stands at version 3"):
+    with pytest.raises(Refused, match=rf"{ROLES}: the journal left it at version 2.*is at version 3"):
         night.adopt()
     adopted = night.adopt(although_moved=True)
 

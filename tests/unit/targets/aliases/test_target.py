@@ -665,7 +665,7 @@ def test_verify_names_what_is_deployed_elsewhere(estate: Estate) -> None:
     checks = estate.target.verify(estate.plan)
 
     assert [check.ok for check in checks] == [False]
-    assert f"{B}: stands at version 3, not 1" in checks[0].detail
+    assert f"{B}: is at version 3, not 1" in checks[0].detail
 
 
 @pytest.mark.finding("F2")
