@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -109,7 +109,7 @@ class Answering:
         """
         names = self.session.settings.alarms
         name = alarm or names[0]
-        facts = _if_red(automatic.facts(self.session), name)
+        facts = _if_red(automatic.facts(self.session), name, now_iso(self.session.now()))
         decision = decisions.decide(facts)
         document: dict[str, Any] = {"alarm": name, "decision": "TAKE", "why": decision.reason, "holds": None}
         if isinstance(decision, Take):
@@ -239,23 +239,18 @@ def _text(answer: Answer) -> str:
     return f"{answer.code} {answer.alarm}: {answer.why}"[:_TEXT]
 
 
-def _if_red(facts: Facts, name: str) -> Facts:
+def _if_red(facts: Facts, name: str, now: str) -> Facts:
     """The facts if `name`, of the alarms that there are, had just turned red, and had been green before."""
     with suppress(StopIteration):
         seen = next(one for one in facts.alarms if one.name == name)
         red = AlarmSeen(
             name=name,
             state=RED,
-            since=facts.now,
-            changes=(Change(at=facts.now, state=RED, before=OK),),
+            since=now,
+            changes=(Change(at=now, state=RED, before=OK),),
             reason="a test",
         )
-        return Facts(
-            **{
-                **{slot: getattr(facts, slot) for slot in Facts.__slots__},
-                "alarms": tuple(red if one is seen else one for one in facts.alarms),
-            }
-        )
+        return replace(facts, alarms=tuple(red if one is seen else one for one in facts.alarms))
     return facts
 
 

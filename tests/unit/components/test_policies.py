@@ -129,6 +129,7 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
         (DEPLOYER, "FindUsers"),
         (DEPLOYER, "ListFunctions"),
         (DEPLOYER, "DescribeParameters"),
+        (DEPLOYER, "SeeAlarms"),
         ("boundary", "Ceiling"),
         ("boundary", "LeaveIdentityAlone"),
     }
