@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import account, infrastructure, paced, readme, script, table
+from bench import account, automatic, infrastructure, paced, readme, script, table
 from bench.account import ENVIRONMENT, BenchAccount
 from bench.table import Measurement
 from localaws import shell
@@ -98,6 +98,8 @@ def measure(
             yield from at_hand(few, progress)
         if quick:
             return
+        with account.running(Path(scratch) / "guarded", progress, guard=automatic.GUARD) as guarded:
+            yield from automatic.rows(guarded, progress)
         for size, pairs in _INFRASTRUCTURE:
             yield from infrastructure.rows(Path(scratch), progress, size, pairs)
         with account.running(Path(scratch) / "many", progress, account.generated(_MANY)) as many:

@@ -36,12 +36,13 @@ def rows(where: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measu
     functions = connect("lambda", where.endpoint, settings)
     estate.deploy(functions, settings, _BAD, broken=[service])
     recorded = ("release", "record", "--env", ENVIRONMENT, "--version", _BAD, "--commit", "0" * 40)
-    where.rollback(*recorded, "--standby", "45m", role=DEPLOYER)
-    for name in settings.functions(service):
+    recording = where.rollback(*recorded, "--standby", "45m", "--json", role=DEPLOYER)
+    name = str(json.loads(recording.output)["standby"]["rollback_id"])
+    for function in settings.functions(service):
         for _ in range(GUARD["errors"] + 1):
-            functions.invoke(FunctionName=name, Qualifier=settings.alias)
-    record = _until(lambda: _taken(where), "nothing was taken for the alarm")
-    moved = [event["at"] for event in record["events"] if event["kind"] == "step"]
+            functions.invoke(FunctionName=function, Qualifier=settings.alias)
+    record = _until(lambda: _taken(where, name), "nothing was taken for the alarm")
+    moved = [event["at"] for event in record["events"] if event["kind"] == "moved"]
     if record["status"] != "COMPLETE" or record["counts"]["moved"] != count:
         raise LocalError(f"The guard did not do its work: {record['status']}, {record['counts']}")
     red = next(at for at, state in _changes(where, alarm) if state == "ALARM")
@@ -65,14 +66,10 @@ def _changes(where: BenchAccount, alarm: str) -> list[tuple[float, str]]:
     ]
 
 
-def _taken(where: BenchAccount) -> dict[str, Any] | None:
-    """The record that was taken for the alarm, once it has ended."""
-    status = json.loads(where.rollback("history", "--env", ENVIRONMENT, "--json", "--limit", "1").output)
-    (newest, *_) = status["entries"] if isinstance(status, dict) else status
-    if newest.get("status") in (None, "STANDBY", "IN_PROGRESS", "PLANNED"):
-        return None
-    shown = where.rollback("show", str(newest["rollback_id"]), "--env", ENVIRONMENT, "--json")
-    return dict(json.loads(shown.output))
+def _taken(where: BenchAccount, name: str) -> dict[str, Any] | None:
+    """The record, once it was taken and has ended."""
+    record = json.loads(where.rollback("show", name, "--env", ENVIRONMENT, "--json").output)
+    return None if record["status"] in ("STANDBY", "IN_PROGRESS") else dict(record)
 
 
 def _until(found: Callable[[], Any], what: str) -> Any:
