@@ -120,7 +120,7 @@ class GitLabCi:
         folder = Path(
             f"{os.environ.get('CI_PROJECT_DIR', '')}.tmp"
         )  # the runner's own, which no artifact is made from
-        number, name = tempfile.mkstemp(prefix="rollback-", dir=folder if folder.is_dir() else None)
+        number, name = tempfile.mkstemp(prefix="rollback-token-", dir=folder if folder.is_dir() else None)
         with os.fdopen(number, "w", encoding="utf-8") as file:
             file.write(_variable(ID_TOKEN))
         values = {

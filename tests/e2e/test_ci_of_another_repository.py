@@ -5,45 +5,20 @@ The command is installed from a wheel by the jobs themselves, into an environmen
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from localaws import wheel as wheels
-from localaws.paths import ROOT
 from rollback.config.settings import load
 from rollback.model import ci_files
-from tests.e2e.actions_under_test import REPOSITORY, GitHub, Workflow, github, run
+from tests.e2e.actions_under_test import GitHub, Workflow, github, run
 from tests.e2e.estate_under_test import DAN, FUNCTIONS, REASON, Platform, git
+from tests.e2e.stranger import SHA, Wheel, prepare, shop, within
 
-SHA = "0123456789abcdef0123456789abcdef01234567"
 OURS = f"acme/rollback-cli@{SHA}"
-_BIN = Path(sys.executable).parent
-
-
-@dataclass(kw_only=True)
-class Wheel:
-    """The wheel, the repository that it was made from, and an environment that has what it requires, but not it."""
-
-    file: Path
-    repository: Path
-    environment: Path
-    path: str
-
-    @property
-    def version(self) -> str:
-        """What the environment's `rollback --version` says; empty where it has none."""
-        script = self.environment / "bin" / "rollback"
-        if not script.exists():
-            return ""
-        done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, cwd="/")
-        return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -53,55 +28,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def wheel(built: Path, tmp_path: Path) -> Wheel:
-    repository, environment, tools = tmp_path / "rollback-cli", tmp_path / "python", tmp_path / "tools"
-    for name in wheels.sources():
-        if name.startswith((".github/", "rollback/", "requirements.txt")):
-            (repository / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, repository / name)
-    wheels.install(built, environment, "all")
-    # uv finds what is installed by folders, and follows no link to one.
-    for linked in environment.glob("lib/python*/site-packages/*.dist-info"):
-        if linked.is_symlink():
-            real = linked.resolve()
-            linked.unlink()
-            shutil.copytree(real, linked)
-    uv = [str(_BIN / "uv"), "pip", "uninstall", "--quiet", "--python", str(environment / "bin" / "python")]
-    subprocess.run([*uv, "rollback-cli"], check=True, capture_output=True)
-    tools.mkdir()
-    (tools / "uv").symlink_to(_BIN / "uv")
-    path = os.pathsep.join([str(environment / "bin"), str(tools), "/usr/bin", "/bin"])
-    return Wheel(file=built, repository=repository, environment=environment, path=path)
+    return prepare(built, tmp_path)
 
 
 @pytest.fixture
 def hub() -> Iterator[GitHub]:
     with github() as running:
         yield running
-
-
-def shop(platform: Platform, wheel: Wheel, system: str, source: str = "") -> Path:
-    """The platform's checkout as another team has it: settings in a folder of their own, and the files of its CI."""
-    top = platform.root
-    names = [name for name in _in(top) if name.startswith("Pulumi") or name == "smoke.sh"]
-    (top / "rollbacks").mkdir()
-    for name in names:
-        git(top, "mv", name, f"rollbacks/{name}")
-    source = source or f"file://{wheel.file}"
-    pinned = ci_files.Pin(host="github.com", path="acme/rollback-cli", commit=SHA, source=source)
-    environment = platform.settings.environment
-    for path, text in ci_files.files(system, pinned, [environment], folder="rollbacks").items():
-        (top / path).parent.mkdir(parents=True, exist_ok=True)
-        (top / path).write_text(text)
-    git(top, "add", ".")
-    git(top, "commit", "-qm", "what rollback init writes")
-    git(top, "remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
-    git(top, "update-ref", "refs/remotes/origin/main", "main")
-    platform.root = top / "rollbacks"
-    return top
-
-
-def _in(folder: Path) -> list[str]:
-    return sorted(one.name for one in folder.iterdir())
 
 
 def called(
@@ -137,7 +70,7 @@ def test_on_github_another_repository_rolls_back_by_a_few_lines_that_call_ours(
     assert prod.versions() == dict.fromkeys(FUNCTIONS, "2")
     assert not before
     assert wheel.version, "the jobs have installed it"
-    assert _in(top) == [".git", ".github", ".gitignore", "rollbacks"]
+    assert within(top) == [".git", ".github", ".gitignore", "rollbacks"]
 
 
 def test_on_github_another_repositorys_deployment_records_its_release(
