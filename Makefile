@@ -47,7 +47,7 @@ soak: tools ## all of it, to the end: every test, every crash point and 10,000 s
 	@$(CLEAN) $(VENV) -m tests.crashes
 	@$(CLEAN) $(VENV) -m tools.versions
 
-check: venv ## lint, format, types, imports, workflows, docs; locks and measured figures in step
+check: venv ## lint, format, types, imports, workflows, words, docs; locks and measured figures in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-cli/mypy"
@@ -55,6 +55,7 @@ check: venv ## lint, format, types, imports, workflows, docs; locks and measured
 	@.venv/bin/lint-imports --no-cache > /dev/null || .venv/bin/lint-imports --no-cache
 	@$(VENV) -m tools.layers
 	@$(VENV) -m tools.settings
+	@$(VENV) -m tools.words
 	@$(VENV) -m tools.locks
 	@$(VENV) -m tools.workflows
 	@$(VENV) -m tools.docs > /dev/null

@@ -519,7 +519,7 @@ def undo(run: Run, why: str) -> Finished:
     do = run.store.commands
     if not run.has(Reverting):
         run.append(Reverting(why=why))
-    with working(run.ui, "Putting back", run.counts()["planned"]):
+    with working(run.ui, "Rolling back", run.counts()["planned"]):
         outcome = run.target.undo(run.plan, run)
     if outcome.interrupted:
         return _interrupted(run)
@@ -536,7 +536,7 @@ def undo(run: Run, why: str) -> Finished:
         shown = (
             f"{do.show} shows what is deployed." if do.ledger else f"What is deployed where is in {do.place}."
         )
-        again = f"{do.undo}  # to try again to put it back"
+        again = f"{do.undo}  # to try again to undo it"
         if not way_back(run.plan):
             again = f"rollback history --env {run.plan.environment}  # names the commits that it could go to"
         return run.finished(

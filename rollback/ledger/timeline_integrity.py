@@ -141,7 +141,7 @@ def quarantine_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding
         if expected is not None and "lifted_seq" not in item:
             expected = {name: value for name, value in expected.items() if name != "lifted_seq"}
         if expected is None:
-            yield Finding(**here, what="no entry of the timeline barred it")
+            yield Finding(**here, what="no entry of the timeline quarantined it")
         elif (name := differing(item, expected)) is not None:
             yield Finding(**here, what=f"its {name} is not what the timeline's entries made of it")
     for item in left.values():

@@ -147,7 +147,7 @@ def refusals(
             found.append(
                 Refusal(
                     subject=change.urn,
-                    reason=f"{reason}, and this tool stands on it",
+                    reason=f"{reason}, and this tool relies on it",
                     remedy=f"--except '{change.urn}' leaves it as it is",
                 )
             )
@@ -229,7 +229,9 @@ def _undoes(change: ResourceChange, kind_: str, names: Names) -> str:
     gone = change.op in (DELETE, REPLACE)
     touched = set(change.properties) if change.op == UPDATE else set()
     if kind_ == "lambda_alias" and (gone or touched & _ALIAS):
-        return "the version that its callers get would be changed, which undoes what was released or put back"
+        return (
+            "the version that its callers get would be changed, which undoes what was released or rolled back"
+        )
     ours = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
     written = change.name in ours or change.name.startswith(names.table_parameter(""))
     if kind_ == "ssm_parameter" and written and (gone or touched & _VALUE):

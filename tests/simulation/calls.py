@@ -47,10 +47,10 @@ _STAGES = {
     "Planning again": "apply",
     "Moving": "execute",
     "Verifying": "verify",
-    "Putting back": "undo",
+    "Rolling back": "undo",
     "Reading aliases": "record",
 }
-_AFTERWARDS = {"Moving": "execute", "Verifying": "close", "Putting back": "close"}
+_AFTERWARDS = {"Moving": "execute", "Verifying": "close", "Rolling back": "close"}
 
 
 @dataclass(frozen=True, slots=True)

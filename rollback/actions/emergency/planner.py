@@ -32,10 +32,9 @@ from rollback.targets.aliases.planner import asleep_notice, problem_of, scope
 _FAR, _ENTRIES = 30, 100
 _NAMED = 20
 UNKNOWN = (
-    "Not known without the ledger: releases quarantined, or recorded as not to be rolled back past, since the last entry of the "
-    "archive, whether the environment "
-    "is frozen, and which rollbacks are in flight. There is no lease: what somebody else moves at the same time "
-    "is left alone, and what this moved is put back then."
+    "Not known without the ledger: releases quarantined, or recorded as not to be rolled back past, since the last "
+    "entry of the archive, whether the environment is frozen, and which rollbacks are in flight. There is no lease: "
+    "what somebody else moves at the same time is left alone, and what this moved is reverted then."
 )
 Relation = Literal["stands", "older", "other"]
 

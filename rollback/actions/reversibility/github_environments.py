@@ -105,7 +105,7 @@ def judged(gate: Gate, branch: str, *, reviewed: bool) -> Judgement:
         if reviewed and not gate.reviewers:
             why.append("it has no required reviewers")
         elif reviewed and not gate.prevents_self_review:
-            why.append("whoever starts a run may review it")
+            why.append("who starts a run may review it")
         if gate.patterns is None:
             why.append(f"it is not restricted to {branch}: any branch's jobs may take its role")
         elif not gate.any_protected and gate.patterns != (branch,):

@@ -27,7 +27,7 @@ def import_(
         adopted = opened.ledger.import_journal(file, although_moved=although_moved)
         seen = adopted.seen
         ui.notice(
-            f"{'Imported' if adopted.new else 'Imported already:'} {seen.record.rollback_id}; {opened.name} stands "
+            f"{'Imported' if adopted.new else 'Imported already:'} {seen.record.rollback_id}; {opened.name} is "
             f"at {adopted.deployed}."
         )
         ui.show(

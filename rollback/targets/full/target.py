@@ -28,7 +28,7 @@ class Full:
 
     kind = Kind.FULL
     verb = "full"
-    doing = "Putting back"
+    doing = "Rolling back"
     smoked = True
     step = Piece
 

@@ -242,7 +242,7 @@ def test_somebody_has_to_be_named_who_may_approve() -> None:
     [
         (replace(GATE, declared=False), "it is not declared"),
         (replace(GATE, reviewers=0), "it has no required reviewers"),
-        (replace(GATE, prevents_self_review=False), "whoever starts a run may review it"),
+        (replace(GATE, prevents_self_review=False), "who starts a run may review it"),
         (replace(GATE, patterns=None), "it is not restricted to main"),
         (replace(GATE, patterns=("main", "release/*", "tag v*")), "it lets release/*, tag v* in"),
         (replace(GATE, patterns=()), "it does not let main in"),

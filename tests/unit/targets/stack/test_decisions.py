@@ -84,8 +84,8 @@ def test_a_type_has_one_spelling(type_: str, spelled: str) -> None:
         (change(DELETE, "acme:index/vault:Vault"), "it holds data and would be deleted"),
         (change(DELETE, retains=True), "retain_on_delete"),
         (change(SAME, unprotects=True), "it would lose its protection"),
-        (change(UPDATE, ALIAS, properties=("functionVersion",)), "undoes what was released or put back"),
-        (change(DELETE, ALIAS), "undoes what was released or put back"),
+        (change(UPDATE, ALIAS, properties=("functionVersion",)), "undoes what was released or rolled back"),
+        (change(DELETE, ALIAS), "undoes what was released or rolled back"),
         (
             change(UPDATE, name=NAMES.deployed_version, properties=("value",)),
             "releases and rollbacks write would be overwritten",

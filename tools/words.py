@@ -1,0 +1,79 @@
+"""`python -m tools.words`: what the product says, and its pages, use the words of the glossary, and no private ones.
+
+Looked at are the texts in the code (help included; other docstrings and stored names excepted) and the Markdown pages; exit 1 names each place
+with the word to use instead.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from localaws.paths import ROOT
+
+# What must not be there, and what to write instead.
+WORDS = {
+    r"\bstands?\b(?! (for|beside|in))": "is deployed, or is at",
+    r"\bbarred\b|\bBarred\b": "quarantined",
+    r"\b[Ww]hoever\b": "who, anybody who",
+    r"\bunwell\b": "unhealthy",
+    r"\b[Pp]ut(s|ting)? back\b|\b[Pp]uts? (it|them|that|one) back\b": "roll back, revert or restore",
+    r"\bmended\b": "fixed",
+}
+# Names of fields and keys that are stored, or that programs read.
+_STORED = {"stands", "barred", "put back from the archive: ", " stands"}
+# Whose docstrings are help texts.
+_VERBS = ROOT / "rollback" / "cli" / "commands"
+_CODE, _PAGES = ("rollback", "components"), ("README.md", "docs")
+
+
+def main() -> int:
+    """The exit code: 0 where nothing is found, else 1."""
+    found = [*_in_code(), *_in_pages()]
+    for line in found:
+        print(line)  # noqa: T201
+    return 1 if found else 0
+
+
+def wrong(text: str) -> Iterator[tuple[str, str]]:
+    """Words of `text` that must not be there, each with what to write instead. Pure."""
+    for pattern, instead in WORDS.items():
+        if (match := re.search(pattern, text)) is not None:
+            yield match[0], instead
+
+
+def _in_code() -> Iterator[str]:
+    for path in sorted(path for top in _CODE for path in (ROOT / top).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        ours = set() if path.parent == _VERBS else {id(text) for text in _docstrings(tree)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in ours:
+                yield from _lines(path, node.lineno, "" if node.value in _STORED else node.value)
+
+
+def _docstrings(tree: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
+            yield node.body[0].value  # type: ignore[attr-defined]
+
+
+def _in_pages() -> Iterator[str]:
+    for top in _PAGES:
+        for path in sorted((ROOT / top).rglob("*.md")) if (ROOT / top).is_dir() else [ROOT / top]:
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                yield from _lines(path, number, line)
+
+
+def _lines(path: Path, number: int, text: str) -> Iterator[str]:
+    for word, instead in wrong(text):
+        yield f"{path.relative_to(ROOT)}:{number}: '{word}': write {instead}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
