@@ -42,6 +42,7 @@ def install() -> None:
     ours = _Alarms(alarms, topics)
     alarms._evaluate_alarm = ours.evaluate  # noqa: SLF001 - there is no other way in, here and below
     alarms._dispatch_alarm_actions = ours.act  # noqa: SLF001
+    alarms._transition_composite = ours.transition  # noqa: SLF001
     alarms._ts_iso = precise  # noqa: SLF001
     threading.Thread(target=ours.watch, name="alarms", daemon=True).start()
 
@@ -53,6 +54,7 @@ class _Alarms:
         self._alarms, self._topics = alarms, topics
         self._scope: Any = importlib.import_module("ministack.core.responses").request_scope
         self._dispatch = alarms._dispatch_alarm_actions  # noqa: SLF001
+        self._transition = alarms._transition_composite  # noqa: SLF001
         # One evaluation at a time: two would act twice upon one transition.
         self._evaluating = threading.RLock()
 
@@ -114,6 +116,12 @@ class _Alarms:
                 }
             )
         self._dispatch({**alarm, _ACTIONS[new]: allowed}, old, new, reason)
+
+    def transition(self, alarm: Any, *how: Any) -> None:
+        """In the place of `_transition_composite`, which tells whole seconds."""
+        now = time.time()
+        self._transition(alarm, *how)
+        alarm.update(StateUpdatedTimestamp=now, StateTransitionedTimestamp=now)
 
     def watch(self) -> None:
         """Evaluates every alarm of every account, for as long as the process lasts."""

@@ -22,11 +22,10 @@ from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import alarms, guard
 from rollback.model import automatic as decisions
 from rollback.model.automatic import OK, RED, AlarmSeen, Change, Facts, Take
+from rollback.model.guarding import DECLINED, RECOVERY
 from rollback.model.record import Check, Record, Status, now_iso
 from rollback.model.release import Entry
 
-# What the timeline calls an entry that says why an alarm took nothing, and one that says whether it has recovered.
-DECLINED, RECOVERY = "declined", "recovery"
 # Somebody else is at it, or has been: what a second look makes of it is the answer.
 _AT_IT = (Code.LEASE_HELD, Code.WRONG_STATUS)
 # Characters of an entry's text.

@@ -10,6 +10,7 @@ from rollback.core.errors import RollbackError
 from rollback.ledger.finding import Finding, changed, differing, old_schema
 from rollback.ledger.schema import entry_item, model
 from rollback.ledger.store import Item
+from rollback.model.guarding import not_its_own
 from rollback.model.record import SCHEMA, Record, Status
 from rollback.model.release import DRILL, OPENED, Entry, entry_hash
 
@@ -92,6 +93,8 @@ class Chain:
                 yield Finding(**here, what="it was changed")
         if entry.previous != self.head:
             yield Finding(**here, what="it does not follow the entry before it")
+        if why := not_its_own(entry):
+            yield Finding(**here, what=why)
         self.head = entry.hash
         self._claim(entry)
         yield entry

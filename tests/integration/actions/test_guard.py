@@ -20,6 +20,8 @@ from rollback.actions.audit import audit
 from rollback.actions.freeze import freeze
 from rollback.actions.guard import Answer, Answering, declined
 from rollback.actions.lifecycle import Lifecycle
+from rollback.actions.quarantine import lift, quarantine
+from rollback.actions.record_release import Commits, record
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.model.automatic import Code as Why
 from rollback.model.identity import Actor
@@ -28,7 +30,7 @@ from tests.coded import coded
 from tests.doubles.clock import BEGAN
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import client_error
-from tests.doubles.world import ALICE, DAN, Quiet, World, settings
+from tests.doubles.world import ALICE, DAN, SHA, Quiet, World, settings
 
 GUARD = Actor(role="acme-dev-guard-role", person="acme-dev-guard")
 TEAMS, ROLES = "acme-dev-guard-teams", "acme-dev-guard-roles"
@@ -322,3 +324,22 @@ def test_a_rehearsal_says_what_would_keep_it_from_being_taken(night: Night) -> N
     night.world.flow().abort(night.standby().rollback_id)
 
     assert night.answering().rehearse(ROLES)["decision"] == Why.NO_STANDBY
+
+
+@pytest.mark.parametrize("what", ["freeze", "quarantine", "lift", "release"])
+def test_audit_finds_what_the_guards_role_wrote_that_no_guard_writes(night: Night, what: str) -> None:
+    """IAM cannot tell: all of it is one partition."""
+    session = night.world.session(GUARD)
+    if what == "freeze":
+        freeze(session, "code of somebody else's")
+    elif what == "release":
+        record(session, "v1.4.0", Commits(code=SHA), Quiet())
+    else:
+        quarantine(night.world.session(GUARD if what == "quarantine" else ALICE), "v1.0.0", ["teams"], "bad")
+        if what == "lift":
+            lift(session, "v1.0.0", ["teams"], "good")
+
+    found = audit(session.ledger, session.account.each, Quiet()).findings
+
+    assert len(found) == 1
+    assert "the guard wrote it" in found[0].what

@@ -146,7 +146,7 @@ def test_what_destroys_nothing_goes_through(one: ResourceChange) -> None:
 def test_nobody_saws_off_the_branch_that_they_sit_on(one: ResourceChange) -> None:
     (refusal,) = refusals([one], (one.urn,), NAMES)
 
-    assert "this tool stands on it" in refusal.reason
+    assert "this tool relies on it" in refusal.reason
     assert refusal.remedy.startswith("--except 'urn:x'")
 
 
@@ -169,7 +169,7 @@ def test_a_rollback_changes_neither_the_break_glass_role_nor_the_drill_role(
 
     (refusal,) = refusals([one], (one.urn,), NAMES)
 
-    assert "this tool stands on it" in refusal.reason
+    assert "this tool relies on it" in refusal.reason
 
 
 _SAFE = {"deletionProtectionEnabled": True, "pointInTimeRecovery": {"enabled": True}}
