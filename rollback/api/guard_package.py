@@ -28,8 +28,8 @@ _LEFT_OUT = ("cli", "views", "drill", "components")
 # The services that it asks: botocore describes 400, and each takes its time to unpack.
 SERVICES = frozenset(
     {
-        "apigateway", "cloudwatch", "dynamodb", "events", "iam", "lambda", "s3", "scheduler", "service-quotas", "sns",
-        "sqs", "ssm", "sts",
+        "apigateway", "cloudformation", "cloudtrail", "cloudwatch", "dynamodb", "events", "iam", "lambda",
+        "resourcegroupstaggingapi", "s3", "scheduler", "service-quotas", "sns", "sqs", "ssm", "sts",
     }
 )  # fmt: skip
 _BOTOCORE = "botocore/data/"

@@ -1,0 +1,97 @@
+"""The guard's package: the same bytes again, all that the function imports, and no more of botocore than it asks."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import rollback
+from rollback.api import guard
+from rollback.api.guard_package import SERVICES
+from rollback.core.errors import Code, Refused, UsageError
+from tests.coded import coded
+from tests.doubles.world import texts
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def checkout(folder: Path, **changed: object) -> Path:
+    """A checkout with settings of branch main, and a guard unless `guard` is None."""
+    changed = {"guard": {"errors": 5}, **changed}
+    if changed["guard"] is None:
+        del changed["guard"]
+    folder.mkdir(exist_ok=True)
+    for name, content in zip(("Pulumi.yaml", "Pulumi.dev.yaml"), texts(**changed), strict=True):
+        (folder / name).write_text(content, encoding="utf-8")
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    for parts in (["init", "-q", "-b", "main"], ["add", "."], [*author, "commit", "-q", "-m", "settings"]):
+        subprocess.run(["git", "-C", str(folder), *parts], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return guard.build("dev", folder=checkout(tmp_path_factory.mktemp("one")), python=PYTHON)
+
+
+def test_the_same_input_gives_the_same_bytes_in_another_folder(package: Path, tmp_path: Path) -> None:
+    again = guard.build("dev", folder=checkout(tmp_path / "two"), python=PYTHON)
+
+    assert again.read_bytes() == package.read_bytes()
+
+
+def test_all_that_the_function_imports_is_in_it_and_nothing_of_the_command_line(
+    package: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(tmp_path)
+        names = archive.namelist()
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import rollback.api.guard_function as f, boto3, slack_sdk, json
+for name in ("lambda", "dynamodb", "cloudwatch", "scheduler", "sns", "ssm", "s3", "sts"):
+    boto3.client(name, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+print(json.dumps([f.__file__, str(f.packed(__import__("pathlib").Path({str(tmp_path)!r}), "main", "Pulumi.yaml"))[:1]]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == [str(tmp_path / "rollback/api/guard_function.py"), "{"]
+    assert not [name for name in names if name.startswith(("rollback/cli/", "rollback/views/", "typer"))]
+    assert package.stat().st_size < 20e6
+
+
+def test_every_service_that_the_product_asks_is_in_it() -> None:
+    home = Path(rollback.__file__).parent
+    asked = {
+        service
+        for path in home.rglob("*.py")
+        for service in re.findall(r"""client\(\s*["']([a-z0-9-]+)["']""", path.read_text(encoding="utf-8"))
+    }
+
+    assert asked <= SERVICES
+
+
+def test_where_another_person_approves_it_is_made_of_the_protected_branchs_settings_only(
+    tmp_path: Path,
+) -> None:
+    folder = checkout(tmp_path / "strict", approval="identity")
+    file = folder / "Pulumi.dev.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+
+    with pytest.raises(Refused, check=coded(Code.SETTINGS_NOT_REVIEWED)):
+        guard.build("dev", folder=folder, python=PYTHON)
+
+
+def test_where_no_guard_is_configured_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, check=coded(Code.NOT_CONFIGURED)):
+        guard.build("dev", folder=checkout(tmp_path / "none", guard=None), python=PYTHON)
