@@ -220,6 +220,7 @@ class Setup:
             people=named,
             permission_sets=sets,
             repository=repository,
+            protected_branch=initial.protected_branch(self.folder),
             gitlab=dict(gitlab or {}),
             approval=proposals.approval(production=production, approvers=approvers),
             rto_minutes=proposals.rto_minutes(len(names)),
@@ -257,9 +258,7 @@ class Setup:
         `system` is the CI whose files come with them, `pinned` (`model.ci_files.pin`) what they call. Raises `UsageError` where what would be written does not load.
         """
         made = files.changes(self.folder, initial.files(self.folder, proposal))
-        top = next(
-            (one for one in (self.folder, *self.folder.parents) if (one / ".git").exists()), self.folder
-        )
+        top = initial.repository(self.folder) or self.folder
         below = Path(os.path.relpath(self.folder, top))
         with stepwise(self._reporter) as progress:
             progress("Looking at what invokes them", 0)

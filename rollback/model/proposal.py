@@ -39,6 +39,7 @@ class Proposal:
     people: Mapping[str, Any] = field(default_factory=dict)
     permission_sets: Mapping[str, str] = field(default_factory=dict)
     repository: str = ""
+    protected_branch: str = "main"
     gitlab: Mapping[str, str] = field(default_factory=dict)
     approval: Mapping[str, str] = field(default_factory=dict)
     rto_minutes: int = _USUAL_MINUTES
@@ -163,6 +164,7 @@ def settings_of(proposal: Proposal) -> dict[str, Any]:
     for key, value in (
         ("tables", dict(proposal.tables)),
         ("repository", proposal.repository),
+        ("protectedBranch", "" if proposal.protected_branch == "main" else proposal.protected_branch),
         ("gitlab", dict(proposal.gitlab)),
         ("people", dict(proposal.people)),
         ("permissionSets", dict(proposal.permission_sets)),

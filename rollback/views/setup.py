@@ -108,7 +108,7 @@ def notes(preview: Preview) -> list[str]:
             f"{len(proposal.functions)} functions are more than a role's policies can list: they are allowed by the "
             "beginning of their names (docs/settings.md, functionAccess)."
         )
-    return [*found, *(f"Not looked at: {why}" for why in details.unlooked)]
+    return [*found, *(f"Not looked at: {why}" for why in (*preview.found.unlooked, *details.unlooked))]
 
 
 def deleting(stacks: Mapping[str, str]) -> list[str]:

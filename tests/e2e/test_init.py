@@ -23,7 +23,7 @@ from localaws import sam_estate
 from localaws.emulator.server import Emulator
 from rollback.config.settings import Settings, load
 from tests import planted
-from tests.e2e.estate_under_test import SCRIPT
+from tests.e2e.estate_under_test import SCRIPT, git
 from tests.warm import Run
 
 REGION = "eu-central-1"
@@ -207,6 +207,18 @@ def test_beside_another_pulumi_project_it_has_a_folder_of_its_own(stranger: Stra
     assert run.json["next"][0] == "cd rollbacks"
 
 
+def test_where_the_repositorys_branch_is_master_its_settings_count(stranger: Stranger) -> None:
+    stranger.deploy(services=["payments"])
+    git(stranger.folder, "init", "--quiet", "--initial-branch=master")
+    git(stranger.folder, "commit", "--quiet", "--allow-empty", "--message", "as it was")
+
+    run = stranger.init()
+
+    assert run.code == 0, str(run)
+    assert stranger.settings().protected_branch == "master"
+    assert "git init --initial-branch main" not in run.json["next"]
+
+
 def test_nothing_is_written_where_nobody_says_so(stranger: Stranger) -> None:
     stranger.deploy(services=["payments"])
 
@@ -302,6 +314,39 @@ def test_bypasses_of_the_alias_and_deployers_that_delete_the_version_before_are_
     assert run.code == 0, str(run)
     assert [one["function"] for one in run.json["traffic"]["bypasses"]] == [charge]
     assert any("payments-staging" in note and "RemovalPolicy.RETAIN" in note for note in run.json["notes"])
+
+
+def test_what_may_not_be_read_is_named_and_hides_nothing_else_and_the_caller_is_who_acts(
+    stranger: Stranger,
+) -> None:
+    stranger.deploy(services=["payments"])
+    allowed = ["lambda:ListFunctions", "lambda:ListAliases", "lambda:ListTags", "sts:GetCallerIdentity"]
+    statement = {"Effect": "Allow", "Action": allowed, "Resource": "*"}
+    iam = stranger.client("iam")
+    iam.create_user(UserName="ada")
+    iam.put_user_policy(
+        UserName="ada",
+        PolicyName="reads",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    key = iam.create_access_key(UserName="ada")["AccessKey"]
+    planted.also(key["SecretAccessKey"])
+    keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+    run = stranger.rollback(
+        "init", "--env", "staging", "--yes", "--json", variables=stranger.variables(**keys)
+    )
+
+    assert run.code == 0, str(run)
+    settings = stranger.settings()
+    assert sorted(settings.services) == ["payments"]
+    assert settings.people.on_call == (f"arn:aws:iam::{stranger.account}:user/ada",)
+    assert {one.split(": ")[1] for one in run.json["notes"] if one.startswith("Not looked at")} >= {
+        "tables",
+        "stacks' templates",
+        "trails",
+    }
+    assert run.json["traffic"]["not_looked_at"]
 
 
 def test_an_estate_of_more_than_a_page_is_found_as_a_whole(stranger: Stranger) -> None:

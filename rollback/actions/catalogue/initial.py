@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rollback.config import settings as configured
 from rollback.config.naming import FOUNDATION, Names
 from rollback.core import safe_yaml
 from rollback.core.version import DISTRIBUTION, __version__
+from rollback.integrations import git
 from rollback.integrations.pulumi.backend import bucket_url
 from rollback.model import project_files, proposal
 from rollback.model.proposal import Proposal
@@ -34,6 +36,8 @@ def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
         # What all share, and what this one has of its own.
         own_too = {"prefix": proposed.prefix, "alias": proposed.alias}
         settings = {key: value for key, value in own_too.items() if _of(given, name, key) != value} | settings
+        if _of(given, name, "protectedBranch"):
+            settings.pop("protectedBranch", None)
         settings["naming"] = {**(_of(given, name, "naming") or {}), **settings["naming"]}
     else:
         name = proposed.prefix
@@ -51,6 +55,22 @@ def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
         File(path=own, text=text),
         File(path=configured.stack_file(folder, f"{environment}-{FOUNDATION}"), link=Path(own).name),
     )
+
+
+def protected_branch(folder: Path) -> str:
+    """The branch whose settings count in the repository that a folder is in: `main`, or `master` where there is that alone."""
+    top = repository(folder)
+    if top is None or shutil.which("git") is None:
+        return "main"
+    known = [
+        f"{place}/{name}" for name in ("main", "master") for place in ("refs/remotes/origin", "refs/heads")
+    ]
+    return next((one for one in known if git.resolved(top, one)), "main").rpartition("/")[2]
+
+
+def repository(folder: Path) -> Path | None:
+    """The top of the repository that a folder is in, or would be; None where there is none."""
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
 
 
 def shared(folder: Path, key: str) -> str:
@@ -78,7 +98,7 @@ def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]
         lines.append(f"cd {shlex.quote(_shown(folder, start))}")
     if find_spec("rollback.components") is None or find_spec("pulumi_aws") is None:
         lines.append("pip install -r requirements.txt")
-    if not any((one / ".git").exists() for one in (folder, *folder.parents)):
+    if repository(folder) is None:
         lines.append("git init --initial-branch main")
     for bucket in missing:
         lines += [
