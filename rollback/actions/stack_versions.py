@@ -8,6 +8,7 @@ from rollback.actions.context import Session
 from rollback.aws import stacks
 from rollback.aws.functions import observe
 from rollback.core.errors import Code, Refused, RollbackError
+from rollback.model.found import ADVICE
 from rollback.model.record import DeployedVersion
 from rollback.model.release import Release, Timeline
 
@@ -74,9 +75,9 @@ def deleted_ones(session: Session, timeline: Timeline, release: Release, names: 
         looked = stacks.look(session.account, names or session.settings.cloudformation_stacks)
     except RollbackError as error:
         return [f"Whether versions are kept could not be looked at: {error.what}"]
-    notices = [f"{str(one).capitalize()}. Add: {one.remedy}" for one in looked.deletes]
+    notices = [one.advice for one in looked.deletes]
     if gone:
-        advice = "" if notices else f" What deploys deletes them. {stacks.ADVICE}"
+        advice = "" if notices else f" What deploys deletes them. {ADVICE}"
         notices.append(
             f"Versions of the release before are gone, to which no rollback can go: {', '.join(gone[:5])}.{advice}"
         )

@@ -216,6 +216,7 @@ class Setup:
             production=production,
             services=services,
             declares=declares,
+            stacks=tuple(sorted({one.stack for one in chosen.functions if one.stack})),
             tables=proposals.tables(details, self.environment) if tables is None else tables,
             people=named,
             permission_sets=sets,

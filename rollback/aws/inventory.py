@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from rollback.aws import account as accounts
+from rollback.aws import stacks as of_stacks
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import TokenBucket
 from rollback.config.model import Pace, Rto
@@ -35,9 +36,6 @@ _Tags = dict[tuple[str, str], dict[str, str]]
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeContinuousBackups.html); CloudFormation
 # says of none of its calls how often it takes them.
 _BACKUPS_PACE, _TEMPLATES_PACE = 9.0, 5.0
-_VERSION = "AWS::Lambda::Version"
-_KEEPS = {"Retain", "RetainExceptOnCreate"}
-_CDK_PATH = "aws:cdk:path"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,52 +140,24 @@ def examine(
     read = visitor.each(partial(_stepping, step, partial(_aliases, visitor.lambda_)), names)
     unlooked: list[str] = []
     stacks = sorted({one.stack for one in functions if one.stack})
-    templates: dict[str, Mapping[str, Any]] = _or(
-        unlooked, "stacks' templates", partial(_templates, visitor, stacks, progress), {}
-    )
+    templates = _templates(visitor, stacks, unlooked, progress)
     made = {(one.stack, one.logical): one.name for one in functions if one.logical}
     return Details(
         aliases=dict(zip(names, read, strict=True)),
         paths={
             name: path
             for (stack, logical), name in made.items()
-            if (path := cdk_path(templates.get(stack, {}), logical))
+            if (path := of_stacks.cdk_path(templates.get(stack, {}), logical))
         },
-        deletes={stack: gone for stack, template in templates.items() if (gone := deleted_version(template))},
+        deletes=tuple(
+            one for stack, template in templates.items() if (one := of_stacks.deletes(stack, template))
+        ),
         tables=tuple(
             _or(unlooked, "point-in-time recovery", partial(_recoverable, visitor, tables, progress), [])
         ),
         trails=_or(unlooked, "trails", partial(_trails, visitor), ()),
         unlooked=tuple(unlooked),
     )
-
-
-def cdk_path(template: Mapping[str, Any], logical: str) -> str:
-    """The path of the construct that a template's resource was made from; empty where CDK did not make it. Pure."""
-    resource = _mapping(_mapping(template.get("Resources")).get(logical))
-    return str(_mapping(resource.get("Metadata")).get(_CDK_PATH, ""))
-
-
-def deleted_version(template: Mapping[str, Any]) -> str:
-    """The logical id of a version that the next deployment deletes; empty where versions are kept. Pure.
-
-    A version is a resource that is replaced, and its deletion policy says what becomes of the old one: by default it is
-    deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html). CDK's
-    `current_version` has none unless `removal_policy=RETAIN`.
-    """
-    return next(
-        (
-            logical
-            for logical, resource in _mapping(template.get("Resources")).items()
-            if _mapping(resource).get("Type") == _VERSION
-            and _mapping(resource).get("DeletionPolicy") not in _KEEPS
-        ),
-        "",
-    )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _or(unlooked: list[str], what: str, look: Callable[[], T], otherwise: T) -> T:
@@ -264,19 +234,22 @@ def published(visitor: Visitor, functions: Collection[str], progress: Progress) 
     return frozenset(name for name, there in zip(names, read, strict=True) if there)
 
 
-def _templates(visitor: Visitor, stacks: Collection[str], progress: Progress) -> dict[str, Mapping[str, Any]]:
-    """Stack → its template as it was deployed, macros (SAM's) carried out."""
+def _templates(
+    visitor: Visitor, stacks: Collection[str], unlooked: list[str], progress: Progress
+) -> dict[str, Mapping[str, Any]]:
+    """Stack → its template; one that is not answered is named in `unlooked`."""
     if not stacks:
         return {}
     client, quota = visitor.client("cloudformation"), TokenBucket(rate=_TEMPLATES_PACE, burst=5)
     step = progress("Reading stacks", len(stacks))
 
-    def one(stack: str) -> Mapping[str, Any]:
+    def one(stack: str) -> Mapping[str, Any] | str:
         quota.take()
-        return _mapping(client.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"])
+        return of_stacks.template(client, stack)
 
     read = visitor.each(partial(_stepping, step, one), stacks)
-    return dict(zip(stacks, read, strict=True))
+    unlooked += [why for why in read if isinstance(why, str)]
+    return {stack: found for stack, found in zip(stacks, read, strict=True) if not isinstance(found, str)}
 
 
 def _recoverable(visitor: Visitor, tables: Collection[FoundTable], progress: Progress) -> list[FoundTable]:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, denied, explained
-from rollback.aws.inventory import cdk_path, deleted_version
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.model.found import STACK
+from rollback.model.found import STACK, Deletes
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 _VERSION = "AWS::Lambda::Version"
+_KEEPS = {"Retain", "RetainExceptOnCreate"}
+_CDK_PATH = "aws:cdk:path"
 # …:function:NAME:VERSION
 _OF_VERSION = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:([^:]+):([0-9]+)")
 # What a deployment has been carried out to its end in, and what is deployed is what was asked for
@@ -40,37 +41,6 @@ class Clients(Protocol):
     @property
     def client(self) -> Callable[..., Any]: ...
     def each(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Deletes:
-    """A stack whose next deployment deletes the version that it deployed before: `version` is the logical id of one,
-    `by_cdk` whether CDK has made the template.
-    """
-
-    stack: str
-    version: str
-    by_cdk: bool = False
-
-    def __str__(self) -> str:
-        return (
-            f"stack {self.stack} deletes the version before at each deployment ({self.version} has no DeletionPolicy: "
-            "Retain), so that nothing is left to roll back to"
-        )
-
-    @property
-    def remedy(self) -> str:
-        """The line to add."""
-        return (
-            _CDK_LINE
-            if self.by_cdk
-            else f"DeletionPolicy: Retain and UpdateReplacePolicy: Retain on {self.version}"
-        )
-
-
-_CDK_LINE = "current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN)"
-# Where it is not known what deploys.
-ADVICE = f"In CDK, of each function: {_CDK_LINE}; in a template, of each AWS::Lambda::Version: DeletionPolicy: Retain."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,16 +82,8 @@ def look(account: Clients, stacks: Collection[str]) -> Looked:
     client = account.client("cloudformation")
 
     def one(stack: str) -> Deletes | str | None:
-        try:
-            template = _template(client, stack)
-        except UsageError as error:
-            if error.code is not Code.SETTINGS_INVALID:
-                raise
-            return f"stack {stack}: {error.what}"
-        except RollbackError as error:
-            return f"stack {stack}: {error.what}"
-        found = deleted_version(template)
-        return Deletes(stack=stack, version=found, by_cdk=bool(cdk_path(template, found))) if found else None
+        found = template(client, stack)
+        return found if isinstance(found, str) else deletes(stack, found)
 
     read = account.each(one, stacks)
     return Looked(
@@ -173,9 +135,53 @@ def _versions(resources: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int
             yield arn[1], int(arn[2])
 
 
-def _template(client: Any, stack: str) -> Mapping[str, Any]:
-    """As it was deployed, macros (SAM's) carried out."""
-    with explained(f"reading the template of stack {stack}"):
-        body = client.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
-    # boto3 reads JSON only.
-    return body if isinstance(body, Mapping) else safe_yaml.mapping("its template", str(body), tags=True)
+def template(client: Any, stack: str) -> Mapping[str, Any] | str:
+    """A stack's template as it was deployed, macros (SAM's) carried out; or in words why it is not to be had.
+
+    `client` is CloudFormation's. Raises `UsageError` where the credentials end.
+    """
+    try:
+        with explained(f"reading the template of stack {stack}"):
+            body = client.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
+        # boto3 reads JSON only.
+        return body if isinstance(body, Mapping) else safe_yaml.mapping("its template", str(body), tags=True)
+    except UsageError as error:
+        if error.code is not Code.SETTINGS_INVALID:
+            raise
+        return f"stack {stack}: {error.what}"
+    except RollbackError as error:
+        return f"stack {stack}: {error.what}"
+
+
+def deletes(stack: str, template: Mapping[str, Any]) -> Deletes | None:
+    """Whether the next deployment of a template deletes versions; None where it keeps them all. Pure."""
+    found = deleted_version(template)
+    return Deletes(stack=stack, version=found, by_cdk=bool(cdk_path(template, found))) if found else None
+
+
+def cdk_path(template: Mapping[str, Any], logical: str) -> str:
+    """The path of the construct that a template's resource was made from; empty where CDK did not make it. Pure."""
+    resource = _mapping(_mapping(template.get("Resources")).get(logical))
+    return str(_mapping(resource.get("Metadata")).get(_CDK_PATH, ""))
+
+
+def deleted_version(template: Mapping[str, Any]) -> str:
+    """The logical id of a version that the next deployment deletes; empty where versions are kept. Pure.
+
+    A version is a resource that is replaced, and its deletion policy says what becomes of the old one: by default it is
+    deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html). CDK's
+    `current_version` has none unless `removal_policy=RETAIN`.
+    """
+    return next(
+        (
+            logical
+            for logical, resource in _mapping(template.get("Resources")).items()
+            if _mapping(resource).get("Type") == _VERSION
+            and _mapping(resource).get("DeletionPolicy") not in _KEEPS
+        ),
+        "",
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -53,16 +53,53 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Deletes:
+    """A stack whose next deployment deletes the version that it deployed before: `version` is the logical id of one,
+    `by_cdk` whether CDK has made the template.
+    """
+
+    stack: str
+    version: str
+    by_cdk: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"stack {self.stack} deletes the version before at each deployment ({self.version} has no DeletionPolicy: "
+            "Retain), so that nothing is left to roll back to"
+        )
+
+    @property
+    def advice(self) -> str:
+        """The same as sentences of their own, with the line to add."""
+        text = str(self)
+        return f"{text[:1].upper()}{text[1:]}. Add: {self.remedy}"
+
+    @property
+    def remedy(self) -> str:
+        """The line to add."""
+        return (
+            _CDK_LINE
+            if self.by_cdk
+            else f"DeletionPolicy: Retain and UpdateReplacePolicy: Retain on {self.version}"
+        )
+
+
+_CDK_LINE = "current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN)"
+# Where it is not known what deploys.
+ADVICE = f"In CDK, of each function: {_CDK_LINE}; in a template, of each AWS::Lambda::Version: DeletionPolicy: Retain."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Details:
     """What was read of some functions: `aliases` maps function → alias → version, `paths` function → CDK path.
 
-    `deletes` are the stacks that delete a version at
-    the deployment after it, with a logical id each of such a version. `trails` are the names of trails that record.
+    `deletes` are the stacks whose next deployment deletes
+    a version. `trails` are the names of trails that record.
     """
 
     aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
-    deletes: Mapping[str, str] = field(default_factory=dict)
+    deletes: tuple[Deletes, ...] = ()
     tables: tuple[FoundTable, ...] = ()
     trails: tuple[str, ...] = ()
     unlooked: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from rollback.core import safe_yaml
-from rollback.model.catalogue import Services
 
 _WIDTH = 110
 PROGRAM = '''"""Declares one environment in two stacks (`rollback.components.environment`)."""
@@ -65,9 +64,12 @@ def environment(name: str, account: str, region: str, environment: str, settings
     )
 
 
-def with_services(text: str, name: str, services: Services) -> str | None:
-    """An environment's file with another catalogue, all else as it is; None where it has none of its own."""
-    key = f"{name}:services"
+def with_setting(text: str, name: str, setting: str, value: Any) -> str | None:
+    """An environment's file with another value of a setting, all else as it is; None where it does not have it.
+
+    `name` is the project's.
+    """
+    key = f"{name}:{setting}"
     places = safe_yaml.lines(text)
     first = places.get(("config", key))
     if first is None:
@@ -79,7 +81,7 @@ def with_services(text: str, name: str, services: Services) -> str | None:
     while after > first + 1 and re.match(r"\s*(#|$)", lines[after - 2]):
         after -= 1
     indent = re.match(r"\s*", lines[first - 1])
-    block = _dumped({key: {service: dict(entries) for service, entries in services.items()}})
+    block = _dumped({key: value})
     made = "".join(f"{indent[0] if indent else ''}{line}" for line in block.splitlines(keepends=True))
     return "".join([*lines[: first - 1], made, *lines[after - 1 :]])
 

@@ -23,8 +23,8 @@ _CALLS, _A_SECOND, _USUAL_MINUTES = 3, 14.9, 5
 class Proposal:
     """An environment to be written down.
 
-    `people` has the lists of the setting `people` that have somebody. `declares` says that the stack makes the aliases:
-    nobody has made any yet. `naming` are names that differ from the usual ones.
+    `people` has the lists of the setting `people` that have somebody. `stacks` are CloudFormation's of its functions.
+    `declares` says that the stack makes the aliases: nobody has made any yet.
     """
 
     environment: str
@@ -38,6 +38,7 @@ class Proposal:
     tables: Mapping[str, str] = field(default_factory=dict)
     people: Mapping[str, Any] = field(default_factory=dict)
     permission_sets: Mapping[str, str] = field(default_factory=dict)
+    stacks: tuple[str, ...] = ()
     repository: str = ""
     protected_branch: str = "main"
     gitlab: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +163,7 @@ def settings_of(proposal: Proposal) -> dict[str, Any]:
         "services": {service: dict(entries) for service, entries in proposal.services.items()},
     }
     for key, value in (
+        ("cloudformationStacks", list(proposal.stacks)),
         ("tables", dict(proposal.tables)),
         ("repository", proposal.repository),
         ("protectedBranch", "" if proposal.protected_branch == "main" else proposal.protected_branch),

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rollback.actions.catalogue.sync import Synced
 from rollback.core.canonical import plain
 from rollback.views.rich_layout import text
-from rollback.views.setup import deleting, diff_view, few, steps_view
+from rollback.views.setup import diff_view, few, steps_view
 
 __all__ = ["document", "steps_view", "view"]
 
@@ -34,7 +34,7 @@ def notes(synced: Synced, alias: str) -> list[str]:
     """What to know, a sentence each."""
     found = synced.difference
     made = [f"{name} is new, and left out: it has no alias {alias}." for name in found.without_alias]
-    made += deleting(synced.deletes)
+    made += [one.advice for one in synced.deletes]
     if synced.elsewhere:
         made.append(
             f"Not looked at, since nothing listed is in them: stacks {few(synced.elsewhere)} (--stack NAME)."

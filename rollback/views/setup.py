@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -93,7 +93,7 @@ def notes(preview: Preview) -> list[str]:
         found.append(
             f"Left out, of other environments by their names: {len(of_others)} functions ({few(of_others, 3)})."
         )
-    found += deleting(details.deletes)
+    found += [one.advice for one in details.deletes]
     found += [
         f"Table {table.name} is left out: it has no point-in-time recovery."
         for table in details.tables
@@ -109,16 +109,6 @@ def notes(preview: Preview) -> list[str]:
             "beginning of their names (docs/settings.md, functionAccess)."
         )
     return [*found, *(f"Not looked at: {why}" for why in (*preview.found.unlooked, *details.unlooked))]
-
-
-def deleting(stacks: Mapping[str, str]) -> list[str]:
-    """A sentence for each stack that deletes the version before, with the line to add."""
-    return [
-        f"Stack {stack} deletes the version before at each deployment ({version}): nothing is left to roll back to. "
-        "CDK: current_version_options=VersionOptions(removal_policy=RemovalPolicy.RETAIN); "
-        "CloudFormation: DeletionPolicy: Retain, and UpdateReplacePolicy: Retain."
-        for stack, version in stacks.items()
-    ]
 
 
 def _traffic(traffic: Traffic, alias: str) -> RenderableType:

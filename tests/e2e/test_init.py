@@ -151,6 +151,7 @@ def test_what_it_writes_loads_and_has_every_function_and_the_account_is_as_it_wa
     }
     assert (settings.alias, settings.declare_aliases, settings.production) == ("prod", False, False)
     assert (settings.account, settings.region) == (stranger.account, REGION)
+    assert sorted(settings.cloudformation_stacks) == sorted(f"{name}-staging" for name in sam_estate.SERVICES)
     assert stranger.functions() == before
     assert (stranger.folder / "Pulumi.staging-foundation.yaml").readlink() == Path("Pulumi.staging.yaml")
     assert run.json["written"] is True
@@ -313,7 +314,7 @@ def test_bypasses_of_the_alias_and_deployers_that_delete_the_version_before_are_
 
     assert run.code == 0, str(run)
     assert [one["function"] for one in run.json["traffic"]["bypasses"]] == [charge]
-    assert any("payments-staging" in note and "RemovalPolicy.RETAIN" in note for note in run.json["notes"])
+    assert any("payments-staging" in note and "DeletionPolicy: Retain" in note for note in run.json["notes"])
 
 
 def test_what_may_not_be_read_is_named_and_hides_nothing_else_and_the_caller_is_who_acts(
@@ -343,7 +344,7 @@ def test_what_may_not_be_read_is_named_and_hides_nothing_else_and_the_caller_is_
     assert settings.people.on_call == (f"arn:aws:iam::{stranger.account}:user/ada",)
     assert {one.split(": ")[1] for one in run.json["notes"] if one.startswith("Not looked at")} >= {
         "tables",
-        "stacks' templates",
+        "stack payments-staging",
         "trails",
     }
     assert run.json["traffic"]["not_looked_at"]
@@ -446,6 +447,7 @@ def test_a_stack_that_is_named_is_looked_at_too(synced: Stranger) -> None:
 
     assert run.code == 0, str(run)
     assert sorted(synced.settings().services["catalogue"]) == sorted(sam_estate.SERVICES["catalogue"])
+    assert "catalogue-staging" in synced.settings().cloudformation_stacks
 
 
 def test_a_catalogue_of_all_environments_is_not_written_from_one_account(synced: Stranger) -> None:

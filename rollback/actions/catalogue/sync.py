@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollback.actions.catalogue.files import Change, File, changes
@@ -16,7 +17,7 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.backend import bucket_url
 from rollback.model import catalogue, project_files, proposal
 from rollback.model.catalogue import Difference, Selection
-from rollback.model.found import FoundFunction
+from rollback.model.found import Deletes, FoundFunction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,13 +25,13 @@ class Synced:
     """What differs, and the change of the environment's file; None where nothing would change.
 
     `elsewhere` are the stacks of functions that were not looked at, since nothing of the catalogue is in them;
-    `deletes` maps a stack that deletes the version before to one that it will.
+    `deletes` are stacks of new functions that delete the version before.
     """
 
     difference: Difference
     change: Change | None
     elsewhere: tuple[str, ...]
-    deletes: dict[str, str]
+    deletes: tuple[Deletes, ...]
 
 
 def compare(session: Session, selection: Selection, progress: Progress) -> Synced:
@@ -65,13 +66,13 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
     )
     return Synced(
         difference=differs,
-        change=None if differs.empty else _change(session, differs),
+        change=None if differs.empty else _change(session, differs, own),
         elsewhere=tuple(sorted({one.stack for one in strangers if one.stack and not belongs(one)})),
-        deletes=dict(details.deletes),
+        deletes=details.deletes,
     )
 
 
-def _change(session: Session, differs: Difference) -> Change | None:
+def _change(session: Session, differs: Difference, own: Sequence[FoundFunction]) -> Change | None:
     settings, root = session.settings, session.root
     services = catalogue.updated(settings.services, differs)
     if not services:
@@ -83,9 +84,14 @@ def _change(session: Session, differs: Difference) -> Change | None:
     shared = safe_yaml.read(root / configured.PROJECT_FILE, root)
     path = configured.stack_file(root, settings.environment)
     name = str(safe_yaml.mapping(configured.PROJECT_FILE, shared).get("name", ""))
-    text = project_files.with_services(safe_yaml.read(root / path, root), name, services)
+    text = project_files.with_setting(safe_yaml.read(root / path, root), name, "services", services)
     if text is None:
         return None
+    new = {full for entries in differs.new.values() for full in entries.values()}
+    stacks = {*settings.cloudformation_stacks, *(one.stack for one in own if one.name in new and one.stack)}
+    # Where others of the catalogue's are listed, which the roles may read.
+    if settings.cloudformation_stacks and stacks != set(settings.cloudformation_stacks):
+        text = project_files.with_setting(text, name, "cloudformationStacks", sorted(stacks)) or text
     configured.parse(settings.environment, shared, text)
     (change,) = changes(root, [File(path=path, text=text)])
     return change

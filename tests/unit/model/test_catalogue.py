@@ -171,13 +171,13 @@ def test_only_the_catalogue_of_a_file_is_replaced() -> None:
         "  # who\n  p:people:\n    onCall: [x]\nencryptionsalt: v1:abc\n"
     )
 
-    made_of = project_files.with_services(text, "p", {"new": {"c": "d"}})
+    made_of = project_files.with_setting(text, "p", "services", {"new": {"c": "d"}})
 
     assert made_of == (
         "# mine\nconfig:\n  p:alias: live  # ours\n  p:services:\n    new:\n      c: d\n\n"
         "  # who\n  p:people:\n    onCall: [x]\nencryptionsalt: v1:abc\n"
     )
-    assert project_files.with_services("config:\n  p:alias: live\n", "p", {}) is None
+    assert project_files.with_setting("config:\n  p:alias: live\n", "p", "services", {}) is None
 
 
 # -- the rest of a proposal ----------------------------------------------------------------------------------
