@@ -464,3 +464,77 @@ def test_a_catalogue_of_all_environments_is_not_written_from_one_account(synced:
     assert run.code == 3, str(run)
     assert run.error is not None
     assert run.error["code"] == "NOT_CONFIGURED"
+
+
+_SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_with_github_it_writes_the_lines_that_call_the_workflows_for_all_environments_of_the_folder(
+    stranger: Stranger,
+) -> None:
+    stranger.deploy("staging", services=["payments"])
+    stranger.deploy("production", services=["payments"])
+    subprocess.run(["git", "init", "-q", str(stranger.folder)], check=True)
+    ci = ("--github", f"acme/rollback-cli@{_SHA}", "--repository", "acme/shop", "--folder", "rollbacks")
+    workflow = stranger.folder / ".github/workflows/rollback.yml"
+
+    first = stranger.init(*ci)
+    written = workflow.read_text()
+    refused = stranger.rollback("init", "--env", "production", "--yes", "--json", *ci)
+    second = stranger.rollback("init", "--env", "production", "--yes", "--overwrite", "--json", *ci)
+
+    assert (first.code, refused.code, second.code) == (0, 3, 0), f"{first}\n{refused}\n{second}"
+    assert yaml.safe_load(written)["jobs"]["rollback"]["uses"].endswith(f"/rollback.yml@{_SHA}")
+    document = yaml.safe_load(workflow.read_text())
+    assert document[True]["workflow_dispatch"]["inputs"]["environment"]["options"] == [
+        "production",
+        "staging",
+    ]
+    assert document["jobs"]["rollback"]["with"]["folder"] == "rollbacks"
+    assert (
+        document["jobs"]["rollback"]["with"]["source"] == f"git+https://github.com/acme/rollback-cli@{_SHA}"
+    )
+    assert load(stranger.folder / "rollbacks", "production").repository == "acme/shop"
+
+
+def test_with_gitlab_it_writes_what_includes_the_component_and_the_projects_whose_jobs_take_the_roles(
+    stranger: Stranger,
+) -> None:
+    stranger.deploy(services=["payments"])
+    ci = ("--gitlab", f"git.acme.example/tools/rollback-cli@{_SHA}", "--gitlab-project", "acme/shop")
+
+    run = stranger.init(*ci, "--gitlab-approvals", "acme/approvals", "--ci-source", "1.2.3")
+
+    assert run.code == 0, str(run)
+    first, *_ = yaml.safe_load((stranger.folder / ".gitlab/rollback.yml").read_text())["include"]
+    assert first["component"] == f"$CI_SERVER_FQDN/tools/rollback-cli/rollback@{_SHA}"
+    assert first["inputs"]["source"] == "1.2.3"
+    gitlab = stranger.settings().gitlab
+    assert gitlab is not None
+    assert (gitlab.host, gitlab.project, gitlab.approvals) == (
+        "git.acme.example",
+        "acme/shop",
+        "acme/approvals",
+    )
+
+
+@pytest.mark.parametrize(
+    "ci",
+    [
+        ("--github", "acme/rollback-cli@main"),
+        ("--github", f"acme/a@{_SHA}", "--gitlab", f"acme/a@{_SHA}"),
+        ("--ci-source", "1.2.3"),
+        ("--gitlab-approvals", "acme/approvals"),
+    ],
+)
+def test_a_ci_that_is_not_pinned_or_not_one_is_refused_and_nothing_is_written(
+    stranger: Stranger, ci: tuple[str, ...]
+) -> None:
+    stranger.deploy(services=["payments"])
+
+    run = stranger.init(*ci)
+
+    assert run.code == 2, str(run)
+    assert run.error is not None
+    assert run.error["code"] == "OPTION_INVALID"
+    assert files(stranger.folder) == {}

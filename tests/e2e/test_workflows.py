@@ -118,6 +118,27 @@ def test_a_release_is_recorded_by_the_deployment_that_made_it(dev: Platform, hub
     assert [(row["version"], row["commit"]) for row in listed] == [("v1.1.0", "b" * 40)]
 
 
+def test_below_a_release_that_must_not_be_passed_a_run_goes_by_an_input_that_another_person_approves(
+    dev: Platform, hub: GitHub
+) -> None:
+    dev.configure(people={"approvers": [f"arn:aws:iam::{dev.settings.account}:user/bob"]})
+    dev.story()
+    dev.deploy("v1.3.0")
+    assert dev.record("v1.3.0", "--not-below", "v1.3.0").code == 0
+    hub.approved("dev-rollback-approval", "bob")
+    inputs = {"environment": "dev", "reason": REASON, "target_version": "v1.2.0"}
+
+    refused = run(dev, "rollback-lambda.yml", inputs, hub)
+    done = run(dev, "rollback-lambda.yml", {**inputs, "allow_below": "true"}, hub)
+
+    assert refused.jobs == {"plan": "failure"}, str(refused)
+    assert "BELOW_FLOOR" in refused.log
+    assert done.jobs == dict.fromkeys(("plan", "approval", "apply", "end"), "success"), str(done)
+    shown = dev.show(done.outputs["rollback_id"])
+    assert (shown["status"], shown["approved_by"]["person"]) == ("COMPLETE", "bob")
+    assert "v1.3.0" in shown["below"]
+
+
 def test_what_could_not_be_taken_back_fails_its_job_and_the_summary_shows_why(dev: Platform) -> None:
     dev.story()
     dev.configure(reviewers={"users": [7]})
