@@ -22,6 +22,11 @@ from localaws.paths import LOCAL, ROOT
 
 PLACE = LOCAL / "docs"
 _ZENSICAL = Path(sys.executable).with_name("zensical")
+# Pages that are in the navigation under a title of their own, in this order; the other guides follow.
+FIRST = {
+    "On call": ("runbook", "troubleshooting", "emergency"),
+    "Understand it": ("concepts", "faq", "glossary"),
+}
 # What is described, by a title each. Of a package what it says of itself; with `.*` its public modules, too.
 REFERENCE = {
     "Python API": ("rollback", "rollback.api.*"),
@@ -146,7 +151,7 @@ def _config(
             "use_directory_urls": False,
             "nav": [
                 "README.md",
-                {"Guides": list(guides)},
+                *_sections(guides),
                 *({title: list(pages)} for title, pages in reference.items()),
                 {"Project": ["CONTRIBUTING.md", "CHANGELOG.md"]},
             ],
@@ -156,6 +161,18 @@ def _config(
         "project.plugins.mkdocstrings.handlers.python": {"paths": [str(packages)]},
         "project.plugins.mkdocstrings.handlers.python.options": _OPTIONS,
     }
+
+
+def _sections(guides: Sequence[str]) -> Iterator[dict[str, list[str]]]:
+    """The guides by the title under which they are in the navigation; a title without a page is left out."""
+    rest = list(guides)
+    for title, names in FIRST.items():
+        pages = [page for page in (f"docs/{name}.md" for name in names) if page in rest]
+        rest = [page for page in rest if page not in pages]
+        if pages:
+            yield {title: pages}
+    if rest:
+        yield {"Guides": rest}
 
 
 def _toml(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def test_pages_and_docstrings_become_a_site_whose_components_are_called_as_they_
         "reference/rollback.integrations.gated.gate.html",
     }
     assert (site / "program.py").is_file()
+
+
+def test_what_the_person_on_call_reads_comes_first(repository: Path, tmp_path: Path) -> None:
+    (repository / "docs" / "runbook.md").write_text("# Runbook\n", encoding="utf-8")
+
+    assert build(repository, tmp_path / "made") == ""
+    made = tomllib.loads((tmp_path / "made" / "zensical.toml").read_text(encoding="utf-8"))
+    assert made["project"]["nav"][:3] == [
+        "README.md",
+        {"On call": ["docs/runbook.md"]},
+        {"Guides": ["docs/guide.md"]},
+    ]
 
 
 def test_what_is_not_there_is_an_error(repository: Path, tmp_path: Path) -> None:
