@@ -16,7 +16,7 @@ from rollback.config.settings import Settings, load
 from rollback.core.errors import Code, Refused
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
-from rollback.model.record import Record, Status
+from rollback.model.record import WAITING, Record, Status
 from tests.coded import coded
 from tests.doubles.records import a_record
 from tests.doubles.world import ALICE, BOB, settings, texts
@@ -81,7 +81,7 @@ def test_what_a_prune_deletes_for_good_somebody_has_seen_first(aliases: str, ask
     assert approval.policy(settings(approval=aliases), Kind.PRUNE) == asked
 
 
-@pytest.mark.parametrize("status", [status for status in Status if status is not Status.AWAITING_APPROVAL])
+@pytest.mark.parametrize("status", [status for status in Status if status not in WAITING])
 def test_what_waits_for_nothing_is_not_approved(status: Status) -> None:
     with pytest.raises(Refused, match=status, check=coded(Code.WRONG_STATUS)):
         given(record=waiting(status=status))
