@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rollback.api.releases import Releases
     from rollback.api.standby import Standby
     from rollback.api.upkeep import LedgerUpkeep
+    from rollback.model.release_diff import Difference
 
 T = TypeVar("T")
 # Seconds between two looks for an approval.
@@ -428,6 +429,18 @@ class Environment(Operations):
             if rollback_id:
                 return report_data.single(session, rollback_id)
             return report_data.gather(session, limit)
+
+    def diff(self, before: str = "previous", after: str = "deployed") -> Difference:
+        """What changed between two releases: functions, versions, code, commits.
+
+        Each side is a version of a recorded release, `previous` or `recorded` (of each service, by the ledger), or
+        `deployed` (what the aliases are at now). Raises `UsageError` for a release that is not recorded, `Refused` where
+        there is no previous one.
+        """
+        from rollback.actions import release_diff  # noqa: PLC0415 - of this alone
+
+        with self.operation(reading=True) as session:
+            return release_diff.difference(session, before, after)
 
     def audit(self) -> Audited:
         """Walks the whole ledger and its archive; `findings` are the places where the trail breaks, the first first."""

@@ -92,6 +92,7 @@ VERBS = {
             "Verify what is deployed; or, with an ID, a rollback whose verification failed.",
         ),
         "status": ("status:status", "What is deployed, what is in flight, and what to type next."),
+        "diff": ("records:diff", "What changed between two releases, or since the one before."),
         "history": ("records:history", "Releases, rollbacks and what the engine deployed, newest first."),
         "show": (
             "records:show",

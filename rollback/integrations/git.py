@@ -165,6 +165,26 @@ def subject(root: Path, sha: str) -> str:
     return subjects(root, [sha]).get(sha, "")
 
 
+def between(root: Path, older: str, newer: str, most: int) -> list[tuple[str, str]]:
+    """The commits that `newer` has and `older` has not, newest first, as (40 digits, first line of the message); none
+    where one of them is not known here.
+    """
+    if not (_SHA.fullmatch(older) and _SHA.fullmatch(newer)):
+        return []
+    listed = _git(
+        root,
+        "log",
+        "-s",
+        f"--max-count={most}",
+        "--no-show-signature",
+        "--format=%H %s",
+        f"{older}..{newer}",
+        "--",
+    )
+    lines = listed.stdout.splitlines() if not listed.returncode else []
+    return [(sha, text.strip()) for sha, _, text in (line.partition(" ") for line in lines)]
+
+
 def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
     """Commit, by all its digits, → the first line of its message, of those that are known here: git is asked once."""
     # They come from records or from the engine's history, which may say anything.

@@ -18,7 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests import planted
-from tests.e2e.estate_under_test import ALICE, CATALOGUE, SCRIPT, Models, Platform
+from tests.e2e.estate_under_test import ALICE, CATALOGUE, FUNCTIONS, SCRIPT, Models, Platform
 
 WHY = (
     "team answers 500 since the release of this morning, and nobody has seen why: see the incident's channel"
@@ -171,3 +171,14 @@ def test_a_reader_who_has_seen_enough_ends_nothing_with_an_error(mixed: Mixed) -
     os.close(writing)
     assert run.returncode == 0, run.stderr
     assert "✗".encode() not in run.stderr
+
+
+def test_what_the_last_release_changed_is_shown_for_people_and_for_programs(mixed: Mixed) -> None:
+    shown = mixed.platform.rollback("diff", "v1.1.0", "v1.2.0", as_=ALICE)
+    document = mixed.platform.rollback("diff", "v1.1.0", "v1.2.0", "--json", as_=ALICE).json
+
+    assert shown.code == 0, str(shown)
+    assert [change["function"] for change in document["functions"]] == [
+        mixed.platform.name(tail) for tail in FUNCTIONS
+    ]
+    assert all(change["function"] in shown.out for change in document["functions"])

@@ -9,7 +9,7 @@ import typer
 
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
-from rollback.views import records
+from rollback.views import records, release_diff
 
 
 class HistoryKind(StrEnum):
@@ -52,3 +52,22 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
             ui.show(records.history_view([moment]), moment.document)
             return
         ui.show(*records.opened_view(opened.show(identifier)))
+
+
+def diff(
+    env: Env,
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="[A]",
+            help="A release; previous, recorded (by the ledger) or deployed.",
+            show_default=True,
+        ),
+    ] = "previous",
+    after: Annotated[str, typer.Argument(metavar="[B]", help="The same; default: deployed.")] = "deployed",
+    json: Json = False,
+) -> None:
+    """What changed between two releases, or since the one before."""
+    with verb(env, json) as (opened, ui):
+        found = opened.diff(before, after)
+        ui.show(release_diff.view(found), release_diff.document(found))

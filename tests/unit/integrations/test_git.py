@@ -394,3 +394,14 @@ def test_what_a_killed_process_has_left_is_cleared_away(root: Path, git: Git, tm
 
     assert not left.exists()
     assert git("worktree", "list").count("\n") == 0
+
+
+def test_the_commits_between_two_are_listed_newest_first_and_none_of_what_is_not_known(
+    root: Path, git: Git
+) -> None:
+    older, newer = git("rev-parse", "HEAD~1"), git("rev-parse", "HEAD")
+
+    assert [sha for sha, _ in commits.between(root, older, newer, 10)] == [newer]
+    assert commits.between(root, newer, older, 10) == []
+    assert commits.between(root, "f" * 40, newer, 10) == []
+    assert commits.between(root, "--all", newer, 10) == []

@@ -1,0 +1,59 @@
+"""Shows what changed between two releases: for a person and for a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from rollback.core.canonical import plain
+from rollback.model.release_diff import CommitChange, Difference, FunctionChange
+from rollback.views.rich_layout import Blocks, text
+
+_SHORT = 12
+
+
+def view(found: Difference) -> RenderableType:
+    """Which functions differ, by service, and the commits between."""
+    head = Text.assemble((f"{found.environment}  ", "bold"), text(f"{found.before} → {found.after}"))
+    services: dict[str, list[FunctionChange]] = {}
+    for change in found.functions:
+        services.setdefault(change.service, []).append(change)
+    blocks = [_service(name, changes) for name, changes in services.items()]
+    counted = f"{len(found.functions)} functions differ, {found.unchanged} are the same"
+    return Group(
+        head,
+        Text(),
+        Blocks(blocks),
+        *([Text()] if blocks else []),
+        text(counted),
+        *map(_commits, found.commits),
+    )
+
+
+def _service(name: str, changes: list[FunctionChange]) -> list[Text]:
+    widest = max(len(change.function) for change in changes)
+    return [
+        text(name, "bold"),
+        *(
+            Text.assemble(
+                text(f"  {change.function:<{widest}}  {change.before or '–'} → {change.after or '–'}"),
+                ("" if change.code else "  same code", "dim"),
+            )
+            for change in changes
+        ),
+    ]
+
+
+def _commits(change: CommitChange) -> RenderableType:
+    way = "" if change.forwards else ", back"
+    head = text(f"{change.what:<9} {change.before[:_SHORT]} → {change.after[:_SHORT]}{way}", "bold")
+    return Group(Text(), head, *(text(f"  {sha[:_SHORT]} {subject}") for sha, subject in change.subjects))
+
+
+def document(found: Difference) -> dict[str, Any]:
+    """The same as JSON: `{"environment", "before", "after", "unchanged", "functions": [{"service", "function", "before",
+    "after", "code": bool}], "commits": [{"what", "before", "after", "forwards": bool, "subjects": [[sha, text]]}]}`.
+    """
+    return dict(plain(found))
