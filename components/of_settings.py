@@ -41,4 +41,5 @@ def scope_of(settings: Settings) -> Scope:
         terraform_bucket=terraform.bucket if terraform else "",
         alarms=settings.automatic.takes,
         guard=settings.guard is not None,
+        event_bus=settings.event_bus,
     )

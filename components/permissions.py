@@ -110,6 +110,17 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             ],
             "*",
         ),
+        *(
+            [
+                statement(
+                    "TellEventBus",
+                    ["events:PutEvents"],
+                    scope.arn("events", f"event-bus/{scope.event_bus}"),
+                )
+            ]
+            if scope.event_bus
+            else []
+        ),
         # What `rollback watch` decides by.
         *([_see_alarms()] if scope.alarms else []),
         *(

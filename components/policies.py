@@ -82,7 +82,7 @@ class Scope:
     of functions (`auto`, `listed`, `tag`, `prefix`), `tag` of which tags. `drills`, `approvals` and `terraform` say
     whether there are any; `declared_tables` and `declared_apis` are Terraform's, `terraform_bucket` keeps its state
     (empty: the state bucket does). `alarms` says whether an alarm may take what is on standby, `guard` whether a
-    function does that.
+    function does that; `event_bus` names the bus that gets rollbacks' ends (empty: none).
     """
 
     names: Names
@@ -107,6 +107,7 @@ class Scope:
     terraform_bucket: str = ""
     alarms: bool = False
     guard: bool = False
+    event_bus: str = ""
 
     def __post_init__(self) -> None:
         if self.names.deployments_table in self.tables:

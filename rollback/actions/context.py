@@ -16,7 +16,7 @@ from rollback.config.naming import APPROVER
 from rollback.config.settings import Settings
 from rollback.core.clocks import Clocks
 from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.integrations import slack
+from rollback.integrations import event_bus, slack
 from rollback.integrations.slack import Notifier
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.health import LedgerWatch
@@ -56,13 +56,17 @@ class Session:
     notifier: Notifier | None = None
     # What proves a kind healthy, where that is not the team's smoke command (`smoke_test.smoke`).
     prove: Callable[[str], tuple[Check, str] | None] | None = None
+    # What went wrong beside the operation, a sentence each.
+    notices: list[str] = field(default_factory=list)
     # Frames what takes long, by its name.
     working: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     def notify(self, record: Record) -> None:
-        """Passes a record that has begun, changed or ended to the notifier."""
+        """Passes a record that has begun, changed or ended to the notifier, and its end to the event bus."""
         if self.notifier is not None:
             self.notifier.notify(self.seen(record))
+        if untold := event_bus.told(self.account, record):
+            self.notices.append(untold)
 
     def seen(self, record: Record) -> RecordSeen:
         """A record of which only what is stored with it is known, and what the environment asks for. Where the

@@ -107,6 +107,8 @@ class Operations:
             if session is not None:
                 for alarm in session.alarms:
                     self._reporter.emit(LedgerNotice(text=alarm, alarm=True))
+                for notice in session.notices:
+                    self._reporter.notice(notice)
                 for notice in session.ledger.notices:
                     self._reporter.emit(LedgerNotice(text=notice))
 

@@ -71,6 +71,8 @@ _USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,51
 # pattern's compiler longer than everything else here.
 _CHANNEL = r"^(|#?[\w-]+)$"
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+# "Name", https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html, without a partner's slash.
+_BUS = r"^[A-Za-z0-9_.-]{0,256}$"
 # "AlarmName", https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html; without what a list
 # or a pattern would take for something else.
 _ALARM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:/#()+=@-]{0,254}")
@@ -638,6 +640,12 @@ class Settings(_Model):
         description="Where rollbacks are posted on Slack; the bot's token, or a webhook's address, is in the "
         "SecureString `slack` below `naming.parameters`. Empty: nowhere",
         examples=["#deployments"],
+    )
+    event_bus: Annotated[str, Field(pattern=_BUS)] = Field(
+        "",
+        description="The EventBridge bus of this account and region that is told of each rollback's end: `default`, or another's "
+        "name. Empty: none",
+        examples=["default"],
     )
     people: People = Field(People(), description="ARNs of IAM users who may take a role, with MFA")
     permission_sets: PermissionSets = Field(

@@ -95,7 +95,7 @@ def ended(plan: Plan[Any], rollback_id: str, timeline: Timeline, now: str = "") 
 
     Without `now` only the ledger decides: the newest time that it tells. A clock that is behind it counts for nothing.
     """
-    latest, reached = now, False
+    latest, reached, since = now, False, True
     for entry in timeline:
         if newest_release([entry]) is not None:
             if entry.id != plan.facts.get(OF):
@@ -103,8 +103,9 @@ def ended(plan: Plan[Any], rollback_id: str, timeline: Timeline, now: str = "") 
             reached = True
             break
         latest = max(latest, entry.at)
-        moved = entry.kind != "adoption" and entry.id != rollback_id
-        if moved and set(entry.services) & set(plan.subjects):
+        # What was done before it was opened it was planned upon; in doubt its digest tells.
+        since = since and entry.id != rollback_id
+        if since and entry.kind != "adoption" and set(entry.services) & set(plan.subjects):
             return Ended(why=Why.CHANGED, text=f"{entry.kind} {entry.id} has changed the same services since")
     if not reached:
         return Ended(why=Why.RELEASE, text="the release that it goes back from is not recorded")

@@ -88,6 +88,11 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
             "asks a package index, or has nothing to uninstall: tests/e2e/test_installed.py installs the wheel",
         ),
     },
+    "docs/automatic.md": {
+        "rollback watch --env prod --version v1.2.0 --bake 10m": (
+            "the settings here let no alarm take anything: tests/integration/actions/test_watch.py watches where they do"
+        ),
+    },
     "docs/infrastructure.md": {
         'rollback stack --env dev --to 4f2a91c --stack S --project-dir services/edge --reason "…"': (
             "is about another team's project"
@@ -464,6 +469,11 @@ def test_emergency(prod: Platform) -> None:
     follow(ROOT / "docs" / "emergency.md", World(platforms={"prod": prod}, reader=Reader(values={})))
 
 
+def test_automatic(prod: Platform) -> None:
+    prod.story()
+    follow(ROOT / "docs" / "automatic.md", World(platforms={"prod": prod}, reader=Reader(values={})))
+
+
 def test_workflows(dev: Platform) -> None:
     follow(ROOT / "docs" / "workflows.md", World(platforms={"dev": dev}, reader=Reader(values={})))
 
@@ -519,6 +529,7 @@ def test_every_page_with_commands_is_followed() -> None:
     followed = {
         "README.md",
         "acceptance.md",
+        "automatic.md",
         "emergency.md",
         "getting-started.md",
         "infrastructure.md",

@@ -175,6 +175,8 @@ FUNCTION_DEEDS = (
          "arn:aws:scheduler:{region}:{account}:schedule/default/nightly"),
     _row(NOBODY, "change what is invoked, and when", "events:PutRule PutTargets DisableRule",
          "arn:aws:events:{region}:{account}:rule/nightly"),
+    _row(NOBODY, "tell an event bus that is not named", "events:PutEvents",
+         "arn:aws:events:{region}:{account}:event-bus/default"),
     _row(NOBODY, "see alarms where none may take what is on standby",
          "cloudwatch:DescribeAlarms DescribeAlarmHistory", ALARM),
     _row(_D, "see which versions were invoked", "cloudwatch:ListMetrics", EVERYTHING, shared=True),

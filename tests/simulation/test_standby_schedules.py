@@ -8,11 +8,12 @@ from tests.simulation.mutants import Mutant
 from tests.simulation.play import Play
 from tests.simulation.running import caught_after, run
 from tests.simulation.standby_machine import Standbys
-from tests.simulation.standby_mutants import MUTANTS
+from tests.simulation.standby_mutants import MUTANTS, TWICE
+from tests.simulation.truth import Violation
 from tests.simulation.world import World
 
 # What a mutant gets before it has survived.
-_BOUND = 1500
+_BOUND = 600
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -87,3 +88,38 @@ def test_a_guard_that_stood_still_until_its_time_was_over_takes_nothing() -> Non
     assert play.records("STANDBY")
     assert guard.error is not None
     play.settle(abort=True)
+
+
+def taken_and_reverted_and_prepared_again() -> Play:
+    """The guard takes it, meets drift and reverts it; then the way back from the same release is on standby again."""
+    play = ready()
+    world = play.world
+    guard = play.guard()
+    assert play.to(guard, "execute", 3)
+    name = world.names[-1]
+    world.functions.point(name, "live", "3", {"2": 0.5}, "theirs")
+    world.truth.outside_write(name)
+    play.finish(guard)
+    assert len(play.records("REVERTED")) == 1
+    world.functions.point(name, "live", "3")
+    world.truth.outside_write(name)
+    play.finish(play.prepare("dan", 45))
+    assert play.records("STANDBY")
+    return play
+
+
+def test_what_was_taken_for_a_release_and_reverted_is_not_taken_for_it_again() -> None:
+    play = taken_and_reverted_and_prepared_again()
+
+    play.finish(play.guard())
+
+    assert not play.records("COMPLETE")
+    assert play.records("STANDBY")
+    play.settle(abort=True)
+
+
+def test_the_simulation_catches_that_it_is_taken_twice_for_one_release() -> None:
+    play = taken_and_reverted_and_prepared_again()
+
+    with TWICE.at_large(), pytest.raises(Violation):
+        play.finish(play.guard())

@@ -381,11 +381,12 @@ class Truth:
         entries = [entry for entry in self.timeline if entry["id"] != record or entry["kind"] == "opened"]
         newest = next(number for number, one in enumerate(entries) if one["id"] == facts["standby of"])
         since = entries[newest + 1 :]
+        began = next(number for number, one in enumerate(since) if one["id"] == record)
         return any(
             entry["at"] >= facts["standby until"]
             or entry["kind"] == "deployment"
-            or services & set(entry["services"])
-            for entry in since
+            or (number > began and services & set(entry["services"]))
+            for number, entry in enumerate(since)
         )
 
     def _floor_above(self, service: str, to: str) -> str | None:

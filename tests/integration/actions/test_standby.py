@@ -208,6 +208,25 @@ def test_a_rollback_of_the_same_functions_ends_it(ready: World) -> None:
     assert the_standby(ready).status is Status.EXPIRED
 
 
+def test_a_rollback_that_was_reverted_before_it_was_prepared_does_not_end_it(world: World) -> None:
+    world.story()
+    name = world.names[-1]
+
+    def drift(operation: str, function: str) -> None:
+        if operation == "UpdateAlias" and function == name:
+            world.functions.before = lambda *_: None
+            world.functions.point(name, world.functions.publish(name, "by hand"))
+
+    world.functions.before = drift
+    assert world.begin().record.status is Status.REVERTED  # type: ignore[union-attr] # there is one
+    world.functions.point(name, "3")
+
+    prepared = world.flow().prepare(45)
+
+    assert prepared.record is not None
+    assert world.flow().take("checkout fails").error is None
+
+
 def test_an_alias_that_somebody_has_moved_since_is_refused(ready: World) -> None:
     name = ready.names[0]
     ready.functions.point(name, ready.functions.publish(name, "by hand"))

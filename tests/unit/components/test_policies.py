@@ -155,6 +155,23 @@ def test_alarms_are_read_by_who_may_move_aliases_and_only_where_an_alarm_may_tak
     assert who(watching) == {ROLLBACK, DEPLOYER}
 
 
+@every_stack
+def test_events_are_put_by_who_ends_a_rollback_on_the_bus_that_is_named_and_no_other(stack: str) -> None:
+    telling = replace(scope(stack), event_bus="pagers")
+
+    def granted(of: policies_of.Scope) -> set[tuple[str, str]]:
+        return {
+            (role, statement["Resource"])
+            for role in ROLES
+            for statement in statements(role, of)
+            if "events:PutEvents" in statement["Action"]
+        }
+
+    bus = f"arn:aws:events:{telling.region}:{telling.account}:event-bus/pagers"
+    assert granted(scope(stack)) == set()
+    assert granted(telling) == {(ROLLBACK, bus), (DEPLOYER, bus)}
+
+
 @pytest.mark.parametrize("make", [policies_of.statement, policies_of.denial])
 def test_a_statement_on_all_resources_is_not_made_without_a_reason(make: Callable[..., object]) -> None:
     with pytest.raises(ValueError, match="Anything is about all resources"):
