@@ -249,7 +249,9 @@ class Company:
             "PULUMI_HOME": str(self.folder / "pulumi"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            # Nobody is there to read a preview and confirm it.
             "PULUMI_SKIP_CONFIRMATIONS": "true",
+            "PULUMI_OPTION_SKIP_PREVIEW": "true",
             "NO_PROXY": "127.0.0.1,localhost",
             "PATH": os.pathsep.join(path),
             **self.exported,

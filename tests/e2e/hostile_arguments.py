@@ -156,6 +156,16 @@ WORDS: dict[str, Row] = {
     "an id that is no text": Row(words=("apply", LOST), code=2, says=r"'\udcff'"),
     "an id of the engine's that is none": Row(words=("show", f"up-{CLEAR}"), code=2, says=NO_ROLLBACK),
     "an approval of nothing": Row(words=("approve", "nope", "--digest", "0" * 64), code=2, says=NO_ROLLBACK),
+    # An environment that is to be written down.
+    "an environment in a folder of 10,000 characters": Row(
+        words=("init", "--yes", "--folder", LONG), code=2, says="cannot be used", as_=DAN
+    ),
+    "an environment in a folder that is a file": Row(
+        words=("init", "--yes", "--folder", "Pulumi.yaml"), code=2, says="is no folder", as_=DAN
+    ),
+    "a tag that is none": Row(
+        words=("init", "--yes", "--tag", f"{CLEAR}x"), code=2, says="is no tag", as_=DAN
+    ),
     # Folders.
     "a folder to write to that is a file": Row(
         words=("adopt", "--write", "/etc/passwd"), code=2, says="it is a file", as_=DAN

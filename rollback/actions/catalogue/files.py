@@ -6,6 +6,7 @@ import difflib
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,10 +126,27 @@ def choose_folder(start: Path, named: str = "") -> Path:
     """Where an environment is declared: in the folder that is named, where others of it are, or in one of its own.
 
     The current folder takes it where it is empty but for hidden files. Raises `UsageError` for a folder that another
-    Pulumi program has.
+    Pulumi program has, or that is none.
     """
+    try:
+        return _chosen(start, named)
+    except OSError as error:
+        raise UsageError(
+            f"--folder {named[:80]!a} cannot be used: {error.strerror}.",
+            code=Code.FOLDER_IN_USE,
+            next="--folder DIR",
+        ) from None
+    except ValueError:
+        raise UsageError(
+            f"--folder {named[:80]!a} is no path.", code=Code.FOLDER_IN_USE, next="--folder DIR"
+        ) from None
+
+
+def _chosen(start: Path, named: str) -> Path:
     if named:
         folder = (start / named).resolve()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            folder.stat()
     elif (known := _known(start)) is not None:
         folder = known
     else:

@@ -30,6 +30,14 @@ def test_the_next_environment_goes_where_the_first_is(tmp_path: Path) -> None:
     assert choose_folder(tmp_path) == choose_folder(place) == place
 
 
+@pytest.mark.parametrize("named", ["x" * 10_000, "a\0b", "file"])
+def test_what_is_no_folder_is_refused(tmp_path: Path, named: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(UsageError, check=coded(Code.FOLDER_IN_USE)):
+        choose_folder(tmp_path, named)
+
+
 def test_what_lies_above_the_repository_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_text(OURS)
     repository, folder = tmp_path / "shop", tmp_path / "none"
