@@ -35,6 +35,7 @@ def notes(synced: Synced, alias: str) -> list[str]:
     found = synced.difference
     made = [f"{name} is new, and left out: it has no alias {alias}." for name in found.without_alias]
     made += [one.advice for one in synced.deletes]
+    made += [f"Not looked at: {why}" for why in synced.unlooked]
     if synced.elsewhere:
         made.append(
             f"Not looked at, since nothing listed is in them: stacks {few(synced.elsewhere)} (--stack NAME)."
@@ -42,8 +43,8 @@ def notes(synced: Synced, alias: str) -> list[str]:
     return made
 
 
-def document(synced: Synced, steps: Sequence[str], *, written: bool) -> dict[str, Any]:
-    """The same as JSON: `{"new", "gone", "renamed", "without_alias", "elsewhere", "diff", "written", "next"}`; `new` and
+def document(synced: Synced, alias: str, steps: Sequence[str], *, written: bool) -> dict[str, Any]:
+    """The same as JSON: `{"new", "gone", "renamed", "without_alias", "elsewhere", "notes", "diff", "written", "next"}`; `new` and
     `gone` are as the setting `services`.
     """
     found = synced.difference
@@ -56,6 +57,7 @@ def document(synced: Synced, steps: Sequence[str], *, written: bool) -> dict[str
         ],
         "without_alias": list(found.without_alias),
         "elsewhere": list(synced.elsewhere),
+        "notes": notes(synced, alias),
         "diff": synced.change.diff if synced.change else "",
         "written": written,
         "next": list(steps),

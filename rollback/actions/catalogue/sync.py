@@ -25,13 +25,15 @@ class Synced:
     """What differs, and the change of the environment's file; None where nothing would change.
 
     `elsewhere` are the stacks of functions that were not looked at, since nothing of the catalogue is in them;
-    `deletes` are stacks of new functions that delete the version before.
+    `deletes` are stacks of new functions that delete the version before; `unlooked` says
+    in words what could not be read.
     """
 
     difference: Difference
     change: Change | None
     elsewhere: tuple[str, ...]
     deletes: tuple[Deletes, ...]
+    unlooked: tuple[str, ...] = ()
 
 
 def compare(session: Session, selection: Selection, progress: Progress) -> Synced:
@@ -69,6 +71,7 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
         change=None if differs.empty else _change(session, differs, own),
         elsewhere=tuple(sorted({one.stack for one in strangers if one.stack and not belongs(one)})),
         deletes=details.deletes,
+        unlooked=(*found.unlooked, *details.unlooked),
     )
 
 
