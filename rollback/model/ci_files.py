@@ -116,14 +116,9 @@ def _gitlab(pinned: Pin, environments: Sequence[str], folder: str, kinds: Sequen
             environments=json.dumps(["", *environments]),
             kinds=json.dumps(list(kinds)),
             components="\n".join(
-                [
-                    *(
-                        component("rollback", environment=one, kind=kind, **given)
-                        for one in environments
-                        for kind in kinds
-                    ),
-                    *(component("rollback-release", environment=one, **given) for one in environments[:1]),
-                ]
+                component("rollback", environment=one, kind=kind, **given)
+                for one in environments
+                for kind in kinds
             ),
         )
     }
