@@ -45,6 +45,9 @@ LOCKS = (
     ),
     LockFile(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
     LockFile(path="tests/permissions/simulator/npm.txt", source="tests/permissions/simulator/npm.in"),
+    LockFile(path="tests/e2e/deployers/sam.txt", source="tests/e2e/deployers/sam.in"),
+    LockFile(path="tests/e2e/deployers/aws.txt", source="tests/e2e/deployers/aws.in"),
+    LockFile(path="tests/e2e/deployers/cdk.txt", source="tests/e2e/deployers/cdk.in"),
 )
 
 

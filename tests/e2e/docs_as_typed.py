@@ -34,7 +34,7 @@ from localaws.paths import ROOT
 from tests import planted
 
 PATIENCE = 180.0
-_LANGUAGES = {"sh", "console", "yaml", "ini", "text", "json", "python", "mermaid"}
+_LANGUAGES = {"sh", "console", "yaml", "ini", "text", "json", "python", "mermaid", "terraform"}
 _FENCE = re.compile(r"^( *)```(\S*)\s*$")
 _HINT = re.compile(r"^<!-- test: (.+) -->$")
 # A comment of the shell: what follows a `#` after two blanks.

@@ -535,6 +535,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "infrastructure.md",
         "install.md",
         "local-account.md",
+        "recipes.md",  # by test_recipes.py
         "workflows.md",
     }
 

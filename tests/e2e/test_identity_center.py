@@ -8,17 +8,14 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from components import break_glass
 from components.boundary import boundary, trust
 from components.of_settings import scope_of
-from components.permission_sets import permissions
-from components.permissions import function_policies
 from components.policies import text
-from localaws import identity_center
 from localaws.clients import connect
 from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, RESTORE, ROLLBACK, arn, permission_set_of
 from rollback.config.settings import load
 from tests.e2e.estate_under_test import ALICE, BOB, FUNCTIONS, REASON, Person, Platform, git
+from tests.e2e.permission_sets import assign
 
 # A name that begins like that of another set.
 SETS = {DEPLOYER: "Orders", ROLLBACK: "OrdersOnCall", APPROVER: "Orders_Approve", BREAK_GLASS: "OrdersGlass"}
@@ -64,26 +61,10 @@ def _declare(platform: Platform) -> None:
             trust(scope, settings.repository, settings.names.github_environment(RESTORE), (), ROLLBACK)
         ),
     )
-    refers_to = {}
-    for role, name in SETS.items():
-        own = [
-            f"{settings.names.stem}-{role}-permissions-{n}" for n, _ in enumerate(permissions(role, scope), 1)
-        ]
-        for policy_name, document in zip(own, permissions(role, scope), strict=True):
-            iam.create_policy(PolicyName=policy_name, PolicyDocument=text(document))
-        functions = (
-            break_glass.function_permissions(scope) if role == BREAK_GLASS else function_policies(role, scope)
-        )
-        also = [f"{settings.names.stem}-{role}-functions-{n}" for n, _ in enumerate(functions, 1)]
-        refers_to[name] = {"policies": [*own, *also], "boundary": settings.names.boundary}
-    refers_to[ALMOST] = refers_to[SETS[APPROVER]]
+    people = (ALICE_SSO, BOB_SSO, ALICE_APPROVING_SSO, DAN_SSO, OLGA_SSO, READER)
     # Where Identity Center is in us-east-1 the path has no region.
-    for name, region in zip(refers_to, ("eu-west-1", "", "", "eu-west-1", ""), strict=True):
-        identity_center.assign(platform.endpoint, settings, name, refers_to[name], region=region)
-    for person in (ALICE_SSO, BOB_SSO, ALICE_APPROVING_SSO, DAN_SSO, OLGA_SSO, READER):
-        platform.comes_as(
-            person, identity_center.sign_in(platform.endpoint, settings, person.role, person.name)
-        )
+    regions = {SETS[DEPLOYER]: "eu-west-1", SETS[BREAK_GLASS]: "eu-west-1"}
+    assign(platform, SETS, people, also={ALMOST: APPROVER}, regions=regions)
 
 
 def test_one_asks_another_approves_and_the_ledger_says_set_and_person(prod: Platform) -> None:
