@@ -34,7 +34,7 @@ _TEXT = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the guard did. `code` is a `model.automatic.Code`, `TAKEN`, `RESUMED`, or that of the error that ended it;
+    """What the guard did. `code` is a `model.automatic.Why`, `TAKEN`, `RESUMED`, or that of the error that ended it;
     `why` says it in words. `alarm` is the alarm that it is about, `finished` the rollback, where it carried one out.
     """
 

@@ -16,7 +16,7 @@ from rollback.model.record import Status
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html).
 _LOOK = 10
 # What a red alarm does not say of the release that is watched.
-_NOT_OF_IT = (rules.Code.NOT_RED, rules.Code.RED_BEFORE)
+_NOT_OF_IT = (rules.Why.NOT_RED, rules.Why.RED_BEFORE)
 # Somebody else is at it.
 _ELSEWHERE = (Code.LEASE_HELD, Code.WRONG_STATUS, Code.STANDBY_ENDED, Code.LEDGER_BUSY)
 

@@ -15,7 +15,7 @@ from rollback.model.record import now_iso
 OK, RED, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 
 
-class Code(StrEnum):
+class Why(StrEnum):
     """Why nothing is taken, in the order in which it is asked."""
 
     OFF = "OFF"
@@ -122,7 +122,7 @@ class Take:
 class Nothing:
     """Nothing is to be taken: why, and the alarm that it is about, if one is."""
 
-    code: Code
+    code: Why
     reason: str
     alarm: str = ""
 
@@ -134,14 +134,14 @@ def decide(facts: Facts) -> Decision:
     """What is to be done about the alarms that there are."""
     release = facts.release
     if (why := _nothing_at_all(facts)) is not None or release is None:
-        return why or Nothing(code=Code.NO_RELEASE, reason="no release is recorded")
+        return why or Nothing(code=Why.NO_RELEASE, reason="no release is recorded")
     red = [alarm for alarm in facts.alarms if alarm.state == RED]
     named = [alarm for alarm in red if facts.policy.names(alarm)]
     if not red:
-        return Nothing(code=Code.NOT_RED, reason="none of the alarms that may take it is red")
+        return Nothing(code=Why.NOT_RED, reason="none of the alarms that may take it is red")
     if not named:
         why_not = f"the settings do not name {red[0].name} among the alarms that may take it"
-        return Nothing(code=Code.NOT_NAMED, reason=why_not, alarm=red[0].name)
+        return Nothing(code=Why.NOT_NAMED, reason=why_not, alarm=red[0].name)
     judged = [_judged(alarm, release, facts.policy.bake_minutes) for alarm in named]
     because = next((alarm for alarm, other in zip(named, judged, strict=True) if other is None), None)
     if because is None:
@@ -153,16 +153,14 @@ def _nothing_at_all(facts: Facts) -> Nothing | None:
     """Why no alarm could take anything; None where one could."""
     policy, release = facts.policy, facts.release
     if not policy.takes:
-        return Nothing(
-            code=Code.OFF, reason="no alarm may take anything here (the setting `automatic.takes`)"
-        )
+        return Nothing(code=Why.OFF, reason="no alarm may take anything here (the setting `automatic.takes`)")
     if release is not None and facts.taken:
         return Nothing(
-            code=Code.TAKEN_ALREADY, reason=f"{facts.taken} was taken for {release.version} already"
+            code=Why.TAKEN_ALREADY, reason=f"{facts.taken} was taken for {release.version} already"
         )
     if release is not None and facts.services_at != release.version:
         return Nothing(
-            code=Code.NOT_THIS_RELEASE,
+            code=Why.NOT_THIS_RELEASE,
             reason=f"{release.version} was recorded last, and {facts.services_at or 'several releases'} is deployed",
         )
     return None
@@ -172,16 +170,16 @@ def _of_red(facts: Facts, release: ReleaseSeen, alarm: AlarmSeen) -> Decision:
     """What is to be done about an alarm that went red because of the release."""
     standby, name = facts.standby, alarm.name
     if facts.frozen:
-        return Nothing(code=Code.FROZEN, reason=f"the environment is frozen: {facts.frozen}", alarm=name)
+        return Nothing(code=Why.FROZEN, reason=f"the environment is frozen: {facts.frozen}", alarm=name)
     if standby is None or standby.release != release.id:
         reason = f"nothing is on standby for {release.version}"
-        return Nothing(code=Code.NO_STANDBY, reason=reason, alarm=name)
+        return Nothing(code=Why.NO_STANDBY, reason=reason, alarm=name)
     if standby.ended:
         reason = f"{standby.rollback_id} is on standby no more: {standby.ended}"
-        return Nothing(code=Code.STANDBY_ENDED, reason=reason, alarm=name)
+        return Nothing(code=Why.STANDBY_ENDED, reason=reason, alarm=name)
     if facts.policy.needs_approval and not standby.approved:
         reason = f"nobody has approved {standby.rollback_id}"
-        return Nothing(code=Code.NOT_APPROVED, reason=reason, alarm=name)
+        return Nothing(code=Why.NOT_APPROVED, reason=reason, alarm=name)
     reason = f"alarm {name} is red since {alarm.since}, after {release.version}"
     return Take(rollback_id=standby.rollback_id, alarm=name, reason=reason)
 
@@ -193,13 +191,13 @@ def _judged(alarm: AlarmSeen, release: ReleaseSeen, minutes: int) -> Nothing | N
     name, version = alarm.name, release.version
     if alarm.since <= release.at or _red_before(alarm, release.at, minutes):
         reason = f"it was red before {version} was recorded, or within {minutes} minutes of that"
-        return Nothing(code=Code.RED_BEFORE, reason=reason, alarm=name)
+        return Nothing(code=Why.RED_BEFORE, reason=reason, alarm=name)
     if not alarm.changes:
         reason = f"CloudWatch does not tell what it was before {version}"
-        return Nothing(code=Code.HISTORY_UNKNOWN, reason=reason, alarm=name)
+        return Nothing(code=Why.HISTORY_UNKNOWN, reason=reason, alarm=name)
     if _later(release.at, minutes) < alarm.since:
         reason = f"it is red since {alarm.since}, more than {minutes} minutes after {version}"
-        return Nothing(code=Code.AFTER_BAKE, reason=reason, alarm=name)
+        return Nothing(code=Why.AFTER_BAKE, reason=reason, alarm=name)
     return None
 
 

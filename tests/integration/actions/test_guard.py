@@ -23,7 +23,7 @@ from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.core.errors import Code, Refused, RollbackError
-from rollback.model.automatic import Code as Why
+from rollback.model.automatic import Why
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
 from tests.coded import coded

@@ -10,7 +10,7 @@ import pytest
 from rollback.model.automatic import (
     AlarmSeen,
     Change,
-    Code,
+    Why,
     Facts,
     Nothing,
     Policy,
@@ -55,47 +55,47 @@ def before(*changes: Change) -> dict[str, Any]:
     return alarm(changes=(WENT_RED, *changes))
 
 
-NOTHING: dict[str, tuple[dict[str, Any], Code]] = {
-    "it is turned off": (policy(takes=False), Code.OFF),
-    "nothing is recorded": ({"release": None}, Code.NO_RELEASE),
-    "something else is deployed": ({"services_at": "v1"}, Code.NOT_THIS_RELEASE),
-    "services are at several releases": ({"services_at": ""}, Code.NOT_THIS_RELEASE),
-    "there is no alarm": ({"alarms": ()}, Code.NOT_RED),
-    "the alarm is green": (alarm(state="OK"), Code.NOT_RED),
-    "the alarm has no data": (alarm(state="INSUFFICIENT_DATA"), Code.NOT_RED),
-    "the alarm is not named": (alarm(name="others"), Code.NOT_NAMED),
-    "it has been red all the while": (alarm(since=at("11:00"), changes=()), Code.RED_BEFORE),
-    "it turned red at that very time": (alarm(since=at("12:00")), Code.RED_BEFORE),
+NOTHING: dict[str, tuple[dict[str, Any], Why]] = {
+    "it is turned off": (policy(takes=False), Why.OFF),
+    "nothing is recorded": ({"release": None}, Why.NO_RELEASE),
+    "something else is deployed": ({"services_at": "v1"}, Why.NOT_THIS_RELEASE),
+    "services are at several releases": ({"services_at": ""}, Why.NOT_THIS_RELEASE),
+    "there is no alarm": ({"alarms": ()}, Why.NOT_RED),
+    "the alarm is green": (alarm(state="OK"), Why.NOT_RED),
+    "the alarm has no data": (alarm(state="INSUFFICIENT_DATA"), Why.NOT_RED),
+    "the alarm is not named": (alarm(name="others"), Why.NOT_NAMED),
+    "it has been red all the while": (alarm(since=at("11:00"), changes=()), Why.RED_BEFORE),
+    "it turned red at that very time": (alarm(since=at("12:00")), Why.RED_BEFORE),
     "it was red when it was recorded": (
         before(change("11:00", "OK", "ALARM"), change("12:02", "ALARM", "OK")),
-        Code.RED_BEFORE,
+        Why.RED_BEFORE,
     ),
-    "its first known change ended a red": (before(change("12:02", "ALARM", "OK")), Code.RED_BEFORE),
+    "its first known change ended a red": (before(change("12:02", "ALARM", "OK")), Why.RED_BEFORE),
     "it was red a little before": (
         before(change("11:40", "OK", "ALARM"), change("11:50", "ALARM", "OK")),
-        Code.RED_BEFORE,
+        Why.RED_BEFORE,
     ),
     "a red ended a little before": (
         before(change("11:00", "OK", "ALARM"), change("11:50", "ALARM", "OK")),
-        Code.RED_BEFORE,
+        Why.RED_BEFORE,
     ),
-    "nobody knows what it was": (alarm(changes=()), Code.HISTORY_UNKNOWN),
+    "nobody knows what it was": (alarm(changes=()), Why.HISTORY_UNKNOWN),
     "it turned red too late": (
         alarm(since=at("12:31"), changes=(change("12:31", "OK", "ALARM"),)),
-        Code.AFTER_BAKE,
+        Why.AFTER_BAKE,
     ),
-    "it was taken once": ({"taken": "R0"}, Code.TAKEN_ALREADY),
-    "it was taken, and went through": ({"taken": "R0", "services_at": "v1"}, Code.TAKEN_ALREADY),
-    "somebody has frozen it": ({"frozen": "alice: so"}, Code.FROZEN),
-    "nothing is on standby": ({"standby": None}, Code.NO_STANDBY),
-    "another release's is": (standby(release="D1"), Code.NO_STANDBY),
-    "what is on standby has ended": (standby(ended="so"), Code.STANDBY_ENDED),
-    "nobody has approved it": (standby(approved=False), Code.NOT_APPROVED),
+    "it was taken once": ({"taken": "R0"}, Why.TAKEN_ALREADY),
+    "it was taken, and went through": ({"taken": "R0", "services_at": "v1"}, Why.TAKEN_ALREADY),
+    "somebody has frozen it": ({"frozen": "alice: so"}, Why.FROZEN),
+    "nothing is on standby": ({"standby": None}, Why.NO_STANDBY),
+    "another release's is": (standby(release="D1"), Why.NO_STANDBY),
+    "what is on standby has ended": (standby(ended="so"), Why.STANDBY_ENDED),
+    "nobody has approved it": (standby(approved=False), Why.NOT_APPROVED),
 }
 
 
 @pytest.mark.parametrize(("changed", "code"), NOTHING.values(), ids=NOTHING)
-def test_nothing_is_taken_where(changed: dict[str, Any], code: Code) -> None:
+def test_nothing_is_taken_where(changed: dict[str, Any], code: Why) -> None:
     found = decide(replace(ALL, **changed))
 
     assert isinstance(found, Nothing)
@@ -128,4 +128,4 @@ def test_it_is_taken_where(changed: dict[str, Any]) -> None:
 
 
 def test_every_code_has_its_case() -> None:
-    assert {code for _, code in NOTHING.values()} == set(Code)
+    assert {code for _, code in NOTHING.values()} == set(Why)
