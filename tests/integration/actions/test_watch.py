@@ -19,8 +19,7 @@ from rollback.core.errors import (
     UsageError,
     VerificationFailed,
 )
-from rollback.model.automatic import Why
-from rollback.model.automatic import Nothing
+from rollback.model.automatic import Nothing, Why
 from rollback.model.record import Status
 from tests.coded import coded
 from tests.doubles.clock import BEGAN

@@ -10,13 +10,13 @@ import pytest
 from rollback.model.automatic import (
     AlarmSeen,
     Change,
-    Why,
     Facts,
     Nothing,
     Policy,
     ReleaseSeen,
     StandbySeen,
     Take,
+    Why,
     decide,
 )
 
