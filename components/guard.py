@@ -35,7 +35,8 @@ _MINUTE = 60
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html; PutCompositeAlarm, AlarmRule).
 _CHILDREN, _RULE = 100, 10_240
 _FAILED_DAYS = 14
-_MEMORY = 1024
+# As much as has a whole processor ("Configure Lambda function memory", AWS Lambda Developer Guide): a cold start is on the way.
+_MEMORY = 1769
 RUNTIME, ARCHITECTURE = "python3.13", "x86_64"
 HANDLER = "rollback.api.guard_function.handler"
 

@@ -44,6 +44,7 @@ def install() -> None:
     alarms._dispatch_alarm_actions = ours.act  # noqa: SLF001
     alarms._transition_composite = ours.transition  # noqa: SLF001
     alarms._ts_iso = precise  # noqa: SLF001
+    alarms._json_timestamp = ours.seconds  # noqa: SLF001
     threading.Thread(target=ours.watch, name="alarms", daemon=True).start()
 
 
@@ -116,6 +117,11 @@ class _Alarms:
                 }
             )
         self._dispatch({**alarm, _ACTIONS[new]: allowed}, old, new, reason)
+
+    def seconds(self, value: Any) -> Any:
+        """In the place of `_json_timestamp`, which cuts what is below a second off."""
+        epoch = self._alarms._parse_ts(value) if isinstance(value, str) else value  # noqa: SLF001
+        return value if epoch is None else epoch
 
     def transition(self, alarm: Any, *how: Any) -> None:
         """In the place of `_transition_composite`, which tells whole seconds."""

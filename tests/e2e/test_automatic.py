@@ -146,17 +146,17 @@ def test_a_bad_release_is_rolled_back_by_its_alarm_without_a_person(night: Night
     )
 
 
-def test_an_alarm_takes_nothing_where_nothing_is_on_standby_and_says_so_once(night: Night) -> None:
-    night.release("v1.2.0", broken=(SERVICE,))
+def test_an_alarm_that_was_red_shortly_before_the_release_takes_nothing_and_says_so(night: Night) -> None:
+    night.release("v1.2.0", "--standby", "45m", broken=(SERVICE,))
     newest = night.versions()
     night.until(lambda: night.state() == "OK", "the alarm is not OK")
 
     night.traffic()
-    night.until(lambda: any(one["code"] == "NO_STANDBY" for one in night.reports()), "nobody was told")
+    night.until(lambda: any(one["code"] == "RED_BEFORE" for one in night.reports()), "nobody was told")
 
     assert night.versions() == newest
     status = night.rollback("guard", "status")
-    assert [text.partition(" ")[0] for _, text in status["declined"]] == ["NO_STANDBY"]
+    assert [text.partition(" ")[0] for _, text in status["declined"]] == ["RED_BEFORE"]
     assert status["problems"] == []
 
 

@@ -298,6 +298,7 @@ def test_the_history_tells_when_to_the_millisecond_and_of_composite_alarms_too(a
         latest = items["AlarmHistoryItems"][0]
         assert json.loads(latest["HistoryData"])["newState"]["stateValue"] == "ALARM"
         assert before - 0.01 <= latest["Timestamp"].timestamp() <= time.time()
+        assert any(item["Timestamp"].microsecond for item in items["AlarmHistoryItems"])
     assert aws.alarms.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0][
         "StateUpdatedTimestamp"
     ].microsecond
