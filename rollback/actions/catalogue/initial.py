@@ -113,7 +113,7 @@ def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]
         )
         if deployer
         else (
-            f"rollback login --env {environment} --role deployer",
+            f"rollback login --env {environment} --role deployer  # its lines go into ~/.aws/config, once",
             f"export AWS_PROFILE=deployer-{environment}",
         )
     )
