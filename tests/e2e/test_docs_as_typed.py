@@ -34,6 +34,7 @@ from tests.warm import Warm
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _STARTED = "typed in docs/getting-started.md"
+_INFRASTRUCTURE = "typed in docs/infrastructure.md, in an environment that has a stack, Terraform and tables"
 _OWN_TESTS = "would run the tests and the demo inside a test"
 # A line that is not typed here, and why.
 CANNOT: Mapping[str, Mapping[str, str]] = {
@@ -110,6 +111,23 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
                 "rollback foundation split --env dev",
             ),
             "the environment here was never one stack: tests/e2e/test_foundation.py types it of one that was",
+        ),
+    },
+    "docs/runbook.md": {
+        **dict.fromkeys(
+            (
+                'rollback full --env prod --reason "…"',
+                'rollback stack --env prod --to previous --reason "…"',
+                'rollback terraform --env prod --to previous --reason "…"',
+                "rollback history --env prod --kind stack",
+                'rollback table --env prod --table TABLE --to before:ID --reason "…"',
+                'rollback table --env prod --table TABLE --to 2026-11-24T09:30:00Z --reason "…"',
+            ),
+            _INFRASTRUCTURE,
+        ),
+        **dict.fromkeys(
+            ("rollback resume ID --env prod", "rollback abort ID --env prod"),
+            "tests/e2e/test_interrupted.py types both, of a rollback that was interrupted",
         ),
     },
 }
@@ -474,6 +492,11 @@ def test_automatic(prod: Platform) -> None:
     follow(ROOT / "docs" / "automatic.md", World(platforms={"prod": prod}, reader=Reader(values={})))
 
 
+def test_runbook(prod: Platform) -> None:
+    prod.story()
+    follow(ROOT / "docs" / "runbook.md", World(platforms={"prod": prod}, reader=Reader(values={})))
+
+
 def test_workflows(dev: Platform) -> None:
     follow(ROOT / "docs" / "workflows.md", World(platforms={"dev": dev}, reader=Reader(values={})))
 
@@ -536,6 +559,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "install.md",
         "local-account.md",
         "recipes.md",  # by test_recipes.py
+        "runbook.md",
         "workflows.md",
     }
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 
-from rollback.cli.app import app
+from tests.command_lines import parsed
 
 ROOT = Path(__file__).parents[3]
 _COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )?(?:rollback|pulumi|git|aws) ")
@@ -85,19 +83,6 @@ def test_a_reason_to_fill_in_is_quoted() -> None:
     ]
 
     assert not bare
-
-
-def parsed(line: str) -> None:
-    """Raises `typer.TyperException` or `ValueError` where the command line does not take a line."""
-    command: Any = typer.main.get_command(app)
-    program, *arguments = shlex.split(line, comments=True)
-    assert program == "rollback"
-    context = command.make_context("rollback", [], resilient_parsing=True)
-    while hasattr(command, "resolve_command"):
-        name, command, arguments = command.resolve_command(context, arguments)
-        if command is None:
-            raise ValueError(f"there is no {name}")
-    command.make_context(command.name, arguments)
 
 
 @pytest.mark.parametrize("line", ["rollback statsu --env dev", "rollback status says what stands"])
