@@ -93,6 +93,15 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
         "rollback watch --env prod --version v1.2.0 --bake 10m": (
             "the settings here let no alarm take anything: tests/integration/actions/test_watch.py watches where they do"
         ),
+        **dict.fromkeys(
+            (
+                "rollback guard build --env prod",
+                "pulumi up --stack prod-foundation",
+                "rollback guard test --env prod",
+                "rollback guard status --env prod",
+            ),
+            "the settings here declare no guard: tests/e2e/test_automatic.py has one",
+        ),
     },
     "docs/infrastructure.md": {
         'rollback stack --env dev --to 4f2a91c --stack S --project-dir services/edge --reason "…"': (

@@ -161,10 +161,11 @@ def test_events_are_put_by_who_ends_a_rollback_on_the_bus_that_is_named_and_no_o
 
     def granted(of: policies_of.Scope) -> set[tuple[str, str]]:
         return {
-            (role, statement["Resource"])
+            (role, on)
             for role in ROLES
             for statement in statements(role, of)
             if "events:PutEvents" in statement["Action"]
+            for on in statement["Resource"]
         }
 
     bus = f"arn:aws:events:{telling.region}:{telling.account}:event-bus/pagers"
