@@ -291,6 +291,18 @@ def test_what_was_not_verified_is_verified_again(made: Stage) -> None:
     settled(made, flow(made).verify(ids(made)[-1]), COMPLETE)
 
 
+@each(["standby-approved"])
+def test_a_recorded_standby_is_taken_by_the_approval_that_it_was_given(made: Stage) -> None:
+    made.configure(approval="identity")
+
+    finished = flow(made, ALICE).take("it went bad")
+
+    settled(made, finished, COMPLETE)
+    assert finished.record is not None
+    assert (finished.record.approved_by, finished.record.taken_by) == (BOB, ALICE)
+    reached(made, "aliases")
+
+
 @each(["aliases-awaiting"])
 def test_what_was_approved_is_applied(made: Stage) -> None:
     finished = flow(made, ALICE).apply(ids(made)[-1])

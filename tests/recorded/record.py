@@ -173,6 +173,26 @@ def resumed(made: Stage) -> None:
     ended(flow(made, BOB).resume(begun), Status.COMPLETE)
 
 
+def standby(made: Stage) -> None:
+    """Ways back on standby with every end: given up, ended by the next release, taken for an alarm."""
+    released(made, "v1.0.0", "v1.1.0")
+    never = ended(flow(made, DAN).prepare(45), Status.STANDBY)
+    flow(made).abort(never, "not needed")
+    ended(flow(made, DAN).prepare(30), Status.STANDBY)
+    released(made, "v1.2.0")
+    ended(flow(made, DAN).prepare(45), Status.STANDBY)
+    ended(flow(made).take("alarm errors is red", alarm="errors"), Status.COMPLETE)
+
+
+def standby_approved(made: Stage) -> None:
+    """One that another person has approved, and that nobody has taken."""
+    released(made, "v1.0.0", "v1.1.0")
+    made.configure(approval="identity")
+    waiting = flow(made, DAN).prepare(45)
+    assert waiting.record is not None
+    flow(made, BOB).approve(ended(waiting, Status.STANDBY), waiting.record.digest)
+
+
 # -- infrastructure ----------------------------------------------------------------------------------------
 
 
@@ -338,6 +358,8 @@ SCENES = {
     "aliases-interrupted": Scene(interrupted),
     "aliases-resumed": Scene(resumed),
     "aliases-reverting": Scene(reverting),
+    "standby": Scene(standby),
+    "standby-approved": Scene(standby_approved),
     **{kind: Scene(infrastructure(kind)) for kind in ("stack", "terraform", "full")},
     **{f"{kind}-interrupted": Scene(infrastructure_stopped(kind)) for kind in ("stack", "terraform", "full")},
     "stack-failed": Scene(half_way),
