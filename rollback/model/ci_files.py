@@ -20,8 +20,13 @@ _FROM = re.compile(
     r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+)@(?P<commit>[0-9a-f]{40})"
 )
 _HOSTS = {GITHUB: "github.com", GITLAB: "gitlab.com"}
-# As `uv` and `pip` take it; no blank, quote or dollar, which a script or YAML would read otherwise.
-_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+=~%-]*")
+# A version, git's address of a commit, or a wheel's address, as `uv` and `pip` take them; no blank, quote or dollar, which
+# a script or YAML would read otherwise.
+_SOURCE = re.compile(
+    r"[0-9][A-Za-z0-9.+!]*"
+    r"|git\+(https|ssh|file)://[A-Za-z0-9_.:/@~%-]+@[0-9a-f]{40}"
+    r"|(https|file)://[A-Za-z0-9_.:/@+=~%-]+\.whl"
+)
 _KINDS = ("lambda", "table")
 
 

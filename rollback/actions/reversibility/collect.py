@@ -289,6 +289,13 @@ def _table(session: Session, table: str) -> Judgement:
 
 def _github(session: Session, *, insist: bool) -> list[Judgement]:
     settings = session.settings
+    if not settings.repository and settings.gitlab:
+        why = "GitLab's protected environments and approval rules are not looked at"
+        return [
+            Judgement(
+                check="gitlab", answer=CheckAnswer.NOTE, why=why, next="docs/ci.md says what to protect"
+            )
+        ]
     if not settings.repository:
         why = "the settings name no repository"
         return [Judgement(check="github", answer=CheckAnswer.UNNEEDED, why=why)]

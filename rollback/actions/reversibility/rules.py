@@ -177,15 +177,21 @@ def approver(settings: Settings) -> Judgement:
         )
     people, reviewers = settings.people.approvers, settings.reviewers
     by_set = int(bool(settings.permission_sets.approvers))
-    count = len(people), len(reviewers.users) + len(reviewers.teams), by_set
+    on_gitlab = int(bool(settings.gitlab and settings.gitlab.approvals))
+    count = len(people), len(reviewers.users) + len(reviewers.teams), by_set, on_gitlab
     if not any(count):
         return Judgement(
             check="approver",
             answer=CheckAnswer.NO,
             why=f"{what} need another person's approval here, and the settings name nobody who may give it",
-            next="name one in rollback:people (approvers) or rollback:reviewers, then pulumi up of the foundation",
+            next="name one in rollback:people (approvers), rollback:reviewers or rollback:gitlab (approvals), then pulumi up of "
+            "the foundation",
         )
-    kinds = zip(count, ("named by the settings", "reviewing on GitHub", "permission set"), strict=True)
+    kinds = zip(
+        count,
+        ("named by the settings", "reviewing on GitHub", "permission set", "project on GitLab"),
+        strict=True,
+    )
     approvers = " and ".join(f"{number} {kind}" for number, kind in kinds if number)
     why = f"{what} are approved by {approvers}"
     return Judgement(check="approver", answer=CheckAnswer.YES, why=why)

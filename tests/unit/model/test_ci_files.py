@@ -57,7 +57,20 @@ def test_what_is_not_pinned_to_a_commit_is_refused(system: str, text: str) -> No
 
 
 @pytest.mark.parametrize(
-    "source", ["$(id)", "a b", "git+https://x@y; id", "'x'", "--index-url=x", "a\nb", "`id`"]
+    "source",
+    [
+        "$(id)",
+        "a b",
+        f"git+https://x@{SHA}; id",
+        "'x'",
+        "--index-url=x",
+        "a\nb",
+        "`id`",
+        "latest",
+        "git+https://github.com/acme/rollback-cli@main",
+        "git+https://github.com/acme/rollback-cli",
+        "dist/rollback_cli-1.2.3-py3-none-any.whl",
+    ],
 )
 def test_a_source_that_a_script_could_read_otherwise_is_refused(source: str) -> None:
     with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
@@ -72,6 +85,56 @@ def test_the_command_is_installed_of_the_very_commit_unless_another_source_is_na
         f"git+https://git.example.com/a/b/rollback-cli@{SHA}"
     )
     assert ci_files.pin(GITHUB, f"acme/rollback-cli@{SHA}", "1.2.3").source == "1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("1.2.3", "rollback-cli[all]==1.2.3"),
+        (
+            f"git+https://github.com/acme/rollback-cli@{SHA}",
+            f"rollback-cli[all] @ git+https://github.com/acme/rollback-cli@{SHA}",
+        ),
+        (
+            "https://acme.example/rollback_cli-1.2.3-py3-none-any.whl",
+            "rollback-cli[all] @ https://acme.example/rollback_cli-1.2.3-py3-none-any.whl",
+        ),
+    ],
+)
+@pytest.mark.parametrize("system", [GITHUB, GITLAB])
+def test_a_source_is_installed_as_what_it_is(tmp_path: Path, system: str, source: str, what: str) -> None:
+    assert ci_files.pin(system, f"acme/rollback-cli@{SHA}", source).source == source
+    if system == GITHUB:
+        action = yaml.safe_load((ROOT / ".github/actions/prepare/action.yml").read_text())["runs"]["steps"]
+        (step,) = (one for one in action if one.get("name") == "The command")
+        script, variable = step["run"], "SOURCE"
+    else:
+        made = component(
+            (ROOT / "templates/rollback.yml").read_text(), {"environment": "dev", "source": source}
+        )
+        lines = made[".rollback-dev-lambda"]["before_script"]
+        script, variable = "\n".join(lines[: lines.index('cd "."')]), "ROLLBACK_SOURCE"
+    for name in ("uv", "python", "python3"):
+        (tmp_path / name).write_text('#!/bin/sh\necho "$@" >> "$SEEN"\n')
+        (tmp_path / name).chmod(0o755)
+    seen = tmp_path / "seen"
+
+    subprocess.run(
+        ["bash", "-eo", "pipefail"],
+        input=script,
+        text=True,
+        check=True,
+        env={
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "SEEN": str(seen),
+            variable: source,
+            "GITHUB_ACTION_PATH": str(tmp_path),
+            "CI_PROJECT_DIR": str(tmp_path / "orders"),
+        },
+    )
+
+    (line,) = (one for one in seen.read_text().splitlines() if "pip install" in one)
+    assert line.endswith(f" {what}")
 
 
 @pytest.mark.parametrize("tables", [False, True])

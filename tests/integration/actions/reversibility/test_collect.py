@@ -85,6 +85,21 @@ def test_everything_passes_and_what_does_not_apply_is_named(platform: World) -> 
     assert of(verdict, "functions")[0].why == "3 of 3 have a recorded version before: v1.2.0 → v1.1.0"
 
 
+def test_on_gitlab_jobs_of_a_project_for_approvals_can_approve_and_what_protects_them_is_not_looked_at(
+    platform: World, hub: GitHub
+) -> None:
+    both = {"project": "acme/orders", "approvals": "acme/approvals"}
+    platform.settings = settings(repository="", gitlab=both, approval="identity")
+
+    verdict = can(platform)
+
+    (approver,) = of(verdict, "approver")
+    (seen,) = of(verdict, "gitlab")
+    assert (approver.answer, seen.answer) == (CheckAnswer.YES, CheckAnswer.NOTE)
+    assert of(verdict, "github") == []
+    assert hub.asked == []
+
+
 def test_each_function_without_a_recovery_option_is_named(platform: World) -> None:
     quarantine(platform.session(DAN), "v1.1.0", ["roles"], "no")
     quarantine(platform.session(DAN), "v1.0.0", ["roles"], "no")
