@@ -553,3 +553,29 @@ def test_every_arn_is_in_the_partition_of_the_region(region: str, partition: str
                 resource == "*" or resource.startswith(f"arn:{partition}:")
                 for resource in statement["Resource"]
             )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_stacks_are_read_where_the_settings_name_them_and_by_nobody_else(role: str) -> None:
+    without = scope("dev", "team-service-get")
+    named = replace(without, cloudformation_stacks=("orders",))
+
+    def reads(of: Scope) -> list[tuple[str, str]]:
+        return [
+            (action, arn)
+            for one in inline_policy(role, of)["Statement"]
+            for action in one["Action"]
+            for arn in one["Resource"]
+            if action.startswith("cloudformation:")
+        ]
+
+    assert reads(without) == []
+    actions = ("DescribeStacks", "GetTemplate", "ListStackResources")
+    assert reads(named) == (
+        [
+            (f"cloudformation:{action}", "arn:aws:cloudformation:eu-west-1:536580886816:stack/orders/*")
+            for action in actions
+        ]
+        if role in (DEPLOYER, ROLLBACK)
+        else []
+    )
