@@ -355,7 +355,9 @@ class Advised(RuleBasedStateMachine):
         weighted = any(alias is not None and alias.weights for alias in seen.values())
         good = all(self.released(service)[1] == stands.get(service) for service in world.settings.services)
         idle = "owner" not in (world.item("LOCK#dev", "aliases") or {})
-        open_ = self.play.records("PLANNED", "AWAITING_APPROVAL", "IN_PROGRESS", "FAILED", "REVERTED")
+        open_ = self.play.records(
+            "PLANNED", "AWAITING_APPROVAL", "STANDBY", "IN_PROGRESS", "FAILED", "REVERTED"
+        )
         states = {each.state for each in view.advice}
         asked = [step.command for each in view.advice for step in each.steps]
         if at_home and not weighted and good and idle and not open_:
@@ -369,9 +371,34 @@ class Advised(RuleBasedStateMachine):
             process.kill()
 
 
-def played(examples: int, *, derandomize: bool = True) -> None:
+class OnStandby(Advised):
+    """The same, where ways back are on standby as well, approved or not, taken, left half-way, or ended."""
+
+    @rule(minutes=st.sampled_from((1, 45, 45)), approved=st.sampled_from((True, True, False)))
+    @precondition(lambda self: not self.play.crowded)
+    def prepare(self, *, minutes: int, approved: bool) -> None:
+        self.by("dan", "prepare", lambda flow: flow.prepare(minutes))
+        for name in self.play.records("STANDBY")[-1:] if approved else ():
+            self.play.finish(self.play.act("bob", "approve", name))
+
+    @rule(calls=st.integers(1, 60), dies=st.booleans())
+    @precondition(lambda self: not self.play.crowded)
+    def take(self, *, calls: int, dies: bool) -> None:
+        process = self.play.take("carol")
+        if not dies:
+            self.play.finish(process)
+        elif self.play.go(process, calls):
+            self.play.kill(process)
+            self.play.pass_time(70)
+
+    @rule()
+    def its_time_is_over(self) -> None:
+        self.play.pass_time(46 * 60)
+
+
+def played(examples: int, *, derandomize: bool = True, kind: type[Advised] = Advised) -> None:
     run_state_machine_as_test(
-        Advised,
+        kind,
         settings=settings(
             max_examples=examples,
             stateful_step_count=_STEPS,
@@ -392,6 +419,15 @@ def played(examples: int, *, derandomize: bool = True) -> None:
 @pytest.mark.finding("F6")
 def test_the_advised_line_is_not_refused_and_goes_back_no_further_than_it_must() -> None:
     played(100)
+
+
+def test_so_it_is_with_ways_back_on_standby() -> None:
+    played(60, kind=OnStandby)
+
+
+@pytest.mark.soak
+def test_so_it_is_with_ways_back_on_standby_in_a_thousand_sequences() -> None:
+    played(1000, derandomize=False, kind=OnStandby)
 
 
 @pytest.mark.soak

@@ -225,7 +225,11 @@ class Checkout:
         self._files = files
 
     def __truediv__(self, name: str) -> SimpleNamespace:
-        return SimpleNamespace(read_text=lambda encoding: self._files[name])  # noqa: ARG005 - a Path's
+        # No file of a real folder: none that could name another folder for the stacks' files.
+        return SimpleNamespace(
+            read_text=lambda encoding: self._files[name],  # noqa: ARG005 - a Path's
+            is_file=lambda: False,
+        )
 
 
 @cache
