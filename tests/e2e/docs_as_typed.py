@@ -36,7 +36,7 @@ from tests import planted
 PATIENCE = 180.0
 _LANGUAGES = {"sh", "console", "yaml", "ini", "text", "json", "python", "mermaid", "terraform"}
 _FENCE = re.compile(r"^( *)```(\S*)\s*$")
-_HINT = re.compile(r"^<!-- test: (.+) -->$")
+_HINT = re.compile(r"^ *<!-- test: (.+) -->$")
 # A comment of the shell: what follows a `#` after two blanks.
 _COMMENT = re.compile(r"(?: {2,}|^)#.*$")
 _EXIT = re.compile(r"#\s*exit (\d+)")
