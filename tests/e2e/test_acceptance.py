@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
 
 from tests.e2e.estate_under_test import ADMIN, Platform
 from tests.e2e.scratch_under_test import administrator, things
@@ -77,7 +76,7 @@ def test_what_a_killed_run_has_left_is_removed_by_the_next_one(dev: Platform) ->
 def test_a_person_sees_each_fact_with_what_was_measured(dev: Platform) -> None:
     run = dev.rollback("acceptance", "--yes", as_=ADMIN, extra=administrator(dev))
 
-    said: Any = run.err
+    said = run.out
     assert run.code == 5, str(run)
     assert "✓ stale-revision" in said
     assert "✗ missing-version" in said

@@ -175,7 +175,7 @@ def test_an_alias_that_moved_after_the_approval_is_refused(prod: Platform) -> No
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
     assert run.code == 3, str(run)
-    assert "no longer holds" in run.err
+    assert "is out of date" in run.err
     assert f"rollback abort {waiting.id}" in run.err
     assert prod.everything() == before
 
@@ -189,7 +189,7 @@ def test_a_release_recorded_after_the_approval_is_not_rolled_over(prod: Platform
     run = prod.rollback("apply", waiting.id, as_=ALICE)
 
     assert run.code == 3, str(run)
-    assert "no longer holds" in run.err
+    assert "is out of date" in run.err
     assert prod.versions() == dict.fromkeys(FUNCTIONS, "4")
     aborted = prod.rollback("abort", waiting.id, "--json", as_=ALICE)
     assert aborted.code == 0, str(aborted)

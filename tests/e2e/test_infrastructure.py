@@ -65,7 +65,7 @@ def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Infrastr
     run = dev.goes_on("apply", waiting, "--digest", waiting.json["digest"])
 
     assert run.code == 3, str(run)
-    assert f"The plan of digest {waiting.json['digest'][:16]} no longer holds" in run.err
+    assert f"The plan of digest {waiting.json['digest'][:16]} is out of date" in run.err
     assert "somebody has changed the Terraform state since it was made" in run.err
     assert f"rollback abort {waiting.id}" in run.err
     assert dev.state() == dev.before

@@ -144,7 +144,7 @@ class Terraform:
         git.find(self._root, plan.facts["commit"], self._settings.protected_branch)
         if position(self._bucket(plan).free()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
-                f"The plan of digest {plan.digest()[:16]} no longer holds: somebody has changed the Terraform state "
+                f"The plan of digest {plan.digest()[:16]} is out of date: somebody has changed the Terraform state "
                 "since it was made.",
                 code=Code.PLAN_OUTDATED,
                 next=f"rollback abort {rollback_id} --env {plan.environment}  # then plan again",

@@ -618,7 +618,7 @@ def test_where_aliases_need_approval_so_does_it_and_exactly_that_is_deleted(old:
     flow(BOB).approve(record.rollback_id, record.digest)
     old.functions.others = {GET: {"canary": Alias(version="1", revision="r")}}
 
-    with pytest.raises(Refused, match="no longer holds"):
+    with pytest.raises(Refused, match="is out of date"):
         flow(DAN).apply(record.rollback_id)
     old.functions.others = {}
     ended = flow(DAN).apply(record.rollback_id).record

@@ -166,7 +166,7 @@ def test_a_plan_is_stable_and_knows_its_table(estate: Estate) -> None:
     ).digest() == (waiting.plan and waiting.plan.digest())
     create(estate.dynamodb, again=True)
 
-    with pytest.raises(Refused, match="no longer holds"):
+    with pytest.raises(Refused, match="is out of date"):
         estate.approved(waiting)
 
 
