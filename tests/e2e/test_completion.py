@@ -59,7 +59,7 @@ def offered(where: Path, typed: str) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "names"),
     [
-        ("rollback sta", ["stack", "standby", "status"]),
+        ("rollback sta", ["stack", "status", "standby"]),
         ("rollback status --env ", ["dev", "prod"]),
         ("rollback show ID -e p", ["prod"]),
         ("rollback lambda --env dev --services ", ["all", *CATALOGUE]),

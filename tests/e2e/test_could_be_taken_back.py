@@ -107,7 +107,7 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
         "audit trail",
         "traffic",
     }
-    assert (shown.code, shown.err) == (0, "")
+    assert shown.code == 0, str(shown)
     assert "6 of 6 have a recorded version before: v1.2.0 → v1.1.0" in shown.out
     assert unchanged == before, "it changes nothing, and takes no lease"
     assert unreleased.code == 3, str(unreleased)
