@@ -57,7 +57,7 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
     "a setting that clears the screen": (_setting(r"\e[2J\e]0;pwned\a", "1"), "there is no setting"),
     "a bomb of anchors": (_written(_LAUGHS), "more than 100,000 values"),
     "a bomb of merges": (_written(_MERGES, _PROJECT), "more than 100,000 values"),
-    "an anchor within itself": (_written("config: &a {a: *a}\n"), "stands within itself"),
+    "an anchor within itself": (_written("config: &a {a: *a}\n"), "is within itself"),
     "a tag that runs a command": (
         _written(f"config: !!python/object/apply:os.system ['touch {MARK}']\n"),
         "could not determine a constructor for the tag",

@@ -33,7 +33,7 @@ UP = ("--yes", "--skip-preview", "--non-interactive")
 TWO = "made = daily if stack == environment else foundation"
 ONE = "made = lambda settings: (foundation(settings), daily(settings))"
 # Then nobody asked who declares it.
-CHECKED = "    refuse_others(names)\n"
+CHECKED = "    refuse_others(settings)\n"
 VICTIM = "administrators-own"
 
 
