@@ -40,7 +40,7 @@ LOCKS = (
     ),
     LockFile(
         path="rollback/api/guard_requirements.txt",
-        source="rollback/api/guard_requirements.in",
+        source="tools/guard_requirements.in",
         options=("-c", "requirements.txt"),
     ),
     LockFile(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
