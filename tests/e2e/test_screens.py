@@ -108,7 +108,7 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
         "status": [*CATALOGUE, 'rollback lambda --env dev --reason "…"', "v1.2.0+team_service@v1.1.0"],
         "history": [mixed.identifier, "v1.2.0 → v1.1.0", "COMPLETE", "incident's"],
         "show": [mixed.identifier, "2: get, list", "incident's"],
-        "verify": ["✓ aliases: 6 of 6 aliases stand as recorded", "✓ smoke: exit 0"],
+        "verify": ["✓ aliases: 6 of 6 aliases are as recorded", "✓ smoke: exit 0"],
         "lambda": ["v1.1.0 → v1.0.0", *CATALOGUE],
     }[screen]
     assert not [parts for parts in whole if not any(parts in line for line in left)]

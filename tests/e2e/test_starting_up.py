@@ -57,7 +57,7 @@ def test_a_list_of_verbs_and_the_completion_of_one_import_none_of_them() -> None
     assert not _verbs(after_listing | after_completing)
     assert not _HEAVY & (after_listing | after_completing)
     assert "quarantine" in listed
-    assert completed.split() == ["stack", "status"]
+    assert completed.split() == ["stack", "status", "standby"]
 
 
 def test_a_rollback_of_aliases_and_how_it_is_shown_import_neither_the_engine_nor_what_other_verbs_do() -> (

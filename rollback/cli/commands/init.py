@@ -16,7 +16,7 @@ from rollback.model import ci_files
 from rollback.model import proposal as proposals
 from rollback.model.catalogue import By, Selection
 from rollback.views import setup as views
-from rollback.views.terminal import Terminal
+from rollback.views import terminal
 
 _ROLES = {
     "deployers": "--deployer",
@@ -243,7 +243,9 @@ def _projects(pinned: ci_files.Pin | None, project: str, approvals: str) -> dict
     return {key: value for key, value in named.items() if value}
 
 
-def _people(ui: Terminal, setup: setups.Setup, *, asked: bool) -> tuple[dict[str, list[str]], bool | None]:
+def _people(
+    ui: terminal.Terminal, setup: setups.Setup, *, asked: bool
+) -> tuple[dict[str, list[str]], bool | None]:
     """Who is named on a terminal, and whether they come by IAM Identity Center; nobody where nothing is typed.
 
     Who approves is `asked` for.
@@ -273,7 +275,7 @@ def tag_of(given: str) -> tuple[str, str]:
     return key, value
 
 
-def _confirmed(ui: Terminal, preview: setups.Preview, *, yes: bool, overwrite: bool) -> bool:
+def _confirmed(ui: terminal.Terminal, preview: setups.Preview, *, yes: bool, overwrite: bool) -> bool:
     """Whether it may be written. Raises `Refused` where nobody has said so."""
     differ = [one.file.path for one in preview.changes if one.kind == "differs"]
     if yes and (overwrite or not differ):
