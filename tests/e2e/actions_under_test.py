@@ -108,7 +108,8 @@ def run(
     if not (root / ".github").exists():
         shutil.copytree(ROOT / ".github", root / ".github")
         shutil.copy(ROOT / "requirements.txt", root)
-        (root / "rollback").symlink_to(ROOT / "rollback")  # a copy would be compiled by every job
+        # With what is compiled; and no link, which a drill's commit must not have.
+        shutil.copytree(ROOT / "rollback", root / "rollback")
         git(root, "add", ".")
         git(root, "commit", "-qm", "The workflows")
         git(root, "remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")

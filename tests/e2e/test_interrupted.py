@@ -246,7 +246,7 @@ def test_a_second_ctrl_c_after_the_last_move_names_the_record_too(dev: Platform,
     running = _start(dev, proxy)
     held.wait(3)
     running.interrupt()
-    running.wait_for("once more ends at once")
+    running.wait_for("Press Ctrl-C again to end at once")
     held.release()
     parked.wait()
 
@@ -270,7 +270,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform,
     held.wait(3)
 
     running.interrupt()
-    running.wait_for("once more ends at once")
+    running.wait_for("Press Ctrl-C again to end at once")
     running.interrupt()
     run = running.finish(15)
 

@@ -186,7 +186,7 @@ def test_an_undo_that_fails_is_failed_and_can_be_tried_again(world: World) -> No
 
     ended(world, finished, Status.FAILED, 1)
     assert "rollback abort" in finished.error.next
-    with pytest.raises(Refused, match="was being put back") as raised:
+    with pytest.raises(Refused, match="was being reverted") as raised:
         world.flow().verify(finished.record.rollback_id)
     assert "rollback abort" in raised.value.next
     assert "rollback verify" not in raised.value.next
@@ -738,7 +738,7 @@ def test_a_tampered_plan_is_not_executed(world: World) -> None:
 
     assert world.functions.deployed() == before
     assert finished.error is not None
-    assert "nothing could be put back" in finished.error.what
+    assert "nothing could be reverted" in finished.error.what
     assert "--adopt-current" in finished.error.next
     assert world.session().leases.holder(ALIASES) is None
     with pytest.raises(RollbackError, match="changed in the table") as raised:

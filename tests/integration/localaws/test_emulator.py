@@ -260,7 +260,7 @@ def with_mfa(account: Emulator, dev: Settings, name: str) -> dict[str, str]:
     """A session of a user, as `aws sts get-session-token --serial-number … --token-code …` gives it."""
     sts = connect("sts", account.endpoint, dev, identity.person(account.endpoint, dev, name))
     session = sts.get_session_token(SerialNumber=identity.device(dev, name), TokenCode="123456")
-    return identity._variables(session["Credentials"])
+    return identity.variables(session["Credentials"])
 
 
 @pytest.mark.finding("S1")
@@ -343,7 +343,7 @@ def test_a_source_identity_stays_goes_along_and_cannot_be_changed(
         role: str, credentials: Mapping[str, str], session: str = "carol", **more: str
     ) -> dict[str, str]:
         sts = connect("sts", account.endpoint, dev, credentials)
-        return identity._variables(
+        return identity.variables(
             sts.assume_role(RoleArn=role, RoleSessionName=session, **more)["Credentials"]
         )
 

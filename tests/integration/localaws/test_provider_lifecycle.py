@@ -315,7 +315,7 @@ def test_an_object_that_is_already_there_is_the_real_error(stack: Stack) -> None
 @pytest.mark.parametrize(
     ("declared", "refusal"),
     [
-        ('aws.sqs.Queue("queue")', "the local provider has no type aws:sqs/queue:Queue"),
+        ('aws.kinesis.Stream("stream")', "the local provider has no type aws:kinesis/stream:Stream"),
         (
             'aws.ssm.Parameter("mistaken", type="String", value="x", value_wo_version=1)',
             "'valueWoVersion' is no input of aws:ssm/parameter:Parameter here; did you mean 'value",
