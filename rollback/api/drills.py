@@ -39,7 +39,8 @@ class Drills:
         approver_profile: str = "",
         patience: float = 0.0,
     ) -> tuple[Drill, ...]:
-        """Drills one scenario, some (`code,full`) or all, under the drill role; those that were drilled.
+        """Drills one scenario, some (`code,full`) or all that the environment has, under the drill role; those that were
+        drilled.
 
         `fault` is what gets in the way (`none`, `failing`, `throttled`, `killed`), the scenario's own by default.
         `read_only` only plans, and sees that what is deployed answers. `approver_profile` is the AWS profile of another
@@ -50,7 +51,7 @@ class Drills:
         roles = Roles(read_only=read_only, approver=approver_profile)
         with env.operation(first=True, acting=roles.take) as session:
             request = runner.DrillRequest(
-                scenarios=drills.scenarios(scenario),
+                scenarios=drills.scenarios(scenario, session.settings),
                 fault=fault,
                 services=tuple(services),
                 table=table,

@@ -21,9 +21,10 @@ from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
 from rollback.core.sanitize import clean
 from rollback.drill.roles import Roles
-from rollback.model.drill import KILLED, THROTTLED
+from rollback.model.drill import KILLED, THROTTLED, Drill
 from rollback.model.kind import Kind
-from rollback.model.record import UNFINISHED, Status
+from rollback.model.record import UNFINISHED, WAITING, Record, Status
+from rollback.model.release import OPENED
 
 # The console script's own entry, of this very installation, wherever the command is typed.
 _SCRIPT = "import sys; sys.path[0] = sys.argv.pop(1); from rollback.cli.app import main; main()"
@@ -113,6 +114,11 @@ class CliDriver:
                 f"rollback {arguments[0]} ended with exit code {done.code}: {done.why}",
                 code=Code.DRILL_FAILED,
             )
+
+    def approve(self, kind: str, name: str, digest: str) -> None:
+        """Has another person approve a plan where the environment asks for that, and counts the seconds as waited."""
+        if self.session.policy(kind) == "identity":
+            self.watch.waited += self._approved(name, digest)
 
     def _through(
         self, role: str, kind: str, arguments: Sequence[str], act: Callable[..., CommandOutcome]
@@ -220,29 +226,31 @@ class CliDriver:
 
     # -- what came of an earlier drill ---------------------------------------------------------------------
 
-    def clean_up(self, reason: str, after: int) -> None:
-        """Ends what rollbacks of a drill have left in flight: those that give `reason`, opened since `after`.
+    def clean_up(self, drill: Drill) -> None:
+        """Ends what a drill has left in flight: rollbacks that give its reason, and what is on standby for its release.
         Raises `RollbackError` where one cannot be ended.
         """
-        for entry in self.session.ledger.timeline():
-            if entry.seq <= after:
-                return
-            if entry.kind != "opened":
-                continue
-            record = self.session.ledger.load(entry.id).record
-            if record.reason != reason or record.status not in UNFINISHED:
+        for record in self.opened(drill):
+            if record.status not in UNFINISHED:
                 continue
             role = ROLLBACK if record.kind in (Kind.ALIASES, Kind.TABLE, Kind.CUTOVER) else DEPLOYER
-            if (
-                record.status is not Status.AWAITING_APPROVAL
-                and self.type(role, "resume", entry.id).code == 0
-            ):
+            name = record.rollback_id
+            if record.status not in WAITING and self.type(role, "resume", name).code == 0:
                 continue
-            done = self.type(role, "abort", entry.id)
+            done = self.type(role, "abort", name)
             if done.code:
-                raise RollbackError(
-                    f"{entry.id} could not be ended: {done.why}", code=Code.DRILL_NOT_RESTORED
-                )
+                raise RollbackError(f"{name} could not be ended: {done.why}", code=Code.DRILL_NOT_RESTORED)
+
+    def opened(self, drill: Drill) -> Iterator[Record]:
+        """The records of a drill, newest first: those that give its reason, and what was on standby for its release."""
+        for entry in self.session.ledger.timeline():
+            if entry.seq <= drill.seq:
+                return
+            if entry.kind == OPENED:
+                record = self.session.ledger.load(entry.id).record
+                ready = bool(record.standby_until) and record.from_version == drill.release
+                if ready or record.reason == drill.reason:
+                    yield record
 
     # -- commands ----------------------------------------------------------------------------------------
 

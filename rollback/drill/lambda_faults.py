@@ -147,11 +147,14 @@ class Functions:
         wrong = {"Handler": _NO_HANDLER} if self.stage.fault == FAILING else {"Description": drill.release}
         self._each(before, lambda name, _: self._configure(name, wrong))
 
-    def promote(self, drill: Drill, state_before: StateBefore, commit: str, *more: str) -> None:
-        """Publishes what is there, moves the aliases to it and records it, as a deployment does. Raises
-        `RollbackError` where somebody else deploys meanwhile, or where it is not bad after all.
+    def promote(
+        self, drill: Drill, state_before: StateBefore, commit: str, *more: str, called: bool = True
+    ) -> Any:
+        """Publishes what is there, moves the aliases to it and records it, as a deployment does; what the recording
+        answered. Unless it is not to be `called` before that, it is checked that it is bad. Raises `RollbackError` where
+        somebody else deploys meanwhile, or where it is not bad after all.
         """
-        alias, fails = self.stage.session.settings.alias, self.stage.fault == FAILING
+        alias, fails = self.stage.session.settings.alias, called and self.stage.fault == FAILING
 
         def one(name: str, before: Mapping[str, Any]) -> None:
             with explained(f"deploying {name}"):
@@ -173,9 +176,17 @@ class Functions:
                 )
 
         self._each(state_before, one)
-        self.stage.driver.must(
+        return self.stage.driver.must(
             DEPLOYER, "release", "record", "--version", drill.release, "--commit", commit, *more
         )
+
+    def call(self, before: StateBefore, times: int) -> int:
+        """Calls every function so often through the alias, as users do; how many of these calls failed."""
+
+        def one(name: str) -> int:
+            return sum(not self._answers(name) for _ in range(times))
+
+        return sum(self._account.each(one, before["functions"]))
 
     # -- gone, and restored --------------------------------------------------------------------------------
 

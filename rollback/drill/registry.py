@@ -7,6 +7,7 @@ from importlib import import_module
 
 from rollback.drill.scenario import DrillContext, Scenario
 from rollback.model.drill import (
+    AUTOMATIC,
     CODE,
     CONFIGURATION,
     FAILING,
@@ -50,5 +51,8 @@ KNOWN = {
     FULL: RegisteredScenario(module="full", name="FullScenario", faults=_OF_FUNCTIONS, kinds=("full",)),
     TABLE: RegisteredScenario(
         module="table", name="TableScenario", faults=(NONE, KILLED), kinds=("table", "cutover")
+    ),
+    AUTOMATIC: RegisteredScenario(
+        module="automatic", name="AutomaticScenario", faults=(FAILING,), kinds=("aliases",)
     ),
 }

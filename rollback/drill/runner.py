@@ -25,7 +25,7 @@ from rollback.drill.roles import Roles
 from rollback.drill.scenario import DrillContext, Scenario
 from rollback.drill.temp_clone import scratch
 from rollback.ledger.lease import LeaseHeld
-from rollback.model.drill import NONE, Drill, budget
+from rollback.model.drill import AUTOMATIC, NONE, Drill, budget, guarded_service
 from rollback.model.release import DRILL
 from rollback.targets.table import steps
 
@@ -90,7 +90,9 @@ class DrillRunner:
             return done
 
     def _meant(self) -> None:
-        """Raises `UsageError` for what is not there: faults, services, a table."""
+        """Raises `UsageError` for what is not there: faults, services, a table; `Refused` where no alarm may take what
+        `automatic` has on standby.
+        """
         settings = self.session.settings
         for scenario in self.request.scenarios:
             self.request.fault_of(scenario)
@@ -98,6 +100,8 @@ class DrillRunner:
             settings.service(service)
         if self.request.table:
             steps.known(settings, self.request.table)
+        if AUTOMATIC in self.request.scenarios:
+            guarded_service(settings, self.request.services)
 
     def _answering(self) -> None:
         """Raises `Refused` where what is deployed does not verify: the drill's damage could not be told from
@@ -141,7 +145,7 @@ class DrillRunner:
     def _restored(self, drill: Drill, acting: Scenario, driver: CliDriver) -> None:
         """Raises `RollbackError` where it could not be: the drill stays begun, and the next one tries again."""
         try:
-            driver.clean_up(drill.reason, drill.seq)
+            driver.clean_up(drill)
             acting.restore(drill, json.loads(drill.stood))
         except RollbackError as error:
             raise RollbackError(

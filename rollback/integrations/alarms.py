@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,8 +36,15 @@ def seen(account: Account, names: Sequence[str], since: datetime) -> tuple[Alarm
                     _alarm(one) for kind in ("MetricAlarms", "CompositeAlarms") for one in page.get(kind, ())
                 ]
         return tuple(
-            _with_history(client, alarm, since) if alarm.state == "ALARM" else alarm for alarm in found
+            replace(alarm, changes=_history(client, alarm.name, since)) if alarm.state == "ALARM" else alarm
+            for alarm in found
         )
+
+
+def changes(account: Account, name: str, since: datetime) -> tuple[Change, ...]:
+    """How an alarm has changed since a moment, the newest first. Raises as `seen` does."""
+    with explained(f"reading the history of {name}"):
+        return _history(account.client("cloudwatch"), name, since)
 
 
 def _alarm(answer: Mapping[str, Any]) -> AlarmSeen:
@@ -49,19 +57,16 @@ def _alarm(answer: Mapping[str, Any]) -> AlarmSeen:
     )
 
 
-def _with_history(client: Any, alarm: AlarmSeen, since: datetime) -> AlarmSeen:
+def _history(client: Any, name: str, since: datetime) -> tuple[Change, ...]:
     pages = client.get_paginator("describe_alarm_history").paginate(
-        AlarmName=alarm.name,
+        AlarmName=name,
         AlarmTypes=_TYPES,
         HistoryItemType="StateUpdate",
         StartDate=since,
         ScanBy="TimestampDescending",
         PaginationConfig={"MaxItems": _CHANGES},
     )
-    changes = tuple(sorted(_changes(pages), key=lambda change: change.at, reverse=True))
-    return AlarmSeen(
-        name=alarm.name, state=alarm.state, since=alarm.since, reason=alarm.reason, changes=changes
-    )
+    return tuple(sorted(_changes(pages), key=lambda change: change.at, reverse=True))
 
 
 def _changes(pages: Any) -> Iterator[Change]:

@@ -13,21 +13,22 @@ from typing import Any
 
 from rollback.config.settings import Settings
 from rollback.core.canonical import digest, plain
-from rollback.core.errors import Code, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.identity import Actor
 from rollback.model.record import SCHEMA
 from rollback.model.release import as_item
 
 BEGUN, PASSED, FAILED = "BEGUN", "PASSED", "FAILED"
-# In the order of the table, which is that of the settings' budgets.
-CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE = (
+# In the order of the table, which is that of the settings' budgets; the last has that of the first.
+CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE, AUTOMATIC = (
     "code",
     "configuration",
     "infrastructure",
     "full",
     "table",
+    "automatic",
 )
-SCENARIOS = (CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE)
+SCENARIOS = (CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE, AUTOMATIC)
 NONE, FAILING, THROTTLED, KILLED = "none", "failing", "throttled", "killed"
 FAULTS = (NONE, FAILING, THROTTLED, KILLED)
 PREFIX = "DRILL#"
@@ -40,8 +41,8 @@ class Drill:
     """A rehearsed rollback. `stood` is what was deployed before, as canonical JSON; `seq` the timeline's
     number then.
 
-    `seconds` run from the decision to verified COMPLETE, without `waited_seconds`, the time spent waiting for
-    another person's approval; None where it did not come so far. `rollbacks` are the ids of the records that
+    `seconds` run from the decision (of `automatic`, from the alarm's transition) to verified COMPLETE, without
+    `waited_seconds`, the time spent waiting for another person's approval; None where it did not come so far. `rollbacks` are the ids of the records that
     were measured, `why` says what went wrong. `read_only` drills only planned.
     """
 
@@ -95,11 +96,52 @@ def is_of_drill(version: str) -> bool:
     return bool(_RELEASE.fullmatch(version))
 
 
-def scenarios(text: str) -> tuple[str, ...]:
-    """The scenarios that are meant by `all`, or by names with commas between. Raises `UsageError` for others."""
+def offered(settings: Settings) -> tuple[str, ...]:
+    """The scenarios that an environment has: `automatic` only where an alarm may take what is on standby."""
+    guarded = settings.guard is not None and settings.automatic.takes
+    return tuple(name for name in SCENARIOS if name != AUTOMATIC or guarded)
+
+
+def guarded_service(settings: Settings, named: Sequence[str] = ()) -> str:
+    """The service that the scenario `automatic` makes bad: the first that is `named`, or the smallest whose alarm may take
+    what is on standby. Raises `Refused` where there is none, or nothing would see its errors.
+    """
+    env, guard = settings.environment, settings.guard
+    if guard is None or not settings.automatic.takes:
+        missing = "no guard is declared (the setting `guard`)"
+        if guard is not None:
+            missing = "the settings let no alarm take anything (the setting `automatic.takes`)"
+        raise Refused(
+            f"Nothing in {env} rolls back by itself: {missing}.",
+            code=Code.DRILL_REFUSED,
+            next=f"rollback guard build --env {env}  # once `guard` and `automatic: {{takes: true}}` are in the settings",
+        )
+    if not guard.errors:
+        raise Refused(
+            f"No alarm in {env} is of errors (the setting `guard.errors` is 0): what this drill makes bad, none would see.",
+            code=Code.DRILL_REFUSED,
+            next=f"rollback guard build --env {env}  # once `guard: {{errors: 5}}` is in the settings; then pulumi up",
+        )
+    own = [name for name in settings.services if settings.names.alarm(name) in settings.alarms]
+    if named:
+        service = settings.service(named[0])
+        if service not in own:
+            raise Refused(
+                f"The alarm of {service} may take nothing (the setting `automatic.services`).",
+                code=Code.DRILL_REFUSED,
+                next=f"--services {'|'.join(own)}",
+            )
+        return service
+    return min(own, key=lambda name: len(settings.services[name]))
+
+
+def scenarios(text: str, settings: Settings) -> tuple[str, ...]:
+    """The scenarios that are meant by `all`, which are those that the environment has, or by names with commas between.
+    Raises `UsageError` for others.
+    """
     named = [name.strip() for name in text.split(",") if name.strip()]
     if named == ["all"]:
-        return SCENARIOS
+        return offered(settings)
     strange = [name for name in named if name not in SCENARIOS]
     if strange or not named:
         raise UsageError(
@@ -127,8 +169,8 @@ def drill_document(drill: Drill) -> dict[str, Any]:
 
 
 def budget(settings: Settings, scenario: str) -> int:
-    """Seconds that a scenario may take."""
-    return int(getattr(settings.rto, scenario)) * 60
+    """Seconds that a scenario may take; what an alarm takes moves aliases, too."""
+    return int(getattr(settings.rto, CODE if scenario == AUTOMATIC else scenario)) * 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +187,9 @@ class ScenarioSummary:
 
 
 def table(settings: Settings, drills: Iterable[Drill]) -> list[ScenarioSummary]:
-    """A row a scenario. `drills` are oldest first; those that have not ended do not count."""
+    """A row a scenario that the environment has, or that was drilled. `drills` are oldest first; those that have not ended
+    do not count.
+    """
     last: dict[str, Drill] = {}
     planned: dict[str, str] = {}
     for drill in drills:
@@ -163,4 +207,5 @@ def table(settings: Settings, drills: Iterable[Drill]) -> list[ScenarioSummary]:
             planned=planned.get(scenario),
         )
         for scenario in SCENARIOS
+        if scenario in offered(settings) or scenario in last or scenario in planned
     ]

@@ -14,7 +14,9 @@ from botocore.exceptions import ClientError
 from bench.account import BenchAccount, running
 from localaws import estate, identity, shell
 from localaws.clients import connect
-from rollback.config.naming import DEPLOYER, ROLLBACK
+from localaws.errors import LocalError
+from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
+from rollback.core.errors import Code
 from tests import planted
 
 GUARD = {"errors": 2, "smoke": "audit-service-get", "recoveryMinutes": 1}
@@ -39,6 +41,12 @@ class Night:
         ran = self.account.rollback(*arguments, "--env", "dev", "--json", role=role)
         planted.heard(str(arguments), ran.output)
         return dict(json.loads(ran.output))
+
+    def refused(self, *arguments: str, role: str) -> str:
+        """The code of the error that a command ends with, of the refusals."""
+        with pytest.raises(LocalError, match="ended with 3") as raised:
+            self.rollback(*arguments, role=role)
+        return next(code for code in Code if f'"code": "{code}"' in str(raised.value))
 
     def deploy(self, version: str, *, broken: tuple[str, ...] = ()) -> None:
         estate.deploy(
@@ -144,6 +152,27 @@ def test_a_bad_release_is_rolled_back_by_its_alarm_without_a_person(night: Night
     night.until(
         lambda: any(one["code"] == "RECOVERED" for one in night.reports()), "its recovery is not told"
     )
+
+
+def test_a_drill_sees_a_release_of_its_own_rolled_back_by_its_alarm_and_restores_what_was_deployed(
+    night: Night,
+) -> None:
+    before = night.versions()
+
+    ran = night.account.rollback("drill", "--env", "dev", "--scenario", "automatic", "--json", role=DRILL)
+
+    (drill,) = json.loads(ran.output)
+    assert (drill["scenario"], drill["passed"], drill["why"]) == ("automatic", True, "")
+    assert night.versions() == before
+    (name,) = drill["rollbacks"]
+    record = night.rollback("show", name)
+    assert (record["status"], record["alarm"]) == ("COMPLETE", "bbws-access-dev-guard-authorizer-service")
+    assert record["taken_by"]["person"] == "bbws-access-dev-guard"
+    assert record["from_version"] == f"drill-{drill['drill_id']}"
+    assert 0 < drill["seconds"] < drill["rto_seconds"]
+    assert night.rollback("audit")["findings"] == []
+    again = night.refused("drill", "--scenario", "automatic", role=DRILL)
+    assert again == "DRILL_REFUSED", "its alarm was red of late"
 
 
 def test_an_alarm_that_was_red_shortly_before_the_release_takes_nothing_and_says_so(night: Night) -> None:

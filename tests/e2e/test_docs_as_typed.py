@@ -99,6 +99,7 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
                 "pulumi up --stack prod-foundation",
                 "rollback guard test --env prod",
                 "rollback guard status --env prod",
+                "AWS_PROFILE=drill-dev rollback drill --env dev --scenario automatic",
             ),
             "the settings here declare no guard: tests/e2e/test_automatic.py has one",
         ),

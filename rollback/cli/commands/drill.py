@@ -32,7 +32,7 @@ def drill(
         str,
         typer.Option(
             "--scenario",
-            help="What goes bad: code, configuration, infrastructure, full, table; some, or all.",
+            help="What goes bad: code, configuration, infrastructure, full, table, automatic; some, or all.",
         ),
     ] = "",
     fault: Annotated[

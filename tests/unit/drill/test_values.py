@@ -20,17 +20,30 @@ from rollback.core.errors import Code, Refused, Reverted, UsageError
 from rollback.drill.cli_driver import CliDriver, CommandOutcome
 from rollback.drill.lambda_faults import marked
 from rollback.drill.roles import Roles
-from rollback.drill.runner import DrillRequest, judged
+from rollback.drill.runner import DrillRequest, DrillRunner, judged
 from rollback.drill.scenarios.infrastructure import bad
 from rollback.drill.scenarios.table import keyed
 from rollback.drill.temp_clone import Scratch, scratch
-from rollback.model.drill import CODE, FAILED, FULL, PASSED, SCENARIOS, TABLE, Drill, scenarios, table
+from rollback.model.drill import (
+    AUTOMATIC,
+    CODE,
+    FAILED,
+    FULL,
+    PASSED,
+    SCENARIOS,
+    TABLE,
+    Drill,
+    guarded_service,
+    scenarios,
+    table,
+)
 from rollback.model.identity import Actor
 from rollback.views.drill import cells, markdown
 from tests.coded import coded
 from tests.doubles.world import settings as small
 
 DORA = Actor(role="acme-dev-drill-role", person="dora")
+GUARDED: dict[str, Any] = {"guard": {}, "automatic": {"takes": True}}
 
 
 def drill(scenario: str = CODE, **more: Any) -> Drill:
@@ -56,12 +69,22 @@ def ended(one: Drill, seconds: float | None = 12.34, why: str = "") -> Drill:
 
 
 def test_the_table_has_a_row_for_every_scenario_and_shows_of_which_there_was_no_drill() -> None:
-    rows = table(small(), [ended(drill())])
+    rows = table(small(**GUARDED), [ended(drill())])
 
     assert [row.scenario for row in rows] == list(SCENARIOS)
-    assert [row.rto_seconds for row in rows] == [300, 300, 900, 1800, 3600]
+    assert [row.rto_seconds for row in rows] == [300, 300, 900, 1800, 3600, 300]
     assert cells(rows[0]) == ("code", "5 min", "2026-11-25", "12.3 s", "yes", "failing", "dora")
     assert cells(rows[4])[2:5] == ("never", "", "no")
+
+
+def test_where_no_alarm_may_take_anything_the_table_has_that_scenario_only_if_it_was_drilled() -> None:
+    without = [row.scenario for row in table(small(), [])]
+
+    assert without == [name for name in SCENARIOS if name != AUTOMATIC]
+    assert [row.scenario for row in table(small(), [ended(drill(AUTOMATIC))])] == list(SCENARIOS)
+    assert [row.scenario for row in table(small(), [ended(drill(AUTOMATIC, read_only=True))])] == list(
+        SCENARIOS
+    )
 
 
 def test_the_newest_drill_counts_and_one_that_has_not_ended_does_not() -> None:
@@ -103,14 +126,52 @@ def test_a_drill_that_did_not_pass_shows_why_and_that_everything_is_restored() -
 
 
 def test_scenarios_are_named_one_by_one_or_all() -> None:
-    assert scenarios("all") == SCENARIOS
-    assert scenarios("full, code,full") == (FULL, CODE)
+    assert scenarios("all", small(**GUARDED)) == SCENARIOS
+    assert scenarios("full, code,full", small()) == (FULL, CODE)
+
+
+@pytest.mark.parametrize("changed", [{}, {"guard": {}}, {"automatic": {"takes": True}}])
+def test_all_are_those_that_the_environment_has(changed: dict[str, Any]) -> None:
+    assert AUTOMATIC not in scenarios("all", small(**changed))
 
 
 @pytest.mark.parametrize("text", ["", ",", "all,code", "cod"])
 def test_what_is_no_scenario_is_reported(text: str) -> None:
     with pytest.raises(UsageError, check=coded(Code.OPTION_INVALID)):
-        scenarios(text)
+        scenarios(text, small())
+
+
+def test_the_smallest_service_goes_bad_whose_alarm_may_take_something_or_the_named_one() -> None:
+    assert guarded_service(small(**GUARDED)) == "roles"
+    assert guarded_service(small(**GUARDED), ["teams"]) == "teams"
+    some = small(guard={}, automatic={"takes": True, "services": ["teams"]})
+    assert guarded_service(some) == "teams"
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, ()),
+        ({"automatic": {"takes": True}}, ()),
+        ({"guard": {}}, ()),
+        ({"guard": {"errors": 0, "throttles": 1}, "automatic": {"takes": True}}, ()),
+        ({"guard": {}, "automatic": {"takes": True, "services": ["teams"]}}, ("roles",)),
+    ],
+    ids=["nothing", "no guard", "takes is off", "no alarm of errors", "its alarm may not"],
+)
+def test_without_an_alarm_that_may_take_it_nothing_is_made_bad(
+    changed: dict[str, Any], named: tuple[str, ...]
+) -> None:
+    settings = small(**changed)
+    session: Any = SimpleNamespace(environment="dev", settings=settings)
+    request = DrillRequest(scenarios=(CODE, AUTOMATIC), services=named)
+    nobody: Any = None
+    runner = DrillRunner(session=session, roles=nobody, ui=nobody, stop=nobody, request=request)
+
+    with pytest.raises(Refused, check=coded(Code.DRILL_REFUSED)) as raised:
+        runner.run()
+
+    assert raised.value.next
 
 
 def test_a_fault_is_one_of_the_scenario_and_each_has_its_own() -> None:

@@ -1,0 +1,152 @@
+"""The scenario `automatic`: bad code in all functions of a service, its way back on standby, and an alarm that takes it.
+
+Nobody types a rollback: the drill calls the bad functions as users do until the service's alarm is red by itself, and then
+only looks on. What is measured is from the alarm's transition to verified COMPLETE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeVar
+
+from rollback.actions import guard
+from rollback.config.naming import GUARD, ROLLBACK
+from rollback.core.errors import Code, Refused, RollbackError
+from rollback.drill.scenario import StateBefore
+from rollback.drill.scenarios.code import CodeScenario
+from rollback.integrations import alarms
+from rollback.model.automatic import RED
+from rollback.model.drill import Drill, guarded_service
+from rollback.model.guarding import DECLINED
+from rollback.model.kind import Kind
+from rollback.model.record import Record, Status, seconds_between
+
+# Seconds between two looks, and between two rounds of calls: each has enough errors for a minute of the alarm.
+_LOOK, _ROUND = 1.0, 20.0
+# Minutes: how long CloudWatch may take beyond those that the alarm counts, and a standby outlasts `bake`.
+_LATE, _MARGIN = 5, 5
+_UNDER_WAY = (Status.STANDBY, Status.IN_PROGRESS)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutomaticScenario(CodeScenario):
+    """The scenario `automatic`."""
+
+    def look(self) -> StateBefore:
+        """As `Functions.look`. Raises `Refused` where the guard would not answer, or its alarm was red of late."""
+        session = self.stage.session
+        env, minutes = session.environment, session.settings.automatic.bake
+        services = self.stage.services or (guarded_service(session.settings),)
+        before = replace(self, stage=replace(self.stage, services=services)).functions.look()
+        done = self.stage.driver.type(ROLLBACK, "guard", "status")
+        if done.code:
+            raise Refused(
+                f"The guard of {env} would not answer an alarm: {done.why}",
+                code=Code.DRILL_REFUSED,
+                next=f"rollback guard status --env {env}",
+            )
+        alarm, since = self._alarm(before), session.now() - timedelta(minutes=minutes)
+        states = {seen.state for seen in alarms.seen(session.account, [alarm], since)}
+        for change in alarms.changes(session.account, alarm, since):
+            states |= {change.state, change.before}
+        if RED in states:
+            raise Refused(
+                f"{alarm} was red within the last {minutes} minutes (the setting `automatic.bake`): the guard would take "
+                "nothing for it.",
+                code=Code.DRILL_REFUSED,
+                next=f"rollback guard status --env {env}  # once it has not been red for {minutes} minutes, drill again",
+            )
+        return before
+
+    def go_bad(self, drill: Drill, before: StateBefore) -> None:
+        settings, scratch = self.stage.session.settings, self.stage.scratch
+        commit = scratch.commit(f"{drill.reason}, bad on purpose", scratch.tip, {})
+        self.make_bad(drill, before)
+        minutes = min(settings.automatic.bake + _MARGIN, settings.approval.expires_minutes)
+        # An error before the release is recorded would be one that the alarm had before it.
+        recorded = self.functions.promote(drill, before, commit, "--standby", f"{minutes}m", called=False)
+        standby = recorded.get("standby") or {}
+        if not standby.get("rollback_id"):
+            raise RollbackError(
+                f"Nothing is on standby for {drill.release}: {standby.get('message', 'nothing changes')}",
+                code=Code.DRILL_FAILED,
+            )
+        self.stage.driver.approve(Kind.ALIASES, standby["rollback_id"], standby["digest"])
+
+    def roll_back(self, drill: Drill, before: StateBefore) -> None:
+        """Calls what is bad until its alarm is red, and looks on. Raises `RollbackError` where the guard does not roll it
+        back, or somebody else does.
+        """
+        alarm, driver = self._alarm(before), self.stage.driver
+        name = next(record.rollback_id for record in driver.opened(drill) if record.standby_until)
+        driver.notice(f"calls {before['service']} until {alarm} is red; {name} is on standby")
+        red = self._until_red(alarm, before)
+        driver.notice(f"{alarm} is red since {red}; nobody types anything")
+        record = self._until(
+            lambda: self._ended(name, alarm), drill.rto_seconds, f"{name} was not taken and through"
+        )
+        driver.watch.rollbacks.append(name)
+        if record.status is not Status.COMPLETE or record.completed_at is None:
+            raise RollbackError(f"{name} is {record.status}.", code=Code.DRILL_FAILED)
+        driver.watch.seconds += seconds_between(red, record.completed_at)
+        guards = self.stage.session.settings.names.role(GUARD)
+        if record.alarm != alarm or record.taken_by is None or record.taken_by.role != guards:
+            raise RollbackError(
+                f"{name} was taken by {record.taken_by} for {record.alarm or 'no alarm'}, and not by the guard for {alarm}.",
+                code=Code.DRILL_FAILED,
+            )
+
+    def plan(self) -> None:
+        settings = self.stage.session.settings
+        alarm = settings.names.alarm(guarded_service(settings, self.stage.services))
+        self.stage.driver.must(ROLLBACK, "guard", "test", "--alarm", alarm)
+        self.stage.driver.must(ROLLBACK, "verify")
+
+    # -- looking on ------------------------------------------------------------------------------------------
+
+    def _alarm(self, before: StateBefore) -> str:
+        return self.stage.session.settings.names.alarm(before["service"])
+
+    def _until_red(self, alarm: str, before: StateBefore) -> str:
+        """Since when the alarm is red, ISO 8601 in UTC."""
+        session, configured = self.stage.session, self.stage.session.settings.guard
+        assert configured is not None  # noqa: S101 - `look` has asked
+        rounds: list[float] = []
+
+        def red() -> str:
+            if not rounds or session.clocks.monotonic() - rounds[-1] >= _ROUND:
+                rounds.append(session.clocks.monotonic())
+                if not self.functions.call(before, configured.errors):
+                    raise RollbackError(
+                        f"{before['service']} still answers: what was made bad does not matter to it.",
+                        code=Code.DRILL_FAILED,
+                    )
+            (seen,) = alarms.seen(session.account, [alarm], session.now())
+            return seen.since if seen.state == RED else ""
+
+        return self._until(red, (configured.minutes + _LATE) * 60, f"{alarm} was not red")
+
+    def _ended(self, name: str, alarm: str) -> Record | None:
+        """The record once it has ended. Raises `RollbackError` where the guard says that it takes nothing for the alarm."""
+        session = self.stage.session
+        record = session.ledger.load(name).record
+        if record.status is Status.STANDBY:
+            for entry in guard.declined(session):
+                if entry.kind == DECLINED and f" {alarm}: " in entry.status:
+                    raise RollbackError(f"The guard took nothing: {entry.status}", code=Code.DRILL_FAILED)
+        return None if record.status in _UNDER_WAY else record
+
+    def _until(self, found: Callable[[], T | None], seconds: float, what: str) -> T:
+        clocks, stop = self.stage.session.clocks, self.stage.driver.stop
+        began = clocks.monotonic()
+        while not (value := found()):
+            if stop.is_set():
+                raise RollbackError("Interrupted.", code=Code.INTERRUPTED)
+            if clocks.monotonic() - began > seconds:
+                raise RollbackError(f"{what} within {seconds:.0f} s.", code=Code.DRILL_FAILED)
+            clocks.sleep(_LOOK)
+        return value
