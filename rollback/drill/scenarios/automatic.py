@@ -89,9 +89,9 @@ class AutomaticScenario(CodeScenario):
         record = self._until(
             lambda: self._ended(name, alarm), drill.rto_seconds, f"{name} was not taken and through"
         )
-        driver.watch.rollbacks.append(name)
-        if record.status is not Status.COMPLETE or record.completed_at is None:
+        if record.completed_at is None or record.status is not Status.COMPLETE:
             raise RollbackError(f"{name} is {record.status}.", code=Code.DRILL_FAILED)
+        driver.watch.rollbacks.append(name)
         driver.watch.seconds += seconds_between(red, record.completed_at)
         guards = self.stage.session.settings.names.role(GUARD)
         if record.alarm != alarm or record.taken_by is None or record.taken_by.role != guards:

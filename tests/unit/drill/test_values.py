@@ -363,6 +363,34 @@ def test_a_plan_is_confirmed_as_its_environment_asks(
     assert driver.watch.rollbacks == ["01M"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Approved(Typist):
+    """Another person approves at once, and needs three seconds."""
+
+    approved: list[tuple[str, str]]
+
+    def _approved(self, name: str, digest: str) -> float:
+        self.approved.append((name, digest))
+        return 3.0
+
+
+@pytest.mark.parametrize(
+    ("policy", "waited", "asked"),
+    [("none", 0.0, []), ("confirm", 0.0, []), ("identity", 3.0, [("01M", "d1")])],
+)
+def test_what_is_on_standby_is_approved_by_another_person_where_its_environment_asks(
+    policy: str, waited: float, asked: list[tuple[str, str]]
+) -> None:
+    of = typist("dev", policy)
+    driver = Approved(
+        session=of.session, roles=of.roles, root=Path(), fault="failing", patience=0, typed=[], approved=[]
+    )
+
+    driver.approve("aliases", "01M", "d1")
+
+    assert (driver.watch.waited, driver.approved) == (waited, asked)
+
+
 @pytest.mark.parametrize(
     ("message", "why"),
     [
