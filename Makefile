@@ -31,7 +31,7 @@ down: venv ## stop it; its state is kept
 demo: venv ## the whole story on a local account: deploy, break, roll back, approve (ARGS=stranger: another company's account)
 	@$(VENV) -m demo $(ARGS)
 
-drill: tools ## the bad day, rehearsed: all five scenarios on a local account, measured against their budgets (ARGS=--publish)
+drill: tools ## the bad day, rehearsed: all six scenarios on a local account, measured against their budgets (ARGS=--publish)
 	@$(VENV) -m bench.drill $(ARGS)
 
 quick: venv ## after every save: unit tests and the simulation, in less than a minute (ARGS=… goes to pytest)

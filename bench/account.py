@@ -167,7 +167,7 @@ def running(
         if guard is not None:
             progress("the guard's package")
             # As people are paced, so is the guard.
-            _package(checkout, unpaced)
+            package(checkout, unpaced)
         progress(f"{count} functions: pulumi up")
         env = _environment(emulator.endpoint, settings, unpaced, None)
         env["BENCH_ALIASES"] = "declared" if declared else "there"
@@ -237,7 +237,7 @@ def _copy(item: Mapping[str, Any], number: int) -> dict[str, Any]:
     }
 
 
-def _package(checkout: Path, *others: Path) -> None:
+def package(checkout: Path, *others: Path) -> None:
     """The guard's package with the settings of `checkout`, for this Python, where the program looks for it."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     made = guard_package.build(ENVIRONMENT, folder=checkout, python=python)
