@@ -261,6 +261,8 @@ resource "aws_lambda_alias" "prod" {{
 """
 
 
+# SAM has the same steps, and what CDK deletes is seen by tests of its own: this one takes a minute of CPU.
+@pytest.mark.soak
 def test_aws_cdk_deletes_the_version_before_until_the_line_is_there(
     without_policies: Emulator, tmp_path: Path
 ) -> None:
