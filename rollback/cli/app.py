@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import Annotated, Any, NoReturn
@@ -177,6 +178,8 @@ VERBS = {
 }
 
 
+# A record's id.
+_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 # What other tools call it: the words after `rollback` that do it here.
 ELSEWHERE = {
     "undo": "lambda",
@@ -207,6 +210,8 @@ class _Group(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         here = ELSEWHERE.get(args[0]) if self.name == "rollback" else None
+        if here == "lambda" and len(args) > 1 and _ID.fullmatch(args[1]):
+            here = "abort"
         if here is not None and args[0] not in self.commands:
             ctx.fail(f"No such command '{args[0]}'. Did you mean 'rollback {here}'?")
         return super().resolve_command(ctx, args)

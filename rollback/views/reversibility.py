@@ -29,7 +29,9 @@ def view(verdict: Verdict) -> RenderableType:
         lines.append(hanging(mark, text(message, "" if style == "green" else style), style))
         # Said once, after the last of those that it is the way out of.
         if _then(finding) and (after is None or _then(after) != _then(finding)):
-            lines.append(unwrapped(Text.assemble(("  next: ", "dim"), text(finding.next, "cyan"))))
+            for index, each in enumerate(finding.next.splitlines()):
+                before = ("  next: " if index == 0 else "        ", "dim")
+                lines.append(unwrapped(Text.assemble(before, text(each, "cyan"))))
     # The other answer is an error's, which the verb ends with.
     end = [Text(), text(verdict.sentence, "green")] if verdict.reversible else []
     return Group(head, Text(), *lines, *end)
@@ -46,7 +48,7 @@ def markdown(verdict: Verdict) -> str:
             finding.mark,
             escape(finding.check),
             " ".join([*([code(finding.subject)] if finding.subject else []), escape(finding.explanation)]),
-            code(_then(finding)) if _then(finding) else "",
+            ", then ".join(map(code, _then(finding).splitlines())),
         )
         for finding in verdict.findings
     ]

@@ -141,6 +141,9 @@ WORDS: dict[str, Row] = {
     "a question about a commit that git would write to": Row(
         words=("status", "--commit", "--output=pwned"), code=2, says=NO_COMMIT
     ),
+    "a question about a commit that a pipeline has not set": Row(
+        words=("status", "--commit", ""), code=2, says="'' is no commit here"
+    ),
     "a change to a commit that git would write to": Row(
         words=("can", "--commit", "--output=pwned"), code=2, says="There is no commit"
     ),

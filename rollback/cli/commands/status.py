@@ -17,13 +17,15 @@ def status(
     env: Env,
     exact: Annotated[bool, typer.Option("--exact", help="Read weights, however many functions.")] = False,
     commit: Annotated[
-        str, typer.Option("--commit", help="Only ask whether this commit may be deployed: exit 3 if not.")
-    ] = "",
+        str | None,
+        typer.Option("--commit", help="Only ask whether this commit may be deployed: exit 3 if not."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """What is deployed, what is in flight, and what to type next."""
     with verb(env, json) as (opened, ui):
-        if commit:
+        # An empty one is a pipeline's variable that nobody has set: it opens no gate.
+        if commit is not None:
             sha = opened.may_deploy(commit)
             ui.show(
                 rich_layout.text(f"Commit {sha[:12]} is not quarantined in {opened.name}."),

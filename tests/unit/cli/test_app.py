@@ -90,6 +90,12 @@ def test_what_other_tools_call_it_is_answered_with_a_line_that_works(word: str, 
     assert helped.exit_code == 0
 
 
+def test_to_undo_a_record_is_to_abort_it() -> None:
+    run = CliRunner().invoke(app, ["undo", "01M8JBMT2VWBD0A6QSVYQTMQRQ", "--env", "dev"])
+
+    assert "Did you mean 'rollback abort'?" in " ".join(run.output.split())
+
+
 @pytest.mark.finding("U13")
 @pytest.mark.parametrize("verb", [[], ["lambda"], ["release"], ["release", "record"]], ids=" ".join)
 def test_help_is_a_word_too(verb: list[str]) -> None:
