@@ -239,16 +239,38 @@ def test_a_file_that_somebody_has_changed_is_shown_and_overwritten_only_where_th
     stranger.deploy(services=["payments"])
     stranger.init()
     path = stranger.folder / "Pulumi.staging.yaml"
-    path.write_text(f"{path.read_text()}  shop:leaseSeconds: 30\n")
+    path.write_text(path.read_text().replace("production: false", "production: true"))
 
     refused = stranger.rollback("init", "--env", "staging", "--yes")
     kept = path.read_text()
     done = stranger.init("--overwrite")
 
     assert (refused.code, done.code) == (3, 0), f"{refused}\n{done}"
-    assert "leaseSeconds: 30" in kept
-    assert "-  shop:leaseSeconds: 30" in refused.err
-    assert stranger.settings().lease_seconds == 60
+    assert "production: true" in kept
+    assert "-  shop:production: true" in refused.err
+    assert stranger.settings().production is False
+
+
+def test_again_after_pulumi_stack_init_it_changes_nothing_and_overwriting_keeps_what_others_put_there(
+    stranger: Stranger,
+) -> None:
+    stranger.deploy(services=["payments"])
+    stranger.init()
+    path = stranger.folder / "Pulumi.staging.yaml"
+    text = path.read_text().replace("production: false", 'production: "false"')
+    own = "  shop:leaseSeconds: 30\n  other:token:\n    secure: v1:xyz\n"
+    path.write_text(f"{text}{own}encryptionsalt: v1:abc\n")
+
+    again = stranger.init()
+    assert path.read_text() == f"{text}{own}encryptionsalt: v1:abc\n"
+    done = stranger.init("--overwrite", "--production")
+
+    assert (again.code, done.code) == (0, 0), f"{again}\n{done}"
+    document = yaml.safe_load(path.read_text())
+    assert document["encryptionsalt"] == "v1:abc"
+    assert document["config"]["other:token"] == {"secure": "v1:xyz"}
+    settings = stranger.settings()
+    assert (settings.lease_seconds, settings.production) == (30, True)
 
 
 def test_an_alias_that_some_lack_is_an_error_that_names_them_and_they_can_be_left_out(

@@ -22,7 +22,8 @@ PROGRAM, REQUIREMENTS = "__main__.py", "requirements.txt"
 
 
 def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
-    """All files of an environment. What a folder has of it already, for other environments, stays as it is.
+    """All files of an environment. What a folder has of it already, for other environments, stays as it is; so does what
+    Pulumi and people have written into the environment's own.
 
     Raises `UsageError` where what would be written does not load.
     """
@@ -49,6 +50,8 @@ def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
         ]
     own = configured.stack_file(folder, environment)
     text = project_files.environment(name, proposed.account, proposed.region, environment, settings)
+    if (folder / own).is_file():
+        text = project_files.merged(safe_yaml.read(folder / own, folder), text, name)
     configured.parse(environment, shared, text)
     return (
         *made,
