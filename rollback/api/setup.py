@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rollback.actions import traffic
-from rollback.actions.catalogue import ci, files, initial
+from rollback.actions.catalogue import ci, files, initial, sync
 from rollback.actions.catalogue.files import Change
 from rollback.actions.traffic import Traffic
 from rollback.api.events import Event, Reporter
@@ -118,8 +118,9 @@ class Setup:
         )
 
     def choose(self, selection: Selection | None = None) -> Chosen:
-        """The functions that are meant. Raises `UsageError` where there are none."""
+        """The functions that are meant. Raises `UsageError` where there are none, or one to be left out is not there."""
         wanted = selection or Selection()
+        sync.must_be_there(self.found, wanted)
         taken, left = catalogue.chosen(self.found.functions, self.environment, wanted)
         if not taken:
             raise UsageError(
@@ -225,6 +226,8 @@ class Setup:
             gitlab=dict(gitlab or {}),
             approval=proposals.approval(production=production, approvers=approvers),
             rto_minutes=proposals.rto_minutes(len(names)),
+            by=by,
+            ungrouped=catalogue.ungrouped(chosen.functions, details.paths, by, tag) if by else (),
         )
 
     @property

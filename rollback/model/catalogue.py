@@ -7,7 +7,7 @@ name begins with. An entry is what a person calls it: `GetOrder` of `orders-prod
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -91,6 +91,32 @@ def chosen(
     return tuple(one for one in taken if one not in left), tuple(left)
 
 
+def ungrouped(
+    functions: Sequence[FoundFunction], paths: Mapping[str, str], by: By, tag: str = ""
+) -> tuple[str, ...]:
+    """The functions that have nothing of what is to say to which service they belong: `services` takes the next best."""
+    key = tag or _service_tag(functions)
+    found: dict[By, Callable[[FoundFunction], str]] = {
+        By.STACK: lambda one: one.stack,
+        By.TAG: lambda one: one.tags.get(key, ""),
+        By.PATH: lambda one: _construct(paths.get(one.name, "")),
+        By.PREFIX: lambda one: one.name,
+    }[by]
+    return tuple(one.name for one in functions if not found(one))
+
+
+def unknown(functions: Iterable[FoundFunction], selection: Selection) -> tuple[str, ...]:
+    """The names to be left out that no function has."""
+    names = {one.name for one in functions}
+    return tuple(one for one in selection.excluded if one not in names)
+
+
+def _construct(path: str) -> str:
+    """Stack/Construct/Function/Resource: the construct groups; of Stack/Function/Resource the stack does."""
+    parts = path.split("/")
+    return parts[1] if len(parts) > 3 else ""  # noqa: PLR2004 - as drawn above
+
+
 def _says(function: FoundFunction, among: Collection[str]) -> bool:
     return any(_without(text, among) != text for text in (function.name, function.stack))
 
@@ -157,9 +183,7 @@ class _Estate:
 
     def service(self, function: FoundFunction, by: By) -> str:
         """The service of a function, by the first of what there is of it."""
-        parts = self.paths.get(function.name, "").split("/")
-        # Stack/Construct/Function/Resource: the construct groups; of Stack/Function/Resource the stack does.
-        path = parts[1] if len(parts) > 3 else ""  # noqa: PLR2004 - as drawn above
+        path = _construct(self.paths.get(function.name, ""))
         found = {By.PATH: path, By.STACK: function.stack, By.TAG: function.tags.get(self.tag, "")}
         order = () if by is By.PREFIX else (by, *(one for one in (By.STACK, By.TAG) if one is not by))
         text = next((found[one] for one in order if found[one]), "")

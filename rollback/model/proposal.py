@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.config.naming import FOUNDATION, permission_set_of
-from rollback.model.catalogue import Services, words
+from rollback.model.catalogue import By, Services, words
 from rollback.model.found import Details, Found, FoundFunction, FoundTable
 
 # Beyond, a role's policies speak of functions by the beginning of their names (docs/settings.md).
@@ -23,6 +23,7 @@ _CALLS, _A_SECOND, _USUAL_MINUTES = 3, 14.9, 5
 class Proposal:
     """An environment to be written down.
 
+    `ungrouped` are functions that have nothing of what was asked to make services (`by`).
     `people` has the lists of the setting `people` that have somebody. `stacks` are CloudFormation's of its functions.
     `declares` says that the stack makes the aliases: nobody has made any yet.
     """
@@ -44,6 +45,8 @@ class Proposal:
     gitlab: Mapping[str, str] = field(default_factory=dict)
     approval: Mapping[str, str] = field(default_factory=dict)
     rto_minutes: int = _USUAL_MINUTES
+    by: By | None = None
+    ungrouped: tuple[str, ...] = ()
 
     @property
     def functions(self) -> tuple[str, ...]:

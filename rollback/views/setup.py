@@ -93,6 +93,11 @@ def notes(preview: Preview) -> list[str]:
         found.append(
             f"Left out, of other environments by their names: {len(of_others)} functions ({few(of_others, 3)})."
         )
+    if proposal.by and proposal.ungrouped:
+        found.append(
+            f"--services-by {proposal.by.value}: {len(proposal.ungrouped)} of {len(proposal.functions)} functions have none "
+            f"({few(proposal.ungrouped, 3)}). Their services come from what else they have, a tag or their names."
+        )
     found += [one.advice for one in details.deletes]
     found += [
         f"Table {table.name} is left out: it has no point-in-time recovery."

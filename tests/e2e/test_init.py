@@ -289,6 +289,28 @@ def test_an_alias_that_some_lack_is_an_error_that_names_them_and_they_can_be_lef
     assert list(stranger.settings().catalogue()) == ["orders-get"]
 
 
+def test_a_function_to_leave_out_that_is_not_there_is_an_error(stranger: Stranger) -> None:
+    stranger.function("orders-get", alias="live")
+
+    run = stranger.init("--except", "orders-gte")
+
+    assert run.code == 2, str(run)
+    assert run.error is not None
+    assert (run.error["code"], files(stranger.folder)) == ("NOTHING_FOUND", {})
+    assert "orders-gte" in run.error["message"]
+    assert "orders-get" in run.error["message"]
+
+
+def test_services_by_what_no_function_has_are_named_otherwise_and_a_note_says_so(stranger: Stranger) -> None:
+    stranger.function("orders-get", alias="live")
+
+    by_stack, by_prefix = (stranger.init("--dry-run", "--services-by", by) for by in ("stack", "prefix"))
+
+    assert (by_stack.code, by_prefix.code) == (0, 0), f"{by_stack}\n{by_prefix}"
+    assert any("--services-by stack" in note and "orders-get" in note for note in by_stack.json["notes"])
+    assert not any("--services-by" in note for note in by_prefix.json["notes"])
+
+
 def test_what_has_no_published_version_is_named_before_the_engine_trips_over_it(stranger: Stranger) -> None:
     stranger.function("orders-get")
     stranger.function("orders-list", publish=False)

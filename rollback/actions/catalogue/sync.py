@@ -10,6 +10,7 @@ from rollback.actions.context import Session
 from rollback.aws import inventory
 from rollback.aws.inventory import Progress
 from rollback.config import settings as configured
+from rollback.config.model import nearest
 from rollback.config.naming import is_like
 from rollback.config.settings import Settings
 from rollback.core import safe_yaml
@@ -17,7 +18,7 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.backend import bucket_url
 from rollback.model import catalogue, project_files, proposal
 from rollback.model.catalogue import Difference, Selection
-from rollback.model.found import Deletes, FoundFunction
+from rollback.model.found import Deletes, Found, FoundFunction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +41,11 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
     """Reads the account, and decides. New are functions of the catalogue's stacks, or named as its functions are, or those
     that `selection` names, where they have the alias.
 
-    Raises `UsageError` where nothing of the catalogue would be left.
+    Raises `UsageError` where nothing of the catalogue would be left, or one to be left out is not there.
     """
     settings, visitor = session.settings, inventory.of(session.account)
     found = inventory.find(visitor, progress)
+    must_be_there(found, selection)
     known = {name for entries in settings.services.values() for name in entries.values()}
     stacks = {one.stack for one in found.functions if one.name in known and one.stack}
 
@@ -73,6 +75,17 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
         deletes=details.deletes,
         unlooked=(*found.unlooked, *details.unlooked),
     )
+
+
+def must_be_there(found: Found, selection: Selection) -> None:
+    """Raises `UsageError` where a function that is to be left out is not in the account: its name may be misspelt."""
+    if missing := catalogue.unknown(found.functions, selection):
+        close = nearest(missing[0], [one.name for one in found.functions])
+        raise UsageError(
+            f"--except {missing[0][:80]!a}: account {found.account} has no such function in {found.region}.{close}",
+            code=Code.NOTHING_FOUND,
+            next="Name a function of the account: --except NAME",
+        )
 
 
 def _change(session: Session, differs: Difference, own: Sequence[FoundFunction]) -> Change | None:
