@@ -91,6 +91,20 @@ def chosen(
     return tuple(one for one in taken if one not in left), tuple(left)
 
 
+def near(functions: Iterable[FoundFunction], known: Collection[str]) -> tuple[FoundFunction, ...]:
+    """The functions that are of a stack of those that are `known` by full name, or called as one of them but for the last
+    word: `orders-put` is near `orders-get`.
+    """
+    every = tuple(functions)
+    stacks = {one.stack for one in every if one.name in known and one.stack}
+    beginnings = {_all_but_last(name) for name in known} - {""}
+    return tuple(one for one in every if one.stack in stacks or _all_but_last(one.name) in beginnings)
+
+
+def _all_but_last(name: str) -> str:
+    return name[: max(name.rfind("-"), name.rfind("_")) + 1]
+
+
 def ungrouped(
     functions: Sequence[FoundFunction], paths: Mapping[str, str], by: By, tag: str = ""
 ) -> tuple[str, ...]:

@@ -19,7 +19,12 @@ def view(synced: Synced, alias: str) -> RenderableType:
     """New, gone and renamed ones, the diff of the file, and what to know."""
     found, shown = synced.difference, list[RenderableType]()
     if found.empty:
-        shown.append(text("The catalogue has what the account has.", "green"))
+        others = found.without_alias or synced.elsewhere or synced.unlisted or synced.unlooked
+        shown.append(
+            text("Nothing is new, gone or renamed among the functions that were looked at.")
+            if others
+            else text("The catalogue has what the account has.", "green")
+        )
     for word, services in (("new", found.new), ("gone", found.gone)):
         for service, entries in services.items():
             shown.append(text(f"{word:<8} {service}: {few(list(entries))}"))
@@ -40,12 +45,17 @@ def notes(synced: Synced, alias: str) -> list[str]:
         made.append(
             f"Not looked at, since nothing listed is in them: stacks {few(synced.elsewhere)} (--stack NAME)."
         )
+    if synced.unlisted:
+        made.append(
+            f"Not looked at, since they are called otherwise: {len(synced.unlisted)} functions "
+            f"({few(synced.unlisted)}; --name-prefix BEGINNING)."
+        )
     return made
 
 
 def document(synced: Synced, alias: str, steps: Sequence[str], *, written: bool) -> dict[str, Any]:
-    """The same as JSON: `{"new", "gone", "renamed", "without_alias", "elsewhere", "notes", "diff", "written", "next"}`; `new` and
-    `gone` are as the setting `services`.
+    """The same as JSON: `{"new", "gone", "renamed", "without_alias", "elsewhere", "unlisted", "notes", "diff",
+    "written", "next"}`; `new` and `gone` are as the setting `services`.
     """
     found = synced.difference
     return {
@@ -57,6 +67,7 @@ def document(synced: Synced, alias: str, steps: Sequence[str], *, written: bool)
         ],
         "without_alias": list(found.without_alias),
         "elsewhere": list(synced.elsewhere),
+        "unlisted": list(synced.unlisted),
         "notes": notes(synced, alias),
         "diff": synced.change.diff if synced.change else "",
         "written": written,

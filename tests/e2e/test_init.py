@@ -494,6 +494,33 @@ def test_a_stack_that_is_named_is_looked_at_too(synced: Stranger) -> None:
     assert "catalogue-staging" in synced.settings().cloudformation_stacks
 
 
+def test_new_functions_without_a_stack_are_seen_by_their_names_and_others_are_named(
+    stranger: Stranger,
+) -> None:
+    for name in ("orders-get", "orders-put"):
+        stranger.function(name, alias="live")
+    assert stranger.init().code == 0
+    # Each is a service of its own: nothing in either begins alike.
+    assert sorted(stranger.settings().services) == ["get", "put"]
+    for name in ("orders-del", "orders-x", "billing-run"):
+        stranger.function(name, alias="live")
+    sync = ("catalogue", "sync", "--env", "staging")
+
+    shown = stranger.rollback(*sync, "--dry-run", "--json")
+    done = stranger.rollback(*sync, "--yes")
+    again = stranger.rollback(*sync, "--json")
+    taken = stranger.rollback(*sync, "--name-prefix", "billing-", "--yes", "--json")
+
+    assert (shown.code, done.code, again.code, taken.code) == (0, 0, 0, 0), (
+        f"{shown}\n{done}\n{again}\n{taken}"
+    )
+    new = {name for entries in shown.json["new"].values() for name in entries.values()}
+    assert new == {"orders-del", "orders-x"}
+    assert shown.json["unlisted"] == again.json["unlisted"] == ["billing-run"]
+    assert any("billing-run" in note for note in again.json["notes"])
+    assert "billing-run" in stranger.settings().catalogue()
+
+
 def test_a_catalogue_of_all_environments_is_not_written_from_one_account(synced: Stranger) -> None:
     project, stack = synced.folder / "Pulumi.yaml", synced.folder / "Pulumi.staging.yaml"
     own = yaml.safe_load(stack.read_text())

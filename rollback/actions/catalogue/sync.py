@@ -26,6 +26,7 @@ class Synced:
     """What differs, and the change of the environment's file; None where nothing would change.
 
     `elsewhere` are the stacks of functions that were not looked at, since nothing of the catalogue is in them;
+    `unlisted` are functions without a stack that were not looked at either, since they are called otherwise;
     `deletes` are stacks of new functions that delete the version before; `unlooked` says
     in words what could not be read.
     """
@@ -33,13 +34,14 @@ class Synced:
     difference: Difference
     change: Change | None
     elsewhere: tuple[str, ...]
+    unlisted: tuple[str, ...]
     deletes: tuple[Deletes, ...]
     unlooked: tuple[str, ...] = ()
 
 
 def compare(session: Session, selection: Selection, progress: Progress) -> Synced:
-    """Reads the account, and decides. New are functions of the catalogue's stacks, or named as its functions are, or those
-    that `selection` names, where they have the alias.
+    """Reads the account, and decides. New are functions of the catalogue's stacks, or named as one of its functions but
+    for the last word, or those that `selection` names, where they have the alias.
 
     Raises `UsageError` where nothing of the catalogue would be left, or one to be left out is not there.
     """
@@ -47,11 +49,11 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
     found = inventory.find(visitor, progress)
     must_be_there(found, selection)
     known = {name for entries in settings.services.values() for name in entries.values()}
-    stacks = {one.stack for one in found.functions if one.name in known and one.stack}
+    near = {one.name for one in catalogue.near(found.functions, known)}
 
     def belongs(one: FoundFunction) -> bool:
-        near = one.stack in stacks or is_like(one.name, settings.alike)
-        return selection.takes(one) if selection.given else near and one.name not in selection.excluded
+        close = one.name in near or is_like(one.name, settings.alike)
+        return selection.takes(one) if selection.given else close and one.name not in selection.excluded
 
     strangers, _ = catalogue.chosen(
         [one for one in found.functions if one.name not in known], settings.environment, Selection()
@@ -72,6 +74,13 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
         difference=differs,
         change=None if differs.empty else _change(session, differs, own),
         elsewhere=tuple(sorted({one.stack for one in strangers if one.stack and not belongs(one)})),
+        unlisted=tuple(
+            sorted(
+                one.name
+                for one in strangers
+                if not (one.stack or belongs(one) or one.name in selection.excluded)
+            )
+        ),
         deletes=details.deletes,
         unlooked=(*found.unlooked, *details.unlooked),
     )

@@ -6,7 +6,7 @@ import pytest
 
 from rollback.config.settings import parse
 from rollback.model import project_files, proposal
-from rollback.model.catalogue import By, Selection, chosen, common_alias, difference, services, updated
+from rollback.model.catalogue import By, Selection, chosen, common_alias, difference, near, services, updated
 from rollback.model.found import Details, FoundFunction, FoundTable
 
 
@@ -224,3 +224,15 @@ def test_tables_are_listed_where_they_can_be_restored() -> None:
 @pytest.mark.parametrize(("functions", "minutes"), [(12, 5), (1000, 5), (3000, 12)])
 def test_the_time_budget_holds_what_the_quota_allows(functions: int, minutes: int) -> None:
     assert proposal.rto_minutes(functions) == minutes
+
+
+def test_a_function_is_near_those_that_are_listed_by_their_stack_or_by_all_of_their_names_but_the_last_word() -> (
+    None
+):
+    known = {"orders-get", "acme_b_put", "single"}
+    account = [made(one) for one in known]
+    account += [made("orders-x"), made("orders-x-y"), made("other"), made("acme_b_get"), made("acme_c_get")]
+
+    assert [one.name for one in near(account, known) if one.name not in known] == ["orders-x", "acme_b_get"]
+    stacked = [made("a", "s"), made("b", "s"), made("c", "t")]
+    assert [one.name for one in near(stacked, {"a"})] == ["a", "b"]
