@@ -19,6 +19,7 @@ from rollback.model.release import Freeze
 from rollback.model.situation import (
     LeaseSeen,
     Life,
+    Policy,
     RecordSeen,
     ReleaseSeen,
     ServiceSeen,
@@ -474,10 +475,21 @@ def for_record(seen: RecordSeen, commands: Commands | None = None) -> Advice:
 
 
 def next_for(record: Record, commands: Commands | None = None, *, way_back: bool = True) -> str:
-    """What to type next for a record of which no more is known; where nothing is to be done, how to look at it."""
-    seen = RecordSeen(record=record, life=Life.INTERRUPTED, way_back=way_back)
+    """What to type next for a record of which no more is known; where nothing is to be done, how to look at it.
+
+    A standby is taken: where it still has to be approved, the verb that takes it says so.
+    """
+    required: Policy = "none" if record.status is Status.STANDBY else "identity"
+    seen = RecordSeen(record=record, life=Life.INTERRUPTED, way_back=way_back, required=required)
     do = commands or Commands.in_ledger(record.rollback_id, record.environment)
     return for_record(seen, commands).next or do.show
+
+
+def once_approved(record: Record) -> str:
+    """What to type next for a record that somebody has just approved."""
+    if record.status is Status.STANDBY:
+        return str(replace(_take(record), why="when it is needed"))
+    return f"rollback apply {record.rollback_id} --env {record.environment}"
 
 
 def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:

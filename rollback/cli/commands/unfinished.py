@@ -9,6 +9,7 @@ import typer
 from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason, Wait, minutes_in
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
+from rollback.model.advice import once_approved
 from rollback.views import rich_layout
 
 
@@ -27,7 +28,7 @@ def approve(
             "approved_by": plain(opened.caller),
         }
         ui.show(rich_layout.text(f"Approved by {opened.caller}.", "green"), document)
-        ui.next(f"rollback apply {identifier} --env {opened.name}")
+        ui.next(once_approved(record))
 
 
 def apply(

@@ -15,6 +15,7 @@ from rollback.actions.quarantine import quarantine
 from rollback.actions.status import overview
 from rollback.core.errors import AwaitingApproval, Code, Refused, UsageError
 from rollback.ledger.lease import LeaseHeld
+from rollback.model.advice import once_approved
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
 from rollback.model.request import AliasesRequest
@@ -297,6 +298,28 @@ def test_apply_does_not_take_it_and_take_does_not_apply(ready: World) -> None:
 
     with pytest.raises(Refused, check=coded(Code.WRONG_STATUS)):
         ready.flow().take("checkout fails", waiting.rollback_id)
+
+
+@pytest.mark.parametrize("verb", ["apply", "resume", "verify"])
+def test_what_else_is_refused_of_it_names_the_verb_that_takes_it(ready: World, verb: str) -> None:
+    name = the_standby(ready).rollback_id
+
+    with pytest.raises(Refused, check=coded(Code.WRONG_STATUS)) as refused:
+        getattr(ready.flow(CAROL), verb)(name)
+
+    assert refused.value.next.startswith("rollback standby take --env dev ")
+    assert "rollback approve" not in refused.value.next
+
+
+def test_after_its_approval_the_next_line_takes_it(world: World) -> None:
+    world.story()
+    strict(world)
+    record = world.flow(DAN).prepare(45).record
+    assert record is not None
+
+    approved = world.flow(BOB).approve(record.rollback_id, record.digest).record
+
+    assert once_approved(approved) == 'rollback standby take --env dev --reason "…"  # when it is needed'
 
 
 def test_while_somebody_rolls_back_it_is_not_taken(ready: World) -> None:
