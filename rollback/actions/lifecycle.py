@@ -62,6 +62,7 @@ from rollback.model.messages import (
     not_reverted,
     not_verified,
     only,
+    outdated,
     refuse,
     reverted,
     several,
@@ -288,14 +289,9 @@ class Lifecycle:
             approved(opened, plan)
             with working(self.ui, "Planning again"):
                 today = again(plan, target.again(plan, rollback_id))
-            abandon = f"rollback abort {rollback_id} --env {record.environment}  # then plan again"
             if today.digest() != record.digest:
-                raise Refused(
-                    f"The plan is out of date: its digest is {today.digest()[:16]} now, "
-                    f"{record.digest[:16]} was approved.",
-                    code=Code.PLAN_OUTDATED,
-                    next=abandon,
-                )
+                raise outdated(record, plan, today)
+            abandon = f"rollback abort {rollback_id} --env {record.environment}  # then plan again"
             refuse(target.refusals(today), abandon)
             self.ui.planned(plan)
             given = approved(opened, plan)

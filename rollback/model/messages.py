@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rollback.core.canonical import canonical
 from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
 from rollback.model.advice import next_for
 from rollback.model.commands import Commands
@@ -15,7 +16,7 @@ from rollback.model.record import Check, Record, Status
 from rollback.model.release import PREVIOUS, TERRAFORM
 
 MAX_REASON = 500
-_SHOWN = 20
+_SHOWN, _NAMED = 20, 5
 # What is called so of the aliases that a record moves is called otherwise of the versions that one deletes.
 _PRUNED = {"moved": "deleted", "confirmed": "spared"}
 
@@ -58,6 +59,44 @@ def only(record: Record, allowed: Sequence[Status], why: str) -> None:
         raise Refused(
             f"{record.rollback_id} is {record.status}: {why}.", code=Code.WRONG_STATUS, next=next_for(record)
         )
+
+
+def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
+    """That a plan is not carried out because, made again, it is another one: what has changed, and what to type next."""
+    env, name = record.environment, record.rollback_id
+    moved = _differing(plan, today) if plan.targets == today.targets else ()
+    what = f"The plan is out of date: {_changed(plan, today, moved)}."
+    if record.status is not Status.STANDBY:
+        return Refused(
+            what, code=Code.PLAN_OUTDATED, next=f"rollback abort {name} --env {env}  # then plan again"
+        )
+    stays = f"{name} stays on standby until {record.standby_until}"
+    look = f"rollback status --env {env}  # what is deployed, and the ways back"
+    if not moved:
+        return Refused(what, code=Code.PLAN_OUTDATED, changed=f"Nothing was changed. {stays}.", next=look)
+    return Refused(
+        what,
+        code=Code.PLAN_OUTDATED,
+        changed=f"Nothing was changed. {stays}: it can be taken once they are as planned.",
+        next=f"{look}\n{adopting(plan, Commands.in_ledger(name, env))}",
+    )
+
+
+def _changed(plan: Plan[Any], today: Plan[Any], moved: Sequence[str]) -> str:
+    """In words what makes `today` another plan; `moved` are the steps that are other ones."""
+    if moved:
+        more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+        are = "is" if len(moved) == 1 else "are"
+        return f"{', '.join(moved[:_NAMED])}{more} {are} not as it was planned"
+    if plan.to_version != today.to_version:
+        return f"it would go to {today.to_version} now, and not to {plan.to_version}"
+    return f"its digest is {today.digest()[:16]} now, and not {plan.digest()[:16]}"
+
+
+def _differing(plan: Plan[Any], today: Plan[Any]) -> tuple[str, ...]:
+    """The subjects of the steps that only one of two plans has, in order."""
+    then, now = ({canonical(step): step.subject for step in one.steps} for one in (plan, today))
+    return tuple(sorted({{**then, **now}[text] for text in then.keys() ^ now.keys()}))
 
 
 def refuse(refusals: Sequence[Refusal], then: str = "") -> None:

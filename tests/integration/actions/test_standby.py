@@ -233,18 +233,48 @@ def test_an_alias_that_somebody_has_moved_since_is_refused(ready: World) -> None
     ready.functions.point(name, ready.functions.publish(name, "by hand"))
     before = ready.versions()
 
-    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)):
+    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)) as refused:
         ready.flow().take("checkout fails")
 
     assert ready.versions() == before
     assert the_standby(ready).status is Status.STANDBY
+    assert name in refused.value.what
+    assert not any(other in refused.value.what for other in ready.names[1:])
+    look, again = refused.value.next.splitlines()
+    assert look.startswith("rollback status --env dev")
+    assert again.startswith('rollback lambda --env dev --adopt-current --reason "…"')
+
+
+def test_once_the_alias_is_as_planned_it_can_be_taken_after_all(ready: World) -> None:
+    name = ready.names[0]
+    planned = ready.versions()[name]
+    ready.functions.point(name, ready.functions.publish(name, "by hand"))
+    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)):
+        ready.flow().take("checkout fails")
+
+    ready.functions.point(name, planned)
+
+    assert ready.flow().take("checkout fails").error is None
+
+
+def test_of_many_aliases_that_were_moved_five_are_named_and_the_others_counted(ready: World) -> None:
+    for name in ready.names:
+        ready.functions.point(name, ready.functions.publish(name, "by hand"))
+
+    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)) as refused:
+        ready.flow().take("checkout fails")
+
+    assert sum(name in refused.value.what for name in ready.names) == min(5, len(ready.names))
 
 
 def test_a_target_that_is_quarantined_meanwhile_is_refused(ready: World) -> None:
     quarantine(ready.session(), "v1.1.0", (), "bad as well")
 
-    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)):
+    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)) as refused:
         ready.flow().take("checkout fails")
+
+    assert "v1.0.0" in refused.value.what
+    assert "--adopt-current" not in refused.value.next
 
 
 def test_a_freeze_of_somebody_else_keeps_it_from_being_prepared_and_taken(ready: World) -> None:
