@@ -39,7 +39,7 @@ from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
 from rollback.model import standby as standbys
 from rollback.model.advice import next_for
-from rollback.model.command_line import after, ways_past
+from rollback.model.command_line import after, after_preparing, ways_past
 from rollback.model.commands import Commands
 from rollback.model.events import (
     Aborting,
@@ -231,7 +231,11 @@ class Lifecycle:
             self.ui.notice(f"{found.record.rollback_id} is on standby already.")
             return self._on_standby(found.record, found.plan(target.step), found.events, policy)
         with working(self.ui, "Planning"):
-            plan = target.plan(AliasesRequest())
+            try:
+                plan = target.plan(AliasesRequest())
+            except RollbackError as error:
+                error.next = after_preparing(error, session.environment)
+                raise
         plan = standbys.as_standby(plan, entry, standbys.until(session.now(), minutes))
         self.ui.planned(plan)
         refuse(target.refusals(plan))

@@ -12,7 +12,7 @@ from rollback.core.errors import Code, RollbackError
 from rollback.model.kind import Kind
 from rollback.model.plan import Refusal
 from rollback.model.release import PREVIOUS
-from rollback.model.request import Request, StoredRequest, stored
+from rollback.model.request import AliasesRequest, Request, StoredRequest, stored
 
 REASON = '--reason "…"'
 _VERBS = {
@@ -106,6 +106,19 @@ def after(error: RollbackError, request: Request, environment: str, *, emergency
                 f"rollback release adopt --env {environment} --version V  # one of a time before the ledger"
             )
         return f"rollback history --env {environment} --kind {request.kind}  # what was deployed: name one with --to COMMIT"
+    return error.next
+
+
+def after_preparing(error: RollbackError, environment: str) -> str:
+    """The same of planning a standby, which takes no options of a plan: what is left is the rollback itself, or to look."""
+    if error.code is Code.BELOW_FLOOR:
+        below = command_line(AliasesRequest(), environment, ["--allow-below"])
+        return (
+            f"{below}  # now, as an exception, which is recorded and approved\n"
+            f"rollback status --env {environment}  # the ways back that there are"
+        )
+    if error.code is Code.NO_PREVIOUS:
+        return f"rollback release list --env {environment}  # what there is"
     return error.next
 
 

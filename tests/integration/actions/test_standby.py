@@ -196,8 +196,22 @@ def test_below_a_floor_none_is_prepared(world: World) -> None:
     world.release("v2.0.0")
     world.record("v2.0.0", not_below="v2.0.0")
 
-    with pytest.raises(Refused, check=coded(Code.BELOW_FLOOR)):
+    with pytest.raises(Refused, check=coded(Code.BELOW_FLOOR)) as refused:
         world.flow().prepare(45)
+
+    below, look = refused.value.next.splitlines()
+    assert below.startswith('rollback lambda --env dev --allow-below --reason "…"  # ')
+    assert look.startswith("rollback status --env dev")
+
+
+def test_where_nothing_older_is_recorded_no_option_is_named_that_the_verb_does_not_have(world: World) -> None:
+    world.release("v1.0.0")
+    world.record("v1.0.0")
+
+    with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)) as refused:
+        world.flow().prepare(45)
+
+    assert refused.value.next.startswith("rollback ")
 
 
 def test_a_rollback_of_the_same_functions_ends_it(ready: World) -> None:
