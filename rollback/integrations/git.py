@@ -121,6 +121,12 @@ def resolved(root: Path, wanted: str) -> str | None:
     return None if known.returncode else known.stdout.strip()
 
 
+def branch(root: Path, symbolic: str = "HEAD") -> str:
+    """The branch that a symbolic ref (`HEAD`, `refs/remotes/origin/HEAD`) is at, without a commit too; empty where at none."""
+    known = _git(root, "symbolic-ref", "--quiet", "--short", symbolic)
+    return "" if known.returncode else known.stdout.strip().removeprefix("origin/")
+
+
 def protected(root: Path, branch: str) -> str:
     """The protected branch's ref, the remote's before a local one. Raises `UsageError` where there is none."""
     for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):

@@ -220,6 +220,19 @@ def test_where_the_repositorys_branch_is_master_its_settings_count(stranger: Str
     assert "git init --initial-branch main" not in run.json["next"]
 
 
+def test_where_the_repositorys_branch_is_another_its_settings_count(stranger: Stranger) -> None:
+    stranger.function("orders-get", alias="live")
+    git(stranger.folder, "init", "--quiet", "--initial-branch=trunk")
+
+    unborn = stranger.init("--dry-run")
+    git(stranger.folder, "commit", "--quiet", "--allow-empty", "--message", "as it was")
+    run = stranger.init()
+
+    assert (unborn.code, run.code) == (0, 0), f"{unborn}\n{run}"
+    assert unborn.json["settings"]["protectedBranch"] == "trunk"
+    assert stranger.settings().protected_branch == "trunk"
+
+
 def test_nothing_is_written_where_nobody_says_so(stranger: Stranger) -> None:
     stranger.deploy(services=["payments"])
 

@@ -61,14 +61,18 @@ def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
 
 
 def protected_branch(folder: Path) -> str:
-    """The branch whose settings count in the repository that a folder is in: `main`, or `master` where there is that alone."""
+    """The branch whose settings count in the repository that a folder is in: `main`, or `master`; where there is
+    neither, the remote's default branch, or the one that is checked out.
+    """
     top = repository(folder)
     if top is None or shutil.which("git") is None:
         return "main"
     known = [
         f"{place}/{name}" for name in ("main", "master") for place in ("refs/remotes/origin", "refs/heads")
     ]
-    return next((one for one in known if git.resolved(top, one)), "main").rpartition("/")[2]
+    if usual := next((one for one in known if git.resolved(top, one)), ""):
+        return usual.rpartition("/")[2]
+    return git.branch(top, "refs/remotes/origin/HEAD") or git.branch(top) or "main"
 
 
 def repository(folder: Path) -> Path | None:
