@@ -494,6 +494,10 @@ def test_new_and_gone_functions_are_shown_as_a_diff_and_written_after_a_yes(sync
     assert again.json["written"] is False
     document = yaml.safe_load(path.read_text())
     assert document["encryptionsalt"] == "v1:abc"
+    # Who declares the foundation is not who declares the environment.
+    steps = done.json["next"]
+    foundation, own = (steps.index(f"pulumi up --stack staging{one}") for one in ("-foundation", ""))
+    assert "export AWS_PROFILE=deployer-staging" in steps[foundation:own]
     assert "  # ours\n  shop:leaseSeconds: 30\n" in path.read_text()
 
 

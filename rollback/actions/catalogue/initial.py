@@ -112,18 +112,7 @@ def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]
             f"aws s3 mb s3://{bucket} --region {region}",
             f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
         ]
-    deployer = proposed.permission_sets.get("deployers")
-    acting = (
-        (
-            f"pulumi stack output permissionSets --stack {names.foundation_stack}",
-            f"export AWS_PROFILE={deployer}",
-        )
-        if deployer
-        else (
-            f"rollback login --env {environment} --role deployer  # its lines go into ~/.aws/config, once",
-            f"export AWS_PROFILE=deployer-{environment}",
-        )
-    )
+    acting = acting_as_deployer(names, proposed.permission_sets.get("deployers", ""))
     return (
         *lines,
         "export PULUMI_CONFIG_PASSPHRASE=''",
@@ -137,6 +126,19 @@ def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]
         f"pulumi stack init {environment}",
         f"pulumi up --stack {environment}",
         f"rollback release record --env {environment} --version v1 --commit $(git rev-parse HEAD)",
+    )
+
+
+def acting_as_deployer(names: Names, permission_set: str) -> tuple[str, ...]:
+    """What to type once the foundation is there, before the environment's own stack, which somebody who deploys declares."""
+    if permission_set:
+        return (
+            f"pulumi stack output permissionSets --stack {names.foundation_stack}",
+            f"export AWS_PROFILE={permission_set}",
+        )
+    return (
+        f"rollback login --env {names.environment} --role deployer  # its lines go into ~/.aws/config, once",
+        f"export AWS_PROFILE=deployer-{names.environment}",
     )
 
 

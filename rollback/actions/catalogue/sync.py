@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rollback.actions.catalogue import initial
 from rollback.actions.catalogue.files import Change, File, changes
 from rollback.actions.context import Session
 from rollback.aws import inventory
@@ -130,6 +131,7 @@ def steps(settings: Settings, synced: Synced) -> tuple[str, ...]:
         f"git commit --message 'The functions of {settings.environment} as they are' -- {path}",
         f"export PULUMI_BACKEND_URL='{bucket_url(names.foundation_bucket, settings.region)}'",
         f"pulumi up --stack {names.foundation_stack}",
+        *initial.acting_as_deployer(names, settings.permission_sets.deployers),
         f"export PULUMI_BACKEND_URL='{bucket_url(names.state_bucket, settings.region)}'",
         f"pulumi up --stack {settings.environment}",
     )
