@@ -226,6 +226,7 @@ class Setup:
             gitlab=dict(gitlab or {}),
             approval=proposals.approval(production=production, approvers=approvers),
             rto_minutes=proposals.rto_minutes(len(names)),
+            called=catalogue.of_another(chosen.functions, self.environment),
             by=by,
             ungrouped=catalogue.ungrouped(chosen.functions, details.paths, by, tag) if by else (),
         )

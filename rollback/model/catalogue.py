@@ -131,6 +131,15 @@ def _construct(path: str) -> str:
     return parts[1] if len(parts) > 3 else ""  # noqa: PLR2004 - as drawn above
 
 
+def of_another(functions: Iterable[FoundFunction], environment: str) -> str:
+    """The word for another environment that all these functions have in their names or their stacks'; empty where none is."""
+    every, own = tuple(functions), words(environment)
+    others = [word for alike in _ALIKE for word in alike if word not in own]
+    if any(_says(one, own) for one in every):
+        return ""
+    return next((word for word in others if every and all(_says(one, (word,)) for one in every)), "")
+
+
 def _says(function: FoundFunction, among: Collection[str]) -> bool:
     return any(_without(text, among) != text for text in (function.name, function.stack))
 

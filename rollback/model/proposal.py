@@ -23,6 +23,7 @@ _CALLS, _A_SECOND, _USUAL_MINUTES = 3, 14.9, 5
 class Proposal:
     """An environment to be written down.
 
+    `called` is a word for another environment that the names of all functions have.
     `ungrouped` are functions that have nothing of what was asked to make services (`by`).
     `people` has the lists of the setting `people` that have somebody. `stacks` are CloudFormation's of its functions.
     `declares` says that the stack makes the aliases: nobody has made any yet.
@@ -47,6 +48,7 @@ class Proposal:
     rto_minutes: int = _USUAL_MINUTES
     by: By | None = None
     ungrouped: tuple[str, ...] = ()
+    called: str = ""
 
     @property
     def functions(self) -> tuple[str, ...]:

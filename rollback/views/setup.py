@@ -93,6 +93,11 @@ def notes(preview: Preview) -> list[str]:
         found.append(
             f"Left out, of other environments by their names: {len(of_others)} functions ({few(of_others, 3)})."
         )
+    if proposal.called:
+        found.append(
+            f"All {len(proposal.functions)} functions have {proposal.called!r} in their names or stacks, and none has "
+            f"{proposal.environment!r}: is this the account and region of {proposal.environment}?"
+        )
     if proposal.by and proposal.ungrouped:
         found.append(
             f"--services-by {proposal.by.value}: {len(proposal.ungrouped)} of {len(proposal.functions)} functions have none "
