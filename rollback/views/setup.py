@@ -113,6 +113,11 @@ def notes(preview: Preview) -> list[str]:
         found.append(
             "Nobody may take the roles yet: name --deployer, --on-call, --break-glass, --permission-sets, or --repository."
         )
+    if proposal.production and proposal.approval.get("aliases") == "none":
+        found.append(
+            "NOBODY IS ASKED before a rollback in production: no one is named who approves, so that the person who types it "
+            "decides alone. Name another person with --approver ARN."
+        )
     if len(proposal.functions) > LISTED_FUNCTIONS:
         found.append(
             f"{len(proposal.functions)} functions are more than a role's policies can list: they are allowed by the "

@@ -324,6 +324,33 @@ def test_services_by_what_no_function_has_are_named_otherwise_and_a_note_says_so
     assert not any("--services-by" in note for note in by_prefix.json["notes"])
 
 
+def test_functions_that_are_all_another_environments_by_their_names_are_taken_with_a_warning(
+    stranger: Stranger,
+) -> None:
+    for name in ("orders-dev-get", "orders-dev-put"):
+        stranger.function(name, alias="live")
+
+    other = stranger.rollback("init", "--env", "production", "--dry-run", "--json")
+    own = stranger.rollback("init", "--env", "dev", "--dry-run", "--json")
+
+    assert (other.code, own.code) == (0, 0), f"{other}\n{own}"
+    assert any("'dev'" in note for note in other.json["notes"])
+    assert not any("'dev'" in note for note in own.json["notes"])
+
+
+def test_production_in_which_nobody_is_asked_is_warned_of(stranger: Stranger) -> None:
+    stranger.function("orders-get", alias="live")
+    ada = ("--approver", f"arn:aws:iam::{stranger.account}:user/ada")
+    init = ("init", "--env", "production", "--dry-run", "--json")
+
+    alone, asked = stranger.rollback(*init), stranger.rollback(*init, *ada)
+
+    assert (alone.code, asked.code) == (0, 0), f"{alone}\n{asked}"
+    assert alone.json["settings"]["approval"]["aliases"] == "none"
+    assert any("--approver" in note for note in alone.json["notes"])
+    assert not any("--approver" in note for note in asked.json["notes"])
+
+
 def test_what_has_no_published_version_is_named_before_the_engine_trips_over_it(stranger: Stranger) -> None:
     stranger.function("orders-get")
     stranger.function("orders-list", publish=False)
