@@ -66,11 +66,12 @@ _ALL = "all"
 # An alias can be pointed at another key, and grants speak of keys.
 _KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,128}$"
 # What the trust of a role asks for, MFA and a user's name, only an IAM user has.
-_USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")
+USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")
 # A channel's name or id; empty: nothing is posted. How long it is is said apart: repeated eighty times, `\\w` takes the
 # pattern's compiler longer than everything else here.
 _CHANNEL = r"^(|#?[\w-]+)$"
-_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+ALIAS = r"^[A-Za-z_-][A-Za-z0-9_-]{0,127}$"
+NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # "Name", https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html, without a partner's slash.
 _BUS = r"^[A-Za-z0-9_.-]{0,256}$"
 # "AlarmName", https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html; without what a list
@@ -202,7 +203,7 @@ class People(_Model):
             [
                 ((*place, number), f"'{person}' is not the ARN of an IAM user")
                 for number, person in enumerate(people)
-                if not _USER.fullmatch(person)
+                if not USER.fullmatch(person)
             ]
         )
         return people
@@ -418,10 +419,10 @@ class TerraformChecks(_Model):
     The deployer may make and change these, and no others.
     """
 
-    tables: tuple[Annotated[str, Field(pattern=_NAME)], ...] = Field(
+    tables: tuple[Annotated[str, Field(pattern=NAME)], ...] = Field(
         (), description="Tables that are active, as `naming.table` names them", examples=[["orders"]]
     )
-    apis: tuple[Annotated[str, Field(pattern=_NAME)], ...] = Field(
+    apis: tuple[Annotated[str, Field(pattern=NAME)], ...] = Field(
         (),
         description="REST APIs of which there is exactly one, as `naming.api` names them",
         examples=[["api"]],
@@ -571,7 +572,7 @@ class Settings(_Model):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] = Field(
         description="Its region, `aws:region`", examples=["eu-central-1"]
     )
-    prefix: Annotated[str, Field(pattern=_NAME)] = Field(
+    prefix: Annotated[str, Field(pattern=NAME)] = Field(
         description="What the names of all that this tool declares begin with", examples=["acme"]
     )
     production: bool = Field(
@@ -599,7 +600,7 @@ class Settings(_Model):
         description="The branch whose settings count, and whose commits can be rolled back to",
         examples=["main"],
     )
-    alias: Annotated[str, Field(pattern=r"^[A-Za-z_-][A-Za-z0-9_-]{0,127}$")] = Field(
+    alias: Annotated[str, Field(pattern=ALIAS)] = Field(
         description="The alias that callers invoke, on every function", examples=["live"]
     )
     declare_aliases: bool = Field(

@@ -10,6 +10,7 @@ import io
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rich.cells import cell_len
@@ -32,7 +33,7 @@ from rollback.api.events import (
     WorkEnded,
     WorkProgressed,
 )
-from rollback.core.errors import RollbackError
+from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.sanitize import clean, line, lines
 from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
@@ -155,11 +156,35 @@ class Terminal:
             return None
         return self._answer(text(question, "bold red"))
 
-    def ask(self, question: str, proposed: str) -> str:
-        """What a person types, or what is proposed where they type nothing or there is no terminal."""
+    def ask(self, question: str, proposed: str, wrong: Callable[[str], str] = lambda _: "") -> str:
+        """What a person types, or what is proposed where they type nothing or there is no terminal.
+
+        Asked again while `wrong` says why not. Raises `Refused` where Ctrl-D ends it.
+        """
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return proposed
-        return self._answer(text(f"{question} [{proposed}] ", "bold")) or proposed
+        while True:
+            try:
+                answer = self.console.input(text(f"{question} [{proposed}] ", "bold")).strip() or proposed
+            except EOFError:
+                self.console.print()
+                raise Refused(
+                    "It was cancelled at a question.",
+                    code=Code.CONFIRMATION_MISSING,
+                    next="Type the same again, and answer; or name it with options.",
+                ) from None
+            if not (why := wrong(answer)):
+                return answer
+            self.console.print(text(f"  {why}", "yellow"))
+
+    def decide(self, question: str, *, proposed: bool) -> bool | None:
+        """Yes or no, as `ask` does; None where there is no terminal."""
+        if not (sys.stdin.isatty() and self.console.is_terminal):
+            return None
+        known = {"y": True, "yes": True, "n": False, "no": False}
+        usual = "yes" if proposed else "no"
+        answer = self.ask(question, usual, lambda said: "" if said.casefold() in known else "Type yes or no.")
+        return known[answer.casefold()]
 
     def _answer(self, prompt: Text) -> str:
         """What is typed, without blanks at its ends; empty where Ctrl-D ends it, which answers nothing."""

@@ -444,16 +444,13 @@ def test_an_estate_of_more_than_a_page_is_found_as_a_whole(stranger: Stranger) -
     assert len(stranger.settings().catalogue()) == 60
 
 
-def test_on_a_terminal_it_asks_and_takes_the_answers(stranger: Stranger) -> None:
-    stranger.function("orders-get", alias="live")
+def typed(stranger: Stranger, answers: str) -> tuple[int, str]:
+    """The exit code and what is on the screen, where somebody types `init` and answers on a terminal."""
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(stranger.folder)
         os.execve(SCRIPT, [str(SCRIPT), "init", "--env", "staging"], stranger.variables())  # noqa: S606
-    user = f"arn:aws:iam::{stranger.account}:user/"
-    # Alias, production, who deploys, who approves, prefix, and whether to write.
-    answers = ["", "yes", f"{user}ada, {user}bea", f"{user}cem", "acme", "y", ""]
-    os.write(terminal, "\n".join(answers).encode())
+    os.write(terminal, answers.encode())
     shown = b""
     try:
         while part := os.read(terminal, 65536):
@@ -461,13 +458,47 @@ def test_on_a_terminal_it_asks_and_takes_the_answers(stranger: Stranger) -> None
     except OSError:  # Linux's word for the end of a pseudo-terminal
         pass
     _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), shown.decode()
 
-    assert os.waitstatus_to_exitcode(status) == 0, shown.decode()
+
+def test_on_a_terminal_it_asks_and_takes_the_answers(stranger: Stranger) -> None:
+    stranger.function("orders-get", alias="live")
+    user = f"arn:aws:iam::{stranger.account}:user/"
+    # Alias, production, who deploys, who approves, prefix, and whether to write; those that are wrong are asked again.
+    answers = [
+        "a b",
+        "",
+        "perhaps",
+        "yes",
+        "ada",
+        f"{user}ada, {user}bea",
+        f"{user}cem",
+        "Ac me",
+        "acme",
+        "maybe",
+        "y",
+        "",
+    ]
+
+    code, shown = typed(stranger, "\n".join(answers))
+
+    assert code == 0, shown
     settings = stranger.settings()
     assert (settings.alias, settings.production, settings.prefix) == ("live", True, "acme")
     assert settings.people.on_call == (f"{user}ada", f"{user}bea")
     assert settings.people.approvers == (f"{user}cem",)
     assert settings.approval.aliases == "identity"
+
+
+def test_on_a_terminal_ctrl_d_at_the_first_question_cancels_all(stranger: Stranger) -> None:
+    stranger.function("orders-get", alias="live")
+
+    code, shown = typed(stranger, "\x04")
+
+    assert code == 3, shown
+    assert "CONFIRMATION_MISSING" in shown
+    assert "Nothing was changed." in shown
+    assert files(stranger.folder) == {}
 
 
 # -- catalogue sync ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import typer
 from rollback.api import setup as setups
 from rollback.cli.options import DryRun, Json
 from rollback.cli.runtime import answering
+from rollback.config import answers
 from rollback.config.naming import GITLAB_COM
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model import ci_files
@@ -178,16 +179,16 @@ def init(
         details = setup.examine(chosen)
         if not alias:
             usual = setup.alias(details)
-            alias = usual if yes else ui.ask("Alias that callers invoke?", usual)
+            alias = usual if yes else ui.ask("Alias that callers invoke?", usual, answers.alias)
         if lacking := setup.without_alias(chosen, details, alias):
             question = (
                 f"{len(lacking)} of {len(chosen.functions)} functions have no alias {alias}. Leave them out?"
             )
-            if only_with_alias or (not yes and ui.confirm(question)):
+            if only_with_alias or (not yes and ui.decide(question, proposed=False)):
                 chosen = chosen.without(lacking)
         if production is None and not yes:
-            usual = "yes" if proposals.is_production(env) else "no"
-            production = ui.ask("Do people depend on it (production)?", usual).casefold() in ("y", "yes")
+            usually = proposals.is_production(env)
+            production = ui.decide("Do people depend on it (production)?", proposed=usually)
         named = {
             role: given
             for role, given in zip(_ROLES, (deployer, on_call, break_glass, approver), strict=True)
@@ -199,7 +200,8 @@ def init(
             chosen,
             details,
             alias=alias,
-            prefix=prefix or ("" if yes else ui.ask("Prefix of all that is declared?", setup.prefix)),
+            prefix=prefix
+            or ("" if yes else ui.ask("Prefix of all that is declared?", setup.prefix, answers.prefix)),
             production=production,
             by=By(services_by.value) if services_by else None,
             tag=service_tag,
@@ -251,13 +253,28 @@ def _people(
     Who approves is `asked` for.
     """
     usual = setup.caller
-    given = ui.ask("Who deploys and rolls back? ARNs of IAM users with commas, or sso", usual or "nobody")
+
+    def wrong(given: str) -> str:
+        known = given in (usual, "nobody") or given.casefold() == "sso"
+        return "" if known else answers.people(_listed(given))
+
+    given = ui.ask(
+        "Who deploys and rolls back? ARNs of IAM users with commas, or sso", usual or "nobody", wrong
+    )
     if given in (usual, "nobody"):
         return {}, None
     if given.casefold() == "sso":
         return {}, True
     people = {role: _listed(given) for role in ("deployers", "onCall", "breakGlass")}
-    approvers = ui.ask("Who approves? ARNs with commas", "nobody") if asked else "nobody"
+    approvers = (
+        ui.ask(
+            "Who approves? ARNs with commas",
+            "nobody",
+            lambda given: "" if given == "nobody" else answers.people(_listed(given)),
+        )
+        if asked
+        else "nobody"
+    )
     return people | ({} if approvers == "nobody" else {"approvers": _listed(approvers)}), None
 
 
@@ -281,7 +298,7 @@ def _confirmed(ui: terminal.Terminal, preview: setups.Preview, *, yes: bool, ove
     if yes and (overwrite or not differ):
         return True
     question = f"Overwrite {', '.join(differ)} and write the others?" if differ else "Write these files?"
-    if ui.confirm(question):
+    if ui.decide(question, proposed=False):
         return True
     what = f"{', '.join(differ)} would be overwritten" if differ and yes else "files would be written"
     raise Refused(

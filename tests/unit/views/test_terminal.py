@@ -17,6 +17,7 @@ from rollback.model.situation import State
 from rollback.views.audit import view
 from rollback.views.records import advice_view
 from rollback.views.terminal import Terminal
+from tests.coded import coded
 
 HELD = "01K is at it and holds the lease on dev/aliases: alice on laptop (pid 7)."
 
@@ -156,6 +157,22 @@ def test_ctrl_d_is_no_answer_and_no_yes(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert terminal.confirm("Apply this plan to dev?") is False
     assert terminal.typed("Type dev: ") == ""
+
+
+def test_a_question_is_asked_again_while_the_answer_is_wrong_and_ctrl_d_ends_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal, output = Terminal(), io.StringIO()
+    terminal.console = Console(file=output, force_terminal=True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("perhaps\nYES\n\nx\nlive\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+
+    assert terminal.decide("Production?", proposed=False) is True
+    assert terminal.decide("Production?", proposed=False) is False
+    assert terminal.ask("Alias?", "prod", lambda said: "Too short." if len(said) < 2 else "") == "live"
+    assert "Too short." in output.getvalue()
+    with pytest.raises(Refused, check=coded(Code.CONFIRMATION_MISSING)):
+        terminal.ask("Alias?", "prod")
 
 
 @pytest.mark.parametrize(("state", "lines"), [(State.FROZEN, 1), (State.HEALTHY, 0)])
