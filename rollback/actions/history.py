@@ -161,11 +161,12 @@ def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]
 def _record(session: Session, record: Record) -> Moment:
     seen = session.seen(record)
     return Moment(
-        at=record.initiated_at,
+        # What was prepared is not done yet: a standby happens when it is taken.
+        at=(record.started_at if record.taken_by else None) or record.initiated_at,
         kind=record.kind,
         what=record.rollback_id,
         result=seen.status,
-        actor=record.initiated_by.person,
+        actor=record.people,
         subject=record.reason,
         movement=f"{f'{record.stack}: ' if record.stack else ''}{record.from_version or 'unknown'} → {record.to_version}",
         seconds=record.elapsed_seconds,

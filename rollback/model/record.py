@@ -142,6 +142,14 @@ class Record:
     head: str = ""
     schema: int = SCHEMA
 
+    @property
+    def people(self) -> str:
+        """Who began it, in words; of a standby that was taken who did so, who prepared it and who approved it."""
+        if self.taken_by is None:
+            return self.initiated_by.person
+        approved = f", approved by {self.approved_by.person}" if self.approved_by else ""
+        return f"{self.taken_by.person} (prepared by {self.initiated_by.person}{approved})"
+
     def seconds_until(self, at: str) -> float:
         """Seconds that it has taken at a time (ISO 8601), without the time spent waiting for an approval."""
         return round(max(0.0, seconds_between(self.initiated_at, at) - self.waited_seconds), 3)

@@ -72,7 +72,9 @@ def _time(record: Record) -> Iterator[tuple[str, Text]]:
     within = not record.rto_seconds or seconds <= record.rto_seconds
     budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
     relief = "" if record.relieved_seconds is None else f", relief after {record.relieved_seconds:.1f} s"
-    waited = f", {record.waited_seconds:.0f} s waiting" if record.waited_seconds else ""
+    # A standby was ready, and nobody waited for it.
+    waits = record.waited_seconds and not record.taken_by
+    waited = f", {record.waited_seconds:.0f} s waiting" if waits else ""
     waited += " for approval" if waited and record.approved_by else ""
     took = f"{seconds:.1f} s{budget if record.rto_seconds else ''}{relief}{waited}"
     yield "time", text(took, "green" if within else "red")
@@ -96,7 +98,10 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
             text(f"{_kind(record)} of {record.environment}: {record.from_version} → {record.to_version}"),
         ),
         ("reason", text(record.reason)),
-        ("by", text(f"{record.initiated_by} at {record.initiated_at}")),
+        (
+            "prepared by" if record.taken_by else "by",
+            text(f"{record.initiated_by} at {record.initiated_at}"),
+        ),
         ("counts", text(counted(record))),
     ]
     if record.services:
@@ -131,8 +136,8 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
                 str(event.number),
                 text(event.at[11:23]),
                 text(event.kind),
-                text(event.by.person),
-                text(_event_text(event, common)),
+                text(_by(event)),
+                text(_event_text(event, common) + _entered_by(event, record)),
             )
         parts.extend([Text(), table])
     return Group(*parts)
@@ -149,7 +154,11 @@ def _approved(seen: RecordSeen) -> Iterator[tuple[str, Text]]:
 def _standby(record: Record) -> Iterator[tuple[str, Text]]:
     """Until when it may be taken, or by whom it was."""
     if record.taken_by:
-        yield "taken by", text(f"{record.taken_by}{f', for alarm {record.alarm}' if record.alarm else ''}")
+        at = f" at {record.started_at}" if record.started_at else ""
+        yield (
+            "taken by",
+            text(f"{record.taken_by}{at}{f', for alarm {record.alarm}' if record.alarm else ''}"),
+        )
     elif record.standby_until:
         yield "standby", text(f"until {record.standby_until}")
 
@@ -162,6 +171,18 @@ def _alarm(record: Record) -> list[Text]:
 def _functions(event: Event) -> list[str]:
     found = event.data.get("functions", ())
     return [str(name) for name in found] if isinstance(found, (list, dict)) else []
+
+
+def _by(event: Event) -> str:
+    """Whose event it is: an approval is its approver's, although who goes ahead by it has written that down."""
+    given = event.data.get("by") if event.kind == "approved" else None
+    return str(given.get("person", "")) if isinstance(given, Mapping) else event.by.person
+
+
+def _entered_by(event: Event, record: Record) -> str:
+    """Who has gone ahead by an approval; empty for any other event."""
+    did = "taken by" if record.taken_by else "carried out by"
+    return f", {did} {event.by.person}" if event.kind == "approved" else ""
 
 
 def _event_text(event: Event, common: str) -> str:
@@ -373,7 +394,7 @@ def overview_view(view: Any) -> RenderableType:
     parts.extend(
         text(
             f"{seen.status}: {seen.record.rollback_id}, {seen.record.from_version} → {seen.record.to_version}, by "
-            f"{seen.record.initiated_by.person}: {seen.record.reason}",
+            f"{seen.record.people}: {seen.record.reason}",
             _STATUS.get(seen.status, ""),
         )
         for seen in view.in_flight

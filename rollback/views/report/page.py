@@ -98,7 +98,7 @@ def _now(now: Overview) -> h.Element:
             h.p(".notice")[
                 _pill(seen.status),
                 f" {seen.record.kind} {seen.record.from_version} → {seen.record.to_version}, ",
-                f"by {seen.record.initiated_by.person}: ",
+                f"by {seen.record.people}: ",
                 clean(seen.record.reason),
             ]
             for seen in now.in_flight
@@ -274,14 +274,18 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ("goes below", clean(record.below)),
         ("services", ", ".join(record.services)),
         ("left out", ", ".join(record.without)),
-        ("started by", f"{clean(str(record.initiated_by))} at {_when(record.initiated_at)}"),
+        (
+            "prepared by" if record.taken_by else "started by",
+            f"{clean(str(record.initiated_by))} at {_when(record.initiated_at)}",
+        ),
         ("approved by", approvals),
+        ("taken by", _taken(record)),
         ("ended", _when(record.completed_at) if record.completed_at else ""),
         ("took", _took(record)),
         ("relief after", "" if record.relieved_seconds is None else f"{record.relieved_seconds:.1f} s"),
         (
             "waited for approval" if record.approved_by else "waited",
-            f"{record.waited_seconds:.0f} s" if record.waited_seconds else "",
+            f"{record.waited_seconds:.0f} s" if record.waited_seconds and not record.taken_by else "",
         ),
         ("functions", counted(record) if not record.infrastructure else ""),
         ("resources", resources(record)),
@@ -292,6 +296,14 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ),
     ]
     return h.dl[[(h.dt[name], h.dd[value]) for name, value in rows if value]]
+
+
+def _taken(record: Record) -> str:
+    """Who took a standby, when, and for which alarm; empty where nobody did."""
+    if record.taken_by is None:
+        return ""
+    at = f" at {_when(record.started_at)}" if record.started_at else ""
+    return clean(f"{record.taken_by}{at}{f', for alarm {record.alarm}' if record.alarm else ''}")
 
 
 def _took(record: Record) -> Any:

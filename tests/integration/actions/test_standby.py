@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.console import Console, RenderableType
 
 from rollback.actions import standby
 from rollback.actions.audit import audit
 from rollback.actions.freeze import freeze, unfreeze
+from rollback.actions.history import past
 from rollback.actions.quarantine import quarantine
 from rollback.actions.status import overview
 from rollback.core.errors import AwaitingApproval, Code, Refused, UsageError
@@ -19,7 +22,8 @@ from rollback.model.advice import once_approved
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
 from rollback.model.request import AliasesRequest
-from rollback.model.situation import State
+from rollback.model.situation import RecordSeen, State
+from rollback.views.records import record_view
 from tests.coded import coded
 from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, settings, texts
 
@@ -122,6 +126,41 @@ def test_in_between_another_person_approves_it_once(world: World) -> None:
     assert record is not None
     assert (record.status, record.approved_by, record.taken_by) == (Status.COMPLETE, BOB, CAROL)
     assert sound(world)
+
+
+def test_what_was_taken_is_shown_by_who_took_it_and_when_beside_who_prepared_and_approved_it(
+    world: World,
+) -> None:
+    world.story()
+    strict(world)
+    waiting = world.flow(DAN).prepare(45).record
+    assert waiting is not None
+    world.flow(BOB).approve(waiting.rollback_id, waiting.digest)
+    world.clock.seconds += 240
+
+    taken = world.flow(CAROL).take("checkout fails")
+
+    record = taken.record
+    assert record is not None
+    newest = past(world.session(), 20, "aliases").moments[0]
+    assert (newest.what, newest.at) == (record.rollback_id, record.started_at)
+    assert newest.actor == "carol (prepared by dan, approved by bob)"
+    assert newest.document["initiated_by"]["person"] == "dan"
+    assert newest.document["initiated_at"] == record.initiated_at
+    rows = view_lines(record_view(RecordSeen(record=record), taken.events))
+    assert [
+        line for line in rows if line.startswith("taken ") and "carol" in line and record.started_at in line
+    ]
+    assert [line for line in rows if line.startswith("prepared ") and "dan" in line]
+    assert not [line for line in rows if "waiting" in line]
+    (approved,) = (line for line in rows if " approved " in line)
+    assert approved.index("bob") < approved.index("taken by carol")
+
+
+def view_lines(view: RenderableType) -> list[str]:
+    output = io.StringIO()
+    Console(file=output, width=200).print(view)
+    return [line.strip() for line in output.getvalue().splitlines()]
 
 
 def test_it_lasts_no_longer_than_an_approval_would(world: World) -> None:
