@@ -72,7 +72,8 @@ def _prepared(
     if result.seen is None:
         ui.notice(f"{version} changes nothing that could be taken back: nothing is on standby for it.")
         return {"status": result.status}
-    ui.notice(f"{result.rollback_id} is on standby until {result.seen.record.standby_until}.")
+    until = f"{result.rollback_id} is on standby until {result.seen.record.standby_until}."
+    ui.notice(result.waiting.what if result.waiting else until)
     ui.next(result.waiting.next if result.waiting else "\n".join(result.next))
     return records.record_document(result.seen, result.outcomes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from rollback.actions.freeze import freeze, unfreeze
 from rollback.actions.history import past
 from rollback.actions.quarantine import quarantine
 from rollback.actions.status import overview
+from rollback.cli.commands import release
 from rollback.core.errors import AwaitingApproval, Code, Refused, UsageError
 from rollback.ledger.lease import LeaseHeld
 from rollback.model.advice import once_approved
@@ -484,3 +486,29 @@ def test_its_end_is_told_to_slack(world: World) -> None:
     standby.close_ended(replace(world.session(), notifier=heard))
 
     assert told == ["STANDBY", "EXPIRED"]
+
+
+@pytest.mark.parametrize("approval", [True, False])
+def test_the_recording_says_what_it_still_takes_until_it_can_be_taken(world: World, approval: bool) -> None:
+    world.story()
+    if approval:
+        strict(world)
+    finished = world.flow(DAN).prepare(45)
+    record = finished.record
+    assert record is not None
+    heard: list[str] = []
+    result = SimpleNamespace(
+        seen=RecordSeen(record=record),
+        rollback_id=record.rollback_id,
+        waiting=finished.error,
+        next=(),
+        outcomes=(),
+    )
+    opened: Any = SimpleNamespace(standby=SimpleNamespace(prepare=lambda **_: result))
+    ui: Any = SimpleNamespace(notice=heard.append, next=lambda _: None)
+
+    release._prepared(opened, ui, "v1.2.0", 45)
+
+    (said,) = heard
+    assert record.standby_until in said
+    assert (record.digest[:16] in said) is approval
