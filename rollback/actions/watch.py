@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from rollback.actions import automatic
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.run import Finished, working
+from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, Reverted, RollbackError, UsageError, VerificationFailed
 from rollback.model import automatic as rules
 from rollback.model.automatic import AlarmSeen, Decision, Facts, Take, decide
@@ -91,6 +92,13 @@ def _first(flow: Lifecycle, version: str) -> Facts:
     facts = automatic.facts(session)
     there = {alarm.name for alarm in facts.alarms}
     missing = [name for name in session.settings.automatic.alarms if name not in there]
+    if facts.release is not None and not there and not _declared(session.settings):
+        raise UsageError(
+            "No alarm may take anything: none is named (the setting `automatic.alarms`), and no guard is configured (the "
+            "setting `guard`).",
+            code=Code.NOT_CONFIGURED,
+            next="Name an alarm in the setting `automatic.alarms`, or configure the guard (docs/automatic.md).",
+        )
     if facts.release is not None and (missing or not there):
         raise UsageError(
             f"CloudWatch has no alarm {', '.join(missing or facts.policy.alarms)[:300]}.",
@@ -99,6 +107,11 @@ def _first(flow: Lifecycle, version: str) -> Facts:
         )
     _still(flow, facts, version)
     return facts
+
+
+def _declared(settings: Settings) -> bool:
+    """Whether the settings name an alarm, or have the guard's declared."""
+    return bool(settings.automatic.alarms) or settings.guard is not None
 
 
 def _again(flow: Lifecycle, before: Facts) -> tuple[Facts, RollbackError | None]:

@@ -197,6 +197,22 @@ def test_without_a_policy_without_an_alarm_or_for_too_long_it_is_wrong_usage(wat
         watch(watched.flow(DAN), "v1.3.0", 10)
 
 
+def test_where_no_alarm_is_named_and_no_guard_is_configured_the_settings_are_named(watched: World) -> None:
+    watched.metrics.alarms.clear()
+    watched.settings = settings(automatic={"takes": True, "bake": 5})
+
+    with pytest.raises(UsageError, check=coded(Code.NOT_CONFIGURED)) as wrong:
+        watch(watched.flow(DAN), "v1.3.0", 5)
+
+    assert "`automatic.alarms`" in wrong.value.what
+    assert "`guard`" in wrong.value.what
+    assert "-guard-" not in wrong.value.what
+
+    watched.settings = settings(automatic={"takes": True, "bake": 5}, guard={"errors": 5})
+    with pytest.raises(UsageError, match=GUARD, check=coded(Code.NOT_CONFIGURED)):
+        watch(watched.flow(DAN), "v1.3.0", 5)
+
+
 def test_in_production_and_wherever_it_is_asked_for_somebody_has_approved_it(watched: World) -> None:
     turns(watched, GUARD, "OK")
     watched.clock.seconds += 60
