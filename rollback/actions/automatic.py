@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from rollback.actions import approval, standby
 from rollback.actions.context import Session
+from rollback.actions.granted import granted_by
 from rollback.aws.account import Account
 from rollback.core.errors import RollbackError
 from rollback.integrations import alarms
@@ -49,11 +50,13 @@ def facts(session: Session, read: Read = alarms.seen) -> Facts:
     bound = frozen is not None and frozen.binds(session.caller.person)
     since = datetime.fromisoformat(entry.at) - timedelta(minutes=2 * rule.bake_minutes)
     at = {timeline.all_deployed.get(service, "") for service in session.settings.services}
+    with granted_by(session, "automatic"):
+        seen = read(session.account, rule.alarms, since)
     return Facts(
         policy=rule,
         release=ReleaseSeen(id=entry.id, version=entry.version, at=entry.at),
         services_at=at.pop() if len(at) == 1 else "",
-        alarms=read(session.account, rule.alarms, since),
+        alarms=seen,
         standby=_standby(session, timeline, entry),
         frozen=str(frozen) if bound else "",
         taken=_taken(session, timeline, entry),

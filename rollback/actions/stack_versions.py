@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rollback.actions.context import Session
+from rollback.actions.granted import granted_by
 from rollback.aws import stacks
 from rollback.aws.functions import observe
 from rollback.core.errors import Code, Refused, RollbackError
@@ -18,8 +19,9 @@ def of_services(session: Session, names: Sequence[str]) -> dict[str, str]:
     functions have to be theirs.
     """
     settings, found = session.settings, dict[str, str]()
-    for name in names:
-        found |= stacks.deployed(session.account, name)
+    with granted_by(session, "cloudformationStacks"):
+        for name in names:
+            found |= stacks.deployed(session.account, name)
     services = [name for name in settings.services if not found.keys().isdisjoint(settings.functions(name))]
     if not services:
         raise Refused(

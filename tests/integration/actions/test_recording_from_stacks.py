@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from rollback.actions.record_release import Commits, Recorded, record
-from rollback.core.errors import Code, Refused
+from rollback.core.errors import Code, Refused, RollbackError
 from tests.coded import coded
 from tests.doubles.functions import client_error
 from tests.doubles.world import DAN, SHA, Quiet, World, create_table, settings
@@ -145,3 +145,15 @@ def test_what_cannot_be_looked_at_keeps_no_release_from_being_recorded(world: Wo
 
 def _denied(**_: Any) -> Any:
     raise client_error("GetTemplate", "AccessDenied")
+
+
+def test_where_stacks_may_not_be_read_the_next_lines_name_who_grants_that(world: World) -> None:
+    class Denied(Stacks):
+        def describe_stacks(self, **_: Any) -> dict[str, Any]:
+            raise client_error("DescribeStacks", "AccessDenied")
+
+    with pytest.raises(RollbackError, check=coded(Code.ACCESS_DENIED)) as refused:
+        recorded(world, "v1.1.0", Denied(), "orders")
+
+    assert "pulumi up --stack dev-foundation" in refused.value.next.splitlines()
+    assert "`cloudformationStacks`" in refused.value.next

@@ -197,6 +197,16 @@ def test_without_a_policy_without_an_alarm_or_for_too_long_it_is_wrong_usage(wat
         watch(watched.flow(DAN), "v1.3.0", 10)
 
 
+def test_where_alarms_may_not_be_read_the_next_lines_name_who_grants_that(watched: World) -> None:
+    watched.metrics.fail = client_error("DescribeAlarms", "AccessDenied")
+
+    with pytest.raises(RollbackError, check=coded(Code.ACCESS_DENIED)) as refused:
+        watch(watched.flow(DAN), "v1.3.0", 10)
+
+    assert "pulumi up --stack dev-foundation" in refused.value.next.splitlines()
+    assert "`automatic`" in refused.value.next
+
+
 def test_where_no_alarm_is_named_and_no_guard_is_configured_the_settings_are_named(watched: World) -> None:
     watched.metrics.alarms.clear()
     watched.settings = settings(automatic={"takes": True, "bake": 5})
