@@ -184,7 +184,10 @@ class Setup:
         alias = alias or self.alias(details)
         if lacking := self.without_alias(chosen, details, alias):
             raise _missing(
-                alias, lacking, f"{len(lacking)} of {len(names)} functions have no alias '{alias}'"
+                alias,
+                lacking,
+                f"{len(lacking)} of {len(names)} functions have no alias '{alias}'",
+                out="all of them out with --only-with-alias, one with --except NAME",
             )
         if latest := proposals.unpublished(names, details.aliases, alias):
             raise _missing(alias, latest, f"Alias '{alias}' of {len(latest)} functions points at $LATEST")
@@ -287,11 +290,13 @@ class Setup:
         return initial.steps(self.folder, self.start, proposal, inventory.buckets(self._visitor, wanted))
 
 
-def _missing(alias: str, functions: Iterable[str], what: str) -> UsageError:
+def _missing(
+    alias: str, functions: Iterable[str], what: str, *, out: str = "them out with --except NAME"
+) -> UsageError:
     named = list(functions)
     shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")  # noqa: PLR2004 - a line
     return UsageError(
         f"{what}: {shown}.",
         code=Code.ALIAS_MISSING,
-        next=f"Deploy them with it, leave them out with --except NAME, or name another alias than --alias {alias}.",
+        next=f"Deploy them with it, leave {out}, or name another alias than --alias {alias}.",
     )

@@ -299,6 +299,7 @@ def test_an_alias_that_some_lack_is_an_error_that_names_them_and_they_can_be_lef
     assert refused.error is not None
     assert refused.error["code"] == "ALIAS_MISSING"
     assert "orders-list" in refused.error["message"]
+    assert "--only-with-alias" in str(refused.error["next"])
     assert list(stranger.settings().catalogue()) == ["orders-get"]
 
 
@@ -362,6 +363,7 @@ def test_what_has_no_published_version_is_named_before_the_engine_trips_over_it(
     assert run.error["code"] == "ALIAS_MISSING"
     assert "orders-list" in run.error["message"]
     assert "orders-get" not in run.error["message"]
+    assert "--only-with-alias" not in str(run.error["next"])
 
 
 @pytest.mark.parametrize(
@@ -373,6 +375,9 @@ def test_what_has_no_published_version_is_named_before_the_engine_trips_over_it(
         ((), {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS_UNREACHABLE"),
         (("--env", "Prod!"), {}, "OPTION_INVALID"),
         (("--tag", "team"), {}, "OPTION_INVALID"),
+        (("--on-call", "ada"), {}, "OPTION_INVALID"),
+        (("--prefix", "Ac me"), {}, "OPTION_INVALID"),
+        (("--alias", "a b"), {}, "OPTION_INVALID"),
     ],
 )
 def test_what_is_wrong_has_a_code(
@@ -385,6 +390,8 @@ def test_what_is_wrong_has_a_code(
     assert run.error is not None
     assert run.error["code"] == code
     assert files(stranger.folder) == {}
+    if arguments[:1] in (("--on-call",), ("--prefix",), ("--alias",)):
+        assert run.error["message"].startswith(arguments[0])
 
 
 def test_bypasses_of_the_alias_and_deployers_that_delete_the_version_before_are_named(

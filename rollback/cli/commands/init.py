@@ -174,6 +174,12 @@ def init(
             tags=tuple(map(tag_of, tag or ())),
             excluded=tuple(except_ or ()),
         )
+        _right("--alias", answers.alias(alias) if alias else "")
+        _right("--prefix", answers.prefix(prefix) if prefix else "")
+        for option, named_ones in zip(
+            _ROLES.values(), (deployer, on_call, break_glass, approver), strict=True
+        ):
+            _right(option, answers.people(named_ones or ()))
         setup = setups.Setup.look(env, region=region, folder=folder, on_event=ui.hear)
         chosen = setup.choose(selection)
         details = setup.examine(chosen)
@@ -219,6 +225,12 @@ def init(
             setup.write(preview.changes)
         steps = setup.steps(proposed) if write else ()
         ui.show(views.steps_view(steps), views.document(preview, steps, written=write))
+
+
+def _right(option: str, wrong: str) -> None:
+    """Raises `UsageError` that names the option where its value is `wrong`."""
+    if wrong:
+        raise UsageError(f"{option}: {wrong}", code=Code.OPTION_INVALID)
 
 
 def _ci(github: str, gitlab: str, source: str) -> tuple[str, ci_files.Pin | None]:
