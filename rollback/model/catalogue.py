@@ -110,7 +110,7 @@ def ungrouped(
 ) -> tuple[str, ...]:
     """The functions that have nothing of what is to say to which service they belong: `services` takes the next best."""
     key = tag or _service_tag(functions)
-    found: dict[By, Callable[[FoundFunction], str]] = {
+    found: Callable[[FoundFunction], str] = {
         By.STACK: lambda one: one.stack,
         By.TAG: lambda one: one.tags.get(key, ""),
         By.PATH: lambda one: _construct(paths.get(one.name, "")),
