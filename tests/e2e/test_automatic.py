@@ -176,12 +176,18 @@ def test_a_drill_sees_a_release_of_its_own_rolled_back_by_its_alarm_and_restores
 
 
 def test_an_alarm_that_was_red_shortly_before_the_release_takes_nothing_and_says_so(night: Night) -> None:
+    night.release("v1.1.1", broken=(SERVICE,))
+    night.traffic()
+    night.until(lambda: night.state() == "ALARM", "the alarm is not red")
     night.release("v1.2.0", "--standby", "45m", broken=(SERVICE,))
     newest = night.versions()
     night.until(lambda: night.state() == "OK", "the alarm is not OK")
 
     night.traffic()
-    night.until(lambda: any(one["code"] == "RED_BEFORE" for one in night.reports()), "nobody was told")
+    night.until(
+        lambda: any(one["code"] == "RED_BEFORE" and "v1.2.0" in one["why"] for one in night.reports()),
+        "nobody was told",
+    )
 
     assert night.versions() == newest
     status = night.rollback("guard", "status")
