@@ -443,7 +443,7 @@ MUTANTS = (
         "stale plan accepted at apply",
         ("second operator", "apply"),
         "rollback.actions.lifecycle:Lifecycle._gone_ahead",
-        ((condition("Refused"), never),),
+        ((condition("outdated"), never),),
     ),
     Mutant(
         "approval digest not compared",
