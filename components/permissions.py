@@ -62,8 +62,8 @@ def granted(scope: Scope) -> list[str]:
     return sorted({action for granting in statements for action in granting["Action"]})
 
 
-def _environment_reads(scope: Scope) -> list[Statement]:
-    """What every plan and every status looks at."""
+def _environment_reads(scope: Scope, *, alarms: bool) -> list[Statement]:
+    """What every plan and every status looks at; the `alarms`, too, for who decides by them."""
     env = scope.names.environment
     return [
         statement(
@@ -121,8 +121,12 @@ def _environment_reads(scope: Scope) -> list[Statement]:
             if scope.event_bus
             else []
         ),
-        # What `rollback watch` decides by.
-        *([_see_alarms()] if scope.alarms else []),
+        # What `rollback watch` decides by, and the guard.
+        *(
+            [statement("SeeAlarms", ["cloudwatch:DescribeAlarmHistory", "cloudwatch:DescribeAlarms"], "*")]
+            if alarms
+            else []
+        ),
         *(
             [
                 statement(
@@ -158,7 +162,7 @@ def _records(scope: Scope) -> list[Statement]:
     """What carrying out a rollback of aliases takes, apart from the functions."""
     env = scope.names.environment
     return [
-        *_environment_reads(scope),
+        *_environment_reads(scope, alarms=scope.alarms or scope.guard),
         *_trail(scope),
         statement(
             "WriteRecords",
@@ -189,7 +193,6 @@ def _seeing_guard(scope: Scope) -> list[Statement]:
     it is invoked with it believes no more than any message.
     """
     return [
-        _see_alarms(),
         statement(
             "SeeGuard",
             [
@@ -209,10 +212,6 @@ def _seeing_guard(scope: Scope) -> list[Statement]:
     ]
 
 
-def _see_alarms() -> Statement:
-    return statement("SeeAlarms", ["cloudwatch:DescribeAlarmHistory", "cloudwatch:DescribeAlarms"], "*")
-
-
 def _failed(scope: Scope) -> str:
     return scope.arn("sqs", scope.names.guard_failed)
 
@@ -224,7 +223,6 @@ def _guard(scope: Scope) -> list[Statement]:
     names = scope.names
     return [
         *_records(scope),
-        _see_alarms(),
         statement("Report", ["sns:Publish"], scope.topic(names.guard_reports)),
         # Lambda hands over under the function's role what it could not answer.
         statement("Fail", ["sqs:SendMessage"], _failed(scope)),
@@ -261,7 +259,7 @@ def _rollback_functions(scope: Scope, functions: Sequence[str]) -> list[Statemen
 
 
 def _deployer(scope: Scope) -> list[Statement]:
-    return [*_environment_reads(scope), *_trail(scope), *deployer(scope)]
+    return [*_environment_reads(scope, alarms=scope.alarms), *_trail(scope), *deployer(scope)]
 
 
 def _approver(scope: Scope) -> list[Statement]:

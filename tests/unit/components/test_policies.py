@@ -137,6 +137,25 @@ def test_every_statement_on_all_resources_has_its_reason(stack: str) -> None:
     assert all(reason.endswith(".") for reason in ON_EVERYTHING.values())
 
 
+@pytest.mark.parametrize("role", [*ROLES, DRILL, GUARD])
+def test_of_all_that_can_be_configured_no_policy_is_too_long_or_has_two_statements_of_one_name(
+    role: str,
+) -> None:
+    of = replace(
+        scope("dev"),
+        guard=True,
+        alarms=True,
+        event_bus="default",
+        cloudformation_stacks=("orders", "billing"),
+    )
+
+    for policy in policies(role, of):
+        sids = [statement["Sid"] for statement in policy["Statement"]]
+        # IAM refuses a policy with two (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html).
+        assert len(sids) == len(set(sids)), sids
+    assert len(text(inline_policy(role, of))) <= INLINE_LIMIT
+
+
 @every_stack
 def test_alarms_are_read_by_who_may_move_aliases_and_only_where_an_alarm_may_take_something(
     stack: str,
