@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Answering:
-    """The guard, in one session. `told` gets what could not be told to people, in words."""
+    """The guard, in one session. `told` gets, in words, what people could not be sent."""
 
     session: Session
     flow: Lifecycle
@@ -101,7 +101,7 @@ class Answering:
         return answer
 
     def rehearse(self, alarm: str) -> dict[str, Any]:
-        """What would be done if `alarm` turned red now; nothing is changed, and nobody is told but by a report.
+        """What would be done if `alarm` turned red now; nothing is changed, and people get a report alone.
 
         `{"decision", "why", "alarm", "holds", "reported"}`: `holds` says whether what is on standby could be taken, with its
         refusals; the last two are None where it does not come to that.

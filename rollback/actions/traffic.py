@@ -8,6 +8,7 @@ from typing import Any
 
 from rollback.actions.context import Session
 from rollback.aws import invokers
+from rollback.aws.account import Clients
 from rollback.core.canonical import plain
 from rollback.model.bypass import Bypass, bypasses
 from rollback.model.record import Check
@@ -30,7 +31,7 @@ class Traffic:
         return {"bypasses": plain(self.bypasses), "not_looked_at": list(self.unlooked)}
 
 
-def look(account: invokers.Clients, functions: Collection[str], region: str, account_id: str) -> Traffic:
+def look(account: Clients, functions: Collection[str], region: str, account_id: str) -> Traffic:
     """Looks, with the caller's rights, at what invokes `functions`; it takes seconds. Raises as `invokers.read` does."""
     read = invokers.read(account, functions)
     return Traffic(

@@ -1,4 +1,4 @@
-"""Work that is told step by step, as events."""
+"""Work that is reported step by step, as events."""
 
 from __future__ import annotations
 

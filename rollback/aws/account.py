@@ -53,6 +53,16 @@ THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
+class Clients(Protocol):
+    """What is read with: `Account` and `inventory.Visitor` are such. `lambda_` is paced."""
+
+    @property
+    def lambda_(self) -> LambdaClient: ...
+    @property
+    def client(self) -> Callable[..., Any]: ...
+    def each(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """Clients of one account and region, and the caller's identity."""

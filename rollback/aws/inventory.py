@@ -48,7 +48,7 @@ class _Usual:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visitor:
-    """A caller in an account that no settings speak of yet; `invokers.Clients`, as `Account` is. `lambda_` is paced."""
+    """A caller in an account that no settings speak of yet; `account.Clients`, as `Account` is. `lambda_` is paced."""
 
     account: str
     region: str
@@ -63,7 +63,7 @@ class Visitor:
 
 
 def visit(region: str = "") -> Visitor:
-    """Whoever's credentials these are, in a region; by default the one that boto3 finds.
+    """An account and region under the caller's credentials; by default the one that boto3 finds.
 
     Raises `UsageError` without credentials, a region, or a way to AWS.
     """

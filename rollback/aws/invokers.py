@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws.account import code, explained
+from rollback.aws.account import Clients, code, explained
 from rollback.aws.rate_limit import TokenBucket
 from rollback.core.errors import RollbackError, UsageError
 from rollback.model.bypass import Invoker, Reference
@@ -22,8 +22,6 @@ from rollback.model.bypass import Invoker, Reference
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-T = TypeVar("T")
-R = TypeVar("R")
 # API Gateway takes ten management calls a second of an account, 40 at once ("API Gateway quotas for creating, deploying
 # and managing an API", https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html).
 _API_PACE, _API_BURST = 8.0, 20
@@ -34,16 +32,6 @@ _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 # (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html).
 _UNIVERSAL = ":aws-sdk:lambda:invoke"
 _OFF = "DISABLED"
-
-
-class Clients(Protocol):
-    """What is read with: `rollback.aws.account.Account` is one. `lambda_` is paced."""
-
-    @property
-    def lambda_(self) -> LambdaClient: ...
-    @property
-    def client(self) -> Callable[..., Any]: ...
-    def each(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

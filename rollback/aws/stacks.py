@@ -6,22 +6,17 @@ AWS SAM, CDK, the Serverless Framework and plain templates all end in a stack.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rollback.aws.account import code, denied, explained
+from rollback.aws.account import Clients, code, denied, explained
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.found import STACK, Deletes
 
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
-
-T = TypeVar("T")
-R = TypeVar("R")
 _VERSION = "AWS::Lambda::Version"
 _KEEPS = {"Retain", "RetainExceptOnCreate"}
 _CDK_PATH = "aws:cdk:path"
@@ -31,16 +26,6 @@ _OF_VERSION = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:([^:]+):([0-9]+
 # (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html).
 _DEPLOYED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
 _GONE = "ValidationError"
-
-
-class Clients(Protocol):
-    """What is read with: `rollback.aws.account.Account` and `inventory.Visitor` are such. `lambda_` is paced."""
-
-    @property
-    def lambda_(self) -> LambdaClient: ...
-    @property
-    def client(self) -> Callable[..., Any]: ...
-    def each(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

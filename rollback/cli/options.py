@@ -77,6 +77,11 @@ def minutes_in(duration: str) -> int:
     return hours * 60 + minutes
 
 
+def minutes_if(duration: str) -> int:
+    """The same of an option that may be left out: 0 where it is."""
+    return minutes_in(duration) if duration else 0
+
+
 def names_in(services: str) -> tuple[str, ...]:
     """`all` or a list with commas; empty for all. Raises `UsageError` where it names none."""
     names = tuple(name.strip() for name in services.split(",") if name.strip())

@@ -119,7 +119,7 @@ def preview_or_start(
     """The end of every verb that rolls something back: only the plan, or all of it."""
     if not dry_run:
         messages.checked_reason(reason)
-        minutes = options.minutes_in(wait) if wait else 0
+        minutes = options.minutes_if(wait)
         end(ui, lambda: opened.roll_back(request, reason=reason, yes=yes, wait_minutes=minutes))
         return
     preview(ui, opened.plan(request))

@@ -644,7 +644,7 @@ class Settings(_Model):
     )
     event_bus: Annotated[str, Field(pattern=_BUS)] = Field(
         "",
-        description="The EventBridge bus of this account and region that is told of each rollback's end: `default`, or another's "
+        description="The EventBridge bus of this account and region that gets each rollback's end: `default`, or another's "
         "name. Empty: none",
         examples=["default"],
     )

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rollback.core.errors import Code, UsageError
 from rollback.core.version import DISTRIBUTION
@@ -77,34 +78,26 @@ def files(
 
 
 def _github(pinned: Pin, environments: Sequence[str], folder: str, kinds: Sequence[str]) -> dict[str, str]:
+    def workflow(name: str) -> str:
+        return f"{pinned.path}/.github/workflows/{name}@{pinned.commit}"
+
+    given = {
+        "environments": json.dumps(list(environments)),
+        "folder": json.dumps(folder),
+        "source": json.dumps(pinned.source),
+    }
+    call = partial(_CALL.format, workflow=workflow("rollback.yml"), **given)
     made = {
-        ".github/workflows/rollback.yml": _CALL.format(
-            what="Roll back functions",
-            environments=json.dumps(list(environments)),
-            workflow=f"{pinned.path}/.github/workflows/rollback.yml@{pinned.commit}",
-            inputs=_FUNCTIONS,
-            given=_FUNCTIONS_GIVEN,
-            kind="lambda",
-            folder=json.dumps(folder),
-            source=json.dumps(pinned.source),
+        ".github/workflows/rollback.yml": call(
+            what="Roll back functions", inputs=_FUNCTIONS, given=_FUNCTIONS_GIVEN, kind="lambda"
         ),
         ".github/workflows/record-release.yml": _RECORD.format(
-            environments=json.dumps(list(environments)),
-            workflow=f"{pinned.path}/.github/workflows/release-recorded.yml@{pinned.commit}",
-            folder=json.dumps(folder),
-            source=json.dumps(pinned.source),
+            workflow=workflow("release-recorded.yml"), **given
         ),
     }
     if "table" in kinds:
-        made[".github/workflows/rollback-table.yml"] = _CALL.format(
-            what="Restore a table",
-            environments=json.dumps(list(environments)),
-            workflow=f"{pinned.path}/.github/workflows/rollback.yml@{pinned.commit}",
-            inputs=_TABLE,
-            given=_TABLE_GIVEN,
-            kind="table",
-            folder=json.dumps(folder),
-            source=json.dumps(pinned.source),
+        made[".github/workflows/rollback-table.yml"] = call(
+            what="Restore a table", inputs=_TABLE, given=_TABLE_GIVEN, kind="table"
         )
     return made
 

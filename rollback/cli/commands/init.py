@@ -176,10 +176,9 @@ def init(
         )
         _right("--alias", answers.alias(alias) if alias else "")
         _right("--prefix", answers.prefix(prefix) if prefix else "")
-        for option, named_ones in zip(
-            _ROLES.values(), (deployer, on_call, break_glass, approver), strict=True
-        ):
-            _right(option, answers.people(named_ones or ()))
+        people = dict(zip(_ROLES, (deployer, on_call, break_glass, approver), strict=True))
+        for role, given in people.items():
+            _right(_ROLES[role], answers.people(given or ()))
         setup = setups.Setup.look(env, region=region, folder=folder, on_event=ui.hear)
         chosen = setup.choose(selection)
         details = setup.examine(chosen)
@@ -195,11 +194,7 @@ def init(
         if production is None and not yes:
             usually = proposals.is_production(env)
             production = ui.decide("Do people depend on it (production)?", proposed=usually)
-        named = {
-            role: given
-            for role, given in zip(_ROLES, (deployer, on_call, break_glass, approver), strict=True)
-            if given
-        }
+        named = {role: given for role, given in people.items() if given}
         if not (yes or named or permission_sets is not None or repository or gitlab_project):
             named, permission_sets = _people(ui, setup, asked=bool(production))
         proposed = setup.propose(

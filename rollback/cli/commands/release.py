@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rollback.api import environment, releases
-from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, minutes_in, names_in
+from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, minutes_if, names_in
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
@@ -49,7 +49,7 @@ def record(
 ) -> None:
     """Record what every alias is at, after a deployment."""
     with verb(env, json) as (opened, ui):
-        minutes = minutes_in(standby) if standby else 0
+        minutes = minutes_if(standby)
         recorded = opened.releases.record(
             version,
             commit=commit,

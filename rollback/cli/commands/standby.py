@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import Env, Json, Reason, Version, minutes_in
+from rollback.cli.options import Env, Json, Reason, Version, minutes_if, minutes_in
 from rollback.cli.runtime import end, shown, verb
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
@@ -51,7 +51,7 @@ def watch(
     """Watch a release's alarms for a while, and take what is on standby if one turns red: exit 4 if so."""
     with verb(env, json) as (opened, ui):
         try:
-            watched = opened.standby.watch(version, minutes=minutes_in(bake) if bake else 0)
+            watched = opened.standby.watch(version, minutes=minutes_if(bake))
         except RollbackError as error:
             if error.result is not None:
                 shown(ui, error.result)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason, Wait, minutes_in
+from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason, Wait, minutes_if
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.model.advice import once_approved
@@ -45,7 +45,7 @@ def apply(
 ) -> None:
     """Carry out an approved plan, or one that you confirm by its digest."""
     with verb(env, json) as (opened, ui):
-        minutes = minutes_in(wait) if wait else 0
+        minutes = minutes_if(wait)
         end(ui, lambda: opened.apply(identifier, digest, wait_minutes=minutes))
 
 
