@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _drilled(stage: DemoStage) -> list[dict[str, Any]]:
     stage.opening(
         "The bad day, rehearsed",
-        "An account that lives on this machine; every scenario goes bad on purpose and is put back.",
+        "An account that lives on this machine; every scenario goes bad on purpose and is rolled back.",
     )
     if changed := dirty(ROOT):
         stage.note(f"{changed} files are not committed: what is drilled is the last commit.")

@@ -75,7 +75,7 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What is put back: by `rollback WORD`, or by a script; after it was deployed again by `forward`.
+    """What is rolled back: by `rollback WORD`, or by a script; after it was deployed again by `forward`.
 
     `changed` is how many of its resources a revision changes.
     """
@@ -104,7 +104,7 @@ def _pairs(kind: Benchmark, where: Repository, progress: Callable[[str], None], 
     baseline: list[float] = []
 
     def again(number: int, seconds: list[float], name: str, back: Callable[[], float]) -> None:
-        progress(f"{where.size} resources: deploying what is put back next")
+        progress(f"{where.size} resources: deploying what is rolled back next")
         kind.forward()
         progress(f"{where.size} resources: {name}, {number} of {pairs}")
         seconds.append(back())

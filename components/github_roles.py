@@ -10,8 +10,8 @@ import pulumi
 import pulumi_aws as aws
 
 from rollback.config import naming
-from rollback.config.model import GitLab
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, RESTORE, ROLLBACK
+from rollback.config.people import GitLab
 
 from . import gitlab_jobs
 from .boundary import boundary, trust

@@ -23,7 +23,7 @@ from rollback.config.naming import APPROVER, GITLAB_COM, OIDC_AUDIENCE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollback.config.model import GitLab
+    from rollback.config.people import GitLab
 
     from .policies import Scope, Statement
 

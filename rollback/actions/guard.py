@@ -17,7 +17,7 @@ from rollback.actions.context import Session
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import manual_entry
 from rollback.actions.run import Finished
-from rollback.config.model import Guard
+from rollback.config.sections import Guard
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.integrations import alarms, guard
 from rollback.model import automatic as decisions

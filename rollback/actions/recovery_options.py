@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rollback.config.model import Pace, Settings
+from rollback.config.model import Settings
 from rollback.config.naming import DEPLOYER, ROLLBACK
+from rollback.config.sections import Pace
 from rollback.core.errors import RollbackError
 from rollback.model import floors
 from rollback.model.advice import ready

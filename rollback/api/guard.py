@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollback.config.model import Guard as Configured
+from rollback.config.sections import Guard as Configured
 from rollback.config.settings import Settings, find_root, load
 from rollback.core.errors import Code, RollbackError, UsageError
 

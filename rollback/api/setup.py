@@ -26,7 +26,7 @@ from rollback.api.events import Event, Reporter
 from rollback.api.stepwise import stepwise
 from rollback.aws import inventory
 from rollback.aws.inventory import Visitor
-from rollback.config.model import ENVIRONMENT_NAME
+from rollback.config.patterns import ENVIRONMENT_NAME
 from rollback.core.errors import Code, UsageError
 from rollback.model import catalogue
 from rollback.model import proposal as proposals

@@ -26,7 +26,7 @@ from botocore.parsers import ResponseParserError
 from rollback.aws.answers import trust_nothing
 from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
 from rollback.aws.session_end import ends
-from rollback.config.model import Pace, Rto
+from rollback.config.sections import Pace, Rto
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.thread_pool import WORKERS, Pool, workers

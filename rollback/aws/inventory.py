@@ -18,8 +18,8 @@ from rollback.aws import account as accounts
 from rollback.aws import stacks as of_stacks
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import TokenBucket
-from rollback.config.model import Pace, Rto
 from rollback.config.naming import arn
+from rollback.config.sections import Pace, Rto
 from rollback.core.errors import RollbackError, UsageError
 from rollback.core.thread_pool import workers
 from rollback.model.found import STACK, Details, Found, FoundFunction, FoundTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rollback.config.model import ALIAS, NAME, USER
+from rollback.config.patterns import ALIAS, NAME, USER
 
 
 def alias(given: str) -> str:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from rollback.config.model import Problems, Settings, nearest
+from rollback.config.model import Settings, nearest
+from rollback.config.patterns import Problems
 from rollback.core.errors import Code, UsageError
 
 Path = tuple[str | int, ...]

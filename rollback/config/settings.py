@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from rollback.config import problems
-from rollback.config.model import ENVIRONMENT_NAME, Settings, nearest
+from rollback.config.model import Settings, nearest
+from rollback.config.patterns import ENVIRONMENT_NAME
 from rollback.config.problems import PROVIDERS, Problem
 from rollback.core import safe_yaml
 from rollback.core.errors import Code, UsageError

@@ -35,7 +35,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the settings allow (`rollback.config.model.Automatic`). `needs_approval`: another person approves what is
+    """What the settings allow (`rollback.config.sections.Automatic`). `needs_approval`: another person approves what is
     on standby, as always in production. `alarms` are the names of alarms that may take it, `bake_minutes` how long
     after a release.
     """

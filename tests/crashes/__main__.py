@@ -25,7 +25,7 @@ from tests.crashes import aliases, infrastructure_scenes, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.aliases import Case
 from tests.crashes.report import Row, table
-from tests.e2e.estate_under_test import declare, stamp
+from tests.e2e.accounts_under_test import declare, stamp
 from tests.warm import Warm
 
 Suite = Callable[[int], Sequence[Row]]

@@ -17,7 +17,7 @@ from tests.warm import Child, Warm
 
 # The modules of end-to-end tests import each other as pytest has them.
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-from tests.e2e.estate_under_test import keep
+from tests.e2e.accounts_under_test import keep
 from tests.e2e.infrastructure_under_test import InfrastructureEstate, declared, git
 
 # Whoever goes on waits for the lease of the one that was killed or stopped; engines keep both cores busy meanwhile.

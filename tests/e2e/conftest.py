@@ -17,7 +17,8 @@ from localaws import shell
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
 from tests import asked
-from tests.e2e.estate_under_test import Kept, Models, Platform, keep
+from tests.e2e.accounts_under_test import Kept, Models, keep
+from tests.e2e.estate_under_test import Platform
 from tests.proxy import Proxy
 from tests.warm import Warm
 

@@ -20,7 +20,8 @@ from typing import Any
 from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import DEPLOYER
-from tests.e2e.estate_under_test import DAN, REASON, Kept, Person, Platform, Run, Running, git
+from tests.e2e.accounts_under_test import Kept
+from tests.e2e.estate_under_test import DAN, REASON, Person, Platform, Run, Running, git
 from tests.warm import Warm
 
 GOOD = "v1.0.0"

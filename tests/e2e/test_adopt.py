@@ -19,18 +19,8 @@ from localaws.emulator import server
 from localaws.toolchain.terraform import ensure_terraform
 from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import ROLLBACK
-from tests.e2e.estate_under_test import (
-    ADMIN,
-    ALICE,
-    DAN,
-    FUNCTIONS,
-    REASON,
-    Person,
-    Platform,
-    Run,
-    git,
-    undeclared,
-)
+from tests.e2e.accounts_under_test import undeclared
+from tests.e2e.estate_under_test import ADMIN, ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Run, git
 from tests.e2e.made_by_hand import TABLE, Hand, Made, declared
 from tests.warm import Warm
 

@@ -10,7 +10,8 @@ import pytest
 from localaws import shell
 from localaws.emulator import server
 from rollback.config.naming import GITHUB_OIDC_HOST, OIDC_AUDIENCE
-from tests.e2e.estate_under_test import ADMIN, DAN, Person, Platform, Run, undeclared
+from tests.e2e.accounts_under_test import undeclared
+from tests.e2e.estate_under_test import ADMIN, DAN, Person, Platform, Run
 from tests.warm import Warm
 
 ACCOUNT = "690000000005"

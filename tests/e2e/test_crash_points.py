@@ -17,7 +17,8 @@ from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.aliases import ABORT, RESUME, Case
 from tests.crashes.calls import Point
 from tests.crashes.report import table
-from tests.e2e.estate_under_test import Kept, Platform, stamp
+from tests.e2e.accounts_under_test import Kept, stamp
+from tests.e2e.estate_under_test import Platform
 from tests.warm import Warm
 
 # As many at a time: most of a run is waiting for a lease to run out.

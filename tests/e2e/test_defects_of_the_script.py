@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Models, Platform, Run, together
+from tests.e2e.accounts_under_test import Models
+from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform, Run, together
 
 _ACCOUNTS = itertools.count(730_000_000_000)
 HARMFUL = """it said "no": $(touch pwned) `touch pwned`; touch pwned #"'},{"status":{"S":"COMPLETE"}}"""

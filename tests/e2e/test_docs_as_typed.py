@@ -26,8 +26,9 @@ from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK
 from rollback.config.settings import load
 from rollback.model.record import now_iso
 from tests import asked, planted
+from tests.e2e.accounts_under_test import Kept
 from tests.e2e.docs_as_typed import Block, Line, Reader, Terminal, commands, read
-from tests.e2e.estate_under_test import FUNCTIONS, SCRIPT, Kept, Platform, checkout, git
+from tests.e2e.estate_under_test import FUNCTIONS, SCRIPT, Platform, checkout, git
 from tests.e2e.infrastructure_under_test import OUTPUTS, TAGGED, InfrastructureEstate, declared
 from tests.e2e.scratch_under_test import things
 from tests.warm import Warm

@@ -21,7 +21,8 @@ from localaws import shell
 from localaws.emulator import server
 from rollback.config.naming import BREAK_GLASS, DRILL, GITHUB_OIDC_HOST, ROLES
 from tests import asked
-from tests.e2e.estate_under_test import ADMIN, DAN, Person, Platform, Run, git, undeclared
+from tests.e2e.accounts_under_test import undeclared
+from tests.e2e.estate_under_test import ADMIN, DAN, Person, Platform, Run, git
 from tests.warm import Warm
 
 pytestmark = pytest.mark.finding("S5")

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from localaws.paths import ROOT
-from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Kept, Run, git
+from tests.e2e.accounts_under_test import Kept
+from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Run, git
 from tests.e2e.infrastructure_under_test import GOOD, PATIENCE, InfrastructureEstate, declared
 from tests.proxy import Proxy
 from tests.warm import Warm

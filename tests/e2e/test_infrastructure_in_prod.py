@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollback.config.naming import APPROVER
-from tests.e2e.estate_under_test import BOB, DAN, FUNCTIONS, Kept, Person, Run
+from tests.e2e.accounts_under_test import Kept
+from tests.e2e.estate_under_test import BOB, DAN, FUNCTIONS, Person, Run
 from tests.e2e.infrastructure_under_test import GOOD, InfrastructureEstate, declared
 from tests.warm import Warm
 

@@ -18,7 +18,8 @@ import pytest
 from rich.cells import cell_len
 
 from tests import planted
-from tests.e2e.estate_under_test import ALICE, CATALOGUE, FUNCTIONS, SCRIPT, Models, Platform
+from tests.e2e.accounts_under_test import Models
+from tests.e2e.estate_under_test import ALICE, CATALOGUE, FUNCTIONS, SCRIPT, Platform
 
 WHY = (
     "team answers 500 since the release of this morning, and nobody has seen why: see the incident's channel"

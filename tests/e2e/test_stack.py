@@ -15,7 +15,8 @@ import pytest
 
 from localaws.paths import ROOT
 from rollback.model.release import STACK
-from tests.e2e.estate_under_test import DAN, REASON, SCRIPT, Kept, Platform, git
+from tests.e2e.accounts_under_test import Kept
+from tests.e2e.estate_under_test import DAN, REASON, SCRIPT, Platform, git
 from tests.proxy import Proxy
 from tests.sharing import Shared
 from tests.warm import Warm

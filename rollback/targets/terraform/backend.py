@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rollback.config.model import Terraform
+from rollback.config.sections import Terraform
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git, hcl

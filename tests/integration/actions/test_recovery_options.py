@@ -9,7 +9,7 @@ from rollback.actions.quarantine import manual_entry, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.recovery_options import moving
 from rollback.actions.status import overview
-from rollback.config.model import Pace
+from rollback.config.sections import Pace
 from rollback.model.identity import Actor
 from rollback.model.release import STACK, Quarantine
 from rollback.views.records import overview_view

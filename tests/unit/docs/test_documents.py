@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from rollback.cli.app import app
-from rollback.config.model import ApprovalPolicies
+from rollback.config.people import ApprovalPolicies
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

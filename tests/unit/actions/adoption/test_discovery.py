@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from rollback.actions.adoption import import_ids
 from rollback.actions.adoption.discovery import READERS
 from rollback.actions.adoption.import_ids import Declared, Importable, ImportPlan, ImportState
-from rollback.config.model import Terraform
 from rollback.config.naming import Names, arn
+from rollback.config.sections import Terraform
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi.import_preview import Forecast
 from rollback.integrations.pulumi.preview_events import PreviewStep, steps

@@ -1,0 +1,191 @@
+"""The settings that say who may do what: approvals, IAM users, permission sets, reviewers on GitHub, projects on GitLab."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, GITLAB_COM, ROLLBACK
+from rollback.config.patterns import GITLAB_PROJECT, HOST_NAME, USER, Minutes, Section, like, raise_found
+
+# "Deployments and environments" (see `Reviewers`).
+_MAX_REVIEWERS = 6
+_USERS = ["arn:aws:iam::123456789012:user/alice"]
+
+
+class ApprovalPolicies(Section):
+    """Which approval each kind needs: `none` runs at once, `confirm` asks the same person to confirm the
+    shown plan, `identity` needs another person under the approver role.
+    """
+
+    aliases: Literal["none", "identity"] = Field(
+        description="Moving aliases: `none` or `identity`", examples=["identity"]
+    )
+    infrastructure: Literal["confirm", "identity"] = Field(
+        description="A stack, Terraform, a whole release: `confirm` or `identity`", examples=["confirm"]
+    )
+    table: Literal["confirm", "identity"] = Field(
+        description="Restoring a table, and what functions use of it: `confirm` or `identity`",
+        examples=["identity"],
+    )
+    expires_minutes: Minutes = Field(240, description="For how long an approval holds", examples=[240])
+
+
+class People(Section):
+    """ARNs of IAM users that may take a role, with MFA.
+
+    Nobody among the approvers deploys, is on call, or may break the glass: they are the second pair of eyes,
+    before a rollback and after an emergency.
+    """
+
+    deployers: tuple[str, ...] = Field((), description="Who may take the deployer role", examples=[_USERS])
+    on_call: tuple[str, ...] = Field(
+        (), description="Who may take the rollback, restore and drill roles", examples=[_USERS]
+    )
+    break_glass: tuple[str, ...] = Field(
+        (), description="Who may take the break-glass role, in an emergency", examples=[_USERS]
+    )
+    approvers: tuple[str, ...] = Field(
+        (),
+        description="Who may take the approver role; they are in none of the other lists",
+        examples=[_USERS],
+    )
+
+    @field_validator("deployers", "on_call", "break_glass", "approvers")
+    @classmethod
+    def _users(cls, people: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        place = ("people", to_camel(str(info.field_name)))
+        raise_found(
+            [
+                ((*place, number), f"'{person}' is not the ARN of an IAM user")
+                for number, person in enumerate(people)
+                if not USER.fullmatch(person)
+            ]
+        )
+        return people
+
+    @field_validator("approvers")
+    @classmethod
+    def _disjoint(cls, approvers: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for field, does in (
+            ("on_call", "is also on call: nobody approves their own rollback"),
+            ("deployers", "also deploys: nobody approves their own rollback"),
+            ("break_glass", "may also break the glass: nobody reviews their own emergency"),
+        ):
+            both = sorted(set(approvers) & set(info.data.get(field, ())))
+            if both:
+                raise ValueError(f"{', '.join(both)} {does}")
+        return approvers
+
+
+# "PermissionSet", https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_PermissionSet.html.
+_PermissionSet = Annotated[str, Field(pattern=r"^([A-Za-z0-9+=,.@_-]{1,32}|)$")]
+
+
+class PermissionSets(Section):
+    """Names of permission sets of IAM Identity Center, by which people do the work of a role without taking it.
+
+    A person is who their session is named after, which Identity Center makes their user name. Each set is of its own:
+    who holds two of them could approve what they ask for, under another name of theirs.
+    """
+
+    deployers: _PermissionSet = Field(
+        "", description="The set of those who deploy", examples=["OrdersDeploy"]
+    )
+    on_call: _PermissionSet = Field(
+        "", description="The set of those who roll back, and restore tables", examples=["OrdersOnCall"]
+    )
+    break_glass: _PermissionSet = Field(
+        "", description="The set of those who break the glass, in an emergency", examples=["OrdersBreakGlass"]
+    )
+    approvers: _PermissionSet = Field(
+        "", description="The set of those who approve", examples=["OrdersApprove"]
+    )
+
+    @field_validator("on_call", "break_glass", "approvers")
+    @classmethod
+    def _own(cls, name: str, info: ValidationInfo) -> str:
+        if name and (other := next((to_camel(field) for field, one in info.data.items() if one == name), "")):
+            raise ValueError(f"'{name}' is also the set of {other}: each has its own")
+        return name
+
+    @property
+    def of_roles(self) -> dict[str, str]:
+        """Role (`naming.BY_PERMISSION_SET`) → its set, where it has one."""
+        every = {
+            DEPLOYER: self.deployers,
+            ROLLBACK: self.on_call,
+            APPROVER: self.approvers,
+            BREAK_GLASS: self.break_glass,
+        }
+        return {role: name for role, name in every.items() if name}
+
+
+class Reviewers(Section):
+    """Numeric GitHub ids of those who may approve in the approval environment.
+
+    GitHub takes at most six ("Deployments and environments",
+    https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments). None
+    given: the environments are not declared.
+    """
+
+    teams: tuple[int, ...] = Field((), description="Teams", examples=[[7]])
+    users: tuple[int, ...] = Field(
+        (), description="Users (`gh api users/NAME --jq .id`)", examples=[[583231]]
+    )
+
+    @field_validator("users")
+    @classmethod
+    def _few(cls, users: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if len(users) + len(info.data.get("teams", ())) > _MAX_REVIEWERS:
+            raise ValueError(f"GitHub takes at most {_MAX_REVIEWERS} reviewers, teams and users together")
+        return users
+
+
+class GitLab(Section):
+    """The GitLab projects whose jobs may take the roles.
+
+    The subject of a job's token says its project and its branch, and no more: AWS cannot tell a reviewed job from
+    another, nor an environment's from another's. So the approver role is for the jobs of a project of its own.
+    https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload
+    """
+
+    project: Annotated[str, like(GITLAB_PROJECT, "path of a GitLab project")] = Field(
+        description="The project whose jobs on the protected branch may take all roles but the approver's",
+        examples=["acme/orders"],
+    )
+    approvals: Annotated[str, like(GITLAB_PROJECT, "path of a GitLab project", empty=True)] = Field(
+        "",
+        description="The project whose jobs on the protected branch may take the approver role: another one, to which "
+        "nobody may push who deploys or is on call. Empty: no job approves, people do",
+        examples=["acme/approvals"],
+    )
+    host: Annotated[str, like(HOST_NAME, "host name")] = Field(
+        GITLAB_COM, description="Where GitLab is, as its tokens name it", examples=["gitlab.example.com"]
+    )
+    project_id: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="The number of `project`, which stays when its path is given away. 0: AWS does not ask for it",
+        examples=[4711],
+    )
+    approvals_id: Annotated[int, Field(ge=0)] = Field(
+        0, description="The same of `approvals`", examples=[4712]
+    )
+
+    @field_validator("approvals")
+    @classmethod
+    def _another(cls, approvals: str, info: ValidationInfo) -> str:
+        if approvals and approvals.casefold() == str(info.data.get("project", "")).casefold():
+            raise ValueError(
+                "it is the project itself: AWS cannot tell its jobs apart, and any could approve"
+            )
+        return approvals
+
+    @field_validator("project_id", "approvals_id")
+    @classmethod
+    def _asked(cls, number: int, info: ValidationInfo) -> int:
+        if number and info.data.get("host", GITLAB_COM) != GITLAB_COM:
+            raise ValueError(f"AWS can ask for it on {GITLAB_COM} only")
+        return number

@@ -1,0 +1,273 @@
+"""The settings that have settings of their own, but for those of people: budgets, pace, names, Terraform, guard, alarms."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from rollback.config.naming import ACCOUNT, ENTRY, ENVIRONMENT, PREFIX, Templates
+from rollback.config.patterns import (
+    ALARM_NAME,
+    BELOW,
+    BUCKET_NAME,
+    NAME,
+    OBJECT_KEY,
+    PLACEHOLDER,
+    Minutes,
+    Section,
+    like,
+)
+
+
+class Rto(Section):
+    """Time budgets in minutes, per scenario."""
+
+    code: Minutes = Field(5, description="Aliases", examples=[5])
+    configuration: Minutes = Field(5, description="A function's configuration", examples=[5])
+    infrastructure: Minutes = Field(15, description="A stack, or Terraform", examples=[15])
+    full: Minutes = Field(30, description="A whole release", examples=[30])
+    table: Minutes = Field(60, description="A table", examples=[60])
+
+
+class Pace(Section):
+    """Requests a second to Lambda: control-plane calls (`writes`) with their `burst`, and GetFunction
+    (`reads`).
+
+    `read_units` and `write_units` are DynamoDB's capacity units a second, for comparing tables and copying
+    items back.
+    """
+
+    writes: Annotated[float, Field(gt=0, le=1000)] = Field(
+        14.9, description="Calls of Lambda's control plane a second", examples=[14.9]
+    )
+    burst: Annotated[int, Field(ge=1, le=1000)] = Field(
+        13, description="Of them at once; two are kept for calls that overtake others", examples=[13]
+    )
+    reads: Annotated[float, Field(gt=0, le=10000)] = Field(
+        95, description="GetFunction calls a second", examples=[95]
+    )
+    read_units: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
+        2000, description="DynamoDB's read units a second, to compare tables", examples=[2000]
+    )
+    write_units: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
+        500, description="DynamoDB's write units a second, to copy items back", examples=[500]
+    )
+
+
+class Terraform(Section):
+    """Where a Terraform (OpenTofu) configuration is, and its state where the configuration's own backend leaves it
+    open.
+    """
+
+    folder: Annotated[str, like(BELOW, "folder below this one")] = Field(
+        "terraform", description="The configuration's folder, below this project's", examples=["infra"]
+    )
+    variables: Annotated[str, like(BELOW, "file below it", empty=True)] = Field(
+        "",
+        description="The file with the environment's values, below the configuration's folder; `{environment}` is "
+        "its name. Empty: none",
+        examples=["environments/{environment}.tfvars"],
+    )
+    key: Annotated[str, Field(pattern=OBJECT_KEY)] = Field(
+        "terraform.tfstate",
+        description="The state's key in its bucket, where the configuration's backend does not say",
+        examples=["orders/terraform.tfstate"],
+    )
+    bucket: Annotated[str, like(BUCKET_NAME, "name of a bucket", empty=True)] = Field(
+        "",
+        description="The state's bucket, where the configuration's backend does not say, or names this one. Empty: "
+        "`naming.stateBucket`",
+        examples=["acme-terraform-state"],
+    )
+
+    def values(self, environment: str) -> str:
+        """The path of the environment's values below the configuration's folder; empty where it has none."""
+        return self.variables.replace(ENVIRONMENT, environment)
+
+
+class Guard(Section):
+    """Alarms on every function's alias, and a function that takes the way back that is on standby when one fires.
+
+    A threshold of 0 declares no alarm. Each is reached within a minute, `minutes` times in a row.
+    """
+
+    errors: Annotated[int, Field(ge=0)] = Field(
+        5, description="Errors of a function's alias in a minute. 0: no such alarm", examples=[5]
+    )
+    duration_ms: Annotated[int, Field(ge=0, le=900_000)] = Field(
+        0,
+        description="Milliseconds that one call in a hundred takes longer (p99). 0: no such alarm",
+        examples=[3000],
+    )
+    throttles: Annotated[int, Field(ge=0)] = Field(
+        0, description="Throttled calls in a minute. 0: no such alarm", examples=[10]
+    )
+    minutes: Annotated[int, Field(ge=1, le=60)] = Field(
+        1, description="For how many minutes in a row, before the alarm fires", examples=[2]
+    )
+    package: Annotated[str, like(BELOW, "file below this folder")] = Field(
+        "guard.zip",
+        description="The function's package, which `rollback guard build` makes, below this project's folder",
+        examples=["build/guard.zip"],
+    )
+    smoke: str = Field(
+        "",
+        description="The function of the catalogue whose alias the guard invokes to prove the release healthy: any "
+        "answer but an error is. Empty: the record says that it was not smoke-tested",
+        examples=["team-service-get"],
+    )
+    timeout_seconds: Annotated[int, Field(ge=60, le=900)] = Field(
+        300,
+        description="After how long the function is ended. Before that it stops in good order, and its next try goes on",
+        examples=[300],
+    )
+    recovery_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
+        10,
+        description="How long after its rollback it reports whether the alarm has recovered",
+        examples=[10],
+    )
+
+    @property
+    def thresholds(self) -> dict[str, int]:
+        """Metric (`errors`, `duration`, `throttles`) → threshold, of those that have an alarm."""
+        found = {"errors": self.errors, "duration": self.duration_ms, "throttles": self.throttles}
+        return {metric: threshold for metric, threshold in found.items() if threshold}
+
+
+class TerraformChecks(Section):
+    """What must be there after a Terraform rollback: `tables` that are active, `apis` of which there is exactly one.
+
+    The deployer may make and change these, and no others.
+    """
+
+    tables: tuple[Annotated[str, Field(pattern=NAME)], ...] = Field(
+        (), description="Tables that are active, as `naming.table` names them", examples=[["orders"]]
+    )
+    apis: tuple[Annotated[str, Field(pattern=NAME)], ...] = Field(
+        (),
+        description="REST APIs of which there is exactly one, as `naming.api` names them",
+        examples=[["api"]],
+    )
+
+
+def _template(*holes: str, needs: str = "") -> Any:
+    """Text with these placeholders at most, of which it must have `needs`."""
+
+    def checked(text: str) -> str:
+        if wrong := [hole for hole in PLACEHOLDER.findall(text) if hole not in holes]:
+            raise ValueError(f"'{wrong[0]}' is no placeholder; there are {', '.join(holes)}")
+        if needs and text.count(needs) != 1:
+            raise ValueError(f"'{text}' must have {needs} once")
+        return text
+
+    return AfterValidator(checked)
+
+
+_OF_ENVIRONMENT = (PREFIX, ENVIRONMENT)
+_Listed = Annotated[str, _template(*_OF_ENVIRONMENT, ENTRY, needs=ENTRY)]
+_Single = Annotated[str, _template(*_OF_ENVIRONMENT)]
+_DEFAULT = Templates()
+
+
+class Naming(Section):
+    """What things are called: text with `{prefix}`, `{environment}` and, where it is of many, `{entry}`."""
+
+    function: _Listed = Field(
+        _DEFAULT.function,
+        description="A function whose service lists it without a name of its own",
+        examples=["{prefix}-{environment}-{entry}"],
+    )
+    table: _Listed = Field(
+        _DEFAULT.table,
+        description="A table that is listed without a name of its own",
+        examples=["{entry}-{environment}"],
+    )
+    api: _Listed = Field(
+        _DEFAULT.api, description="A REST API of `terraformChecks`", examples=["{entry}-{environment}"]
+    )
+    parameters: _Single = Field(
+        _DEFAULT.parameters,
+        description="The path of this tool's parameters in Systems Manager",
+        examples=["/deployments/{prefix}/{environment}"],
+    )
+    ledger: _Single = Field(
+        _DEFAULT.ledger,
+        description="The table of releases and rollbacks",
+        examples=["{prefix}-{environment}-ledger"],
+    )
+    state_bucket: _Single = Field(
+        _DEFAULT.state_bucket,
+        description="The bucket of the stack's state, of saved plans and of loss reports",
+        examples=["{prefix}-{environment}-pulumi"],
+    )
+    foundation_bucket: _Single = Field(
+        _DEFAULT.foundation_bucket,
+        description="The bucket of the foundation's state, which is an administrator's alone",
+        examples=["{prefix}-{environment}-admin-pulumi"],
+    )
+    audit_bucket: Annotated[str, _template(*_OF_ENVIRONMENT, ACCOUNT)] = Field(
+        _DEFAULT.audit_bucket,
+        description="The bucket that keeps what the ledger had; `{account}` is the account's number",
+        examples=["{prefix}-{environment}-audit-{account}"],
+    )
+
+
+class FunctionAccess(Section):
+    """How the roles' policies speak of functions: one by one, by the beginning of their names, or by a tag."""
+
+    by: Literal["auto", "listed", "tag", "prefix"] = Field(
+        "auto",
+        description="`listed`: each by its ARN. `prefix`: all whose names begin so, listed here or not. `tag`: all "
+        "that carry `tag`. `auto`: listed as long as IAM's limits hold it (about 280 functions), else by tag where "
+        "there is one, else by prefix",
+        examples=["prefix"],
+    )
+    prefixes: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{3,}$")], ...] = Field(
+        (),
+        description="What functions' names begin with. None: what those of each service have in common",
+        examples=[["orders-prod-"]],
+    )
+    tag: dict[str, str] = Field(
+        {},
+        description="A tag that functions carry, and its value; several: all of them",
+        examples=[{"team": "orders"}],
+        validate_default=True,
+    )
+
+    @field_validator("tag")
+    @classmethod
+    def _needed(cls, tag: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if info.data.get("by") == "tag" and not tag:
+            raise ValueError("'by: tag' needs one")
+        if any(not re.fullmatch(r"[\w .:/=+@-]{1,128}", key) or not value for key, value in tag.items()):
+            raise ValueError("a tag has a key and a value")
+        return tag
+
+
+class Automatic(Section):
+    """Whether an alarm takes what is on standby, without a person: by the guard, and by `rollback watch`.
+
+    In production, and wherever aliases need another person's approval, only what another person has approved.
+    """
+
+    takes: bool = Field(
+        False,
+        description="Whether an alarm may take what is on standby",
+        examples=[True],
+        validate_default=True,
+    )
+    alarms: tuple[Annotated[str, like(ALARM_NAME, "name of an alarm")], ...] = Field(
+        (),
+        description="CloudWatch alarms that may, by name, beside those that the guard declares",
+        examples=[["orders-5xx"]],
+    )
+    services: tuple[str, ...] = Field(
+        (), description="Services whose guard's alarms may. None: all", examples=[["orders"]]
+    )
+    bake: Minutes = Field(
+        30,
+        description="For how many minutes after a release an alarm that turns red may",
+        examples=[30],
+    )
