@@ -143,8 +143,8 @@ class Process:
     weighed: dict[str, int] = field(default_factory=dict)
     # What its clock said when it last read the timeline.
     read_at: str = ""
-    # The alarm as it last saw it.
-    alarm_seen: Any = None
+    # The alarms as it last saw them, by name.
+    alarms_seen: Any = None
     # The digest, or the version, that its person names.
     said: str = ""
     calls: int = 0

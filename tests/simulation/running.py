@@ -55,13 +55,15 @@ def run(
     return Machine
 
 
-def part(cell: tuple[str, str], schedules: int, seed: int) -> tuple[int, Counter[tuple[str, str]], str]:
+def part(
+    cell: tuple[str, str] | None, schedules: int, seed: int, kind: type[Schedules] = Schedules
+) -> tuple[int, Counter[tuple[str, str]], str]:
     """How many were run that begin with a cell, what they met, and the shortest that broke something."""
     with redirect_stdout(StringIO()):
         try:
-            machine = run(schedules, seed, first=cell)
+            machine = run(schedules, seed, first=cell, kind=kind)
         except Violation as violation:
-            return schedules, Counter(), f"{' in '.join(cell)}, seed {seed}:{violation}"
+            return schedules, Counter(), f"{' in '.join(cell or (kind.__name__,))}, seed {seed}:{violation}"
     return machine.schedules, machine.struck, ""
 
 

@@ -11,15 +11,15 @@ from tests.simulation.faults import FAULTS
 from tests.simulation.machine import POLICIES, Further, Schedules, further, manners, variants
 from tests.simulation.play import Manner, Play
 from tests.simulation.process import Process
-from tests.simulation.world import World
+from tests.simulation.world import ALARM, OTHER, STRANGE, World
 
 # What an alarm is, and when it turned so: minutes from the newest release, before it or after.
-_RED = st.just({"state": "ALARM", "minutes": 1, "named": True, "flapped": False})
+_RED = st.just({"state": "ALARM", "minutes": 1})
 _ALARMS = _RED | st.builds(
     dict,
     state=st.sampled_from(("ALARM", "ALARM", "ALARM", "OK", "INSUFFICIENT_DATA")),
     minutes=st.sampled_from((1, 1, 5, 31, -1, -20)),
-    named=st.sampled_from((True, True, True, False)),
+    name=st.sampled_from((ALARM, ALARM, OTHER, STRANGE)),
     flapped=st.sampled_from((False, False, False, True)),
     known=st.sampled_from((True, True, True, False)),
 )
@@ -108,6 +108,15 @@ class Standbys(Schedules):
     @rule(turned=_ALARMS)
     def alarm(self, *, turned: dict[str, Any]) -> None:
         self.play.world.alarm_turns(**turned)
+
+    @rule(which=st.integers(0, 2), version=st.sampled_from(("1", "2", "3")), weighted=st.booleans())
+    def drift(self, *, which: int, version: str, weighted: bool) -> None:
+        """Somebody moves an alias by hand, or gives it a weight."""
+        world = self.play.world
+        name = world.names[which]
+        if world.alias(name) is not None and {version, "1"} <= set(world.functions._functions[name].versions):
+            world.functions.point(name, "live", version, {"1": 0.5} if weighted and version != "1" else {})
+            world.truth.outside_write(name)
 
     @rule(seconds=st.sampled_from((30, 45 * 60)))
     def time_runs_out(self, *, seconds: int) -> None:

@@ -20,7 +20,7 @@ from tests.simulation.mutants import (
     statement,
 )
 from tests.simulation.play import Play
-from tests.simulation.world import World
+from tests.simulation.world import ALARM, STRANGE, World
 
 _RULES, _STANDBY = "rollback.model.automatic", "rollback.model.standby"
 _ANYWHERE = ("", "")
@@ -33,18 +33,19 @@ def ready(
     """Something is on standby, and the alarm is red since a minute after its release."""
     play = Play(World(policy=policy, automatic=automatic, production=production), policy)
     play.finish(play.prepare("dan", minutes))
-    play.world.alarm_turns("ALARM", 1, named=True)
+    play.world.alarm_turns("ALARM", 1)
     return play
 
 
 def _guarded(
-    state: str = "ALARM", minutes: int = 1, *, named: bool = True, flapped: bool = False, known: bool = True
+    state: str = "ALARM", minutes: int = 1, *, name: str = ALARM, flapped: bool = False, known: bool = True
 ) -> Scene:
     """The guard looks at an alarm of this kind."""
 
     def scene() -> Play:
         play = ready()
-        play.world.alarm_turns(state, minutes, named=named, flapped=flapped, known=known)
+        play.world.alarms.clear()
+        play.world.alarm_turns(state, minutes, name=name, flapped=flapped, known=known)
         play.finish(play.guard())
         return play
 
@@ -60,6 +61,16 @@ def _in(**world: bool) -> Scene:
         return play
 
     return scene
+
+
+def _two() -> Play:
+    """One that may take it was red before, another is red for the release and may not."""
+    play = ready()
+    play.world.alarms.clear()
+    play.world.alarm_turns("ALARM", -1)
+    play.world.alarm_turns("ALARM", 1, name=STRANGE)
+    play.finish(play.guard())
+    return play
 
 
 def _too_late() -> Play:
@@ -155,7 +166,24 @@ MUTANTS: tuple[tuple[Mutant, Scene], ...] = (
         Mutant(
             "taken for an alarm that nobody named", _ANYWHERE, f"{_RULES}:decide", ((call("names"), always),)
         ),
-        _guarded(named=False),
+        _guarded(name=STRANGE),
+    ),
+    (
+        Mutant(
+            "taken for the alarm that is named, because another is red for the release",
+            _ANYWHERE,
+            f"{_RULES}:decide",
+            (
+                (call("names"), always),
+                (
+                    call("_judged"),
+                    becomes(
+                        "None if alarm is red[-1] else _judged(alarm, release, facts.policy.bake_minutes)"
+                    ),
+                ),
+            ),
+        ),
+        _two,
     ),
     (
         Mutant(

@@ -9,6 +9,7 @@ from tests.simulation.running import run
 from tests.simulation.standby_machine import Standbys
 from tests.simulation.standby_mutants import MUTANTS, Scene, ready
 from tests.simulation.truth import Violation
+from tests.simulation.world import OTHER
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,3 +80,42 @@ def test_a_guard_that_stood_still_until_its_time_was_over_takes_nothing() -> Non
     assert play.records("STANDBY")
     assert guard.error is not None
     play.settle(abort=True)
+
+
+def test_a_guard_takes_nothing_once_somebody_has_moved_an_alias() -> None:
+    play = ready()
+    name = play.world.names[-1]
+    play.world.functions.point(name, "live", "2")
+    play.world.truth.outside_write(name)
+    guard = play.guard()
+
+    play.finish(guard)
+
+    assert guard.error is not None
+    assert play.records("STANDBY")
+    play.settle(abort=True)
+
+
+def test_of_two_alarms_the_one_that_is_red_for_the_release_takes_it() -> None:
+    play = ready()
+    play.world.alarm_turns("ALARM", -20)
+    play.world.alarm_turns("ALARM", 2, name=OTHER)
+
+    play.finish(play.guard())
+
+    (record,) = play.records("COMPLETE")
+    assert play.world.truth._metadata(record)["alarm"] == OTHER
+    play.settle(abort=False)
+
+
+def test_two_alarms_at_once_take_it_once() -> None:
+    play = ready()
+    play.world.alarm_turns("ALARM", 2, name=OTHER)
+    one, other = play.guard(), play.guard()
+    assert play.to(one, "execute", 2)
+
+    play.finish(other)
+    play.finish(one)
+
+    assert len(play.records("COMPLETE")) == 1
+    play.settle(abort=False)

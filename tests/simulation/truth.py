@@ -348,10 +348,10 @@ class Truth:
 
     def _by_alarm(self, process: Process, record: str, alarm: str) -> None:
         """That an alarm may take it, was green before the release, and red soon after; and that it is the first time."""
-        world, seen = self._world, process.alarm_seen
+        world, seen = self._world, (process.alarms_seen or {}).get(alarm)
         if not world.settings.automatic.takes:
             raise world.violated(f"{process.name} took {record} for an alarm, which may take nothing")
-        if seen is None or (seen.name, seen.state) != (alarm, "ALARM"):
+        if seen is None or seen.state != "ALARM":
             raise world.violated(f"{process.name} took {record} for alarm {alarm}, which it saw as {seen}")
         if alarm not in world.settings.automatic.alarms:
             raise world.violated(f"{process.name} took {record} for alarm {alarm}, which nobody named")

@@ -31,8 +31,8 @@ from tests.simulation.wire import Letter
 CAROL = Actor(role=ALICE.role, person="carol")
 GUARD = Actor(role=ALICE.role, person="guard")
 PEOPLE = {"alice": ALICE, "carol": CAROL, "bob": BOB, "dan": DAN, "guard": GUARD}
-# The alarm that may take what is on standby, and for how many minutes after a release.
-ALARM, BAKE = "errors", 30
+# The alarms that may take what is on standby, one that may not, and for how many minutes after a release.
+ALARM, OTHER, STRANGE, BAKE = "errors", "latency", "another", 30
 ALIAS = "live"
 SERVICES = {"teams": ["teams-get", "teams-list"], "roles": ["roles-get"]}
 RELEASES = ("v1.0.0", "v1.1.0", "v1.2.0")
@@ -51,8 +51,8 @@ class World:
         production: bool = False,
     ) -> None:
         self.settings, self.files, self.root = _settings(policy, automatic=automatic, production=production)
-        # The one alarm that there is, as CloudWatch would show it.
-        self.alarm_seen: AlarmSeen | None = None
+        # Those that there are, by name, as CloudWatch would show them.
+        self.alarms: dict[str, AlarmSeen] = {}
         self.now = 0.0
         self.notes: list[str] = []
         self.broken: BaseException | None = None
@@ -101,13 +101,13 @@ class World:
         self._names += 1
         return f"01SIM{self._names:021d}"
 
-    # -- the alarm ---------------------------------------------------------------------------------------
+    # -- alarms ------------------------------------------------------------------------------------------
 
     def alarm_turns(
-        self, state: str, minutes: int, *, named: bool, flapped: bool = False, known: bool = True
+        self, state: str, minutes: int, *, name: str = ALARM, flapped: bool = False, known: bool = True
     ) -> None:
-        """The alarm is in a state since so many minutes after the newest release. `flapped`: it was red until five minutes
-        before that release, too. `named`: it is the one that the settings name. `known`: its history is.
+        """An alarm is in a state since so many minutes after the newest release. `flapped`: it was red until five minutes
+        before that release, too. `known`: its history is.
         """
         released = next(entry for entry in reversed(self.truth.timeline) if entry["kind"] == "deployment")
 
@@ -120,8 +120,7 @@ class World:
                 Change(at=at(-5), before="ALARM", state="OK"),
                 Change(at=at(-30), before="OK", state="ALARM"),
             ]
-        name = ALARM if named else "another"
-        self.alarm_seen = AlarmSeen(
+        self.alarms[name] = AlarmSeen(
             name=name, state=state, since=at(minutes), changes=tuple(changes if known else ())
         )
         self.note(
@@ -131,8 +130,8 @@ class World:
 
     def read_alarms(self, process: Process) -> tuple[AlarmSeen, ...]:
         """What CloudWatch shows a process."""
-        process.alarm_seen = self.alarm_seen
-        return () if self.alarm_seen is None else (self.alarm_seen,)
+        process.alarms_seen = dict(self.alarms)
+        return tuple(self.alarms.values())
 
     # -- calls -----------------------------------------------------------------------------------------
 
@@ -240,7 +239,7 @@ def _settings(
         approval=policy,
         services=SERVICES,
         production=production,
-        automatic={"takes": automatic, "alarms": [ALARM], "bake": BAKE},
+        automatic={"takes": automatic, "alarms": [ALARM, OTHER], "bake": BAKE},
     )
     files = {"Pulumi.yaml": project, "Pulumi.dev.yaml": stack}
     return parse("dev", project, stack), files, Checkout(files)
