@@ -41,7 +41,7 @@ def watch(flow: Lifecycle, version: str, minutes: int = 0) -> Watched:
     `VerificationFailed` where an alarm is red in the end, and the error of the last look where that could not be made.
     """
     minutes = _checked_minutes(flow, minutes)
-    facts, failed = _first(flow, version), None
+    facts, failed = _first(flow), None
     clock = flow.session.clocks.monotonic
     end = clock() + minutes * 60
     with working(flow.ui, f"Watching {len(facts.alarms)} alarms of {version}", minutes * 60):
@@ -81,7 +81,7 @@ def _checked_minutes(flow: Lifecycle, minutes: int) -> int:
     return minutes or most
 
 
-def _first(flow: Lifecycle, version: str) -> Facts:
+def _first(flow: Lifecycle) -> Facts:
     """The first look. Raises `UsageError` where none could ever decide anything."""
     session, env = flow.session, flow.session.environment
     if not session.settings.automatic.takes:
@@ -105,7 +105,6 @@ def _first(flow: Lifecycle, version: str) -> Facts:
             code=Code.NOT_CONFIGURED,
             next="Create it, or name another in the setting `automatic.alarms`.",
         )
-    _still(flow, facts, version)
     return facts
 
 
