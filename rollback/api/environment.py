@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -24,7 +25,7 @@ from rollback.config import settings as configured
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError, UsageError
 from rollback.model.record import Record, Status
 from rollback.model.release import Freeze
-from rollback.model.request import Request
+from rollback.model.request import BEFORE, CutoverRequest, Request, TableRequest
 from rollback.model.situation import Policy
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ class Environment(Operations):
         What speaks against it is in `refusals`. Raises `UsageError` for what does not exist, `Refused` where there is
         nothing to go back to.
         """
+        request = self._with_whole_ids(request)
         with self.operation() as session:
             plan, refusals = self.flow(session).planned(request.kind, request)
             return Plan(details=plan, refusals=refusals)
@@ -259,7 +261,7 @@ class Environment(Operations):
         unhealthy; `RollbackError` where it failed half way or was interrupted: `resume` or `abort` goes on.
         """
         if isinstance(what, Request):
-            request, digest = what, ""
+            request, digest = self._with_whole_ids(what), ""
         else:
             if what.environment != self.name:
                 raise UsageError(
@@ -275,6 +277,15 @@ class Environment(Operations):
         for line in result.next:
             self._reporter.notice(line)
         return self.apply(result.record.rollback_id, wait_minutes=wait_minutes)
+
+    def _with_whole_ids(self, request: Request) -> Request:
+        """What a plan is made of names records by their whole ids: it is planned again later."""
+        match request:
+            case TableRequest(at=at) if at.startswith(BEFORE):
+                return replace(request, at=BEFORE + self.identify(at.removeprefix(BEFORE)))
+            case CutoverRequest(restore=restore):
+                return replace(request, restore=self.identify(restore))
+        return request
 
     def following(self, work: Callable[[Environment], T]) -> Progress[T]:
         """The events of an operation as an iterator, while it runs in a thread; then `result`.
@@ -305,6 +316,7 @@ class Environment(Operations):
         `digest` is the plan's as it was read, 12 digits of it or more. Raises `Refused` where it is not the caller's to
         give, or is another plan's.
         """
+        rollback_id = self.identify(rollback_id)
         with self.operation() as session:
             opened = self.flow(session).approve(rollback_id, digest)
             self._reporter.planned(opened.plan(session.target(opened.record.kind).step))
@@ -316,7 +328,7 @@ class Environment(Operations):
         Where nobody has approved it, that is waited for `wait_minutes` at most. Raises as `roll_back` does;
         `AwaitingApproval` where the time has passed, or `stop` was set meanwhile.
         """
-        until = time.monotonic() + 60 * wait_minutes
+        rollback_id, until = self.identify(rollback_id), time.monotonic() + 60 * wait_minutes
         while True:
             try:
                 return self.carried_out(lambda flow: flow.apply(rollback_id, digest), first=True)
@@ -336,17 +348,18 @@ class Environment(Operations):
         """Finishes what was interrupted, from any machine. `confirm_dead` is the `HOST:PID`, or the lock's id, of whoever
         held an engine's lock and is dead. Raises as `roll_back` does.
         """
-        return self.carried_out(lambda flow: flow.resume(rollback_id), first=True, confirm_dead=confirm_dead)
+        name = self.identify(rollback_id)
+        return self.carried_out(lambda flow: flow.resume(name), first=True, confirm_dead=confirm_dead)
 
     def abort(self, rollback_id: str, reason: str = "", *, confirm_dead: str = "") -> Result:
         """Gives up a plan, or undoes what an unfinished run has done. Raises as `roll_back` does."""
-        return self.carried_out(
-            lambda flow: flow.abort(rollback_id, reason), first=True, confirm_dead=confirm_dead
-        )
+        name = self.identify(rollback_id)
+        return self.carried_out(lambda flow: flow.abort(name, reason), first=True, confirm_dead=confirm_dead)
 
     def verify_again(self, rollback_id: str) -> Result:
         """Verifies a rollback whose verification failed. Raises `Refused` for any other, else as `roll_back` does."""
-        return self.carried_out(lambda flow: flow.verify(rollback_id), first=True)
+        name = self.identify(rollback_id)
+        return self.carried_out(lambda flow: flow.verify(name), first=True)
 
     # -- what is deployed, and what happened -----------------------------------------------------------------------
 
@@ -408,6 +421,7 @@ class Environment(Operations):
         """One rollback: its plan, its journal, and what to type next. Raises `UsageError` where there is none."""
         from rollback.actions.record_details import details  # noqa: PLC0415 - of this alone
 
+        rollback_id = self.identify(rollback_id)
         with self.operation(reading=True) as session:
             opened = session.ledger.load(rollback_id)
             seen = situation.of(session, opened)
@@ -415,6 +429,7 @@ class Environment(Operations):
 
     def record(self, rollback_id: str) -> Record:
         """The record of one rollback alone. Raises `UsageError` where there is none."""
+        rollback_id = self.identify(rollback_id)
         with self.operation() as session:
             return session.ledger.load(rollback_id).record
 
@@ -425,6 +440,8 @@ class Environment(Operations):
         """
         from rollback.actions import report_data  # noqa: PLC0415 - of this alone
 
+        if rollback_id:
+            rollback_id = self.identify(rollback_id)
         with self.operation() as session:
             if rollback_id:
                 return report_data.single(session, rollback_id)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rollback.actions import context, situation
+from rollback.actions import context, record_names, situation
 from rollback.actions.context import Session
 from rollback.actions.emergency import journal
 from rollback.actions.lifecycle import Lifecycle
@@ -111,6 +111,21 @@ class Operations:
                     self._reporter.notice(notice)
                 for notice in session.ledger.notices:
                     self._reporter.emit(LedgerNotice(text=notice))
+
+    def identify(self, name: str) -> str:
+        """The id of the record that `name` means here: a whole id as it is, without a read; the beginning of one, six
+        characters or more; or `last`, the newest record. Every operation that takes an id takes these.
+
+        Raises `UsageError` where there is none (`UNKNOWN_ROLLBACK`), or several begin so (`AMBIGUOUS_ID`); under the
+        approver role, which may not look for one, for anything but a whole id (`WRONG_ROLE`).
+        """
+        if record_names.is_whole(name):
+            return name
+        with self.operation() as session:
+            found = record_names.identified(session, name)
+        if found != name.upper():
+            self._reporter.notice(f"{name} is {found}.")
+        return found
 
     def flow(self, session: Session) -> Lifecycle:
         """The verbs of one session."""

@@ -37,7 +37,8 @@ class Standby:
         approved it (`APPROVAL_MISSING`), where somebody has moved an alias since (`PLAN_OUTDATED`); else as `roll_back`
         does.
         """
-        return self.environment.carried_out(lambda flow: flow.take(reason, rollback_id), first=True)
+        name = self.environment.identify(rollback_id) if rollback_id else ""
+        return self.environment.carried_out(lambda flow: flow.take(reason, name), first=True)
 
     def watch(self, version: str, *, minutes: int = 0) -> Watched:
         """Watches the alarms that the settings name (`automatic`) for so many minutes, by default the settings' `bake`, and takes

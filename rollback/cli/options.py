@@ -35,7 +35,9 @@ MaybeEnv = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Identifier = Annotated[str, typer.Argument(metavar="ID", help="A rollback's id.")]
+Identifier = Annotated[
+    str, typer.Argument(metavar="ID", help="A rollback's id, the first 6 or more of its characters, or last.")
+]
 Services = Annotated[
     str,
     typer.Option("--services", "-s", help="all, or some: a,b", autocompletion=completion.services),

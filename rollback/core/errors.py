@@ -39,6 +39,7 @@ class Code(StrEnum):
     UNKNOWN_RELEASE = auto()  # no such release is recorded
     UNKNOWN_COMMIT = auto()  # this checkout has no such commit, or lacks the protected branch
     UNKNOWN_ROLLBACK = auto()  # the environment has no record with this ID
+    AMBIGUOUS_ID = auto()  # what was typed is the beginning of several records' IDs
     UNKNOWN_STACK = auto()  # the Pulumi backend has no such stack
     UNKNOWN_TABLE = auto()  # there is no such table (any more), or it is not one to be restored
     COMMIT_UNUSABLE = auto()  # the commit cannot be checked out, or lacks what a rollback to it needs

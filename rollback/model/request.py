@@ -102,6 +102,10 @@ class FullRequest(Request):
     allow_below: bool = False
 
 
+# Of a moment: when the record began whose id follows.
+BEFORE = "before:"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableRequest(Request):
     """A `table` restored beside the live one, as it was `at`: a time, `before:ROLLBACK_ID` or `release:VERSION`."""

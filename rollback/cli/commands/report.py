@@ -48,13 +48,13 @@ def report(
                 next="--output FILE",
             )
         found = opened.report(identifier or "", limit)
-        document = (
-            reports.summary(found.records[identifier]) if markdown and identifier else reports.page(found)
-        )
+        # An id may have been typed in short.
+        name, one = next(iter(found.records.items())) if identifier else (opened.name, None)
+        document = reports.summary(one) if markdown and one else reports.page(found)
         if output == _STDOUT or (markdown and not output):
             write_out(document.removesuffix("\n"))
             return
-        path = Path(output or f"rollback-{identifier or opened.name}.html")
+        path = Path(output or f"rollback-{name}.html")
         try:
             path.write_text(document, encoding="utf-8")
         except OSError as error:

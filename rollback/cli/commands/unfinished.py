@@ -23,7 +23,7 @@ def approve(
     with verb(env, json) as (opened, ui):
         record = opened.approve(identifier, digest)
         document = {
-            "rollback_id": identifier,
+            "rollback_id": record.rollback_id,
             "digest": record.digest,
             "approved_by": plain(opened.caller),
         }

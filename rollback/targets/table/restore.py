@@ -25,12 +25,12 @@ from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check
 from rollback.model.release import checked_version
-from rollback.model.request import TableRequest
+from rollback.model.request import BEFORE, TableRequest
 from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table import restore_time, steps, table_settings
 from rollback.targets.table.base import TableTarget
 from rollback.targets.table.comparison import EXPIRED, Stopped
-from rollback.targets.table.restore_time import BEFORE, RELEASE, RESTORED
+from rollback.targets.table.restore_time import RELEASE, RESTORED
 from rollback.targets.table.steps import TableStep, Unheld, Waiting, until
 from rollback.targets.table.table_settings import OWNER_TAG
 

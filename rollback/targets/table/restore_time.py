@@ -10,7 +10,7 @@ from rollback.aws.point_in_time import Window
 from rollback.core.errors import Code, UsageError
 from rollback.model.plan import Refusal
 
-BEFORE, RELEASE, RESTORED = "before:", "release:", "restored:"
+RELEASE, RESTORED = "release:", "restored:"
 HOW = (
     "--to TIME (2026-11-24T09:30:00Z), --to before:ROLLBACK_ID or --to release:V; "
     "--to restored:ROLLBACK_ID with --cutover"
