@@ -25,7 +25,7 @@ from rollback.model.events import Reverting, failed_in_verification, has
 from rollback.model.kind import Kind
 from rollback.model.messages import way_back
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, WAITING, Record, Status, now_iso
+from rollback.model.record import UNFINISHED, WAITING, Record, Status, now_iso, seconds_between
 from rollback.model.release import Entry, Past, Quarantine, Timeline, changed_since, past
 from rollback.model.situation import (
     FunctionSeen,
@@ -244,12 +244,9 @@ def compared(
             floor=str(before.below[service.name][1]) if service.name in before.below else "",
             recorded=service.stands is not None
             or any(status.expected is not None for status in service.functions),
-            lacking=frozenset(
-                status.function
-                for status in service.functions
-                if (good := manifests.get(before.good.get(service.name, ""))) is not None
-                and status.function not in good
-            ),
+            lacking=_lacking(service, manifests.get(before.good.get(service.name, ""))),
+            older=before.older.get(service.name),
+            older_lacking=_lacking(service, manifests.get(before.older.get(service.name, ""))),
             functions=tuple(
                 FunctionSeen(
                     name=status.function,
@@ -267,14 +264,26 @@ def compared(
         )
         for service in services
     )
+    now = now_iso(session.now())
     releases = tuple(
-        ReleaseSeen(
-            version=entry.version,
-            commit=entry.commit,
-        )
+        ReleaseSeen(version=entry.version, commit=entry.commit, age=_age(entry, now))
         for entry in before.releases
     )
     return seen, releases, before.bad
+
+
+def _age(entry: Entry, now: str) -> float | None:
+    try:
+        return seconds_between(entry.at, now)
+    except (TypeError, ValueError):  # none of this command's
+        return None
+
+
+def _lacking(service: Service, manifest: Mapping[str, str] | None) -> frozenset[str]:
+    """The functions of a service that a release's manifest does not have; none where that is not known."""
+    if manifest is None:
+        return frozenset()
+    return frozenset(status.function for status in service.functions if status.function not in manifest)
 
 
 def _not_verified(session: Session, entry: Entry) -> bool:

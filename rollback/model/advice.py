@@ -28,6 +28,8 @@ from rollback.model.situation import (
 )
 
 _NAMED = 5
+# For how many seconds after a release what was moved back by hand is taken for a repair of it.
+_FRESH = 24 * 3600.0
 # What can be done in these needs the lease.
 _LOCKING = (
     State.APPROVED,
@@ -89,7 +91,7 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
         *_standbys(situation),
     ]
     frozen = situation.frozen
-    if frozen is not None and frozen.by.person.casefold() != situation.person.casefold():
+    if frozen is not None and frozen.binds(situation.person):
         found = [_unless_frozen(advice, frozen, situation.environment) for advice in found]
         if not found:
             found = [Advice(state=State.FROZEN, what=f"Only {frozen.by.person} may deploy or roll back.")]
@@ -232,10 +234,8 @@ def _services(situation: Situation) -> Iterator[Advice]:
         return
     state, what = _drift(wrong, situation)
     keep = _keep(situation)
-    back = _back(situation, wrong)
+    back = _ways(situation, wrong)
     missing = [one.name for service in wrong for one in service.functions if one.version is None]
-    if keep is not None and _newer(situation, keep.version, wrong):
-        back = []
     # A release is recorded under the leases of all that it is made of.
     steps = [*([_record(situation, keep)] if keep and not situation.leases else []), *back]
     drifted = any(one.drifted for service in situation.services for one in service.functions)
@@ -320,6 +320,11 @@ def _bad_at(service: ServiceSeen, situation: Situation) -> set[str]:
     return {version for version in at if version and (service.name, version) in situation.bad}
 
 
+def _at(service: ServiceSeen) -> set[str]:
+    """The releases that a service's drifted functions are at, as far as any has their version."""
+    return {release for one in service.functions if one.drifted for release in one.releases}
+
+
 def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, str]:
     """What the wrong services have in common: the state, and a sentence."""
     drifted = [(service, one) for service in wrong for one in service.functions if one.drifted]
@@ -382,15 +387,61 @@ def _record(situation: Situation, release: ReleaseSeen) -> Step:
     )
 
 
-def _newer(situation: Situation, version: str, services: Sequence[ServiceSeen]) -> bool:
-    """Whether a release is at least as new as what these services could go back to."""
-    order = [release.version for release in situation.releases]
-    good = [order.index(service.good) for service in services if service.good in order]
-    return not good or order.index(version) <= min(good)
+def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
+    """The ways on from what is wrong: to what was recorded last, and, where nobody knows whether just that is bad, to
+    before it, which is the rollback that there would be without the drift.
+
+    Where somebody has begun by hand to go to before a release that is new, that comes first: what was recorded last would
+    bring back what they moved away from.
+    """
+    drifted = [service for service in wrong if any(one.drifted for one in service.functions)]
+    moved = {(service.name, release) for service in drifted for release in _at(service)}
+    if not drifted or moved & situation.bad:
+        return _back(situation, wrong)
+    ages = {release.version: release.age for release in situation.releases}
+    ago = _ago([ages.get(service.good or "") for service in drifted])
+    to_last = _back(situation, wrong, f"to {{}}, which was recorded last{ago}")
+    suspect = {service.deployed for service in drifted if service.good == service.deployed}
+    before = [
+        replace(service, good=service.older, lacking=service.older_lacking)
+        for service in situation.services
+        if service.older and service.good == service.deployed and service.deployed in suspect
+    ]
+    to_move = {
+        service.good for service in before for one in service.functions if service.good not in one.releases
+    }
+    begun = all(_begun(service, ages.get(service.deployed or "")) for service in drifted)
+    last = _some(sorted(filter(None, suspect)))
+    why = "to finish by {} what was begun by hand" if begun else f"to {{}}, should {last} be bad"
+    to_before = (
+        _back(situation, [service for service in before if service.good in to_move], why) if to_last else []
+    )
+    return [*to_before, *to_last] if begun else [*to_last, *to_before]
 
 
-def _back(situation: Situation, services: Sequence[ServiceSeen]) -> list[Step]:
-    """A rollback of services to the newest release that is good for them: one command for each such release."""
+def _begun(service: ServiceSeen, age: float | None) -> bool:
+    """Whether all that was moved of a service by hand was moved to before the release that is deployed, which is new."""
+    by_hand = [one for one in service.functions if one.drifted]
+    new = age is not None and age <= _FRESH and service.good == service.deployed
+    return new and all(service.older in one.releases for one in by_hand)
+
+
+def _ago(ages: Sequence[float | None]) -> str:
+    """How long ago the newest of them was, in words with a comma before; empty where that is not known."""
+    known = [age for age in ages if age is not None]
+    if not known:
+        return ""
+    minutes = min(known) / 60
+    for size, unit in ((1440, "days"), (60, "hours")):
+        if minutes >= 2 * size:
+            return f", {minutes / size:.0f} {unit} ago"
+    return f", {minutes:.0f} min ago"
+
+
+def _back(situation: Situation, services: Sequence[ServiceSeen], why: str = "to go back to {}") -> list[Step]:
+    """A rollback of services to the newest release that is good for them: one command for each such release, which `why`
+    names.
+    """
     steps: list[Step] = []
     for to in dict.fromkeys(service.good for service in services if service.good):
         group = [service for service in services if service.good == to]
@@ -415,7 +466,7 @@ def _back(situation: Situation, services: Sequence[ServiceSeen]) -> list[Step]:
                 + (" --adopt-current" if drifted else "")
                 + "".join(f" --except {name}" for name in left)
                 + ' --reason "…"',
-                why=f"to go back to {to}",
+                why=why.format(to),
                 barred=True,
             )
         )

@@ -289,12 +289,14 @@ class Past:
     """What was released: `good` maps a service to the newest release, from the deployed one on down, that is neither
     quarantined nor failed in verification, nor below what must not be rolled back past (services without one are missing). `releases` are the newest entries of
     each release, `bad` those of them that are not good, as (service, version). `below` maps a service that has only the
-    floor in its way to the release that would be good, and the floor.
+    floor in its way to the release that would be good, and the floor. `older` maps a service to the next good release
+    before its `good` one, as far as `releases` go back.
     """
 
     good: Mapping[str, str]
     releases: tuple[Entry, ...]
     bad: frozenset[tuple[str, str]]
+    older: Mapping[str, str] = field(default_factory=dict)
     below: Mapping[str, tuple[str, floors.Floor]] = field(default_factory=dict)
 
 
@@ -313,6 +315,7 @@ def past(
     deployed = timeline.all_deployed
     bad = {(item.service, item.version) for item in quarantined}
     good: dict[str, str] = {}
+    older: dict[str, str] = {}
     releases: dict[str, Entry] = {}
     reached: set[str] = set()
     decided: set[tuple[str, str]] = set()
@@ -333,13 +336,17 @@ def past(
             here = entry.stands.get(service) == entry.version
             if entry.version == deployed.get(service) or (here and service not in deployed):
                 reached.add(service)
-            if service in reached and (service, entry.version) not in bad:
-                good.setdefault(service, entry.version)
+            if service not in reached or (service, entry.version) in bad:
+                continue
+            if good.setdefault(service, entry.version) != entry.version:
+                older.setdefault(service, entry.version)
     under = floors.below(floors.of_timeline(timeline), good, deployed)
+    too_old = floors.below(floors.of_timeline(timeline), older, deployed)
     return Past(
         good={service: version for service, version in good.items() if service not in under},
         releases=tuple(releases.values()),
         bad=frozenset(bad),
+        older={service: version for service, version in older.items() if service not in too_old},
         below={service: (good[service], floor) for service, floor in under.items()},
     )
 

@@ -182,7 +182,8 @@ class ServiceSeen:
     """A service now: the release that is `deployed` by the ledger, None where that is unknown, and the newest one from
     there on down that is `good`: neither quarantined nor failed in verification. `recorded`: the ledger knows it at
     all. `lacking` are functions of which `good` has no version. Where only a floor (`model.floors`) is in the way, `below`
-    is the release that would be good, and `floor` says which floor.
+    is the release that would be good, and `floor` says which floor. `older` is the next good release before `good`, and
+    `older_lacking` are functions of which that has no version.
     """
 
     name: str
@@ -193,14 +194,19 @@ class ServiceSeen:
     lacking: frozenset[str] = frozenset()
     below: str = ""
     floor: str = ""
+    older: str | None = None
+    older_lacking: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseSeen:
-    """A recorded release, and the commit that it was made from, where that is known."""
+    """A recorded release, the commit that it was made from, where that is known, and how many seconds ago it was
+    recorded (None where that is not known).
+    """
 
     version: str
     commit: str = ""
+    age: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

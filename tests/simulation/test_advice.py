@@ -36,7 +36,7 @@ from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.status import Overview, overview
 from rollback.cli.app import app
-from rollback.model.advice import Step
+from rollback.model.advice import Advice, Step
 from rollback.model.identity import Actor
 from rollback.model.request import AliasesRequest
 from rollback.model.situation import State
@@ -249,8 +249,8 @@ class Advised(RuleBasedStateMachine):
         view = self.seen(person)
         steps = [step for each in view.advice for step in each.steps]
         self.healthy_asks_for_nothing(view)
-        for step in steps:
-            self.goes_not_too_far(step)
+        for each in view.advice:
+            self.goes_not_too_far(each)
         if steps:
             self.not_refused(steps[which % len(steps)], person, view)
         elif view.ways:
@@ -281,25 +281,55 @@ class Advised(RuleBasedStateMachine):
         story = "\n".join(self.world.notes)
         assert code not in _REFUSED, f"{story}\n{step.command}: exit {code}\n{shown}"
 
-    def goes_not_too_far(self, step: Step) -> None:
-        words = shlex.split(step.command)
-        if words[:2] != ["rollback", "lambda"]:
-            return
-        options = dict(itertools.pairwise(words))
-        to = options["--to"]
-        story = "\n".join([*self.world.notes, step.command])
-        services = (
-            options["--services"].split(",") if "--services" in options else self.world.settings.services
-        )
-        for service in services:
-            order, good = self.released(service)
-            assert good is not None, f"{story}\nnothing is good for {service}"
-            assert order.index(to) <= order.index(good), f"{story}\n{service} could go to {good}"
-            assert to in order[order.index(good) :], f"{story}\n{to} is not what {service} goes back to"
+    def goes_not_too_far(self, advice: Advice) -> None:
+        """Each step goes to the newest good release; or, in a drift, to the next good one before it, beside a step that
+        does not, and first of the two only where somebody has gone there by hand.
+        """
+        story = "\n".join([*self.world.notes, *advice.commands])
+        nearest: list[int] = []
+        further: list[int] = []
+        for place, step in enumerate(advice.steps):
+            words = shlex.split(step.command)
+            if words[:2] != ["rollback", "lambda"]:
+                continue
+            options = dict(itertools.pairwise(words))
+            to = options["--to"]
+            services = (
+                options["--services"].split(",") if "--services" in options else self.world.settings.services
+            )
+            for service in services:
+                good = self.good(service)
+                assert good, f"{story}\nnothing is good for {service}"
+                assert to in good[:2], f"{story}\n{service} could go to {good[0]}"
+                (nearest if to == good[0] else further).append(place)
+        if further:
+            assert advice.state in (State.DRIFT, State.DRIFT_TO_RECORDED), story
+            assert nearest, f"{story}\nnothing goes to what was recorded last"
+            assert min(nearest) < min(further) or self.begun_by_hand(), story
 
-    def released(self, service: str) -> tuple[list[str], str | None]:
-        """The releases of a service, newest first, from the deployed one on; and the first that is neither quarantined
-        nor failed in verification.
+    def begun_by_hand(self) -> bool:
+        """Whether somebody has moved a function to where the good release before the deployed one has it."""
+        world = self.world
+        manifests = self.manifests()
+        for name, service in world.settings.catalogue().items():
+            good, alias = self.good(service), world.alias(name)
+            if len(good) > 1 and alias is not None:
+                last, before = (manifests[version].get(name) for version in good[:2])
+                if alias.version == before != last:
+                    return True
+        return False
+
+    def manifests(self) -> dict[str, dict[str, str]]:
+        """Release → function → version."""
+        return {
+            entry["version"]: self.world.manifest(self.world.partition(f"DEPLOYMENT#{entry['id']}"))
+            for entry in self.world.truth.timeline
+            if entry["kind"] == "deployment"
+        }
+
+    def good(self, service: str) -> list[str]:
+        """The releases of a service, newest first, from the deployed one on, that are neither quarantined nor failed in
+        verification.
         """
         timeline = list(reversed(self.world.truth.timeline))
         order = list(
@@ -316,7 +346,7 @@ class Advised(RuleBasedStateMachine):
             for item in self.world.partition("RELEASE#dev")
             if str(item["SK"]).startswith(f"QUARANTINE#{service}#") and not item.get("lifted_at")
         } | self.not_verified(service)
-        return order, next((version for version in order if version not in bad), None)
+        return [version for version in order if version not in bad]
 
     def not_verified(self, service: str) -> set[str]:
         """The releases of which the last thing that is known is that they failed in verification."""
@@ -338,11 +368,7 @@ class Advised(RuleBasedStateMachine):
         """As this test sees it: every alias is where the newest release that is deployed has it, all is whole."""
         world = self.world
         stands = world.truth.timeline[-1]["stands"]
-        manifests = {
-            entry["version"]: world.manifest(world.partition(f"DEPLOYMENT#{entry['id']}"))
-            for entry in world.truth.timeline
-            if entry["kind"] == "deployment"
-        }
+        manifests = self.manifests()
         catalogue = world.settings.catalogue()
         seen = {name: world.alias(name) for name in catalogue}
         at_home = all(
@@ -353,7 +379,7 @@ class Advised(RuleBasedStateMachine):
         )
         # One that was recorded so is as recorded.
         weighted = any(alias is not None and alias.weights for alias in seen.values())
-        good = all(self.released(service)[1] == stands.get(service) for service in world.settings.services)
+        good = all(self.good(service)[:1] == [stands.get(service)] for service in world.settings.services)
         idle = "owner" not in (world.item("LOCK#dev", "aliases") or {})
         open_ = self.play.records(
             "PLANNED", "AWAITING_APPROVAL", "STANDBY", "IN_PROGRESS", "FAILED", "REVERTED"

@@ -186,3 +186,25 @@ def test_a_release_that_failed_in_verification_stays_so_after_an_undo_that_faile
     bad = compared(session, timeline, overview(session).services, [])[2]
 
     assert {version for _, version in bad} == {"v1.0.0", "v1.1.0"}
+
+
+def test_what_somebody_has_begun_to_repair_by_hand_is_finished_before_what_was_recorded_last(
+    world: World,
+) -> None:
+    world.story()
+    world.functions.point(world.names[0], "2")  # as v1.1.0 has it
+
+    first, second = _lines(world)
+
+    assert first == 'rollback lambda --env dev --to v1.1.0 --adopt-current --reason "…"'
+    assert second == 'rollback lambda --env dev --services teams --to v1.2.0 --adopt-current --reason "…"'
+
+
+def test_what_nobody_recorded_goes_back_to_what_was_recorded_or_to_before_it(world: World) -> None:
+    world.story()
+    world.release("v1.3.0")
+
+    assert _lines(world) == [
+        f'rollback lambda --env dev --to {version} --adopt-current --reason "…"'
+        for version in ("v1.2.0", "v1.1.0")
+    ]

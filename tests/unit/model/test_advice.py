@@ -52,6 +52,7 @@ UNHEALTHY = (Check(check="smoke", ok=False, detail="no"),)
 RELEASES = tuple(ReleaseSeen(version=version, commit="c" * 40) for version in ("v1.2.0", "v1.1.0", "v1.0.0"))
 BACK = 'rollback lambda --env dev --to v1.1.0 --reason "…"'
 ADOPT = 'rollback lambda --env dev --to v1.1.0 --adopt-current --reason "…"'
+BEFORE = ADOPT.replace("v1.1.0", "v1.0.0")
 RESUME, ABORT = "rollback resume R1 --env dev", "rollback abort R1 --env dev"
 SHOW, VERIFY = "rollback show R1 --env dev", "rollback verify R1 --env dev"
 APPLY = "rollback apply R1 --env dev"
@@ -71,7 +72,9 @@ def function(name: str, **changed: Any) -> FunctionSeen:
     return FunctionSeen(**{"name": name, "version": "2", "drifted": False, "release": "v1.1.0"} | changed)
 
 
-def services(deployed: str | None = "v1.1.0", good: str | None = "v1.1.0", **changed: Any) -> dict[str, Any]:
+def services(
+    deployed: str | None = "v1.1.0", good: str | None = "v1.1.0", older: str | None = None, **changed: Any
+) -> dict[str, Any]:
     """Two services of one function each, all at one release."""
     return {
         "services": tuple(
@@ -79,6 +82,7 @@ def services(deployed: str | None = "v1.1.0", good: str | None = "v1.1.0", **cha
                 name=name,
                 deployed=deployed,
                 good=good,
+                older=older,
                 functions=(function(f"{name}-get", **{"release": deployed} | changed),),
             )
             for name in ("teams", "roles")
@@ -88,6 +92,17 @@ def services(deployed: str | None = "v1.1.0", good: str | None = "v1.1.0", **cha
 
 def drift(*releases: str, **changed: Any) -> dict[str, Any]:
     return services(**changed, drifted=True, version="9", releases=frozenset(releases))
+
+
+def ages(age: float) -> dict[str, Any]:
+    """The releases, recorded so many seconds ago."""
+    return {"releases": tuple(replace(release, age=age) for release in RELEASES)}
+
+
+def begun(age: float) -> dict[str, Any]:
+    """v1.1.0 was recorded `age` seconds ago; somebody has moved one of two services to v1.0.0 by hand."""
+    by_hand, left = drift("v1.0.0", older="v1.0.0")["services"][0], services(older="v1.0.0")["services"][1]
+    return {"services": (by_hand, left), **ages(age)}
 
 
 def bad(version: str) -> frozenset[tuple[str, str]]:
@@ -199,6 +214,36 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         [],
     ),
     "drift, unrecorded": (drift(), State.DRIFT, [ADOPT]),
+    "drift, unrecorded, where something older is good": (
+        drift(older="v1.0.0"),
+        State.DRIFT,
+        [ADOPT, BEFORE],
+    ),
+    "drift, some moved by hand to before a new release": (
+        begun(age=600.0),
+        State.DRIFT_TO_RECORDED,
+        [BEFORE, ADOPT.replace("--to", "--services teams --to")],
+    ),
+    "drift, some moved by hand to before an old release": (
+        begun(age=90_000.0),
+        State.DRIFT_TO_RECORDED,
+        [ADOPT.replace("--to", "--services teams --to"), BEFORE],
+    ),
+    "drift, all moved by hand to before a new release": (
+        {**drift("v1.0.0", older="v1.0.0"), **ages(600.0)},
+        State.DRIFT_TO_RECORDED,
+        [KEEP.replace("v1.2.0", "v1.0.0"), ADOPT],
+    ),
+    "drift of what was released apart": (
+        {
+            "services": (
+                drift(older="v1.0.0")["services"][0],
+                replace(services("v1.0.0", "v1.0.0", older="v0.9.0")["services"][1], name="roles"),
+            )
+        },
+        State.DRIFT,
+        [line.replace("--to", "--services teams --to") for line in (ADOPT, BEFORE)],
+    ),
     "drift of one service": (
         {"services": (drift()["services"][0], services()["services"][1])},
         State.DRIFT,
@@ -209,7 +254,7 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         State.DRIFT_TO_QUARANTINED,
         [ADOPT],
     ),
-    "drift, recorded and newer": (drift("v1.2.0"), State.DRIFT_TO_RECORDED, [KEEP]),
+    "drift, recorded and newer": (drift("v1.2.0"), State.DRIFT_TO_RECORDED, [KEEP, ADOPT]),
     "drift, recorded and older": (
         drift("v1.0.0"),
         State.DRIFT_TO_RECORDED,
@@ -218,7 +263,7 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
     "drift, recorded and newer, while the stack is at work": (
         {**drift("v1.2.0"), **lease(Life.RUNNING, "R2", "stack")},
         State.RUNNING,
-        [STATUS],
+        [STATUS, ADOPT],
     ),
     "drift, of services with other ways back": (
         {
@@ -378,6 +423,23 @@ FINDINGS = {
     "held by a workflow": "W6",
     "failed in verification, from unknown": "P4",
 }
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [
+        (None, "last"),
+        (720.0, "last, 12 min ago"),
+        (10_800.0, "last, 3 hours ago"),
+        (1e6, "last, 12 days ago"),
+    ],
+)
+def test_in_a_drift_it_is_shown_how_old_the_recorded_release_is(age: float | None, words: str) -> None:
+    releases = tuple(replace(release, age=age) for release in RELEASES)
+
+    (found,) = advise(situation(**drift(), releases=releases))
+
+    assert found.steps[0].why.endswith(words)
 
 
 def situation(**changed: Any) -> Situation:
