@@ -285,9 +285,10 @@ class Setup:
         return files.write(changes)
 
     def steps(self, proposal: Proposal) -> tuple[str, ...]:
-        """What to type next, line by line."""
-        wanted = (proposal.state_bucket, proposal.foundation_bucket)
-        return initial.steps(self.folder, self.start, proposal, inventory.buckets(self._visitor, wanted))
+        """What to type next, line by line, once the files are written: nothing that is done already."""
+        tables = {one.name for one in self.found.tables}
+        done = initial.done(self.folder, proposal.environment, self._visitor, tables)
+        return initial.steps(self.folder, self.start, proposal, done)
 
 
 def _missing(

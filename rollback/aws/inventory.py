@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -280,3 +281,27 @@ def buckets(visitor: Visitor, wanted: Collection[str]) -> frozenset[str]:
 
     none: list[str] = []
     return frozenset(_or([], "buckets", own, none)) & frozenset(wanted)
+
+
+def stacks(visitor: Visitor, bucket: str, project: str) -> frozenset[str]:
+    """The stacks of a project whose state is in a bucket of the engine's
+    (https://www.pulumi.com/docs/iac/concepts/state-and-backends/); none where that may not be asked.
+    """
+    place = f".pulumi/stacks/{project}/"
+
+    def own() -> list[str]:
+        found = visitor.client("s3").list_objects_v2(Bucket=bucket, Prefix=place)
+        return [PurePosixPath(one["Key"]).name for one in found.get("Contents", ())]
+
+    none: list[str] = []
+    names = _or([], "the engine's state", own, none)
+    return frozenset(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
+
+def parameter(visitor: Visitor, name: str) -> str:
+    """What a parameter holds; empty where there is none, or it may not be read."""
+
+    def value() -> str:
+        return str(visitor.client("ssm").get_parameter(Name=name)["Parameter"].get("Value", ""))
+
+    return _or([], "a parameter", value, "")

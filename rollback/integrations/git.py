@@ -209,6 +209,14 @@ def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
     return {sha: text.strip() for sha, _, text in (line.partition(" ") for line in completed)}
 
 
+def is_committed(root: Path, paths: Iterable[str]) -> bool:
+    """Whether files, by their paths from `root`, are in the last commit as they are here."""
+    known = [*dict.fromkeys(paths)]
+    tracked = _git(root, "ls-files", "--error-unmatch", "--", *known)
+    changed = _git(root, "status", "--porcelain", "--", *known)
+    return not (tracked.returncode or changed.returncode or changed.stdout.strip())
+
+
 @cache
 def top(root: Path) -> Path:
     """The top folder of the repository that `root` is in. Raises `UsageError` where it is in none."""

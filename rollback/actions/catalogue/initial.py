@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rollback.actions.catalogue.files import File
+from rollback.aws import inventory
+from rollback.aws.inventory import Visitor
 from rollback.config import settings as configured
 from rollback.config.naming import FOUNDATION, Names
 from rollback.core import safe_yaml
@@ -17,6 +21,7 @@ from rollback.integrations import git
 from rollback.integrations.pulumi.backend import bucket_url
 from rollback.model import project_files, proposal
 from rollback.model.proposal import Proposal
+from rollback.model.release import label
 
 PROGRAM, REQUIREMENTS = "__main__.py", "requirements.txt"
 
@@ -95,38 +100,99 @@ def _of(given: dict[str, Any], name: str, key: str) -> Any:
     return value.get("value", value.get("default")) if isinstance(value, dict) else value
 
 
-def steps(folder: Path, start: Path, proposed: Proposal, buckets: frozenset[str]) -> tuple[str, ...]:
-    """What to type next, line by line, from the current folder `start`; `buckets` are there already."""
-    environment, region = proposed.environment, proposed.region
-    names = Names(proposed.prefix, environment)
-    missing = [one for one in (proposed.state_bucket, proposed.foundation_bucket) if one not in buckets]
-    lines: list[str] = []
-    if folder != start:
-        lines.append(f"cd {shlex.quote(_shown(folder, start))}")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What of an environment is there already: which `buckets`, the `stacks` whose state is in them, whether its files
+    are `committed`, its foundation and its own stack are declared, and a release is `recorded`.
+    """
+
+    buckets: frozenset[str] = frozenset()
+    stacks: frozenset[str] = frozenset()
+    committed: bool = False
+    foundation: bool = False
+    declared: bool = False
+    recorded: bool = False
+
+
+def done(folder: Path, environment: str, visitor: Visitor, tables: Container[str]) -> Done:
+    """Looks at an environment whose files are in a folder; `tables` are the account's. What may not be asked is not
+    there.
+    """
+    settings = configured.load(folder, environment)
+    names = settings.names
+    wanted = (names.state_bucket, names.foundation_bucket)
+    there = inventory.buckets(visitor, wanted)
+    project = safe_yaml.mapping(
+        configured.PROJECT_FILE, safe_yaml.read(folder / configured.PROJECT_FILE, folder)
+    )
+    found = [inventory.stacks(visitor, bucket, str(project["name"])) for bucket in wanted if bucket in there]
+    deployed = inventory.parameter(visitor, names.deployed_version)
+    ours = [configured.PROJECT_FILE, PROGRAM, REQUIREMENTS]
+    ours += [configured.stack_file(folder, one) for one in (environment, names.foundation_stack)]
+    return Done(
+        buckets=there,
+        stacks=frozenset().union(*found),
+        committed=repository(folder) is not None
+        and shutil.which("git") is not None
+        and git.is_committed(folder, [str(one) for one in ours]),
+        foundation=names.deployments_table in tables,
+        declared=bool(deployed),
+        recorded=deployed not in ("", label({})),
+    )
+
+
+def steps(folder: Path, start: Path, proposed: Proposal, there: Done) -> tuple[str, ...]:
+    """What to type next, line by line, from the current folder `start`, without what is `there`.
+
+    What is declared is declared again where its files are not committed as they are.
+    """
+    environment = proposed.environment
+    lines = [] if folder == start else [f"cd {shlex.quote(_shown(folder, start))}"]
+    founded, declared = (one and there.committed for one in (there.foundation, there.declared))
+    if founded and declared and there.recorded:
+        return (*lines, f"rollback status --env {environment}  # all of it is there")
     if find_spec("rollback.components") is None or find_spec("pulumi_aws") is None:
         lines.append("pip install -r requirements.txt")
     if repository(folder) is None:
         lines.append("git init --initial-branch main")
-    for bucket in missing:
-        lines += [
-            f"aws s3 mb s3://{bucket} --region {region}",
-            f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
-        ]
-    acting = acting_as_deployer(names, proposed.permission_sets.get("deployers", ""))
-    return (
-        *lines,
-        "export PULUMI_CONFIG_PASSPHRASE=''",
-        f"export PULUMI_BACKEND_URL='{bucket_url(proposed.foundation_bucket, region)}'",
-        f"pulumi stack init {names.foundation_stack}",
-        f"git add {configured.PROJECT_FILE} Pulumi.{environment}*.yaml {PROGRAM} {REQUIREMENTS}",
-        f"git commit --message 'Releases of {environment} can be rolled back'",
-        f"pulumi up --stack {names.foundation_stack}",
-        *acting,
-        f"export PULUMI_BACKEND_URL='{bucket_url(proposed.state_bucket, region)}'",
-        f"pulumi stack init {environment}",
-        f"pulumi up --stack {environment}",
-        f"rollback release record --env {environment} --version v1 --commit $(git rev-parse HEAD)",
-    )
+    for bucket in (proposed.state_bucket, proposed.foundation_bucket):
+        if bucket not in there.buckets:
+            lines += [
+                f"aws s3 mb s3://{bucket} --region {proposed.region}",
+                f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled",
+            ]
+    lines += _declaring(proposed, there, founded=founded, declared=declared)
+    if not there.recorded:
+        lines.append(
+            f"rollback release record --env {environment} --version v1 --commit $(git rev-parse HEAD)"
+        )
+    return tuple(lines)
+
+
+def _declaring(proposed: Proposal, there: Done, *, founded: bool, declared: bool) -> Iterator[str]:
+    """What declares the foundation and the environment's own stack, and takes the role of who does the second."""
+    environment = proposed.environment
+    names = Names(proposed.prefix, environment)
+    permission_set = proposed.permission_sets.get("deployers", "")
+    if not (founded and declared):
+        yield "export PULUMI_CONFIG_PASSPHRASE=''"
+    # Where people come by permission sets, the foundation's stack names them.
+    if not founded or (permission_set and not declared):
+        yield f"export PULUMI_BACKEND_URL='{bucket_url(proposed.foundation_bucket, proposed.region)}'"
+    if not founded and names.foundation_stack not in there.stacks:
+        yield f"pulumi stack init {names.foundation_stack}"
+    if not there.committed:
+        yield f"git add {configured.PROJECT_FILE} Pulumi.{environment}*.yaml {PROGRAM} {REQUIREMENTS}"
+        yield f"git commit --message 'Releases of {environment} can be rolled back'"
+    if not founded:
+        yield f"pulumi up --stack {names.foundation_stack}"
+    acting = acting_as_deployer(names, permission_set)
+    yield from acting[1:] if declared and permission_set else acting
+    if not declared:
+        yield f"export PULUMI_BACKEND_URL='{bucket_url(proposed.state_bucket, proposed.region)}'"
+        if environment not in there.stacks:
+            yield f"pulumi stack init {environment}"
+        yield f"pulumi up --stack {environment}"
 
 
 def acting_as_deployer(names: Names, permission_set: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,8 +29,9 @@ def proposal(**more: object) -> Proposal:
     )
 
 
-def steps(folder: Path, start: Path, proposed: Proposal, *buckets: str) -> list[str]:
-    return [line.partition("  #")[0] for line in initial.steps(folder, start, proposed, frozenset(buckets))]
+def steps(folder: Path, start: Path, proposed: Proposal, *buckets: str, **done: Any) -> list[str]:
+    there = initial.Done(buckets=frozenset(buckets), **done)
+    return [line.partition("  #")[0] for line in initial.steps(folder, start, proposed, there)]
 
 
 def test_buckets_and_a_repository_that_are_there_are_not_made_again(tmp_path: Path) -> None:
@@ -68,6 +70,46 @@ def test_an_administrator_declares_the_foundation_before_the_deployer_takes_the_
     ]
 
     assert [line for line in lines if line in order] == order
+
+
+STATUS = "rollback status --env staging"
+ALL = {
+    "stacks": frozenset({"staging", "staging-foundation"}),
+    "committed": True,
+    "foundation": True,
+    "declared": True,
+    "recorded": True,
+}
+RECORD = "rollback release record --env staging --version v1 --commit $(git rev-parse HEAD)"
+UP_FOUNDATION, UP = "pulumi up --stack staging-foundation", "pulumi up --stack staging"
+
+
+@pytest.mark.parametrize(
+    ("undone", "comes", "not_again"),
+    [
+        ({}, [STATUS], [UP_FOUNDATION, UP, RECORD, "pulumi stack init", "git "]),
+        ({"recorded": False}, [RECORD], [UP_FOUNDATION, UP, STATUS, "pulumi stack init", "git "]),
+        ({"recorded": False, "declared": False}, [UP, RECORD], [UP_FOUNDATION, "pulumi stack init", "git "]),
+        ({"committed": False}, ["git commit", UP_FOUNDATION, UP], ["pulumi stack init", RECORD, STATUS]),
+        (
+            {"stacks": frozenset({"staging-foundation"}), "declared": False},
+            ["pulumi stack init staging", UP],
+            [UP_FOUNDATION, "pulumi stack init staging-foundation"],
+        ),
+    ],
+)
+def test_what_is_done_already_is_not_asked_for_again(
+    tmp_path: Path, undone: dict[str, Any], comes: list[str], not_again: list[str]
+) -> None:
+    (tmp_path / ".git").mkdir()
+    one = proposal()
+
+    lines = steps(tmp_path, tmp_path, one, one.state_bucket, one.foundation_bucket, **{**ALL, **undone})
+
+    for wanted in comes:
+        assert [line for line in lines if line.startswith(wanted)], lines
+    for done in not_again:
+        assert not [line for line in lines if line == done or line.startswith(f"{done} ")], lines
 
 
 def test_people_of_identity_center_take_no_role(tmp_path: Path) -> None:

@@ -68,6 +68,18 @@ def test_head_a_branch_and_a_tag_name_the_commit_that_was_deployed(root: Path, g
         checked_commit(root, "--all")
 
 
+def test_files_are_committed_where_the_last_commit_has_them_as_they_are(root: Path, git: Git) -> None:
+    assert commits.is_committed(root, ["file"])
+    (root / "other").write_text("new")
+    assert not commits.is_committed(root, ["file", "other"])
+    git("add", "other")
+    assert not commits.is_committed(root, ["file", "other"])
+    git("commit", "-qm", "write other")
+    assert commits.is_committed(root, ["file", "other"])
+    (root / "file").write_text("changed")
+    assert not commits.is_committed(root, ["file"])
+
+
 @pytest.mark.parametrize("wanted", ["f" * 40, "nothing", "--all", "-n", "HEAD:file", "HEAD@{0}", ""])
 def test_what_is_no_commit_is_reported(root: Path, git: Git, wanted: str) -> None:
     git("status")
