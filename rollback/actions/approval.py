@@ -13,6 +13,7 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
+from rollback.model.messages import changed
 from rollback.model.plan import Plan
 from rollback.model.record import WAITING, Approval, Record, now_iso
 from rollback.model.situation import Policy
@@ -96,14 +97,14 @@ def binding_policy(
             )
     strictest = max(here, policy(there, kind, below=below), key=_STRICTEST.index)
     if strictest == "identity":
-        changed = [
+        differ = [
             name
             for name, text in zip(files, texts, strict=True)
             if (root / name).read_text(encoding="utf-8") != text
         ]
-        if changed:
+        if differ:
             raise Refused(
-                f"{settings.environment} needs approval, and {' and '.join(changed)} here differ from branch "
+                f"{settings.environment} needs approval, and {' and '.join(differ)} here differ from branch "
                 f"'{branch}'.",
                 code=Code.SETTINGS_NOT_REVIEWED,
                 next=f"Commit them to '{branch}' by review, or check out what is there.",
@@ -179,11 +180,14 @@ def is_digest_of(typed: str, digest: str) -> bool:
     return len(typed) >= MIN_DIGEST and digest.startswith(typed)
 
 
-def as_shown(plan: Plan[Any], digest: str) -> None:
-    """Raises `Refused` where `digest`, if one is given, was shown for another plan than this one."""
+def as_shown(plan: Plan[Any], digest: str, shown: Plan[Any] | None = None) -> None:
+    """Raises `Refused` where `digest`, if one is given, is of another plan than this one: of the one that was `shown`,
+    where that is known.
+    """
     if digest and not is_digest_of(digest.lower(), plan.digest()):
+        what = f"The digest of what would be done is {plan.digest()[:16]} now, and not {digest[:16]}."
         raise Refused(
-            f"The digest of what would be done is {plan.digest()[:16]} now, and not {digest[:16]}.",
+            what if shown is None else f"What would be done is not what was shown: {changed(shown, plan)}.",
             code=Code.DIGEST_MISMATCH,
             next=f"Read the plan above; then the same command with --digest {plan.digest()[:16]}",
         )

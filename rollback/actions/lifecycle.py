@@ -118,12 +118,13 @@ class Lifecycle:
         *,
         yes: bool = False,
         digest: str = "",
+        shown: Plan[Any] | None = None,
         hold: bool = False,
     ) -> Finished:
         """Plans and, where nobody else has to approve, rolls back.
 
         Where nobody has to confirm, or `yes` does so beforehand, the lease is taken first and one plan under it
-        serves for both. So it is with the `digest` that was shown for a plan: exactly that plan is carried out.
+        serves for both. So it is with the `digest` that was `shown` for a plan: exactly that plan is carried out.
         With `hold` it ends with the plan in any case, and `apply` goes on. Raises `Refused` where the plan has
         another digest.
         """
@@ -139,7 +140,7 @@ class Lifecycle:
             plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
-            approval.as_shown(plan, digest)
+            approval.as_shown(plan, digest, shown)
             record = new_record(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
             waiting = self._await_approval(record, plan, policy)
@@ -150,7 +151,7 @@ class Lifecycle:
                 plan = self._plan(target, request)
             if not plan.changing:
                 return Finished(record=None, plan=plan)
-            approval.as_shown(plan, digest)
+            approval.as_shown(plan, digest, shown)
             record = new_record(self.session, target, plan, reason, rollback_id=rollback_id, began=began)
             target.keep(plan, rollback_id)
             self._records.not_stopped()

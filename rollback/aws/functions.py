@@ -12,6 +12,7 @@ from rollback.aws.account import THROTTLES, Account, code, denied, explained
 from rollback.config.naming import is_like
 from rollback.config.settings import Settings
 from rollback.model.alias_moves import shares
+from rollback.model.grouping import together
 from rollback.model.record import Check
 
 if TYPE_CHECKING:
@@ -99,11 +100,11 @@ def alias_differs(
 
 
 def all_at(found: Iterable[tuple[str, str]], what: str) -> Check:
-    """The check of all aliases, by function and what is wrong with it; it names the first ten that differ. Pure."""
+    """The check of all aliases, by function and what is wrong with it, which is said once of many. Pure."""
     every = list(found)
-    wrong = [f"{function}: {why}" for function, why in every if why]
+    wrong = [(function, why) for function, why in every if why]
     detail = f"{len(every) - len(wrong)} of {len(every)} aliases {what}"
-    return Check(check="aliases", ok=not wrong, detail="; ".join([detail, *wrong[:10]]))
+    return Check(check="aliases", ok=not wrong, detail="; ".join([detail, *together(wrong)[:10]]))
 
 
 def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | None:

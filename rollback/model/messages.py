@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
 from rollback.model.advice import next_for
+from rollback.model.alias_moves import Move, shares
 from rollback.model.commands import Commands
+from rollback.model.grouping import together
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Record, Status
@@ -65,7 +68,7 @@ def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
     """That a plan is not carried out because, made again, it is another one: what has changed, and what to type next."""
     env, name = record.environment, record.rollback_id
     moved = _differing(plan, today) if plan.targets == today.targets else ()
-    what = f"The plan is out of date: {_changed(plan, today, moved)}."
+    what = f"The plan is out of date: {changed(plan, today)}."
     if record.status is not Status.STANDBY:
         return Refused(
             what, code=Code.PLAN_OUTDATED, next=f"rollback abort {name} --env {env}  # then plan again"
@@ -82,34 +85,65 @@ def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
     )
 
 
-def _changed(plan: Plan[Any], today: Plan[Any], moved: Sequence[str]) -> str:
-    """In words what makes `today` another plan; `moved` are the steps that are other ones."""
+def changed(plan: Plan[Any], today: Plan[Any]) -> str:
+    """What makes `today` another plan, in words: the first functions or resources, from and to which version each."""
+    moved = _differing(plan, today) if plan.targets == today.targets else ()
     if moved:
-        more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
-        are = "is" if len(moved) == 1 else "are"
-        return f"{', '.join(moved[:_NAMED])}{more} {are} not as it was planned"
+        more = f"; and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+        return f"{'; '.join(moved[:_NAMED])}{more}"
     if plan.to_version != today.to_version:
         return f"it would go to {today.to_version} now, and not to {plan.to_version}"
     return f"its digest is {today.digest()[:16]} now, and not {plan.digest()[:16]}"
 
 
 def _differing(plan: Plan[Any], today: Plan[Any]) -> tuple[str, ...]:
-    """The subjects of the steps that only one of two plans has, in order."""
-    then, now = ({canonical(step): step.subject for step in one.steps} for one in (plan, today))
-    return tuple(sorted({{**then, **now}[text] for text in then.keys() ^ now.keys()}))
+    """The steps that only one of two plans has, or that are other ones in the second, in order: a line a subject."""
+    then, now = ({canonical(step): step for step in one.steps} for one in (plan, today))
+    before, after = (
+        {step.subject: step for text, step in one.items() if text not in other}
+        for one, other in ((then, now), (now, then))
+    )
+    return tuple(_compared(name, before.get(name), after.get(name)) for name in sorted({**before, **after}))
+
+
+def _compared(name: str, then: Any, now: Any) -> str:
+    """One subject's step as it was planned (None: not at all), and as it would be now."""
+    planned, would_be = (_movement(step) for step in (then, now))
+    if then is None or now is None:
+        return (
+            f"{name} is {would_be or 'in the plan'} now, and was not planned"
+            if now
+            else f"{name} is no longer in the plan"
+        )
+    if planned == would_be:
+        return f"{name} is not as it was planned"
+    return f"{name} was planned {planned}, and would be {would_be} now"
+
+
+def _movement(step: Any) -> str:
+    """`4 → 3` of an alias, with the weights that it has beside; empty of any other step."""
+    if not isinstance(step, Move):
+        return ""
+    return f"{step.from_version}{f' ({shares(step.weights)})' if step.weights else ''} → {step.to_version}"
 
 
 def refuse(refusals: Sequence[Refusal], then: str = "") -> None:
     """Raises `Refused` with all that speaks against a plan, if anything does, and what to type `then`."""
     if refusals:
-        lines = [
-            f"{item.subject}: {item.reason}" + (f"  ({item.remedy})" if item.remedy else "")
-            for item in refusals
-        ]
+        alike = Counter(item.reason for item in refusals)
+        lines = together((item.subject, _reason(item, alike[item.reason])) for item in refusals)
         more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         raise Refused(
             "\n".join(["The plan is refused:", *lines[:_SHOWN], *more]), code=Code.PLAN_REFUSED, next=then
         )
+
+
+def _reason(item: Refusal, alike: int) -> str:
+    """Why, and what to add; of many that are alike without the names, which what to type next has."""
+    if not item.remedy:
+        return item.reason
+    remedy = item.remedy.replace(item.subject, "each of them") if alike > 1 else item.remedy
+    return f"{item.reason}  ({remedy})"
 
 
 def several(failures: Sequence[Any]) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
+from rollback.model.grouping import together
 from rollback.views.report.markdown import code, escape, table
 from rollback.views.rich_layout import hanging, text, unwrapped
 
+_NAMED = 3
 _STYLES = {"✓": "green", "✗": "bold red", "!": "yellow", "–": "dim"}
 
 
@@ -21,15 +24,15 @@ def view(verdict: Verdict) -> RenderableType:
     )
     widest = max((len(finding.check) for finding in verdict.findings), default=0)
     lines: list[RenderableType] = []
-    following = [*verdict.findings[1:], None]
-    for finding, after in zip(verdict.findings, following, strict=True):
+    groups = verdict.lines
+    for group, after in zip(groups, [*groups[1:], None], strict=True):
+        finding = group[0]
         style = _STYLES[finding.mark]
-        message = f"{finding.subject}: {finding.explanation}" if finding.subject else finding.explanation
         mark = f"{finding.mark} {finding.check:<{widest}}"
-        lines.append(hanging(mark, text(message, "" if style == "green" else style), style))
+        lines.append(hanging(mark, text(_message(group), "" if style == "green" else style), style))
         # Said once, after the last of those that it is the way out of.
-        if _then(finding) and (after is None or _then(after) != _then(finding)):
-            for index, each in enumerate(finding.next.splitlines()):
+        if (then := _then(group)) and (after is None or _then(after) != then):
+            for index, each in enumerate(then):
                 before = ("  next: " if index == 0 else "        ", "dim")
                 lines.append(unwrapped(Text.assemble(before, text(each, "cyan"))))
     # The other answer is an error's, which the verb ends with.
@@ -37,20 +40,36 @@ def view(verdict: Verdict) -> RenderableType:
     return Group(head, Text(), *lines, *end)
 
 
-def _then(finding: Judgement) -> str:
-    return "" if finding.answer is CheckAnswer.YES else finding.next
+def _message(group: Sequence[Judgement]) -> str:
+    """What was found, of all that it is about."""
+    (line,) = together((one.subject, group[0].explanation) for one in group)
+    return line
+
+
+def _then(group: Sequence[Judgement]) -> list[str]:
+    """What to type next: what differs from subject to subject is not repeated."""
+    if group[0].answer is CheckAnswer.YES:
+        return []
+    every = [one.next.splitlines() for one in group]
+    if all(each == every[0] for each in every):
+        return every[0]
+    commands = [[line.partition("  #")[0] for line in each] for each in every]
+    if all(each == commands[0] for each in commands):
+        return [f"{line}  # which shows them" for line in commands[0]]
+    more = f"  # and so for {len(every) - 1} more"
+    return [f"{line}{more}" if line == every[0][-1] else line for line in every[0]]
 
 
 def markdown(verdict: Verdict) -> str:
     """The same for a job's summary or a pull request: a heading, the answer, and a table."""
     rows = [
         (
-            finding.mark,
-            escape(finding.check),
-            " ".join([*([code(finding.subject)] if finding.subject else []), escape(finding.explanation)]),
-            ", then ".join(map(code, _then(finding).splitlines())),
+            group[0].mark,
+            escape(group[0].check),
+            " ".join([*_subjects(group), escape(group[0].explanation)]),
+            ", then ".join(map(code, _then(group))),
         )
-        for finding in verdict.findings
+        for group in verdict.lines
     ]
     return "\n".join(
         [
@@ -62,6 +81,13 @@ def markdown(verdict: Verdict) -> str:
             "",
         ]
     )
+
+
+def _subjects(group: Sequence[Judgement]) -> list[str]:
+    """The first subjects of a group, and how many more there are."""
+    named = [code(one.subject) for one in group[:_NAMED] if one.subject]
+    more = len(group) - _NAMED
+    return [*named, *([f"and {more} more"] if named and more > 0 else [])]
 
 
 def document(verdict: Verdict) -> dict[str, Any]:

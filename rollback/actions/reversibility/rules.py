@@ -88,9 +88,17 @@ class Verdict:
         return not self.against
 
     @property
+    def lines(self) -> tuple[tuple[Judgement, ...], ...]:
+        """The findings, those together that are the same of several subjects, in the order of the first of each."""
+        groups: dict[tuple[str, str, str], list[Judgement]] = {}
+        for one in self.findings:
+            groups.setdefault((one.check, one.mark, one.explanation), []).append(one)
+        return tuple(map(tuple, groups.values()))
+
+    @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        count = len(self.against)
+        count = sum(group[0].against for group in self.lines)
         if not count:
             return f"A change of {self.environment} to {self.commit[:12]} could be taken back."
         reasons = "1 reason" if count == 1 else f"{count} reasons"

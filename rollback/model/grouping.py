@@ -1,0 +1,37 @@
+"""Many times the same sentence as one sentence, with how many subjects it is about. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_NAMED = 3
+# A number, and none of a release or of a name.
+_NUMBER = re.compile(r"(?<![\w.-])\d+(?![\w-]|\.\d)")
+
+
+def together(found: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each sentence of (subject, sentence), in the order of the first of each.
+
+    A sentence with other numbers in it is the same one: the first subject's is shown, and how many are like it.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for subject, sentence in found:
+        groups.setdefault(_NUMBER.sub("#", sentence), []).append((subject, sentence))
+    return [line for group in groups.values() for line in _lines(group)]
+
+
+def _lines(group: Sequence[tuple[str, str]]) -> list[str]:
+    subjects = [subject for subject, _ in group]
+    first, sentence = group[0]
+    if len({each for _, each in group}) == 1:
+        return [f"{some(subjects)}: {sentence}" if any(subjects) else sentence]
+    if len(group) <= _NAMED:
+        return [f"{subject}: {each}" for subject, each in group]
+    return [f"{first}: {sentence}; and {len(group) - 1} more like it ({some(subjects[1:])})"]
+
+
+def some(names: Sequence[str], most: int = _NAMED) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
