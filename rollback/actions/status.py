@@ -4,11 +4,12 @@ recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rollback.actions import situation
 from rollback.actions.context import Session
@@ -23,6 +24,7 @@ from rollback.ledger.health import protections
 from rollback.ledger.schema import Bar, Newer
 from rollback.model.advice import Advice, advise
 from rollback.model.deployed import known
+from rollback.model.grouping import together
 from rollback.model.record import Check, Record, now_iso
 from rollback.model.release import (
     STACK,
@@ -40,6 +42,9 @@ from rollback.targets.aliases.recorded import Recorded, recorded
 # Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
 EXACT_UP_TO = 100
 _RECENT = 50
+# A function's version, None where it has no alias, and its weights, where they were read.
+Pointer = tuple[str | None, Mapping[str, float]]
+T = TypeVar("T")
 # For how long an emergency is what `status` says first.
 _LOUD = timedelta(days=14)
 
@@ -64,7 +69,8 @@ class Overview:
     `no_way_back` says of which services there is none, and why.
 
     `emergencies` are journals on this machine that the ledger does not have, and the newest emergencies that
-    it has, in words; `warnings` say what is wrong with the ledger's table as a whole.
+    it has, in words; `warnings` say what is wrong with the ledger's table as a whole. `exact`: weights were read;
+    `pending`: they are being read.
     """
 
     environment: str
@@ -78,6 +84,7 @@ class Overview:
     strangers: tuple[str, ...]
     exact: bool
     advice: tuple[Advice, ...]
+    pending: bool = False
     ways: tuple[RecoveryOption, ...] = ()
     no_way_back: tuple[NoWayBack, ...] = ()
     frozen: str = ""
@@ -85,16 +92,53 @@ class Overview:
     warnings: tuple[str, ...] = ()
 
 
-def overview(session: Session, *, exact: bool = False) -> Overview:
-    """Reads what is deployed, what is in flight and what could be rolled back to."""
-    settings = session.settings
+def overview(
+    session: Session, *, exact: bool = False, early: Callable[[Overview], object] | None = None
+) -> Overview:
+    """Reads what is deployed, what is in flight and what could be rolled back to.
+
+    `early` gets the same without weights, `pending`, as soon as that is known, where weights are read: these are on the
+    control plane's quota of 15 calls a second, and versions on GetFunction's own of 100.
+    """
+    settings, account = session.settings, session.account
     timeline = session.ledger.timeline(readable=True)
     timeline.newest  # noqa: B018 - what is recorded is read before what is deployed: what ends meanwhile is no drift
     catalogue = settings.catalogue()
     exact = exact or len(catalogue) <= EXACT_UP_TO
-    around, pointers = session.account.beside(
-        lambda: _around(session, timeline), lambda name: _pointer(session, name, exact=exact), catalogue
-    )
+
+    def around() -> _Around:
+        return _around(session, timeline)
+
+    def pointers(*, exact: bool) -> list[Callable[[], Pointer]]:
+        return [partial(_pointer, session, name, exact=exact) for name in catalogue]
+
+    with account.workers() as pool:
+        tasks: list[Callable[[], Any]] = [around, *pointers(exact=exact and early is None)]
+        found = pool.map(_call, tasks)
+        slow = pool.map(_call, pointers(exact=True)) if exact and early is not None else None
+        beside = next(found)
+        seen = list(found)
+        if slow is not None and early is not None:
+            early(_assembled(session, timeline, beside, seen, exact=False, pending=True))
+            seen = list(slow)
+    return _assembled(session, timeline, beside, seen, exact=exact)
+
+
+def _call(task: Callable[[], T]) -> T:
+    return task()
+
+
+def _assembled(
+    session: Session,
+    timeline: Timeline,
+    around: _Around,
+    pointers: Sequence[Pointer],
+    *,
+    exact: bool,
+    pending: bool = False,
+) -> Overview:
+    """The overview, by what the aliases are at."""
+    settings, catalogue = session.settings, session.settings.catalogue()
     everything, last = around.bars, around.last
     quarantines = _quarantines(everything)
     others = last.apart(catalogue, timeline.all_deployed)
@@ -138,7 +182,8 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
             deployer=str(taking(settings, DEPLOYER, session.caller)),
         )
     )
-    calm = frozen is None and not any(each.steps for each in advice if each.state is not State.STANDBY)
+    bound = frozen is not None and frozen.binds(session.caller.person)
+    calm = not bound and not any(each.steps for each in advice if each.state is not State.STANDBY)
     return Overview(
         environment=settings.environment,
         account=settings.account,
@@ -152,6 +197,7 @@ def overview(session: Session, *, exact: bool = False) -> Overview:
         holders=around.holders,
         strangers=around.strangers,
         exact=exact,
+        pending=pending,
         advice=advice,
         # Where something is to be done first, these would be refused, or go back too far.
         ways=recovery_options(
@@ -318,13 +364,17 @@ def _releases(
     quarantined = {(item.service, item.version) for item in quarantines}
     found = known(last.releases)
     wrong = [
-        f"{name}: {version} is quarantined"
+        (name, f"{version} is quarantined")
         for name, version in found.items()
         if (services[name], version) in quarantined
     ]
-    mixed = [f"{services[name]} is mixed: {name} is at {version}" for name, version in others.items()]
+    mixed = [(name, f"{services[name]} is mixed, this is at {version}") for name, version in others.items()]
     detail = f"{len(found) - len(wrong)} of {len(found)} functions are at releases that may be deployed"
-    return Check(check="releases", ok=not wrong, detail="; ".join([detail, *wrong[:10], *mixed[:10]]))
+    return Check(
+        check="releases",
+        ok=not wrong,
+        detail="; ".join([detail, *together(wrong)[:10], *together(mixed)[:10]]),
+    )
 
 
 def _parameter(session: Session, deployed: str) -> Check:
@@ -336,7 +386,7 @@ def _parameter(session: Session, deployed: str) -> Check:
     return Check(check="parameter", ok=value == deployed, detail=what)
 
 
-def _pointer(session: Session, name: str, *, exact: bool) -> tuple[str | None, Mapping[str, float]]:
+def _pointer(session: Session, name: str, *, exact: bool) -> Pointer:
     """The version that a function's alias is at, None where it has none, and its weights, which only `exact` reads."""
     alias = session.settings.alias
     if exact:
@@ -346,9 +396,7 @@ def _pointer(session: Session, name: str, *, exact: bool) -> tuple[str | None, M
     return (seen.version if seen else None), {}
 
 
-def _function_status(
-    name: str, service: str, pointer: tuple[str | None, Mapping[str, float]], last: Recorded
-) -> FunctionStatus:
+def _function_status(name: str, service: str, pointer: Pointer, last: Recorded) -> FunctionStatus:
     version, weights = pointer
     state = last.states.get(name)
     return FunctionStatus(

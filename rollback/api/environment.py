@@ -261,16 +261,18 @@ class Environment(Operations):
         unhealthy; `RollbackError` where it failed half way or was interrupted: `resume` or `abort` goes on.
         """
         if isinstance(what, Request):
-            request, digest = self._with_whole_ids(what), ""
+            request, digest, shown = self._with_whole_ids(what), "", None
         else:
             if what.environment != self.name:
                 raise UsageError(
                     f"That plan is of {what.environment}, and this is {self.name}.", code=Code.OPTION_INVALID
                 )
             what.check()
-            request, digest = what.details.request, what.digest
+            request, digest, shown = what.details.request, what.digest, what.details
         result = self.carried_out(
-            lambda flow: flow.start(request.kind, request, reason, yes=yes, digest=digest, hold=hold)
+            lambda flow: flow.start(
+                request.kind, request, reason, yes=yes, digest=digest, shown=shown, hold=hold
+            )
         )
         if not wait_minutes or result.record is None or result.status != Status.AWAITING_APPROVAL:
             return result
@@ -363,15 +365,16 @@ class Environment(Operations):
 
     # -- what is deployed, and what happened -----------------------------------------------------------------------
 
-    def status(self, *, exact: bool = False) -> Overview:
+    def status(self, *, exact: bool = False, early: Callable[[Overview], object] | None = None) -> Overview:
         """What is deployed, what is in flight, and what to type next.
 
-        `exact` reads weights however many functions there are; otherwise they are read of up to 100.
+        `exact` reads weights however many functions there are; otherwise they are read of up to 100. `early` is called
+        once before with what is known without them, as Lambda's quota makes them wait: 42 functions take two seconds.
         """
         from rollback.actions import status  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
-            return status.overview(session, exact=exact)
+            return status.overview(session, exact=exact, early=early)
 
     def may_deploy(self, commit: str) -> str:
         """All digits of a commit that may be deployed. Raises `Refused` where it is quarantined, or somebody else has

@@ -21,6 +21,7 @@ from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.model.advice import Advice
 from rollback.model.drill import is_of_drill
+from rollback.model.grouping import together
 from rollback.model.messages import counted, resources
 from rollback.model.record import (
     MARKS,
@@ -31,9 +32,9 @@ from rollback.model.record import (
     plain_record,
 )
 from rollback.model.resource_changes import SAME
-from rollback.model.situation import RecordSeen, Service, State
+from rollback.model.situation import FunctionStatus, RecordSeen, Service, State
 from rollback.views.plan import common_prefix, plan_view
-from rollback.views.rich_layout import Cell, Either, Listing, hanging, text, unwrapped
+from rollback.views.rich_layout import Cell, Either, Listing, hanging, shortened, text, unwrapped
 
 if TYPE_CHECKING:
     from rollback.actions.history import Moment
@@ -61,6 +62,8 @@ _RESULTS = {str(status): style for status, style in _STATUS.items()} | {
 _LOUD = "bold white on red"
 # Columns of a terminal that three and six columns of a table need.
 _THREE, _SIX = 76, 100
+# Characters of a commit's subject in a list, which `show` has whole.
+_SUBJECT = 60
 # Characters of an event's data that nobody here can have written.
 _STRANGE = 200
 
@@ -272,7 +275,8 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
     rows: list[tuple[str, Cell, Cell]] = [
         ("", [[("malformed", "bold red")]], [[(sanitize.line(error.what), "red")]]) for error in broken
     ]
-    rows += [(moment.at, _what(moment), _how(moment)) for moment in moments]
+    named: set[str] = set()
+    rows += [(moment.at, _what(moment), _how(moment, named)) for moment in moments]
     if not rows:
         return text("Nothing is recorded yet.", "dim")
     # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
@@ -303,8 +307,8 @@ def _what(moment: Moment) -> Cell:
     return [head, [(sanitize.line(moment.what), "dim")]] if moment.movement else [head]
 
 
-def _how(moment: Moment) -> Cell:
-    """How an entry ended, and by whom."""
+def _how(moment: Moment, named: set[str]) -> Cell:
+    """How an entry ended, by whom, and why; the subject of a commit where it is not among those that were `named`."""
     result = moment.result if moment.movement or not moment.document.get("deployment_id") else ""
     counted = " ".join(
         f"{mark}{moment.changes[op]}" for op, mark in MARKS.items() if op != SAME and moment.changes.get(op)
@@ -318,7 +322,11 @@ def _how(moment: Moment) -> Cell:
         (sanitize.line(f"{result}{elapsed}{', ' if result else ''}"), _RESULTS.get(result, "")),
         (sanitize.line(", ".join(details)), ""),
     ]
-    return [ended, [(sanitize.line(moment.subject), "")]] if moment.subject else [ended]
+    subject = sanitize.line(moment.subject)
+    if moment.commit:
+        subject = "" if moment.commit in named else shortened(subject, _SUBJECT)
+        named.add(moment.commit)
+    return [ended, [(subject, "")]] if subject else [ended]
 
 
 def _headed(*names: str) -> Table:
@@ -347,8 +355,8 @@ def overview_view(view: Any) -> RenderableType:
     table = _headed("service", "deployed", "functions", "back to", "quarantined")
     narrow = _headed("service", "deployed")
     odd: list[Text] = []
+    common = common_prefix([status.function for service in view.services for status in service.functions])
     for service in view.services:
-        wrong = [status for status in service.functions if not status.ok]
         mark = _mark(service)
         name, back = text(service.name), text(service.previous or "–")
         deployed = text(f"{service.stands or '–'}{' (mixed)' if service.apart else ''}")
@@ -356,14 +364,9 @@ def overview_view(view: Any) -> RenderableType:
         table.add_row(name, deployed, mark, back, quarantined)
         below = Text.assemble("\nquarantined ", quarantined) if quarantined else Text()
         narrow.add_row(name, Text.assemble(deployed, ", back to ", back, ", ", mark, below))
-        odd.extend(_odd(status) for status in wrong)
-        odd.extend(
-            text(
-                f"  {name}: at {version}{' (quarantined)' if version in service.quarantined else ''}",
-                "yellow",
-            )
-            for name, version in service.apart.items()
-        )
+        odd.extend(_odd(service, common))
+    if odd and common:
+        odd.insert(0, text(f"Functions {common}…", "dim"))
     parts: list[RenderableType] = [
         *(text(line, _LOUD) for line in view.emergencies),
         *(text(f"! {line}", "bold red") for line in view.warnings),
@@ -401,7 +404,9 @@ def overview_view(view: Any) -> RenderableType:
     )
     if view.strangers:
         parts.append(hanging("!", text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"), "dim"))
-    if not view.exact:
+    if view.pending:
+        parts.append(text("Weights are being read…", "dim"))
+    elif not view.exact:
         parts.append(text("Weights were not read; --exact reads them.", "dim"))
     parts.append(advice_view(view.advice))
     return Group(*parts)
@@ -428,6 +433,7 @@ def _mark(service: Service) -> Text:
 def overview_document(view: Any) -> dict[str, Any]:
     """An environment as `status --json` has it: the fields of `Overview` by name, and `advice_document`."""
     document = {**plain(view), **advice_document(view.advice)}
+    del document["pending"]
     document["in_flight"] = [record_document(seen, ()) for seen in view.in_flight]
     return document
 
@@ -473,23 +479,38 @@ def _no_way_back(missing: Sequence[NoWayBack], services: int) -> Iterator[Render
 
 
 def _infrastructure(part: Any) -> RenderableType:
-    deployed = f"{part.stands[:12]} {part.says}".strip() if part.stands else "–"
+    says = shortened(sanitize.line(part.says), _SUBJECT)
+    deployed = f"{part.stands[:12]} {says}".strip() if part.stands else "–"
     quarantined = (
         f"   quarantined: {', '.join(commit[:12] for commit in part.quarantined)}" if part.quarantined else ""
     )
     return hanging(f"{part.name:<9}", Text.assemble(text(deployed), text(quarantined, "yellow")), "bold")
 
 
-def _odd(status: Any) -> Text:
+def _odd(service: Service, common: str) -> Iterator[Text]:
+    """A service's functions that are not as recorded, and those that are at another release: a line a sentence.
+
+    What all functions' names begin with is left out.
+    """
+    wrong = [status for status in service.functions if not status.ok]
+    for line in together((status.function[len(common) :], _differs(status)) for status in wrong):
+        yield text(f"  {line}", "red")
+    apart = [
+        (name[len(common) :], f"at {version}{' (quarantined)' if version in service.quarantined else ''}")
+        for name, version in service.apart.items()
+    ]
+    for line in together(apart):
+        yield text(f"  {line}", "yellow")
+
+
+def _differs(status: FunctionStatus) -> str:
     if status.version is None:
-        what = "has no alias"
-    elif status.weights:
-        what = "weights: " + ", ".join(
+        return "has no alias"
+    if status.weights:
+        return "weights: " + ", ".join(
             f"{share:.0%} on version {name}" for name, share in status.weights.items()
         )
-    else:
-        what = f"is at version {status.version}, recorded is {status.expected}"
-    return text(f"  {status.function}: {what}", "red")
+    return f"is at version {status.version}, recorded is {status.expected}"
 
 
 def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) -> RenderableType:

@@ -163,6 +163,11 @@ def hanging(mark: str, text: Text, style: str = "") -> Table:
     return grid
 
 
+def shortened(value: str, most: int) -> str:
+    """A text of at most so many characters, which says where something is left out."""
+    return value if len(value) <= most else f"{value[: most - 1].rstrip()}…"
+
+
 def unwrapped(text: Text) -> Text:
     """A line to copy: whatever the width, there is no line break in it but the terminal's own.
 

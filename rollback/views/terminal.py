@@ -10,11 +10,13 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
@@ -66,11 +68,15 @@ class Terminal:
         self._progress: Progress | None = None
         self._tasks: list[Any] = []
         self._last_line = 0.0
+        self._live: Live | None = None
 
     # -- what happens ------------------------------------------------------------------------------------
 
     def hear(self, event: Event) -> None:
         """Shows an event of an operation."""
+        if self._live is not None:
+            # It is drawn elsewhere: what is in place goes before.
+            self._live.stop()
         match event:
             case PlanMade(plan=plan):
                 self.planned(plan)
@@ -211,6 +217,23 @@ class Terminal:
             write_out(json.dumps(document, indent=2, default=str))
         else:
             self._print(view)
+
+    @contextmanager
+    def rewriting(self) -> Iterator[Callable[[RenderableType], None] | None]:
+        """What shows a view on standard output and rewrites it in place, until the block ends, which takes it away; None
+        where that is no terminal, or is for a program.
+        """
+        if self.json_output or not self.results.is_terminal:
+            yield None
+            return
+        # Not the console of results, which goes nowhere: this one draws.
+        console = Console(file=steady(sys.stdout), highlight=False, markup=False, emoji=False)
+        with Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
+            self._live = live
+            try:
+                yield lambda view: live.update(view, refresh=True)
+            finally:
+                self._live = None
 
     def _print(self, view: RenderableType) -> None:
         with self.results.capture() as shown:

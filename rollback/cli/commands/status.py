@@ -32,7 +32,11 @@ def status(
                 {"commit": sha, "quarantined": False},
             )
             return
-        view = opened.status(exact=exact)
+        with ui.rewriting() as screen:
+            # What is known within a second is shown, and rewritten once weights are read, too.
+            view = opened.status(
+                exact=exact, early=screen and (lambda view: screen(records.overview_view(view)))
+            )
         ui.show(records.overview_view(view), records.overview_document(view))
 
 

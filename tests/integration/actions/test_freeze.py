@@ -87,6 +87,11 @@ def test_status_reports_it_first(cold: World) -> None:
     assert "alice" in overview(cold.session()).frozen
 
 
+def test_only_who_froze_it_is_shown_the_ways_back_that_they_may_go(cold: World) -> None:
+    assert [way.kind for way in overview(cold.session(ALICE)).ways][:1] == ["aliases"]
+    assert not overview(cold.session(CAROL)).ways
+
+
 def test_a_held_plan_of_a_kind_that_needs_no_approval_is_applied_by_its_digest(world: World) -> None:
     world.story()
     waiting = world.flow().start("aliases", AliasesRequest(), "it went bad", hold=True)

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from rollback.actions.audit import Audited
+from rollback.api.events import Notice
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
 from rollback.ledger.finding import Finding
 from rollback.model.advice import Advice
@@ -196,3 +197,50 @@ def test_what_a_program_wrote_for_the_whole_width_is_not_broken_for_a_margin() -
         "1 failed",
         "    1 failed",
     ]
+
+
+class Screen(io.StringIO):
+    """Standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_is_shown_first_is_taken_away_before_the_result_and_nothing_is_where_it_is_piped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout", screen := Screen())
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal(width=80)
+
+    with terminal.rewriting() as show:
+        assert show is not None
+        show("at once")
+        seen = screen.getvalue()
+    terminal.show("in the end", {})
+
+    assert "at once" in seen
+    assert "\x1b[2K" in screen.getvalue().removeprefix(seen), "its line is erased"
+    assert screen.getvalue().endswith("in the end\n")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    with Terminal().rewriting() as nothing:
+        assert nothing is None
+
+
+def test_a_notice_that_comes_while_a_view_is_in_place_takes_it_away_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout", screen := Screen())
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal(width=80)
+    terminal.console = Console(file=screen, markup=False, width=80)
+
+    with terminal.rewriting() as show:
+        assert show is not None
+        show("at once")
+        terminal.hear(Notice(text="something else"))
+        gone = screen.getvalue().index("\x1b[2K")
+        show("never")
+
+    assert gone < screen.getvalue().index("something else")
+    assert "never" not in screen.getvalue()
