@@ -56,6 +56,7 @@ check: venv ## lint, format, types, imports, workflows, words, docs; locks and m
 	@.venv/bin/lint-imports --no-cache > /dev/null || .venv/bin/lint-imports --no-cache
 	@$(VENV) -m tools.layers
 	@$(VENV) -m tools.settings
+	@$(VENV) -m tools.output_schema
 	@$(VENV) -m tools.words
 	@$(VENV) -m tools.locks
 	@$(VENV) -m tools.workflows

@@ -124,7 +124,7 @@ def full(world: World) -> None:
     )
     world.run(["rollback", "history", "--env", _ENV, "--limit", "9"], _ENV, DEPLOYER)
     world.run(["rollback", "status", "--env", _ENV], _ENV, DEPLOYER)
-    world.run(["rollback", "report", "--env", _ENV, "--output", f"../{REPORT}"], _ENV, DEPLOYER)
+    world.run(["rollback", "report", "--env", _ENV, "--file", f"../{REPORT}"], _ENV, DEPLOYER)
     page = (world.folder / REPORT).read_text(encoding="utf-8")
     stage.prove("One page tells all of it, this record too", done["rollback_id"] in page)
     stage.close(

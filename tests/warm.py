@@ -54,13 +54,17 @@ class Run:
     error: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, code: int, out: str, err: str) -> Run:
-        """A run by what it has written."""
+    def of(cls, code: int, out: str, err: str, arguments: Sequence[str] = ()) -> Run:
+        """A run by what it has written. JSON has to be what the schema of the verb in `arguments` says."""
+        from tests import outputs  # noqa: PLC0415 - no import of the commands that the server forks
+
+        if code >= 0:
+            outputs.check(arguments, out)
         before, _, last = err.rstrip("\n").rpartition("\n")
         if not last.startswith('{"code": '):
             return cls(code=code, out=out, err=err)
         error = json.loads(last)
-        parts = [error["message"], f"[{error['code']}]", error["changed"], *error["next"]]
+        parts = [error["message"], f"[{error['code']}]", error["changed"], error["hint"]]
         return cls(code=code, out=out, err="\n".join([*filter(None, [before, *parts]), ""]), error=error)
 
     @property
@@ -84,8 +88,9 @@ class Run:
 class Child:
     """A command that has been started."""
 
-    def __init__(self, pid: int, out: Path, err: Path) -> None:
+    def __init__(self, pid: int, out: Path, err: Path, arguments: Sequence[str] = ()) -> None:
         self.pid = pid
+        self._arguments = arguments
         self._out, self._err = out, err
         self._ended: queue.Queue[int] = queue.Queue()
         self._run: Run | None = None
@@ -107,7 +112,7 @@ class Child:
                 raise AssertionError(
                     f"it did not end within {timeout:.0f} s\n{self._err.read_text()}\n{self._out.read_text()}"
                 ) from None
-            self._run = Run.of(code, self._out.read_text(), self._err.read_text())
+            self._run = Run.of(code, self._out.read_text(), self._err.read_text(), self._arguments)
             self._out.unlink()
             self._err.unlink()
         return self._run
@@ -124,7 +129,7 @@ class Warm:
 
     def __enter__(self) -> Self:
         self._lock = threading.Lock()
-        self._asked: queue.Queue[tuple[Path, Path, queue.Queue[Child]]] = queue.Queue()
+        self._asked: queue.Queue[tuple[Path, Path, Sequence[str], queue.Queue[Child]]] = queue.Queue()
         self._folder = tempfile.TemporaryDirectory(prefix="warm-")
         self._numbers = itertools.count()
         self._server = subprocess.Popen(
@@ -169,7 +174,7 @@ class Warm:
                 "cwd": str(cwd),
                 "streams": [os.devnull, str(out), str(err)],
             }
-            self._asked.put((out, err, made))
+            self._asked.put((out, err, arguments, made))
             assert self._server.stdin is not None
             self._server.stdin.write(f"{json.dumps(asked)}\n")
             self._server.stdin.flush()
@@ -182,8 +187,8 @@ class Warm:
         for line in self._server.stdout:
             message = json.loads(line)
             if "started" in message:
-                out, err, made = self._asked.get()
-                child = children[message["started"]] = Child(message["started"], out, err)
+                out, err, arguments, made = self._asked.get()
+                child = children[message["started"]] = Child(message["started"], out, err, arguments)
                 made.put(child)
             else:
                 children.pop(message["ended"]).ends(message["code"])

@@ -37,9 +37,9 @@ class Moment:
     """One entry. `at` is ISO 8601 in UTC; `what` names it as `show` takes it; `result` is a record's status
     or the engine's result. `seconds` is how long it took. `changes` counts resources (`{"update": 2}`).
 
-    `deployed`: true for the deployment that is live. `document` is the entry's own JSON: of a record
-    `plain_record`, of a release or an engine's update its fields, of a drill `model.drill.told` and `"drill":
-    true`.
+    `deployed`: true for the deployment that is live. `document` is the entry as JSON: `"kind"`, `"id"` (as `what`),
+    `"created_at"`, `"created_by"` and `"status"`, and what is its own: of a record `plain_record`, of a release or an
+    engine's update its fields, of a drill `model.drill.drill_document` and `"drill": true`.
     """
 
     at: str
@@ -154,7 +154,15 @@ def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]
             commit=release.commit,
             subject=subjects.get(release.commit, ""),
             deployed=release.version in deployed,
-            document={key: value for key, value in plain(release).items() if key != "manifest"},
+            document={
+                "kind": "adoption" if release.adopted else RELEASE,
+                "id": release.version,
+                "created_at": release.recorded_at,
+                "created_by": plain(release.recorded_by),
+                "deployed": release.version in deployed,
+                "function_count": release.functions,
+                **{key: value for key, value in plain(release).items() if key != "manifest"},
+            },
         )
 
 
@@ -171,7 +179,14 @@ def _record(session: Session, record: Record) -> Moment:
         movement=f"{f'{record.stack}: ' if record.stack else ''}{record.from_version or 'unknown'} → {record.to_version}",
         seconds=record.elapsed_seconds,
         changes={op: count for op, count in record.infrastructure.items() if count},
-        document={**plain_record(record), "status": seen.status},
+        document={
+            "id": record.rollback_id,
+            "created_at": record.initiated_at,
+            "created_by": plain(record.initiated_by),
+            "standby_expires_at": record.standby_until or None,
+            **plain_record(record),
+            **plain(seen.shown),
+        },
     )
 
 
@@ -190,10 +205,12 @@ def _drill(drill: Drill) -> Moment:
 
 
 def _update(update: Update) -> Moment:
+    at, ended = (time.replace("+00:00", "Z") for time in (update.at, update.ended))
+    name = f"{_ENGINES}{update.at[:19].translate(str.maketrans('', '', '-:'))}"
     return Moment(
-        at=update.at.replace("+00:00", "Z"),
+        at=at,
         kind=update.kind,
-        what=f"{_ENGINES}{update.at[:19].translate(str.maketrans('', '', '-:'))}",
+        what=name,
         result=update.result,
         actor=update.who,
         commit=update.commit,
@@ -201,5 +218,15 @@ def _update(update: Update) -> Moment:
         changes=update.changes,
         deployed=update.stands,
         dirty=update.dirty,
-        document=plain(update),
+        document={
+            **plain(update),
+            "id": name,
+            "number": update.id,
+            "created_at": at,
+            # The engine knows no roles.
+            "created_by": {"person": update.who, "role": ""},
+            "ended_at": ended or None,
+            "status": update.result,
+            "deployed": update.stands,
+        },
     )

@@ -87,7 +87,7 @@ class Overview:
     pending: bool = False
     ways: tuple[RecoveryOption, ...] = ()
     no_way_back: tuple[NoWayBack, ...] = ()
-    frozen: str = ""
+    frozen: Freeze | None = None
     emergencies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -220,7 +220,7 @@ def _assembled(
         )
         if calm
         else (),
-        frozen=str(frozen) if frozen else "",
+        frozen=frozen,
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
         warnings=(*session.alarms, *around.damaged, *around.warnings),
     )

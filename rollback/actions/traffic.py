@@ -27,8 +27,11 @@ class Traffic:
         return (*map(str, self.bypasses), *(f"not looked at: {why}" for why in self.unlooked))
 
     def document(self) -> dict[str, Any]:
-        """As JSON: `{"bypasses": [{"kind", "source", "function", "qualifier"}], "not_looked_at": [text]}`."""
-        return {"bypasses": plain(self.bypasses), "not_looked_at": list(self.unlooked)}
+        """As JSON: `{"bypasses": [{"kind", "source", "function", "qualifier"}], "not_checked": [text]}`; `not_looked_at` is
+        what the latter was called.
+        """
+        unlooked = list(self.unlooked)
+        return {"bypasses": plain(self.bypasses), "not_checked": unlooked, "not_looked_at": unlooked}
 
 
 def look(account: Clients, functions: Collection[str], region: str, account_id: str) -> Traffic:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rollback.actions import quarantine, record_release, status
 from rollback.actions.record_release import Recorded
+from rollback.model.identity import Actor
 from rollback.model.release import Entry, Quarantine, Timeline
 
 if TYPE_CHECKING:
@@ -22,18 +23,24 @@ class ListedRelease:
     """A recorded release: the `services` that it covers, what is at it (`stands_for`: services, and functions that
     are at another release than their service), and the services that it is quarantined for. `seq` is its place in the
     ledger's order, `at` ISO 8601 in UTC, `commit` empty where it is not known. `not_below` is the oldest release that a
-    rollback may go to since, empty where it sets no such floor.
+    rollback may go to since, empty where it sets no such floor. `adopted`: it was made of published versions.
     """
 
     seq: int
     version: str
     at: str
-    by: str
+    recorded_by: Actor
     commit: str
     services: tuple[str, ...]
     stands_for: tuple[str, ...]
     quarantined_for: tuple[str, ...]
     not_below: str = ""
+    adopted: bool = False
+
+    @property
+    def by(self) -> str:
+        """Who has recorded it, in words."""
+        return str(self.recorded_by)
 
 
 def listed(
@@ -50,12 +57,13 @@ def listed(
             seq=entry.seq,
             version=version,
             at=entry.at,
-            by=str(entry.by),
+            recorded_by=entry.by,
             commit=entry.commit,
             services=tuple(name for name in entry.services if not name.startswith("@")),
             stands_for=tuple(name for name, deployed in there.items() if deployed == version),
             quarantined_for=tuple(one.service for one in quarantines if one.version == version),
             not_below=entry.not_below,
+            adopted=entry.kind == "adoption",
         )
         for version, entry in newest.items()
     )

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from rollback import __version__
 from rollback.cli.lazy import LazyCommand
+from rollback.cli.output import asks_for_json
 from rollback.core.errors import Code, UsageError
 from rollback.core.sanitize import clean
 from rollback.core.stdio import to_nowhere, warn, write_out
@@ -271,10 +272,13 @@ def main() -> None:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         # Wrong usage names what was typed, which may hold anything.
-        if "--json" in sys.argv:
+        if asks_for_json(sys.argv):
             from rollback.views.terminal import Terminal  # noqa: PLC0415 - rich is needed by this one answer alone
 
-            wrong = UsageError(error.format_message(), code=Code.OPTION_INVALID)
+            context = getattr(error, "ctx", None)
+            verb = context.command_path.partition(" ")[2] if context else ""
+            helped = " ".join(filter(None, ("rollback", verb, "--help")))
+            wrong = UsageError(error.format_message(), code=Code.OPTION_INVALID, next=helped)
             Terminal(json_output=True).error(wrong)
         else:
             output = io.StringIO()

@@ -22,6 +22,8 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from rollback.cli.output import with_output
+
 
 class LazyCommand(TyperCommand):
     """A verb of which the name and the help line are known; the rest is imported once it is called or completed.
@@ -42,7 +44,7 @@ class LazyCommand(TyperCommand):
         with _first_use():
             callback = getattr(import_module(f"rollback.cli.commands.{module}"), function)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(self.name)(callback)
+        alone.command(self.name)(with_output(callback))
         return cast("TyperCommand", get_command(alone))
 
 

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from rollback.cli import completion
+from rollback.cli.output import Json
 from rollback.core.errors import Code, UsageError
+
+__all__ = ["Json"]
 
 # The environment where --env is not given.
 ENVIRONMENT = "ROLLBACK_ENV"
@@ -34,7 +37,6 @@ MaybeEnv = Annotated[
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Identifier = Annotated[
     str, typer.Argument(metavar="ID", help="A rollback's id, the first 6 or more of its characters, or last.")
 ]

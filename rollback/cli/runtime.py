@@ -18,10 +18,9 @@ from rollback.api import environment, events, failures, results
 from rollback.cli import options
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import messages
-from rollback.model import plan as plans
 from rollback.model import request as requests
 from rollback.model.kind import Kind
-from rollback.views import records, rich_layout, terminal
+from rollback.views import documents, records, rich_layout, terminal
 
 
 @contextmanager
@@ -51,6 +50,7 @@ def verb(
             with opened:
                 try:
                     yield opened, ui
+                    ui.end()
                 finally:
                     for event in dict.fromkeys(of_ledger):
                         ui.hear(event)
@@ -78,6 +78,7 @@ def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # no
     ui = terminal.Terminal(json_output=json)
     try:
         yield ui
+        ui.end()
     except (typer.Exit, typer.Abort, typer.TyperException):
         raise
     except Exception as error:  # noqa: BLE001 - as in `verb`
@@ -129,7 +130,7 @@ def preview(ui: terminal.Terminal, plan: results.Plan) -> None:
     """The end of a verb that only plans. Raises `Refused` where a guard speaks against it."""
     plan.check()
     if ui.json_output:
-        ui.show("", {"digest": plan.digest, **plans.plain_plan(plan.details)})
+        ui.show("", documents.plan_document(plan.details))
 
 
 def end(
@@ -159,7 +160,7 @@ def shown(ui: terminal.Terminal, result: results.Result) -> None:
         message = "" if plan is None else _nothing_to_do(plan)
         ui.show(rich_layout.text(message), {"status": result.status})
         return
-    ui.show(records.record_view(result.seen), records.record_document(result.seen, result.outcomes))
+    ui.show(records.record_view(result.seen), documents.record_document(result.seen, result.outcomes))
 
 
 def _nothing_to_do(plan: results.Plan) -> str:

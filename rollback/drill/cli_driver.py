@@ -50,7 +50,7 @@ class CommandOutcome:
         *before, last = self.output.strip().splitlines() or [""]
         try:
             error = json.loads(last)
-            parts = [*error["message"].splitlines(), error["changed"], *error["next"]]
+            parts = [*error["message"].splitlines(), error["changed"], *error["hint"].splitlines()]
         except (ValueError, TypeError, KeyError):
             parts = [*before, last]
         return "; ".join(argument.strip() for argument in parts[-_SHOWN:] if argument)

@@ -163,9 +163,18 @@ def drill_hash(drill: Drill) -> str:
 
 
 def drill_document(drill: Drill) -> dict[str, Any]:
-    """A drill as JSON: the fields of `Drill` without `stood`, `seq` and `schema`, and `"passed": bool`."""
+    """A drill as JSON: the fields of `Drill` without `stood`, `seq` and `schema`, `"passed": bool`, and what every entry of
+    the history has: `"kind"`, `"id"`, `"created_at"`, `"created_by"`.
+    """
     found = {name: value for name, value in plain(drill).items() if name not in ("stood", "seq", "schema")}
-    return {**found, "passed": drill.status == PASSED}
+    return {
+        "kind": "drill",
+        "id": drill.drill_id,
+        "created_at": drill.began_at,
+        "created_by": found["by"],
+        **found,
+        "passed": drill.status == PASSED,
+    }
 
 
 def budget(settings: Settings, scenario: str) -> int:

@@ -253,7 +253,7 @@ def seconds_between(start: str, end: str) -> float:
 
 def plain_record(record: Record) -> dict[str, Any]:
     """A record as JSON: the fields of `Record` by name, with `except` for `without`, and without `domains`,
-    `events`, `head` and `schema`; `functions` and `changes` are added by `views.records.record_document`.
+    `events`, `head` and `schema`; `functions` and `changes` are added by `views.documents.record_document`.
     """
     fields = plain(record)
     fields["except"] = fields.pop("without")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.actions.adoption.import_ids import ImportPlan, ImportState
+from rollback.views.json_output import with_former
 from rollback.views.rich_layout import Either, text
 
 _STYLES = {ImportState.exists: "green", ImportState.differs: "yellow", ImportState.replaced: "bold red"}
@@ -52,18 +53,21 @@ def _table(*names: str, whole: int) -> Table:
 
 
 def resources(found: ImportPlan) -> list[dict[str, Any]]:
-    """Each resource as `--json` has it: `{"urn", "type", "id", "standing", "properties", "then"}`, all text
-    but `properties`, a tuple of names; `id` is null for an unknown type.
+    """Each resource as JSON: `{"urn", "type", "id", "state", "properties", "then"}`, all text but `properties`, a list
+    of names; `id` is null for an unknown type.
     """
     return [
-        {
-            "urn": one.declared.urn,
-            "type": one.declared.type,
-            "id": one.declared.id,
-            "standing": one.state,
-            "properties": one.properties,
-            "then": one.then,
-        }
+        with_former(
+            {
+                "urn": one.declared.urn,
+                "type": one.declared.type,
+                "id": one.declared.id,
+                "state": str(one.state),
+                "properties": list(one.properties),
+                "then": one.then,
+            },
+            state="standing",
+        )
         for one in found.found
     ]
 

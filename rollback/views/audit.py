@@ -1,10 +1,13 @@
-"""Shows the result of an audit, as lines of text."""
+"""Shows the result of an audit, as lines of text and as JSON."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from rich.console import Group
 
 from rollback.actions.audit import Audited
+from rollback.core.canonical import plain
 from rollback.views.rich_layout import text
 
 # Keys that are shown of what was never archived; --json has all.
@@ -14,6 +17,18 @@ _SHOWN = 10
 def view(seen: Audited) -> Group:
     """The same on a terminal."""
     return Group(*map(text, lines(seen)))
+
+
+def document(seen: Audited) -> dict[str, Any]:
+    """The same as JSON: the fields of `Audited`, and whether its `trail` is whole or broken."""
+    fields = plain(seen)
+    renamed = {"quarantines": "bars", "not_archived": "unkept", "archived_now": "put"}
+    more = {"archive_declared": "declared", "archive_unread": "unread"}
+    return {
+        **{new: fields[old] for new, old in (renamed | more).items()},
+        **fields,
+        "trail": "broken" if seen.findings else "whole",
+    }
 
 
 def lines(seen: Audited) -> list[str]:

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 
 from rollback.actions.catalogue.sync import Synced
 from rollback.core.canonical import plain
+from rollback.views.json_output import typed, with_former
 from rollback.views.rich_layout import text
 from rollback.views.setup import diff_view, few, steps_view
 
@@ -62,7 +63,11 @@ def document(synced: Synced, alias: str, steps: Sequence[str], *, written: bool)
         "new": plain(found.new),
         "gone": plain(found.gone),
         "renamed": [
-            {"service": service, "entry": entry, "from": old, "to": new}
+            with_former(
+                {"service": service, "entry": entry, "from_function": old, "to_function": new},
+                from_function="from",
+                to_function="to",
+            )
             for service, entry, old, new in found.renamed
         ],
         "without_alias": list(found.without_alias),
@@ -71,5 +76,5 @@ def document(synced: Synced, alias: str, steps: Sequence[str], *, written: bool)
         "notes": notes(synced, alias),
         "diff": synced.change.diff if synced.change else "",
         "written": written,
-        "next": list(steps),
+        "next": typed(steps),
     }

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.model.drill import PASSED, ScenarioSummary, drill_document
+from rollback.views.json_output import with_former
 from rollback.views.report.markdown import escape, table
 from rollback.views.rich_layout import text
 
@@ -63,12 +64,15 @@ def markdown(environment: str, rows: Sequence[ScenarioSummary]) -> str:
 
 
 def document(row: ScenarioSummary) -> dict[str, Any]:
-    """A row as JSON: `{"scenario", "rto_seconds", "last": <as model.drill.told>, "planned": <ISO time>}`;
+    """A row as JSON: `{"scenario", "rto_seconds", "last": <model.drill.drill_document>, "planned_at": <ISO time>}`;
     `last` is null where the scenario was never drilled.
     """
-    return {
-        "scenario": row.scenario,
-        "rto_seconds": row.rto_seconds,
-        "last": drill_document(row.last) if row.last else None,
-        "planned": row.planned,
-    }
+    return with_former(
+        {
+            "scenario": row.scenario,
+            "rto_seconds": row.rto_seconds,
+            "last": drill_document(row.last) if row.last else None,
+            "planned_at": row.planned,
+        },
+        planned_at="planned",
+    )

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from rollback.api.guard import GuardState
+from rollback.core.canonical import plain
 from rollback.core.sanitize import line
 from rollback.views.rich_layout import text
 
@@ -30,6 +31,15 @@ def state(found: GuardState) -> RenderableType:
         *(f"{at}  {why}" for at, why in found.declined),
     ]
     return Group(*(text(line(one)) for one in lines))
+
+
+def document(found: GuardState) -> dict[str, Any]:
+    """The same as JSON: the fields of `GuardState`, whether it is `ok`, and what was `declined` as objects, too."""
+    return {
+        "ok": found.ok,
+        **plain(found),
+        "declines": [{"created_at": at, "why": why} for at, why in found.declined],
+    }
 
 
 def rehearsed(found: Mapping[str, Any]) -> RenderableType:

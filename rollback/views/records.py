@@ -1,4 +1,4 @@
-"""Shows records, releases, history and environments: for people, and as JSON.
+"""Shows records, releases, history and environments to people.
 
 Everything that came from outside (reasons, names, answers) is shown as text, never as markup, and without
 control characters.
@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.core import sanitize
-from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.model.advice import Advice
 from rollback.model.drill import is_of_drill
@@ -29,7 +28,6 @@ from rollback.model.record import (
     Event,
     Record,
     Status,
-    plain_record,
 )
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, State
@@ -214,10 +212,8 @@ def _event_summary(event: Event, common: str) -> str:
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
-def opened_view(details: RecordDetails) -> tuple[RenderableType, dict[str, Any]]:
-    """One record with its plan, its journal and what to type next: for people, and as `show --json` has it,
-    `record_document` with `"events": [Event]`, `"chain": "whole"` or what is wrong with it, and `advice_document`.
-    """
+def opened_view(details: RecordDetails) -> RenderableType:
+    """One record with its plan, its journal and what to type next."""
     parts: list[RenderableType] = [plan_view(details.plan)] if details.plan is not None else []
     parts.append(record_view(details.seen, details.events))
     if details.broken:
@@ -225,12 +221,7 @@ def opened_view(details: RecordDetails) -> tuple[RenderableType, dict[str, Any]]
     if details.chain not in ("whole", details.broken):
         parts.append(text(f"Its chain is {details.chain}.", "yellow"))
     parts.append(advice_view([details.advice]))
-    return Group(*parts), {
-        **record_document(details.seen, details.outcomes),
-        "events": plain(details.events),
-        "chain": details.broken or details.chain,
-        **advice_document([details.advice]),
-    }
+    return Group(*parts)
 
 
 def advice_view(advice: Sequence[Advice]) -> Group:
@@ -247,17 +238,6 @@ def advice_view(advice: Sequence[Advice]) -> Group:
             )
             lines.append(unwrapped(line))
     return Group(*lines)
-
-
-def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
-    """The same as JSON: `{"state", "next": [command], "advice": [{"state", "what", "steps": [{"command", "why", "by",
-    "barred"}]}]}`; `state` is the most urgent one's.
-    """
-    return {
-        "state": str(advice[0].state),
-        "next": [command for each in advice for command in each.commands],
-        "advice": plain(advice),
-    }
 
 
 def checks_view(checks: Sequence[Check]) -> RenderableType:
@@ -430,14 +410,6 @@ def _mark(service: Service) -> Text:
     return mark
 
 
-def overview_document(view: Any) -> dict[str, Any]:
-    """An environment as `status --json` has it: the fields of `Overview` by name, and `advice_document`."""
-    document = {**plain(view), **advice_document(view.advice)}
-    del document["pending"]
-    document["in_flight"] = [record_document(seen, ()) for seen in view.in_flight]
-    return document
-
-
 def _recovery_options(options: Sequence[RecoveryOption]) -> Group:
     """What could be put back to what, how long that takes, and what to type."""
     lines: list[RenderableType] = []
@@ -547,15 +519,3 @@ def _is_over(row: ListedRelease) -> bool:
 
 def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:
     return "all" if chosen and len(chosen) == len(everything) else ", ".join(chosen)
-
-
-def record_document(seen: RecordSeen, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record's JSON (README, "Records"): `plain_record` with what is shown of it otherwise, and the `outcomes`
-    (`Target.outcomes`), those of aliases under `functions`, all others under `changes`.
-    """
-    return {
-        **plain_record(seen.record),
-        **plain(seen.shown),
-        "functions": [outcome for outcome in outcomes if "service" in outcome],
-        "changes": [outcome for outcome in outcomes if "service" not in outcome],
-    }

@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from rollback.core.canonical import plain
 from rollback.model.release_diff import CommitChange, Difference, FunctionChange
 from rollback.views.rich_layout import Blocks, text
 
@@ -53,7 +52,33 @@ def _commits(change: CommitChange) -> RenderableType:
 
 
 def document(found: Difference) -> dict[str, Any]:
-    """The same as JSON: `{"environment", "before", "after", "unchanged", "functions": [{"service", "function", "before",
-    "after", "code": bool}], "commits": [{"what", "before", "after", "forwards": bool, "subjects": [[sha, text]]}]}`.
+    """The same as JSON: `{"environment", "from_version", "to_version", "unchanged", "functions": [{"service", "function",
+    "from_version", "to_version", "code_differs": bool}], "commits": [{"kind", "from_commit", "to_commit", "forwards": bool,
+    "commits": [{"commit", "subject"}]}]}`; a version that one side does not have is null.
     """
-    return dict(plain(found))
+    return {
+        "environment": found.environment,
+        "from_version": found.before,
+        "to_version": found.after,
+        "unchanged": found.unchanged,
+        "functions": [
+            {
+                "service": change.service,
+                "function": change.function,
+                "from_version": change.before or None,
+                "to_version": change.after or None,
+                "code_differs": change.code,
+            }
+            for change in found.functions
+        ],
+        "commits": [
+            {
+                "kind": change.what,
+                "from_commit": change.before,
+                "to_commit": change.after,
+                "forwards": change.forwards,
+                "commits": [{"commit": sha, "subject": subject} for sha, subject in change.subjects],
+            }
+            for change in found.commits
+        ],
+    }

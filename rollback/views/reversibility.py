@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.model.grouping import together
+from rollback.views.json_output import commands
 from rollback.views.report.markdown import code, escape, table
 from rollback.views.rich_layout import hanging, text, unwrapped
 
@@ -92,7 +93,7 @@ def _subjects(group: Sequence[Judgement]) -> list[str]:
 
 def document(verdict: Verdict) -> dict[str, Any]:
     """The same as JSON: `{"environment", "commit", "reversible": bool, "findings": [{"check", "subject",
-    "answer", "against": bool, "why", "next"}]}`.
+    "answer", "against": bool, "why", "next": [command], "hint"}]}`.
     """
     return {
         "environment": verdict.environment,
@@ -105,7 +106,8 @@ def document(verdict: Verdict) -> dict[str, Any]:
                 "answer": finding.answer.value,
                 "against": finding.against,
                 "why": finding.why,
-                "next": finding.next,
+                "next": commands(finding.next),
+                "hint": finding.next,
             }
             for finding in verdict.findings
         ],

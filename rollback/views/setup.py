@@ -15,6 +15,7 @@ from rollback.api.setup import Preview
 from rollback.core.canonical import plain
 from rollback.core.sanitize import lines
 from rollback.model.proposal import LISTED_FUNCTIONS, Proposal, settings_of
+from rollback.views.json_output import typed
 from rollback.views.rich_layout import lines_to_copy, text
 
 _SHOWN = 8
@@ -175,7 +176,7 @@ def document(preview: Preview, steps: Sequence[str], *, written: bool) -> dict[s
         "traffic": preview.traffic.document(),
         "files": [{"path": str(one.place), "change": one.kind} for one in preview.changes],
         "written": written,
-        "next": list(steps),
+        "next": typed(steps),
     }
 
 

@@ -1,5 +1,7 @@
 """The terminal: results on standard output; progress, notices, questions and errors on standard error.
 
+Asked for JSON, results and errors are one document on standard output (`json_output`); errors are on standard error, too.
+
 Colour only on a terminal, and never with `NO_COLOR` (https://no-color.org). Whether anything can be shown
 does not affect what is done: standard error may be closed, full or gone.
 """
@@ -11,7 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.cells import cell_len
@@ -36,9 +38,10 @@ from rollback.api.events import (
     WorkProgressed,
 )
 from rollback.core.errors import Code, Refused, RollbackError
-from rollback.core.sanitize import clean, line, lines
+from rollback.core.sanitize import line, lines
 from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
+from rollback.views.json_output import JsonAnswer, error_document
 from rollback.views.plan import plan_view
 from rollback.views.rich_layout import text
 
@@ -63,6 +66,7 @@ class Terminal:
             width=width,
         )
         self.json_output = json_output
+        self._json = JsonAnswer()
         # Where standard output is for a program, or a shell.
         self.plans_beside = json_output
         self._progress: Progress | None = None
@@ -208,15 +212,18 @@ class Terminal:
     # -- results -----------------------------------------------------------------------------------------
 
     def show(self, view: RenderableType, document: Any) -> None:
-        """A verb's result, on standard output: a view for a person, or with --json one document.
+        """A verb's result, on standard output: a view for a person, or as JSON a document, which is written at the `end`.
 
         Raises `RollbackError` where that cannot be written.
         """
         if self.json_output:
-            # In ASCII whatever it holds: any terminal and any encoding takes it, and none acts upon it.
-            write_out(json.dumps(document, indent=2, default=str))
+            self._json.show(document)
         else:
             self._print(view)
+
+    def end(self) -> None:
+        """Writes what JSON there is. Raises `RollbackError` where that cannot be written."""
+        self._json.end()
 
     @contextmanager
     def rewriting(self) -> Iterator[Callable[[RenderableType], None] | None]:
@@ -244,9 +251,12 @@ class Terminal:
     def error(self, error: RollbackError) -> None:
         """What happened, its code, what was changed, and what to type next.
 
-        With --json one object on the last line of standard error, as `error_document` makes it.
+        As JSON it ends the document on standard output, and is one object on the last line of standard error.
         """
         if self.json_output:
+            # Where nobody takes the document, standard error has what happened all the same.
+            with suppress(RollbackError):
+                self._json.end(error)
             self.console.print(json.dumps(error_document(error)), soft_wrap=True)
             return
         waiting = error.exit_code == 10  # noqa: PLR2004 - AwaitingApproval
@@ -267,6 +277,7 @@ class Terminal:
 
     def next(self, what: str) -> None:
         """What to type next; a command is not broken, so that it can be copied."""
+        self._json.next(what)
         for index, each in enumerate(lines(what)):
             head = ("  next: " if index == 0 else "  ", "dim")
             self.console.print(Text.assemble(head, text(each, "cyan")), soft_wrap=True)
@@ -284,14 +295,3 @@ class _CountedSteps(MofNCompleteColumn):
 
     def render(self, task: Task) -> Text:
         return Text() if task.total is None else super().render(task)
-
-
-def error_document(error: RollbackError) -> dict[str, Any]:
-    """An error as --json gives it: `code`, `message`, `changed`, `next` by lines, and `exit_code`. Pure."""
-    return {
-        "code": str(error.code),
-        "message": clean(error.what),
-        "changed": clean(error.changed),
-        "next": lines(error.next) if error.next else [],
-        "exit_code": error.exit_code,
-    }

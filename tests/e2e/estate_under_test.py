@@ -113,7 +113,9 @@ class Running:
             self.process.kill()
             out, err = self.process.communicate()
             raise AssertionError(f"it did not end within {timeout:.0f} s\n{err}\n{out}") from None
-        run = Run.of(self.process.returncode, out, self._output + err)
+        program, *arguments = map(str, self.process.args)
+        ours = arguments if program.endswith("/rollback") else ()
+        run = Run.of(self.process.returncode, out, self._output + err, ours)
         planted.heard(str(self.process.args), run.out, run.err)
         return run
 

@@ -21,7 +21,7 @@ def test_traffic_that_no_rollback_would_move_is_named_by_can_verify_and_the_repo
 
     verify = dev.rollback("verify", "--json", as_=ALICE)
     can = dev.rollback("can", "--json", as_=DAN)
-    page = dev.rollback("report", "--output", "-", as_=ALICE)
+    page = dev.rollback("report", "--file", "-", as_=ALICE)
     rolled_back = dev.rollback("lambda", "--reason", "500s", "--json", as_=ALICE)
 
     assert (clean.code, clean.json["bypasses"], clean.json["not_looked_at"]) == (0, [], [])
@@ -42,7 +42,7 @@ def test_traffic_that_no_rollback_would_move_is_named_by_can_verify_and_the_repo
     found = [one for one in can.json["findings"] if one["check"] == "traffic"]
     assert can.code == 3, str(can)
     assert len(found) == len(bypasses(verify))
-    assert all(one["against"] and one["subject"] == name and f"{name}:live" in one["next"] for one in found)
+    assert all(one["against"] and one["subject"] == name and f"{name}:live" in one["hint"] for one in found)
     assert past in page.out
     assert rolled_back.code == 0, "it keeps nobody from relief, and does not slow it"
     assert "bypass" not in rolled_back.screen

@@ -508,6 +508,15 @@ def test_runbook(prod: Platform) -> None:
     follow(ROOT / "docs" / "runbook.md", World(platforms={"prod": prod}, reader=Reader(values={})))
 
 
+def test_json(prod: Platform) -> None:
+    prod.story()
+    world = World(platforms={"prod": prod}, reader=Reader(values={}))
+
+    follow(ROOT / "docs" / "json.md", world)
+
+    assert "UNKNOWN_RELEASE" in world.screen
+
+
 def test_workflows(dev: Platform) -> None:
     follow(ROOT / "docs" / "workflows.md", World(platforms={"dev": dev}, reader=Reader(values={})))
 
@@ -568,6 +577,7 @@ def test_every_page_with_commands_is_followed() -> None:
         "getting-started.md",
         "infrastructure.md",
         "install.md",
+        "json.md",
         "local-account.md",
         "recipes.md",  # by test_recipes.py
         "runbook.md",

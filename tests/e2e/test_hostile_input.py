@@ -287,9 +287,9 @@ def test_whatever_the_ledger_states_is_shown_and_never_acted_upon(untouched: Pla
             "show": answer("show", next(iter(written)), "--json"),
         }
         pages = {
-            "all": answer("report", "--output", "-"),
+            "all": answer("report", "--file", "-"),
             "summary drills": answer("drill", "--report", "--markdown"),
-            **{f"page {name}": answer("report", name, "--output", "-") for name in list(written)[1:4]},
+            **{f"page {name}": answer("report", name, "--file", "-") for name in list(written)[1:4]},
             **{f"summary {name}": answer("report", name, "--markdown") for name in list(written)[1:4]},
         }
 

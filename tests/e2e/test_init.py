@@ -101,7 +101,7 @@ class Stranger:
             check=False,
         )
         planted.heard(" ".join(arguments), done.stdout, done.stderr)
-        return Run.of(done.returncode, done.stdout, done.stderr)
+        return Run.of(done.returncode, done.stdout, done.stderr, arguments)
 
     def init(self, *arguments: str) -> Run:
         return self.rollback("init", "--env", "staging", "--yes", "--json", *arguments)
@@ -299,7 +299,7 @@ def test_an_alias_that_some_lack_is_an_error_that_names_them_and_they_can_be_lef
     assert refused.error is not None
     assert refused.error["code"] == "ALIAS_MISSING"
     assert "orders-list" in refused.error["message"]
-    assert "--only-with-alias" in str(refused.error["next"])
+    assert "--only-with-alias" in refused.error["hint"]
     assert list(stranger.settings().catalogue()) == ["orders-get"]
 
 
@@ -363,7 +363,7 @@ def test_what_has_no_published_version_is_named_before_the_engine_trips_over_it(
     assert run.error["code"] == "ALIAS_MISSING"
     assert "orders-list" in run.error["message"]
     assert "orders-get" not in run.error["message"]
-    assert "--only-with-alias" not in str(run.error["next"])
+    assert "--only-with-alias" not in run.error["hint"]
 
 
 @pytest.mark.parametrize(

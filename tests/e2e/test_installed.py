@@ -104,7 +104,7 @@ def test_functions_are_rolled_back_where_no_extra_is_installed(
     planned = _on(dev, script, "lambda", "--reason", REASON, "--dry-run", "--json")
     done = _on(dev, script, "lambda", "--reason", REASON, "--json")
     seen = [_on(dev, script, verb, "--json") for verb in ("status", "verify", "history", "audit")]
-    report = _on(dev, script, "report", "--output", str(dev.folder / "report.html"))
+    report = _on(dev, script, "report", "--file", str(dev.folder / "report.html"))
     recorded = dev.command(
         [script, "release", "record", "--version", "v1.3.0", "--commit", "a" * 40, "--env", "dev"], as_=DAN
     ).finish()

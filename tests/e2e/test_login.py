@@ -13,7 +13,7 @@ import pytest
 
 from localaws import identity, shell
 from rollback.config.naming import RESTORE, ROLLBACK, arn
-from tests import planted
+from tests import outputs, planted
 from tests.e2e.docs_as_typed import Terminal
 from tests.e2e.estate_under_test import ALICE, SCRIPT, Platform
 
@@ -61,7 +61,9 @@ class Alice:
         return Terminal(home=home, cwd=self.platform.root, variables=self.variables(profile))
 
     def rollback(self, *arguments: str, profile: str = "") -> subprocess.CompletedProcess[str]:
-        return self.run(str(SCRIPT), *arguments, profile=profile)
+        done = self.run(str(SCRIPT), *arguments, profile=profile)
+        outputs.check(arguments, done.stdout)
+        return done
 
     def login(self, *arguments: str) -> list[str]:
         """Logs in; the profile that was printed is pasted."""

@@ -211,7 +211,7 @@ def test_nothing_to_do_is_exit_0_and_changes_nothing(dev: Platform) -> None:
     run = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "to be sure", "--json", as_=ALICE)
 
     assert run.code == 0, str(run)
-    assert run.json == {"status": "NOTHING_TO_DO"}
+    assert run.json["status"] == "NOTHING_TO_DO"
     assert dev.everything() == before
 
 
@@ -285,7 +285,7 @@ def test_a_failed_verification_is_aborted_back_to_where_it_began(dev: Platform) 
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "3")
     assert dev.deployed() == "v1.2.0"
     again = dev.rollback("lambda", "--to", "v1.2.0", "--reason", "x", "--json", as_=ALICE)
-    assert again.json == {"status": "NOTHING_TO_DO"}, "what it quarantined is free again"
+    assert again.json["status"] == "NOTHING_TO_DO", "what it quarantined is free again"
 
 
 def test_an_older_release_is_reached_after_a_failed_verification(dev: Platform) -> None:

@@ -44,8 +44,9 @@ from rollback.model.plan import to_chunks
 from rollback.model.record import Approval, Event, Record, Status, chain_break
 from rollback.model.release import Entry, Quarantine, Release
 from rollback.model.request import AliasesRequest
+from rollback.views.documents import record_document
 from rollback.views.plan import plan_view
-from rollback.views.records import history_view, overview_view, record_document, record_view
+from rollback.views.records import history_view, overview_view, record_view
 from rollback.views.report.markdown import summary
 from rollback.views.report.page import page
 from tests.doubles.infrastructure import NEW, OLD

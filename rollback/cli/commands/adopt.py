@@ -9,7 +9,7 @@ import typer
 
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import verb
-from rollback.views import adoption
+from rollback.views import adoption, json_output
 
 
 def adopt(
@@ -41,6 +41,7 @@ def adopt(
             "held_by_terraform": found.held,
             "files": [str(file) for file in files],
             "import": found.imports if found.adopted and not refused else {},
+            "next": json_output.typed(typed),
             "commands": list(typed),
         }
         ui.show(adoption.view(found, opened.settings.names.stem, nothing=nothing), document)

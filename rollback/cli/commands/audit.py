@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import verb
-from rollback.core.canonical import plain
 from rollback.core.errors import Code, RollbackError, VerificationFailed
 from rollback.views import audit as views
 
@@ -13,10 +12,7 @@ def audit(env: Env, json: Json = False) -> None:
     """Walk the whole ledger and its archive, and name the first place where the trail breaks: exit 5 if any."""
     with verb(env, json) as (opened, ui):
         seen = opened.audit()
-        ui.show(
-            views.view(seen),
-            {**plain(seen), "trail": "broken" if seen.findings else "whole"},
-        )
+        ui.show(views.view(seen), views.document(seen))
         if seen.findings:
             first, more = seen.findings[0], len(seen.findings) - 1
             raise VerificationFailed(

@@ -30,7 +30,7 @@ def can(
     with verb(env, json) as (opened, ui):
         if markdown and json:
             raise UsageError(
-                "--markdown and --json both want standard output.",
+                "--markdown and JSON both want standard output.",
                 code=Code.OPTION_INVALID,
                 next="Leave one out.",
             )

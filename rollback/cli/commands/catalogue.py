@@ -59,6 +59,5 @@ def sync(
             opened.catalogue.write(synced)
             written = True
         steps = opened.catalogue.steps(synced) if written else ()
-        ui.show(
-            views.steps_view(steps), views.document(synced, opened.settings.alias, steps, written=written)
-        )
+        document = views.document(synced, opened.settings.alias, steps, written=written)
+        ui.show(views.steps_view(steps), {"environment": opened.name, **document})

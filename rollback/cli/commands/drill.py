@@ -63,6 +63,12 @@ def drill(
 ) -> None:
     """Make something bad on purpose, roll it back, and measure; never in production."""
     with verb(env, json) as (opened, ui):
+        if markdown and json:
+            raise UsageError(
+                "--markdown and JSON both want standard output.",
+                code=Code.OPTION_INVALID,
+                next="Leave one out.",
+            )
         if report:
             rows = opened.drills.table()
             if markdown:

@@ -14,7 +14,7 @@ from rollback.cli.runtime import end, preview
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model import messages
 from rollback.model.request import AliasesRequest
-from rollback.views import records, rich_layout, terminal
+from rollback.views import documents, records, rich_layout, terminal
 
 Emergent = Annotated[
     bool,
@@ -116,7 +116,7 @@ def _ended(ui: terminal.Terminal, result: results.Result) -> None:
         message = "" if plan is None else f"Nothing to do: every alias is at {plan.to_version} already."
         ui.show(rich_layout.text(message), {"status": result.status})
         return
-    document = records.record_document(seen, result.outcomes)
+    document = documents.record_document(seen, result.outcomes)
     ui.show(records.record_view(seen), {**document, "journal": str(result.journal), "imported": False})
     record = seen.record
     ui.alarm(

@@ -15,7 +15,7 @@ def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
         lines = [*found.held, f"{done} by the stack {opened.name}: {len(found.held)}."]
         ui.show(
             rich_layout.text("\n".join(lines) if found.held else "Nothing to split: each stack has its own."),
-            {"environment": opened.name, "forgotten": found.held, "dry_run": dry_run},
+            {"environment": opened.name, "forgotten": list(found.held), "dry_run": dry_run},
         )
         ui.next(
             opened.adoption.split_command()

@@ -5,14 +5,21 @@ from __future__ import annotations
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
-from rollback.views import rich_layout
+from rollback.views import documents, rich_layout
 
 
 def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Refuse deployments and rollbacks of everybody else, until unfreeze."""
     with verb(env, json) as (opened, ui):
         frozen = opened.freeze(reason)
-        ui.show(rich_layout.text(f"{opened.name} is frozen.", "cyan"), {"frozen": True, **plain(frozen)})
+        ui.show(
+            rich_layout.text(f"{opened.name} is frozen.", "cyan"),
+            {
+                "environment": opened.name,
+                "frozen": documents.freeze_document(frozen),
+                **plain(frozen),
+            },
+        )
         ui.next(f'rollback unfreeze --env {opened.name} --reason "…"')
 
 
@@ -22,5 +29,10 @@ def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:
         frozen = opened.unfreeze(reason)
         ui.show(
             rich_layout.text(f"{opened.name} is free again. It was frozen by {frozen}."),
-            {"frozen": False, **plain(frozen)},
+            {
+                "environment": opened.name,
+                "frozen": None,
+                "lifted": documents.freeze_document(frozen),
+                **plain(frozen),
+            },
         )

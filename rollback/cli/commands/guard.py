@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from rollback.api import guard
+from rollback.cli import output
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import answering, verb
 from rollback.core.errors import Code, RollbackError
@@ -16,8 +16,11 @@ from rollback.views import guard as views
 
 def build(
     env: Annotated[str, typer.Option("--env", help="The environment.", metavar="ENV")],
-    output: Annotated[
-        str, typer.Option("--output", metavar="FILE", help="Where; default: the setting guard.package.")
+    file: Annotated[
+        str,
+        typer.Option(
+            "--file", "-f", metavar="FILE", callback=output.file, help="Where; default: guard.package."
+        ),
     ] = "",
     python: Annotated[
         str,
@@ -27,15 +30,18 @@ def build(
 ) -> None:
     """Make the package of the guard's function, before `pulumi up` of the foundation."""
     with answering(env, json) as ui:
-        made = guard.build(env, output, python=python)
-        ui.show(views.built(made), {"package": str(made), "bytes": made.stat().st_size})
+        made = guard.build(env, file, python=python)
+        ui.show(
+            views.built(made),
+            {"environment": env, "package": str(made), "bytes": made.stat().st_size},
+        )
 
 
 def status(env: Env, json: Json = False) -> None:
     """Say whether the guard would answer an alarm, what it would do now, and why alarms took nothing of late."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.status()
-        ui.show(views.state(found), asdict(found))
+        ui.show(views.state(found), {"environment": opened.name, **views.document(found)})
         if not found.ok:
             raise RollbackError(
                 "The guard would not answer an alarm.", code=Code.NOT_DECLARED, changed="Nothing was changed."
@@ -52,7 +58,7 @@ def rehearse(
     """Have the guard do all that it would if an alarm turned red now, but for the rollback."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.test(alarm)
-        ui.show(views.rehearsed(found), found)
+        ui.show(views.rehearsed(found), {"environment": opened.name, **found})
         holds = found["holds"] or {"refusals": []}
         if found["problems"] or holds["refusals"] or not found["reported"]:
             raise RollbackError(

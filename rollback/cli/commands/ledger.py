@@ -10,7 +10,7 @@ import typer
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import verb
 from rollback.core.canonical import plain
-from rollback.views import records, rich_layout
+from rollback.views import documents, records, rich_layout
 
 
 def import_(
@@ -31,7 +31,7 @@ def import_(
             f"at {adopted.deployed}."
         )
         ui.show(
-            records.record_view(seen), {**records.record_document(seen, adopted.outcomes), "imported": True}
+            records.record_view(seen), {**documents.record_document(seen, adopted.outcomes), "imported": True}
         )
         ui.next(adopted.next)
 
@@ -40,10 +40,10 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
     """Restore what a restored or new table has lost, from the archive."""
     with verb(env, json) as (opened, ui):
         repaired = opened.ledger.mend(reason)
+        document = {"environment": opened.name, **plain(repaired)}
         if not repaired.entries:
             ui.show(
-                rich_layout.text("Nothing is missing: the ledger has all that the archive has."),
-                plain(repaired),
+                rich_layout.text("Nothing is missing: the ledger has all that the archive has."), document
             )
             return
         ui.show(
@@ -51,11 +51,12 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
                 f"Restored: {repaired.entries} entries of the timeline, {len(repaired.releases)} releases "
                 f"({', '.join(repaired.releases) or 'none'})."
             ),
-            plain(repaired),
+            document,
         )
         if repaired.lost:
             ui.notice(f"Records that stay lost, but for their heads: {', '.join(repaired.lost[:20])}.")
         ui.next(
-            f"pulumi up of the foundation, which protects the table again; rollback status --env {opened.name}; aliases that "
-            "a lost record moved: rollback lambda … --adopt-current"
+            f"pulumi up --stack {opened.settings.names.foundation_stack}  # which protects the table again\n"
+            f"rollback status --env {opened.name}\n"
+            f'rollback lambda --env {opened.name} --adopt-current --reason "…"  # where a lost record moved aliases'
         )

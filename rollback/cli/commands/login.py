@@ -74,7 +74,16 @@ def login(
         message = f"{taken.person} has {taken.role} until {taken.expires}. In ~/.aws/config, once:"
         ui.show(
             rich_layout.lines_to_copy(message, "", *lines, ""),
-            {"role": taken.arn, "person": taken.person, "expires": taken.expires, "profile": lines},
+            {
+                "environment": env,
+                "caller": {"person": taken.person, "role": taken.role},
+                "role_arn": taken.arn,
+                "expires_at": taken.expires,
+                "profile": lines,
+                "role": taken.arn,
+                "person": taken.person,
+                "expires": taken.expires,
+            },
         )
         ui.next(f"AWS_PROFILE={called} rollback status --env {env}")
 
@@ -93,7 +102,7 @@ def logout(
             logins.arn_of(settings, role.value)
         gone = logins.log_out(settings, (role.value,) if role else tuple(one.value for one in Role))
         message = [f"Forgotten: {arn}" for arn in gone] or ["Nothing was kept."]
-        ui.show(rich_layout.lines_to_copy(*message), {"forgotten": gone})
+        ui.show(rich_layout.lines_to_copy(*message), {"environment": env, "forgotten": list(gone)})
 
 
 def credentials(role: Annotated[str, typer.Argument(metavar="ROLE_ARN")]) -> None:

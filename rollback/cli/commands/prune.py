@@ -10,9 +10,8 @@ from rollback.api import kinds
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import end, verb
 from rollback.model import advice, messages
-from rollback.model.plan import plain_plan
 from rollback.model.request import PruneRequest
-from rollback.views import rich_layout
+from rollback.views import documents, json_output, rich_layout
 
 _NOTHING = "Nothing to prune: every published version is needed."
 
@@ -43,7 +42,7 @@ def prune(
             typed = kinds.prune_command(opened.name, request, reason, plan.digest)
             then = advice.next_for(begun.record) if begun is not None else typed if plan.changes else ""
             if json:
-                ui.show("", {"digest": plan.digest, **plain_plan(plan.details), "next": then})
+                ui.show("", {**documents.plan_document(plan.details), "next": json_output.commands(then)})
             if begun is not None:
                 ui.notice(f"{begun.described} was interrupted.")
             elif not plan.changes and not json:

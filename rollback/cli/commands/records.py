@@ -9,7 +9,7 @@ import typer
 
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
-from rollback.views import records, release_diff
+from rollback.views import documents, records, release_diff
 
 
 class HistoryKind(StrEnum):
@@ -37,9 +37,7 @@ def history(
         entries = opened.history(limit, kind.value if kind else None)
         for notice in entries.notices:
             ui.notice(notice)
-        document = [moment.document for moment in entries.moments]
-        malformed = [{"malformed": error.what} for error in entries.broken]
-        ui.show(records.history_view(entries.moments, entries.broken), [*malformed, *document])
+        ui.show(records.history_view(entries.moments, entries.broken), documents.history_document(entries))
         if entries.broken:
             raise entries.broken[0]
 
@@ -51,7 +49,8 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
         if moment is not None:
             ui.show(records.history_view([moment]), moment.document)
             return
-        ui.show(*records.opened_view(opened.show(identifier)))
+        details = opened.show(identifier)
+        ui.show(records.opened_view(details), documents.details_document(details))
 
 
 def diff(

@@ -9,9 +9,8 @@ import typer
 from rollback.api import environment, releases
 from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, minutes_if, names_in
 from rollback.cli.runtime import verb
-from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
-from rollback.views import records, rich_layout, terminal
+from rollback.views import documents, json_output, records, rich_layout, terminal
 
 Named = Annotated[str, typer.Argument()]
 
@@ -68,14 +67,18 @@ def _prepared(
         result = opened.standby.prepare(minutes=minutes, release=version)
     except RollbackError as error:
         ui.notice(f"{version} is recorded, and nothing is on standby for it: {error.what}")
-        return {"code": str(error.code), "message": error.what}
+        return {
+            "error": json_output.error_document(error),
+            "code": str(error.code),
+            "message": error.what,
+        }
     if result.seen is None:
         ui.notice(f"{version} changes nothing that could be taken back: nothing is on standby for it.")
         return {"status": result.status}
     until = f"{result.rollback_id} is on standby until {result.seen.record.standby_until}."
     ui.notice(result.waiting.what if result.waiting else until)
     ui.next(result.waiting.next if result.waiting else "\n".join(result.next))
-    return records.record_document(result.seen, result.outcomes)
+    return documents.record_document(result.seen, result.outcomes)
 
 
 def adopt(
@@ -102,7 +105,10 @@ def list_(
     """The recorded releases, newest first, and what is deployed where."""
     with verb(env, json) as (opened, ui):
         found = opened.releases.list()
-        ui.show(records.releases_view(found, everything=everything), plain(found))
+        ui.show(
+            records.releases_view(found, everything=everything),
+            [documents.listed_document(row) for row in found],
+        )
 
 
 def quarantine(
@@ -125,7 +131,13 @@ def _quarantine(version: str, env: str, services: str, reason: str, *, json: boo
         chosen = change(version, reason=reason, services=names_in(services))
         ui.show(
             rich_layout.text(f"{version} is {state} for {', '.join(chosen)}."),
-            {"version": version, "services": chosen},
+            {
+                "environment": opened.name,
+                "version": version,
+                "services": list(chosen),
+                "quarantined": not lifting,
+                "reason": reason,
+            },
         )
 
 
@@ -137,7 +149,6 @@ def _recorded(
 ) -> None:
     release = recorded.release
     what = "Recorded" if recorded.new else "Recorded already:"
-    document = {key: value for key, value in plain(release).items() if key != "manifest"}
     ui.show(
         rich_layout.text(
             f"{what} {release.version}: {release.functions} functions at commit {release.commit[:12] or 'unknown'}. "
@@ -145,9 +156,7 @@ def _recorded(
             + (f" No rollback goes below {release.not_below}." if release.not_below else "")
         ),
         {
-            **document,
-            "stands": recorded.deployed,
-            "new": recorded.new,
+            **documents.recorded_document(recorded),
             **({} if standby is None else {"standby": standby}),
         },
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rollback.cli import output
 from rollback.cli.options import Json, MaybeEnv
 from rollback.cli.runtime import verb
 from rollback.core.errors import Code, UsageError
@@ -22,8 +23,11 @@ def report(
         str | None, typer.Argument(metavar="[ID]", help="One rollback; default: the whole environment.")
     ] = None,
     env: MaybeEnv = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
+    file: Annotated[
+        str,
+        typer.Option(
+            "--file", "-f", metavar="FILE", callback=output.file, help="Where to; - is standard output."
+        ),
     ] = "",
     markdown: Annotated[
         bool, typer.Option("--markdown", help="One rollback as Markdown, for a job's summary.")
@@ -41,26 +45,33 @@ def report(
                 code=Code.OPTION_INVALID,
                 next="rollback report ID --markdown",
             )
-        if json and output == _STDOUT:
+        if json and file == _STDOUT:
             raise UsageError(
-                "--json and --output - both want standard output.",
+                "JSON and --file - both want standard output.",
                 code=Code.OPTION_INVALID,
-                next="--output FILE",
+                next="--file FILE",
             )
         found = opened.report(identifier or "", limit)
         # An id may have been typed in short.
         name, one = next(iter(found.records.items())) if identifier else (opened.name, None)
         document = reports.summary(one) if markdown and one else reports.page(found)
-        if output == _STDOUT or (markdown and not output):
+        if file == _STDOUT or (markdown and not file and not json):
             write_out(document.removesuffix("\n"))
             return
-        path = Path(output or f"rollback-{name}.html")
+        path = Path(file or f"rollback-{name}.{'md' if markdown else 'html'}")
         try:
             path.write_text(document, encoding="utf-8")
         except OSError as error:
             raise UsageError(
                 f"{path} cannot be written: {error.strerror}.",
                 code=Code.OUTPUT_UNWRITABLE,
-                next="--output FILE",
+                next="--file FILE",
             ) from None
-        ui.show(rich_layout.text(f"Written: {path}"), {"path": str(path), "moments": len(found.moments) or 1})
+        ui.show(
+            rich_layout.text(f"Written: {path}"),
+            {
+                "environment": opened.name,
+                "path": str(path),
+                "moments": len(found.moments) or 1,
+            },
+        )

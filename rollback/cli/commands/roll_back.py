@@ -19,7 +19,7 @@ from rollback.cli.commands.emergency import (
     only_in_an_emergency,
 )
 from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Wait, Yes, names_in
-from rollback.cli.runtime import preview_or_start, verb
+from rollback.cli.runtime import answering, preview_or_start, verb
 from rollback.core.errors import Code, UsageError
 from rollback.core.stdio import write_out
 from rollback.model.request import (
@@ -31,7 +31,6 @@ from rollback.model.request import (
     TerraformRequest,
 )
 from rollback.views import plan as plans
-from rollback.views import terminal
 
 To = Annotated[str, typer.Option("--to", help="A commit, or previous.", autocompletion=completion.previous)]
 AllowDestroy = Annotated[
@@ -117,7 +116,11 @@ def lambda_(
             ui.plans_beside = True
             plan = opened.plan(request)
             plan.check()
-            write_out("\n".join(plans.shell_lines(plan.details, opened.settings.alias)))
+            lines = plans.shell_lines(plan.details, opened.settings.alias)
+            if json:
+                ui.show("", {"environment": opened.name, "digest": plan.digest, "commands": lines})
+            else:
+                write_out("\n".join(lines))
             return
         preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes, wait=wait)
 
@@ -194,13 +197,12 @@ def table(
     """Restore a table to a point in time, beside the live one; then, apart, cut over to it."""
     restored = to.startswith("restored:")
     if restored is (cutover is CutoverChoice.none):
-        error = UsageError(
-            "--to restored:ROLLBACK and --cutover go together: a cutover is a second step, approved apart.",
-            code=Code.OPTION_INVALID,
-            next=f'rollback table --env {env} --table {name} --to TIME --reason "…"  # and then what that says',
-        )
-        terminal.Terminal(json_output=json).error(error)
-        raise typer.Exit(error.exit_code)
+        with answering(env, json):
+            raise UsageError(
+                "--to restored:ROLLBACK and --cutover go together: a cutover is a second step, approved apart.",
+                code=Code.OPTION_INVALID,
+                next=f'rollback table --env {env} --table {name} --to TIME --reason "…"  # and then what that says',
+            )
     request: Request = TableRequest(table=name, at=to)
     if restored:
         restore = to.removeprefix("restored:")

@@ -10,7 +10,7 @@ from rollback.cli.options import Env, Json, Reason, Version, minutes_if, minutes
 from rollback.cli.runtime import end, shown, verb
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
-from rollback.views import rich_layout
+from rollback.views import documents, rich_layout
 
 
 def prepare(
@@ -57,7 +57,11 @@ def watch(
                 shown(ui, error.result)
             raise
         document = {
-            name: plain(getattr(watched, name)) for name in ("version", "minutes", "alarms", "decision")
+            "environment": opened.name,
+            "version": watched.version,
+            "minutes": watched.minutes,
+            "alarms": [documents.alarm_document(one) for one in watched.alarms],
+            "decision": plain(watched.decision),
         }
         ui.show(
             rich_layout.text(

@@ -10,7 +10,7 @@ from rollback.cli.options import Env, Json, MaybeEnv
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.core.errors import Code, VerificationFailed
-from rollback.views import records, rich_layout
+from rollback.views import documents, records, rich_layout
 
 
 def status(
@@ -29,7 +29,7 @@ def status(
             sha = opened.may_deploy(commit)
             ui.show(
                 rich_layout.text(f"Commit {sha[:12]} is not quarantined in {opened.name}."),
-                {"commit": sha, "quarantined": False},
+                {"environment": opened.name, "commit": sha, "quarantined": False},
             )
             return
         with ui.rewriting() as screen:
@@ -37,7 +37,7 @@ def status(
             view = opened.status(
                 exact=exact, early=screen and (lambda view: screen(records.overview_view(view)))
             )
-        ui.show(records.overview_view(view), records.overview_document(view))
+        ui.show(records.overview_view(view), documents.overview_document(view))
 
 
 def verify(
@@ -53,7 +53,11 @@ def verify(
         verified = opened.verify()
         if not verified.ok:
             ui.output(verified.output)
-        document = {"verification": plain(verified.checks), **verified.traffic.document()}
+        document = {
+            "environment": opened.name,
+            "verification": plain(verified.checks),
+            **verified.traffic.document(),
+        }
         ui.show(records.checks_view(verified.checks), document)
         if not verified.ok:
             raise VerificationFailed(

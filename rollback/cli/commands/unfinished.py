@@ -23,6 +23,7 @@ def approve(
     with verb(env, json) as (opened, ui):
         record = opened.approve(identifier, digest)
         document = {
+            "environment": opened.name,
             "rollback_id": record.rollback_id,
             "digest": record.digest,
             "approved_by": plain(opened.caller),

@@ -93,7 +93,7 @@ def page(report: ReportData) -> str:
 def _now(now: Overview) -> h.Element:
     return h.section(aria_labelledby="now")[
         h.h2("#now")["Deployed now"],
-        h.p(".notice")[f"Frozen by {clean(now.frozen)}"] if now.frozen else None,
+        h.p(".notice")[f"Frozen by {clean(str(now.frozen))}"] if now.frozen else None,
         [
             h.p(".notice")[
                 _pill(seen.status),

@@ -12,7 +12,7 @@ from rollback.actions.situation import compared, of, without
 from rollback.actions.status import overview
 from rollback.ledger.store import Unanswered
 from rollback.model.request import AliasesRequest
-from rollback.views.records import opened_view, overview_document
+from rollback.views.documents import details_document, overview_document
 from rollback.views.report import page, summary
 from tests.doubles.functions import no_answer
 from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
@@ -21,7 +21,7 @@ from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
 def shown(world: World, identifier: str) -> Any:
     session = world.session(ALICE)
     opened = session.ledger.load(identifier)
-    return opened_view(details(opened, session.target(opened.record.kind), of(session, opened)))[1]
+    return details_document(details(opened, session.target(opened.record.kind), of(session, opened)))
 
 
 def reported(world: World) -> report_data.ReportData:

@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.record_details import details
+from rollback.actions.record_details import RecordDetails, details
 from rollback.core.errors import Code, Refused
 from rollback.model.messages import several
 from rollback.model.record import Status
 from rollback.model.release import previous
 from rollback.targets.base import Failure
+from rollback.views.documents import details_document
 from rollback.views.records import opened_view
 from tests.doubles.world import Quiet, World
 
@@ -23,10 +24,13 @@ from tests.doubles.world import Quiet, World
 def shown(world: World, identifier: str) -> tuple[str, dict[str, Any]]:
     session = world.session()
     opened = session.ledger.load(identifier)
-    view, document = opened_view(details(opened, session.target("aliases")))
+    return both(details(opened, session.target("aliases")))
+
+
+def both(found: RecordDetails) -> tuple[str, dict[str, Any]]:
     output = io.StringIO()
-    Console(file=output, width=120).print(view)
-    return output.getvalue(), document
+    Console(file=output, width=120).print(opened_view(found))
+    return output.getvalue(), details_document(found)
 
 
 @pytest.mark.finding("F7")
@@ -47,14 +51,12 @@ def test_a_killed_record_is_shown_with_what_its_journal_states_is_done(world: Wo
         counts={**opened.record.counts, "moved": 0},
         completed_at=None,
     )
-    view, document = opened_view(
+    text, document = both(
         details(replace(opened, record=record, events=tuple(killed_then)), session.target("aliases"))
     )
-    output = io.StringIO()
-    Console(file=output, width=120).print(view)
 
     assert document["counts"]["moved"] == 3
-    assert "3 planned, 3 moved" in output.getvalue()
+    assert "3 planned, 3 moved" in text
 
 
 @pytest.mark.finding("F3")

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 
 from rollback.actions.status import Overview, overview
-from rollback.views.records import overview_document
+from rollback.views.documents import overview_document
 from tests.doubles.world import World
 
 

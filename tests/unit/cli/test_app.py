@@ -9,17 +9,21 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from rollback.cli import output
 from rollback.cli.app import ELSEWHERE, VERBS, app
 from rollback.cli.options import names_in
+from rollback.cli.output import Json, with_output
 from rollback.core.errors import Code, UsageError
 from rollback.ledger.store import Conflict, LedgerTable, Write
 from rollback.model.alias_moves import Move
 from rollback.views.plan import shell_lines
+from tests import outputs
 from tests.coded import coded
 from tests.doubles.functions import client_error
 from tests.doubles.records import a_plan
@@ -215,6 +219,11 @@ def test_an_item_in_somebodys_transaction_is_tried_again_and_judged_by_its_condi
         ["status", "--env", "dev", "--json", "--no-such-option"],
         ["lamda", "--json"],
         ["lambda", "--env", "dev", "--json", "--to"],
+        ["status", "--env", "dev", "-o", "json", "--no-such-option"],
+        ["status", "--env", "dev", "--no-such-option", "--output=json"],
+        ["status", "--env", "dev", "-ojson", "surplus"],
+        ["status", "--env", "dev", "--json", "--output", "table"],
+        ["status", "--env", "dev", "--json", "--output", "yaml"],
     ],
     ids=" ".join,
 )
@@ -227,10 +236,59 @@ def test_with_json_wrong_usage_is_json_too(arguments: list[str], project: Path) 
         check=False,
     )
 
-    error = json.loads(done.stderr.splitlines()[-1])
-    assert (done.returncode, done.stdout) == (2, "")
+    outputs.fits("status", json.loads(done.stdout))
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, json.loads(done.stderr.splitlines()[-1])) == (2, error)
+    assert all(line.startswith("rollback ") and line.endswith(" --help") for line in error["next"])
     assert (error["code"], error["exit_code"]) == ("OPTION_INVALID", 2)
     assert error["changed"] == "Nothing was changed."
+
+
+@pytest.mark.finding("U12")
+@pytest.mark.parametrize(
+    "asked", [["--json"], ["-o", "json"], ["--output", "json"], ["--output=json"], ["-ojson"]]
+)
+def test_json_is_asked_for_as_kubectl_has_it_and_in_short(asked: list[str], project: Path) -> None:
+    run = CliRunner().invoke(app, ["status", "--env", "dev", *asked])
+
+    assert json.loads(run.stdout)["error"]["code"] == "NO_CREDENTIALS"
+
+
+@pytest.mark.parametrize("asked", [[], ["-o", "table"], ["--output", "table"]], ids=" ".join)
+def test_a_table_is_for_people(asked: list[str], project: Path) -> None:
+    run = CliRunner().invoke(app, ["status", "--env", "dev", *asked])
+
+    assert (run.stdout, "[NO_CREDENTIALS]" in run.stderr) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "file", "json", "told"),
+    [
+        (["--output", "guard.zip"], "guard.zip", False, True),
+        (["-o", "-", "--json"], "-", True, True),
+        (["--file", "guard.zip", "-o", "json"], "guard.zip", True, False),
+        (["-f", "json"], "json", False, False),
+        ([], "", False, False),
+    ],
+)
+def test_a_file_that_output_gave_is_the_file_still(
+    asked: list[str], file: str, json: bool, told: bool
+) -> None:
+    given: list[tuple[str, bool]] = []
+    alone = typer.Typer()
+
+    @alone.command()
+    @with_output
+    def build(
+        file: Annotated[str, typer.Option("--file", "-f", callback=output.file)] = "",
+        json: Json = False,  # noqa: FBT002 - typer's
+    ) -> None:
+        given.append((file, json))
+
+    run = CliRunner().invoke(alone, asked)
+
+    assert (run.exit_code, given) == (0, [(file, json)])
+    assert ("--output FILE is called --file FILE now" in run.stderr) is told
 
 
 @pytest.mark.parametrize("group", list(VERBS))

@@ -107,13 +107,14 @@ def test_with_json_an_error_is_one_object_on_the_last_line_of_standard_error(
     terminal.error(error)
 
     out, err = capsys.readouterr()
-    assert out == ""
-    assert err.isascii()
+    assert json.loads(out)["error"] == json.loads(err.splitlines()[-1])
+    assert (out + err).isascii()
     assert json.loads(err.splitlines()[-1]) == {
         "code": "AWAITING_APPROVAL",
         "message": "é waits for\nits approval.",
         "changed": "Nothing was changed yet.",
-        "next": ["Another person:", "rollback approve " + "x" * 200],
+        "next": ["rollback approve " + "x" * 200],
+        "hint": "Another person:\nrollback approve " + "x" * 200,
         "exit_code": 10,
     }
 
@@ -126,6 +127,7 @@ def test_with_json_what_was_left_empty_is_empty(capsys: pytest.CaptureFixture[st
         "message": "It failed.",
         "changed": "",
         "next": [],
+        "hint": "",
         "exit_code": 1,
     }
 

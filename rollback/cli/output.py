@@ -1,0 +1,89 @@
+"""How every verb is asked what to answer with: `-o table` or `-o json`, and `--json`, which is short for the latter.
+
+A verb has the parameter `json: Json`; `with_output` gives it `--output` beside that. A verb with a parameter `file` took its
+file by `--output` up to version 0.1: there, what is none of the formats still is that file.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from rollback.core.stdio import warn
+
+TABLE, JSON = FORMATS = ("table", "json")
+_NAMES = ("--output", "-o")
+# The parameter that `with_output` adds.
+_OUTPUT = "rollback_output"
+# Keys of a context: the format and the file that `--output` gave.
+_FORMAT, _FILE = "rollback.format", "rollback.file"
+
+
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON, read without knowing its verb: one that is wrong is answered as asked, too."""
+    following = [*arguments[1:], ""]
+    return any(
+        one in ("--json", "--output=json", "-ojson") or (one in _NAMES and after == JSON)
+        for one, after in zip(arguments, following, strict=True)
+    )
+
+
+def with_output(verb: Callable[..., None]) -> Callable[..., None]:
+    """The same verb, with the option `--output` where it has a parameter `json`."""
+    signature = inspect.signature(verb, eval_str=True)
+    parameters = dict(signature.parameters)
+    if "json" not in parameters:
+        return verb
+    option = typer.Option(
+        *_NAMES,
+        is_eager=True,
+        callback=_output_or_file if "file" in parameters else _output,
+        metavar="table|json",
+        help="What to answer with: for people, or one JSON document.",
+    )
+    last = parameters.pop("json")
+    output = last.replace(name=_OUTPUT, default=None, annotation=Annotated[str | None, option])
+
+    @wraps(verb)
+    def asked(**given: Any) -> None:
+        del given[_OUTPUT]
+        verb(**given)
+
+    shown = [*parameters.values(), output, last]
+    asked.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined] # what typer reads
+    asked.__annotations__ = {one.name: one.annotation for one in shown}
+    return asked
+
+
+def _output(context: typer.Context, given: str | None) -> str | None:
+    if given is not None and given not in FORMATS:
+        raise typer.BadParameter(f"{given[:80]!a} is none of table, json.")
+    context.meta[_FORMAT] = given
+    return given
+
+
+def _output_or_file(context: typer.Context, given: str | None) -> str | None:
+    if given is None or given in FORMATS:
+        return _output(context, given)
+    warn("--output FILE is called --file FILE now; a later version takes only formats there.")
+    context.meta[_FILE] = given
+    return given
+
+
+def _json(context: typer.Context, given: bool) -> bool:  # noqa: FBT001 - typer's
+    wanted = context.meta.get(_FORMAT)
+    if given and wanted == TABLE:
+        raise typer.BadParameter("It asks for one, and --output table for another.")
+    return given or wanted == JSON
+
+
+def file(context: typer.Context, given: str) -> str:
+    """The value of an option `--file`: what is given, or what `--output` gave, as it did up to version 0.1."""
+    return given or context.meta.get(_FILE, "")
+
+
+Json = Annotated[bool, typer.Option("--json", callback=_json, help="The same as --output json.")]

@@ -1,0 +1,293 @@
+"""What the ledger holds and what is deployed, as JSON: the documents of most verbs, in one vocabulary.
+
+The same idea has the same key and the same shape in all of them: people are `{"person", "role"}`, times are text in ISO 8601
+(UTC) under a key that ends with `_at`, versions are `from_version` and `to_version`. Keys that were called otherwise up to
+version 0.1 have that name, too, for one version (`with_former`). `docs/output.schema.json` has all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rollback.core.canonical import plain
+from rollback.model.advice import Advice
+from rollback.model.automatic import AlarmSeen
+from rollback.model.composite_plan import parts
+from rollback.model.plan import Plan, plain_plan
+from rollback.model.record import plain_record
+from rollback.model.release import Freeze, another_stack, is_another_stack
+from rollback.model.situation import RecordSeen, Service
+from rollback.views.json_output import error_document, with_former
+
+if TYPE_CHECKING:
+    from rollback.actions.history import History
+    from rollback.actions.record_details import RecordDetails
+    from rollback.actions.record_release import Recorded
+    from rollback.actions.recovery_options import RecoveryOption
+    from rollback.actions.status import InfrastructureStatus, Overview
+    from rollback.api.releases import ListedRelease
+
+# -- records and plans -----------------------------------------------------------------------------------------
+
+
+def record_document(seen: RecordSeen, outcomes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A record (README, "Records"): `plain_record` with what is shown of it otherwise, and the `outcomes`
+    (`Target.outcomes`), those of functions under `functions`, all others under `changes`.
+    """
+    found = list(outcomes)
+    return {
+        **plain_record(seen.record),
+        **plain(seen.shown),
+        "standby_expires_at": seen.record.standby_until or None,
+        "functions": [_outcome(one, "function") for one in found if "service" in one],
+        "changes": [_outcome(one, "name") for one in found if "service" not in one],
+    }
+
+
+def _outcome(outcome: Mapping[str, Any], named: str) -> dict[str, Any]:
+    """One outcome, with the names that it has in the Python API, too. Of `prune` it goes from no version to another."""
+    renamed = {"name": named, "from": "from_version", "to": "to_version"}
+    return {**{new: outcome[old] for old, new in renamed.items() if old in outcome}, **plain(outcome)}
+
+
+def details_document(details: RecordDetails) -> dict[str, Any]:
+    """A record as `show` has it: with its `events`, whether its `chain` is whole or what is wrong with it, and advice."""
+    return {
+        **record_document(details.seen, details.outcomes),
+        "events": [
+            {"created_at": event.at, "created_by": plain(event.by), **plain(event)}
+            for event in details.events
+        ],
+        "chain": details.broken or details.chain,
+        **advice_document([details.advice]),
+    }
+
+
+def plan_document(plan: Plan[Any]) -> dict[str, Any]:
+    """A plan: its `digest`, `plain_plan`, of each subject from what to what (`subjects`), and the plans that it is made of."""
+    return {
+        "digest": plan.digest(),
+        **plain_plan(plan),
+        "subjects": [
+            {
+                "subject": _subject(name),
+                "from_version": plan.leaves.get(name) or None,
+                "to_version": to,
+                "quarantines": name in plan.quarantines,
+            }
+            for name, to in plan.targets.items()
+        ],
+        "parts": [plan_document(part) for part in parts(plan).values()],
+    }
+
+
+def _subject(name: str) -> str:
+    """What people call a subject: a service by its name, the stack and Terraform without the ledger's mark."""
+    if is_another_stack(name):
+        return f"stack {another_stack([name], '')}"
+    return name.removeprefix("@")
+
+
+# -- what to type next -----------------------------------------------------------------------------------------
+
+
+def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
+    """`{"state", "next": [command], "advice": [{"state", "what", "steps": [{"command", "why", "under", "frozen"}]}]}`;
+    `state` is the most urgent one's. `under` is the role that a step needs, `frozen` whether a freeze keeps others from it.
+    """
+    return {
+        "state": str(advice[0].state),
+        "next": [command for each in advice for command in each.commands],
+        "advice": [
+            {
+                "state": str(each.state),
+                "what": each.what,
+                "steps": [
+                    with_former(
+                        {
+                            "command": step.command,
+                            "why": step.why,
+                            "under": step.by,
+                            "frozen": step.barred,
+                        },
+                        under="by",
+                        frozen="barred",
+                    )
+                    for step in each.steps
+                ],
+            }
+            for each in advice
+        ],
+    }
+
+
+# -- an environment --------------------------------------------------------------------------------------------
+
+
+def overview_document(view: Overview) -> dict[str, Any]:
+    """An environment as `status` has it."""
+    return with_former(
+        {
+            "environment": view.environment,
+            "account": view.account,
+            "region": view.region,
+            "deployed": view.stands,
+            "frozen": freeze_document(view.frozen),
+            "services": [_service(one) for one in view.services],
+            "infrastructure": [_infrastructure(one) for one in view.infrastructure],
+            "in_flight": [record_document(seen, ()) for seen in view.in_flight],
+            "leases": [_lease(domain, item) for domain, item in view.holders.items()],
+            "holders": plain(view.holders),
+            "not_in_catalogue": list(view.strangers),
+            "exact": view.exact,
+            "recovery_options": [_option(one) for one in view.ways],
+            "no_way_back": plain(view.no_way_back),
+            "emergencies": list(view.emergencies),
+            "warnings": list(view.warnings),
+            **advice_document(view.advice),
+        },
+        deployed="stands",
+        not_in_catalogue="strangers",
+        recovery_options="ways",
+    )
+
+
+def _service(service: Service) -> dict[str, Any]:
+    return with_former(
+        {
+            "service": service.name,
+            "deployed": service.stands,
+            "previous": service.previous,
+            "quarantined": list(service.quarantined),
+            "mixed": dict(service.apart),
+            "functions": plain(service.functions),
+        },
+        service="name",
+        deployed="stands",
+        mixed="apart",
+    )
+
+
+def _infrastructure(part: InfrastructureStatus) -> dict[str, Any]:
+    return with_former(
+        {
+            "kind": part.name,
+            "deployed": part.stands,
+            "subject": part.says,
+            "quarantined": list(part.quarantined),
+        },
+        kind="name",
+        deployed="stands",
+        subject="says",
+    )
+
+
+def _lease(domain: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    holder = item.get("holder", {})
+    return {
+        "domain": domain,
+        "owner": str(item["owner"]),
+        "held_by": {"person": str(holder.get("person", "")), "role": str(holder.get("role", ""))},
+        "host": str(holder.get("host", "")),
+        "pid": holder.get("pid"),
+        "taken_at": item.get("taken_at"),
+        "heartbeat_at": item.get("beat_at"),
+        "interrupted_at": item.get("parked_at"),
+    }
+
+
+def _option(option: RecoveryOption) -> dict[str, Any]:
+    return with_former(
+        {
+            "kind": str(option.kind),
+            "to_version": option.to,
+            "estimated_seconds": option.about,
+            "last_seconds": option.last,
+            "rto_seconds": option.rto_seconds,
+            "command": option.command,
+            "under": option.under,
+            "login": option.login,
+        },
+        to_version="to",
+        estimated_seconds="about",
+        last_seconds="last",
+    )
+
+
+def freeze_document(freeze: Freeze | None) -> dict[str, Any] | None:
+    """Who has frozen an environment, when and why; None where nobody has."""
+    if freeze is None:
+        return None
+    return {"reason": freeze.reason, "created_by": plain(freeze.by), "created_at": freeze.at}
+
+
+def alarm_document(alarm: AlarmSeen) -> dict[str, Any]:
+    """An alarm now, and the states that it went through of late."""
+    return {
+        "name": alarm.name,
+        "state": alarm.state,
+        "changed_at": alarm.since,
+        "reason": alarm.reason,
+        "changes": [
+            {"changed_at": one.at, "state": one.state, "before": one.before} for one in alarm.changes
+        ],
+    }
+
+
+# -- releases and history --------------------------------------------------------------------------------------
+
+
+def history_document(history: History) -> list[dict[str, Any]]:
+    """A row an entry, each with `kind`, `id`, `created_at`, `created_by` and `status`; first what could not be read."""
+    return [
+        *(
+            {
+                "kind": "malformed",
+                "id": None,
+                "created_at": None,
+                "created_by": None,
+                "status": None,
+                "error": error_document(error),
+                "malformed": error.what,
+            }
+            for error in history.broken
+        ),
+        *(dict(moment.document) for moment in history.moments),
+    ]
+
+
+def listed_document(row: ListedRelease) -> dict[str, Any]:
+    """A release of `release list`."""
+    return with_former(
+        {
+            "kind": "adoption" if row.adopted else "release",
+            "id": row.version,
+            "seq": row.seq,
+            "version": row.version,
+            "created_at": row.at,
+            "created_by": plain(row.recorded_by),
+            "by": row.by,
+            "commit": row.commit,
+            "services": list(row.services),
+            "deployed_for": list(row.stands_for),
+            "quarantined_for": list(row.quarantined_for),
+            "not_below": row.not_below,
+        },
+        created_at="at",
+        deployed_for="stands_for",
+    )
+
+
+def recorded_document(recorded: Recorded) -> dict[str, Any]:
+    """A release that was recorded: its fields without the manifest, whether it is `new`, and what is `deployed` now."""
+    release = {name: value for name, value in plain(recorded.release).items() if name != "manifest"}
+    return with_former(
+        {
+            **release,
+            "function_count": release["functions"],
+            "deployed": recorded.deployed,
+            "new": recorded.new,
+        },
+        deployed="stands",
+    )
