@@ -28,6 +28,7 @@ from rollback.actions.run import Finished, Run, forgotten, new_record, working
 from rollback.config.naming import APPROVER
 from rollback.core.errors import (
     AwaitingApproval,
+    Cancelled,
     Code,
     Refused,
     Reverted,
@@ -91,11 +92,18 @@ class Lifecycle:
 
     def stopped_at_once(self) -> StoppedAtOnce:
         """The error for a second Ctrl-C, whenever it comes: it names the record, if there is one."""
-        what = "Stopped at once."
-        if not self._records.runs:
+        what, runs, seen = "Stopped at once.", self._records.runs, self._records.seen
+        if not (runs or seen):
             return StoppedAtOnce(what, code=Code.ENDED)
-        record = self._records.runs[-1].record
+        record = runs[-1].record if runs else seen[-1]
         do = Commands.in_ledger(record.rollback_id, record.environment)
+        if record.status in WAITING:
+            return StoppedAtOnce(
+                what,
+                code=Code.ENDED,
+                changed=f"{record.rollback_id} is {record.status}, and nothing was changed.",
+                next=f"{do.undo}  # to give it up\n{do.show}",
+            )
         if record.status in UNFINISHED:
             return StoppedAtOnce(
                 what,
@@ -402,6 +410,7 @@ class Lifecycle:
         planned = Planned(digest=record.digest, reason=record.reason, steps=len(plan.steps))
         entered = planned.entered(at=record.initiated_at, by=self.session.caller)
         record, event = self.session.ledger.open(record, status, plan, entered, lease)
+        self._records.seen.append(record)
         self.session.notify(record)
         return record, event
 
@@ -435,12 +444,27 @@ class Lifecycle:
     def _asked(self, waiting: Finished, plan: Plan[Any]) -> Finished:
         """Asks on a terminal; where there is none, the record waits."""
         assert waiting.record is not None  # noqa: S101 - `_await_approval` made one
-        answer = self.ui.confirm(f"Apply this plan to {plan.environment}?")
+        try:
+            answer = self.ui.confirm(f"Apply this plan to {plan.environment}?")
+        except Cancelled as cancelled:
+            return self._cancelled(waiting, waiting.record, cancelled)
         if answer is None:
             return waiting
         if not answer:
             return self.abort(waiting.record.rollback_id, "not confirmed")
         return self.apply(waiting.record.rollback_id, waiting.record.digest)
+
+    def _cancelled(self, waiting: Finished, record: Record, cancelled: Cancelled) -> Finished:
+        """Gives up what a person was asked about. Where that cannot be written it waits, and may be given up later."""
+        name = record.rollback_id
+        try:
+            ended = self.abort(name, "cancelled at the question")
+        except RollbackError as error:
+            cancelled.changed = f"Nothing was changed. {name} could not be given up: {error.what}"
+            cancelled.next = Commands.in_ledger(name, record.environment).undo
+            return replace(waiting, error=cancelled)
+        cancelled.changed = f"{name} is ABORTED, and nothing was changed."
+        return replace(ended, error=cancelled)
 
     def _approved(
         self, record: Record, digest: str, waiting: Status = Status.AWAITING_APPROVAL

@@ -38,13 +38,14 @@ _NOTHING_LEFT = "there is nothing to go on with"
 @dataclass(frozen=True, kw_only=True)
 class RecordLeases:
     """Records of one environment and the leases that they hold. `stop` is set when a person asks to stop; `runs` are
-    those that were begun, the newest last.
+    those that were begun, and `seen` the records that were written or read, the newest last.
     """
 
     session: Session
     ui: Ui
     stop: threading.Event = field(default_factory=threading.Event)
     runs: list[Run] = field(default_factory=list)
+    seen: list[Record] = field(default_factory=list)
 
     # -- leases ----------------------------------------------------------------------------------------
 
@@ -232,6 +233,7 @@ class RecordLeases:
     def opened(self, rollback_id: str) -> tuple[Opened, Target, Plan[Any]]:
         """A record with its target and plan. Raises `Refused` where the plan is damaged."""
         opened = self.session.ledger.load(rollback_id)
+        self.seen.append(opened.record)
         target = self.session.target(opened.record.kind)
         return opened, target, opened.plan(target.step)
 

@@ -89,12 +89,14 @@ def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # no
 
 @contextmanager
 def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM asks to stop after what is under way; the second ends at once."""
+    """The first Ctrl-C or SIGTERM asks to stop after what is under way, or cancels a question; the second ends at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        if ui.asking:  # in this thread: the question ends, and the terminal says so
+            raise KeyboardInterrupt
         ui.notice("Stopping after what is under way. Press Ctrl-C again to end at once.")
 
     before: dict[int, Any] = {

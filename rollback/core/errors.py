@@ -3,10 +3,11 @@
     RollbackError                exit 1   failed; the record says how far
     ├── UsageError               exit 2   wrong usage or configuration; nothing was changed
     ├── Refused                  exit 3   a guard, a lease, a digest, a wrong account; nothing was changed
-    ├── PutBack                  exit 4   failed, and everything was reverted
+    │   └── Cancelled            exit 3   Ctrl-C or Ctrl-D at a question; nothing was changed
+    ├── Reverted                 exit 4   failed, and everything was reverted
     ├── VerificationFailed       exit 5   done, but verification failed
     ├── AwaitingApproval         exit 10  planned and recorded; waits for an approval or confirmation
-    └── Ended                  exit 130  ended at once by a second Ctrl-C; the record says how far
+    └── StoppedAtOnce            exit 130 ended at once by a second Ctrl-C; the record says how far
 
 `exit_code` is part of the command line's contract (README, "Exit codes"), and so is `code`: the words of a
 message may change from one version to the next, its code does not.
@@ -181,6 +182,12 @@ class Refused(RollbackError):
     exit_code = 3
     code_default = Code.REFUSED
     changed_default = "Nothing was changed."
+
+
+class Cancelled(Refused):
+    """A person ended a question with Ctrl-C or Ctrl-D in place of an answer."""
+
+    code_default = Code.CONFIRMATION_MISSING
 
 
 class Reverted(RollbackError):

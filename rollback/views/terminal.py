@@ -37,8 +37,8 @@ from rollback.api.events import (
     WorkEnded,
     WorkProgressed,
 )
-from rollback.core.errors import Code, Refused, RollbackError
-from rollback.core.sanitize import line, lines
+from rollback.core.errors import Cancelled, Code, Refused, RollbackError
+from rollback.core.sanitize import clean, line, lines
 from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
 from rollback.views.json_output import JsonAnswer, error_document
@@ -67,8 +67,12 @@ class Terminal:
         )
         self.json_output = json_output
         self._json = JsonAnswer()
+        # Results, plans, questions, alarms and errors only.
+        self.quiet = False
         # Where standard output is for a program, or a shell.
         self.plans_beside = json_output
+        # While a person is asked, a signal ends the question.
+        self.asking = False
         self._progress: Progress | None = None
         self._tasks: list[Any] = []
         self._last_line = 0.0
@@ -78,6 +82,8 @@ class Terminal:
 
     def hear(self, event: Event) -> None:
         """Shows an event of an operation."""
+        if self.quiet and isinstance(event, (Waiting, WorkBegan, WorkProgressed, WorkEnded)):
+            return
         if self._live is not None:
             # It is drawn elsewhere: what is in place goes before.
             self._live.stop()
@@ -106,6 +112,11 @@ class Terminal:
             self._print(plan_view(plan))
 
     def notice(self, text_: str) -> None:
+        if not self.quiet:
+            self.detail(text_)
+
+    def detail(self, text_: str) -> None:
+        """What was asked for with --verbose or --debug."""
         for each in lines(text_):
             self.console.print(text(each, "dim"))
 
@@ -148,6 +159,8 @@ class Terminal:
             self._progress = None
 
     def output(self, text_: str) -> None:
+        if not text_.strip():
+            return
         shown, width = lines(text_.rstrip())[-_TAIL:], self.console.width
         # What fills the whole width, as many programs do, is not broken for the sake of the margin.
         widest = max((size for size in map(cell_len, shown) if size <= width), default=0)
@@ -156,6 +169,7 @@ class Terminal:
             self.console.print(Padding(text(each, "dim"), (0, 0, 0, margin)))
 
     def confirm(self, question: str) -> bool | None:
+        """Whether a person types yes; None where there is no terminal. Raises `Cancelled` as all questions do."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
         return self._answer(text(f"{question} [y/N] ", "bold")).casefold() in ("y", "yes")
@@ -169,20 +183,12 @@ class Terminal:
     def ask(self, question: str, proposed: str, wrong: Callable[[str], str] = lambda _: "") -> str:
         """What a person types, or what is proposed where they type nothing or there is no terminal.
 
-        Asked again while `wrong` says why not. Raises `Refused` where Ctrl-D ends it.
+        Asked again while `wrong` says why not. Raises `Cancelled` as all questions do.
         """
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return proposed
         while True:
-            try:
-                answer = self.console.input(text(f"{question} [{proposed}] ", "bold")).strip() or proposed
-            except EOFError:
-                self.console.print()
-                raise Refused(
-                    "It was cancelled at a question.",
-                    code=Code.CONFIRMATION_MISSING,
-                    next="Type the same again, and answer; or name it with options.",
-                ) from None
+            answer = self._answer(text(f"{question} [{proposed}] ", "bold")) or proposed
             if not (why := wrong(answer)):
                 return answer
             self.console.print(text(f"  {why}", "yellow"))
@@ -197,12 +203,15 @@ class Terminal:
         return known[answer.casefold()]
 
     def _answer(self, prompt: Text) -> str:
-        """What is typed, without blanks at its ends; empty where Ctrl-D ends it, which answers nothing."""
+        """What is typed, without blanks at its ends. Raises `Cancelled` where Ctrl-C or Ctrl-D ends it."""
         try:
+            self.asking = True
             return self.console.input(prompt).strip()
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             self.console.print()
-            return ""
+            raise Cancelled("It was cancelled at the question.") from None
+        finally:
+            self.asking = False
 
     def alarm(self, text_: str) -> None:
         """What must not be overlooked, whatever else is on the screen."""
@@ -273,11 +282,16 @@ class Terminal:
         if error.changed:
             self.console.print(text(f"  {error.changed}"))
         if error.next:
-            self.next(error.next)
+            self._next(error.next)
 
     def next(self, what: str) -> None:
-        """What to type next; a command is not broken, so that it can be copied."""
+        """What to type next, after what went well."""
         self._json.next(what)
+        if not self.quiet:
+            self._next(what)
+
+    def _next(self, what: str) -> None:
+        """A command is not broken, so that it can be copied."""
         for index, each in enumerate(lines(what)):
             head = ("  next: " if index == 0 else "  ", "dim")
             self.console.print(Text.assemble(head, text(each, "cyan")), soft_wrap=True)

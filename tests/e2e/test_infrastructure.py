@@ -6,7 +6,10 @@ alone is in `test_stack.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +19,7 @@ import yaml
 
 from localaws.paths import ROOT
 from tests.e2e.accounts_under_test import Kept
-from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, Run, git
+from tests.e2e.estate_under_test import ALICE, DAN, DORA, FUNCTIONS, REASON, SCRIPT, Run, git
 from tests.e2e.infrastructure_under_test import GOOD, PATIENCE, InfrastructureEstate, declared
 from tests.proxy import Proxy
 from tests.warm import Warm
@@ -38,12 +41,16 @@ def test_a_plan_is_confirmed_by_its_digest_and_quarantines_what_was_left_until_t
 ) -> None:
     bad = dev.goes_bad("terraform")
 
+    cancelled, screen = ctrl_c_at_the_question(dev)
     waiting = dev.waiting("terraform", "--to", "previous")
     digest = waiting.json["digest"]
     refused = [dev.goes_on("apply", waiting), dev.goes_on("apply", waiting, "--digest", "0" * 64)]
     before = dev.state()
     applied = dev.goes_on("apply", waiting, "--digest", digest[:16])
 
+    assert cancelled == 3, screen
+    given_up_id = screen.partition(" is ABORTED, and nothing was changed.")[0].split()[-1]
+    assert dev.platform.show(given_up_id)["status"] == "ABORTED"
     assert f"rollback apply {waiting.id} --digest {digest[:16]} --env dev" in waiting.err
     assert [run.code for run in refused] == [3, 3], "\n".join(map(str, refused))
     assert "has to be confirmed" in refused[0].err
@@ -56,6 +63,23 @@ def test_a_plan_is_confirmed_by_its_digest_and_quarantines_what_was_left_until_t
     lifted = dev.platform.rollback("release", "lift", bad[:12], "--reason", "mended", as_=DAN)
     assert lifted.code == 0, str(lifted)
     assert may_be_deployed(dev, bad) == 0
+
+
+def ctrl_c_at_the_question(dev: InfrastructureEstate) -> tuple[int, str]:
+    """The exit code and the screen of a rollback whose question is answered by Ctrl-C on a terminal."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(dev.platform.root)
+        typed = [str(SCRIPT), "terraform", "--env", "dev", "--reason", REASON, "--to", "previous"]
+        os.execve(SCRIPT, typed, dev.platform.variables(DAN) | {"TERM": "dumb", "COLUMNS": "120"})  # noqa: S606
+    shown, pressed = b"", False
+    with contextlib.suppress(OSError):  # Linux's word for the end of a pseudo-terminal
+        while part := os.read(terminal, 65536):
+            shown += part
+            if b"[y/N]" in shown and not pressed:
+                pressed = bool(os.write(terminal, b"\x03"))
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
 def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: InfrastructureEstate) -> None:

@@ -44,9 +44,12 @@ def acceptance(
             return
         if not yes:
             where, count = f"{opened.name} ({opened.settings.account})", len(planned.resources)
-            if not ui.confirm(f"Make {count} scratch resources in {where}, and remove them again?"):
+            answer = ui.confirm(f"Make {count} scratch resources in {where}, and remove them again?")
+            if not answer:
                 raise Refused(
-                    f"Nobody has confirmed that {count} scratch resources may be made in {where}.",
+                    "It was not confirmed."
+                    if answer is False
+                    else f"Nobody can be asked here whether {count} scratch resources may be made in {where}.",
                     code=Code.CONFIRMATION_MISSING,
                     next=f"rollback acceptance --env {opened.name} --dry-run  # lists them\n"
                     f"rollback acceptance --env {opened.name} --yes  # makes them",

@@ -50,11 +50,14 @@ def sync(
             ui.console.print(views.view(synced, opened.settings.alias))
         written = False
         if not (dry_run or synced.difference.empty):
-            if not (yes or ui.confirm("Write it?")):
+            answer = yes or ui.confirm("Write it?")
+            if not answer:
                 raise Refused(
-                    "Nobody has confirmed it: the catalogue would be changed.",
+                    "It was not confirmed."
+                    if answer is False
+                    else "Nobody can be asked here whether to write it.",
                     code=Code.CONFIRMATION_MISSING,
-                    next="Type the same with --yes, or answer on a terminal.",
+                    next=f"rollback catalogue sync --env {opened.name} --yes  # writes it, with the same options",
                 )
             opened.catalogue.write(synced)
             written = True

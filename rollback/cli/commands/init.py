@@ -215,7 +215,7 @@ def init(
         preview = setup.preview(chosen, details, proposed, system=system, pinned=pinned)
         if not json:
             ui.console.print(views.view(preview, str(setup.folder)))
-        write = not dry_run and _confirmed(ui, preview, yes=yes, overwrite=overwrite)
+        write = not dry_run and _confirmed(ui, env, preview, yes=yes, overwrite=overwrite)
         if write:
             setup.write(preview.changes)
         steps = setup.steps(proposed) if write else ()
@@ -299,17 +299,20 @@ def tag_of(given: str) -> tuple[str, str]:
     return key, value
 
 
-def _confirmed(ui: terminal.Terminal, preview: setups.Preview, *, yes: bool, overwrite: bool) -> bool:
+def _confirmed(
+    ui: terminal.Terminal, env: str, preview: setups.Preview, *, yes: bool, overwrite: bool
+) -> bool:
     """Whether it may be written. Raises `Refused` where nobody has said so."""
     differ = [one.file.path for one in preview.changes if one.kind == "differs"]
     if yes and (overwrite or not differ):
         return True
     question = f"Overwrite {', '.join(differ)} and write the others?" if differ else "Write these files?"
-    if ui.decide(question, proposed=False):
+    answer = ui.decide(question, proposed=False)
+    if answer:
         return True
     what = f"{', '.join(differ)} would be overwritten" if differ and yes else "files would be written"
     raise Refused(
-        f"Nobody has confirmed it: {what}.",
+        "It was not confirmed." if answer is False else f"Nobody can be asked here: {what}.",
         code=Code.CONFIRMATION_MISSING,
-        next=f"Type the same with {'--yes --overwrite' if differ else '--yes'}, or answer on a terminal.",
+        next=f"rollback init --env {env} {'--yes --overwrite' if differ else '--yes'}  # with the same options",
     )

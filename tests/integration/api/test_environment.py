@@ -11,14 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from rollback import Code, Environment, Refused, RollbackError, UsageError, VerificationFailed
+from rollback import (
+    Code,
+    Environment,
+    Refused,
+    RollbackError,
+    StoppedAtOnce,
+    UsageError,
+    VerificationFailed,
+)
 from rollback.api.events import Event, PlanMade, WorkBegan, WorkEnded, WorkProgressed
+from rollback.core.errors import Cancelled
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.release import Freeze
 from rollback.model.request import PruneRequest
 from tests.coded import coded
+from tests.doubles.instead import Instead
 from tests.doubles.world import ALICE, BOB, World, approved_by, texts
 
 REASON = "team answers 500"
@@ -131,6 +142,70 @@ def test_a_request_is_confirmed_by_whoever_is_asked_and_a_plan_by_being_handed_o
     plan = env.prune.plan(keep=2)
     assert [deleted.number for step in plan.changes for deleted in step.delete]
     assert env.prune.roll_back(plan, reason=REASON).status == "COMPLETE"
+
+
+@pytest.fixture
+def pruned(world: World) -> World:
+    """A platform in which there is something to prune, which a person has to confirm."""
+    for number in range(1, 6):
+        world.release(f"v{number}")
+        world.record(f"v{number}")
+    return world
+
+
+@pytest.mark.finding("U5")
+def test_a_question_that_is_cancelled_leaves_no_record_that_waits(pruned: World) -> None:
+    def cancel(_: str) -> bool:
+        raise Cancelled("It was cancelled at the question.")
+
+    with pytest.raises(Cancelled, check=coded(Code.CONFIRMATION_MISSING)) as cancelled:
+        opened(pruned, confirm=cancel).roll_back(PruneRequest(keep=3), reason=REASON)
+
+    result = cancelled.value.result
+    assert (result.status, cancelled.value.exit_code) == (Status.ABORTED, 3)
+    assert cancelled.value.changed == f"{result.rollback_id} is ABORTED, and nothing was changed."
+    assert opened(pruned).record(result.rollback_id).status is Status.ABORTED
+    assert opened(pruned).audit().findings == ()
+
+
+def test_a_record_that_cannot_be_given_up_when_a_question_is_cancelled_is_named(pruned: World) -> None:
+    there, broken = pruned.dynamodb, threading.Event()
+
+    def transact(**asked: Any) -> Any:
+        if broken.is_set():
+            raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+        return there.transact_write_items(**asked)
+
+    def cancel(_: str) -> bool:
+        broken.set()
+        raise Cancelled("It was cancelled at the question.")
+
+    pruned.dynamodb = Instead(there, transact_write_items=transact)
+    env = opened(pruned, confirm=cancel)
+
+    with pytest.raises(Cancelled) as cancelled:
+        env.roll_back(PruneRequest(keep=3), reason=REASON)
+
+    pruned.dynamodb = there
+    name = opened(pruned).identify("last")
+    assert opened(pruned).record(name).status is Status.AWAITING_APPROVAL
+    assert f"rollback abort {name} --env dev" in cancelled.value.next
+
+
+@pytest.mark.finding("U5")
+def test_who_stops_at_once_at_a_question_is_told_what_waits(pruned: World) -> None:
+    ended: list[StoppedAtOnce] = []
+
+    def ask(_: str) -> bool | None:
+        ended.append(env.stopped_at_once())
+        return None
+
+    env = opened(pruned, confirm=ask)
+    waiting = env.roll_back(PruneRequest(keep=3), reason=REASON)
+
+    (error,) = ended
+    assert waiting.rollback_id in error.changed
+    assert error.next.startswith(f"rollback abort {waiting.rollback_id} --env dev  #")
 
 
 def test_where_another_person_approves_it_waits_and_that_is_a_result(world: World) -> None:

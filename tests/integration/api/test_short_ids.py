@@ -22,7 +22,7 @@ from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by
 REASON = "team answers 500"
 # One that was planned a day and a half before the others, and two of the same minute.
 IDS = [
-    str(ULID.from_datetime(BEGAN - timedelta(hours=36))),
+    f"{str(ULID.from_datetime(BEGAN - timedelta(hours=36)))[:10]}{'7' * 16}",
     *(f"{str(ULID.from_datetime(BEGAN))[:10]}{end}" for end in ("0" * 16, "0" * 15 + "1")),
 ]
 

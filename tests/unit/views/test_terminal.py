@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
 from rollback.actions.audit import Audited
 from rollback.api.events import Notice
-from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError
+from rollback.core.errors import AwaitingApproval, Cancelled, Code, Refused, RollbackError
 from rollback.ledger.finding import Finding
 from rollback.model.advice import Advice
 from rollback.model.situation import State
@@ -152,14 +153,37 @@ def test_long_work_within_other_work_is_named_where_no_bar_is_shown_and_counted_
     assert re.search(r"\d+:\d\d:\d\d$", installing.rstrip()), "it says how long it took"
 
 
-def test_ctrl_d_is_no_answer_and_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+class Interrupted(io.StringIO):
+    """A person who presses Ctrl-C at a question."""
+
+    def readline(self, *_: object) -> str:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+
+@pytest.mark.finding("U5")
+@pytest.mark.parametrize("keyboard", [io.StringIO, Interrupted])
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda terminal: terminal.confirm("Apply this plan to dev?"),
+        lambda terminal: terminal.typed("Type dev: "),
+        lambda terminal: terminal.ask("Alias?", "live"),
+        lambda terminal: terminal.decide("Production?", proposed=True),
+    ],
+)
+def test_ctrl_c_and_ctrl_d_cancel_at_any_question(
+    monkeypatch: pytest.MonkeyPatch, question: Callable[[Terminal], object], keyboard: type[io.StringIO]
+) -> None:
     terminal = Terminal()
     terminal.console = Console(file=io.StringIO(), force_terminal=True)
-    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("sys.stdin", keyboard())
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
 
-    assert terminal.confirm("Apply this plan to dev?") is False
-    assert terminal.typed("Type dev: ") == ""
+    with pytest.raises(Cancelled, check=coded(Code.CONFIRMATION_MISSING)) as cancelled:
+        question(terminal)
+
+    assert (cancelled.value.exit_code, cancelled.value.changed) == (3, "Nothing was changed.")
+    assert not terminal.asking
 
 
 def test_a_question_is_asked_again_while_the_answer_is_wrong_and_ctrl_d_ends_all(
@@ -174,7 +198,7 @@ def test_a_question_is_asked_again_while_the_answer_is_wrong_and_ctrl_d_ends_all
     assert terminal.decide("Production?", proposed=False) is False
     assert terminal.ask("Alias?", "prod", lambda said: "Too short." if len(said) < 2 else "") == "live"
     assert "Too short." in output.getvalue()
-    with pytest.raises(Refused, check=coded(Code.CONFIRMATION_MISSING)):
+    with pytest.raises(Cancelled, check=coded(Code.CONFIRMATION_MISSING)):
         terminal.ask("Alias?", "prod")
 
 
