@@ -24,6 +24,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from rollback.aws.answers import trust_nothing
+from rollback.aws.call_log import logged
 from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
 from rollback.aws.session_end import ends
 from rollback.config.sections import Pace, Rto
@@ -183,6 +184,7 @@ def opened(region: str | None = None, session: boto3.Session | None = None) -> O
                 next="Name one with --region, or set AWS_REGION.",
             )
         trust_nothing(session.events)
+        logged(session.events)
         identity = session.client("sts", config=config).get_caller_identity()
     # The one thing that threads may not do with a session at the same time.
     making = threading.Lock()
@@ -206,6 +208,7 @@ def caller_account(region: str) -> str:
     with explained("asking STS who the caller is", before=True):
         # No default session: it would keep the credentials of whoever asked first in this process.
         session = boto3.Session(region_name=region)
+        logged(session.events)
         return session.client("sts").get_caller_identity()["Account"]
 
 

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
 from rollback.aws.answers import trust_nothing
+from rollback.aws.call_log import logged
 from rollback.config.naming import DRILL, RESTORE, ROLLBACK, arn, permission_set_of
 from rollback.core.errors import Code, Refused
 from rollback.core.thread_pool import WORKERS
@@ -45,6 +46,7 @@ def clients_with(answer: Mapping[str, Any], region: str) -> Clients:
         region_name=region,
     )
     trust_nothing(taken.events)
+    logged(taken.events)
     config = Config(retries=_MODE, connect_timeout=5, read_timeout=60)  # type: ignore[arg-type] # as above
     return lambda service: taken.client(service, config=config)  # type: ignore[call-overload] # any service
 
@@ -91,4 +93,5 @@ def session(account: Account, role: str) -> boto3.Session:
     )
     session = boto3.Session(botocore_session=inner, region_name=settings.region)
     trust_nothing(session.events)
+    logged(session.events)
     return session

@@ -14,8 +14,11 @@ import typer
 from typer.core import TyperGroup
 
 from rollback import __version__
-from rollback.cli.lazy import LazyCommand
+from rollback.cli import verbosity
+from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
+from rollback.cli.lazy import LazyCommand, meant
 from rollback.cli.output import asks_for_json
+from rollback.cli.verbosity import Debug, Quiet, Verbose
 from rollback.core.errors import Code, UsageError
 from rollback.core.sanitize import clean
 from rollback.core.stdio import to_nowhere, warn, write_out
@@ -179,6 +182,10 @@ VERBS = {
 }
 
 
+# Whether help lists everything, in a context's `meta`.
+_ALL = "rollback.help.all"
+# What an option before the verb may be.
+_AFTER = "A verb's options go after the verb."
 # A record's id.
 _ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 # What other tools call it: the words after `rollback` that do it here.
@@ -199,29 +206,68 @@ ELSEWHERE = {
 
 
 class _Group(TyperGroup):
-    """The verbs of the table under this group's name, before the groups within it. `help VERB` is `VERB --help`."""
+    """The verbs of the table under this group's name, before the groups within it. `help VERB` is `VERB --help`, and
+    `help all` is each verb in a line.
+    """
 
     def __init__(self, *, name: str, commands: dict[str, Any], **settings: Any) -> None:
-        verbs = {verb: LazyCommand(verb, *described) for verb, described in VERBS[name].items()}
+        before = "" if name == "rollback" else f"{name} "
+        verbs = {
+            verb: LazyCommand(verb, *described, EXAMPLES.get(before + verb, ()))
+            for verb, described in VERBS[name].items()
+        }
         super().__init__(name=name, commands=verbs | commands, **settings)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if self.name == "rollback":
+            verbosity.begin()
         asked = args[:1] == ["help"]
-        return super().parse_args(ctx, [*args[1:], "--help"] if asked else args)
+        ctx.meta[_ALL] = asked and args[1:] == ["all"]
+        if ctx.meta[_ALL]:
+            args = ["help"]
+        with meant(ctx, _AFTER):
+            return super().parse_args(ctx, [*args[1:], "--help"] if asked else args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         here = ELSEWHERE.get(args[0]) if self.name == "rollback" else None
         if here == "lambda" and len(args) > 1 and _ID.fullmatch(args[1]):
             here = "abort"
+        if here is None and self.name == "rollback":
+            here = (
+                " ".join(next(((group, args[0]) for group in VERBS if args[0] in VERBS[group]), ())) or None
+            )
         if here is not None and args[0] not in self.commands:
             ctx.fail(f"No such command '{args[0]}'. Did you mean 'rollback {here}'?")
         return super().resolve_command(ctx, args)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """In short where all is listed: one screen."""
+        if self.name != "rollback" or ctx.meta.get(_ALL):
+            super().format_options(ctx, formatter)
+            return
+        self.format_commands(ctx, formatter)
+        formatter.write_paragraph()
+        options = [max(one.opts, key=len) for one in self.get_params(ctx)]
+        formatter.write_dl([("Options", ", ".join(options))])
+        formatter.write_paragraph()
+        formatter.write("rollback VERB --help shows examples, too; rollback help all lists every verb.\n")
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Each with its whole line, wrapped where the terminal ends."""
-        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, one.help) for name, one in found.items() if one is not None])
+        """Each with its whole line, wrapped where the terminal ends; of the command itself the first group alone."""
+        lines = {name: one.help for name, one in self.commands.items()}
+        if self.name != "rollback":
+            with formatter.section("Commands"):
+                formatter.write_dl([*lines.items()])
+            return
+        for panel, names in PANELS.items():
+            if panel == FIRST or ctx.meta.get(_ALL):
+                with formatter.section(panel):
+                    formatter.write_dl([(name, lines[name]) for name in names])
+        if not ctx.meta.get(_ALL):
+            formatter.write_paragraph()
+            formatter.write_dl(
+                [(panel, ", ".join(names)) for panel, names in PANELS.items() if panel != FIRST]
+            )
 
 
 def _group(name: str, line: str) -> typer.Typer:
@@ -250,6 +296,9 @@ def _all(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and exit.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """Rolls a bad release back: planned, approved, verified and recorded."""
 

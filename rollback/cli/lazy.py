@@ -22,6 +22,8 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from rollback.cli import verbosity
+from rollback.cli.help_texts import option_meant
 from rollback.cli.output import with_output
 
 
@@ -31,9 +33,10 @@ class LazyCommand(TyperCommand):
     `where` is `module:function`, in `rollback.cli.commands`.
     """
 
-    def __init__(self, name: str, where: str, line: str) -> None:
+    def __init__(self, name: str, where: str, line: str, examples: Sequence[str] = ()) -> None:
         super().__init__(name, help=line, rich_markup_mode=None)
         self.where = where
+        self.examples = examples
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context of the verb itself, which takes this one's place from here on."""
@@ -44,8 +47,42 @@ class LazyCommand(TyperCommand):
         with _first_use():
             callback = getattr(import_module(f"rollback.cli.commands.{module}"), function)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        alone.command(self.name)(with_output(callback))
-        return cast("TyperCommand", get_command(alone))
+        alone.command(self.name, cls=_Verb)(with_output(callback))
+        verb = cast("_Verb", verbosity.added(get_command(alone)))
+        verb.examples = self.examples
+        return verb
+
+
+class _Verb(TyperCommand):
+    """A verb with examples in its help, whose mistyped options are answered with the ones that were meant."""
+
+    examples: Sequence[str] = ()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with meant(ctx):
+            return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's
+        """Each line as it is typed: it is copied."""
+        with formatter.section("Examples"):
+            for line in self.examples:
+                formatter.write(f"  {line}\n")
+
+
+@contextmanager
+def meant(ctx: Any, otherwise: str = "") -> Iterator[None]:
+    """Adds to the error for an option that there is not which one was meant, or `otherwise`."""
+    try:
+        yield
+    except typer.TyperException as error:
+        # Only the error for an option that there is not has them; typer does not give its class.
+        if hasattr(error, "possibilities"):
+            options = [name for one in ctx.command.params for name in one.opts]
+            found = option_meant(getattr(error, "option_name", ""), options)
+            hint = f"Did you mean '{found}'?" if found else otherwise
+            error.possibilities = None
+            error.message = f"{error.message.rstrip('.')}. {hint}".rstrip()
+        raise
 
 
 @contextmanager

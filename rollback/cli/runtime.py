@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import typer
 
 from rollback.api import environment, events, failures, results
-from rollback.cli import options
+from rollback.cli import options, run_log, verbosity
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import messages
 from rollback.model import request as requests
@@ -29,7 +30,24 @@ def verb(
     json: bool,  # noqa: FBT001 - typer's
 ) -> Iterator[tuple[environment.Environment, terminal.Terminal]]:
     """A verb's surroundings: its environment and terminal; errors become their exit codes."""
+    with _logged(json) as (ui, log), _opened(env, ui, log) as opened:
+        yield opened, ui
+
+
+@contextmanager
+def _logged(json: bool) -> Iterator[tuple[terminal.Terminal, run_log.RunLog]]:  # noqa: FBT001 - typer's
+    """A verb's terminal, which shows as much as was asked for, and its log."""
+    chosen = verbosity.chosen
+    more = chosen.verbose or chosen.debug
     ui = terminal.Terminal(json_output=json)
+    ui.quiet = chosen.quiet and not more
+    level = logging.DEBUG if chosen.debug else logging.INFO
+    with run_log.kept(sys.argv[1:], ui.detail if more else None, level=level) as log:
+        yield ui, log
+
+
+@contextmanager
+def _opened(env: str | None, ui: terminal.Terminal, log: run_log.RunLog) -> Iterator[environment.Environment]:
     stop = threading.Event()
     of_ledger: list[events.Event] = []
     opened: environment.Environment | None = None
@@ -40,6 +58,7 @@ def verb(
             of_ledger.append(event)
         else:
             ui.hear(event)
+        log.hear(event)
 
     try:
         with _graceful(stop, ui):
@@ -47,24 +66,25 @@ def verb(
             if not gc.isenabled():
                 gc.freeze()
                 gc.enable()
+            log.opened(opened)
             with opened:
                 try:
-                    yield opened, ui
+                    yield opened
                     ui.end()
                 finally:
                     for event in dict.fromkeys(of_ledger):
                         ui.hear(event)
     except (StoppedAtOnce, KeyboardInterrupt) as ended:
-        ui.error(ended if isinstance(ended, StoppedAtOnce) else _ended(opened))
+        at_once = ended if isinstance(ended, StoppedAtOnce) else _ended(opened)
+        log.failed(at_once)
+        ui.error(at_once)
         # Threads that still wait for an answer would keep the process.
         sys.stderr.flush()
         os._exit(StoppedAtOnce.exit_code)
     except (typer.Exit, typer.Abort, typer.TyperException):
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: nobody on call reads a traceback
-        ours = failures.in_our_words(error, env or "ENVIRONMENT")
-        ui.error(ours)
-        raise typer.Exit(ours.exit_code) from None
+        raise typer.Exit(_shown_error(error, env, ui, log)) from None
 
 
 def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
@@ -75,16 +95,25 @@ def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
 @contextmanager
 def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # noqa: FBT001 - typer's
     """The surroundings of a verb that asks no ledger: its terminal; errors become their exit codes."""
-    ui = terminal.Terminal(json_output=json)
-    try:
-        yield ui
-        ui.end()
-    except (typer.Exit, typer.Abort, typer.TyperException):
-        raise
-    except Exception as error:  # noqa: BLE001 - as in `verb`
-        ours = failures.in_our_words(error, env or "ENVIRONMENT")
-        ui.error(ours)
-        raise typer.Exit(ours.exit_code) from None
+    with _logged(json) as (ui, log):
+        try:
+            yield ui
+            ui.end()
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `verb`
+            raise typer.Exit(_shown_error(error, env, ui, log)) from None
+
+
+def _shown_error(error: Exception, env: str | None, ui: terminal.Terminal, log: run_log.RunLog) -> int:
+    """Shows how a verb failed, and logs it; its exit code."""
+    ours = failures.in_our_words(error, env or "ENVIRONMENT")
+    unexpected = ours.code is Code.UNEXPECTED
+    log.failed(ours, error if unexpected else None)
+    if unexpected and log.path is not None:
+        ui.console.print(rich_layout.text(f"Log of this run: {log.path}"), soft_wrap=True)
+    ui.error(ours)
+    return ours.exit_code
 
 
 @contextmanager

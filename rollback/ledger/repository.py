@@ -12,6 +12,7 @@ It is longer than 400 lines: what one transaction holds together is in one place
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -70,6 +71,7 @@ from rollback.model.release import (
     release_hash,
 )
 
+_LOG = logging.getLogger("rollback.ledger")
 # Below DynamoDB's 100 members a transaction.
 _TRANSACTION = 90
 # What can be a rollback's id; anything else is none, and no key of a table's either.
@@ -356,6 +358,7 @@ class Ledger:
             entry, before = self._numbered(begun, proofs)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
+        _written(*made[0])
         # One that acts at once is kept with its end.
         if status is not Status.IN_PROGRESS:
             self._keep(entry, before)
@@ -438,6 +441,7 @@ class Ledger:
             self.table.transact([*(lease.proofs() if lease else []), *unfrozen, *writes])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
+        _written(after, event)
         return after, event
 
     def close(
@@ -463,6 +467,7 @@ class Ledger:
             raise self._contested(record, conflict, lease) from None
         if lease:
             lease.given_back = True
+        _written(after, event)
         self._keep(appended, before)
         return after, event
 
@@ -530,6 +535,10 @@ class Ledger:
             changed="Nothing was changed by this command.",
             next=f"rollback show {record.rollback_id} --env {self.environment}",
         )
+
+
+def _written(record: Record, event: Event) -> None:
+    _LOG.info("%s: event %d, %s; %s", record.rollback_id, event.number, event.kind, record.status)
 
 
 def _joined(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:

@@ -37,8 +37,8 @@ from rollback.api.events import (
     WorkEnded,
     WorkProgressed,
 )
-from rollback.core.errors import Cancelled, Code, Refused, RollbackError
-from rollback.core.sanitize import clean, line, lines
+from rollback.core.errors import Cancelled, RollbackError
+from rollback.core.sanitize import line, lines
 from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
 from rollback.views.json_output import JsonAnswer, error_document
@@ -87,6 +87,9 @@ class Terminal:
         if self._live is not None:
             # It is drawn elsewhere: what is in place goes before.
             self._live.stop()
+        self._shown(event)
+
+    def _shown(self, event: Event) -> None:
         match event:
             case PlanMade(plan=plan):
                 self.planned(plan)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform
 from tests.proxy import Proxy
 
 COUNT = len(FUNCTIONS)
+# As --debug shows a call.
+_CALL = re.compile(r"\S+ \S+ .*in \d+ ms(?:, request \S+(?:, after \d+ retries)?)?")
 # Who asks; the heads that are kept outside of the ledger.
 ALWAYS = {"GetCallerIdentity": 1, "ListObjectVersions": 1}
 READING = ALWAYS | {"ListFunctions": 1}
@@ -54,6 +59,41 @@ def test_each_verb_makes_exactly_the_calls_that_its_facts_need(dev: Platform, pr
         "GetAlias": COUNT,
         "PutParameter": 1,
     }
+
+
+def test_with_debug_each_call_is_shown_and_logged_before_the_verb_and_after_it(
+    dev: Platform, proxy: Proxy
+) -> None:
+    dev.story()
+    proxy.counts.clear()
+
+    runs = [
+        dev.rollback(*words, as_=ALICE, endpoint=proxy.endpoint, extra={"ROLLBACK_ENV": "dev"}, env=False)
+        for words in (("--debug", "status"), ("status", "--debug"))
+    ]
+
+    calls = [[line for line in run.err.splitlines() if _CALL.fullmatch(line)] for run in runs]
+    assert [run.code for run in runs] == [0, 0], "\n".join(map(str, runs))
+    assert sum(map(len, calls)) == sum(proxy.counts.values())
+    assert any(line.startswith("lambda GetAlias 200 in ") for line in calls[0])
+    assert runs[0].out.splitlines()[0] == runs[1].out.splitlines()[0]
+    logs = sorted(Path(dev.folder, ".local", "state", "rollback", "log").glob("*-status.log"))
+    kept = [[line for line in log.read_text().splitlines() if " rollback.aws " in line] for log in logs]
+    assert list(map(len, kept)) == list(map(len, calls))
+
+
+def test_with_quiet_there_are_results_and_errors_only(dev: Platform) -> None:
+    dev.story()
+
+    quiet = dev.rollback("lambda", "-q", "--reason", REASON, as_=ALICE)
+    refused = dev.rollback("resume", "last", "--quiet", as_=ALICE)
+    loud = dev.rollback("resume", "last", as_=ALICE)
+
+    assert (quiet.code, quiet.err) == (0, ""), str(quiet)
+    assert "COMPLETE" in quiet.out
+    assert (refused.code, loud.code) == (3, 3), str(refused)
+    # What `last` is, is a notice.
+    assert refused.err.splitlines() == loud.err.splitlines()[1:]
 
 
 def _calls(dev: Platform, proxy: Proxy, *arguments: str) -> dict[str, int]:

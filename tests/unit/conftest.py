@@ -19,6 +19,12 @@ settings.load_profile("patient")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verb's log is kept in its user's home, which is not the tests'."""
+    monkeypatch.setenv("ROLLBACK_LOG", "off")
+
+
 @pytest.fixture
 def github_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """GitHub's API on loopback: run, or attempt of one → its status."""

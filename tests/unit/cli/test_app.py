@@ -17,14 +17,17 @@ from typer.testing import CliRunner
 
 from rollback.cli import output
 from rollback.cli.app import ELSEWHERE, VERBS, app
+from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.options import names_in
 from rollback.cli.output import Json, with_output
+from rollback.cli.verbosity import chosen
 from rollback.core.errors import Code, UsageError
 from rollback.ledger.store import Conflict, LedgerTable, Write
 from rollback.model.alias_moves import Move
 from rollback.views.plan import shell_lines
 from tests import outputs
 from tests.coded import coded
+from tests.command_lines import parsed
 from tests.doubles.functions import client_error
 from tests.doubles.records import a_plan
 from tests.doubles.world import texts
@@ -293,10 +296,124 @@ def test_a_file_that_output_gave_is_the_file_still(
 
 @pytest.mark.parametrize("group", list(VERBS))
 def test_a_list_of_verbs_says_of_each_all_that_it_does_and_fits_a_narrow_terminal(group: str) -> None:
-    arguments = ["--help"] if group == "rollback" else [group, "--help"]
+    arguments = ["help", "all"] if group == "rollback" else [group, "--help"]
 
     shown = CliRunner().invoke(app, arguments, terminal_width=80).output
 
     whole = " ".join(shown.split())
     assert not [line for _, line in VERBS[group].values() if line not in whole]
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_help_fits_a_screen_explains_what_is_needed_at_night_and_names_every_verb() -> None:
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).output
+    words = shown.replace(",", " ").split()
+
+    assert len(shown.splitlines()) <= 30
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not [name for name in [*VERBS["rollback"], *list(VERBS)[1:]] if name not in words]
+    assert not [
+        line for verb in PANELS[FIRST] if (line := VERBS["rollback"][verb][1]) not in " ".join(shown.split())
+    ]
+
+
+def test_every_verb_is_in_one_group_of_the_help() -> None:
+    named = [name for names in PANELS.values() for name in names]
+
+    assert sorted(named) == sorted([*VERBS["rollback"], *list(VERBS)[1:]])
+
+
+WORDS = [
+    verb if group == "rollback" else f"{group} {verb}" for group, verbs in VERBS.items() for verb in verbs
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_every_verbs_help_has_examples_that_can_be_typed(words: str) -> None:
+    shown = CliRunner().invoke(app, [*words.split(), "--help"], terminal_width=80).output
+    _, _, examples = shown.partition("Examples:\n")
+
+    assert EXAMPLES[words]
+    for example in EXAMPLES[words]:
+        assert f"  {example}\n" in examples
+        assert max(map(len, example.splitlines())) <= 78, example
+        line = example.replace("\\\n", "")
+        assert line.startswith(f"rollback {words}")
+        parsed(line)
+
+
+def test_there_are_examples_of_verbs_only() -> None:
+    assert sorted(EXAMPLES) == sorted(WORDS)
+
+
+@pytest.mark.finding("U13")
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("status --enviroment dev", "--env"),
+        ("status --environment dev", "--env"),
+        ("status --stage dev", "--env"),
+        ("status --jsn", "--json"),
+        ("lambda --dryrun", "--dry-run"),
+        ("lambda --preview", "--dry-run"),
+        ("lambda --message x", "--reason"),
+        ("lambda --service a", "--services"),
+        ("lambda --version v1", "--to"),
+        ("lambda --auto-approve", "--yes"),
+        ("release record --tag v1", ""),
+        ("status --to v1", ""),
+        ("--quite status", "--quiet"),
+    ],
+)
+def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(line: str, meant: str) -> None:
+    run = CliRunner().invoke(app, line.split())
+
+    assert run.exit_code == 2
+    assert f"Did you mean '{meant}'?" in run.output if meant else "Did you mean" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("word", "here"),
+    [("quarantine", "release quarantine"), ("prepare", "standby prepare"), ("sync", "catalogue sync")],
+)
+def test_a_verb_of_a_group_is_answered_with_its_group(word: str, here: str) -> None:
+    run = CliRunner().invoke(app, [word, "--env", "dev"])
+
+    assert (run.exit_code, f"Did you mean 'rollback {here}'?" in " ".join(run.output.split())) == (2, True)
+
+
+def test_an_option_of_a_verb_that_is_typed_before_it_is_answered_with_its_place() -> None:
+    run = CliRunner().invoke(app, ["--env", "dev", "status"])
+
+    assert (run.exit_code, "after the verb" in run.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "shows"),
+    [
+        ([], (False, False, False)),
+        (["-q"], (True, False, False)),
+        (["--quiet"], (True, False, False)),
+        (["-v"], (False, True, False)),
+        (["--debug"], (False, False, True)),
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_how_much_is_shown_is_said_before_the_verb_or_after_it(
+    project: Path, words: list[str], shows: tuple[bool, ...], *, before: bool
+) -> None:
+    CliRunner().invoke(
+        app, ["--debug", "status", "--env", "dev", "-q", "-v"]
+    )  # what another verb was asked for
+
+    CliRunner().invoke(
+        app, [*words, "status", "--env", "dev"] if before else ["status", *words, "--env", "dev"]
+    )
+
+    assert (chosen.quiet, chosen.verbose, chosen.debug) == shows
+
+
+def test_what_is_the_value_of_an_option_is_none_of_them(project: Path) -> None:
+    CliRunner().invoke(app, ["lambda", "--env", "dev", "--reason", "--debug"])
+
+    assert not chosen.debug
