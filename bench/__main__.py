@@ -158,6 +158,7 @@ def at_hand(few: BenchAccount, progress: Callable[[str], None]) -> Iterator[Meas
     helps = [few.rollback("--help").seconds for _ in range(_RUNS)]
     yield Measurement(name="rollback --help", ours=statistics.median(helps), bar=0.3)
     yield from paced.status(few, runs=_RUNS, limit=3, expected="weights included, under the quota")
+    yield paced.first_screen(few, runs=_RUNS)
     few.remember(_HISTORY)
     arguments = ("history", "--env", ENVIRONMENT, "--limit", str(_HISTORY))
     histories = [few.rollback(*arguments).seconds for _ in range(_RUNS)]

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from bench import commands, measure
+from bench import commands, measure, screen
 from localaws import estate, identity, shell
 from localaws.clients import connect
 from localaws.emulator import server
@@ -80,6 +80,11 @@ class BenchAccount:
         if ran.code:
             raise LocalError(f"{' '.join(command)} ended with {ran.code}:\n{ran.output[-2000:]}")
         return ran
+
+    def first_screen(self, *arguments: str, sign: str, endpoint: str) -> float:
+        """Seconds until the console script has shown `sign` on a terminal. Raises `LocalError` as `screen.first` does."""
+        command = [str(Path(sys.executable).parent / "rollback"), *arguments]
+        return screen.first(command, self.checkout, self.environment(ROLLBACK, endpoint), sign)[0]
 
     def roll_back(self, *, endpoint: str | None = None, paced: bool = True) -> MeasuredRun:
         """`rollback lambda` to the previous release, checked to have moved every function."""

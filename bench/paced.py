@@ -150,6 +150,20 @@ def status(where: BenchAccount, *, runs: int, limit: float, expected: str) -> It
     yield Measurement(name=f"{name}: throttled calls", ours=throttled, unit="", bar=0)
 
 
+def first_screen(where: BenchAccount, *, runs: int) -> Measurement:
+    """How soon `rollback status` under the quota has shown on a terminal what needs no weights."""
+    seconds: list[float] = []
+    with quota.running(where.endpoint) as proxy:
+        for _ in range(runs):
+            proxy.reset()
+            arguments = ("status", "--env", ENVIRONMENT)
+            seconds.append(
+                where.first_screen(*arguments, sign=where.settings.account, endpoint=proxy.endpoint)
+            )
+    name = f"rollback status of {len(where.functions)} functions, first screen, under the quota"
+    return Measurement(name=name, ours=statistics.median(seconds), bar=1)
+
+
 def _one(
     where: BenchAccount,
     proxy: quota.Proxy,

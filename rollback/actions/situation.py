@@ -61,9 +61,16 @@ def of(session: Session, opened: Opened) -> RecordSeen:
 
 
 def record_seen(
-    session: Session, opened: Opened, held: Sequence[LeaseSeen], timeline: Timeline
+    session: Session,
+    opened: Opened,
+    held: Sequence[LeaseSeen],
+    timeline: Timeline,
+    *,
+    ledger_only: bool = False,
 ) -> RecordSeen:
-    """A record with its lease, its approval, and what its journal, the timeline and the account say of it."""
+    """A record with its lease, its approval, and what its journal, the timeline and the account say of it; with
+    `ledger_only` without what the account says.
+    """
     record, plan = opened.record, _plan(session, opened)
     seen = session.seen(record)
     lives = [lease.life for lease in held if lease.owner == record.rollback_id]
@@ -82,7 +89,9 @@ def record_seen(
         undoing=has(opened.events, Reverting),
         damaged=plan is None or _untrusted(session, opened),
         way_back=plan is None or way_back(plan),
-        outdated=_outdated(session, record, plan, timeline) if waits and plan is not None else "",
+        outdated=_outdated(session, record, plan, timeline, ledger_only=ledger_only)
+        if waits and plan is not None
+        else "",
         ended=_ended(session, record, plan, timeline) if on_standby and plan is not None else "",
     )
 
@@ -105,7 +114,9 @@ def _untrusted(session: Session, opened: Opened) -> bool:
         return True
 
 
-def _outdated(session: Session, record: Record, plan: Plan[Any], timeline: Timeline) -> str:
+def _outdated(
+    session: Session, record: Record, plan: Plan[Any], timeline: Timeline, *, ledger_only: bool
+) -> str:
     """What has happened since a record was planned that its plan does not know of; empty where nothing has."""
     if record.status is Status.STANDBY:  # it is planned again when it is taken, and not at each look
         bad = [(item.service, item.version) for item in session.ledger.quarantines(readable=True)]
@@ -113,8 +124,8 @@ def _outdated(session: Session, record: Record, plan: Plan[Any], timeline: Timel
     since = changed_since(timeline, record.rollback_id, plan.subjects)
     if since is not None:
         return f"{since.kind} {since.version or since.id} came after its plan"
-    if record.kind != Kind.ALIASES:
-        return ""  # to plan that again takes an engine minutes
+    if ledger_only or record.kind != Kind.ALIASES:
+        return ""  # to plan that again takes calls of Lambda's quota, or an engine minutes
     target = session.target(record.kind)
     try:
         again = target.again(plan, record.rollback_id)
@@ -134,12 +145,17 @@ def _ended(session: Session, record: Record, plan: Plan[Any], timeline: Timeline
 
 
 def found_records(
-    session: Session, recent: Iterable[Record], held: Sequence[LeaseSeen], timeline: Timeline
+    session: Session,
+    recent: Iterable[Record],
+    held: Sequence[LeaseSeen],
+    timeline: Timeline,
+    *,
+    ledger_only: bool = False,
 ) -> tuple[RecordSeen, ...]:
     """The records that wait, run, or have failed and are not past; and the newest one, where it reverted itself.
 
     `recent` are of the index, which may lag: the newest of the timeline, those that hold a lease, and those on standby
-    are asked for by name.
+    are asked for by name. `ledger_only` as in `record_seen`.
     """
     newest = next((entry.id for entry in timeline if entry.kind in ("opened", "rollback")), "")
     owners = [*(lease.owner for lease in held), *standby.opened(timeline)]
@@ -159,7 +175,7 @@ def found_records(
             continue
         record = opened.record
         if record.status in UNFINISHED or (record.status is Status.REVERTED and _reverted_itself(opened)):
-            seen = record_seen(session, opened, held, timeline)
+            seen = record_seen(session, opened, held, timeline, ledger_only=ledger_only)
             if not seen.ended and not _past(opened, seen, timeline, session):
                 found.append(seen)
     order = (Status.IN_PROGRESS, Status.FAILED, Status.AWAITING_APPROVAL, Status.REVERTED, Status.STANDBY)

@@ -93,9 +93,16 @@ class Overview:
 
 
 def overview(
-    session: Session, *, exact: bool = False, early: Callable[[Overview], object] | None = None
+    session: Session,
+    *,
+    exact: bool = False,
+    early: Callable[[Overview], object] | None = None,
+    sparing: Callable[[], object] | None = None,
 ) -> Overview:
     """Reads what is deployed, what is in flight and what could be rolled back to.
+
+    With `sparing`, which is called before each function is read, nothing is read that is on the control plane's quota:
+    neither weights, nor functions beside the catalogue, nor whether what waits could still be carried out.
 
     `early` gets the same without weights, `pending`, as soon as that is known, where weights are read: these are on the
     control plane's quota of 15 calls a second, and versions on GetFunction's own of 100.
@@ -104,13 +111,13 @@ def overview(
     timeline = session.ledger.timeline(readable=True)
     timeline.newest  # noqa: B018 - what is recorded is read before what is deployed: what ends meanwhile is no drift
     catalogue = settings.catalogue()
-    exact = exact or len(catalogue) <= EXACT_UP_TO
+    exact = sparing is None and (exact or len(catalogue) <= EXACT_UP_TO)
 
     def around() -> _Around:
-        return _around(session, timeline)
+        return _around(session, timeline, listed=sparing is None)
 
     def pointers(*, exact: bool) -> list[Callable[[], Pointer]]:
-        return [partial(_pointer, session, name, exact=exact) for name in catalogue]
+        return [partial(_pointer, session, name, exact=exact, first=sparing) for name in catalogue]
 
     with account.workers() as pool:
         tasks: list[Callable[[], Any]] = [around, *pointers(exact=exact and early is None)]
@@ -119,9 +126,9 @@ def overview(
         beside = next(found)
         seen = list(found)
         if slow is not None and early is not None:
-            early(_assembled(session, timeline, beside, seen, exact=False, pending=True))
+            early(_assembled(session, timeline, beside, seen, exact=False, pending=True, ledger_only=True))
             seen = list(slow)
-    return _assembled(session, timeline, beside, seen, exact=exact)
+    return _assembled(session, timeline, beside, seen, exact=exact, ledger_only=sparing is not None)
 
 
 def _call(task: Callable[[], T]) -> T:
@@ -135,16 +142,17 @@ def _assembled(
     pointers: Sequence[Pointer],
     *,
     exact: bool,
+    ledger_only: bool,
     pending: bool = False,
 ) -> Overview:
-    """The overview, by what the aliases are at."""
+    """The overview, by what the aliases are at; `ledger_only` as in `situation.record_seen`."""
     settings, catalogue = session.settings, session.settings.catalogue()
     everything, last = around.bars, around.last
     quarantines = _quarantines(everything)
     others = last.apart(catalogue, timeline.all_deployed)
     recent = around.recent
     held = situation.leases(session, around.holders)
-    in_flight = situation.found_records(session, recent, held, timeline)
+    in_flight = situation.found_records(session, recent, held, timeline, ledger_only=ledger_only)
     found = [
         _function_status(name, service, pointer, last)
         for (name, service), pointer in zip(catalogue.items(), pointers, strict=True)
@@ -256,7 +264,7 @@ class _Around:
     warnings: tuple[str, ...]
 
 
-def _around(session: Session, timeline: Timeline) -> _Around:
+def _around(session: Session, timeline: Timeline, *, listed: bool) -> _Around:
     over: list[str] = []
     last, damaged = _recorded(session, timeline)
     bars = session.ledger.bars(readable=True)
@@ -268,7 +276,7 @@ def _around(session: Session, timeline: Timeline) -> _Around:
         },
         last=last,
         damaged=damaged,
-        strangers=tuple(strangers(session.account, session.settings)),
+        strangers=tuple(strangers(session.account, session.settings)) if listed else (),
         recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
         holders=holders,
         warnings=(*over, *_unprotected(session)),
@@ -386,9 +394,13 @@ def _parameter(session: Session, deployed: str) -> Check:
     return Check(check="parameter", ok=value == deployed, detail=what)
 
 
-def _pointer(session: Session, name: str, *, exact: bool) -> Pointer:
+def _pointer(
+    session: Session, name: str, *, exact: bool, first: Callable[[], object] | None = None
+) -> Pointer:
     """The version that a function's alias is at, None where it has none, and its weights, which only `exact` reads."""
     alias = session.settings.alias
+    if first is not None:
+        first()
     if exact:
         pointer = observe_alias(session.account, name, alias)
         return (pointer.version, pointer.weights) if pointer else (None, {})

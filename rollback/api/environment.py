@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from rollback.model.situation import Policy
 if TYPE_CHECKING:
     from rollback.actions.audit import Audited
     from rollback.actions.history import History, Moment
+    from rollback.actions.live_status import Watched
     from rollback.actions.record_details import RecordDetails
     from rollback.actions.report_data import ReportData
     from rollback.actions.reversibility.rules import Verdict
@@ -375,6 +376,29 @@ class Environment(Operations):
 
         with self.operation(reading=True) as session:
             return status.overview(session, exact=exact, early=early)
+
+    def watching(self, every: float = 2.0) -> Iterator[Watched]:
+        """The environment again and again, `every` so many seconds, until `stop` is set.
+
+        While anything runs only the ledger is read, else at most 20 functions a second of GetFunction's quota. What
+        cannot be read at a look is `unread` in it. Raises what the first look raises, and `UsageError` where the
+        credentials end.
+        """
+        from rollback.actions.live_status import LiveStatus  # noqa: PLC0415 - of this alone
+
+        # What is to be noticed is part of each look.
+        quiet = Operations(self._session, stop=self.stop, anew=self._anew)
+        live, last = LiveStatus(), None
+        while not self.stop.is_set():
+            try:
+                with quiet.operation(reading=True) as session:
+                    last = live.look(session)
+            except RollbackError as error:
+                if last is None or isinstance(error, UsageError):
+                    raise
+                last = replace(last, unread=error.what)
+            yield last
+            self.stop.wait(every)
 
     def may_deploy(self, commit: str) -> str:
         """All digits of a commit that may be deployed. Raises `Refused` where it is quarantined, or somebody else has

@@ -32,15 +32,16 @@ from rollback.model.record import (
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, State
 from rollback.views.plan import common_prefix, plan_view
-from rollback.views.rich_layout import Cell, Either, Listing, hanging, shortened, text, unwrapped
+from rollback.views.rich_layout import Cell, Command, Either, Listing, hanging, shortened, text, unwrapped
 
 if TYPE_CHECKING:
     from rollback.actions.history import Moment
     from rollback.actions.record_details import RecordDetails
     from rollback.actions.recovery_options import NoWayBack, RecoveryOption
+    from rollback.actions.status import Overview
     from rollback.api.releases import ListedRelease
 
-_STATUS: Mapping[str, str] = {
+STATUS_STYLES: Mapping[str, str] = {
     Status.COMPLETE: "green",
     Status.REVERTED: "yellow",
     Status.ABORTED: "dim",
@@ -52,7 +53,7 @@ _STATUS: Mapping[str, str] = {
     Status.EXPIRED: "dim",
 }
 # The engine's own words.
-_RESULTS = {str(status): style for status, style in _STATUS.items()} | {
+_RESULTS = {str(status): style for status, style in STATUS_STYLES.items()} | {
     "succeeded": "green",
     "failed": "bold red",
     "in-progress": "cyan",
@@ -93,7 +94,7 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     rows: list[tuple[str, Text]] = [
-        ("status", text(seen.status, _STATUS.get(seen.status, ""))),
+        ("status", text(seen.status, STATUS_STYLES.get(seen.status, ""))),
         (
             "what",
             text(f"{_kind(record)} of {record.environment}: {record.from_version} → {record.to_version}"),
@@ -232,11 +233,7 @@ def advice_view(advice: Sequence[Advice]) -> Group:
             lines.append(hanging("→", text(each.what), "bold"))
         for index, step in enumerate(each.steps):
             beside = ", ".join(filter(None, (step.by, step.why)))
-            head = ("next: " if index == 0 else "  or: ", "dim")
-            line = Text.assemble(
-                head, text(step.command, "cyan"), text(f"  # {beside}" if beside else "", "dim")
-            )
-            lines.append(unwrapped(line))
+            lines.append(Command("next: " if index == 0 else "  or: ", step.command, beside))
     return Group(*lines)
 
 
@@ -337,7 +334,7 @@ def overview_view(view: Any) -> RenderableType:
     odd: list[Text] = []
     common = common_prefix([status.function for service in view.services for status in service.functions])
     for service in view.services:
-        mark = _mark(service)
+        mark = mark_of(service)
         name, back = text(service.name), text(service.previous or "–")
         deployed = text(f"{service.stands or '–'}{' (mixed)' if service.apart else ''}")
         quarantined = text(", ".join(service.quarantined), "yellow")
@@ -348,9 +345,7 @@ def overview_view(view: Any) -> RenderableType:
     if odd and common:
         odd.insert(0, text(f"Functions {common}…", "dim"))
     parts: list[RenderableType] = [
-        *(text(line, _LOUD) for line in view.emergencies),
-        *(text(f"! {line}", "bold red") for line in view.warnings),
-        *([text(f"FROZEN by {view.frozen}", "bold cyan")] if view.frozen else []),
+        *heading(view),
         head,
         Text(),
         Either(_THREE, table, narrow),
@@ -366,11 +361,11 @@ def overview_view(view: Any) -> RenderableType:
     if view.ways or view.no_way_back:
         parts.append(Text())
     for domain, item in view.holders.items():
-        holder = item.get("holder", {})
+        holder, beat = item.get("holder", {}), str(item.get("beat_at", "unknown"))
         parts.append(
             text(
-                f"Lease on {domain} held for {item['owner']} by {holder.get('person')} on {holder.get('host')}, "
-                f"last sign of life {item.get('beat_at')}",
+                f"Lease on {domain}: {item['owner']}, {holder.get('person')} on {holder.get('host')}, last sign of "
+                f"life {beat[11:19] or beat} UTC",
                 "cyan",
             )
         )
@@ -378,21 +373,31 @@ def overview_view(view: Any) -> RenderableType:
         text(
             f"{seen.status}: {seen.record.rollback_id}, {seen.record.from_version} → {seen.record.to_version}, by "
             f"{seen.record.people}: {seen.record.reason}",
-            _STATUS.get(seen.status, ""),
+            STATUS_STYLES.get(seen.status, ""),
         )
         for seen in view.in_flight
     )
     if view.strangers:
         parts.append(hanging("!", text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"), "dim"))
     if view.pending:
-        parts.append(text("Weights are being read…", "dim"))
+        parts.append(text("Weights are being read.", "dim"))
     elif not view.exact:
         parts.append(text("Weights were not read; --exact reads them.", "dim"))
     parts.append(advice_view(view.advice))
     return Group(*parts)
 
 
-def _mark(service: Service) -> Text:
+def heading(view: Overview) -> Iterator[Text]:
+    """What must not be overlooked of an environment: emergencies, what is wrong with its ledger, and a freeze."""
+    for line in view.emergencies:
+        yield text(line, _LOUD)
+    for line in view.warnings:
+        yield text(f"! {line}", "bold red")
+    if view.frozen:
+        yield text(f"FROZEN by {view.frozen}", "bold cyan")
+
+
+def mark_of(service: Service) -> Text:
     """How many of a service's functions are as recorded, and how the others are."""
     count = len(service.functions)
     differ = sum(not status.ok for status in service.functions)
@@ -465,7 +470,7 @@ def _odd(service: Service, common: str) -> Iterator[Text]:
     What all functions' names begin with is left out.
     """
     wrong = [status for status in service.functions if not status.ok]
-    for line in together((status.function[len(common) :], _differs(status)) for status in wrong):
+    for line in together((status.function[len(common) :], differs(status)) for status in wrong):
         yield text(f"  {line}", "red")
     apart = [
         (name[len(common) :], f"at {version}{' (quarantined)' if version in service.quarantined else ''}")
@@ -475,7 +480,8 @@ def _odd(service: Service, common: str) -> Iterator[Text]:
         yield text(f"  {line}", "yellow")
 
 
-def _differs(status: FunctionStatus) -> str:
+def differs(status: FunctionStatus) -> str:
+    """In what a function is not as recorded, in words."""
     if status.version is None:
         return "has no alias"
     if status.weights:

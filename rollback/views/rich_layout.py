@@ -65,6 +65,24 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """A command after its `head`, to be copied whole, and a comment: beside it where that fits, else below."""
+
+    head: str
+    command: str
+    comment: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        shown = Text.assemble((self.head, "dim"), text(self.command, "cyan"))
+        comment = text(f"# {self.comment}" if self.comment else "", "dim")
+        if shown.cell_len + 2 + comment.cell_len <= options.max_width:
+            yield unwrapped(Text.assemble(shown, "  " if comment else "", comment))
+            return
+        yield unwrapped(shown)
+        yield hanging(" " * (len(self.head) - 1), comment)
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """A table of thousands of rows, in a tenth of the time of rich's own, which lays each cell out by itself.
 

@@ -12,9 +12,9 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -45,6 +45,7 @@ from rollback.views.json_output import JsonAnswer, error_document
 from rollback.views.plan import plan_view
 from rollback.views.rich_layout import text
 
+T = TypeVar("T")
 _TAIL, _MARGIN = 25, 4
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -77,6 +78,7 @@ class Terminal:
         self._tasks: list[Any] = []
         self._last_line = 0.0
         self._live: Live | None = None
+        self._watching = False
 
     # -- what happens ------------------------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class Terminal:
             self._print(plan_view(plan))
 
     def notice(self, text_: str) -> None:
-        if not self.quiet:
+        if not self.quiet and not self._watching:
             self.detail(text_)
 
     def detail(self, text_: str) -> None:
@@ -253,6 +255,33 @@ class Terminal:
                 yield lambda view: live.update(view, refresh=True)
             finally:
                 self._live = None
+
+    @contextmanager
+    def filling(self) -> Iterator[Callable[[RenderableType], None] | None]:
+        """What shows a view on all of the terminal that standard output is, in the place of the one before, until the
+        block ends, which brings back what was there; None where that is no terminal, or is for a program.
+
+        Notices are not shown meanwhile: nothing is under way that they could be about.
+        """
+        self._watching = True
+        try:
+            if self.json_output or not self.results.is_terminal:
+                yield None
+                return
+            console = Console(file=steady(sys.stdout), highlight=False, markup=False, emoji=False)
+            with Live(console=console, auto_refresh=False, screen=True) as live:
+                yield lambda view: live.update(view, refresh=True)
+        finally:
+            self._watching = False
+
+    def lines(self, documents: Sequence[T], line_of: Callable[[T], str]) -> bool:
+        """A line for each, on standard output: for a person, or with --json one document. Whether anybody reads them."""
+        for document in documents:
+            try:
+                write_out(json.dumps(document) if self.json_output else line_of(document))
+            except RollbackError:
+                return False
+        return True
 
     def _print(self, view: RenderableType) -> None:
         with self.results.capture() as shown:

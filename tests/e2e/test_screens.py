@@ -8,6 +8,7 @@ import itertools
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -88,8 +89,9 @@ def on_a_terminal(platform: Platform, width: int, *arguments: str, **variables: 
 
 
 def lines(shown: str) -> list[str]:
-    """What is left on the screen, without colours, and without the progress that was written over."""
-    return [line.rstrip() for line in _ANY.sub("", shown).split("\n") if not line.startswith("\rPlanning")]
+    """What is left on the screen, without colours, and without the progress and the first view that were written over."""
+    written = [line.rstrip().rpartition("\r")[2] for line in _ANY.sub("", shown).split("\n")]
+    return [line for line in written if not line.startswith("Planning")]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,38 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
     assert not [parts for parts in whole if not any(parts in line for line in left)]
     if screen in ("show", "lambda"):
         assert any(re.fullmatch("Digest [0-9a-f]{64}", line) for line in left)
+
+
+def test_what_is_watched_stays_within_the_screen_and_ctrl_c_ends_it_well(mixed: Mixed) -> None:
+    ours, others = pty.openpty()
+    fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [str(SCRIPT), "status", "--watch", "--env", "dev"],
+        cwd=mixed.platform.root,
+        env={**mixed.platform.variables(ALICE), "TERM": "xterm-256color"},
+        stdin=others,
+        stdout=others,
+        stderr=others,
+    )
+    os.close(others)
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            seen += part
+            if b"Ctrl-C ends it" in seen:
+                process.send_signal(signal.SIGINT)
+    os.close(ours)
+
+    assert process.wait(60) == 0, seen.decode()
+    text = seen.decode().replace("\r\n", "\n")
+    assert text.count("\x1b[?1049h") == text.count("\x1b[?1049l") == 1, (
+        "what was on the screen is there again"
+    )
+    watched, after = (lines(part) for part in text.split("\x1b[?1049l"))
+    assert "Stopping after" not in text
+    for part in (watched[:24], after):
+        assert max(map(cell_len, part)) <= 80
+        assert any("v1.2.0+team_service@v1.1.0" in line for line in part)
 
 
 def test_the_reason_of_a_record_is_shown_to_its_end_on_a_narrow_screen(mixed: Mixed) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rollback.cli.options import Env, Json, MaybeEnv
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
-from rollback.core.errors import Code, VerificationFailed
-from rollback.views import documents, records, rich_layout
+from rollback.core.errors import Code, UsageError, VerificationFailed
+from rollback.views import documents, live_status, records, rich_layout, terminal
+
+if TYPE_CHECKING:
+    from rollback.actions.live_status import Watched
+
+# Seconds between two looks of --watch.
+_EVERY = 2.0
 
 
 def status(
@@ -20,10 +27,23 @@ def status(
         str | None,
         typer.Option("--commit", help="Only ask whether this commit may be deployed: exit 3 if not."),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            "-w",
+            help="Look again every 2 s, until Ctrl-C: while something runs, at the ledger alone.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """What is deployed, what is in flight, and what to type next."""
     with verb(env, json) as (opened, ui):
+        if watch:
+            if exact or commit is not None:
+                raise UsageError("--watch goes with neither --exact nor --commit.", code=Code.OPTION_INVALID)
+            _follow(ui, opened.watching(_EVERY))
+            return
         # An empty one is a pipeline's variable that nobody has set: it opens no gate.
         if commit is not None:
             sha = opened.may_deploy(commit)
@@ -38,6 +58,20 @@ def status(
                 exact=exact, early=screen and (lambda view: screen(records.overview_view(view)))
             )
         ui.show(records.overview_view(view), documents.overview_document(view))
+
+
+def _follow(ui: terminal.Terminal, looks: Iterable[Watched]) -> None:
+    """Shows each look in the place of the one before on a terminal; else a line for each change, until nobody reads it."""
+    last: Watched | None = None
+    with ui.filling() as screen:
+        for seen in looks:
+            if screen is not None:
+                screen(live_status.LiveScreen(seen, _EVERY))
+            elif not ui.lines(live_status.changes(last, seen), live_status.change_line):
+                return
+            last = seen
+    if screen is not None and last is not None:
+        ui.show(live_status.LiveScreen(last), {})
 
 
 def verify(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import account, paced, readme, table
+from bench import account, paced, readme, screen, table
 from bench.__main__ import published
 from bench.table import Measurement
 from localaws import quota
@@ -155,3 +155,15 @@ def test_a_measured_process_that_fails_shows_why(tmp_path: Path) -> None:
     assert (ran.code, ran.output) == (1, "no\n")
     with pytest.raises(LocalError, match="could not be started"):
         account.measured([str(tmp_path / "none")], tmp_path, dict(os.environ))
+
+
+def test_a_terminal_is_watched_until_something_is_on_it_and_the_command_has_ended(tmp_path: Path) -> None:
+    program = "import sys; print('dev', sys.stdout.isatty(), flush=True)"
+
+    shown, ended = screen.first([sys.executable, "-S", "-c", program], tmp_path, dict(os.environ), "dev True")
+
+    assert 0 < shown <= ended
+    with pytest.raises(LocalError, match="never"):
+        screen.first([sys.executable, "-S", "-c", program], tmp_path, dict(os.environ), "never")
+    with pytest.raises(LocalError, match="end well"):
+        screen.first([sys.executable, "-S", "-c", f"{program}; exit(3)"], tmp_path, dict(os.environ), "dev")
