@@ -60,6 +60,7 @@ def waiting(world: World) -> Environment:
         (IDS[2], IDS[2]),
         ("last", IDS[2]),
     ],
+    ids=["whole", "small letters", "six", "nine small ones", "all but one", "another", "last"],
 )
 def test_a_record_is_found_by_any_name_of_it(waiting: Environment, name: str, meant: str) -> None:
     assert waiting.identify(name) == meant
