@@ -48,7 +48,7 @@ soak: tools ## all of it, to the end: every test, every crash point and 10,000 s
 	@$(CLEAN) $(VENV) -m tests.crashes
 	@$(CLEAN) $(VENV) -m tools.versions
 
-check: venv ## lint, format, types, imports, workflows, words, docs; locks and measured figures in step
+check: venv ## lint, format, types, imports, workflows, words, docs; locks, reference and measured figures in step
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-cli/mypy"
@@ -57,11 +57,13 @@ check: venv ## lint, format, types, imports, workflows, words, docs; locks and m
 	@$(VENV) -m tools.layers
 	@$(VENV) -m tools.settings
 	@$(VENV) -m tools.output_schema
+	@$(VENV) -m tools.commands
+	@$(VENV) -m tools.deeds
 	@$(VENV) -m tools.words
 	@$(VENV) -m tools.locks
 	@$(VENV) -m tools.workflows
 	@$(VENV) -m tools.docs > /dev/null
-	@$(VENV) -m bench.readme
+	@$(VENV) -m bench.figures
 	@$(VENV) -m bench.drill --check
 
 docs: venv ## pages and the API reference, from docstrings, as a website in .local/docs/site

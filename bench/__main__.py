@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import account, automatic, infrastructure, paced, readme, script, table
+from bench import account, automatic, figures, infrastructure, paced, script, table
 from bench.account import ENVIRONMENT, BenchAccount
 from bench.table import Measurement
 from localaws import shell
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--thorough", action="store_true", help="three runs of everything, in pairs")
     parser.add_argument("--strict", action="store_true", help="exit 1 where a bar is missed")
     parser.add_argument("--quick", action="store_true", help="only the platform's own functions, no script")
-    parser.add_argument("--publish", action="store_true", help="into docs/bench.json and README.md, too")
+    parser.add_argument(
+        "--publish", action="store_true", help="into docs/bench.json and docs/benchmarks.md, too"
+    )
     options = parser.parse_args(arguments)
     progress, heading, began = BuildProgress(), table.machine(), time.monotonic()
     measured: list[dict[str, Any]] = []
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     progress.done()
-    rows = [*measured, *published(measured, readme.published())]
+    rows = [*measured, *published(measured, figures.published())]
     table.write(rows, RESULT)
     terminal = Console()
     table.show(rows, heading, terminal if terminal.is_terminal else Console(width=_WIDTH))
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"The machine was busy with other things (load {load:.0f}): trust no ratio to the script.")
     print(f"The same as JSON: {RESULT}. It took {(time.monotonic() - began) / 60:.0f} minutes.")
     if options.publish:
-        readme.publish(measured, heading)
+        figures.publish(measured, heading)
     return 1 if options.strict and any(row["met"] is False for row in rows) else 0
 
 

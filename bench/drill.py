@@ -1,7 +1,7 @@
 """`python -m bench.drill`: every scenario drilled on an account of this machine, measured against its budget.
 
 make drill                 the table
-make drill ARGS=--publish  and the same in docs/drills.json and README.md
+make drill ARGS=--publish  and the same in docs/drills.json and docs/benchmarks.md
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import account, readme
+from bench import account
 from bench.table import machine
 from demo.stage import ClaimError, DemoStage
 from demo.world import PEOPLE, World, checkout, dirty
@@ -29,10 +29,11 @@ from localaws.progress import BuildProgress
 from localaws.toolchain.terraform import ensure_terraform
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import RollbackError
+from tools.generated import show
 
 FOLDER = LOCAL / "drill"
-RESULT, README = ROOT / "docs" / "drills.json", ROOT / "README.md"
-BEGIN, END = "<!-- drills:begin -->", "<!-- drills:end -->"
+RESULT, PAGE = ROOT / "docs" / "drills.json", ROOT / "docs" / "benchmarks.md"
+MARKERS = ("<!-- drills:begin -->", "<!-- drills:end -->")
 ENVIRONMENT, GOOD = "dev", "v1.1.0"
 # The spec's five, the one that nobody rolls back, and what may get in the way of the first.
 DRILLED = (("all", ""), ("code", "killed"), ("code", "throttled"))
@@ -48,8 +49,12 @@ _FIX = "make drill ARGS=--publish"
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 all passed, 1 one did not, or the account could not be set up."""
     parser = argparse.ArgumentParser(prog="python -m bench.drill", description=__doc__)
-    parser.add_argument("--publish", action="store_true", help="into docs/drills.json and README.md, too")
-    parser.add_argument("--check", action="store_true", help="only whether README shows docs/drills.json")
+    parser.add_argument(
+        "--publish", action="store_true", help="into docs/drills.json and docs/benchmarks.md, too"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only whether docs/benchmarks.md shows docs/drills.json"
+    )
     options = parser.parse_args(arguments)
     if options.check:
         return check()
@@ -186,7 +191,7 @@ def _as_it_is(world: World) -> Iterator[World]:
 
 
 def publish(drills: Sequence[Mapping[str, Any]]) -> None:
-    """Puts what was measured into docs/drills.json and, where it has the markers, into README.md."""
+    """Puts what was measured into docs/drills.json and docs/benchmarks.md."""
     rows = [
         {
             name: drill[name]
@@ -196,24 +201,23 @@ def publish(drills: Sequence[Mapping[str, Any]]) -> None:
     ]
     document = {"machine": machine(), "at": datetime.now(UTC).date().isoformat(), "drills": rows}
     RESULT.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    text = README.read_text(encoding="utf-8")
-    if BEGIN in text:
-        README.write_text(replaced(text, document), encoding="utf-8")
+    _shown(write=True)
 
 
 def check() -> int:
-    """0 where README shows what was published, or shows no drills."""
-    text = README.read_text(encoding="utf-8")
-    document = json.loads(RESULT.read_text(encoding="utf-8"))
-    if BEGIN in text and replaced(text, document) != text:
-        print(f"README.md does not show what docs/drills.json holds. Run: {_FIX}", file=sys.stderr)
-        return 1
-    return 0
+    """0 where the page shows what was published, else 1."""
+    return _shown(write=False)
 
 
-def replaced(text: str, document: Mapping[str, Any]) -> str:
-    """README's text with the table between the markers."""
-    return readme.between(text, (BEGIN, END), section(document))
+def _shown(*, write: bool) -> int:
+    return show(
+        PAGE,
+        MARKERS,
+        lambda: section(json.loads(RESULT.read_text(encoding="utf-8"))),
+        what="what docs/drills.json holds",
+        write=write,
+        fix=_FIX,
+    )
 
 
 def section(document: Mapping[str, Any]) -> str:

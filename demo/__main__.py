@@ -33,7 +33,7 @@ HINTS = (
     (f"open {os.path.relpath(FOLDER / REPORT, os.curdir)}", "what happened, as one page"),
     ("make up", "a local account to play with, and how to point a shell at it"),
     (".venv/bin/rollback --help", "the verbs"),
-    *([("less README.md", "how to run it on a real account")] if (ROOT / "README.md").exists() else []),
+    ("less docs/getting-started.md", "how to run it on a real account"),
     ("make test", "the same and everything that can go wrong, tested"),
 )
 _FAILED, _INTERRUPTED = 1, 130

@@ -45,7 +45,7 @@ def _up(options: argparse.Namespace) -> int:
     shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
     print(
         f"The local account answers at {emulator.endpoint} (log: {emulator.log}).\n"
-        "From here to a release that was rolled back, in a shell in this folder (docs/local-account.md):\n\n"
+        "Next, in a shell in this folder (README, Quick start; docs/local-account.md explains each line):\n\n"
         f"{first_steps(str(shown))}\n\n"
         "End it with: make down"
     )

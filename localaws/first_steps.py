@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-# Who acts, and what is typed; `docs/local-account.md` has the same lines.
+# Who acts, and what is typed. README's quick start is the same text.
 FIRST_STEPS = (
     (
-        "As the account's root, declare the foundation: ledger, trail, roles",
+        "As the account's root: declare the ledger, its archive and the roles",
         (
             'eval "$({python} -m localaws env dev)"',
             "pulumi stack init dev-foundation",
@@ -13,7 +13,7 @@ FIRST_STEPS = (
         ),
     ),
     (
-        "As the deployer, declare the rest, and release: v1.1.0 is good, v1.2.0 bad",
+        "As the deployer: declare aliases and parameters, and deploy and record three releases, of which v1.2.0 is bad",
         (
             'eval "$({python} -m localaws env dev --as deployer --person dan)"',
             "pulumi stack init dev",
@@ -26,7 +26,7 @@ FIRST_STEPS = (
         ),
     ),
     (
-        "As the person on call, roll it back",
+        "As the person on call: look, and roll back",
         (
             'eval "$({python} -m localaws env dev --as rollback --person alice)"',
             "rollback status --env dev",
@@ -38,7 +38,8 @@ FIRST_STEPS = (
 
 def first_steps(python: str) -> str:
     """The steps as they are printed and pasted; `python` is the interpreter that has this package."""
-    lines: list[str] = []
-    for what, commands in FIRST_STEPS:
-        lines += [f"# {what}", *(command.format(python=python) for command in commands)]
-    return "\n".join(lines)
+    blocks = (
+        "\n".join([f"# {what}", *(command.format(python=python) for command in commands)])
+        for what, commands in FIRST_STEPS
+    )
+    return "\n\n".join(blocks)

@@ -22,12 +22,16 @@ from localaws.paths import LOCAL, ROOT
 
 PLACE = LOCAL / "docs"
 _ZENSICAL = Path(sys.executable).with_name("zensical")
-# Pages that are in the navigation under a title of their own, in this order; the other guides follow.
-FIRST = {
+# The navigation: pages of `docs/` by title, in this order; a folder is all of its pages. Pages that are not named follow.
+SECTIONS = {
+    "Start": ("local-account", "install", "getting-started", "recipes", "workflows", "ci", "identity-center"),
     "On call": ("runbook", "troubleshooting", "emergency"),
-    "Understand it": ("concepts", "faq", "glossary"),
+    "How to": ("how-to", "infrastructure", "automatic", "coming-from-the-workflows"),
+    "Understand it": ("concepts", "faq", "glossary", "limits", "security", "audit"),
+    "Reference": ("reference", "settings", "json", "events", "python-api"),
+    "Evidence": ("benchmarks", "proofs", "acceptance"),
 }
-# What is described, by a title each. Of a package what it says of itself; with `.*` its public modules, too.
+# What is described of the code, by a title each. Of a package what it says of itself; with `.*` its public modules, too.
 REFERENCE = {
     "Python API": ("rollback", "rollback.api.*"),
     "Errors": ("rollback.core.errors",),
@@ -68,7 +72,7 @@ def build(root: Path, place: Path) -> str:
     source.mkdir(parents=True)
     guides = list(_pages(root, source))
     _as_installed(root, packages)
-    reference = dict(_reference(packages, source / "reference"))
+    reference = dict(_reference(packages, source / "api"))
     config = _config(guides, reference, packages)
     (place / "zensical.toml").write_text("\n".join(_toml(config)), encoding="utf-8")
     done = subprocess.run(
@@ -89,7 +93,7 @@ def build(root: Path, place: Path) -> str:
 def _pages(root: Path, source: Path) -> Iterator[str]:
     """Copies the pages, and what they link to; the paths of the pages in `docs/`."""
     waiting = ["README.md"]
-    pages = sorted(path.relative_to(root).as_posix() for path in (root / "docs").glob("*.md"))
+    pages = sorted(path.relative_to(root).as_posix() for path in (root / "docs").rglob("*.md"))
     waiting += pages
     done = set()
     while waiting:
@@ -125,7 +129,7 @@ def _reference(packages: Path, folder: Path) -> Iterator[tuple[str, list[dict[st
             package = packages.joinpath(*module.split(".")).is_dir()
             alone = "\n    options:\n      members: false" if package else ""
             (folder / f"{module}.md").write_text(f"::: {module}{alone}\n", encoding="utf-8")
-        yield title, [{module.rpartition(".")[2]: f"reference/{module}.md"} for module in described]
+        yield title, [{module.rpartition(".")[2]: f"api/{module}.md"} for module in described]
 
 
 def _modules(packages: Path, name: str) -> Iterator[str]:
@@ -164,15 +168,20 @@ def _config(
 
 
 def _sections(guides: Sequence[str]) -> Iterator[dict[str, list[str]]]:
-    """The guides by the title under which they are in the navigation; a title without a page is left out."""
+    """The pages by the title under which they are in the navigation; a title without a page is left out."""
     rest = list(guides)
-    for title, names in FIRST.items():
-        pages = [page for page in (f"docs/{name}.md" for name in names) if page in rest]
+    for title, names in SECTIONS.items():
+        pages = [page for name in names for page in rest if _is_in(page, f"docs/{name}")]
         rest = [page for page in rest if page not in pages]
         if pages:
             yield {title: pages}
     if rest:
         yield {"Guides": rest}
+
+
+def _is_in(page: str, name: str) -> bool:
+    """Whether a page is this one, or one of this folder."""
+    return page == f"{name}.md" or page.startswith(f"{name}/")
 
 
 def _toml(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

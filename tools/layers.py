@@ -13,8 +13,8 @@ from pathlib import Path
 
 import grimp
 
-from bench.readme import in_step
 from localaws.paths import ROOT
+from tools.generated import in_step
 
 PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- layers:begin -->", "<!-- layers:end -->"

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from bench.readme import in_step
 from localaws.paths import ROOT
 from rollback.config.model import Settings
 from rollback.config.problems import PROVIDERS
+from tools.generated import in_step
 
 PAGE = ROOT / "docs" / "settings.md"
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"

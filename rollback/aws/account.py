@@ -303,7 +303,7 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
         return kind(
             f"Not allowed while {doing}: {message}",
             code=Code.ACCESS_DENIED,
-            next="Take the role that this verb needs (README, Permissions).",
+            next="Take the role that this verb needs (docs/reference/permissions.md).",
         )
     if name == "ResourceNotFoundException" and ("able" in message or "equested resource" in message):
         return kind(

@@ -314,7 +314,7 @@ app.add_typer(_group("tools", "The programs that this command drives."))
 
 
 def main() -> None:
-    """Runs the command line; the exit codes are README's."""
+    """Runs the command line; the exit codes are those of docs/reference/exit-codes.md."""
     # Nothing of what is imported is garbage; `verb` has it looked for again once all is there.
     gc.disable()
     try:

@@ -9,7 +9,7 @@
     ├── AwaitingApproval         exit 10  planned and recorded; waits for an approval or confirmation
     └── StoppedAtOnce            exit 130 ended at once by a second Ctrl-C; the record says how far
 
-`exit_code` is part of the command line's contract (README, "Exit codes"), and so is `code`: the words of a
+`exit_code` is part of the command line's contract (docs/reference/exit-codes.md), and so is `code`: the words of a
 message may change from one version to the next, its code does not.
 """
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def record_document(seen: RecordSeen, outcomes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A record (README, "Records"): `plain_record` with what is shown of it otherwise, and the `outcomes`
+    """A record (docs/reference/records.md): `plain_record` with what is shown of it otherwise, and the `outcomes`
     (`Target.outcomes`), those of functions under `functions`, all others under `changes`.
     """
     found = list(outcomes)

@@ -1,4 +1,4 @@
-"""`rollback can` through the console script, under the roles that README gives it: what it says, and its exit code.
+"""`rollback can` through the console script, under the roles of docs/reference/permissions.md: what it says, and its exit code.
 
 A deployment of infrastructure is judged in `test_infrastructure.py`.
 """

@@ -1,4 +1,4 @@
-"""Every command line of README and `docs/` is typed, in the order of its page, by the person whom the page names.
+"""Every command line of `docs/` is typed, in the order of its page, by the person whom the page names.
 
 On accounts that judge trust, MFA, roles, keys and object lock. What cannot be typed here is in `CANNOT`, with its reason.
 """
@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,21 +33,15 @@ from tests.e2e.infrastructure_under_test import OUTPUTS, TAGGED, InfrastructureE
 from tests.e2e.scratch_under_test import things
 from tests.warm import Warm
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _STARTED = "typed in docs/getting-started.md"
 _INFRASTRUCTURE = "typed in docs/infrastructure.md, in an environment that has a stack, Terraform and tables"
-_OWN_TESTS = "would run the tests and the demo inside a test"
+_GO_ON = ("rollback resume ID --env prod", "rollback abort ID --env prod")
+_INTERRUPTED = "tests/e2e/test_interrupted.py types both, of a rollback that was interrupted"
+# The guides in an order in which one account can go through all of them.
+_GUIDES = ("look", "ready", "functions", "releases", "freeze", "prune", "approve", "interrupted")
 # A line that is not typed here, and why.
 CANNOT: Mapping[str, Mapping[str, str]] = {
-    "README.md": {
-        "make demo": _OWN_TESTS,
-        "make test": _OWN_TESTS,
-        "pulumi up --stack dev-foundation": _STARTED,
-        "pulumi up --stack dev": _STARTED,
-        "rollback release adopt --env dev --version v1.1.0": _STARTED,
-        "rollback release record --env dev --version v1.2.0 --commit SHA": _STARTED,
-        "rollback can --env dev": _STARTED,
-    },
     "docs/getting-started.md": {
         "pulumi install": "asks a package index for what is installed here already",
         "pulumi config set github:owner OWNER": "there is no GitHub here that could be asked for environments",
@@ -136,11 +130,9 @@ CANNOT: Mapping[str, Mapping[str, str]] = {
             ),
             _INFRASTRUCTURE,
         ),
-        **dict.fromkeys(
-            ("rollback resume ID --env prod", "rollback abort ID --env prod"),
-            "tests/e2e/test_interrupted.py types both, of a rollback that was interrupted",
-        ),
+        **dict.fromkeys(_GO_ON, _INTERRUPTED),
     },
+    "docs/how-to/interrupted.md": dict.fromkeys(_GO_ON, _INTERRUPTED),
 }
 # What a page calls a role that a person has logged in to.
 _ROLES = {"deployer": DEPLOYER, "on call": ROLLBACK, "approver": APPROVER}
@@ -424,10 +416,11 @@ _BLOCKS: dict[re.Pattern[str], Callable[[World, Block, re.Match[str]], None]] = 
 }
 
 
-def follow(page: Path, world: World) -> None:
-    """Does what a page says from its top to its end."""
+def follow(pages: Path | Sequence[Path], world: World) -> None:
+    """Does what a page says from its top to its end; of several, one after the other."""
     try:
-        _follow(page, world)
+        for page in [pages] if isinstance(pages, Path) else pages:
+            _follow(page, world)
     finally:
         world.forgets()
 
@@ -478,11 +471,12 @@ def test_infrastructure(kept: Callable[[str], Kept], warm: Warm, tmp_path: Path)
         follow(ROOT / "docs" / "infrastructure.md", world)
 
 
-def test_readme(make: Callable[[str], Platform]) -> None:
+def test_how_to(make: Callable[[str], Platform]) -> None:
     platforms = {environment: make(environment) for environment in ("dev", "prod")}
     for platform in platforms.values():
         platform.story()
-    follow(ROOT / "README.md", World(platforms=platforms, reader=Reader(values={})))
+    world = World(platforms=platforms, reader=Reader(values={}))
+    follow([ROOT / "docs" / "how-to" / f"{guide}.md" for guide in _GUIDES], world)
 
 
 @pytest.mark.finding("W1")
@@ -563,28 +557,29 @@ def bare(folder: Path) -> Iterator[World]:
 # -- the list ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_all_code_of_a_page_is_in_blocks_that_name_their_language(page: Path) -> None:
     assert read(page) is not None
 
 
 def test_every_page_with_commands_is_followed() -> None:
     followed = {
-        "README.md",
-        "acceptance.md",
-        "automatic.md",
-        "emergency.md",
-        "getting-started.md",
-        "infrastructure.md",
-        "install.md",
-        "json.md",
-        "local-account.md",
-        "recipes.md",  # by test_recipes.py
-        "runbook.md",
-        "workflows.md",
+        "README.md",  # by test_local_account.py
+        "docs/acceptance.md",
+        "docs/automatic.md",
+        "docs/emergency.md",
+        "docs/getting-started.md",
+        *(f"docs/how-to/{guide}.md" for guide in _GUIDES),
+        "docs/infrastructure.md",
+        "docs/install.md",
+        "docs/json.md",
+        "docs/local-account.md",  # by test_local_account.py
+        "docs/recipes.md",  # by test_recipes.py
+        "docs/runbook.md",
+        "docs/workflows.md",
     }
 
-    assert {page.name for page in PAGES if commands(page)} == followed
+    assert {str(page.relative_to(ROOT)) for page in PAGES if commands(page)} == followed
 
 
 def test_the_list_has_only_lines_that_are_there() -> None:

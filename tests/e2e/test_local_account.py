@@ -1,7 +1,8 @@
-"""`make up`, and what it prints: from nothing to a release that was rolled back, in one shell of a fresh clone."""
+"""README's quick start, typed as it is printed: from a fresh clone to a release that was rolled back, in one shell."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ import pytest
 
 from localaws.first_steps import first_steps
 from localaws.paths import ROOT
-from tests.e2e.docs_as_typed import Terminal, commands
+from tests.e2e.docs_as_typed import Block, Hint, Terminal, commands, read
 
 _UP = "make up"
+_HERE = "typed by anybody, on this machine"
 # What `make up` runs, without the virtualenv, which is that of this run.
 _INSTEAD = ".venv/bin/python -m localaws up"
 _DOWN = ".venv/bin/python -m localaws down"
@@ -47,20 +49,35 @@ def shell(tmp_path: Path) -> Iterator[Terminal]:
         terminal.type(_DOWN)
 
 
-def test_the_page_has_the_lines_that_are_printed() -> None:
-    page = [line.command for line in commands(ROOT / "docs" / "local-account.md")]
+def test_the_quick_start_has_exactly_the_lines_that_are_printed() -> None:
+    first, _, rest = "\n".join(quick_start().lines).partition("\n")
 
-    printed = [line for line in first_steps(".venv/bin/python").splitlines() if not line.startswith("#")]
-    assert page == [_UP, *printed]
+    assert first == _UP
+    assert rest.strip() == first_steps(".venv/bin/python")
 
 
 @pytest.mark.slow
-def test_every_line_works_as_printed_and_the_release_is_rolled_back(shell: Terminal) -> None:
+def test_every_line_of_the_quick_start_works_as_printed_and_the_release_is_rolled_back(
+    shell: Terminal,
+) -> None:
     assert shell.type(_INSTEAD) == 0, shell.screen
     printed = shell.screen
 
-    for line in commands(ROOT / "docs" / "local-account.md")[1:]:
+    for line in [*quick_start().commands()][1:]:
         assert line.command in printed
         assert shell.type(line.command) == line.code, f"{line}\n{shell.screen[-4000:]}"
-
     assert "COMPLETE" in shell.screen
+
+    for line in commands(ROOT / "docs" / "local-account.md"):
+        assert shell.type(line.command) == line.code, f"{line}\n{shell.screen[-4000:]}"
+
+
+def quick_start() -> Block:
+    """The block of README that is typed on this machine."""
+    parts = read(ROOT / "README.md")
+    (found,) = (
+        block
+        for hint, block in itertools.pairwise(parts)
+        if isinstance(hint, Hint) and isinstance(block, Block) and hint.text == _HERE
+    )
+    return found

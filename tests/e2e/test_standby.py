@@ -1,4 +1,4 @@
-"""A way back on standby, by the console script, under the roles that README gives each verb."""
+"""A way back on standby, by the console script, under the roles of docs/reference/permissions.md."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _EVERYTHING = {
 # each kind of thing that IAM has.
 GIVEN = "prod"
 # The deeds by which an approval could be written.
-APPROVALS = ("approve", "approve in the shadow of a record")
+APPROVALS = ("approve", "approve under a record's key")
 # What stands for the words in angle brackets of a shape.
 _EXAMPLES = {
     "ulid": "01JDHXQ0000000000000000000",

@@ -107,15 +107,15 @@ _DRA, _DRG = f"{_DR} {APPROVER}", f"{_DR} {GLASS}"
 LEDGER_DEEDS = (
     _row(_DRA, "read a record", "dynamodb:Query", LEDGER, "ROLLBACK#01J"),
     _row(_DR, "read a part of a record", "dynamodb:GetItem", LEDGER, "ROLLBACK#01J"),
-    _row(NOBODY, "read records by the dozen", "dynamodb:BatchGetItem", LEDGER, "ROLLBACK#01J", "DEPLOYMENT#01J"),
+    _row(NOBODY, "read records in batches", "dynamodb:BatchGetItem", LEDGER, "ROLLBACK#01J", "DEPLOYMENT#01J"),
     _row(_DR, "read a release", "dynamodb:GetItem Query", LEDGER, "DEPLOYMENT#01J"),
     _row(_DR, "read an approval", "dynamodb:GetItem Query", LEDGER, "APPROVAL#01J"),
-    _row(_DR, "see who holds a lease", "dynamodb:GetItem Query", LEDGER, "LOCK#{env}"),
+    _row(_DR, "read who holds a lease", "dynamodb:GetItem Query", LEDGER, "LOCK#{env}"),
     _row(_DRG, "read the timeline", "dynamodb:GetItem Query", LEDGER, "RELEASE#{env}"),
     _row(_DR, "list the history", "dynamodb:Query", HISTORY, "ENV#{env}"),
-    _row(_DRG, "see whether the ledger is there", "dynamodb:DescribeTable", LEDGER),
-    _row(_DR, "see whether the ledger is protected", "dynamodb:DescribeContinuousBackups", LEDGER),
-    _row(NOBODY, "see the ledger's other settings", "dynamodb:DescribeTimeToLive ListTagsOfResource", LEDGER),
+    _row(_DRG, "check that the ledger exists", "dynamodb:DescribeTable", LEDGER),
+    _row(_DR, "read how the ledger is protected", "dynamodb:DescribeContinuousBackups", LEDGER),
+    _row(NOBODY, "read the ledger's other settings", "dynamodb:DescribeTimeToLive ListTagsOfResource", LEDGER),
     _row(NOBODY, "tag the ledger", "dynamodb:TagResource UntagResource", LEDGER),
     _row(_DR, "write a record", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "ROLLBACK#01J"),
     _row(_DR, "take a lease", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER, "LOCK#{env}"),
@@ -124,140 +124,140 @@ LEDGER_DEEDS = (
     _row(APPROVER, "approve", "dynamodb:PutItem", LEDGER, "APPROVAL#01J"),
     _row(NOBODY, "change an approval", "dynamodb:UpdateItem ConditionCheckItem", LEDGER, "APPROVAL#01J"),
     _never("delete an approval", "dynamodb:DeleteItem BatchWriteItem", LEDGER, "APPROVAL#01J"),
-    _row(NOBODY, "approve in the shadow of a record", "dynamodb:PutItem", LEDGER, "ROLLBACK#01J", "APPROVAL#01J"),
-    _row(NOBODY, "write under a key of nobody's", "dynamodb:PutItem UpdateItem", LEDGER, "ELSE#01J"),
+    _row(NOBODY, "approve under a record's key", "dynamodb:PutItem", LEDGER, "ROLLBACK#01J", "APPROVAL#01J"),
+    _row(NOBODY, "write under an unknown key", "dynamodb:PutItem UpdateItem", LEDGER, "ELSE#01J"),
     _row(NOBODY, "write without a key", "dynamodb:PutItem UpdateItem ConditionCheckItem", LEDGER),
     _row(NOBODY, "read without a key", "dynamodb:GetItem Query BatchGetItem Scan", LEDGER),
     _row(NOBODY, "read the whole history", "dynamodb:Scan Query", HISTORY),
-    _row(NOBODY, "touch another environment's lease or timeline",
+    _row(NOBODY, "read or write another environment's lease or timeline",
          "dynamodb:GetItem Query PutItem UpdateItem", LEDGER, "LOCK#other"),
     _row(NOBODY, "write another environment's timeline", "dynamodb:PutItem UpdateItem", LEDGER, "RELEASE#other"),
     *(_never(f"delete what is under {key}", "dynamodb:DeleteItem BatchWriteItem", LEDGER, key)
       for key in ("ROLLBACK#01J", "DEPLOYMENT#01J", "RELEASE#{env}", "LOCK#{env}")),
-    _never("go round the keys with PartiQL",
+    _never("read or write the ledger with PartiQL",
          "dynamodb:PartiQLSelect PartiQLInsert PartiQLUpdate PartiQLDelete", LEDGER, "ROLLBACK#01J"),
-    _never("end the ledger", "dynamodb:DeleteTable UpdateTable UpdateTimeToLive PutResourcePolicy "
+    _never("delete the ledger, or change its protection", "dynamodb:DeleteTable UpdateTable UpdateTimeToLive PutResourcePolicy "
          "UpdateContinuousBackups RestoreTableToPointInTime ImportTable", LEDGER),
-    _row(NOBODY, "carry the ledger away", "dynamodb:CreateBackup ExportTableToPointInTime", LEDGER),
+    _row(NOBODY, "copy or export the ledger", "dynamodb:CreateBackup ExportTableToPointInTime", LEDGER),
     _never("delete a backup of the ledger", "dynamodb:DeleteBackup RestoreTableFromBackup",
          f"{LEDGER}/backup/01700000000000-abcdef01"),
 )
 
 FUNCTION_DEEDS = (
-    _row(_DRG, "see a function", "lambda:GetAlias GetFunction", FUNCTION),
-    _row(_DRG, "see the alias of a function", "lambda:GetFunction GetProvisionedConcurrencyConfig", f"{FUNCTION}:live"),
-    _row(_DRG, "see a function beyond the catalogue", "lambda:GetAlias GetFunction", UNCATALOGUED),
+    _row(_DRG, "read a function", "lambda:GetAlias GetFunction", FUNCTION),
+    _row(_DRG, "read the alias of a function", "lambda:GetFunction GetProvisionedConcurrencyConfig", f"{FUNCTION}:live"),
+    _row(_DRG, "read a function outside the catalogue", "lambda:GetAlias GetFunction", UNCATALOGUED),
     _row(_DR, "list the versions of a function", "lambda:ListVersionsByFunction", FUNCTION),
     _row(_DR, "list functions", "lambda:ListFunctions", EVERYTHING, shared=True),
     _row(_DRG, "move an alias", "lambda:UpdateAlias", FUNCTION),
-    _row(_DRG, "invoke what is live", "lambda:InvokeFunction", f"{FUNCTION}:live"),
+    _row(_DRG, "invoke a function through the alias", "lambda:InvokeFunction", f"{FUNCTION}:live"),
     _row(_D, "deploy a function", "lambda:CreateAlias GetFunctionCodeSigningConfig GetFunctionConfiguration "
          "ListAliases PublishVersion UpdateFunctionCode", FUNCTION),
-    _row(NOBODY, "move an alias beyond the catalogue", "lambda:UpdateAlias UpdateFunctionCode PublishVersion "
+    _row(NOBODY, "move an alias outside the catalogue", "lambda:UpdateAlias UpdateFunctionCode PublishVersion "
          "CreateAlias", UNCATALOGUED),
     _row(NOBODY, "move an alias of a function whose name begins alike", "lambda:UpdateAlias UpdateFunctionCode",
          LOOKALIKE),
-    _row(NOBODY, "touch somebody else's function", "lambda:GetFunction GetAlias UpdateAlias UpdateFunctionCode",
+    _row(NOBODY, "read or change another team's function", "lambda:GetFunction GetAlias UpdateAlias UpdateFunctionCode",
          FOREIGN),
-    _row(NOBODY, "invoke what is not live", "lambda:InvokeFunction", FUNCTION),
-    _row(_DRG, "wake a version", "lambda:InvokeFunction", f"{FUNCTION}:3"),
-    _row(NOBODY, "wake a version beyond the catalogue", "lambda:InvokeFunction", f"{UNCATALOGUED}:3"),
+    _row(NOBODY, "invoke a function without the alias", "lambda:InvokeFunction", FUNCTION),
+    _row(_DRG, "wake an inactive version", "lambda:InvokeFunction", f"{FUNCTION}:3"),
+    _row(NOBODY, "wake a version outside the catalogue", "lambda:InvokeFunction", f"{UNCATALOGUED}:3"),
     _row(_D, "delete a version", "lambda:DeleteFunction", f"{FUNCTION}:3"),
-    _row(_D, "see who may invoke a version", "lambda:GetPolicy", f"{FUNCTION}:3"),
-    _row(_D, "see how a function is invoked later", "lambda:ListFunctionEventInvokeConfigs", FUNCTION),
-    _row(_DR, "see what invokes functions", "lambda:ListEventSourceMappings", EVERYTHING, shared=True),
-    _row(_DR, "see the URL of a function", "lambda:GetFunctionUrlConfig", FUNCTION),
-    _row(NOBODY, "see the URL of somebody else's function", "lambda:GetFunctionUrlConfig", FOREIGN),
-    _row(_DR, "see what rules and schedules invoke", "events:ListEventBuses ListRules ListTargetsByRule", EVERYTHING,
+    _row(_D, "read who may invoke a version", "lambda:GetPolicy", f"{FUNCTION}:3"),
+    _row(_D, "read the event invoke configurations of a function", "lambda:ListFunctionEventInvokeConfigs", FUNCTION),
+    _row(_DR, "list event source mappings", "lambda:ListEventSourceMappings", EVERYTHING, shared=True),
+    _row(_DR, "read the URL of a function", "lambda:GetFunctionUrlConfig", FUNCTION),
+    _row(NOBODY, "read the URL of another team's function", "lambda:GetFunctionUrlConfig", FOREIGN),
+    _row(_DR, "list rules and their targets", "events:ListEventBuses ListRules ListTargetsByRule", EVERYTHING,
          shared=True),
     _row(_DR, "list schedules", "scheduler:ListSchedules", EVERYTHING, shared=True),
     _row(NOBODY, "read what a schedule sends", "scheduler:GetSchedule",
          "arn:aws:scheduler:{region}:{account}:schedule/default/nightly"),
-    _row(NOBODY, "change what is invoked, and when", "events:PutRule PutTargets DisableRule",
+    _row(NOBODY, "change rules and their targets", "events:PutRule PutTargets DisableRule",
          "arn:aws:events:{region}:{account}:rule/nightly"),
-    _row(NOBODY, "tell an event bus that is not named", "events:PutEvents",
+    _row(NOBODY, "put events on a bus that is not configured", "events:PutEvents",
          "arn:aws:events:{region}:{account}:event-bus/default"),
-    _row(NOBODY, "see alarms where none may take what is on standby",
+    _row(NOBODY, "read alarms where no alarm may take a standby",
          "cloudwatch:DescribeAlarms DescribeAlarmHistory", ALARM),
-    _row(_D, "see which versions were invoked", "cloudwatch:ListMetrics", EVERYTHING, shared=True),
-    _row(NOBODY, "see who may invoke a version beyond the catalogue", "lambda:GetPolicy", f"{UNCATALOGUED}:3"),
-    _row(NOBODY, "delete a version beyond the catalogue", "lambda:DeleteFunction", f"{UNCATALOGUED}:3"),
+    _row(_D, "list which versions were invoked", "cloudwatch:ListMetrics", EVERYTHING, shared=True),
+    _row(NOBODY, "read who may invoke a version outside the catalogue", "lambda:GetPolicy", f"{UNCATALOGUED}:3"),
+    _row(NOBODY, "delete a version outside the catalogue", "lambda:DeleteFunction", f"{UNCATALOGUED}:3"),
     _never("delete a function", "lambda:DeleteFunction", FUNCTION),
-    _never("delete a function beyond the catalogue", "lambda:DeleteFunction", UNCATALOGUED),
+    _never("delete a function outside the catalogue", "lambda:DeleteFunction", UNCATALOGUED),
     _row(NOBODY, "delete an alias", "lambda:DeleteAlias", FUNCTION),
-    _row(DRILL, "misconfigure a function", "lambda:UpdateFunctionConfiguration", FUNCTION),
-    _row(NOBODY, "misconfigure a function beyond the catalogue", "lambda:UpdateFunctionConfiguration", UNCATALOGUED),
-    _row(NOBODY, "make a function another one", "lambda:AddPermission "
+    _row(DRILL, "change the configuration of a function", "lambda:UpdateFunctionConfiguration", FUNCTION),
+    _row(NOBODY, "change the configuration of a function outside the catalogue", "lambda:UpdateFunctionConfiguration", UNCATALOGUED),
+    _row(NOBODY, "create a function, or change who invokes it", "lambda:AddPermission "
          "PutFunctionConcurrency CreateFunctionUrlConfig CreateFunction PutFunctionEventInvokeConfig", FUNCTION),
 )
 
 PARAMETER_DEEDS = (
     *(_row(_DR, f"read and write {name}", "ssm:GetParameter PutParameter", f"{PARAMETER}/{name}")
       for name in ("deployed-version", "terraform-commit", "pulumi-commit")),
-    _row(_DS, "say which table functions use", "ssm:GetParameter PutParameter", TABLE_PARAMETER),
-    _row(_DR, "read where Slack is", "ssm:GetParameter", f"{PARAMETER}/slack"),
-    _row(NOBODY, "change where Slack is", "ssm:PutParameter DeleteParameter", f"{PARAMETER}/slack"),
+    _row(_DS, "read and write which table functions use", "ssm:GetParameter PutParameter", TABLE_PARAMETER),
+    _row(_DR, "read the Slack secret", "ssm:GetParameter", f"{PARAMETER}/slack"),
+    _row(NOBODY, "change the Slack secret", "ssm:PutParameter DeleteParameter", f"{PARAMETER}/slack"),
     _row(_D, "describe parameters", "ssm:DescribeParameters", EVERYTHING, shared=True),
     *(_row(_D, f"tag {name}", "ssm:AddTagsToResource ListTagsForResource RemoveTagsFromResource", on)
       for name, on in (("a parameter", f"{PARAMETER}/deployed-version"), ("a table's parameter", TABLE_PARAMETER))),
     _row(NOBODY, "delete a parameter", "ssm:DeleteParameter LabelParameterVersion", f"{PARAMETER}/deployed-version"),
-    _row(NOBODY, "read a secret of the platform's", "ssm:GetParameter PutParameter", f"{PARAMETER}/database-password"),
+    _row(NOBODY, "read another secret of the platform", "ssm:GetParameter PutParameter", f"{PARAMETER}/database-password"),
 )
 
 BUCKET_DEEDS = (
-    _row(_DR, "keep a release's head", "s3:PutObject", f"{TRAIL}/releases/01J.json"),
-    _row(_DR, "keep the timeline's head", "s3:PutObject", f"{TRAIL}/timeline/000001.json"),
-    _row(APPROVER, "keep an approval", "s3:PutObject", f"{TRAIL}/approvals/01J/bob.json"),
-    _row(NOBODY, "put something else into the trail", "s3:PutObject", f"{TRAIL}/else.json"),
-    _row(_DRG, "list the trail", "s3:ListBucketVersions", TRAIL),
-    _row(_DRG, "read the trail", "s3:GetObjectVersion", f"{TRAIL}/approvals/01J/bob.json"),
-    _row(NOBODY, "see the trail's settings", "s3:GetAccelerateConfiguration GetBucketAcl GetBucketCORS "
+    _row(_DR, "archive a release", "s3:PutObject", f"{TRAIL}/releases/01J.json"),
+    _row(_DR, "archive a timeline entry", "s3:PutObject", f"{TRAIL}/timeline/000001.json"),
+    _row(APPROVER, "archive an approval", "s3:PutObject", f"{TRAIL}/approvals/01J/bob.json"),
+    _row(NOBODY, "put anything else into the archive", "s3:PutObject", f"{TRAIL}/else.json"),
+    _row(_DRG, "list the archive", "s3:ListBucketVersions", TRAIL),
+    _row(_DRG, "read the archive", "s3:GetObjectVersion", f"{TRAIL}/approvals/01J/bob.json"),
+    _row(NOBODY, "read the archive's settings", "s3:GetAccelerateConfiguration GetBucketAcl GetBucketCORS "
          "GetBucketLocation GetBucketLogging GetBucketObjectLockConfiguration GetBucketPolicy "
          "GetBucketPublicAccessBlock GetBucketRequestPayment GetBucketTagging GetBucketVersioning "
          "GetBucketWebsite GetEncryptionConfiguration GetLifecycleConfiguration GetReplicationConfiguration "
          "ListBucket ListTagsForResource", TRAIL),
-    _never("delete from the trail, or shorten what it keeps", "s3:DeleteObject DeleteObjectVersion "
+    _never("delete from the archive, or shorten its retention", "s3:DeleteObject DeleteObjectVersion "
          "PutObjectRetention PutObjectLegalHold BypassGovernanceRetention PutObjectAcl", f"{TRAIL}/releases/01J.json"),
-    _never("weaken the trail", "s3:DeleteBucket PutBucketVersioning PutBucketObjectLockConfiguration "
+    _never("change the archive's bucket", "s3:DeleteBucket PutBucketVersioning PutBucketObjectLockConfiguration "
          "PutLifecycleConfiguration PutBucketPolicy DeleteBucketPolicy PutBucketAcl PutEncryptionConfiguration "
          "PutReplicationConfiguration PutBucketPublicAccessBlock", TRAIL),
-    _row(_D, "find the state", "s3:ListBucket", STATE),
-    _row(_D, "keep the state", "s3:GetObject PutObject", f"{STATE}/.pulumi/stacks/rollback/dev.json"),
+    _row(_D, "list the state", "s3:ListBucket", STATE),
+    _row(_D, "read and write the state", "s3:GetObject PutObject", f"{STATE}/.pulumi/stacks/rollback/dev.json"),
     _row(_D, "unlock the engine's state", "s3:DeleteObject", f"{STATE}/.pulumi/locks/organization/a.json"),
     _row(_D, "unlock Terraform's state", "s3:DeleteObject", f"{STATE}/access-management/terraform.tfstate.tflock"),
     _row(NOBODY, "delete a state", "s3:DeleteObject DeleteObjectVersion PutObjectAcl",
          f"{STATE}/access-management/terraform.tfstate"),
-    _never("find the state of the foundation, or change its bucket", "s3:ListBucket ListBucketVersions DeleteBucket "
+    _never("list the state of the foundation, or change its bucket", "s3:ListBucket ListBucketVersions DeleteBucket "
            "PutBucketVersioning PutBucketPolicy PutLifecycleConfiguration", FOUNDATION),
     _never("read or write the state of the foundation", "s3:GetObject GetObjectVersion PutObject DeleteObject "
            "DeleteObjectVersion", f"{FOUNDATION}/.pulumi/stacks/rollback/dev-foundation.json"),
     _never("lock or unlock the state of the foundation", "s3:PutObject DeleteObject",
            f"{FOUNDATION}/.pulumi/locks/organization/a.json"),
-    _row(NOBODY, "change the state's bucket", "s3:DeleteBucket PutBucketVersioning PutBucketPolicy "
+    _row(NOBODY, "change the state bucket", "s3:DeleteBucket PutBucketVersioning PutBucketPolicy "
          "PutLifecycleConfiguration", STATE),
-    _row(_DS, "keep a table's report", "s3:GetObject PutObject", f"{STATE}/rollback/01J/loss.jsonl"),
-    _row(RESTORE, "give up on a table's report", "s3:AbortMultipartUpload", f"{STATE}/rollback/01J/loss.jsonl"),
-    _row(_D, "keep a saved plan, which holds secrets, and delete it for good",
+    _row(_DS, "read and write a table's loss report", "s3:GetObject PutObject", f"{STATE}/rollback/01J/loss.jsonl"),
+    _row(RESTORE, "abort the upload of a loss report", "s3:AbortMultipartUpload", f"{STATE}/rollback/01J/loss.jsonl"),
+    _row(_D, "read, write and delete a saved Terraform plan",
          "s3:GetObject PutObject DeleteObjectVersion", f"{STATE}/rollback/01J/plan.tfplan"),
-    _row(NOBODY, "delete a table's report", "s3:DeleteObject DeleteObjectVersion", f"{STATE}/rollback/01J/loss.jsonl"),
-    _row(NOBODY, "make a bucket", "s3:CreateBucket", "arn:aws:s3:::bbws-access-anything"),
+    _row(NOBODY, "delete a loss report", "s3:DeleteObject DeleteObjectVersion", f"{STATE}/rollback/01J/loss.jsonl"),
+    _row(NOBODY, "create a bucket", "s3:CreateBucket", "arn:aws:s3:::bbws-access-anything"),
 )
 
 TABLE_DEEDS = (
-    _row(f"{_DR} {RESTORE}", "see whether a table could be put back", "dynamodb:DescribeContinuousBackups", TABLE),
-    _row(_DS, "see a table", "dynamodb:DescribeTable DescribeTimeToLive ListTagsOfResource", TABLE),
-    _row(_D, "have Terraform make and change its table", "dynamodb:CreateTable TagResource UntagResource "
+    _row(f"{_DR} {RESTORE}", "read whether a table can be restored", "dynamodb:DescribeContinuousBackups", TABLE),
+    _row(_DS, "read the settings of a table", "dynamodb:DescribeTable DescribeTimeToLive ListTagsOfResource", TABLE),
+    _row(_D, "create and change the table with Terraform", "dynamodb:CreateTable TagResource UntagResource "
          "UpdateContinuousBackups UpdateTable", TABLE),
-    _row(RESTORE, "restore from a table, and put its items back", "dynamodb:BatchGetItem CreateBackup DeleteItem "
+    _row(RESTORE, "restore a table, and copy its items back", "dynamodb:BatchGetItem CreateBackup DeleteItem "
          "GetItem GetResourcePolicy PutItem RestoreTableToPointInTime Scan", TABLE),
-    _row(RESTORE, "see a backup", "dynamodb:DescribeBackup", BACKUP),
-    _row(RESTORE, "make a copy like its table", "dynamodb:DescribeContinuousBackups DescribeTable DescribeTimeToLive "
+    _row(RESTORE, "read a backup", "dynamodb:DescribeBackup", BACKUP),
+    _row(RESTORE, "create and change the restored copy", "dynamodb:DescribeContinuousBackups DescribeTable DescribeTimeToLive "
          "ListTagsOfResource BatchGetItem BatchWriteItem DeleteItem DeleteTable GetItem PutItem Query "
          "RestoreTableToPointInTime Scan TagResource UpdateContinuousBackups UpdateItem UpdateTable "
          "UpdateTimeToLive", COPY),
     _never("delete a table", "dynamodb:DeleteTable", TABLE),
     _row(NOBODY, "delete a backup", "dynamodb:DeleteBackup", BACKUP),
-    _row(NOBODY, "touch a table that cannot be put back", "dynamodb:GetItem PutItem DeleteTable UpdateTable Scan "
+    _row(NOBODY, "read or change a table that is not configured", "dynamodb:GetItem PutItem DeleteTable UpdateTable Scan "
          "RestoreTableToPointInTime DescribeTable", OTHER_TABLE),
 )
 
@@ -266,13 +266,13 @@ API_DEEDS = (
     _row(_DR, "read an API", "apigateway:GET", f"{APIS}/a1b2c3d4e5", shared=True),
     _row(NOBODY, "read the keys of APIs", "apigateway:GET", "arn:aws:apigateway:{region}::/apikeys"),
     _row(_D, "tag an API", "apigateway:PUT DELETE", API_TAGS, shared=True),
-    _row(_D, "make the API", "apigateway:POST", APIS, apigateway__Request_ApiName="{stem}-apigw"),
+    _row(_D, "create the API", "apigateway:POST", APIS, apigateway__Request_ApiName="{stem}-apigw"),
     _row(_D, "change the API", "apigateway:PATCH DELETE", f"{APIS}/a1b2c3d4e5",
          apigateway__Resource_ApiName="{stem}-apigw"),
-    _row(NOBODY, "make another API", "apigateway:POST", APIS, apigateway__Request_ApiName="payments"),
+    _row(NOBODY, "create another API", "apigateway:POST", APIS, apigateway__Request_ApiName="payments"),
     _row(NOBODY, "change another API", "apigateway:PATCH DELETE", f"{APIS}/a1b2c3d4e5",
          apigateway__Resource_ApiName="payments"),
-    _row(NOBODY, "make an API without a name", "apigateway:POST", APIS),
+    _row(NOBODY, "create an API without a name", "apigateway:POST", APIS),
 )
 
 IDENTITY_DEEDS = (
@@ -288,9 +288,9 @@ IDENTITY_DEEDS = (
     _row(ROLLBACK, "take the restore role", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-restore-role"),
     *(_row(DRILL, f"take the {tail} for a drill", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-{tail}")
       for tail in ("github-actions-role", "rollback-role")),
-    *(_row(NOBODY, f"take the {tail} with another role's permissions", "sts:AssumeRole", f"{ROLE}-{tail}")
+    *(_row(NOBODY, f"take the {tail} from another role", "sts:AssumeRole", f"{ROLE}-{tail}")
       for tail in ("approver-role", "break-glass-role", "drill-role")),
-    _row(NOBODY, "take somebody else's role", "sts:AssumeRole", "arn:aws:iam::{account}:role/administrator"),
+    _row(NOBODY, "take a role of another team", "sts:AssumeRole", "arn:aws:iam::{account}:role/administrator"),
     *(_never(f"change the {tail}", "iam:PutRolePolicy DeleteRolePolicy AttachRolePolicy DetachRolePolicy "
            "PutRolePermissionsBoundary DeleteRolePermissionsBoundary UpdateAssumeRolePolicy UpdateRole DeleteRole "
            "TagRole PassRole", f"{ROLE}-{tail}")
@@ -298,28 +298,28 @@ IDENTITY_DEEDS = (
                    "break-glass-role")),
     _never("change the boundary", "iam:CreatePolicyVersion SetDefaultPolicyVersion DeletePolicyVersion "
          "DeletePolicy", "arn:aws:iam::{account}:policy/{stem}-boundary"),
-    _never("change whom GitHub's provider trusts", "iam:AddClientIDToOpenIDConnectProvider "
+    _never("change GitHub's identity provider", "iam:AddClientIDToOpenIDConnectProvider "
          "UpdateOpenIDConnectProviderThumbprint DeleteOpenIDConnectProvider",
          "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"),
-    _never("make somebody new", "iam:CreateUser CreateAccessKey AttachUserPolicy",
+    _never("create users or access keys", "iam:CreateUser CreateAccessKey AttachUserPolicy",
          "arn:aws:iam::{account}:user/mallory"),
 )
 KEY_DEEDS = (
     _row(_D, "read and write the stack's secrets", "kms:Decrypt Encrypt GenerateDataKey", STATE_KEY),
-    _row(RESTORE, "have DynamoDB read and write a table under its key", "kms:Decrypt DescribeKey Encrypt GenerateDataKey "
+    _row(RESTORE, "use a table's key through DynamoDB", "kms:Decrypt DescribeKey Encrypt GenerateDataKey "
          "GenerateDataKeyWithoutPlaintext ReEncryptFrom ReEncryptTo", TABLE_KEY, kms__ViaService=DYNAMODB),
-    _row(RESTORE, "have DynamoDB keep a copy under the table's key", "kms:CreateGrant", TABLE_KEY,
+    _row(RESTORE, "grant DynamoDB a table's key, for the copy", "kms:CreateGrant", TABLE_KEY,
          kms__ViaService=DYNAMODB, kms__GrantIsForAWSResource="true"),
-    _row(NOBODY, "use a table's key beside DynamoDB", "kms:Decrypt DescribeKey Encrypt GenerateDataKey CreateGrant",
+    _row(NOBODY, "use a table's key directly", "kms:Decrypt DescribeKey Encrypt GenerateDataKey CreateGrant",
          TABLE_KEY),
     _row(NOBODY, "use a table's key through another service", "kms:Decrypt Encrypt", TABLE_KEY,
          kms__ViaService="s3.{region}.amazonaws.com"),
-    _row(NOBODY, "let somebody else use a table's key", "kms:CreateGrant", TABLE_KEY, kms__ViaService=DYNAMODB,
+    _row(NOBODY, "grant a table's key to others", "kms:CreateGrant", TABLE_KEY, kms__ViaService=DYNAMODB,
          kms__GrantIsForAWSResource="false"),
-    _row(NOBODY, "let anybody use the key of the stack's secrets", "kms:CreateGrant PutKeyPolicy", STATE_KEY),
-    _row(NOBODY, "use somebody else's key", "kms:Decrypt Encrypt GenerateDataKey CreateGrant", OTHER_KEY,
+    _row(NOBODY, "grant the key of the stack's secrets", "kms:CreateGrant PutKeyPolicy", STATE_KEY),
+    _row(NOBODY, "use another team's key", "kms:Decrypt Encrypt GenerateDataKey CreateGrant", OTHER_KEY,
          kms__ViaService=DYNAMODB),
-    *(_row(NOBODY, f"end the key of {what}", "kms:ScheduleKeyDeletion DisableKey PutKeyPolicy RevokeGrant", key)
+    *(_row(NOBODY, f"delete or disable the key of {what}", "kms:ScheduleKeyDeletion DisableKey PutKeyPolicy RevokeGrant", key)
       for what, key in (("the stack's secrets", STATE_KEY), ("a table", TABLE_KEY))),
 )
 # fmt: on

@@ -148,5 +148,5 @@ def under_its_role(session: Session) -> None:
             f"An emergency is acted under {role} only; you are {session.caller}.",
             code=Code.WRONG_ROLE,
             next=f"rollback login --env {session.environment} --role {BREAK_GLASS}\nby somebody in people.breakGlass "
-            "(README, Permissions); then type it again under the profile that it prints.",
+            "(docs/reference/permissions.md); then type it again under the profile that it prints.",
         )

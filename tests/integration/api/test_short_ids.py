@@ -67,7 +67,7 @@ def test_a_record_is_found_by_any_name_of_it(waiting: Environment, name: str, me
     assert waiting.show(name).record.rollback_id == meant
 
 
-@pytest.mark.parametrize("name", [IDS[1][:6], IDS[1][:25]])
+@pytest.mark.parametrize("name", [IDS[1][:6], IDS[1][:25]], ids=["six", "all but one"])
 def test_the_beginning_of_several_ids_is_answered_with_all_of_them(waiting: Environment, name: str) -> None:
     with pytest.raises(UsageError, match=f"{IDS[2]}, {IDS[1]}", check=coded(Code.AMBIGUOUS_ID)):
         waiting.abort(name)
@@ -76,7 +76,20 @@ def test_the_beginning_of_several_ids_is_answered_with_all_of_them(waiting: Envi
 
 
 @pytest.mark.parametrize(
-    "name", ["", "0", IDS[0][:5], "01ZZZZ", "7ZZZZZZ", "first", "LAST", "01ILOU", "ROLLBACK#1", IDS[0] + "0"]
+    "name",
+    ["", "0", IDS[0][:5], "01ZZZZ", "7ZZZZZZ", "first", "LAST", "01ILOU", "ROLLBACK#1", IDS[0] + "0"],
+    ids=[
+        "none",
+        "a digit",
+        "five",
+        "of no record",
+        "of no time",
+        "a word",
+        "LAST",
+        "no digits",
+        "a key",
+        "one more",
+    ],
 )
 def test_what_is_no_record_is_named_as_it_was_typed(waiting: Environment, name: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}'", check=coded(Code.UNKNOWN_ROLLBACK)):

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import account, paced, readme, screen, table
+from bench import account, figures, paced, screen, table
 from bench.__main__ import published
 from bench.table import Measurement
 from localaws import quota
 from localaws.errors import LocalError
+from tools.generated import between
 
 FASTER = Measurement(name="faster", ours=2.0, theirs=120.0, better="larger", bar=50)
 FLOOR = Measurement(name="floor", ours=2.16, theirs=1.8, bar=1.15)
@@ -85,7 +86,7 @@ def test_the_machine_is_one_line_however_long_its_processors_name(
     assert len(result.splitlines()) == 1
 
 
-def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> None:
+def test_a_pages_figures_are_replaced_between_its_markers_and_nothing_else() -> None:
     result = {
         "machine": "2 cores",
         "at": "2026-11-25",
@@ -95,13 +96,14 @@ def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> 
             {**SHOWN.document(), "ours": 5000.4, "at": "2026-11-25"},
         ],
     }
-    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+    begin, end = figures.MARKERS
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
 
-    new = readme.replaced(text, result)
+    new = between(text, figures.MARKERS, figures.section(result))
 
     assert new.splitlines() == [
         "before",
-        readme.BEGIN,
+        begin,
         "Measured on 2 cores, on 2026-11-25, on the local account.",
         "",
         "| what | ours | theirs | ratio | bar | met |",
@@ -109,12 +111,12 @@ def test_readmes_figures_are_replaced_between_its_markers_and_nothing_else() -> 
         "| floor | 2.16 s | 1.8 s | 1.20× | ≤ 1.15× | NO |",
         "| throttled (2026-11-24) | 0 |  |  | ≤ 0 | yes |",
         "| shown | 5,000 s |  |  |  |  |",
-        readme.END,
+        end,
         "after",
     ]
-    assert readme.replaced(new, result) == new
+    assert between(new, figures.MARKERS, figures.section(result)) == new
     with pytest.raises(LocalError, match="has no lines"):
-        readme.replaced("without markers", result)
+        between("without markers", figures.MARKERS, figures.section(result))
 
 
 def test_rows_of_5000_functions_that_were_not_measured_are_shown_as_they_were_published() -> None:

@@ -14,10 +14,10 @@ from rollback.cli.app import app
 from rollback.config.people import ApprovalPolicies
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_tests_that_a_page_names_exist(page: Path) -> None:
     named = re.findall(r"(tests/[a-z0-9_/]+\.py)(?:::(test_[a-z0-9_]+))?", page.read_text())
 
@@ -29,20 +29,19 @@ def test_tests_that_a_page_names_exist(page: Path) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_that_a_page_leads_to_exist(page: Path) -> None:
     led = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text())
 
     assert not [there for there in led if not (page.parent / there).exists()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_that_a_page_shows_exist_with_their_options(page: Path) -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     wrong = []
-    for line in re.findall(
-        r"^(?: {4}|\$ |\w+=\S+ )?rollback ([a-z].*?)(?: {2,}#.*)?$", page.read_text(), re.MULTILINE
-    ):
+    blocks = "\n".join(re.findall(r"^ *```\w*\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL))
+    for line in re.findall(r"^(?: {4}|\$ |\w+=\S+ )?rollback ([a-z].*?)(?: {2,}#.*)?$", blocks, re.MULTILINE):
         parts = line.split()
         command = commands.get(parts[0])
         if command is not None and hasattr(command, "commands"):
@@ -107,3 +106,15 @@ def test_the_page_names_exactly_the_approvals_that_a_setting_may_ask_for() -> No
         if get_origin(field.annotation) is Literal
     }
     assert documented == accepted
+
+
+def test_every_verb_has_a_guide() -> None:
+    guides = (ROOT / "docs" / "how-to" / "README.md").read_text()
+
+    named = set(
+        re.findall(
+            r"`rollback ([a-z]+)[^`]*`", "\n".join(re.findall(r"^\| ([^|]+) \|", guides, re.MULTILINE))
+        )
+    )
+
+    assert named == set(get_command(app).commands)  # type: ignore[attr-defined]

@@ -50,13 +50,13 @@ def test_pages_and_docstrings_become_a_site_whose_components_are_called_as_they_
         "404.html",
         "index.html",
         "docs/guide.html",
-        "reference/rollback.html",
-        "reference/rollback.api.html",
-        "reference/rollback.components.html",
-        "reference/rollback.components.part.html",
-        "reference/rollback.core.errors.html",
-        "reference/rollback.integrations.gated.html",
-        "reference/rollback.integrations.gated.gate.html",
+        "api/rollback.html",
+        "api/rollback.api.html",
+        "api/rollback.components.html",
+        "api/rollback.components.part.html",
+        "api/rollback.core.errors.html",
+        "api/rollback.integrations.gated.html",
+        "api/rollback.integrations.gated.gate.html",
     }
     assert (site / "program.py").is_file()
 

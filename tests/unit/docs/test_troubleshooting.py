@@ -16,7 +16,10 @@ from tests.command_lines import parsed
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = DOCS / "troubleshooting.md"
 # Pages whose every command is looked at, in blocks and in sentences.
-PAGES = [DOCS / f"{name}.md" for name in ("concepts", "faq", "glossary", "runbook", "troubleshooting")]
+PAGES = [
+    *(DOCS / f"{name}.md" for name in ("concepts", "faq", "glossary", "runbook", "troubleshooting")),
+    *sorted((DOCS / "how-to").glob("*.md")),
+]
 _ENTRY = re.compile(r"^### `([^`]+)`$", re.MULTILINE)
 _BLOCK = re.compile(r"^ *```(?:sh|console|text)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(rollback [^`]+)`")
@@ -71,7 +74,14 @@ def test_every_command_in_a_sentence_is_there_with_its_options(page: Path) -> No
     assert not wrong(iter(_INLINE.findall(page.read_text(encoding="utf-8"))), whole=False)
 
 
-@pytest.mark.parametrize("name", ["runbook", "troubleshooting"])
+@pytest.mark.parametrize("page", sorted((DOCS / "how-to").glob("*.md")), ids=lambda page: page.name)
+def test_a_guide_names_codes_that_there_are(page: Path) -> None:
+    rows = re.findall(r"^\| (`[A-Z][^|]+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert {code for row in rows for code in re.findall(r"`(\w+)`", row)} <= set(Code)
+
+
+@pytest.mark.parametrize("name", ["runbook", "reference/exit-codes"])
 def test_the_table_of_exit_codes_has_each_that_there_is(name: str) -> None:
     kinds = [errors.RollbackError, *errors.RollbackError.__subclasses__()]
     ours = {kind.exit_code for kind in kinds if kind.__module__ == errors.__name__}

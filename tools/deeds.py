@@ -1,0 +1,83 @@
+"""`python -m tools.deeds`: `docs/reference/permissions.md` lists who may do what, between two markers, as the tests have it.
+
+With `--write` it is made so; without it, exit 1 reports that it is not.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from localaws.paths import ROOT
+from tests.permissions import deeds
+from tests.permissions.deeds import Deed
+from tools.generated import in_step
+
+PAGE = ROOT / "docs" / "reference" / "permissions.md"
+MARKERS = ("<!-- deeds:begin -->", "<!-- deeds:end -->")
+_GROUPS = {
+    "The ledger": deeds.LEDGER_DEEDS,
+    "Functions": deeds.FUNCTION_DEEDS,
+    "Parameters": deeds.PARAMETER_DEEDS,
+    "The archive and the state": deeds.BUCKET_DEEDS,
+    "Tables": deeds.TABLE_DEEDS,
+    "APIs": deeds.API_DEEDS,
+    "Roles": deeds.IDENTITY_DEEDS,
+    "Keys": deeds.KEY_DEEDS,
+}
+_ROLES = {
+    deeds.DEPLOYER: "dep.",
+    deeds.ROLLBACK: "roll.",
+    deeds.APPROVER: "appr.",
+    deeds.RESTORE: "rest.",
+    deeds.GLASS: "glass",
+    deeds.DRILL: "drill",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 in step (or made so), 1 not."""
+    return in_step(
+        arguments,
+        module="tools.deeds",
+        page=PAGE,
+        markers=MARKERS,
+        content=reference,
+        what="who may do what as tests/permissions/deeds.py has it",
+    )
+
+
+def reference() -> str:
+    """A Markdown table for each kind of thing; what no role may do, whatever policy it is given, after them."""
+    return "\n".join([*_allowed(), *_denied()]) + "\n"
+
+
+def _allowed() -> Iterator[str]:
+    for title, rows in _GROUPS.items():
+        yield f"### {title}\n"
+        yield f"| may | actions | {' | '.join(_ROLES.values())} |"
+        yield f"|---|---|{':-:|' * len(_ROLES)}"
+        for deed in rows:
+            if deed.may:
+                marks = " | ".join("✓" if role in deed.may else "" for role in _ROLES)
+                yield f"| {deed.what} | {_actions(deed)} | {marks} |"
+        yield ""
+
+
+def _denied() -> Iterator[str]:
+    yield "### What the boundary denies to every role\n"
+    yield "| nobody may | actions |"
+    yield "|---|---|"
+    for rows in _GROUPS.values():
+        yield from (f"| {deed.what} | {_actions(deed)} |" for deed in rows if deed.never)
+
+
+def _actions(deed: Deed) -> str:
+    """`dynamodb:` `GetItem`, `Query`."""
+    service, _, _ = deed.actions[0].partition(":")
+    names = (action.partition(":")[2] for action in deed.actions)
+    return f"`{service}:` {', '.join(f'`{name}`' for name in names)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
