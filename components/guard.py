@@ -107,7 +107,7 @@ class Guard(pulumi.ComponentResource):
         role = aws.iam.Role(
             GUARD,
             name=names.role(GUARD),
-            description="The guard: takes the way back on standby for an alarm, and keeps the record of it",
+            description="The guard: takes a standby for an alarm, and records it",
             assume_role_policy=text(_trust("lambda.amazonaws.com", {})),
             permissions_boundary=self._args.boundary,
             tags=self._tags,
@@ -148,7 +148,7 @@ class Guard(pulumi.ComponentResource):
         function = aws.lambda_.Function(
             GUARD,
             name=names.guard,
-            description="Takes the way back on standby when an alarm of a release fires",
+            description="Takes the standby when an alarm of a release fires",
             code=pulumi.FileArchive(str(args.package)),
             source_code_hash=base64.b64encode(hashlib.sha256(args.package.read_bytes()).digest()).decode(),
             role=role.arn,

@@ -134,7 +134,7 @@ class Walk:
             if self._set_aside(sk, item):
                 continue
             if not sk.startswith("SEQ#"):
-                yield Finding(pk=pk, sk=sk, what="it is no part of a timeline")
+                yield Finding(pk=pk, sk=sk, what="it is not part of a timeline")
                 continue
             for seen in self.chain.add(item):
                 if isinstance(seen, Finding):
@@ -164,7 +164,7 @@ class Walk:
         for copy in group:
             is_entry = self._archive is not None and self._archive.entry(copy) is not None
             yield Finding(
-                pk=self._bucket, sk=copy.key, what=what if is_entry else "it is no entry of a timeline"
+                pk=self._bucket, sk=copy.key, what=what if is_entry else "it is not an entry of a timeline"
             )
 
     def _is_of(self, copy: ArchivedObject, entry: Entry) -> bool:
@@ -221,7 +221,7 @@ class Walk:
             claim = self.chain.claims.get(identifier)
             known = {"ROLLBACK": "record", "DEPLOYMENT": "release"}.get(kind)
             if sk != METADATA or claim is None or claim.kind != known:
-                yield Finding(pk=pk, sk=sk, what="no entry of the timeline tells of it")
+                yield Finding(pk=pk, sk=sk, what="the timeline has no entry of it")
 
     def leftovers(self) -> Iterator[Finding]:
         """What the archive keeps, and no partition had."""
@@ -300,7 +300,7 @@ class Walk:
                 if _KEYS[prefix](kept.key):
                     yield kept
                 else:
-                    self._archive.step_over(f"{kept.key} is no key of this command's")
+                    self._archive.step_over(f"{kept.key} is not a key of this command")
         except RollbackError as error:
             self.unread = error
 

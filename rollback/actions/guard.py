@@ -91,7 +91,7 @@ class Answering:
         """Whether the alarm of a rollback that the guard took has recovered: in the ledger, and to people."""
         record = self.session.ledger.load(rollback_id).record
         if not record.alarm or record.taken_by is None or record.taken_by.role != self.session.caller.role:
-            raise Refused(f"{rollback_id[:80]!a} is no rollback of the guard's.", code=Code.UNKNOWN_ROLLBACK)
+            raise Refused(f"{rollback_id[:80]!a} is not a rollback of the guard.", code=Code.UNKNOWN_ROLLBACK)
         seen = alarms.seen(self.session.account, [record.alarm], self.session.now() - timedelta(hours=1))
         state = seen[0].state if seen else "gone"
         why = f"{record.alarm} is {state} after {rollback_id}, which is {record.status}"
@@ -209,7 +209,7 @@ class Answering:
         try:
             guard.report(self.session.account, f"{self.session.environment}: the guard {what}", document)
         except RollbackError as error:
-            self.told(f"Nobody has been told by SNS: {error}")
+            self.told(f"SNS did not take the report: {error}")
 
 
 def prove(session: Session, _kind: str) -> tuple[Check, str]:

@@ -219,7 +219,7 @@ class Lifecycle:
         return self._gone_ahead(name, ready, standbys.again, **changes)
 
     def prepare(self, minutes: int, release: str = "") -> Finished:
-        """Plans the way back from the release that was recorded last, to be taken within so many minutes.
+        """Plans the rollback from the release that was recorded last, to be taken within so many minutes.
 
         `release` is the one that it must be, where that is known. Where the environment asks for it, another person
         approves it now. What is on standby for the same release already stays, and is what is returned.
@@ -254,7 +254,7 @@ class Lifecycle:
             session,
             target,
             plan,
-            f"the way back from {entry.version}",
+            f"standby of {entry.version}",
             rollback_id=session.clocks.identifier(),
             began=began,
         )
@@ -333,7 +333,7 @@ class Lifecycle:
                 return undo(run, _why_reverting(run.events))
             finished = execute(run)
         if finished.anew and finished.record and finished.plan:
-            self.ui.notice(f"What is left is more than was approved for {rollback_id}: it is planned anew.")
+            self.ui.notice(f"What is left is more than was approved for {rollback_id}: it is planned again.")
             record = finished.record
             return self.start(record.kind, finished.plan.request, record.reason)
         return finished

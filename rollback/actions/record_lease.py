@@ -32,7 +32,7 @@ _UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
 _TO_BEGIN = 30
 # Minutes that a role's credentials have left by then, at most.
 _LONGEST = SESSION_HOURS * 60 - _TO_BEGIN
-_NOTHING_LEFT = "there is nothing to go on with"
+_NOTHING_LEFT = "there is nothing to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +127,13 @@ class RecordLeases:
         if needed < target.minutes:
             self.ui.notice(
                 f"It may take {target.minutes} minutes, and these credentials end at {ends:%H:%M:%SZ}: if it is interrupted "
-                "then, log in again, and rollback resume goes on with it."
+                "then, log in again, and rollback resume continues it."
             )
 
     # -- what a dead process left held -----------------------------------------------------------------
 
     def not_orphaned(self, owner: str) -> None:
-        """Raises `Refused` for a holder of the lease that has no record: there is nothing to go on with."""
+        """Raises `Refused` for a holder of the lease that has no record: there is nothing to resume."""
         held = self.session.leases.held_by(owner)
         if not held:
             return
@@ -160,7 +160,7 @@ class RecordLeases:
             )
         with self.taken(held, owner) as lease:
             lease.in_flight = False
-            self.ui.notice(f"{owner} left no rollback behind; its lease is free again.")
+            self.ui.notice(f"{owner} has no record; its lock was released.")
         return Finished(record=None, plan=None)
 
     def freed(self, rollback_id: str) -> Finished | None:
@@ -173,7 +173,7 @@ class RecordLeases:
             return None
         with self.taken(held, rollback_id) as lease:
             lease.in_flight = False
-            self.ui.notice(f"{rollback_id} had ended; its lease is free again.")
+            self.ui.notice(f"{rollback_id} had ended; its lock was released.")
         return Finished(record=opened.record, plan=self.readable_plan(opened), events=opened.events)
 
     def abandon(self, rollback_id: str, reason: str) -> Finished:
@@ -197,7 +197,7 @@ class RecordLeases:
             f"The plan of {rollback_id} is damaged, so nothing could be reverted by it.",
             code=Code.LEDGER_DAMAGED,
             changed="The record is FAILED, and its lease is free.",
-            next=f"rollback status --env {env}  # what is deployed, and from where to go on: --adopt-current",
+            next=f"rollback status --env {env}  # what is deployed; then continue with --adopt-current",
         )
         return Finished(record=record, plan=None, events=(*opened.events, event), error=error)
 
@@ -296,7 +296,7 @@ class RecordLeases:
             raise Refused(
                 f"{rollback_id} is an emergency's, and its journal was imported in part only.",
                 code=Code.JOURNAL_INVALID,
-                next=f"rollback ledger import FILE --env {opened.record.environment}  # once more",
+                next=f"rollback ledger import FILE --env {opened.record.environment}  # again",
             )
         with self.taken(opened.record.domains, rollback_id) as lease:
             timeline = self.session.ledger.timeline()

@@ -260,7 +260,7 @@ def checked_commit(root: Path, commit: str) -> str:
     if known is not None:
         return known
     raise UsageError(
-        f"{commit[:80]!a} is no commit here.",
+        f"{commit[:80]!a} is not a commit of this repository.",
         code=Code.UNKNOWN_COMMIT,
         next="Give all 40 digits: git rev-parse HEAD",
     )
@@ -291,7 +291,7 @@ def _not_quarantined(session: Session, version: str, commits: Commits) -> None:
             raise Refused(
                 f"Commit {commit} of {item.service.removeprefix('@')} is quarantined: {item.reason}.",
                 code=Code.QUARANTINED,
-                next=f'rollback release lift {commit} --env {env} --reason "…"  # or deploy and record one that mends it',
+                next=f'rollback release lift {commit} --env {env} --reason "…"  # or deploy and record a release that fixes it',
             )
 
 
@@ -338,7 +338,7 @@ def _read_live(
     unpublished = [name for name, deployed in manifest.items() if deployed.version == LATEST]
     if unpublished:
         raise Refused(
-            f"The alias '{alias}' is on {LATEST}, which is no version to go back to, on: {', '.join(unpublished[:10])}.",
+            f"The alias '{alias}' is on {LATEST}, which is not a published version, on: {', '.join(unpublished[:10])}.",
             code=Code.RELEASE_INCOMPLETE,
             next="Publish a version of each (aws lambda publish-version), point the alias at it, then record again.",
         )

@@ -237,7 +237,7 @@ def forgotten(
     try:
         target.forget(plan, rollback_id, events, ended=ended)
     except RollbackError as error:
-        ui.notice(f"What was kept for {rollback_id} is still there: {error.what}")
+        ui.notice(f"What was stored for {rollback_id} is still there: {error.what}")
 
 
 @contextmanager
@@ -263,8 +263,8 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
         if not in_flight():
             raise
         raise StoppedAtOnce(
-            f"Ended at once, while {owner} was in flight.",
-            changed="What was under way may or may not have been done; resume finds out.",
+            f"Ended at once, while {owner} was running.",
+            changed="The last step may or may not have been done; resume will detect it.",
             next=f"{do.resume}  # to finish it\n{do.undo}  # to undo it",
         ) from None
     except RollbackError as error:
@@ -277,7 +277,7 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
         if isinstance(error, OSError) or not in_flight():
             raise
         raise RollbackError(
-            f"This command met what it does not expect: {type(error).__name__}: {str(error)[:200]}",
+            f"Unexpected error: {type(error).__name__}: {str(error)[:200]}",
             code=Code.UNEXPECTED,
             changed=f"What was done until then is in {do.place}.",
             next=f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone",

@@ -76,12 +76,12 @@ def deleted_ones(session: Session, timeline: Timeline, release: Release, names: 
         gone = _gone(session, timeline, release)
         looked = stacks.look(session.account, names or session.settings.cloudformation_stacks)
     except RollbackError as error:
-        return [f"Whether versions are kept could not be looked at: {error.what}"]
+        return [f"Whether versions are kept could not be checked: {error.what}"]
     notices = [one.advice for one in looked.deletes]
     if gone:
-        advice = "" if notices else f" What deploys deletes them. {ADVICE}"
+        advice = "" if notices else f" The deployment deletes them. {ADVICE}"
         notices.append(
-            f"Versions of the release before are gone, to which no rollback can go: {', '.join(gone[:5])}.{advice}"
+            f"Versions of the release before are gone, and cannot be rolled back to: {', '.join(gone[:5])}.{advice}"
         )
     return notices
 

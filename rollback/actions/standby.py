@@ -66,7 +66,7 @@ def contradiction(opened: Opened, plan: Plan[Any]) -> str:
     """In words that a record and its plan do not agree about when a standby ends; empty where they do."""
     if opened.record.standby_until == plan.facts.get(standby.UNTIL, ""):
         return ""
-    return "it does not say until when its plan may be taken"
+    return "it does not say until when it can be taken"
 
 
 def respected(session: Session, opened: Opened, plan: Plan[Any]) -> None:
@@ -84,7 +84,7 @@ def respected(session: Session, opened: Opened, plan: Plan[Any]) -> None:
     if standby.ended(plan, record.rollback_id, timeline) is not None:
         _closed(session, opened, found)
     raise Refused(
-        f"{record.rollback_id} is on standby no more: {found.text}.",
+        f"{record.rollback_id} is no longer on standby: {found.text}.",
         code=Code.STANDBY_ENDED,
         next=f"rollback status --env {record.environment}",
     )
@@ -115,7 +115,7 @@ def to_take(session: Session) -> str:
         raise Refused(
             f"Nothing is on standby in {session.environment}.",
             code=Code.NO_STANDBY,
-            next=f"rollback status --env {session.environment}  # it names the ways back",
+            next=f"rollback status --env {session.environment}  # it shows how to roll back",
         )
     alive = [opened for opened in seen if why_ended(session, opened, timeline) is None]
     return (alive or seen)[0].record.rollback_id

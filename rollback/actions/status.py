@@ -315,7 +315,7 @@ def _unprotected(session: Session) -> list[str]:
     if not missing:
         return []
     return [
-        f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up of the foundation gives it back."
+        f"{session.ledger.table.name} has no {', no '.join(missing)}: pulumi up of the foundation restores it."
     ]
 
 
@@ -342,7 +342,7 @@ def check(session: Session) -> list[Check]:
         expected, gone = last.states.get(name), f"no alias '{settings.alias}'"
         if expected is None:
             seen = observe(session.account, name, settings.alias)
-            return name, gone if seen is None else "nothing is recorded of it"
+            return name, gone if seen is None else "no recorded release contains it"
         why = alias_differs(
             session.account,
             name,
@@ -390,7 +390,7 @@ def _parameter(session: Session, deployed: str) -> Check:
     name = session.settings.names.deployed_version
     with explained(f"reading the parameter {name}"):
         value = session.account.ssm.get_parameter(Name=name)["Parameter"].get("Value", "")
-    what = f"it says {value}" + ("" if value == deployed else f", the ledger says {deployed}")
+    what = f"it says {value}" + ("" if value == deployed else f", the ledger has {deployed}")
     return Check(check="parameter", ok=value == deployed, detail=what)
 
 

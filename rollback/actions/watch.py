@@ -147,7 +147,7 @@ def _wait(flow: Lifecycle, seconds: int) -> None:
     for _ in range(seconds):
         if flow.stop.is_set():
             raise RollbackError(
-                "Interrupted: nobody watches any more.",
+                "Interrupted: the watching has ended.",
                 code=Code.INTERRUPTED,
                 changed="Nothing was changed.",
                 next=f"rollback status --env {flow.session.environment}",
@@ -163,7 +163,7 @@ def _taken(flow: Lifecycle, found: Take, version: str) -> tuple[Finished | None,
     except RollbackError as error:
         if error.code not in _ELSEWHERE:
             raise
-        flow.ui.notice(f"Somebody else is at it: {error.what}")
+        flow.ui.notice(f"Somebody else is rolling back: {error.what}")
         return None, error
     record = finished.record
     if finished.error is None and record is not None:

@@ -53,7 +53,7 @@ class Emergency:
                     f"{session.settings.called('rollback')}; where that cannot be: --although-the-ledger-answers, on a "
                     "terminal",
                 )
-            self._environment.reporter.notice(answer.why or "The ledger answers, and is left aside.")
+            self._environment.reporter.notice(answer.why or "The ledger answers, but is not used.")
         self._needed = True
 
     def plan(
@@ -125,5 +125,7 @@ class Emergency:
 def _archive(session: Session) -> Archive:
     archive = session.ledger.archive
     if archive is None:
-        raise Refused("This environment has no archive to go back by.", code=Code.ARCHIVE_UNAVAILABLE)
+        raise Refused(
+            "This environment has no archive, which an emergency needs.", code=Code.ARCHIVE_UNAVAILABLE
+        )
     return archive

@@ -414,7 +414,7 @@ class Environment(Operations):
                 raise Refused(
                     f"Commit {sha[:12]} is quarantined in {session.environment}: {quarantine.why(covering)}.",
                     code=Code.QUARANTINED,
-                    next=f"Deploy a commit that mends it; or lift it:\n{lifting}",
+                    next=f"Deploy a commit that fixes it; or lift it:\n{lifting}",
                 )
             return sha
 

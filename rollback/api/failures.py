@@ -13,11 +13,9 @@ def in_our_words(error: Exception, env: str) -> RollbackError:
     if isinstance(error, OSError):
         # A full disk, a folder that may not be written, too many open files: no fault of this command.
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        return RollbackError(
-            f"This machine refused: {what}.", code=Code.MACHINE_REFUSED, changed=changed, next=then
-        )
+        return RollbackError(f"I/O error: {what}.", code=Code.MACHINE_REFUSED, changed=changed, next=then)
     return RollbackError(
-        f"This command met what it does not expect: {type(error).__name__}: {str(error)[:200]}",
+        f"Unexpected error: {type(error).__name__}: {str(error)[:200]}",
         code=Code.UNEXPECTED,
         changed=changed,
         next=then,

@@ -76,7 +76,7 @@ def arn_of(settings: Settings, role: str) -> str:
         )
     if role == naming.APPROVER and not settings.approvals:
         raise UsageError(
-            f"{settings.environment} has no approver role: the setting `approval` asks nobody.",
+            f"{settings.environment} has no approver role: the setting `approval` asks for no other person.",
             code=Code.NOT_CONFIGURED,
         )
     return _arn(settings, role)

@@ -142,7 +142,7 @@ class Operations:
             finished = work(self.flow(session))
             if throttled := throttles.count - before:
                 self._reporter.notice(
-                    f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it went slower."
+                    f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it was slower."
                 )
             return self.ended(session, finished)
 

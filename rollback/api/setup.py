@@ -92,9 +92,9 @@ class Setup:
         """
         if not ENVIRONMENT_NAME.fullmatch(environment):
             raise UsageError(
-                f"{environment[:80]!a} is no name of an environment.",
+                f"{environment[:80]!a} is not a valid environment name.",
                 code=Code.OPTION_INVALID,
-                next="Small letters, digits and -, at most 40 characters: --env prod-eu",
+                next="Lower-case letters, digits and -, at most 40 characters: --env prod-eu",
             )
         here = Path(start or Path.cwd()).resolve()
         place = files.choose_folder(here, folder)
@@ -125,7 +125,7 @@ class Setup:
         if not taken:
             raise UsageError(
                 f"None of the {len(self.found.functions)} functions of {self.found.account} in {self.found.region} "
-                "is meant by that.",
+                "matches.",
                 code=Code.NOTHING_FOUND,
                 next=f"rollback init --env {self.environment} --dry-run  # their stacks and names: without --stack, --name-prefix and --tag",
             )

@@ -20,7 +20,7 @@ class Standby:
     environment: Environment
 
     def prepare(self, *, minutes: int, release: str = "") -> Result:
-        """Plans the way back from the release that was recorded last, to be taken within so many minutes; `release` is the
+        """Plans the rollback from the release that was recorded last, to be taken within so many minutes; `release` is the
         one that it must be, where that is known.
 
         `waiting` of the result is set where another person has to approve it. `rollback_id` is empty where there is

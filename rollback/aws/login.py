@@ -36,7 +36,7 @@ def user(account: Account) -> str:
         )
     if account.caller.role != "user":
         raise Refused(
-            f"{account.caller} is no IAM user: a person takes a role with keys of their own.",
+            f"{account.caller} is not an IAM user: people take a role with their own keys.",
             code=Code.WRONG_ROLE,
             next="Name the AWS profile of your own keys with --profile.",
         )

@@ -120,7 +120,7 @@ VERBS = {
     "standby": {
         "prepare": (
             "standby:prepare",
-            "Plan the way back from the release that was recorded last, to be taken later in seconds.",
+            "Plan the rollback from the release that was recorded last, to be taken later in seconds.",
         ),
         "take": ("standby:take", "Carry out the way back that is on standby, without another approval."),
     },

@@ -75,7 +75,7 @@ def minutes_in(duration: str) -> int:
     found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?", duration.strip())
     if not found or not any(found.groups()):
         raise UsageError(
-            f"{duration[:40]!a} is no time such as 45m, 2h or 1h30m.", code=Code.OPTION_INVALID, next="45m"
+            f"{duration[:40]!a} is not a time such as 45m, 2h or 1h30m.", code=Code.OPTION_INVALID, next="45m"
         )
     hours, minutes = (int(part or 0) for part in found.groups())
     return hours * 60 + minutes
@@ -91,6 +91,6 @@ def names_in(services: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in services.split(",") if name.strip())
     if not names:
         raise UsageError(
-            "--services names none.", code=Code.OPTION_INVALID, next="--services all, or --services a,b"
+            "--services names no service.", code=Code.OPTION_INVALID, next="--services all, or --services a,b"
         )
     return () if names == ("all",) else names

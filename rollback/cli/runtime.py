@@ -126,7 +126,7 @@ def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
         stop.set()
         if ui.asking:  # in this thread: the question ends, and the terminal says so
             raise KeyboardInterrupt
-        ui.notice("Stopping after what is under way. Press Ctrl-C again to end at once.")
+        ui.notice("Stopping gracefully. Press Ctrl-C again to stop at once.")
 
     before: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)

@@ -12,14 +12,14 @@ def alias(given: str) -> str:
     """Why that is no alias; empty where it is one."""
     if re.fullmatch(ALIAS, given):
         return ""
-    return f"{given[:80]!a} is no name of an alias: letters, digits, - and _, as in live."
+    return f"{given[:80]!a} is not an alias name: letters, digits, - and _, as in live."
 
 
 def prefix(given: str) -> str:
     """Why that is no prefix; empty where it is one."""
     if re.fullmatch(NAME, given):
         return ""
-    return f"{given[:80]!a} is no prefix: small letters, digits and single -, a letter first, as in acme."
+    return f"{given[:80]!a} is not a prefix: lower-case letters, digits and single -, a letter first, as in acme."
 
 
 def people(given: Iterable[str]) -> str:

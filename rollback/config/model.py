@@ -132,7 +132,7 @@ class Settings(Section):
     rto: Rto = Field(Rto(), description="The time budget of each scenario, in minutes")
     pace: Pace = Field(Pace(), description="Calls a second, below the quotas of account and region")
     lease_seconds: Annotated[int, Field(ge=2, le=3600)] = Field(
-        60, description="How long a lease outlives its holder's last sign of life", examples=[60]
+        60, description="How long a lease is valid after its holder's last heartbeat", examples=[60]
     )
     smoke: dict[SmokeOf, Command] = Field(
         {},
@@ -203,19 +203,19 @@ class Settings(Section):
     )
     guard: Guard | None = Field(
         None,
-        description="Alarms, and the function that takes a way back on standby for one. None: nothing is declared for "
-        "it, and nothing is rolled back without a person",
+        description="Alarms, and the function that takes a standby when one turns red. None: nothing is declared, and "
+        "nothing is rolled back without a person",
         examples=[{"errors": 5}],
     )
     minimum_functions: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="How many functions there are at least after a Terraform rollback. 0: nobody counts them",
+        description="The least number of functions after a Terraform rollback. 0: it is not checked",
         examples=[40],
     )
     approval: ApprovalPolicies = Field(
         _COMPLETED,
-        description="Who says yes, for each kind: nobody (`none`), the same person who sees the plan (`confirm`), "
-        "another person (`identity`). In production `identity`, elsewhere `none` for aliases and `confirm`",
+        description="Who approves, for each kind: nobody (`none`), the same person, who confirms the shown plan "
+        "(`confirm`), or another person (`identity`). In production `identity`; elsewhere `none` for aliases, and `confirm`",
         validate_default=True,
     )
     unattended: bool | None = Field(
@@ -264,7 +264,7 @@ class Settings(Section):
             ("parameters", names.parameter_path, PARAMETER_PATH),
         ):
             if not pattern.fullmatch(name):
-                found.append((("naming", field), f"'{name}' is no name that AWS takes"))
+                found.append((("naming", field), f"'{name}' is not a name that AWS accepts"))
         raise_found(found)
         return naming
 
@@ -282,14 +282,14 @@ class Settings(Section):
                 found.append(
                     (
                         (top, service),
-                        f"'{service}' is no service name: letters, digits, _ and -, and not '{_ALL}'",
+                        f"'{service}' is not a service name: letters, digits, _ and -, and not '{_ALL}'",
                     )
                 )
                 continue
             made[service] = {}
             for place, entry, name in _entries((top, service), listed, names.function, found):
                 if not ENTRY_NAME.fullmatch(entry) or not FUNCTION.fullmatch(name):
-                    found.append((place, f"'{entry}' is no function name: letters, digits, - and _"))
+                    found.append((place, f"'{entry}' is not a function name: letters, digits, - and _"))
                 elif len(name) > LONGEST_FUNCTION:
                     found.append((place, f"'{name}' is longer than {LONGEST_FUNCTION} characters"))
                 elif (twice := next((one for one in (entry, name) if one in owner), None)) is not None:
@@ -314,7 +314,7 @@ class Settings(Section):
         names, found, made = _names_of(info), list[tuple[tuple[str | int, ...], str]](), dict[str, str]()
         for place, entry, name in _entries(("tables",), tables, names.table, found):
             if not TABLE_ENTRY.fullmatch(entry) or not TABLE_NAME.fullmatch(name):
-                found.append((place, f"'{entry}' is no table name: letters, digits, '-', '_' and '.'"))
+                found.append((place, f"'{entry}' is not a table name: letters, digits, '-', '_' and '.'"))
             elif name == names.deployments_table:
                 found.append((place, f"'{entry}' is the ledger: it is never restored over"))
             else:
@@ -331,7 +331,7 @@ class Settings(Section):
             raise ValueError("it needs a threshold at least")
         functions = [one for listed in info.data.get("services", {}).values() for one in listed.items()]
         if guard.smoke and not any(guard.smoke in one for one in functions):
-            raise_found([(("guard", "smoke"), f"'{guard.smoke}' is no function of the catalogue")])
+            raise_found([(("guard", "smoke"), f"'{guard.smoke}' is not a function of the catalogue")])
         return guard
 
     @field_validator("function_access")

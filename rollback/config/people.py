@@ -179,7 +179,7 @@ class GitLab(Section):
     def _another(cls, approvals: str, info: ValidationInfo) -> str:
         if approvals and approvals.casefold() == str(info.data.get("project", "")).casefold():
             raise ValueError(
-                "it is the project itself: AWS cannot tell its jobs apart, and any could approve"
+                "it is the project itself: AWS cannot distinguish its jobs, and any of them could approve"
             )
         return approvals
 

@@ -174,7 +174,7 @@ def _sentence(problem: Problem, project: str, place: str) -> str:
 # What is wrong by pydantic's type of error, in our words; braces are filled from the error's context.
 # https://docs.pydantic.dev/latest/errors/validation_errors/
 _WORDS = {
-    "string_pattern_mismatch": "this is no such name or value",
+    "string_pattern_mismatch": "this name or value is not accepted",
     "literal_error": "it must be {expected}",
     "greater_than": "it must be more than {gt:g}",
     "greater_than_equal": "it must be at least {ge:g}",
@@ -207,4 +207,4 @@ def _plainly(kind: str, message: str, context: Mapping[str, Any]) -> str:
     if words := _WORDS.get(kind):
         return words.format(**context)
     wanted = _KINDS.get(kind.partition("_")[0])
-    return f"it must be {wanted}" if wanted else "this is no such name or value"
+    return f"it must be {wanted}" if wanted else "this name or value is not accepted"

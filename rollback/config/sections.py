@@ -120,7 +120,7 @@ class Guard(Section):
     )
     timeout_seconds: Annotated[int, Field(ge=60, le=900)] = Field(
         300,
-        description="After how long the function is ended. Before that it stops in good order, and its next try goes on",
+        description="When the function is ended. Shortly before, it stops gracefully, and the next try resumes",
         examples=[300],
     )
     recovery_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
@@ -157,7 +157,7 @@ def _template(*holes: str, needs: str = "") -> Any:
 
     def checked(text: str) -> str:
         if wrong := [hole for hole in PLACEHOLDER.findall(text) if hole not in holes]:
-            raise ValueError(f"'{wrong[0]}' is no placeholder; there are {', '.join(holes)}")
+            raise ValueError(f"'{wrong[0]}' is not a placeholder; there are {', '.join(holes)}")
         if needs and text.count(needs) != 1:
             raise ValueError(f"'{text}' must have {needs} once")
         return text

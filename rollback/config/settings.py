@@ -219,7 +219,7 @@ def _mapping(name: str, text: str) -> dict[str, Any]:
         )
     for key in document.get("config") or {}:
         if not isinstance(key, str):
-            raise UsageError(f"{name}: {key!r} is no setting's name.", code=Code.SETTINGS_INVALID)
+            raise UsageError(f"{name}: {key!r} is not the name of a setting.", code=Code.SETTINGS_INVALID)
     return document
 
 

@@ -17,7 +17,7 @@ def content(path: Path, limit: int) -> bytes:
         # A pipe that nobody writes to would be waited for.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnreadableFile("it is no regular file")
+                raise UnreadableFile("it is not a regular file")
             found = file.read(limit + 1)
     except OSError as error:
         raise UnreadableFile(str(error.strerror)) from None

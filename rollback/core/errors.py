@@ -122,7 +122,7 @@ class Code(StrEnum):
     DRILL_FAILED = auto()  # a drill did not pass
     DRILL_NOT_RESTORED = auto()  # what was deployed before a drill is not restored
     NOT_IN_CI = auto()  # the verb is for a job of GitHub Actions or GitLab CI
-    REVIEW_MISSING = auto()  # nobody has reviewed the run on GitHub or GitLab, or it is not known who
+    REVIEW_MISSING = auto()  # nobody has reviewed the run on GitHub or GitLab, or it is not known by whom
     SLACK_FAILED = auto()  # Slack did not take a message
 
     # -- how it ended

@@ -296,7 +296,7 @@ class CliDriver:
             document = json.loads(out) if out.strip() else None
         except ValueError:
             raise RollbackError(
-                f"rollback {arguments[0]} answered what is no JSON: {clean(out)[:200]}",
+                f"rollback {arguments[0]} did not answer with JSON:  {clean(out)[:200]}",
                 code=Code.DRILL_FAILED,
             ) from None
         return CommandOutcome(code=process.returncode, document=document, output=clean(output))

@@ -65,7 +65,7 @@ class Functions:
         release = next(iter(deployed.values()))
         if release is None or set(deployed.values()) != {release}:
             raise Refused(
-                f"{session.environment} is not at one release: it could not be told from the drill's.",
+                f"{session.environment} is not at one release: it could not be distinguished from the drill's.",
                 code=Code.DRILL_REFUSED,
                 next=f"rollback release record --env {session.environment} --version V --commit SHA",
             )
@@ -199,7 +199,7 @@ class Functions:
             pointer = observe_alias(self._account, name, self.stage.session.settings.alias)
             if pointer is None or pointer.version != before["version"] or pointer.weights:
                 raise RollbackError(
-                    f"{name} is not at version {before['version']}, where it stood before {drill.drill_id}.",
+                    f"{name} is not at version {before['version']}, where it was before {drill.drill_id}.",
                     code=Code.DRILL_NOT_RESTORED,
                 )
             if before["answers"] and not self._answers(name):

@@ -149,7 +149,7 @@ class DrillRunner:
             acting.restore(drill, json.loads(drill.stood))
         except RollbackError as error:
             raise RollbackError(
-                f"What stood before drill {drill.drill_id} is not restored: {error.what}",
+                f"What was deployed before drill {drill.drill_id} is not restored: {error.what}",
                 code=Code.DRILL_NOT_RESTORED,
                 changed=f"It was begun at {drill.began_at}; rollback status --env {drill.environment} shows what is deployed.",
                 next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}  # which restores it first",
@@ -157,7 +157,7 @@ class DrillRunner:
 
     def _clean_up(self, drill: Drill) -> None:
         self.ui.notice(
-            f"Drill {drill.drill_id} ({drill.scenario}) was interrupted; what stood before it is restored first."
+            f"Drill {drill.drill_id} ({drill.scenario}) was interrupted; what was deployed before it is restored first."
         )
         with self._staged(NONE) as stage:
             self._restored(drill, KNOWN[drill.scenario].on(stage), stage.driver)
@@ -294,6 +294,8 @@ def judged(drills: Sequence[Drill]) -> None:
         raise Reverted(
             "; ".join(f"{drill.scenario} did not pass: {drill.why}" for drill in failed),
             code=Code.DRILL_FAILED,
-            changed="What stood before was restored." if not failed[0].read_only else "Nothing was changed.",
+            changed="What was deployed before was restored."
+            if not failed[0].read_only
+            else "Nothing was changed.",
             next=f"rollback drill --env {failed[0].environment} --report",
         )

@@ -31,7 +31,7 @@ def told(account: Account, record: Record) -> str:
             )
             (answer,) = client.put_events(Entries=[entry])["Entries"]
     except Exception as error:  # noqa: BLE001 - a bus never fails a rollback, however it fails
-        return f"The event bus {bus} was not told of {record.rollback_id}: {type(error).__name__}: {line(str(error))[:300]}"
+        return f"The event bus {bus} did not take the event of {record.rollback_id}: {type(error).__name__}: {line(str(error))[:300]}"
     if "EventId" in answer:
         return ""
     why = answer.get("ErrorMessage") or answer.get("ErrorCode") or "it gave no reason"

@@ -225,7 +225,7 @@ def top(root: Path) -> Path:
     found = Path(completed.stdout.removesuffix("\n"))
     if completed.returncode or not root.resolve().is_relative_to(found.resolve()):
         raise UsageError(
-            f"{root} is no work tree of its repository.",
+            f"{root} is not a work tree of its repository.",
             code=Code.NO_CHECKOUT,
             next="Look at core.worktree and core.bare: git config --show-origin --get-regexp '^core'",
         )
@@ -320,7 +320,7 @@ def _must_be_a_checkout(root: Path) -> None:
         raise UsageError("git is not on PATH.", code=Code.TOOL_MISSING, next="Install git.") from None
     if inside.returncode:
         raise UsageError(
-            f"{root} is no git checkout: {_last(inside.stderr)}.",
+            f"{root} is not a git checkout: {_last(inside.stderr)}.",
             code=Code.NO_CHECKOUT,
             next="Run it inside a checkout of the platform's repository.",
         )

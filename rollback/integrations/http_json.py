@@ -17,7 +17,7 @@ def asked(address: str, headers: Mapping[str, str]) -> Any:
     Raises `urllib.error.HTTPError` for what is refused, `URLError` or `TimeoutError` without an answer.
     """
     if not address.startswith(("https://", _LOOPBACK)):
-        raise ValueError(f"{address} is no address that a token is sent to")
+        raise ValueError(f"{address} is not a URL that a token may be sent to")
     wanted = Request(address, headers=dict(headers))  # noqa: S310 - the scheme was looked at
     with urlopen(wanted, timeout=_SECONDS) as answer:  # noqa: S310 - as above
         return json.load(answer)

@@ -185,7 +185,7 @@ class Notifier:
             late = "it did not answer in time" if self._thread.is_alive() else ""
             self._thread = None  # whoever goes on after that begins anew
             if wrong := self._wrong or late:
-                self.notice(f"Slack was not told: {wrong}. The rollback does not depend on it.")
+                self.notice(f"Slack did not take the message: {wrong}. The rollback does not depend on it.")
 
     def _work(self) -> None:
         sent = float("-inf")
@@ -258,7 +258,7 @@ def _took(record: Record) -> str:
         return ""
     if not record.rto_seconds:
         return f"{record.elapsed_seconds:.1f} s"
-    late = " (beyond the RTO)" if record.elapsed_seconds > record.rto_seconds else ""
+    late = " (over the RTO)" if record.elapsed_seconds > record.rto_seconds else ""
     return f"{record.elapsed_seconds:.1f} s of {record.rto_seconds} s{late}"
 
 

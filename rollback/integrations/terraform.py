@@ -105,7 +105,7 @@ def find() -> Tool:
             numbers = tuple(int(part) for part in version.split(".")[:2])
         except (ValueError, KeyError):
             raise UsageError(
-                f"{path} does not tell its version: {_last(completed.errors)}.", code=Code.TOOL_MISSING
+                f"{path} does not report its version: {_last(completed.errors)}.", code=Code.TOOL_MISSING
             ) from None
         if numbers >= MINIMUM:
             return Tool(path=path, name=Path(path).name, version=version, platform=platform)

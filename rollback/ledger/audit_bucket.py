@@ -329,7 +329,7 @@ class Archive:
             except ClientError as error:
                 if code(error) == "NoSuchBucket":
                     raise NotDeclared(
-                        f"There is no bucket {self.bucket}, which keeps the heads of the ledger.",
+                        f"There is no bucket {self.bucket}, the archive of the ledger.",
                         next="`pulumi up` of the foundation declares it.",
                     ) from error
                 raise

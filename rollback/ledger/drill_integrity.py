@@ -34,4 +34,6 @@ def drill_findings(environment: str, covers: Mapping[str, str], items: Sequence[
             yield Finding(**here, what="it does not say what the timeline covers of its end")
     for identifier in left:
         pk = f"RELEASE#{environment}"
-        yield Finding(pk=pk, sk=f"{PREFIX}{identifier}", what="it is missing, and the timeline tells of it")
+        yield Finding(
+            pk=pk, sk=f"{PREFIX}{identifier}", what="it is missing, but the timeline has an entry of it"
+        )

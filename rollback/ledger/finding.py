@@ -57,4 +57,4 @@ def changed(name: str) -> str:
 
 def old_schema(schema: int) -> str:
     """That an item is from before hashes covered everything, in words."""
-    return f"it is of schema {schema}, from before everything was covered: nothing vouches for it"
+    return f"it is of schema {schema}, from before everything was covered: nothing proves it"

@@ -89,8 +89,8 @@ class LedgerWatch:
         if newest is not None and newest.schema < SCHEMA:
             self.notices.append(
                 f"{self.table} was written by an older version of this command (schema {newest.schema}, now "
-                f"{SCHEMA}). Nothing of it was changed: it is read, and gone on with; its chain is verified from "
-                "here on only."
+                f"{SCHEMA}). It was not changed, and can be used; its chain is verified from here on "
+                "only."
             )
         kept = self._beyond(newest)
         if kept is None:

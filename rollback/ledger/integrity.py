@@ -73,7 +73,7 @@ def _record(rollback_id: str, claim: Claim, items: Sequence[Item], read: Partiti
     pk = f"ROLLBACK#{rollback_id}"
     metadata, plans, journal = _sorted(items)
     if metadata is None:
-        yield Finding(pk=pk, sk=METADATA, what="it is missing, and the timeline tells of it")
+        yield Finding(pk=pk, sk=METADATA, what="it is missing, but the timeline has an entry of it")
         return
     for item in items:
         if item["SK"] != METADATA and not str(item["SK"]).startswith(("PLAN#", "EVENT#")):
@@ -214,7 +214,7 @@ def release_partition(
     by_key = {str(item["SK"]): item for item in items}
     metadata = by_key.pop(METADATA, None)
     if metadata is None:
-        return None, [Finding(pk=pk, sk=METADATA, what="it is missing, and the timeline tells of it")]
+        return None, [Finding(pk=pk, sk=METADATA, what="it is missing, but the timeline has an entry of it")]
     manifest: dict[str, DeployedVersion] = {}
     try:
         bare = model(Release, metadata | {"manifest": {}})

@@ -58,7 +58,7 @@ class LeaseHeld(Refused):
         lease = lease_seen(domain, item, now)
         self.owner = lease.owner
         pid = item.get("holder", {}).get("pid", "?")
-        since = f"last sign of life {lease.beat_at or '?'}"
+        since = f"last heartbeat {lease.beat_at or '?'}"
         if lease.life is Life.INTERRUPTED:
             since = f"it was interrupted at {item['parked_at']}"
         what = f"{self.owner} holds the lease on {environment}/{domain}: {lease.holder} (pid {pid}), {since}"

@@ -89,9 +89,7 @@ class StoredTimeline:
         found: list[Bar] = []
         for name, item in named.items():
             if name in unproved:
-                self.notice(
-                    f"Nobody has lifted the quarantine of {name}: no entry of the timeline tells of it."
-                )
+                self.notice(f"Nobody has lifted the quarantine of {name}: the timeline has no entry of it.")
             elif item.get("lifted_at"):
                 continue
             try:

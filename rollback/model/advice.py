@@ -183,17 +183,17 @@ def _leases(situation: Situation) -> Iterator[Advice]:
 
 
 def for_lease(lease: LeaseSeen, environment: str) -> Advice:
-    """What to type where a lease is held on behalf of no record that could be gone on with."""
+    """What to type where a lease is held for no record that could be resumed."""
     who = f"{lease.owner} ({lease.holder or 'unknown'})"
     if lease.life is Life.RUNNING:
         return Advice(
             state=State.RUNNING,
-            what=f"{who} holds the lease on {lease.domain}; last sign of life {lease.beat_at or 'unknown'}.",
+            what=f"{who} holds the lease on {lease.domain}; last heartbeat {lease.beat_at or 'unknown'}.",
             steps=(Step(command=f"rollback status --env {environment}", why="after it has ended"),),
         )
     return Advice(
         state=State.ORPHANED,
-        what=f"{who} is dead, holds the lease on {lease.domain}, and left nothing that could be gone on with.",
+        what=f"{who} is dead, holds the lease on {lease.domain}, and left nothing that could be resumed.",
         steps=(
             Step(command=f"rollback abort {lease.owner} --env {environment}", why="which frees the lease"),
         ),
@@ -279,7 +279,7 @@ def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str
     in_the_way = f" ({'; '.join(why)})" if why else ""
     return Advice(
         state=State.NOTHING_OLDER,
-        what=f"{what} No release is recorded that it could go back to{in_the_way}: deploy one that mends it, and "
+        what=f"{what} No release is recorded that it could go back to{in_the_way}: deploy one that fixes it, and "
         "record it.",
         steps=(look, *below),
     )
@@ -355,7 +355,7 @@ def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, s
             State.DRIFT_TO_RECORDED,
             f"Deployed is {', '.join(at)}, and that is not what was recorded last: {names}.",
         )
-    what = f"Deployed is what no release has: {names}. If it is meant to stay, record it (rollback release record)."
+    what = f"What is deployed is in no recorded release: {names}. To keep it, record it (rollback release record)."
     return State.DRIFT, what
 
 
@@ -479,7 +479,7 @@ def _unless_frozen(advice: Advice, frozen: Freeze, environment: str) -> Advice:
         return advice
     thaw = Step(
         command=f'rollback unfreeze --env {environment} --reason "…"',
-        why=f"or ask {frozen.by.person}, who froze it; then go on",
+        why=f"or ask {frozen.by.person}, who froze it; then continue",
     )
     return replace(
         advice, what=f"{advice.what} Frozen.", steps=(thaw, *(s for s in advice.steps if not s.barred))
@@ -579,7 +579,7 @@ def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
     record = seen.record
     abort = Step(command=do.undo, why="to end it")
     if seen.ended:
-        return Advice(state=State.EXPIRED, what=f"{what} is on standby no more: {seen.ended}.")
+        return Advice(state=State.EXPIRED, what=f"{what} is no longer on standby: {seen.ended}.")
     if seen.outdated or seen.damaged:
         why = seen.outdated or "it is not as this command wrote it"
         return Advice(

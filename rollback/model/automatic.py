@@ -175,7 +175,7 @@ def _of_red(facts: Facts, release: ReleaseSeen, alarm: AlarmSeen) -> Decision:
         reason = f"nothing is on standby for {release.version}"
         return Nothing(code=Why.NO_STANDBY, reason=reason, alarm=name)
     if standby.ended:
-        reason = f"{standby.rollback_id} is on standby no more: {standby.ended}"
+        reason = f"{standby.rollback_id} is no longer on standby: {standby.ended}"
         return Nothing(code=Why.STANDBY_ENDED, reason=reason, alarm=name)
     if facts.policy.needs_approval and not standby.approved:
         reason = f"nobody has approved {standby.rollback_id}"
@@ -193,7 +193,7 @@ def _judged(alarm: AlarmSeen, release: ReleaseSeen, minutes: int) -> Nothing | N
         reason = f"it was red before {version} was recorded, or within {minutes} minutes of that"
         return Nothing(code=Why.RED_BEFORE, reason=reason, alarm=name)
     if not alarm.changes:
-        reason = f"CloudWatch does not tell what it was before {version}"
+        reason = f"CloudWatch has no state of it from before {version}"
         return Nothing(code=Why.HISTORY_UNKNOWN, reason=reason, alarm=name)
     if _later(release.at, minutes) < alarm.since:
         reason = f"it is red since {alarm.since}, more than {minutes} minutes after {version}"

@@ -48,7 +48,7 @@ def pin(system: str, text: str, source: str = "") -> Pin:
     found = _FROM.fullmatch(text)
     if found is None:
         raise UsageError(
-            f"{text[:120]!a} is no repository at a commit.",
+            f"{text[:120]!a} is not a repository at a commit.",
             code=Code.OPTION_INVALID,
             next=f"Where {DISTRIBUTION} is kept, and the commit to use: OWNER/NAME@SHA, all 40 digits of it.",
         )

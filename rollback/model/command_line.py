@@ -115,7 +115,7 @@ def after_preparing(error: RollbackError, environment: str) -> str:
         below = command_line(AliasesRequest(), environment, ["--allow-below"])
         return (
             f"{below}  # now, as an exception, which is recorded and approved\n"
-            f"rollback status --env {environment}  # the ways back that there are"
+            f"rollback status --env {environment}  # what it can be rolled back to"
         )
     if error.code is Code.NO_PREVIOUS:
         return f"rollback release list --env {environment}  # what there is"

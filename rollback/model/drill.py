@@ -145,7 +145,7 @@ def scenarios(text: str, settings: Settings) -> tuple[str, ...]:
     strange = [name for name in named if name not in SCENARIOS]
     if strange or not named:
         raise UsageError(
-            f"{strange[0][:80]!a} is no scenario." if strange else "Say what goes bad.",
+            f"{strange[0][:80]!a} is not a scenario." if strange else "Say what goes bad.",
             code=Code.OPTION_INVALID,
             next=f"--scenario {'|'.join((*SCENARIOS, 'all'))}; or --report",
         )

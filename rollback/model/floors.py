@@ -156,7 +156,7 @@ def refused(found: Mapping[str, Floor], targets: Mapping[str, str]) -> Refused:
     return Refused(
         "\n".join(["It must not go back that far:", *lines]),
         code=Code.BELOW_FLOOR,
-        next="Name a newer one with --to, or deploy one that mends it. As an exception that is recorded and approved: the "
+        next="Name a newer one with --to, or deploy one that fixes it. As an exception that is recorded and approved: the "
         'same command with --allow-below and the --reason "…"',
     )
 

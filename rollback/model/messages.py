@@ -20,8 +20,8 @@ from rollback.model.release import PREVIOUS, TERRAFORM
 
 MAX_REASON = 500
 _SHOWN, _NAMED = 20, 5
-# What is called so of the aliases that a record moves is called otherwise of the versions that one deletes.
-_PRUNED = {"moved": "deleted", "confirmed": "spared"}
+# What the counts of a record are called: of aliases and resources, and of versions that `prune` deletes.
+_CHANGED, _PRUNED = {"moved": "changed", "confirmed": "unchanged"}, {"moved": "deleted", "confirmed": "kept"}
 
 
 def checked_reason(reason: str) -> str:
@@ -74,7 +74,7 @@ def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
             what, code=Code.PLAN_OUTDATED, next=f"rollback abort {name} --env {env}  # then plan again"
         )
     stays = f"{name} stays on standby until {record.standby_until}"
-    look = f"rollback status --env {env}  # what is deployed, and the ways back"
+    look = f"rollback status --env {env}  # what is deployed, and what it can be rolled back to"
     if not moved:
         return Refused(what, code=Code.PLAN_OUTDATED, changed=f"Nothing was changed. {stays}.", next=look)
     return Refused(
@@ -165,7 +165,7 @@ def named(subjects: Sequence[str]) -> str:
 def counted(record: Record) -> str:
     """How far a record's steps came; what is none is left out, but not how many were planned."""
     counts = record.counts.items()
-    parts = _PRUNED if record.kind == Kind.PRUNE else {}
+    parts = _PRUNED if record.kind == Kind.PRUNE else _CHANGED
     return ", ".join(
         f"{count} {parts.get(name, name)}" for name, count in counts if count or name == "planned"
     )
@@ -195,7 +195,7 @@ def not_verified(
     return VerificationFailed(
         f"Everything was moved to {plan.to_version}, but verification failed: {unhealthy(checks)}.",
         code=Code.VERIFICATION_FAILED,
-        changed=f"{plan.from_version} is quarantined all the same." if plan.quarantines and do.ledger else "",
+        changed=f"{plan.from_version} is quarantined anyway." if plan.quarantines and do.ledger else "",
         # Below what must not be rolled back past, nothing older is free.
         next=then if record.below else f"{then}\n{do.another}  # to an older one",
     )

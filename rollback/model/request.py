@@ -158,13 +158,13 @@ class StoredRequest:
 
 def _number(text: str) -> int:
     if not text.isdecimal() or str(int(text)) != text:
-        raise ValueError(f"{text[:20]!a} is no number")
+        raise ValueError(f"{text[:20]!a} is not a number")
     return int(text)
 
 
 def _restore(text: str) -> str:
     if not text.startswith(_RESTORED):
-        raise ValueError(f"{text[:80]!a} is no restore")
+        raise ValueError(f"{text[:80]!a} is not a restore")
     return text.removeprefix(_RESTORED)
 
 

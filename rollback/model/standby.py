@@ -44,7 +44,7 @@ class Ended:
 
 
 def as_standby(plan: Plan[Any], release: Entry, until: str) -> Plan[Any]:
-    """A plan as a standby's: the way back from `release`, to be taken `until` a time (ISO 8601 in UTC)."""
+    """A plan as a standby's: the rollback from `release`, to be taken `until` a time (ISO 8601 in UTC)."""
     return replace(plan, facts={**plan.facts, UNTIL: until, OF: release.id})
 
 

@@ -38,9 +38,11 @@ def view(found: ImportPlan, stem: str, *, nothing: bool) -> RenderableType:
     if nothing:
         parts.append(text(_nothing(found)))
     if found.held:
-        parts.append(text("Terraform holds, and lets go of without destroying it:"))
+        parts.append(text("Managed by Terraform; remove them from its state, without destroying them:"))
         parts.extend(text(f"  {address}", "yellow") for address in found.held)
-        parts.append(text("Take these blocks out of its configuration, too, or it makes them anew."))
+        parts.append(
+            text("Remove these blocks from its configuration, too; otherwise Terraform creates them again.")
+        )
     return Group(*parts)
 
 
@@ -74,5 +76,5 @@ def resources(found: ImportPlan) -> list[dict[str, Any]]:
 
 def _nothing(found: ImportPlan) -> str:
     if found.found:
-        return f"Nothing to adopt: none of these {len(found.found)} exists; pulumi up makes them."
+        return f"Nothing to adopt: none of these {len(found.found)} exists; pulumi up creates them."
     return "Nothing to adopt: the stack has everything that the program declares."

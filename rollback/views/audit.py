@@ -39,15 +39,15 @@ def lines(seen: Audited) -> list[str]:
     )
     shown = [counted, *(f"✗ {finding}" for finding in seen.findings)]
     if not seen.findings:
-        shown.append("✓ Every item is what the one that covers it says.")
+        shown.append("✓ The hash chains and the archive agree.")
     if not seen.declared:
         shown.append(
-            "! Nothing outside the ledger vouches for it: `pulumi up` of the foundation declares the bucket that does."
+            "! There is no archive to compare with: `pulumi up` of the foundation declares its bucket."
         )
     if seen.put:
-        shown.append(f"! {seen.put} objects that the archive lacked were put there now.")
+        shown.append(f"! {seen.put} objects were missing in the archive, and were added now.")
     if seen.unkept:
         keys = ", ".join(seen.unkept[:_SHOWN])
         more = f" and {len(seen.unkept) - _SHOWN} more" if len(seen.unkept) > _SHOWN else ""
-        shown.append(f"! Never archived, so the ledger alone vouches for them: {keys}{more}")
+        shown.append(f"! Never archived, so only the ledger has them: {keys}{more}")
     return shown

@@ -22,9 +22,9 @@ def view(synced: Synced, alias: str) -> RenderableType:
     if found.empty:
         others = found.without_alias or synced.elsewhere or synced.unlisted or synced.unlooked
         shown.append(
-            text("Nothing is new, gone or renamed among the functions that were looked at.")
+            text("No function is new, gone or renamed.")
             if others
-            else text("The catalogue has what the account has.", "green")
+            else text("The catalogue agrees with the account.", "green")
         )
     for word, services in (("new", found.new), ("gone", found.gone)):
         for service, entries in services.items():
@@ -48,7 +48,7 @@ def notes(synced: Synced, alias: str) -> list[str]:
         )
     if synced.unlisted:
         made.append(
-            f"Not looked at, since they are called otherwise: {len(synced.unlisted)} functions "
+            f"Not looked at, because their names differ: {len(synced.unlisted)} functions "
             f"({few(synced.unlisted)}; --name-prefix BEGINNING)."
         )
     return made

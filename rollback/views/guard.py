@@ -23,9 +23,9 @@ def state(found: GuardState) -> RenderableType:
     """The guard as it is now."""
     red = [name for name, state in found.alarms.items() if state != "OK"]
     lines = [
-        "The guard would answer." if found.ok else "The guard would not answer:",
+        "The guard would act on an alarm." if found.ok else "The guard would not act on an alarm:",
         *(f"  {problem}" for problem in found.problems),
-        f"{len(found.alarms)} alarms may take what is on standby"
+        f"{len(found.alarms)} alarms may take a standby"
         + (f"; not OK: {', '.join(f'{name} ({found.alarms[name]})' for name in red)}" if red else ", all OK"),
         f"Now: {found.decision}, {found.why}",
         *(f"{at}  {why}" for at, why in found.declined),

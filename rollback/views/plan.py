@@ -70,7 +70,7 @@ def _change_line(plan: Plan[Any], summary: str) -> Text:
 def _moves(plan: Plan[Any]) -> list[RenderableType]:
     """Aliases: a line a function, grouped by service."""
     change_line = _change_line(
-        plan, f"{len(plan.changing)} to move, {len(plan.steps) - len(plan.changing)} to confirm"
+        plan, f"{len(plan.changing)} to change, {len(plan.steps) - len(plan.changing)} unchanged"
     )
     common = common_prefix([step.function for step in plan.steps])
     by_service: dict[str, list[Any]] = defaultdict(list)
@@ -86,7 +86,7 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
     for step in plan.changing:
         mark, style = MARKS[step.op], _STYLES[step.op]
         remark = "loses its protection" if step.unprotects else ""
-        remark = "leaves the state only" if step.retains and step.op == DELETE else remark
+        remark = "removed from the state, not deleted" if step.retains and step.op == DELETE else remark
         what = ", ".join(
             [*step.properties[:_PROPERTIES], *(["…"] if len(step.properties) > _PROPERTIES else [])]
         )
@@ -102,14 +102,14 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
     counted = [f"{plan.infrastructure[op]} to {op}" for op in ops if plan.infrastructure.get(op)]
     same = plan.infrastructure.get(SAME, 0)
     name = another_stack(plan.subjects, stored(plan.request).project)
-    left = text(f"  {same} {'stays as it is' if same == 1 else 'stay as they are'}", "dim")
+    left = text(f"  {same} unchanged", "dim")
     head = [text(f"      stack {name}", "bold")] if name else []
     change_line = _change_line(plan, ", ".join(counted) or "nothing to change")
     return [*head, change_line, Text(), *aligned(rows), left]
 
 
 def _doomed(plan: Plan[Any]) -> list[RenderableType]:
-    """Published versions: a line a function, what goes and what stays and why."""
+    """Published versions: a line a function, what is deleted, what is kept, and why."""
     common = common_prefix([step.function for step in plan.steps])
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("function", "delete", "frees", "keep"):

@@ -166,7 +166,7 @@ def _standby(record: Record) -> Iterator[tuple[str, Text]]:
 
 
 def _alarm(record: Record) -> list[Text]:
-    message = "EMERGENCY: without lease and approval, by a journal on one machine"
+    message = "EMERGENCY: without lease and approval, with a journal on one machine"
     return [text(message, _LOUD)] if record.emergency else []
 
 
@@ -206,7 +206,7 @@ def _event_summary(event: Event, common: str) -> str:
     if event.kind == "failed":
         return "; ".join(f"{item['subject']}: {item['reason']}" for item in data["failures"][:3])
     if event.kind == "found":
-        return f"{data['function']} stood at version {data['version']}, weights {data['weights'] or 'none'}"
+        return f"{data['function']} was at version {data['version']}, weights {data['weights'] or 'none'}"
     shown = {key: value for key, value in data.items() if not isinstance(value, (list, dict)) and value != ""}
     if "digest" in shown:
         shown["digest"] = f"{shown['digest'][:16]}…"
@@ -218,7 +218,7 @@ def opened_view(details: RecordDetails) -> RenderableType:
     parts: list[RenderableType] = [plan_view(details.plan)] if details.plan is not None else []
     parts.append(record_view(details.seen, details.events))
     if details.broken:
-        parts.append(text(f"The record was tampered with: {details.broken}.", "bold red"))
+        parts.append(text(f"The integrity check failed: {details.broken}.", "bold red"))
     if details.chain not in ("whole", details.broken):
         parts.append(text(f"Its chain is {details.chain}.", "yellow"))
     parts.append(advice_view([details.advice]))
@@ -364,8 +364,8 @@ def overview_view(view: Any) -> RenderableType:
         holder, beat = item.get("holder", {}), str(item.get("beat_at", "unknown"))
         parts.append(
             text(
-                f"Lease on {domain}: {item['owner']}, {holder.get('person')} on {holder.get('host')}, last sign of "
-                f"life {beat[11:19] or beat} UTC",
+                f"Lease on {domain} held for {item['owner']} by {holder.get('person')} on {holder.get('host')}, "
+                f"last heartbeat {beat[11:19] or beat} UTC",
                 "cyan",
             )
         )
@@ -382,7 +382,7 @@ def overview_view(view: Any) -> RenderableType:
     if view.pending:
         parts.append(text("Weights are being read.", "dim"))
     elif not view.exact:
-        parts.append(text("Weights were not read; --exact reads them.", "dim"))
+        parts.append(text("Traffic weights not shown; use --exact.", "dim"))
     parts.append(advice_view(view.advice))
     return Group(*parts)
 
@@ -438,7 +438,7 @@ def _under_way(services: Sequence[Service]) -> list[Text]:
     """How many functions are where a record that has not ended has moved them: a line a record."""
     by = [status.moved_by for service in services for status in service.functions if status.moved_by]
     return [
-        text(f"{by.count(name)} functions were moved by {name}, which has not ended.", "cyan")
+        text(f"{by.count(name)} functions were changed by {name}, which has not ended.", "cyan")
         for name in dict.fromkeys(by)
     ]
 
@@ -447,7 +447,7 @@ def _no_way_back(missing: Sequence[NoWayBack], services: int) -> Iterator[Render
     """Of which services there is no way back, why, and what would change that."""
     for each in missing:
         some = "" if len(each.services) == services else f" for {', '.join(each.services)}"
-        yield hanging("!", text(f"No way back{some}: {each.why}."), "yellow")
+        yield hanging("!", text(f"No previous release{some}: {each.why}."), "yellow")
         if each.command:
             under = f", under {each.under}" if each.under else ""
             yield hanging(" ", text(f"{each.so[0].upper()}{each.so[1:]}{under}:", "dim"))

@@ -74,7 +74,7 @@ def markdown(verdict: Verdict) -> str:
     ]
     return "\n".join(
         [
-            f"## {'✓' if verdict.reversible else '✗'} Could it be taken back?",
+            f"## {'✓' if verdict.reversible else '✗'} Can it be rolled back?",
             "",
             escape(verdict.sentence),
             "",

@@ -7,8 +7,8 @@ from tests.e2e.hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, LONGEST, LOST
 
 NO_ROLLBACK, NO_RELEASE = "There is no rollback", "cannot name a release"
 ONE_LINE, NO_ENVIRONMENT = "one line of printable characters", "There is no environment"
-NO_TABLE, NO_TIME = "is not a table that can be restored here", "is no time to go back to"
-NO_COMMIT, NO_STACK = "is no commit here", "is no stack's name"
+NO_TABLE, NO_TIME = "is not a table that can be restored here", "is not a valid time"
+NO_COMMIT, NO_STACK = "is not a commit of this repository", "is not the name of a stack"
 _TABLE = "bbws-access-dev-ddb-access-management"
 _SHA = "a" * 40
 
@@ -56,7 +56,7 @@ WORDS: dict[str, Row] = {
     ),
     "one unknown service of two": _lambda("--services", "role_service,nope", message="'nope'"),
     "a service that is a prefix": _lambda("--services", "role", message="no service 'role'"),
-    "no service at all": _lambda("--services", ",", message="--services names none"),
+    "no service at all": _lambda("--services", ",", message="--services names no service"),
     "a service in letters of another alphabet": _lambda(
         "--services",
         "team_serv\u0456ce",
@@ -142,7 +142,7 @@ WORDS: dict[str, Row] = {
         words=("status", "--commit", "--output=pwned"), code=2, says=NO_COMMIT
     ),
     "a question about a commit that a pipeline has not set": Row(
-        words=("status", "--commit", ""), code=2, says="'' is no commit here"
+        words=("status", "--commit", ""), code=2, says="'' is not a commit of this repository"
     ),
     "a change to a commit that git would write to": Row(
         words=("can", "--commit", "--output=pwned"), code=2, says="There is no commit"
@@ -164,17 +164,17 @@ WORDS: dict[str, Row] = {
         words=("init", "--yes", "--folder", LONG), code=2, says="cannot be used", as_=DAN
     ),
     "an environment in a folder that is a file": Row(
-        words=("init", "--yes", "--folder", "Pulumi.yaml"), code=2, says="is no folder", as_=DAN
+        words=("init", "--yes", "--folder", "Pulumi.yaml"), code=2, says="is not a folder", as_=DAN
     ),
     "a tag that is none": Row(
-        words=("init", "--yes", "--tag", f"{CLEAR}x"), code=2, says="is no tag", as_=DAN
+        words=("init", "--yes", "--tag", f"{CLEAR}x"), code=2, says="is not a tag", as_=DAN
     ),
     # Folders.
     "a folder to write to that is a file": Row(
         words=("adopt", "--write", "/etc/passwd"), code=2, says="it is a file", as_=DAN
     ),
     "a folder to write to of 10,000 characters": Row(
-        words=("adopt", "--write", LONG), code=2, says="is no folder to write to", as_=DAN
+        words=("adopt", "--write", LONG), code=2, says="is not a folder that can be written to", as_=DAN
     ),
     "a folder to write to that clears the screen": Row(
         words=("adopt", "--write", f"/etc/passwd/{CLEAR}"), code=2, as_=DAN
@@ -191,7 +191,7 @@ WORDS: dict[str, Row] = {
     "a time beyond the calendar": _table(_TABLE, "99999-99-99", NO_TIME),
     "a time that is infinite": _table(_TABLE, "\u221e", NO_TIME),
     "a time that clears the screen": _table(_TABLE, f"now{CLEAR}", NO_TIME),
-    "a scenario that the shell would run": _drill("--scenario", SHELL, message="is no scenario"),
+    "a scenario that the shell would run": _drill("--scenario", SHELL, message="is not a scenario"),
     "a drill of a service that is written backwards": _drill(
         "--scenario", "code", "--services", BIDI, message=r"'\u202egnp.exe\u202c'"
     ),
@@ -210,7 +210,7 @@ WORDS: dict[str, Row] = {
     "a stack of 10,000 characters": _stack("--stack", LONG, NO_STACK),
     "a project above the repository": _stack("--project-dir", "../..", "below the repository's top"),
     "a project from the root": _stack("--project-dir", "/etc", "below the repository's top"),
-    "a resource that is none": _stack("--except", f"{CLEAR}urn:pulumi:", "is no resource of a stack"),
+    "a resource that is none": _stack("--except", f"{CLEAR}urn:pulumi:", "is not a resource of a stack"),
 }
 
 # These end before anything is asked of AWS: none of them has a way to it.

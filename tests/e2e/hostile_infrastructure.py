@@ -79,10 +79,10 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
         "rollback:rto.code: ",
     ),
     "a command with a NUL": (_setting("smoke", r'["sh", "a\0b"]'), "rollback:smoke.1: "),
-    "a service that leaves the folder": (_setting("services", '{"../x": [a]}'), "no service name"),
+    "a service that leaves the folder": (_setting("services", '{"../x": [a]}'), "not a service name"),
     "a function that the shell would run": (
         _setting("services", f'{{a: ["$(touch {MARK})"]}}'),
-        "no function name",
+        "not a function name",
     ),
     "a branch that is an option": (
         _setting("protectedBranch", '"--upload-pack=x"'),
@@ -99,7 +99,7 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
     "no text": (lambda root: (root / _FILE).write_bytes(b"\xff\xfe\x00"), "it is not UTF-8"),
     "half a megabyte": (_written("#" * 500_000), "larger than 400,000 bytes"),
     "a list": (_written("[]\n"), "must be a mapping"),
-    "a pipe": (_instead(os.mkfifo), "it is no regular file"),
+    "a pipe": (_instead(os.mkfifo), "it is not a regular file"),
     "a folder": (_instead(Path.mkdir), "Is a directory"),
     "a link to a secret": (
         _instead(lambda path: path.symlink_to("/etc/passwd")),

@@ -116,7 +116,7 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
     }
     assert unreviewed.code == page.code == 3, str(unreviewed)
     assert against(unreviewed) == {APPROVES: "it has no required reviewers"}
-    assert page.out.startswith("## ✗ Could it be taken back?\n")
+    assert page.out.startswith("## ✗ Can it be rolled back?\n")
     assert f"| ✗ | github | `{APPROVES}` it has no required reviewers |" in page.out
     assert "1 reason" in page.screen
     assert quarantined.code == 3, str(quarantined)

@@ -190,7 +190,7 @@ def test_a_repository_that_is_hostile_runs_nothing_and_writes_nothing(
         done,
         {
             **dict.fromkeys(done, (2, "There is no commit")),
-            "a commit that has to be asked for": (2, "is no commit here"),
+            "a commit that has to be asked for": (2, "is not a commit of this repository"),
             "a commit that is there": (0, "is not quarantined"),
             "a configuration that is a link": (3, "lead out of it: terraform/environments/dev.tfvars → /etc"),
             "a configuration that is none": (1, "init failed"),

@@ -207,7 +207,7 @@ def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_shows_what_to_type
     run = running.finish()
 
     assert run.code == 1, str(run)
-    assert "Stopping after what is under way" in run.err
+    assert "Stopping gracefully" in run.err
     identifier = run.id
     assert f"rollback resume {identifier} --env dev" in run.screen
     assert f"rollback abort {identifier} --env dev" in run.screen
@@ -246,7 +246,7 @@ def test_a_second_ctrl_c_after_the_last_move_names_the_record_too(dev: Platform,
     running = _start(dev, proxy)
     held.wait(3)
     running.interrupt()
-    running.wait_for("Press Ctrl-C again to end at once")
+    running.wait_for("Press Ctrl-C again to stop at once")
     held.release()
     parked.wait()
 
@@ -270,7 +270,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform,
     held.wait(3)
 
     running.interrupt()
-    running.wait_for("Press Ctrl-C again to end at once")
+    running.wait_for("Press Ctrl-C again to stop at once")
     running.interrupt()
     run = running.finish(15)
 

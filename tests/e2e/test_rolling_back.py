@@ -85,7 +85,7 @@ def test_without_json_a_person_reads_what_is_done_and_was_done(dev: Platform) ->
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
     assert run.code == 0, str(run)
-    assert "v1.2.0 → v1.1.0   6 to move, 0 to confirm" in run.out
+    assert "v1.2.0 → v1.1.0   6 to change, 0 unchanged" in run.out
     assert "COMPLETE" in run.out
     assert "300 s RTO" in run.out
 

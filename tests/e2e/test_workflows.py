@@ -152,8 +152,8 @@ def test_what_could_not_be_taken_back_fails_its_job_and_the_summary_shows_why(de
         )
 
     assert done.jobs == {"reversible": "failure"}, str(done)
-    assert "could not be taken back as it is" in done.log
-    assert "## ✗ Could it be taken back?" in done.summary
+    assert "cannot be rolled back as it is" in done.log
+    assert "## ✗ Can it be rolled back?" in done.summary
     assert "| ✗ | github | `dev-deploy` it is not restricted to main" in done.summary.replace("\\", "")
     assert "| ✓ | github | `dev-rollback` only main may deploy to it" in done.summary
 

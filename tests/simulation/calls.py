@@ -45,12 +45,12 @@ LEAST = {
 _STAGES = {
     "Planning": "plan",
     "Planning again": "apply",
-    "Moving": "execute",
+    "Updating aliases": "execute",
     "Verifying": "verify",
     "Rolling back": "undo",
     "Reading aliases": "record",
 }
-_AFTERWARDS = {"Moving": "execute", "Verifying": "close", "Rolling back": "close"}
+_AFTERWARDS = {"Updating aliases": "execute", "Verifying": "close", "Rolling back": "close"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class Play:
         self.finish(self.begin(person, "unfreeze", lambda flow: unfreeze(flow.session, "so"), Manner()))
 
     def prepare(self, person: str, minutes: int, manner: Manner = Manner()) -> Process:
-        """Somebody puts the way back from the newest release on standby."""
+        """Somebody puts the rollback from the newest release on standby."""
         return self.begin(
             person, "prepare", lambda flow: flow.prepare(minutes), manner, f", for {minutes} minutes"
         )

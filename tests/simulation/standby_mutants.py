@@ -114,7 +114,7 @@ def _prepared_again_by_a_fast_clock() -> Play:
 
 
 def _twice() -> Play:
-    """The guard takes it, meets drift and reverts it; then the way back from the same release is on standby again."""
+    """The guard takes it, meets drift and reverts it; then the rollback from the same release is on standby again."""
     play = ready()
     world = play.world
     guard = play.guard()

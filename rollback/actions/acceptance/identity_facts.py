@@ -95,7 +95,7 @@ FACTS = (
     Fact(
         name="session-name",
         says="A trust that pins sts:RoleSessionName lets no other session name in.",
-        why="Who planned and who approved are told apart by the session's name, which nobody may choose.",
+        why="The person who planned and the person who approved are identified by the session's name, which nobody may choose.",
         source=f"{_IAM}/reference_policies_iam-condition-keys.html#ck_rolesessionname",
         tried=_session_name,
     ),

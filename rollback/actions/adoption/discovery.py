@@ -114,7 +114,7 @@ def write(adoption: ImportPlan, folder: Path, settings: Settings) -> list[Path]:
         lines = import_ids.releases(adoption, tool=tool(), folder=_folder(settings))
         head = [
             "#!/bin/sh",
-            f"# Terraform lets go of what the stack {settings.environment} has. Nothing is destroyed.",
+            f"# Terraform forgets what the stack {settings.environment} has. Nothing is destroyed.",
             "set -eu",
         ]
         files[RELEASE_FILE] = "\n".join([*head, *lines, ""])
@@ -129,7 +129,7 @@ def write(adoption: ImportPlan, folder: Path, settings: Settings) -> list[Path]:
 
 def _unwritable(folder: Path, why: str) -> UsageError:
     return UsageError(
-        f"--write {str(folder)[:80]!a} is no folder to write to: {why}.",
+        f"--write {str(folder)[:80]!a} is not a folder that can be written to: {why}.",
         code=Code.OUTPUT_UNWRITABLE,
         next="--write DIR",
     )

@@ -138,7 +138,7 @@ def choose_folder(start: Path, named: str = "") -> Path:
         ) from None
     except ValueError:
         raise UsageError(
-            f"--folder {named[:80]!a} is no path.", code=Code.FOLDER_IN_USE, next="--folder DIR"
+            f"--folder {named[:80]!a} is not a path.", code=Code.FOLDER_IN_USE, next="--folder DIR"
         ) from None
 
 
@@ -159,7 +159,7 @@ def _chosen(start: Path, named: str) -> Path:
             next=f"Name another folder: --folder {FOLDER}",
         )
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is no folder.", code=Code.FOLDER_IN_USE, next="--folder DIR")
+        raise UsageError(f"{folder} is not a folder.", code=Code.FOLDER_IN_USE, next="--folder DIR")
     return folder
 
 

@@ -67,7 +67,7 @@ class JournalImport:
         if known is not None and (end := _end(known)) is not None:
             if typed(end, Imported).head != journal.head:
                 raise Refused(
-                    f"{journal.record.rollback_id} was imported already, and {path} has gone on since.",
+                    f"{journal.record.rollback_id} was imported already, and {path} has continued since.",
                     code=Code.WRONG_STATUS,
                     next=next_for(known.record),
                 )
@@ -75,10 +75,10 @@ class JournalImport:
         moved = self._moved_since(journal)
         if moved and not although_moved:
             raise Refused(
-                "\n".join(["The aliases are not as the journal says:", *moved[:_NAMED]]),
+                "\n".join(["The aliases are not where the journal left them:", *moved[:_NAMED]]),
                 code=Code.CHANGED_BY_OTHERS,
-                next="Find out who moved them. --although-moved adopts the journal all the same, and says of their "
-                "services of which nobody knows what is deployed.",
+                next="Find out who moved them. --although-moved imports the journal anyway; what is deployed of their "
+                "services is then recorded as unknown.",
             )
         # An earlier import that died may have left the lease behind, before or after it wrote the record.
         records = RecordLeases(session=self.session, ui=self.ui, stop=self.stop)

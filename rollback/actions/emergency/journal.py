@@ -154,7 +154,7 @@ def read(path: Path) -> JournalFile:
         account, region = str(head["account"]), str(head["region"])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
-            f"{path} is no journal of an emergency: {_first(error)}.", code=Code.JOURNAL_INVALID
+            f"{path} is not a journal of an emergency: {_first(error)}.", code=Code.JOURNAL_INVALID
         ) from None
     try:
         events = tuple(reader(Event).validate_json(line) for line in lines[1:])
@@ -324,10 +324,10 @@ class FileStore:
         """
         if isinstance(data, Found) and self._fenced_by(data.tag):
             raise LeaseLost(
-                "Another process has gone on with this emergency, from a copy of the journal.",
+                "Another process has continued this emergency, from a copy of the journal.",
                 code=Code.LEASE_LOST,
                 changed=f"What was done until then is in {self.path}.",
-                next=f"rollback status --env {self.record.environment}  # who has gone on has the last word",
+                next=f"rollback status --env {self.record.environment}  # the process that continued decides",
             )
         with self._writing:
             entered = data.entered(at=self.now(), by=self.by)
@@ -380,7 +380,7 @@ class FileStore:
         except BlockingIOError:
             self.release()
             raise Refused(
-                f"Another process on this machine is at it: {self.path}.",
+                f"Another process on this machine is using it: {self.path}.",
                 code=Code.LEASE_HELD,
                 next="Wait for it.",
             ) from None
@@ -411,7 +411,7 @@ def _keep_name(place: Path) -> None:
 
 def _tampered(path: Path, why: str) -> Refused:
     return Refused(
-        f"{path} was tampered with, or damaged: {why}.",
+        f"{path} was changed or damaged: {why}.",
         code=Code.JOURNAL_TAMPERED,
         next="Go on from what is deployed, without this journal: --adopt-current",
     )

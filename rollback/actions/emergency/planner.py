@@ -33,8 +33,8 @@ _FAR, _ENTRIES = 30, 100
 _NAMED = 20
 UNKNOWN = (
     "Not known without the ledger: releases quarantined, or recorded as not to be rolled back past, since the last "
-    "entry of the archive, whether the environment is frozen, and which rollbacks are in flight. There is no lease: "
-    "what somebody else moves at the same time is left alone, and what this moved is reverted then."
+    "entry of the archive, whether the environment is frozen, and which rollbacks are running. There is no lease: "
+    "what somebody else moves at the same time is not overwritten, and then everything is reverted."
 )
 Relation = Literal["stands", "older", "other"]
 

@@ -83,7 +83,7 @@ class Emergency:
         with self._again(path) as run:
             if run.record.status in (Status.COMPLETE, Status.REVERTED):
                 raise Refused(
-                    f"{run.rollback_id} is {run.record.status}: there is nothing to go on with.",
+                    f"{run.rollback_id} is {run.record.status}: there is nothing to resume.",
                     code=Code.WRONG_STATUS,
                     next=self._import(path),
                 )

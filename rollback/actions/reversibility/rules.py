@@ -100,9 +100,11 @@ class Verdict:
         """The answer in one sentence."""
         count = sum(group[0].against for group in self.lines)
         if not count:
-            return f"A change of {self.environment} to {self.commit[:12]} could be taken back."
+            return f"A change of {self.environment} to {self.commit[:12]} can be rolled back."
         reasons = "1 reason" if count == 1 else f"{count} reasons"
-        return f"A change of {self.environment} to {self.commit[:12]} could not be taken back as it is: {reasons}."
+        return (
+            f"A change of {self.environment} to {self.commit[:12]} cannot be rolled back as it is: {reasons}."
+        )
 
 
 def functions(
@@ -181,7 +183,7 @@ def approver(settings: Settings) -> Judgement:
     what = " and ".join(asked)
     if not asked:
         return Judgement(
-            check="approver", answer=CheckAnswer.UNNEEDED, why="nothing asks for another person's yes"
+            check="approver", answer=CheckAnswer.UNNEEDED, why="no rollback needs another person's approval"
         )
     people, reviewers = settings.people.approvers, settings.reviewers
     by_set = int(bool(settings.permission_sets.approvers))

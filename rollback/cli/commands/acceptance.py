@@ -44,7 +44,7 @@ def acceptance(
             return
         if not yes:
             where, count = f"{opened.name} ({opened.settings.account})", len(planned.resources)
-            answer = ui.confirm(f"Make {count} scratch resources in {where}, and remove them again?")
+            answer = ui.confirm(f"Create {count} scratch resources in {where}, and remove them afterwards?")
             if not answer:
                 raise Refused(
                     "It was not confirmed."

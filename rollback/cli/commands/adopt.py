@@ -49,5 +49,5 @@ def adopt(
         for file in files:
             ui.notice(f"Written: {file}")
         if files and write and opened.root in write.resolve().parents:
-            ui.notice(f"Remove {write} before pulumi up: with it the checkout is not what its commit says.")
+            ui.notice(f"Remove {write} before pulumi up: otherwise the checkout differs from its commit.")
         ui.next("\n".join(typed))

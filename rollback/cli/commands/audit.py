@@ -19,7 +19,7 @@ def audit(env: Env, json: Json = False) -> None:
                 f"The audit trail of {env} breaks at {first}" + (f" (and {more} more)." if more else "."),
                 code=Code.AUDIT_BROKEN,
                 changed="Nothing was changed.",
-                next="CloudTrail's data events say who wrote to the table; its point-in-time recovery has what stood "
+                next="CloudTrail's data events show who wrote to the table; its point-in-time recovery has the earlier content. "
                 "there. Trust no record that is named until then.",
             )
         if seen.declared and seen.unread:
@@ -27,5 +27,5 @@ def audit(env: Env, json: Json = False) -> None:
                 f"The ledger holds together, but its archive could not be read: {seen.unread}",
                 code=Code.ARCHIVE_UNAVAILABLE,
                 changed="Nothing was changed.",
-                next="What is newest in the ledger is vouched for by the archive alone. Audit again once it answers.",
+                next="Only the archive proves the newest entries of the ledger. Audit again when it answers.",
             )

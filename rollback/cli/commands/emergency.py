@@ -100,10 +100,10 @@ def _begun(
 
 def _second_confirmation(opened: environment.Environment, ui: terminal.Terminal) -> None:
     """Raises `Refused` where nobody types the environment's name."""
-    typed = ui.typed(f"This goes past a guard. Type {opened.name} to go on: ")
+    typed = ui.typed(f"This overrides a safety check. Type {opened.name} to continue: ")
     if typed is None:
         raise Refused(
-            "Going past a guard takes a second word on a terminal, and there is none.",
+            "Overriding a safety check needs a confirmation on a terminal, and there is none.",
             code=Code.CONFIRMATION_MISSING,
         )
     if typed != opened.name:
@@ -120,5 +120,5 @@ def _ended(ui: terminal.Terminal, result: results.Result) -> None:
     ui.show(records.record_view(seen), {**document, "journal": str(result.journal), "imported": False})
     record = seen.record
     ui.alarm(
-        f"EMERGENCY {record.rollback_id}: {record.status}. The ledger knows nothing of it until it has the journal."
+        f"EMERGENCY {record.rollback_id}: {record.status}. The ledger does not have it until the journal is imported."
     )

@@ -28,7 +28,7 @@ def unfreeze(env: Env, reason: Reason = "", json: Json = False) -> None:
     with verb(env, json) as (opened, ui):
         frozen = opened.unfreeze(reason)
         ui.show(
-            rich_layout.text(f"{opened.name} is free again. It was frozen by {frozen}."),
+            rich_layout.text(f"{opened.name} is unfrozen. It was frozen by {frozen}."),
             {
                 "environment": opened.name,
                 "frozen": None,

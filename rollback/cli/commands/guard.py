@@ -44,7 +44,7 @@ def status(env: Env, json: Json = False) -> None:
         ui.show(views.state(found), {"environment": opened.name, **views.document(found)})
         if not found.ok:
             raise RollbackError(
-                "The guard would not answer an alarm.", code=Code.NOT_DECLARED, changed="Nothing was changed."
+                "The guard would not act on an alarm.", code=Code.NOT_DECLARED, changed="Nothing was changed."
             )
 
 
@@ -62,7 +62,7 @@ def rehearse(
         holds = found["holds"] or {"refusals": []}
         if found["problems"] or holds["refusals"] or not found["reported"]:
             raise RollbackError(
-                "The guard would not have gone through with it.",
+                "The guard would not have taken the standby.",
                 code=Code.NOT_DECLARED,
                 changed="Nothing was changed.",
             )

@@ -294,7 +294,7 @@ def tag_of(given: str) -> tuple[str, str]:
     key, equals, value = given.partition("=")
     if not (key and equals):
         raise UsageError(
-            f"--tag {given[:80]!a} is no tag.", code=Code.OPTION_INVALID, next="--tag team=orders"
+            f"--tag {given[:80]!a} is not a tag.", code=Code.OPTION_INVALID, next="--tag team=orders"
         )
     return key, value
 

@@ -27,7 +27,7 @@ def import_(
         adopted = opened.ledger.import_journal(file, although_moved=although_moved)
         seen = adopted.seen
         ui.notice(
-            f"{'Imported' if adopted.new else 'Imported already:'} {seen.record.rollback_id}; {opened.name} is "
+            f"{'Imported' if adopted.new else 'Already imported:'} {seen.record.rollback_id}; {opened.name} is "
             f"at {adopted.deployed}."
         )
         ui.show(
@@ -43,7 +43,8 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
         document = {"environment": opened.name, **plain(repaired)}
         if not repaired.entries:
             ui.show(
-                rich_layout.text("Nothing is missing: the ledger has all that the archive has."), document
+                rich_layout.text("Nothing is missing: the ledger has everything that the archive has."),
+                document,
             )
             return
         ui.show(
@@ -54,7 +55,7 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
             document,
         )
         if repaired.lost:
-            ui.notice(f"Records that stay lost, but for their heads: {', '.join(repaired.lost[:20])}.")
+            ui.notice(f"Records that could not be restored: {', '.join(repaired.lost[:20])}.")
         ui.next(
             f"pulumi up --stack {opened.settings.names.foundation_stack}  # which protects the table again\n"
             f"rollback status --env {opened.name}\n"

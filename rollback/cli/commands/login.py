@@ -58,7 +58,7 @@ def login(
             typed = mfa or ui.typed(f"MFA code of {device}: ")
             if typed is None:
                 raise UsageError(
-                    "Nobody can be asked for an MFA code here.",
+                    "There is no terminal to ask for an MFA code.",
                     code=Code.OPTION_INVALID,
                     next=f"rollback login --env {env} --role {role} --mfa CODE",
                 )
@@ -101,7 +101,7 @@ def logout(
         if role:
             logins.arn_of(settings, role.value)
         gone = logins.log_out(settings, (role.value,) if role else tuple(one.value for one in Role))
-        message = [f"Forgotten: {arn}" for arn in gone] or ["Nothing was kept."]
+        message = [f"Removed: {arn}" for arn in gone] or ["There was nothing to remove."]
         ui.show(rich_layout.lines_to_copy(*message), {"environment": env, "forgotten": list(gone)})
 
 

@@ -48,7 +48,7 @@ def prune(
             elif not plan.changes and not json:
                 ui.show(rich_layout.text(_NOTHING), {})
             elif plan.changes and reason and not json:
-                answer = ui.confirm(f"Delete exactly this in {plan.environment}, for good?")
+                answer = ui.confirm(f"Delete exactly this in {plan.environment}, permanently?")
                 digest = plan.digest if answer else ""
                 then = typed if answer is None else ""
             if not digest:

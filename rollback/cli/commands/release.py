@@ -66,14 +66,14 @@ def _prepared(
     try:
         result = opened.standby.prepare(minutes=minutes, release=version)
     except RollbackError as error:
-        ui.notice(f"{version} is recorded, and nothing is on standby for it: {error.what}")
+        ui.notice(f"{version} is recorded, without a standby: {error.what}")
         return {
             "error": json_output.error_document(error),
             "code": str(error.code),
             "message": error.what,
         }
     if result.seen is None:
-        ui.notice(f"{version} changes nothing that could be taken back: nothing is on standby for it.")
+        ui.notice(f"{version} changes nothing that could be rolled back: there is no standby for it.")
         return {"status": result.status}
     until = f"{result.rollback_id} is on standby until {result.seen.record.standby_until}."
     ui.notice(result.waiting.what if result.waiting else until)
@@ -126,7 +126,9 @@ def lift(version: Named, env: Env, reason: Reason, services: Services = "all", j
 def _quarantine(version: str, env: str, services: str, reason: str, *, json: bool, lifting: bool) -> None:
     with verb(env, json) as (opened, ui):
         change, state = (
-            (opened.releases.lift, "free again") if lifting else (opened.releases.quarantine, "quarantined")
+            (opened.releases.lift, "released from quarantine")
+            if lifting
+            else (opened.releases.quarantine, "quarantined")
         )
         chosen = change(version, reason=reason, services=names_in(services))
         ui.show(
@@ -148,7 +150,7 @@ def _recorded(
     standby: dict[str, Any] | None = None,
 ) -> None:
     release = recorded.release
-    what = "Recorded" if recorded.new else "Recorded already:"
+    what = "Recorded" if recorded.new else "Already recorded:"
     ui.show(
         rich_layout.text(
             f"{what} {release.version}: {release.functions} functions at commit {release.commit[:12] or 'unknown'}. "

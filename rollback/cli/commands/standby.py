@@ -20,7 +20,7 @@ def prepare(
     ],
     json: Json = False,
 ) -> None:
-    """Plan the way back from the release that was recorded last, to be taken later in seconds."""
+    """Plan the rollback from the release that was recorded last, to be taken later in seconds."""
     with verb(env, json) as (opened, ui):
         minutes = minutes_in(for_)
         end(ui, lambda: opened.standby.prepare(minutes=minutes))

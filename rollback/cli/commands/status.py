@@ -95,7 +95,7 @@ def verify(
         ui.show(records.checks_view(verified.checks), document)
         if not verified.ok:
             raise VerificationFailed(
-                "What is deployed did not verify.",
+                "Verification of what is deployed failed.",
                 code=Code.VERIFICATION_FAILED,
                 changed="Nothing was changed.",
                 next=f"rollback status --env {opened.name}",

@@ -68,7 +68,7 @@ class Aliases:
 
     kind = Kind.ALIASES
     verb = "lambda"
-    doing = "Moving"
+    doing = "Updating aliases"
     smoked = True
     step = Move
 
@@ -146,7 +146,7 @@ class Aliases:
 
         with explained("verifying the aliases"):
             found = self._account.each(judged, plan.steps)
-        return [all_at(found, "at the plan's version and code")]
+        return [all_at(found, "match the plan")]
 
     def publish(self, plan: Plan[Move], deployed: Mapping[str, Deployed], events: Sequence[Event]) -> None:
         timeline, services = self._ledger.timeline(readable=True), self._settings.catalogue()

@@ -67,11 +67,11 @@ class Full:
         made, notices = [], []
         for kind, to in wanted.items():
             if to and kind == Kind.TERRAFORM and self._settings.terraform is None:
-                notices.append(f"{kind} is left alone: the settings name no Terraform configuration.")
+                notices.append(f"{kind} is not changed: the settings name no Terraform configuration.")
             elif to:
                 made.append(self._targets[kind].plan(part_of(request, kind, to)))
             else:
-                notices.append(f"{kind} is left alone: release {version} does not say which commit it had.")
+                notices.append(f"{kind} is not changed: release {version} does not say which commit it had.")
         joined = self._joined(request, made)
         return replace(joined, notices=(*joined.notices, *notices))
 

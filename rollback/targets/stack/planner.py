@@ -142,7 +142,7 @@ def find(context: Context, request: StackRequest) -> StackReader:
     for left in request.without:
         if not left.startswith("urn:pulumi:"):
             raise UsageError(
-                f"--except {left[:80]!a} is no resource of a stack.",
+                f"--except {left[:80]!a} is not a resource of a stack.",
                 code=Code.OPTION_INVALID,
                 next="Name it by its URN, as the plan does: pulumi stack --show-urns",
             )
@@ -150,7 +150,7 @@ def find(context: Context, request: StackRequest) -> StackReader:
     top = git.top(context.root)
     if not _STACK.fullmatch(request.stack or settings.environment):
         raise UsageError(
-            f"--stack {request.stack[:80]!a} is no stack's name.",
+            f"--stack {request.stack[:80]!a} is not the name of a stack.",
             code=Code.OPTION_INVALID,
             next="Give it without organization and project, which are the program's own.",
         )

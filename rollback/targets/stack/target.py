@@ -112,7 +112,7 @@ class Stack:
         subject = next(iter(plan.targets))
         left = plan.leaves.get(subject)
         if not left:
-            reason = "it is not known which commit stood there before: deploy the one that should"
+            reason = "it is not known which commit was deployed before: deploy the right one"
             return Outcome(failures=(Failure(subject=subject, reason=reason),))
         preview = self._resumed(plan, left, journal)
         if journal.stopping():

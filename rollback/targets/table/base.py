@@ -76,7 +76,7 @@ class TableTarget:
                     try:
                         take_back()
                     except RollbackError as error:
-                        lost.changed += f" What was done after that could not be taken back: {error.what}"
+                        lost.changed += f" What was done after that could not be undone: {error.what}"
             raise
 
     @cached_property

@@ -337,7 +337,7 @@ class Cutover(TableTarget):
 def _steps(
     request: CutoverRequest, table: str, copy: str, parameter: str, counts: Mapping[str, int]
 ) -> list[TableStep]:
-    compare = TableStep(do=_COMPARE, on=table, detail=f"with {copy} once more, item by item")
+    compare = TableStep(do=_COMPARE, on=table, detail=f"with {copy} again, item by item")
     if request.cutover == PARAMETER:
         return [TableStep(do=_POINT, on=parameter, detail=f"to {copy}"), compare]
     back = counts[DIFFERENT] + counts[ONLY_RESTORED]
@@ -360,7 +360,7 @@ def _notices(request: CutoverRequest, table: str, compared: Compared) -> list[st
         ]
     return [
         f"What only {table} has ({counts[ONLY_LIVE]:,} items {known}) is {kept}.",
-        "An item that somebody has changed since the loss report is left alone and reported.",
+        "An item that somebody has changed since the loss report is not overwritten, and is reported.",
     ]
 
 

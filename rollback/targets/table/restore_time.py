@@ -28,9 +28,7 @@ def parsed(text: str) -> tuple[datetime, str]:
         if "T" not in text.upper() and " " not in text:
             raise ValueError  # noqa: TRY301 - a date alone is no time of the day
     except ValueError:
-        raise UsageError(
-            f"{text[:80]!a} is no time to go back to.", code=Code.OPTION_INVALID, next=HOW
-        ) from None
+        raise UsageError(f"{text[:80]!a} is not a valid time.", code=Code.OPTION_INVALID, next=HOW) from None
     notice = ""
     if time.tzinfo is None:
         time, notice = time.replace(tzinfo=UTC), f"{text} names no zone and is taken as UTC."
@@ -89,5 +87,5 @@ def estimate(size_bytes: int, read_units: float) -> str:
         "The restore takes less than an hour in 95 of 100 cases, by its partitions more than by its size "
         '(Developer Guide, "Backup and restore: how it works"); comparing '
         f"2 × {size_bytes / 2**20:,.1f} MB at {read_units:,.0f} read units a second about {notice}. "
-        "DynamoDB renews the size that it tells every six hours or so."
+        "DynamoDB updates the size about every six hours."
     )

@@ -199,6 +199,6 @@ def _failure(diagnostic: Diagnostic, touched_any: bool) -> Failure:  # noqa: FBT
         return Failure(subject=DOMAIN, reason=reason, refused=True)
     if diagnostic.summary == "Error acquiring the state lock":
         holder_name = re.search(r"Who:\s+(\S+)", diagnostic.detail)
-        reason = f"somebody else is at the Terraform state: {holder_name[1] if holder_name else 'it is not known who'}"
+        reason = f"the Terraform state is locked by somebody else: {holder_name[1] if holder_name else 'it is not known by whom'}"
         return Failure(subject=DOMAIN, reason=reason, refused=True)
     return Failure(subject=diagnostic.address or DOMAIN, reason=str(diagnostic), refused=not touched_any)

@@ -87,7 +87,7 @@ def declared(root: Path, commit: str, settings: Settings) -> Backend:
             f"The configuration of {commit[:12]} computes the {' and '.join(unknown)} of its state: whether that is "
             "the one that is deployed is not known.",
             code=Code.COMMIT_UNUSABLE,
-            next="Go back to a commit that says it in so many words.",
+            next="Go back to a commit that has it literally.",
         )
     _must_be_the_default_workspace(root / configured(settings).folder)
     return Backend(
@@ -165,5 +165,5 @@ def _must_be_the_default_workspace(folder: Path) -> None:
             f"The configuration is worked on in the workspace {used[:80]!a} here; only the default one can be rolled "
             "back.",
             code=Code.COMMIT_UNUSABLE,
-            next="terraform workspace select default, and unset TF_WORKSPACE, if its state is meant.",
+            next="terraform workspace select default, and unset TF_WORKSPACE, to use its state.",
         )

@@ -68,9 +68,7 @@ class StateBucket:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise UsageError(
-                f"{self.backend} is no state that Terraform has written.", code=Code.STATE_INVALID
-            )
+            raise UsageError(f"{self.backend} is not a Terraform state.", code=Code.STATE_INVALID)
         return found
 
     def held(self) -> StateLock | None:
@@ -95,7 +93,7 @@ class StateBucket:
         """Raises `Refused` naming who has locked the state, where somebody has."""
         if (held := self.held()) is not None:
             raise Refused(
-                f"Somebody else is at the Terraform state: {held}.",
+                f"The Terraform state is locked by somebody else: {held}.",
                 code=Code.STATE_LOCKED,
                 next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
                 f"force-unlock {held.id}",

@@ -227,7 +227,7 @@ class Terraform:
         left = plan.left(undone=True)[TERRAFORM]
         if left is UNKNOWN:
             return _failed(
-                "it is not recorded which commit it stood at; name one: rollback terraform --to COMMIT"
+                "it is not recorded which commit was deployed;  name one: rollback terraform --to COMMIT"
             )
         if not self._over(journal):
             return Outcome(interrupted=True)
@@ -415,7 +415,7 @@ class Terraform:
                 return False
             if time.monotonic() > deadline:
                 raise RollbackError(
-                    f"The earlier apply, process {process}, still goes on.", code=Code.STATE_LOCKED
+                    f"The earlier apply, process {process}, is still running.", code=Code.STATE_LOCKED
                 )
             time.sleep(0.2)
         return True

@@ -221,7 +221,7 @@ def opened(
 def _made(folder: Path) -> Path:
     """`folder`, made anew: what a run of ours that was killed has left there goes away."""
     if not _MADE.fullmatch(folder.name):
-        raise RollbackError(f"{folder} is no folder of this command's.", code=Code.PLAN_OUTDATED)
+        raise RollbackError(f"{folder} is not a folder of this command.", code=Code.PLAN_OUTDATED)
     try:
         if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
             raise Refused(

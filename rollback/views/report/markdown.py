@@ -28,7 +28,7 @@ def summary(reported: ReportedRecord) -> str:
     if getattr(record, "emergency", False):
         lines += ["> **Done in an emergency, without the ledger and without approval**", ""]
     if reported.broken:
-        lines += [f"> **The record was tampered with:** {escape(reported.broken)}", ""]
+        lines += [f"> **The integrity check failed:** {escape(reported.broken)}", ""]
     took = (
         ""
         if record.elapsed_seconds is None

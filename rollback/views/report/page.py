@@ -76,7 +76,7 @@ def page(report: ReportData) -> str:
                 _one(only) if only else _timeline(report),
             ],
             h.footer[
-                f"As of {_when(report.at)} UTC. Times are UTC. What a record holds in full: ",
+                f"As of {_when(report.at)} UTC. Times are UTC. A whole record: ",
                 h.code["rollback show ID --json"],
                 ".",
             ],
@@ -191,7 +191,7 @@ def _timeline(report: ReportData) -> h.Element:
         ]
         if report.moments
         else h.p["Nothing is recorded yet."],
-        h.p(".paper")["Printed are the first 200 of what is shown. Filter first to print others."],
+        h.p(".paper")["Only the first 200 are printed. Filter to print others."],
     ]
 
 
@@ -248,9 +248,7 @@ def _record(reported: ReportedRecord) -> h.Element:
         h.p(".alarm")["⚠ Done in an emergency, without the ledger and without approval."]
         if getattr(record, "emergency", False)
         else None,
-        h.p(".alarm")[f"The record was tampered with: {clean(reported.broken)}."]
-        if reported.broken
-        else None,
+        h.p(".alarm")[f"The integrity check failed: {clean(reported.broken)}."] if reported.broken else None,
         _facts(reported),
         _checks(record.verification),
         _steps(reported),
@@ -292,7 +290,7 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ("digest", h.code[record.digest]),
         (
             "journal",
-            f"whole: {len(reported.events)} events, each sealed by the next" if not reported.broken else "",
+            f"{len(reported.events)} events, hash chain valid" if not reported.broken else "",
         ),
     ]
     return h.dl[[(h.dt[name], h.dd[value]) for name, value in rows if value]]
@@ -313,7 +311,7 @@ def _took(record: Record) -> Any:
     message = (
         f"{seconds:.1f} s of an RTO of {budget} s ({seconds / budget:.0%})" if budget else f"{seconds:.1f} s"
     )
-    late = h.span(".pill.bad")["✗ beyond the RTO"] if budget and seconds > budget else None
+    late = h.span(".pill.bad")["✗ over the RTO"] if budget and seconds > budget else None
     share = (
         h.meter(min="0", max=str(budget), value=str(seconds), aria_label="Share of the RTO")
         if budget

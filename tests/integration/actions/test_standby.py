@@ -34,7 +34,7 @@ CAROL = Actor(role=ALICE.role, person="carol")
 
 @pytest.fixture
 def ready(world: World) -> World:
-    """Three releases, and the way back from the last one is on standby for 45 minutes, as the deployer left it."""
+    """Three releases, and the rollback from the last one is on standby for 45 minutes, as the deployer left it."""
     world.story()
     world.flow(DAN).prepare(45)
     return world

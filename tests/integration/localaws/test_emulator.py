@@ -403,7 +403,7 @@ def test_an_account_is_started_and_stopped_twice_and_remembers(tmp_path: Path, d
             assert [b["Name"] for b in s3.list_buckets()["Buckets"]] == names
             shell.make_bucket(s3, dev)
         assert not emulator.alive()
-        server.stop(emulator)  # once more: nothing happens
+        server.stop(emulator)  # again: nothing happens
 
 
 def test_accounts_started_together_have_their_own_ports_and_contents(dev: Settings) -> None:

@@ -273,7 +273,7 @@ def test_a_record_that_was_tampered_with_is_reported_first(
 
     opened = Opened(browser, tmp_path / "report.html", page(alone))
 
-    assert "tampered with: event 4 is missing" in opened.page.locator(".alarm").inner_text()
+    assert "integrity check failed: event 4 is missing" in opened.page.locator(".alarm").inner_text()
     assert "whole" not in opened.page.inner_text("dl")
 
 

@@ -78,7 +78,7 @@ def test_what_cannot_be_a_code_is_not_sent(mfa: str) -> None:
 
 
 def test_who_is_no_user_is_reported_to_name_their_own_keys() -> None:
-    with pytest.raises(Refused, match="no IAM user", check=coded(Code.WRONG_ROLE)):
+    with pytest.raises(Refused, match="not an IAM user", check=coded(Code.WRONG_ROLE)):
         login.take(account(Actor(role="some-role", person="alice")), ROLE, serial=DEVICE, mfa="123456")
 
 

@@ -76,8 +76,8 @@ def test_a_file_is_read_as_it_is_and_through_a_link_that_stays_within(tmp_path: 
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("pipe", "it is no regular file"),
-        ("link to a pipe", "it is no regular file"),
+        ("pipe", "it is not a regular file"),
+        ("link to a pipe", "it is not a regular file"),
         ("folder", "Is a directory"),
         ("link out", "a link that leads out of the checkout"),
         ("link to a device", "a link that leads out of the checkout"),

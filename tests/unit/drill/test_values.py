@@ -119,7 +119,7 @@ def test_a_drill_that_did_not_pass_shows_why_and_that_everything_is_restored() -
 
     with pytest.raises(Reverted, match=r"code .*it was slow", check=coded(Code.DRILL_FAILED)) as raised:
         judged([ended(drill(), why="it was slow")])
-    assert raised.value.changed == "What stood before was restored."
+    assert raised.value.changed == "What was deployed before was restored."
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------

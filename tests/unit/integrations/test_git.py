@@ -120,7 +120,7 @@ def test_outside_a_checkout_and_without_the_branch_it_is_reported(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    with pytest.raises(UsageError, match="is no git checkout", check=coded(Code.NO_CHECKOUT)):
+    with pytest.raises(UsageError, match="is not a git checkout", check=coded(Code.NO_CHECKOUT)):
         commits.find(elsewhere, "HEAD", "main")
     with pytest.raises(UsageError, match="'trunk'", check=coded(Code.UNKNOWN_COMMIT)):
         commits.find(root, git("rev-parse", "HEAD"), "trunk")
@@ -344,7 +344,9 @@ def test_a_repository_that_states_its_files_are_elsewhere_is_reported(
 ) -> None:
     git("config", name, value)
 
-    with pytest.raises(UsageError, match="is no work tree of its repository", check=coded(Code.NO_CHECKOUT)):
+    with pytest.raises(
+        UsageError, match="is not a work tree of its repository", check=coded(Code.NO_CHECKOUT)
+    ):
         commits.top(root)
 
 
@@ -354,7 +356,7 @@ def test_a_repository_among_a_commits_files_has_no_effect(root: Path, git: Git) 
     git("init", "-q", "--bare", str(below))
     git("config", "-f", str(below / "config"), "core.fsmonitor", f"touch {ran}")
 
-    with pytest.raises(UsageError, match="is no git checkout", check=coded(Code.NO_CHECKOUT)):
+    with pytest.raises(UsageError, match="is not a git checkout", check=coded(Code.NO_CHECKOUT)):
         commits.top(below)
 
     assert not ran.exists()

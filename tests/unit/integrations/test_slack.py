@@ -97,7 +97,7 @@ def test_a_slack_that_fails_is_reported_and_nothing_more(team: Slack) -> None:
     notifier.close()
 
     assert len(messages) == 1
-    assert "Slack was not told" in messages[0]
+    assert "Slack did not take the message" in messages[0]
 
 
 def test_a_slack_that_cannot_be_reached_is_reported_and_nothing_more() -> None:
@@ -110,7 +110,7 @@ def test_a_slack_that_cannot_be_reached_is_reported_and_nothing_more() -> None:
     notifier.notify(RecordSeen(record=_DONE))
     notifier.close()
 
-    assert "Slack was not told" in messages[0]
+    assert "Slack did not take the message" in messages[0]
     assert "xoxb" not in messages[0]
 
 

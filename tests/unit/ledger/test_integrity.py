@@ -300,7 +300,7 @@ def test_a_record_with_a_chain_of_its_own_is_named_whatever_it_shows_of_itself(t
         (finding, *_) = trail.audited(shelf).findings
 
         assert finding.pk.endswith("#01M8ZZZZZZZZZZZZZZZZZZZZZZ")
-        assert finding.what == "no entry of the timeline tells of it"
+        assert finding.what == "the timeline has no entry of it"
 
 
 def forged(trail: Trail, rollback_id: str, number: int, *, cut: bool) -> list[Item]:

@@ -577,7 +577,7 @@ def test_a_journal_that_went_on_after_its_import_is_refused(night: Night) -> Non
     night.adopt()
     night.acting().undo(copy, "no")
 
-    with pytest.raises(Refused, match="has gone on since"):
+    with pytest.raises(Refused, match="has continued since"):
         night.adopt(copy)
 
 

@@ -339,7 +339,7 @@ def test_another_stack_and_another_folder_are_found_or_reported_as_missing(
         estate.plan("HEAD", stack="blue")
     with pytest.raises(UsageError, match=r"Pulumi\.yaml in infra", check=coded(Code.OPTION_INVALID)):
         estate.plan("HEAD", project="infra")
-    with pytest.raises(UsageError, match="no resource of a stack", check=coded(Code.OPTION_INVALID)):
+    with pytest.raises(UsageError, match="not a resource of a stack", check=coded(Code.OPTION_INVALID)):
         estate.plan("HEAD", without=("data",))
     with pytest.raises(UsageError, match="below the repository's top", check=coded(Code.OPTION_INVALID)):
         estate.plan("HEAD", project="../infra")

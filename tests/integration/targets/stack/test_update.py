@@ -302,7 +302,7 @@ def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to
     assert plan.targets == {STACK: deployed}
     assert (plan.leaves, plan.quarantines, plan.from_version) == ({}, {}, f"{deployed[:12]}-dirty")
     assert done == Outcome()
-    assert "not known which commit stood there" in failed.failures[0].reason
+    assert "not known which commit was deployed" in failed.failures[0].reason
     updates = _history(estate)
     assert [(one[0], one[3], one[4]) for one in updates[:3]] == [
         ("update", False, True),

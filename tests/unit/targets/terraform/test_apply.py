@@ -150,7 +150,7 @@ def test_a_lock_that_somebody_took_meanwhile_is_reported_with_its_holder() -> No
 
     outcome = applied(Tool(code=1, errors=[diagnostic]), Memory())
 
-    assert outcome.failures[0].reason == "somebody else is at the Terraform state: a@b"
+    assert outcome.failures[0].reason == "the Terraform state is locked by somebody else: a@b"
 
 
 def test_a_resource_that_failed_is_named_and_nothing_is_reverted_by_itself() -> None:

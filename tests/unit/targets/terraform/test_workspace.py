@@ -75,7 +75,7 @@ def test_it_can_be_made_again_where_it_was(checkout: Path, temporary: Path) -> N
 
 
 def test_it_is_not_made_over_another_folder(checkout: Path, tmp_path: Path) -> None:
-    with pytest.raises(RollbackError, match="no folder of this command's", check=coded(Code.PLAN_OUTDATED)):
+    with pytest.raises(RollbackError, match="not a folder of this command", check=coded(Code.PLAN_OUTDATED)):
         works(checkout, str(tmp_path))
 
     assert tmp_path.exists()
