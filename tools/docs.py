@@ -50,6 +50,7 @@ _OPTIONS = {
     "show_signature_annotations": True,
     "show_source": False,
 }
+_STYLE = Path(__file__).with_suffix(".css")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 # What the generator's own readers of docstrings warn of, which strictness does not count.
 _WARNED = re.compile(r"^(griffe|mkdocstrings|markdown|WARNING|ERROR)\b.*", re.MULTILINE)
@@ -71,6 +72,7 @@ def build(root: Path, place: Path) -> str:
     source, packages = place / "source", place / "packages"
     source.mkdir(parents=True)
     guides = list(_pages(root, source))
+    shutil.copy(_STYLE, source / _STYLE.name)
     _as_installed(root, packages)
     reference = dict(_reference(packages, source / "api"))
     config = _config(guides, reference, packages)
@@ -153,6 +155,7 @@ def _config(
             "site_dir": "site",
             # It can be read without a server.
             "use_directory_urls": False,
+            "extra_css": [_STYLE.name],
             "nav": [
                 "README.md",
                 *_sections(guides),
@@ -160,8 +163,14 @@ def _config(
                 {"Project": ["CONTRIBUTING.md", "CHANGELOG.md"]},
             ],
         },
-        # No font, and nothing else, from another host.
-        "project.theme": {"font": False},
+        # No font, and nothing else, from another host; dark where the reader's system is.
+        "project.theme": {
+            "font": False,
+            "palette": [
+                {"media": f"(prefers-color-scheme: {wanted})", "scheme": scheme}
+                for wanted, scheme in (("light", "default"), ("dark", "slate"))
+            ],
+        },
         "project.plugins.mkdocstrings.handlers.python": {"paths": [str(packages)]},
         "project.plugins.mkdocstrings.handlers.python.options": _OPTIONS,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -59,6 +60,10 @@ def test_pages_and_docstrings_become_a_site_whose_components_are_called_as_they_
         "api/rollback.integrations.gated.gate.html",
     }
     assert (site / "program.py").is_file()
+    home = (site / "index.html").read_text(encoding="utf-8")
+    assert not re.findall(r'<(?:script|link)[^>]+(?:src|href)="(https?://[^"]+)"', home), "all of it is here"
+    assert "docs.css" in home
+    assert "(prefers-color-scheme: dark)" in home
 
 
 def test_what_the_person_on_call_reads_comes_first(repository: Path, tmp_path: Path) -> None:
