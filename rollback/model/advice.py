@@ -400,7 +400,7 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
         return _back(situation, wrong)
     ages = {release.version: release.age for release in situation.releases}
     ago = _ago([ages.get(service.good or "") for service in drifted])
-    to_last = _back(situation, wrong, f"to {{}}, which was recorded last{ago}")
+    to_last = _back(situation, wrong, f"to go to {{}}, which was recorded last{ago}")
     suspect = {service.deployed for service in drifted if service.good == service.deployed}
     before = [
         replace(service, good=service.older, lacking=service.older_lacking)
@@ -412,7 +412,7 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
     }
     begun = all(_begun(service, ages.get(service.deployed or "")) for service in drifted)
     last = _some(sorted(filter(None, suspect)))
-    why = "to finish by {} what was begun by hand" if begun else f"to {{}}, should {last} be bad"
+    why = "to go to {}, as was begun by hand" if begun else f"to go to {{}}, should {last} be bad"
     to_before = (
         _back(situation, [service for service in before if service.good in to_move], why) if to_last else []
     )

@@ -122,10 +122,12 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
 def test_what_is_watched_stays_within_the_screen_and_ctrl_c_ends_it_well(mixed: Mixed) -> None:
     ours, others = pty.openpty()
     fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    given = {**mixed.platform.variables(ALICE), "TERM": "xterm-256color"}
+    del given["COLUMNS"]
     process = subprocess.Popen(
         [str(SCRIPT), "status", "--watch", "--env", "dev"],
         cwd=mixed.platform.root,
-        env={**mixed.platform.variables(ALICE), "TERM": "xterm-256color"},
+        env=given,
         stdin=others,
         stdout=others,
         stderr=others,
@@ -145,7 +147,7 @@ def test_what_is_watched_stays_within_the_screen_and_ctrl_c_ends_it_well(mixed: 
         "what was on the screen is there again"
     )
     during, after = text.split("\x1b[?1049l")
-    for frame in [*during.split("\x1b[H")[-2:], after]:
+    for frame in (during.split("\x1b[H")[-1], after):
         shown = lines(frame)
         assert len(shown) <= 25, "24, and what follows the last line break"
         assert max(map(cell_len, shown)) <= 80
