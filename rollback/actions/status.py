@@ -113,22 +113,25 @@ def overview(
     catalogue = settings.catalogue()
     exact = sparing is None and (exact or len(catalogue) <= EXACT_UP_TO)
 
-    def around() -> _Around:
-        return _around(session, timeline, listed=sparing is None)
-
-    def pointers(*, exact: bool) -> list[Callable[[], Pointer]]:
+    def pointers(*, exact: bool) -> list[Callable[[], Any]]:
         return [partial(_pointer, session, name, exact=exact, first=sparing) for name in catalogue]
 
+    around = partial(_around, session, timeline)
+    beside = _Beside if sparing is not None else partial(_beside, session)
     with account.workers() as pool:
-        tasks: list[Callable[[], Any]] = [around, *pointers(exact=exact and early is None)]
-        found = pool.map(_call, tasks)
-        slow = pool.map(_call, pointers(exact=True)) if exact and early is not None else None
-        beside = next(found)
-        seen = list(found)
-        if slow is not None and early is not None:
-            early(_assembled(session, timeline, beside, seen, exact=False, pending=True, ledger_only=True))
-            seen = list(slow)
-    return _assembled(session, timeline, beside, seen, exact=exact, ledger_only=sparing is not None)
+        if exact and early is not None:
+            first = pool.map(_call, [around, *pointers(exact=False)])
+            later = pool.map(_call, [beside, *pointers(exact=True)])
+            ledger, *seen = first
+            early(
+                _assembled(
+                    session, timeline, ledger, _Beside(), seen, exact=False, pending=True, ledger_only=True
+                )
+            )
+            more, *seen = later
+        else:
+            ledger, more, *seen = pool.map(_call, [around, beside, *pointers(exact=exact)])
+    return _assembled(session, timeline, ledger, more, seen, exact=exact, ledger_only=sparing is not None)
 
 
 def _call(task: Callable[[], T]) -> T:
@@ -139,6 +142,7 @@ def _assembled(
     session: Session,
     timeline: Timeline,
     around: _Around,
+    beside: _Beside,
     pointers: Sequence[Pointer],
     *,
     exact: bool,
@@ -203,7 +207,7 @@ def _assembled(
         ),
         in_flight=in_flight,
         holders=around.holders,
-        strangers=around.strangers,
+        strangers=beside.strangers,
         exact=exact,
         pending=pending,
         advice=advice,
@@ -230,7 +234,7 @@ def _assembled(
         else (),
         frozen=frozen,
         emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
-        warnings=(*session.alarms, *around.damaged, *around.warnings),
+        warnings=(*session.alarms, *around.damaged, *around.over, *beside.warnings),
     )
 
 
@@ -252,19 +256,18 @@ def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Around:
-    """What is read while the aliases are, which the quota makes wait."""
+    """What the ledger says. `over` says which leases could not be read."""
 
     bars: list[Bar]
     previous: Mapping[str, str | None]
     last: Recorded
     damaged: list[str]
-    strangers: tuple[str, ...]
     recent: list[Record]
     holders: Mapping[str, Mapping[str, Any]]
-    warnings: tuple[str, ...]
+    over: tuple[str, ...]
 
 
-def _around(session: Session, timeline: Timeline, *, listed: bool) -> _Around:
+def _around(session: Session, timeline: Timeline) -> _Around:
     over: list[str] = []
     last, damaged = _recorded(session, timeline)
     bars = session.ledger.bars(readable=True)
@@ -276,10 +279,24 @@ def _around(session: Session, timeline: Timeline, *, listed: bool) -> _Around:
         },
         last=last,
         damaged=damaged,
-        strangers=tuple(strangers(session.account, session.settings)) if listed else (),
         recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
         holders=holders,
-        warnings=(*over, *_unprotected(session)),
+        over=tuple(over),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Beside:
+    """What is read beside, and decides nothing: functions beside the catalogue, and what the ledger's table lacks."""
+
+    strangers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def _beside(session: Session) -> _Beside:
+    return _Beside(
+        strangers=tuple(strangers(session.account, session.settings)),
+        warnings=tuple(_unprotected(session)),
     )
 
 
