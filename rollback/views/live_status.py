@@ -247,7 +247,7 @@ def facts(watched: Watched) -> dict[str, str]:
 
 
 def changes(before: Watched | None, now: Watched) -> list[dict[str, str]]:
-    """What has changed since the look before, `{"at", "subject", "what"}` each; at the first look all that there is.
+    """What has changed since the look before, `{"changed_at", "subject", "what"}` each; at the first look all that there is.
 
     `what` is empty of what is there no more. Pure.
     """
@@ -257,7 +257,7 @@ def changes(before: Watched | None, now: Watched) -> list[dict[str, str]]:
     runs = {seen.record.rollback_id for seen in (before.in_flight if before is not None else ())}
     gone = [name for name in was if name not in found and was[name] and name.partition(" ")[0] not in runs]
     return [
-        {"at": now.at, "subject": name, "what": what}
+        {"changed_at": now.at, "subject": name, "what": what}
         for name, what in [*changed, *((name, "") for name in gone)]
     ]
 
@@ -265,4 +265,4 @@ def changes(before: Watched | None, now: Watched) -> list[dict[str, str]]:
 def change_line(change: Mapping[str, str]) -> str:
     """A change as a line of text."""
     what = change["what"] or "no more"
-    return sanitize.line(f"{change['at'][:19]}Z  {change['subject']}: {what}")
+    return sanitize.line(f"{change['changed_at'][:19]}Z  {change['subject']}: {what}")

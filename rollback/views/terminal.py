@@ -12,9 +12,9 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -41,11 +41,10 @@ from rollback.core.errors import Cancelled, RollbackError
 from rollback.core.sanitize import line, lines
 from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
-from rollback.views.json_output import JsonAnswer, error_document
+from rollback.views.json_output import JsonAnswer, error_document, framed
 from rollback.views.plan import plan_view
 from rollback.views.rich_layout import text
 
-T = TypeVar("T")
 _TAIL, _MARGIN = 25, 4
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -274,11 +273,12 @@ class Terminal:
         finally:
             self._watching = False
 
-    def lines(self, documents: Sequence[T], line_of: Callable[[T], str]) -> bool:
-        """A line for each, on standard output: for a person, or with --json one document. Whether anybody reads them."""
-        for document in documents:
+    def lines(self, rows: Sequence[Mapping[str, str]], line_of: Callable[[Mapping[str, str]], str]) -> bool:
+        """A line for each, on standard output: for a person, or as JSON. Whether anybody reads them."""
+        shown = map(json.dumps, framed(rows)) if self.json_output else map(line_of, rows)
+        for each in shown:
             try:
-                write_out(json.dumps(document) if self.json_output else line_of(document))
+                write_out(each)
             except RollbackError:
                 return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from typing import Any
@@ -12,6 +13,7 @@ from rollback.actions.freeze import freeze
 from rollback.actions.live_status import LiveStatus, Watched
 from rollback.model.request import AliasesRequest
 from rollback.views.live_status import change_line, changes
+from rollback.views.terminal import Terminal
 from tests.doubles.world import ALICE, BOB, World, approved_by, settings
 
 
@@ -138,3 +140,15 @@ def test_a_plan_that_waits_is_not_made_again_at_each_look(looks: Looks) -> None:
     looks.look()
 
     assert looks.asked == {"GetFunction": 3}
+
+
+def test_for_a_program_each_change_is_an_object_on_a_line(
+    looks: Looks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(json_output=True)
+
+    assert terminal.lines(changes(None, looks.look()), change_line)
+
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["subject"] for row in rows] == ["state", "deployed"]
+    assert all(set(row) == {"schema_version", "changed_at", "subject", "what"} for row in rows)
