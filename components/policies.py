@@ -56,12 +56,12 @@ TABLE_READS = (
 ON_EVERYTHING = {
     "ListFunctions": "ListFunctions takes no resource (Service Authorization Reference, AWS Lambda).",
     "FindUsers": "ListMetrics takes no resource (…, Amazon CloudWatch).",
-    "SeeAlarms": "DescribeAlarms and DescribeAlarmHistory tell of composite alarms only who may ask about all alarms "
+    "SeeAlarms": "DescribeAlarms and DescribeAlarmHistory show composite alarms only to callers that may read all alarms "
     "(Amazon CloudWatch API Reference, DescribeAlarms and DescribeAlarmHistory).",
     "FindInvokers": "ListEventSourceMappings, ListSchedules and EventBridge's lists of all there is take no resource "
     "(…, AWS Lambda, Amazon EventBridge Scheduler and Amazon EventBridge).",
     "DescribeParameters": "DescribeParameters takes no resource (…, AWS Systems Manager).",
-    "Ceiling": "A ceiling speaks of actions; on what they may be done is for the roles' policies to say.",
+    "Ceiling": "A ceiling limits actions; on what they may be done is in the roles' policies.",
     "LeaveIdentityAlone": "It denies: its own role, policies, trust and boundary, and those of everybody else.",
 }
 

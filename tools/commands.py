@@ -16,9 +16,12 @@ from typer.main import get_command
 
 from localaws.paths import ROOT
 from rollback.cli.app import app
+from rollback.cli.help_texts import EXAMPLES
 from tools.generated import in_step
 
 PAGE = ROOT / "docs" / "reference" / "commands.md"
+# What the page says once, of all commands.
+EVERYWHERE = frozenset({"--help", "--output", "--json", "--quiet", "--verbose", "--debug"})
 MARKERS = ("<!-- commands:begin -->", "<!-- commands:end -->")
 
 
@@ -53,15 +56,16 @@ def _command(command: Any, path: str) -> Iterator[str]:
     context = command.make_context(path, [], resilient_parsing=True)
     found = context.command
     yield f"{'#' * (path.count(' ') + 1)} {path}\n\n{_sentences(found.help)}\n"
-    yield f"```text\n{path} {' '.join(found.collect_usage_pieces(context))}\n```\n"
+    if examples := EXAMPLES.get(path.partition(" ")[2], ()):
+        yield "```text\n" + "\n".join(examples) + "\n```\n"
     rows = [row for one in found.get_params(context) if (row := _row(one, context))]
     if rows:
         yield "\n".join(["| option | means | default |", "|---|---|---|", *rows]) + "\n"
 
 
 def _row(parameter: Any, context: Any) -> str:
-    """A parameter as a line of a table; empty of `--help` itself, and of what is hidden."""
-    if getattr(parameter, "hidden", False) or "--help" in parameter.opts:
+    """A parameter as a line of a table; empty of what is hidden, and of what every command has."""
+    if getattr(parameter, "hidden", False) or EVERYWHERE & set(parameter.opts):
         return ""
     name, _ = parameter.get_help_record(context)
     default = parameter.default

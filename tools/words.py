@@ -21,10 +21,29 @@ WORDS = {
     r"\b[Ww]hoever\b": "who, anybody who",
     r"\bunwell\b": "unhealthy",
     r"\b[Pp]ut(s|ting)? back\b|\b[Pp]uts? (it|them|that|one) back\b": "roll back, revert or restore",
-    r"\bmended\b": "fixed",
+    r"\bmend(s|ed)\b": "fixed, corrected",
+    r"\b[Ww]ays? back\b": "rollback, or standby",
+    r"\bvouch": "prove",
+    r"\banew\b": "again",
+    r"\ball the same\b": "anyway",
+    r"\bof late\b": "recently",
+    r"\bin good order\b": "gracefully",
+    r"\bsigns? of life\b": "heartbeat",
+    r"\b([Tt]ake[ns]?|took|taking) back\b": "undo, or roll back",
+    r"\b(go(es)?|gone|went|going) on with\b": "continue, or resume",
+    r"\bgives? (it|them|that) back\b": "restore",
+    r"\bin so many words\b": "literally",
+    r"\bfor good\b": "permanently",
+    r"\btampered\b": "changed",
+    r"\bfree again\b": "released",
+    r"\bonce more\b": "again",
+    r"\bin flight\b": "running",
+    r"\b(is|are) meant\b": "the name of what is expected",
+    r"\b(is|are) at it\b": "is using it",
+    r"\btells? of\b|\bspeaks? of\b": "names, or has an entry of",
 }
 # Names of fields and keys that are stored, or that programs read.
-_STORED = {"stands", "barred", "put back from the archive: ", " stands"}
+_STORED = {"stands", "barred", "in flight", "put back from the archive: ", " stands"}
 # Whose docstrings are help texts.
 _VERBS = ROOT / "rollback" / "cli" / "commands"
 _CODE, _PAGES = ("rollback", "components"), ("README.md", "docs")

@@ -41,137 +41,137 @@ VERBS = {
             "roll_back:full",
             "Roll back aliases, then the stack and the Terraform configuration that a release was made with.",
         ),
-        "report": ("report:report", "Write what happened as one HTML page that needs nothing else."),
+        "report": ("report:report", "Write a report of what happened, as one HTML page."),
         "freeze": ("freeze:freeze", "Refuse deployments and rollbacks of everybody else, until unfreeze."),
         "unfreeze": ("freeze:unfreeze", "Lift an environment's freeze, no matter who set it."),
         "prune": (
             "prune:prune",
-            "Delete published versions that nothing needs: without --digest and --yes only shows them, or asks.",
+            "Delete published versions that nothing needs; without --digest or --yes, show them or ask.",
         ),
         "audit": (
             "audit:audit",
-            "Walk the whole ledger and its archive, and name the first place where the trail breaks: exit 5 if any.",
+            "Check the whole ledger against its archive: exit 5 if an item was changed.",
         ),
         "drill": (
             "drill:drill",
-            "Make something bad on purpose, roll it back, and measure; never in production.",
+            "Rehearse a rollback: make something bad, roll it back, and measure; not in production.",
         ),
         "adopt": (
             "adopt:adopt",
-            "List what exists already of what the program declares, and how the stack adopts it; changes nothing.",
+            "List which declared resources exist already, and how the stack imports them; changes nothing.",
         ),
         "init": (
             "init:init",
-            "Look at an account's functions, and write the files that declare an environment around them.",
+            "Write the settings of a new environment from an account's functions.",
         ),
         "acceptance": (
             "acceptance:acceptance",
-            "Try in the account, in a sandbox of its own, what this tool relies on: exit 5 where a fact does not hold.",
+            "Test in a sandbox that AWS behaves as this tool needs it: exit 5 if it does not.",
         ),
         "login": (
             "login:login",
-            "Take a role with MFA, under your own name, and keep it here until it ends.",
+            "Take a role with MFA, and keep its credentials on this machine until they expire.",
         ),
-        "logout": ("login:logout", "Forget what login keeps of an environment's roles."),
+        "logout": ("login:logout", "Remove the credentials that login keeps."),
         "credentials": (
             "login:credentials",
-            "Hand on what login keeps of a role, as an AWS profile's credential_process asks for it.",
+            "Print the credentials of a login, for credential_process of an AWS profile.",
         ),
         "can": (
             "can:can",
-            "Say whether a change could be taken back: exit 0, or 3 with a line for each reason.",
+            "Check whether a release could be rolled back: exit 0, or 3 with each reason.",
         ),
         "approve": (
             "unfinished:approve",
-            "Approve exactly one plan, as another person under the approver role.",
+            "Approve a plan, as another person under the approver role.",
         ),
         "apply": ("unfinished:apply", "Carry out an approved plan, or one that you confirm by its digest."),
-        "resume": ("unfinished:resume", "Finish what was interrupted, from any machine."),
-        "abort": ("unfinished:abort", "Give up a plan, or undo what an unfinished run has done."),
+        "resume": ("unfinished:resume", "Finish an interrupted rollback, from any machine."),
+        "abort": ("unfinished:abort", "Give up a plan, or undo an unfinished rollback."),
         "watch": (
             "standby:watch",
-            "Watch a release's alarms for a while, and take what is on standby if one turns red: exit 4 if so.",
+            "Watch a release's alarms, and take the standby if one turns red: exit 4 if so.",
         ),
         "verify": (
             "status:verify",
             "Verify what is deployed; or, with an ID, a rollback whose verification failed.",
         ),
-        "status": ("status:status", "What is deployed, what is in flight, and what to type next."),
-        "diff": ("records:diff", "What changed between two releases, or since the one before."),
-        "history": ("records:history", "Releases, rollbacks and what the engine deployed, newest first."),
+        "status": ("status:status", "Show what is deployed, what is running, and what to type next."),
+        "diff": ("records:diff", "Show what changed between two releases, or since the previous one."),
+        "history": ("records:history", "List releases, rollbacks and updates of the stack, newest first."),
         "show": (
             "records:show",
-            "One rollback: its plan, its journal, and what to type next; or one entry of the engine's history.",
+            "Show one rollback: plan, journal, and what to type next; or one update of the stack.",
         ),
     },
     "release": {
-        "record": ("release:record", "Record what every alias is at, after a deployment."),
+        "record": ("release:record", "Record what is deployed as a release, after a deployment."),
         "adopt": (
             "release:adopt",
-            "Make a release of the published versions whose description is exactly the version.",
+            "Make a release of published versions, whose description is exactly the release's name.",
         ),
-        "list": ("release:list_", "The recorded releases, newest first, and what is deployed where."),
+        "list": ("release:list_", "List the recorded releases, newest first."),
         "quarantine": (
             "release:quarantine",
             "Quarantine a release: no rollback goes to it until it is lifted.",
         ),
-        "lift": ("release:lift", "Let a quarantined release come back."),
+        "lift": ("release:lift", "Release a release from quarantine."),
     },
     "standby": {
         "prepare": (
             "standby:prepare",
-            "Plan the rollback from the release that was recorded last, to be taken later in seconds.",
+            "Plan the rollback of the newest release, to be taken later in seconds.",
         ),
-        "take": ("standby:take", "Carry out the way back that is on standby, without another approval."),
+        "take": ("standby:take", "Carry out the standby, without another approval."),
     },
     "catalogue": {
         "sync": (
             "catalogue:sync",
-            "Propose what is new, gone or renamed among an environment's functions, and write it into its settings.",
+            "Add new functions to the settings, and remove those that are gone.",
         ),
     },
     "guard": {
         "build": (
             "guard:build",
-            "Make the package of the guard's function, before `pulumi up` of the foundation.",
+            "Build the package of the guard's function, before `pulumi up` of the foundation.",
         ),
         "status": (
             "guard:status",
-            "Say whether the guard would answer an alarm, what it would do now, and why alarms took nothing of late.",
+            "Show whether the guard would act on an alarm, and why recent alarms took nothing.",
         ),
         "test": (
             "guard:rehearse",
-            "Have the guard do all that it would if an alarm turned red now, but for the rollback.",
+            "Run the guard as if an alarm turned red now, without the rollback.",
         ),
     },
     "ci": {
         "role": (
             "ci:role",
-            "Have a job take a role: outputs for GitHub's next step, or what a shell of GitLab's evaluates.",
+            "Take a role in a job: outputs for GitHub's next step, or variables for a GitLab shell.",
         ),
         "plan": (
             "ci:plan",
-            "Plan, write it down, and hand on what it waits for; a second attempt of a run goes on with its record.",
+            "Plan and record; a second attempt of a run continues with the same record.",
         ),
-        "reviewer": ("ci:reviewer", "Hand on who has reviewed this run; asks GitHub or GitLab alone."),
+        "reviewer": ("ci:reviewer", "Output who has reviewed this run, from GitHub or GitLab."),
         "apply": (
             "ci:apply",
-            "Carry out the run's plan; or go on, where an earlier attempt was interrupted or failed.",
+            "Apply the run's plan; or resume it, if an earlier attempt was interrupted or failed.",
         ),
         "end": (
             "ci:end_",
-            "Give up what was rejected or ran out of time, and say in the job's summary how it ended.",
+            "Give up what was rejected or timed out, and write the result to the job's summary.",
         ),
     },
     "foundation": {
         "split": (
             "foundation:split",
-            "Have the stack forget what is in the foundation's stack now; nothing in the account changes.",
+            "Remove from the stack's state what the foundation's stack has now; changes nothing in the account.",
         ),
     },
     "ledger": {
-        "import": ("ledger:import_", "Adopt the journal of an emergency, once the ledger is back."),
-        "mend": ("ledger:mend", "Restore what a restored or new table has lost, from the archive."),
+        "import": ("ledger:import_", "Import the journal of an emergency, when the ledger is back."),
+        "mend": ("ledger:mend", "Restore entries that a restored or new table lacks, from the archive."),
     },
     "tools": {
         "install": (
@@ -282,7 +282,7 @@ def _group(name: str, line: str) -> typer.Typer:
     )
 
 
-app = _group("rollback", "Rolls a bad release back: planned, approved, verified and recorded.")
+app = _group("rollback", "Roll back a bad release: planned, approved, verified and recorded.")
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer's
@@ -300,14 +300,14 @@ def _all(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Rolls a bad release back: planned, approved, verified and recorded."""
+    """Roll back a bad release: planned, approved, verified and recorded."""
 
 
-app.add_typer(_group("release", "Records what was released, and what must not come back."))
-app.add_typer(_group("guard", "What takes a way back on standby for an alarm, without a person."))
-app.add_typer(_group("standby", "A way back that is planned and approved in advance."))
+app.add_typer(_group("release", "Record, list, adopt and quarantine releases."))
+app.add_typer(_group("guard", "The guard, which takes a standby for an alarm."))
+app.add_typer(_group("standby", "A rollback that is planned and approved in advance."))
 app.add_typer(_group("catalogue", "The functions that an environment's settings list."))
-app.add_typer(_group("ci", "What the workflows call, each a step of a job."))
+app.add_typer(_group("ci", "The steps of CI jobs, which the workflows call."))
 app.add_typer(_group("foundation", "What an administrator declares, in a stack of its own."))
 app.add_typer(_group("ledger", "The ledger after an emergency, or after a restore."))
 app.add_typer(_group("tools", "The programs that this command drives."))

@@ -46,7 +46,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "report": (
         "rollback report --env dev",
-        "rollback report last --env dev --output incident.html",
+        "rollback report last --env dev --file incident.html",
         "rollback report last --env dev --markdown",
     ),
     "freeze": ('rollback freeze --env prod --reason "database migration"',),

@@ -22,7 +22,7 @@ Env = Annotated[
         "--env",
         "-e",
         envvar=ENVIRONMENT,
-        help="The environment: Pulumi.<ENV>.yaml has its settings.",
+        help="The environment, with its settings in Pulumi.<ENV>.yaml.",
         autocompletion=completion.environments,
     ),
 ]
@@ -32,11 +32,11 @@ MaybeEnv = Annotated[
         "--env",
         "-e",
         envvar=ENVIRONMENT,
-        help="Environment; default: the one whose account is yours.",
+        help="The environment; default: the one of your AWS account.",
         autocompletion=completion.environments,
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line; required for every change.")]
 Identifier = Annotated[
     str, typer.Argument(metavar="ID", help="A rollback's id, the first 6 or more of its characters, or last.")
 ]
@@ -48,23 +48,27 @@ Release = Annotated[
     str, typer.Option("--to", help="A release, or previous.", autocompletion=completion.previous)
 ]
 Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and do nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan without applying it.")]
 Yes = Annotated[
     bool,
     typer.Option(
-        "--yes", "-y", help="Confirm the plan unseen (not in production; never another's approval)."
+        "--yes", "-y", help="Confirm the plan in advance (not in production; does not replace an approval)."
     ),
 ]
 Wait = Annotated[
     str,
     typer.Option(
-        "--wait", metavar="TIME", help="Wait for another person's approval so long, 30m say, then go on."
+        "--wait",
+        metavar="TIME",
+        help="How long to wait for another person's approval, for example 30m; then continue.",
     ),
 ]
 ConfirmDead = Annotated[
     str,
     typer.Option(
-        "--confirm-dead", metavar="HOLDER", help="Who held the engine's lock is dead: HOST:PID, or its id."
+        "--confirm-dead",
+        metavar="HOLDER",
+        help="The process that held the engine's lock is dead: HOST:PID, or the lock's id.",
     ),
 ]
 Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]

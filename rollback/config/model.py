@@ -127,7 +127,7 @@ class Settings(Section):
         )
     )
     function_access: FunctionAccess = Field(
-        FunctionAccess(), description="How the roles' policies speak of functions"
+        FunctionAccess(), description="How the roles' policies name functions"
     )
     rto: Rto = Field(Rto(), description="The time budget of each scenario, in minutes")
     pace: Pace = Field(Pace(), description="Calls a second, below the quotas of account and region")

@@ -274,7 +274,7 @@ def refuse_unhealthy(view: Overview) -> None:
     held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != DRILL]
     wrong = [status.function for service in view.services for status in service.functions if not status.ok]
     why = (
-        [f"{', '.join(waiting[:3])} is in flight"] if waiting else [],
+        [f"{', '.join(waiting[:3])} is running"] if waiting else [],
         [f"a lease is held on {', '.join(held[:3])}"] if held else [],
         [f"{', '.join(wrong[:3])} is not as recorded"] if wrong else [],
         [] if all(service.stands for service in view.services) else ["no release is recorded"],

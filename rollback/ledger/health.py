@@ -26,8 +26,8 @@ from rollback.model.release import Entry
 from rollback.model.situation import State
 
 LOST = (
-    "A restored table has no point-in-time recovery, no deletion protection and no tags until `pulumi up` of the foundation gives "
-    "them back."
+    "A restored table has no point-in-time recovery, no deletion protection and no tags until `pulumi up` of the foundation "
+    "restores them."
 )
 
 

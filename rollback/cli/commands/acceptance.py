@@ -29,14 +29,14 @@ def acceptance(
             "--older-than",
             metavar="MINUTES",
             min=0,
-            help="Remove what runs have left that began so long ago; default: an hour.",
+            help="Remove what runs have left that began more than this ago; default: 60.",
         ),
     ] = 60,
     dry_run: DryRun = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Make and remove it without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Create and remove it without asking.")] = False,
     json: Json = False,
 ) -> None:
-    """Try in the account, in a sandbox of its own, what this tool relies on: exit 5 where a fact does not hold."""
+    """Test in a sandbox that AWS behaves as this tool needs it: exit 5 if it does not."""
     with verb(env, json) as (opened, ui):
         planned = opened.acceptance.planned()
         if dry_run:

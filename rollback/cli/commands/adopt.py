@@ -16,14 +16,16 @@ def adopt(
     env: Env,
     write: Annotated[
         Path | None,
-        typer.Option("--write", metavar="DIR", help="Write the import file, and Terraform's lines, to here."),
+        typer.Option(
+            "--write", metavar="DIR", help="Where to write the import file, and the lines for Terraform."
+        ),
     ] = None,
     foundation: Annotated[
-        bool, typer.Option("--foundation", help="What an administrator declares: ledger, trail, roles.")
+        bool, typer.Option("--foundation", help="What an administrator declares: ledger, archive, roles.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """List what exists already of what the program declares, and how the stack adopts it; changes nothing."""
+    """List which declared resources exist already, and how the stack imports them; changes nothing."""
     with verb(env, json) as (opened, ui):
         adopting = opened.adoption
         if write:

@@ -9,7 +9,7 @@ from rollback.views import audit as views
 
 
 def audit(env: Env, json: Json = False) -> None:
-    """Walk the whole ledger and its archive, and name the first place where the trail breaks: exit 5 if any."""
+    """Check the whole ledger against its archive: exit 5 if an item was changed."""
     with verb(env, json) as (opened, ui):
         seen = opened.audit()
         ui.show(views.view(seen), views.document(seen))

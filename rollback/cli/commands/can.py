@@ -16,21 +16,21 @@ from rollback.views import reversibility
 def can(
     env: Env,
     commit: Annotated[
-        str, typer.Option("--commit", help="The commit that is to be deployed; default: what is checked out.")
+        str, typer.Option("--commit", help="The commit to be deployed; default: the one that is checked out.")
     ] = "HEAD",
     github: Annotated[
-        bool, typer.Option("--github", help="Not reversible unless GitHub says who has to approve.")
+        bool, typer.Option("--github", help="Also require that GitHub shows who has to approve.")
     ] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As Markdown, for a job's summary or a pull request.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Say whether a change could be taken back: exit 0, or 3 with a line for each reason."""
+    """Check whether a release could be rolled back: exit 0, or 3 with each reason."""
     with verb(env, json) as (opened, ui):
         if markdown and json:
             raise UsageError(
-                "--markdown and JSON both want standard output.",
+                "--markdown and JSON both write to standard output.",
                 code=Code.OPTION_INVALID,
                 next="Leave one out.",
             )

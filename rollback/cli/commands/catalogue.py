@@ -18,25 +18,27 @@ def sync(
     env: Env,
     stack: Annotated[
         list[str] | None,
-        typer.Option("--stack", help="Look for new functions in this CloudFormation stack; may be repeated."),
+        typer.Option("--stack", help="Look for new functions in this CloudFormation stack; can be repeated."),
     ] = None,
     name_prefix: Annotated[
         list[str] | None,
-        typer.Option("--name-prefix", help="Look for those whose names begin so; may be repeated."),
+        typer.Option(
+            "--name-prefix", help="Look for functions whose names begin with this; can be repeated."
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option("--tag", metavar="KEY=VALUE", help="Look for those with this tag; may be repeated."),
+        typer.Option("--tag", metavar="KEY=VALUE", help="Look for functions with this tag; can be repeated."),
     ] = None,
     except_: Annotated[
         list[str] | None,
-        typer.Option("--except", metavar="FUNCTION", help="Leave this new one out; may be repeated."),
+        typer.Option("--except", metavar="FUNCTION", help="Leave this new function out; can be repeated."),
     ] = None,
     dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write the difference without asking.")] = False,
     json: Json = False,
 ) -> None:
-    """Propose what is new, gone or renamed among an environment's functions, and write it into its settings."""
+    """Add new functions to the settings, and remove those that are gone."""
     with verb(env, json) as (opened, ui):
         synced = opened.catalogue.compare(
             Selection(

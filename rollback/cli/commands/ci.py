@@ -50,7 +50,7 @@ def role(
         str, typer.Option("--person", help="In whose name; by default of who has started this attempt.")
     ] = "",
 ) -> None:
-    """Have a job take a role: outputs for GitHub's next step, or what a shell of GitLab's evaluates."""
+    """Take a role in a job: outputs for GitHub's next step, or variables for a GitLab shell."""
     with _without_credentials(env) as settings:
         if for_the_shell := ci.take_role(settings, which.value, minutes, person):
             write_out(for_the_shell)
@@ -74,7 +74,7 @@ def plan(
     ] = "false",
     unreviewed: Annotated[str, typer.Option("--unreviewed")] = "false",
 ) -> None:
-    """Plan, write it down, and hand on what it waits for; a second attempt of a run goes on with its record."""
+    """Plan and record; a second attempt of a run continues with the same record."""
     with verb(env, json=False) as (opened, ui):
         target = _target(kind, to)
         if allow_below == "true" and target in (kinds.Kind.TABLE, kinds.Kind.CUTOVER):
@@ -113,13 +113,13 @@ def plan(
 
 
 def reviewer(env: Env) -> None:
-    """Hand on who has reviewed this run; asks GitHub or GitLab alone."""
+    """Output who has reviewed this run, from GitHub or GitLab."""
     with _without_credentials(env) as settings:
         ci.hand_on(person=ci.reviewer(settings))
 
 
 def apply(identifier: Identifier, env: Env, digest: Annotated[str, typer.Option("--digest")] = "") -> None:
-    """Carry out the run's plan; or go on, where an earlier attempt was interrupted or failed."""
+    """Apply the run's plan; or resume it, if an earlier attempt was interrupted or failed."""
     with verb(env, json=False) as (opened, ui):
         status = opened.record(identifier).status
         if status not in records.UNFINISHED:
@@ -136,7 +136,7 @@ def end_(
     env: Env,
     approval: Annotated[str, typer.Option("--approval", help="How the approval's job ended.")] = "",
 ) -> None:
-    """Give up what was rejected or ran out of time, and say in the job's summary how it ended."""
+    """Give up what was rejected or timed out, and write the result to the job's summary."""
     with verb(env, json=False) as (opened, _):
         waiting = opened.record(identifier).status is records.Status.AWAITING_APPROVAL
         if waiting and approval in ("failure", "cancelled"):

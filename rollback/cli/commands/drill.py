@@ -32,15 +32,15 @@ def drill(
         str,
         typer.Option(
             "--scenario",
-            help="What goes bad: code, configuration, infrastructure, full, table, automatic; some, or all.",
+            help="What to make bad: code, configuration, infrastructure, full, table, automatic; several, or all.",
         ),
     ] = "",
     fault: Annotated[
-        Fault | None, typer.Option("--fault", help="What gets in the way; default: the scenario's own.")
+        Fault | None, typer.Option("--fault", help="The fault to add; default: the scenario's own.")
     ] = None,
     report: Annotated[bool, typer.Option("--report", help="Only the table of the last drills.")] = False,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Only plan, and see that what is deployed answers.")
+        bool, typer.Option("--read-only", help="Only plan, and check that the current release responds.")
     ] = False,
     services: Services = "all",
     table: Annotated[
@@ -53,15 +53,18 @@ def drill(
     ] = "",
     approver: Annotated[
         str,
-        typer.Option("--approver-profile", metavar="PROFILE", help="The AWS profile of who approves."),
+        typer.Option("--approver-profile", metavar="PROFILE", help="The AWS profile of the approver."),
     ] = "",
     wait: Annotated[
-        int, typer.Option("--wait", metavar="MINUTES", min=0, max=1440, help="Wait for who approves.")
+        int,
+        typer.Option(
+            "--wait", metavar="MINUTES", min=0, max=1440, help="How many minutes to wait for the approval."
+        ),
     ] = 0,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
     json: Json = False,
 ) -> None:
-    """Make something bad on purpose, roll it back, and measure; never in production."""
+    """Rehearse a rollback: make something bad, roll it back, and measure; not in production."""
     with verb(env, json) as (opened, ui):
         if markdown and json:
             raise UsageError(

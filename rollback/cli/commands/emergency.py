@@ -18,10 +18,12 @@ from rollback.views import documents, records, rich_layout, terminal
 
 Emergent = Annotated[
     bool,
-    typer.Option("--emergency", help="Without ledger, lease and approval, under the break-glass role."),
+    typer.Option(
+        "--emergency", help="Roll back without ledger, lease and approval, under the break-glass role."
+    ),
 ]
 Resume = Annotated[
-    Path | None, typer.Option("--resume", metavar="FILE", help="Emergency: go on with this journal.")
+    Path | None, typer.Option("--resume", metavar="FILE", help="Emergency: resume this journal.")
 ]
 Undo = Annotated[
     Path | None, typer.Option("--undo", metavar="FILE", help="Emergency: revert what this journal moved.")
@@ -29,7 +31,8 @@ Undo = Annotated[
 AlthoughAnswers = Annotated[
     bool,
     typer.Option(
-        "--although-the-ledger-answers", help="Emergency all the same; asks for the environment's name."
+        "--although-the-ledger-answers",
+        help="Emergency although the ledger answers; asks for the environment's name.",
     ),
 ]
 AlthoughQuarantined = Annotated[

@@ -8,7 +8,7 @@ from rollback.views import rich_layout
 
 
 def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
-    """Have the stack forget what is in the foundation's stack now; nothing in the account changes."""
+    """Remove from the stack's state what the foundation's stack has now; changes nothing in the account."""
     with verb(env, json) as (opened, ui):
         found = opened.adoption.split_foundation(dry_run=dry_run)
         done = "would be forgotten" if dry_run else "forgotten"

@@ -1,4 +1,4 @@
-"""`rollback guard …`: what takes a way back on standby for an alarm, without a person."""
+"""`rollback guard …`: takes a standby for an alarm, without a person."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Make the package of the guard's function, before `pulumi up` of the foundation."""
+    """Build the package of the guard's function, before `pulumi up` of the foundation."""
     with answering(env, json) as ui:
         made = guard.build(env, file, python=python)
         ui.show(
@@ -38,7 +38,7 @@ def build(
 
 
 def status(env: Env, json: Json = False) -> None:
-    """Say whether the guard would answer an alarm, what it would do now, and why alarms took nothing of late."""
+    """Show whether the guard would act on an alarm, and why recent alarms took nothing."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.status()
         ui.show(views.state(found), {"environment": opened.name, **views.document(found)})
@@ -55,7 +55,7 @@ def rehearse(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Have the guard do all that it would if an alarm turned red now, but for the rollback."""
+    """Run the guard as if an alarm turned red now, without the rollback."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.test(alarm)
         ui.show(views.rehearsed(found), {"environment": opened.name, **found})

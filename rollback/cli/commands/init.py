@@ -51,41 +51,39 @@ def init(
     folder: Annotated[
         str,
         typer.Option(
-            "--folder", help="Where to write; default: here, or rollbacks/ where something is here."
+            "--folder", help="Where to write; default: this folder, or rollbacks/ if it is not empty."
         ),
     ] = "",
     prefix: Annotated[
         str,
-        typer.Option("--prefix", help="What all that is declared begins with; default: the folder's name."),
+        typer.Option("--prefix", help="What all names begin with; default: the folder's name."),
     ] = "",
     production: Annotated[
         bool | None,
-        typer.Option(
-            "--production/--no-production", help="Whether people depend on it; default: by its name."
-        ),
+        typer.Option("--production/--no-production", help="Whether it is production; default: by its name."),
     ] = None,
     stack: Annotated[
         list[str] | None,
-        typer.Option("--stack", help="Only functions of this CloudFormation stack; may be repeated."),
+        typer.Option("--stack", help="Only functions of this CloudFormation stack; can be repeated."),
     ] = None,
     name_prefix: Annotated[
         list[str] | None,
-        typer.Option("--name-prefix", help="Only functions whose names begin so; may be repeated."),
+        typer.Option("--name-prefix", help="Only functions whose names begin with this; can be repeated."),
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option("--tag", metavar="KEY=VALUE", help="Only functions with this tag; may be repeated."),
+        typer.Option("--tag", metavar="KEY=VALUE", help="Only functions with this tag; can be repeated."),
     ] = None,
     except_: Annotated[
         list[str] | None,
-        typer.Option("--except", metavar="FUNCTION", help="Leave this one out; may be repeated."),
+        typer.Option("--except", metavar="FUNCTION", help="Leave this function out; can be repeated."),
     ] = None,
     only_with_alias: Annotated[
         bool, typer.Option("--only-with-alias", help="Leave out functions that lack the alias.")
     ] = False,
     services_by: Annotated[
         Grouped | None,
-        typer.Option("--services-by", help="What makes a service; default: what tells them apart."),
+        typer.Option("--services-by", help="How functions are grouped into services; default: what fits."),
     ] = None,
     service_tag: Annotated[
         str, typer.Option("--service-tag", metavar="KEY", help="With --services-by tag: which one.")
@@ -105,13 +103,13 @@ def init(
     ] = None,
     approver: Annotated[
         list[str] | None,
-        typer.Option("--approver", metavar="ARN", help="Who may approve; may be repeated, as the others."),
+        typer.Option("--approver", metavar="ARN", help="Who may approve; can be repeated, like the others."),
     ] = None,
     permission_sets: Annotated[
         bool | None,
         typer.Option(
             "--permission-sets/--no-permission-sets",
-            help="Whether people come by IAM Identity Center; default: as you do.",
+            help="Whether people use IAM Identity Center; default: as you do.",
         ),
     ] = None,
     repository: Annotated[
@@ -125,7 +123,7 @@ def init(
         typer.Option(
             "--github",
             metavar="OWNER/NAME@SHA",
-            help="GitHub workflows, too: where those are that they call, and the commit.",
+            help="Also write GitHub workflows; the repository and commit of those that they call.",
         ),
     ] = "",
     gitlab: Annotated[
@@ -133,7 +131,7 @@ def init(
         typer.Option(
             "--gitlab",
             metavar="GROUP/PROJECT@SHA",
-            help="Jobs of GitLab, too: where the component is that they include, and the commit.",
+            help="Also write GitLab jobs; the project and commit of the component that they include.",
         ),
     ] = "",
     gitlab_project: Annotated[
@@ -147,7 +145,7 @@ def init(
         typer.Option(
             "--gitlab-approvals",
             metavar="GROUP/PROJECT",
-            help="Another, whose jobs may approve; default: people do.",
+            help="Another project, whose jobs may approve; default: people approve.",
         ),
     ] = "",
     ci_source: Annotated[
@@ -155,17 +153,17 @@ def init(
         typer.Option(
             "--ci-source",
             metavar="SOURCE",
-            help="What CI installs: a version, a git address with a commit, a wheel; default: that very commit.",
+            help="What CI installs: a version, a git URL with a commit, or a wheel; default: that commit.",
         ),
     ] = "",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="With --yes: overwrite files that differ, too.")
+        bool, typer.Option("--overwrite", help="With --yes: also overwrite files that differ.")
     ] = False,
     dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write what is proposed without asking.")] = False,
     json: Json = False,
 ) -> None:
-    """Look at an account's functions, and write the files that declare an environment around them."""
+    """Write the settings of a new environment from an account's functions."""
     with answering(env, json) as ui:
         system, pinned = _ci(github, gitlab, ci_source)
         selection = Selection(

@@ -18,11 +18,11 @@ def import_(
     env: Env,
     although_moved: Annotated[
         bool,
-        typer.Option("--although-moved", help="Adopt it although the aliases were changed since."),
+        typer.Option("--although-moved", help="Import it although aliases were changed since."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Adopt the journal of an emergency, once the ledger is back."""
+    """Import the journal of an emergency, when the ledger is back."""
     with verb(env, json) as (opened, ui):
         adopted = opened.ledger.import_journal(file, although_moved=although_moved)
         seen = adopted.seen
@@ -37,7 +37,7 @@ def import_(
 
 
 def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
-    """Restore what a restored or new table has lost, from the archive."""
+    """Restore entries that a restored or new table lacks, from the archive."""
     with verb(env, json) as (opened, ui):
         repaired = opened.ledger.mend(reason)
         document = {"environment": opened.name, **plain(repaired)}

@@ -37,20 +37,24 @@ def login(
     env: Env,
     role: Annotated[Role, typer.Option("--role", help="The role to take.")] = Role.rollback,
     mfa: Annotated[
-        str, typer.Option("--mfa", metavar="CODE", help="The code, where nobody can be asked.")
+        str, typer.Option("--mfa", metavar="CODE", help="The MFA code, where there is no terminal.")
     ] = "",
     serial: Annotated[
-        str, typer.Option("--serial", metavar="ARN", help="The MFA device; default: the one named like you.")
+        str,
+        typer.Option(
+            "--serial", metavar="ARN", help="The MFA device; default: the one named like your user."
+        ),
     ] = "",
     profile: Annotated[
-        str, typer.Option("--profile", help="The AWS profile of your own keys; default: the usual ones.")
+        str,
+        typer.Option("--profile", help="The AWS profile with your own keys; default: the default profile."),
     ] = "",
     hours: Annotated[
         int, typer.Option("--hours", min=1, max=naming.SESSION_HOURS, help="For how long, in hours.")
     ] = 1,
     json: Json = False,
 ) -> None:
-    """Take a role with MFA, under your own name, and keep it here until it ends."""
+    """Take a role with MFA, and keep its credentials on this machine until they expire."""
     with answering(env, json) as ui:
         settings = configured.load(configured.find_root(Path.cwd()), env)
 
@@ -95,7 +99,7 @@ def logout(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Forget what login keeps of an environment's roles."""
+    """Remove the credentials that login keeps."""
     with answering(env, json) as ui:
         settings = configured.load(configured.find_root(Path.cwd()), env)
         if role:
@@ -106,7 +110,7 @@ def logout(
 
 
 def credentials(role: Annotated[str, typer.Argument(metavar="ROLE_ARN")]) -> None:
-    """Hand on what login keeps of a role, as an AWS profile's credential_process asks for it."""
+    """Print the credentials of a login, for credential_process of an AWS profile."""
     try:
         stdio.write_out(keeping.kept(role))
     except Exception:

@@ -25,13 +25,11 @@ def prune(
     ] = "",
     yes: Annotated[
         bool,
-        typer.Option(
-            "--yes", "-y", help="Delete what is found, without a look at it first (not in production)."
-        ),
+        typer.Option("--yes", "-y", help="Delete without showing it first (not in production)."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Delete published versions that nothing needs: without --digest and --yes only shows them, or asks."""
+    """Delete published versions that nothing needs; without --digest or --yes, show them or ask."""
     with verb(env, json) as (opened, ui):
         request = PruneRequest(keep=keep)
         reason = messages.checked_reason(reason) if reason or digest or yes else ""

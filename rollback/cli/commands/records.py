@@ -32,7 +32,7 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10000)] = 30,
     json: Json = False,
 ) -> None:
-    """Releases, rollbacks and what the engine deployed, newest first."""
+    """List releases, rollbacks and updates of the stack, newest first."""
     with verb(env, json) as (opened, ui):
         entries = opened.history(limit, kind.value if kind else None)
         for notice in entries.notices:
@@ -43,7 +43,7 @@ def history(
 
 
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
-    """One rollback: its plan, its journal, and what to type next; or one entry of the engine's history."""
+    """Show one rollback: plan, journal, and what to type next; or one update of the stack."""
     with verb(env, json) as (opened, ui):
         moment = opened.moment(identifier)
         if moment is not None:
@@ -66,7 +66,7 @@ def diff(
     after: Annotated[str, typer.Argument(metavar="[B]", help="The same; default: deployed.")] = "deployed",
     json: Json = False,
 ) -> None:
-    """What changed between two releases, or since the one before."""
+    """Show what changed between two releases, or since the previous one."""
     with verb(env, json) as (opened, ui):
         found = opened.diff(before, after)
         ui.show(release_diff.view(found), release_diff.document(found))

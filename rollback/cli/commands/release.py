@@ -25,7 +25,7 @@ def record(
         typer.Option(
             "--not-below",
             metavar="VERSION",
-            help="From now on no rollback goes to an older release than this: after a migration that goes one way.",
+            help="From now on no rollback goes to an older release than this: for example after a migration.",
         ),
     ] = "",
     standby: Annotated[
@@ -33,7 +33,7 @@ def record(
         typer.Option(
             "--standby",
             metavar="TIME",
-            help="Plan the way back at once, to be taken within 45m, 2h or 1h30m: see `rollback standby`.",
+            help="Prepare a standby, to be taken within this time: 45m, 2h or 1h30m.",
         ),
     ] = "",
     from_stack: Annotated[
@@ -41,12 +41,12 @@ def record(
         typer.Option(
             "--from-stack",
             metavar="NAME",
-            help="A CloudFormation stack: record what it has deployed, of its services alone. Can be repeated.",
+            help="Record only what this CloudFormation stack has deployed; can be repeated.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Record what every alias is at, after a deployment."""
+    """Record what is deployed as a release, after a deployment."""
     with verb(env, json) as (opened, ui):
         minutes = minutes_if(standby)
         recorded = opened.releases.record(
@@ -88,7 +88,7 @@ def adopt(
     terraform_commit: Annotated[str | None, typer.Option("--terraform-commit")] = None,
     json: Json = False,
 ) -> None:
-    """Make a release of the published versions whose description is exactly the version."""
+    """Make a release of published versions, whose description is exactly the release's name."""
     with verb(env, json) as (opened, ui):
         _recorded(
             opened,
@@ -99,10 +99,12 @@ def adopt(
 
 def list_(
     env: Env,
-    everything: Annotated[bool, typer.Option("--all", help="Quarantined releases of drills, too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Include quarantined releases of drills.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """The recorded releases, newest first, and what is deployed where."""
+    """List the recorded releases, newest first."""
     with verb(env, json) as (opened, ui):
         found = opened.releases.list()
         ui.show(
@@ -119,7 +121,7 @@ def quarantine(
 
 
 def lift(version: Named, env: Env, reason: Reason, services: Services = "all", json: Json = False) -> None:
-    """Let a quarantined release come back."""
+    """Release a release from quarantine."""
     _quarantine(version, env, services, reason, json=json, lifting=True)
 
 

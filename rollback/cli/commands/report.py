@@ -33,11 +33,11 @@ def report(
         bool, typer.Option("--markdown", help="One rollback as Markdown, for a job's summary.")
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="How many moments, newest first.")
+        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of entries, newest first.")
     ] = 100,
     json: Json = False,
 ) -> None:
-    """Write what happened as one HTML page that needs nothing else."""
+    """Write a report of what happened, as one HTML page."""
     with verb(env, json) as (opened, ui):
         if markdown and identifier is None:
             raise UsageError(
@@ -47,7 +47,7 @@ def report(
             )
         if json and file == _STDOUT:
             raise UsageError(
-                "JSON and --file - both want standard output.",
+                "JSON and --file - both write to standard output.",
                 code=Code.OPTION_INVALID,
                 next="--file FILE",
             )

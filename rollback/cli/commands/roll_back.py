@@ -36,14 +36,16 @@ To = Annotated[str, typer.Option("--to", help="A commit, or previous.", autocomp
 AllowDestroy = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow-destroy", metavar="NAME", help="Let this go, although it holds data or protection."
+        "--allow-destroy",
+        metavar="NAME",
+        help="Allow deleting this resource, although it holds data or is protected.",
     ),
 ]
 AllowBelow = Annotated[
     bool,
     typer.Option(
         "--allow-below",
-        help="Go below a release that must not be rolled back past: recorded as an exception, and approved.",
+        help="Go to an older release than --not-below allows: an exception, which is recorded and approved.",
     ),
 ]
 Except = Annotated[
@@ -75,12 +77,12 @@ def lambda_(
     ] = None,
     adopt_current: Annotated[
         bool,
-        typer.Option("--adopt-current", help="Start from where aliases are, also where somebody moved them."),
+        typer.Option("--adopt-current", help="Start from the current aliases, including unrecorded changes."),
     ] = False,
     allow_below: AllowBelow = False,
     dry_run: DryRun = False,
     as_shell: Annotated[
-        bool, typer.Option("--as-shell", help="Print the plan as AWS CLI commands, and end there.")
+        bool, typer.Option("--as-shell", help="Print the plan as AWS CLI commands, without applying it.")
     ] = False,
     yes: Yes = False,
     in_emergency: Emergent = False,
@@ -179,13 +181,11 @@ def terraform(
 def table(
     env: Env,
     name: Annotated[str, typer.Option("--table", help="The table.", autocompletion=completion.tables)],
-    to: Annotated[
-        str, typer.Option("--to", help="A time, before:ROLLBACK, release:VERSION, or restored:ROLLBACK.")
-    ],
+    to: Annotated[str, typer.Option("--to", help="A time, before:ID, release:VERSION, or restored:ID.")],
     reason: Reason = "",
     cutover: Annotated[
         CutoverChoice,
-        typer.Option("--cutover", help="What to do with the table restored by --to restored:ROLLBACK."),
+        typer.Option("--cutover", help="What to do with the table restored by --to restored:ID."),
     ] = CutoverChoice.none,
     delete_new: Annotated[
         bool, typer.Option("--delete-new", help="With copy-back: delete items that are newer, too.")

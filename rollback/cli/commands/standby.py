@@ -1,4 +1,4 @@
-"""`rollback standby …`: a way back that is planned and approved in advance."""
+"""`rollback standby …`: a rollback that is planned and approved in advance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def prepare(
     ],
     json: Json = False,
 ) -> None:
-    """Plan the rollback from the release that was recorded last, to be taken later in seconds."""
+    """Plan the rollback of the newest release, to be taken later in seconds."""
     with verb(env, json) as (opened, ui):
         minutes = minutes_in(for_)
         end(ui, lambda: opened.standby.prepare(minutes=minutes))
@@ -34,7 +34,7 @@ def take(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Carry out the way back that is on standby, without another approval."""
+    """Carry out the standby, without another approval."""
     with verb(env, json) as (opened, ui):
         end(ui, lambda: opened.standby.take(reason=reason, rollback_id=identifier))
 
@@ -44,11 +44,13 @@ def watch(
     version: Version,
     bake: Annotated[
         str,
-        typer.Option("--bake", metavar="TIME", help="For how long: 10m or 1h; by default the setting's."),
+        typer.Option(
+            "--bake", metavar="TIME", help="How long: 10m or 1h; default: the setting automatic.bake."
+        ),
     ] = "",
     json: Json = False,
 ) -> None:
-    """Watch a release's alarms for a while, and take what is on standby if one turns red: exit 4 if so."""
+    """Watch a release's alarms, and take the standby if one turns red: exit 4 if so."""
     with verb(env, json) as (opened, ui):
         try:
             watched = opened.standby.watch(version, minutes=minutes_if(bake))

@@ -22,10 +22,12 @@ _EVERY = 2.0
 
 def status(
     env: Env,
-    exact: Annotated[bool, typer.Option("--exact", help="Read weights, however many functions.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Read traffic weights, however many functions there are.")
+    ] = False,
     commit: Annotated[
         str | None,
-        typer.Option("--commit", help="Only ask whether this commit may be deployed: exit 3 if not."),
+        typer.Option("--commit", help="Only check whether this commit may be deployed: exit 3 if not."),
     ] = None,
     watch: Annotated[
         bool,
@@ -37,7 +39,7 @@ def status(
     ] = False,
     json: Json = False,
 ) -> None:
-    """What is deployed, what is in flight, and what to type next."""
+    """Show what is deployed, what is running, and what to type next."""
     with verb(env, json) as (opened, ui):
         if watch:
             if exact or commit is not None:

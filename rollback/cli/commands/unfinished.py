@@ -1,4 +1,4 @@
-"""The verbs that go on with a record that has not ended: `approve`, `apply`, `resume` and `abort`."""
+"""The verbs that continue a record that has not ended: `approve`, `apply`, `resume` and `abort`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rollback.views import rich_layout
 
 def approve(
     identifier: Identifier,
-    digest: Annotated[str, typer.Option("--digest", help="The plan's digest, as you read it.")],
+    digest: Annotated[str, typer.Option("--digest", help="The digest of the plan that you have read.")],
     env: MaybeEnv = None,
     json: Json = False,
 ) -> None:
-    """Approve exactly one plan, as another person under the approver role."""
+    """Approve a plan, as another person under the approver role."""
     with verb(env, json) as (opened, ui):
         record = opened.approve(identifier, digest)
         document = {
@@ -53,7 +53,7 @@ def apply(
 def resume(
     identifier: Identifier, env: MaybeEnv = None, confirm_dead: ConfirmDead = "", json: Json = False
 ) -> None:
-    """Finish what was interrupted, from any machine."""
+    """Finish an interrupted rollback, from any machine."""
     with verb(env, json) as (opened, ui):
         end(ui, lambda: opened.resume(identifier, confirm_dead=confirm_dead))
 
@@ -65,6 +65,6 @@ def abort(
     confirm_dead: ConfirmDead = "",
     json: Json = False,
 ) -> None:
-    """Give up a plan, or undo what an unfinished run has done."""
+    """Give up a plan, or undo an unfinished rollback."""
     with verb(env, json) as (opened, ui):
         end(ui, lambda: opened.abort(identifier, reason, confirm_dead=confirm_dead))
