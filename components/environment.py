@@ -1,7 +1,7 @@
 """One environment, declared in two stacks: wires the components.
 
 The stack `dev-foundation` is an administrator's: what decides who may do what, and what keeps the record of it. Its
-state is where the deployer can neither read nor write it, since the engine runs what a state names as whoever types
+state is where the deployer can neither read nor write it, since the engine runs what a state names as the person who types
 `pulumi up` (https://github.com/pulumi/pulumi/issues/7242). The stack `dev` is the deployer's: what changes daily. Both
 read `Pulumi.dev.yaml`.
 """

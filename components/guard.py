@@ -1,4 +1,4 @@
-"""The guard: alarms on every function's alias, and the function that takes the way back on standby for one.
+"""The guard: alarms on every function's alias, and the function that takes the standby for one.
 
 An alias's metrics have exactly the dimensions FunctionName and Resource=FUNCTION:ALIAS: an alarm on less or more sees
 nothing (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html). One alarm a function and metric, and

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def scope_of(settings: Settings) -> Scope:
-    """What the policies of an environment speak of."""
+    """What the policies of an environment name."""
     names, terraform, checks = settings.names, settings.terraform, settings.terraform_checks
     return Scope(
         names=names,

@@ -332,7 +332,7 @@ def _restore(scope: Scope) -> list[Statement]:
 
 
 def _table_keys(scope: Scope) -> list[Statement]:
-    """What DynamoDB needs of whoever uses a table under a customer's key, or restores one: of the key, through
+    """What DynamoDB needs of anybody who uses a table under a customer's key, or restores one: of the key, through
     DynamoDB, and for itself (Amazon DynamoDB Developer Guide, "DynamoDB encryption at rest: usage notes" and "How
     DynamoDB uses AWS KMS").
     """

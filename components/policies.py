@@ -72,7 +72,7 @@ class TooManyFunctions(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """What one environment's policies speak of.
+    """What one environment's policies name.
 
     `functions` are full names, `alias` the alias that is invoked, `tables` the tables that may be
     restored (never the deployments table). `state_key` and `table_keys` are the ARNs of KMS keys: of the stack's

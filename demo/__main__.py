@@ -60,7 +60,7 @@ def main() -> int:
             f"The demo failed in {stage.where}.", str(error), f"What it left is in {_shown(FOLDER)}."
         )
         return _FAILED
-    except BrokenPipeError:  # whoever read is gone: there is nobody to tell
+    except BrokenPipeError:  # the reader is gone: there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except (LocalError, RollbackError, OSError) as error:

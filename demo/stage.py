@@ -248,7 +248,7 @@ class DemoStage:
             reading, writing = pty.openpty()
             size = struct.pack("HHHH", self.console.height, self.console.width, 0, 0)
             fcntl.ioctl(writing, termios.TIOCSWINSZ, size)
-        # In a session of its own: Ctrl-C reaches us alone, and we end it in good order.
+        # In a session of its own: Ctrl-C reaches us alone, and we end it gracefully.
         process = subprocess.Popen(
             list(command),
             cwd=cwd,
@@ -296,7 +296,7 @@ def _quoted(argument: str) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command in good order, and then in none."""
+    """End a command gracefully, and then in none."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -47,7 +47,7 @@ def play(stage: DemoStage, emulator: Emulator, folder: Path) -> None:
 
 @dataclass(kw_only=True)
 class Company:
-    """A company with two accounts, and the machine of whoever types."""
+    """A company with two accounts, and the machine of anybody who types."""
 
     stage: DemoStage
     emulator: Emulator
@@ -62,7 +62,7 @@ class Company:
 
     @property
     def profiles(self) -> Path:
-        """`~/.aws/config` of whoever types, as `aws configure sso` fills it."""
+        """`~/.aws/config` of anybody who types, as `aws configure sso` fills it."""
         return self.folder / "aws-config"
 
     # -- chapters --------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class Company:
             "v2 → v1 was COMPLETE in production after another person's yes; no file was edited by hand"
         )
 
-    # -- the machine of whoever types ------------------------------------------------------------------------
+    # -- the machine of anybody who types ------------------------------------------------------------------------
 
     def _step(self, line: str, environment: str) -> None:
         if line.startswith("export "):

@@ -19,7 +19,7 @@ from rollback.config.naming import arn
 from rollback.config.settings import Settings
 
 # In the account but not in the catalogue. The first begins with the name of a catalogued service,
-# so that whoever maps functions to services by prefix takes it for one of them.
+# so that anybody who maps functions to services by prefix takes it for one of them.
 UNLISTED = ("role-service-admin-console", "team-service-legacy")
 _ASSUMED_BY_LAMBDA = {
     "Version": "2012-10-17",

@@ -110,7 +110,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     logging.getLogger("hypercorn.access").disabled = True
     sys.stdout.write(json.dumps({"port": port, "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
-    # Whoever started us has read its line and may be gone; what follows goes to the log.
+    # Anybody who started us has read its line and may be gone; what follows goes to the log.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     own = {copying.PATH: copying.asked, idle.PATH: idle.asked}
     asyncio.run(serve(copying.beside(app.app, own), config))

@@ -26,7 +26,7 @@ Change = tuple[float, str, str, Any]
 
 
 class TableHistory:
-    """The past of the tables, by their ARN and id: a table that was made anew has none."""
+    """The past of the tables, by their ARN and id: a table that was made again has none."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock, self._began = clock, clock()

@@ -113,7 +113,7 @@ def names(trust: Any, user: str) -> bool:
 
 
 def kept(asked: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
-    """The condition keys that a new session has for good, from the request and from the session that it was made with."""
+    """The condition keys that a new session has permanently, from the request and from the session that it was made with."""
     mfa = asked.get("Action") == "GetSessionToken" and by_mfa(asked)
     name = asked.get("SourceIdentity") or before.get(_SOURCE)
     return {**({_MFA: "true"} if mfa else {}), **({_SOURCE: name} if name else {})}

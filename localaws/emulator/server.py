@@ -94,7 +94,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=sink,
             text=True,
-            # Ctrl-C is for the one at the terminal, who then ends this one in good order.
+            # Ctrl-C is for the one at the terminal, who then ends this one gracefully.
             start_new_session=True,
         )
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for

@@ -48,7 +48,7 @@ class GoTool:
 def ensure(tool: GoTool, progress: Callable[[str], None], *, go: str = "go") -> Path:
     """The tool's binary, built if it is not there yet; minutes the first time.
 
-    Built in a folder beside its place under a lock and then moved: whoever sees it sees all of it,
+    Built in a folder beside its place under a lock and then moved: anybody who sees it sees all of it,
     and an interrupted build leaves nothing that counts. Raises `LocalError` without Go, with the
     last lines of a build that failed, and where the disk is full.
     """

@@ -234,7 +234,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         yield _pb.RunPluginResponse(exitcode=process.wait())
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Ask the program to stop, as Ctrl-C would; the engine goes on to end in good order."""
+        """Ask the program to stop, as Ctrl-C would; the engine goes on to end gracefully."""
         with self._lock:
             if self._program is not None and self._program.poll() is None:
                 self._program.send_signal(signal.SIGINT)

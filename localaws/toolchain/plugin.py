@@ -10,10 +10,10 @@ def only_the_protocol() -> None:
     """From here on `pulumi.runtime.proto` can be imported without the rest of the SDK.
 
     The engine starts three or four plugins a run, and the SDK would be half of their start. For plugins'
-    processes only: whoever imports `pulumi` afterwards finds an empty package.
+    processes only: anybody who imports `pulumi` afterwards finds an empty package.
     """
     for name in ("pulumi", "pulumi.runtime"):
         spec = importlib.util.find_spec(name)
         if spec is None:
-            return  # whoever imports the protocol is told
+            return  # anybody who imports the protocol is told
         sys.modules[name] = importlib.util.module_from_spec(spec)

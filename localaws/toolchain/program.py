@@ -34,7 +34,7 @@ def main() -> None:
     gc.disable()
     parent = int(sys.argv.pop(1))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # Cancelled by SIGINT, even where whoever started the engine had it ignored.
+    # Cancelled by SIGINT, even where anybody who started the engine had it ignored.
     signal.signal(signal.SIGINT, _interrupted)
     sys.unraisablehook = _unraisable
     # This file's folder must not stand before the program's own modules.

@@ -243,7 +243,7 @@ class Walk:
         return False
 
     def _record(self, identifier: str, claim: Claim) -> Partition:
-        """A record in flight may be written to while it is read: another look tells."""
+        """A record that is running may be written to while it is read: another look tells."""
         for _ in range(_LOOKS):
             part = record_partition(
                 identifier, claim, list(self.ledger.table.query(f"ROLLBACK#{identifier}"))

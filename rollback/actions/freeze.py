@@ -1,4 +1,4 @@
-"""A freeze: until it is ended, only the person who set it may deploy or roll back. What is in flight may end.
+"""A freeze: until it is ended, only the person who set it may deploy or roll back. What is running may end.
 
 It is recorded as quarantines are: in the ledger's chain, in its archive, and audited.
 """

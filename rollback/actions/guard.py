@@ -26,7 +26,7 @@ from rollback.model.guarding import DECLINED, RECOVERY
 from rollback.model.record import Check, Record, Status, now_iso
 from rollback.model.release import Entry
 
-# Somebody else is at it, or has been: what a second look makes of it is the answer.
+# Somebody else is working on it, or has been: what a second look makes of it is the answer.
 _AT_IT = (Code.LEASE_HELD, Code.WRONG_STATUS)
 # Characters of an entry's text.
 _TEXT = 300

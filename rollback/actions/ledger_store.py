@@ -187,7 +187,7 @@ def new_quarantines(
     """
     if not quarantines:
         return []
-    # A malformed one keeps no record from its end: written anew, it is whole again.
+    # A malformed one keeps no record from its end: written again, it is whole again.
     known = {(item.service, item.version) for item in session.ledger.quarantines(readable=True)}
     return [
         Quarantine(

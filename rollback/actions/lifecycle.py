@@ -1,7 +1,7 @@
 """A rollback from beginning to end: plan, approve, lock, execute, verify, close. Nothing else knows the order.
 
 What has to be known to go on from any moment is in the record's store before the next step is taken. From the
-moment a record is in flight its lease stays with it until it is closed: after an interruption only `resume` and
+moment a record is running its lease stays with it until it is closed: after an interruption only `resume` and
 `abort` of the same record get it.
 
 `Lifecycle` has the verbs that keep their record in the ledger; `actions.emergency.run` those that keep it in a file.
@@ -197,7 +197,7 @@ class Lifecycle:
         return self._gone_ahead(rollback_id, lambda opened, _: self._approved(opened.record, digest))
 
     def take(self, reason: str, rollback_id: str = "", *, alarm: str = "") -> Finished:
-        """Carries out the way back that is on standby, if everything in it still holds; of several the newest.
+        """Carries out the standby, if everything in it still holds; of several the newest.
 
         It was approved when it was prepared: nobody is asked now. `alarm` names the alarm for which it is taken without
         a person. Raises `Refused` where there is none, where it has ended, and as `apply` does.
@@ -289,7 +289,7 @@ class Lifecycle:
         **changes: Any,
     ) -> Finished:
         """Carries out what is planned and recorded, by the approval that `approved` gives, if `again`, the plan made
-        anew, is still the same. `waited_from` is when it ceased to wait; `changes` are fields of the record.
+        again, is still the same. `waited_from` is when it ceased to wait; `changes` are fields of the record.
         """
         freeze.respected(self.session)
         opened, target, plan = self._records.opened(rollback_id)
@@ -434,7 +434,7 @@ class Lifecycle:
         return Finished(record=record, plan=plan, events=(event, *more), error=error)
 
     def _message_place(self, record: Record) -> tuple[Any, ...]:
-        """Journals where the message of a waiting record is: another process will go on with it."""
+        """Journals where the message of a waiting record is: another process will continue it."""
         notifier = self.session.notifier
         if notifier is None or not (place := notifier.place(record)):
             return (record,)

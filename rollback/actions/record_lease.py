@@ -108,7 +108,7 @@ class RecordLeases:
     def in_time(self, target: Target) -> None:
         """Raises `Refused` where the caller's credentials may end before what is begun has.
 
-        What may take longer than any role lasts begins with most of a role's time left: `resume` goes on with it.
+        What may take longer than any role lasts begins with most of a role's time left: `resume` continues it.
         """
         ends, session = self.session.account.ends, self.session
         needed = min(target.minutes, _LONGEST)

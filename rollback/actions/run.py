@@ -35,7 +35,7 @@ _FAILURES, _REASON = 200, 500
 class Finished:
     """How a verb ended: its record, if there is one, and the error that sets the exit code, if any.
 
-    `anew` says that what is left needs a plan of its own.
+    `again` says that what is left needs a plan of its own.
     """
 
     record: Record | None
@@ -252,7 +252,7 @@ def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
 
 @contextmanager
 def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> Iterator[None]:
-    """Adds to any error while a record is in flight the commands by which to continue it.
+    """Adds to any error while a record is running the commands by which to continue it.
 
     Raises `StoppedAtOnce` for a second Ctrl-C, `RollbackError` for an unexpected error. The error of a lost lease has
     its own commands.

@@ -1,4 +1,4 @@
-"""`rollback status` and `verify`: what is deployed now, what is in flight, and whether all of it is as
+"""`rollback status` and `verify`: what is deployed now, what is running, and whether all of it is as
 recorded.
 """
 
@@ -99,7 +99,7 @@ def overview(
     early: Callable[[Overview], object] | None = None,
     sparing: Callable[[], object] | None = None,
 ) -> Overview:
-    """Reads what is deployed, what is in flight and what could be rolled back to.
+    """Reads what is deployed, what is running and what could be rolled back to.
 
     With `sparing`, which is called before each function is read, nothing is read that is on the control plane's quota:
     neither weights, nor functions beside the catalogue, nor whether what waits could still be carried out.

@@ -18,7 +18,7 @@ from rollback.model.record import Status
 _LOOK = 10
 # What a red alarm does not say of the release that is watched.
 _NOT_OF_IT = (rules.Why.NOT_RED, rules.Why.RED_BEFORE)
-# Somebody else is at it.
+# Somebody else is working on it.
 _ELSEWHERE = (Code.LEASE_HELD, Code.WRONG_STATUS, Code.STANDBY_ENDED, Code.LEDGER_BUSY)
 
 
@@ -156,7 +156,7 @@ def _wait(flow: Lifecycle, seconds: int) -> None:
 
 
 def _taken(flow: Lifecycle, found: Take, version: str) -> tuple[Finished | None, RollbackError | None]:
-    """The rollback; None, and why, where somebody else is at it: the next look tells how that ends."""
+    """The rollback; None, and why, where somebody else is working on it: the next look tells how that ends."""
     flow.ui.notice(f"{found.reason}: {found.rollback_id} is taken.")
     try:
         finished = flow.take(found.reason, found.rollback_id, alarm=found.alarm)

@@ -86,7 +86,7 @@ class Environment(Operations):
 
         `on_event` is called with everything that happens (`rollback.api.events`). `confirm` is asked where a person
         has to confirm a plan that was not handed over: it answers yes, no, or None where nobody can be asked, as
-        without it. Once `stop` is set, operations end in good order: what is under way is finished, and no more begun.
+        without it. Once `stop` is set, operations end gracefully: what is under way is finished, and no more begun.
 
         Raises `UsageError` without a checkout, such an environment, credentials or an answer from AWS, and `Refused`
         where the credentials are of another account.
@@ -158,7 +158,7 @@ class Environment(Operations):
 
     @property
     def standby(self) -> Standby:
-        """The way back that is planned and approved in advance."""
+        """The rollback that is planned and approved in advance."""
         from rollback.api.standby import Standby  # noqa: PLC0415 - of this alone
 
         return Standby(self)
@@ -348,7 +348,7 @@ class Environment(Operations):
                 self.stop.wait(min(left, _BETWEEN_LOOKS))
 
     def resume(self, rollback_id: str, *, confirm_dead: str = "") -> Result:
-        """Finishes what was interrupted, from any machine. `confirm_dead` is the `HOST:PID`, or the lock's id, of whoever
+        """Finishes what was interrupted, from any machine. `confirm_dead` is the `HOST:PID`, or the lock's id, of the process that
         held an engine's lock and is dead. Raises as `roll_back` does.
         """
         name = self.identify(rollback_id)
@@ -367,7 +367,7 @@ class Environment(Operations):
     # -- what is deployed, and what happened -----------------------------------------------------------------------
 
     def status(self, *, exact: bool = False, early: Callable[[Overview], object] | None = None) -> Overview:
-        """What is deployed, what is in flight, and what to type next.
+        """What is deployed, what is running, and what to type next.
 
         `exact` reads weights however many functions there are; otherwise they are read of up to 100. `early` is called
         once before with what is known without them, as Lambda's quota makes them wait: 42 functions take two seconds.
@@ -511,6 +511,6 @@ class Environment(Operations):
             return freeze.freeze(session, reason)
 
     def unfreeze(self, reason: str) -> Freeze:
-        """Ends a freeze, whoever set it; the freeze that is ended. Raises `Refused` where there is none."""
+        """Ends a freeze, no matter who set it; the freeze that is ended. Raises `Refused` where there is none."""
         with self.operation() as session:
             return freeze.unfreeze(session, reason)

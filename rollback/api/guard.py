@@ -1,4 +1,4 @@
-"""The guard: what is declared of it, why it took nothing of late, a try of its whole path, and its package."""
+"""The guard: what is declared of it, why it took nothing recently, a try of its whole path, and its package."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Operations:
         stop: threading.Event | None = None,
         anew: Callable[..., Session] | None = None,
     ) -> None:
-        """Made by `open`. `anew` makes the session of each operation (`context.session_of` with all but its options)."""
+        """Made by `open`. `again` makes the session of each operation (`context.session_of` with all but its options)."""
         self._session = session
         self._anew = anew or partial(context.session_of, session.root, notifier=session.notifier)
         self._reporter = Reporter(on_event=on_event or (lambda _: None), ask=confirm or (lambda _: None))

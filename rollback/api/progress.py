@@ -47,7 +47,7 @@ class Progress(Generic[T]):
     """The events of an operation, in order, while it runs; then its `result`.
 
     Errors of the operation are raised by the iterator, after the last event, and by `result`. To close it early, to
-    leave its `with` block or to drop it asks the operation to stop in good order, as the first Ctrl-C does to the
+    leave its `with` block or to drop it asks the operation to stop gracefully, as the first Ctrl-C does to the
     command: what is under way is ended, the record says how far it came, and `resume` or `abort` goes on.
     """
 

@@ -1,4 +1,4 @@
-"""A way back that is planned and approved in advance, and taken when it is needed."""
+"""A rollback that is planned and approved in advance, and taken when it is needed."""
 
 from __future__ import annotations
 

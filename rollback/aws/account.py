@@ -79,7 +79,7 @@ class Account:
     client: Callable[..., Any] = boto3.client
     # Seconds by which this machine's clock is ahead of AWS's; negative where it is behind.
     ahead: float = 0.0
-    # When the credentials end for good, in UTC; None where that is not known.
+    # When the credentials end permanently, in UTC; None where that is not known.
     ends: datetime | None = None
     workers: Callable[[], AbstractContextManager[Pool]] = workers
 
@@ -206,7 +206,7 @@ def opened(region: str | None = None, session: boto3.Session | None = None) -> O
 def caller_account(region: str) -> str:
     """The id of the account that the caller's credentials belong to. Raises as `explained` does."""
     with explained("asking STS who the caller is", before=True):
-        # No default session: it would keep the credentials of whoever asked first in this process.
+        # No default session: it would keep the credentials of anybody who asked first in this process.
         session = boto3.Session(region_name=region)
         logged(session.events)
         return session.client("sts").get_caller_identity()["Account"]

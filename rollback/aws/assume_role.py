@@ -4,7 +4,7 @@ The restore role may touch tables and never the ledger; the rollback role the ot
 restore writes its record under the one and moves data under the other. A session that was assumed from
 another role's session lasts one hour at most ("Role chaining",
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html), and a restore may last longer: the role is
-assumed anew before it ends.
+assumed again before it ends.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class _Usual:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visitor:
-    """A caller in an account that no settings speak of yet; `account.Clients`, as `Account` is. `lambda_` is paced."""
+    """A caller in an account that no settings name yet; `account.Clients`, as `Account` is. `lambda_` is paced."""
 
     account: str
     region: str

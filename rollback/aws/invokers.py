@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # API Gateway takes ten management calls a second of an account, 40 at once ("API Gateway quotas for creating, deploying
 # and managing an API", https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html).
 _API_PACE, _API_BURST = 8.0, 20
-# What names a program's service to whoever watches it, and no function to invoke.
+# What names a program's service to anybody who watches it, and no function to invoke.
 _TELEMETRY = frozenset({"POWERTOOLS_SERVICE_NAME", "OTEL_SERVICE_NAME", "DD_SERVICE"})
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 # A schedule's target that is a call of an API; which function it names is in its input

@@ -25,9 +25,9 @@ from typing import Protocol
 
 # Seconds in which the pace would rise from nothing to what is configured, by as much in every second.
 # A pace that was halved once is back after half of it, soon enough for an RTO of minutes. While another
-# team's deployment takes half of the quota, it is felt anew every eight seconds or so, not at each call.
+# team's deployment takes half of the quota, it is felt again every eight seconds or so, not at each call.
 RECOVERY = 30.0
-# The least share of the configured pace: with Lambda's quota about one control-plane call a second. Whoever
+# The least share of the configured pace: with Lambda's quota about one control-plane call a second. Anybody who
 # is throttled even so is not the one who takes the quota.
 LEAST = 1 / 16
 

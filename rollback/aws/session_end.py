@@ -1,4 +1,4 @@
-"""When the caller's credentials end for good, as far as this machine knows.
+"""When the caller's credentials end permanently, as far as this machine knows.
 
 What boto3 renews by itself (a profile that assumes a role, SSO, a machine's own role) has no end here. What a job's step
 or `rollback login` has taken once ends at its time, and with it everything that is under way.

@@ -88,7 +88,7 @@ def _opened(env: str | None, ui: terminal.Terminal, log: run_log.RunLog) -> Iter
 
 
 def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
-    """A second Ctrl-C that came where nothing is in flight any more, or not yet."""
+    """A second Ctrl-C that came where nothing is running any more, or not yet."""
     return opened.stopped_at_once() if opened else StoppedAtOnce("Stopped at once.", code=Code.ENDED)
 
 

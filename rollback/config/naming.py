@@ -18,7 +18,7 @@ ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
 DRILL = "drill"
 # For how long a role may be taken at once: as long as the longest job, which is that of drills.
 SESSION_HOURS = 6
-# The function that takes a way back for an alarm, where one is declared (the setting `guard`): nobody takes its role.
+# The function that takes a rollback for an alarm, where one is declared (the setting `guard`): nobody takes its role.
 GUARD = "guard"
 # What an administrator declares, in a stack of its own: roles and their boundary, identity provider, ledger, trail,
 # GitHub's environments.
@@ -48,7 +48,7 @@ _GITHUB_ENVIRONMENTS = {
 # role is taken from there.
 BY_PERMISSION_SET = (DEPLOYER, ROLLBACK, APPROVER, BREAK_GLASS)
 # How Identity Center calls a set's role in an account, and where IAM lets nobody else make one; with the region below it
-# where that is not us-east-1. The suffix is another one each time the set is assigned to the account anew ("Referencing
+# where that is not us-east-1. The suffix is another one each time the set is assigned to the account again ("Referencing
 # permission sets in resource policies, Amazon EKS, and AWS KMS",
 # https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html).
 PERMISSION_SETS_PATH = "aws-reserved/sso.amazonaws.com/"

@@ -36,7 +36,7 @@ PARAMETER_PATH = re.compile(r"(?!/(?i:aws|ssm))(?:/[A-Za-z0-9_.-]+){1,10}")
 SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ENTRY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 TABLE_ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
-# An alias can be pointed at another key, and grants speak of keys.
+# An alias can be pointed at another key, and grants name keys.
 KMS_KEY = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{1,128}$"
 # What the trust of a role asks for, MFA and a user's name, only an IAM user has.
 USER = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:user/[A-Za-z0-9_+=,.@/-]{1,512}")

@@ -88,7 +88,7 @@ class Terraform(Section):
 
 
 class Guard(Section):
-    """Alarms on every function's alias, and a function that takes the way back that is on standby when one fires.
+    """Alarms on every function's alias, and a function that takes the standby when one fires.
 
     A threshold of 0 declares no alarm. Each is reached within a minute, `minutes` times in a row.
     """
@@ -215,7 +215,7 @@ class Naming(Section):
 
 
 class FunctionAccess(Section):
-    """How the roles' policies speak of functions: one by one, by the beginning of their names, or by a tag."""
+    """How the roles' policies name functions: one by one, by the beginning of their names, or by a tag."""
 
     by: Literal["auto", "listed", "tag", "prefix"] = Field(
         "auto",

@@ -101,7 +101,9 @@ class Code(StrEnum):
     LEDGER_UNREACHABLE = auto()  # the ledger's table does not answer
     LEDGER_BUSY = auto()  # others write to the same record, or to the timeline, at the same time
     LEDGER_DAMAGED = auto()  # an item of the ledger is malformed, missing or was changed
-    LEDGER_LOST_ENTRIES = auto()  # the ledger's table was restored or made anew, and lacks its newest entries
+    LEDGER_LOST_ENTRIES = (
+        auto()
+    )  # the ledger's table was restored or made again, and lacks its newest entries
     CLIENT_OUTDATED = auto()  # something was written by a newer version of this command or of a tool
     AUDIT_BROKEN = auto()  # the audit trail does not hold together, or the archive differs from it
     ARCHIVE_UNAVAILABLE = auto()  # there is no archive of the ledger, or it could not be read
@@ -134,7 +136,7 @@ class Code(StrEnum):
     VERIFICATION_FAILED = auto()  # it was done, but what is deployed is unhealthy
     AWAITING_APPROVAL = auto()  # planned and recorded; another person has to approve
     AWAITING_CONFIRMATION = auto()  # planned and recorded; a person has to confirm
-    INTERRUPTED = auto()  # it stopped in good order where somebody asked it to
+    INTERRUPTED = auto()  # it stopped gracefully where somebody asked it to
     ENDED = auto()  # it ended at once, where somebody asked a second time
     MACHINE_REFUSED = auto()  # a full disk, a folder that may not be written, too many open files
     UNEXPECTED = auto()  # this command met what it does not expect: a defect of its own

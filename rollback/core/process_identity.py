@@ -71,7 +71,7 @@ class Process:
         return alive(self.pid, self.began)
 
     def end_group(self) -> None:
-        """Ends what a dead leader of a process group has left of it; no pid is given anew before that."""
+        """Ends what a dead leader of a process group has left of it; no pid is given again before that."""
         if not began(self.pid):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)

@@ -107,7 +107,7 @@ class _Steady:
 
 
 def to_nowhere(stream: IO[str] | io.TextIOBase) -> None:
-    """What is left in a stream's buffer would be tried once more, and told, when the process ends."""
+    """What is left in a stream's buffer would be tried again, and told, when the process ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

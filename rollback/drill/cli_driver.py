@@ -227,7 +227,7 @@ class CliDriver:
     # -- what came of an earlier drill ---------------------------------------------------------------------
 
     def clean_up(self, drill: Drill) -> None:
-        """Ends what a drill has left in flight: rollbacks that give its reason, and what is on standby for its release.
+        """Ends what a drill has left that is running: rollbacks that give its reason, and what is on standby for its release.
         Raises `RollbackError` where one cannot be ended.
         """
         for record in self.opened(drill):

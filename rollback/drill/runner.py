@@ -269,7 +269,7 @@ def refuse_production(session: Session, *, read_only: bool) -> None:
 
 
 def refuse_unhealthy(view: Overview) -> None:
-    """Raises `Refused` where something is in flight, or is not deployed as recorded."""
+    """Raises `Refused` where something is running, or is not deployed as recorded."""
     waiting = [seen.record.rollback_id for seen in view.in_flight]
     held = [f"{domain} ({item['owner']})" for domain, item in view.holders.items() if domain != DRILL]
     wrong = [status.function for service in view.services for status in service.functions if not status.ok]

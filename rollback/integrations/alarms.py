@@ -1,4 +1,4 @@
-"""Reads CloudWatch's alarms: what state they are in, and what states they were in of late."""
+"""Reads CloudWatch's alarms: what state they are in, and what states they were in recently."""
 
 from __future__ import annotations
 

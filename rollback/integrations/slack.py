@@ -183,7 +183,7 @@ class Notifier:
             self._waiting.put(None)
             self._thread.join(_PATIENCE)
             late = "it did not answer in time" if self._thread.is_alive() else ""
-            self._thread = None  # whoever goes on after that begins anew
+            self._thread = None  # what comes after that begins again
             if wrong := self._wrong or late:
                 self.notice(f"Slack did not take the message: {wrong}. The rollback does not depend on it.")
 

@@ -8,7 +8,7 @@ lock.
 | `releases/<deployment id>.json` | a release with its whole manifest |
 | `approvals/<rollback id>/<role>/<person>/<time>.json` | an approval |
 
-Who can write the ledger can also compute a chain anew; not what is kept here. Objects are created only
+Who can write the ledger can also compute a chain again; not what is kept here. Objects are created only
 (`If-None-Match`), and of what has several versions all the same the first one counts: nothing that was kept
 can be hidden. An entry's key has its hash, so that what somebody puts under its number keeps it out no more.
 A role that may put objects may put any: keys that are not exactly as above are none of these, an object that is not

@@ -43,7 +43,7 @@ class LedgerWatch:
 
     `strict` is for verbs that decide by the timeline: they are refused. For others the finding is in `notices`, and
     the table is `behind`. `unreadable` says why the archive could not be asked.
-    `again` reads the head anew: between two reads another command may have written to both.
+    `again` reads the head again: between two reads another command may have written to both.
     """
 
     archive: Archive | None

@@ -255,7 +255,7 @@ def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item])
 
     `entries` are the timeline's, newest first; they are read no further back than the record's beginning.
     `items` are all of the record's. A record of the first schema has no entries, and only its own chain
-    vouches for it.
+    proves it.
     """
     about: list[Entry] = []
     newer: Entry | None = None

@@ -130,7 +130,7 @@ class Lease:
         )
 
     def farewell(self) -> Write:
-        """A member of a record's last transaction: holds only while we hold the lease, and gives it back.
+        """A member of a record's last transaction: holds only while we hold the lease, and releases it.
 
         A process that dies right after it leaves no lease behind for a record that has ended.
         """
@@ -162,7 +162,7 @@ class Lease:
             self._renewed = started
 
     def release(self) -> None:
-        """Gives it back; or, while a record is in flight, parks it for the command that resumes or aborts the
+        """Gives it back; or, while a record is running, parks it for the command that resumes or aborts the
         record.
 
         A parked lease keeps everybody else out, but its owner need not watch it for a whole lease. Quietly
@@ -323,7 +323,7 @@ class Leases:
     def _watch(
         self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]
     ) -> dict[str, Item | None]:
-        """Each domain's holder, once it has given no sign of life for a whole lease; None where it is free."""
+        """Each domain's holder, once it has had no heartbeat for a whole lease; None where it is free."""
         found = {domain: self.holder(domain) for domain in domains}
         for domain, held in found.items():
             if held is not None and held["owner"] != owner:

@@ -100,7 +100,7 @@ class Ledger:
         self.watch: Callable[[Entry | None], None] = lambda _: None
 
     def newest(self) -> Entry | None:
-        """The head of the timeline, read anew and without `watch`."""
+        """The head of the timeline, read again and without `watch`."""
         return next(self._stored.entries(), None)
 
     # -- the timeline ------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class Ledger:
         return next((quarantine for quarantine in quarantines if isinstance(quarantine, Freeze)), None)
 
     def _unfrozen(self, by: Actor) -> Write:
-        """A member of a transaction that holds as long as nobody freezes the environment anew. Raises `Refused` where
+        """A member of a transaction that holds as long as nobody freezes the environment again. Raises `Refused` where
         somebody else than `by` has frozen it.
         """
         item = self.table.get(*self._freeze_key)
@@ -282,7 +282,7 @@ class Ledger:
         return replace(release, manifest=manifest)
 
     def recorded_release(self, entry: Entry) -> Release:
-        """The release that an entry of the timeline tells of, as it was recorded.
+        """The release that an entry of the timeline names, as it was recorded.
 
         It is read once: it never changes. Raises `Refused` where it is no longer what the entry covers, and as `release`
         does.

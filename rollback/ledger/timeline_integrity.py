@@ -14,7 +14,7 @@ from rollback.model.guarding import not_its_own
 from rollback.model.record import SCHEMA, Record, Status
 from rollback.model.release import DRILL, OPENED, Entry, entry_hash
 
-# How the reason of a bar begins that was put back without the record that had its own.
+# How the reason of a bar begins that was restored without the record that had its own.
 MENDED = "put back from the archive: "
 
 
@@ -152,5 +152,5 @@ def quarantine_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding
 
 
 def _was_mended(item: Item) -> bool:
-    """Whether a bar was put back by `rollback ledger mend`, its reason lost with the record that had it."""
+    """Whether a bar was restored by `rollback ledger mend`, its reason lost with the record that had it."""
     return str(item.get("reason", "")).startswith(MENDED)

@@ -42,7 +42,7 @@ _LOCKING = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One command, what it is for, and under which role, where it is not the reader's. `barred`: a freeze keeps it
+    """One command, what it is for, and under which role, where it is not the reader's. `quarantined`: a freeze keeps it
     from everybody but the person who froze.
     """
 
@@ -631,7 +631,7 @@ def _failed(seen: RecordSeen, do: Commands, what: str) -> Advice:
         again = Step(command=do.undo, why="to try again to undo it")
         return Advice(state=State.UNDO_FAILED, what=f"{what} could not be undone.", steps=(again,))
     if record.verification:
-        # What is not deleted yet can be deleted once more; what was moved is only looked at again.
+        # What is not deleted yet can be deleted again; what was moved is only looked at again.
         verify = Step(command=do.verify, why="once the cause is fixed")
         if record.kind == Kind.PRUNE:
             verify = _resume(do, "to try again")

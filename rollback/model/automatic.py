@@ -1,4 +1,4 @@
-"""Whether an alarm takes the way back that is on standby: one decision, for the guard and for `rollback watch`. Pure.
+"""Whether an alarm takes the standby: one decision, for the guard and for `rollback watch`. Pure.
 
 An alarm's message is not believed: what decides is the alarm's state and history as CloudWatch has them, the ledger, and
 the environment's settings. In doubt nothing is taken. A release is rolled back so once at most.
@@ -62,7 +62,7 @@ class Change:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlarmSeen:
     """One alarm as CloudWatch has it now. `since` is when its state last changed, `changes` are those that it went through
-    of late, the newest first. `reason` is CloudWatch's own.
+    recently, the newest first. `reason` is CloudWatch's own.
     """
 
     name: str
@@ -96,7 +96,7 @@ class StandbySeen:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """All that decides. `frozen` says in words who has frozen the environment; `taken` is the
-    record by which a standby of this release was taken already, whoever took it; `services_at` is the release that all services
+    record by which a standby of this release was taken already, no matter who took it; `services_at` is the release that all services
     are at by the ledger, empty where they are at several.
     """
 

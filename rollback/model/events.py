@@ -48,7 +48,7 @@ def happened(events: Iterable[Event], kind: type[H]) -> Iterator[H]:
 
 
 def approvals(rollback_id: str, events: Iterable[Event]) -> list[Approval]:
-    """The approvals by which a record went ahead, as its journal tells of them. Raises as `typed` does."""
+    """The approvals by which a record went ahead, as its journal names them. Raises as `typed` does."""
     return [
         Approval(
             rollback_id=rollback_id,
@@ -159,7 +159,7 @@ class Failed(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interrupted(Happened):
-    """It ended in good order, before its end."""
+    """It ended gracefully, before its end."""
 
     kind = "interrupted"
     counts: Mapping[str, int]
@@ -167,7 +167,7 @@ class Interrupted(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resumed(Happened):
-    """Somebody goes on with it; without a ledger there is no fencing number."""
+    """Somebody continues it; without a ledger there is no fencing number."""
 
     kind = "resumed"
     fence: int | None = None
@@ -362,7 +362,7 @@ class StackChanged(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackRestored(Happened):
-    """Resources on the way back."""
+    """Resources while it is undone."""
 
     kind = "restored"
     resources: tuple[StackResource, ...]
@@ -468,7 +468,7 @@ class TerraformChanged(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TerraformPutBack(Happened):
-    """Resources on the way back."""
+    """Resources while it is undone."""
 
     kind = "put-back"
     resources: tuple[TerraformResource, ...]

@@ -12,7 +12,7 @@ from rollback.config.naming import FOUNDATION, permission_set_of
 from rollback.model.catalogue import By, Services, words
 from rollback.model.found import Details, Found, FoundFunction, FoundTable
 
-# Beyond, a role's policies speak of functions by the beginning of their names (docs/settings.md).
+# Beyond, a role's policies name functions by the beginning of their names (docs/settings.md).
 LISTED_FUNCTIONS = 280
 _PRODUCTION = ("production", "live", "main")
 # Reading, moving and verifying an alias: calls of a function in a rollback, on a quota of 15 a second.

@@ -18,7 +18,7 @@ from typing import Any
 from rollback.core.canonical import digest, plain
 from rollback.model.identity import Actor
 
-# What the ledger's items look like. 2: each event covers the record, and the timeline tells of each beginning.
+# What the ledger's items look like. 2: each event covers the record, and the timeline names each beginning.
 SCHEMA = 2
 # The event by which the journal of an emergency is adopted as a whole.
 ADOPTED = "imported"

@@ -42,9 +42,9 @@ def another_stack(subjects: Iterable[str], folder: str) -> str:
     return " ".join([*names, *([f"in {folder}"] if folder else [])]) if names else ""
 
 
-# The kind of an entry that tells of a record's beginning.
+# The kind of an entry that names a record's beginning.
 OPENED = "opened"
-# That of an entry that tells of a drill's end.
+# That of an entry that names a drill's end.
 DRILL = "drill"
 # Characters. A parameter of the standard tier takes 4 KB; a record's head has two labels.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
@@ -309,7 +309,7 @@ def past(
 ) -> Past:
     """The releases, newest first: as far back as every service has a good one, and at `least` so many.
 
-    `not_verified` says of a failed record, by the entry that tells of its end, whether it failed in verification; only
+    `not_verified` says of a failed record, by the entry that names its end, whether it failed in verification; only
     the record's journal tells that from one that failed while it was undone.
     """
     deployed = timeline.all_deployed
@@ -332,7 +332,7 @@ def past(
             continue
         releases.setdefault(entry.version, entry)
         for service in set(entry.services).intersection(services):
-            # An adoption tells of the past, unless it found its release deployed.
+            # An adoption names the past, unless it found its release deployed.
             here = entry.stands.get(service) == entry.version
             if entry.version == deployed.get(service) or (here and service not in deployed):
                 reached.add(service)
@@ -352,7 +352,7 @@ def past(
 
 
 def _carried_out(entry: Entry) -> bool:
-    """Whether an entry tells of a record that failed, and of which all is where it was to be: there or back."""
+    """Whether an entry names a record that failed, and of which all is where it was to be: there or back."""
     return entry.status == "FAILED" and all(entry.stands.get(subject) for subject in entry.services)
 
 

@@ -244,7 +244,7 @@ def _is_backed_by_names(change: ResourceChange, names: Names) -> str | None:
     if not _is_ground(kind(change.type), change.name, names):
         return None
     if change.op in (CREATE, DELETE, REPLACE):
-        # What an older commit of before the foundation would make once more.
+        # What an older commit of before the foundation would make again.
         return f"it would be {change.op}d"
     if change.unprotects:
         return "it would lose its protection"

@@ -1,7 +1,7 @@
-"""A way back that is planned and approved in advance: when it is live, and when it has ended. Pure.
+"""A rollback that is planned and approved in advance: when it is live, and when it has ended. Pure.
 
 A standby is a record with the status STANDBY. Its plan says in its facts until when it may be taken and of which recorded
-release it is the way back; so the digest that is approved covers both. It ends by itself: when the next release is
+release it is the rollback; so the digest that is approved covers both. It ends by itself: when the next release is
 recorded, when something else has moved what it would move, when it would go below what must not be rolled back past, and at
 its time. All of that is decided here, from what the ledger holds. The caller's clock can only end it for the caller:
 the record is closed (EXPIRED) once the ledger itself shows that it has ended.
@@ -60,7 +60,7 @@ def until(now: datetime, minutes: int) -> str:
 
 
 def newest_release(timeline: Iterable[Entry]) -> Entry | None:
-    """The entry of the release that was deployed last. An adoption that only tells of the past is none."""
+    """The entry of the release that was deployed last. An adoption that only names the past is none."""
     return next(
         (
             entry

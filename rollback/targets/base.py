@@ -62,7 +62,7 @@ class Failure:
 class Outcome:
     """How far an execution or an undo came. It went through where there is no failure and no stop.
 
-    `revert` asks the lifecycle to revert at once what was done. `anew` says that what is left is more than
+    `revert` asks the lifecycle to revert at once what was done. `again` says that what is left is more than
     was approved, and needs a plan of its own. `done` names the plan's subjects that are at the target version
     although others are not. `not_undone` says what an undo had to leave as it was done: nothing reverts it.
     """
@@ -156,7 +156,7 @@ class Target(Protocol):
         """Stores what carrying out `plan` will need and what its record cannot hold."""
 
     def forget(self, plan: Plan[Any], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
-        """Removes of that what is no longer needed: all where the record has `ended` for good."""
+        """Removes of that what is no longer needed: all where the record has `ended` permanently."""
 
     def execute(self, plan: Plan[Any], journal: Journal) -> Outcome:
         """Does what the plan says, skipping what the journal says is done."""

@@ -223,7 +223,7 @@ def freeze_document(freeze: Freeze | None) -> dict[str, Any] | None:
 
 
 def alarm_document(alarm: AlarmSeen) -> dict[str, Any]:
-    """An alarm now, and the states that it went through of late."""
+    """An alarm now, and the states that it went through recently."""
     return {
         "name": alarm.name,
         "state": alarm.state,

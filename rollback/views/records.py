@@ -416,7 +416,7 @@ def mark_of(service: Service) -> Text:
 
 
 def _recovery_options(options: Sequence[RecoveryOption]) -> Group:
-    """What could be put back to what, how long that takes, and what to type."""
+    """What could be restored to what, how long that takes, and what to type."""
     lines: list[RenderableType] = []
     widest = max(len(recovery.kind) for recovery in options)
     for option in options:

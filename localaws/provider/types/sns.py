@@ -150,7 +150,7 @@ class TopicSubscription(Resource):
         return str(answer["SubscriptionArn"])
 
     def existing_id(self, cloud: Cloud, inputs: Values) -> str:
-        return self.create(cloud, inputs)  # the same subscription once more is the one that is there
+        return self.create(cloud, inputs)  # the same subscription again is the one that is there
 
     def read(self, cloud: Cloud, id_: str, known: Values) -> ReadResult | None:
         answer = unless_missing(lambda: cloud.topics(known).get_subscription_attributes(SubscriptionArn=id_))

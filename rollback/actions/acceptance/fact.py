@@ -14,7 +14,7 @@ class Outcome(StrEnum):
 
     HOLDS = "holds"
     DIFFERS = "does not hold"
-    SKIPPED = "not tried"  # it cannot be tried here, whoever asks
+    SKIPPED = "not tried"  # it cannot be tried here, no matter who asks
     DENIED = "not allowed"  # the caller lacks a permission that it takes
     FAILED = "failed"  # an answer that has nothing to do with the fact
 

@@ -1,6 +1,6 @@
 """Imports the journal of an emergency into the ledger, once the ledger is back.
 
-The record gets all of the journal's events, chained anew behind the timeline as it is now; the last of them
+The record gets all of the journal's events, chained again behind the timeline as it is now; the last of them
 names the file, and where the file's own chain ended. From then on the timeline has what is deployed, and what
 was left. An interrupted import is finished by importing again.
 """
@@ -57,7 +57,7 @@ class JournalImport:
     def adopt(self, path: Path, *, although_moved: bool = False) -> Adopted:
         """Makes the journal in `path` a record. Once: again, it only reports it.
 
-        Raises `Refused` where the journal was tampered with, is another environment's, was written to after
+        Raises `Refused` where the journal was changed, is another environment's, was written to after
         it was imported, or where the aliases are not as it says, unless `although_moved`.
         """
         path = wherever(path)

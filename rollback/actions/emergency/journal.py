@@ -5,7 +5,7 @@ the weights of every alias. Each of the others is an event, chained as the ledge
 covers the head. A line is on the disk before the alias that it is about is overwritten. A last line that was
 cut off was never acted upon, and does not count.
 
-Anybody who may write the file can also write its chain anew: it protects from accidents and careless edits.
+Anybody who may write the file can also write its chain again: it protects from accidents and careless edits.
 What was really done to the aliases is in the aliases themselves, and in CloudTrail.
 
 It is longer than 400 lines: how the file is written and what of it is believed have to agree.
@@ -137,7 +137,7 @@ def identifier(path: Path) -> str:
 
 
 def read(path: Path) -> JournalFile:
-    """A journal, verified. Raises `UsageError` where it is none, `Refused` where it was tampered with, or was
+    """A journal, verified. Raises `UsageError` where it is none, `Refused` where it was changed, or was
     written by a newer version of this command.
     """
     try:

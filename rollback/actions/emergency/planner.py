@@ -85,7 +85,7 @@ def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now])
         return "other"
     if all(was.version == is_.alias.version and was.code_sha256 == is_.code_sha256 for was, is_ in pairs):
         return "stands"
-    # Equal numbers with other code: the function was deleted and made anew, and its numbers say nothing.
+    # Equal numbers with other code: the function was deleted and made again, and its numbers say nothing.
     if any(was.version == is_.alias.version and was.code_sha256 != is_.code_sha256 for was, is_ in pairs):
         return "other"
     older = all(_number(was.version) <= _number(is_.alias.version) for was, is_ in pairs)
@@ -305,9 +305,9 @@ def _newer(
 
 
 def _checked(archive: Archive, recorded: set[str]) -> Iterator[Release]:
-    """The archive's releases, their manifests checked. `recorded` are ids that its timeline tells of.
+    """The archive's releases, their manifests checked. `recorded` are ids that its timeline names.
 
-    One that the timeline tells of is followed as it was recorded, or not at all; what somebody else put there is
+    One that the timeline names is followed as it was recorded, or not at all; what somebody else put there is
     stepped over, with a notice.
     """
     for release in archive.releases():

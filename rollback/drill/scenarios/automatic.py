@@ -1,4 +1,4 @@
-"""The scenario `automatic`: bad code in all functions of a service, its way back on standby, and an alarm that takes it.
+"""The scenario `automatic`: bad code in all functions of a service, its standby, and an alarm that takes it.
 
 Nobody types a rollback: the drill calls the bad functions as users do until the service's alarm is red by itself, and then
 only looks on. What is measured is from the alarm's transition to verified COMPLETE.
@@ -37,7 +37,7 @@ class AutomaticScenario(CodeScenario):
     """The scenario `automatic`."""
 
     def look(self) -> StateBefore:
-        """As `Functions.look`. Raises `Refused` where the guard would not answer, or its alarm was red of late."""
+        """As `Functions.look`. Raises `Refused` where the guard would not answer, or its alarm was red recently."""
         session = self.stage.session
         env, minutes = session.environment, session.settings.automatic.bake
         services = self.stage.services or (guarded_service(session.settings),)

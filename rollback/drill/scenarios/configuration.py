@@ -11,7 +11,7 @@ from rollback.model.drill import Drill
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigurationScenario(CodeScenario):
-    """The scenario `configuration`: a published version has its configuration, so the way back is the same."""
+    """The scenario `configuration`: a published version has its configuration, so the rollback is the same."""
 
     def make_bad(self, drill: Drill, before: StateBefore) -> None:
         self.functions.bad_configuration(drill, before)

@@ -1,4 +1,4 @@
-"""A `PulumiCommand` for the Automation API whose process its caller knows, follows and ends in good order.
+"""A `PulumiCommand` for the Automation API whose process its caller knows, follows and ends gracefully.
 
 The SDK's own `PulumiCommand` starts `pulumi` with the whole environment, hides its process, and reads its output
 through pipes (https://www.pulumi.com/docs/iac/automation-api/; asked for in

@@ -291,7 +291,7 @@ def _left_behind(
     """Service → the release to quarantine: the first of those that it leaves for an older one.
 
     Older is what was recorded before, and what was adopted without standing at that time: an adoption
-    says of a release that it belongs to the past, and not to which. In doubt what is left is barred;
+    says of a release that it belongs to the past, and not to which. In doubt what is left is quarantined;
     to go on from there it can be lifted, but no rollback comes back to it by itself.
     """
     newest: dict[str, Entry] = {}

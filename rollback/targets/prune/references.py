@@ -61,7 +61,7 @@ def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
 
 
 def _invoked(found: Needs, account: Account) -> None:
-    """What was invoked by its number, or through the weights of an alias, whoever did it.
+    """What was invoked by its number, or through the weights of an alias, no matter by whom.
 
     CloudWatch lists the metrics that had data within two weeks
     (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html), and Lambda's name the

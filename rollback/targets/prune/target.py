@@ -1,7 +1,7 @@
 """Finds published versions that nobody needs, deletes them one by one, and records each.
 
 Nothing is rolled back here, and what is deleted cannot be restored. So the plan only bounds what may be
-deleted: each version is decided on anew right before its turn, by the ledger as it is when the deleting
+deleted: each version is decided on again right before its turn, by the ledger as it is when the deleting
 begins and by what Lambda says of its users then. Lambda itself refuses to delete a version that an alias
 refers to (https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html). The lease on the aliases is
 held all the while: no rollback and no recording of a release runs beside it.

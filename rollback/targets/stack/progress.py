@@ -2,7 +2,7 @@
 
 began      the engine was started: its process, and the CI run that it belongs to
 lock       it holds the stack's lock: the lock's uuid
-changed    resources that it is done with (`restored` on the way back): urn, op, ok
+changed    resources that it is done with (`restored` while it is undone): urn, op, ok
 ended      it has ended: its exit code, and whether it was locked out and did nothing
 adopted    what an earlier engine had begun was found and imported
 """
@@ -52,7 +52,7 @@ _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "de
 
 @dataclass(kw_only=True)
 class UpdateProgress:
-    """Journals what the engine reports while it updates; `back` on the way back.
+    """Journals what the engine reports while it updates; `back` while it is undone.
 
     `changing` are the URNs of the plan's resources, `before` those that an earlier engine was done with.
     `locks` lists the stack's locks, to find the engine's own once it must hold it. `failures` maps URNs to

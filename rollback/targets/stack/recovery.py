@@ -142,7 +142,7 @@ def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
 
 
 def _end(process: Process, journal: Journal) -> None:
-    """Ends an engine of ours whose command is dead: in good order, by force after a minute."""
+    """Ends an engine of ours whose command is dead: gracefully, by force after a minute."""
     for number in (signal.SIGINT, signal.SIGKILL):
         if not process.alive():
             return

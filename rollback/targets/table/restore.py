@@ -251,7 +251,7 @@ class TableRestore(TableTarget):
         until(lambda: steps.described(self._dynamodb, copy) is None, journal, self._sleep)
 
     def _counted(self, rollback_id: str, copy: str) -> Check:
-        """Whether the copy holds what the loss report of the record that made it speaks of."""
+        """Whether the copy holds what the loss report of the record that made it names."""
         if not rollback_id:
             return Check(check="items", ok=False, detail=f"{copy} does not say which record made it")
         found = steps.report_in(self._ledger.load(rollback_id).events)

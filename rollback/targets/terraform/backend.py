@@ -2,7 +2,7 @@
 
 What a commit leaves open is the environment's: its state bucket, its region, the platform's key ("Partial
 configuration", https://developer.hashicorp.com/terraform/language/backend). Nothing that it declares is overridden:
-at another place there is another state, or none, and a plan would make everything anew.
+at another place there is another state, or none, and a plan would make everything again.
 """
 
 from __future__ import annotations

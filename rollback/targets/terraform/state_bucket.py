@@ -112,7 +112,7 @@ class StateBucket:
                 )
 
     def forget(self, rollback_id: str) -> None:
-        """Deletes a record's saved plan for good, in a bucket that keeps versions as well; nothing where it is gone."""
+        """Deletes a record's saved plan permanently, in a bucket that keeps versions as well; nothing where it is gone."""
         saved = {"Bucket": self.name, "Key": _key(rollback_id, PLAN), **self._owned(self.name)}
         with explained("deleting the saved plan in the state bucket"):
             try:

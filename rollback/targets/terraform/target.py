@@ -138,7 +138,7 @@ class Terraform:
     def again(self, plan: Plan[ResourceChange], rollback_id: str) -> Plan[ResourceChange]:
         """The same plan, once it is known that this machine can carry out its file and that it still holds.
 
-        A saved plan is carried out as it is or not at all: planning anew would give another file. Raises
+        A saved plan is carried out as it is or not at all: planning again would give another file. Raises
         `Refused` where the state has changed since, or where the file cannot be carried out here.
         """
         git.find(self._root, plan.facts["commit"], self._settings.protected_branch)
@@ -172,7 +172,7 @@ class Terraform:
         *,
         ended: bool,
     ) -> None:
-        """The plan's file goes as soon as it was begun with: what is left then is planned anew. It holds secrets.
+        """The plan's file goes as soon as it was begun with: what is left then is planned again. It holds secrets.
 
         So do those that wait then: no apply takes a plan of a state that is no more.
         """
@@ -194,7 +194,7 @@ class Terraform:
         ]
 
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
-        """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned anew."""
+        """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned again."""
         if apply.begun(journal.events) is None:
             return self._apply(self._ready(plan, journal.rollback_id), plan, journal, CHANGED)
         if not self._over(journal):
@@ -334,7 +334,7 @@ class Terraform:
 
     def _known(self, where: Backend, deployed: Deployed) -> Mapping[str, Any]:
         """The state, which nobody has locked. Raises `Refused` where one is recorded as deployed, and is gone:
-        all of it would be made anew.
+        all of it would be made again.
         """
         state = StateBucket(self._account, where).free()
         if deployed is not UNKNOWN and not state.get("lineage"):
@@ -360,7 +360,7 @@ class Terraform:
         )
 
     def _ready(self, plan: Plan[ResourceChange], rollback_id: str, *, anew: bool = False) -> Work:
-        """The folder of the saved plan, as it was made; without the plan, where it is made `anew`. Raises `Refused`
+        """The folder of the saved plan, as it was made; without the plan, where it is made `again`. Raises `Refused`
         where it cannot be had like that.
         """
         if self._work is not None and str(self._work.folder) == plan.facts["folder"]:

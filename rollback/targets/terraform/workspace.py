@@ -219,7 +219,7 @@ def opened(
 
 
 def _made(folder: Path) -> Path:
-    """`folder`, made anew: what a run of ours that was killed has left there goes away."""
+    """`folder`, made again: what a run of ours that was killed has left there goes away."""
     if not _MADE.fullmatch(folder.name):
         raise RollbackError(f"{folder} is not a folder of this command.", code=Code.PLAN_OUTDATED)
     try:

@@ -30,7 +30,7 @@ from rollback.model.record import MARKS, Check, Event, Record, Status
 from rollback.model.resource_changes import ResourceChange, kind
 from rollback.model.situation import Service, State
 
-# What a result is shown as: its class, and a mark for whoever does not see colours.
+# What a result is shown as: its class, and a mark for anybody who does not see colours.
 _RESULTS = {
     Status.COMPLETE: ("good", "✓"),
     Status.REVERTED: ("warn", "↺"),
