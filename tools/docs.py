@@ -25,7 +25,7 @@ _ZENSICAL = Path(sys.executable).with_name("zensical")
 # The navigation: pages of `docs/` by title, in this order; a folder is all of its pages. Pages that are not named follow.
 SECTIONS = {
     "Start": ("local-account", "install", "getting-started", "recipes", "workflows", "ci", "identity-center"),
-    "On call": ("runbook", "troubleshooting", "emergency"),
+    "On call": ("runbook", "screens", "troubleshooting", "emergency"),
     "How to": ("how-to", "infrastructure", "automatic", "coming-from-the-workflows"),
     "Understand it": ("concepts", "faq", "glossary", "limits", "security", "audit"),
     "Reference": ("reference", "settings", "json", "events", "python-api"),
