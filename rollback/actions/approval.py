@@ -135,7 +135,8 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
     """The approval that `by` gives. Raises `Refused` where they may not, or mean another plan."""
     if record.status not in WAITING:
         raise Refused(
-            f"{record.rollback_id} is {record.status} and waits for no approval.", code=Code.WRONG_STATUS
+            f"{record.rollback_id} is {record.status}, and is not waiting for approval.",
+            code=Code.WRONG_STATUS,
         )
     if record.standby_until and not now_iso(now) < record.standby_until:
         raise Refused(

@@ -114,7 +114,7 @@ def _updates(session: Session, limit: int) -> tuple[list[Moment], str]:
 
         return [_update(update) for update in history(session.root, session.settings, limit)], ""
     except RollbackError as error:
-        return [], f"What the engine deployed is not shown: {_why(session, error)}"
+        return [], f"Pulumi history not shown: {_why(session, error)}"
 
 
 def _why(session: Session, error: RollbackError) -> str:

@@ -426,7 +426,7 @@ class Lifecycle:
             )
         else:
             error = AwaitingApproval(
-                f"{name} waits for approval of digest {shown}.",
+                f"{name} waits for approval (digest {shown}).",
                 next=f"rollback approve {name} --digest {shown} --env {env}  # another person, under "
                 f"{self.session.settings.called(APPROVER)}\n"
                 f"rollback apply {name} --env {env}  # then",
@@ -471,13 +471,13 @@ class Lifecycle:
     ) -> Approval | None:
         """The approval by which `record` may go ahead now; None where there is none, and none is needed.
 
-        Where the caller's own confirmation is enough, somebody may have reviewed it all the same: then that is
+        Where the caller's own confirmation is enough, somebody may have reviewed it anyway: then that is
         written down, too. Raises `Refused` where there is none, or where `digest` is given and is another plan's.
         """
         only(
             record,
             (waiting,),
-            "it is none that is on standby" if waiting is Status.STANDBY else "it waits for no approval",
+            "it is not on standby" if waiting is Status.STANDBY else "it is not waiting for approval",
         )
         policy = self.session.policy_of(record)
         if policy == "confirm" or digest:

@@ -77,7 +77,7 @@ class RecordLeases:
 
     def _watching(self, owner: str, left: float) -> None:
         self.not_stopped()
-        self.ui.waiting(f"Watching whether {owner} is dead", left)
+        self.ui.waiting(f"Waiting for the lock of {owner} to expire", left)
 
     def not_stopped(self) -> None:
         """Raises `RollbackError` where a person has asked to stop before anything was changed."""

@@ -367,7 +367,7 @@ def check(session: Session) -> list[Check]:
             expected.code_sha256 or None,  # of where a rollback went back to, the code is not known
             expected.weights,
             gone=gone,
-            otherwise="recorded is",
+            otherwise="expected",
         )
         return name, why
 

@@ -47,7 +47,7 @@ class Emergency:
             answer = health.ask(session.ledger.timeline)
             if answer.usable and not although_the_ledger_answers:
                 raise Refused(
-                    "The ledger answers: this is no emergency.",
+                    "The ledger is reachable: use the normal command.",
                     code=Code.NO_EMERGENCY,
                     next=f'rollback lambda --env {session.environment} --reason "…"  # under '
                     f"{session.settings.called('rollback')}; where that cannot be: --although-the-ledger-answers, on a "

@@ -255,7 +255,7 @@ class Environment(Operations):
         out. A request is carried out where nobody has to confirm, where `yes` does so beforehand (in dev) or `confirm`
         answers yes. Where the environment asks for another identity, and with `hold` in any case, the record waits:
         `status` is `AWAITING_APPROVAL` or `AWAITING_CONFIRMATION`, `waiting` says for whom; that is no error. With
-        `wait_minutes` it goes on by itself once another person has approved it within that time.
+        `wait_minutes` it continues when another person has approved it within that time.
 
         Raises `Refused` where a guard speaks against it, or where what would be done now has another digest
         (`DIGEST_MISMATCH`); `Reverted` where it failed and was undone; `VerificationFailed` where it is done and

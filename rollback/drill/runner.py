@@ -228,13 +228,13 @@ class DrillRunner:
         leases = self.session.leases
         try:
             locks = leases.hold_over(
-                (DRILL,), owner, lambda left: self.ui.waiting("Watching whether it is dead", left)
+                (DRILL,), owner, lambda left: self.ui.waiting("Waiting for its lock to expire", left)
             )
         except LeaseHeld as held:
             raise Refused(
                 f"Another drill is under way: {held.what}",
                 code=Code.LEASE_HELD,
-                next=f"rollback abort {held.owner} --env {self.session.environment}  # if it is dead; else wait for it",
+                next=f"rollback abort {held.owner} --env {self.session.environment}  # if its process has crashed; otherwise wait for it",
             ) from None
         try:
             yield

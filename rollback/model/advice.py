@@ -279,7 +279,7 @@ def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str
     in_the_way = f" ({'; '.join(why)})" if why else ""
     return Advice(
         state=State.NOTHING_OLDER,
-        what=f"{what} No release is recorded that it could go back to{in_the_way}: deploy one that fixes it, and "
+        what=f"{what} No recorded release is left to roll back to{in_the_way}: deploy one that fixes it, and "
         "record it.",
         steps=(look, *below),
     )

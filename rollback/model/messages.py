@@ -193,7 +193,7 @@ def not_verified(
             next=then,
         )
     return VerificationFailed(
-        f"Everything was moved to {plan.to_version}, but verification failed: {unhealthy(checks)}.",
+        f"Rolled back to {plan.to_version}, but verification failed: {unhealthy(checks)}.",
         code=Code.VERIFICATION_FAILED,
         changed=f"{plan.from_version} is quarantined anyway." if plan.quarantines and do.ledger else "",
         # Below what must not be rolled back past, nothing older is free.
@@ -225,4 +225,4 @@ def left_to_others(others: Sequence[Any]) -> str:
 def so_far(counts: Mapping[str, int]) -> str:
     """How far an interrupted run came."""
     done = counts["moved"] + counts["confirmed"]
-    return f"Of {counts['planned']}, {done} are done and {counts['reverted']} reverted."
+    return f"{done} of {counts['planned']} applied, {counts['reverted']} reverted."

@@ -488,7 +488,7 @@ def differs(status: FunctionStatus) -> str:
         return "weights: " + ", ".join(
             f"{share:.0%} on version {name}" for name, share in status.weights.items()
         )
-    return f"is at version {status.version}, recorded is {status.expected}"
+    return f"is at version {status.version}, expected {status.expected}"
 
 
 def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) -> RenderableType:

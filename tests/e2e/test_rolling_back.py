@@ -312,7 +312,7 @@ def test_verify_finds_an_alias_that_was_moved_by_hand(dev: Platform) -> None:
     run = dev.rollback("verify", "--json", as_=ALICE)
 
     assert run.code == 5, str(run)
-    assert "audit-service-record: is at version 1, recorded is 3" in run.out
+    assert "audit-service-record: is at version 1, expected 3" in run.out
     assert "Nothing was changed." in run.err
 
 

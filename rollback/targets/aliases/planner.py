@@ -218,7 +218,7 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal], bo
     if moved and last is not None and not wish.adopt_current:
         problems.append(
             refuse(
-                f"somebody moved it to version {now.version} since version {last.version} was recorded",
+                f"it was changed outside of a recorded release: version {now.version}, expected {last.version}",
                 f"--adopt-current to start from there, or --except {name}",
             )
         )
@@ -328,15 +328,15 @@ def _notices(
     if request.without:
         notices.append(f"Left out: {_some(request.without)}.")
     if request.adopt_current:
-        notices.append("Starts from where the aliases are now, also where somebody moved them.")
+        notices.append("Starts from the current aliases, including unrecorded changes.")
     warm = [step.function for step in steps if step.provisioned and step.from_version != step.to_version]
     if warm:
         notices.append(f"Provisioned concurrency follows the alias and is waited for: {_some(warm)}.")
     weighted = [step.function for step in steps if step.weights]
     if weighted:
-        notices.append(f"Weights are cleared on: {_some(weighted)}.")
+        notices.append(f"Traffic weights are removed from: {_some(weighted)}.")
     if unlisted:
-        notices.append(f"Not in the catalogue of {settings.environment}, not touched: {_some(unlisted)}.")
+        notices.append(f"Ignored, not in the catalogue of {settings.environment}: {_some(unlisted)}.")
     return tuple(notices)
 
 

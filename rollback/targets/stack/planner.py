@@ -475,17 +475,17 @@ def _notices(found: Preview, now: Update | None, last: Update | None, commit: Co
     elif now.dirty:
         notices.append(
             f"What is deployed is of commit {now.commit[:_SHORT]} with changes that were not committed: "
-            "it cannot be come back to."
+            "you cannot roll back to it."
         )
     if last and last.result != "succeeded":
-        notices.append(f"The last update, to {last.commit[:_SHORT]}, did not go through ({last.result}).")
+        notices.append(f"The last update, to {last.commit[:_SHORT]}, did not succeed ({last.result}).")
     moved = [
         f"{urn.rpartition('::')[2]} ({', '.join(properties) if properties else 'gone'})"
         for urn, properties in found.drift
     ]
     if moved:
         more = f" and {len(moved) - _NOTICES} more" if len(moved) > _NOTICES else ""
-        notices.append(f"Changed behind the stack's back: {', '.join(moved[:_NOTICES])}{more}.")
+        notices.append(f"Drift detected: {', '.join(moved[:_NOTICES])}{more}.")
     begun = [one["resource"]["urn"].rpartition("::")[2] for one in checkpoint.pending(found.state)]
     if begun:
         notices.append(

@@ -302,7 +302,7 @@ def refused(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
 def test_where_the_role_may_not_read_the_state_the_page_shows_what_who_and_what_to_do(refused: World) -> None:
     document = html.unescape(page(gather(refused.session(), 50)))
 
-    assert "What the engine deployed is not shown: alice (acme-dev-rollback-role)" in document
+    assert "Pulumi history not shown: alice (acme-dev-rollback-role)" in document
     assert "may not read the state in acme-dev-terraform-state" in document
     assert "acme-dev-github-actions-role sees it:" in document
     assert "rollback history --kind stack --env dev<" in document
@@ -323,9 +323,7 @@ def test_whatever_else_is_wrong_with_the_engine_is_reported_in_one_line(
         "#!/bin/sh\nprintf 'warning: old\\nerror: the bucket is \\033[2Jgone' >&2\nexit 1\n", encoding="utf-8"
     )
 
-    assert past(refused.session(), 50).notices == (
-        "What the engine deployed is not shown: error: the bucket is gone",
-    )
+    assert past(refused.session(), 50).notices == ("Pulumi history not shown: error: the bucket is gone",)
 
 
 # As Pulumi 3.259 prints it.

@@ -10,7 +10,7 @@ ALL = [f"teams-{number:02}" for number in range(1, 43)]
 
 
 def at(number: int) -> str:
-    return f"is at version {number + 1}, recorded is {number}"
+    return f"is at version {number + 1}, expected {number}"
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_state_that_has_moved_or_a_resource_that_has_drifted_makes_another_dig
     estate.up()
     moved = estate.plan(old)
 
-    assert "Changed behind the stack's back: b (insecureValue)." in drifted.notices
+    assert "Drift detected: b (insecureValue)." in drifted.notices
     assert len({before.digest(), drifted.digest(), moved.digest()}) == 3
     assert before.facts["checkpoint"] == drifted.facts["checkpoint"] != moved.facts["checkpoint"]
 
