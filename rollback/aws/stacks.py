@@ -93,7 +93,7 @@ def deployed(account: Clients, stack: str) -> dict[str, str]:
             raise Refused(
                 f"There is no stack {stack[:128]!a} in this account and region.",
                 code=Code.NOT_DECLARED,
-                next="aws cloudformation list-stacks shows what there is.",
+                next="aws cloudformation list-stacks  # what there is",
             ) from None
     if status not in _DEPLOYED:
         raise Refused(

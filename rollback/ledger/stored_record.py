@@ -41,8 +41,9 @@ class Opened:
             f"{self.record.rollback_id} was changed in the table: {why}.",
             code=Code.LEDGER_DAMAGED,
             changed="Nothing was changed by this command.",
-            next=f"rollback audit --env {self.record.environment}; rollback show {name}; rollback abort {name} ends "
-            "it, and puts nothing back.",
+            next=f"rollback audit --env {self.record.environment}\n"
+            f"rollback show {name}\n"
+            f"rollback abort {name}  # ends it, and reverts nothing",
         )
 
     def plan(self, step: type[Any]) -> Plan[Any]:

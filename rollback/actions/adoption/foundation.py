@@ -134,7 +134,7 @@ def exported(stack: StackName) -> Exported:
         raise UsageError(
             f"There is no stack {stack.stack!r} yet in {stack.engine.backend.partition('?')[0]}.",
             code=Code.UNKNOWN_STACK,
-            next=f"pulumi stack init {stack.stack} --secrets-provider … (docs/getting-started.md), then again.",
+            next=f"pulumi stack init {stack.stack} --secrets-provider URL  # docs/getting-started.md; then again",
         ) from None
 
 

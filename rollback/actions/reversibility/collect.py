@@ -255,7 +255,7 @@ def _kept(
                 f"{path} of {commit[:12]} cannot be read ({error}): a prevent_destroy that is dropped there could "
                 "not be seen",
                 code=Code.COMMIT_UNUSABLE,
-                next=f"git diff {commit[:12]} -- {path}, and look for prevent_destroy",
+                next=f"git diff {commit[:12]} -- {path}  # look for prevent_destroy",
             ) from None
         place = str(Path(path).parent)
         declared |= {(place, address) for address in here}

@@ -117,7 +117,7 @@ def judged(gate: Gate, branch: str, *, reviewed: bool) -> Judgement:
             subject=gate.name,
             answer=CheckAnswer.NO,
             why="; ".join(why),
-            next="pulumi up of the foundation with github:owner and rollback:reviewers declares it",
+            next="The foundation declares it, with github:owner and rollback:reviewers in its settings.",
         )
     message = f"only {'protected branches' if gate.any_protected else branch} may deploy to it"
     if reviewed:

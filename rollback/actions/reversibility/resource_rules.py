@@ -122,7 +122,7 @@ def judged(
             subject=one.subject,
             answer=CheckAnswer.NOTE,
             why="it would be created: its step back deletes it, with all that it holds by then",
-            next=f"rollback {check} --allow-destroy '{one.subject}', if it may",
+            next=f"--allow-destroy '{one.subject}', if it may",
         )
         for one in resources
         if one.op == CREATE and holds(one.type, holds_data)

@@ -61,7 +61,7 @@ class InfrastructureScenario:
             raise Refused(
                 "What the stack deployed is not exactly a commit: it could not be gone back to.",
                 code=Code.DRILL_REFUSED,
-                next="pulumi up from a clean checkout of the protected branch.",
+                next="Deploy it from a clean checkout of the protected branch.",
             )
         scratch = self.stage.scratch
         git.find(scratch.top, now.commit, scratch.branch)

@@ -160,7 +160,7 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
         raise UsageError(
             f"Commit {commit.sha[:12]} holds no Pulumi project in {where.folder}/.",
             code=Code.COMMIT_UNUSABLE,
-            next=f"git log --oneline -- {_path(where, _PROJECT_FILES[0])} shows since when there is one.",
+            next=f"git log --oneline -- {_path(where, _PROJECT_FILES[0])}  # since when there is one",
         )
     project = safe_yaml.mapping(f"Pulumi.yaml of commit {commit.sha[:12]}", text)
     if project.get("name") != where.project:

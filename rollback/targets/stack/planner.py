@@ -326,7 +326,7 @@ def free(held: Sequence[BackendLock]) -> None:
             f"The stack is being updated by {'; '.join(map(str, held))}"
             + (": that process has ended and left its lock." if dead else "."),
             code=Code.STATE_LOCKED,
-            next="pulumi cancel, which removes the lock; then try again." if dead else "Wait for it.",
+            next="pulumi cancel  # which removes the lock; then try again" if dead else "Wait for it.",
         )
 
 

@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 import typer
 
+from rollback.views.json_output import commands
 from tests.command_lines import parsed
 
 ROOT = Path(__file__).parents[3]
 _COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )?(?:rollback|pulumi|git|aws) ")
 
 _FILLED = "x1"
+# What a sentence has and a command has not, outside of quotes.
+_WORDS = re.compile(r"[,;](?: |$)|\.$|…| (?:of|the|a|from|which|shows|ends|declares|and|then) ")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def texts(node: ast.expr) -> Iterator[str]:
@@ -71,6 +75,18 @@ def test_no_command_is_hidden_in_a_sentence() -> None:
     ]
 
     assert not hidden, "\n".join(hidden)
+
+
+@pytest.mark.finding("U12")
+def test_a_line_that_begins_as_a_command_is_one_to_its_end_or_to_its_comment() -> None:
+    """JSON has these lines as commands: nobody types a sentence."""
+    sentences = [
+        f"{place}: {line}"
+        for place, line in advised()
+        if commands(line) and _WORDS.search(_QUOTED.sub("", commands(line)[0]))
+    ]
+
+    assert not sentences, "\n".join(sentences)
 
 
 def test_a_reason_to_fill_in_is_quoted() -> None:
