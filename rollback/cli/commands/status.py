@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,6 @@ from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.core.errors import Code, UsageError, VerificationFailed
 from rollback.views import documents, live_status, records, rich_layout, terminal
-
-if TYPE_CHECKING:
-    from rollback.actions.live_status import Watched
 
 # Seconds between two looks of --watch.
 _EVERY = 2.0
@@ -62,9 +59,9 @@ def status(
         ui.show(records.overview_view(view), documents.overview_document(view))
 
 
-def _follow(ui: terminal.Terminal, looks: Iterable[Watched]) -> None:
+def _follow(ui: terminal.Terminal, looks: Iterable[Any]) -> None:
     """Shows each look in the place of the one before on a terminal; else a line for each change, until nobody reads it."""
-    last: Watched | None = None
+    last: Any = None
     with ui.filling() as screen:
         for seen in looks:
             if screen is not None:
