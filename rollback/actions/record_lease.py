@@ -16,6 +16,7 @@ from rollback.actions.ports import Ui
 from rollback.actions.run import Finished, Run, interruptible
 from rollback.actions.smoke_test import smoke
 from rollback.config.naming import SESSION_HOURS, permission_set_of, role_of
+from rollback.core.deadline import asked, timed_out
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
@@ -23,7 +24,7 @@ from rollback.model.commands import Commands
 from rollback.model.events import Aborting, Resumed, approvals
 from rollback.model.messages import only
 from rollback.model.plan import Plan
-from rollback.model.record import UNFINISHED, Check, Event, Record, Status
+from rollback.model.record import UNFINISHED, WAITING, Check, Event, Record, Status
 from rollback.model.release import Timeline, changed_since
 from rollback.targets.base import Target
 
@@ -80,13 +81,31 @@ class RecordLeases:
         self.ui.waiting(f"Waiting for the lock of {owner} to expire", left)
 
     def not_stopped(self) -> None:
-        """Raises `RollbackError` where a person has asked to stop before anything was changed."""
+        """Raises `RollbackError` where a person has asked to stop, or time has passed, before anything was changed."""
+        if timed_out(self.stop):
+            raise self._timed_out()
         if self.stop.is_set():
             raise RollbackError(
                 "Interrupted before anything was changed.",
                 code=Code.INTERRUPTED,
                 changed="Nothing was changed.",
             )
+
+    def _timed_out(self) -> RollbackError:
+        env, what = self.session.environment, "The time of --timeout passed before anything was changed."
+        if not self.seen:
+            return RollbackError(
+                what, code=Code.TIMED_OUT, changed="Nothing was changed.", next=f"rollback status --env {env}"
+            )
+        record = self.seen[-1]
+        do = Commands.in_ledger(record.rollback_id, env)
+        waits = record.status in WAITING
+        return RollbackError(
+            what,
+            code=Code.TIMED_OUT,
+            changed=f"{record.rollback_id} is {record.status}; this command has changed nothing.",
+            next=f"{f'rollback apply {record.rollback_id} --env {env}' if waits else do.resume}\n{do.undo}  # to give it up",
+        )
 
     @contextmanager
     def planning(self, lease: HeldLeases) -> Iterator[None]:
@@ -279,7 +298,9 @@ class RecordLeases:
             if self.session.prove is None
             else partial(self.session.prove, plan.kind)
         )
-        self.runs.append(Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=self.stop))
+        self.runs.append(
+            Run(store=store, target=target, plan=plan, ui=self.ui, smoke=prove, stop=asked(self.stop))
+        )
         return self.runs[-1]
 
     @contextmanager

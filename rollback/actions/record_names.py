@@ -11,7 +11,7 @@ from rollback.actions.context import Session
 from rollback.config.naming import APPROVER
 from rollback.core.errors import Code, UsageError
 from rollback.model.record import now_iso
-from rollback.model.release import OPENED, Entry, Timeline
+from rollback.model.release import OPENED, RECORDS, Entry, Timeline
 
 LAST = "last"
 # Characters: with six, an id's time is known to a quarter of an hour.
@@ -96,7 +96,7 @@ def _beginning_with(beginning: str, timeline: Timeline) -> list[str]:
 
 
 def _is_record(entry: Entry) -> bool:
-    return entry.kind in (OPENED, "rollback")
+    return entry.kind in RECORDS
 
 
 def _unknown(session: Session, name: str, hint: str = "") -> UsageError:

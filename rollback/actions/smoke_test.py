@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rollback.config.model import SmokeOf
 from rollback.config.settings import Settings
+from rollback.core.errors import Code, RollbackError
 from rollback.core.sanitize import clean
 from rollback.model.kind import Kind
 from rollback.model.record import Check
@@ -24,12 +25,16 @@ _PROVES: Mapping[str, SmokeOf] = {
 }
 
 
-def smoke(settings: Settings, root: Path, kind: Kind = Kind.ALIASES) -> tuple[Check, str] | None:
+def smoke(
+    settings: Settings, root: Path, kind: Kind = Kind.ALIASES, *, seconds: float | None = None
+) -> tuple[Check, str] | None:
     """Runs the smoke command that proves a `kind`; the check and what it printed. None where none is configured.
 
     The word `python` means the interpreter that this command runs under. The command sees
-    `TEST_ENVIRONMENT` and the caller's credentials, and has the RTO of a code rollback to finish.
+    `TEST_ENVIRONMENT` and the caller's credentials, and has the RTO of a code rollback to finish, or `seconds` where that is
+    less. Raises `RollbackError` where those have passed.
     """
+    patience = settings.rto.code * 60
     configured = settings.smoke.get(_PROVES.get(kind, "aliases"), ())
     if not configured:
         return None
@@ -44,12 +49,19 @@ def smoke(settings: Settings, root: Path, kind: Kind = Kind.ALIASES) -> tuple[Ch
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=settings.rto.code * 60,
+            timeout=patience if seconds is None else min(patience, seconds),
             check=False,
         )
     except OSError as error:
         return Check(check="smoke", ok=False, detail=f"{command[0]} cannot be run: {error.strerror}"), ""
     except subprocess.TimeoutExpired:
+        if seconds is not None and seconds < patience:
+            raise RollbackError(
+                "The time of --timeout passed before the smoke command had ended.",
+                code=Code.TIMED_OUT,
+                changed="Nothing was changed.",
+                next=f"rollback verify --env {settings.environment}",
+            ) from None
         return Check(check="smoke", ok=False, detail=f"not finished after {settings.rto.code} minutes"), ""
     output = clean(ran.stdout)
     lines = [line.strip(" =") for line in output.splitlines() if line.strip(" =")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rollback.actions import smoke_test, status, traffic
@@ -22,11 +23,13 @@ class Verified:
         return all(check.ok for check in self.checks)
 
 
-def verified(session: Session) -> Verified:
-    """Checks all of it; it takes seconds, and as long as the smoke command. Raises as `status.check` does."""
+def verified(session: Session, *, within: Callable[[], float | None] = lambda: None) -> Verified:
+    """Checks all of it; it takes seconds, and as long as the smoke command, which has `within` seconds at most. Raises as
+    `status.check` and `smoke` do.
+    """
     found = traffic.of(session)
     checks = (*status.check(session), traffic.check(found, session.settings.alias))
-    proved = smoke_test.smoke(session.settings, session.root)
+    proved = smoke_test.smoke(session.settings, session.root, seconds=within())
     if proved is None:
         return Verified(checks=checks, traffic=found)
     return Verified(checks=(*checks, proved[0]), traffic=found, output=proved[1])

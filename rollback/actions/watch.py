@@ -8,6 +8,7 @@ from rollback.actions import automatic
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.run import Finished, working
 from rollback.config.settings import Settings
+from rollback.core.deadline import timed_out
 from rollback.core.errors import Code, Refused, Reverted, RollbackError, UsageError, VerificationFailed
 from rollback.model import automatic as rules
 from rollback.model.automatic import AlarmSeen, Decision, Facts, Take, decide
@@ -145,6 +146,13 @@ def _still(flow: Lifecycle, facts: Facts, version: str) -> None:
 
 def _wait(flow: Lifecycle, seconds: int) -> None:
     for _ in range(seconds):
+        if timed_out(flow.stop):
+            raise RollbackError(
+                "The time of --timeout passed before that of --bake: nobody watches any more.",
+                code=Code.TIMED_OUT,
+                changed="Nothing was changed.",
+                next=f"rollback status --env {flow.session.environment}",
+            )
         if flow.stop.is_set():
             raise RollbackError(
                 "Interrupted: the watching has ended.",

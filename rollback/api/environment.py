@@ -22,6 +22,7 @@ from rollback.api.operations import Operations
 from rollback.api.progress import Progress, Stop
 from rollback.api.results import Plan, Result
 from rollback.config import settings as configured
+from rollback.core.deadline import Deadline
 from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError, UsageError
 from rollback.model.record import Record, Status
 from rollback.model.release import Freeze
@@ -423,7 +424,8 @@ class Environment(Operations):
         from rollback.actions import verification  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
-            return verification.verified(session)
+            left = self.stop.left if isinstance(self.stop, Deadline) else None
+            return verification.verified(session, within=lambda: left)
 
     def history(self, limit: int = 30, kind: str | None = None) -> History:
         """Releases, rollbacks, drills and what the engine deployed, the newest first.

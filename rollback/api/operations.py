@@ -45,6 +45,9 @@ class Operations:
         self._anew = anew or partial(context.session_of, session.root, notifier=session.notifier)
         self._reporter = Reporter(on_event=on_event or (lambda _: None), ask=confirm or (lambda _: None))
         self._flow: Lifecycle | None = None
+        # The ids of records and the versions of releases that operations have met in the ledger, in order.
+        self.met_ids: dict[str, None] = {}
+        self.met_releases: dict[str, None] = {}
         self.stop = stop or threading.Event()
 
     @property
@@ -105,6 +108,8 @@ class Operations:
             raise in_our_words(error, self.name) from error
         finally:
             if session is not None:
+                self.met_ids |= session.ledger.met_ids
+                self.met_releases |= session.ledger.met_releases
                 for alarm in session.alarms:
                     self._reporter.emit(LedgerNotice(text=alarm, alarm=True))
                 for notice in session.notices:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from rollback import __version__
-from rollback.cli import verbosity
+from rollback.cli import verbosity, zsh_completion
 from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.lazy import LazyCommand, meant
 from rollback.cli.output import asks_for_json
@@ -221,6 +221,8 @@ class _Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if self.name == "rollback":
             verbosity.begin()
+            if args[:1] in (["--install-completion"], ["--show-completion"]):
+                zsh_completion.mend()
         asked = args[:1] == ["help"]
         ctx.meta[_ALL] = asked and args[1:] == ["all"]
         if ctx.meta[_ALL]:

@@ -1,4 +1,4 @@
-"""Shell completion: names from the settings files of the checkout, and `previous`.
+"""Shell completion: names from the settings files of the checkout, and ids and releases that verbs have met.
 
 Nothing is read from AWS: a person who presses the tab key wants an answer at once, and may have no
 credentials. Where the settings cannot be read nothing is offered and no error is shown: the verb itself will
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from rollback.cli import known_names
 from rollback.config import settings
 from rollback.core.errors import RollbackError
 
@@ -43,9 +44,32 @@ def tables(ctx: typer.Context, incomplete: str) -> list[str]:
     return _starting(incomplete, _of(ctx, lambda its: its.restorable))
 
 
+def records(ctx: typer.Context, incomplete: str) -> list[str]:
+    """`last`, and the ids that verbs have met, as they are or in small letters."""
+    found = _starting(incomplete, ["last"])
+    return found + _starting(incomplete.upper(), _met(ctx, lambda names: names.ids))
+
+
+def releases(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The releases that verbs have met."""
+    return _starting(incomplete, _met(ctx, lambda names: names.releases))
+
+
+def targets(ctx: typer.Context, incomplete: str) -> list[str]:
+    """`previous`, and the releases that verbs have met."""
+    return _starting(incomplete, ["previous", *_met(ctx, lambda names: names.releases)])
+
+
+def sides(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What two things `diff` compares."""
+    return _starting(
+        incomplete, ["previous", "recorded", "deployed", *_met(ctx, lambda names: names.releases)]
+    )
+
+
 def previous(incomplete: str) -> list[str]:
-    """What can be said without knowing what was released."""
-    return _starting(incomplete, ["previous"])
+    """What can be said of commits without asking git."""
+    return _starting(incomplete, ["previous", "HEAD"])
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
@@ -70,3 +94,14 @@ def _of(ctx: typer.Context, read: Callable[[settings.Settings], Iterable[str]]) 
         except (RollbackError, OSError):
             continue
     return list(found)
+
+
+def _met(ctx: typer.Context, read: Callable[[known_names.Names], Iterable[str]]) -> list[str]:
+    """What `read` gives of what is known of the environment that has been typed, or of all where none has been."""
+    typed = ctx.params.get("env")
+    try:
+        root = settings.find_root(Path.cwd())
+    except (RollbackError, OSError):
+        return []
+    names = [typed] if typed else _names()
+    return list(dict.fromkeys(name for one in names for name in read(known_names.known(root, one))))

@@ -38,16 +38,24 @@ MaybeEnv = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line; required for every change.")]
 Identifier = Annotated[
-    str, typer.Argument(metavar="ID", help="A rollback's id, the first 6 or more of its characters, or last.")
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A rollback's id, the first 6 or more of its characters, or last.",
+        autocompletion=completion.records,
+    ),
 ]
 Services = Annotated[
     str,
     typer.Option("--services", "-s", help="all, or some: a,b", autocompletion=completion.services),
 ]
 Release = Annotated[
-    str, typer.Option("--to", help="A release, or previous.", autocompletion=completion.previous)
+    str, typer.Option("--to", help="A release, or previous.", autocompletion=completion.targets)
 ]
-Version = Annotated[str, typer.Option("--version", help="The release's version, e.g. v1.2.0.")]
+Version = Annotated[
+    str,
+    typer.Option("--version", help="The release's version, e.g. v1.2.0.", autocompletion=completion.releases),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan without applying it.")]
 Yes = Annotated[
     bool,
@@ -61,6 +69,14 @@ Wait = Annotated[
         "--wait",
         metavar="TIME",
         help="How long to wait for another person's approval, for example 30m; then continue.",
+    ),
+]
+Timeout = Annotated[
+    str,
+    typer.Option(
+        "--timeout",
+        metavar="TIME",
+        help="Change nothing after so long, 90s or 10m say; what has begun is ended.",
     ),
 ]
 ConfirmDead = Annotated[
@@ -83,6 +99,17 @@ def minutes_in(duration: str) -> int:
         )
     hours, minutes = (int(part or 0) for part in found.groups())
     return hours * 60 + minutes
+
+
+def seconds_in(duration: str) -> int:
+    """The seconds that somebody means by `90s`, `10m` or `1h30m`. Raises `UsageError` where it is none of that."""
+    found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?", duration.strip())
+    hours, minutes, seconds = (int(part or 0) for part in (found.groups() if found else (0, 0, 0)))
+    if not (total := hours * 3600 + minutes * 60 + seconds):
+        raise UsageError(
+            f"{duration[:40]!a} is no time such as 90s, 10m or 1h30m.", code=Code.OPTION_INVALID, next="10m"
+        )
+    return total
 
 
 def minutes_if(duration: str) -> int:

@@ -16,7 +16,8 @@ from typing import Any
 import typer
 
 from rollback.api import environment, events, failures, results
-from rollback.cli import options, run_log, verbosity
+from rollback.cli import known_names, options, run_log, verbosity
+from rollback.core import deadline
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import messages
 from rollback.model import request as requests
@@ -28,9 +29,12 @@ from rollback.views import documents, records, rich_layout, terminal
 def verb(
     env: str | None,
     json: bool,  # noqa: FBT001 - typer's
+    timeout: str = "",
 ) -> Iterator[tuple[environment.Environment, terminal.Terminal]]:
-    """A verb's surroundings: its environment and terminal; errors become their exit codes."""
-    with _logged(json) as (ui, log), _opened(env, ui, log) as opened:
+    """A verb's surroundings: its environment and terminal; errors become their exit codes. `timeout` bounds what comes
+    before anything is changed.
+    """
+    with _logged(json) as (ui, log), _opened(env, ui, log, timeout) as opened:
         yield opened, ui
 
 
@@ -47,7 +51,9 @@ def _logged(json: bool) -> Iterator[tuple[terminal.Terminal, run_log.RunLog]]:  
 
 
 @contextmanager
-def _opened(env: str | None, ui: terminal.Terminal, log: run_log.RunLog) -> Iterator[environment.Environment]:
+def _opened(
+    env: str | None, ui: terminal.Terminal, log: run_log.RunLog, timeout: str
+) -> Iterator[environment.Environment]:
     stop = threading.Event()
     of_ledger: list[events.Event] = []
     opened: environment.Environment | None = None
@@ -61,6 +67,8 @@ def _opened(env: str | None, ui: terminal.Terminal, log: run_log.RunLog) -> Iter
         log.hear(event)
 
     try:
+        if timeout:
+            stop = deadline.Deadline(options.seconds_in(timeout))
         with _graceful(stop, ui):
             opened = environment.Environment.open(env, on_event=hear, confirm=ui.confirm, stop=stop)
             if not gc.isenabled():
@@ -72,6 +80,8 @@ def _opened(env: str | None, ui: terminal.Terminal, log: run_log.RunLog) -> Iter
                     yield opened
                     ui.end()
                 finally:
+                    met = known_names.Names(ids=tuple(opened.met_ids), releases=tuple(opened.met_releases))
+                    known_names.keep(opened.root, opened.name, met)
                     for event in dict.fromkeys(of_ledger):
                         ui.hear(event)
     except (StoppedAtOnce, KeyboardInterrupt) as ended:
@@ -121,7 +131,7 @@ def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM asks to stop after what is under way, or cancels a question; the second ends at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's
-        if stop.is_set():
+        if deadline.asked(stop).is_set():
             raise KeyboardInterrupt
         stop.set()
         if ui.asking:  # in this thread: the question ends, and the terminal says so

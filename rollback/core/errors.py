@@ -137,6 +137,7 @@ class Code(StrEnum):
     AWAITING_APPROVAL = auto()  # planned and recorded; another person has to approve
     AWAITING_CONFIRMATION = auto()  # planned and recorded; a person has to confirm
     INTERRUPTED = auto()  # it stopped gracefully where somebody asked it to
+    TIMED_OUT = auto()  # the time of --timeout passed before anything was changed
     ENDED = auto()  # it ended at once, where somebody asked a second time
     MACHINE_REFUSED = auto()  # a full disk, a folder that may not be written, too many open files
     UNEXPECTED = auto()  # this command met what it does not expect: a defect of its own

@@ -60,6 +60,7 @@ from rollback.model.record import (
 )
 from rollback.model.release import (
     OPENED,
+    RECORDS,
     Entry,
     Freeze,
     Quarantine,
@@ -97,6 +98,9 @@ class Ledger:
         self.notices: list[str] = [] if archive is None else archive.notices
         self._stored = StoredTimeline(table=table, environment=environment, notices=self.notices)
         self._releases: dict[tuple[str, str], Release] = {}
+        # The ids of records and the versions of releases that were met, in order.
+        self.met_ids: dict[str, None] = {}
+        self.met_releases: dict[str, None] = {}
         self.watch: Callable[[Entry | None], None] = lambda _: None
 
     def newest(self) -> Entry | None:
@@ -124,9 +128,12 @@ class Ledger:
     def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         newest = next(entries, None)
         self.watch(newest)
-        if newest is not None:
-            yield newest
-            yield from entries
+        for entry in () if newest is None else _joined(newest, entries):
+            if entry.is_release:
+                self.met_releases[entry.version] = None
+            elif entry.kind in RECORDS:
+                self.met_ids[entry.id] = None
+            yield entry
 
     def bars(self, *, readable: bool = False) -> list[Bar]:
         """The quarantines and the freeze that there are now; what an entry of the timeline has lifted is left out.
@@ -358,6 +365,7 @@ class Ledger:
             entry, before = self._numbered(begun, proofs)
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
+        self.met_ids[record.rollback_id] = None
         _written(*made[0])
         # One that acts at once is kept with its end.
         if status is not Status.IN_PROGRESS:
@@ -477,9 +485,13 @@ class Ledger:
         for item in islice(self.table.index(f"ENV#{self.environment}", page=page, ahead=limit > page), limit):
             try:
                 if str(item["PK"]).startswith("DEPLOYMENT#"):
-                    yield model(Release, item | {"manifest": {}})
+                    release = model(Release, item | {"manifest": {}})
+                    self.met_releases[release.version] = None
+                    yield release
                 else:
-                    yield model(Record, item)
+                    record = model(Record, item)
+                    self.met_ids[record.rollback_id] = None
+                    yield record
             except RollbackError as error:
                 yield error
 

@@ -44,6 +44,8 @@ def another_stack(subjects: Iterable[str], folder: str) -> str:
 
 # The kind of an entry that names a record's beginning.
 OPENED = "opened"
+# What an entry of a record is: it was opened, or has ended.
+RECORDS = (OPENED, "rollback")
 # That of an entry that names a drill's end.
 DRILL = "drill"
 # Characters. A parameter of the standard tier takes 4 KB; a record's head has two labels.

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import pty
+import re
 import resource
+import select
+import shutil
+import signal
+import stat
+import struct
 import subprocess
-from collections.abc import Mapping
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from localaws import shell
-from tests.e2e.estate_under_test import CATALOGUE, FUNCTIONS, SCRIPT, checkout
+from rollback.cli import known_names
+from tests.e2e.estate_under_test import ALICE, CATALOGUE, FUNCTIONS, REASON, SCRIPT, Platform, checkout
 
 # Seconds of processor time; a person waits about as long on a quiet machine.
 _BUDGET = 0.6
+IDS = ("01M86PTPG00000000000000001", "01KZZZZZZ00000000000000001")
+_READY = "ready> "
+# Seconds until something is on a terminal's screen, on a busy machine.
+_PATIENCE = 30
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|.\x08")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +87,8 @@ def offered(where: Path, typed: str) -> list[str]:
             [name for name in FUNCTIONS if name.startswith("role-")],
         ),
         ("rollback lambda --env dev --to ", ["previous"]),
+        ("rollback show ", ["last"]),
+        ("rollback diff ", ["previous", "recorded", "deployed"]),
         ("rollback table --env prod --table ", ["bbws-access-prod-ddb-access-management"]),
         ("rollback lambda --env nowhere --services ", ["all"]),
     ],
@@ -99,31 +119,123 @@ def test_it_is_there_at_once(here: Path) -> None:
     assert min(spent) < _BUDGET, f"{spent} s"
 
 
-def test_zsh_and_fish_are_answered_as_they_ask(here: Path) -> None:
-    asked = {"_TYPER_COMPLETE_ARGS": "rollback status --env ", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+# What is typed before the tab key, and the word that it becomes.
+TYPED = {
+    "a verb": ("rollback hist", "history"),
+    "a verb of a group": ("rollback release quar", "quarantine"),
+    "an option": ("rollback status --exa", "--exact"),
+    "an option of every verb": ("rollback status --verb", "--verbose"),
+    "an environment": ("rollback freeze --env d", "dev"),
+    "a service": ("rollback lambda --env dev --services aud", "audit_service"),
+    "a function": ("rollback lambda --env dev --except audit-service-r", "audit-service-record"),
+    "a table": ("rollback table --env prod --table bb", "bbws-access-prod-ddb-access-management"),
+    "an id": (f"rollback show {IDS[0][:8]}", IDS[0]),
+    "the newest id": ("rollback abort la", "last"),
+    "a release": ("rollback lambda --env dev --to v1.1", "v1.1.0"),
+    "a release of a group's verb": ("rollback release lift v1.0", "v1.0.0"),
+    "a side of a diff": ("rollback diff dep", "deployed"),
+}
+SHELLS = ["bash", "zsh", "fish"]
 
-    zsh, _ = run([str(SCRIPT)], here, _ROLLBACK_COMPLETE="complete_zsh", **asked)
-    fish, _ = run([str(SCRIPT)], here, _ROLLBACK_COMPLETE="complete_fish", **asked)
 
-    assert zsh.strip() == '_arguments \'*: :(("dev"\n"prod"))\''
-    assert fish.split() == ["dev", "prod"]
-
-
-def test_what_bash_installs_completes_in_bash(here: Path, tmp_path: Path) -> None:
-    # A command after it keeps the shell there, which is looked for among the parents.
-    run(["bash", "-c", "rollback --install-completion; true"], here, tmp_path)
-    typed = "rollback freeze --env d"
-    script = f"""
-        source {tmp_path}/.bashrc
-        complete -p rollback
-        COMP_WORDS=({typed}) COMP_CWORD=3
-        _rollback_completion rollback
-        echo "${{COMPREPLY[@]}}"
+@pytest.fixture(scope="module", params=SHELLS)
+def completing(
+    request: pytest.FixtureRequest, here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, str], str]]:
+    """What a shell, for which completion was installed as docs/install.md has it, makes of a line: it gets the line, and
+    the word that is waited for.
     """
+    shell_ = request.param
+    if shutil.which(shell_) is None:
+        pytest.skip(f"there is no {shell_} here")
+    home = tmp_path_factory.mktemp(f"home-of-{shell_}")
+    # A command after it keeps the shell there, which is looked for among the parents.
+    run([shell_, "-c", "rollback --install-completion; true"], here, home)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOME", str(home))
+        patched.delenv("XDG_CACHE_HOME", raising=False)
+        known_names.keep(here, "dev", known_names.Names(ids=IDS, releases=("v1.1.0", "v1.0.0")))
+    if shell_ == "fish":  # which asks itself, by the same way as its tab key
+        yield lambda line, _: run(["fish", "-c", 'complete -C "$line"'], here, home, line=line)[0]
+        return
+    with Keyboard(shell_, here, home) as keyboard:
+        yield keyboard.tab
 
-    output, noise = run(["bash", "-c", script], here, tmp_path)
-    shown, _ = run(["bash", "-c", "rollback --show-completion; true"], here, tmp_path)
 
-    assert output.splitlines() == ["complete -o default -F _rollback_completion rollback", "dev"]
-    assert noise == ""
-    assert "_ROLLBACK_COMPLETE=complete_bash" in shown
+@pytest.mark.parametrize("what", TYPED)
+def test_the_tab_key_completes_it_in_each_shell(completing: Callable[[str, str], str], what: str) -> None:
+    typed, word = TYPED[what]
+
+    assert word in completing(typed, word).replace("\t", " ").split()
+
+
+class Keyboard:
+    """An interactive shell on a terminal of its own."""
+
+    def __init__(self, shell_: str, where: Path, home: Path) -> None:
+        path = f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
+        variables = {
+            "HOME": str(home),
+            "PATH": path,
+            "TERM": "dumb",
+            "COLUMNS": "500",
+            "LC_ALL": "C.UTF-8",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        }
+        rc = home / (".bashrc" if shell_ == "bash" else ".zshrc")
+        rc.write_text(f"{rc.read_text()}\nPS1='{_READY}'\n")
+        self._pid, self._terminal = pty.fork()
+        if not self._pid:
+            os.chdir(where)
+            os.execve(f"/usr/bin/{shell_}", [shell_, "-i"], variables)  # noqa: S606
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 500, 0, 0))
+        self._until(_READY)
+
+    def tab(self, line: str, word: str) -> str:
+        """The line as it is once the word is in it."""
+        os.write(self._terminal, f"{line}\t".encode())
+        shown = self._until(f"{line.rpartition(' ')[0]} {word}")
+        # The line is emptied, and a new one begun.
+        os.write(self._terminal, b"\x15\r")
+        self._until(_READY)
+        return shown
+
+    def _until(self, text: str) -> str:
+        """What comes on the screen until `text` is there. Raises where it is not, in time."""
+        shown, end = "", time.monotonic() + _PATIENCE
+        while text not in shown:
+            ready, _, _ = select.select([self._terminal], [], [], max(0, end - time.monotonic()))
+            if not ready:
+                raise AssertionError(f"{text!r} never came: {shown[-2000:]!r}")
+            shown += _SEQUENCE.sub("", os.read(self._terminal, 65536).decode(errors="replace"))
+        return shown
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._terminal)
+
+
+def test_what_is_kept_for_the_tab_key_is_what_verbs_have_met(dev: Platform) -> None:
+    dev.story()
+    run_ = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)
+    assert run_.code == 0, str(run_)
+
+    (kept,) = Path(dev.folder, ".cache", "rollback", "names").iterdir()
+
+    names = json.loads(kept.read_text())
+    assert names["ids"] == [run_.id]
+    assert set(names["releases"]) <= {"v1.0.0", "v1.1.0", "v1.2.0"}
+    assert "v1.2.0" in names["releases"]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_the_lines_to_copy_are_shown_for_each_shell(here: Path, tmp_path: Path) -> None:
+    for name in SHELLS:
+        if shutil.which(name):
+            shown, noise = run([name, "-c", "rollback --show-completion; true"], here, tmp_path)
+            assert f"_ROLLBACK_COMPLETE=complete_{name}" in shown
+            assert noise == ""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rollback.cli import completion
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
 from rollback.views import documents, records, release_diff
@@ -61,9 +62,13 @@ def diff(
             metavar="[A]",
             help="A release; previous, recorded (by the ledger) or deployed.",
             show_default=True,
+            autocompletion=completion.sides,
         ),
     ] = "previous",
-    after: Annotated[str, typer.Argument(metavar="[B]", help="The same; default: deployed.")] = "deployed",
+    after: Annotated[
+        str,
+        typer.Argument(metavar="[B]", help="The same; default: deployed.", autocompletion=completion.sides),
+    ] = "deployed",
     json: Json = False,
 ) -> None:
     """Show what changed between two releases, or since the previous one."""

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from rollback.api import environment, releases
+from rollback.cli import completion
 from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, minutes_if, names_in
 from rollback.cli.runtime import verb
 from rollback.core.errors import RollbackError
 from rollback.views import documents, json_output, records, rich_layout, terminal
 
-Named = Annotated[str, typer.Argument()]
+Named = Annotated[str, typer.Argument(autocompletion=completion.releases)]
 
 
 def record(

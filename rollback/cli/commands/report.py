@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli import output
+from rollback.cli import completion, output
 from rollback.cli.options import Json, MaybeEnv
 from rollback.cli.runtime import verb
 from rollback.core.errors import Code, UsageError
@@ -20,7 +20,12 @@ _STDOUT = "-"
 
 def report(
     identifier: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One rollback; default: the whole environment.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="One rollback; default: the whole environment.",
+            autocompletion=completion.records,
+        ),
     ] = None,
     env: MaybeEnv = None,
     file: Annotated[

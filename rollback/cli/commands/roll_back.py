@@ -18,7 +18,7 @@ from rollback.cli.commands.emergency import (
     emergency,
     only_in_an_emergency,
 )
-from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Wait, Yes, names_in
+from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Timeout, Wait, Yes, names_in
 from rollback.cli.runtime import answering, preview_or_start, verb
 from rollback.core.errors import Code, UsageError
 from rollback.core.stdio import write_out
@@ -91,10 +91,11 @@ def lambda_(
     although_answers: AlthoughAnswers = False,
     although_quarantined: AlthoughQuarantined = False,
     wait: Wait = "",
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Roll Lambda aliases back to an earlier release."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, timeout) as (opened, ui):
         options = Options(
             reason=reason,
             resume=resume_file,
@@ -141,6 +142,7 @@ def stack(
     dry_run: DryRun = False,
     yes: Yes = False,
     wait: Wait = "",
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Deploy a Pulumi stack as an earlier commit had it."""
@@ -158,6 +160,7 @@ def stack(
         dry_run=dry_run,
         yes=yes,
         wait=wait,
+        timeout=timeout,
         json=json,
     )
 
@@ -171,11 +174,12 @@ def terraform(
     dry_run: DryRun = False,
     yes: Yes = False,
     wait: Wait = "",
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Apply the Terraform configuration as an earlier commit had it."""
     request = TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
-    _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, json=json)
+    _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout, json=json)
 
 
 def table(
@@ -192,6 +196,7 @@ def table(
     ] = False,
     dry_run: DryRun = False,
     wait: Wait = "",
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Restore a table to a point in time, beside the live one; then, apart, cut over to it."""
@@ -207,7 +212,7 @@ def table(
     if restored:
         restore = to.removeprefix("restored:")
         request = CutoverRequest(table=name, restore=restore, cutover=cutover.value, delete_new=delete_new)
-    _do(env, request, reason, dry_run=dry_run, yes=False, wait=wait, json=json)
+    _do(env, request, reason, dry_run=dry_run, yes=False, wait=wait, timeout=timeout, json=json)
 
 
 def full(
@@ -219,13 +224,16 @@ def full(
     dry_run: DryRun = False,
     yes: Yes = False,
     wait: Wait = "",
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Roll back aliases, then the stack and the Terraform configuration that a release was made with."""
     request = FullRequest(release=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
-    _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, json=json)
+    _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout, json=json)
 
 
-def _do(env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, wait: str, json: bool) -> None:
-    with verb(env, json) as (opened, ui):
+def _do(
+    env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, wait: str, timeout: str, json: bool
+) -> None:
+    with verb(env, json, timeout) as (opened, ui):
         preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes, wait=wait)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import Env, Json, Reason, Version, minutes_if, minutes_in
+from rollback.cli import completion
+from rollback.cli.options import Env, Json, Reason, Timeout, Version, minutes_if, minutes_in
 from rollback.cli.runtime import end, shown, verb
 from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
@@ -30,7 +31,12 @@ def take(
     env: Env,
     reason: Reason,
     identifier: Annotated[
-        str, typer.Argument(metavar="[ID]", help="Its id; without one, the newest that can be taken.")
+        str,
+        typer.Argument(
+            metavar="[ID]",
+            help="Its id; without one, the newest that can be taken.",
+            autocompletion=completion.records,
+        ),
     ] = "",
     json: Json = False,
 ) -> None:
@@ -48,10 +54,11 @@ def watch(
             "--bake", metavar="TIME", help="How long: 10m or 1h; default: the setting automatic.bake."
         ),
     ] = "",
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Watch a release's alarms, and take the standby if one turns red: exit 4 if so."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, timeout) as (opened, ui):
         try:
             watched = opened.standby.watch(version, minutes=minutes_if(bake))
         except RollbackError as error:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rollback.cli.options import Env, Json, MaybeEnv
+from rollback.cli import completion
+from rollback.cli.options import Env, Json, MaybeEnv, Timeout
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.core.errors import Code, UsageError, VerificationFailed
@@ -74,12 +75,15 @@ def _follow(ui: terminal.Terminal, looks: Iterable[Any]) -> None:
 
 
 def verify(
-    identifier: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    identifier: Annotated[
+        str | None, typer.Argument(metavar="[ID]", autocompletion=completion.records)
+    ] = None,
     env: MaybeEnv = None,
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Verify what is deployed; or, with an ID, a rollback whose verification failed."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, timeout) as (opened, ui):
         if identifier is not None:
             end(ui, lambda: opened.verify_again(identifier))
             return

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason, Wait, minutes_if
+from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason, Timeout, Wait, minutes_if
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.model.advice import once_approved
@@ -42,10 +42,11 @@ def apply(
     ] = "",
     env: MaybeEnv = None,
     wait: Wait = "",
+    timeout: Timeout = "",
     json: Json = False,
 ) -> None:
     """Carry out an approved plan, or one that you confirm by its digest."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, timeout) as (opened, ui):
         minutes = minutes_if(wait)
         end(ui, lambda: opened.apply(identifier, digest, wait_minutes=minutes))
 

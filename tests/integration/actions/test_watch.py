@@ -11,6 +11,7 @@ import pytest
 
 from rollback.actions import automatic
 from rollback.actions.watch import watch
+from rollback.core.deadline import Deadline
 from rollback.core.errors import (
     Code,
     Refused,
@@ -174,6 +175,16 @@ def test_where_the_last_look_was_not_possible_nobody_says_that_it_is_healthy(wat
     with pytest.raises(RollbackError) as raised:
         watch(watched.flow(DAN), "v1.3.0", 10)
     assert raised.value.exit_code == 1
+
+
+def test_a_timeout_ends_the_watching_and_changes_nothing(watched: World) -> None:
+    stop = Deadline(120, clock=watched.clock.monotonic)
+
+    with pytest.raises(RollbackError, check=coded(Code.TIMED_OUT)):
+        watch(watched.flow(DAN, stop=stop), "v1.3.0", 10)
+
+    assert watched.clock.seconds < RELEASED + 180
+    assert watched.deployed == "v1.3.0"
 
 
 def test_to_stop_watching_changes_nothing(watched: World) -> None:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from rollback.cli import output
 from rollback.cli.app import ELSEWHERE, VERBS, app
 from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
-from rollback.cli.options import names_in
+from rollback.cli.options import names_in, seconds_in
 from rollback.cli.output import Json, with_output
 from rollback.cli.verbosity import chosen
 from rollback.core.errors import Code, UsageError
@@ -417,3 +417,17 @@ def test_what_is_the_value_of_an_option_is_none_of_them(project: Path) -> None:
     CliRunner().invoke(app, ["lambda", "--env", "dev", "--reason", "--debug"])
 
     assert not chosen.debug
+
+
+@pytest.mark.parametrize(
+    ("typed", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("1h30m", 5400), (" 1m1s ", 61)]
+)
+def test_a_timeout_is_a_time(typed: str, seconds: int) -> None:
+    assert seconds_in(typed) == seconds
+
+
+@pytest.mark.parametrize("typed", ["0s", "10", "m", "-1m", "1d", "10m!", "9999999s", "m10"])
+def test_what_is_no_timeout_is_wrong_usage(project: Path, typed: str) -> None:
+    run = CliRunner().invoke(app, ["verify", "--env", "dev", "--timeout", typed])
+
+    assert (run.exit_code, "[OPTION_INVALID]" in run.output) == (2, True)

@@ -1,0 +1,79 @@
+"""The ids and releases that verbs have met, kept on this machine for the tab key: it asks nobody.
+
+One file an environment and checkout, in the user's folder for caches, `~/.cache/rollback/names`. It is no more than a
+convenience: whatever is wrong with it, nothing is offered, and no verb fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs.unix import Unix
+
+from rollback.core.bounded_file import UnreadableFile, content
+
+# So many of each, the newest.
+_KEPT = 50
+_LARGEST = 100_000
+# What a shell would act upon is no name of anything here: zsh evaluates what it is offered.
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Records' ids and releases' versions, the newest first."""
+
+    ids: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
+
+
+def known(root: Path, environment: str) -> Names:
+    """What is kept of an environment of the checkout `root`; empty where nothing is."""
+    try:
+        found = json.loads(content(_path(root, environment), _LARGEST))
+        return Names(ids=_fit(found["ids"]), releases=_fit(found["releases"]))
+    except (UnreadableFile, ValueError, KeyError, TypeError, RuntimeError):
+        return Names()
+
+
+def keep(root: Path, environment: str, met: Names) -> None:
+    """Adds what a verb has met; of ids the newest are known by their time."""
+    if not (met.ids or met.releases):
+        return
+    before = known(root, environment)
+    names = Names(
+        ids=_fit(sorted({*met.ids, *before.ids}, reverse=True)),
+        releases=_fit([*met.releases, *before.releases]),
+    )
+    if names == before:
+        return
+    with suppress(OSError, RuntimeError):
+        path = _path(root, environment)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # In place at once or not at all, for its owner only.
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"ids": names.ids, "releases": names.releases}, file)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def _fit(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if _NAME.fullmatch(name)))[:_KEPT]
+
+
+def _path(root: Path, environment: str) -> Path:
+    """Raises `RuntimeError` where nobody knows whose home it would be."""
+    of = hashlib.sha256(f"{root.resolve()}\n{environment}".encode()).hexdigest()[:16]
+    return Unix("rollback").user_cache_path / "names" / f"{of}.json"
