@@ -172,7 +172,7 @@ def test_a_drill_sees_a_release_of_its_own_rolled_back_by_its_alarm_and_restores
     assert 0 < drill["seconds"] < drill["rto_seconds"]
     assert night.rollback("audit")["findings"] == []
     again = night.refused("drill", "--scenario", "automatic", role=DRILL)
-    assert again == "DRILL_REFUSED", "its alarm was red of late"
+    assert again == "DRILL_REFUSED", "its alarm was red recently"
 
 
 def test_an_alarm_that_was_red_shortly_before_the_release_takes_nothing_and_says_so(night: Night) -> None:

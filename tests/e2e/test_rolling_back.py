@@ -223,7 +223,7 @@ def test_functions_outside_the_catalogue_are_listed_and_not_touched(dev: Platfor
     run = dev.rollback("lambda", "--services", "role_service", "--reason", REASON, as_=ALICE)
 
     assert run.code == 0, str(run)
-    assert "not touched" in run.screen
+    assert "Ignored" in run.screen
     assert dev.name("role-service-admin-console") in run.screen
     assert dev.alias("role-service-admin-console") == stranger
 

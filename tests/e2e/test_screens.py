@@ -146,6 +146,7 @@ def test_what_is_watched_stays_within_the_screen_and_ctrl_c_ends_it_well(mixed: 
     assert text.count("\x1b[?1049h") == text.count("\x1b[?1049l") == 1, (
         "what was on the screen is there again"
     )
+    assert "Stopping gracefully" not in text
     during, after = text.split("\x1b[?1049l")
     for frame in (during.split("\x1b[H")[-1], after):
         shown = lines(frame)
