@@ -116,8 +116,8 @@ def overview(
     def pointers(*, exact: bool) -> list[Callable[[], Any]]:
         return [partial(_pointer, session, name, exact=exact, first=sparing) for name in catalogue]
 
-    around = partial(_around, session, timeline)
-    beside = _Beside if sparing is not None else partial(_beside, session)
+    around: Callable[[], Any] = partial(_around, session, timeline)
+    beside: Callable[[], Any] = _Beside if sparing is not None else partial(_beside, session)
     with account.workers() as pool:
         if exact and early is not None:
             first = pool.map(_call, [around, *pointers(exact=False)])
