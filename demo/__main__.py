@@ -1,4 +1,4 @@
-"""Sets up what the story needs, tells it, and takes down what it started, however it ends."""
+"""Sets up what the story needs, plays it, and takes down what it started, however it ends."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def main() -> int:
 def _play(stage: DemoStage) -> None:
     """The story; the account that it plays on ends with it."""
     stage.opening(
-        "One command puts a bad release back",
-        "Eight chapters on an AWS account that lives on this machine: its own Lambda functions, which really "
+        "One command rolls a bad release back",
+        "Eleven chapters on an AWS account that lives on this machine: its own Lambda functions, which really "
         "run, and its own IAM, which really refuses. Nothing outside this folder is touched.",
     )
     stage.chapter("A bare account becomes an environment")
@@ -148,7 +148,7 @@ def _summary(stage: DemoStage, seconds: float, hints: Sequence[tuple[str, str]])
     for number, act in enumerate(stage.acts, start=1):
         table.add_row(str(number), f"{act.seconds:.1f}", Text(act.proved))
     table.add_section()
-    claims = sum(act.claims for act in stage.acts)
+    claims = sum(len(act.claims) for act in stage.acts)
     table.add_row("", f"{seconds:.1f}", f"{claims} claims, each checked on the account itself")
     stage.table(table)
     stage.narrate("Go on by hand:")

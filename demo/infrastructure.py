@@ -56,7 +56,7 @@ def stack(world: World) -> None:
 def terraform(world: World) -> None:
     """The same with Terraform, and a destroy that is refused."""
     stage = world.stage
-    stage.chapter("A Terraform configuration, too; but no table is lost")
+    stage.chapter("A Terraform configuration is released, too")
     tool = ensure_terraform().name
     _init(world, tool)
     # A rollback of aliases writes their descriptions: a stack that wrote them, too, would go on after it.
@@ -81,6 +81,10 @@ def terraform(world: World) -> None:
     _apply(world, tool)
     _release(world, FALSE, changed=())
     stage.prove(f"{names.api('apigw')} says: {_LIES}", _api(world) == _LIES)
+    stage.close(
+        f"Terraform has made the API and a table; {worse[:7]}, which is bad, was applied and recorded"
+    )
+    stage.chapter("It goes back, and no table is lost")
     stage.narrate("Somebody tired types the commit in between, which has no table:")
     command = ["rollback", "terraform", "--env", _ENV]
     why = ["--reason", "the API is in use", "--yes"]
@@ -122,8 +126,7 @@ def full(world: World) -> None:
         _tagged(world) == 0 and _api(world) == _PRINTED and done["status"] == "COMPLETE",
         done,
     )
-    world.run(["rollback", "history", "--env", _ENV, "--limit", "9"], _ENV, DEPLOYER)
-    world.run(["rollback", "status", "--env", _ENV], _ENV, DEPLOYER)
+    world.run(["rollback", "history", "--env", _ENV, "--limit", "9"], _ENV, DEPLOYER, most=8)
     world.run(["rollback", "report", "--env", _ENV, "--file", f"../{REPORT}"], _ENV, DEPLOYER)
     page = (world.folder / REPORT).read_text(encoding="utf-8")
     stage.prove("One page tells all of it, this record too", done["rollback_id"] in page)

@@ -24,8 +24,13 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.rule import Rule
 from rich.text import Text
 
+from demo.screen import left, shortly
 from rollback.core.sanitize import clean
 
+# Lines of a chapter at the most: two screens, and a bit.
+MOST = 60
+# Lines of a command's output, of which the rest is left out.
+SHOWN = 10
 _GRACE = 10.0
 _READ = 65536
 
@@ -50,8 +55,9 @@ class Act:
     title: str
     begun: float
     seconds: float = 0.0
-    claims: int = 0
+    claims: list[str] = field(default_factory=list)
     proved: str = ""
+    lines: int = 0
 
 
 @dataclass(kw_only=True)
@@ -69,6 +75,8 @@ class DemoStage:
     _over: bool = False
     # Whether something else than narration was shown last.
     _apart: bool = False
+    # Whether that was a command which printed nothing.
+    _silent: bool = False
 
     @property
     def where(self) -> str:
@@ -91,12 +99,16 @@ class DemoStage:
         )
         return DemoStage(console=console, acts=[Act(title="", begun=time.monotonic())], drawing=False)
 
-    def replay(self, other: DemoStage) -> None:
-        """Show what happened on a stage behind this one."""
+    def claimed(self, other: DemoStage) -> None:
+        """Show the claims that held on a stage behind this one."""
+        self._identity = other._identity
+        for claim in (claim for act in other.acts for claim in act.claims):
+            self.prove(claim, holds=True)
+
+    def whole(self, other: DemoStage) -> None:
+        """Show all that happened on a stage behind this one."""
         assert isinstance(other.console.file, io.StringIO)  # noqa: S101 - `behind` made it
-        self._write(other.console.file.getvalue().encode())
-        self.acts[-1].claims += sum(act.claims for act in other.acts)
-        self._identity, self._apart = other._identity, True
+        self._show(Text.from_ansi(other.console.file.getvalue()), soft_wrap=True)
 
     def end(self) -> None:
         """End the command that runs, if one does; no other is begun."""
@@ -107,47 +119,58 @@ class DemoStage:
     # -- narration ---------------------------------------------------------------------------------------
 
     def opening(self, title: str, what: str) -> None:
-        self.console.print(Text(title, style="bold"))
+        self._show(Text(title, style="bold"))
         self.narrate(what)
 
     def chapter(self, title: str) -> None:
         self.close()
         self.acts.append(Act(title=title, begun=time.monotonic()))
         self._identity = ""
-        self._apart = False
-        self.console.print()
-        self.console.print(
-            Rule(Text(f" {len(self.acts)}. {title} ", style="bold cyan"), align="left", style="cyan")
-        )
+        self._apart = self._silent = False
+        self._show()
+        self._show(Rule(Text(f" {len(self.acts)}. {title} ", style="bold cyan"), align="left", style="cyan"))
 
     def close(self, proved: str = "") -> None:
-        """End the chapter; `proved` is its line in the summary."""
+        """End the chapter; `proved` is its line in the summary. Raises `ClaimError` where it was longer than `MOST` lines."""
         if self.acts:
             act = self.acts[-1]
             act.seconds = act.seconds or time.monotonic() - act.begun
             act.proved = proved or act.proved
+            if act.lines > MOST and self.drawing:
+                raise ClaimError(f"It has {act.lines} lines, and {MOST} is what anybody reads of a chapter.")
+
+    def _show(self, shown: Text | Padding | Rule | RenderableType = "", *, soft_wrap: bool = False) -> None:
+        """Print it, and count its lines to the chapter's."""
+        width = self.console.width
+        if soft_wrap and isinstance(shown, Text):
+            count = sum(-(-max(1, line.cell_len) // width) for line in shown.split(allow_blank=True))
+        else:
+            count = len(self.console.render_lines(shown, pad=False))
+        if self.acts:
+            self.acts[-1].lines += count
+        self.console.print(shown, soft_wrap=soft_wrap)
 
     def narrate(self, text: str) -> None:
         if self._apart:
-            self.console.print()
-        self._apart = False
-        self.console.print(Text(text))
+            self._show()
+        self._apart = self._silent = False
+        self._show(Text(text))
 
     def note(self, text: str) -> None:
-        self.console.print(Text(text, style="yellow"))
+        self._show(Text(text, style="yellow"))
 
     def hint(self, command: str, what: str) -> None:
-        self.console.print(Text.assemble("  ", (f"{command:<30}", "cyan"), (what, "dim")), soft_wrap=True)
+        self._show(Text.assemble("  ", (f"{command:<30}", "cyan"), (what, "dim")), soft_wrap=True)
 
     def table(self, table: RenderableType) -> None:
-        self.console.print()
-        self.console.print(table)
+        self._show()
+        self._show(table)
 
     def failed(self, *lines: str) -> None:
-        self.console.print()
+        self._show()
         for index, line in enumerate(lines):
             style = "bold red" if index == 0 else ""
-            self.console.print(Text(f"{'✗ ' if index == 0 else '  '}{line}", style=style))
+            self._show(Text(f"{'✗ ' if index == 0 else '  '}{line}", style=style))
 
     # -- claims ------------------------------------------------------------------------------------------
 
@@ -156,9 +179,9 @@ class DemoStage:
         if not holds:
             seen_instead = f"\n  Seen instead: {seen}" if seen != "" else ""
             raise ClaimError(f"It is not so that {claim[0].lower()}{claim[1:]}.{seen_instead}")
-        self.acts[-1].claims += 1
-        self._apart = True
-        self.console.print(Padding(Text.assemble(("✓ ", "bold green"), (claim, "green")), (0, 0, 0, 2)))
+        self.acts[-1].claims.append(claim)
+        self._apart, self._silent = True, False
+        self._show(Padding(Text.assemble(("✓ ", "bold green"), (claim, "green")), (0, 0, 0, 2)))
 
     # -- commands ----------------------------------------------------------------------------------------
 
@@ -175,28 +198,31 @@ class DemoStage:
         pipe: bool = False,
         wrap: bool = True,
         typed: str = "",
+        most: int = SHOWN,
     ) -> DemoResult:
         """Show a command (as it was `typed`, where a shell is asked) and its output, and demand its exit code.
 
-        The output is shown as it comes; or, with `show`, as the lines that it makes of all of it once
-        the command has ended as expected (all of it otherwise). `credentials` is named where it is another one
+        Of the output the first and the last lines are shown, `most` together; or, with `show`, the lines that it makes
+        of it. Where the command has not ended as expected it is all of it. `credentials` is named where it is another one
         than before; `assign` are variables that belong to the command line. `pipe` keeps the command
         from drawing for a terminal. Without `wrap` the lines of `show` are cut at the width.
         """
         self._apart = True
-        self.console.print()
+        # Commands that print nothing follow each other as they are typed.
+        if not self._silent or (credentials and credentials != self._identity):
+            self._show()
         if credentials and credentials != self._identity:
-            self.console.print(Text(f"as {credentials}", style="dim"), soft_wrap=True)
+            self._show(Text(f"as {credentials}", style="dim"), soft_wrap=True)
             self._identity = credentials
         if typed:
-            self.console.print(Text(f"$ {typed}", style="bold"), soft_wrap=True)
+            self._show(Text(f"$ {typed}", style="bold"), soft_wrap=True)
         else:
             self._typed([*(f"{name}={value}" for name, value in (assign or {}).items()), *command])
         begun = time.monotonic()
         process, reading = self._start(command, cwd, {**env, **(assign or {})}, pipe=pipe or not self.live)
         try:
-            with self._waiting() if show and self.live else contextlib.nullcontext():
-                raw = self._follow(reading, echo=show is None)
+            with self._waiting() if self.live else contextlib.nullcontext():
+                raw = self._follow(reading)
             code = process.wait()
         except BaseException:
             _end(process)
@@ -205,18 +231,19 @@ class DemoStage:
             self._running = None
             os.close(reading)
         output = raw.decode(errors="replace").replace("\r\n", "\n")
-        if show:
-            for line in show(output) if code == expect else output.splitlines():
-                text = Text.from_ansi(line)
-                if not wrap:
-                    text.truncate(self.console.width, overflow="ellipsis")
-                self.console.print(text)
-        elif raw and not raw.endswith(b"\n"):
-            self._write(b"\n")
+        lines = left(output)
+        if code == expect:
+            lines = show(output) if show else shortly(lines, most)
+        for line in lines:
+            text = Text.from_ansi(line)
+            if not wrap:
+                text.truncate(self.console.width, overflow="ellipsis")
+            self._show(text)
+        self._silent = not lines
         if code != expect:
             raise ClaimError(f"{shlex.join(command)} ended with exit code {code}, and not with {expect}.")
         if expect:
-            self.console.print(Text(f"(exit code {code})", style="dim"))
+            self._show(Text(f"(exit code {code})", style="dim"))
         return DemoResult(code=code, output=clean(output), seconds=time.monotonic() - begun)
 
     def _waiting(self) -> Progress:
@@ -235,7 +262,7 @@ class DemoStage:
                 line = "   "
             line += f" {argument}"
         for part in [*lines, line]:
-            self.console.print(Text(part, style="bold"), soft_wrap=True)
+            self._show(Text(part, style="bold"), soft_wrap=True)
 
     def _start(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], *, pipe: bool
@@ -262,7 +289,8 @@ class DemoStage:
         self._running = process
         return process, reading
 
-    def _follow(self, reading: int, *, echo: bool) -> bytes:
+    @staticmethod
+    def _follow(reading: int) -> bytes:
         parts: list[bytes] = []
         while True:
             try:
@@ -272,18 +300,6 @@ class DemoStage:
             if not part:
                 return b"".join(parts)
             parts.append(part)
-            if echo:
-                self._write(part)
-
-    def _write(self, raw: bytes) -> None:
-        """What a command printed, byte for byte."""
-        stream = self.console.file
-        if isinstance(stream, io.StringIO):
-            stream.write(raw.decode(errors="replace"))
-            return
-        stream.flush()
-        sys.stdout.buffer.write(raw)
-        sys.stdout.buffer.flush()
 
 
 def _quoted(argument: str) -> str:

@@ -21,7 +21,9 @@ from rollback.config.naming import APPROVER, DEPLOYER, ROLES, ROLLBACK
 GOOD, FIRST, BAD = "v1.1.0", "v1.0.0", "v1.2.0"
 VICTIM = "team_service"
 _NO_CHANGES = "--expect-no-changes"
-_TAIL = 12
+_TAIL = 6
+# Lines of a plan that is to be seen as a whole.
+_PLAN = 24
 _WAITING, _REFUSED = 10, 3
 
 
@@ -57,7 +59,7 @@ class Meanwhile:
         try:
             self.running.result()
         except ClaimError:
-            front.replay(self.stage)
+            front.whole(self.stage)
             raise
 
 
@@ -78,7 +80,7 @@ def environment(world: World) -> None:
             sorted(catalogue - there),
         )
     stage.narrate(
-        "pulumi up declares what has to stand around them. An administrator declares the foundation, ledger and "
+        "pulumi up declares what they need around them. An administrator declares the foundation, ledger and "
         "roles, whose state nobody else can write; the deployer an alias 'live' on each, and parameters."
     )
     world.run(["pulumi", "version"], "dev")
@@ -87,8 +89,7 @@ def environment(world: World) -> None:
     aliases = world.live("dev")
     roles = _roles(world, "dev")
     stage.prove(
-        f"{made} resources were created: every function has its alias, "
-        f"{len(roles)} roles stand under a boundary",
+        f"{made} resources were created: every function has its alias, {len(roles)} roles have a boundary",
         len(aliases) == len(world.settings("dev").catalogue()) and len(roles) == len(ROLES),
         done,
     )
@@ -102,7 +103,7 @@ def releases(world: World) -> None:
     """Chapter 2: v1.0.0 recorded, v1.1.0 good, v1.2.0 bad."""
     stage = world.stage
     stage.chapter("Two releases arrive, and the second is bad")
-    stage.narrate(f"What stands is {FIRST}. It is recorded, so that there is something to go back to.")
+    stage.narrate(f"Deployed is {FIRST}. It is recorded, so that there is something to go back to.")
     _recorded(world, "dev", FIRST)
     _deploy(world, "dev", GOOD)
     settings = world.settings("dev")
@@ -119,9 +120,9 @@ def releases(world: World) -> None:
 
 
 def relief(world: World) -> None:
-    """Chapter 3: the smoke tests fail, and one command puts the release back."""
+    """Chapter 3: the smoke tests fail, and one command rolls the release back."""
     stage = world.stage
-    stage.chapter("One command puts it back")
+    stage.chapter("One command rolls it back")
     stage.narrate(
         "olga is on call. What her team calls well is one line of configuration, the smoke command:"
     )
@@ -136,7 +137,8 @@ def relief(world: World) -> None:
     )
     stage.prove(f"The smoke tests fail, and name {VICTIM}", VICTIM in smoke.output)
     reason = f"{VICTIM} raises since {BAD}"
-    done = world.run(["rollback", "lambda", "--env", "dev", "--reason", reason], "dev", ROLLBACK)
+    command = ["rollback", "lambda", "--env", "dev", "--reason", reason]
+    done = world.run(command, "dev", ROLLBACK, most=_PLAN)
     record = _newest(world, "dev")
     stage.prove(
         f"Its record says COMPLETE, {record['from_version']} → {record['to_version']}, "
@@ -165,7 +167,7 @@ def it_stays(world: World, prod: Meanwhile) -> None:
         f"aliases of {VICTIM}, and on the parameters. An update of an alias sends its version along, and the "
         f"engine's memory of it is from before {BAD}; so the stack refreshes first, always."
     )
-    prod.over(stage)  # which is declared by what stands in the checkout until here
+    prod.over(stage)  # which is declared by what is in the checkout until here
     for edit in EDITS:
         edit.apply(world.work)
     world.run(["git", "commit", "--all", "--message", COMMIT], "dev", DEPLOYER)
@@ -182,13 +184,21 @@ def it_stays(world: World, prod: Meanwhile) -> None:
         "And every alias points where the rollback left it", after == before, _differing(before, after)
     )
     parameter = _parameter(world, "dev")
-    stage.prove(f"The parameter still says what stands: {parameter}", parameter == GOOD)
+    stage.prove(f"The parameter still holds what is deployed: {parameter}", parameter == GOOD)
+    stage.close("pulumi up left the rollback alone, twice")
+    again(world)
+
+
+def again(world: World) -> None:
+    """Chapter 5: the release before is not wanted either."""
+    stage = world.stage
+    stage.chapter("Once more, and it does not go in circles")
     stage.narrate(
-        "Suppose the release before is not wanted either. Once more, and it does not go in circles:"
+        "Suppose the release before is slow. The next rollback goes further back, not forward again:"
     )
     world.run(["rollback", "lambda", "--env", "dev", "--reason", f"{GOOD} is slow as well"], "dev", ROLLBACK)
     versions = set(world.live("dev").values())
-    stage.prove(f"Everything stands at {FIRST}, not at {BAD} again", versions == {FIRST}, versions)
+    stage.prove(f"Everything is at {FIRST}, not at {BAD} again", versions == {FIRST}, versions)
     world.run(["rollback", "history", "--env", "dev"], "dev", ROLLBACK)
     entries = [
         entry for entry in world.query("history", "dev") if {"deployment_id", "rollback_id"} & entry.keys()
@@ -197,19 +207,19 @@ def it_stays(world: World, prod: Meanwhile) -> None:
         (entry.get("from_version"), entry.get("to_version") or entry.get("version")) for entry in entries
     ]
     expected = [(GOOD, FIRST), (BAD, GOOD), (None, BAD), (None, GOOD), (None, FIRST)]
-    stage.prove("The history tells all five, newest first", order == expected, order)
+    stage.prove("The history has all five, newest first", order == expected, order)
     first = entries[1]["rollback_id"]
     shown = world.run(["rollback", "show", first, "--env", "dev"], "dev", ROLLBACK)
     stage.prove("Its journal is whole: nobody has changed it since", "tampered" not in shown.output)
-    stage.close(f"pulumi up left the rollback alone, twice; the next one went to {FIRST}, not back to {BAD}")
+    stage.close(f"The next rollback went to {FIRST}, not back to {BAD}; the journal of each is whole")
 
 
 def approval(world: World, prod: Meanwhile) -> None:
-    """Chapter 5: prod, one service, and somebody else's yes."""
+    """Chapter 6: prod, one service, and somebody else's approval."""
     stage = world.stage
-    stage.chapter("In prod, somebody else has to say yes")
+    stage.chapter("In prod, another person has to approve")
     stage.narrate("Another account, in af-south-1, was given the same past, while you were reading:")
-    stage.replay(prod.stage)
+    stage.claimed(prod.stage)
     stage.narrate(f"Only {VICTIM} is bad, so only that goes back.")
     command = ["rollback", "lambda", "--env", "prod", "--services", VICTIM]
     before = world.live("prod")
@@ -223,7 +233,7 @@ def approval(world: World, prod: Meanwhile) -> None:
     )
     yes = ["rollback", "approve", name, "--digest", digest, "--env", "prod"]
     olga = PEOPLE[ROLLBACK]
-    stage.narrate(f"{olga} cannot say yes to her own plan; not under her role, and not under the approver's.")
+    stage.narrate(f"{olga} cannot approve her own plan; not under her role, and not under the approver's.")
     world.run(yes, "prod", ROLLBACK, expect=_REFUSED)
     world.run(yes, "prod", APPROVER, person=olga, expect=_REFUSED)
     refusal = _forge(world, "prod", name, record["digest"])
@@ -232,14 +242,22 @@ def approval(world: World, prod: Meanwhile) -> None:
         refusal == "AccessDeniedException",
         refusal,
     )
-    stage.narrate(f"{PEOPLE[APPROVER]} reads the plan (rollback show {name}) and says yes to exactly that.")
+    stage.narrate(f"{PEOPLE[APPROVER]} reads the plan (rollback show {name}) and approves exactly that.")
     read = world.query(f"show {name}", "prod", APPROVER)
     stage.prove(
         f"The approver's role can read it: {len(read['functions'])} functions, digest {read['digest'][:16]}",
         read["digest"] == record["digest"] and read["chain"] == "whole",
         read,
     )
-    world.run(yes, "prod", APPROVER)
+    world.run(yes, "prod", APPROVER, most=5)
+    stage.close("In prod nothing moved before another person approved exactly that plan")
+    approved(world, name, before)
+
+
+def approved(world: World, name: str, before: Mapping[str, str]) -> None:
+    """Chapter 7: what was approved is carried out; `before` is what was deployed."""
+    stage = world.stage
+    stage.chapter("What was approved is carried out, and nothing else")
     world.run(["rollback", "apply", name, "--env", "prod"], "prod", ROLLBACK)
     record = _newest(world, "prod")
     stage.prove(
@@ -249,7 +267,7 @@ def approval(world: World, prod: Meanwhile) -> None:
     )
     shown = world.run(["rollback", "status", "--env", "prod"], "prod", ROLLBACK).output
     mixed = f"{BAD}+{VICTIM}@{GOOD}"
-    stage.prove(f"prod stands mixed: {mixed}", mixed in "".join(shown.split()))
+    stage.prove(f"prod is mixed: {mixed}", mixed in "".join(shown.split()))
     others = {k: v for k, v in before.items() if k not in world.settings("prod").functions(VICTIM)}
     now = world.live("prod")
     stage.prove(
@@ -257,7 +275,7 @@ def approval(world: World, prod: Meanwhile) -> None:
         others.items() <= now.items() and _is_healthy(world, "prod"),
         _differing(before, now),
     )
-    stage.close(f"In prod only {VICTIM} went back, after another person's yes to exactly that plan")
+    stage.close(f"In prod only {VICTIM} went back, by exactly the plan that was approved")
 
 
 def _past(world: World, environment: str) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 import boto3
 
 from demo.engine_output import Summary
-from demo.stage import ClaimError, DemoResult, DemoStage
+from demo.screen import shortly
+from demo.stage import SHOWN, ClaimError, DemoResult, DemoStage
 from localaws import identity_center, sam_estate, shell, wheel
 from localaws.emulator.server import Emulator
 from localaws.paths import locked
@@ -33,6 +34,8 @@ ADMIN = "olga@example.com"
 _ADMINISTRATORS = permission_set_role("AdministratorAccess", "0123456789abcdef")
 BAD = ("GetOrder", "CreateOrder")
 _WAITING, _REFUSED = 10, 3
+# Lines of what each step prints.
+_SUMMARY = 4
 
 
 def play(stage: DemoStage, emulator: Emulator, folder: Path) -> None:
@@ -116,7 +119,8 @@ class Company:
             sorted(settings.catalogue()) == before and settings.alias == sam_estate.ALIAS,
             settings.services,
         )
-        stage.narrate("What it says comes next is typed as it stands.")
+        stage.close(f"In {environment} init found the functions, and wrote the program")
+        stage.chapter(f"What init lists next is typed as it is, in {environment}")
         for step in steps:
             self._step(step, environment)
         stage.prove(
@@ -124,7 +128,14 @@ class Company:
             set(self._deployed(account).values()) == {"v1"}
             and self._history(environment)[0]["version"] == "v1",
         )
-        stage.close(f"{environment}: init wrote the program, pulumi up declared it, v1 was recorded")
+        self.exported = {"AWS_PROFILE": f"admin-{environment}"}
+        again = self._typed(f"rollback init --env {environment} --yes", by=ADMIN, quiet=True).output
+        stage.prove(
+            "init that is typed again finds all of it done",
+            again.splitlines()[-1].startswith(f"rollback status --env {environment}"),
+            again,
+        )
+        stage.close(f"In {environment} pulumi up declared it, and v1 was recorded")
 
     def releases(self) -> None:
         """A chapter: v2 is deployed by CloudFormation, and it is bad."""
@@ -144,7 +155,7 @@ class Company:
     def rolled_back(self) -> None:
         """The last chapter: one asks, another approves, and it is undone."""
         stage, account = self.stage, ACCOUNTS["production"]
-        stage.chapter("It is rolled back, and somebody else says yes")
+        stage.chapter("It is rolled back, once another person has approved")
         before = self._deployed(account)
         self._as("production", "OnCall")
         self._typed(
@@ -179,7 +190,7 @@ class Company:
         self._typed("rollback status --env production", by="OnCall")
         self._typed("git status --short")
         stage.close(
-            "v2 → v1 was COMPLETE in production after another person's yes; no file was edited by hand"
+            "v2 → v1 was COMPLETE in production after another person's approval; no file was edited by hand"
         )
 
     # -- the machine of anybody who types ------------------------------------------------------------------------
@@ -191,10 +202,8 @@ class Company:
             self._typed(line)
         elif "permissionSets" in line:
             self._assigned(environment, json.loads(self._typed(line, quiet=True).output))
-        elif line.startswith("pulumi up"):
-            self._typed(line, summarised=True)
         else:
-            self._typed(line)
+            self._typed(line, summarised=line.startswith("pulumi up"), most=_SUMMARY)
 
     def _assigned(self, environment: str, sets: Mapping[str, Any]) -> None:
         """What an administrator of Identity Center does, in an account that is not here."""
@@ -258,7 +267,14 @@ class Company:
         }
 
     def _typed(
-        self, line: str, *, by: str = "", expect: int = 0, summarised: bool = False, quiet: bool = False
+        self,
+        line: str,
+        *,
+        by: str = "",
+        expect: int = 0,
+        summarised: bool = False,
+        quiet: bool = False,
+        most: int = SHOWN,
     ) -> DemoResult:
         """A line as a person types it into their shell."""
         return self.stage.run(
@@ -270,14 +286,14 @@ class Company:
             show=self._of_the_update if summarised else (lambda _: []) if quiet else None,
             pipe=summarised or quiet,
             typed=line,
+            most=most,
         )
 
     def _of_the_update(self, output: str) -> list[str]:
         """What `pulumi up` says of the update itself: neither the preview before nor the outputs."""
         lines = self.summary(output[max(output.rfind("\nUpdating ("), 0) :])
-        return [
-            line for line in lines if line.startswith((" + ", " ~ ", " - ", "Resources", "    +", "error"))
-        ]
+        kept = (" + ", " ~ ", " - ", "Resources", "    +", "error")
+        return shortly([line for line in lines if line.startswith(kept)], _SUMMARY)
 
     def _which(self, command: str) -> str:
         done = subprocess.run(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.engine_output import Summary
+from demo.screen import shortly
 from demo.stage import ClaimError, DemoResult, DemoStage
 from localaws import identity, shell
 from localaws.clients import connect
@@ -23,8 +24,11 @@ from localaws.paths import ROOT
 from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK
 from rollback.config.settings import Settings, load
 
+FIRST_COMMIT = "The access platform, with everything that its releases need to be rolled back"
 PEOPLE = {DEPLOYER: "dana", ROLLBACK: "olga", APPROVER: "adam"}
 _DUTIES = {"dana": "deployer", "olga": "on call", "adam": "approver"}
+# Lines of what `pulumi up` did.
+_SUMMARY = 8
 # What a person's own git settings must not add to the demo's commits.
 _GIT = {
     "user.name": "Demo",
@@ -60,6 +64,7 @@ class World:
         assign: Mapping[str, str] | None = None,
         pipe: bool = False,
         wrap: bool = True,
+        most: int | None = None,
     ) -> DemoResult:
         """Show a command under a role of the environment (None: the account's root)."""
         person = person or PEOPLE.get(role or "", "")
@@ -76,13 +81,17 @@ class World:
             assign=assign,
             pipe=pipe,
             wrap=wrap,
+            **({} if most is None else {"most": most}),
         )
 
     def up(self, environment: str, role: str | None = None, *flags: str) -> DemoResult:
         """`pulumi up` of the stack; of its foundation as the account's root (`role` None). Summarised."""
         stack = environment if role else self.settings(environment).names.foundation_stack
         command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", *flags]
-        return self.run([*command, "--stack", stack], environment, role, show=self.summary, pipe=True)
+        return self.run([*command, "--stack", stack], environment, role, show=self._summarised, pipe=True)
+
+    def _summarised(self, output: str) -> list[str]:
+        return shortly(self.summary(output), _SUMMARY)
 
     def declare(self, environment: str) -> tuple[DemoResult, DemoResult]:
         """The foundation by the account's root, and then the stack by the deployer, each made by `pulumi up`."""
@@ -145,26 +154,28 @@ class World:
 
 
 def checkout(work: Path) -> None:
-    """A clone of HEAD on a branch `main`, without a remote, which shares this checkout's `.venv`.
+    """What HEAD holds as the one commit of a branch `main`, without a remote, which shares this checkout's `.venv`.
 
-    Raises `LocalError` where this is no git checkout.
+    This project's own commits are not in it: what the demo shows are the platform's. Raises `LocalError` where this is no git checkout.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
-    def git(*arguments: str) -> None:
+    def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], env=clean, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LocalError(
                 f"The demo needs a git checkout of this project with a commit.\ngit {' '.join(arguments)}: "
                 f"{done.stderr.strip()}"
             )
+        return done.stdout.strip()
 
     git("init", "--quiet", "--initial-branch=main", str(work))
     for key, value in _GIT.items():
         git("-C", str(work), "config", key, value)
     # Not `clone`: HEAD may be detached, this clone shallow, and no branch of it is of interest.
     git("-C", str(work), "fetch", "--quiet", "--update-shallow", str(ROOT), "HEAD")
-    git("-C", str(work), "reset", "--quiet", "--hard", "FETCH_HEAD")
+    first = git("-C", str(work), "commit-tree", "FETCH_HEAD^{tree}", "-m", FIRST_COMMIT)
+    git("-C", str(work), "reset", "--quiet", "--hard", first)
     (work / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
 
 

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from demo.edits import EDITS, Edit
 from demo.engine_output import Summary, totals
-from demo.stage import Act, ClaimError, DemoStage
+from demo.screen import left, shortly
+from demo.stage import MOST, Act, ClaimError, DemoStage
 from localaws.paths import ROOT
 
 UP = """Updating (dev):
@@ -132,3 +133,43 @@ def test_a_claim_that_does_not_hold_shows_what_was_seen() -> None:
 
     with pytest.raises(ClaimError, match=r"not so that the sky is green.\n  Seen instead: blue"):
         stage.prove("The sky is green", holds=False, seen="blue")
+
+
+def test_what_a_command_writes_over_is_not_left_on_the_screen() -> None:
+    progress = (
+        "\x1b[?25l\rPlanning 0/2\r\x1b[2KPlanning 2/2\n\x1b[1A\x1b[2K\x1b[32mPlan\x1b[0m  dev\nDigest\n\n"
+    )
+
+    assert left(progress) == ["\x1b[32mPlan\x1b[0m  dev", "Digest"]
+
+
+def test_a_long_output_is_its_first_and_its_last_lines_and_how_many_are_between() -> None:
+    lines = [str(number) for number in range(40)]
+
+    assert shortly(lines, 40) == lines
+    assert shortly(lines, 10) == [*lines[:4], "  … 31 more lines", *lines[-5:]]
+
+
+def test_a_chapter_that_nobody_reads_to_its_end_fails_the_demo(tmp_path: Path) -> None:
+    stage, written = _stage()
+    stage.chapter("Long")
+    for _ in range(MOST // 12):
+        stage.run(
+            [sys.executable, "-c", "print('line\\n' * 40)"],
+            cwd=tmp_path,
+            env=dict(os.environ),
+            show=str.splitlines,
+        )
+
+    with pytest.raises(ClaimError, match=str(MOST)):
+        stage.close("done")
+    assert stage.acts[-1].lines == len(written.getvalue().splitlines())
+
+
+def test_what_a_command_prints_is_at_most_a_few_lines_of_a_chapter(tmp_path: Path) -> None:
+    stage, written = _stage()
+
+    stage.run([sys.executable, "-c", "print('line\\n' * 40)"], cwd=tmp_path, env=dict(os.environ))
+
+    assert "more lines" in written.getvalue()
+    assert len(written.getvalue().splitlines()) < 20
