@@ -125,9 +125,9 @@ def _declare(world: World) -> None:
         head = (world.work / ".git" / "refs" / "heads" / "main").read_text(encoding="ascii").strip()
         behind.run([*record, "--commit", head, "--terraform-commit", head], ENVIRONMENT, DEPLOYER)
     except ClaimError:
-        stage.replay(behind.stage)
+        stage.whole(behind.stage)
         raise
-    stage.narrate(f"{ENVIRONMENT} stands at {GOOD}: {len(settings.catalogue())} functions, a stack, a table.")
+    stage.narrate(f"{ENVIRONMENT} is at {GOOD}: {len(settings.catalogue())} functions, a stack, a table.")
 
 
 def _guard(world: World) -> None:

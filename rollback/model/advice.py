@@ -27,7 +27,7 @@ from rollback.model.situation import (
     State,
 )
 
-_NAMED = 5
+_NAMED = 3
 # For how many seconds after a release what was moved back by hand is taken for a repair of it.
 _FRESH = 24 * 3600.0
 # What can be done in these needs the lease.

@@ -341,7 +341,7 @@ def overview_view(view: Any) -> RenderableType:
         table.add_row(name, deployed, mark, back, quarantined)
         below = Text.assemble("\nquarantined ", quarantined) if quarantined else Text()
         narrow.add_row(name, Text.assemble(deployed, ", back to ", back, ", ", mark, below))
-        odd.extend(_odd(service, common))
+    odd.extend(_odd(view.services, common))
     if odd and common:
         odd.insert(0, text(f"Functions {common}…", "dim"))
     parts: list[RenderableType] = [
@@ -464,16 +464,17 @@ def _infrastructure(part: Any) -> RenderableType:
     return hanging(f"{part.name:<9}", Text.assemble(text(deployed), text(quarantined, "yellow")), "bold")
 
 
-def _odd(service: Service, common: str) -> Iterator[Text]:
-    """A service's functions that are not as recorded, and those that are at another release: a line a sentence.
+def _odd(services: Sequence[Service], common: str) -> Iterator[Text]:
+    """The functions that are not as recorded, and those that are at another release than their service: a line a sentence.
 
     What all functions' names begin with is left out.
     """
-    wrong = [status for status in service.functions if not status.ok]
+    wrong = [status for service in services for status in service.functions if not status.ok]
     for line in together((status.function[len(common) :], differs(status)) for status in wrong):
         yield text(f"  {line}", "red")
     apart = [
         (name[len(common) :], f"at {version}{' (quarantined)' if version in service.quarantined else ''}")
+        for service in services
         for name, version in service.apart.items()
     ]
     for line in together(apart):
@@ -483,12 +484,12 @@ def _odd(service: Service, common: str) -> Iterator[Text]:
 def differs(status: FunctionStatus) -> str:
     """In what a function is not as recorded, in words."""
     if status.version is None:
-        return "has no alias"
+        return "no alias"
     if status.weights:
         return "weights: " + ", ".join(
             f"{share:.0%} on version {name}" for name, share in status.weights.items()
         )
-    return f"is at version {status.version}, expected {status.expected}"
+    return f"at version {status.version}, expected {status.expected}"
 
 
 def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) -> RenderableType:

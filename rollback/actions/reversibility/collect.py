@@ -117,7 +117,8 @@ def _functions(session: Session, timeline: Timeline) -> list[Judgement]:
         try:
             previous(timeline, [service], quarantines)
         except Refused as error:
-            without[service] = error.what
+            # One sentence of all services that it holds for: each is named beside it.
+            without[service] = error.what.replace(f" for {service}", "")
     others = tuple(service for service in session.settings.services if service not in without)
     plan = session.target(Kind.ALIASES).plan(AliasesRequest(services=others)) if others else None
     return rules.functions(session.environment, session.settings.catalogue(), without, plan)

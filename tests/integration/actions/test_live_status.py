@@ -109,7 +109,7 @@ def test_each_change_is_one_line_and_what_stays_is_none(looks: Looks) -> None:
     drift = looks.look()
 
     assert said(second, third)["deployed"] == "v1.1.0"
-    assert said(third, drift)[looks.world.names[0]] == "is at version 1, expected 2"
+    assert said(third, drift)[looks.world.names[0]] == "at version 1, expected 2"
     assert said(third, drift)["state"].startswith("DRIFT")
     line = change_line(changes(third, drift)[-1])
     assert "\n" not in line

@@ -98,8 +98,8 @@ def test_what_an_interrupted_rollback_has_moved_is_no_drift_and_is_one_line(
     assert {status.moved_by for status in statuses} >= {name}
     assert all(status.ok for status in statuses)
     lines = on_the_screen(view)
-    assert len([line for line in lines if name in line and "moved by" in line]) == 1
-    assert not [line for line in lines if "is at version" in line]
+    assert len([line for line in lines if name in line and "changed by" in line]) == 1
+    assert not [line for line in lines if "at version" in line]
 
 
 def test_what_somebody_else_moves_meanwhile_is_drift_all_the_same(world: World) -> None:

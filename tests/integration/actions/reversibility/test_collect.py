@@ -109,7 +109,7 @@ def test_each_function_without_a_recovery_option_is_named(platform: World) -> No
     found = {finding.subject: finding.why for finding in of(can(platform), "functions")}
 
     assert found == {
-        ASSIGN: "There is no previous release for roles: nothing older was recorded that is not quarantined.",
+        ASSIGN: "There is no previous release: nothing older was recorded that is not quarantined.",
         GET: "it cannot go back to v1.1.0: version 2 no longer exists",
         LIST: "it cannot go back to v1.1.0: version 2 is Failed, not Active",
     }
