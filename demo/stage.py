@@ -29,7 +29,7 @@ from rollback.core.sanitize import clean
 
 # Lines of a chapter at the most: two screens, and a bit.
 MOST = 60
-# Lines of a command's output, of which the rest is left out.
+# Lines of a command's output; the rest is left out.
 SHOWN = 10
 _GRACE = 10.0
 _READ = 65536

@@ -35,7 +35,7 @@ _ADMINISTRATORS = permission_set_role("AdministratorAccess", "0123456789abcdef")
 BAD = ("GetOrder", "CreateOrder")
 _WAITING, _REFUSED = 10, 3
 # Lines of what each step prints.
-_SUMMARY = 4
+_SUMMARY = 3
 
 
 def play(stage: DemoStage, emulator: Emulator, folder: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from demo.engine_output import Summary
 from demo.screen import shortly
-from demo.stage import ClaimError, DemoResult, DemoStage
+from demo.stage import SHOWN, ClaimError, DemoResult, DemoStage
 from localaws import identity, shell
 from localaws.clients import connect
 from localaws.emulator.server import Emulator
@@ -64,7 +64,7 @@ class World:
         assign: Mapping[str, str] | None = None,
         pipe: bool = False,
         wrap: bool = True,
-        most: int | None = None,
+        most: int = SHOWN,
     ) -> DemoResult:
         """Show a command under a role of the environment (None: the account's root)."""
         person = person or PEOPLE.get(role or "", "")
@@ -81,7 +81,7 @@ class World:
             assign=assign,
             pipe=pipe,
             wrap=wrap,
-            **({} if most is None else {"most": most}),
+            most=most,
         )
 
     def up(self, environment: str, role: str | None = None, *flags: str) -> DemoResult:
