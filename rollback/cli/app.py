@@ -252,7 +252,7 @@ class _Group(TyperGroup):
         options = [max(one.opts, key=len) for one in self.get_params(ctx)]
         formatter.write_dl([("Options", ", ".join(options))])
         formatter.write_paragraph()
-        formatter.write("rollback VERB --help shows examples, too; rollback help all lists every verb.\n")
+        formatter.write("rollback COMMAND --help shows examples; rollback help all lists all commands.\n")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Each with its whole line, wrapped where the terminal ends; of the command itself the first group alone."""
