@@ -109,6 +109,8 @@ def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # no
         try:
             yield ui
             ui.end()
+        except KeyboardInterrupt:
+            raise typer.Exit(_shown_error(_ended(None), env, ui, log)) from None
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise
         except Exception as error:  # noqa: BLE001 - as in `verb`

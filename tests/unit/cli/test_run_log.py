@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
 from rollback.api.events import Alarm, Notice, Output, WorkBegan, WorkEnded
@@ -188,3 +189,11 @@ def test_an_error_that_nobody_expects_names_the_log(tmp_path: Path, error: Excep
 
     assert code in (1, 3)
     assert (f"Log of this run: {log.path}\n" in shown.getvalue()) is named
+
+
+def test_ctrl_c_in_a_verb_that_asks_no_ledger_is_answered_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, runtime.answering("dev", json=False):
+        raise KeyboardInterrupt
+
+    assert ended.value.exit_code == 130
+    assert "[ENDED]" in capsys.readouterr().err
