@@ -56,7 +56,7 @@ def test_a_killed_record_is_shown_with_what_its_journal_states_is_done(world: Wo
     )
 
     assert document["counts"]["moved"] == 3
-    assert "3 planned, 3 moved" in text
+    assert "3 planned, 3 changed" in text
 
 
 @pytest.mark.finding("F3")

@@ -771,7 +771,7 @@ def test_a_file_that_is_no_journal_is_not_imported(night: Night) -> None:
     night.place.mkdir()
     (night.place / "x").write_text("{}")
 
-    with pytest.raises(UsageError, match="is no journal"):
+    with pytest.raises(UsageError, match="is not a journal"):
         night.adopt(night.place / "x")
     assert night.world.functions.before is nothing
 
