@@ -76,7 +76,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="TIME",
-        help="Change nothing after so long, 90s or 10m say; what has begun is ended.",
+        help="Begin nothing after this time, for example 90s or 10m; what has begun is finished.",
     ),
 ]
 ConfirmDead = Annotated[
@@ -107,7 +107,7 @@ def seconds_in(duration: str) -> int:
     hours, minutes, seconds = (int(part or 0) for part in (found.groups() if found else (0, 0, 0)))
     if not (total := hours * 3600 + minutes * 60 + seconds):
         raise UsageError(
-            f"{duration[:40]!a} is no time such as 90s, 10m or 1h30m.", code=Code.OPTION_INVALID, next="10m"
+            f"{duration[:40]!a} is not a time such as 90s, 10m or 1h30m.", code=Code.OPTION_INVALID, next="10m"
         )
     return total
 

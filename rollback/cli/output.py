@@ -43,7 +43,7 @@ def with_output(verb: Callable[..., None]) -> Callable[..., None]:
         is_eager=True,
         callback=_output_or_file if "file" in parameters else _output,
         metavar="table|json",
-        help="What to answer with: for people, or one JSON document.",
+        help="The output format: for people, or one JSON document.",
     )
     last = parameters.pop("json")
     output = last.replace(name=_OUTPUT, default=None, annotation=Annotated[str | None, option])
@@ -61,7 +61,7 @@ def with_output(verb: Callable[..., None]) -> Callable[..., None]:
 
 def _output(context: typer.Context, given: str | None) -> str | None:
     if given is not None and given not in FORMATS:
-        raise typer.BadParameter(f"{given[:80]!a} is none of table, json.")
+        raise typer.BadParameter(f"{given[:80]!a} is not table or json.")
     context.meta[_FORMAT] = given
     return given
 
@@ -77,7 +77,7 @@ def _output_or_file(context: typer.Context, given: str | None) -> str | None:
 def _json(context: typer.Context, given: bool) -> bool:  # noqa: FBT001 - typer's
     wanted = context.meta.get(_FORMAT)
     if given and wanted == TABLE:
-        raise typer.BadParameter("It asks for one, and --output table for another.")
+        raise typer.BadParameter("--json and --output table contradict each other.")
     return given or wanted == JSON
 
 

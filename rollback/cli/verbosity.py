@@ -37,13 +37,13 @@ def _option(name: str) -> Any:
 
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", callback=_option("quiet"), help="Show results, questions and errors only."),
+    typer.Option("--quiet", "-q", callback=_option("quiet"), help="Show only results, questions and errors."),
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=_option("verbose"), help="Show each step, and its time.")
+    bool, typer.Option("--verbose", "-v", callback=_option("verbose"), help="Show each step with its time.")
 ]
 Debug = Annotated[
-    bool, typer.Option("--debug", callback=_option("debug"), help="Show each call of AWS, too; no secrets.")
+    bool, typer.Option("--debug", callback=_option("debug"), help="Also show each AWS call, without secrets.")
 ]
 
 

@@ -102,10 +102,10 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
 
 def without_ledger(state: State, environment: str, break_glass: str = "") -> Advice:
     """What to type where the ledger's table is not there, or does not answer. `break_glass` as in `Situation`."""
-    up = Step(command=f"pulumi up --stack {environment}-{FOUNDATION}", why="which declares it")
+    up = Step(command=f"pulumi up --stack {environment}-{FOUNDATION}", why="declares it")
     relief = Step(
         command=f'rollback lambda --emergency --env {environment} --reason "…"',
-        why="relief meanwhile",
+        why="workaround until then",
         by=break_glass,
     )
     mend = Step(
@@ -127,7 +127,7 @@ def without_ledger(state: State, environment: str, break_glass: str = "") -> Adv
 
 def _ledger(situation: Situation) -> Iterator[Advice]:
     env = situation.environment
-    audit = Step(command=f"rollback audit --env {env}", why="which names every place")
+    audit = Step(command=f"rollback audit --env {env}", why="names every item")
     if situation.damaged:
         yield Advice(
             state=State.LEDGER_TAMPERED,
@@ -195,7 +195,7 @@ def for_lease(lease: LeaseSeen, environment: str) -> Advice:
         state=State.ORPHANED,
         what=f"{who} is dead, holds the lease on {lease.domain}, and left nothing that could be resumed.",
         steps=(
-            Step(command=f"rollback abort {lease.owner} --env {environment}", why="which frees the lease"),
+            Step(command=f"rollback abort {lease.owner} --env {environment}", why="releases the lease"),
         ),
     )
 
@@ -249,7 +249,7 @@ def _services(situation: Situation) -> Iterator[Advice]:
         yield Advice(
             state=state,
             what=what,
-            steps=(Step(command=f"pulumi up --stack {env}", why="which declares the aliases"),),
+            steps=(Step(command=f"pulumi up --stack {env}", why="declares the aliases"),),
         )
     else:
         yield _nothing_older(situation, wrong, what)
@@ -274,7 +274,7 @@ def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str
         for step in _back(situation, instead)
     ]
     look = Step(
-        command=f"rollback release list --env {situation.environment}", why="which shows what there is"
+        command=f"rollback release list --env {situation.environment}", why="lists the releases"
     )
     in_the_way = f" ({'; '.join(why)})" if why else ""
     return Advice(
@@ -289,7 +289,7 @@ def _never_recorded(situation: Situation) -> Advice:
     """No release is recorded; `pulumi up` comes first where there are no aliases."""
     env = situation.environment
     if all(one.version is None for service in situation.services for one in service.functions):
-        up = Step(command=f"pulumi up --stack {env}", why="which declares the aliases")
+        up = Step(command=f"pulumi up --stack {env}", why="declares the aliases")
         return Advice(
             state=State.NOT_DECLARED, what="No function of this environment has its alias yet.", steps=(up,)
         )
@@ -612,7 +612,7 @@ def _take(record: Record) -> Step:
 def _stopped(seen: RecordSeen, do: Commands, what: str) -> Advice:
     undo = Step(command=do.undo, why="to undo it")
     if seen.damaged:
-        undo = replace(undo, why="which ends it and frees its lease")
+        undo = replace(undo, why="ends it and releases its lease")
         return Advice(state=State.LEDGER_TAMPERED, what=f"{what} is damaged.", steps=(undo,))
     if seen.undoing:
         undo = replace(undo, why="to finish undoing it")
