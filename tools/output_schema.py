@@ -479,8 +479,10 @@ RELEASED = answer(
 QUARANTINED = answer(environment=TEXT, version=TEXT, services=many(TEXT), quarantined=YES, reason=TEXT)
 DIFF = answer(
     environment=TEXT,
-    from_version=TEXT,
-    to_version=TEXT,
+    before=TEXT,
+    after=TEXT,
+    from_version=or_null(TEXT),
+    to_version=or_null(TEXT),
     unchanged=WHOLE,
     functions=many(
         what(

@@ -9,7 +9,7 @@ from rollback.actions.context import Session
 from rollback.aws.functions import observe
 from rollback.core.errors import Code, UsageError
 from rollback.integrations import git
-from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Release, Timeline, previous
+from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Release, Timeline, label, previous
 from rollback.model.release_diff import CommitChange, Difference, Side, compare
 
 # What is deployed by the ledger, and by the account.
@@ -36,12 +36,16 @@ def _side(session: Session, timeline: Timeline, name: str) -> Side:
         known = {service: deployed[service] for service in services if service in deployed}
         recorded = _of_services(session, timeline, RECORDED, known)
         recorded = replace(recorded, commits={**recorded.commits, **_positions(deployed)})
-        return recorded if name == RECORDED else replace(recorded, name=name, functions=_live(session))
+        return (
+            recorded
+            if name == RECORDED
+            else replace(recorded, name=name, functions=_live(session), release="")
+        )
     if name == PREVIOUS:
         found = previous(timeline, services, session.ledger.quarantines(), allow_below=True)
         return _of_services(session, timeline, name, found)
     release = _release(session, timeline, name)
-    return Side(name=name, functions=_manifest(release), commits=_commits(release))
+    return Side(name=name, functions=_manifest(release), commits=_commits(release), release=name)
 
 
 def _release(session: Session, timeline: Timeline, version: str) -> Release:
@@ -66,7 +70,12 @@ def _of_services(session: Session, timeline: Timeline, name: str, at: Mapping[st
     }
     one = next(iter(releases.values())) if len(releases) == 1 else None
     called = f"{name} ({', '.join(releases)})"
-    return Side(name=called, functions=functions, commits=_commits(one) if one else {})
+    return Side(
+        name=called,
+        functions=functions,
+        commits=_commits(one) if one else {},
+        release=label(at) if at else "",
+    )
 
 
 def _manifest(release: Release) -> dict[str, tuple[str, str]]:

@@ -34,16 +34,21 @@ class CommitChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """One of the two that are compared: what it is called, function → (version, code hash), kind → commit."""
+    """One of the two that are compared: what it is called, function → (version, code hash), kind → commit; and the release
+    that it is, empty where it is none.
+    """
 
     name: str
     functions: Mapping[str, tuple[str, str]]
     commits: Mapping[str, str]
+    release: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What differs from `before` to `after`, in the catalogue's order; `unchanged` functions do not."""
+    """What differs from `before` to `after`, in the catalogue's order; `unchanged` functions do not. `from_version` and
+    `to_version` are the releases that these are, empty where they are none.
+    """
 
     environment: str
     before: str
@@ -51,6 +56,8 @@ class Difference:
     functions: tuple[FunctionChange, ...]
     unchanged: int
     commits: tuple[CommitChange, ...] = ()
+    from_version: str = ""
+    to_version: str = ""
 
 
 def compare(environment: str, before: Side, after: Side, catalogue: Mapping[str, str]) -> Difference:
@@ -70,6 +77,8 @@ def compare(environment: str, before: Side, after: Side, catalogue: Mapping[str,
         functions=tuple(changes),
         unchanged=len(names) - len(changes),
         commits=tuple(_commits(before, after)),
+        from_version=before.release,
+        to_version=after.release,
     )
 
 

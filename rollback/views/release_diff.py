@@ -52,14 +52,16 @@ def _commits(change: CommitChange) -> RenderableType:
 
 
 def document(found: Difference) -> dict[str, Any]:
-    """The same as JSON: `{"environment", "from_version", "to_version", "unchanged", "functions": [{"service", "function",
+    """The same as JSON: `{"environment", "before", "after", "from_version", "to_version", "unchanged", "functions": [{"service", "function",
     "from_version", "to_version", "code_differs": bool}], "commits": [{"kind", "from_commit", "to_commit", "forwards": bool,
     "commits": [{"commit", "subject"}]}]}`; a version that one side does not have is null.
     """
     return {
         "environment": found.environment,
-        "from_version": found.before,
-        "to_version": found.after,
+        "before": found.before,
+        "after": found.after,
+        "from_version": found.from_version or None,
+        "to_version": found.to_version or None,
         "unchanged": found.unchanged,
         "functions": [
             {

@@ -17,7 +17,7 @@ from localaws.clients import connect
 from localaws.errors import LocalError
 from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import Code
-from tests import planted
+from tests import outputs, planted
 
 GUARD = {"errors": 2, "smoke": "audit-service-get", "recoveryMinutes": 1}
 SERVICE, ALARM = "team_service", "bbws-access-dev-guard-team-service"
@@ -40,6 +40,7 @@ class Night:
     def rollback(self, *arguments: str, role: str = ROLLBACK) -> dict[str, Any]:
         ran = self.account.rollback(*arguments, "--env", "dev", "--json", role=role)
         planted.heard(str(arguments), ran.output)
+        outputs.check([*arguments, "--json"], ran.output)
         return dict(json.loads(ran.output))
 
     def refused(self, *arguments: str, role: str) -> str:
@@ -161,6 +162,7 @@ def test_a_drill_sees_a_release_of_its_own_rolled_back_by_its_alarm_and_restores
 
     ran = night.account.rollback("drill", "--env", "dev", "--scenario", "automatic", "--json", role=DRILL)
 
+    outputs.check(["drill", "--json"], ran.output)
     (drill,) = json.loads(ran.output)
     assert (drill["scenario"], drill["passed"], drill["why"]) == ("automatic", True, "")
     assert night.versions() == before

@@ -63,9 +63,9 @@ def test_a_killed_one_blocks_others_and_goes_on_when_it_is_typed_again(dev: Plat
     held.release(forward=False)
 
     quarantined = dev.rollback("lambda", "--to", "v1.0.0", "--reason", REASON, as_=ALICE)
-    dev.rollback("freeze", "--reason", "looking into it", as_=ALICE)
+    dev.rollback("freeze", "--reason", "looking into it", "--json", as_=ALICE)
     frozen = dev.rollback(*typed, as_=DAN)
-    dev.rollback("unfreeze", "--reason", "seen enough", as_=ALICE)
+    dev.rollback("unfreeze", "--reason", "seen enough", "--json", as_=ALICE)
     run = dev.rollback(*typed, as_=DAN)
 
     assert quarantined.code == 3, str(quarantined)

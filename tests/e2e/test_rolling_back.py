@@ -378,3 +378,33 @@ def test_a_function_that_was_left_out_is_seen_where_it_is_and_fails_verification
     assert dev.deployed() == status.json["stands"] == f"v1.2.0+role_service@v1.1.0+{name}@v1.2.0"
     assert verify.code == 5, str(verify)
     assert [one["check"] for one in verify.json["verification"] if not one["ok"]] == ["releases"]
+
+
+@pytest.mark.finding("U12")
+def test_what_is_asked_for_as_json_is_one_document_whatever_it_is_about(dev: Platform) -> None:
+    """That each is what the schema says of its verb is seen by whatever runs a command (`tests/outputs.py`)."""
+    dev.story()
+    page = dev.folder / "page.html"
+
+    frozen = dev.rollback("freeze", "--reason", "an audit", "-o", "json", as_=ALICE)
+    status = dev.rollback("status", "-o", "json", as_=DAN)
+    refused = dev.rollback("lambda", "--reason", REASON, "-o", "json", as_=DAN)
+    freed = dev.rollback("unfreeze", "--reason", "it is over", "-o", "json", as_=DAN)
+    shell = dev.rollback("lambda", "--as-shell", "-o", "json", as_=ALICE)
+    report = dev.rollback("report", "--file", str(page), "-o", "json", as_=ALICE)
+    difference = dev.rollback("diff", "-o", "json", as_=ALICE)
+    lifted = dev.rollback("release", "lift", "v1.1.0", "--reason", "x", "-o", "json", as_=DAN)
+
+    who = {"person": "alice", "role": dev.settings.names.role("rollback")}
+    assert (status.json["frozen"], freed.json["lifted"]) == (frozen.json["frozen"],) * 2
+    assert (frozen.json["frozen"]["created_by"], frozen.json["environment"]) == (who, "dev")
+    assert (freed.json["frozen"], status.json["state"]) == (None, "FROZEN")
+    assert (refused.json["error"]["code"], refused.json["next"]) == (
+        "FROZEN",
+        ['rollback unfreeze --env dev --reason "…"'],
+    )
+    assert len(shell.json["commands"]) == len(FUNCTIONS)
+    assert (report.json["path"], page.exists()) == (str(page), True)
+    assert (difference.json["from_version"], difference.json["to_version"]) == ("v1.1.0", None)
+    assert lifted.json["error"] == lifted.error
+    assert (lifted.code, lifted.json["error"]["code"]) == (3, "NOTHING_TO_LIFT")
