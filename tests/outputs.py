@@ -23,7 +23,9 @@ SCHEMA: Mapping[str, Any] = json.loads((ROOT / "docs" / "output.schema.json").re
 def check(arguments: Sequence[str], out: str) -> None:
     """Raises `AssertionError` where `rollback ARGUMENTS` has given another document than its verb may give."""
     if out.strip() and asks_for_json(["rollback", *arguments]) and (verb := verb_of(arguments)):
-        fits(verb, json.loads(out))
+        documents = out.splitlines() if "--watch" in arguments else [out]
+        for document in documents:
+            fits(verb, json.loads(document))
 
 
 def fits(verb: str, document: Any) -> None:

@@ -378,6 +378,8 @@ STATUS = answer(
     strangers=old(many(TEXT), "not_in_catalogue"),
     ways=old(many(_OPTION), "recovery_options"),
 )
+# A line of `status --watch`.
+CHANGE = named("StatusChange", row(changed_at=MOMENT, subject=TEXT, what=TEXT))
 MAY_DEPLOY = answer(environment=TEXT, commit=TEXT, quarantined={"const": False})
 TRAFFIC: dict[str, Schema] = {
     "bypasses": many(named("Bypass", what(fields(Bypass)))),
@@ -713,7 +715,7 @@ ANSWERS: dict[str, Schema] = {
     "abort": GOING_ON,
     "watch": WATCH,
     "verify": either(VERIFIED, RECORDED, ERROR_ALONE),
-    "status": either(STATUS, MAY_DEPLOY, ERROR_ALONE),
+    "status": either(STATUS, MAY_DEPLOY, CHANGE, ERROR_ALONE),
     "diff": DIFF,
     "history": HISTORY,
     "show": SHOW,

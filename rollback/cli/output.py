@@ -43,6 +43,7 @@ def with_output(verb: Callable[..., None]) -> Callable[..., None]:
         is_eager=True,
         callback=_output_or_file if "file" in parameters else _output,
         metavar="table|json",
+        autocompletion=lambda: list(FORMATS),
         help="The output format: for people, or one JSON document.",
     )
     last = parameters.pop("json")

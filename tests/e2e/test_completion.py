@@ -93,6 +93,7 @@ def offered(where: Path, typed: str) -> list[str]:
         ("rollback diff ", ["previous", "recorded", "deployed"]),
         ("rollback table --env prod --table ", ["bbws-access-prod-ddb-access-management"]),
         ("rollback lambda --env nowhere --services ", ["all"]),
+        ("rollback history -o ", ["table", "json"]),
     ],
 )
 def test_names_are_completed(here: Path, typed: str, names: list[str]) -> None:

@@ -14,6 +14,7 @@ from rollback.actions.live_status import LiveStatus, Watched
 from rollback.model.request import AliasesRequest
 from rollback.views.live_status import change_line, changes
 from rollback.views.terminal import Terminal
+from tests import outputs
 from tests.doubles.world import ALICE, BOB, World, approved_by, settings
 
 
@@ -149,6 +150,7 @@ def test_for_a_program_each_change_is_an_object_on_a_line(
 
     assert terminal.lines(changes(None, looks.look()), change_line)
 
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    out = capsys.readouterr().out
+    outputs.check(["status", "--watch", "--json"], out)
+    rows = [json.loads(line) for line in out.splitlines()]
     assert [row["subject"] for row in rows] == ["state", "deployed"]
-    assert all(set(row) == {"schema_version", "changed_at", "subject", "what"} for row in rows)
