@@ -147,7 +147,13 @@ def _time(name: str, schema: Schema) -> Schema:
 
 PERSON = named("Person", what(person=TEXT, role=TEXT))
 MOMENT = named("Time", TIME)
-COMMANDS: Schema = {"type": "array", "items": TEXT, "description": "What to type next, a command each"}
+# A program in small letters with what it is given, variables before it; no comment after it, and no sentence.
+_COMMAND: Schema = {"type": "string", "pattern": r"^([A-Z][A-Z0-9_]*=\S+ )*[a-z]+ \S((?!  # ).)*$"}
+COMMANDS: Schema = {
+    "type": "array",
+    "items": named("Command", _COMMAND),
+    "description": "What to type next, a command each",
+}
 ERROR = named(
     "Error",
     what(code=one_of(Code), message=TEXT, changed=TEXT, next=COMMANDS, hint=TEXT, exit_code=WHOLE),

@@ -91,6 +91,28 @@ def test_no_object_takes_a_key_that_the_schema_does_not_name() -> None:
             outputs.fits("logout", wrong)
 
 
+@pytest.mark.parametrize(
+    ("line", "right"),
+    [
+        ("rollback status --env dev", True),
+        ('AWS_PROFILE=a rollback lambda --env dev --reason "team # 1 is down"', True),
+        ("cd /srv/platform", True),
+        ("rollback status --env dev  # which says why", False),
+        ("Wait for it.", False),
+        ("--to V", False),
+        ("rollback", False),
+    ],
+)
+def test_what_to_type_next_is_a_command_and_nothing_beside_it(line: str, right: bool) -> None:
+    document = {"schema_version": SCHEMA_VERSION, "next": [line], "environment": "dev", "forgotten": []}
+
+    if right:
+        outputs.fits("logout", document)
+    else:
+        with pytest.raises(AssertionError):
+            outputs.fits("logout", document)
+
+
 def test_what_is_not_the_file_is_named_with_the_command_that_makes_it_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
