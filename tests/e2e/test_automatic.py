@@ -155,6 +155,7 @@ def test_a_bad_release_is_rolled_back_by_its_alarm_without_a_person(night: Night
     )
 
 
+@pytest.mark.soak  # tests/integration/drill/test_automatic.py; the first test here has the alarm roll back
 def test_a_drill_sees_a_release_of_its_own_rolled_back_by_its_alarm_and_restores_what_was_deployed(
     night: Night,
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_drill_sees_a_release_of_its_own_rolled_back_by_its_alarm_and_restores
     assert again == "DRILL_REFUSED", "its alarm was red recently"
 
 
+@pytest.mark.soak  # tests/unit/model/test_automatic.py and the simulation have such an alarm take nothing
 def test_an_alarm_that_was_red_shortly_before_the_release_takes_nothing_and_says_so(night: Night) -> None:
     night.release("v1.1.1", broken=(SERVICE,))
     night.traffic()

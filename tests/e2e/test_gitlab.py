@@ -231,7 +231,7 @@ def test_on_gitlab_no_job_of_the_project_itself_can_approve_whatever_environment
     assert at.platform.show(planned["ROLLBACK_ID"])["status"] == "AWAITING_APPROVAL"
 
 
-@pytest.mark.parametrize("approvers", [(), ("alice",)])
+@pytest.mark.parametrize("approvers", [pytest.param((), marks=pytest.mark.soak), ("alice",)])
 def test_on_gitlab_nothing_is_approved_without_an_approval_of_another_person(
     on_gitlab: Callable[[str], Pipeline], lab: GitLab, tmp_path: Path, approvers: tuple[str, ...]
 ) -> None:
@@ -249,6 +249,7 @@ def test_on_gitlab_nothing_is_approved_without_an_approval_of_another_person(
     assert at.platform.show(planned["ROLLBACK_ID"])["status"] == "AWAITING_APPROVAL"
 
 
+@pytest.mark.soak  # tests/e2e/test_workflows.py has a run of GitHub tried again: the same code, by another name of the attempt
 def test_on_gitlab_a_job_that_is_tried_again_goes_on_with_the_record_of_its_pipeline(
     on_gitlab: Callable[[str], Pipeline],
 ) -> None:

@@ -170,6 +170,7 @@ def test_a_confirmed_plan_is_carried_out_only_while_nothing_has_moved(story: Sto
     assert dev.rollback("status", "--commit", story.good, as_=DAN).code == 0
 
 
+@pytest.mark.soak  # tests/integration/targets/stack/test_update.py finishes and undoes an engine that was killed
 def test_killed_while_it_updates_it_is_finished_by_resume(story: Story) -> None:
     dev, _ = story.platform, story.deploy_a_bad_one()
     name = _killed_while_it_updates(story)
