@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -130,19 +130,21 @@ def _movement(step: Any) -> str:
 def refuse(refusals: Sequence[Refusal], then: str = "") -> None:
     """Raises `Refused` with all that speaks against a plan, if anything does, and what to type `then`."""
     if refusals:
-        alike = Counter(item.reason for item in refusals)
-        lines = together((item.subject, _reason(item, alike[item.reason])) for item in refusals)
+        remedies: dict[str, set[str]] = defaultdict(set)
+        for item in refusals:
+            remedies[item.reason].add(item.remedy)
+        lines = together((item.subject, _reason(item, len(remedies[item.reason]))) for item in refusals)
         more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         raise Refused(
             "\n".join(["The plan is refused:", *lines[:_SHOWN], *more]), code=Code.PLAN_REFUSED, next=then
         )
 
 
-def _reason(item: Refusal, alike: int) -> str:
-    """Why, and what to add; of many that are alike without the names, which what to type next has."""
+def _reason(item: Refusal, remedies: int) -> str:
+    """Why, and what to add: without the name where many have a remedy of their own, as the line to type next has all."""
     if not item.remedy:
         return item.reason
-    remedy = item.remedy.replace(item.subject, "each of them") if alike > 1 else item.remedy
+    remedy = item.remedy.replace(item.subject, "each of them") if remedies > 1 else item.remedy
     return f"{item.reason}  ({remedy})"
 
 

@@ -68,6 +68,16 @@ def test_many_refusals_of_one_kind_are_one_line_with_their_number() -> None:
     assert line.count("--except") == 1
 
 
+def test_what_lifts_the_same_refusal_of_several_is_one_command_for_all_of_them() -> None:
+    lift = 'rollback release lift v2 --services teams,roles --env dev --reason "…"'
+    refusals = [Refusal(subject=name, reason="v2 is quarantined", remedy=lift) for name in ("teams", "roles")]
+
+    with pytest.raises(Refused, check=coded(Code.PLAN_REFUSED)) as refused:
+        refuse(refusals)
+
+    assert refused.value.what.splitlines()[1:] == [f"teams, roles: v2 is quarantined  ({lift})"]
+
+
 def test_many_aliases_that_differ_are_one_sentence_of_a_check() -> None:
     found = [(f"teams-{number:02}", "no alias 'live'") for number in range(42)]
 
