@@ -14,7 +14,7 @@ from rollback.model.automatic import RED
 from rollback.model.record import Record, seconds_between
 from rollback.model.situation import LeaseSeen, RecordSeen
 from rollback.views.plan import common_prefix
-from rollback.views.records import STATUS_STYLES, differs, heading, mark_of
+from rollback.views.records import STATUS_STYLES, differs, freeze_of, heading, mark_of
 from rollback.views.rich_layout import aligned, shortened, text
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class LiveScreen:
             yield text(f"! not read: {watched.unread}", "bold red")
         if watched.functions is not None:
             yield from heading(watched.functions)
+            yield from freeze_of(watched.functions)
         for each in watched.advice:
             yield text(f"→ {each.what}", "bold" if each.steps else "green")
             for index, step in enumerate(each.steps):

@@ -383,6 +383,8 @@ def overview_view(view: Any) -> RenderableType:
         parts.append(text("Weights are being read.", "dim"))
     elif not view.exact:
         parts.append(text("Traffic weights not shown; use --exact.", "dim"))
+    # On a small screen what is above may be gone.
+    parts.extend(freeze_of(view))
     parts.append(advice_view(view.advice))
     return Group(*parts)
 
@@ -393,8 +395,11 @@ def heading(view: Overview) -> Iterator[Text]:
         yield text(line, _LOUD)
     for line in view.warnings:
         yield text(f"! {line}", "bold red")
-    if view.frozen:
-        yield text(f"FROZEN by {view.frozen}", "bold cyan")
+
+
+def freeze_of(view: Overview) -> list[Text]:
+    """Who has frozen an environment, since when and why; nothing where nobody has."""
+    return [text(f"FROZEN by {view.frozen}", "bold cyan")] if view.frozen else []
 
 
 def mark_of(service: Service) -> Text:
