@@ -155,7 +155,7 @@ class Company:
     def rolled_back(self) -> None:
         """The last chapter: one asks, another approves, and it is undone."""
         stage, account = self.stage, ACCOUNTS["production"]
-        stage.chapter("It is rolled back, once another person has approved")
+        stage.chapter("It is rolled back once another person has approved")
         before = self._deployed(account)
         self._as("production", "OnCall")
         self._typed(
@@ -172,6 +172,8 @@ class Company:
         self._typed(yes, by="OnCall", expect=_REFUSED)
         self._as("production", "Approve")
         self._typed(yes, by="Approve")
+        stage.close("Nothing was moved before another person approved exactly that plan")
+        stage.chapter("Exactly that is carried out")
         self._as("production", "OnCall")
         self._typed(f"rollback apply {identifier} --env production", by="OnCall")
         record = self._history("production")[0]
