@@ -107,7 +107,9 @@ def seconds_in(duration: str) -> int:
     hours, minutes, seconds = (int(part or 0) for part in (found.groups() if found else (0, 0, 0)))
     if not (total := hours * 3600 + minutes * 60 + seconds):
         raise UsageError(
-            f"{duration[:40]!a} is not a time such as 90s, 10m or 1h30m.", code=Code.OPTION_INVALID, next="10m"
+            f"{duration[:40]!a} is not a time such as 90s, 10m or 1h30m.",
+            code=Code.OPTION_INVALID,
+            next="10m",
         )
     return total
 

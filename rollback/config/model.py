@@ -77,7 +77,7 @@ class Settings(Section):
         description="Its region, `aws:region`", examples=["eu-central-1"]
     )
     prefix: Annotated[str, Field(pattern=NAME)] = Field(
-        description="What the names of all that this tool declares begin with", examples=["acme"]
+        description="What the names of all declared resources begin with", examples=["acme"]
     )
     production: bool = Field(
         True,
@@ -86,7 +86,7 @@ class Settings(Section):
         examples=[False],
     )
     naming: Naming = Field(
-        Naming(), description="What things are called; each is text with placeholders", validate_default=True
+        Naming(), description="How resources are named; each is text with placeholders", validate_default=True
     )
     repository: Annotated[str, Field(pattern=REPOSITORY)] = Field(
         "",
@@ -101,7 +101,7 @@ class Settings(Section):
     )
     protected_branch: Annotated[str, Field(pattern=BRANCH)] = Field(
         "main",
-        description="The branch whose settings count, and whose commits can be rolled back to",
+        description="The branch whose settings count, and to whose commits a rollback can go",
         examples=["main"],
     )
     alias: Annotated[str, Field(pattern=ALIAS)] = Field(

@@ -176,12 +176,12 @@ class Naming(Section):
 
     function: _Listed = Field(
         _DEFAULT.function,
-        description="A function whose service lists it without a name of its own",
+        description="A function that is listed without its full name",
         examples=["{prefix}-{environment}-{entry}"],
     )
     table: _Listed = Field(
         _DEFAULT.table,
-        description="A table that is listed without a name of its own",
+        description="A table that is listed without its full name",
         examples=["{entry}-{environment}"],
     )
     api: _Listed = Field(

@@ -194,9 +194,7 @@ def for_lease(lease: LeaseSeen, environment: str) -> Advice:
     return Advice(
         state=State.ORPHANED,
         what=f"{who} is dead, holds the lease on {lease.domain}, and left nothing that could be resumed.",
-        steps=(
-            Step(command=f"rollback abort {lease.owner} --env {environment}", why="releases the lease"),
-        ),
+        steps=(Step(command=f"rollback abort {lease.owner} --env {environment}", why="releases the lease"),),
     )
 
 
@@ -273,9 +271,7 @@ def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str
         )
         for step in _back(situation, instead)
     ]
-    look = Step(
-        command=f"rollback release list --env {situation.environment}", why="lists the releases"
-    )
+    look = Step(command=f"rollback release list --env {situation.environment}", why="lists the releases")
     in_the_way = f" ({'; '.join(why)})" if why else ""
     return Advice(
         state=State.NOTHING_OLDER,
