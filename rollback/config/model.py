@@ -109,8 +109,8 @@ class Settings(Section):
     )
     declare_aliases: bool = Field(
         True,
-        description="Whether the stack makes the alias of each function. `false` where what deploys the functions makes "
-        "it: SAM's `AutoPublishAlias`, CDK's `Alias`",
+        description="Whether the stack creates the alias of each function. `false` if your deployment creates it: SAM's "
+        "`AutoPublishAlias`, CDK's `Alias`",
         examples=[False],
     )
     services: _Entries = Field(
@@ -190,7 +190,7 @@ class Settings(Section):
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html).
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
         400,
-        description="For how many days nobody, the account's root included, can delete what the audit trail keeps",
+        description="For how many days nothing in the archive can be deleted, not even by the account's root",
         examples=[400],
     )
     terraform: Terraform | None = Field(
@@ -199,7 +199,7 @@ class Settings(Section):
         examples=[{"folder": "infra"}],
     )
     terraform_checks: TerraformChecks = Field(
-        TerraformChecks(), description="What must be there after a Terraform rollback"
+        TerraformChecks(), description="What must exist after a Terraform rollback"
     )
     guard: Guard | None = Field(
         None,
@@ -220,12 +220,12 @@ class Settings(Section):
     )
     unattended: bool | None = Field(
         None,
-        description="Whether `--yes` confirms a plan that nobody has seen. Where it is not set: outside production",
+        description="Whether `--yes` confirms a plan that nobody has seen. If it is not set: outside of production only",
         examples=[True],
     )
 
     automatic: Automatic = Field(
-        Automatic(), description="Whether an alarm takes what is on standby, without a person"
+        Automatic(), description="Whether an alarm takes a standby, without a person"
     )
 
     @field_validator("automatic")

@@ -27,10 +27,10 @@ class ApprovalPolicies(Section):
         description="A stack, Terraform, a whole release: `confirm` or `identity`", examples=["confirm"]
     )
     table: Literal["confirm", "identity"] = Field(
-        description="Restoring a table, and what functions use of it: `confirm` or `identity`",
+        description="Restoring a table, and cutting over to it: `confirm` or `identity`",
         examples=["identity"],
     )
-    expires_minutes: Minutes = Field(240, description="For how long an approval holds", examples=[240])
+    expires_minutes: Minutes = Field(240, description="How many minutes an approval is valid", examples=[240])
 
 
 class People(Section):
@@ -98,7 +98,7 @@ class PermissionSets(Section):
         "", description="The set of those who roll back, and restore tables", examples=["OrdersOnCall"]
     )
     break_glass: _PermissionSet = Field(
-        "", description="The set of those who break the glass, in an emergency", examples=["OrdersBreakGlass"]
+        "", description="The set of those who act in an emergency", examples=["OrdersBreakGlass"]
     )
     approvers: _PermissionSet = Field(
         "", description="The set of those who approve", examples=["OrdersApprove"]
@@ -163,7 +163,7 @@ class GitLab(Section):
         examples=["acme/approvals"],
     )
     host: Annotated[str, like(HOST_NAME, "host name")] = Field(
-        GITLAB_COM, description="Where GitLab is, as its tokens name it", examples=["gitlab.example.com"]
+        GITLAB_COM, description="The host of GitLab, as its tokens name it", examples=["gitlab.example.com"]
     )
     project_id: Annotated[int, Field(ge=0)] = Field(
         0,

@@ -137,7 +137,7 @@ class Guard(Section):
 
 
 class TerraformChecks(Section):
-    """What must be there after a Terraform rollback: `tables` that are active, `apis` of which there is exactly one.
+    """What must exist after a Terraform rollback: `tables` that are active, `apis` of which there is exactly one.
 
     The deployer may make and change these, and no others.
     """
@@ -209,7 +209,7 @@ class Naming(Section):
     )
     audit_bucket: Annotated[str, _template(*_OF_ENVIRONMENT, ACCOUNT)] = Field(
         _DEFAULT.audit_bucket,
-        description="The bucket that keeps what the ledger had; `{account}` is the account's number",
+        description="The bucket of the ledger's archive; `{account}` is the account's number",
         examples=["{prefix}-{environment}-audit-{account}"],
     )
 
@@ -226,7 +226,7 @@ class FunctionAccess(Section):
     )
     prefixes: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{3,}$")], ...] = Field(
         (),
-        description="What functions' names begin with. None: what those of each service have in common",
+        description="Prefixes of functions' names. None: what the names of each service have in common",
         examples=[["orders-prod-"]],
     )
     tag: dict[str, str] = Field(
@@ -247,14 +247,14 @@ class FunctionAccess(Section):
 
 
 class Automatic(Section):
-    """Whether an alarm takes what is on standby, without a person: by the guard, and by `rollback watch`.
+    """Whether an alarm takes a standby, without a person: by the guard, and by `rollback watch`.
 
     In production, and wherever aliases need another person's approval, only what another person has approved.
     """
 
     takes: bool = Field(
         False,
-        description="Whether an alarm may take what is on standby",
+        description="Whether an alarm may take a standby",
         examples=[True],
         validate_default=True,
     )
