@@ -397,7 +397,7 @@ def test_what_is_on_standby_is_approved_by_another_person_where_its_environment_
         ("", ""),
         ("Planning\n✗ It failed.\n  next: try again\n", "Planning; ✗ It failed.; next: try again"),
         (
-            'Planning\n{"code": "FAILED", "message": "It failed:\\nno", "changed": "", "next": ["a", "b"]}\n',
+            'Planning\n{"code": "FAILED", "message": "It failed:\\nno", "changed": "", "next": ["a", "b"], "hint": "a\\nb"}\n',
             "It failed:; no; a; b",
         ),
         ("Killed\n4711\n", "Killed; 4711"),
