@@ -101,9 +101,7 @@ class Code(StrEnum):
     LEDGER_UNREACHABLE = auto()  # the ledger's table does not answer
     LEDGER_BUSY = auto()  # others write to the same record, or to the timeline, at the same time
     LEDGER_DAMAGED = auto()  # an item of the ledger is malformed, missing or was changed
-    LEDGER_LOST_ENTRIES = (
-        auto()
-    )  # the ledger's table was restored or made again, and lacks its newest entries
+    LEDGER_LOST_ENTRIES = auto()  # the table was restored or made again, and lacks its newest entries
     CLIENT_OUTDATED = auto()  # something was written by a newer version of this command or of a tool
     AUDIT_BROKEN = auto()  # the audit trail does not hold together, or the archive differs from it
     ARCHIVE_UNAVAILABLE = auto()  # there is no archive of the ledger, or it could not be read

@@ -78,12 +78,14 @@ def test_markup_is_text_wherever_it_is_shown(capsys: pytest.CaptureFixture[str])
 def test_a_document_is_ascii_and_means_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     document = {"reason": "é → \x1b[2J\x9b31m\u202e\ud800"}
 
-    Terminal(json_output=True).show("", document)
+    terminal = Terminal(json_output=True)
+    terminal.show("", document)
+    terminal.end()
 
     out = capsys.readouterr().out
     assert out.isascii()
     assert "\x1b" not in out
-    assert json.loads(out) == document
+    assert json.loads(out)["reason"] == document["reason"]
 
 
 class Failing(io.StringIO):
