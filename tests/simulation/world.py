@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
@@ -99,7 +99,7 @@ class World:
     def identifier(self) -> str:
         """A name as a ULID is: 26 characters that sort by when it was given."""
         self._names += 1
-        return f"01SIM{self._names:021d}"
+        return f"01SYM{self._names:021d}"
 
     # -- alarms ------------------------------------------------------------------------------------------
 
@@ -222,6 +222,10 @@ class Checkout:
 
     def __init__(self, files: Mapping[str, str]) -> None:
         self._files = files
+
+    def resolve(self) -> NoReturn:
+        """It has no place of its own, by which what a verb has met could be kept for the tab key."""
+        raise RuntimeError("There is no such folder.")
 
     def __truediv__(self, name: str) -> SimpleNamespace:
         # No file of a real folder: none that could name another folder for the stacks' files.
