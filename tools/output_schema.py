@@ -25,7 +25,6 @@ from rollback.api.results import NOTHING_TO_DO
 from rollback.core.errors import Code
 from rollback.integrations.pulumi.update_history import Update
 from rollback.model.alias_moves import Move
-from rollback.model.automatic import Nothing, Take
 from rollback.model.bypass import Bypass
 from rollback.model.composite_plan import Piece
 from rollback.model.drill import Drill
@@ -181,12 +180,15 @@ def row(*parts: Mapping[str, Schema], maybe: Sequence[str] = (), **keys: Schema)
 STATUSES = one_of([*Status, State.AWAITING_CONFIRMATION])
 CHECK = named("Check", what(fields(Check)))
 ENTRY: dict[str, Schema] = {"id": TEXT, "created_at": MOMENT, "created_by": PERSON}
+COUNTS: Schema = by_name(WHOLE)
 RECORD: dict[str, Schema] = {
     **fields(Record, "domains", "events", "head", "schema", "without"),
     "kind": one_of(Kind),
     "status": STATUSES,
     "except": many(TEXT),
     "standby_expires_at": or_null(MOMENT),
+    "resource_counts": COUNTS,
+    "infrastructure": old(COUNTS, "resource_counts"),
     "standby_until": old(TEXT, "standby_expires_at"),
 }
 _FROM_TO: dict[str, Schema] = {
@@ -260,14 +262,18 @@ PLAN: dict[str, Schema] = {
     "from_version": TEXT,
     "to_version": TEXT,
     "subjects": many(
-        named("Subject", what(subject=TEXT, from_version=or_null(TEXT), to_version=TEXT, quarantines=YES))
+        named(
+            "Subject",
+            what(subject=TEXT, from_version=or_null(TEXT), to_version=TEXT, will_be_quarantined=YES),
+        )
     ),
     "leaves": old(by_name(TEXT), "subjects"),
     "targets": old(by_name(TEXT), "subjects"),
     "quarantines": old(by_name(TEXT), "subjects"),
     "steps": many(either(*map(step, (Move, ResourceChange, Doomed, TableStep, Piece)))),
     "facts": by_name(TEXT),
-    "infrastructure": by_name(WHOLE),
+    "resource_counts": COUNTS,
+    "infrastructure": old(COUNTS, "resource_counts"),
     "notices": many(TEXT),
     "refusals": many(named("Refusal", what(fields(Refusal)))),
 }
@@ -292,9 +298,9 @@ ADVICE: dict[str, Schema] = {
                         command=TEXT,
                         why=TEXT,
                         under=TEXT,
-                        frozen=YES,
+                        blocked_by_freeze=YES,
                         by=old(TEXT, "under"),
-                        barred=old(YES, "frozen"),
+                        barred=old(YES, "blocked_by_freeze"),
                     )
                 ),
             ),
@@ -332,7 +338,8 @@ _SERVICE = named(
         service=TEXT,
         deployed=or_null(TEXT),
         previous=or_null(TEXT),
-        quarantined=many(TEXT),
+        quarantined_versions=many(TEXT),
+        quarantined=old(many(TEXT), "quarantined_versions"),
         mixed=by_name(TEXT),
         functions=many(named("Function", what(fields(FunctionStatus)))),
         name=old(TEXT, "service"),
@@ -344,7 +351,8 @@ _INFRASTRUCTURE = what(
     kind=TEXT,
     deployed=or_null(TEXT),
     subject=TEXT,
-    quarantined=many(TEXT),
+    quarantined_versions=many(TEXT),
+    quarantined=old(many(TEXT), "quarantined_versions"),
     name=old(TEXT, "kind"),
     stands=old(or_null(TEXT), "deployed"),
     says=old(TEXT, "subject"),
@@ -406,20 +414,24 @@ DRILL = {
     **ENTRY,
     "kind": {"const": "drill"},
     "by": old(PERSON, "created_by"),
+    "elapsed_seconds": or_null(NUMBER),
+    "seconds": old(or_null(NUMBER), "elapsed_seconds"),
     "passed": YES,
 }
 UPDATE: dict[str, Schema] = {
     **fields(Update),
     **ENTRY,
     "number": WHOLE,
+    "resource_counts": COUNTS,
+    "changes": old(COUNTS, "resource_counts"),
     "ended_at": or_null(MOMENT),
     "status": TEXT,
-    "deployed": YES,
+    "is_deployed": YES,
     "at": old(TEXT, "created_at"),
     "ended": old(TEXT, "ended_at"),
     "who": old(TEXT, "created_by"),
     "result": old(TEXT, "status"),
-    "stands": old(YES, "deployed"),
+    "stands": old(YES, "is_deployed"),
 }
 _MALFORMED = {
     "kind": {"const": "malformed"},
@@ -431,7 +443,7 @@ _MALFORMED = {
     "malformed": old(TEXT, "error.message"),
 }
 HISTORY = rows(
-    row(ENTRY, RELEASE, kind=one_of(["release", "adoption"]), deployed=YES, maybe=["not_below"]),
+    row(ENTRY, RELEASE, kind=one_of(["release", "adoption"]), is_deployed=YES, maybe=["not_below"]),
     row(ENTRY, RECORD),
     row(DRILL, drill={"const": True}),
     row(UPDATE),
@@ -603,7 +615,7 @@ ACCEPTANCE = either(
                 outcome=one_of(["holds", "does-not-hold", "not-tried"]),
                 because=or_null(one_of(["skipped", "denied", "failed"])),
                 detail=TEXT,
-                seconds=NUMBER,
+                elapsed_seconds=NUMBER,
             )
         ),
         counts=what({"holds": WHOLE, "does-not-hold": WHOLE, "not-tried": WHOLE}),
@@ -664,7 +676,8 @@ WATCH = either(
                 changes=many(what(changed_at=MOMENT, state=TEXT, before=TEXT)),
             )
         ),
-        decision=either(what(fields(Nothing)), what(fields(Take))),
+        decision=TEXT,
+        why=TEXT,
         healthy={"const": True},
     ),
     RECORDED,
@@ -674,8 +687,8 @@ GUARD_STATUS = answer(
     fields(GuardState),
     environment=TEXT,
     ok=YES,
-    declines=many(what(created_at=MOMENT, why=TEXT)),
-    declined=old(many(many(TEXT)), "declines"),
+    alarms=many(what(name=TEXT, state=TEXT)),
+    declined=many(what(created_at=MOMENT, why=TEXT)),
 )
 GUARD_TEST = answer(
     environment=TEXT,

@@ -18,7 +18,7 @@ from rollback.integrations import git
 from rollback.integrations.pulumi.backend import place
 from rollback.model.drill import Drill
 from rollback.model.drill import drill_document as drill_json
-from rollback.model.record import Record, plain_record
+from rollback.model.record import Record, plain_record, resource_counts
 from rollback.model.release import DRILL, Release
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]
                 "id": release.version,
                 "created_at": release.recorded_at,
                 "created_by": plain(release.recorded_by),
-                "deployed": release.version in deployed,
+                "is_deployed": release.version in deployed,
                 "function_count": release.functions,
                 **{key: value for key, value in plain(release).items() if key != "manifest"},
             },
@@ -184,6 +184,7 @@ def _record(session: Session, record: Record) -> Moment:
             "created_at": record.initiated_at,
             "created_by": plain(record.initiated_by),
             "standby_expires_at": record.standby_until or None,
+            "resource_counts": resource_counts(record),
             **plain_record(record),
             **plain(seen.shown),
         },
@@ -222,11 +223,12 @@ def _update(update: Update) -> Moment:
             **plain(update),
             "id": name,
             "number": update.id,
+            "resource_counts": dict(update.changes),
             "created_at": at,
             # The engine knows no roles.
             "created_by": {"person": update.who, "role": ""},
             "ended_at": ended or None,
             "status": update.result,
-            "deployed": update.stands,
+            "is_deployed": update.stands,
         },
     )

@@ -173,6 +173,7 @@ def drill_document(drill: Drill) -> dict[str, Any]:
         "created_at": drill.began_at,
         "created_by": found["by"],
         **found,
+        "elapsed_seconds": found["seconds"],
         "passed": drill.status == PASSED,
     }
 

@@ -251,11 +251,16 @@ def seconds_between(start: str, end: str) -> float:
     return max(0.0, round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds(), 3))
 
 
+def resource_counts(record: Record) -> dict[str, int]:
+    """How many resources something was done to, by each name in `INFRASTRUCTURE`."""
+    return dict.fromkeys(INFRASTRUCTURE, 0) | dict(record.infrastructure)
+
+
 def plain_record(record: Record) -> dict[str, Any]:
     """A record as JSON: the fields of `Record` by name, with `except` for `without`, and without `domains`,
     `events`, `head` and `schema`; `functions` and `changes` are added by `views.documents.record_document`.
     """
     fields = plain(record)
     fields["except"] = fields.pop("without")
-    fields["infrastructure"] = dict.fromkeys(INFRASTRUCTURE, 0) | fields["infrastructure"]
+    fields["infrastructure"] = resource_counts(record)
     return {key: value for key, value in fields.items() if key not in ("domains", "events", "head", "schema")}

@@ -67,7 +67,7 @@ def _leftovers(report: Report) -> Iterator[RenderableType]:
 def document(report: Report) -> dict[str, Any]:
     """The same as JSON: `{"run", "environment", "account", "region", "endpoint", "facts", "counts", "removed", "left"}`.
 
-    A fact is `{"name", "says", "why", "source", "outcome", "because", "detail", "seconds"}`: `outcome` is `holds`,
+    A fact is `{"name", "says", "why", "source", "outcome", "because", "detail", "elapsed_seconds"}`: `outcome` is `holds`,
     `does-not-hold` or `not-tried`, `because` null or `skipped`, `denied`, `failed`. `removed` are names that earlier
     runs had left; `left` is `[{"resource", "why", "commands"}]`.
     """
@@ -80,7 +80,7 @@ def document(report: Report) -> dict[str, Any]:
             "outcome": _OUTCOMES.get(finding.outcome, "not-tried"),
             "because": _BECAUSE.get(finding.outcome),
             "detail": finding.detail,
-            "seconds": round(finding.seconds, 3),
+            "elapsed_seconds": round(finding.seconds, 3),
         }
         for finding in report.findings
     ]

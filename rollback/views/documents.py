@@ -15,7 +15,7 @@ from rollback.model.advice import Advice
 from rollback.model.automatic import AlarmSeen
 from rollback.model.composite_plan import parts
 from rollback.model.plan import Plan, plain_plan
-from rollback.model.record import plain_record
+from rollback.model.record import plain_record, resource_counts
 from rollback.model.release import Freeze, another_stack, is_another_stack
 from rollback.model.situation import RecordSeen, Service
 from rollback.views.json_output import error_document, with_former
@@ -40,6 +40,7 @@ def record_document(seen: RecordSeen, outcomes: Iterable[Mapping[str, Any]]) -> 
         **plain_record(seen.record),
         **plain(seen.shown),
         "standby_expires_at": seen.record.standby_until or None,
+        "resource_counts": resource_counts(seen.record),
         "functions": [_outcome(one, "function") for one in found if "service" in one],
         "changes": [_outcome(one, "name") for one in found if "service" not in one],
     }
@@ -69,12 +70,13 @@ def plan_document(plan: Plan[Any]) -> dict[str, Any]:
     return {
         "digest": plan.digest(),
         **plain_plan(plan),
+        "resource_counts": dict(plan.infrastructure),
         "subjects": [
             {
                 "subject": _subject(name),
                 "from_version": plan.leaves.get(name) or None,
                 "to_version": to,
-                "quarantines": name in plan.quarantines,
+                "will_be_quarantined": name in plan.quarantines,
             }
             for name, to in plan.targets.items()
         ],
@@ -93,8 +95,8 @@ def _subject(name: str) -> str:
 
 
 def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
-    """`{"state", "next": [command], "advice": [{"state", "what", "steps": [{"command", "why", "under", "frozen"}]}]}`;
-    `state` is the most urgent one's. `under` is the role that a step needs, `frozen` whether a freeze keeps others from it.
+    """`{"state", "next": [command], "advice": [{"state", "what", "steps": [{"command", "why", "under",
+    "blocked_by_freeze"}]}]}`; `state` is the most urgent one's. `under` is the role that a step needs.
     """
     return {
         "state": str(advice[0].state),
@@ -109,10 +111,10 @@ def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
                             "command": step.command,
                             "why": step.why,
                             "under": step.by,
-                            "frozen": step.barred,
+                            "blocked_by_freeze": step.barred,
                         },
                         under="by",
-                        frozen="barred",
+                        blocked_by_freeze="barred",
                     )
                     for step in each.steps
                 ],
@@ -159,13 +161,14 @@ def _service(service: Service) -> dict[str, Any]:
             "service": service.name,
             "deployed": service.stands,
             "previous": service.previous,
-            "quarantined": list(service.quarantined),
+            "quarantined_versions": list(service.quarantined),
             "mixed": dict(service.apart),
             "functions": plain(service.functions),
         },
         service="name",
         deployed="stands",
         mixed="apart",
+        quarantined_versions="quarantined",
     )
 
 
@@ -175,11 +178,12 @@ def _infrastructure(part: InfrastructureStatus) -> dict[str, Any]:
             "kind": part.name,
             "deployed": part.stands,
             "subject": part.says,
-            "quarantined": list(part.quarantined),
+            "quarantined_versions": list(part.quarantined),
         },
         kind="name",
         deployed="stands",
         subject="says",
+        quarantined_versions="quarantined",
     )
 
 

@@ -34,11 +34,12 @@ def state(found: GuardState) -> RenderableType:
 
 
 def document(found: GuardState) -> dict[str, Any]:
-    """The same as JSON: the fields of `GuardState`, whether it is `ok`, and what was `declined` as objects, too."""
+    """The same as JSON: the fields of `GuardState`, and whether it is `ok`."""
     return {
-        "ok": found.ok,
         **plain(found),
-        "declines": [{"created_at": at, "why": why} for at, why in found.declined],
+        "ok": found.ok,
+        "alarms": [{"name": name, "state": state} for name, state in found.alarms.items()],
+        "declined": [{"created_at": at, "why": why} for at, why in found.declined],
     }
 
 

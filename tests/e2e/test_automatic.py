@@ -196,7 +196,7 @@ def test_an_alarm_that_was_red_shortly_before_the_release_takes_nothing_and_says
     assert night.versions() == newest
     status = night.rollback("guard", "status")
     # Whether the alarm of an earlier test has recovered may be written meanwhile.
-    assert {text.partition(" ")[0] for _, text in status["declined"]} in (
+    assert {one["why"].partition(" ")[0] for one in status["declined"]} in (
         {"RED_BEFORE"},
         {"RED_BEFORE", "RECOVERED"},
     )

@@ -9,7 +9,6 @@ import typer
 from rollback.cli import completion
 from rollback.cli.options import Env, Json, Reason, Timeout, Version, minutes_if, minutes_in
 from rollback.cli.runtime import end, shown, verb
-from rollback.core.canonical import plain
 from rollback.core.errors import RollbackError
 from rollback.views import documents, rich_layout
 
@@ -70,7 +69,9 @@ def watch(
             "version": watched.version,
             "minutes": watched.minutes,
             "alarms": [documents.alarm_document(one) for one in watched.alarms],
-            "decision": plain(watched.decision),
+            # What is healthy is decided about no alarm.
+            "decision": str(getattr(watched.decision, "code", "TAKE")),
+            "why": watched.decision.reason,
         }
         ui.show(
             rich_layout.text(

@@ -82,6 +82,28 @@ def test_people_and_times_have_one_shape_and_no_key_is_a_word_that_is_called_oth
 
 
 @pytest.mark.finding("U12")
+@pytest.mark.parametrize(
+    "key",
+    [
+        "account", "commit", "deployed", "digest", "environment", "error", "frozen", "from_version", "function",
+        "function_count", "is_deployed", "next", "not_checked", "quarantined_versions", "reason", "region",
+        "resource_counts", "rollback_id", "service", "to_version", "under", "verification", "version",
+    ],
+)  # fmt: skip
+def test_what_is_called_the_same_has_the_same_shape(key: str) -> None:
+    nothing = {"type": "null"}
+    shapes = {
+        json.dumps({name: value for name, value in shape.items() if name != "description"}, sort_keys=True)
+        for name, schema in properties(outputs.SCHEMA)
+        if name == key
+        for shape in schema.get("anyOf", [schema])
+        if shape != nothing
+    }
+
+    assert len(shapes) == 1, shapes
+
+
+@pytest.mark.finding("U12")
 def test_no_object_takes_a_key_that_the_schema_does_not_name() -> None:
     document = {"schema_version": SCHEMA_VERSION, "next": [], "environment": "dev", "forgotten": []}
 
