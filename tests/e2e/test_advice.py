@@ -41,7 +41,11 @@ def test_an_unrecorded_deployment_is_rolled_back_to_what_was_recorded_and_then_t
     state, (line, *more) = status(dev)
     run = type_in(dev, line, ALICE)
 
-    assert (state, more) == ("DRIFT", [])
+    assert state == "DRIFT"
+    # Beside it, should v1.1.0 be the bad one.
+    assert [text.partition(" --reason")[0] for text in more] == [
+        "rollback lambda --env dev --to v1.0.0 --adopt-current"
+    ]
     assert run.code == 0, str(run)
     assert dev.live() == recorded
     assert dev.deployed() == "v1.1.0"
