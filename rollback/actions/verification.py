@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rollback.actions import smoke_test, status, traffic
+from rollback.actions import as_recorded, smoke_test, traffic
 from rollback.actions.context import Session
 from rollback.model.record import Check
 
@@ -25,10 +25,10 @@ class Verified:
 
 def verified(session: Session, *, within: Callable[[], float | None] = lambda: None) -> Verified:
     """Checks all of it; it takes seconds, and as long as the smoke command, which has `within` seconds at most. Raises as
-    `status.check` and `smoke` do.
+    `as_recorded.check` and `smoke` do.
     """
     found = traffic.of(session)
-    checks = (*status.check(session), traffic.check(found, session.settings.alias))
+    checks = (*as_recorded.check(session), traffic.check(found, session.settings.alias))
     proved = smoke_test.smoke(session.settings, session.root, seconds=within())
     if proved is None:
         return Verified(checks=checks, traffic=found)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from rollback.actions.as_recorded import check
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.report_data import gather
-from rollback.actions.status import apart, check, overview
+from rollback.actions.status import apart, overview
 from rollback.api.releases import listed
 from rollback.core.canonical import plain
 from rollback.model.record import Status

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from rollback.actions.as_recorded import check
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import new_record
-from rollback.actions.status import check
 from rollback.config.naming import SESSION_HOURS
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from rollback.actions.as_recorded import check
 from rollback.actions.audit import Audited, audit
 from rollback.actions.emergency.run import Emergency
 from rollback.actions.history import past
 from rollback.actions.repair_ledger import mend
-from rollback.actions.status import check, overview
+from rollback.actions.status import overview
 from rollback.core.errors import Code, Refused
 from rollback.ledger.audit_bucket import number
 from rollback.model.identity import Actor
