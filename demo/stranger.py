@@ -123,6 +123,12 @@ class Company:
         stage.chapter(f"What init lists next is typed as it is, in {environment}")
         for step in steps:
             self._step(step, environment)
+            if step.startswith("pulumi up") and settings.names.foundation_stack in step:
+                ledger = settings.names.deployments_table
+                found = self._client("dynamodb", account).describe_table(TableName=ledger)["Table"]
+                stage.prove(f"The ledger {ledger} is there", found["TableStatus"] == "ACTIVE", found)
+                stage.close(f"In {environment} pulumi up declared the ledger and the roles")
+                stage.chapter(f"Aliases and the first release, in {environment}")
         stage.prove(
             "Release v1 is recorded, and pulumi up has left the aliases alone",
             set(self._deployed(account).values()) == {"v1"}

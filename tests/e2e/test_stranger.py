@@ -23,4 +23,4 @@ def test_from_an_empty_folder_to_a_rolled_back_release_nothing_is_edited_by_hand
         stranger.play(stage, emulator, tmp_path)
 
     # Each was checked on the account itself, and the first that does not hold ends it.
-    assert [len(act.claims) for act in stage.acts] == [3, 1, 2, 1, 2, 1, 1, 2]
+    assert [len(act.claims) for act in stage.acts] == [3, 1, 1, 2, 1, 1, 2, 1, 1, 2]
