@@ -303,7 +303,6 @@ def could_be_taken_back(dev: InfrastructureEstate, commit: str) -> dict[tuple[st
     return found
 
 
-@pytest.mark.soak  # test_drill.py has drills that end well and badly, `full` above goes back for real, `make drill` has all
 def test_a_drill_of_everything_leaves_functions_and_stack_as_they_were(dev: InfrastructureEstate) -> None:
     dev.good = dev.commit("all is well")
     dev.up()
