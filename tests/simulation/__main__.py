@@ -40,9 +40,12 @@ def main(arguments: list[str]) -> int:
     print(f"{chosen.schedules} schedules, --seed {seed}", flush=True)  # noqa: T201 - a command's output
     began, ran, struck, broken = time.monotonic(), 0, Counter[tuple[str, str]](), list[str]()
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        # Hypothesis runs a fifth more than it counts: what repeats an earlier one, or ends before its time.
         cells = (None,) * _PARTS if chosen.guard else CELLS
-        each = -(-chosen.schedules * 5 // (len(cells) * 6))
+        # Hypothesis runs a fifth more than it counts: what repeats an earlier one, or ends before its time; but few of
+        # those that begin with no cell.
+        each = (
+            -(-chosen.schedules // _PARTS) if chosen.guard else -(-chosen.schedules * 5 // (len(cells) * 6))
+        )
         kind = Standbys if chosen.guard else Schedules
         parts = [pool.submit(part, cell, each, seed * 1_000 + n, kind) for n, cell in enumerate(cells)]
         for future in as_completed(parts):
