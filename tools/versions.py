@@ -22,7 +22,19 @@ from localaws.paths import LOCAL, ROOT
 ENDS = ("lowest-direct", "highest")
 _UV = str(Path(sys.executable).with_name("uv"))
 # Of what development needs, what these tests do. Others would keep boto3 at their own version.
-_NEEDED = {"hypothesis", "moto", "pytest", "pytest-xdist", "setuptools", "time-machine", "uv"}
+_NEEDED = {
+    "check-jsonschema",
+    "hypothesis",
+    "mkdocstrings-python",
+    "moto",
+    "pytest",
+    "pytest-xdist",
+    "setuptools",
+    "time-machine",
+    "uv",
+    "zensical",
+    "zizmor",
+}
 _TESTS = (
     "-q",
     "-n",
