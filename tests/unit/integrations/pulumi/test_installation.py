@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,11 @@ from tests.coded import coded
 
 HOST = "get.pulumi.com"
 # What stands for Pulumi's own script: it installs what prints the environment that it had itself.
-SCRIPT = """#!/bin/sh
+SCRIPT = f"""#!/bin/sh
 while [ "$1" != --install-root ]; do shift; done
 mkdir -p "$2/bin"
 env > "$2/seen"
-printf '#!/bin/sh\\necho v3.259.0\\n' > "$2/bin/pulumi"
+printf '#!/bin/sh\\necho v{version("pulumi")}\\n' > "$2/bin/pulumi"
 chmod +x "$2/bin/pulumi"
 """
 
@@ -134,7 +135,7 @@ def test_the_official_installer_runs_without_credentials_and_its_engine_is_found
     assert site.asked == [f"{HOST}:443"]
     assert "stolen" not in (program.parent.parent / "seen").read_text()
     engine = Engine.found("file:///state")
-    assert (engine.program, engine.version()) == (str(program), "3.259.0")
+    assert (engine.program, engine.version()) == (str(program), version("pulumi"))
     assert engine.variables["PATH"].split(os.pathsep)[0] == str(program.parent)
     assert installation.install() == program
     assert len(site.asked) == 1
