@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from platformdirs.unix import Unix
 
 from rollback.config.naming import role_of
+from rollback.core import private_file
 from rollback.core.errors import Code, RollbackError, UsageError
 
 _ARN = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/([A-Za-z0-9_+=,.@-]{1,64})")
@@ -28,17 +28,7 @@ _OTHERS = 0o077
 
 def keep(role: str, answer: dict[str, Any]) -> None:
     """Keeps what `login.take` has answered, in the place of what was kept before."""
-    path = _path(role)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Made for its owner only, whatever the umask; in place at once or not at all.
-    handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps(answer))
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    private_file.write(_path(role), json.dumps(answer))
 
 
 def kept(role: str, now: datetime) -> str:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from platformdirs.unix import Unix
 
+from rollback.core import private_file
 from rollback.core.bounded_file import UnreadableFile, content
 
 # So many of each, the newest.
@@ -56,17 +55,8 @@ def keep(root: Path, environment: str, met: Names) -> None:
     if names == before:
         return
     with suppress(OSError, RuntimeError):
-        path = _path(root, environment)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # In place at once or not at all, for its owner only.
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"ids": names.ids, "releases": names.releases}, file)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        text = json.dumps({"ids": names.ids, "releases": names.releases})
+        private_file.write(_path(root, environment), text)
 
 
 def _fit(names: Iterable[str]) -> tuple[str, ...]:
