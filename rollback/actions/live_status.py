@@ -1,4 +1,4 @@
-"""`rollback status --watch`: an environment again and again, without taking the quota from whoever rolls it back.
+"""`rollback status --watch`: an environment again and again, without taking the quota from a rollback.
 
 While anything runs only the ledger is read, whose journal says of each function how far it is: no call of Lambda's. Else
 the functions are read by GetFunction, which has a quota of its own, some of it a second; and that only when something has

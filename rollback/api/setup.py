@@ -33,6 +33,7 @@ from rollback.model import proposal as proposals
 from rollback.model.catalogue import By, Selection
 from rollback.model.ci_files import Pin
 from rollback.model.found import Details, Found, FoundFunction
+from rollback.model.grouping import some
 from rollback.model.proposal import Proposal
 
 
@@ -295,9 +296,8 @@ def _missing(
     alias: str, functions: Iterable[str], what: str, *, out: str = "them out with --except NAME"
 ) -> UsageError:
     named = list(functions)
-    shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")  # noqa: PLR2004 - a line
     return UsageError(
-        f"{what}: {shown}.",
+        f"{what}: {some(named, 5)}.",
         code=Code.ALIAS_MISSING,
         next=f"Deploy them with it, leave {out}, or name another alias than --alias {alias}.",
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from rollback.config.naming import FOUNDATION
 from rollback.model.commands import Commands
+from rollback.model.grouping import some
 from rollback.model.kind import Kind
 from rollback.model.record import WAITING, Record, Status
 from rollback.model.release import Freeze
@@ -27,7 +28,6 @@ from rollback.model.situation import (
     State,
 )
 
-_NAMED = 3
 # For how many seconds after a release what was moved back by hand is taken for a repair of it.
 _FRESH = 24 * 3600.0
 # What can be done in these needs the lease.
@@ -259,7 +259,7 @@ def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str
     bad = [release.version for release in situation.releases]
     bad = [version for version in bad if any((name, version) in situation.bad for name in names)]
     why = [
-        *([f"{_some(bad)}: quarantined, or failed in verification"] if bad else []),
+        *([f"{some(bad)}: quarantined, or failed in verification"] if bad else []),
         *dict.fromkeys(f"{one.below} is older, and {one.floor}" for one in wrong if one.below),
     ]
     instead = [replace(service, good=service.below or None) for service in wrong]
@@ -330,15 +330,15 @@ def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, s
         for release in one.releases
         if (service.name, release) in situation.bad
     }
-    names = _some([one.name for _, one in drifted])
+    names = some([one.name for _, one in drifted])
     if not drifted:
         unknown = [service.name for service in wrong if service.deployed is None]
         if unknown:
-            return State.DRIFT, f"It is not known which release {_some(unknown)} is at."
+            return State.DRIFT, f"It is not known which release {some(unknown)} is at."
         at = sorted({version for service in wrong for version in _bad_at(service, situation)})
         return (
             State.QUARANTINED,
-            f"{_some([s.name for s in wrong])}: {', '.join(at)} is deployed, and is quarantined.",
+            f"{some([s.name for s in wrong])}: {', '.join(at)} is deployed, and is quarantined.",
         )
     if bad:
         return (
@@ -407,7 +407,7 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
         service.good for service in before for one in service.functions if service.good not in one.releases
     }
     begun = all(_begun(service, ages.get(service.deployed or "")) for service in drifted)
-    last = _some(sorted(filter(None, suspect)))
+    last = some(sorted(filter(None, suspect)))
     why = "to go to {}, as was begun by hand" if begun else f"to go to {{}}, should {last} be bad"
     to_before = (
         _back(situation, [service for service in before if service.good in to_move], why) if to_last else []
@@ -492,11 +492,6 @@ def _as_recorded(situation: Situation) -> Advice:
     if len(at) > 1:
         return Advice(state=State.MIXED, what="All is as recorded; services are at different releases.")
     return Advice(state=State.HEALTHY, what="All is as recorded: there is nothing to do.")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 # -- a record ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from rich.console import Group
 
 from rollback.actions.audit import Audited
 from rollback.core.canonical import plain
+from rollback.model.grouping import some
 from rollback.views.rich_layout import text
 
 # Keys that are shown of what was never archived; --json has all.
@@ -47,7 +48,5 @@ def lines(seen: Audited) -> list[str]:
     if seen.put:
         shown.append(f"! {seen.put} objects were missing in the archive, and were added now.")
     if seen.unkept:
-        keys = ", ".join(seen.unkept[:_SHOWN])
-        more = f" and {len(seen.unkept) - _SHOWN} more" if len(seen.unkept) > _SHOWN else ""
-        shown.append(f"! Never archived, so only the ledger has them: {keys}{more}")
+        shown.append(f"! Never archived, so only the ledger has them: {some(seen.unkept, _SHOWN)}")
     return shown

@@ -14,6 +14,7 @@ from rollback.actions.traffic import Traffic, remedy
 from rollback.api.setup import Preview
 from rollback.core.canonical import plain
 from rollback.core.sanitize import lines
+from rollback.model.grouping import some
 from rollback.model.proposal import LISTED_FUNCTIONS, Proposal, settings_of
 from rollback.views.json_output import typed
 from rollback.views.rich_layout import lines_to_copy, text
@@ -182,5 +183,4 @@ def document(preview: Preview, steps: Sequence[str], *, written: bool) -> dict[s
 
 def few(names: Sequence[str], shown: int = _SHOWN) -> str:
     """Names with commas, no more than fit a line or two."""
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+    return some(names, shown)

@@ -60,10 +60,12 @@ def mixed(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     platform.end()
 
 
-def on_a_terminal(platform: Platform, width: int, *arguments: str, **variables: str) -> str:
-    """Everything that a command writes to a terminal of that width."""
+def begun_on_a_terminal(
+    platform: Platform, rows: int, width: int, *arguments: str, **variables: str
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A command on a terminal of that size, and the other end of it."""
     ours, others = pty.openpty()
-    fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", rows, width, 0, 0))
     given = {**platform.variables(ALICE), "TERM": "xterm-256color"}
     for name in ("COLUMNS", "NO_COLOR"):
         given.pop(name)
@@ -77,6 +79,12 @@ def on_a_terminal(platform: Platform, width: int, *arguments: str, **variables: 
         start_new_session=True,
     )
     os.close(others)
+    return process, ours
+
+
+def on_a_terminal(platform: Platform, width: int, *arguments: str, **variables: str) -> str:
+    """Everything that a command writes to a terminal of that width."""
+    process, ours = begun_on_a_terminal(platform, 50, width, *arguments, **variables)
     message = b""
     with contextlib.suppress(OSError):  # the other end is closed
         while part := os.read(ours, 65536):
@@ -120,19 +128,7 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
 
 
 def test_what_is_watched_stays_within_the_screen_and_ctrl_c_ends_it_well(mixed: Mixed) -> None:
-    ours, others = pty.openpty()
-    fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    given = {**mixed.platform.variables(ALICE), "TERM": "xterm-256color"}
-    del given["COLUMNS"]
-    process = subprocess.Popen(
-        [str(SCRIPT), "status", "--watch", "--env", "dev"],
-        cwd=mixed.platform.root,
-        env=given,
-        stdin=others,
-        stdout=others,
-        stderr=others,
-    )
-    os.close(others)
+    process, ours = begun_on_a_terminal(mixed.platform, 24, 80, "status", "--watch", NO_COLOR="1")
     seen = b""
     with contextlib.suppress(OSError):  # the other end is closed
         while part := os.read(ours, 65536):

@@ -14,6 +14,7 @@ from rollback.model import floors
 from rollback.model.alias_moves import Move
 from rollback.model.command_line import without_unknown
 from rollback.model.deployed import apart
+from rollback.model.grouping import some
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import DeployedVersion
@@ -61,7 +62,9 @@ def asleep_notice(functions: Sequence[str]) -> tuple[str, ...]:
     """That versions to go to cannot be invoked yet: nobody has invoked them for long."""
     if not functions:
         return ()
-    return (f"Inactive, woken before the alias moves, which can take a minute or two: {_some(functions)}.",)
+    return (
+        f"Inactive, woken before the alias moves, which can take a minute or two: {some(functions, _NAMED)}.",
+    )
 
 
 def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Plan[Move], frozenset[str]]:
@@ -324,23 +327,17 @@ def _notices(
     unlisted: Sequence[str],
     left: Sequence[str],
 ) -> tuple[str, ...]:
-    notices = [f"Quarantined until it is lifted: {_some(left)}."] if left else []
+    notices = [f"Quarantined until it is lifted: {some(left, _NAMED)}."] if left else []
     if request.without:
-        notices.append(f"Left out: {_some(request.without)}.")
+        notices.append(f"Left out: {some(request.without, _NAMED)}.")
     if request.adopt_current:
         notices.append("Starts from the current aliases, including unrecorded changes.")
     warm = [step.function for step in steps if step.provisioned and step.from_version != step.to_version]
     if warm:
-        notices.append(f"Provisioned concurrency follows the alias and is waited for: {_some(warm)}.")
+        notices.append(f"Provisioned concurrency follows the alias and is waited for: {some(warm, _NAMED)}.")
     weighted = [step.function for step in steps if step.weights]
     if weighted:
-        notices.append(f"Traffic weights are removed from: {_some(weighted)}.")
+        notices.append(f"Traffic weights are removed from: {some(weighted, _NAMED)}.")
     if unlisted:
-        notices.append(f"Ignored, not in the catalogue of {settings.environment}: {_some(unlisted)}.")
+        notices.append(f"Ignored, not in the catalogue of {settings.environment}: {some(unlisted, _NAMED)}.")
     return tuple(notices)
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are: a plan's head stays below an item's size."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -32,6 +32,7 @@ from rollback.integrations.pulumi.update_history import StackName, Update
 from rollback.integrations.pulumi.workspace import Where, Workspace, project_at, workspace
 from rollback.model import floors
 from rollback.model.floors import Floor
+from rollback.model.grouping import some
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.release import PREVIOUS, STACK
@@ -464,8 +465,7 @@ def _is_one_object(pair: physical_ids.SameObject) -> Refusal:
 def _renamed(names: Mapping[str, str]) -> list[str]:
     """What is renamed, in words."""
     shown = [f"{old.rpartition('::')[2]} → {new.rpartition('::')[2]}" for old, new in sorted(names.items())]
-    more = f" and {len(shown) - _NOTICES} more" if len(shown) > _NOTICES else ""
-    return [f"Renamed in the state, not deleted: {', '.join(shown[:_NOTICES])}{more}."] if shown else []
+    return [f"Renamed in the state, not deleted: {some(shown, _NOTICES)}."] if shown else []
 
 
 def _notices(found: Preview, now: Update | None, last: Update | None, commit: Commit) -> list[str]:
@@ -484,8 +484,7 @@ def _notices(found: Preview, now: Update | None, last: Update | None, commit: Co
         for urn, properties in found.drift
     ]
     if moved:
-        more = f" and {len(moved) - _NOTICES} more" if len(moved) > _NOTICES else ""
-        notices.append(f"Drift detected: {', '.join(moved[:_NOTICES])}{more}.")
+        notices.append(f"Drift detected: {some(moved, _NOTICES)}.")
     begun = [one["resource"]["urn"].rpartition("::")[2] for one in checkpoint.pending(found.state)]
     if begun:
         notices.append(
