@@ -205,6 +205,22 @@ def test_a_thousand_records_are_a_page_of_bounded_size_on_screen_and_on_paper(
     assert _pages(opened.page.pdf(format="A4")) <= 2, "what is shown is what is printed"
 
 
+def test_a_link_to_a_record_that_the_filter_leaves_out_shows_it_all_the_same(
+    report: ReportData, browser: Browser, tmp_path: Path
+) -> None:
+    opened = Opened(browser, tmp_path / "report.html", page(report))
+    record = opened.page.locator("ol.moments > li", has=opened.page.locator("details")).first
+    name = record.get_attribute("id")
+    opened.page.get_by_label("Words").fill("nothing like it")
+    filtered = opened.page.locator("ol.moments > li").count()
+
+    opened.page.evaluate("name => { location.hash = name }", name)
+
+    opened.page.wait_for_selector(f"[id='{name}'] details[open]")
+    assert filtered == 0
+    assert opened.page.locator("ol.moments > li:visible").count() == len(report.moments)
+
+
 def test_the_journals_of_the_newest_records_alone_are_read(world: World, tmp_path: Path) -> None:
     _checkout(tmp_path)
     world.story()
