@@ -22,10 +22,11 @@ from rollback.config.settings import Settings
 from rollback.core.errors import AwaitingApproval, Code, RollbackError, StoppedAtOnce
 from rollback.ledger.store import Unanswered
 from rollback.model.advice import for_record
-from rollback.model.events import StepDone, happened
+from rollback.model.events import happened
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.situation import RecordSeen
+from rollback.targets.table.events import StepDone
 
 
 class Operations:

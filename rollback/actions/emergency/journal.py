@@ -37,16 +37,7 @@ from rollback.ledger.schema import check_schema
 from rollback.model.alias_moves import Move
 from rollback.model.commands import Commands
 from rollback.model.deployed import Deployed
-from rollback.model.events import (
-    Closed,
-    Found,
-    Happened,
-    Interrupted,
-    Planned,
-    Resumed,
-    Reverting,
-    typed,
-)
+from rollback.model.events import Closed, Found, Happened, Interrupted, Planned, Resumed, Reverting, typed
 from rollback.model.identity import Actor
 from rollback.model.plan import Plan, from_chunks, reader, to_chunks
 from rollback.model.record import (

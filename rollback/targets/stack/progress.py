@@ -21,17 +21,7 @@ from rollback.integrations import ci
 from rollback.integrations.pulumi import preview_events
 from rollback.integrations.pulumi.backend import BackendLock
 from rollback.integrations.pulumi.engine import CommandResult, CommandWatch
-from rollback.model.events import (
-    EngineBegan,
-    EngineEnded,
-    EngineLocked,
-    StackChanged,
-    StackResource,
-    StackRestored,
-    failed_subjects,
-    happened,
-    typed,
-)
+from rollback.model.events import failed_subjects, happened, typed
 from rollback.model.plan import Plan
 from rollback.model.record import Event
 from rollback.model.resource_changes import (
@@ -45,6 +35,14 @@ from rollback.model.resource_changes import (
 )
 from rollback.targets.base import Failure, Journal
 from rollback.targets.progress import Batch
+from rollback.targets.stack.events import (
+    EngineBegan,
+    EngineEnded,
+    EngineLocked,
+    StackChanged,
+    StackResource,
+    StackRestored,
+)
 
 _NEVER_REACHED = "expected resource operations for"
 _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "deleted", SAME: "unprotected"}

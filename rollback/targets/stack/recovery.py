@@ -25,10 +25,10 @@ from rollback.integrations.pulumi.checkpoint import Deployment
 from rollback.integrations.pulumi.engine import failed
 from rollback.integrations.pulumi.physical_ids import physical_id
 from rollback.integrations.pulumi.workspace import Workspace
-from rollback.model.events import EngineUnlocked, StackAdopted, StackRenamed
 from rollback.targets.base import Journal
 from rollback.targets.proof_of_death import proof
 from rollback.targets.stack import progress as stack_progress
+from rollback.targets.stack.events import EngineUnlocked, StackAdopted, StackRenamed
 from rollback.targets.stack.planner import StackReader
 from rollback.targets.stack.progress import UpdateProgress
 

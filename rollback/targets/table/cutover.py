@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.model.events import CutoverUndone, Pointed, Pointing, Writing, Wrote, has
+from rollback.model.events import has
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Status
@@ -41,6 +41,7 @@ from rollback.targets.table.copy_back import (
     untouched,
     wrote,
 )
+from rollback.targets.table.events import CutoverUndone, Pointed, Pointing, Writing, Wrote
 from rollback.targets.table.loss_report import LossReport
 from rollback.targets.table.restore_time import HOW
 from rollback.targets.table.steps import Compared, TableStep, until

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.model.events import Restored, RestoreUndone, Restoring, has
+from rollback.model.events import has
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check
@@ -30,6 +30,7 @@ from rollback.targets.base import Failure, Journal, Outcome
 from rollback.targets.table import restore_time, steps, table_settings
 from rollback.targets.table.base import TableTarget
 from rollback.targets.table.comparison import EXPIRED, Stopped
+from rollback.targets.table.events import Restored, RestoreUndone, Restoring
 from rollback.targets.table.restore_time import RELEASE, RESTORED
 from rollback.targets.table.steps import TableStep, Unheld, Waiting, until
 from rollback.targets.table.table_settings import OWNER_TAG

@@ -17,15 +17,7 @@ from rollback.aws.rate_limit import Budget
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
-from rollback.model.events import (
-    CutoverUndone,
-    RestoreUndone,
-    StepDone,
-    failed_subjects,
-    happened,
-    has,
-    typed,
-)
+from rollback.model.events import failed_subjects, happened, has, typed
 from rollback.model.plan import Plan
 from rollback.model.record import Event
 from rollback.targets.base import Failure, Journal, Outcome
@@ -37,6 +29,7 @@ from rollback.targets.table.comparison import (
     Comparison,
     Stopped,
 )
+from rollback.targets.table.events import CutoverUndone, RestoreUndone, StepDone
 from rollback.targets.table.loss_report import LossReport, Reports
 
 # Seconds between two looks at what the service is doing: soon at first, then seldom.

@@ -12,7 +12,15 @@ from rollback.core.process_identity import Process
 from rollback.integrations import ci
 from rollback.integrations.terraform import Diagnostic, Line
 from rollback.ledger.lease import TERRAFORM as DOMAIN
-from rollback.model.events import (
+from rollback.model.events import happened, typed
+from rollback.model.plan import Plan
+from rollback.model.record import Event
+from rollback.model.resource_changes import ResourceChange
+from rollback.targets.base import Failure, Journal, Outcome
+from rollback.targets.progress import Batch
+from rollback.targets.proof_of_death import proof
+from rollback.targets.terraform import plan_json
+from rollback.targets.terraform.events import (
     ApplyEnded,
     Applying,
     StateLocked,
@@ -21,16 +29,7 @@ from rollback.model.events import (
     TerraformChanged,
     TerraformPutBack,
     TerraformResource,
-    happened,
-    typed,
 )
-from rollback.model.plan import Plan
-from rollback.model.record import Event
-from rollback.model.resource_changes import ResourceChange
-from rollback.targets.base import Failure, Journal, Outcome
-from rollback.targets.progress import Batch
-from rollback.targets.proof_of_death import proof
-from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import CHANGED
 from rollback.targets.terraform.state_bucket import StateBucket, StateLock, position
 from rollback.targets.terraform.workspace import Work

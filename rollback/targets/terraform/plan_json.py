@@ -15,21 +15,18 @@ from typing import Any
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, RollbackError
 from rollback.model import resource_changes
-from rollback.model.events import (
+from rollback.model.events import failed_subjects, happened, has, typed
+from rollback.model.plan import Plan
+from rollback.model.record import Event
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
+from rollback.targets.terraform.events import (
     ApplyEnded,
     Replanned,
     TerraformAdopted,
     TerraformChanged,
     TerraformPutBack,
     TerraformReverted,
-    failed_subjects,
-    happened,
-    has,
-    typed,
 )
-from rollback.model.plan import Plan
-from rollback.model.record import Event
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
 
 # The step that stands for what changes in the state alone: outputs, addresses that move, imports.
 STATE = "state"

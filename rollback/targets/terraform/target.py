@@ -21,7 +21,6 @@ from rollback.integrations.terraform import Tool, ToolFailed
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model import floors, resource_changes
 from rollback.model.deployed import UNKNOWN, Deployed, known
-from rollback.model.events import Replanned, TerraformReverted
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event, Record, Status
@@ -32,6 +31,7 @@ from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import counts
 from rollback.targets.terraform import apply, backend, plan_json, workspace
 from rollback.targets.terraform.backend import Backend
+from rollback.targets.terraform.events import Replanned, TerraformReverted
 from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.post_checks import checks
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN, POSITION, StateBucket, position

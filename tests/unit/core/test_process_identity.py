@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rollback.core.process_identity import Process, machine
-from rollback.model.events import Applying, stored, typed
+from rollback.model.events import stored, typed
 from rollback.model.record import Entered
+from rollback.targets.terraform.events import Applying
 from tests.doubles.world import ALICE
 
 pytestmark = pytest.mark.finding("machine-id")

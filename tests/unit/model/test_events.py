@@ -11,6 +11,9 @@ from rollback.ledger.store import _read
 from rollback.model import events
 from rollback.model.identity import Actor
 from rollback.model.record import Check, Event, Status
+from rollback.targets.stack import events as stack
+from rollback.targets.table import events as table
+from rollback.targets.terraform import events as terraform
 
 ALICE = Actor(role="rollback", person="alice")
 RECORDED = Path(__file__).parents[2] / "recorded"
@@ -18,7 +21,8 @@ RECORDED = Path(__file__).parents[2] / "recorded"
 _SEVERAL = {"changed", "unchanged", "reverted", "restored", "done", "imported"}
 TYPES = {
     one.kind: one
-    for one in vars(events).values()
+    for module in (events, stack, terraform, table)
+    for one in vars(module).values()
     if isinstance(one, type) and issubclass(one, events.Happened) and one is not events.Happened
 }
 

@@ -24,12 +24,12 @@ from rollback.config.settings import parse
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.pulumi.update_history import deployed_commit, history
-from rollback.model.events import EngineBegan
 from rollback.model.plan import Plan
 from rollback.model.release import STACK
 from rollback.model.request import StackRequest
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Outcome
+from rollback.targets.stack.events import EngineBegan
 from rollback.targets.stack.target import Stack
 from tests.coded import coded
 from tests.doubles.journal import Memory

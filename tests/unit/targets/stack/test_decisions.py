@@ -23,7 +23,6 @@ from rollback.integrations.pulumi.backend import BackendLock, BackendLocks
 from rollback.integrations.pulumi.engine import CommandResult
 from rollback.integrations.pulumi.preview_events import PreviewStep
 from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
-from rollback.model.events import EngineBegan, EngineLocked
 from rollback.model.plan import Plan
 from rollback.model.request import StackRequest
 from rollback.model.resource_changes import (
@@ -41,6 +40,7 @@ from rollback.targets.base import Failure
 from rollback.targets.progress import counts
 from rollback.targets.stack import planner, recovery
 from rollback.targets.stack import progress as stack_progress
+from rollback.targets.stack.events import EngineBegan, EngineLocked
 from rollback.targets.stack.planner import Preview, beyond
 from rollback.targets.stack.progress import UpdateProgress
 from tests.coded import coded

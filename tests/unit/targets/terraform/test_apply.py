@@ -13,12 +13,12 @@ import pytest
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
 from rollback.integrations.terraform import Diagnostic, Done
-from rollback.model.events import ApplyEnded, Applying, StateLocked
 from rollback.model.plan import Plan
 from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import UPDATE, ResourceChange
 from rollback.targets.terraform import apply as terraform_apply
 from rollback.targets.terraform.apply import apply, overtaken, touched, unlock
+from rollback.targets.terraform.events import ApplyEnded, Applying, StateLocked
 from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.state_bucket import StateBucket, StateLock, position
 from rollback.targets.terraform.workspace import Work

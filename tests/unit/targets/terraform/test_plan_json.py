@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 
 from rollback.core.errors import Code, RollbackError
-from rollback.model.events import (
+from rollback.model.events import Happened
+from rollback.model.plan import Plan
+from rollback.model.record import Event
+from rollback.model.request import TerraformRequest
+from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
+from rollback.targets.progress import counts
+from rollback.targets.terraform import plan_json
+from rollback.targets.terraform.events import (
     ApplyEnded,
-    Happened,
     Replanned,
     TerraformAdopted,
     TerraformChanged,
@@ -18,12 +24,6 @@ from rollback.model.events import (
     TerraformResource,
     TerraformReverted,
 )
-from rollback.model.plan import Plan
-from rollback.model.record import Event
-from rollback.model.request import TerraformRequest
-from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
-from rollback.targets.progress import counts
-from rollback.targets.terraform import plan_json
 from rollback.targets.terraform.plan_json import (
     CHANGED,
     REVERTED,
