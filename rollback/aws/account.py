@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import boto3
@@ -25,9 +25,8 @@ from botocore.parsers import ResponseParserError
 
 from rollback.aws.answers import trust_nothing
 from rollback.aws.call_log import logged
-from rollback.aws.rate_limit import Limit, SlidingWindow, TokenBucket
+from rollback.aws.pacing import THROTTLES, Throttles, paced
 from rollback.aws.session_end import ends
-from rollback.config.sections import Pace, Rto
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.core.thread_pool import WORKERS, Pool, workers
@@ -50,7 +49,6 @@ _UNSURE_SECONDS = 2
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
-THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
@@ -72,7 +70,6 @@ class Account:
     caller: Actor
     lambda_: LambdaClient
     dynamodb: DynamoDBClient
-    ssm: SSMClient
     throttles: Throttles
     # Any other service's client, of the same credentials and region. Extra keyword arguments go to
     # `botocore.config.Config` (https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html).
@@ -82,6 +79,11 @@ class Account:
     # When the credentials end permanently, in UTC; None where that is not known.
     ends: datetime | None = None
     workers: Callable[[], AbstractContextManager[Pool]] = workers
+
+    @cached_property
+    def ssm(self) -> SSMClient:
+        made: SSMClient = self.client("ssm")
+        return made
 
     def publish(self, parameter: str, value: str) -> None:
         """Writes a parameter by which others look up what is deployed."""
@@ -102,34 +104,13 @@ class Account:
         return first, rest
 
 
-class Limits(Protocol):
-    """How fast Lambda may be asked: settings have it."""
-
-    @property
-    def pace(self) -> Pace: ...
-    @property
-    def rto(self) -> Rto: ...
-
-
-class Throttles:
-    """Counts the answers that said "too many requests": somebody else was using the quota, too."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        with self._lock:
-            self.count += 1
-
-
 def connect(settings: Settings, session: boto3.Session | None = None) -> Account:
     """The account that the environment names, seen with the caller's credentials, or with those of `session`.
 
     Raises `UsageError` (exit 2) without credentials, without a way to AWS or with a clock that is more
     than five minutes off, and `Refused` (exit 3) for credentials of another account.
     """
-    made = opened(settings.region, session)
+    made = opened(settings.region, session, ahead=("lambda", "dynamodb"))
     if made.account != settings.account:
         raise Refused(
             f"These credentials belong to account {made.account}, but {settings.environment} is "
@@ -145,7 +126,6 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
         caller=_actor(made.arn),
         lambda_=lambda_,
         dynamodb=made.client("dynamodb"),
-        ssm=made.client("ssm"),
         throttles=throttles,
         client=made.client,
         ahead=made.ahead,
@@ -164,10 +144,13 @@ class Opened:
     ahead: float
 
 
-def opened(region: str | None = None, session: boto3.Session | None = None) -> Opened:
+def opened(
+    region: str | None = None, session: boto3.Session | None = None, *, ahead: Iterable[str] = ()
+) -> Opened:
     """Asks STS whose credentials the caller has, or `session`. Without a region it is the one that boto3 finds.
 
-    Raises `UsageError` as `connect` does.
+    The first clients of the services in `ahead` are made while STS answers: each takes 50 ms of this process. Raises
+    `UsageError` as `connect` does.
     """
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 5},
@@ -185,14 +168,23 @@ def opened(region: str | None = None, session: boto3.Session | None = None) -> O
             )
         trust_nothing(session.events)
         logged(session.events)
-        identity = session.client("sts", config=config).get_caller_identity()
+        sts = session.client("sts", config=config)
     # The one thing that threads may not do with a session at the same time.
     making = threading.Lock()
 
-    def client(service: str, **more: Any) -> Any:
+    def made(service: str, **more: Any) -> Any:
         # The environment may name an endpoint for one service alone, and one that is none.
         with explained(f"looking for {service}'s endpoint", before=True), making:
             return session.client(service, config=config.merge(Config(**more)))  # type: ignore[call-overload] # any service
+
+    with ThreadPoolExecutor(1) as beside:
+        early = {service: beside.submit(made, service) for service in ahead}
+        with explained("asking STS who the caller is", before=True):
+            identity = sts.get_caller_identity()
+
+    def client(service: str, **more: Any) -> Any:
+        ready = early.pop(service, None) if not more else None
+        return made(service, **more) if ready is None else ready.result()
 
     return Opened(
         session=session,
@@ -346,53 +338,3 @@ def _clock_ahead(date: str | None) -> float:
             next="Set the clock (timedatectl set-ntp true), then try again.",
         )
     return skew if abs(skew) > _UNSURE_SECONDS else 0.0
-
-
-def paced(
-    client: LambdaClient,
-    settings: Limits,
-    throttles: Throttles,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Waits for the rate limit before every attempt, and slows it down after every throttle.
-
-    A throttled call was not carried out: it is sent again as soon as the limit allows, for as long as the RTO of a
-    code rollback, so that no burst of throttling that is shorter than what is left of it ends a rollback. `clock`
-    and `sleep` are seconds, monotonic.
-    """
-    patience = settings.rto.code * 60
-    writes = TokenBucket(rate=settings.pace.writes, burst=settings.pace.burst, clock=clock, sleep=sleep)
-    limit = max(1, int(settings.pace.reads))
-    reads = SlidingWindow(limit=limit, seconds=limit / settings.pace.reads, clock=clock, sleep=sleep)
-
-    def quota(event_name: str) -> Limit | None:
-        # GetFunction has a quota of its own; Invoke is no control-plane call.
-        operation = event_name.rsplit(".", 1)[-1]
-        return {"Invoke": None, "GetFunction": reads}.get(operation, writes)
-
-    def before_send(event_name: str = "", **_: Any) -> None:
-        if (quota_of := quota(event_name)) is not None:
-            quota_of.take()
-
-    def needs_retry(
-        response: tuple[Any, Any] | None, request_dict: dict[str, Any], event_name: str = "", **_: Any
-    ) -> float | None:
-        """As botocore has it: seconds to wait before the next attempt, or None to leave it to others."""
-        quota_of = quota(event_name)
-        if quota_of is None or response is None or not _throttled(*response):
-            return None
-        throttles.add()
-        quota_of.throttled()
-        # The context is of one call, with all its attempts.
-        since: float = request_dict["context"].setdefault("throttled_since", clock())
-        return 0.0 if clock() - since < patience else None
-
-    client.meta.events.register("before-send.lambda", before_send)
-    client.meta.events.register_first("needs-retry.lambda", needs_retry)  # type: ignore[arg-type] # an answer counts
-
-
-def _throttled(http: Any, parsed: Any) -> bool:
-    name = parsed.get("Error", {}).get("Code", "")
-    return http.status_code == 429 or name in THROTTLES  # noqa: PLR2004 - HTTP, RFC 6585

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, HTTPClientError
 
-from rollback.aws.account import THROTTLES, Account, code, denied, explained
+from rollback.aws.account import Account, code, denied, explained
+from rollback.aws.pacing import THROTTLES
 from rollback.config.naming import is_like
 from rollback.config.settings import Settings
 from rollback.model.alias_moves import shares

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from rollback.aws import account as accounts
 from rollback.aws import stacks as of_stacks
 from rollback.aws.account import code, explained
+from rollback.aws.pacing import Throttles, paced
 from rollback.aws.rate_limit import TokenBucket
 from rollback.config.naming import arn
 from rollback.config.sections import Pace, Rto
@@ -71,7 +72,7 @@ def visit(region: str = "") -> Visitor:
     # boto3 does not read AWS_REGION, which AWS's other SDKs and its runners set.
     made = accounts.opened(region or os.environ.get("AWS_REGION") or None)
     lambda_ = made.client("lambda")
-    accounts.paced(lambda_, _Usual(), accounts.Throttles())
+    paced(lambda_, _Usual(), Throttles())
     return Visitor(
         account=made.account,
         region=str(made.session.region_name),

@@ -20,7 +20,8 @@ from rollback.actions.context import Session
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, Recorded, adopt, record
 from rollback.actions.run import Finished
-from rollback.aws.account import Account, Throttles
+from rollback.aws.account import Account
+from rollback.aws.pacing import Throttles
 from rollback.config.settings import Settings, parse
 from rollback.core.clocks import Clocks
 from rollback.ledger.audit_bucket import Archive
@@ -200,10 +201,14 @@ class World:
             caller=caller,
             lambda_=alive(self.functions),
             dynamodb=alive(self.dynamodb),
-            ssm=alive(self.parameters),
             throttles=Throttles(),
             client=lambda service, **more: (
-                {"lambda": self.functions, "cloudwatch": self.metrics, **self.invokers}.get(service)
+                {
+                    "lambda": self.functions,
+                    "ssm": alive(self.parameters),
+                    "cloudwatch": self.metrics,
+                    **self.invokers,
+                }.get(service)
                 or boto3.client(service, **more)
             ),
         )

@@ -18,7 +18,8 @@ import yaml
 
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
-from rollback.aws.account import Account, Throttles
+from rollback.aws.account import Account
+from rollback.aws.pacing import Throttles
 from rollback.config.settings import parse
 from rollback.core.clocks import Clocks
 from rollback.integrations.pulumi.workspace import Workspace
@@ -212,9 +213,8 @@ class Estate:
             caller=ALICE,
             lambda_=None,  # type: ignore[arg-type] # never asked
             dynamodb=None,  # type: ignore[arg-type] # never asked
-            ssm=self.parameters,  # type: ignore[arg-type] # a double
             throttles=Throttles(),
-            client=self.aws,
+            client=lambda service, **_: self.parameters if service == "ssm" else self.aws(service),
         )
         context = Context(
             account=account,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rollback.actions.context import Session
 from rollback.actions.lifecycle import Lifecycle
-from rollback.aws.account import Account, Throttles
+from rollback.aws.account import Account
+from rollback.aws.pacing import Throttles
 from rollback.core.clocks import Clocks
 from rollback.core.errors import RollbackError
 from rollback.ledger.lease import Leases
@@ -231,9 +232,8 @@ class Process:
             caller=self.who,
             lambda_=lambda_,
             dynamodb=dynamodb,
-            ssm=ssm,
             throttles=Throttles(),
-            client=lambda service, **_: {"lambda": lambda_}[service],
+            client=lambda service, **_: {"lambda": lambda_, "ssm": ssm}[service],
             workers=Turns(self.order, self.ahead),
         )
         return Session(

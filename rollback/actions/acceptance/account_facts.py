@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from rollback.actions.acceptance.fact import Differs, Fact, Skipped
 from rollback.actions.acceptance.sandbox import DENIALS, Sandbox
-from rollback.aws.account import MAX_SKEW_SECONDS, THROTTLES, code
+from rollback.aws.account import MAX_SKEW_SECONDS, code
+from rollback.aws.pacing import THROTTLES
 
 # Few enough to leave the account's others their part: three seconds of its quota.
 _CALLS = 45

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from bench.load import OPERATION, outside_load
 from localaws import quota
 from localaws.quota import CONTROL, Rate
-from rollback.aws.account import Throttles, paced
+from rollback.aws.pacing import Throttles, paced
 from tests.doubles.clock import Clock
 from tests.doubles.world import settings
 from tests.integration.localaws import test_quota

@@ -15,7 +15,8 @@ from botocore import exceptions
 
 from rollback.actions import smoke_test
 from rollback.actions.context import begin
-from rollback.aws.account import Account, Throttles, _actor, _clock_ahead, explained, was_refused
+from rollback.aws.account import Account, _actor, _clock_ahead, explained, was_refused
+from rollback.aws.pacing import Throttles
 from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.model.identity import Actor
 from rollback.model.record import now_iso
@@ -147,7 +148,6 @@ def test_what_is_written_down_has_the_time_of_aws_and_not_of_a_clock_that_is_off
         caller=Actor(role="r", person="p"),
         lambda_=cast("Any", None),
         dynamodb=cast("Any", None),
-        ssm=cast("Any", None),
         throttles=Throttles(),
         ahead=200.0,
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rollback.aws.account import Account, Throttles
+from rollback.aws.account import Account
+from rollback.aws.pacing import Throttles
 from rollback.core.clocks import Clocks
 from rollback.ledger.lease import LeaseLost
 from rollback.model.alias_moves import Move, deployed_versions, states
@@ -37,7 +38,6 @@ class Estate:
             caller=BY,
             lambda_=self.functions,  # type: ignore[arg-type]
             dynamodb=None,  # type: ignore[arg-type]
-            ssm=None,  # type: ignore[arg-type]
             throttles=Throttles(),
             client=lambda service, **_: {"lambda": self.functions}[service],
         )
