@@ -81,8 +81,8 @@ class Settings(Section):
     )
     production: bool = Field(
         True,
-        description="Whether people depend on it. There are no drills then, `--yes` does not confirm a plan, and "
-        "another person approves, unless `unattended` and `approval` say otherwise",
+        description="Whether it is production. Then there are no drills; by default `--yes` confirms no plan "
+        "(`unattended`), and another person approves (`approval`)",
         examples=[False],
     )
     naming: Naming = Field(
@@ -101,7 +101,7 @@ class Settings(Section):
     )
     protected_branch: Annotated[str, Field(pattern=BRANCH)] = Field(
         "main",
-        description="The branch whose settings count, and to whose commits a rollback can go",
+        description="The branch whose settings count. A rollback can go to its commits only",
         examples=["main"],
     )
     alias: Annotated[str, Field(pattern=ALIAS)] = Field(
@@ -121,8 +121,8 @@ class Settings(Section):
     cloudformation_stacks: tuple[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,127}$")], ...] = (
         Field(
             (),
-            description="The CloudFormation stacks that deploy functions (SAM, CDK, templates), which the roles may read "
-            "then: `can` says whether they keep versions, `release record --from-stack` reads what they have deployed",
+            description="The CloudFormation stacks that deploy functions (SAM, CDK, templates), which the roles may then "
+            "read. `can` checks whether they keep versions, `release record --from-stack` reads what they have deployed",
             examples=[["orders-production"]],
         )
     )
@@ -142,21 +142,21 @@ class Settings(Section):
     )
     slack_channel: Annotated[str, Field(pattern=CHANNEL, max_length=81)] = Field(
         "",
-        description="Where rollbacks are posted on Slack; the bot's token, or a webhook's address, is in the "
-        "SecureString `slack` below `naming.parameters`. Empty: nowhere",
+        description="The Slack channel for rollbacks. The bot's token, or a webhook's URL, is in the SecureString "
+        "`slack` below `naming.parameters`. Empty: none",
         examples=["#deployments"],
     )
     event_bus: Annotated[str, Field(pattern=BUS_NAME)] = Field(
         "",
-        description="The EventBridge bus of this account and region that gets each rollback's end: `default`, or another's "
-        "name. Empty: none",
+        description="The EventBridge bus of this account and region to which the end of each rollback is sent: `default`, "
+        "or another name. Empty: none",
         examples=["default"],
     )
     people: People = Field(People(), description="ARNs of IAM users who may take a role, with MFA")
     permission_sets: PermissionSets = Field(
         PermissionSets(),
-        description="The permission sets of IAM Identity Center by which people act, beside the users of `people` or "
-        "in their place; each refers to the policies that the foundation's stack exports as `permissionSets`",
+        description="The permission sets of IAM Identity Center, beside the users of `people` or instead of them. Each "
+        "refers to policies that the foundation's stack exports as `permissionSets`",
     )
     reviewers: Reviewers = Field(
         Reviewers(),
@@ -172,8 +172,8 @@ class Settings(Section):
     )
     holds_data: tuple[str, ...] = Field(
         (),
-        description="Kinds of resources that no rollback deletes or replaces unless it is named, beside those known; "
-        "as Terraform calls them without the provider",
+        description="More kinds of resources that hold data: no rollback deletes or replaces one unless it is named. "
+        "Each is called as in Terraform, without the provider",
         examples=[["dynamodb_table"]],
     )
     state_key: Annotated[str, Field(pattern=rf"^$|{KMS_KEY}")] = Field(
@@ -183,14 +183,14 @@ class Settings(Section):
     )
     table_keys: tuple[Annotated[str, Field(pattern=KMS_KEY)], ...] = Field(
         (),
-        description="The KMS keys of tables that have keys of their own, which DynamoDB may use where one is restored",
+        description="The KMS keys of tables that have keys of their own, which DynamoDB may use to restore them",
         examples=[["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"]],
     )
     # "The maximum retention period is 100 years" (Amazon S3 User Guide, "Object Lock considerations",
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html).
     audit_retention_days: Annotated[int, Field(ge=1, le=36_500)] = Field(
         400,
-        description="For how many days nothing in the archive can be deleted, not even by the account's root",
+        description="For how many days nobody can delete anything in the archive, not even the account's root",
         examples=[400],
     )
     terraform: Terraform | None = Field(

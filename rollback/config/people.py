@@ -49,7 +49,7 @@ class People(Section):
     )
     approvers: tuple[str, ...] = Field(
         (),
-        description="Who may take the approver role; they are in none of the other lists",
+        description="Who may take the approver role. They may be in no other list",
         examples=[_USERS],
     )
 
@@ -158,8 +158,8 @@ class GitLab(Section):
     )
     approvals: Annotated[str, like(GITLAB_PROJECT, "path of a GitLab project", empty=True)] = Field(
         "",
-        description="The project whose jobs on the protected branch may take the approver role: another one, to which "
-        "nobody may push who deploys or is on call. Empty: no job approves, people do",
+        description="Another project, whose jobs on the protected branch may take the approver role. Nobody who deploys or "
+        "is on call may push to it. Empty: only people approve",
         examples=["acme/approvals"],
     )
     host: Annotated[str, like(HOST_NAME, "host name")] = Field(
@@ -167,11 +167,11 @@ class GitLab(Section):
     )
     project_id: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="The number of `project`, which stays when its path is given away. 0: AWS does not ask for it",
+        description="The number of `project`, which another project of the same path does not have. 0: AWS does not check it",
         examples=[4711],
     )
     approvals_id: Annotated[int, Field(ge=0)] = Field(
-        0, description="The same of `approvals`", examples=[4712]
+        0, description="The number of `approvals`", examples=[4712]
     )
 
     @field_validator("approvals")

@@ -43,7 +43,7 @@ class Pace(Section):
         14.9, description="Calls of Lambda's control plane a second", examples=[14.9]
     )
     burst: Annotated[int, Field(ge=1, le=1000)] = Field(
-        13, description="Of them at once; two are kept for calls that overtake others", examples=[13]
+        13, description="How many of them at once. Two more are kept for urgent calls", examples=[13]
     )
     reads: Annotated[float, Field(gt=0, le=10000)] = Field(
         95, description="GetFunction calls a second", examples=[95]
@@ -98,7 +98,7 @@ class Guard(Section):
     )
     duration_ms: Annotated[int, Field(ge=0, le=900_000)] = Field(
         0,
-        description="Milliseconds that one call in a hundred takes longer (p99). 0: no such alarm",
+        description="The p99 duration in milliseconds, above which the alarm turns red. 0: no such alarm",
         examples=[3000],
     )
     throttles: Annotated[int, Field(ge=0)] = Field(
@@ -114,18 +114,19 @@ class Guard(Section):
     )
     smoke: str = Field(
         "",
-        description="The function of the catalogue whose alias the guard invokes to prove the release healthy: any "
-        "answer but an error is. Empty: the record says that it was not smoke-tested",
+        description="A function of the catalogue, whose alias the guard invokes to verify: any answer but an error is "
+        "healthy. Empty: no smoke test is run, and the record says so",
         examples=["team-service-get"],
     )
     timeout_seconds: Annotated[int, Field(ge=60, le=900)] = Field(
         300,
-        description="When the function is ended. Shortly before, it stops gracefully, and the next try resumes",
+        description="After how many seconds Lambda ends the function. Shortly before, it stops gracefully, and the next "
+        "try resumes",
         examples=[300],
     )
     recovery_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
         10,
-        description="How long after its rollback it reports whether the alarm has recovered",
+        description="How many minutes after its rollback it reports whether the alarm has recovered",
         examples=[10],
     )
 
@@ -204,7 +205,7 @@ class Naming(Section):
     )
     foundation_bucket: _Single = Field(
         _DEFAULT.foundation_bucket,
-        description="The bucket of the foundation's state, which is an administrator's alone",
+        description="The bucket of the foundation's state, which only administrators can read and write",
         examples=["{prefix}-{environment}-admin-pulumi"],
     )
     audit_bucket: Annotated[str, _template(*_OF_ENVIRONMENT, ACCOUNT)] = Field(
@@ -219,19 +220,17 @@ class FunctionAccess(Section):
 
     by: Literal["auto", "listed", "tag", "prefix"] = Field(
         "auto",
-        description="`listed`: each by its ARN. `prefix`: all whose names begin so, listed here or not. `tag`: all "
-        "that carry `tag`. `auto`: listed as long as IAM's limits hold it (about 280 functions), else by tag where "
-        "there is one, else by prefix",
+        description="`listed`, `prefix`, `tag` or `auto`: see above",
         examples=["prefix"],
     )
     prefixes: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{3,}$")], ...] = Field(
         (),
-        description="Prefixes of functions' names. None: what the names of each service have in common",
+        description="Prefixes of functions' names, for `prefix`. None: what the names of each service have in common",
         examples=[["orders-prod-"]],
     )
     tag: dict[str, str] = Field(
         {},
-        description="A tag that functions carry, and its value; several: all of them",
+        description="A tag that functions carry, with its value. If there are several, a function must carry all",
         examples=[{"team": "orders"}],
         validate_default=True,
     )
@@ -260,14 +259,14 @@ class Automatic(Section):
     )
     alarms: tuple[Annotated[str, like(ALARM_NAME, "name of an alarm")], ...] = Field(
         (),
-        description="CloudWatch alarms that may, by name, beside those that the guard declares",
+        description="Names of your CloudWatch alarms that may, beside those of the guard",
         examples=[["orders-5xx"]],
     )
     services: tuple[str, ...] = Field(
-        (), description="Services whose guard's alarms may. None: all", examples=[["orders"]]
+        (), description="Services whose guard alarms may. None: all", examples=[["orders"]]
     )
     bake: Minutes = Field(
         30,
-        description="For how many minutes after a release an alarm that turns red may",
+        description="For how many minutes after a release: an alarm that turns red later takes nothing",
         examples=[30],
     )
