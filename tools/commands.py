@@ -67,7 +67,8 @@ def _row(parameter: Any, context: Any) -> str:
     """A parameter as a line of a table; empty of what is hidden, and of what every command has."""
     if getattr(parameter, "hidden", False) or EVERYWHERE & set(parameter.opts):
         return ""
-    name, _ = parameter.get_help_record(context)
+    # That an argument is a text is said by its name: only choices are more.
+    name = parameter.get_help_record(context)[0].removesuffix(" <str>").removesuffix(" <path>")
     default = parameter.default
     shown = "required" if parameter.required else "" if _unset(default) else f"`{_text(default)}`"
     return f"| `{_cell(name)}` | {_cell(parameter.help or '')} | {_cell(shown)} |"

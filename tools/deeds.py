@@ -68,8 +68,10 @@ def _denied() -> Iterator[str]:
     yield "### What the boundary denies to every role\n"
     yield "| nobody may | actions |"
     yield "|---|---|"
-    for rows in _GROUPS.values():
-        yield from (f"| {deed.what} | {_actions(deed)} |" for deed in rows if deed.never)
+    found: dict[str, list[str]] = {}
+    for deed in (deed for rows in _GROUPS.values() for deed in rows if deed.never):
+        found.setdefault(_actions(deed), []).append(deed.what)
+    yield from (f"| {'; '.join(whats)} | {actions} |" for actions, whats in found.items())
 
 
 def _actions(deed: Deed) -> str:

@@ -35,7 +35,7 @@ VERBS = {
         ),
         "table": (
             "roll_back:table",
-            "Restore a table to a point in time, beside the live one; then, apart, cut over to it.",
+            "Restore a table to a point in time, beside the live one; a second step cuts over to it.",
         ),
         "full": (
             "roll_back:full",
@@ -108,7 +108,7 @@ VERBS = {
         "record": ("release:record", "Record what is deployed as a release, after a deployment."),
         "adopt": (
             "release:adopt",
-            "Make a release of published versions, whose description is exactly the release's name.",
+            "Make a release of published versions whose description is exactly the release's name.",
         ),
         "list": ("release:list_", "List the recorded releases, newest first."),
         "quarantine": (

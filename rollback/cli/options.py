@@ -21,6 +21,7 @@ Env = Annotated[
     typer.Option(
         "--env",
         "-e",
+        metavar="ENV",
         envvar=ENVIRONMENT,
         help="The environment, with its settings in Pulumi.<ENV>.yaml.",
         autocompletion=completion.environments,
@@ -31,30 +32,43 @@ MaybeEnv = Annotated[
     typer.Option(
         "--env",
         "-e",
+        metavar="ENV",
         envvar=ENVIRONMENT,
         help="The environment; default: the one of your AWS account.",
         autocompletion=completion.environments,
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in one line; required for every change.")]
+Reason = Annotated[
+    str, typer.Option("--reason", "-r", metavar="TEXT", help="Why, in one line; required for every change.")
+]
 Identifier = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="A rollback's id, the first 6 or more of its characters, or last.",
+        help="A rollback's id, its first 6 or more characters, or last.",
         autocompletion=completion.records,
     ),
 ]
 Services = Annotated[
     str,
-    typer.Option("--services", "-s", help="all, or some: a,b", autocompletion=completion.services),
+    typer.Option(
+        "--services", "-s", metavar="SERVICES", help="all, or a list: a,b", autocompletion=completion.services
+    ),
 ]
 Release = Annotated[
-    str, typer.Option("--to", help="A release, or previous.", autocompletion=completion.targets)
+    str,
+    typer.Option(
+        "--to", metavar="RELEASE", help="A release, or previous.", autocompletion=completion.targets
+    ),
 ]
 Version = Annotated[
     str,
-    typer.Option("--version", help="The release's version, e.g. v1.2.0.", autocompletion=completion.releases),
+    typer.Option(
+        "--version",
+        metavar="VERSION",
+        help="The release's version, e.g. v1.2.0.",
+        autocompletion=completion.releases,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan without applying it.")]
 Yes = Annotated[
@@ -87,7 +101,7 @@ ConfirmDead = Annotated[
         help="The process that held the engine's lock is dead: HOST:PID, or the lock's id.",
     ),
 ]
-Commit = Annotated[str, typer.Option("--commit", help="The commit that was deployed.")]
+Commit = Annotated[str, typer.Option("--commit", metavar="COMMIT", help="The commit that was deployed.")]
 
 
 def minutes_in(duration: str) -> int:

@@ -132,8 +132,9 @@ LEDGER_DEEDS = (
     _row(NOBODY, "read or write another environment's lease or timeline",
          "dynamodb:GetItem Query PutItem UpdateItem", LEDGER, "LOCK#other"),
     _row(NOBODY, "write another environment's timeline", "dynamodb:PutItem UpdateItem", LEDGER, "RELEASE#other"),
-    *(_never(f"delete what is under {key}", "dynamodb:DeleteItem BatchWriteItem", LEDGER, key)
-      for key in ("ROLLBACK#01J", "DEPLOYMENT#01J", "RELEASE#{env}", "LOCK#{env}")),
+    *(_never(f"delete {of}", "dynamodb:DeleteItem BatchWriteItem", LEDGER, key)
+      for of, key in (("a record", "ROLLBACK#01J"), ("a release", "DEPLOYMENT#01J"),
+                      ("the timeline", "RELEASE#{env}"), ("a lease", "LOCK#{env}"))),
     _never("read or write the ledger with PartiQL",
          "dynamodb:PartiQLSelect PartiQLInsert PartiQLUpdate PartiQLDelete", LEDGER, "ROLLBACK#01J"),
     _never("delete the ledger, or change its protection", "dynamodb:DeleteTable UpdateTable UpdateTimeToLive PutResourcePolicy "

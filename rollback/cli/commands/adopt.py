@@ -17,11 +17,12 @@ def adopt(
     write: Annotated[
         Path | None,
         typer.Option(
-            "--write", metavar="DIR", help="Where to write the import file, and the lines for Terraform."
+            "--write", metavar="DIR", help="The folder for the import file and the lines for Terraform."
         ),
     ] = None,
     foundation: Annotated[
-        bool, typer.Option("--foundation", help="What an administrator declares: ledger, archive, roles.")
+        bool,
+        typer.Option("--foundation", help="Adopt what an administrator declares: ledger, archive, roles."),
     ] = False,
     json: Json = False,
 ) -> None:

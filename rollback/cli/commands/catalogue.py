@@ -18,12 +18,18 @@ def sync(
     env: Env,
     stack: Annotated[
         list[str] | None,
-        typer.Option("--stack", help="Look for new functions in this CloudFormation stack; can be repeated."),
+        typer.Option(
+            "--stack",
+            metavar="STACK",
+            help="Look for new functions in this CloudFormation stack; can be repeated.",
+        ),
     ] = None,
     name_prefix: Annotated[
         list[str] | None,
         typer.Option(
-            "--name-prefix", help="Look for functions whose names begin with this; can be repeated."
+            "--name-prefix",
+            metavar="PREFIX",
+            help="Look for functions whose names begin with this; can be repeated.",
         ),
     ] = None,
     tag: Annotated[

@@ -43,11 +43,16 @@ class WorkflowRole(StrEnum):
 
 
 def role(
-    which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE")],
+    which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE", help="The role to take.")],
     env: Env,
-    minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long the job may take.")] = 60,
+    minutes: Annotated[
+        int, typer.Option("--minutes", metavar="N", min=1, help="How long the job may take, in minutes.")
+    ] = 60,
     person: Annotated[
-        str, typer.Option("--person", help="In whose name; by default of who has started this attempt.")
+        str,
+        typer.Option(
+            "--person", metavar="PERSON", help="In whose name; default: the person who started this attempt."
+        ),
     ] = "",
 ) -> None:
     """Take a role in a job: outputs for GitHub's next step, or variables for a GitLab shell."""
@@ -57,22 +62,39 @@ def role(
 
 
 def plan(
-    kind: Annotated[WorkflowKind, typer.Argument(metavar="KIND")],
+    kind: Annotated[WorkflowKind, typer.Argument(metavar="KIND", help="What to roll back.")],
     env: Env,
     reason: Reason = "",
-    to: Annotated[str, typer.Option("--to")] = "",
-    services: Annotated[str, typer.Option("--services")] = "all",
-    table: Annotated[str, typer.Option("--table")] = "",
-    cutover: Annotated[str, typer.Option("--cutover")] = "none",
-    allow_destroy: Annotated[str, typer.Option("--allow-destroy")] = "",
+    to: Annotated[
+        str, typer.Option("--to", metavar="TARGET", help="As --to of the command of this kind.")
+    ] = "",
+    services: Annotated[
+        str, typer.Option("--services", metavar="SERVICES", help="all, or a list: a,b")
+    ] = "all",
+    table: Annotated[str, typer.Option("--table", metavar="TABLE", help="The table.")] = "",
+    cutover: Annotated[
+        str, typer.Option("--cutover", metavar="CUTOVER", help="none, copy-back or parameter.")
+    ] = "none",
+    allow_destroy: Annotated[
+        str,
+        typer.Option(
+            "--allow-destroy", metavar="NAMES", help="Resources that may be deleted, in a list: a,b"
+        ),
+    ] = "",
     allow_below: Annotated[
         str,
         typer.Option(
             "--allow-below",
-            help="true: below a release that must not be rolled back past, too, once approved.",
+            metavar="true|false",
+            help="true: go below a floor, as an exception that another person approves.",
         ),
     ] = "false",
-    unreviewed: Annotated[str, typer.Option("--unreviewed")] = "false",
+    unreviewed: Annotated[
+        str,
+        typer.Option(
+            "--unreviewed", metavar="true|false", help="true: confirm the plan in advance, as --yes does."
+        ),
+    ] = "false",
 ) -> None:
     """Plan and record; a second attempt of a run continues with the same record."""
     with verb(env, json=False) as (opened, ui):
@@ -118,7 +140,13 @@ def reviewer(env: Env) -> None:
         ci.hand_on(person=ci.reviewer(settings))
 
 
-def apply(identifier: Identifier, env: Env, digest: Annotated[str, typer.Option("--digest")] = "") -> None:
+def apply(
+    identifier: Identifier,
+    env: Env,
+    digest: Annotated[
+        str, typer.Option("--digest", metavar="DIGEST", help="The digest of the approved plan.")
+    ] = "",
+) -> None:
     """Apply the run's plan; or resume it, if an earlier attempt was interrupted or failed."""
     with verb(env, json=False) as (opened, ui):
         status = opened.record(identifier).status
@@ -134,7 +162,9 @@ def apply(identifier: Identifier, env: Env, digest: Annotated[str, typer.Option(
 def end_(
     identifier: Identifier,
     env: Env,
-    approval: Annotated[str, typer.Option("--approval", help="How the approval's job ended.")] = "",
+    approval: Annotated[
+        str, typer.Option("--approval", metavar="RESULT", help="How the approval's job ended.")
+    ] = "",
 ) -> None:
     """Give up what was rejected or timed out, and write the result to the job's summary."""
     with verb(env, json=False) as (opened, _):

@@ -32,7 +32,8 @@ def drill(
         str,
         typer.Option(
             "--scenario",
-            help="What to make bad: code, configuration, infrastructure, full, table, automatic; several, or all.",
+            metavar="SCENARIO",
+            help="What to make bad: code, configuration, infrastructure, full, table, automatic; a list, or all.",
         ),
     ] = "",
     fault: Annotated[
@@ -47,6 +48,7 @@ def drill(
         str,
         typer.Option(
             "--table",
+            metavar="TABLE",
             help="The table; default: the first one configured.",
             autocompletion=completion.tables,
         ),

@@ -19,12 +19,20 @@ def build(
     file: Annotated[
         str,
         typer.Option(
-            "--file", "-f", metavar="FILE", callback=output.file, help="Where; default: guard.package."
+            "--file",
+            "-f",
+            metavar="FILE",
+            callback=output.file,
+            help="The file to write; default: the setting guard.package.",
         ),
     ] = "",
     python: Annotated[
         str,
-        typer.Option("--python", metavar="VERSION", help="The Python it runs under; default: the runtime's."),
+        typer.Option(
+            "--python",
+            metavar="VERSION",
+            help="The version of Python; default: that of the function's runtime.",
+        ),
     ] = "",
     json: Json = False,
 ) -> None:

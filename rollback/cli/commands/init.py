@@ -37,7 +37,8 @@ class Grouped(StrEnum):
 
 
 NewEnv = Annotated[
-    str, typer.Option("--env", "-e", help="The environment's name, e.g. production or prod-eu.")
+    str,
+    typer.Option("--env", "-e", metavar="ENV", help="The environment's name, e.g. production or prod-eu."),
 ]
 
 
@@ -45,18 +46,28 @@ def init(
     env: NewEnv,
     alias: Annotated[
         str,
-        typer.Option("--alias", help="The alias that callers invoke; default: the one that functions have."),
+        typer.Option(
+            "--alias",
+            metavar="ALIAS",
+            help="The alias that callers invoke; default: the one that functions have.",
+        ),
     ] = "",
-    region: Annotated[str, typer.Option("--region", help="The region; default: yours.")] = "",
+    region: Annotated[
+        str, typer.Option("--region", metavar="REGION", help="The region; default: yours.")
+    ] = "",
     folder: Annotated[
         str,
         typer.Option(
-            "--folder", help="Where to write; default: this folder, or rollbacks/ if it is not empty."
+            "--folder",
+            metavar="DIR",
+            help="Where to write; default: this folder, or rollbacks/ if it is not empty.",
         ),
     ] = "",
     prefix: Annotated[
         str,
-        typer.Option("--prefix", help="What all names begin with; default: the folder's name."),
+        typer.Option(
+            "--prefix", metavar="PREFIX", help="What all names begin with; default: the folder's name."
+        ),
     ] = "",
     production: Annotated[
         bool | None,
@@ -64,11 +75,17 @@ def init(
     ] = None,
     stack: Annotated[
         list[str] | None,
-        typer.Option("--stack", help="Only functions of this CloudFormation stack; can be repeated."),
+        typer.Option(
+            "--stack", metavar="STACK", help="Only functions of this CloudFormation stack; can be repeated."
+        ),
     ] = None,
     name_prefix: Annotated[
         list[str] | None,
-        typer.Option("--name-prefix", help="Only functions whose names begin with this; can be repeated."),
+        typer.Option(
+            "--name-prefix",
+            metavar="PREFIX",
+            help="Only functions whose names begin with this; can be repeated.",
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None,
@@ -86,7 +103,7 @@ def init(
         typer.Option("--services-by", help="How functions are grouped into services; default: what fits."),
     ] = None,
     service_tag: Annotated[
-        str, typer.Option("--service-tag", metavar="KEY", help="With --services-by tag: which one.")
+        str, typer.Option("--service-tag", metavar="KEY", help="With --services-by tag: the tag to use.")
     ] = "",
     tables: Annotated[
         bool,

@@ -47,10 +47,15 @@ def login(
     ] = "",
     profile: Annotated[
         str,
-        typer.Option("--profile", help="The AWS profile with your own keys; default: the default profile."),
+        typer.Option(
+            "--profile",
+            metavar="PROFILE",
+            help="The AWS profile with your own keys; default: the default profile.",
+        ),
     ] = "",
     hours: Annotated[
-        int, typer.Option("--hours", min=1, max=naming.SESSION_HOURS, help="For how long, in hours.")
+        int,
+        typer.Option("--hours", metavar="N", min=1, max=naming.SESSION_HOURS, help="For how long, in hours."),
     ] = 1,
     json: Json = False,
 ) -> None:
@@ -109,7 +114,9 @@ def logout(
         ui.show(rich_layout.lines_to_copy(*message), {"environment": env, "forgotten": list(gone)})
 
 
-def credentials(role: Annotated[str, typer.Argument(metavar="ROLE_ARN")]) -> None:
+def credentials(
+    role: Annotated[str, typer.Argument(metavar="ROLE_ARN", help="The ARN of a role that login has taken.")],
+) -> None:
     """Print the credentials of a login, for credential_process of an AWS profile."""
     try:
         stdio.write_out(keeping.kept(role))

@@ -18,10 +18,13 @@ _NOTHING = "Nothing to prune: every published version is needed."
 
 def prune(
     env: Env,
-    keep: Annotated[int, typer.Option("--keep", min=2, help="How many releases of each service to keep.")],
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", min=2, help="How many releases of each service to keep.")
+    ],
     reason: Reason = "",
     digest: Annotated[
-        str, typer.Option("--digest", help="Delete exactly what was shown with this digest.")
+        str,
+        typer.Option("--digest", metavar="DIGEST", help="Delete exactly what was shown with this digest."),
     ] = "",
     yes: Annotated[
         bool,

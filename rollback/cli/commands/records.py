@@ -29,8 +29,10 @@ class HistoryKind(StrEnum):
 
 def history(
     env: Env,
-    kind: Annotated[HistoryKind | None, typer.Option("--kind", help="Only these.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10000)] = 30,
+    kind: Annotated[HistoryKind | None, typer.Option("--kind", help="Only entries of this kind.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=10000, help="Maximum number of entries.")
+    ] = 30,
     json: Json = False,
 ) -> None:
     """List releases, rollbacks and updates of the stack, newest first."""

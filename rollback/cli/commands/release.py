@@ -13,20 +13,33 @@ from rollback.cli.runtime import verb
 from rollback.core.errors import RollbackError
 from rollback.views import documents, json_output, records, rich_layout, terminal
 
-Named = Annotated[str, typer.Argument(autocompletion=completion.releases)]
+Named = Annotated[
+    str,
+    typer.Argument(
+        metavar="RELEASE",
+        help="A release, or a commit of a stack or of Terraform.",
+        autocompletion=completion.releases,
+    ),
+]
+TerraformCommit = Annotated[
+    str | None,
+    typer.Option(
+        "--terraform-commit", metavar="COMMIT", help="The commit whose Terraform configuration was applied."
+    ),
+]
 
 
 def record(
     env: Env,
     version: Version,
     commit: Commit,
-    terraform_commit: Annotated[str | None, typer.Option("--terraform-commit")] = None,
+    terraform_commit: TerraformCommit = None,
     not_below: Annotated[
         str,
         typer.Option(
             "--not-below",
             metavar="VERSION",
-            help="From now on no rollback goes to an older release than this: for example after a migration.",
+            help="From now on no rollback goes to an older release than this, for example after a migration.",
         ),
     ] = "",
     standby: Annotated[
@@ -85,11 +98,13 @@ def _prepared(
 def adopt(
     env: Env,
     version: Version,
-    commit: Annotated[str, typer.Option("--commit", help="The commit it was made from, if known.")] = "",
-    terraform_commit: Annotated[str | None, typer.Option("--terraform-commit")] = None,
+    commit: Annotated[
+        str, typer.Option("--commit", metavar="COMMIT", help="The commit it was made from, if known.")
+    ] = "",
+    terraform_commit: TerraformCommit = None,
     json: Json = False,
 ) -> None:
-    """Make a release of published versions, whose description is exactly the release's name."""
+    """Make a release of published versions whose description is exactly the release's name."""
     with verb(env, json) as (opened, ui):
         _recorded(
             opened,

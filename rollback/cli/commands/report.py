@@ -31,14 +31,21 @@ def report(
     file: Annotated[
         str,
         typer.Option(
-            "--file", "-f", metavar="FILE", callback=output.file, help="Where to; - is standard output."
+            "--file",
+            "-f",
+            metavar="FILE",
+            callback=output.file,
+            help="The file to write; - is standard output.",
         ),
     ] = "",
     markdown: Annotated[
         bool, typer.Option("--markdown", help="One rollback as Markdown, for a job's summary.")
     ] = False,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of entries, newest first.")
+        int,
+        typer.Option(
+            "--limit", metavar="N", min=1, max=1000, help="Maximum number of entries, newest first."
+        ),
     ] = 100,
     json: Json = False,
 ) -> None:

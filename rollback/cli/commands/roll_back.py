@@ -32,24 +32,28 @@ from rollback.model.request import (
 )
 from rollback.views import plan as plans
 
-To = Annotated[str, typer.Option("--to", help="A commit, or previous.", autocompletion=completion.previous)]
+To = Annotated[
+    str,
+    typer.Option("--to", metavar="COMMIT", help="A commit, or previous.", autocompletion=completion.previous),
+]
 AllowDestroy = Annotated[
     list[str] | None,
     typer.Option(
         "--allow-destroy",
         metavar="NAME",
-        help="Allow deleting this resource, although it holds data or is protected.",
+        help="Allow deleting this resource, although it holds data or is protected; can be repeated.",
     ),
 ]
 AllowBelow = Annotated[
     bool,
     typer.Option(
         "--allow-below",
-        help="Go to an older release than --not-below allows: an exception, which is recorded and approved.",
+        help="Go below a floor (--not-below), as an exception that another person approves.",
     ),
 ]
 Except = Annotated[
-    list[str] | None, typer.Option("--except", metavar="NAME", help="Leave this resource as it is.")
+    list[str] | None,
+    typer.Option("--except", metavar="NAME", help="Leave this resource as it is; can be repeated."),
 ]
 
 
@@ -71,7 +75,7 @@ def lambda_(
         typer.Option(
             "--except",
             metavar="FUNCTION",
-            help="Leave this function out.",
+            help="Leave this function out; can be repeated.",
             autocompletion=completion.functions,
         ),
     ] = None,
@@ -132,9 +136,11 @@ def stack(
     env: Env,
     reason: Reason = "",
     to: To = "previous",
-    name: Annotated[str, typer.Option("--stack", help="Another stack than the environment's own.")] = "",
+    name: Annotated[
+        str, typer.Option("--stack", metavar="STACK", help="Another stack than the environment's own.")
+    ] = "",
     project: Annotated[
-        str, typer.Option("--project-dir", help="The program's folder in the repository.")
+        str, typer.Option("--project-dir", metavar="DIR", help="The program's folder in the repository.")
     ] = "",
     allow_destroy: AllowDestroy = None,
     allow_below: AllowBelow = False,
@@ -184,22 +190,26 @@ def terraform(
 
 def table(
     env: Env,
-    name: Annotated[str, typer.Option("--table", help="The table.", autocompletion=completion.tables)],
-    to: Annotated[str, typer.Option("--to", help="A time, before:ID, release:VERSION, or restored:ID.")],
+    name: Annotated[
+        str, typer.Option("--table", metavar="TABLE", help="The table.", autocompletion=completion.tables)
+    ],
+    to: Annotated[
+        str, typer.Option("--to", metavar="POINT", help="A time, before:ID, release:VERSION, or restored:ID.")
+    ],
     reason: Reason = "",
     cutover: Annotated[
         CutoverChoice,
         typer.Option("--cutover", help="What to do with the table restored by --to restored:ID."),
     ] = CutoverChoice.none,
     delete_new: Annotated[
-        bool, typer.Option("--delete-new", help="With copy-back: delete items that are newer, too.")
+        bool, typer.Option("--delete-new", help="With copy-back: also delete newer items.")
     ] = False,
     dry_run: DryRun = False,
     wait: Wait = "",
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Restore a table to a point in time, beside the live one; then, apart, cut over to it."""
+    """Restore a table to a point in time, beside the live one; a second step cuts over to it."""
     restored = to.startswith("restored:")
     if restored is (cutover is CutoverChoice.none):
         with answering(env, json):

@@ -16,7 +16,7 @@ from rollback.views import documents, rich_layout
 def prepare(
     env: Env,
     for_: Annotated[
-        str, typer.Option("--for", metavar="TIME", help="For how long it can be taken: 45m, 2h or 1h30m.")
+        str, typer.Option("--for", metavar="TIME", help="How long it can be taken: 45m, 2h or 1h30m.")
     ],
     json: Json = False,
 ) -> None:
@@ -33,7 +33,7 @@ def take(
         str,
         typer.Argument(
             metavar="[ID]",
-            help="Its id; without one, the newest that can be taken.",
+            help="The standby's id; default: the newest that can be taken.",
             autocompletion=completion.records,
         ),
     ] = "",

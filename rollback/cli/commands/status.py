@@ -25,14 +25,18 @@ def status(
     ] = False,
     commit: Annotated[
         str | None,
-        typer.Option("--commit", help="Only check whether this commit may be deployed: exit 3 if not."),
+        typer.Option(
+            "--commit",
+            metavar="COMMIT",
+            help="Only check whether this commit may be deployed: exit 3 if not.",
+        ),
     ] = None,
     watch: Annotated[
         bool,
         typer.Option(
             "--watch",
             "-w",
-            help="Look again every 2 s, until Ctrl-C: while something runs, at the ledger alone.",
+            help="Refresh every 2 s until Ctrl-C; while a rollback runs, only the ledger is read.",
         ),
     ] = False,
     json: Json = False,
@@ -76,7 +80,12 @@ def _follow(ui: terminal.Terminal, looks: Iterable[Any]) -> None:
 
 def verify(
     identifier: Annotated[
-        str | None, typer.Argument(metavar="[ID]", autocompletion=completion.records)
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="A rollback whose verification failed; default: what is deployed.",
+            autocompletion=completion.records,
+        ),
     ] = None,
     env: MaybeEnv = None,
     timeout: Timeout = "",

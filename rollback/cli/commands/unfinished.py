@@ -15,7 +15,9 @@ from rollback.views import rich_layout
 
 def approve(
     identifier: Identifier,
-    digest: Annotated[str, typer.Option("--digest", help="The digest of the plan that you have read.")],
+    digest: Annotated[
+        str, typer.Option("--digest", metavar="DIGEST", help="The digest of the plan that you have read.")
+    ],
     env: MaybeEnv = None,
     json: Json = False,
 ) -> None:
@@ -37,7 +39,9 @@ def apply(
     digest: Annotated[
         str,
         typer.Option(
-            "--digest", help="The plan's digest, to confirm it where no other person has to approve."
+            "--digest",
+            metavar="DIGEST",
+            help="The plan's digest: confirms it where no other person has to approve.",
         ),
     ] = "",
     env: MaybeEnv = None,
