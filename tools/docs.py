@@ -51,6 +51,9 @@ _OPTIONS = {
     "show_source": False,
 }
 _STYLE = Path(__file__).with_suffix(".css")
+# A cell of a table that is one long name, such as a test's, and after what such a name may be broken.
+_CELL = re.compile(r"(?<=\| )`((?:[^`|\n\\]|\\\|){30,})`(?= \|)")
+_MARK = re.compile(r"(?<=[/_|,])|(?<=::)|(?<=[a-z}]-)")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 # What the generator's own readers of docstrings warn of, which strictness does not count.
 _WARNED = re.compile(r"^(griffe|mkdocstrings|markdown|WARNING|ERROR)\b.*", re.MULTILINE)
@@ -104,7 +107,10 @@ def _pages(root: Path, source: Path) -> Iterator[str]:
             continue
         done.add(name)
         (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / name, source / name)
+        if name.endswith(".md"):
+            (source / name).write_text(_breakable((root / name).read_text("utf-8")), encoding="utf-8")
+        else:
+            shutil.copy(root / name, source / name)
         if name.endswith(".md"):
             there = [(root / name).parent / link for link in _LINK.findall((root / name).read_text("utf-8"))]
             waiting += [
@@ -113,6 +119,17 @@ def _pages(root: Path, source: Path) -> Iterator[str]:
                 if path.resolve().is_relative_to(root)
             ]
     yield from pages
+
+
+def _breakable(page: str) -> str:
+    """The page, in which a long name that is alone in a cell of a table can be broken after its marks. Pure."""
+
+    def broken(found: re.Match[str]) -> str:
+        parts = _MARK.split(found[1].replace(r"\|", "|"))
+        # No letter of it is Markdown.
+        return f"<code>{'<wbr>'.join(''.join(f'&#{ord(one)};' for one in part) for part in parts)}</code>"
+
+    return _CELL.sub(broken, page)
 
 
 def _as_installed(root: Path, packages: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import tomllib
 from pathlib import Path
@@ -64,6 +65,20 @@ def test_pages_and_docstrings_become_a_site_whose_components_are_called_as_they_
     assert not re.findall(r'<(?:script|link)[^>]+(?:src|href)="(https?://[^"]+)"', home), "all of it is here"
     assert "docs.css" in home
     assert "(prefers-color-scheme: dark)" in home
+
+
+def test_a_long_name_in_a_table_can_be_broken_and_a_short_one_cannot(
+    repository: Path, tmp_path: Path
+) -> None:
+    long = "tests/unit/docs/test_site.py::test_of_a_promise"
+    page = f"# Guide\n\n## First\n\n| promise | its test |\n|---|---|\n| `a/b` | `{long}` |\n"
+    (repository / "docs" / "guide.md").write_text(page, encoding="utf-8")
+
+    assert build(repository, tmp_path / "made") == ""
+    made = (tmp_path / "made" / "site" / "docs" / "guide.html").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<code>((?:(?!</code>).)*<wbr>.*?)</code>", made)
+    assert html.unescape(shown).replace("<wbr>", "") == long
+    assert "<code>a/b</code>" in made
 
 
 def test_what_the_person_on_call_reads_comes_first(repository: Path, tmp_path: Path) -> None:
