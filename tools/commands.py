@@ -17,6 +17,7 @@ from typer.main import get_command
 from localaws.paths import ROOT
 from rollback.cli.app import app
 from rollback.cli.help_texts import EXAMPLES
+from rollback.cli.lazy import described
 from tools.generated import in_step
 
 PAGE = ROOT / "docs" / "reference" / "commands.md"
@@ -67,8 +68,7 @@ def _row(parameter: Any, context: Any) -> str:
     """A parameter as a line of a table; empty of what is hidden, and of what every command has."""
     if getattr(parameter, "hidden", False) or EVERYWHERE & set(parameter.opts):
         return ""
-    # That an argument is a text is said by its name: only choices are more.
-    name = parameter.get_help_record(context)[0].removesuffix(" <str>").removesuffix(" <path>")
+    name, _ = described(parameter, context)
     default = parameter.default
     shown = "required" if parameter.required else "" if _unset(default) else f"`{_text(default)}`"
     return f"| `{_cell(name)}` | {_cell(parameter.help or '')} | {_cell(shown)} |"

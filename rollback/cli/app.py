@@ -94,14 +94,14 @@ VERBS = {
         ),
         "verify": (
             "status:verify",
-            "Verify what is deployed; or, with an ID, a rollback whose verification failed.",
+            "Verify what is deployed; or a rollback whose verification failed.",
         ),
         "status": ("status:status", "Show what is deployed, what is running, and what to type next."),
         "diff": ("records:diff", "Show what changed between two releases, or since the previous one."),
         "history": ("records:history", "List releases, rollbacks and updates of the stack, newest first."),
         "show": (
             "records:show",
-            "Show one rollback: plan, journal, and what to type next; or one update of the stack.",
+            "Show a rollback and what to type next; or an update of the stack.",
         ),
     },
     "release": {
@@ -243,16 +243,12 @@ class _Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """In short where all is listed: one screen."""
+        """In short unless all is asked for: a screen of 24 lines."""
         if self.name != "rollback" or ctx.meta.get(_ALL):
             super().format_options(ctx, formatter)
             return
         self.format_commands(ctx, formatter)
-        formatter.write_paragraph()
-        options = [max(one.opts, key=len) for one in self.get_params(ctx)]
-        formatter.write_dl([("Options", ", ".join(options))])
-        formatter.write_paragraph()
-        formatter.write("rollback COMMAND --help shows examples; rollback help all lists all commands.\n")
+        formatter.write("rollback COMMAND --help shows examples; rollback help all lists everything.\n")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Each with its whole line, wrapped where the terminal ends; of the command itself the first group alone."""
@@ -267,9 +263,10 @@ class _Group(TyperGroup):
                     formatter.write_dl([(name, lines[name]) for name in names])
         if not ctx.meta.get(_ALL):
             formatter.write_paragraph()
-            formatter.write_dl(
-                [(panel, ", ".join(names)) for panel, names in PANELS.items() if panel != FIRST]
-            )
+            rest = [(panel, ", ".join(names)) for panel, names in PANELS.items() if panel != FIRST]
+            options = [max(one.opts, key=len) for one in self.get_params(ctx)]
+            usual = ", ".join(name for name in options if "completion" not in name)
+            formatter.write_dl([*rest, ("Options", usual)])
 
 
 def _group(name: str, line: str) -> typer.Typer:

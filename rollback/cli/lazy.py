@@ -9,6 +9,7 @@ taken out of a module (`from rollback.core.errors import Refused`) execute it at
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from typer.main import get_command
 
 from rollback.cli import verbosity
 from rollback.cli.help_texts import option_meant
-from rollback.cli.output import with_output
+from rollback.cli.output import OUTPUT, with_output
 
 
 class LazyCommand(TyperCommand):
@@ -62,11 +63,43 @@ class _Verb(TyperCommand):
         with meant(ctx):
             return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What may be left out is in brackets, as in other tools' help."""
+        arguments = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
+        return ["[OPTIONS]", *(described(one, ctx)[0] for one in arguments)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """In groups: what is asked for, what is special, and what every verb has."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for one in self.get_params(ctx):
+            if getattr(one, "hidden", False):
+                continue
+            usual = "Arguments" if one.param_type_name == "argument" else "Options"
+            groups.setdefault(getattr(one, "rich_help_panel", None) or usual, []).append(described(one, ctx))
+        # `--help` itself is the last that there is.
+        groups[OUTPUT] = groups.pop(OUTPUT, [])
+        if groups["Options"][-1][0].endswith("--help"):
+            groups[OUTPUT].append(groups["Options"].pop())
+        for name, rows in groups.items():
+            if rows:
+                with formatter.section(name):
+                    formatter.write_dl(rows)
+
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's
         """Each line as it is typed: it is copied."""
         with formatter.section("Examples"):
             for line in self.examples:
                 formatter.write(f"  {line}\n")
+
+
+def described(parameter: Any, ctx: Any) -> tuple[str, str]:
+    """What an option or an argument is called in help, with a word for its value, and its line."""
+    name, line = parameter.get_help_record(ctx)
+    line = re.sub(r"(\d+)<=x<=(\d+)", r"\1 to \2", re.sub(r"x>=(\d+)", r"at least \1", line))
+    if parameter.param_type_name == "argument":
+        word = (parameter.metavar or parameter.name).strip("[]")
+        return (word if parameter.required else f"[{word}]"), line.replace("  [required]", "")
+    return name.replace("<", "").replace(">", ""), line
 
 
 @contextmanager

@@ -23,7 +23,7 @@ Env = Annotated[
         "-e",
         metavar="ENV",
         envvar=ENVIRONMENT,
-        help="The environment, with its settings in Pulumi.<ENV>.yaml.",
+        help="The environment, as in Pulumi.ENV.yaml.",
         autocompletion=completion.environments,
     ),
 ]
@@ -52,13 +52,13 @@ Identifier = Annotated[
 Services = Annotated[
     str,
     typer.Option(
-        "--services", "-s", metavar="SERVICES", help="all, or a list: a,b", autocompletion=completion.services
+        "--services", "-s", metavar="NAMES", help="all, or some: a,b", autocompletion=completion.services
     ),
 ]
 Release = Annotated[
     str,
     typer.Option(
-        "--to", metavar="RELEASE", help="A release, or previous.", autocompletion=completion.targets
+        "--to", metavar="VERSION", help="A release, or previous.", autocompletion=completion.targets
     ),
 ]
 Version = Annotated[

@@ -15,6 +15,9 @@ import typer
 
 from rollback.core.stdio import warn
 
+# Where `--help` shows what every verb has.
+OUTPUT = "Output"
+
 TABLE, JSON = FORMATS = ("table", "json")
 _NAMES = ("--output", "-o")
 # The parameter that `with_output` adds.
@@ -44,7 +47,8 @@ def with_output(verb: Callable[..., None]) -> Callable[..., None]:
         callback=_output_or_file if "file" in parameters else _output,
         metavar="table|json",
         autocompletion=lambda: list(FORMATS),
-        help="The output format: for people, or one JSON document.",
+        help="For people, or one JSON document.",
+        rich_help_panel=OUTPUT,
     )
     last = parameters.pop("json")
     output = last.replace(name=_OUTPUT, default=None, annotation=Annotated[str | None, option])
@@ -87,4 +91,6 @@ def file(context: typer.Context, given: str) -> str:
     return given or context.meta.get(_FILE, "")
 
 
-Json = Annotated[bool, typer.Option("--json", callback=_json, help="The same as --output json.")]
+Json = Annotated[
+    bool, typer.Option("--json", callback=_json, help="The same as --output json.", rich_help_panel=OUTPUT)
+]

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from rollback.cli.output import OUTPUT
+
 
 @dataclass(kw_only=True)
 class Chosen:
@@ -37,13 +39,32 @@ def _option(name: str) -> Any:
 
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", callback=_option("quiet"), help="Show only results, questions and errors."),
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=_option("quiet"),
+        rich_help_panel=OUTPUT,
+        help="Show only results, questions and errors.",
+    ),
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=_option("verbose"), help="Show each step with its time.")
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        callback=_option("verbose"),
+        rich_help_panel=OUTPUT,
+        help="Show each step with its time.",
+    ),
 ]
 Debug = Annotated[
-    bool, typer.Option("--debug", callback=_option("debug"), help="Also show each AWS call, without secrets.")
+    bool,
+    typer.Option(
+        "--debug",
+        callback=_option("debug"),
+        rich_help_panel=OUTPUT,
+        help="Also show each AWS call, without secrets.",
+    ),
 ]
 
 

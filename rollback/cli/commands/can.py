@@ -16,12 +16,7 @@ from rollback.views import reversibility
 def can(
     env: Env,
     commit: Annotated[
-        str,
-        typer.Option(
-            "--commit",
-            metavar="COMMIT",
-            help="The commit to be deployed; default: the one that is checked out.",
-        ),
+        str, typer.Option("--commit", metavar="COMMIT", help="The commit to be deployed.")
     ] = "HEAD",
     github: Annotated[
         bool, typer.Option("--github", help="Also require that GitHub shows who has to approve.")

@@ -20,7 +20,7 @@ def sync(
         list[str] | None,
         typer.Option(
             "--stack",
-            metavar="STACK",
+            metavar="NAME",
             help="Look for new functions in this CloudFormation stack; can be repeated.",
         ),
     ] = None,
@@ -28,7 +28,7 @@ def sync(
         list[str] | None,
         typer.Option(
             "--name-prefix",
-            metavar="PREFIX",
+            metavar="BEGINNING",
             help="Look for functions whose names begin with this; can be repeated.",
         ),
     ] = None,

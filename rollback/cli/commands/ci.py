@@ -42,16 +42,19 @@ class WorkflowRole(StrEnum):
     drill = "drill"
 
 
+_ROLES = ", ".join(WorkflowRole)
+
+
 def role(
-    which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE", help="The role to take.")],
+    which: Annotated[WorkflowRole, typer.Argument(metavar="ROLE", help=f"The role to take: {_ROLES}.")],
     env: Env,
     minutes: Annotated[
-        int, typer.Option("--minutes", metavar="N", min=1, help="How long the job may take, in minutes.")
+        int, typer.Option("--minutes", metavar="N", min=1, help="How long the job may take.")
     ] = 60,
     person: Annotated[
         str,
         typer.Option(
-            "--person", metavar="PERSON", help="In whose name; default: the person who started this attempt."
+            "--person", metavar="NAME", help="In whose name; default: who has started this attempt."
         ),
     ] = "",
 ) -> None:
@@ -62,23 +65,21 @@ def role(
 
 
 def plan(
-    kind: Annotated[WorkflowKind, typer.Argument(metavar="KIND", help="What to roll back.")],
+    kind: Annotated[
+        WorkflowKind, typer.Argument(metavar="KIND", help="lambda, stack, terraform, table or full.")
+    ],
     env: Env,
     reason: Reason = "",
-    to: Annotated[
-        str, typer.Option("--to", metavar="TARGET", help="As --to of the command of this kind.")
-    ] = "",
-    services: Annotated[
-        str, typer.Option("--services", metavar="SERVICES", help="all, or a list: a,b")
-    ] = "all",
+    to: Annotated[str, typer.Option("--to", metavar="WHERE", help="As --to of that command.")] = "",
+    services: Annotated[str, typer.Option("--services", metavar="NAMES", help="all, or some: a,b")] = "all",
     table: Annotated[str, typer.Option("--table", metavar="TABLE", help="The table.")] = "",
-    cutover: Annotated[
-        str, typer.Option("--cutover", metavar="CUTOVER", help="none, copy-back or parameter.")
-    ] = "none",
+    cutover: Annotated[str, typer.Option("--cutover", metavar="HOW", help="As --cutover of table.")] = "none",
     allow_destroy: Annotated[
         str,
         typer.Option(
-            "--allow-destroy", metavar="NAMES", help="Resources that may be deleted, in a list: a,b"
+            "--allow-destroy",
+            metavar="NAMES",
+            help="As --allow-destroy of that command: several with commas.",
         ),
     ] = "",
     allow_below: Annotated[
@@ -86,13 +87,15 @@ def plan(
         typer.Option(
             "--allow-below",
             metavar="true|false",
-            help="true: go below a floor, as an exception that another person approves.",
+            help="true: below a release that must not be rolled back past, too, once approved.",
         ),
     ] = "false",
     unreviewed: Annotated[
         str,
         typer.Option(
-            "--unreviewed", metavar="true|false", help="true: confirm the plan in advance, as --yes does."
+            "--unreviewed",
+            metavar="true|false",
+            help="true: confirm the plan now, where no other person has to approve.",
         ),
     ] = "false",
 ) -> None:
@@ -144,7 +147,7 @@ def apply(
     identifier: Identifier,
     env: Env,
     digest: Annotated[
-        str, typer.Option("--digest", metavar="DIGEST", help="The digest of the approved plan.")
+        str, typer.Option("--digest", metavar="DIGEST", help="The digest of the plan that was reviewed.")
     ] = "",
 ) -> None:
     """Apply the run's plan; or resume it, if an earlier attempt was interrupted or failed."""

@@ -16,29 +16,38 @@ from rollback.model import messages
 from rollback.model.request import AliasesRequest
 from rollback.views import documents, records, rich_layout, terminal
 
+# Where `--help` shows these.
+PANEL = "In an emergency"
+
 Emergent = Annotated[
     bool,
     typer.Option(
-        "--emergency", help="Roll back without ledger, lease and approval, under the break-glass role."
+        "--emergency",
+        help="Roll back without ledger, lease and approval, under the break-glass role.",
+        rich_help_panel=PANEL,
     ),
 ]
 Resume = Annotated[
-    Path | None, typer.Option("--resume", metavar="FILE", help="Emergency: resume this journal.")
+    Path | None, typer.Option("--resume", metavar="FILE", help="Resume this journal.", rich_help_panel=PANEL)
 ]
 Undo = Annotated[
-    Path | None, typer.Option("--undo", metavar="FILE", help="Emergency: revert what this journal moved.")
+    Path | None,
+    typer.Option("--undo", metavar="FILE", help="Revert what this journal moved.", rich_help_panel=PANEL),
 ]
 AlthoughAnswers = Annotated[
     bool,
     typer.Option(
         "--although-the-ledger-answers",
-        help="Emergency although the ledger answers; asks for the environment's name.",
+        help="Even if the ledger answers; asks for the environment's name.",
+        rich_help_panel=PANEL,
     ),
 ]
 AlthoughQuarantined = Annotated[
     bool,
     typer.Option(
-        "--although-quarantined", help="Emergency to a quarantined release; asks for the environment's name."
+        "--although-quarantined",
+        help="Even to a quarantined release; asks for the environment's name.",
+        rich_help_panel=PANEL,
     ),
 ]
 

@@ -76,14 +76,14 @@ def init(
     stack: Annotated[
         list[str] | None,
         typer.Option(
-            "--stack", metavar="STACK", help="Only functions of this CloudFormation stack; can be repeated."
+            "--stack", metavar="NAME", help="Only functions of this CloudFormation stack; can be repeated."
         ),
     ] = None,
     name_prefix: Annotated[
         list[str] | None,
         typer.Option(
             "--name-prefix",
-            metavar="PREFIX",
+            metavar="BEGINNING",
             help="Only functions whose names begin with this; can be repeated.",
         ),
     ] = None,

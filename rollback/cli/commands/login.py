@@ -33,9 +33,14 @@ class Role(StrEnum):
     break_glass = "break-glass"
 
 
+_ROLES = ", ".join(Role)
+
+
 def login(
     env: Env,
-    role: Annotated[Role, typer.Option("--role", help="The role to take.")] = Role.rollback,
+    role: Annotated[
+        Role, typer.Option("--role", metavar="ROLE", help=f"The role to take: {_ROLES}.")
+    ] = Role.rollback,
     mfa: Annotated[
         str, typer.Option("--mfa", metavar="CODE", help="The MFA code, where there is no terminal.")
     ] = "",
@@ -100,7 +105,7 @@ def login(
 def logout(
     env: Env,
     role: Annotated[
-        Role | None, typer.Option("--role", help="The role; default: all of the environment.")
+        Role | None, typer.Option("--role", metavar="ROLE", help="The role; default: all of the environment.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -115,7 +120,7 @@ def logout(
 
 
 def credentials(
-    role: Annotated[str, typer.Argument(metavar="ROLE_ARN", help="The ARN of a role that login has taken.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE_ARN", help="The role, as login has taken it.")],
 ) -> None:
     """Print the credentials of a login, for credential_process of an AWS profile."""
     try:

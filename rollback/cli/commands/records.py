@@ -27,11 +27,16 @@ class HistoryKind(StrEnum):
     prune = "prune"
 
 
+_KINDS = ", ".join(HistoryKind)
+
+
 def history(
     env: Env,
-    kind: Annotated[HistoryKind | None, typer.Option("--kind", help="Only entries of this kind.")] = None,
+    kind: Annotated[
+        HistoryKind | None, typer.Option("--kind", metavar="KIND", help=f"Only these: {_KINDS}.")
+    ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=10000, help="Maximum number of entries.")
+        int, typer.Option("--limit", metavar="N", min=1, max=10000, help="How many entries, newest first.")
     ] = 30,
     json: Json = False,
 ) -> None:
@@ -46,7 +51,7 @@ def history(
 
 
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
-    """Show one rollback: plan, journal, and what to type next; or one update of the stack."""
+    """Show a rollback and what to type next; or an update of the stack."""
     with verb(env, json) as (opened, ui):
         moment = opened.moment(identifier)
         if moment is not None:
@@ -69,7 +74,7 @@ def diff(
     ] = "previous",
     after: Annotated[
         str,
-        typer.Argument(metavar="[B]", help="The same; default: deployed.", autocompletion=completion.sides),
+        typer.Argument(metavar="[B]", help="The same.", autocompletion=completion.sides),
     ] = "deployed",
     json: Json = False,
 ) -> None:

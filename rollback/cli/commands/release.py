@@ -14,18 +14,7 @@ from rollback.core.errors import RollbackError
 from rollback.views import documents, json_output, records, rich_layout, terminal
 
 Named = Annotated[
-    str,
-    typer.Argument(
-        metavar="RELEASE",
-        help="A release, or a commit of a stack or of Terraform.",
-        autocompletion=completion.releases,
-    ),
-]
-TerraformCommit = Annotated[
-    str | None,
-    typer.Option(
-        "--terraform-commit", metavar="COMMIT", help="The commit whose Terraform configuration was applied."
-    ),
+    str, typer.Argument(metavar="VERSION", help="The release.", autocompletion=completion.releases)
 ]
 
 
@@ -33,7 +22,10 @@ def record(
     env: Env,
     version: Version,
     commit: Commit,
-    terraform_commit: TerraformCommit = None,
+    terraform_commit: Annotated[
+        str | None,
+        typer.Option("--terraform-commit", metavar="COMMIT", help="The commit that Terraform has applied."),
+    ] = None,
     not_below: Annotated[
         str,
         typer.Option(
@@ -101,7 +93,10 @@ def adopt(
     commit: Annotated[
         str, typer.Option("--commit", metavar="COMMIT", help="The commit it was made from, if known.")
     ] = "",
-    terraform_commit: TerraformCommit = None,
+    terraform_commit: Annotated[
+        str | None,
+        typer.Option("--terraform-commit", metavar="COMMIT", help="The commit that Terraform has applied."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a release of published versions whose description is exactly the release's name."""

@@ -42,10 +42,7 @@ def report(
         bool, typer.Option("--markdown", help="One rollback as Markdown, for a job's summary.")
     ] = False,
     limit: Annotated[
-        int,
-        typer.Option(
-            "--limit", metavar="N", min=1, max=1000, help="Maximum number of entries, newest first."
-        ),
+        int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many entries, newest first.")
     ] = 100,
     json: Json = False,
 ) -> None:

@@ -83,7 +83,7 @@ def verify(
         str | None,
         typer.Argument(
             metavar="[ID]",
-            help="A rollback whose verification failed; default: what is deployed.",
+            help="A rollback; without one, what is deployed.",
             autocompletion=completion.records,
         ),
     ] = None,
@@ -91,7 +91,7 @@ def verify(
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Verify what is deployed; or, with an ID, a rollback whose verification failed."""
+    """Verify what is deployed; or a rollback whose verification failed."""
     with verb(env, json, timeout) as (opened, ui):
         if identifier is not None:
             end(ui, lambda: opened.verify_again(identifier))

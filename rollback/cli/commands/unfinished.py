@@ -41,7 +41,7 @@ def apply(
         typer.Option(
             "--digest",
             metavar="DIGEST",
-            help="The plan's digest: confirms it where no other person has to approve.",
+            help="The plan's digest, to confirm it where no other person has to approve.",
         ),
     ] = "",
     env: MaybeEnv = None,

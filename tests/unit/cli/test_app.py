@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -309,7 +310,7 @@ def test_help_fits_a_screen_explains_what_is_needed_at_night_and_names_every_ver
     shown = CliRunner().invoke(app, ["--help"], terminal_width=80).output
     words = shown.replace(",", " ").split()
 
-    assert len(shown.splitlines()) <= 30
+    assert len(shown.splitlines()) <= 23, "a terminal has 24, and one is the prompt's"
     assert max(map(len, shown.splitlines())) <= 80
     assert not [name for name in [*VERBS["rollback"], *list(VERBS)[1:]] if name not in words]
     assert not [
@@ -340,6 +341,30 @@ def test_every_verbs_help_has_examples_that_can_be_typed(words: str) -> None:
         line = example.replace("\\\n", "")
         assert line.startswith(f"rollback {words}")
         parsed(line)
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_every_verbs_help_describes_each_option_in_plain_words_and_fits_a_narrow_terminal(words: str) -> None:
+    shown = CliRunner().invoke(app, [*words.split(), "--help"], terminal_width=80).output
+    usage, _, rest = shown.partition("\n")
+    options = rest.partition("Examples:\n")[0].splitlines()
+
+    assert not set("<>{}") & set(shown), "no type of the language that this is written in"
+    assert "[[" not in usage
+    assert max(map(len, shown.splitlines())) <= 80
+    undescribed = [
+        line for line in options if re.fullmatch(r"  (-\w, )?--\S+( \S+)?", line) and len(line) < 30
+    ]
+    assert not undescribed
+
+
+def test_what_is_for_an_emergency_is_apart_in_help() -> None:
+    shown = CliRunner().invoke(app, ["lambda", "--help"], terminal_width=80).output
+    usual, _, apart = shown.partition("In an emergency:\n")
+
+    assert "--emergency" not in usual
+    assert "--although-the-ledger-answers" in apart.partition("Output:\n")[0]
+    assert "--wait" in usual
 
 
 def test_there_are_examples_of_verbs_only() -> None:
