@@ -294,7 +294,7 @@ class RecordLeases:
             events=list(events),
         )
         prove: Callable[[], tuple[Check, str] | None] = (
-            partial(smoke, self.session.settings, self.session.root, plan.kind)
+            partial(smoke, self.session.settings, self.session.root, plan.kind, ui=self.ui)
             if self.session.prove is None
             else partial(self.session.prove, plan.kind)
         )

@@ -47,8 +47,9 @@ def identified(session: Session, name: str) -> str:
         raise _unknown(session, name, f" An id has 26 characters; {SHORTEST} or more of its first will do.")
     if session.settings.acts_as(session.caller.role, APPROVER):
         raise UsageError(
-            f"{session.caller.role} may read a record by its whole id, and not look for {name}: type all of it.",
+            f"{session.caller.role} may not search the ledger for {name}: type the whole id, of 26 characters.",
             code=Code.WRONG_ROLE,
+            next=f"rollback show ID --env {session.environment}  # the person who rolls back has the id on their screen",
         )
     timeline = session.ledger.timeline(verified=True)
     if name == LAST:

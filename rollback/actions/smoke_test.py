@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
+from rollback.actions.ports import Ui
+from rollback.actions.run import working
 from rollback.config.model import SmokeOf
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, RollbackError
@@ -26,13 +29,18 @@ _PROVES: Mapping[str, SmokeOf] = {
 
 
 def smoke(
-    settings: Settings, root: Path, kind: Kind = Kind.ALIASES, *, seconds: float | None = None
+    settings: Settings,
+    root: Path,
+    kind: Kind = Kind.ALIASES,
+    *,
+    seconds: float | None = None,
+    ui: Ui | None = None,
 ) -> tuple[Check, str] | None:
     """Runs the smoke command that proves a `kind`; the check and what it printed. None where none is configured.
 
     The word `python` means the interpreter that this command runs under. The command sees
     `TEST_ENVIRONMENT` and the caller's credentials, and has the RTO of a code rollback to finish, or `seconds` where that is
-    less. Raises `RollbackError` where those have passed.
+    less. `ui` is told while it runs. Raises `RollbackError` where those have passed.
     """
     patience = settings.rto.code * 60
     configured = settings.smoke.get(_PROVES.get(kind, "aliases"), ())
@@ -40,18 +48,19 @@ def smoke(
         return None
     command = [sys.executable if configured[0] == "python" else configured[0], *configured[1:]]
     try:
-        ran = subprocess.run(
-            command,
-            cwd=root,
-            env={**os.environ, "TEST_ENVIRONMENT": settings.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=patience if seconds is None else min(patience, seconds),
-            check=False,
-        )
+        with working(ui, "Running the smoke command") if ui else nullcontext():
+            ran = subprocess.run(
+                command,
+                cwd=root,
+                env={**os.environ, "TEST_ENVIRONMENT": settings.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=patience if seconds is None else min(patience, seconds),
+                check=False,
+            )
     except OSError as error:
         return Check(check="smoke", ok=False, detail=f"{command[0]} cannot be run: {error.strerror}"), ""
     except subprocess.TimeoutExpired:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from rollback.actions import as_recorded, smoke_test, traffic
 from rollback.actions.context import Session
+from rollback.actions.ports import Ui
+from rollback.actions.run import working
 from rollback.model.record import Check
 
 
@@ -23,13 +25,14 @@ class Verified:
         return all(check.ok for check in self.checks)
 
 
-def verified(session: Session, *, within: Callable[[], float | None] = lambda: None) -> Verified:
+def verified(session: Session, ui: Ui, *, within: Callable[[], float | None] = lambda: None) -> Verified:
     """Checks all of it; it takes seconds, and as long as the smoke command, which has `within` seconds at most. Raises as
     `as_recorded.check` and `smoke` do.
     """
-    found = traffic.of(session)
-    checks = (*as_recorded.check(session), traffic.check(found, session.settings.alias))
-    proved = smoke_test.smoke(session.settings, session.root, seconds=within())
+    with working(ui, "Reading what is deployed"):
+        found = traffic.of(session)
+        checks = (*as_recorded.check(session), traffic.check(found, session.settings.alias))
+    proved = smoke_test.smoke(session.settings, session.root, seconds=within(), ui=ui)
     if proved is None:
         return Verified(checks=checks, traffic=found)
     return Verified(checks=(*checks, proved[0]), traffic=found, output=proved[1])

@@ -425,7 +425,7 @@ class Environment(Operations):
 
         with self.operation(reading=True) as session:
             left = self.stop.left if isinstance(self.stop, Deadline) else None
-            return verification.verified(session, within=lambda: left)
+            return verification.verified(session, self._reporter, within=lambda: left)
 
     def history(self, limit: int = 30, kind: str | None = None) -> History:
         """Releases, rollbacks, drills and what the engine deployed, the newest first.

@@ -83,9 +83,14 @@ def error_document(error: RollbackError) -> dict[str, Any]:
     }
 
 
+def is_command(line: str) -> bool:
+    """Whether a line of what to type next is a command, and no sentence. Pure."""
+    return _COMMAND.match(line) is not None
+
+
 def commands(text: str) -> list[str]:
     """The commands among lines of what to type next, without the comments beside them. Pure."""
-    return typed([line for line in lines(text) if _COMMAND.match(line)])
+    return typed([line for line in lines(text) if is_command(line)])
 
 
 def typed(steps: Sequence[str]) -> list[str]:

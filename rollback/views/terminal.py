@@ -41,9 +41,9 @@ from rollback.core.errors import Cancelled, RollbackError
 from rollback.core.sanitize import line, lines
 from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
-from rollback.views.json_output import JsonAnswer, error_document, framed
+from rollback.views.json_output import JsonAnswer, error_document, framed, is_command
 from rollback.views.plan import plan_view
-from rollback.views.rich_layout import text
+from rollback.views.rich_layout import Command, hanging, text
 
 _TAIL, _MARGIN = 25, 4
 _SECONDS_BETWEEN_LINES = 15.0
@@ -323,10 +323,16 @@ class Terminal:
             self._next(what)
 
     def _next(self, what: str) -> None:
-        """A command is not broken, so that it can be copied."""
+        """A command is not broken, so that it can be copied; its comment is below it where the line has no room for it.
+        A sentence is broken between its words.
+        """
         for index, each in enumerate(lines(what)):
-            head = ("  next: " if index == 0 else "  ", "dim")
-            self.console.print(Text.assemble(head, text(each, "cyan")), soft_wrap=True)
+            head = "  next: " if index == 0 else "        "
+            if is_command(each):
+                command, _, comment = each.partition("  # ")
+                self.console.print(Command(head, command, comment), crop=False)
+            else:
+                self.console.print(hanging(head[:-1], text(each, "cyan"), "dim"))
 
 
 class _Counted(BarColumn):

@@ -124,7 +124,7 @@ class Emergency:
             target=self.session.target(Kind.ALIASES),
             plan=store.plan,
             ui=self.ui,
-            smoke=partial(smoke, self.session.settings, self.session.root),
+            smoke=partial(smoke, self.session.settings, self.session.root, ui=self.ui),
             stop=self.stop,
         )
         try:

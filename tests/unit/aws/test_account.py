@@ -15,6 +15,7 @@ from botocore import exceptions
 
 from rollback.actions import smoke_test
 from rollback.actions.context import begin
+from rollback.api.events import Reporter, WorkBegan, WorkEnded
 from rollback.aws.account import Account, _actor, _clock_ahead, explained, was_refused
 from rollback.aws.pacing import Throttles
 from rollback.core.errors import Code, RollbackError, UsageError
@@ -193,6 +194,15 @@ def smoked(*command: str, root: Path = Path("/"), **more: Any) -> tuple[Any, str
 
 def test_no_smoke_command_proves_nothing() -> None:
     assert smoke_test.smoke(settings(), Path("/")) is None
+
+
+def test_while_the_smoke_command_runs_that_is_shown() -> None:
+    events: list[object] = []
+    reporter = Reporter(on_event=events.append, ask=lambda _: None)
+
+    smoke_test.smoke(settings(smoke=["true"]), Path("/"), ui=reporter)
+
+    assert [type(event) for event in events] == [WorkBegan, WorkEnded]
 
 
 def test_the_smoke_command_runs_in_the_checkout_with_the_environments_name(tmp_path: Path) -> None:

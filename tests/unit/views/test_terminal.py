@@ -153,6 +153,22 @@ def test_long_work_within_other_work_is_named_where_no_bar_is_shown_and_counted_
     assert re.search(r"\d+:\d\d:\d\d$", installing.rstrip()), "it says how long it took"
 
 
+def test_what_to_type_next_is_copied_whole_and_what_is_said_of_it_is_broken_between_words() -> None:
+    output = io.StringIO()
+    terminal = Terminal()
+    terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=60)
+    command = f"rollback approve {'0' * 26} --digest {'f' * 16} --env prod"
+    said = "Ask the person who is named there, and wait until they have read the plan."
+
+    terminal.next(f"{command}  # another person, under bbws-access-prod-approver-role\n{said}")
+
+    first, *more = output.getvalue().splitlines()
+    assert first.rstrip() == f"  next: {command}"
+    assert all(len(line.rstrip()) <= 60 for line in more)
+    words = " ".join(" ".join(more).split())
+    assert words == f"# another person, under bbws-access-prod-approver-role {said}"
+
+
 class Interrupted(io.StringIO):
     """A person who presses Ctrl-C at a question."""
 
