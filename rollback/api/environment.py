@@ -278,8 +278,6 @@ class Environment(Operations):
         )
         if not wait_minutes or result.record is None or result.status != Status.AWAITING_APPROVAL:
             return result
-        for line in result.next:
-            self._reporter.notice(line)
         return self.apply(result.record.rollback_id, wait_minutes=wait_minutes)
 
     def _with_whole_ids(self, request: Request) -> Request:
@@ -333,6 +331,7 @@ class Environment(Operations):
         `AwaitingApproval` where the time has passed, or `stop` was set meanwhile.
         """
         rollback_id, until = self.identify(rollback_id), time.monotonic() + 60 * wait_minutes
+        shown = ""
         while True:
             try:
                 return self.carried_out(lambda flow: flow.apply(rollback_id, digest), first=True)
@@ -345,6 +344,9 @@ class Environment(Operations):
                         error.what,
                         next=f"{error.next}\nrollback apply {rollback_id} --env {self.name}  # then",
                     ) from None
+                if error.next != shown:
+                    shown = error.next
+                    self._reporter.notice(shown)
                 self._reporter.waiting(f"Waiting for the approval of {rollback_id}", left)
                 self.stop.wait(min(left, _BETWEEN_LOOKS))
 

@@ -21,7 +21,7 @@ from rollback.model.release import another_stack
 from rollback.model.request import stored
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange, kind
 from rollback.model.retention import Doomed, ranges
-from rollback.views.rich_layout import Blocks, aligned, hanging, text, unwrapped
+from rollback.views.rich_layout import Blocks, Tall, aligned, hanging, text, unwrapped
 
 _PROPERTIES = 8
 
@@ -35,12 +35,14 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
     digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
     several = parts(plan)
+    count = len(plan.changing)
+    again = Text.assemble((plan.environment, "bold"), _change_line(plan, f"{count} to change"))
     if several:
         bodies = [
             line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
         ]
-        return Group(head, _change_line(plan, ""), Text(), *bodies, *notices, digest)
-    return Group(head, *_body(plan), Text(), *notices, digest)
+        return Group(Tall(Group(head, _change_line(plan, ""), Text(), *bodies, *notices), again), digest)
+    return Group(Tall(Group(head, *_body(plan), Text(), *notices), again), digest)
 
 
 def _body(plan: Plan[Any]) -> list[RenderableType]:

@@ -65,6 +65,20 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True)
+class Tall:
+    """`whole`, and `again` after it on a terminal that has not the lines for it: its beginning has scrolled away there."""
+
+    whole: RenderableType
+    again: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield self.whole
+        # Below come a digest, a question and its answer.
+        if console.is_terminal and len(console.render_lines(self.whole, options)) > console.height - 4:
+            yield self.again
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A command after its `head`, to be copied whole, and a comment: beside it where that fits, else below."""
 

@@ -18,11 +18,13 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.control import Control
 from rich.live import Live
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType
 from rich.text import Text
 
 from rollback.api.events import (
@@ -76,6 +78,7 @@ class Terminal:
         self._progress: Progress | None = None
         self._tasks: list[Any] = []
         self._last_line = 0.0
+        self._waits = False
         self._live: Live | None = None
         self._watching = False
 
@@ -88,6 +91,8 @@ class Terminal:
         if self._live is not None:
             # It is drawn elsewhere: what is in place goes before.
             self._live.stop()
+        if not isinstance(event, Waiting):
+            self._over_waiting()
         self._shown(event)
 
     def _shown(self, event: Event) -> None:
@@ -121,16 +126,30 @@ class Terminal:
 
     def detail(self, text_: str) -> None:
         """What was asked for with --verbose or --debug."""
+        self._over_waiting()
         for each in lines(text_):
-            self.console.print(text(each, "dim"))
+            if is_command(each):
+                command, _, comment = each.partition("  # ")
+                self.console.print(Command("", command, comment), crop=False)
+            else:
+                self.console.print(text(each, "dim"))
 
     def waiting(self, why: str, seconds: float) -> None:
         now = time.monotonic()
+        shown = text(f"{why}, at most {_long(seconds)} more")
         if self.console.is_terminal:
-            self.console.print(text(f"{why}: {seconds:.0f} s more "), end="\r")
+            self._over_waiting()
+            self.console.print(shown, end="\r", no_wrap=True, overflow="ellipsis")
+            self._waits = True
         elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self.console.print(text(f"{why}: {seconds:.0f} s more"))
+            self.console.print(shown)
             self._last_line = now
+
+    def _over_waiting(self) -> None:
+        """Takes away the line that says what is waited for: what comes next may be shorter."""
+        if self._waits:
+            self.console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+            self._waits = False
 
     def start(self, what: str, total: int) -> None:
         name = line(what)
@@ -284,6 +303,7 @@ class Terminal:
         return True
 
     def _print(self, view: RenderableType) -> None:
+        self._over_waiting()
         with self.results.capture() as shown:
             # What is to be copied is longer than the screen is wide, perhaps, and is whole all the same.
             self.results.print(view, crop=False)
@@ -301,6 +321,7 @@ class Terminal:
             self.console.print(json.dumps(error_document(error)), soft_wrap=True)
             return
         waiting = error.exit_code == 10  # noqa: PLR2004 - AwaitingApproval
+        self._over_waiting()
         first, *rest = lines(error.what)
         mark = ("● ", "magenta") if waiting else ("✗ ", "bold red")
         head, code = Text.assemble(mark, (first, "bold")), f"[{error.code}]"
@@ -333,6 +354,12 @@ class Terminal:
                 self.console.print(Command(head, command, comment), crop=False)
             else:
                 self.console.print(hanging(head[:-1], text(each, "cyan"), "dim"))
+
+
+def _long(seconds: float) -> str:
+    """A time to wait, as a person has it."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class _Counted(BarColumn):

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
+from demo.screen import left
 from rollback.actions.audit import Audited
-from rollback.api.events import Notice
+from rollback.api.events import Notice, Waiting
 from rollback.core.errors import AwaitingApproval, Cancelled, Code, Refused, RollbackError
 from rollback.ledger.finding import Finding
 from rollback.model.advice import Advice
@@ -167,6 +168,19 @@ def test_what_to_type_next_is_copied_whole_and_what_is_said_of_it_is_broken_betw
     assert all(len(line.rstrip()) <= 60 for line in more)
     words = " ".join(" ".join(more).split())
     assert words == f"# another person, under bbws-access-prod-approver-role {said}"
+
+
+def test_nothing_of_what_was_waited_for_is_left_beside_what_comes_after() -> None:
+    output = io.StringIO()
+    terminal = Terminal()
+    terminal.console = Console(file=output, force_terminal=True, color_system=None, width=80)
+
+    terminal.hear(Waiting(why="Waiting for the approval of 01KB2XQ7", seconds=1795.0))
+    terminal.hear(Waiting(why="Waiting for the approval of 01KB2XQ7", seconds=5.0))
+    terminal.notice("Stopping.")
+
+    assert left(output.getvalue()) == ["Stopping."]
+    assert "at most 29 min 55 s more" in output.getvalue()
 
 
 class Interrupted(io.StringIO):
