@@ -7,6 +7,7 @@ file by `--output` up to version 0.1: there, what is none of the formats still i
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Annotated, Any
@@ -33,6 +34,20 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
         one in ("--json", "--output=json", "-ojson") or (one in _NAMES and after == JSON)
         for one, after in zip(arguments, following, strict=True)
     )
+
+
+def to_carry_out(arguments: Sequence[str]) -> str:
+    """What to type so that what `--dry-run` has shown is done: the same line without it, and with a reason. Pure."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for one in rest:
+        if one in _NAMES:
+            next(rest, "")
+        elif one not in ("--dry-run", "--json") and not one.startswith(("--output=", "-ojson", "-otable")):
+            kept.append(one)
+    line = shlex.join(["rollback", *kept])
+    given = any(one in ("--reason", "-r") or one.startswith(("--reason=", "-r")) for one in kept)
+    return line if given else f'{line} --reason "…"'
 
 
 def with_output(verb: Callable[..., None]) -> Callable[..., None]:

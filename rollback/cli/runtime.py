@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from rollback.api import environment, events, failures, results
-from rollback.cli import known_names, options, run_log, verbosity
+from rollback.cli import known_names, options, output, run_log, verbosity
 from rollback.core import deadline
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import messages
@@ -174,6 +174,8 @@ def preview(ui: terminal.Terminal, plan: results.Plan) -> None:
     plan.check()
     if ui.json_output:
         ui.show("", documents.plan_document(plan.details))
+    if plan.changes:
+        ui.next(output.to_carry_out(sys.argv[1:]))
 
 
 def end(

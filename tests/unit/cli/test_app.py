@@ -358,6 +358,23 @@ def test_every_verbs_help_describes_each_option_in_plain_words_and_fits_a_narrow
     assert not undescribed
 
 
+@pytest.mark.parametrize(
+    ("typed", "then"),
+    [
+        ("lambda --env dev --dry-run", 'rollback lambda --env dev --reason "…"'),
+        ("lambda --dry-run -e dev -o json --to v1", 'rollback lambda -e dev --to v1 --reason "…"'),
+        ("full --env dev --dry-run --json -r slow", "rollback full --env dev -r slow"),
+        ("lambda --reason='it is slow' --dry-run --output=json", "rollback lambda '--reason=it is slow'"),
+    ],
+)
+def test_after_a_dry_run_comes_the_line_that_does_it(typed: str, then: str) -> None:
+    line = output.to_carry_out(shlex.split(typed))
+
+    assert line == then
+    if "--env" in line or "-e" in line:
+        parsed(line)
+
+
 def test_what_is_for_an_emergency_is_apart_in_help() -> None:
     shown = CliRunner().invoke(app, ["lambda", "--help"], terminal_width=80).output
     usual, _, apart = shown.partition("In an emergency:\n")
