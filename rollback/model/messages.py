@@ -17,6 +17,7 @@ from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Record, Status
 from rollback.model.release import PREVIOUS, TERRAFORM
+from rollback.model.resource_changes import SAME
 
 MAX_REASON = 500
 _SHOWN, _NAMED = 20, 5
@@ -175,7 +176,8 @@ def counted(record: Record) -> str:
 
 def resources(record: Record) -> str:
     """How many resources a record creates, updates and so on; empty where it has none."""
-    return ", ".join(f"{count} {op}" for op, count in record.infrastructure.items() if count)
+    called = {SAME: "unchanged"}
+    return ", ".join(f"{count} {called.get(op, op)}" for op, count in record.infrastructure.items() if count)
 
 
 def unhealthy(checks: Sequence[Check]) -> str:

@@ -90,7 +90,7 @@ class Terminal:
             return
         if self._live is not None:
             # It is drawn elsewhere: what is in place goes before.
-            self._live.stop()
+            _taken_away(self._live)
         if not isinstance(event, Waiting):
             self._over_waiting()
         self._shown(event)
@@ -273,6 +273,7 @@ class Terminal:
                 yield lambda view: live.update(view, refresh=True)
             finally:
                 self._live = None
+                _taken_away(live)
 
     @contextmanager
     def filling(self) -> Iterator[Callable[[RenderableType], None] | None]:
@@ -354,6 +355,13 @@ class Terminal:
                 self.console.print(Command(head, command, comment), crop=False)
             else:
                 self.console.print(hanging(head[:-1], text(each, "cyan"), "dim"))
+
+
+def _taken_away(live: Live) -> None:
+    """Ends it, and leaves nothing of it. What has more lines than the screen would be drawn once more, in full, and stay in part."""
+    if live.is_started:
+        live.update(Text(), refresh=True)
+        live.stop()
 
 
 def _long(seconds: float) -> str:

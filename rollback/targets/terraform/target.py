@@ -446,7 +446,7 @@ def _failed(reason: str) -> Outcome:
 
 
 def _notices(shown: Mapping[str, Any], commit: git.Commit, left: str) -> tuple[str, ...]:
-    notices = [f"{commit.sha[:12]} is: {commit.subject}"] if commit.subject else []
+    notices = [f"Goes to {commit.sha[:12]}: {commit.subject}"] if commit.subject else []
     if left:
         notices.append(f"Quarantined until it is lifted: {left[:12]}.")
     if drift := plan_json.drifted(shown):

@@ -283,6 +283,23 @@ def test_what_is_shown_first_is_taken_away_before_the_result_and_nothing_is_wher
         assert nothing is None
 
 
+def test_of_a_first_view_that_is_longer_than_the_screen_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout", screen := Screen())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("LINES", "24")
+    terminal = Terminal(width=80)
+
+    with terminal.rewriting() as show:
+        assert show is not None
+        show("\n".join(f"line {number}" for number in range(40)))
+    terminal.show("in the end", {})
+
+    assert "line 0" in screen.getvalue()
+    assert "line 39" not in screen.getvalue(), "that is below the end of the screen"
+
+
 def test_a_notice_that_comes_while_a_view_is_in_place_takes_it_away_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
